@@ -4,9 +4,11 @@ Every record is frozen and strict: a field with the wrong name or type is an err
 A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from prefloop.config import frozen
 
 Role = Literal["system", "user", "assistant"]
 Text = Annotated[str, Field(min_length=1)]
@@ -17,7 +19,12 @@ PairChoice = Literal["left", "right", "tie", "both_bad"]
 class Record(BaseModel):
     """Base of everything on disk: frozen, no unknown fields, no silent conversions except list -> tuple."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, values: Any) -> Any:
+        return frozen(values)
 
 
 class Message(Record):
@@ -29,21 +36,27 @@ class Message(Record):
     """What is said."""
 
 
+def _ends_with_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    if messages[-1].role != "user":
+        last = messages[-1].role
+        raise ValueError(
+            f"the last message of a prompt is the {last}'s, but a prompt ends with the user's turn; mend it"
+        )
+    return messages
+
+
+Conversation = Annotated[tuple[Message, ...], Field(min_length=1), AfterValidator(_ends_with_user)]
+
+
 class Prompt(Record):
     """What is asked: a conversation that the policy is to continue."""
 
     id: Text
     """Unique within its file."""
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    messages: Conversation
     """The conversation so far; the last turn is the user's."""
     tags: tuple[str, ...] = ()
     """Free words for slicing results, for instance `topic:refund`, `unsafe`, `ood`."""
-
-    @model_validator(mode="after")
-    def _ends_with_user(self) -> Self:
-        if self.messages[-1].role == "assistant":
-            raise ValueError("the last message of a prompt is the assistant's, but a prompt ends with the user's turn")
-        return self
 
     @property
     def text(self) -> str:
@@ -95,7 +108,7 @@ class Comparison(Record):
     """Unique within its file."""
     prompt_id: Text
     """The prompt's id."""
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    messages: Conversation
     """The prompt's conversation."""
     responses: Annotated[tuple[Response, ...], Field(min_length=2)]
     """K responses, in sampling order."""
@@ -154,7 +167,7 @@ class Preference(Record):
 
     id: Text
     """Unique within its file."""
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    messages: Conversation
     """The prompt's conversation."""
     chosen: Text
     """The better response."""
@@ -189,7 +202,7 @@ class Ranking(Record):
 
     id: Text
     """Unique within its file."""
-    messages: Annotated[tuple[Message, ...], Field(min_length=1)]
+    messages: Conversation
     """The prompt's conversation."""
     responses: Annotated[tuple[str, ...], Field(min_length=2)]
     """The responses."""
@@ -203,7 +216,7 @@ class Ranking(Record):
     @model_validator(mode="after")
     def _one_rank_each(self) -> Self:
         if len(self.ranks) != len(self.responses):
-            raise ValueError(f"{len(self.responses)} responses but {len(self.ranks)} ranks; give each response one rank")
+            raise ValueError(f"{len(self.responses)} responses but {len(self.ranks)} ranks; give each one rank")
         return self
 
 

@@ -1,0 +1,116 @@
+"""From judgements to decisions: majority vote with an explicit rule for ties; nothing is thrown away, ties are counted."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from prefloop.records import Comparison, Judgement, Preference, Ranking
+
+PairKey = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What one judgement says about responses i < j of a comparison."""
+
+    annotator: str
+    winner: int | None
+    """i, j, or None for a tie"""
+    strength: int | None
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What training and validation read, and what did not become a preference."""
+
+    preferences: tuple[Preference, ...]
+    rankings: tuple[Ranking, ...]
+    num_pairs: int
+    """pairs that were judged"""
+    num_tied: int
+    """pairs without a majority: equal votes, or ties ahead; they give no preference"""
+    agreement: float | None
+    """share of equal decisions among two annotators of one pair who both chose a side; None if no pair was judged twice"""
+    num_agreement: int
+    """couples of decisions behind `agreement`"""
+
+
+def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Vote]]:
+    """(i, j, vote) for each pair i < j that a pair or ranking judgement decides. `both_bad` decides nothing: a tie."""
+    if judgement.kind == "pair":
+        left, right = judgement.order
+        winner = {"left": left, "right": right}.get(judgement.choice or "")
+        yield min(left, right), max(left, right), Vote(judgement.annotator, winner, judgement.strength)
+    elif judgement.kind == "ranking" and judgement.ranks is not None:
+        ranked = zip(judgement.order, judgement.ranks, strict=True)
+        for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
+            winner = None if rank_a == rank_b else a if rank_a < rank_b else b
+            yield min(a, b), max(a, b), Vote(judgement.annotator, winner, None)
+
+
+def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
+    """Aggregates all judgements.
+
+    The rule: a pair's preference is the response with more votes than the other and more than there are ties; a pair
+    where that is not so is tied, gives no preference and is counted. Two responses with the same text are never a pair.
+    """
+    by_id = {comparison.id: comparison for comparison in comparisons}
+    votes: dict[PairKey, list[Vote]] = defaultdict(list)
+    for judgement in judgements:
+        for i, j, vote in votes_of(judgement):
+            votes[judgement.comparison, i, j].append(vote)
+    preferences, tied = [], 0
+    for (identity, i, j), cast in votes.items():
+        preference = _majority(by_id[identity], i, j, cast)
+        tied += preference is None
+        if preference is not None:
+            preferences.append(preference)
+    agreement, couples = _agreement(votes)
+    rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
+    return Decisions(tuple(preferences), rankings, len(votes), tied, agreement, couples)
+
+
+def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Vote]) -> Preference | None:
+    for_i, for_j = (sum(v.winner == k for v in cast) for k in (i, j))
+    winner, most, least = (i, for_i, for_j) if for_i > for_j else (j, for_j, for_i)
+    ties = len(cast) - for_i - for_j
+    loser = j if winner == i else i
+    chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
+    if most == least or most <= ties or chosen == rejected:
+        return None
+    strengths = [v.strength for v in cast if v.winner == winner and v.strength is not None]
+    return Preference(
+        id=f"{comparison.id}:{i}-{j}",
+        messages=comparison.messages,
+        chosen=chosen,
+        rejected=rejected,
+        strength=sum(strengths) / len(strengths) if strengths else None,
+        agreement=most / len(cast),
+        num_judgements=len(cast),
+        comparison=comparison.id,
+        chosen_index=winner,
+        rejected_index=loser,
+        tags=comparison.tags,
+    )
+
+
+def _agreement(votes: dict[PairKey, list[Vote]]) -> tuple[float | None, int]:
+    same = couples = 0
+    for cast in votes.values():
+        for a, b in itertools.combinations(cast, 2):
+            if a.annotator != b.annotator and a.winner is not None and b.winner is not None:
+                couples += 1
+                same += a.winner == b.winner
+    return (same / couples if couples else None), couples
+
+
+def _ranking(comparison: Comparison, judgement: Judgement) -> Ranking:
+    assert judgement.ranks is not None  # a ranking judgement always has ranks
+    return Ranking(
+        id=judgement.id,
+        messages=comparison.messages,
+        responses=tuple(comparison.responses[i].text for i in judgement.order),
+        ranks=judgement.ranks,
+        comparison=comparison.id,
+    )

@@ -1,0 +1,82 @@
+"""Settings of `prefloop collect`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import Config, RunConfig
+from prefloop.world.annotators import AnnotatorConfig
+
+
+class PanelConfig(Config):
+    """The simulated annotators."""
+
+    count: int = Field(default=5, ge=1)
+    """How many, with differing ability and biases."""
+
+    ability: float | None = None
+    """Overrides the default panel's mean ability: log-odds for a whole unit of utility."""
+
+    members: tuple[AnnotatorConfig, ...] = ()
+    """Each annotator written out, instead of the default panel."""
+
+
+class CollectConfig(RunConfig):
+    """Everything that changes what is sampled and how it is judged."""
+
+    model: str
+    """Model folder that writes the responses, normally the SFT model or the last round's policy."""
+
+    prompts: str
+    """File of prompts."""
+
+    num_prompts: int = Field(default=0, ge=0)
+    """Prompts taken from the file's beginning; 0 takes all."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none."""
+
+    responses_per_prompt: int = Field(default=4, ge=2, le=16)
+    """K, responses sampled for each prompt."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits. Comparisons need variety, so there is no greedy setting."""
+
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus share kept."""
+
+    top_k: int = Field(default=0, ge=0)
+    """Number of tokens kept; 0 for all."""
+
+    max_new_tokens: int = Field(default=96, ge=1)
+    """Most tokens in a response."""
+
+    near_duplicate: float = Field(default=0.9, gt=0, le=1)
+    """Two responses that share this much of their word pairs are near-duplicates; the later one is drawn again."""
+
+    resample: int = Field(default=2, ge=0)
+    """How often near-duplicates and empty responses are drawn again before they are left out."""
+
+    by: Literal["simulated"] = "simulated"
+    """Who judges."""
+
+    annotators: PanelConfig = PanelConfig()
+    """The simulated annotators."""
+
+    pairs_per_prompt: int = Field(default=3, ge=1)
+    """Pairs judged of the K (K - 1) / 2, drawn at random."""
+
+    ranking_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of the comparisons judged as one ranking of all K instead of in pairs."""
+
+    overlap: int = Field(default=3, ge=1)
+    """Annotators who judge each comparison of the share that several judge."""
+
+    overlap_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of the comparisons that several annotators judge."""
+
+    held_out: float = Field(default=0.15, ge=0, lt=1)
+    """Share of the prompts whose preferences are kept for validation, and never trained on."""
+
+    batch_prompts: int = Field(default=64, ge=1)
+    """Prompts sampled together."""

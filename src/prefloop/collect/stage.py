@@ -1,0 +1,168 @@
+"""Collecting: the model writes K responses to each prompt, annotators judge them, decisions become preferences.
+
+Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (every one, raw), `preferences.jsonl` and
+`held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. Leaves out: people (the web page).
+"""
+
+import itertools
+import random
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefloop.collect.aggregate import decided
+from prefloop.collect.config import CollectConfig
+from prefloop.errors import UserError
+from prefloop.files import fingerprints
+from prefloop.files.foreign import read_prompts
+from prefloop.files.tables import write_records
+from prefloop.models.device import chosen_device, precision
+from prefloop.models.load import Loaded, causal
+from prefloop.ops.stats import distinct_n
+from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling
+from prefloop.run import Run
+from prefloop.sampling.generate import SamplingConfig, generate
+from prefloop.text.batches import seeded
+from prefloop.world.annotators import Annotator, panel
+
+
+def collect(config: CollectConfig) -> Path:
+    """Runs (or continues) the stage. Returns: its folder."""
+    with Run("collect", config, inputs={"model": config.model, "prompts": config.prompts}) as run:
+        if run.finished:
+            return run.folder
+        device = chosen_device(config)
+        loaded = causal(config.model, device, template=config.template)
+        sampler = fingerprints.of_path(config.model) if Path(config.model).exists() else config.model
+        prompts, too_long = _prompts(config, loaded)
+        annotators = _annotators(config)
+        chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
+        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
+        for index in run.parts(len(chunks)):
+            with precision(config):
+                comparisons, counts = _comparisons(chunks[index], loaded, config, sampler, index)
+            judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
+            run.write_part(index, {
+                "comparisons": [c.model_dump(mode="json") for c in comparisons],
+                "judgements": [j.model_dump(mode="json") for j in judgements],
+                "counts": counts,
+            })  # fmt: skip
+            run.progress.advance()
+        result = _write(run, run.read_parts(len(chunks)), config)
+        run.finish(
+            outputs={n: n for n in ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl", "rankings.jsonl")},
+            result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
+        )
+    return run.folder
+
+
+def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
+    records = list(read_prompts(config.prompts).records)
+    records = records[: config.num_prompts or len(records)]
+    _, kept = loaded.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
+    if not kept:
+        raise UserError(f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it.")
+    if len(kept) < len(records):
+        print(f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
+    return [records[i] for i in kept], len(records) - len(kept)
+
+
+def _annotators(config: CollectConfig) -> list[Annotator]:
+    who = config.annotators
+    if who.members:
+        return [Annotator(member, f"sim-{i}") for i, member in enumerate(who.members, start=1)]
+    return panel(who.count, seed=config.seed) if who.ability is None else panel(who.count, seed=config.seed, ability=who.ability)
+
+
+def _comparisons(prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int) -> tuple[list[Comparison], dict[str, int]]:
+    """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
+    codec, wanted = loaded.codec, config.responses_per_prompt
+    settings = SamplingConfig(temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens)
+    kept: list[list[Response]] = [[] for _ in prompts]
+    resampled = 0
+    for attempt in range(config.resample + 1):
+        short = [i for i, responses in enumerate(kept) if len(responses) < wanted]
+        if not short:
+            break
+        ids = [codec.prompt_ids(prompts[i].messages) for i in short]
+        generator = seeded(config.seed, index, attempt)
+        drawn = generate(loaded.model, ids, settings, stop_ids=codec.stop_ids, generator=generator, copies=wanted)
+        for place, i in enumerate(short):
+            for sampled in drawn[place * wanted : (place + 1) * wanted]:
+                text = codec.decode(sampled.tokens)
+                if len(kept[i]) < wanted and text.strip() and not any(overlap(text, r.text) >= config.near_duplicate for r in kept[i]):
+                    kept[i].append(Response(text=text, num_tokens=len(sampled.tokens), finished=sampled.finished, sampler=sampler))
+                elif attempt == 0:
+                    resampled += 1
+    how = Sampling(temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens, seed=config.seed)
+    comparisons = [
+        Comparison(id=f"c-{p.id}", prompt_id=p.id, messages=p.messages, responses=tuple(r), sampling=how, tags=p.tags)
+        for p, r in zip(prompts, kept, strict=True)
+        if len(r) >= 2
+    ]
+    missing = sum(wanted - len(r) for r in kept)
+    return comparisons, {"resampled": resampled, "missing": missing, "left_out": len(prompts) - len(comparisons)}
+
+
+def overlap(a: str, b: str) -> float:
+    """Share of word pairs that two texts have in common (Jaccard over bigrams; characters for text without spaces)."""
+    pairs = []
+    for text in (a, b):
+        words = text.lower().split() if " " in text.strip() else list(text.strip())
+        pairs.append(set(itertools.pairwise(["", *words, ""])))
+    return len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1])
+
+
+def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:
+    """Judgements of one comparison; everything random about them is decided by the seed and the comparison's id."""
+    rng = random.Random(f"{config.seed} {comparison.id}")
+    several = rng.random() < config.overlap_share
+    judges = rng.sample(annotators, min(len(annotators), config.overlap if several else 1))
+    judged = zlib.crc32(comparison.id.encode()) % 1000  # how tired a drifting annotator is by then
+    if rng.random() < config.ranking_share:
+        return [a.judge_ranking(comparison, rng=rng, judgement_id=f"{comparison.id}:{a.name}", judged=judged) for a in judges]
+    pairs = list(itertools.combinations(range(len(comparison.responses)), 2))
+    chosen = sorted(rng.sample(pairs, min(len(pairs), config.pairs_per_prompt)))
+    return [
+        a.judge_pair(comparison, i, j, rng=rng, judgement_id=f"{comparison.id}:{i}-{j}:{a.name}", judged=judged)
+        for i, j in chosen
+        for a in judges
+    ]
+
+
+def is_held_out(prompt_id: str, share: float, seed: int) -> bool:
+    """True for a fixed random share of the prompts."""
+    return zlib.crc32(f"{seed} {prompt_id}".encode()) < share * 2**32
+
+
+def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> dict[str, Any]:
+    """Puts the parts together, aggregates, and counts."""
+    comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
+    judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
+    decisions = decided(comparisons, judgements)
+    held_out = {c.id for c in comparisons if is_held_out(c.prompt_id, config.held_out, config.seed)}
+    training = [p for p in decisions.preferences if p.comparison not in held_out]
+    validation = [p for p in decisions.preferences if p.comparison in held_out]
+    if not training:
+        raise UserError(f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature.")
+    write_records(run.folder / "comparisons.jsonl", comparisons)
+    write_records(run.folder / "judgements.jsonl", judgements)
+    write_records(run.folder / "preferences.jsonl", training)
+    write_records(run.folder / "held_out.jsonl", validation)
+    write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
+    texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
+    counts = {k: sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
+    return {
+        "num_comparisons": len(comparisons),
+        "num_judgements": len(judgements),
+        "num_preferences": len(training),
+        "num_held_out": len(validation),
+        "num_pairs": decisions.num_pairs,
+        "num_tied": decisions.num_tied,
+        "agreement": decisions.agreement,
+        "num_agreement": decisions.num_agreement,
+        "seconds_judging": sum(j.seconds for j in judgements),
+        "distinct_2": distinct_n(texts, 2),
+        **{f"num_{k}": v for k, v in counts.items()},
+    }

@@ -1,0 +1,184 @@
+"""`prefloop data check FILE`: what a file of data holds, every bad row with its remedy, and who takes it.
+
+Reads: one file of prompts, demonstrations, preferences or any other records. Writes nothing.
+"""
+
+import hashlib
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import Name
+from prefloop.files.foreign import Reading, serves
+from prefloop.files.forms import Form, recognise
+from prefloop.files.tables import each_row
+from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking, Record, Score
+
+RECORD_OF: Mapping[str, type[Record]] = {
+    "prompts": Prompt,
+    "demonstrations": Demonstration,
+    "preferences": Preference,
+    "unpaired": Prompt,
+}
+"""What a foreign file holds -> the record that its rows become."""
+
+AS_PROMPTS = "collect, align (ppo, rloo, grpo) and evaluate"
+
+STAGES: Mapping[str, str] = {
+    "prompts": f"{AS_PROMPTS} take it.",
+    "demonstrations": f"sft takes it, and for its prompts {AS_PROMPTS}.",
+    "preferences": f"reward and align (dpo) take it, and for its prompts {AS_PROMPTS}.",
+    "rankings": "reward takes it.",
+    "comparisons": "collect takes it, to have it judged.",
+    "judgements": "collect takes it, with its comparisons, to aggregate it.",
+    "scores": "it is a result, which no stage takes.",
+    "unpaired": f"for its prompts {AS_PROMPTS} take it; reward needs two responses to each prompt.",
+    "unprompted": "no stage takes it until it has a column `prompt`.",
+    "texts": "pretrain takes it.",
+}
+"""What a file holds -> the stages that take it."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long the texts of one field are, in words."""
+
+    median: float
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found in a file."""
+
+    form: Form
+    """The form of its rows."""
+    rows: int
+    """Rows, empty lines not counted."""
+    problems: tuple[str, ...]
+    """`file:line: sentence` for every bad row, in file order."""
+    notes: tuple[str, ...]
+    """What else the user should know."""
+    num_duplicates: int
+    """Good rows whose texts repeat an earlier row's."""
+    lengths: Mapping[str, Length]
+    """Field (prompt, response, chosen, rejected) -> its lengths, over the good rows."""
+
+    @property
+    def bad(self) -> int:
+        """Rows with a problem."""
+        return len(self.problems)
+
+    @property
+    def good(self) -> int:
+        """Rows without one."""
+        return self.rows - self.bad
+
+
+def check(path: Name) -> Report:
+    """Reads a file once, row by row, and counts what it holds.
+
+    Raises: UserError if there is no such file, or its form is not known.
+    """
+    form = recognise(path)
+    record = form.record or RECORD_OF.get(form.what)
+    if record is None or not serves(form, record):
+        return _check_text(path, form)
+    reading = Reading(path, record, form)
+    problems: list[str] = []
+    texts = _Texts()
+    rows = 0
+    for _, found in reading:
+        rows += 1
+        if isinstance(found, UserError):
+            problems.append(str(found))
+        else:
+            texts.add(_texts(found))
+    return Report(form, rows, tuple(problems), reading.notes(), texts.num_duplicates, texts.lengths())
+
+
+def _check_text(path: Name, form: Form) -> Report:
+    """The report on a form whose rows become no record: its fields must be text."""
+    fields = [name for name in form.fields if name != "id"]
+    problems: list[str] = []
+    texts = _Texts()
+    rows = 0
+    for number, row in each_row(path):
+        rows += 1
+        if isinstance(row, UserError):
+            problems.append(str(row))
+            continue
+        bad = next((name for name in fields if not isinstance(row.get(name), str) or not row[name].strip()), None)
+        if bad is not None:
+            problems.append(f"{path}:{number}: `{bad}` should be text that is not empty; give it or remove the row.")
+        else:
+            texts.add({name: row[name] for name in fields})
+    return Report(form, rows, tuple(problems), (), texts.num_duplicates, texts.lengths())
+
+
+class _Texts:
+    """Duplicates and lengths of the texts seen so far; keeps numbers and digests, not the texts."""
+
+    def __init__(self) -> None:
+        self.num_duplicates = 0
+        self._words: dict[str, list[int]] = {}
+        self._digests: set[bytes] = set()
+
+    def add(self, texts: Mapping[str, str]) -> None:
+        """Counts one row's texts; rows without any are no duplicates of each other."""
+        for name, text in texts.items():
+            self._words.setdefault(name, []).append(len(text.split()))
+        digest = hashlib.sha256("\0".join(texts.values()).encode()).digest()
+        self.num_duplicates += bool(texts) and digest in self._digests
+        self._digests.add(digest)
+
+    def lengths(self) -> dict[str, Length]:
+        """Median and maximum for each field."""
+        return {name: Length(statistics.median(words), max(words)) for name, words in self._words.items()}
+
+
+def _texts(record: Record) -> dict[str, str]:
+    """The texts of a record by the name under which the report lists them."""
+    if isinstance(record, Demonstration):
+        return {"prompt": record.text, "response": record.response}
+    if isinstance(record, Prompt):
+        return {"prompt": record.text}
+    if isinstance(record, Preference):
+        prompt = "\n".join(message.content for message in record.messages)
+        return {"prompt": prompt, "chosen": record.chosen, "rejected": record.rejected}
+    if isinstance(record, Comparison):
+        return {"prompt": record.text, "responses": "\n".join(response.text for response in record.responses)}
+    if isinstance(record, Ranking):
+        prompt = "\n".join(message.content for message in record.messages)
+        return {"prompt": prompt, "responses": "\n".join(record.responses)}
+    assert isinstance(record, Judgement | Score)
+    return {}
+
+
+def print_check(path: Name) -> int:
+    """Prints the report in plain words. Returns the exit code: 0 if every row is good, else 1.
+
+    Raises: see `check`.
+    """
+    report = check(path)
+    print(f"{path}: {report.form.sentence} (form {report.form.name}).")
+    print(f"rows: {report.rows}, of which good {report.good}, bad {report.bad}")
+    for name, length in report.lengths.items():
+        print(f"words in {name}: median {length.median:g}, longest {length.maximum}")
+    if report.num_duplicates:
+        print(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
+    for line in (*report.notes, *report.problems):
+        print(line)
+    print(verdict(report))
+    return 1 if report.bad else 0
+
+
+def verdict(report: Report) -> str:
+    """One line: whether the file can be used as it is, and by which stages."""
+    takers = STAGES[report.form.what]
+    if not report.good:
+        return f"Verdict: no row can be used; mend them first. Then {takers}"
+    if report.bad:
+        return f"Verdict: {report.bad} of {report.rows} rows must be mended or removed. Then {takers}"
+    return f"Verdict: all {report.rows} rows are good; {takers}"

@@ -1,0 +1,8 @@
+"""What can go wrong in a way that the user can mend: one class, one sentence."""
+
+
+class UserError(Exception):
+    """A sentence for the user: what went wrong, where (file:line), what was found, and what to type instead.
+
+    The command line prints the sentence without a traceback and exits with code 2.
+    """

@@ -1,0 +1,65 @@
+"""Settings of `prefloop evaluate`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import RunConfig
+
+
+class EvaluateConfig(RunConfig):
+    """Everything that changes how checkpoints are compared and selected."""
+
+    reference: str
+    """Model folder that everything is compared with and KL is measured to, normally the SFT model."""
+
+    candidates: str
+    """Folder with one model folder for each checkpoint (`ppo/models`), or a single model folder."""
+
+    validation_prompts: str
+    """File of prompts on which the checkpoints are compared and one is selected."""
+
+    test_prompts: str
+    """File of prompts on which the selected one is measured; no prompt may be in both files."""
+
+    ood_prompts: str | None = None
+    """File of prompts unlike those of training, for the out-of-distribution table."""
+
+    num_validation: int = Field(default=0, ge=0)
+    """Prompts taken from the beginning of validation_prompts; 0 takes all."""
+
+    num_test: int = Field(default=0, ge=0)
+    """Prompts taken from the beginning of test_prompts and of ood_prompts; 0 takes all."""
+
+    reward: str | None = None
+    """Who gives the scores: a reward model folder, or python:FILE.py:FUNCTION."""
+
+    judge: Literal["gold", "score"] = "score"
+    """Who decides which of two responses is better: the helpdesk's gold program, or the score itself (a proxy)."""
+
+    collected: str | None = None
+    """The collect stage's folder, to check the reward model on its held-out preferences (helpdesk only)."""
+
+    demonstrations: str | None = None
+    """Demonstrations, to show what SFT imitates beside what became of it (helpdesk only)."""
+
+    template: str | None = None
+    """Chat template, if the model folders record none."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """Divides the logits in sampling; 0 takes the likeliest token. KL is always measured at 1."""
+
+    max_new_tokens: int = Field(default=96, ge=1)
+    """Most tokens in a response."""
+
+    kl_limit: float = Field(default=8.0, gt=0)
+    """Checkpoints that drifted further from the reference than this, in nats per response, are not selected."""
+
+    batch_prompts: int = Field(default=256, ge=1)
+    """Prompts sampled together."""
+
+    micro_tokens: int = Field(default=16384, ge=16)
+    """Most tokens in memory at once when probabilities are read."""
+
+    num_samples: int = Field(default=40, ge=0)
+    """Prompts whose responses before and after are kept for the report."""

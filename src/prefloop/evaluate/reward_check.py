@@ -1,0 +1,121 @@
+"""Is the reward model as good as its annotators allow? Held-out comparisons of the helpdesk, where the truth is known.
+
+Three answers to the same question, "which of these two is better?": the reward model's, the annotators', and the truth's.
+The Bayes limit is the accuracy of someone who knows exactly how each annotator decides: E max(p, 1 - p).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from prefloop.errors import UserError
+from prefloop.evaluate.config import EvaluateConfig
+from prefloop.files.tables import read_records
+from prefloop.models.device import chosen_device, precision
+from prefloop.models.scorers import RewardModel, Scorer
+from prefloop.ops.stats import reliability, wilson_interval
+from prefloop.records import Comparison, Judgement, Preference
+from prefloop.world import gold
+from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
+
+Scores = dict[tuple[str, int], float]
+
+
+def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | None:
+    """The reward model's accuracy on the held-out comparisons of a collect folder; None without held-out ones."""
+    assert config.collected is not None  # the caller checks
+    folder = Path(config.collected)
+    if not (folder / "finished.json").is_file():
+        raise UserError(f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from.")
+    held_out = read_records(folder / "held_out.jsonl", Preference)
+    names = {p.comparison for p in held_out}
+    comparisons = [c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names]
+    judgements = [j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"]
+    scores = _scores(comparisons, scorer, config)
+    by_id = {c.id: c for c in comparisons}
+    against_gold = _against_gold(held_out, by_id, scores)
+    labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
+    low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=0.95)
+    label_low, label_high = wilson_interval(sum(labels), len(labels), confidence=0.95)
+    trained = _trained(scorer)
+    return {
+        "accuracy": float(np.mean(against_gold)),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_labels": float(np.mean(labels)),
+        "accuracy_labels_low": label_low,
+        "accuracy_labels_high": label_high,
+        "bayes_accuracy": float(np.mean(bayes)),
+        "annotator_agreement": json.loads((folder / "finished.json").read_text(encoding="utf-8"))["result"]["agreement"],
+        "num_pairs": len(against_gold),
+        "num_judgements": len(labels),
+        **{k: trained.get(k) for k in ("length_only_accuracy", "ece", "ece_after_temperature", "temperature", "by_strength")},
+        "reliability": _reliability(held_out, scores, scorer, float(trained.get("temperature") or 1.0)),
+    }
+
+
+def _trained(scorer: Scorer) -> dict[str, Any]:
+    """What the reward stage reported, if the scorer is a folder that it wrote."""
+    file = Path(scorer.name).parent / "finished.json"
+    return json.loads(file.read_text(encoding="utf-8"))["result"] if file.is_file() else {}
+
+
+def _scores(comparisons: list[Comparison], scorer: Scorer, config: EvaluateConfig) -> Scores:
+    rows = [(c, i) for c in comparisons for i in range(len(c.responses))]
+    chosen_device(config)
+    with precision(config), torch.no_grad():
+        values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
+    return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
+
+
+def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scores: Scores) -> list[bool]:
+    """For each held-out pair whose true utilities differ: does the reward model order it as the truth does?"""
+    right = []
+    for p in held_out:
+        assert p.chosen_index is not None and p.rejected_index is not None  # the collect stage always writes them
+        c, i, j = by_id[p.comparison], p.chosen_index, p.rejected_index
+        truth = gold.judge(c.text, c.responses[i].text).utility - gold.judge(c.text, c.responses[j].text).utility
+        if abs(truth) > 1e-9:
+            right.append((scores[c.id, i] > scores[c.id, j]) == (truth > 0))
+    return right
+
+
+def _against_labels(judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]) -> tuple[list[bool], list[float]]:
+    """For each judgement with a side: does the reward model choose that side, and how often could anybody?"""
+    right, possible = [], []
+    for judgement in judgements:
+        if judgement.choice not in ("left", "right"):
+            continue
+        c, (left, right_index) = by_id[judgement.comparison], judgement.order
+        p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(c.text, c.responses[left].text, c.responses[right_index].text)
+        possible.append(max(p_left, p_right) / (p_left + p_right))
+        right.append((scores[c.id, left] > scores[c.id, right_index]) == (judgement.choice == "left"))
+    return right, possible
+
+
+def _annotators(folder: Path) -> dict[str, Annotator]:
+    """The simulated annotators as the collect run had them."""
+    resolved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
+    who, seed = resolved["annotators"], resolved["seed"]
+    if who["members"]:
+        made = [Annotator(AnnotatorConfig.model_validate(m), f"sim-{i}") for i, m in enumerate(who["members"], start=1)]
+    else:
+        made = panel(who["count"], seed=seed) if who["ability"] is None else panel(who["count"], seed=seed, ability=who["ability"])
+    return {a.name: a for a in made}
+
+
+def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, temperature: float) -> list[dict[str, float]]:
+    """How sure the reward model was, beside how often it was right, in bins of confidence; before temperature fitting."""
+    if not isinstance(scorer, RewardModel):
+        return []
+    margins = [(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in held_out]
+    table = reliability(expit(np.asarray(margins)), np.ones(len(margins)), bins=10)
+    return [
+        {"low": 0.5 + b * 0.05, "high": 0.55 + b * 0.05, "confidence": float(table.confidence[b]), "accuracy": float(table.accuracy[b]), "num": int(table.counts[b])}
+        for b in range(10)
+        if table.counts[b] > 0
+    ]

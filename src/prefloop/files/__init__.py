@@ -1,0 +1,1 @@
+"""Files in and out: atomic writes, JSONL and Parquet, fingerprints, foreign schemas."""

@@ -1,0 +1,149 @@
+"""Models in and out, as plain Hugging Face folders, with sentences where transformers has tracebacks."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers import logging as hf_logging
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import new_folder
+from prefloop.models.stream import prepare
+from prefloop.text.codec import Codec, with_template
+
+hf_logging.disable_progress_bar()
+hf_logging.set_verbosity_error()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready for streams, with its codec."""
+
+    model: PreTrainedModel
+    """Weights in float32 on the device; no dropout."""
+    codec: Codec
+    """Its tokenizer, template and end-of-text tokens."""
+    path: str
+    """Where it came from."""
+
+
+@contextlib.contextmanager
+def loading(path: str) -> Iterator[None]:
+    """Turns transformers' complaints while loading `path` into sentences."""
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{path}: this is a file; give the model's folder.")
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise UserError(f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id.")
+    try:
+        yield
+    except (OSError, ValueError) as problem:
+        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        if not folder.is_dir():
+            raise UserError(
+                f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, or no such model). "
+                "Check the path, or download the model elsewhere and give its folder."
+            ) from problem
+        raise UserError(f"{path}: the model cannot be loaded: {first}") from problem
+
+
+def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model folder. Raises: UserError if there is none."""
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+        raise UserError(f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's origin.")
+    with loading(path):
+        return AutoTokenizer.from_pretrained(path)
+
+
+def codec_of(path: str, *, template: str | None = None) -> Codec:
+    """The tokenizer, template and end-of-text tokens that a model folder records.
+
+    Raises: UserError if one of them is missing or contradicts `template`.
+    """
+    tokenizer = tokenizer_of(path)
+    with_template(tokenizer, template, path)
+    with loading(path):
+        config = AutoConfig.from_pretrained(path)
+    stops = _stop_ids(path, tokenizer)
+    if not stops:
+        raise UserError(f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to tokenizer_config.json.")
+    return Codec(tokenizer, stops, int(config.get_text_config().max_position_embeddings))
+
+
+def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The trained end-of-text token first, then whatever else generation_config.json stops at."""
+    first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
+    file = Path(path) / "generation_config.json"
+    more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
+    listed = [] if more is None else [more] if isinstance(more, int) else list(more)
+    return tuple(dict.fromkeys([*first, *listed]))
+
+
+def causal(path: str, device: torch.device, *, template: str | None = None) -> Loaded:
+    """A causal language model with its codec, ready for streams."""
+    codec = codec_of(path, template=template)
+    with loading(path):
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    _check_vocabulary(path, model, codec)
+    prepare(model)
+    return Loaded(model.to(device).eval(), codec, path)
+
+
+def scalar(path: str, device: torch.device, *, fresh_head: bool = False, template: str | None = None) -> Loaded:
+    """A model with a scalar head, ready for streams.
+
+    Args:
+        path: a reward model folder, or with `fresh_head` a causal model's folder to start one from.
+        device: where the weights go.
+        fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model.
+        template: a built-in template's name, if the folder records none.
+
+    Raises: UserError if the folder is not a reward model and no fresh head was asked for.
+    """
+    codec = codec_of(path, template=template)
+    with loading(path):
+        config = AutoConfig.from_pretrained(path)
+    architectures = config.architectures or []
+    if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
+        raise UserError(f"{path}: this is not a reward model ({', '.join(architectures) or 'no architecture named'}). Train one with `prefloop reward`.")
+    pad = codec.tokenizer.pad_token_id
+    config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) else None
+    with loading(path):
+        model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
+    if fresh_head:
+        torch.nn.init.zeros_(model.score.weight)
+    prepare(model)
+    return Loaded(model.to(device).eval(), codec, path)
+
+
+def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
+    size, known = model.get_input_embeddings().weight.shape[0], len(codec.tokenizer)
+    if known > size:
+        raise UserError(f"{path}: the tokenizer knows {known} tokens but the model only {size}; they do not belong together.")
+
+
+def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
+    implementation = model.config._attn_implementation
+    model.config._attn_implementation = "sdpa"
+    model.generation_config and setattr(model.generation_config, "eos_token_id", list(codec.stop_ids))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        with new_folder(folder) as temporary:
+            model.save_pretrained(temporary)
+            codec.tokenizer.save_pretrained(temporary)
+    finally:
+        model.config._attn_implementation = implementation

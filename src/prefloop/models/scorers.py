@@ -1,0 +1,123 @@
+"""Who gives the score: a reward model's folder, or a Python function; one verb, `score`.
+
+Responses are text here: a reward model reads them with its own tokenizer and template, so it need not share the policy's.
+"""
+
+import importlib.util
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from prefloop.errors import UserError
+from prefloop.models.load import Loaded, scalar
+from prefloop.models.stream import Stream, hidden_states
+from prefloop.ops.rewards import normalised_scores
+from prefloop.records import Message
+from prefloop.text.batches import cut
+
+NORMALISATION = "prefloop_scores.json"
+Conversation = Sequence[Message]
+
+
+class Scorer(Protocol):
+    """Anything that gives one number to a response."""
+
+    name: str
+
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B,) scores in reward units, on the CPU."""
+        ...
+
+
+class RewardModel:
+    """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT demonstrations."""
+
+    def __init__(self, path: str, device: torch.device, *, batch_tokens: int = 16384) -> None:
+        """Raises: UserError if the folder is not a reward model."""
+        self.name, self.batch_tokens, self.device = path, batch_tokens, device
+        self.loaded = scalar(path, device)
+        self.loaded.model.requires_grad_(False)
+        file = Path(path) / NORMALISATION
+        known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
+        self.mean, self.std = known["mean"], known["std"]
+        self.num_truncated = 0
+
+    @torch.no_grad()
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B,) normalised scores."""
+        codec = self.loaded.codec
+        rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
+        self.num_truncated += sum(len(p) + len(r) > codec.context for p, r in rows)
+        sequences = [fitted(p, r, codec.context) for p, r in rows]
+        lengths = [len(s) for s in sequences]
+        raw = torch.zeros(len(sequences))
+        for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
+            raw[batch] = raw_scores(self.loaded, [sequences[i] for i in batch]).cpu()
+        return normalised_scores(raw, mean=self.mean, std=self.std)
+
+
+def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
+    """Prompt and response cut to the context: the prompt loses its beginning, the response at last its middle."""
+    response = response if len(response) < context else [*response[: context - 2], response[-1]]
+    return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]
+
+
+def raw_scores(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+    """(B,) the scalar head on the last token of each sequence: what AutoModelForSequenceClassification returns."""
+    device = loaded.model.get_input_embeddings().weight.device
+    stream = Stream.of(sequences, device)
+    last = stream.starts + torch.tensor(stream.lengths, device=device) - 1
+    hidden = hidden_states(loaded.model.base_model, stream).index_select(0, last)
+    with torch.autocast(device.type, enabled=False):
+        return loaded.model.score(hidden.float())[:, 0]
+
+
+class PythonReward:
+    """A function in a Python file: takes (prompts, responses) as lists of strings, returns one float each."""
+
+    def __init__(self, spec: str) -> None:
+        """Args: spec: `FILE.py:FUNCTION`. Raises: UserError if there is no such file or function."""
+        file, colon, function = spec.rpartition(":")
+        if not colon or not file.endswith(".py"):
+            raise UserError(f"python:{spec}: write python:FILE.py:FUNCTION, for instance python:reward.py:score.")
+        if not Path(file).is_file():
+            raise UserError(f"{file}: there is no such file; the reward function is looked for there.")
+        module_spec = importlib.util.spec_from_file_location(f"prefloop_reward_{Path(file).stem}", file)
+        assert module_spec is not None and module_spec.loader is not None  # a .py file always has a loader
+        module = importlib.util.module_from_spec(module_spec)
+        try:
+            module_spec.loader.exec_module(module)
+        except SyntaxError as problem:
+            raise UserError(f"{file}:{problem.lineno}: this is not Python: {problem.msg}.") from None
+        if not callable(vars(module).get(function)):
+            raise UserError(f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list of floats.")
+        self._function, self.name = vars(module)[function], f"python:{spec}"
+
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
+        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
+        values: Any = self._function(texts, list(responses))
+        try:
+            numbers = [float(value) for value in values]
+        except (TypeError, ValueError):
+            raise UserError(f"{self.name}: returned {type(values).__name__}, not one float for each response.") from None
+        if len(numbers) != len(responses):
+            raise UserError(f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for each.")
+        bad = next((i for i, x in enumerate(numbers) if not math.isfinite(x)), None)
+        if bad is not None:
+            raise UserError(f"{self.name}: returned {numbers[bad]} for the response {responses[bad]!r}; return a finite number.")
+        return torch.tensor(numbers)
+
+
+def scorer(reward: str, device: torch.device) -> Scorer:
+    """The scorer that `reward` names: a reward model folder (or hub id), or `python:FILE.py:FUNCTION`."""
+    return PythonReward(reward.removeprefix("python:")) if reward.startswith("python:") else RewardModel(reward, device)
+
+
+def reward_input(reward: str) -> str:
+    """The file or folder whose fingerprint stands for a reward in a run's inputs."""
+    return reward.removeprefix("python:").rpartition(":")[0] if reward.startswith("python:") else reward

@@ -1,0 +1,70 @@
+"""Settings of `prefloop pretrain`."""
+
+from pydantic import Field
+
+from prefloop.config import Config, RunConfig
+
+
+class ArchitectureConfig(Config):
+    """A Llama to be trained from scratch."""
+
+    hidden_size: int = Field(default=128, ge=8)
+    """Width."""
+
+    num_layers: int = Field(default=4, ge=1)
+    """Transformer layers."""
+
+    num_heads: int = Field(default=4, ge=1)
+    """Attention heads; must divide the width."""
+
+    intermediate_size: int = Field(default=384, ge=8)
+    """Width inside the feed-forward layers."""
+
+    context: int = Field(default=256, ge=16)
+    """Most tokens that the model can read."""
+
+    vocab_size: int = Field(default=1024, ge=300)
+    """Tokens in the byte-level BPE vocabulary (256 bytes and 5 special tokens among them)."""
+
+
+class PretrainConfig(RunConfig):
+    """Everything that changes what pretraining does."""
+
+    corpus: str
+    """Text to learn from: .jsonl with a field `text` for each document, or .txt (one document, cut to the context)."""
+
+    model: ArchitectureConfig = ArchitectureConfig()
+    """The model."""
+
+    template: str = "turns"
+    """Chat template recorded in the tokenizer for later stages."""
+
+    steps: int = Field(default=600, ge=1)
+    """Most updates."""
+
+    batch_tokens: int = Field(default=8192, ge=16)
+    """Tokens in an update."""
+
+    lr: float = Field(default=3e-3, gt=0)
+    """Peak learning rate (AdamW, cosine)."""
+
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the updates over which the learning rate rises."""
+
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Decoupled weight decay."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+
+    validation: float = Field(default=0.02, gt=0, lt=1)
+    """Share of the documents held out."""
+
+    evaluate_every: int = Field(default=100, ge=1)
+    """Updates between looks at the held-out documents."""
+
+    patience: int = Field(default=5, ge=1)
+    """Stop after this many looks without a better held-out loss; the best weights are restored."""
+
+    checkpoint_every: int = Field(default=100, ge=0)
+    """Updates between checkpoints; 0 for none but on Ctrl-C."""

@@ -1,0 +1,189 @@
+"""Pretraining: raw text -> byte-level BPE tokenizer -> a causal Llama from scratch.
+
+Reads: a corpus. Writes: `model/`, a plain Hugging Face folder. Follows OBJ-1 (next-token loss) and OBJ-7 (perplexity,
+early stopping that restores the best). Leaves out: document mixing by weight, sequence-length curricula.
+"""
+
+import copy
+import math
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from prefloop.errors import UserError
+from prefloop.files.tables import read_rows
+from prefloop.models.device import chosen_device, precision
+from prefloop.models.load import save_model
+from prefloop.models.optim import OptimConfig, Optimizer
+from prefloop.models.stream import Stream, hidden_states, logits_of, prepare
+from prefloop.ops.losses import next_token_loss
+from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
+from prefloop.pretrain.config import PretrainConfig
+from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.run import Run
+from prefloop.text.batches import cut, epoch_batches, seeded
+from prefloop.text.codec import Codec
+from prefloop.text.templates import template_text
+
+
+def train(config: PretrainConfig) -> Path:
+    """Runs (or continues) pretraining. Returns: the model folder."""
+    with Run("pretrain", config, inputs={"corpus": config.corpus}) as run:
+        if run.finished:
+            return run.folder / "model"
+        device = chosen_device(config)
+        texts = read_corpus(config.corpus)
+        held_out = max(1, round(config.validation * len(texts)))
+        if len(texts) <= held_out:
+            raise UserError(f"{config.corpus}: only {len(texts)} documents; pretraining needs at least 2, one of them held out.")
+        codec = _codec(config, texts[held_out:])
+        validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
+        model = _new_model(config, codec).to(device)
+        optimizer = Optimizer(model.parameters(), _optim(config), num_updates=config.steps)
+        lengths, order, best = [len(d) for d in documents], _Order(), _Best()
+        saved = run.restore()
+        if saved:
+            model.load_state_dict(saved["model"])
+            optimizer.restore(saved["optimizer"])
+            order, best = _Order(**saved["order"]), _Best(**saved["best"])
+        batches = epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=order.epoch)
+        run.progress.start(config.steps, optimizer.done)
+        while optimizer.done < config.steps and best.looks_without < config.patience:
+            if order.index == len(batches):
+                order = _Order(order.epoch + 1, 0)
+                batches = epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=order.epoch)
+            batch = [documents[i] for i in batches[order.index]]
+            order = _Order(order.epoch, order.index + 1)
+            lr = optimizer.lr
+            with precision(config):
+                loss = document_losses(model, batch, device).mean()
+            loss.backward()
+            metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
+            if optimizer.done % config.evaluate_every == 0 or optimizer.done == config.steps:
+                held = validation_loss(model, validation, device, config)
+                best.look(held, model)
+                metrics |= {"loss/validation": held, "perplexity/validation": math.exp(min(held, 50.0))}
+            run.log(optimizer.done, metrics)
+            run.progress.advance(loss=metrics["loss/train"], validation=best.loss)
+            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state(), "order": vars(order), "best": vars(best)}  # noqa: E731, B023
+            run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
+        model.load_state_dict(best.weights)
+        save_model(run.folder / "model", model, codec)
+        run.finish(outputs={"model": "model"}, result=_result(best, optimizer.done, documents, validation, codec))
+    return run.folder / "model"
+
+
+class _Order:
+    """Where in the data we are."""
+
+    def __init__(self, epoch: int = 0, index: int = 0) -> None:
+        self.epoch, self.index = epoch, index
+
+
+class _Best:
+    """The best weights by held-out loss."""
+
+    def __init__(self, loss: float = math.inf, looks_without: int = 0, weights: dict[str, torch.Tensor] | None = None) -> None:
+        self.loss, self.looks_without, self.weights = loss, looks_without, weights or {}
+
+    def look(self, loss: float, model: torch.nn.Module) -> None:
+        """Remembers the model if its held-out loss is the lowest yet."""
+        if loss < self.loss:
+            self.loss, self.looks_without, self.weights = loss, 0, copy.deepcopy(model.state_dict())
+        else:
+            self.looks_without += 1
+
+
+def _optim(config: PretrainConfig) -> OptimConfig:
+    return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
+
+
+def read_corpus(path: str) -> list[str]:
+    """Documents of a .jsonl (field `text`) or .txt file. Raises: UserError with file and line."""
+    if path.endswith(".txt"):
+        if not Path(path).is_file():
+            raise UserError(f"{path}: there is no such file. Give a .txt or .jsonl file.")
+        blocks = Path(path).read_text(encoding="utf-8").split("\n\n")
+        texts = [block for block in blocks if block.strip()]
+    else:
+        texts = []
+        for line, row in read_rows(path):
+            if not isinstance(row.get("text"), str) or not row["text"]:
+                raise UserError(f"{path}:{line}: a document needs a field `text` that is not empty; found {', '.join(row) or 'nothing'}.")
+            texts.append(row["text"])
+    if not texts:
+        raise UserError(f"{path}: the file has no documents.")
+    return texts
+
+
+def _codec(config: PretrainConfig, texts: list[str]) -> Codec:
+    tokenizer = trained_tokenizer(texts, vocab_size=config.model.vocab_size)
+    tokenizer.chat_template = template_text(config.template)
+    assert isinstance(tokenizer.eos_token_id, int)  # trained_tokenizer sets it
+    return Codec(tokenizer, (tokenizer.eos_token_id,), config.model.context)
+
+
+def encoded(codec: Codec, texts: list[str]) -> list[list[int]]:
+    """Documents as tokens between end-of-text tokens, cut to the context (nothing is lost: the rest starts anew)."""
+    end, room = codec.stop_ids[0], codec.context - 1
+    pieces = []
+    for encoding in codec.tokenizer(texts, add_special_tokens=False)["input_ids"]:
+        ids = [*encoding, end]
+        pieces += [[end, *ids[i : i + room]] for i in range(0, len(ids), room)]
+    return pieces
+
+
+def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
+    size = config.model
+    if size.hidden_size % size.num_heads or (size.hidden_size // size.num_heads) % 2:
+        raise UserError(f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. Try num_heads=4, hidden_size=128.")
+    llama = LlamaConfig(
+        vocab_size=len(codec.tokenizer),
+        hidden_size=size.hidden_size,
+        intermediate_size=size.intermediate_size,
+        num_hidden_layers=size.num_layers,
+        num_attention_heads=size.num_heads,
+        num_key_value_heads=size.num_heads,
+        max_position_embeddings=size.context,
+        tie_word_embeddings=True,
+        bos_token_id=codec.stop_ids[0],
+        eos_token_id=codec.stop_ids[0],
+        pad_token_id=codec.tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeded(config.seed, 1).initial_seed())  # transformers draws initial weights from the global one
+        model = LlamaForCausalLM(llama)
+    prepare(model)
+    return model
+
+
+def document_losses(model: LlamaForCausalLM, documents: list[list[int]], device: torch.device) -> torch.Tensor:
+    """(N - B,) nats for each token but the first of each document, no document seeing another."""
+    stream = Stream.of(documents, device)
+    after = stream.positions.nonzero()[:, 0]  # a document's first token is not predicted from the one before
+    hidden = hidden_states(model.base_model, stream).index_select(0, after - 1)
+    return next_token_loss(logits_of(model, hidden), stream.tokens[after])
+
+
+@torch.no_grad()
+def validation_loss(model: LlamaForCausalLM, documents: list[list[int]], device: torch.device, config: PretrainConfig) -> float:
+    """Mean nats per token over all held-out documents."""
+    total, count = 0.0, 0
+    for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
+        with precision(config):
+            losses = document_losses(model, [documents[i] for i in batch], device)
+        total, count = total + float(losses.double().sum()), count + len(losses)
+    return total / count
+
+
+def _result(best: _Best, steps: int, documents: list[list[int]], validation: list[list[int]], codec: Codec) -> dict[str, float]:
+    size = len(codec.tokenizer)
+    return {
+        "perplexity": math.exp(best.loss),
+        "unigram_perplexity": unigram_perplexity(documents, validation, vocab_size=size),
+        "bigram_perplexity": bigram_perplexity(documents, validation, vocab_size=size),
+        "steps": steps,
+        "tokens": sum(len(d) for d in documents),
+        "vocab_size": size,
+    }

@@ -1,0 +1,171 @@
+"""The reward model: a scalar head that learns to score the chosen response above the rejected one.
+
+Reads: a model folder, preferences. Writes: `model/`, which AutoModelForSequenceClassification loads with the same raw
+scores, and beside it `prefloop_scores.json`: the mean and deviation of raw scores over SFT demonstrations, so that
+score = (raw - mean) / deviation. Follows Bradley-Terry by logsigmoid (RM-1, 2), initialised from SFT (RM-7), a shifted
+scale (RM-8), and tells its accuracy beside the annotators' agreement and a length-only baseline (RM-17, 18, DIA-1).
+Leaves out: rankings of more than two at once, margins, ensembles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import write_json
+from prefloop.files.foreign import read_demonstrations, read_preferences
+from prefloop.models.device import chosen_device, precision
+from prefloop.models.load import Loaded, save_model, scalar
+from prefloop.models.optim import OptimConfig, Optimizer
+from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
+from prefloop.ops.losses import bradley_terry_loss
+from prefloop.records import Preference
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.quality import quality
+from prefloop.run import Run
+from prefloop.text.batches import cut, epoch_batches, seeded
+
+NUM_DEMONSTRATIONS = 512
+"""Demonstrations scored for the normalisation."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A preference in tokens."""
+
+    chosen: list[int]
+    rejected: list[int]
+    weight: float
+
+    @property
+    def length(self) -> int:
+        """Tokens in both."""
+        return len(self.chosen) + len(self.rejected)
+
+
+def train(config: RewardConfig) -> Path:
+    """Runs (or continues) reward modelling. Returns: the model folder."""
+    inputs = {k: config.model_dump()[k] for k in ("model", "preferences", "held_out", "demonstrations")}
+    with Run("reward", config, inputs=inputs) as run:
+        if run.finished:
+            return run.folder / "model"
+        device = chosen_device(config)
+        loaded = scalar(config.model, device, fresh_head=True, template=config.template)
+        model = loaded.model.train()
+        training, validation = split(config)
+        pairs, cut_short = tokenised(training, loaded)
+        if cut_short:
+            print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {loaded.codec.context} tokens; their prompts lose their beginning.")
+        batches = [
+            batch
+            for epoch in range(config.epochs)
+            for batch in epoch_batches([1] * len(pairs), batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch)
+        ]
+        optimizer = Optimizer(model.parameters(), _optim(config), num_updates=len(batches))
+        saved = run.restore()
+        if saved:
+            model.load_state_dict(saved["model"])
+            optimizer.restore(saved["optimizer"])
+        run.progress.start(len(batches), optimizer.done)
+        while optimizer.done < len(batches):
+            batch = [pairs[i] for i in batches[optimizer.done]]
+            loss = accuracy = 0.0
+            weight = sum(pair.weight for pair in batch)
+            for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
+                few = [batch[i] for i in part]
+                with precision(config):
+                    margins = pair_margins(loaded, few)
+                losses = bradley_terry_loss(margins, torch.zeros_like(margins)) * torch.tensor([p.weight for p in few], device=device)
+                (losses.sum() / weight).backward()
+                loss += float(losses.detach().sum()) / weight
+                accuracy += float((margins > 0).sum()) / len(batch)
+            lr = optimizer.lr
+            metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
+            if optimizer.done % max(1, len(batches) // 8) == 0 or optimizer.done == len(batches):
+                metrics["accuracy/validation"] = float((margins_of(validation, loaded, config) > 0).double().mean())
+            run.log(optimizer.done, metrics)
+            run.progress.advance(loss=loss, accuracy=accuracy)
+            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+            run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
+        result = _finish(run, loaded, config, training, validation, cut_short)
+        run.finish(outputs={"model": "model"}, result=result)
+    return run.folder / "model"
+
+
+def _finish(run: Run, loaded: Loaded, config: RewardConfig, training: Sequence[Preference], validation: Sequence[Preference], cut_short: int) -> dict[str, object]:
+    """Normalises, saves and measures."""
+    mean, std = _normalisation(loaded, config, training)
+    save_model(run.folder / "model", loaded.model, loaded.codec)
+    write_json(run.folder / "model" / NORMALISATION, {"mean": mean, "std": std})
+    margins = margins_of(validation, loaded, config).tolist()  # raw: Bradley-Terry's log-odds
+    result = quality(margins, validation, training, margins_train=margins_of(training[:1000], loaded, config).tolist())
+    for warning in result.warnings:
+        print(f"reward: {warning}")
+    return {**result.numbers, "num_training": len(training), "num_cut_short": cut_short, "warnings": list(result.warnings)}
+
+
+def _optim(config: RewardConfig) -> OptimConfig:
+    return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
+
+
+def split(config: RewardConfig) -> tuple[list[Preference], list[Preference]]:
+    """Preferences for training and for validation; no prompt is in both."""
+    rows = list(read_preferences(config.preferences).records)
+    if config.held_out is not None:
+        return rows, list(read_preferences(config.held_out).records)
+    prompts = sorted({_opening(row) for row in rows})
+    order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
+    held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
+    training = [row for row in rows if _opening(row) not in held_out]
+    if not training:
+        raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
+    return training, [row for row in rows if _opening(row) in held_out]
+
+
+def _opening(row: Preference) -> str:
+    """The first turn, so that parts of one conversation never fall on both sides."""
+    return row.messages[0].content
+
+
+def tokenised(rows: Sequence[Preference], loaded: Loaded) -> tuple[list[Pair], int]:
+    """Preferences in tokens, and how many responses had to be cut to the context."""
+    codec, pairs, cut_short = loaded.codec, [], 0
+    for row in rows:
+        prompt = codec.prompt_ids(row.messages)
+        both = [codec.response_ids(text) for text in (row.chosen, row.rejected)]
+        cut_short += sum(len(prompt) + len(ids) > codec.context for ids in both)
+        chosen, rejected = (fitted(prompt, ids, codec.context) for ids in both)
+        pairs.append(Pair(chosen, rejected, row.weight))
+    return pairs, cut_short
+
+
+def pair_margins(loaded: Loaded, pairs: Sequence[Pair]) -> torch.Tensor:
+    """(B,) raw score of the chosen response minus that of the rejected one."""
+    scores = raw_scores(loaded, [sequence for pair in pairs for sequence in (pair.chosen, pair.rejected)])
+    return scores[0::2] - scores[1::2]
+
+
+@torch.no_grad()
+def margins_of(rows: Sequence[Preference], loaded: Loaded, config: RewardConfig) -> torch.Tensor:
+    """(n,) raw margins of preferences, on the CPU."""
+    pairs, _ = tokenised(rows, loaded)
+    with precision(config):
+        parts = [pair_margins(loaded, [pairs[i] for i in part]) for part in cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)]
+    return torch.cat(parts).cpu()
+
+
+@torch.no_grad()
+def _normalisation(loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> tuple[float, float]:
+    """Mean and deviation of raw scores over demonstrations (or over chosen responses)."""
+    if config.demonstrations is not None:
+        rows = [(d.messages, d.response) for d in read_demonstrations(config.demonstrations).records[:NUM_DEMONSTRATIONS]]
+    else:
+        rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
+    codec = loaded.codec
+    sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
+    with precision(config):
+        parts = [raw_scores(loaded, [sequences[i] for i in part]) for part in cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)]
+    raw = torch.cat(parts).double()
+    return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

@@ -1,0 +1,56 @@
+"""Settings of `prefloop sft`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import RunConfig
+
+
+class SFTConfig(RunConfig):
+    """Everything that changes what supervised fine-tuning does."""
+
+    model: str
+    """Model folder (or hub id) to start from."""
+
+    demonstrations: str
+    """File of demonstrations: ours, TRL's, Alpaca's, or prompt/response pairs."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none: turns, human-assistant, instruction-zh, chatml or plain."""
+
+    epochs: int = Field(default=2, ge=1)
+    """Passes over the demonstrations."""
+
+    batch_tokens: int = Field(default=8192, ge=16)
+    """Tokens in an update, packed without padding and without leaks."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    """Peak learning rate (AdamW, cosine)."""
+
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the updates over which the learning rate rises."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+
+    validation: float = Field(default=0.05, gt=0, lt=1)
+    """Share of the demonstrations held out for the validation loss."""
+
+    gate: Literal["stop", "warn"] = "stop"
+    """What to do if the model is not ready for RL: does not end its responses by itself, or writes template markers."""
+
+    gate_share: float = Field(default=0.9, ge=0, le=1)
+    """Share of sampled responses that must end by themselves, and share that must be free of template markers."""
+
+    gate_prompts: int = Field(default=64, ge=1)
+    """Held-out prompts sampled for the gate."""
+
+    gate_max_new_tokens: int = Field(default=96, ge=1)
+    """Length limit of the gate's responses."""
+
+    checkpoint_every: int = Field(default=50, ge=0)
+    """Updates between checkpoints; 0 for none but on Ctrl-C."""

@@ -1,0 +1,67 @@
+"""A fingerprint says what a thing is, whatever its name, place, date or order of keys."""
+
+import hashlib
+import os
+
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.files.fingerprints import of_path, of_value
+
+
+def test_a_files_fingerprint_is_the_beginning_of_its_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert of_path(tmp_path / "a") == "ba7816bf8f01"  # FIPS 180-2, appendix B.1
+    assert hashlib.sha256(b"abc").hexdigest().startswith("ba7816bf8f01")
+
+
+def test_name_and_date_do_not_matter(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"same")
+    os.utime(tmp_path / "b", (0, 0))
+    assert of_path(tmp_path / "a") == of_path(tmp_path / "b")
+
+
+def test_a_folder_is_its_visible_names_and_bytes(tmp_path):
+    def folder(name: str, files: dict[str, str]) -> str:
+        for inner, text in files.items():
+            path = tmp_path / name / inner
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return of_path(tmp_path / name)
+
+    whole = folder("a", {"x": "1", "sub/y": "2"})
+    assert folder("same", {"sub/y": "2", "x": "1"}) == whole
+    assert folder("hidden", {"x": "1", "sub/y": "2", ".z": "3", ".git/z": "3"}) == whole
+    others = [
+        folder("text", {"x": "1", "sub/y": "3"}),
+        folder("name", {"x": "1", "sub/z": "2"}),
+        folder("place", {"x": "1", "y": "2"}),
+        folder("more", {"x": "1", "sub/y": "2", "w": ""}),
+        folder("swapped", {"x": "2", "sub/y": "1"}),
+    ]
+    assert len({whole, *others}) == 6
+
+
+def test_a_folder_inside_a_hidden_one_has_a_fingerprint(tmp_path):
+    for parent in (".hidden", "seen"):
+        (tmp_path / parent / "model").mkdir(parents=True)
+        (tmp_path / parent / "model" / "x").write_text("1")
+    assert of_path(tmp_path / ".hidden" / "model") == of_path(tmp_path / "seen" / "model")
+
+
+def test_the_order_of_keys_does_not_matter_and_everything_else_does():
+    value = {"a": 1, "b": [1, 2], "c": "ü"}
+    assert of_value(value) == of_value({"c": "ü", "b": [1, 2], "a": 1})
+    others = [{"a": 1, "b": [2, 1], "c": "ü"}, {"a": "1", "b": [1, 2], "c": "ü"}, {"a": 1, "b": [1, 2], "c": "u"}]
+    assert len({of_value(value), *map(of_value, others)}) == 4
+
+
+def test_twelve_letters():
+    assert len(of_value({})) == 12
+    assert set(of_value({})) <= set("0123456789abcdef")
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(UserError, match=r"model: nothing is there. Check the path"):
+        of_path(tmp_path / "model")

@@ -1,0 +1,406 @@
+"""Other people's data: each form is recognised, becomes our records, and a bad row is named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.files.foreign import Import, read_demonstrations, read_preferences, read_prompts
+from prefloop.files.forms import FORMS, recognise
+from prefloop.files.tables import write_records
+from prefloop.records import Demonstration, Message, Preference, Prompt
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def user(text: str) -> dict[str, str]:
+    """The user's turn."""
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    """The assistant's turn."""
+    return {"role": "assistant", "content": text}
+
+
+HH = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant: "
+OPENING = [user("Hi"), assistant("Hello"), user("Why?")]
+
+QA = {"prompt": "a", "response": "b"}
+CHAT = {"messages": [user("a"), assistant("b")]}
+
+PROMPTS: list[tuple[str, dict[str, Any], list[dict[str, str]]]] = [
+    ("prompt", {"id": "1", "messages": [user("Hi")]}, [user("Hi")]),
+    ("trl-prompts", {"prompt": "Hi"}, [user("Hi")]),
+    ("trl-prompts", {"prompt": OPENING}, OPENING),
+    ("trl-prompts", {"prompt": "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant:"}, OPENING),
+    ("trl-messages", {"messages": OPENING}, OPENING),
+    ("trl-unpaired", {"prompt": "Hi", "completion": "Yo", "label": False}, [user("Hi")]),
+    ("mt-bench", {"question_id": 81, "category": "maths", "turns": ["1 + 1?", "And 2?"]}, [user("1 + 1?")]),
+]
+DEMONSTRATIONS: list[tuple[str, dict[str, Any], list[dict[str, str]], str]] = [
+    ("demonstration", {"id": "1", "messages": OPENING, "response": "So."}, OPENING, "So."),
+    ("trl-completions", {"prompt": "Hi", "completion": " Yo"}, [user("Hi")], " Yo"),
+    ("trl-completions", {"prompt": OPENING, "completion": [assistant("So.")]}, OPENING, "So."),
+    ("trl-messages", {"messages": [*OPENING, assistant("So.")], "id": 7}, OPENING, "So."),
+    (
+        "trl-messages",
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, assistant("Yo")]},
+        [user("Hi")],
+        "Yo",
+    ),
+    ("alpaca", {"instruction": "Add.", "input": "1 2", "output": "3"}, [user("Add.\n\n1 2")], "3"),
+    ("alpaca", {"instruction": "Sing.", "input": "", "output": "La"}, [user("Sing.")], "La"),
+    ("alpaca", {"instruction": "Sing.", "output": "La", "text": "whole"}, [user("Sing.")], "La"),
+    (
+        "alpaca-seeds",
+        {"id": "seed", "instruction": "Add.", "instances": [{"input": "1 2", "output": "3"}], "name": "add"},
+        [user("Add.\n\n1 2")],
+        "3",
+    ),
+    ("prompt-response", {"prompt": "Hi", "response": "Yo"}, [user("Hi")], "Yo"),
+    ("question-answer", {"question": "Hi?", "answer": "Yo"}, [user("Hi?")], "Yo"),
+]
+PREFERENCES: list[tuple[str, dict[str, Any]]] = [
+    ("preference", {"id": "1", "messages": OPENING, "chosen": "So.", "rejected": "No."}),
+    ("trl-preferences", {"prompt": OPENING, "chosen": "So.", "rejected": "No."}),
+    ("trl-preferences", {"prompt": OPENING, "chosen": [assistant("So.")], "rejected": [assistant("No.")]}),
+    ("trl-preferences", {"prompt": HH.rstrip(), "chosen": "So.", "rejected": "No."}),
+    (  # UltraFeedback: the conversation is repeated in both answers
+        "trl-preferences",
+        {"prompt": "Hi", "chosen": [*OPENING, assistant("So.")], "rejected": [*OPENING, assistant("No.")]},
+    ),
+    ("trl-implicit", {"chosen": [*OPENING, assistant("So.")], "rejected": [*OPENING, assistant("No.")]}),
+    ("hh", {"chosen": HH + "So.", "rejected": HH + "No."}),
+    ("hh", {"chosen": HH.lstrip() + "So.\n\n", "rejected": HH + "No."}),
+]
+
+
+def file_of(folder: Path, *rows: Any) -> Path:
+    """A JSONL file of these rows; text is written as it stands."""
+    file = folder / "rows.jsonl"
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def dumped(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+    """Messages as plain dictionaries."""
+    return [message.model_dump() for message in messages]
+
+
+def complaint(read: Callable[[Path], Import[Any]], file: Path) -> str:
+    """The sentence that reading the file earns, its folder left out."""
+    with pytest.raises(UserError) as caught:
+        read(file)
+    return str(caught.value).replace(f"{file.parent}/", "")
+
+
+@pytest.mark.parametrize(("form", "row", "messages"), PROMPTS)
+def test_prompts(tmp_path, form, row, messages):
+    found = read_prompts(file_of(tmp_path, row))
+    assert (found.form, found.problems) == (FORMS[form], ())
+    assert [dumped(record.messages) for record in found.records] == [messages]
+
+
+@pytest.mark.parametrize(("form", "row", "messages", "response"), DEMONSTRATIONS)
+def test_demonstrations_and_their_prompts(tmp_path, form, row, messages, response):
+    file = file_of(tmp_path, row)
+    found = read_demonstrations(file)
+    assert (found.form, found.problems) == (FORMS[form], ())
+    assert [(dumped(record.messages), record.response) for record in found.records] == [(messages, response)]
+    prompts = read_prompts(file).records
+    assert [type(prompt) for prompt in prompts] == [Prompt]
+    assert dumped(prompts[0].messages) == messages
+
+
+@pytest.mark.parametrize(("form", "row"), PREFERENCES)
+def test_preferences_and_their_prompts(tmp_path, form, row):
+    file = file_of(tmp_path, row)
+    found = read_preferences(file)
+    assert (found.form, found.problems) == (FORMS[form], ())
+    (record,) = found.records
+    assert (dumped(record.messages), record.chosen, record.rejected) == (OPENING, "So.", "No.")
+    assert [dumped(prompt.messages) for prompt in read_prompts(file).records] == [OPENING]
+
+
+@pytest.mark.parametrize(
+    ("row", "form"),
+    [
+        ({"id": "c", "prompt_id": "p", "messages": [], "responses": [], "sampling": {}}, "comparison"),
+        ({"id": "j", "comparison": "c", "annotator": "a"}, "judgement"),
+        ({"id": "r", "messages": [], "responses": [], "ranks": []}, "ranking"),
+        ({"id": "s", "score": 1.0}, "score"),
+        ({"text": "Once upon a time"}, "text"),
+        ({"chosen": "blue", "rejected": "green"}, "pairs-without-prompt"),
+    ],
+)
+def test_forms_that_are_recognised_only(tmp_path, row, form):
+    file = file_of(tmp_path, row)
+    assert recognise(file).name == form
+    assert f"prompts are needed here, but this file's form is {form} (" in complaint(read_prompts, file)
+
+
+def test_every_form_has_an_example_here():
+    tried = {form for form, *_ in (*PROMPTS, *DEMONSTRATIONS, *PREFERENCES)}
+    assert tried | {"comparison", "judgement", "ranking", "score", "text", "pairs-without-prompt"} == set(FORMS)
+
+
+def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):
+    file = file_of(tmp_path, {"prompt": "Hi", "completion": "Yo", "label": True})
+    assert complaint(read_preferences, file).endswith(
+        "A preference needs two responses to one prompt: put a good and a bad one in each row."
+    )
+    file = file_of(tmp_path, {"prompt": "Hi"})
+    assert "Prompts have no responses" in complaint(read_demonstrations, file)
+
+
+def test_our_own_records_come_back_as_they_were(tmp_path):
+    asked = (Message(role="user", content="Hi"),)
+    preference = Preference(id="7", messages=asked, chosen="a", rejected="b", weight=0.5, tags=("x",))
+    demonstration = Demonstration(id="8", messages=asked, response="a", source="ann", tags=("x",))
+    for suffix in (".jsonl", ".parquet", ".jsonl.gz"):
+        write_records(tmp_path / f"preferences{suffix}", [preference])
+        write_records(tmp_path / f"demonstrations{suffix}", [demonstration])
+        assert read_preferences(tmp_path / f"preferences{suffix}").records == (preference,)
+        assert read_demonstrations(tmp_path / f"demonstrations{suffix}").records == (demonstration,)
+        prompt = Prompt(id="7", messages=asked, tags=("x",))
+        assert read_prompts(tmp_path / f"preferences{suffix}").records == (prompt,)
+
+
+def test_ids_come_from_the_row_or_else_from_its_line(tmp_path):
+    file = file_of(tmp_path, {"prompt": "a", "id": 12}, "", {"prompt": "b"}, {"prompt": "c", "id": "x"})
+    assert [record.id for record in read_prompts(file).records] == ["12", "row-000003", "x"]
+    file = file_of(tmp_path, {"messages": [user("a")], "response": "b"})
+    assert [record.id for record in read_demonstrations(file).records] == ["row-000001"]
+
+
+def test_tags_come_from_the_category(tmp_path):
+    file = file_of(tmp_path, {"question_id": 1, "category": "maths", "turns": ["1 + 1?"]})
+    assert read_prompts(file).records[0].tags == ("category:maths",)
+
+
+def test_extra_columns_are_named_once_in_foreign_forms(tmp_path):
+    file = file_of(tmp_path, {"prompt": "a", "score": 1, "z": 2, "empty": None}, {"prompt": "b", "score": 3})
+    (note,) = read_prompts(file).notes
+    assert note == f"{file}: columns that were not used: `score` (2 rows), `z` (1 rows)."
+
+
+def test_extra_columns_are_errors_in_our_own_records(tmp_path):
+    file = file_of(tmp_path, {"id": "1", "messages": [user("a")], "response": "b", "scores": 1})
+    assert complaint(read_demonstrations, file).startswith("rows.jsonl:1: a demonstration has no field `scores`; ")
+
+
+def test_consecutive_turns_of_one_speaker_are_joined_and_counted(tmp_path):
+    odd = "\n\nHuman: Hi\n\nHuman: there\n\nAssistant: Yes\n\nAssistant: "
+    found = read_preferences(file_of(tmp_path, {"chosen": odd + "So.", "rejected": odd + "No."}))
+    (record,) = found.records
+    assert dumped(record.messages) == [user("Hi\nthere")]
+    assert (record.chosen, record.rejected) == ("Yes\nSo.", "Yes\nNo.")
+    assert found.notes[0].endswith("rows with consecutive turns of one speaker, which were joined: 1.")
+
+
+def test_only_the_first_instance_of_a_seed_task_is_taken(tmp_path):
+    instances = [{"input": "", "output": str(i)} for i in range(3)]
+    found = read_demonstrations(file_of(tmp_path, {"instruction": "Count.", "instances": instances}))
+    assert [record.response for record in found.records] == ["0"]
+    assert found.notes[0].endswith("further instances of a row, which were not used: 2.")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "sentence"),
+    [
+        (QA, {"prompt": "a"}, "`response` is not there, only `prompt`; add it or remove the row."),
+        (QA, {"prompt": "a", "response": ""}, "`response` is empty; give it text or remove the row."),
+        (QA, {"prompt": "a", "response": " \n"}, "`response` is blank; give it text or remove the row."),
+        (
+            QA,
+            {"prompt": "a", "response": 5},
+            "`response` should be text, but is 5; put it in quotes or remove the row.",
+        ),
+        (QA, {"prompt": "", "response": "b"}, "`messages.0.content` is empty; give it text or remove the row."),
+        (QA, "{oops", "this line is not JSON"),
+        (QA, "[1]", "expected an object {...}, found list"),
+        (QA, {"prompt": "a", "response": "\ud800"}, "`response` should be a valid string"),
+        (QA, {"prompt": "a", "response": "b", "id": "1"}, ""),
+        (
+            QA,
+            {"prompt": "a", "response": "b", "id": ["1"]},
+            "`id` should be text, but is ['1']; leave it out to number the rows.",
+        ),
+        (
+            QA,
+            {"prompt": "a", "response": "b", "id": "row-000001"},
+            "the id 'row-000001' was already used in line 1; make ids unique.",
+        ),
+        (
+            {"prompt": "a", "completion": "b"},
+            {"prompt": ["a"], "completion": "b"},
+            "`prompt.0` should be a message {role, content}, but is 'a'.",
+        ),
+        (
+            CHAT,
+            {"messages": [user("a")]},
+            "the conversation ends without the assistant's turn; add the response or remove the row.",
+        ),
+        (CHAT, {"messages": [assistant("b")]}, "there is a response but no prompt before it; add the user's turn."),
+        (CHAT, {"messages": []}, "`messages` is empty; add the conversation or remove the row."),
+        (
+            CHAT,
+            {"messages": [user("a"), assistant("b"), assistant("c")]},
+            "`messages`: the last message of a prompt is the assistant's",
+        ),
+        (
+            CHAT,
+            {"messages": [{"role": "tool", "content": "a"}, assistant("b")]},
+            "`messages.0.role` is 'tool', but must be 'system', 'user' or 'assistant'; rename it.",
+        ),
+        (
+            CHAT,
+            {"messages": [user("a"), {"role": "assistant", "content": [{"type": "image"}]}]},
+            "`messages.1.content` should be text, but is [{'type': 'image'}]; only text is understood.",
+        ),
+        (
+            {"instruction": "a", "output": "b"},
+            {"instruction": "a", "input": 3, "output": "b"},
+            "`input` should be text, but is 3",
+        ),
+        (
+            {"instruction": "a", "instances": [{"output": "b"}]},
+            {"instruction": "a", "instances": []},
+            "`instances` should be a list of {input, output}, but is []; remove the row.",
+        ),
+    ],
+)
+def test_a_bad_demonstration_is_named(tmp_path, good, bad, sentence):
+    file = file_of(tmp_path, good, bad)
+    if not sentence:
+        assert len(read_demonstrations(file).records) == 2
+        return
+    found = read_demonstrations(file, on_bad="skip")
+    assert len(found.records) == 1
+    assert [problem.startswith(f"{file}:2: {sentence}") for problem in found.problems] == [True], found.problems
+    assert complaint(read_demonstrations, file).startswith(f"rows.jsonl:2: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ({"chosen": HH + "So.", "rejected": HH + "So."}, "chosen and rejected are the same text"),
+        ({"chosen": HH, "rejected": HH + "So."}, "`chosen` is empty; give it text or remove the row."),
+        (
+            {"chosen": HH + "a\n\nHuman: b", "rejected": HH + "So."},
+            "`chosen` ends with the user's turn, not the assistant's; ",
+        ),
+        (
+            {"chosen": HH + "a\n\nHuman: b\n\nAssistant: c", "rejected": HH + "So."},
+            "`chosen` (6 turns) and `rejected` (4 turns) part at turn 4, but must part at the last turn of both",
+        ),
+        (
+            {"chosen": HH + "So.\n\nHuman: b\n\nAssistant: c", "rejected": HH + "So."},
+            "`chosen` (6 turns) and `rejected` (4 turns) part at turn 5, but must part at the last turn of both",
+        ),
+        (
+            {"chosen": "Well. " + HH + "So.", "rejected": HH + "No."},
+            '`chosen` should begin with "\\n\\nHuman:", but begins ',
+        ),
+        ({"chosen": "So.", "rejected": HH + "No."}, "`chosen` should begin with \"\\n\\nHuman:\", but begins 'So.'; "),
+        ({"chosen": HH + "So.", "rejected": None}, "`rejected` is not there, only `chosen`, `rejected`; "),
+        ({"chosen": HH + "So.", "rejected": [assistant("a")]}, "`rejected` should be text, but is [{'role': "),
+        ({"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}, "there is a response but no prompt before it"),
+    ],
+)
+def test_a_bad_preference_is_named(tmp_path, bad, sentence):
+    good = {"chosen": HH + "So.", "rejected": HH + "No."}
+    file = file_of(tmp_path, good, good, bad)
+    found = read_preferences(file, on_bad="skip")
+    assert len(found.records) == 2
+    assert [problem.startswith(f"{file}:3: {sentence}") for problem in found.problems] == [True], found.problems
+
+
+def test_an_empty_response_does_not_spoil_the_prompt(tmp_path):
+    file = file_of(tmp_path, {"chosen": HH, "rejected": HH + "So."})
+    assert [dumped(record.messages) for record in read_prompts(file).records] == [OPENING]
+
+
+def test_stop_says_how_many_more(tmp_path):
+    file = file_of(tmp_path, {"prompt": "a"}, *[{"prompt": 1}] * 3)
+    sentence = complaint(read_prompts, file)
+    assert sentence.startswith("rows.jsonl:2: `prompt` should be text or a list of messages, but is 1; ")
+    assert sentence.endswith(" And 2 more: run `prefloop data check rows.jsonl` to see all.")
+
+
+def test_skip_still_needs_one_good_row(tmp_path):
+    file = file_of(tmp_path, {"prompt": 1})
+    with pytest.raises(UserError, match=r"rows.jsonl:1: `prompt` should be text"):
+        read_prompts(file, on_bad="skip")
+
+
+def test_the_majority_of_the_first_rows_decides(tmp_path):
+    file = file_of(tmp_path, {"strange": 1}, "{oops", {"prompt": "a"}, {"prompt": "b"}, {"text": "c"})
+    found = read_prompts(file, on_bad="skip")
+    assert found.form.name == "trl-prompts"
+    assert [record.id for record in found.records] == ["row-000003", "row-000004"]
+
+
+def test_a_form_that_nobody_knows(tmp_path):
+    sentence = complaint(read_prompts, file_of(tmp_path, {"ask": "a", "reply": "b"}))
+    assert sentence.startswith("rows.jsonl: rows of this form are not known; the fields found are `ask`, `reply`. ")
+    assert all(name in sentence for name in FORMS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ((), "rows.jsonl: the file has no rows; give one object per line."),
+        (("{oops",), "rows.jsonl:1: this line is not JSON"),
+        (({},), "rows.jsonl: rows of this form are not known; the fields found are none at all."),
+    ],
+)
+def test_a_file_without_a_form(tmp_path, rows, sentence):
+    assert complaint(read_prompts, file_of(tmp_path, *rows)).startswith(sentence)
+
+
+def test_plain_text_is_for_pretraining(tmp_path):
+    (tmp_path / "book.txt").write_text("Once")
+    assert complaint(read_prompts, tmp_path / "book.txt").startswith(
+        "book.txt: this is bare text, which only `prefloop"
+    )
+
+
+def real(name: str) -> Path:
+    """A file of real data, where it is."""
+    if not (DATA / name).is_file():
+        pytest.skip(f"{DATA / name} is not there; the project does not need it")
+    return DATA / name
+
+
+def test_real_hh():
+    found = read_preferences(real("hh_harmless_dev.jsonl.gz"), on_bad="skip")
+    assert found.form.name == "hh"
+    assert len(found.records) + len(found.problems) == 1181
+    assert [problem.rpartition("/")[2] for problem in found.problems] == [
+        f"hh_harmless_dev.jsonl.gz:{line}: `chosen` is empty; give it text or remove the row." for line in (272, 487)
+    ]
+    assert found.records[0].messages[0].content == "How do I pick a lock?"
+    assert found.records[0].chosen == "I’ll give you the links."
+    assert not any("\n\nHuman:" in text for record in found.records for text in (record.chosen, record.rejected))
+
+
+def test_real_alpaca_seed_tasks():
+    found = read_demonstrations(real("alpaca_seed_tasks.jsonl"))
+    assert (found.form.name, len(found.records)) == ("alpaca-seeds", 175)
+    assert found.records[1].id == "seed_task_1"
+    assert found.records[1].messages[0].content == (
+        "What is the relation between the given pairs?\n\nNight : Day :: Right : Left"
+    )
+
+
+def test_real_mt_bench_questions():
+    found = read_prompts(real("mt_bench_questions.jsonl"))
+    assert (found.form.name, len(found.records)) == ("mt-bench", 80)
+    assert found.records[0].id == "81"
+    assert found.records[0].tags == ("category:writing",)

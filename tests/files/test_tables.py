@@ -1,0 +1,199 @@
+"""Rows in and out: every suffix tells the same, and a bad row is named by file and line."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prefloop.errors import UserError
+from prefloop.files.tables import each_row, jsonl, read_records, read_rows, shown, write_records
+from prefloop.records import Demonstration, Judgement, Message, Preference, Prompt, Record
+
+ROW: dict[str, Any] = {"id": "p1", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def written(folder: Path, *lines: str) -> Path:
+    """A JSONL file of these lines."""
+    file = folder / "rows.jsonl"
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def complaint(file: Path, record: type[Record] = Prompt) -> str:
+    """The sentence that reading the file earns, its folder left out."""
+    with pytest.raises(UserError) as caught:
+        read_records(file, record)
+    return str(caught.value).replace(f"{file.parent}/", "")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_records_come_back_whatever_the_suffix(tmp_path, suffix):
+    asked = (Message(role="user", content="One\nTwo \u2028 three 你好"),)
+    records = [
+        Preference(id="1", messages=asked, chosen="a", rejected="b", tags=("x", "y")),
+        Preference(id="2", messages=asked, chosen="a", rejected="b", strength=1.5, chosen_index=0, rejected_index=1),
+    ]
+    file = tmp_path / f"preferences{suffix}"
+    assert write_records(file, records) == 2
+    assert read_records(file, Preference) == records
+
+
+def test_ratings_on_different_axes_survive_parquet(tmp_path):
+    whole = {
+        "comparison": "c",
+        "annotator": "a",
+        "annotator_kind": "person",
+        "kind": "rating",
+        "order": [0],
+        "seconds": 1,
+    }
+    ratings = ({"helpful": [1]}, {"honest": [2]})
+    records = [Judgement.model_validate(whole | {"id": f"{i}", "ratings": r}) for i, r in enumerate(ratings)]
+    write_records(tmp_path / "judgements.parquet", records)
+    assert read_records(tmp_path / "judgements.parquet", Judgement) == records
+
+
+def test_the_same_records_make_the_same_bytes_at_any_hour(tmp_path, monkeypatch):
+    for hour, name in enumerate(("a.jsonl.gz", "b.jsonl.gz")):
+        monkeypatch.setattr("time.time", lambda hour=hour: 1e9 + 3600.0 * hour)
+        write_records(tmp_path / name, [Prompt.model_validate(ROW)])
+    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text(), max_size=3)))
+def test_every_row_is_one_line(rows):
+    lines = jsonl(rows).split("\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == rows
+
+
+def test_a_json_list_is_rows_too(tmp_path):
+    (tmp_path / "rows.json").write_text(json.dumps([ROW, {"a": 1}]))
+    assert list(read_rows(tmp_path / "rows.json")) == [(1, ROW), (2, {"a": 1})]
+
+
+def test_json_lines_under_the_name_json(tmp_path):
+    (tmp_path / "rows.json").write_text('{"a": 1}\n{"a": 2}\n')
+    assert list(read_rows(tmp_path / "rows.json")) == [(1, {"a": 1}), (2, {"a": 2})]
+
+
+def test_empty_lines_count_but_are_no_rows(tmp_path):
+    assert list(read_rows(written(tmp_path, "", '{"a": 1}', "   ", '{"a": 2}'))) == [(2, {"a": 1}), (4, {"a": 2})]
+
+
+def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n')
+    assert list(read_rows(tmp_path / "rows.jsonl")) == [(1, {"a": 1}), (2, {"a": 2})]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            '{"id": "p1"',
+            "this line is not JSON (Expecting ',' delimiter: line 2 column 1 (char 12)); every line must be",
+        ),
+        ("[1, 2]", "expected an object {...}, found list; give it field names."),
+        ('"text"', "expected an object {...}, found str; give it field names."),
+        ("[" * 100_000, "this line is nested too deeply; every line must be one plain object."),
+        ('{"id": "p2"}', "a prompt needs `messages`, which is not there; add it."),
+        ('{"id": "p2", "mesages": []}', "a prompt has no field `mesages`; did you mean `messages`?"),
+        (json.dumps(ROW | {"zzz": 1}), "a prompt has no field `zzz`; its fields are id, messages, tags."),
+        (json.dumps(ROW | {"id": 3}), "`id` should be a valid string, but is 3."),
+        (json.dumps(ROW | {"id": ""}), "`id` is empty; give it text or remove the row."),
+        (json.dumps(ROW | {"messages": []}), "`messages` has 0 items, but needs at least 1."),
+        (
+            json.dumps(ROW | {"messages": [{"role": "human", "content": "x"}]}),
+            "`messages.0.role` is 'human', but must be 'system', 'user' or 'assistant'.",
+        ),
+        (
+            json.dumps(ROW | {"messages": [{"role": "user", "content": ""}]}),
+            "`messages.0.content` is empty; give it text or remove the row.",
+        ),
+        (
+            json.dumps(ROW | {"messages": [{"role": "user", "content": "x", "name": "y"}]}),
+            "a prompt has no field `messages.0.name`; remove it or correct its name.",
+        ),
+        (
+            json.dumps(ROW | {"id": "p2", "messages": [{"role": "assistant", "content": "x"}]}),
+            "`messages`: the last message of a prompt is the assistant's, but a prompt ends with",
+        ),
+        (json.dumps(ROW), "the id 'p1' was already used in line 1; make ids unique."),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path, line, sentence):
+    found = complaint(written(tmp_path, json.dumps(ROW), "", line))
+    assert found.startswith(f"rows.jsonl:3: {sentence}")
+
+
+def test_a_demonstration_with_a_mistyped_field_names_the_typo(tmp_path):
+    file = written(tmp_path, json.dumps(ROW | {"respons": "Hi"}))
+    assert complaint(file, Demonstration) == (
+        "rows.jsonl:1: a demonstration has no field `respons`; did you mean `response`?"
+    )
+
+
+def test_a_line_that_is_not_utf8(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'{"a": "\xff"}\n')
+    with pytest.raises(UserError, match=r"rows.jsonl:1: this line is not UTF-8 text; save the file as UTF-8."):
+        list(read_rows(tmp_path / "rows.jsonl"))
+
+
+def test_a_file_without_rows(tmp_path):
+    assert complaint(written(tmp_path, "")) == "rows.jsonl: the file has no rows; expected one prompt per line."
+
+
+def test_a_file_that_is_not_there_names_its_neighbour(tmp_path):
+    written(tmp_path)
+    assert complaint(tmp_path / "row.jsonl").startswith("row.jsonl: there is no such file. Did you mean rows.jsonl?")
+    assert "Give the path of an existing file." in complaint(tmp_path / "quite_other.txt")
+
+
+def test_each_row_goes_on_after_a_bad_line(tmp_path):
+    found = list(each_row(written(tmp_path, '{"a": 1}', "oops", '{"a": 3}')))
+    assert [number for number, _ in found] == [1, 2, 3]
+    assert found[0][1] == {"a": 1}
+    assert isinstance(found[1][1], UserError)
+    assert found[2][1] == {"a": 3}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "garbled", "never"])
+def test_a_damaged_gzip_file(tmp_path, damage):
+    data = bytearray(gzip.compress(jsonl([{"a": i} for i in range(9999)]).encode()))
+    if damage == "cut":
+        del data[len(data) // 2 :]
+    elif damage == "flipped":
+        data[len(data) // 2] ^= 0xFF
+    elif damage == "garbled":
+        data[10] = 0xFF  # the first block is of a type that does not exist (RFC 1951, 3.2.3)
+    else:
+        data[:] = b"never compressed"
+    (tmp_path / "rows.jsonl.gz").write_bytes(data)
+    with pytest.raises(UserError, match=r"rows.jsonl.gz:.*; fetch or make it again|rows.jsonl.gz:.*every line must be"):
+        list(read_rows(tmp_path / "rows.jsonl.gz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("a.parquet", b"no", "this is not a Parquet file"),
+        ("a.parquet", b"", "this is not a Parquet file"),
+        ("a.json", b'{"a": 1}', "expected a list of objects"),
+        ("a.json", b"[1", "this is not JSON"),
+        ("a.json", b"[1]", "expected an object"),
+    ],
+)
+def test_a_file_that_is_not_what_its_suffix_says(tmp_path, name, data, sentence):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=sentence):
+        list(read_rows(tmp_path / name))
+
+
+def test_long_values_are_cut():
+    assert shown("x" * 99) == "'" + "x" * 36 + "..."
+    assert shown("x" * 38) == repr("x" * 38)
