@@ -1,6 +1,7 @@
 """The command line: `prefloop STAGE [file.yaml] [key=value ...]`. A stage is imported only when it is chosen."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,13 +21,15 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "report": ("prefloop.report.config:ReportConfig", "prefloop.report.stage:write", "write the report of a pipeline"),
     "run": ("", "prefloop.rounds.command:main", "run a recipe: all of the above, in order"),
     "chat": ("", "prefloop.chat.command:main", "talk to one model, or to two side by side"),
-    "score": ("", "prefloop.score.command:main", "score a file of prompts and responses with a reward model"),
+    "score": ("prefloop.score.config:ScoreConfig", "prefloop.score.stage:score", "score a file of prompts and responses with a reward model"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns: the exit code (0 well, 2 the user can mend it, 130 stopped by Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # threads that wait by spinning make two threads slower than one as soon as anything else runs on the machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _dispatch(arguments)
     except UserError as problem:

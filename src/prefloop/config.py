@@ -31,8 +31,8 @@ class Config(BaseModel):
         Raises: UserError naming file, line, key and remedy.
         """
         values, lines = ({}, {}) if path is None else read_yaml(path)
-        for override in overrides:
-            lines[_override(values, override)] = COMMAND_LINE
+        for text in overrides:
+            lines[override(values, text)] = COMMAND_LINE
         return cls.parse(values, where=path or "the command line", lines=lines)
 
     @classmethod
@@ -129,11 +129,11 @@ def _note_lines(node: Any, prefix: str, lines: dict[str, int], path: str) -> Non
         _note_lines(value, f"{name}.", lines, path)
 
 
-def _override(values: dict[str, Any], override: str) -> str:
+def override(values: dict[str, Any], setting: str) -> str:
     """Sets what `key=value` says, and returns the key."""
-    key, equals, text = override.partition("=")
+    key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise UserError(f"`{override}` is not a setting; settings are typed key=value, for instance seed=1.")
+        raise UserError(f"`{setting}` is not a setting; settings are typed key=value, for instance seed=1.")
     try:
         value = parse_yaml(text) if text else ""
     except yaml.YAMLError:
@@ -143,7 +143,7 @@ def _override(values: dict[str, Any], override: str) -> str:
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            raise UserError(f"`{override}`: `{parent}` is a single value, so `{key}` cannot be set inside it.")
+            raise UserError(f"`{setting}`: `{parent}` is a single value, so `{key}` cannot be set inside it.")
     place[last] = value
     return key
 

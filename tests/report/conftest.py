@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-STAGES = ("data", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
+STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x.png onerror=alert(1)> & </div> \u202e\x07'
 
 
@@ -209,7 +209,7 @@ def metrics(name: str) -> list[dict[str, Any]]:
 
 
 RESULTS: dict[str, dict[str, Any]] = {
-    "data": {"num_prompts": 3000},
+    "world": {"num_prompts": 3000},
     "pretrain": {"perplexity": 3.71, "unigram_perplexity": 118.4, "bigram_perplexity": 9.8, "tokens": 2_400_000},
     "sft": {"loss_validation": 0.612, "finished_share": 0.974, "template_share": 0.99, "gate": "passed"},
     "collect": {"num_preferences": 1800, "agreement": 0.752},
@@ -218,15 +218,15 @@ RESULTS: dict[str, dict[str, Any]] = {
     "evaluate": {"selected": "ppo/step-000040"},
 }
 READS = {
-    "data": (),
-    "pretrain": ("data",),
+    "world": (),
+    "pretrain": ("world",),
     "sft": ("pretrain",),
     "collect": ("sft",),
     "reward": ("collect", "sft"),
     "ppo": ("sft", "reward"),
     "evaluate": ("sft", "ppo", "reward"),
 }
-WRITES = {"data": "prompts", "collect": "preferences", "evaluate": "evaluation"}
+WRITES = {"world": "prompts", "collect": "preferences", "evaluate": "evaluation"}
 
 
 def write_pipeline(

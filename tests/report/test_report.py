@@ -181,7 +181,7 @@ def test_lone_surrogates_do_not_stop_the_report(pipeline: Write):
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize(
     "stages",
-    [("ppo",), ("pretrain",), ("sft", "ppo", "evaluate"), ("reward", "collect"), ("ppo", "evaluate"), ("data",)],
+    [("ppo",), ("pretrain",), ("sft", "ppo", "evaluate"), ("reward", "collect"), ("ppo", "evaluate"), ("world",)],
 )
 def test_absent_stages_are_named_and_nothing_is_made_up(pipeline: Write, stages: tuple[str, ...], language: str):
     html, summary = report(pipeline(stages=stages), language=language)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    GenerationMixin,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -139,8 +139,8 @@ def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
     """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
-    model.generation_config and setattr(model.generation_config, "eos_token_id", list(codec.stop_ids))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if isinstance(model, GenerationMixin):
+        model.generation_config.eos_token_id = list(codec.stop_ids)
     try:
         with new_folder(folder) as temporary:
             model.save_pretrained(temporary)

@@ -15,7 +15,7 @@ from prefloop.files import fingerprints
 from prefloop.files.tables import as_record, read_rows
 from prefloop.report.evaluation import Evaluation, Loose
 
-STAGES = ("data", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
+STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 Row = dict[str, Any]
 

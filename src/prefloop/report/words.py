@@ -27,7 +27,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "tile.accuracy": ("reward model right on held-out pairs", "奖励模型在留出对上的准确率"),
     "tile.time": ("all stages together", "全部阶段用时"),
     "tile.was": ("SFT {value}", "SFT {value}"),
-    "stage.data": ("data", "数据"),
+    "stage.world": ("world", "世界"),
     "stage.pretrain": ("pretrain", "预训练 pretrain"),
     "stage.sft": ("SFT", "监督微调 SFT"),
     "stage.collect": ("collect", "收集偏好 collect"),

@@ -1,0 +1,35 @@
+"""Settings of the helpdesk's files (`prefloop data world`, and `world:` in a recipe)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import RunConfig
+
+
+class WorldConfig(RunConfig):
+    """How much of the helpdesk is written to disk, and in which language."""
+
+    language: Literal["en", "zh"] = "en"
+    """English or Chinese."""
+
+    num_documents: int = Field(default=20000, ge=2)
+    """Documents of raw text for pretraining."""
+
+    num_demonstrations: int = Field(default=5000, ge=2)
+    """Replies written by the mixture of agents, from careless to expert."""
+
+    num_collect: int = Field(default=2000, ge=1)
+    """Prompts for collecting preferences."""
+
+    num_ppo: int = Field(default=10000, ge=1)
+    """Prompts for PPO; they need no responses."""
+
+    num_validation: int = Field(default=300, ge=1)
+    """Prompts for choosing between checkpoints."""
+
+    num_test: int = Field(default=1000, ge=1)
+    """Prompts for the final numbers."""
+
+    num_ood: int = Field(default=500, ge=1)
+    """Prompts with paraphrases and slot values that training never sees."""

@@ -1,0 +1,45 @@
+"""A token-level look at what SFT learns from: every token of an example, and whether it counts in the loss (SFT-1)."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from prefloop.errors import UserError
+from prefloop.files.foreign import read_demonstrations
+from prefloop.models.load import codec_of
+from prefloop.text.examples import Example, examples
+
+
+def print_preview(model: str, file: str, *, template: str | None, rows: int) -> None:
+    """Shows the first examples of a file as the model would read them."""
+    codec = codec_of(model, template=template)
+    records = read_demonstrations(file).records
+    if rows < 1:
+        raise UserError(f"rows={rows}: give at least 1.")
+    made, too_long = examples(codec, [(d.messages, d.response) for d in records], where=file)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"template {codec.template_name}, end-of-text token {codec.tokenizer.convert_ids_to_tokens(codec.stop_ids[0])}")
+    console.print("Tokens in [[brackets]] (bold green) count in the loss; the others are only read.\n", markup=False)
+    for example in made[:rows]:
+        console.print(preview_text(example, codec.tokenizer.convert_ids_to_tokens, colour=sys.stdout.isatty()))
+        console.print()
+    tokens = sum(e.length for e in made)
+    learned = sum(len(e.response) for e in made)
+    console.print(f"{len(made)} examples, {tokens} tokens, {learned} of them learned; {too_long} examples longer than the context of {codec.context}.")
+
+
+def preview_text(example: Example, token_text, *, colour: bool) -> Text:
+    """One example: tokens separated by a bar, learned ones in brackets.
+
+    Args:
+        example: prompt and response tokens.
+        token_text: turns a list of token ids into a list of strings.
+        colour: True to print learned tokens in green too.
+    """
+    text = Text()
+    for token in token_text(example.prompt):
+        text.append(f"{token}|", style="dim" if colour else "")
+    for token in token_text(example.response):
+        text.append(f"[{token}]", style="bold green" if colour else "")
+    return text

@@ -1,0 +1,50 @@
+"""`prefloop run RECIPE [key=value ...]`: a recipe from its first stage to its report; run it again to go on."""
+
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import write_text
+from prefloop.rounds.recipe import Recipe, load
+
+USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
+
+  RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, stories, seed003.
+  A finished stage is recognised and skipped; a broken one goes on from its last checkpoint."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command. Returns: the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    name, *overrides = arguments
+    if "=" in name:
+        raise UserError("`prefloop run` needs a recipe first, for instance: prefloop run helpdesk out=demo")
+    recipe = load(name, overrides)
+    results = run(recipe, again=f"prefloop run {' '.join(arguments)}")
+    if "report" in results:
+        print(f"\nReport: {results['report']}")
+    print(f"Talk to it: prefloop chat {recipe.out}")
+    return 0
+
+
+def run(recipe: Recipe, *, again: str = "") -> dict[str, Path]:
+    """Runs (or continues) every stage of a recipe. Returns: what each stage returned."""
+    results: dict[str, Path] = {}
+    write_text(recipe.out / "recipe.yaml", yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True))
+    for number, step in enumerate(recipe.steps, start=1):
+        before = (Path(step.config.model_dump()["out"]) / "finished.json").is_file()
+        started = time.perf_counter()
+        module, _, function = step.function.partition(":")
+        results[step.stage] = vars(importlib.import_module(module))[function](step.config)
+        took = "done before, skipped" if before and step.stage != "report" else f"{time.perf_counter() - started:6.1f} s"
+        print(f"[{number}/{len(recipe.steps)}] {step.stage:<9} {took}", file=sys.stdout, flush=True)
+    return results
+
+

@@ -1,0 +1,27 @@
+"""Settings of `prefloop score`."""
+
+from pydantic import Field
+
+from prefloop.config import Config
+
+
+class ScoreConfig(Config):
+    """What is scored, and by whom."""
+
+    model: str
+    """Reward model folder, or python:FILE.py:FUNCTION."""
+
+    data: str
+    """File of prompts with responses (demonstrations), or of preferences; any form that `prefloop data check` names."""
+
+    out: str
+    """File for the scores (.jsonl or .parquet), one row for each row of the data."""
+
+    device: str = "auto"
+    """Where tensors live: auto, cpu, cuda or mps."""
+
+    dtype: str = "float32"
+    """Precision of matrix products: float32, bfloat16, or auto."""
+
+    batch: int = Field(default=1024, ge=1)
+    """Rows scored together."""

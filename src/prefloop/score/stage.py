@@ -1,0 +1,62 @@
+"""Scoring: a reward model's number for each response of a file; for preferences also how often it agrees with them.
+
+Reads: a reward model folder (or a Python function), a file. Writes: one row for each row of the file. A reward model only
+scores: it is not something to talk to (PIPE-9).
+"""
+
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel
+
+from prefloop.config import RunConfig
+from prefloop.errors import UserError
+from prefloop.files.foreign import read_demonstrations, read_preferences
+from prefloop.files.forms import recognise
+from prefloop.files.tables import write_records
+from prefloop.models.device import chosen_device, precision
+from prefloop.models.scorers import Scorer, scorer
+from prefloop.ops.stats import wilson_interval
+from prefloop.records import Message, Score
+from prefloop.score.config import ScoreConfig
+
+
+class PairScore(BaseModel):
+    """The scores of both responses of a preference."""
+
+    id: str
+    chosen: float
+    rejected: float
+
+
+def score(config: ScoreConfig) -> str:
+    """Scores the file. Returns: a sentence on what was found."""
+    form = recognise(config.data)
+    skipped: tuple[str, ...] = ()
+    settings = RunConfig.parse({"out": config.out, "device": config.device, "dtype": config.dtype}, where="score")
+    judge = scorer(config.model, chosen_device(settings))
+    with precision(settings):
+        if form.what == "preferences":
+            imported = read_preferences(config.data, on_bad="skip")
+            rows, skipped = imported.records, imported.problems
+            both = [_scores(judge, [(p.messages, text(p)) for p in rows], config.batch) for text in (lambda p: p.chosen, lambda p: p.rejected)]
+            write_records(config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)])
+            right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
+            low, high = wilson_interval(right, len(rows), confidence=0.95)
+            found = f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} [{low:.1%}, {high:.1%}]"
+        elif form.what == "demonstrations":
+            imported = read_demonstrations(config.data, on_bad="skip")
+            rows, skipped = imported.records, imported.problems
+            values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
+            write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
+            found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
+        else:
+            raise UserError(f"{config.data}: this file holds {form.what}; score needs responses: demonstrations or preferences.")
+    for problem in skipped:
+        print(f"left out: {problem}")
+    return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
+
+
+def _scores(judge: Scorer, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> list[float]:
+    parts = [judge.score([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]]) for i in range(0, len(rows), batch)]
+    return torch.cat(parts).tolist()
