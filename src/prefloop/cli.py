@@ -62,7 +62,9 @@ def _dispatch(arguments: list[str]) -> int:
         return int(_named(function_name)(rest))
     config_class = _named(config_name)
     if any(argument in ("-h", "--help") for argument in rest):
-        print(stage_help(stage, sentence, config_class))
+        from prefloop.config import settings_help
+
+        print(settings_help(stage, sentence, config_class))
         return 0
     path = rest.pop(0) if rest and "=" not in rest[0] else None
     config = config_class.load(path, rest)
@@ -84,33 +86,6 @@ def overview() -> str:
         "Start with:  prefloop run helpdesk out=demo    (the whole loop in minutes, on a laptop)\n"
         "Settings:    prefloop STAGE --help"
     )
-
-
-def stage_help(stage: str, sentence: str, config: Any) -> str:
-    """Every setting of a stage with its default and its sentence."""
-    lines = [f"prefloop {stage} [file.yaml] [key=value ...]: {sentence}.", ""]
-    lines += _settings(config, "")
-    return "\n".join(lines)
-
-
-def _settings(config: Any, prefix: str) -> list[str]:
-    from prefloop.config import section
-
-    lines: list[str] = []
-    for name, field in config.model_fields.items():
-        inner = section(field.annotation)
-        if inner is not None and not field.is_required():
-            lines += [f"  {prefix}{name}: {field.description}", *_settings(inner, f"{prefix}{name}.")]
-            continue
-        default = "needed" if field.is_required() else f"default {_shown(field.default)}"
-        lines += [f"  {prefix}{name}  ({default})", f"      {field.description}"]
-    return lines
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)
 
 
 if __name__ == "__main__":

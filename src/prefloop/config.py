@@ -206,3 +206,27 @@ def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
     inner = _inner(config, loc[:-1])
     field = inner.model_fields.get(str(loc[-1])) if inner and loc else None
     return f"{loc[-1]}: {field.description}" if field and field.description else ""
+
+
+def settings_help(stage: str, sentence: str, config: type[BaseModel]) -> str:
+    """What `prefloop STAGE --help` prints: every setting with its default and its docstring."""
+    return "\n".join([f"prefloop {stage} [file.yaml] [key=value ...]: {sentence}.", "", *_settings(config, "")])
+
+
+def _settings(config: type[BaseModel], prefix: str) -> list[str]:
+    lines: list[str] = []
+    for name, field in config.model_fields.items():
+        inner = section(field.annotation)
+        if inner is not None and not field.is_required():
+            lines += [f"  {prefix}{name}: {field.description}", *_settings(inner, f"{prefix}{name}.")]
+            continue
+        default = "needed" if field.is_required() else f"default {_as_typed(field.default)}"
+        lines += [f"  {prefix}{name}  ({default})", f"      {field.description}"]
+    return lines
+
+
+def _as_typed(value: Any) -> str:
+    """A default as one would type it on the command line."""
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)

@@ -107,3 +107,4 @@ def test_the_corpus_has_whole_exchanges_halves_and_copying_lines():
     numbers = [re.findall(r"[0-9]{4}", line) for lines in copying if len(lines) > 1 for line in lines]
     assert len(numbers) > 200
     assert all(len(found) == 2 and found[0] == found[1] for found in numbers)
+    assert {split_of(found[0]) for found in numbers} == {"train"}

@@ -71,7 +71,7 @@ def step_prompts(config: PPOConfig, num_prompts: int, step: int) -> list[int]:
 @torch.no_grad()
 def sample_rollouts(config: PPOConfig, sources: Sources, step: int, *, kl_coef: float) -> Rollouts:
     """A step's rollouts, scored, charged and compared with what the critic expected."""
-    loaded, device = sources.loaded, sources.loaded.model.get_input_embeddings().weight.device
+    loaded, device = sources.loaded, sources.loaded.model.device
     which = step_prompts(config, len(sources.prompts), step)
     sampling = SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
     with precision(config):

@@ -37,9 +37,9 @@ def main(arguments: Sequence[str]) -> int:
         from prefloop.data.config import WorldConfig
 
         if "--help" in rest or "-h" in rest:
-            from prefloop.cli import stage_help
+            from prefloop.config import settings_help
 
-            print(stage_help("data world", "write the helpdesk's files", WorldConfig))
+            print(settings_help("data world", "write the helpdesk's files", WorldConfig))
             return 0
         from prefloop.data.stage import write
 

@@ -69,7 +69,7 @@ def answers(loaded: Loaded, reference: PreTrainedModel, prompts: Sequence[Prompt
 @torch.no_grad()
 def response_kl(model: PreTrainedModel, reference: PreTrainedModel, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], config: EvaluateConfig) -> list[float]:
     """Nats for each response: the KL between both models' next-token distributions, summed over its tokens."""
-    device = model.get_input_embeddings().weight.device
+    device = model.device
     lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
     kl = torch.zeros(len(prompts), dtype=torch.float64)
     for part in cut(range(len(prompts)), lengths, limit=config.micro_tokens):

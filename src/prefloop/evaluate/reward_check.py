@@ -26,11 +26,13 @@ Scores = dict[tuple[str, int], float]
 
 
 def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | None:
-    """The reward model's accuracy on the held-out comparisons of a collect folder; None without held-out ones."""
+    """The reward model's accuracy on the held-out comparisons of a collect folder; None if they cannot tell it."""
     assert config.collected is not None  # the caller checks
     folder = Path(config.collected)
     if not (folder / "finished.json").is_file():
         raise UserError(f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from.")
+    if not (folder / "held_out.jsonl").stat().st_size:
+        return None
     held_out = read_records(folder / "held_out.jsonl", Preference)
     names = {p.comparison for p in held_out}
     comparisons = [c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names]
@@ -39,6 +41,8 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     by_id = {c.id: c for c in comparisons}
     against_gold = _against_gold(held_out, by_id, scores)
     labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
+    if not against_gold or not labels:  # all pairs equally good in truth, or nobody judged pairs
+        return None
     low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=0.95)
     label_low, label_high = wilson_interval(sum(labels), len(labels), confidence=0.95)
     trained = _trained(scorer)

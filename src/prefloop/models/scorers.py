@@ -68,7 +68,7 @@ def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
 
 def raw_scores(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     """(B,) the scalar head on the last token of each sequence: what AutoModelForSequenceClassification returns."""
-    device = loaded.model.get_input_embeddings().weight.device
+    device = loaded.model.device
     stream = Stream.of(sequences, device)
     last = stream.starts + torch.tensor(stream.lengths, device=device) - 1
     hidden = hidden_states(loaded.model.base_model, stream).index_select(0, last)

@@ -151,6 +151,17 @@ def prepare(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    if model.get_output_embeddings() is not None:
+        _check_head(model)
+
+
+@torch.no_grad()
+def _check_head(model: PreTrainedModel) -> None:
+    """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap), which `logits_of` would miss."""
+    stream = Stream.of([[0, 1]], model.get_output_embeddings().weight.device)
+    theirs = model(input_ids=stream.tokens[None], position_ids=stream.positions[None], use_cache=False, layout=stream).logits[0]
+    if not torch.allclose(logits_of(model, hidden_states(model.base_model, stream)), theirs.float(), rtol=1e-2, atol=1e-3):
+        raise UserError(f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; use a Llama-like base.")
 
 
 def hidden_states(trunk: torch.nn.Module, stream: Stream, cache: object | None = None) -> Tensor:

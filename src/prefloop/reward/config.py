@@ -1,5 +1,7 @@
 """Settings of `prefloop reward`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from prefloop.config import RunConfig
@@ -19,6 +21,9 @@ class RewardConfig(RunConfig):
 
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen responses."""
+
+    on_bad: Literal["stop", "skip"] = "stop"
+    """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count them."""
 
     template: str | None = None
     """Chat template, if the model folder records none."""

@@ -45,6 +45,16 @@ class Pair:
         return len(self.chosen) + len(self.rejected)
 
 
+@dataclass(frozen=True)
+class Split:
+    """Preferences to learn from and preferences to validate with."""
+
+    training: list[Preference]
+    validation: list[Preference]
+    num_skipped: int
+    """bad rows that were left out of both"""
+
+
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder."""
     inputs = {k: config.model_dump()[k] for k in ("model", "preferences", "held_out", "demonstrations")}
@@ -54,8 +64,8 @@ def train(config: RewardConfig) -> Path:
         device = chosen_device(config)
         loaded = scalar(config.model, device, fresh_head=True, template=config.template)
         model = loaded.model.train()
-        training, validation = split(config)
-        pairs, cut_short = tokenised(training, loaded)
+        data = split(config)
+        pairs, cut_short = tokenised(data.training, loaded)
         if cut_short:
             print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {loaded.codec.context} tokens; their prompts lose their beginning.")
         batches = [
@@ -84,18 +94,19 @@ def train(config: RewardConfig) -> Path:
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 8) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(validation, loaded, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(data.validation, loaded, config) > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        result = _finish(run, loaded, config, training, validation, cut_short)
+        result = _finish(run, loaded, config, data, cut_short)
         run.finish(outputs={"model": "model"}, result=result)
     return run.folder / "model"
 
 
-def _finish(run: Run, loaded: Loaded, config: RewardConfig, training: Sequence[Preference], validation: Sequence[Preference], cut_short: int) -> dict[str, object]:
+def _finish(run: Run, loaded: Loaded, config: RewardConfig, data: Split, cut_short: int) -> dict[str, object]:
     """Normalises, saves and measures."""
+    training, validation = data.training, data.validation
     mean, std = _normalisation(loaded, config, training)
     save_model(run.folder / "model", loaded.model, loaded.codec)
     write_json(run.folder / "model" / NORMALISATION, {"mean": mean, "std": std})
@@ -103,25 +114,36 @@ def _finish(run: Run, loaded: Loaded, config: RewardConfig, training: Sequence[P
     result = quality(margins, validation, training, margins_train=margins_of(training[:1000], loaded, config).tolist())
     for warning in result.warnings:
         print(f"reward: {warning}")
-    return {**result.numbers, "num_training": len(training), "num_cut_short": cut_short, "warnings": list(result.warnings)}
+    return {**result.numbers, "num_training": len(training), "num_cut_short": cut_short, "num_skipped": data.num_skipped, "warnings": list(result.warnings)}
 
 
 def _optim(config: RewardConfig) -> OptimConfig:
     return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
 
 
-def split(config: RewardConfig) -> tuple[list[Preference], list[Preference]]:
+def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
-    rows = list(read_preferences(config.preferences).records)
+    rows, num_skipped = _read(config.preferences, config)
     if config.held_out is not None:
-        return rows, list(read_preferences(config.held_out).records)
+        held_out_rows, more = _read(config.held_out, config)
+        return Split(rows, held_out_rows, num_skipped + more)
     prompts = sorted({_opening(row) for row in rows})
     order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
     held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
     training = [row for row in rows if _opening(row) not in held_out]
     if not training:
         raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
-    return training, [row for row in rows if _opening(row) in held_out]
+    return Split(training, [row for row in rows if _opening(row) in held_out], num_skipped)
+
+
+def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
+    """The preferences of a file, and how many bad rows were skipped; each of those is printed."""
+    imported = read_preferences(path, on_bad="skip")
+    if imported.problems and config.on_bad == "stop":
+        raise UserError(f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, or pass by with on_bad=skip.")
+    for problem in imported.problems:
+        print(f"reward: skipped {problem}")
+    return list(imported.records), len(imported.problems)
 
 
 def _opening(row: Preference) -> str:

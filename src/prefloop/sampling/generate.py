@@ -131,7 +131,7 @@ def generate(
     Returns: R = len(prompts) x copies responses, the K responses of a prompt together.
     """
     rows, limit = len(prompts) * copies, sampling.max_new_tokens
-    device = model.get_input_embeddings().weight.device
+    device = model.device
     draws = torch.rand(rows, limit, generator=generator, dtype=torch.float64).to(torch.float32).to(device)
     tokens = torch.full((rows, limit), -1, dtype=torch.long, device=device)
     stops = torch.tensor(list(stop_ids), device=device)

@@ -1,0 +1,44 @@
+# make demo    a virtual environment in .venv, then the whole loop on a laptop; run it again to go on or to see it skipped
+# make test    the tests, with the packages that they need
+# make check   everything that is checked without running prefloop: style, types, floors, house rules
+# make bench   benchmarks/*.py, each of which prints a table in Markdown
+# Needs only Python >= 3.11 with its venv module, and make. PYTHON=python3.12 make demo takes another Python.
+
+PYTHON ?= python3
+OUT ?= demo
+JOBS ?= auto
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check bench clean
+
+demo: .venv/demo.stamp
+	$(BIN)/prefloop run recipes/helpdesk.yaml out=$(OUT)
+
+test: .venv/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-cache
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 0 tests/test_house.py
+
+bench: .venv/dev.stamp
+	for file in benchmarks/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv
+
+.venv/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11; type for instance: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/demo.stamp: .venv/python.stamp pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+.venv/dev.stamp: .venv/python.stamp pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@ .venv/demo.stamp

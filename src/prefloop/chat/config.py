@@ -1,0 +1,32 @@
+"""Settings of `prefloop chat`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import Config
+
+
+class ChatConfig(Config):
+    """How the models in a conversation speak."""
+
+    temperature: float = Field(default=0.7, ge=0)
+    """Divides the logits; 0 takes the likeliest token every time. Evaluation samples at 1."""
+
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus share kept; 1 keeps all."""
+
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Most tokens in an answer; less where the model's context is nearly full."""
+
+    memory: Literal["auto", "on", "off"] = "auto"
+    """Whether earlier turns are read again: auto does so but for the helpdesk's models, which only ever saw single questions."""
+
+    seed: int = 0
+    """Decides every random choice; two models get the same random numbers."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where tensors live: auto takes CUDA, then MPS, then CPU."""

@@ -1,0 +1,97 @@
+"""One side of a conversation: what was said, what still fits the context, and text that grows token by token."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prefloop.chat.config import ChatConfig
+from prefloop.errors import UserError
+from prefloop.models.load import Loaded
+from prefloop.records import Message
+from prefloop.sampling.generate import SamplingConfig, generate
+from prefloop.text.batches import seeded
+from prefloop.text.codec import Codec
+
+OnText = Callable[[str], bool]
+"""Called with the answer so far, whole characters only; returning False stops it."""
+BROKEN = "\ufffd"
+"""What a tokenizer decodes the first bytes of a character to, before the others have come."""
+LEAST_ROOM = 4
+"""An answer is given at least a quarter of the context, at the cost of the oldest turns."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said."""
+
+    text: str
+    finished: bool
+    """True if it ended by itself, False if it was stopped or ran into the limit"""
+    num_forgotten: int
+    """oldest turns that no longer fit the context"""
+
+
+class Talker:
+    """A model with its memory of the conversation."""
+
+    def __init__(self, loaded: Loaded, config: ChatConfig, *, name: str, memory: bool) -> None:
+        """Args: loaded: the model. config: how it speaks. name: what it is called. memory: read earlier turns again?"""
+        self.loaded, self.config, self.name, self.memory = loaded, config, name, memory
+        self.history: list[Message] = []
+
+    def reset(self) -> None:
+        """Forgets the conversation."""
+        self.history = []
+
+    def answer(self, text: str, *, turn: int, on_text: OnText) -> Answer:
+        """Answers one user turn, and remembers both.
+
+        Args:
+            text: what the user says, not empty.
+            turn: number of the turn; with the seed it decides the random numbers.
+            on_text: see `OnText`.
+
+        Raises: UserError if the turn alone does not fit the context.
+        """
+        codec = self.loaded.codec
+        before = self.history if self.memory else []
+        messages, ids = fitting(codec, [*before, Message(role="user", content=text)], room=self._room())
+        said: list[int] = []
+
+        def hear(token: int) -> bool:
+            said.append(token)
+            return on_text(so_far(codec, said))
+
+        sampling = SamplingConfig(
+            temperature=self.config.temperature,
+            top_p=self.config.top_p,
+            max_new_tokens=min(self.config.max_new_tokens, codec.context - len(ids)),
+        )
+        generator = seeded(self.config.seed, turn)
+        (sampled,) = generate(self.loaded.model, [ids], sampling, stop_ids=codec.stop_ids, generator=generator, on_token=hear)
+        words = codec.decode(sampled.tokens)
+        num_forgotten = len(before) + 1 - len(messages)
+        if words:  # silence is no turn: the next prompt would hold two user turns in a row
+            self.history = [*messages, Message(role="assistant", content=words)]
+        return Answer(words, sampled.finished, num_forgotten)
+
+    def _room(self) -> int:
+        return max(1, min(self.config.max_new_tokens, self.loaded.codec.context // LEAST_ROOM))
+
+
+def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[Message], list[int]]:
+    """The conversation without its oldest turns, as far as they leave no room for an answer, and its tokens.
+
+    Raises: UserError if not even the last turn fits.
+    """
+    for start in range(0, len(messages), 2):  # a question is forgotten together with its answer
+        ids = codec.prompt_ids(messages[start:])
+        if len(ids) + room <= codec.context:
+            return messages[start:], ids
+    raise UserError(
+        f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. Say it shorter."
+    )
+
+
+def so_far(codec: Codec, tokens: list[int]) -> str:
+    """The text of an unfinished answer, without a last character of which only some bytes have come."""
+    return codec.decode(tokens).rstrip(BROKEN)

@@ -1,0 +1,22 @@
+"""The whole helpdesk recipe, tiny (miniature.yaml): as overrides for the command line."""
+
+from pathlib import Path
+from typing import Any
+
+from prefloop.config import read_yaml
+
+FILE = Path(__file__).with_name("miniature.yaml")
+
+
+def overrides(file: Path = FILE) -> list[str]:
+    """The miniature as `key=value` arguments of `prefloop run helpdesk`."""
+    values, _ = read_yaml(str(file))
+    return flattened(values, "")
+
+
+def flattened(values: dict[str, Any], prefix: str) -> list[str]:
+    """Nested settings as dotted `key=value`."""
+    found: list[str] = []
+    for key, value in values.items():
+        found += flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}={value}"]
+    return found

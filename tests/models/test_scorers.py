@@ -1,0 +1,149 @@
+"""Scores: ours against AutoModelForSequenceClassification, however the batch is padded; Python rewards and their mistakes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from prefloop.errors import UserError
+from prefloop.models.load import Loaded, save_model, scalar
+from prefloop.models.scorers import NORMALISATION, PythonReward, RewardModel, fitted, raw_scores, reward_input, scorer
+from prefloop.records import Message
+
+CPU = torch.device("cpu")
+SEQUENCES = [[5, 9, 7, 30, 2, 11, 1], [8, 1], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 1], [19, 4, 1]]
+PROMPTS = [(Message(role="user", content=text),) for text in ("where is my parcel?", "money", "please", "包裹在哪里？")]
+RESPONSES = ["i am sorry.", "", "on its way on its way", "很抱歉。"]
+
+
+@pytest.fixture(scope="module")
+def reward_folder(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    loaded = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(loaded.model.score.weight, generator=torch.Generator().manual_seed(5))
+    path = tmp_path_factory.mktemp("reward") / "model"
+    save_model(path, loaded.model, loaded.codec)
+    (path / NORMALISATION).write_text(json.dumps({"mean": 0.5, "std": 2.0}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def theirs(reward_folder: str) -> PreTrainedModel:
+    return AutoModelForSequenceClassification.from_pretrained(reward_folder).eval()
+
+
+@pytest.fixture(scope="module")
+def ours(reward_folder: str) -> RewardModel:
+    return RewardModel(reward_folder, CPU)
+
+
+@pytest.mark.parametrize("side", ["single", "right", "left"])
+@torch.no_grad()
+def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrainedModel, side: str):
+    found = raw_scores(ours.loaded, SEQUENCES)
+    if side == "single":
+        expected = torch.cat([theirs(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
+    else:
+        pad, longest = theirs.config.pad_token_id, max(map(len, SEQUENCES))
+        rows = [s + [pad] * (longest - len(s)) if side == "right" else [pad] * (longest - len(s)) + s for s in SEQUENCES]
+        ids = torch.tensor(rows)
+        expected = theirs(ids, attention_mask=(ids != pad).long()).logits[:, 0]
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_end_of_text_as_padding_is_never_mistaken_for_it(folder: str, loaded: Loaded, tmp_path: Path):
+    """Many tokenizers pad with the end-of-text token; transformers would then read the score one token too early."""
+    codec = loaded.codec
+    codec.tokenizer.pad_token = codec.tokenizer.eos_token
+    try:
+        save_model(tmp_path / "base", loaded.model, codec)
+        made = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
+        torch.nn.init.normal_(made.model.score.weight, generator=torch.Generator().manual_seed(5))
+        save_model(tmp_path / "model", made.model, made.codec)
+        plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+        with torch.no_grad():
+            expected = torch.cat([plain(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
+            torch.testing.assert_close(raw_scores(made, SEQUENCES), expected, rtol=1e-4, atol=1e-4)
+    finally:
+        codec.tokenizer.pad_token = "<|pad|>"
+
+
+def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel, theirs: PreTrainedModel):
+    """(raw - 0.5) / 2, raw read after the end-of-text token of template text and response."""
+    tokenizer = ours.loaded.codec.tokenizer
+    expected = []
+    for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
+        ids = tokenizer(f"<|user|>{prompt[0].content}<|assistant|>{response}<|end|>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            expected.append((float(theirs(ids).logits) - 0.5) / 2)
+    assert ours.score(PROMPTS, RESPONSES).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_order_and_batch_do_not_matter(ours: RewardModel, reward_folder: str):
+    whole = ours.score(PROMPTS, RESPONSES)
+    turned = ours.score(PROMPTS[::-1], RESPONSES[::-1]).flip(0)
+    one_by_one = RewardModel(reward_folder, CPU, batch_tokens=1).score(PROMPTS, RESPONSES)
+    torch.testing.assert_close(turned, whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(one_by_one, whole, rtol=0, atol=1e-5)
+
+
+def test_fitted_by_hand():
+    """Context 5: the prompt loses its beginning; a response too long by itself keeps one prompt token and its end."""
+    assert fitted([1, 2, 3], [4, 9], 5) == [1, 2, 3, 4, 9]
+    assert fitted([1, 2, 3, 4], [5, 6, 9], 5) == [3, 4, 5, 6, 9]
+    assert fitted([1, 2], [3, 4, 5, 6, 7, 9], 5) == [2, 3, 4, 5, 9]
+    assert all(len(fitted([1] * p, [2] * r, 5)) == min(5, p + r) for p in range(1, 8) for r in range(1, 8))
+
+
+def test_what_is_cut_is_counted(reward_folder: str):
+    model = RewardModel(reward_folder, CPU)
+    model.score(PROMPTS[:2], ["fits", "way " * 200])
+    assert model.num_truncated == 1
+
+
+def test_a_score_has_no_gradient(ours: RewardModel):
+    assert not ours.score(PROMPTS, RESPONSES).requires_grad
+    assert not any(p.requires_grad for p in ours.loaded.model.parameters())
+
+
+@pytest.fixture
+def reward_py(tmp_path: Path) -> Callable[[str], str]:
+    def write(body: str) -> str:
+        (tmp_path / "reward.py").write_text(body, encoding="utf-8")
+        return f"python:{tmp_path / 'reward.py'}:score"
+
+    return write
+
+
+def test_python_reward(reward_py: Callable[[str], str]):
+    spec = reward_py("def score(prompts, responses):\n    return [len(p) - len(r) for p, r in zip(prompts, responses)]\n")
+    found = scorer(spec, CPU).score(PROMPTS[:2], RESPONSES[:2])
+    assert found.tolist() == [19 - 11, 5]
+    assert reward_input(spec) == spec.removeprefix("python:").removesuffix(":score")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("def score(prompts, responses):\n    return [1.0]\n", "returned 1 numbers for 4 responses"),
+        ("def score(prompts, responses):\n    return None\n", "returned NoneType, not one float"),
+        ("def score(prompts, responses):\n    return ['good'] * 4\n", "not one float for each"),
+        ("def score(prompts, responses):\n    return [1.0, float('nan'), 2.0, 3.0]\n", "returned nan for the response ''"),
+        ("def other(prompts, responses):\n    return []\n", "no function called `score`"),
+        ("score = 3\n", "no function called `score`"),
+        ("x = 1\ndef score(\n", r"reward\.py:2: this is not Python"),
+    ],
+)
+def test_mistakes_in_a_python_reward_are_sentences(reward_py: Callable[[str], str], body: str, message: str):
+    spec = reward_py(body)
+    with pytest.raises(UserError, match=message):
+        scorer(spec, CPU).score(PROMPTS, RESPONSES)
+
+
+@pytest.mark.parametrize(("spec", "message"), [("nowhere.py:score", "there is no such file"), ("reward.py", "write python:FILE.py:FUNCTION"), ("reward:score", "write python:")])
+def test_mistakes_in_naming_a_python_reward_are_sentences(spec: str, message: str):
+    with pytest.raises(UserError, match=message):
+        PythonReward(spec)

@@ -1,0 +1,218 @@
+"""The stream against transformers' own forward, and the laws of packing: no leaks, no order, no difference in gradients."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import (
+    AutoModelForCausalLM,
+    BloomConfig,
+    CohereConfig,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    GraniteConfig,
+    LlamaConfig,
+    MistralConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen3Config,
+)
+
+from prefloop.errors import UserError
+from prefloop.models.load import Loaded
+from prefloop.models.stream import ResponseStream, Stream, hidden_states, logits_of, prepare
+from prefloop.sampling.generate import Cache
+
+CPU = torch.device("cpu")
+SEQUENCES = [[5, 9, 7, 30, 2, 11, 4], [8], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 35], [19, 4, 26]]
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 1,
+    "initializer_range": 0.5,
+}
+FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
+    "llama": lambda: LlamaConfig(**SIZES, num_key_value_heads=2),
+    "qwen3": lambda: Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8),
+    "mistral": lambda: MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=3),
+    "gpt-neox": lambda: GPTNeoXConfig(**SIZES),
+    "gpt2": lambda: GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_positions=64, initializer_range=0.5, bos_token_id=1, eos_token_id=1),
+}
+
+
+def made(config: PretrainedConfig) -> PreTrainedModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return AutoModelForCausalLM.from_config(config).eval()
+
+
+def stream_logits(model: PreTrainedModel, sequences: Sequence[Sequence[int]]) -> Tensor:
+    return logits_of(model, hidden_states(model.base_model, Stream.of(sequences, CPU)))
+
+
+def cut(flat: Tensor, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
+    return list(flat.split([len(s) for s in sequences]))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_those_of_transformers(family: str):
+    """One packed row gives what each sequence gives by itself."""
+    model = made(FAMILIES[family]())
+    with torch.no_grad():
+        expected = torch.cat([model(torch.tensor([s])).logits[0] for s in SEQUENCES])
+        prepare(model)
+        found = stream_logits(model, SEQUENCES)
+    assert expected.std() > 0.5  # far from a model that says nothing
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cached_logits_are_those_of_transformers(family: str):
+    """A prompt read once, then a token at a time for two copies: as if each had been read from the start."""
+    model = made(FAMILIES[family]())
+    more = [[7, 15, 22, 9, 31], [13, 2, 2, 18, 5]]
+    with torch.no_grad():
+        texts = [[*s, *m] for s in SEQUENCES for m in more]
+        expected = [model(torch.tensor([t])).logits[0, -6:-1] for t in texts]  # the states that predict each token of `more`
+        prepare(model)
+        stream, cache = Stream.of(SEQUENCES, CPU), Cache()
+        ends = stream.starts + torch.tensor(stream.lengths) - 1
+        found = [logits_of(model, hidden_states(model.base_model, stream, cache)[ends]).repeat_interleave(2, 0)]
+        cache.spread(stream, 2, 5)
+        positions = torch.tensor(stream.lengths).repeat_interleave(2)[:, None]
+        for t in range(4):
+            new = torch.tensor([m[t] for _ in SEQUENCES for m in more])[:, None]
+            out = model.base_model(input_ids=new, position_ids=positions + t, past_key_values=cache, use_cache=False, layout=cache)
+            cache.advance()
+            found.append(logits_of(model, out.last_hidden_state[:, 0]))
+    torch.testing.assert_close(torch.stack(found, 1), torch.stack(expected), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("config", [BloomConfig(vocab_size=40, hidden_size=16, n_layer=1, n_head=4), Gemma2Config(**SIZES, num_key_value_heads=2, head_dim=8)])
+def test_what_cannot_be_streamed_is_refused(config: PretrainedConfig):
+    """ALiBi has no attention to replace, Gemma 2 softens it."""
+    model = made(config)
+    with pytest.raises(UserError, match="attention"):
+        prepare(model)
+        stream_logits(model, SEQUENCES)
+
+
+@pytest.mark.parametrize("config", [CohereConfig(**SIZES, num_key_value_heads=2), GraniteConfig(**SIZES, num_key_value_heads=2, logits_scaling=8.0)])
+def test_logits_that_are_scaled_afterwards_are_refused(config: PretrainedConfig):
+    """Cohere and Granite multiply their logits after the last matrix, which would go unnoticed."""
+    model = made(config)
+    with pytest.raises(UserError, match="logits"):
+        prepare(model)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_no_leak_between_sequences(family: str):
+    """Another third sequence of the same length leaves the others the same to the last bit."""
+    model = made(FAMILIES[family]())
+    prepare(model)
+    other = [SEQUENCES[0], SEQUENCES[1], [37] * 12, SEQUENCES[3]]
+    with torch.no_grad():
+        before, after = (cut(stream_logits(model, s), SEQUENCES) for s in (SEQUENCES, other))
+    assert all(torch.equal(before[i], after[i]) for i in (0, 1, 3))
+    assert not torch.equal(before[2], after[2])
+
+
+def test_the_future_is_not_seen(loaded: Loaded):
+    """Changing token t changes no logits before t, and does change those at t."""
+    first = [5, 9, 7, 30, 2, 11, 4, 8]
+    with torch.no_grad():
+        before = stream_logits(loaded.model, [first, SEQUENCES[2]])
+        for t in range(1, len(first)):
+            changed = [*first]
+            changed[t] = 37
+            after = stream_logits(loaded.model, [changed, SEQUENCES[2]])
+            assert torch.equal(before[:t], after[:t])
+            assert not torch.equal(before[t], after[t])
+
+
+def test_order_does_not_matter(loaded: Loaded):
+    turned = SEQUENCES[::-1]
+    with torch.no_grad():
+        straight = cut(stream_logits(loaded.model, SEQUENCES), SEQUENCES)
+        reverse = cut(stream_logits(loaded.model, turned), turned)[::-1]
+    for a, b in zip(straight, reverse, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-6)
+
+
+def gradients(model: PreTrainedModel, loss: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+def test_gradient_is_that_of_transformers(loaded: Loaded, plain: PreTrainedModel):
+    """The packed loss has the gradient of the same loss summed sequence by sequence, with transformers' attention."""
+    loss = torch.tensor(0.0)
+    for s in SEQUENCES:
+        if len(s) > 1:
+            loss = loss + cross_entropy(plain(torch.tensor([s])).logits[0, :-1], torch.tensor(s[1:]), reduction="sum")
+    expected = gradients(plain, loss)
+    stream = Stream.of(SEQUENCES, CPU)
+    after = stream.positions.nonzero()[:, 0]
+    packed = cross_entropy(stream_logits(loaded.model, SEQUENCES)[after - 1], stream.tokens[after], reduction="sum")
+    for a, b in zip(gradients(loaded.model, packed), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_gradient_of_parts_adds_up(loaded: Loaded):
+    """Two micro-batches, each divided by the tokens of both, have the gradient of the whole."""
+
+    def loss(sequences: Sequence[Sequence[int]]) -> Tensor:
+        targets = torch.tensor([t for s in sequences for t in s])
+        return cross_entropy(stream_logits(loaded.model, sequences), targets, reduction="sum") / sum(map(len, SEQUENCES))
+
+    whole = gradients(loaded.model, loss(SEQUENCES))
+    parts = [gradients(loaded.model, loss(s)) for s in (SEQUENCES[:2], SEQUENCES[2:])]
+    for a, b, c in zip(whole, *parts, strict=True):
+        torch.testing.assert_close(a, b + c, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_attention_written_out_is_sdpa(window: int | None):
+    """In bfloat16 on a CPU attention is written out; it is what float32 SDPA computes, within bfloat16."""
+    stream, generator = Stream.of(SEQUENCES, CPU), torch.Generator().manual_seed(1)
+    total = sum(stream.lengths)
+    q, k, v = (torch.randn(1, heads, total, 8, generator=generator).bfloat16() for heads in (4, 2, 2))
+    found = stream.attend(q, k, v, scale=0.3, window=window)
+    exact = stream.attend(q.float(), k.float(), v.float(), scale=0.3, window=window)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), exact, rtol=0.02, atol=0.02)
+
+
+def test_grid_by_hand():
+    """lengths 3 and 2: a b c / d e 0, and back."""
+    stream = Stream.of([[1, 2, 3], [4, 5]], CPU)
+    values = torch.tensor([10.0, 20.0, 30.0, 40.0, 50.0])
+    assert stream.grid(values).tolist() == [[10, 20, 30], [40, 50, 0]]
+    assert torch.equal(stream.flat(stream.grid(values)), values)
+    assert stream.positions.tolist() == [0, 1, 2, 0, 1]
+    assert stream.starts.tolist() == [0, 3]
+
+
+def test_response_stream_by_hand():
+    """[p q | a b END] and [r | c END]: the state at q predicts a, at a predicts b, at b predicts END; at r c, at c END."""
+    packed = ResponseStream.of([[1, 2], [3]], [[4, 5, 9], [6, 9]], CPU)
+    assert packed.stream.tokens.tolist() == [1, 2, 4, 5, 9, 3, 6, 9]
+    assert packed.index.tolist() == [1, 2, 3, 5, 6]
+    assert packed.tokens.tolist() == [4, 5, 9, 6, 9]
+    assert packed.stream.tokens[packed.index + 1].tolist() == packed.tokens.tolist()
+    assert packed.mask.tolist() == [[True, True, True], [True, True, False]]
+    assert packed.grid(torch.arange(5.0) + 1).tolist() == [[1, 2, 3], [4, 5, 0]]
+
+
+@pytest.mark.parametrize("sequences", [[], [[1], []]])
+def test_nothing_is_not_a_sequence(sequences: list[list[int]]):
+    with pytest.raises(ValueError, match="at least one"):
+        Stream.of(sequences, CPU)
