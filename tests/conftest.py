@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; and sums that come out the same each time
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model that is not here is an error at once, not after a minute
 
-CORPUS = ["where is my parcel 12?", "i am sorry, it is on its way.", "please send my money back", "包裹在哪里？很抱歉。"]
+CORPUS = [
+    "where is my parcel 12?",
+    "i am sorry, it is on its way.",
+    "please send my money back",
+    "包裹在哪里？很抱歉。",
+]
 CONTEXT = 64
 
 
@@ -74,7 +79,12 @@ def new_llama(codec: "Codec") -> "Callable[[int], PreTrainedModel]":
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, codec: "Codec", new_llama: "Callable[..., PreTrainedModel]", cpu: "torch.device") -> str:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    codec: "Codec",
+    new_llama: "Callable[..., PreTrainedModel]",
+    cpu: "torch.device",
+) -> str:
     """A model folder, only to be read."""
     from prefloop.models.load import save_model
 
@@ -114,7 +124,9 @@ def write_rows(tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def prompts_file(write_rows: Callable[..., str]) -> str:
     """Twelve prompts."""
-    return write_rows("prompts.jsonl", [{"id": f"p{i}", "messages": [{"role": "user", "content": text(i)}]} for i in range(12)])
+    return write_rows(
+        "prompts.jsonl", [{"id": f"p{i}", "messages": [{"role": "user", "content": text(i)}]} for i in range(12)]
+    )
 
 
 def text(number: int) -> str:

@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"prefloop: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        again = " ".join(["prefloop", *arguments])
+        import shlex
+
+        again = shlex.join(["prefloop", *arguments])
         print(f"\nprefloop: stopped; what was done is saved. Go on with the same command: {again}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `prefloop --help | head`

@@ -48,6 +48,11 @@ def _ends_with_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 Conversation = Annotated[tuple[Message, ...], Field(min_length=1), AfterValidator(_ends_with_user)]
 
 
+def opening(messages: tuple[Message, ...]) -> str:
+    """The user's first words: conversations that begin alike, whatever their ids, count as one prompt when a share is held out."""
+    return next(message.content for message in messages if message.role == "user")
+
+
 class Prompt(Record):
     """What is asked: a conversation that the policy is to continue."""
 

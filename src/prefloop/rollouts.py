@@ -53,4 +53,5 @@ class Rollouts:
     @classmethod
     def restored(cls, state: dict[str, Any], device: torch.device) -> Self:
         """From a checkpoint."""
-        return cls(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in state.items()})
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in state.items()}
+        return cls(**moved)

@@ -9,6 +9,7 @@ Kill it at any moment and run the same command again: a finished stage is recogn
 on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -87,24 +88,35 @@ class Run:
         except filelock.Timeout:
             raise UserError(f"{self.folder}: another prefloop process is working here. Wait for it, or use another out=DIR.") from None
         remove_leftovers(self.folder)
+        if self.finished:  # and perhaps killed before it could tidy up
+            self._tidy()
         if card.is_file():
-            before = json.loads(card.read_text(encoding="utf-8"))
-            difference = _difference(before["identity"], self._identity)
-            if difference:
-                self._lock.release()
-                raise UserError(
-                    f"{self.folder}: this folder belongs to another run: {difference}. "
-                    "Use another out=DIR, or delete the folder to start again."
-                )
-            if before["threads"] != torch.get_num_threads() and not self.finished:
-                print(
-                    f"{self.folder}: begun with {before['threads']} threads, going on with {torch.get_num_threads()}: "
-                    f"the result will be as good, but not bit-identical. For that, set threads={before['threads']}.",
-                    file=sys.stderr,
-                )
-            return
-        write_text(self.folder / "config.yaml", yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
-        write_json(card, {
+            self._recognise(json.loads(card.read_text(encoding="utf-8")))
+        else:  # first of all files: a folder without it is not ours
+            write_json(card, self._card())
+        settings = self.folder / "config.yaml"
+        if not settings.is_file():
+            write_text(settings, yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+    def _recognise(self, before: dict[str, Any]) -> None:
+        """Raises: UserError if the folder's card is another run's."""
+        difference = _difference(before["identity"], self._identity)
+        if difference:
+            self._lock.release()
+            raise UserError(
+                f"{self.folder}: this folder belongs to another run: {difference}. "
+                "Use another out=DIR, or delete the folder to start again."
+            )
+        if before["threads"] != torch.get_num_threads() and not self.finished:
+            print(
+                f"{self.folder}: begun with {before['threads']} threads, going on with {torch.get_num_threads()}: "
+                f"the result will be as good, but not bit-identical. For that, set threads={before['threads']}.",
+                file=sys.stderr,
+            )
+
+    def _card(self) -> dict[str, Any]:
+        """What run.json says."""
+        return {
             "stage": self.stage,
             "command": shlex.join(["prefloop", *sys.argv[1:]]),
             "seed": self.config.seed,
@@ -114,7 +126,7 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "inputs": self.inputs,
             "identity": self._identity,
-        })  # fmt: skip
+        }
 
     def __enter__(self) -> Self:
         if not self.finished and _in_main_thread():
@@ -126,7 +138,8 @@ class Run:
         if self._previous_handler is not None:
             signal.signal(signal.SIGINT, self._previous_handler)
         for file in self._logs.values():
-            file.close()
+            with contextlib.suppress(OSError):  # only what could not be flushed is left in it, and `_append` has said so
+                file.close()
         if kind is None or not issubclass(kind, UserError):
             self._add_time()
         self._lock.release()
@@ -150,6 +163,12 @@ class Run:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Appends one line to metrics.jsonl. Raises: UserError if a loss or a gradient is not a number."""
+        self.refuse_nan(step, metrics)
+        clean = {k: (v if math.isfinite(v) else None) for k, v in metrics.items()}
+        self._append("metrics.jsonl", [{"step": step, **clean}])
+
+    def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
+        """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         bad = [k for k, v in metrics.items() if not math.isfinite(v) and k.startswith(("loss/", "grad/"))]
         if bad:
             raise UserError(
@@ -157,8 +176,6 @@ class Run:
                 f"The last good checkpoint is kept. Lower the learning rate (lr={self.config.model_dump().get('lr', '...')}) "
                 "or set dtype=float32, with another out=DIR."
             )
-        clean = {k: (v if math.isfinite(v) else None) for k, v in metrics.items()}
-        self._append("metrics.jsonl", [{"step": step, **clean}])
 
     def sample(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows to samples.jsonl."""
@@ -253,6 +270,10 @@ class Run:
         self._add_time()
         described = {k: {"path": p, "fingerprint": fingerprints.of_path(self.folder / p)} for k, p in outputs.items()}
         write_json(self.folder / "finished.json", {"outputs": described, "result": result})
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes what only an unfinished run needs."""
         _remove(self.folder / "checkpoints")
         _remove(self.folder / "parts")
 

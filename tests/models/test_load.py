@@ -30,11 +30,18 @@ def edit(file: Path, change: Callable[[dict], object]) -> None:
 def test_a_saved_folder_is_plain_hugging_face(loaded: Loaded, tmp_path: Path):
     """transformers alone loads it: same weights, its own attention, template and end-of-text token in place."""
     save_model(tmp_path / "model", loaded.model, loaded.codec)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path / "model"), AutoTokenizer.from_pretrained(tmp_path / "model")
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.model.state_dict().values(), strict=True))
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
+        AutoTokenizer.from_pretrained(tmp_path / "model"),
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.model.state_dict().values(), strict=True)
+    )
     assert model.config._attn_implementation == "sdpa"
     assert model.generation_config.eos_token_id == list(loaded.codec.stop_ids)
-    chat = tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False, add_generation_prompt=True)
+    chat = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "hello"}], tokenize=False, add_generation_prompt=True
+    )
     assert chat == "<|user|>hello<|assistant|>"
     ids = model.generate(torch.tensor([[7, 8]]), max_new_tokens=3, do_sample=False)
     assert ids.shape[1] <= 5

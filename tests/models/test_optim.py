@@ -26,11 +26,18 @@ def test_schedule_by_hand(schedule: Schedule, expected: list[float]):
 
 def test_updates_are_those_of_adamw_with_clipping():
     """Three updates against torch.optim.AdamW with the same clip; matrices decay, vectors do not."""
-    start = [torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), torch.randn(4, generator=torch.Generator().manual_seed(2))]
+    start = [
+        torch.randn(3, 4, generator=torch.Generator().manual_seed(1)),
+        torch.randn(4, generator=torch.Generator().manual_seed(2)),
+    ]
     ours, theirs = ([p.clone().requires_grad_() for p in start] for _ in range(2))
     config = OptimConfig(lr=0.1, warmup=0, schedule="constant", weight_decay=0.3, beta2=0.95, max_grad_norm=0.5)
     optimizer = Optimizer(ours, config, num_updates=3)
-    adam = torch.optim.AdamW([{"params": theirs[:1], "weight_decay": 0.3}, {"params": theirs[1:], "weight_decay": 0.0}], lr=0.1, betas=(0.9, 0.95))
+    adam = torch.optim.AdamW(
+        [{"params": theirs[:1], "weight_decay": 0.3}, {"params": theirs[1:], "weight_decay": 0.0}],
+        lr=0.1,
+        betas=(0.9, 0.95),
+    )
     for i in range(3):
         for matrix, vector in (ours, theirs):
             ((matrix**2).sum() * (i + 1) + vector.sin().sum()).backward()

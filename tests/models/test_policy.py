@@ -1,6 +1,7 @@
 """The policy's probabilities against an explicit softmax; the three layouts of the critic; the frozen reference."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +21,9 @@ def packed() -> ResponseStream:
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
-def test_logprobs_and_entropy_by_explicit_softmax(loaded: Loaded, plain: PreTrainedModel, packed: ResponseStream, temperature: float):
+def test_logprobs_and_entropy_by_explicit_softmax(
+    loaded: Loaded, plain: PreTrainedModel, packed: ResponseStream, temperature: float
+):
     """transformers' logits divided by the temperature, softmax in float64, one sequence at a time."""
     logprobs, entropies = [], []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
@@ -38,15 +41,12 @@ def test_logprobs_and_entropy_by_explicit_softmax(loaded: Loaded, plain: PreTrai
 
 @pytest.mark.parametrize("critic", ["shared", "separate", "folder"])
 def test_a_new_critic_expects_nothing_and_learns(
-    loaded: Loaded, packed: ResponseStream, critic: str, new_llama: Callable[..., PreTrainedModel], tmp_path_factory: pytest.TempPathFactory
+    loaded: Loaded, packed: ResponseStream, critic: str, new_llama: Callable[..., PreTrainedModel], tmp_path: Path
 ):
     """Values start at 0; with the head set by hand they are the trunk's states times it; where the gradient goes."""
     if critic == "folder":
-        critic = str(tmp_path_factory.mktemp("critic") / "model")
-        save_model(tmp_path_factory.mktemp("x") / "unused", loaded.model, loaded.codec)
-        from pathlib import Path
-
-        save_model(Path(critic), new_llama(7), loaded.codec)
+        save_model(tmp_path / "critic", new_llama(7), loaded.codec)
+        critic = str(tmp_path / "critic")
     policy = Policy(loaded.model, critic=critic, device=CPU)
     assert policy.value is not None
     assert policy.read(packed, temperature=1.0).values.abs().max() == 0
@@ -54,7 +54,12 @@ def test_a_new_critic_expects_nothing_and_learns(
     values = policy.read(packed, temperature=1.0).values
     trunk = policy.trunk or loaded.model.base_model
     with torch.no_grad():
-        states = trunk(input_ids=packed.stream.tokens[None], position_ids=packed.stream.positions[None], use_cache=False, layout=packed.stream)
+        states = trunk(
+            input_ids=packed.stream.tokens[None],
+            position_ids=packed.stream.positions[None],
+            use_cache=False,
+            layout=packed.stream,
+        )
     torch.testing.assert_close(values, states.last_hidden_state[0, packed.index].sum(-1))
     values.sum().backward()
     touched = any(p.grad is not None for p in loaded.model.parameters())

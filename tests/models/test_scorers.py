@@ -47,28 +47,28 @@ def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrai
         expected = torch.cat([theirs(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
     else:
         pad, longest = theirs.config.pad_token_id, max(map(len, SEQUENCES))
-        rows = [s + [pad] * (longest - len(s)) if side == "right" else [pad] * (longest - len(s)) + s for s in SEQUENCES]
+        rows = [
+            s + [pad] * (longest - len(s)) if side == "right" else [pad] * (longest - len(s)) + s for s in SEQUENCES
+        ]
         ids = torch.tensor(rows)
         expected = theirs(ids, attention_mask=(ids != pad).long()).logits[:, 0]
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_end_of_text_as_padding_is_never_mistaken_for_it(folder: str, loaded: Loaded, tmp_path: Path):
+def test_end_of_text_as_padding_is_never_mistaken_for_it(loaded: Loaded, tmp_path: Path):
     """Many tokenizers pad with the end-of-text token; transformers would then read the score one token too early."""
-    codec = loaded.codec
-    codec.tokenizer.pad_token = codec.tokenizer.eos_token
-    try:
-        save_model(tmp_path / "base", loaded.model, codec)
-        made = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
-        torch.nn.init.normal_(made.model.score.weight, generator=torch.Generator().manual_seed(5))
-        save_model(tmp_path / "model", made.model, made.codec)
-        plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
-        with torch.no_grad():
-            expected = torch.cat([plain(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
-            torch.testing.assert_close(raw_scores(made, SEQUENCES), expected, rtol=1e-4, atol=1e-4)
-    finally:
-        codec.tokenizer.pad_token = "<|pad|>"
+    loaded.codec.tokenizer.pad_token = loaded.codec.tokenizer.eos_token
+    save_model(tmp_path / "base", loaded.model, loaded.codec)
+    made = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
+    torch.nn.init.normal_(made.model.score.weight, generator=torch.Generator().manual_seed(5))
+    save_model(tmp_path / "model", made.model, made.codec)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
+    with torch.no_grad():
+        expected = torch.cat([plain(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
+        torch.testing.assert_close(raw_scores(made, SEQUENCES), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="padding token"):  # in a padded batch transformers says so, rather than guess
+        plain(torch.tensor([[5, 9, 1], [8, 1, 1]]))
 
 
 def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel, theirs: PreTrainedModel):
@@ -76,7 +76,9 @@ def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel,
     tokenizer = ours.loaded.codec.tokenizer
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
-        ids = tokenizer(f"<|user|>{prompt[0].content}<|assistant|>{response}<|end|>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+        ids = tokenizer(
+            f"<|user|>{prompt[0].content}<|assistant|>{response}<|end|>", add_special_tokens=False, return_tensors="pt"
+        )["input_ids"]
         with torch.no_grad():
             expected.append((float(theirs(ids).logits) - 0.5) / 2)
     assert ours.score(PROMPTS, RESPONSES).tolist() == pytest.approx(expected, abs=1e-4)
@@ -119,7 +121,9 @@ def reward_py(tmp_path: Path) -> Callable[[str], str]:
 
 
 def test_python_reward(reward_py: Callable[[str], str]):
-    spec = reward_py("def score(prompts, responses):\n    return [len(p) - len(r) for p, r in zip(prompts, responses)]\n")
+    spec = reward_py(
+        "def score(prompts, responses):\n    return [len(p) - len(r) for p, r in zip(prompts, responses)]\n"
+    )
     found = scorer(spec, CPU).score(PROMPTS[:2], RESPONSES[:2])
     assert found.tolist() == [19 - 11, 5]
     assert reward_input(spec) == spec.removeprefix("python:").removesuffix(":score")
@@ -131,7 +135,10 @@ def test_python_reward(reward_py: Callable[[str], str]):
         ("def score(prompts, responses):\n    return [1.0]\n", "returned 1 numbers for 4 responses"),
         ("def score(prompts, responses):\n    return None\n", "returned NoneType, not one float"),
         ("def score(prompts, responses):\n    return ['good'] * 4\n", "not one float for each"),
-        ("def score(prompts, responses):\n    return [1.0, float('nan'), 2.0, 3.0]\n", "returned nan for the response ''"),
+        (
+            "def score(prompts, responses):\n    return [1.0, float('nan'), 2.0, 3.0]\n",
+            "returned nan for the response ''",
+        ),
         ("def other(prompts, responses):\n    return []\n", "no function called `score`"),
         ("score = 3\n", "no function called `score`"),
         ("x = 1\ndef score(\n", r"reward\.py:2: this is not Python"),
@@ -143,7 +150,14 @@ def test_mistakes_in_a_python_reward_are_sentences(reward_py: Callable[[str], st
         scorer(spec, CPU).score(PROMPTS, RESPONSES)
 
 
-@pytest.mark.parametrize(("spec", "message"), [("nowhere.py:score", "there is no such file"), ("reward.py", "write python:FILE.py:FUNCTION"), ("reward:score", "write python:")])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere.py:score", "there is no such file"),
+        ("reward.py", "write python:FILE.py:FUNCTION"),
+        ("reward:score", "write python:"),
+    ],
+)
 def test_mistakes_in_naming_a_python_reward_are_sentences(spec: str, message: str):
     with pytest.raises(UserError, match=message):
         PythonReward(spec)

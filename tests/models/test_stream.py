@@ -45,7 +45,16 @@ FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
     "qwen3": lambda: Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8),
     "mistral": lambda: MistralConfig(**SIZES, num_key_value_heads=2, sliding_window=3),
     "gpt-neox": lambda: GPTNeoXConfig(**SIZES),
-    "gpt2": lambda: GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, n_positions=64, initializer_range=0.5, bos_token_id=1, eos_token_id=1),
+    "gpt2": lambda: GPT2Config(
+        vocab_size=40,
+        n_embd=16,
+        n_layer=2,
+        n_head=4,
+        n_positions=64,
+        initializer_range=0.5,
+        bos_token_id=1,
+        eos_token_id=1,
+    ),
 }
 
 
@@ -82,7 +91,9 @@ def test_cached_logits_are_those_of_transformers(family: str):
     more = [[7, 15, 22, 9, 31], [13, 2, 2, 18, 5]]
     with torch.no_grad():
         texts = [[*s, *m] for s in SEQUENCES for m in more]
-        expected = [model(torch.tensor([t])).logits[0, -6:-1] for t in texts]  # the states that predict each token of `more`
+        expected = [
+            model(torch.tensor([t])).logits[0, -6:-1] for t in texts
+        ]  # the states that predict each token of `more`
         prepare(model)
         stream, cache = Stream.of(SEQUENCES, CPU), Cache()
         ends = stream.starts + torch.tensor(stream.lengths) - 1
@@ -91,22 +102,32 @@ def test_cached_logits_are_those_of_transformers(family: str):
         positions = torch.tensor(stream.lengths).repeat_interleave(2)[:, None]
         for t in range(4):
             new = torch.tensor([m[t] for _ in SEQUENCES for m in more])[:, None]
-            out = model.base_model(input_ids=new, position_ids=positions + t, past_key_values=cache, use_cache=False, layout=cache)
+            out = model.base_model(
+                input_ids=new, position_ids=positions + t, past_key_values=cache, use_cache=False, layout=cache
+            )
             cache.advance()
             found.append(logits_of(model, out.last_hidden_state[:, 0]))
     torch.testing.assert_close(torch.stack(found, 1), torch.stack(expected), rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("config", [BloomConfig(vocab_size=40, hidden_size=16, n_layer=1, n_head=4), Gemma2Config(**SIZES, num_key_value_heads=2, head_dim=8)])
+@pytest.mark.parametrize(
+    "config",
+    [
+        BloomConfig(vocab_size=40, hidden_size=16, n_layer=1, n_head=4),
+        Gemma2Config(**SIZES, num_key_value_heads=2, head_dim=8),
+    ],
+)
 def test_what_cannot_be_streamed_is_refused(config: PretrainedConfig):
     """ALiBi has no attention to replace, Gemma 2 softens it."""
     model = made(config)
     with pytest.raises(UserError, match="attention"):
         prepare(model)
-        stream_logits(model, SEQUENCES)
 
 
-@pytest.mark.parametrize("config", [CohereConfig(**SIZES, num_key_value_heads=2), GraniteConfig(**SIZES, num_key_value_heads=2, logits_scaling=8.0)])
+@pytest.mark.parametrize(
+    "config",
+    [CohereConfig(**SIZES, num_key_value_heads=2), GraniteConfig(**SIZES, num_key_value_heads=2, logits_scaling=8.0)],
+)
 def test_logits_that_are_scaled_afterwards_are_refused(config: PretrainedConfig):
     """Cohere and Granite multiply their logits after the last matrix, which would go unnoticed."""
     model = made(config)
@@ -171,7 +192,9 @@ def test_gradient_of_parts_adds_up(loaded: Loaded):
 
     def loss(sequences: Sequence[Sequence[int]]) -> Tensor:
         targets = torch.tensor([t for s in sequences for t in s])
-        return cross_entropy(stream_logits(loaded.model, sequences), targets, reduction="sum") / sum(map(len, SEQUENCES))
+        return cross_entropy(stream_logits(loaded.model, sequences), targets, reduction="sum") / sum(
+            map(len, SEQUENCES)
+        )
 
     whole = gradients(loaded.model, loss(SEQUENCES))
     parts = [gradients(loaded.model, loss(s)) for s in (SEQUENCES[:2], SEQUENCES[2:])]

@@ -133,6 +133,11 @@ class PPOConfig(RunConfig):
             raise ValueError("kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward.")
         if self.kl_where == "loss" and self.kl_unit != "token":
             raise ValueError(f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward.")
+        if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
+            raise ValueError(
+                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef negative. "
+                f"Set kl_horizon = {10 * self.rollouts_per_step} or more."
+            )
         if self.advantage == "batch_mean" and self.critic != "shared":
             raise ValueError(f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out.")
         return self

@@ -59,10 +59,11 @@ def micro_batches(rollouts: Rollouts, index: list[int], *, limit: int) -> list[l
 def step_prompts(config: PPOConfig, num_prompts: int, step: int) -> list[int]:
     """The prompts of a step: pass after pass over all of them, every pass in a new order decided by the seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
-    chosen = []
+    chosen: list[int] = []
+    order: list[int] = []
     for place in range(step * per_step, (step + 1) * per_step):
         epoch, index = divmod(place, num_prompts)
-        if index == 0 or not chosen:
+        if index == 0 or not order:
             order = torch.randperm(num_prompts, generator=seeded(config.seed, 11, epoch)).tolist()
         chosen.append(order[index])
     return chosen

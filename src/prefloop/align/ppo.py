@@ -18,7 +18,7 @@ from prefloop.align.experience import Sources, drift, micro_batches, minibatches
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_prompts
 from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal, save_model
+from prefloop.models.load import Loaded, causal, model_folder, save_model, tokenizer_of
 from prefloop.models.optim import OptimConfig, Optimizer
 from prefloop.models.policy import Policy, frozen_copy
 from prefloop.models.scorers import reward_input, scorer
@@ -53,15 +53,15 @@ class Progress:
 
 def train(config: PPOConfig) -> Path:
     """Runs (or continues) PPO. Returns: the folder of the last policy."""
-    inputs = {"policy": config.policy, "reward": reward_input(config.reward), "prompts": config.prompts}
-    inputs["critic"] = config.critic if config.critic not in ("shared", "separate") else None
+    inputs: dict[str, str | None] = {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
+    inputs["critic"] = model_folder(config.critic) if config.critic not in ("shared", "separate") else None
     with Run("ppo", config, inputs=inputs) as run:
         if run.finished:
             return run.folder / run.result["last"]
         device = chosen_device(config)
         loaded = causal(config.policy, device, template=config.template)
         reference = frozen_copy(loaded)
-        policy = Policy(loaded.model, critic=None if config.advantage == "batch_mean" else config.critic, device=device)
+        policy = Policy(loaded.model, critic=_critic(config, loaded), device=device)
         prompts, left_out = _prompts(config, loaded)
         sources = Sources(loaded, policy, reference, scorer(config.reward, device), prompts)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
@@ -75,11 +75,12 @@ def train(config: PPOConfig) -> Path:
                 if at.stopped:
                     break
                 metrics = _update(config, policy, optimizer, at.rollouts, index, device, kl_coef=at.kl_coef)
+                run.refuse_nan(at.step + 1, metrics)
                 at.first_error = metrics["ratio/max_error"] if at.done == 0 else at.first_error
                 at.sums = {k: at.sums.get(k, 0.0) + v for k, v in metrics.items()}
                 at.done += 1
                 at.stopped = config.max_policy_kl is not None and metrics["ratio/kl"] > config.max_policy_kl
-                run.checkpoint(at.step * plan + at.done, lambda: _state(policy, optimizer, at), every=config.checkpoint_every)
+                run.checkpoint(at.step * plan + at.done, lambda: _state(policy, optimizer, at), every=config.checkpoint_every)  # noqa: B023
             _log(config, run, loaded, at, optimizer)
             optimizer.done = (at.step + 1) * plan  # the schedule goes by steps, whether or not a step was cut short
             at = Progress(at.step + 1, _next_kl_coef(config, at))
@@ -163,7 +164,7 @@ def _log(config: PPOConfig, run: Run, loaded: Loaded, at: Progress, optimizer: O
     run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
     decode = loaded.codec.tokenizer.decode
     run.sample([
-        {"step": at.step + 1, "prompt": decode(rollouts.prompts[i]), "response": loaded.codec.decode(rollouts.responses[i]),
+        {"step": at.step + 1, "prompt": decode(list(rollouts.prompts[i])), "response": loaded.codec.decode(rollouts.responses[i]),
          "score": float(rollouts.scores[i]), "kl": float(kl[i])}
         for i in range(min(4, len(rollouts)))
     ])  # fmt: skip
@@ -186,6 +187,15 @@ def _prompts(config: PPOConfig, loaded: Loaded) -> tuple[list[tuple[Any, list[in
     if len(kept) < len(records):
         print(f"ppo: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
     return [(records[i].messages, tokens) for i, tokens in zip(kept, ids, strict=True)], len(records) - len(kept)
+
+
+def _critic(config: PPOConfig, loaded: Loaded) -> str | None:
+    """Where values come from, if anywhere. Raises: UserError for a critic's folder that reads other tokens than the policy."""
+    if config.advantage == "batch_mean":
+        return None
+    if config.critic not in ("shared", "separate") and tokenizer_of(config.critic).get_vocab() != loaded.codec.tokenizer.get_vocab():
+        raise UserError(f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. Use a critic of the same base, or critic=separate.")
+    return config.critic
 
 
 def _optim(config: PPOConfig) -> OptimConfig:

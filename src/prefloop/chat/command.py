@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     talkers = []
     for speaker in chosen:
         memory = config.memory == "on" or (config.memory == "auto" and not speaker.single_turn)
-        loaded = causal(speaker.path, torch.device(device), template=config.template)
+        loaded = causal(speaker.path, torch.device(device), template=config.template or speaker.template)
         talkers.append(Talker(loaded, config, name=speaker.name, memory=memory))
     _converse(talkers)
     return 0
@@ -98,6 +98,8 @@ def _converse(talkers: list) -> None:  # of Talker, which is imported late
 
 def _turns(watched: bool) -> Iterator[str]:
     """What the user says, turn by turn, until the end of input."""
+    from prefloop.chat.screen import note
+
     if watched:
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401  (line editing, where Python has it)
@@ -107,6 +109,10 @@ def _turns(watched: bool) -> Iterator[str]:
         except EOFError:
             print()
             return
+        except KeyboardInterrupt:  # at the prompt there is no answer to stop
+            print()
+            note("/quit or Ctrl-D ends")
+            continue
         if not watched and not line:
             return
         text = line.strip()

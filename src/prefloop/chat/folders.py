@@ -19,6 +19,8 @@ class Speaker:
     """Model folder, or hub id."""
     single_turn: bool = False
     """True if it comes from a helpdesk pipeline, whose prompts all have one turn."""
+    template: str | None = None
+    """The chat template that the pipeline gave it, if its folder records none."""
 
 
 def speakers(path: str) -> list[Speaker]:
@@ -48,9 +50,10 @@ def _of_pipeline(folder: Path) -> list[Speaker]:
         found = json.loads(evaluation.read_text(encoding="utf-8"))
         names = (found["reference"], found["selected"])
         paths = [_moved(found["models"][name]["path"], folder) for name in names]
+        template = _template(folder)
         return [
-            Speaker(f"reference ({_short(paths[0])})", paths[0], single),
-            Speaker(f"selected ({names[1]})", paths[1], single),
+            Speaker(f"reference ({_short(paths[0])})", paths[0], single, template),
+            Speaker(f"selected ({names[1]})", paths[1], single, template),
         ]
     sft = folder / "sft" / "model"
     before = [Speaker("sft", str(sft), single)] if (sft / "config.json").is_file() else []
@@ -80,6 +83,12 @@ def _moved(path: str, pipeline: Path) -> str:
 def _short(path: str) -> str:
     parts = [part for part in Path(path).parts if part != "model"]
     return parts[-1] if parts else path
+
+
+def _template(folder: Path) -> str | None:
+    """The template that evaluate was told, which a base model's folder does not record."""
+    card = folder / "evaluate" / "run.json"
+    return json.loads(card.read_text(encoding="utf-8"))["config"].get("template") if card.is_file() else None
 
 
 def _is_helpdesk(folder: Path) -> bool:

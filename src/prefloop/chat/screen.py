@@ -101,7 +101,8 @@ def remarks(talker: Talker, answer: Answer) -> list[str]:
     who = f"{talker.name}: "
     said = []
     if answer.num_forgotten:
-        said.append(f"{who}the conversation is longer than its context of {talker.loaded.codec.context} tokens; the oldest {answer.num_forgotten} turns are forgotten.")
+        context = talker.loaded.codec.context
+        said.append(f"{who}the conversation is longer than its context of {context} tokens; the oldest {answer.num_forgotten} turns are forgotten.")
     if not answer.text:
         said.append(f"{who}said nothing; this turn is not remembered.")
     elif not answer.finished:

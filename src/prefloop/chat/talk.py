@@ -83,6 +83,7 @@ def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[M
 
     Raises: UserError if not even the last turn fits.
     """
+    ids: list[int] = []
     for start in range(0, len(messages), 2):  # a question is forgotten together with its answer
         ids = codec.prompt_ids(messages[start:])
         if len(ids) + room <= codec.context:

@@ -4,6 +4,7 @@ Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` 
 `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. Leaves out: people (the web page).
 """
 
+import hashlib
 import itertools
 import random
 import zlib
@@ -18,9 +19,9 @@ from prefloop.files import fingerprints
 from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
 from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal
+from prefloop.models.load import Loaded, causal, model_folder
 from prefloop.ops.stats import distinct_n
-from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling
+from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.generate import SamplingConfig, generate
 from prefloop.text.batches import seeded
@@ -29,12 +30,12 @@ from prefloop.world.annotators import Annotator, panel
 
 def collect(config: CollectConfig) -> Path:
     """Runs (or continues) the stage. Returns: its folder."""
-    with Run("collect", config, inputs={"model": config.model, "prompts": config.prompts}) as run:
+    with Run("collect", config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
         device = chosen_device(config)
         loaded = causal(config.model, device, template=config.template)
-        sampler = fingerprints.of_path(config.model) if Path(config.model).exists() else config.model
+        sampler = fingerprints.of_path(model_folder(config.model))
         prompts, too_long = _prompts(config, loaded)
         annotators = _annotators(config)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
@@ -131,9 +132,10 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
     ]
 
 
-def is_held_out(prompt_id: str, share: float, seed: int) -> bool:
-    """True for a fixed random share of the prompts."""
-    return zlib.crc32(f"{seed} {prompt_id}".encode()) < share * 2**32
+def is_held_out(prompt: str, share: float, seed: int) -> bool:
+    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one side."""
+    digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()  # a checksum such as CRC keeps alike what reads alike
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> dict[str, Any]:
@@ -141,7 +143,7 @@ def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> 
     comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
     judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
     decisions = decided(comparisons, judgements)
-    held_out = {c.id for c in comparisons if is_held_out(c.prompt_id, config.held_out, config.seed)}
+    held_out = {c.id for c in comparisons if is_held_out(opening(c.messages), config.held_out, config.seed)}
     training = [p for p in decisions.preferences if p.comparison not in held_out]
     validation = [p for p in decisions.preferences if p.comparison in held_out]
     if not training:

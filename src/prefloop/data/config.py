@@ -16,6 +16,9 @@ class WorldConfig(RunConfig):
     num_documents: int = Field(default=20000, ge=2)
     """Documents of raw text for pretraining."""
 
+    num_practice: int = Field(default=12000, ge=2)
+    """Documents of random words that share an order number, to practise copying on before anything else."""
+
     num_demonstrations: int = Field(default=5000, ge=2)
     """Replies written by the mixture of agents, from careless to expert."""
 

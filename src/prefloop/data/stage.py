@@ -1,6 +1,6 @@
 """Writes the helpdesk's files: text, demonstrations, and prompts for each purpose, none of them shared.
 
-Reads: nothing. Writes: corpus.jsonl, demonstrations.jsonl, prompts.{collect,ppo,validation,test,ood}.jsonl.
+Reads: nothing. Writes: corpus.jsonl, practice.jsonl, demonstrations.jsonl, prompts.{collect,ppo,validation,test,ood}.jsonl.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from prefloop.files.tables import jsonl, write_records
 from prefloop.run import Run
 from prefloop.world.agents import corpus, demonstrations
 from prefloop.world.grammar import prompts
+from prefloop.world.practice import practice
 
 
 def write(config: WorldConfig) -> Path:
@@ -19,8 +20,11 @@ def write(config: WorldConfig) -> Path:
         if run.finished:
             return run.folder
         language, seed = config.language, config.seed
-        texts = corpus(config.num_documents, language=language, seed=seed)
-        write_text(run.folder / "corpus.jsonl", jsonl([{"text": text} for text in texts]))
+        for name, texts in (
+            ("corpus", corpus(config.num_documents, language=language, seed=seed)),
+            ("practice", practice(config.num_practice, language=language, seed=seed)),
+        ):
+            write_text(run.folder / f"{name}.jsonl", jsonl([{"text": text} for text in texts]))
         asked = prompts("train", config.num_demonstrations, language=language, seed=seed)
         write_records(run.folder / "demonstrations.jsonl", demonstrations(asked, language=language, seed=seed))
         begin = config.num_demonstrations
@@ -31,7 +35,7 @@ def write(config: WorldConfig) -> Path:
             "test": ("test", config.num_test, 0),
             "ood": ("ood", config.num_ood, 0),
         }
-        files = ["corpus.jsonl", "demonstrations.jsonl"]
+        files = ["corpus.jsonl", "practice.jsonl", "demonstrations.jsonl"]
         for name, (split, count, start) in slices.items():
             files.append(f"prompts.{name}.jsonl")
             write_records(run.folder / files[-1], prompts(split, count, language=language, seed=seed, start=start))

@@ -33,6 +33,8 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
         raise UserError(f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from.")
     if not (folder / "held_out.jsonl").stat().st_size:
         return None
+    if (folder / "held_out.jsonl").stat().st_size == 0:
+        return None
     held_out = read_records(folder / "held_out.jsonl", Preference)
     names = {p.comparison for p in held_out}
     comparisons = [c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names]
@@ -42,6 +44,8 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     against_gold = _against_gold(held_out, by_id, scores)
     labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
     if not against_gold or not labels:  # all pairs equally good in truth, or nobody judged pairs
+        return None
+    if not (against_gold and labels):
         return None
     low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=0.95)
     label_low, label_high = wilson_interval(sum(labels), len(labels), confidence=0.95)

@@ -24,7 +24,7 @@ from prefloop.files import fingerprints
 from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_prompts
 from prefloop.models.device import chosen_device
-from prefloop.models.load import Loaded, causal
+from prefloop.models.load import Loaded, causal, model_folder
 from prefloop.models.scorers import Scorer, reward_input, scorer
 from prefloop.records import Prompt
 from prefloop.run import Run
@@ -46,8 +46,9 @@ class _World:
 
 def evaluate(config: EvaluateConfig) -> Path:
     """Runs (or continues) the stage. Returns: the path of evaluation.json."""
-    inputs = {k: config.model_dump()[k] for k in ("reference", "candidates", "validation_prompts", "test_prompts", "ood_prompts", "collected", "demonstrations")}
-    with Run("evaluate", config, inputs=inputs | {"reward": reward_input(config.reward) if config.reward else None}) as run:
+    inputs = {k: config.model_dump()[k] for k in ("candidates", "validation_prompts", "test_prompts", "ood_prompts", "collected", "demonstrations")}
+    inputs |= {"reference": model_folder(config.reference), "reward": reward_input(config.reward) if config.reward else None}
+    with Run("evaluate", config, inputs=inputs) as run:
         path = run.folder / "evaluation.json"
         if run.finished:
             return path
@@ -56,7 +57,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         device = chosen_device(config)
         reference = causal(config.reference, device, template=config.template)
         world = _World(config, device, reference, scorer(config.reward, device) if config.reward else None, _prompts(config, reference))
-        folders = {"reference": Path(config.reference), **candidates(config.candidates)}
+        folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
         wanted = [(name, "validation") for name in folders]
         run.progress.start(len(wanted) + 2 * (len(world.prompts) - 1))
         found = {key: _measured(run, world, i, key, folders) for i, key in enumerate(wanted)}

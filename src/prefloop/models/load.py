@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -26,6 +28,9 @@ from prefloop.text.codec import Codec, with_template
 
 hf_logging.disable_progress_bar()
 hf_logging.set_verbosity_error()
+
+FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
+"""What is fetched of a model on the hub."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def loading(path: str) -> Iterator[None]:
         raise UserError(f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id.")
     try:
         yield
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, SafetensorError) as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         if not folder.is_dir():
             raise UserError(
@@ -58,6 +63,17 @@ def loading(path: str) -> Iterator[None]:
                 "Check the path, or download the model elsewhere and give its folder."
             ) from problem
         raise UserError(f"{path}: the model cannot be loaded: {first}") from problem
+
+
+def model_folder(path: str) -> str:
+    """A model's folder on this machine: the path itself, or where a hub id has been or is now downloaded to.
+
+    Raises: UserError if it is neither.
+    """
+    if Path(path).exists():
+        return path
+    with loading(path):
+        return snapshot_download(path, allow_patterns=FILES)
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
@@ -73,6 +89,7 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
 
     Raises: UserError if one of them is missing or contradicts `template`.
     """
+    path = model_folder(path)
     tokenizer = tokenizer_of(path)
     with_template(tokenizer, template, path)
     with loading(path):
@@ -94,12 +111,14 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 def causal(path: str, device: torch.device, *, template: str | None = None) -> Loaded:
     """A causal language model with its codec, ready for streams."""
+    path = model_folder(path)
     codec = codec_of(path, template=template)
     with loading(path):
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     _check_vocabulary(path, model, codec)
     prepare(model)
-    return Loaded(model.to(device).eval(), codec, path)
+    model.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
+    return Loaded(model.eval(), codec, path)
 
 
 def scalar(path: str, device: torch.device, *, fresh_head: bool = False, template: str | None = None) -> Loaded:
@@ -113,14 +132,15 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
+    path = model_folder(path)
     codec = codec_of(path, template=template)
     with loading(path):
         config = AutoConfig.from_pretrained(path)
     architectures = config.architectures or []
     if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
         raise UserError(f"{path}: this is not a reward model ({', '.join(architectures) or 'no architecture named'}). Train one with `prefloop reward`.")
-    pad = codec.tokenizer.pad_token_id
-    config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) else None
+    pad = codec.tokenizer.pad_token_id  # if end-of-text doubles as padding, transformers would read the score one token early
+    config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) and pad not in codec.stop_ids else None
     with loading(path):
         model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
     if fresh_head:
@@ -130,7 +150,7 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
 
 
 def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
-    size, known = model.get_input_embeddings().weight.shape[0], len(codec.tokenizer)
+    size, known = int(model.config.get_text_config().vocab_size), len(codec.tokenizer)
     if known > size:
         raise UserError(f"{path}: the tokenizer knows {known} tokens but the model only {size}; they do not belong together.")
 

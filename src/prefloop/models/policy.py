@@ -38,8 +38,9 @@ class Policy(nn.Module):
         if critic == "separate":
             self.trunk = copy.deepcopy(model.base_model)
         elif critic != "shared":
-            self.trunk = causal(critic, device).model.base_model
-        width = (self.trunk or model.base_model).config.hidden_size
+            model = causal(critic, device).model
+            self.trunk = model.base_model
+        width = int(model.config.get_text_config().hidden_size)
         self.value = nn.Linear(width, 1).to(device)
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded, scalar
+from prefloop.models.load import Loaded, model_folder, scalar
 from prefloop.models.stream import Stream, hidden_states
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Message
@@ -73,7 +73,7 @@ def raw_scores(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tens
     last = stream.starts + torch.tensor(stream.lengths, device=device) - 1
     hidden = hidden_states(loaded.model.base_model, stream).index_select(0, last)
     with torch.autocast(device.type, enabled=False):
-        return loaded.model.score(hidden.float())[:, 0]
+        return loaded.model.get_submodule("score")(hidden.float())[:, 0]
 
 
 class PythonReward:
@@ -120,4 +120,4 @@ def scorer(reward: str, device: torch.device) -> Scorer:
 
 def reward_input(reward: str) -> str:
     """The file or folder whose fingerprint stands for a reward in a run's inputs."""
-    return reward.removeprefix("python:").rpartition(":")[0] if reward.startswith("python:") else reward
+    return reward.removeprefix("python:").rpartition(":")[0] if reward.startswith("python:") else model_folder(reward)

@@ -158,7 +158,7 @@ def prepare(model: PreTrainedModel) -> None:
 @torch.no_grad()
 def _check_head(model: PreTrainedModel) -> None:
     """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap), which `logits_of` would miss."""
-    stream = Stream.of([[0, 1]], model.get_output_embeddings().weight.device)
+    stream = Stream.of([[0, 1]], model.device)
     theirs = model(input_ids=stream.tokens[None], position_ids=stream.positions[None], use_cache=False, layout=stream).logits[0]
     if not torch.allclose(logits_of(model, hidden_states(model.base_model, stream)), theirs.float(), rtol=1e-2, atol=1e-3):
         raise UserError(f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; use a Llama-like base.")
@@ -225,5 +225,7 @@ class ResponseStream:
 
 def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     """Output logits (N, V) in float32: bfloat16 would round log-probabilities by several hundredths of a nat."""
+    head = model.get_output_embeddings()
+    assert head is not None  # a causal model has one
     with torch.autocast(hidden.device.type, enabled=False):
-        return model.get_output_embeddings()(hidden.float())
+        return head(hidden.float())

@@ -11,11 +11,11 @@ class ArchitectureConfig(Config):
     hidden_size: int = Field(default=128, ge=8)
     """Width."""
 
-    num_layers: int = Field(default=4, ge=1)
+    num_layers: int = Field(default=2, ge=1)
     """Transformer layers."""
 
-    num_heads: int = Field(default=4, ge=1)
-    """Attention heads; must divide the width."""
+    num_heads: int = Field(default=2, ge=1)
+    """Attention heads; must divide the width. Few wide heads learn to copy sooner than many narrow ones."""
 
     intermediate_size: int = Field(default=384, ge=8)
     """Width inside the feed-forward layers."""
@@ -23,7 +23,7 @@ class ArchitectureConfig(Config):
     context: int = Field(default=256, ge=16)
     """Most tokens that the model can read."""
 
-    vocab_size: int = Field(default=1024, ge=300)
+    vocab_size: int = Field(default=2048, ge=300)
     """Tokens in the byte-level BPE vocabulary (256 bytes and 5 special tokens among them)."""
 
 
@@ -33,16 +33,25 @@ class PretrainConfig(RunConfig):
     corpus: str
     """Text to learn from: .jsonl with a field `text` for each document, or .txt (one document, cut to the context)."""
 
+    practice: str | None = None
+    """Text learned before the corpus, in the same forms: lines that repeat themselves teach a small model to copy."""
+
+    practice_steps: int = Field(default=400, ge=0)
+    """Updates spent on the practice text, out of `steps`."""
+
+    practice_tokens: int = Field(default=1024, ge=16)
+    """Tokens in an update on the practice text; many small updates teach copying sooner than few large ones."""
+
     model: ArchitectureConfig = ArchitectureConfig()
     """The model."""
 
     template: str = "turns"
     """Chat template recorded in the tokenizer for later stages."""
 
-    steps: int = Field(default=600, ge=1)
-    """Most updates."""
+    steps: int = Field(default=1000, ge=1)
+    """Most updates, practice included."""
 
-    batch_tokens: int = Field(default=8192, ge=16)
+    batch_tokens: int = Field(default=1536, ge=16)
     """Tokens in an update."""
 
     lr: float = Field(default=3e-3, gt=0)

@@ -20,16 +20,17 @@ from prefloop.models.stream import Stream, hidden_states, logits_of, prepare
 from prefloop.ops.losses import next_token_loss
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
+from prefloop.pretrain.initial import start_copying
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.run import Run
 from prefloop.text.batches import cut, epoch_batches, seeded
 from prefloop.text.codec import Codec
-from prefloop.text.templates import template_text
+from prefloop.text.templates import SPECIAL_TOKENS, template_text
 
 
 def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
-    with Run("pretrain", config, inputs={"corpus": config.corpus}) as run:
+    with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
             return run.folder / "model"
         device = chosen_device(config)
@@ -39,34 +40,32 @@ def train(config: PretrainConfig) -> Path:
             raise UserError(f"{config.corpus}: only {len(texts)} documents; pretraining needs at least 2, one of them held out.")
         codec = _codec(config, texts[held_out:])
         validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
-        model = _new_model(config, codec).to(device)
+        practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
+        model = _new_model(config, codec)
+        model.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
         optimizer = Optimizer(model.parameters(), _optim(config), num_updates=config.steps)
-        lengths, order, best = [len(d) for d in documents], _Order(), _Best()
+        order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
             model.load_state_dict(saved["model"])
             optimizer.restore(saved["optimizer"])
-            order, best = _Order(**saved["order"]), _Best(**saved["best"])
-        batches = epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=order.epoch)
+            best = _Best(**saved["best"])
         run.progress.start(config.steps, optimizer.done)
         while optimizer.done < config.steps and best.looks_without < config.patience:
-            if order.index == len(batches):
-                order = _Order(order.epoch + 1, 0)
-                batches = epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=order.epoch)
-            batch = [documents[i] for i in batches[order.index]]
-            order = _Order(order.epoch, order.index + 1)
+            batch = order.batch(optimizer.done)
             lr = optimizer.lr
             with precision(config):
                 loss = document_losses(model, batch, device).mean()
             loss.backward()
             metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
-            if optimizer.done % config.evaluate_every == 0 or optimizer.done == config.steps:
+            practising = bool(practice) and optimizer.done <= config.practice_steps
+            if optimizer.done == config.steps or (optimizer.done % config.evaluate_every == 0 and not practising):
                 held = validation_loss(model, validation, device, config)
                 best.look(held, model)
                 metrics |= {"loss/validation": held, "perplexity/validation": math.exp(min(held, 50.0))}
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=metrics["loss/train"], validation=best.loss)
-            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state(), "order": vars(order), "best": vars(best)}  # noqa: E731, B023
+            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         model.load_state_dict(best.weights)
         save_model(run.folder / "model", model, codec)
@@ -75,10 +74,29 @@ def train(config: PretrainConfig) -> Path:
 
 
 class _Order:
-    """Where in the data we are."""
+    """Which documents each update reads: practice first, then the corpus, pass after pass."""
 
-    def __init__(self, epoch: int = 0, index: int = 0) -> None:
-        self.epoch, self.index = epoch, index
+    def __init__(self, config: PretrainConfig, documents: list[list[int]], practice: list[list[int]]) -> None:
+        first = config.practice_steps if practice else 0
+        self._phases = ((0, practice, config.practice_tokens), (first, documents, config.batch_tokens))
+        self._first, self._seed, self._passes = first, config.seed, dict[tuple[int, int], list[list[int]]]()
+
+    def batch(self, done: int) -> list[list[int]]:
+        """The documents of the update after `done` updates; depends on nothing else."""
+        phase = int(done >= self._first)
+        begin, documents, tokens = self._phases[phase]
+        index, epoch = done - begin, 0
+        while True:
+            batches = self._pass(phase, epoch, documents, tokens)
+            if index < len(batches):
+                return [documents[i] for i in batches[index]]
+            index, epoch = index - len(batches), epoch + 1
+
+    def _pass(self, phase: int, epoch: int, documents: list[list[int]], tokens: int) -> list[list[int]]:
+        key = (phase, epoch)
+        if key not in self._passes:
+            self._passes[key] = epoch_batches([len(d) for d in documents], batch_tokens=tokens, seed=self._seed + 1000 * phase, epoch=epoch)
+        return self._passes[key]
 
 
 class _Best:
@@ -147,13 +165,15 @@ def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
         num_key_value_heads=size.num_heads,
         max_position_embeddings=size.context,
         tie_word_embeddings=True,
+        initializer_range=size.hidden_size**-0.5,
         bos_token_id=codec.stop_ids[0],
         eos_token_id=codec.stop_ids[0],
-        pad_token_id=codec.tokenizer.pad_token_id,
+        pad_token_id=codec.tokenizer.get_vocab()[SPECIAL_TOKENS[0]],
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, 1).initial_seed())  # transformers draws initial weights from the global one
         model = LlamaForCausalLM(llama)
+        start_copying(model)
     prepare(model)
     return model
 

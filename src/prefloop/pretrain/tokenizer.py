@@ -1,8 +1,12 @@
-"""A byte-level BPE tokenizer trained on the corpus: any text can be written, digits one by one."""
+"""A byte-level BPE tokenizer trained on the corpus: any text can be written.
+
+Numbers are cut into pairs of digits from the left, so that a small model can copy one: each pair is one token of a
+hundred, whereas single digits repeat within a number and do not tell where one is in it.
+"""
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from prefloop.text.templates import SPECIAL_TOKENS
@@ -17,7 +21,10 @@ def trained_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTok
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(r" ?\d{1,2}"), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

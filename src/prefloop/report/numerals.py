@@ -12,9 +12,14 @@ class Measured(Protocol):
     """Anything with a mean and perhaps an interval."""
 
     @property
-    def mean(self) -> float | None: ...
+    def mean(self) -> float | None:
+        """The estimate."""
+        ...
+
     @property
-    def bounds(self) -> tuple[float, float] | None: ...
+    def bounds(self) -> tuple[float, float] | None:
+        """(low, high) of its interval."""
+        ...
 
 
 def written(value: float | None, kind: Kind = "plain", *, size: float | None = None) -> str:

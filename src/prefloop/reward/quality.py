@@ -79,10 +79,11 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
 
 def _warnings(numbers: dict[str, Any]) -> tuple[str, ...]:
     found = []
-    if numbers["accuracy"] > 0.95:
-        found.append(f"held-out accuracy {numbers['accuracy']:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length.")
-    if numbers["accuracy_train"] - numbers["accuracy"] > 0.1:
-        found.append(f"accuracy is {numbers['accuracy_train']:.1%} in training but {numbers['accuracy']:.1%} held out: it memorises. Use fewer epochs or more preferences.")
-    if numbers["accuracy_low"] < numbers["length_only_accuracy"]:
-        found.append(f"held-out accuracy {numbers['accuracy']:.1%} is not clearly above the length-only rule's {numbers['length_only_accuracy']:.1%}: it may only count words.")
+    accuracy, training, length = (numbers[name] for name in ("accuracy", "accuracy_train", "length_only_accuracy"))
+    if accuracy > 0.95:
+        found.append(f"held-out accuracy {accuracy:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length.")
+    if training - accuracy > 0.1:
+        found.append(f"accuracy is {training:.1%} in training but {accuracy:.1%} held out: it memorises. Use fewer epochs or more preferences.")
+    if numbers["accuracy_low"] < length:
+        found.append(f"held-out accuracy {accuracy:.1%} is not clearly above the length-only rule's {length:.1%}: it may only count words.")
     return tuple(found)

@@ -17,11 +17,11 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, save_model, scalar
+from prefloop.models.load import Loaded, model_folder, save_model, scalar
 from prefloop.models.optim import OptimConfig, Optimizer
 from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
 from prefloop.ops.losses import bradley_terry_loss
-from prefloop.records import Preference
+from prefloop.records import Preference, opening
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.quality import quality
 from prefloop.run import Run
@@ -57,8 +57,8 @@ class Split:
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder."""
-    inputs = {k: config.model_dump()[k] for k in ("model", "preferences", "held_out", "demonstrations")}
-    with Run("reward", config, inputs=inputs) as run:
+    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "demonstrations")}
+    with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / "model"
         device = chosen_device(config)
@@ -67,7 +67,8 @@ def train(config: RewardConfig) -> Path:
         data = split(config)
         pairs, cut_short = tokenised(data.training, loaded)
         if cut_short:
-            print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {loaded.codec.context} tokens; their prompts lose their beginning.")
+            context = loaded.codec.context
+            print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
         batches = [
             batch
             for epoch in range(config.epochs)
@@ -127,13 +128,13 @@ def split(config: RewardConfig) -> Split:
     if config.held_out is not None:
         held_out_rows, more = _read(config.held_out, config)
         return Split(rows, held_out_rows, num_skipped + more)
-    prompts = sorted({_opening(row) for row in rows})
+    prompts = sorted({opening(row.messages) for row in rows})
     order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
     held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
-    training = [row for row in rows if _opening(row) not in held_out]
+    training = [row for row in rows if opening(row.messages) not in held_out]
     if not training:
         raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
-    return Split(training, [row for row in rows if _opening(row) in held_out], num_skipped)
+    return Split(training, [row for row in rows if opening(row.messages) in held_out], num_skipped)
 
 
 def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
@@ -144,11 +145,6 @@ def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
     for problem in imported.problems:
         print(f"reward: skipped {problem}")
     return list(imported.records), len(imported.problems)
-
-
-def _opening(row: Preference) -> str:
-    """The first turn, so that parts of one conversation never fall on both sides."""
-    return row.messages[0].content
 
 
 def tokenised(rows: Sequence[Preference], loaded: Loaded) -> tuple[list[Pair], int]:
@@ -188,6 +184,7 @@ def _normalisation(loaded: Loaded, config: RewardConfig, training: Sequence[Pref
     codec = loaded.codec
     sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
     with precision(config):
-        parts = [raw_scores(loaded, [sequences[i] for i in part]) for part in cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)]
+        cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
+        parts = [raw_scores(loaded, [sequences[i] for i in part]) for part in cuts]
     raw = torch.cat(parts).double()
     return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

@@ -53,6 +53,12 @@ class Recipe:
     """the recipe as it stands after overrides"""
 
 
+def named(name: str) -> Any:
+    """What `module:name` names; the module is imported only now."""
+    module, _, attribute = name.partition(":")
+    return vars(importlib.import_module(module))[attribute]
+
+
 def find(name: str) -> str:
     """The path of a recipe file, or of the recipe of that name that comes with prefloop."""
     if Path(name).is_file():
@@ -94,8 +100,7 @@ def _step(stage: str, values: dict[str, Any], out: Path, path: str, lines: dict[
     if not isinstance(section, dict):
         raise UserError(f"{path}:{lines.get(stage, 1)}: `{stage}` needs settings under it, found {section!r}.")
     config_name, function = STAGES[stage]
-    module, _, name = config_name.partition(":")
-    config_class: type[Config] = vars(importlib.import_module(module))[name]
+    config_class: type[Config] = named(config_name)
     inherited = {key: values[key] for key in SHARED if key in values and key in config_class.model_fields}
     given = {key: _resolved(value, values, out, Path(path).parent, f"{path}: {stage}.{key}") for key, value in section.items()}
     if stage == "report":

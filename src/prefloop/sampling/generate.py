@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 from prefloop.config import Config
 from prefloop.errors import UserError
-from prefloop.models.stream import Stream, hidden_states
-from pydantic import Field
+from prefloop.models.stream import Stream, hidden_states, logits_of
 
 DROP_BELOW = 0.8
 """Ended rows are dropped once fewer than this share of the batch is still running."""
@@ -138,9 +138,9 @@ def generate(
 
     stream = Stream.of(prompts, device)
     cache = Cache()
-    trunk, head = model.base_model, model.get_output_embeddings()
+    trunk = model.base_model
     last = hidden_states(trunk, stream, cache)[stream.starts + torch.tensor(stream.lengths, device=device) - 1]
-    logits = head(last).float().repeat_interleave(copies, 0)
+    logits = logits_of(model, last).repeat_interleave(copies, 0)
     cache.spread(stream, copies, limit)
     positions = torch.tensor(stream.lengths, device=device).repeat_interleave(copies)[:, None]
     alive = torch.arange(rows, device=device)  # which response each row of the batch is
@@ -159,7 +159,7 @@ def generate(
             alive, new, positions = alive[running], new[running], positions[running]
             running = torch.ones(count, dtype=torch.bool, device=device)
         out = trunk(input_ids=new[:, None], position_ids=positions, past_key_values=cache, use_cache=False, layout=cache)
-        logits = head(out.last_hidden_state[:, 0]).float()
+        logits = logits_of(model, out.last_hidden_state[:, 0])
         positions = positions + 1
         cache.advance()
     return [_sampled(row, set(stop_ids)) for row in tokens.tolist()]

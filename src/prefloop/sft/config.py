@@ -22,7 +22,7 @@ class SFTConfig(RunConfig):
     epochs: int = Field(default=2, ge=1)
     """Passes over the demonstrations."""
 
-    batch_tokens: int = Field(default=8192, ge=16)
+    batch_tokens: int = Field(default=2048, ge=16)
     """Tokens in an update, packed without padding and without leaks."""
 
     lr: float = Field(default=1e-3, gt=0)

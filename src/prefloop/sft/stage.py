@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal, save_model
+from prefloop.models.load import Loaded, causal, model_folder, save_model
 from prefloop.models.optim import OptimConfig, Optimizer
 from prefloop.models.stream import ResponseStream, hidden_states, logits_of
 from prefloop.ops.losses import next_token_loss
@@ -29,7 +29,7 @@ from prefloop.text.templates import SPECIAL_TOKENS
 
 def train(config: SFTConfig) -> Path:
     """Runs (or continues) fine-tuning. Returns: the model folder. Raises: UserError if the gate stops it."""
-    with Run("sft", config, inputs={"model": config.model, "demonstrations": config.demonstrations}) as run:
+    with Run("sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}) as run:
         if run.finished:
             return run.folder / "model"
         device = chosen_device(config)

@@ -1,0 +1,82 @@
+"""The whole of PPO against the optimum that is known: p proportional to p_ref exp(score / kl_coef).
+
+A vocabulary of four tokens and responses of at most two make thirteen responses, whose probabilities are enumerated.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from prefloop.align.config import PPOConfig
+from prefloop.align.ppo import train
+from prefloop.models.load import save_model
+from prefloop.text.codec import Codec
+from prefloop.text.templates import template_text
+
+END, TOKENS = 1, range(4)
+RESPONSES = [(END,), *((a, b) for a in TOKENS if a != END for b in TOKENS)]
+NAMES = {0: "<|pad|>", END: "", 2: "a", 3: "b"}
+REWARD = """
+def score(prompts, responses):
+    return [0.6 * r.count("a") - 0.5 * r.startswith("b") + 0.4 * (r == "ba") - 0.3 * ("pad" in r) for r in responses]
+"""
+KL_COEF = 0.5
+
+
+def score(text: str) -> float:
+    return 0.6 * text.count("a") - 0.5 * text.startswith("b") + 0.4 * (text == "ba") - 0.3 * ("pad" in text)
+
+
+@pytest.fixture
+def bandit(tmp_path: Path) -> str:
+    tokenizer = Tokenizer(models.BPE(vocab={"<|pad|>": 0, "<|end|>": 1, "a": 2, "b": 3}, merges=[]))
+    tokenizer.decoder = decoders.Fuse()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
+    fast.chat_template = template_text("plain")
+    config = LlamaConfig(
+        vocab_size=4, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        max_position_embeddings=16, bos_token_id=1, eos_token_id=1, pad_token_id=0, initializer_range=0.2,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = LlamaForCausalLM(config)
+    save_model(tmp_path / "policy", model, Codec(fast, (END,), 16))
+    (tmp_path / "prompts.jsonl").write_text(
+        '{"id": "p", "messages": [{"role": "user", "content": "ab"}]}\n', encoding="utf-8"
+    )
+    (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
+    return str(tmp_path)
+
+
+@torch.no_grad()
+def probabilities(model: PreTrainedModel) -> torch.Tensor:
+    """Of all thirteen responses to `ab`, by transformers."""
+    p = [float(model(torch.tensor([[2, 3]])).logits[0, -1].double().softmax(-1)[END])]
+    first = model(torch.tensor([[2, 3]])).logits[0, -1].double().softmax(-1)
+    for a, b in RESPONSES[1:]:
+        second = model(torch.tensor([[2, 3, a]])).logits[0, -1].double().softmax(-1)
+        p.append(float(first[a] * second[b]))
+    return torch.tensor(p, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("settings", [{"advantage": "gae", "critic": "shared"}])
+def test_the_known_optimum_is_reached(bandit: str, settings: dict[str, str]):
+    made = train(PPOConfig(
+        out=f"{bandit}/ppo", policy=f"{bandit}/policy", reward=f"python:{bandit}/reward.py:score", prompts=f"{bandit}/prompts.jsonl",
+        steps=120, rollouts_per_step=512, minibatch_size=512, epochs=2, max_new_tokens=2, kl_coef=KL_COEF, unfinished_penalty=0.0,
+        whiten_advantages=False, lr=0.01, warmup=0.0, value_coef=0.5, value_clip=10.0, save_every=1000, checkpoint_every=0,
+        dtype="float32", threads=1, **settings,
+    ))  # fmt: skip
+    reference = probabilities(AutoModelForCausalLM.from_pretrained(f"{bandit}/policy").eval())
+    assert float(reference.sum()) == pytest.approx(1)
+    scores = torch.tensor([score("".join(NAMES[t] for t in r)) for r in RESPONSES], dtype=torch.float64)
+    optimum = reference * (scores / KL_COEF).exp()
+    optimum /= optimum.sum()
+    found = probabilities(AutoModelForCausalLM.from_pretrained(made).eval())
+    print(reference, optimum, found)
+    assert (optimum - reference).abs().max() > 0.1  # there was something to learn
+    assert (found - optimum).abs().max() < 0.02
+    assert 0.5 * (found - optimum).abs().sum() < 0.04  # total variation

@@ -1,0 +1,325 @@
+"""One PPO update against autograd on transformers' own model, and the laws that a run must keep."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from prefloop.align import ppo
+from prefloop.align.config import PPOConfig
+from prefloop.align.ppo import train
+from prefloop.errors import UserError
+from prefloop.models.load import causal, save_model, scalar
+from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.rollouts import Rollouts
+from prefloop.text.codec import Codec
+from prefloop.text.templates import template_text
+
+from .conftest import Seen
+
+CPU = torch.device("cpu")
+Make = Callable[..., PPOConfig]
+Watch = Callable[..., Seen]
+Read = Callable[[Path], list[dict[str, Any]]]
+Weights = Callable[[Path], dict[str, Tensor]]
+
+
+def metrics(config: PPOConfig, read_lines: Read) -> list[dict[str, Any]]:
+    return read_lines(Path(config.out) / "metrics.jsonl")
+
+
+def stale(rollouts: Rollouts) -> Rollouts:
+    """As if they had been sampled by a policy and judged by a critic some way off: ratios and values are clipped."""
+    generator = torch.Generator().manual_seed(11)
+
+    def noise(size: float) -> Tensor:
+        return size * torch.randn(rollouts.mask.shape, generator=generator)
+
+    return replace(rollouts, logprobs=rollouts.logprobs + noise(0.3), values=rollouts.values + noise(0.5))
+
+
+def by_autograd(
+    model: PreTrainedModel, reference: PreTrainedModel, rollouts: Rollouts, config: PPOConfig
+) -> dict[str, float]:
+    """The update's numbers, sequence by sequence, token by token, with transformers' forward and nothing of ours."""
+    head = torch.zeros(model.config.hidden_size + 1, requires_grad=True)
+    parts: dict[str, list[Tensor]] = {"policy": [], "value": [], "entropy": [], "kl": []}
+    clipped = 0
+    for row, (prompt, response) in enumerate(zip(rollouts.prompts, rollouts.responses, strict=True)):
+        ids = torch.tensor([[*prompt, *response]])
+        out = model(ids, output_hidden_states=True)
+        with torch.no_grad():
+            ref_logits = reference(ids).logits
+        for t, token in enumerate(response):
+            place = len(prompt) + t - 1
+            p = (out.logits[0, place] / config.temperature).log_softmax(-1)
+            q = (ref_logits[0, place] / config.temperature).log_softmax(-1)[token]
+            advantage, old = rollouts.advantages[row, t], rollouts.logprobs[row, t]
+            ratio = (p[token] - old).exp()
+            clipped += abs(float(ratio.detach()) - 1) > config.clip
+            r, a = float(ratio.detach()), float(advantage)
+            stopped = (r > 1 + config.clip and a > 0) or (r < 1 - config.clip and a < 0)
+            bound = 1 + config.clip if r > 1 else 1 - config.clip
+            parts["policy"].append(torch.tensor(-bound * a) if stopped else -ratio * a)
+            parts["entropy"].append((p.exp() * p).sum())
+            d = p[token] - q
+            parts["kl"].append(d * d / 2 if config.kl_estimator == "k2" else (-d).exp() - 1 + d)
+            value = (out.hidden_states[-1][0, place] * head[:-1]).sum() + head[-1]
+            before, target = float(rollouts.values[row, t]), float(rollouts.returns[row, t])
+            held = max(before - config.value_clip, min(before + config.value_clip, 0.0))  # a fresh head says 0
+            free, kept = (value - target) ** 2 / 2, (held - target) ** 2 / 2
+            inside = abs(before) <= config.value_clip
+            parts["value"].append(free if inside or float(free.detach()) >= kept else torch.tensor(kept))
+    assert 0 < clipped < len(parts["policy"])
+    means = {name: torch.stack(values).mean() for name, values in parts.items()}
+    loss = means["policy"] + config.value_coef * means["value"] + config.entropy_coef * means["entropy"]
+    if config.kl_where == "loss":
+        loss = loss + config.kl_coef * means["kl"]
+    leaves = [*model.parameters(), head]
+    norm = math.sqrt(
+        sum(float((g**2).sum()) for g in torch.autograd.grad(loss, leaves, allow_unused=True) if g is not None)
+    )
+    return {
+        "grad/norm": norm,
+        "ratio/clipped": clipped / len(parts["policy"]),
+        **{f"loss/{k}": float(v.detach()) for k, v in means.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 0.7, "clip": 0.1},
+        {"entropy_coef": 0.5, "value_coef": 2.0, "value_clip": 0.05},
+        {"kl_where": "loss", "kl_estimator": "k2", "kl_coef": 0.7},
+        {"kl_where": "loss", "kl_estimator": "k3", "kl_coef": 0.7, "temperature": 1.3},
+        {"micro_tokens": 30},
+    ],
+)
+def test_an_update_is_that_of_autograd_on_transformers(
+    make_config: Make, watch: Watch, read_lines: Read, plain: PreTrainedModel, new_llama: Callable[..., PreTrainedModel],
+    other: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any],
+):  # fmt: skip
+    """Losses, clipped share and gradient norm of one update on stale rollouts, with a reference that is another model."""
+    monkeypatch.setattr(ppo, "frozen_copy", lambda loaded: other)
+    seen = watch(stale)
+    config = make_config(**settings)
+    train(config)
+    found = metrics(config, read_lines)[0]
+    expected = by_autograd(plain, new_llama(2).eval(), seen.rollouts[0], config)
+    names = {"grad/norm", "ratio/clipped", "loss/policy", "loss/value", "loss/entropy"} | (
+        {"loss/kl"} if config.kl_where == "loss" else set()
+    )
+    assert {k: found[k] for k in names} == pytest.approx({k: expected[k] for k in names}, rel=2e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("micro_tokens", [16384, 40])
+def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
+    make_config: Make, watch: Watch, read_lines: Read, dtype: str, micro_tokens: int
+):
+    """Nothing has been learned yet, so anything else would be a bug: dropout, temperature, another precision, another place."""
+    watch()
+    config = make_config(
+        dtype=dtype, micro_tokens=micro_tokens, steps=3, rollouts_per_step=16, minibatch_size=4, epochs=2
+    )
+    train(config)
+    rows = metrics(config, read_lines)
+    assert [row["ratio/first_error"] for row in rows] == [0.0, 0.0, 0.0]
+    assert rows[0]["rewards/kl"] == 0.0
+    assert abs(rows[1]["rewards/kl"]) > 1e-3
+    assert rows[0]["ratio/kl"] > 0
+
+
+def test_memory_does_not_change_the_result(make_config: Make, watch: Watch, weights: Weights):
+    """Minibatches in one piece or cut into many: the same policy."""
+    watch()
+    last = [weights(train(make_config(micro_tokens=size, steps=2, epochs=2, minibatch_size=4))) for size in (16384, 30)]
+    for name in last[0]:
+        torch.testing.assert_close(last[0][name], last[1][name], rtol=0, atol=1e-5)
+
+
+def test_padding_is_never_read(make_config: Make, watch: Watch, weights: Weights):
+    """Rollouts whose padding is NaN everywhere lead to the same policy, to the last bit."""
+
+    def spoiled(rollouts: Rollouts) -> Rollouts:
+        names = ("logprobs", "ref_logprobs", "values", "rewards", "advantages", "returns")
+        state = rollouts.state()
+        assert not rollouts.mask.all()
+        return Rollouts(
+            **{**state, **{n: torch.where(rollouts.mask, state[n], torch.nan) for n in names if n != "rewards"}}
+        )
+
+    seen = watch()
+    clean = weights(train(make_config(epochs=2, minibatch_size=4)))
+    seen = watch(spoiled)
+    dirty = weights(train(make_config(epochs=2, minibatch_size=4)))
+    assert seen.rollouts[0].advantages.isnan().any()
+    assert all(torch.equal(clean[name], dirty[name]) for name in clean)
+
+
+def test_only_policy_and_critic_change(
+    make_config: Make, watch: Watch, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The reference and the reward model are the same after the run, the policy and a separate critic are not."""
+    reward = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(reward.model.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
+    save_model(tmp_path / "reward", reward.model, reward.codec)
+    seen = watch()
+    made = train(make_config(reward=str(tmp_path / "reward"), critic="separate", steps=2))
+    sources = seen.sources[0]
+    original = dict(causal(folder, CPU).model.state_dict())
+    assert all(torch.equal(v, original[k]) for k, v in sources.reference.state_dict().items())
+    untouched = scalar(str(tmp_path / "reward"), CPU).model.state_dict()
+    assert all(torch.equal(v, untouched[k]) for k, v in sources.scorer.loaded.model.state_dict().items())  # type: ignore[attr-defined]
+    changed = dict(causal(str(made), CPU).model.state_dict())
+    assert all(not torch.equal(v, original[k]) for k, v in changed.items())
+    assert sources.policy.trunk is not None
+    trunk = sources.policy.trunk.state_dict()
+    assert all(not torch.equal(v, original[f"model.{k}"]) for k, v in trunk.items())
+    assert all(not torch.equal(v, changed[f"model.{k}"]) for k, v in trunk.items())
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate", "folder"])
+def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines: Read, folder: str, critic: str):
+    """On the same rollouts over and over, the critic's error falls."""
+    first: list[Rollouts] = []
+    watch(lambda rollouts: first.append(rollouts) or first[0])
+    config = make_config(
+        critic=folder if critic == "folder" else critic, steps=15, lr=0.01, value_coef=1.0, value_clip=100.0
+    )
+    train(config)
+    rows = metrics(config, read_lines)
+    assert rows[-1]["loss/value"] < 0.5 * rows[0]["loss/value"]
+    assert "values/explained_variance" in rows[0]
+
+
+def test_no_critic_is_allocated_for_the_batch_mean(make_config: Make, watch: Watch, read_lines: Read):
+    seen = watch()
+    config = make_config(advantage="batch_mean")
+    train(config)
+    assert seen.sources[0].policy.value is None
+    assert "loss/value" not in metrics(config, read_lines)[0]
+
+
+def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch: Watch, read_lines: Read):
+    """Four epochs of two updates; with a limit the drift passes at once, the first update is the last of its step."""
+    watch()
+    updates = []
+    for limit in (None, 1e-9, 1e9):
+        config = make_config(epochs=4, minibatch_size=4, max_policy_kl=limit, steps=2)
+        train(config)
+        updates.append([row["updates"] for row in metrics(config, read_lines)])
+    assert updates[0] == updates[2] == [8, 8]
+    assert updates[1] == [2, 2]  # the first update's drift is exactly 0, the second's is not
+
+
+def test_the_kl_coefficient_is_steered(make_config: Make, watch: Watch, read_lines: Read):
+    """Ziegler 2019 by hand: no drift in step 1 is 100 % short, cut to -20 %: 0.1 (1 - 0.2 * 8 / 80) = 0.098."""
+    watch()
+    config = make_config(kl_coef=0.1, kl_target=1e-4, kl_horizon=80.0, steps=3)
+    train(config)
+    rows = metrics(config, read_lines)
+    assert rows[0]["kl/coef"] == 0.1
+    assert rows[1]["kl/coef"] == pytest.approx(0.098)
+    assert rows[2]["kl/coef"] == pytest.approx(0.098 * (1 + math.copysign(0.02, rows[1]["rewards/kl"])))
+
+
+def test_a_killed_run_goes_on_bit_identically(
+    make_config: Make, watch: Watch, weights: Weights, read_lines: Read, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed inside the second step's epochs, begun again: the same policy and the same metrics as if nothing had happened."""
+    watch()
+    settings = {
+        "steps": 3,
+        "epochs": 2,
+        "minibatch_size": 4,
+        "checkpoint_every": 1,
+        "kl_target": 1.0,
+        "critic": "separate",
+    }
+    whole = make_config(**settings)
+    expected = weights(train(whole))
+    broken, calls = make_config(**settings), []
+    real = ppo.__dict__["ppo_policy_loss"]
+
+    def dies(*args: Any, **kwargs: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    found = weights(train(broken))
+    assert len(calls) == 13  # 12 updates, one of them tried twice
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert metrics(broken, read_lines) == metrics(whole, read_lines)
+
+
+def test_a_reward_model_with_another_tokenizer_reads_the_text(
+    make_config: Make, watch: Watch, new_llama: Callable[..., PreTrainedModel], tmp_path: Path
+):
+    """Other tokens, another template: its scores are those that transformers gives to its own reading of the text."""
+    tokenizer = trained_tokenizer(["entirely different words about the weather today"] * 5, vocab_size=290)
+    tokenizer.chat_template = template_text("human-assistant")
+    assert isinstance(tokenizer.eos_token_id, int)
+    codec = Codec(tokenizer, (tokenizer.eos_token_id,), 64)
+    save_model(tmp_path / "base", new_llama(9), codec)
+    reward = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
+    torch.nn.init.normal_(reward.model.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
+    save_model(tmp_path / "reward", reward.model, codec)
+    seen = watch()
+    config = make_config(reward=str(tmp_path / "reward"), unfinished_penalty=0.0)
+    train(config)
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward").eval()
+    loaded, rollouts = seen.sources[0].loaded, seen.rollouts[0]
+    for row in range(len(rollouts)):
+        prompt = (
+            loaded.codec.tokenizer.decode(list(rollouts.prompts[row]))
+            .removeprefix("<|user|>")
+            .removesuffix("<|assistant|>")
+        )
+        text = f"### Human: {prompt}\n### Assistant: "
+        parts = [
+            tokenizer.encode(t, add_special_tokens=False) for t in (text, loaded.codec.decode(rollouts.responses[row]))
+        ]
+        with torch.no_grad():
+            ids = [*parts[0], *parts[1], codec.stop_ids[0]][-64:]
+            assert float(rollouts.scores[row]) == pytest.approx(float(theirs(torch.tensor([ids])).logits), abs=1e-3)
+
+
+def test_a_critic_that_reads_other_tokens_is_refused(
+    make_config: Make, new_llama: Callable[..., PreTrainedModel], tmp_path: Path
+):
+    tokenizer = trained_tokenizer(["entirely different words about the weather today"] * 5, vocab_size=290)
+    tokenizer.chat_template = template_text("turns")
+    save_model(tmp_path / "critic", new_llama(9), Codec(tokenizer, (1,), 64))
+    with pytest.raises(UserError, match="critic"):
+        train(make_config(critic=str(tmp_path / "critic")))
+
+
+def test_prompts_without_room_are_refused(make_config: Make):
+    with pytest.raises(
+        UserError, match=r"prompts\.jsonl: no prompt leaves room for max_new_tokens = 64 in the context of 64"
+    ):
+        train(make_config(max_new_tokens=64))
+
+
+def test_a_saved_policy_is_the_policy(make_config: Make, watch: Watch):
+    """The last folder holds the weights in memory, and the earlier step's folder others."""
+    seen = watch()
+    made = train(make_config(steps=2, save_every=1))
+    assert made.name == "step-000002"
+    before, after = (causal(str(made.parent / name), CPU).model.state_dict() for name in ("step-000001", "step-000002"))
+    in_memory = seen.sources[0].loaded.model.state_dict()
+    assert all(torch.equal(v, in_memory[k]) for k, v in after.items())
+    assert not any(torch.equal(v, before[k]) for k, v in after.items())

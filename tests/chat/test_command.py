@@ -1,0 +1,113 @@
+"""`prefloop chat` as a person or a program uses it."""
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from prefloop.chat.command import main
+from prefloop.chat.screen import interruptible
+from prefloop.cli import main as cli
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: str, *arguments: str) -> tuple[list[str], str]:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), captured.err
+
+
+def test_each_line_is_a_turn_and_the_same_seed_says_the_same(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    settings = (folder, "max_new_tokens=6", "temperature=1.0")
+    first, _ = said(monkeypatch, capsys, "please\n\nwhere?\n", *settings)
+    again, _ = said(monkeypatch, capsys, "please\n\nwhere?\n", *settings)
+    other, _ = said(monkeypatch, capsys, "please\n\nwhere?\n", *settings, "seed=1")
+    assert first == again
+    assert first != other
+
+
+def test_two_models_are_named(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    lines, _ = said(monkeypatch, capsys, "please\n", folder, folder, "max_new_tokens=4")
+    answers = "\n".join(lines).split(f"{folder}: ")[1:]
+    assert len(answers) == 2
+    assert answers[0].strip() == answers[1].strip()
+
+
+def test_reset_forgets_quit_ends_and_other_commands_are_explained(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    lines, remarks = said(monkeypatch, capsys, "/reset\n/what\n/quit\nnever asked\n", folder)
+    assert lines == []
+    assert "(forgotten)" in remarks
+    assert "no command /what" in remarks
+
+
+def test_a_turn_that_is_too_long_is_a_sentence_and_the_conversation_goes_on(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    lines, remarks = said(monkeypatch, capsys, "where is it? " * 60 + "\nplease\n", folder, "max_new_tokens=4")
+    assert "Say it shorter" in remarks
+    assert lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["chat", "FOLDER", "temprature=1"], "Did you mean `temperature`"),
+        (["chat", "FOLDER", "temperature=-1"], "greater than or equal to 0"),
+        (["chat", "temperature=1"], "one or two model folders"),
+        (["chat", "a", "b", "c"], "one or two model folders"),
+        (["chat", "FOLDER", "template=plain"], "trained with the template"),
+        (["chat", "/nowhere/at/all"], "no such folder"),
+    ],
+)
+def test_errors_are_sentences(folder: str, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str):
+    assert cli([folder if a == "FOLDER" else a for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert error.count("\n") == 1
+
+
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]):
+    from prefloop.chat.config import ChatConfig
+
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name}  (default" in text for name in ChatConfig.model_fields)
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program():
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible() as stopped:
+        assert not stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_at_a_terminal_two_models_stand_side_by_side(folder: str):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "prefloop.cli", "chat", folder, folder, "max_new_tokens=5"]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"})
+    os.close(theirs)
+    shown = read_until(ours, b"\n> ")
+    os.write(ours, b"please\n")
+    shown += read_until(ours, b"\n> ")
+    process.send_signal(signal.SIGINT)  # Ctrl-C at the prompt does not end it either
+    assert b"Ctrl-D ends" in read_until(ours, b"\n> ")
+    os.write(ours, b"\x04")  # Ctrl-D
+    assert process.wait(timeout=60) == 0
+    os.close(ours)
+    assert b"Ctrl-C stops an answer" in shown
+    assert "┃".encode() in shown or b"|" in shown  # columns
+
+
+def read_until(terminal: int, mark: bytes) -> bytes:
+    found, deadline = b"", time.monotonic() + 120
+    while not found.endswith(mark):
+        assert time.monotonic() < deadline, found
+        found += os.read(terminal, 4096).replace(b"\r\n", b"\n").replace(b"\r", b"")
+    return found

@@ -1,0 +1,137 @@
+"""From judgements to preferences, by hand."""
+
+from typing import Any
+
+import pytest
+
+from prefloop.collect.aggregate import Decisions, decided, votes_of
+from prefloop.records import Comparison, Judgement, Message, Response, Sampling
+
+
+def comparison(texts: list[str], name: str = "c") -> Comparison:
+    responses = tuple(Response(text=t, num_tokens=3, finished=True, sampler="s") for t in texts)
+    return Comparison(
+        id=name,
+        prompt_id="p",
+        messages=(Message(role="user", content="hi"),),
+        responses=responses,
+        sampling=Sampling(temperature=1.0),
+        tags=("topic:refund",),
+    )
+
+
+def pair(
+    annotator: str, order: tuple[int, int], choice: Any, strength: int | None = None, name: str = "c"
+) -> Judgement:
+    return Judgement(
+        id=f"{name}-{annotator}-{order}", comparison=name, annotator=annotator, annotator_kind="person",
+        kind="pair", order=order, choice=choice, strength=strength, seconds=4.0,
+    )  # fmt: skip
+
+
+def ranking(annotator: str, order: tuple[int, ...], ranks: tuple[int, ...], name: str = "c") -> Judgement:
+    return Judgement(
+        id=f"{name}-{annotator}",
+        comparison=name,
+        annotator=annotator,
+        annotator_kind="person",
+        kind="ranking",
+        order=order,
+        ranks=ranks,
+        seconds=9.0,
+    )
+
+
+THREE = comparison(["A", "B", "C"])
+
+
+def decide(*judgements: Judgement, of: Comparison = THREE) -> Decisions:
+    return decided([of], judgements)
+
+
+def test_majority_by_hand():
+    """Ann sees (A, B) and takes the left; Bob sees (B, A) and takes the right; Cid sees (A, B) and takes the right: A, 2 of 3."""
+    found = decide(pair("ann", (0, 1), "left", 3), pair("bob", (1, 0), "right", 2), pair("cid", (0, 1), "right", 1))
+    (p,) = found.preferences
+    assert (p.chosen, p.rejected, p.chosen_index, p.rejected_index) == ("A", "B", 0, 1)
+    assert (p.agreement, p.num_judgements, p.strength) == (
+        pytest.approx(2 / 3),
+        3,
+        2.5,
+    )  # the strengths of those who agree
+    assert (p.id, p.comparison, p.tags) == ("c:0-1", "c", ("topic:refund",))
+    assert (found.num_pairs, found.num_tied) == (1, 0)
+    assert (found.agreement, found.num_agreement) == (pytest.approx(1 / 3), 3)  # ann = bob, ann != cid, bob != cid
+
+
+@pytest.mark.parametrize(
+    ("choices", "winner"),
+    [
+        (["left", "right"], None),  # one each
+        (["tie"], None),
+        (["both_bad"], None),
+        (["left", "tie"], None),  # as many ties as votes
+        (["left", "left", "tie"], "A"),
+        (["left", "left", "right", "tie"], "A"),
+        (["left", "right", "right", "tie", "tie"], None),
+        (["right"], "B"),
+    ],
+)
+def test_the_tie_rule(choices: list[str], winner: str | None):
+    """More votes than the other side, and more than there are ties; what is tied is counted and gives no preference."""
+    found = decide(*(pair(f"a{i}", (0, 1), choice) for i, choice in enumerate(choices)))
+    assert [p.chosen for p in found.preferences] == ([winner] if winner else [])
+    assert found.num_tied == (winner is None)
+    assert found.num_pairs == 1
+
+
+def test_a_ranking_is_all_its_pairs():
+    """Shown as C A B with ranks 2 1 2: A beats C, A beats B, B and C tie."""
+    judgement = ranking("ann", (2, 0, 1), (2, 1, 2))
+    found = decide(judgement)
+    assert {(p.chosen, p.rejected) for p in found.preferences} == {("A", "C"), ("A", "B")}
+    assert (found.num_pairs, found.num_tied) == (3, 1)
+    assert all(p.strength is None for p in found.preferences)
+    (kept,) = found.rankings
+    assert (kept.responses, kept.ranks, kept.comparison) == (("C", "A", "B"), (2, 1, 2), "c")
+    assert {(i, j, v.winner) for i, j, v in votes_of(judgement)} == {(0, 2, 0), (1, 2, None), (0, 1, 0)}
+
+
+def test_rankings_and_pairs_vote_together():
+    """A ranking says B over A, one pair says A over B, another B over A: B, with 2 of 3."""
+    found = decide(ranking("ann", (0, 1, 2), (2, 1, 3)), pair("bob", (0, 1), "left"), pair("cid", (1, 0), "left"))
+    by_id = {p.id: p for p in found.preferences}
+    assert (by_id["c:0-1"].chosen, by_id["c:0-1"].agreement) == ("B", pytest.approx(2 / 3))
+    assert (by_id["c:0-2"].chosen, by_id["c:1-2"].chosen) == ("A", "B")
+
+
+def test_agreement_is_among_different_annotators_with_a_side():
+    """Ann twice says nothing about agreement, a tie neither: only ann-bob (two couples), who agree once."""
+    found = decide(
+        pair("ann", (0, 1), "left"),
+        pair("ann", (1, 0), "left"),
+        pair("bob", (0, 1), "left"),
+        pair("cid", (0, 1), "tie"),
+    )
+    assert (found.agreement, found.num_agreement) == (0.5, 2)
+    assert decide(pair("ann", (0, 1), "left")).agreement is None
+
+
+def test_equal_texts_are_never_a_pair():
+    found = decide(pair("ann", (0, 1), "left"), of=comparison(["A", "A", "B"]))
+    assert found.preferences == ()
+    assert found.num_tied == 1
+
+
+def test_ratings_and_thumbs_decide_no_pair():
+    thumbs = Judgement(
+        id="t",
+        comparison="c",
+        annotator="ann",
+        annotator_kind="person",
+        kind="thumb",
+        order=(0, 1, 2),
+        thumbs=(True, False, True),
+        seconds=3.0,
+    )
+    assert decide(thumbs).num_pairs == 0

@@ -1,0 +1,182 @@
+"""Collecting: different responses, judgements kept raw, and a held-out share that training never sees."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefloop.collect import stage
+from prefloop.collect.config import CollectConfig, PanelConfig
+from prefloop.collect.stage import collect, is_held_out, overlap
+from prefloop.errors import UserError
+from prefloop.files.tables import read_records
+from prefloop.models.load import Loaded
+from prefloop.records import Comparison, Judgement, Preference, Ranking
+from prefloop.sampling.generate import Sampled
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("on its way", "on its way", 1.0),
+        ("On its way", "on ITS way", 1.0),
+        ("on its way", "no idea at all", 0.0),
+        ("on its way", "on its road", 2 / 6),  # ^on, on-its shared; its-way way$ its-road road$ not
+        ("很抱歉", "很抱歉", 1.0),
+        ("很抱歉", "很抱怨", 2 / 6),
+    ],
+)
+def test_overlap_by_hand(a: str, b: str, expected: float):
+    assert overlap(a, b) == overlap(b, a) == pytest.approx(expected)
+
+
+@pytest.fixture
+def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., CollectConfig]:
+    prompts = [
+        {"id": f"p{i}", "messages": [{"role": "user", "content": f"where is {i}?"}], "tags": ["topic:x"]}
+        for i in range(40)
+    ]
+    path = write_rows("prompts.jsonl", prompts)
+
+    def make(name: str = "collect", **settings: Any) -> CollectConfig:
+        values: dict[str, Any] = {
+            "out": str(tmp_path / name), "model": folder, "prompts": path, "max_new_tokens": 6, "batch_prompts": 16, "held_out": 0.3,
+            "ranking_share": 0.3, "overlap_share": 0.5, "annotators": PanelConfig(count=4), "threads": 1, "dtype": "float32",
+        }  # fmt: skip
+        return CollectConfig(**{**values, **settings})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def words() -> tuple[str, ...]:
+    """Texts that annotators feel differently about."""
+    return (
+        "i am sorry about that, i will refund order 12.",
+        "no.",
+        "your parcel is on its way.",
+        "what?",
+        "please wait a day for it",
+        "thanks for writing",
+    )
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, int], str]], list[int]]:
+    """Replaces the model by a function from (attempt, number of the draw) to a text. Returns: how many prompts each attempt had."""
+
+    def replace(text: Callable[[int, int], str]) -> list[int]:
+        attempts: list[int] = []
+
+        def generate(
+            model: Any, prompts: Any, sampling: Any, *, stop_ids: Any, generator: Any, copies: int
+        ) -> list[Sampled]:
+            codec = loaded_codec[0]
+            attempts.append(len(prompts))
+            texts = [text(len(attempts) - 1, k) for _ in prompts for k in range(copies)]
+            return [Sampled(tuple(codec.response_ids(t)), True) for t in texts]
+
+        monkeypatch.setattr(stage, "generate", generate)
+        return attempts
+
+    loaded_codec: list[Any] = []
+    real = stage.__dict__["causal"]
+
+    def causal(*args: Any, **kwargs: Any) -> Loaded:
+        loaded = real(*args, **kwargs)
+        loaded_codec.append(loaded.codec)
+        return loaded
+
+    monkeypatch.setattr(stage, "causal", causal)
+    return replace
+
+
+def test_what_is_written_fits_together(make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...]):
+    """Every judgement of a comparison that is there; preferences of either side of the split, never of both."""
+    says(lambda attempt, k: words[k])
+    folder = collect(make_config())
+    comparisons = read_records(folder / "comparisons.jsonl", Comparison)
+    judgements = read_records(folder / "judgements.jsonl", Judgement)
+    training, held_out = (read_records(folder / name, Preference) for name in ("preferences.jsonl", "held_out.jsonl"))
+    rankings = read_records(folder / "rankings.jsonl", Ranking)
+    by_id = {c.id: c for c in comparisons}
+    assert len(comparisons) == 40
+    assert {c.tags for c in comparisons} == {("topic:x",)}
+    sides = [{by_id[p.comparison].prompt_id for p in side} for side in (training, held_out)]
+    assert sides[0]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+    assert not {r.comparison for r in rankings} & {p.comparison for p in held_out}
+    for p in (*training, *held_out):
+        responses = by_id[p.comparison].responses
+        assert p.chosen_index is not None
+        assert p.rejected_index is not None
+        assert (responses[p.chosen_index].text, responses[p.rejected_index].text) == (p.chosen, p.rejected)
+    assert all(j.seconds > 0 and j.annotator_kind == "simulated" and j.annotator.startswith("sim-") for j in judgements)
+    pairs = [j for j in judgements if j.kind == "pair"]
+    assert {tuple(sorted(j.order)) != j.order for j in pairs} == {True, False}  # shown both ways round
+    assert all((j.strength is not None) == (j.choice in ("left", "right")) for j in pairs)
+    assert {j.kind for j in judgements} == {"pair", "ranking"}
+
+
+def test_near_duplicates_and_silence_are_drawn_again(
+    make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...], read_lines: Any
+):
+    """First draw: two alike and one empty. Second: one new. Third: another. After that nothing is missing."""
+    first = (words[0], words[0].upper(), " ", words[1])
+    attempts = says(
+        lambda attempt, k: (first, (words[1], words[2], words[2], words[0]), (words[3],) * 4)[attempt % 3][k]
+    )
+    folder = collect(make_config(batch_prompts=40, resample=2))
+    assert attempts == [40, 40, 40]
+    for c in read_records(folder / "comparisons.jsonl", Comparison):
+        assert [r.text for r in c.responses] == [words[0], words[1], words[2], words[3]]
+    import json
+
+    result = json.loads((folder / "finished.json").read_text())["result"]
+    assert (result["num_resampled"], result["num_missing"], result["num_left_out"]) == (80, 0, 0)
+
+
+def test_a_prompt_with_one_answer_only_is_left_out(make_config: Callable[..., CollectConfig], says: Any):
+    says(lambda attempt, k: "always the same")
+    with pytest.raises(UserError, match="0 comparisons gave no preference"):
+        collect(make_config())
+
+
+def test_the_same_prompt_under_another_name_is_on_the_same_side(
+    make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...], write_rows: Any
+):
+    """Files of prompts repeat themselves; a prompt held out must not be trained on under another id."""
+    says(lambda attempt, k: words[k])
+    rows = [{"id": f"p{i}", "messages": [{"role": "user", "content": f"where is {i // 2}?"}]} for i in range(60)]
+    folder = collect(make_config(prompts=write_rows("twice.jsonl", rows)))
+    sides = [
+        {p.messages[-1].content for p in read_records(folder / name, Preference)}
+        for name in ("preferences.jsonl", "held_out.jsonl")
+    ]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+
+
+def test_the_seed_decides(make_config: Callable[..., CollectConfig]):
+    files = ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl")
+    one, two, three = (collect(make_config(name, seed=seed)) for name, seed in (("one", 0), ("two", 0), ("three", 1)))
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
+    assert (one / files[0]).read_bytes() != (three / files[0]).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["p{}", "where is {}?", "order {} has not come, and i am angry about it"])
+def test_the_held_out_share(text: str):
+    """However alike the prompts are: the share asked for, evenly among the first and the last, and another for each seed."""
+    flags = [is_held_out(text.format(i), 0.3, 7) for i in range(2000)]
+    for part in (flags[:500], flags[500:1000], flags[1000:]):
+        assert sum(part) / len(part) == pytest.approx(0.3, abs=0.07)
+    assert not any(is_held_out(text.format(i), 0.0, 7) for i in range(100))
+    other = [is_held_out(text.format(i), 0.3, 8) for i in range(2000)]
+    assert sum(a and b for a, b in zip(flags, other, strict=True)) / 2000 == pytest.approx(0.09, abs=0.03)
+
+
+def test_prompts_without_room_are_refused(make_config: Callable[..., CollectConfig]):
+    with pytest.raises(UserError, match=r"no prompt leaves room for max_new_tokens = 64 in the context of 64"):
+        collect(make_config(max_new_tokens=64))

@@ -1,0 +1,51 @@
+"""Which checkpoint is kept, on made-up numbers."""
+
+from typing import Any
+
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.evaluate.select import selected
+
+
+def numbers(win_rate: float, kl: float) -> dict[str, Any]:
+    return {"win_rate": {"mean": win_rate, "judge": "gold"}, "kl_nats": {"mean": kl}}
+
+
+CANDIDATES = {
+    "step-1": numbers(0.6, 1.0),
+    "step-2": numbers(0.7, 4.0),
+    "step-3": numbers(0.9, 12.0),
+    "step-4": numbers(0.55, 7.9),
+}
+
+
+def test_the_best_within_the_limit():
+    """The third wins most often but has drifted too far; the reason says so."""
+    choice = selected(CANDIDATES, kl_limit=8.0)
+    assert choice.name == "step-2"
+    assert "step-2 is preferred to the reference most often" in choice.reason
+    assert "70%, judged by gold" in choice.reason
+    assert choice.reason.endswith("Preferred more often, but over the limit: step-3.")
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"), [(1.0, "step-1"), (4.0, "step-2"), (3.999, "step-1"), (12.0, "step-3"), (100.0, "step-3")]
+)
+def test_the_limit_is_included(limit: float, name: str):
+    assert selected(CANDIDATES, kl_limit=limit).name == name
+
+
+def test_of_equals_the_nearer_is_kept():
+    assert selected({"far": numbers(0.6, 3.0), "near": numbers(0.6, 2.0)}, kl_limit=8.0).name == "near"
+
+
+def test_if_all_drifted_the_nearest_is_kept_and_it_is_said():
+    choice = selected({"a": numbers(0.9, 20.0), "b": numbers(0.4, 9.0)}, kl_limit=8.0)
+    assert choice.name == "b"
+    assert "all 2 checkpoints drifted further than 8 nats" in choice.reason
+
+
+def test_nothing_to_choose_from():
+    with pytest.raises(UserError, match="no candidate"):
+        selected({}, kl_limit=8.0)

@@ -1,0 +1,109 @@
+"""Evaluation from folders to evaluation.json: the planted best is selected, and test prompts are new."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from prefloop.errors import UserError
+from prefloop.evaluate.config import EvaluateConfig
+from prefloop.evaluate.stage import candidates, evaluate
+from prefloop.models.load import save_model
+from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.text.codec import Codec
+from prefloop.text.templates import template_text
+
+REWARD = "def score(prompts, responses):\n    return [-float(len(r)) for r in responses]\n"
+
+
+@pytest.fixture
+def models(tmp_path: Path, new_llama: Callable[..., PreTrainedModel], codec: Codec) -> Path:
+    """Three checkpoints that say less and less: the end of text is made likelier; the last has drifted far."""
+    for step, push in ((1, 0.0), (2, 1.5), (3, 40.0)):
+        model = new_llama(1)
+        with torch.no_grad():
+            states = model.base_model(torch.tensor([[5, 9, 7, 80]])).last_hidden_state[0]
+            model.get_output_embeddings().weight[codec.stop_ids[0]] += push * states.mean(0) / states.mean(0).norm()
+        save_model(tmp_path / f"models/step-{step:06d}", model, codec)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def make_config(
+    folder: str, models: Path, tmp_path: Path, write_rows: Callable[..., str]
+) -> Callable[..., EvaluateConfig]:
+    (tmp_path / "reward.py").write_text(REWARD)
+    files = [
+        write_rows(
+            f"{name}.jsonl",
+            [{"id": f"{name}{i}", "messages": [{"role": "user", "content": f"{name} {i}?"}]} for i in range(24)],
+        )
+        for name in ("valid", "test")
+    ]
+
+    def make(name: str = "evaluate", **settings: Any) -> EvaluateConfig:
+        values: dict[str, Any] = {
+            "out": str(tmp_path / name), "reference": folder, "candidates": str(models), "validation_prompts": files[0], "test_prompts": files[1],
+            "reward": f"python:{tmp_path / 'reward.py'}:score", "max_new_tokens": 12, "threads": 1, "dtype": "float32", "num_samples": 3,
+        }  # fmt: skip
+        return EvaluateConfig(**{**values, **settings})
+
+    return make
+
+
+def test_the_best_is_selected_and_measured_on_new_prompts(make_config: Callable[..., EvaluateConfig]):
+    found = json.loads(evaluate(make_config(kl_limit=1000.0)).read_text())
+    shown = found["models"]
+    rates = {name: m["validation"]["win_rate"]["mean"] for name, m in shown.items() if name != "reference"}
+    assert rates["step-000001"] == 0.5  # the reference itself, with the same random numbers
+    assert shown["step-000001"]["validation"]["kl_nats"]["mean"] == 0
+    assert shown["reference"]["validation"]["kl_nats"]["mean"] == 0
+    assert shown["reference"]["validation"]["win_rate"] is None
+    assert found["selected"] == max(rates, key=lambda n: rates[n]) == "step-000003"
+    assert {name for name, m in shown.items() if m["test"] is not None} == {"reference", found["selected"]}
+    assert [s["prompt"] for s in found["samples"]] == ["test 0?", "test 1?", "test 2?"]
+    assert found["samples"][0]["selected"]["score"] == -len(found["samples"][0]["selected"]["text"])
+    assert [shown[n]["step"] for n in ("reference", "step-000002")] == [None, 2]
+
+
+def test_a_checkpoint_over_the_limit_is_not_selected(make_config: Callable[..., EvaluateConfig]):
+    every = json.loads(evaluate(make_config("a", kl_limit=1000.0)).read_text())["models"]
+    kl = {name: m["validation"]["kl_nats"]["mean"] for name, m in every.items()}
+    assert kl["step-000002"] < kl["step-000003"]
+    limit = (kl["step-000002"] + kl["step-000003"]) / 2
+    found = json.loads(evaluate(make_config("b", kl_limit=limit)).read_text())
+    assert found["selected"] in ("step-000001", "step-000002")
+    assert "over the limit: step-000003" in found["reason"]
+
+
+def test_test_prompts_must_be_new(make_config: Callable[..., EvaluateConfig]):
+    config = make_config()
+    with pytest.raises(UserError, match=r"24 of its prompts are also in .*, for instance 'valid 0\?'"):
+        evaluate(config.model_copy(update={"test_prompts": config.validation_prompts}))
+
+
+def test_score_as_judge_needs_a_reward(make_config: Callable[..., EvaluateConfig]):
+    with pytest.raises(UserError, match="judge = score needs a reward"):
+        evaluate(make_config(reward=None))
+
+
+def test_a_candidate_of_another_base_is_refused(
+    make_config: Callable[..., EvaluateConfig], new_llama: Callable[..., PreTrainedModel], tmp_path: Path
+):
+    tokenizer = trained_tokenizer(["entirely different words about the weather"] * 5, vocab_size=290)
+    tokenizer.chat_template = template_text("turns")
+    save_model(tmp_path / "stranger", new_llama(9), Codec(tokenizer, (1,), 64))
+    with pytest.raises(UserError, match="its template or vocabulary differs from the reference's"):
+        evaluate(make_config(candidates=str(tmp_path / "stranger")))
+
+
+def test_what_is_a_candidate(models: Path, tmp_path: Path):
+    assert list(candidates(str(models))) == ["step-000001", "step-000002", "step-000003"]
+    assert list(candidates(str(models / "step-000002"))) == ["step-000002"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there is no model folder here"):
+        candidates(str(tmp_path / "empty"))

@@ -1,0 +1,42 @@
+"""Bad rows in a file of preferences: stopped at, or passed by with every one named and counted."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.stage import split, train
+
+EMPTY = 3
+
+
+@pytest.fixture
+def hh(write_rows: Callable[..., str]) -> str:
+    """Eight pairs in Anthropic's form; one has an empty chosen response."""
+    rows = []
+    for i in range(8):
+        start = f"\n\nHuman: where is my parcel {i}?\n\nAssistant:"
+        rows.append({"chosen": start if i == EMPTY else f"{start} i am sorry", "rejected": f"{start} it is"})
+    return write_rows("hh.jsonl", rows)
+
+
+def test_by_default_the_first_bad_row_stops_and_says_how_to_pass_by(hh: str):
+    with pytest.raises(UserError, match=rf"hh.jsonl:{EMPTY + 1}: `chosen` is empty.*Bad rows: 1.*on_bad=skip"):
+        split(RewardConfig(model="m", preferences=hh, out="o"))
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_skipping_counts_and_prints_each(hh: str, held_out: bool, capsys: pytest.CaptureFixture[str]):
+    data = split(RewardConfig(model="m", preferences=hh, held_out=hh if held_out else None, out="o", on_bad="skip"))
+    files = 1 + held_out
+    assert len(data.training) + len(data.validation) == 7 * files
+    assert data.num_skipped == files
+    assert capsys.readouterr().out.count(f"hh.jsonl:{EMPTY + 1}: `chosen` is empty") == files
+
+
+def test_the_count_is_in_the_result(hh: str, folder: str, tmp_path: Path):
+    train(RewardConfig(model=folder, preferences=hh, out=str(tmp_path / "r"), on_bad="skip", threads=1))
+    assert json.loads((tmp_path / "r" / "finished.json").read_text())["result"]["num_skipped"] == 1

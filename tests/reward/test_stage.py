@@ -1,0 +1,179 @@
+"""The reward model: it learns a preference that was planted, and its folder means the same to transformers."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import logsigmoid
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from prefloop.errors import UserError
+from prefloop.models.load import scalar
+from prefloop.models.scorers import NORMALISATION, RewardModel
+from prefloop.records import Message
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.stage import Pair, pair_margins, split, train
+
+CPU = torch.device("cpu")
+Make = Callable[..., RewardConfig]
+
+
+def row(i: int, chosen: str, rejected: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"r{i}",
+        "messages": [{"role": "user", "content": f"where is {i // 2}?"}],
+        "chosen": chosen,
+        "rejected": rejected,
+        **more,
+    }
+
+
+def planted(count: int) -> list[dict[str, Any]]:
+    """The better response is the one that says sorry, wherever it says so; both are of the same length."""
+    rng = random.Random(1)
+    rows = []
+    for i in range(count):
+        texts = []
+        for word in ("sorry", "never"):
+            words = [rng.choice(["on", "it", "go", "my"]) for _ in range(4)]
+            words.insert(rng.randrange(5), word)
+            texts.append(" ".join(words))
+        rows.append(row(i, *texts))
+    return rows
+
+
+@pytest.fixture
+def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Make:
+    preferences = write_rows("preferences.jsonl", planted(240))
+    demonstrations = write_rows("demonstrations.jsonl", [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": f"who {i}?"}], "response": " ".join(["my way"] * (1 + i % 5))} for i in range(30)
+    ])  # fmt: skip
+
+    def make(name: str = "reward", **settings: Any) -> RewardConfig:
+        values: dict[str, Any] = {
+            "out": str(tmp_path / name), "model": folder, "preferences": preferences, "demonstrations": demonstrations, "validation": 0.2,
+            "epochs": 4, "batch_pairs": 32, "lr": 0.01, "threads": 1, "dtype": "float32", "checkpoint_every": 0,
+        }  # fmt: skip
+        return RewardConfig(**{**values, **settings})
+
+    return make
+
+
+def test_it_learns_what_was_planted(make_config: Make):
+    """Held-out accuracy above 95 %, where length says nothing; the warning says that this is too good to be true."""
+    made = train(make_config())
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert result["accuracy"] > 0.95
+    assert result["length_only_accuracy"] == 0.5
+    assert any("above 95 %" in w for w in result["warnings"])
+    model = RewardModel(str(made), CPU)
+    good, bad = model.score(
+        [(Message(role="user", content="new question"),)] * 2, ["my sorry way", "my never way"]
+    ).tolist()
+    assert good > bad + 0.5
+
+
+def test_scores_have_mean_0_and_deviation_1_over_demonstrations(make_config: Make, tmp_path: Path):
+    """By transformers' own raw scores of the demonstrations; and by ours."""
+    made = train(make_config(epochs=1))
+    known = json.loads((made / NORMALISATION).read_text())
+    tokenizer, theirs = (
+        AutoTokenizer.from_pretrained(made),
+        AutoModelForSequenceClassification.from_pretrained(made).eval(),
+    )
+    raw, prompts, responses = [], [], []
+    for i in range(30):
+        prompts.append((Message(role="user", content=f"who {i}?"),))
+        responses.append(" ".join(["my way"] * (1 + i % 5)))
+        text = f"<|user|>who {i}?<|assistant|>{responses[-1]}<|end|>"
+        with torch.no_grad():
+            raw.append(
+                float(theirs(tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]).logits)
+            )
+    assert known == pytest.approx({"mean": np.mean(raw), "std": np.std(raw)}, rel=1e-3)
+    scores = RewardModel(str(made), CPU).score(prompts, responses)
+    assert float(scores.mean()) == pytest.approx(0, abs=1e-3)
+    assert float(scores.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+def test_margins_are_chosen_minus_rejected_in_order(folder: str):
+    loaded = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(loaded.model.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
+    pairs = [Pair([5, 6, 1], [7, 1], 1.0), Pair([8, 9, 10, 11, 1], [12, 13, 1], 1.0)]
+    with torch.no_grad():
+        found = pair_margins(loaded, pairs)
+        single = [pair_margins(loaded, [Pair(p.rejected, p.chosen, 1.0)]) for p in pairs]
+    torch.testing.assert_close(found, -torch.cat(single), rtol=1e-4, atol=1e-5)
+    assert pairs[0].length == 5
+
+
+def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows: Callable[..., str], read_lines: Any):
+    """A head of zeros thinks every pair a coin flip. A row of weight 0 is not learned from: flipped rows do no harm."""
+    rows = planted(160)
+    flipped = [
+        {**r, "id": r["id"] + "f", "chosen": r["rejected"], "rejected": r["chosen"], "weight": 0.0} for r in rows
+    ]
+    made = train(
+        make_config(
+            preferences=write_rows("weighted.jsonl", rows + flipped),
+            held_out=write_rows("held.jsonl", planted(200)[160:]),
+            epochs=4,
+        )
+    )
+    lines = read_lines(made.parent / "metrics.jsonl")
+    assert lines[0]["loss/train"] == pytest.approx(-float(logsigmoid(torch.tensor(0.0))))
+    assert json.loads((made.parent / "finished.json").read_text())["result"]["accuracy"] > 0.95
+
+
+def test_memory_does_not_change_the_result(make_config: Make, write_rows: Callable[..., str]):
+    """A batch in one piece or cut into many, weights included: the same reward model."""
+    rows = [{**r, "weight": 0.5 + i % 3} for i, r in enumerate(planted(80))]
+    path = write_rows("weighted.jsonl", rows)
+    whole, cut = (
+        AutoModelForSequenceClassification.from_pretrained(
+            train(make_config(name, preferences=path, epochs=1, micro_tokens=size))
+        )
+        for name, size in (("a", 16384), ("b", 100))
+    )
+    for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-4)
+
+
+def test_no_prompt_is_on_both_sides(make_config: Make):
+    found = split(make_config())
+    sides = [{r.messages[0].content for r in rows} for rows in (found.training, found.validation)]
+    assert not sides[0] & sides[1]
+    assert len(found.training) + len(found.validation) == 240
+    assert len(found.validation) == pytest.approx(48, abs=2)
+
+
+def test_a_system_turn_in_common_does_not_make_one_prompt_of_all(make_config: Make, write_rows: Callable[..., str]):
+    rows = [{**r, "messages": [{"role": "system", "content": "be kind"}, *r["messages"]]} for r in planted(40)]
+    found = split(make_config(preferences=write_rows("system.jsonl", rows)))
+    assert len(found.validation) == 8
+    assert not {r.messages[1].content for r in found.training} & {r.messages[1].content for r in found.validation}
+
+
+def test_one_prompt_alone_cannot_be_held_out(make_config: Make, write_rows: Callable[..., str]):
+    rows = [{**r, "messages": [{"role": "user", "content": "the same"}]} for r in planted(6)]
+    with pytest.raises(UserError, match=r"all rows have the same prompt.*Give a held_out file"):
+        split(make_config(preferences=write_rows("same.jsonl", rows)))
+
+
+def test_what_is_cut_to_the_context_is_told(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    rows = planted(40)
+    rows[3] |= {"messages": [{"role": "user", "content": "please " * 60}]}
+    made = train(
+        make_config(
+            preferences=write_rows("long.jsonl", rows), held_out=write_rows("held.jsonl", planted(10)), epochs=1
+        )
+    )
+    assert "2 of 80 responses do not fit the context of 64 tokens" in capsys.readouterr().out
+    assert json.loads((made.parent / "finished.json").read_text())["result"]["num_cut_short"] == 2

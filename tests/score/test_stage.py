@@ -1,0 +1,112 @@
+"""`prefloop score`: one number for each row, in the file's order, and the same number whatever the batch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from prefloop.cli import main as cli
+from prefloop.errors import UserError
+from prefloop.ops.stats import wilson_interval
+from prefloop.score.config import ScoreConfig
+from prefloop.score.stage import score
+
+if TYPE_CHECKING:
+    import torch
+
+Write = Callable[..., str]
+Read = Callable[[Path], list[dict[str, Any]]]
+
+WORDS = ["short", "a little longer than that", "please", "包裹在哪里", "i am sorry, it is on its way."]
+
+
+@pytest.fixture(scope="module")
+def reward_model(folder: str, cpu: "torch.device", tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random reward model whose raw scores are shifted by 2 and scaled by 1/4."""
+    import torch
+
+    from prefloop.models.load import save_model, scalar
+
+    loaded = scalar(folder, cpu, fresh_head=True)
+    torch.nn.init.normal_(loaded.model.score.weight, generator=torch.Generator().manual_seed(0))
+    path = tmp_path_factory.mktemp("scoring") / "reward"
+    save_model(path, loaded.model, loaded.codec)
+    (path / "prefloop_scores.json").write_text('{"mean": 2.0, "std": 4.0}')
+    return str(path)
+
+
+@pytest.fixture
+def counter(tmp_path: Path) -> str:
+    """A Python reward: letters of the response."""
+    path = tmp_path / "letters.py"
+    path.write_text("def count(prompts, responses):\n    return [float(len(r)) for r in responses]\n")
+    return f"python:{path}:count"
+
+
+def demonstrations(write_rows: Write) -> str:
+    return write_rows("d.jsonl", [{"id": f"d{i}", "prompt": f"where is parcel {i}?", "response": words} for i, words in enumerate(WORDS)])
+
+
+def test_rows_keep_their_ids_order_and_scores_whatever_the_batch(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+    data, rows = demonstrations(write_rows), {}
+    for batch in (1, 2, 100):
+        out = tmp_path / f"scores-{batch}.jsonl"
+        score(ScoreConfig(model=reward_model, data=data, out=str(out), batch=batch))
+        rows[batch] = read_lines(out)
+    assert [row["id"] for row in rows[1]] == [f"d{i}" for i in range(len(WORDS))]
+    for batch in (2, 100):
+        assert [row["score"] for row in rows[batch]] == pytest.approx([row["score"] for row in rows[1]], abs=1e-5)
+    assert len({round(row["score"], 4) for row in rows[1]}) == len(WORDS), "different responses, different scores"
+
+
+def test_scores_are_what_transformers_says_shifted_and_scaled(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    score(ScoreConfig(model=reward_model, data=demonstrations(write_rows), out=str(tmp_path / "s.jsonl")))
+    tokenizer = AutoTokenizer.from_pretrained(reward_model)
+    model = AutoModelForSequenceClassification.from_pretrained(reward_model, attn_implementation="sdpa").eval()
+    for row, words in zip(read_lines(tmp_path / "s.jsonl"), WORDS, strict=True):
+        text = f"<|user|>where is parcel {row['id'][1:]}?<|assistant|>{words}<|end|>"
+        with torch.no_grad():
+            raw = model(input_ids=torch.tensor([tokenizer.encode(text, add_special_tokens=False)])).logits
+        assert row["score"] == pytest.approx((float(raw) - 2.0) / 4.0, abs=1e-4)
+
+
+def test_preferences_give_agreement_with_its_interval_and_ties_count_half(counter: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+    pairs = [("longer", "short"), ("no", "longer"), ("same", "size"), ("longest of all", "x")]  # right, wrong, tie, right
+    data = write_rows("p.jsonl", [{"prompt": f"q{i}", "chosen": c, "rejected": r} for i, (c, r) in enumerate(pairs)])
+    sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
+    low, high = wilson_interval(2.5, 4, confidence=0.95)
+    assert f"62.5% [{low:.1%}, {high:.1%}]" in sentence
+    assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [(len(c), len(r)) for c, r in pairs]
+
+
+def test_anthropics_form_is_read_as_it_is_and_bad_rows_are_left_out_and_named(
+    counter: str, write_rows: Write, read_lines: Read, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    start = "\n\nHuman: hello\n\nAssistant:"
+    data = write_rows("hh.jsonl", [{"chosen": f"{start} good", "rejected": f"{start} x"}, {"chosen": f"{start}", "rejected": f"{start} y"}])
+    sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
+    assert "1 preferences scored" in sentence
+    assert "1 bad rows left out" in sentence
+    assert "hh.jsonl:2: `chosen` is empty" in capsys.readouterr().out
+    assert read_lines(tmp_path / "s.jsonl") == [{"id": "row-000001", "chosen": 4.0, "rejected": 1.0}]
+
+
+def test_prompts_alone_and_causal_models_are_refused(counter: str, folder: str, prompts_file: str, write_rows: Write, tmp_path: Path):
+    out = str(tmp_path / "s.jsonl")
+    with pytest.raises(UserError, match="score needs responses"):
+        score(ScoreConfig(model=counter, data=prompts_file, out=out))
+    with pytest.raises(UserError, match=r"not a reward model.*prefloop reward"):
+        score(ScoreConfig(model=folder, data=demonstrations(write_rows), out=out))
+    assert not Path(out).exists()
+
+
+def test_the_command_line_prints_the_sentence(counter: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli(["score", f"model={counter}", f"data={demonstrations(write_rows)}", f"out={tmp_path / 's.jsonl'}"]) == 0
+    mean = sum(len(words) for words in WORDS) / len(WORDS)
+    assert f"{len(WORDS)} responses scored, mean {mean:.3f}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "s.jsonl").read_text().splitlines()[0]) == {"id": "d0", "score": 5.0}

@@ -1,0 +1,142 @@
+"""SFT: the loss is that of the response alone, it falls, and the gate lets nothing pass that cannot stop."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from prefloop.errors import UserError
+from prefloop.models.load import Loaded
+from prefloop.sft.config import SFTConfig
+from prefloop.sft.stage import response_losses, train, validation_loss
+from prefloop.text.examples import Example
+
+CPU = torch.device("cpu")
+EXAMPLES = [Example([5, 9, 7], [30, 2, 11, 1]), Example([8], [12, 1]), Example([3, 4, 4, 4, 4, 6], [1])]
+Read = Callable[[Path], list[dict[str, Any]]]
+
+
+def by_transformers(plain: PreTrainedModel, examples: list[Example]) -> list[float]:
+    """The prompt's labels are -100, as everybody does it by hand."""
+    found = []
+    for e in examples:
+        ids = torch.tensor([[*e.prompt, *e.response]])
+        labels = torch.tensor([-100] * len(e.prompt) + e.response)
+        with torch.no_grad():
+            losses = cross_entropy(plain(ids).logits[0, :-1], labels[1:], reduction="none", ignore_index=-100)
+        found += losses[labels[1:] != -100].tolist()
+    return found
+
+
+def test_loss_is_that_of_response_tokens_by_transformers(loaded: Loaded, plain: PreTrainedModel):
+    with torch.no_grad():
+        found = response_losses(loaded.model, EXAMPLES, CPU)
+    assert len(found) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
+    assert found.tolist() == pytest.approx(by_transformers(plain, EXAMPLES), abs=1e-4)
+
+
+def test_prompt_tokens_have_no_loss(loaded: Loaded):
+    """The head's gradient in the rows of tokens never predicted is only that of their probability: pushed down, never up.
+
+    Token 40 stands in every prompt and in no response; if prompts were predicted, some gradient would push it up.
+    """
+    batch = [Example([40, 40, 40, i], [30, i, 1]) for i in range(10, 20)]
+    head = loaded.model.get_output_embeddings()
+    bias = torch.zeros(300, requires_grad=True)
+    original = head.forward  # type: ignore[union-attr]
+    head.forward = lambda x: original(x) + bias  # type: ignore[union-attr, method-assign]
+    response_losses(loaded.model, batch, CPU).sum().backward()
+    assert bias.grad is not None
+    assert bias.grad[40] > 0  # descending lowers its bias
+    assert bias.grad[1] < 0  # the end of text is learned
+    assert bias.grad[30] < 0
+
+
+def test_validation_is_the_mean_over_tokens_whatever_the_batches(loaded: Loaded, plain: PreTrainedModel):
+    expected = by_transformers(plain, EXAMPLES)
+    for size in (16, 4096):
+        config = SFTConfig(out="x", model="x", demonstrations="x", batch_tokens=size, dtype="float32")
+        assert validation_loss(loaded.model, EXAMPLES, CPU, config) == pytest.approx(sum(expected) / 7, abs=1e-4)
+
+
+@pytest.fixture
+def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., SFTConfig]:
+    rows = [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": f"where is {i}?"}], "response": ["ok.", "no."][i % 2]}
+        for i in range(40)
+    ]
+    demonstrations = write_rows("demonstrations.jsonl", rows)
+
+    def make(name: str = "sft", **settings: Any) -> SFTConfig:
+        values: dict[str, Any] = {
+            "out": str(tmp_path / name), "model": folder, "demonstrations": demonstrations, "epochs": 12, "batch_tokens": 512,
+            "lr": 0.02, "validation": 0.2, "gate_max_new_tokens": 16, "gate_prompts": 16, "gate": "warn", "threads": 1, "dtype": "float32",
+        }  # fmt: skip
+        return SFTConfig(**{**values, **settings})
+
+    return make
+
+
+def test_it_learns_to_answer_and_to_stop(make_config: Callable[..., SFTConfig], read_lines: Read):
+    """Held-out loss falls to about log 2 for each response of a coin flip, and the gate is passed."""
+    folder = train(make_config(gate="stop", epochs=25))
+    result = json.loads((folder.parent / "finished.json").read_text())["result"]
+    held_out = [r["loss/validation"] for r in read_lines(folder.parent / "metrics.jsonl") if "loss/validation" in r]
+    assert held_out[-1] == pytest.approx(result["loss_validation"])
+    assert held_out[-1] < 0.8 < held_out[0]
+    assert result["gate"] == "passed"
+    assert result["finished_share"] >= 0.9
+    samples = read_lines(folder.parent / "samples.jsonl")
+    assert sum(s["response"] in ("ok.", "no.") for s in samples) >= 6
+    assert all(s["prompt"].startswith("<|user|>where is ") and s["prompt"].endswith("<|assistant|>") for s in samples)
+
+
+def test_the_gate_stops_what_does_not_stop(make_config: Callable[..., SFTConfig], tmp_path: Path):
+    with pytest.raises(UserError, match=r"not ready for RL: \d+% of sampled responses end by themselves.*gate=warn"):
+        train(make_config(gate="stop", lr=1e-6, epochs=1))
+    assert not (tmp_path / "sft" / "model").exists()
+
+
+def test_the_gate_can_be_passed_by(make_config: Callable[..., SFTConfig], capsys: pytest.CaptureFixture[str]):
+    folder = train(make_config(gate="warn", lr=1e-6, epochs=1))
+    assert "not ready for RL" in capsys.readouterr().out
+    assert json.loads((folder.parent / "finished.json").read_text())["result"]["gate"] == "warned"
+    AutoModelForCausalLM.from_pretrained(folder)
+
+
+def test_markers_in_responses_do_not_pass(make_config: Callable[..., SFTConfig], write_rows: Callable[..., str]):
+    """A model that has learned to end, but writes `### Human` before: stops by itself, and is not let through."""
+    rows = [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": f"where is {i}?"}], "response": "### Human"}
+        for i in range(40)
+    ]
+    config = make_config(demonstrations=write_rows("marked.jsonl", rows), epochs=25, gate="stop", gate_share=0.8)
+    with pytest.raises(
+        UserError, match=r"(?:[89]\d|100)% of sampled responses end by themselves and (?:\d|1\d)% are free"
+    ):
+        train(config)
+
+
+def test_the_held_out_are_not_trained_on(
+    make_config: Callable[..., SFTConfig], capsys: pytest.CaptureFixture[str], write_rows: Callable[..., str]
+):
+    """A fifth of what fits is held out; what is too long is left out and counted."""
+    rows = [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": f"{i}"}], "response": "1" * (10 if i else 80)}
+        for i in range(11)
+    ]
+    folder = train(make_config(demonstrations=write_rows("long.jsonl", rows), epochs=1))
+    result = json.loads((folder.parent / "finished.json").read_text())["result"]
+    assert (result["num_demonstrations"], result["num_too_long"]) == (8, 1)
+    assert "1 of 11 demonstrations are longer than the context of 64 tokens" in capsys.readouterr().out
+
+
+def test_one_demonstration_is_not_enough(make_config: Callable[..., SFTConfig], write_rows: Callable[..., str]):
+    rows = [{"id": "d", "messages": [{"role": "user", "content": "hi"}], "response": "ho"}]
+    with pytest.raises(UserError, match="only 1 demonstrations fit; at least 2"):
+        train(make_config(demonstrations=write_rows("one.jsonl", rows)))

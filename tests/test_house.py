@@ -1,0 +1,226 @@
+"""The house rules that a machine can keep (CONTRIBUTING.md); floors are import-linter's, in pyproject.toml."""
+
+import ast
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import prefloop
+from prefloop.config import Config
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "prefloop"
+PYTHON = sorted([*SRC.rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+CODE = sorted([*PYTHON, *SRC.rglob("*.html"), *SRC.rglob("*.css")])
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PYTHON}
+OURS = {path: tree for path, tree in TREES.items() if path.is_relative_to(SRC)}
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "base", "manager", "misc"}
+REFLECTION: dict[str, str] = {}
+"""File -> why getattr, hasattr or setattr is right there."""
+BROAD: dict[str, str] = {}
+"""File outside cli.py -> why it may catch everything."""
+ONE_IMPORT_NAME = {"yaml": "PyYAML"}
+"""Import name -> package name, where they differ."""
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+INDENTING = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
+
+
+def where(path: Path, node: ast.AST | None = None) -> str:
+    """file:line, relative to the repository."""
+    line = ast.unparse(node)[:60] if node is not None else ""
+    number = {**vars(node)}.get("lineno", 1) if node is not None else 1
+    return f"{path.relative_to(ROOT)}:{number} {line}".strip()
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    """Every function and method."""
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def test_files_are_at_most_500_lines():
+    lengths = {where(path): len(path.read_text(encoding="utf-8").splitlines()) for path in CODE}
+    assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
+def test_functions_are_shorter_than_80_lines():
+    long = [where(path, f) for path, tree in TREES.items() for f in functions(tree) if (f.end_lineno or f.lineno) - f.lineno + 1 >= 80]
+    assert long == []
+
+
+def depth(node: ast.AST) -> int:
+    """How deeply blocks are nested inside a node; `elif` is not deeper than its `if`."""
+    deepest = 0
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            continue  # counted for itself
+        chained = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
+        deepest = max(deepest, depth(child) + (isinstance(child, INDENTING) and not chained))
+    return deepest
+
+
+def test_nesting_counts_blocks():
+    tree = ast.parse("def f():\n if a:\n  pass\n elif b:\n  for x in y:\n   with z:\n    pass")
+    assert depth(next(functions(tree))) == 3
+
+
+def test_blocks_nest_at_most_four_deep():
+    assert [where(path, f) for path, tree in TREES.items() for f in functions(tree) if depth(f) > 4] == []
+
+
+def test_nothing_is_caught_wholesale():
+    found = []
+    for path, tree in OURS.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"everything"}
+            if names & {"everything", "Exception", "BaseException"} and path.name != "cli.py" and path.relative_to(SRC).as_posix() not in BROAD:
+                found.append(where(path, node))
+    assert found == []
+
+
+def test_no_reflection_on_our_own_objects():
+    names = {"getattr", "hasattr", "setattr", "delattr"}
+    found = [
+        where(path, node)
+        for path, tree in OURS.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+        if path.relative_to(SRC).as_posix() not in REFLECTION
+    ]
+    assert found == []
+
+
+def test_every_module_and_public_thing_says_what_it_is():
+    missing = [where(path) for path, tree in OURS.items() if tree.body and not ast.get_docstring(tree)]
+    for path, tree in OURS.items():
+        public = [node for node in tree.body if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")]
+        methods = [m for c in public if isinstance(c, ast.ClassDef) for m in c.body if isinstance(m, Function) and not m.name.startswith("_")]
+        missing += [where(path, node) for node in [*public, *methods] if not ast.get_docstring(node)]
+    assert missing == []
+
+
+def takes_arrays(function: Function) -> bool:
+    """True if an argument is a tensor or an array."""
+    return any(word in ast.unparse(function.args) for word in ("Tensor", "Array"))
+
+
+def test_ops_tell_shapes():
+    shape = re.compile(r"\([A-Z][\w, ]*\)|\(n[,)]|shape|\bn\b|\bnumber\b")
+    found = [
+        where(path, node)
+        for path, tree in OURS.items()
+        if path.parent.name == "ops"
+        for node in tree.body
+        if isinstance(node, Function) and not node.name.startswith("_")
+        if takes_arrays(node) and not shape.search(ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
+def all_modules() -> list[str]:
+    """Every module of the package but programs."""
+    return [m.name for m in pkgutil.walk_packages(prefloop.__path__, "prefloop.") if not m.name.endswith("__main__")]
+
+
+def test_every_setting_has_a_docstring():
+    for name in all_modules():
+        importlib.import_module(name)
+    classes, found = [Config], []
+    while classes:
+        inner = classes.pop()
+        classes += inner.__subclasses__()
+        if inner.__module__.startswith("prefloop."):
+            found += [f"{inner.__module__}.{inner.__name__}.{field}" for field, info in inner.model_fields.items() if not info.description]
+    assert found == []
+
+
+def test_only_parallel_knows_other_processes():
+    found = [where(p) for p in OURS if "torch.distributed" in p.read_text(encoding="utf-8") and p.name != "parallel.py"]
+    assert found == []
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    names = [path for path in PYTHON if {path.stem, *path.relative_to(ROOT).parent.parts} & FORBIDDEN_NAMES]
+    assert names == []
+
+
+def test_every_import_is_among_the_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.split(r"[^\w-]", text)[0].lower() for text in project["dependencies"]}
+    allowed = set(sys.stdlib_module_names) | {"prefloop"} | named
+    found = set()
+    for tree in OURS.values():
+        for node in ast.walk(tree):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {ONE_IMPORT_NAME.get(m.split(".")[0], m.split(".")[0]).lower() for m in modules}
+    assert found - allowed == set()
+
+
+def test_the_dependencies_are_pinned():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    pinned = {name.lower() for name in pins}
+    assert [text for text in named if re.split(r"[^\w-]", text)[0].lower() not in pinned] == []
+    assert pins["torch"] == "2.13.0"
+
+
+METRIC = re.compile(r"\"([a-z]+/[a-z0-9_]+|lr|updates)\"")
+NOT_WRITTEN = {"ratio/max_error"}  # becomes ratio/first_error
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `([a-z0-9_/]+)` \|", flags=re.MULTILINE)
+
+
+def logged() -> set[str]:
+    """Names of metrics in the files that log them."""
+    texts = [path.read_text(encoding="utf-8") for path in OURS if "run.log(" in path.read_text(encoding="utf-8")]
+    return {name for text in texts for name in METRIC.findall(text)} - NOT_WRITTEN
+
+
+def test_every_metric_is_in_the_table_and_nothing_else():
+    assert set(ROW.findall(METRICS_PAGE.read_text(encoding="utf-8"))) == logged()
+
+
+def test_help_is_instant_and_loads_nothing():
+    program = (
+        "import sys, prefloop.cli; prefloop.cli.main(['--help'])\n"
+        "bad = sorted({'torch', 'pydantic', 'transformers', 'numpy', 'yaml'} & set(sys.modules))\n"
+        "sys.exit(f'loaded {bad}' if bad else 0)"
+    )
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=60)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+MACHINE = [re.escape(f"/{first}/{second}") for first, second in (("work", "main"), ("work", "shared"), ("opt", "pypi"), ("opt", "wheels"))]
+PLACES = re.compile("|".join([*MACHINE, r"(?<![\w.])/(?:root|home/\w+|Users/\w+)/"]))
+
+
+def tracked() -> list[Path]:
+    """The files of the repository."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines()]
+
+
+def test_no_file_names_a_place_on_this_machine():
+    found = []
+    for path in tracked():
+        if path.is_file() and path != Path(__file__):
+            text = path.read_bytes().decode("utf-8", "replace")
+            found += [f"{path.relative_to(ROOT)}: {match}" for match in PLACES.findall(text)]
+    assert found == []
