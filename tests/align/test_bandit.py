@@ -76,7 +76,6 @@ def test_the_known_optimum_is_reached(bandit: str, settings: dict[str, str]):
     optimum = reference * (scores / KL_COEF).exp()
     optimum /= optimum.sum()
     found = probabilities(AutoModelForCausalLM.from_pretrained(made).eval())
-    print(reference, optimum, found)
     assert (optimum - reference).abs().max() > 0.1  # there was something to learn
-    assert (found - optimum).abs().max() < 0.02
-    assert 0.5 * (found - optimum).abs().sum() < 0.04  # total variation
+    assert (found - optimum).abs().max() < 0.01  # four seeds came within 0.002
+    assert 0.5 * (found - optimum).abs().sum() < 0.01  # total variation

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 from prefloop.errors import UserError
@@ -69,12 +69,12 @@ class Stream:
         counts = torch.tensor(self.lengths)
         return (counts.cumsum(0) - counts).to(self.tokens.device)
 
-    def grid(self, values: Tensor) -> Tensor:
-        """(N, ...) -> (B, L, ...), zeros right of each sequence's end."""
-        longest = max(self.lengths)
-        flat = values.new_zeros((len(self.lengths) * longest, *values.shape[1:]))
+    def grid(self, values: Tensor, *, shape: tuple[int, int] | None = None) -> Tensor:
+        """(N, ...) -> (B, L, ...), zeros right of each sequence's end; `shape` asks for a larger grid than (B, L)."""
+        rows, longest = shape or (len(self.lengths), max(self.lengths))
+        flat = values.new_zeros((rows * longest, *values.shape[1:]))
         index = self.rows * longest + self.positions
-        return flat.index_copy(0, index, values).view(len(self.lengths), longest, *values.shape[1:])
+        return flat.index_copy(0, index, values).view(rows, longest, *values.shape[1:])
 
     def flat(self, grid: Tensor) -> Tensor:
         """(B, L, ...) -> (N, ...), the inverse of `grid`."""
@@ -82,20 +82,40 @@ class Stream:
         return grid.flatten(0, 1).index_select(0, index)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
-        """Causal attention inside each sequence. q (1, H, N, D), k and v (1, Hkv, N, D) -> (1, N, H, D)."""
-        q, k, v = (self.grid(x[0].transpose(0, 1)).transpose(1, 2) for x in (q, k, v))
-        longest = q.shape[2]
+        """Causal attention inside each sequence. q (1, H, N, D), k and v (1, Hkv, N, D) -> (1, N, H, D).
+
+        Tokens after the stream's own N, which `hidden_states` adds, get zeros.
+        """
+        num, longest = len(self.rows), max(self.lengths)
+        short = q.device.type == "cpu" and q.dtype == torch.bfloat16 and longest <= SHORT
+        shape = (_multiple(len(self.lengths), 8), _multiple(longest, 16)) if short else (len(self.lengths), longest)
+        added = q.shape[2] - num
+        q, k, v = (self.grid(x[0, :, :num].transpose(0, 1), shape=shape).transpose(1, 2) for x in (q, k, v))
         mask = None
-        if window is not None and window < longest:
-            ago = torch.arange(longest, device=q.device)[:, None] - torch.arange(longest, device=q.device)
+        if window is not None and window < shape[1]:
+            ago = torch.arange(shape[1], device=q.device)[:, None] - torch.arange(shape[1], device=q.device)
             mask = (ago >= 0) & (ago < window)
-        if q.device.type == "cpu" and q.dtype == torch.bfloat16 and longest <= SHORT:
+        if short:
             out = _short_attention(q, k, v, mask, scale)
         else:
             out = scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
             )
-        return self.flat(out.transpose(1, 2))[None]
+        return pad(self.flat(out.transpose(1, 2)), (0, 0, 0, 0, 0, added))[None]
+
+
+def _multiple(count: int, of: int) -> int:
+    """The smallest multiple of `of` that is not below `count`."""
+    return -(-count // of) * of
+
+
+def round_size(num: int) -> int:
+    """A few more tokens than `num`, so that streams come in few sizes: at most a sixteenth more, or up to 64.
+
+    torch's CPU library prepares and keeps a kernel for every size it meets; streams of ever new sizes make it a quarter
+    slower and let its memory grow by megabytes with every step.
+    """
+    return _multiple(num, max(64, 2 ** (num.bit_length() - 1) // 16))
 
 
 def _short_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -169,14 +189,16 @@ def hidden_states(trunk: torch.nn.Module, stream: Stream, cache: object | None =
 
     Returns: (N, width), in the precision that the context asks for.
     """
+    num = len(stream.tokens)
+    added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
     out = trunk(
-        input_ids=stream.tokens[None],
-        position_ids=stream.positions[None],
+        input_ids=pad(stream.tokens, (0, added))[None],
+        position_ids=pad(stream.positions, (0, added))[None],
         past_key_values=cache,
         use_cache=False,
         layout=stream,
     )
-    return out.last_hidden_state[0]
+    return out.last_hidden_state[0, :num]
 
 
 @dataclass(frozen=True)

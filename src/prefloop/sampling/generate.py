@@ -40,6 +40,10 @@ class SamplingConfig(Config):
     """Most tokens in a response."""
 
 
+ROWS = 16
+"""Batches come in multiples of this many rows, so that they come in few sizes (see `models.stream.round_size`)."""
+
+
 @dataclass(frozen=True)
 class Sampled:
     """One sampled response."""
@@ -80,7 +84,7 @@ class Cache:
         for keys, values in self._seen:
             for x, kept in ((keys, self._keys), (values, self._values)):
                 grid = x.new_zeros(len(stream.lengths), longest + room, x.shape[1], x.shape[3])
-                grid[stream.rows, column] = x[0].transpose(0, 1)
+                grid[stream.rows, column] = x[0, :, : len(stream.rows)].transpose(0, 1)
                 kept.append(grid.transpose(1, 2).repeat_interleave(copies, 0))
         columns = torch.arange(longest + room, device=stream.tokens.device)
         self.mask = (columns >= (longest - lengths)[:, None]).repeat_interleave(copies, 0)
@@ -155,9 +159,9 @@ def generate(
         if count == 0 or step == limit - 1:
             break
         if count < DROP_BELOW * len(alive):
-            cache.keep(running)
-            alive, new, positions = alive[running], new[running], positions[running]
-            running = torch.ones(count, dtype=torch.bool, device=device)
+            kept = running.argsort(descending=True, stable=True)[: -(-count // ROWS) * ROWS]  # some ended ones fill it up
+            cache.keep(kept)
+            alive, new, positions, running = alive[kept], new[kept], positions[kept], running[kept]
         out = trunk(input_ids=new[:, None], position_ids=positions, past_key_values=cache, use_cache=False, layout=cache)
         logits = logits_of(model, out.last_hidden_state[:, 0])
         positions = positions + 1
