@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import miniature
 import pytest
 
+import miniature
 from prefloop.files import fingerprints
 
 STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")

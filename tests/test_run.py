@@ -236,7 +236,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(config: CountCo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="the disk is full. Free some space and run the same command again"):
+    with pytest.raises(UserError, match=r"the disk is full\. Free some space and run the same command again"):
         count(config, until=9)
     monkeypatch.setattr(os, "fsync", real)
     checkpoint = Path(config.out) / "checkpoints" / "00000004" / "state.pt"
@@ -269,5 +269,5 @@ def test_an_unwritable_folder_is_a_sentence(config: CountConfig, tmp_path: Path,
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", forbidden)  # root may write anywhere, so a mode would prove nothing
-    with pytest.raises(UserError, match="no permission to write here. Choose another folder with out=DIR"):
+    with pytest.raises(UserError, match=r"no permission to write here\. Choose another folder with out=DIR"):
         opened(config)

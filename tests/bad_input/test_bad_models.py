@@ -77,7 +77,7 @@ def test_a_policy_is_no_reward_model(refused: Refused, folder: str, prompts_file
         ("def points(prompts, responses):\n    return [1.0]\n", "score", "there is no function called `score`"),
     ],
 )
-def test_a_reward_function_that_gives_no_number(body: str, function: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path):
+def test_a_reward_that_gives_no_number(body: str, function: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path):
     file = tmp_path / "mine.py"
     file.write_text(body, encoding="utf-8")
     settings = ["steps=1", "rollouts_per_step=16", "minibatch_size=8", "max_new_tokens=8", "threads=1"]

@@ -64,7 +64,7 @@ def test_divergence(stage: str, refused: Refused, sft: list[str], ppo: list[str]
     commands = {
         "sft": sft,
         "ppo": ppo,
-        "reward": ["reward", f"model={folder}", f"preferences={preferences()}", "batch_pairs=1", "epochs=4", "checkpoint_every=1", f"out={tmp_path / 'reward'}"],
+        "reward": ["reward", f"model={folder}", f"preferences={preferences()}", "batch_pairs=1", "epochs=4", f"out={tmp_path / 'reward'}"],
         "pretrain": ["pretrain", f"corpus={corpus}", f"out={tmp_path / 'pretrain'}", *small],
     }
     said = refused(*commands[stage], "lr=1e30", "warmup=0")

@@ -89,7 +89,10 @@ def test_a_bad_recipe_has_file_and_line(refused: Refused, tmp_path: Path):
     assert "`epoks`. Did you mean `epochs`?" in said
 
 
-@pytest.mark.parametrize(("text", "says"), [("name: x\n", "this recipe has no stage"), ("sft: 3\n", "needs settings under it"), ("stf: {}\n", "a recipe has no `stf`")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("name: x\n", "this recipe has no stage"), ("sft: 3\n", "needs settings under it"), ("stf: {}\n", "a recipe has no `stf`")],
+)
 def test_a_recipe_without_stages(text: str, says: str, refused: Refused, tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_text(text, encoding="utf-8")

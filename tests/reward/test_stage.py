@@ -73,7 +73,7 @@ def test_it_learns_what_was_planted(make_config: Make):
     assert any("above 95 %" in w for w in result["warnings"])
     model = RewardModel(str(made), CPU)
     good, bad = model.score(
-        [(Message(role="user", content="new question"),)] * 2, ["my sorry way", "my never way"]
+        [(Message(role="user", content="where is 999?"),)] * 2, ["on my sorry go it", "on my never go it"]
     ).tolist()
     assert good > bad + 0.5
 

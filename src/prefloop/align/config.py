@@ -131,6 +131,8 @@ class PPOConfig(RunConfig):
             )
         if self.kl_where == "loss" and self.kl_estimator == "k1":
             raise ValueError("kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward.")
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ValueError("kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05.")
         if self.kl_where == "loss" and self.kl_unit != "token":
             raise ValueError(f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward.")
         if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:

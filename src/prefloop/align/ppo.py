@@ -183,7 +183,9 @@ def _prompts(config: PPOConfig, loaded: Loaded) -> tuple[list[tuple[Any, list[in
     records = read_prompts(config.prompts).records
     ids, kept = loaded.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
     if not kept:
-        raise UserError(f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it.")
+        raise UserError(
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
+        )
     if len(kept) < len(records):
         print(f"ppo: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
     return [(records[i].messages, tokens) for i, tokens in zip(kept, ids, strict=True)], len(records) - len(kept)
@@ -194,7 +196,9 @@ def _critic(config: PPOConfig, loaded: Loaded) -> str | None:
     if config.advantage == "batch_mean":
         return None
     if config.critic not in ("shared", "separate") and tokenizer_of(config.critic).get_vocab() != loaded.codec.tokenizer.get_vocab():
-        raise UserError(f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. Use a critic of the same base, or critic=separate.")
+        raise UserError(
+            f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. Use a critic of the same base, or critic=separate."
+        )
     return config.critic
 
 

@@ -78,5 +78,5 @@ class CollectConfig(RunConfig):
     held_out: float = Field(default=0.15, ge=0, lt=1)
     """Share of the prompts whose preferences are kept for validation, and never trained on."""
 
-    batch_prompts: int = Field(default=64, ge=1)
+    batch_prompts: int = Field(default=128, ge=1)
     """Prompts sampled together."""

@@ -63,7 +63,9 @@ def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
     records = records[: config.num_prompts or len(records)]
     _, kept = loaded.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
     if not kept:
-        raise UserError(f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it.")
+        raise UserError(
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
+        )
     if len(kept) < len(records):
         print(f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
     return [records[i] for i in kept], len(records) - len(kept)
@@ -147,7 +149,9 @@ def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> 
     training = [p for p in decisions.preferences if p.comparison not in held_out]
     validation = [p for p in decisions.preferences if p.comparison in held_out]
     if not training:
-        raise UserError(f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature.")
+        raise UserError(
+            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature."
+        )
     write_records(run.folder / "comparisons.jsonl", comparisons)
     write_records(run.folder / "judgements.jsonl", judgements)
     write_records(run.folder / "preferences.jsonl", training)

@@ -42,7 +42,14 @@ class Answer:
 Judge = Callable[[str, str], dict[str, Any]]
 
 
-def answers(loaded: Loaded, reference: PreTrainedModel, prompts: Sequence[Prompt], scorer: Scorer | None, judge: Judge | None, config: EvaluateConfig) -> list[Answer]:
+def answers(
+    loaded: Loaded,
+    reference: PreTrainedModel,
+    prompts: Sequence[Prompt],
+    scorer: Scorer | None,
+    judge: Judge | None,
+    config: EvaluateConfig,
+) -> list[Answer]:
     """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers."""
     codec = loaded.codec
     ids = [codec.prompt_ids(p.messages) for p in prompts]
@@ -67,7 +74,13 @@ def answers(loaded: Loaded, reference: PreTrainedModel, prompts: Sequence[Prompt
 
 
 @torch.no_grad()
-def response_kl(model: PreTrainedModel, reference: PreTrainedModel, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], config: EvaluateConfig) -> list[float]:
+def response_kl(
+    model: PreTrainedModel,
+    reference: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    responses: Sequence[Sequence[int]],
+    config: EvaluateConfig,
+) -> list[float]:
     """Nats for each response: the KL between both models' next-token distributions, summed over its tokens."""
     device = model.device
     lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
@@ -142,7 +155,15 @@ def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) 
     }
 
 
-def win_rate(candidate: Sequence[Answer], reference: Sequence[Answer], prompts: Sequence[Prompt], *, judge: str, judge_pair: Callable[[str, str, str], int], seed: int) -> dict[str, Any]:
+def win_rate(
+    candidate: Sequence[Answer],
+    reference: Sequence[Answer],
+    prompts: Sequence[Prompt],
+    *,
+    judge: str,
+    judge_pair: Callable[[str, str, str], int],
+    seed: int,
+) -> dict[str, Any]:
     """How often the candidate's response is judged better than the reference's, ties half, sides shown in random order.
 
     Args:
@@ -156,7 +177,16 @@ def win_rate(candidate: Sequence[Answer], reference: Sequence[Answer], prompts: 
         outcome[-verdict if ours_left else verdict] += 1
     wins, ties, losses = outcome[1], outcome[0], outcome[-1]
     low, high = win_rate_interval(wins, ties, losses, confidence=CONFIDENCE)
-    return {"mean": (wins + ties / 2) / len(prompts), "low": low, "high": high, "judge": judge, "num": len(prompts), "wins": wins, "ties": ties, "losses": losses}
+    return {
+        "mean": (wins + ties / 2) / len(prompts),
+        "low": low,
+        "high": high,
+        "judge": judge,
+        "num": len(prompts),
+        "wins": wins,
+        "ties": ties,
+        "losses": losses,
+    }
 
 
 def as_rows(found: Sequence[Answer]) -> list[dict[str, Any]]:

@@ -92,7 +92,9 @@ def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scor
     return right
 
 
-def _against_labels(judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]) -> tuple[list[bool], list[float]]:
+def _against_labels(
+    judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]
+) -> tuple[list[bool], list[float]]:
     """For each judgement with a side: does the reward model choose that side, and how often could anybody?"""
     right, possible = [], []
     for judgement in judgements:
@@ -123,7 +125,13 @@ def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, tem
     margins = [(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in held_out]
     table = reliability(expit(np.asarray(margins)), np.ones(len(margins)), bins=10)
     return [
-        {"low": 0.5 + b * 0.05, "high": 0.55 + b * 0.05, "confidence": float(table.confidence[b]), "accuracy": float(table.accuracy[b]), "num": int(table.counts[b])}
+        {
+            "low": 0.5 + b * 0.05,
+            "high": 0.55 + b * 0.05,
+            "confidence": float(table.confidence[b]),
+            "accuracy": float(table.accuracy[b]),
+            "num": int(table.counts[b]),
+        }
         for b in range(10)
         if table.counts[b] > 0
     ]

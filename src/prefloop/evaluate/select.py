@@ -29,12 +29,16 @@ def selected(candidates: dict[str, dict[str, Any]], *, kl_limit: float) -> Selec
     if not within:
         name = min(candidates, key=lambda n: candidates[n]["kl_nats"]["mean"])
         kl = candidates[name]["kl_nats"]["mean"]
-        return Selection(name, f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least ({kl:.1f} nats). Raise kl_coef and train again.")
+        return Selection(
+            name,
+            f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least ({kl:.1f} nats). Raise kl_coef and train again.",
+        )
     name = max(within, key=lambda n: (within[n]["win_rate"]["mean"], -within[n]["kl_nats"]["mean"]))
     best = within[name]
     reason = (
         f"of {len(candidates)} checkpoints, {name} is preferred to the reference most often on validation prompts "
-        f"({best['win_rate']['mean']:.0%}, judged by {best['win_rate']['judge']}) within the KL limit of {kl_limit:g} nats ({best['kl_nats']['mean']:.1f} nats)."
+        f"({best['win_rate']['mean']:.0%}, judged by {best['win_rate']['judge']}) "
+        f"within the KL limit of {kl_limit:g} nats ({best['kl_nats']['mean']:.1f} nats)."
     )
     far = [n for n, s in candidates.items() if n not in within and s["win_rate"]["mean"] > best["win_rate"]["mean"]]
     if far:

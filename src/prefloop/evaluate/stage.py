@@ -92,6 +92,8 @@ def candidates(folder: str) -> dict[str, Path]:
     if (path / "config.json").is_file():
         return {path.name: path}
     found = {p.name: p for p in sorted(path.glob("*")) if (p / "config.json").is_file()}
+    if "reference" in found:
+        raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not found:
         raise UserError(f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder.")
     return found
@@ -113,13 +115,17 @@ def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt
         records = records[: limit or len(records)]
         _, kept = reference.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
         if not kept:
-            raise UserError(f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {reference.codec.context}. Lower it.")
+            raise UserError(
+                f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {reference.codec.context}. Lower it."
+            )
         if len(kept) < len(records):
             print(f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response and are left out.")
         prompts[split] = [records[i] for i in kept]
     both = {p.text for p in prompts["validation"]} & {p.text for p in prompts["test"]}
     if both:
-        raise UserError(f"{config.test_prompts}: {len(both)} of its prompts are also in {config.validation_prompts}, for instance {min(both)!r}. Test prompts must be new.")
+        raise UserError(
+            f"{config.test_prompts}: {len(both)} of its prompts are also in {config.validation_prompts}, for instance {min(both)!r}. Test prompts must be new."
+        )
     return prompts
 
 
@@ -130,7 +136,9 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
     if not run.part(index).exists():
         loaded = world.reference if name == "reference" else causal(str(folders[name]), world.device, template=world.config.template)
         if loaded.codec.fingerprint != world.reference.codec.fingerprint:
-            raise UserError(f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base.")
+            raise UserError(
+                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base."
+            )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             found = answers(loaded, world.reference.model, world.prompts[split], world.scorer, judge, world.config)

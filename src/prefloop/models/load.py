@@ -73,7 +73,7 @@ def model_folder(path: str) -> str:
     if Path(path).exists():
         return path
     with loading(path):
-        return snapshot_download(path, allow_patterns=FILES)
+        return snapshot_download(path, allow_patterns=list(FILES))
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:

@@ -19,8 +19,9 @@ def start_copying(model: LlamaForCausalLM) -> None:
     order number after a million tokens; docs/log.md has the curves. Draws from torch's global generator.
     """
     width = model.config.hidden_size
-    for layer in model.model.layers:
+    weights = dict(model.named_parameters())
+    for layer in range(model.config.num_hidden_layers):
         basis = torch.empty(width, width)
         nn.init.orthogonal_(basis)
-        layer.self_attn.v_proj.weight.copy_(basis)
-        layer.self_attn.o_proj.weight.copy_(COPIED * basis.T)
+        weights[f"model.layers.{layer}.self_attn.v_proj.weight"].copy_(basis)
+        weights[f"model.layers.{layer}.self_attn.o_proj.weight"].copy_(COPIED * basis.T)

@@ -155,7 +155,9 @@ def encoded(codec: Codec, texts: list[str]) -> list[list[int]]:
 def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
     size = config.model
     if size.hidden_size % size.num_heads or (size.hidden_size // size.num_heads) % 2:
-        raise UserError(f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. Try num_heads=4, hidden_size=128.")
+        raise UserError(
+            f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. Try num_heads=4, hidden_size=128."
+        )
     llama = LlamaConfig(
         vocab_size=len(codec.tokenizer),
         hidden_size=size.hidden_size,

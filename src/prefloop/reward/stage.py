@@ -21,7 +21,7 @@ from prefloop.models.load import Loaded, model_folder, save_model, scalar
 from prefloop.models.optim import OptimConfig, Optimizer
 from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
 from prefloop.ops.losses import bradley_terry_loss
-from prefloop.records import Preference, opening
+from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.quality import quality
 from prefloop.run import Run
@@ -69,11 +69,7 @@ def train(config: RewardConfig) -> Path:
         if cut_short:
             context = loaded.codec.context
             print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
-        batches = [
-            batch
-            for epoch in range(config.epochs)
-            for batch in epoch_batches([1] * len(pairs), batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch)
-        ]
+        batches = prompt_batches(data.training, config)
         optimizer = Optimizer(model.parameters(), _optim(config), num_updates=len(batches))
         saved = run.restore()
         if saved:
@@ -160,9 +156,33 @@ def tokenised(rows: Sequence[Preference], loaded: Loaded) -> tuple[list[Pair], i
 
 
 def pair_margins(loaded: Loaded, pairs: Sequence[Pair]) -> torch.Tensor:
-    """(B,) raw score of the chosen response minus that of the rejected one."""
-    scores = raw_scores(loaded, [sequence for pair in pairs for sequence in (pair.chosen, pair.rejected)])
-    return scores[0::2] - scores[1::2]
+    """(B,) raw score of the chosen response minus that of the rejected one; a response in several pairs is read once."""
+    places: dict[tuple[int, ...], int] = {}
+    for pair in pairs:
+        for sequence in (pair.chosen, pair.rejected):
+            places.setdefault(tuple(sequence), len(places))
+    scores = raw_scores(loaded, list(places))
+    chosen, rejected = (
+        torch.tensor([places[tuple(sequence)] for sequence in side], device=scores.device)
+        for side in ([p.chosen for p in pairs], [p.rejected for p in pairs])
+    )
+    return scores.index_select(0, chosen) - scores.index_select(0, rejected)
+
+
+def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[list[int]]:
+    """The preferences of each update, all those of one prompt together.
+
+    Ouyang et al. 2022, section 3.5: pairs of one prompt share responses, so shuffled they are learned several times over.
+    """
+    groups: dict[tuple[Message, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault(row.messages, []).append(index)
+    members = list(groups.values())
+    return [
+        [index for group in batch for index in members[group]]
+        for epoch in range(config.epochs)
+        for batch in epoch_batches([len(m) for m in members], batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch)
+    ]
 
 
 @torch.no_grad()

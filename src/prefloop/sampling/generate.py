@@ -20,7 +20,7 @@ from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.models.stream import Stream, hidden_states, logits_of
 
-DROP_BELOW = 0.8
+DROP_BELOW = 0.7
 """Ended rows are dropped once fewer than this share of the batch is still running."""
 
 

@@ -50,9 +50,15 @@ class Codec:
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """The template's text up to where the assistant speaks."""
-        turns: list[dict[str, Any]] = [message.model_dump() for message in messages]
+        turns: list[dict[str, Any]] = [{"role": m.role, "content": self._typed(m.content)} for m in messages]
         text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return str(text)
+
+    def _typed(self, text: str) -> str:
+        """Text in which a special token that somebody typed is only text: nobody ends a turn by writing its marker."""
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, f"{token[:1]} {token[1:]}")
+        return text
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of the prompt."""
@@ -60,7 +66,7 @@ class Codec:
 
     def response_ids(self, response: str, *, finished: bool = True) -> list[int]:
         """Tokens of a response, with the end-of-text token if it is finished."""
-        ids = self.tokenizer.encode(response, add_special_tokens=False)
+        ids = self.tokenizer.encode(self._typed(response), add_special_tokens=False)
         return [*ids, self.stop_ids[0]] if finished else ids
 
     def decode(self, ids: Sequence[int]) -> str:
