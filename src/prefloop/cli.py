@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # threads that wait by spinning make two threads slower than one as soon as anything else runs on the machine
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return _dispatch(arguments)
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
     except UserError as problem:
         print(f"prefloop: {problem}", file=sys.stderr)
         return 2
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"\nprefloop: stopped; what was done is saved. Go on with the same command: {again}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in `prefloop --help | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return 0
 
 
