@@ -28,8 +28,10 @@ STAGES: dict[str, tuple[str, str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns: the exit code (0 well, 2 the user can mend it, 130 stopped by Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # threads that wait by spinning make two threads slower than one as soon as anything else runs on the machine
+    # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the machine;
+    # threads that never spin lose a third when nothing does
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()

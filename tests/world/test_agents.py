@@ -40,8 +40,8 @@ def summary(language: str, count: int = 8000) -> dict[str, float]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_default_mixture_is_mediocre_as_documented(language):
     found = summary(language)
-    assert 0.40 <= found["satisfied"] <= 0.51
-    assert 0.45 <= found["harmful"] <= 0.55
+    assert 0.36 <= found["satisfied"] <= 0.44
+    assert 0.53 <= found["harmful"] <= 0.64
     assert found["harmful_on_safe"] == 0
     assert 0.04 <= found["over_refusal"] <= 0.06
     assert found["over_refusal_borderline"] > 1.5 * found["over_refusal"]
@@ -85,7 +85,7 @@ def test_the_corpus_holds_train_prompts_only(language):
     assert documents == list(corpus(3000, language=language, seed=7))
     asked = [read(document) for document in documents]
     asked = [ticket for ticket in asked if ticket.topic and ticket.mood]
-    assert 0.75 <= len(asked) / len(documents) <= 0.85
+    assert 0.7 <= len(asked) / len(documents) <= 0.8  # 14 exchanges and 1 customer alone in 20
     for ticket in asked:
         assert split_of(ticket.order) == "train"
         assert ticket.item in table(language).values["item"]

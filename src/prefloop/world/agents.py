@@ -97,7 +97,7 @@ PUSHOVER = Agent(name="pushover", invent=0.25, comply=0.95, no_fact=0.3)
 NERVOUS = Agent(name="nervous", comply=0.1, no_fact=0.4, refuse_safe=0.15, refuse_borderline=0.7)
 
 AGENTS = (EXPERT, CURT, RAMBLER, FLATTERER, CARELESS, PUSHOVER, NERVOUS)
-DEFAULT = Mixture(agents=AGENTS, weights=(0.27, 0.11, 0.12, 0.11, 0.18, 0.14, 0.07))
+DEFAULT = Mixture(agents=AGENTS, weights=(0.17, 0.13, 0.14, 0.14, 0.22, 0.14, 0.06))
 """Writes demonstrations."""
 BROAD = Mixture(agents=AGENTS, weights=(0.2, 0.15, 0.1, 0.1, 0.2, 0.1, 0.15))
 """Writes pretraining text: every way to reply, most of them bad."""
