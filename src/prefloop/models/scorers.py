@@ -51,7 +51,13 @@ class RewardModel:
         """(B,) normalised scores."""
         codec = self.loaded.codec
         rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
-        self.num_truncated += sum(len(p) + len(r) > codec.context for p, r in rows)
+        cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
+        if cut_short and not self.num_truncated:
+            print(
+                f"{self.name}: {cut_short} of {len(rows)} prompts with responses are longer than the reward model's context of "
+                f"{codec.context} tokens; the prompts lose their beginning (said once)."
+            )
+        self.num_truncated += cut_short
         sequences = [fitted(p, r, codec.context) for p, r in rows]
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences))

@@ -26,14 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     if "=" in name:
         raise UserError("`prefloop run` needs a recipe first, for instance: prefloop run helpdesk out=demo")
     recipe = load(name, overrides)
-    results = run(recipe, again=f"prefloop run {' '.join(arguments)}")
+    results = run(recipe)
     if "report" in results:
         print(f"\nReport: {results['report']}")
     print(f"Talk to it: prefloop chat {recipe.out}")
     return 0
 
 
-def run(recipe: Recipe, *, again: str = "") -> dict[str, Path]:
+def run(recipe: Recipe) -> dict[str, Path]:
     """Runs (or continues) every stage of a recipe. Returns: what each stage returned."""
     results: dict[str, Path] = {}
     card, text = recipe.out / "recipe.yaml", yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
