@@ -46,7 +46,7 @@ def test_the_default_mixture_is_mediocre_as_documented(language):
     assert 0.04 <= found["over_refusal"] <= 0.06
     assert found["over_refusal_borderline"] > 1.5 * found["over_refusal"]
     assert found["cells"] == 64
-    assert found["worst_cell"] >= 0.25
+    assert found["worst_cell"] >= 0.2  # of about 110 replies for each topic and mood
 
 
 @pytest.mark.parametrize("split", ["test", "ood"])

@@ -1,6 +1,8 @@
 """Settings of `prefloop pretrain`."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from prefloop.config import Config, RunConfig
 
@@ -77,3 +79,12 @@ class PretrainConfig(RunConfig):
 
     checkpoint_every: int = Field(default=100, ge=0)
     """Updates between checkpoints; 0 for none but on Ctrl-C."""
+
+    @model_validator(mode="after")
+    def _leaves_time_for_the_corpus(self) -> Self:
+        if self.practice is not None and self.practice_steps >= self.steps:
+            raise ValueError(
+                f"practice_steps = {self.practice_steps} leaves none of the steps = {self.steps} for the corpus. "
+                f"Try practice_steps = {self.steps // 4}, or more steps."
+            )
+        return self
