@@ -15,7 +15,7 @@ from scipy.special import expit
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.files.tables import read_records
-from prefloop.models.device import chosen_device, precision
+from prefloop.models.device import precision
 from prefloop.models.scorers import RewardModel, Scorer
 from prefloop.ops.stats import reliability, wilson_interval
 from prefloop.records import Comparison, Judgement, Preference
@@ -45,8 +45,6 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
     if not against_gold or not labels:  # all pairs equally good in truth, or nobody judged pairs
         return None
-    if not (against_gold and labels):
-        return None
     low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=0.95)
     label_low, label_high = wilson_interval(sum(labels), len(labels), confidence=0.95)
     trained = _trained(scorer)
@@ -74,7 +72,6 @@ def _trained(scorer: Scorer) -> dict[str, Any]:
 
 def _scores(comparisons: list[Comparison], scorer: Scorer, config: EvaluateConfig) -> Scores:
     rows = [(c, i) for c in comparisons for i in range(len(c.responses))]
-    chosen_device(config)
     with precision(config), torch.no_grad():
         values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
     return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
