@@ -63,7 +63,7 @@ class RunConfig(Config):
     """Precision of matrix products in training: auto takes bfloat16 where the hardware has it. Weights stay float32."""
 
     threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 takes all cores. Exact resume needs the same number."""
+    """CPU threads; 0 takes OMP_NUM_THREADS if it is set and otherwise all cores. Exact resume needs the same number."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -40,6 +40,7 @@ from prefloop.progress import Progress
 State = dict[str, Any]
 LOGS = ("metrics.jsonl", "samples.jsonl")
 WHERE_NOT_WHAT = ("out", "device", "threads")  # settings that do not make it another run
+ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 
@@ -64,7 +65,7 @@ class Run:
         self._logs: dict[str, Any] = {}
         self._started = time.perf_counter()
         self._previous_handler: Any = None
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
+        torch.set_num_threads(config.threads or ALL_THREADS)
         self._claim()
         self.progress = Progress(stage)
 

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from prefloop.collect import stage
-from prefloop.collect.config import CollectConfig, PanelConfig
+from prefloop.collect.config import CollectConfig
 from prefloop.collect.stage import collect, is_held_out, overlap
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.models.load import Loaded
 from prefloop.records import Comparison, Judgement, Preference, Ranking
 from prefloop.sampling.generate import Sampled
+from prefloop.world.annotators import PanelConfig
 
 
 @pytest.mark.parametrize(

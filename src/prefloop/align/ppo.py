@@ -65,7 +65,7 @@ def train(config: PPOConfig) -> Path:
         prompts, left_out = _prompts(config, loaded)
         sources = Sources(loaded, policy, reference, scorer(config.reward, device), prompts)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
-        optimizer = Optimizer(policy.parameters(), _optim(config), num_updates=plan * config.steps)
+        optimizer = Optimizer(policy.parameters(), OptimConfig.of(config, schedule="linear"), num_updates=plan * config.steps)
         at = _restored(run, policy, optimizer, device) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step)
         while at.step < config.steps:
@@ -200,10 +200,6 @@ def _critic(config: PPOConfig, loaded: Loaded) -> str | None:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. Use a critic of the same base, or critic=separate."
         )
     return config.critic
-
-
-def _optim(config: PPOConfig) -> OptimConfig:
-    return OptimConfig(lr=config.lr, warmup=config.warmup, schedule="linear", max_grad_norm=config.max_grad_norm)
 
 
 def _state(policy: Policy, optimizer: Optimizer, at: Progress) -> dict[str, Any]:

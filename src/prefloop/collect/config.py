@@ -4,21 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import Config, RunConfig
-from prefloop.world.annotators import AnnotatorConfig
-
-
-class PanelConfig(Config):
-    """The simulated annotators."""
-
-    count: int = Field(default=5, ge=1)
-    """How many, with differing ability and biases."""
-
-    ability: float | None = None
-    """Overrides the default panel's mean ability: log-odds for a whole unit of utility."""
-
-    members: tuple[AnnotatorConfig, ...] = ()
-    """Each annotator written out, instead of the default panel."""
+from prefloop.config import RunConfig
+from prefloop.world.annotators import PanelConfig
 
 
 class CollectConfig(RunConfig):

@@ -7,7 +7,6 @@ Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` 
 import hashlib
 import itertools
 import random
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, 
 from prefloop.run import Run
 from prefloop.sampling.generate import SamplingConfig, generate
 from prefloop.text.batches import seeded
-from prefloop.world.annotators import Annotator, panel
+from prefloop.world.annotators import Annotator, judged_before
 
 
 def collect(config: CollectConfig) -> Path:
@@ -37,7 +36,7 @@ def collect(config: CollectConfig) -> Path:
         loaded = causal(config.model, device, template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
         prompts, too_long = _prompts(config, loaded)
-        annotators = _annotators(config)
+        annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
         for index in run.parts(len(chunks)):
@@ -69,13 +68,6 @@ def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
     if len(kept) < len(records):
         print(f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
     return [records[i] for i in kept], len(records) - len(kept)
-
-
-def _annotators(config: CollectConfig) -> list[Annotator]:
-    who = config.annotators
-    if who.members:
-        return [Annotator(member, f"sim-{i}") for i, member in enumerate(who.members, start=1)]
-    return panel(who.count, seed=config.seed) if who.ability is None else panel(who.count, seed=config.seed, ability=who.ability)
 
 
 def _comparisons(prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int) -> tuple[list[Comparison], dict[str, int]]:
@@ -122,7 +114,7 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
     rng = random.Random(f"{config.seed} {comparison.id}")
     several = rng.random() < config.overlap_share
     judges = rng.sample(annotators, min(len(annotators), config.overlap if several else 1))
-    judged = zlib.crc32(comparison.id.encode()) % 1000  # how tired a drifting annotator is by then
+    judged = judged_before(comparison.id)
     if rng.random() < config.ranking_share:
         return [a.judge_ranking(comparison, rng=rng, judgement_id=f"{comparison.id}:{a.name}", judged=judged) for a in judges]
     pairs = list(itertools.combinations(range(len(comparison.responses)), 2))

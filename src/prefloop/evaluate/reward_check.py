@@ -20,7 +20,7 @@ from prefloop.models.scorers import RewardModel, Scorer
 from prefloop.ops.stats import reliability, wilson_interval
 from prefloop.records import Comparison, Judgement, Preference
 from prefloop.world import gold
-from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
+from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 
 Scores = dict[tuple[str, int], float]
 
@@ -32,8 +32,6 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     if not (folder / "finished.json").is_file():
         raise UserError(f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from.")
     if not (folder / "held_out.jsonl").stat().st_size:
-        return None
-    if (folder / "held_out.jsonl").stat().st_size == 0:
         return None
     held_out = read_records(folder / "held_out.jsonl", Preference)
     names = {p.comparison for p in held_out}
@@ -98,7 +96,8 @@ def _against_labels(
         if judgement.choice not in ("left", "right"):
             continue
         c, (left, right_index) = by_id[judgement.comparison], judgement.order
-        p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(c.text, c.responses[left].text, c.responses[right_index].text)
+        annotator, shown = annotators[judgement.annotator], (c.responses[left].text, c.responses[right_index].text)
+        p_left, _, p_right = annotator.pair_probabilities(c.text, *shown, judged=judged_before(c.id))
         possible.append(max(p_left, p_right) / (p_left + p_right))
         right.append((scores[c.id, left] > scores[c.id, right_index]) == (judgement.choice == "left"))
     return right, possible
@@ -107,12 +106,8 @@ def _against_labels(
 def _annotators(folder: Path) -> dict[str, Annotator]:
     """The simulated annotators as the collect run had them."""
     resolved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-    who, seed = resolved["annotators"], resolved["seed"]
-    if who["members"]:
-        made = [Annotator(AnnotatorConfig.model_validate(m), f"sim-{i}") for i, m in enumerate(who["members"], start=1)]
-    else:
-        made = panel(who["count"], seed=seed) if who["ability"] is None else panel(who["count"], seed=seed, ability=who["ability"])
-    return {a.name: a for a in made}
+    members = PanelConfig.model_validate_json(json.dumps(resolved["annotators"])).annotators(resolved["seed"])
+    return {a.name: a for a in members}
 
 
 def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, temperature: float) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -36,6 +36,11 @@ class OptimConfig(Config):
 
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients longer than this are shortened to it."""
+
+    @classmethod
+    def of(cls, settings: Config, *, schedule: Schedule = "cosine") -> Self:
+        """The settings of a stage that have the same names here."""
+        return cls(**{k: v for k, v in settings if k in cls.model_fields}, schedule=schedule)
 
 
 class Optimizer:

@@ -43,7 +43,7 @@ def train(config: PretrainConfig) -> Path:
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
         model = _new_model(config, codec)
         model.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
-        optimizer = Optimizer(model.parameters(), _optim(config), num_updates=config.steps)
+        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=config.steps)
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
@@ -111,10 +111,6 @@ class _Best:
             self.loss, self.looks_without, self.weights = loss, 0, copy.deepcopy(model.state_dict())
         else:
             self.looks_without += 1
-
-
-def _optim(config: PretrainConfig) -> OptimConfig:
-    return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
 
 
 def read_corpus(path: str) -> list[str]:

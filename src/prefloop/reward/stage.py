@@ -70,7 +70,7 @@ def train(config: RewardConfig) -> Path:
             context = loaded.codec.context
             print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
         batches = prompt_batches(data.training, config)
-        optimizer = Optimizer(model.parameters(), _optim(config), num_updates=len(batches))
+        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
         saved = run.restore()
         if saved:
             model.load_state_dict(saved["model"])
@@ -112,10 +112,6 @@ def _finish(run: Run, loaded: Loaded, config: RewardConfig, data: Split, cut_sho
     for warning in result.warnings:
         print(f"reward: {warning}")
     return {**result.numbers, "num_training": len(training), "num_cut_short": cut_short, "num_skipped": data.num_skipped, "warnings": list(result.warnings)}
-
-
-def _optim(config: RewardConfig) -> OptimConfig:
-    return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
 
 
 def split(config: RewardConfig) -> Split:

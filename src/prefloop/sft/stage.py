@@ -42,7 +42,7 @@ def train(config: SFTConfig) -> Path:
             for epoch in range(config.epochs)
             for batch in epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=epoch)
         ]
-        optimizer = Optimizer(model.parameters(), _optim(config), num_updates=len(batches))
+        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
         saved = run.restore()
         if saved:
             model.load_state_dict(saved["model"])
@@ -88,10 +88,6 @@ def _data(config: SFTConfig, loaded: Loaded) -> _Data:
     order = torch.randperm(len(made), generator=seeded(config.seed, 2)).tolist()
     shuffled = [made[i] for i in order]
     return _Data(shuffled[held_out:], shuffled[:held_out], too_long)
-
-
-def _optim(config: SFTConfig) -> OptimConfig:
-    return OptimConfig(lr=config.lr, warmup=config.warmup, weight_decay=config.weight_decay, max_grad_norm=config.max_grad_norm)
 
 
 def response_losses(model: PreTrainedModel, batch: Sequence[Example], device: torch.device) -> torch.Tensor:

@@ -11,6 +11,7 @@ are worth to them) and compares with logistic noise. With d the difference left 
 
 import math
 import random
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated
@@ -240,6 +241,30 @@ class Annotator:
         words = sum(_manner(comparison.responses[index].text)[0] for index in order)
         mean = self.config.seconds * (0.5 + 0.5 * words / 50)
         return round(mean * math.exp(rng.gauss(0, 0.4) - 0.08), 2)
+
+
+class PanelConfig(Config):
+    """The simulated annotators."""
+
+    count: int = Field(default=5, ge=1)
+    """How many, with differing ability and biases."""
+
+    ability: Annotated[float, Field(gt=0)] | None = None
+    """Overrides the default panel's mean ability: log-odds for a whole unit of utility."""
+
+    members: tuple[AnnotatorConfig, ...] = ()
+    """Each annotator written out, instead of the default panel."""
+
+    def annotators(self, seed: int) -> list[Annotator]:
+        """These annotators; the seed decides who the default panel is."""
+        if self.members:
+            return [Annotator(member, f"sim-{i}") for i, member in enumerate(self.members, start=1)]
+        return panel(self.count, seed=seed, ability=DEFAULT if self.ability is None else self.ability)
+
+
+def judged_before(comparison: str) -> int:
+    """Judgements that an annotator of a collect run has made when this comparison comes, 0 to 999; decided by its id."""
+    return zlib.crc32(comparison.encode()) % 1000
 
 
 def panel(count: int = 5, *, seed: int = 0, ability: float = DEFAULT) -> list[Annotator]:
