@@ -14,6 +14,7 @@ Role = Literal["system", "user", "assistant"]
 Text = Annotated[str, Field(min_length=1)]
 AnnotatorKind = Literal["person", "simulated", "model"]
 PairChoice = Literal["left", "right", "tie", "both_bad"]
+Side = Literal["chosen", "rejected", "tie"]
 
 
 class Record(BaseModel):
@@ -167,6 +168,15 @@ class Judgement(Record):
         return self
 
 
+class Vote(Record):
+    """What one annotator said about the pair of a preference."""
+
+    side: Side
+    """Which response they preferred."""
+    strength: int | None = Field(default=None, ge=1, le=3)
+    """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
+
+
 class Preference(Record):
     """A decision that training uses: of two responses to one prompt, which is better."""
 
@@ -186,6 +196,8 @@ class Preference(Record):
     """Share of the judgements that agree with the decision."""
     num_judgements: int = 1
     """Judgements behind it."""
+    votes: tuple[Vote, ...] = ()
+    """What each of those annotators said; none if only the decision is known."""
     comparison: str = ""
     """The comparison it came from, if it came from one."""
     chosen_index: int | None = None
@@ -201,6 +213,12 @@ class Preference(Record):
             raise ValueError("chosen and rejected are the same text, so there is nothing to learn; remove the row")
         return self
 
+    @property
+    def outcome(self) -> float:
+        """Share of the votes with a side that are for the chosen response; 1 if only the decision is known."""
+        sides = [vote.side for vote in self.votes if vote.side != "tie"]
+        return sides.count("chosen") / len(sides) if sides else 1.0
+
 
 class Ranking(Record):
     """K responses to one prompt in order of preference."""
@@ -215,6 +233,8 @@ class Ranking(Record):
     """Rank of each response, 1 is best, equal ranks are ties."""
     num_judgements: int = 1
     """Judgements behind it."""
+    votes: tuple[Vote, ...] = ()
+    """What each of those annotators said; none if only the decision is known."""
     comparison: str = ""
     """The comparison it came from."""
 

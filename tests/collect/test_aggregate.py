@@ -64,6 +64,14 @@ def test_majority_by_hand():
     assert (found.agreement, found.num_agreement) == (pytest.approx(1 / 3), 3)  # ann = bob, ann != cid, bob != cid
 
 
+def test_every_vote_is_kept_as_seen_from_the_chosen_response():
+    found = decide(pair("ann", (0, 1), "right", 3), pair("bob", (1, 0), "tie"), pair("cid", (1, 0), "right", 1), pair("dan", (1, 0), "left", 2))
+    (p,) = found.preferences
+    assert p.chosen == "B"
+    assert [(v.side, v.strength) for v in p.votes] == [("chosen", 3), ("tie", None), ("rejected", 1), ("chosen", 2)]
+    assert p.outcome == pytest.approx(2 / 3)
+
+
 @pytest.mark.parametrize(
     ("choices", "winner"),
     [

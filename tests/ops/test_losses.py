@@ -10,6 +10,7 @@ from torch.nn import functional
 from prefloop.ops.logprobs import token_logprobs
 from prefloop.ops.losses import (
     bradley_terry_loss,
+    graded_preference_loss,
     next_token_loss,
     plackett_luce_loss,
     ppo_policy_loss,
@@ -178,6 +179,45 @@ def test_bradley_terry_refuses_to_broadcast():
         bradley_terry_loss(torch.zeros(4), torch.zeros(4, 1))
     with pytest.raises(ShapeError, match=r"chosen \(4,\), margin \(1,\)"):
         bradley_terry_loss(torch.zeros(4), torch.zeros(4), margin=torch.zeros(1))
+
+
+# graded_preference_loss
+
+
+def test_graded_preference_by_hand():
+    """sigmoid is 1/4, 1/2, 3/4 at -log 3, 0, log 3. Gap 0: (-log 3, log 3) holds 1/2, (0, log 3) and (log 3, inf) 1/4."""
+    edge = math.log(3)
+    lower, upper = torch.tensor([-edge, 0.0, edge, -math.inf, 0.0]), torch.tensor([edge, edge, math.inf, edge, math.inf])
+    found = graded_preference_loss(torch.zeros(5), lower, upper)
+    torch.testing.assert_close(found, -torch.tensor([0.5, 0.25, 0.25, 0.75, 0.5]).log())
+
+
+def test_a_plain_win_is_bradley_terry_exactly(rng: torch.Generator):
+    gap = torch.cat([torch.randn(50, generator=rng), torch.tensor([-1e3, 1e3])])
+    found = graded_preference_loss(gap, torch.zeros(52), torch.full((52,), math.inf))
+    assert torch.equal(found, bradley_terry_loss(gap, torch.zeros(52)))
+
+
+def test_graded_preference_laws(rng: torch.Generator):
+    """Intervals that share an edge add up; gap and edges move together; the mirror image is the other side's; finite gradients."""
+    gap = torch.randn(40, generator=rng, dtype=torch.float64) * 3
+    low = torch.randn(40, generator=rng, dtype=torch.float64)
+    middle, high = low + 0.3, low + 1.7
+    part = torch.exp(-graded_preference_loss(gap, low, middle)) + torch.exp(-graded_preference_loss(gap, middle, high))
+    torch.testing.assert_close(part, torch.exp(-graded_preference_loss(gap, low, high)))
+    torch.testing.assert_close(graded_preference_loss(gap + 2, low + 2, high + 2), graded_preference_loss(gap, low, high))
+    torch.testing.assert_close(graded_preference_loss(-gap, -high, -low), graded_preference_loss(gap, low, high))
+    for far in (-1e3, 1e3):
+        for bounds in ((0.5, 1.5), (-0.5, 0.5), (2.0, math.inf)):
+            lower, upper = (torch.full((1,), b) for b in bounds)
+            assert bool(gradient(lambda g, a=lower, b=upper: graded_preference_loss(g, a, b), torch.full((1,), far)).isfinite().all())
+    numeric = torch.autograd.gradcheck(graded_preference_loss, (gap.requires_grad_(), low.requires_grad_(), high.detach().requires_grad_()))
+    assert numeric
+
+
+def test_graded_preference_refuses_to_broadcast():
+    with pytest.raises(ShapeError, match=r"gap \(4,\), lower \(1,\)"):
+        graded_preference_loss(torch.zeros(4), torch.zeros(1), torch.ones(4))
 
 
 # plackett_luce_loss

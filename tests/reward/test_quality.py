@@ -34,9 +34,10 @@ def test_length_only_by_hand():
 
 def test_calibration_by_hand():
     """Four margins of log 3 are 75 % sure; three are right: ECE 0. All right: 0.25 too modest."""
-    assert calibration([math.log(3)] * 3 + [-math.log(3)], temperature=1.0) == pytest.approx(0, abs=1e-9)
-    assert calibration([math.log(3)] * 4, temperature=1.0) == pytest.approx(0.25)
-    assert calibration([2 * math.log(3)] * 3 + [-2 * math.log(3)], temperature=2.0) == pytest.approx(0, abs=1e-9)
+    assert calibration([math.log(3)] * 3 + [-math.log(3)], [1.0] * 4, temperature=1.0) == pytest.approx(0, abs=1e-9)
+    assert calibration([math.log(3)] * 4, [0.75, 0.75, 0.5, 1.0], temperature=1.0) == pytest.approx(0, abs=1e-9)
+    assert calibration([math.log(3)] * 4, [1.0] * 4, temperature=1.0) == pytest.approx(0.25)
+    assert calibration([2 * math.log(3)] * 3 + [-2 * math.log(3)], [1.0] * 4, temperature=2.0) == pytest.approx(0, abs=1e-9)
 
 
 def test_by_strength_by_hand():

@@ -130,6 +130,23 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
     assert json.loads((made.parent / "finished.json").read_text())["result"]["accuracy"] > 0.95
 
 
+def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
+    """The same wins, called slight or much better: the gap learned follows; by the majority alone it does not."""
+    gaps = {}
+    for labels in ("votes", "majority"):
+        for strength in (1, 3):
+            rows = [{**r, "votes": [{"side": "chosen", "strength": strength}, {"side": "tie"}]} for r in planted(160)]
+            path = write_rows(f"{labels}{strength}.jsonl", rows)
+            made = train(make_config(f"{labels}{strength}", preferences=path, held_out=path, labels=labels, epochs=3))
+            model = scalar(str(made), CPU)
+            rows = [Pair(*(model.codec.prompt_ids((Message(role="user", content="where is 999?"),)) + model.codec.response_ids(t) for t in texts), 1.0)
+                    for texts in [("on my sorry go it", "on my never go it")]]  # fmt: skip
+            with torch.no_grad():
+                gaps[labels, strength] = float(pair_margins(model, rows))
+    assert gaps["votes", 3] > 1.5 * gaps["votes", 1] > 0
+    assert gaps["majority", 3] == gaps["majority", 1]
+
+
 def test_memory_does_not_change_the_result(make_config: Make, write_rows: Callable[..., str]):
     """A batch in one piece or cut into many, weights included: the same reward model."""
     rows = [{**r, "weight": 0.5 + i % 3} for i, r in enumerate(planted(80))]

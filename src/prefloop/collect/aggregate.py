@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prefloop.records import Comparison, Judgement, Preference, Ranking
+from prefloop.records import Comparison, Judgement, Preference, Ranking, Side, Vote
 
 PairKey = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Vote:
+class Ballot:
     """What one judgement says about responses i < j of a comparison."""
 
     annotator: str
@@ -36,17 +36,17 @@ class Decisions:
     """couples of decisions behind `agreement`"""
 
 
-def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Vote]]:
+def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
     """(i, j, vote) for each pair i < j that a pair or ranking judgement decides. `both_bad` decides nothing: a tie."""
     if judgement.kind == "pair":
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
-        yield min(left, right), max(left, right), Vote(judgement.annotator, winner, judgement.strength)
+        yield min(left, right), max(left, right), Ballot(judgement.annotator, winner, judgement.strength)
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
             winner = None if rank_a == rank_b else a if rank_a < rank_b else b
-            yield min(a, b), max(a, b), Vote(judgement.annotator, winner, None)
+            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None)
 
 
 def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
@@ -56,7 +56,7 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     where that is not so is tied, gives no preference and is counted. Two responses with the same text are never a pair.
     """
     by_id = {comparison.id: comparison for comparison in comparisons}
-    votes: dict[PairKey, list[Vote]] = defaultdict(list)
+    votes: dict[PairKey, list[Ballot]] = defaultdict(list)
     for judgement in judgements:
         for i, j, vote in votes_of(judgement):
             votes[judgement.comparison, i, j].append(vote)
@@ -71,7 +71,7 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     return Decisions(tuple(preferences), rankings, len(votes), tied, agreement, couples)
 
 
-def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Vote]) -> Preference | None:
+def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> Preference | None:
     for_i, for_j = (sum(v.winner == k for v in cast) for k in (i, j))
     winner, most, least = (i, for_i, for_j) if for_i > for_j else (j, for_j, for_i)
     ties = len(cast) - for_i - for_j
@@ -79,6 +79,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Vote]) -> P
     chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
     if most == least or most <= ties or chosen == rejected:
         return None
+    side: dict[int | None, Side] = {winner: "chosen", loser: "rejected", None: "tie"}
     strengths = [v.strength for v in cast if v.winner == winner and v.strength is not None]
     return Preference(
         id=f"{comparison.id}:{i}-{j}",
@@ -88,6 +89,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Vote]) -> P
         strength=sum(strengths) / len(strengths) if strengths else None,
         agreement=most / len(cast),
         num_judgements=len(cast),
+        votes=tuple(Vote(side=side[v.winner], strength=v.strength) for v in cast),
         comparison=comparison.id,
         chosen_index=winner,
         rejected_index=loser,
@@ -95,7 +97,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Vote]) -> P
     )
 
 
-def _agreement(votes: dict[PairKey, list[Vote]]) -> tuple[float | None, int]:
+def _agreement(votes: dict[PairKey, list[Ballot]]) -> tuple[float | None, int]:
     same = couples = 0
     for cast in votes.values():
         for a, b in itertools.combinations(cast, 2):

@@ -115,7 +115,7 @@ def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, tem
     if not isinstance(scorer, RewardModel):
         return []
     margins = [(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in held_out]
-    table = reliability(expit(np.asarray(margins)), np.ones(len(margins)), bins=10)
+    table = reliability(expit(np.asarray(margins)), np.asarray([p.outcome for p in held_out]), bins=10)
     return [
         {
             "low": 0.5 + b * 0.05,

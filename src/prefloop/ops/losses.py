@@ -85,6 +85,28 @@ def bradley_terry_loss(chosen: Tensor, rejected: Tensor, *, margin: Tensor | Non
     return -functional.logsigmoid(gap)
 
 
+def graded_preference_loss(gap: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Surprise at a preference of a stated strength, when scores are log-odds of winning.
+
+        felt = gap + logistic noise        loss = -log P(lower < felt < upper)
+                                                = -log(sigmoid(upper - gap) - sigmoid(lower - gap))
+
+    McCullagh 1980 (proportional odds); a tie is (-t, t), as in Rao and Kupper 1967; (0, inf) is `bradley_terry_loss`.
+    A slight preference pulls the gap towards its interval, from either side; a strong one pulls it further.
+
+    Args:
+        gap: (B,) score of one response less that of the other; has grad.
+        lower: (B,) score units, or -inf; may have grad.
+        upper: (B,) score units above lower, or inf; may have grad.
+
+    Returns: (B,) nats per preference, finite at any finite gap.
+    Raises: ShapeError if the shapes differ.
+    """
+    same_shape(gap=gap, lower=lower, upper=upper)
+    between = torch.log(-torch.expm1(lower - upper))
+    return -functional.logsigmoid(upper - gap) - functional.logsigmoid(gap - lower) - between
+
+
 def plackett_luce_loss(scores: Tensor, ranks: Tensor) -> Tensor:
     """Surprise at a ranking, when responses are drawn best first with probability softmax(scores of those left).
 

@@ -22,6 +22,9 @@ class RewardConfig(RunConfig):
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen responses."""
 
+    labels: Literal["votes", "majority"] = "votes"
+    """What a preference teaches: each annotator's choice with its strength, or only the decision of the majority."""
+
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count them."""
 

@@ -34,7 +34,8 @@ def quality(margins: Sequence[float], held_out: Sequence[Preference], training: 
     right = sum(m > 0 for m in margins) + sum(m == 0 for m in margins) / 2
     low, high = wilson_interval(right, n, confidence=0.95)
     shared = [p.agreement for p in held_out if p.agreement is not None and p.num_judgements > 1]
-    temperature = fitted_temperature(np.asarray(margins), np.ones(n)) if n >= 20 else 1.0
+    outcomes = [p.outcome for p in held_out]
+    temperature = fitted_temperature(np.asarray(margins), np.asarray(outcomes)) if n >= 20 else 1.0
     numbers = {
         "accuracy": right / n,
         "accuracy_low": low,
@@ -42,18 +43,18 @@ def quality(margins: Sequence[float], held_out: Sequence[Preference], training: 
         "accuracy_train": sum(m > 0 for m in margins_train) / len(margins_train),
         "length_only_accuracy": length_only_accuracy(held_out, training),
         "vote_share": sum(shared) / len(shared) if shared else None,
-        "ece": calibration(margins, temperature=1.0),
+        "ece": calibration(margins, outcomes, temperature=1.0),
         "temperature": temperature,
-        "ece_after_temperature": calibration(margins, temperature=temperature),
+        "ece_after_temperature": calibration(margins, outcomes, temperature=temperature),
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
     return Quality(numbers, _warnings(numbers))
 
 
-def calibration(margins: Sequence[float], *, temperature: float) -> float:
+def calibration(margins: Sequence[float], outcomes: Sequence[float], *, temperature: float) -> float:
     """Expected calibration error of P(chosen wins) = sigmoid(margin / temperature), over confidence from 1/2 to 1."""
-    return expected_calibration_error(expit(np.asarray(margins) / temperature), np.ones(len(margins)), bins=BINS)
+    return expected_calibration_error(expit(np.asarray(margins) / temperature), np.asarray(outcomes), bins=BINS)
 
 
 def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:

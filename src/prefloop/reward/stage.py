@@ -20,10 +20,10 @@ from prefloop.models.device import chosen_device, precision
 from prefloop.models.load import Loaded, model_folder, save_model, scalar
 from prefloop.models.optim import OptimConfig, Optimizer
 from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
-from prefloop.ops.losses import bradley_terry_loss
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.quality import quality
+from prefloop.reward.votes import WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.text.batches import cut, epoch_batches, seeded
 
@@ -38,6 +38,7 @@ class Pair:
     chosen: list[int]
     rejected: list[int]
     weight: float
+    votes: tuple[Interval, ...] = (WIN,)
 
     @property
     def length(self) -> int:
@@ -63,17 +64,19 @@ def train(config: RewardConfig) -> Path:
             return run.folder / "model"
         device = chosen_device(config)
         loaded = scalar(config.model, device, fresh_head=True, template=config.template)
-        model = loaded.model.train()
+        model, edges = loaded.model.train(), Edges().to(device)
         data = split(config)
-        pairs, cut_short = tokenised(data.training, loaded)
+        pairs, cut_short = tokenised(data.training, loaded, votes=config.labels == "votes")
         if cut_short:
             context = loaded.codec.context
             print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
+        held_out, _ = tokenised(data.validation, loaded)
         batches = prompt_batches(data.training, config)
-        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
+        optimizer = Optimizer([*model.parameters(), *edges.parameters()], OptimConfig.of(config), num_updates=len(batches))
         saved = run.restore()
         if saved:
             model.load_state_dict(saved["model"])
+            edges.load_state_dict(saved["edges"])
             optimizer.restore(saved["optimizer"])
         run.progress.start(len(batches), optimizer.done)
         while optimizer.done < len(batches):
@@ -84,34 +87,34 @@ def train(config: RewardConfig) -> Path:
                 few = [batch[i] for i in part]
                 with precision(config):
                     margins = pair_margins(loaded, few)
-                losses = bradley_terry_loss(margins, torch.zeros_like(margins)) * torch.tensor([p.weight for p in few], device=device)
+                losses = edges.losses(margins, [p.votes for p in few]) * torch.tensor([p.weight for p in few], device=device)
                 (losses.sum() / weight).backward()
                 loss += float(losses.detach().sum()) / weight
                 accuracy += float((margins > 0).sum()) / len(batch)
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 8) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(data.validation, loaded, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(held_out, loaded, config) > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
-            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+            state = lambda: {"model": model.state_dict(), "edges": edges.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        result = _finish(run, loaded, config, data, cut_short)
-        run.finish(outputs={"model": "model"}, result=result)
+        margins, known = (margins_of(some, loaded, config).tolist() for some in (held_out, pairs[:1000]))  # raw: log-odds
+        found = quality(margins, data.validation, data.training, margins_train=known)
+        for warning in found.warnings:
+            print(f"reward: {warning}")
+        _save(run.folder / "model", loaded, config, data.training)
+        counts = {"num_training": len(pairs), "num_cut_short": cut_short, "num_skipped": data.num_skipped}
+        edges_found = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
+        run.finish(outputs={"model": "model"}, result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)})
     return run.folder / "model"
 
 
-def _finish(run: Run, loaded: Loaded, config: RewardConfig, data: Split, cut_short: int) -> dict[str, object]:
-    """Normalises, saves and measures."""
-    training, validation = data.training, data.validation
+def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> None:
+    """The model, and how its scores are shifted and scaled."""
     mean, std = _normalisation(loaded, config, training)
-    save_model(run.folder / "model", loaded.model, loaded.codec)
-    write_json(run.folder / "model" / NORMALISATION, {"mean": mean, "std": std})
-    margins = margins_of(validation, loaded, config).tolist()  # raw: Bradley-Terry's log-odds
-    result = quality(margins, validation, training, margins_train=margins_of(training[:1000], loaded, config).tolist())
-    for warning in result.warnings:
-        print(f"reward: {warning}")
-    return {**result.numbers, "num_training": len(training), "num_cut_short": cut_short, "num_skipped": data.num_skipped, "warnings": list(result.warnings)}
+    save_model(folder, loaded.model, loaded.codec)
+    write_json(folder / NORMALISATION, {"mean": mean, "std": std})
 
 
 def split(config: RewardConfig) -> Split:
@@ -139,7 +142,7 @@ def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
     return list(imported.records), len(imported.problems)
 
 
-def tokenised(rows: Sequence[Preference], loaded: Loaded) -> tuple[list[Pair], int]:
+def tokenised(rows: Sequence[Preference], loaded: Loaded, *, votes: bool = False) -> tuple[list[Pair], int]:
     """Preferences in tokens, and how many responses had to be cut to the context."""
     codec, pairs, cut_short = loaded.codec, [], 0
     for row in rows:
@@ -147,7 +150,7 @@ def tokenised(rows: Sequence[Preference], loaded: Loaded) -> tuple[list[Pair], i
         both = [codec.response_ids(text) for text in (row.chosen, row.rejected)]
         cut_short += sum(len(prompt) + len(ids) > codec.context for ids in both)
         chosen, rejected = (fitted(prompt, ids, codec.context) for ids in both)
-        pairs.append(Pair(chosen, rejected, row.weight))
+        pairs.append(Pair(chosen, rejected, row.weight, intervals(row) if votes else (WIN,)))
     return pairs, cut_short
 
 
@@ -182,9 +185,8 @@ def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[lis
 
 
 @torch.no_grad()
-def margins_of(rows: Sequence[Preference], loaded: Loaded, config: RewardConfig) -> torch.Tensor:
+def margins_of(pairs: Sequence[Pair], loaded: Loaded, config: RewardConfig) -> torch.Tensor:
     """(n,) raw margins of preferences, on the CPU."""
-    pairs, _ = tokenised(rows, loaded)
     with precision(config):
         parts = [pair_margins(loaded, [pairs[i] for i in part]) for part in cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)]
     return torch.cat(parts).cpu()

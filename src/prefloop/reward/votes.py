@@ -1,0 +1,62 @@
+"""What each annotator of a pair said, as an interval of the difference they felt.
+
+    rejected is much | clearly | slightly better | tie | chosen is slightly | clearly | much better
+                  -third    -second         -first first              second    third
+
+The three edges are learned with the model, so that nobody has to say what "slightly" means. A vote without a strength is
+all that lies beyond a tie; a preference whose votes are not known is a plain win, from 0 upwards, as Bradley and Terry had it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prefloop.ops.losses import graded_preference_loss
+from prefloop.records import Preference
+
+Interval = tuple[int, int, int]
+"""1 or -1 for the side, and two places in `Edges.values`"""
+_MINUS_FIRST, _NOTHING, _FIRST, _SECOND, _THIRD, _INFINITE = range(6)
+WIN: Interval = (1, _NOTHING, _INFINITE)
+
+
+def intervals(preference: Preference) -> tuple[Interval, ...]:
+    """One for each vote; a plain win if votes are not known."""
+    found = []
+    for vote in preference.votes:
+        if vote.side == "tie":
+            found.append((1, _MINUS_FIRST, _FIRST))
+        else:
+            low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
+            high = _INFINITE if vote.strength is None else low + 1
+            found.append((1 if vote.side == "chosen" else -1, low, high))
+    return tuple(found) or (WIN,)
+
+
+class Edges(nn.Module):
+    """Where a tie ends, and where slight becomes clear and clear becomes much; in log-odds, always in that order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps = nn.Parameter(torch.tensor([0.5, 1.0, 1.0]).log())
+
+    def values(self) -> Tensor:
+        """(6,) the edges, and what lies around them: -first, 0, first, second, third, inf."""
+        first, second, third = self.gaps.exp().cumsum(0)
+        return torch.stack([-first, torch.zeros_like(first), first, second, third, torch.full_like(first, torch.inf)])
+
+    def losses(self, margins: Tensor, votes: Sequence[Sequence[Interval]]) -> Tensor:
+        """(B,) nats per preference: the mean over its votes.
+
+        Args:
+            margins: (B,) raw score of the chosen response less that of the rejected one.
+            votes: of each preference, at least one.
+        """
+        device = margins.device
+        rows = torch.tensor([row for row, of_row in enumerate(votes) for _ in of_row], device=device)
+        sides, low, high = torch.tensor([vote for of_row in votes for vote in of_row], device=device).unbind(1)
+        edges = self.values()
+        found = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
+        share = torch.tensor([1 / len(of_row) for of_row in votes], device=device)
+        return torch.zeros_like(margins).index_add(0, rows, found * share[rows])

@@ -1,0 +1,87 @@
+"""Votes as intervals of felt difference: what they mean by hand, and that stronger words teach wider gaps."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from scipy.special import expit
+from torch.nn.functional import logsigmoid
+
+from prefloop.records import Message, Preference, Vote
+from prefloop.reward.votes import WIN, Edges, intervals
+
+
+def preference(*votes: tuple[str, int | None]) -> Preference:
+    cast: list[Any] = [Vote.model_validate({"side": side, "strength": strength}) for side, strength in votes]
+    return Preference(id="p", messages=(Message(role="user", content="?"),), chosen="a", rejected="b", votes=tuple(cast))
+
+
+def loss(edges: Edges, margin: float, *votes: tuple[str, int | None]) -> float:
+    with torch.no_grad():
+        return float(edges.losses(torch.tensor([margin]), [intervals(preference(*votes))]))
+
+
+def test_by_hand():
+    """Edges at 1/2, 3/2, 5/2 and a margin of 1: each vote's probability is the logistic mass of its interval."""
+    edges = Edges()
+    assert edges.values().tolist() == pytest.approx([-0.5, 0, 0.5, 1.5, 2.5, math.inf])
+    mass = {
+        ("tie", None): expit(-0.5) - expit(-1.5),
+        ("chosen", 1): expit(0.5) - expit(-0.5),
+        ("chosen", 2): expit(1.5) - expit(0.5),
+        ("chosen", 3): expit(-1.5),
+        ("chosen", None): expit(0.5),
+        ("rejected", 1): expit(-1.5) - expit(-2.5),
+        ("rejected", 3): expit(-3.5),
+        ("rejected", None): expit(-1.5),
+    }
+    for vote, probability in mass.items():
+        assert loss(edges, 1.0, vote) == pytest.approx(-math.log(probability), rel=1e-5), vote
+
+
+def test_seven_answers_are_all_there_are():
+    edges = Edges()
+    answers = [("tie", None), *((side, s) for side in ("chosen", "rejected") for s in (1, 2, 3))]
+    for margin in (-4.0, 0.0, 0.3, 7.0):
+        assert sum(math.exp(-loss(edges, margin, a)) for a in answers) == pytest.approx(1, rel=1e-5)
+
+
+def test_a_preference_is_the_mean_of_its_votes_and_without_votes_a_plain_win():
+    edges = Edges()
+    both = loss(edges, 0.7, ("chosen", 2), ("tie", None))
+    assert both == pytest.approx((loss(edges, 0.7, ("chosen", 2)) + loss(edges, 0.7, ("tie", None))) / 2)
+    assert intervals(preference()) == (WIN,)
+    assert loss(edges, 0.7) == pytest.approx(-float(logsigmoid(torch.tensor(0.7))))
+
+
+def test_a_batch_is_its_rows():
+    edges, margins = Edges(), torch.tensor([0.2, -1.0, 3.0])
+    votes = [intervals(preference(*v)) for v in ([("chosen", 1), ("rejected", 2)], [], [("tie", None)] * 3)]
+    together = edges.losses(margins, votes)
+    alone = torch.cat([edges.losses(margins[i : i + 1], votes[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_the_edges_and_the_gap_are_recovered():
+    """4000 votes about each of three pairs, felt with logistic noise around gaps of 0, 1 and 3, edges 0.4, 1.9, 3.4."""
+    rng = torch.Generator().manual_seed(0)
+    gaps, planted = torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.4, 1.9, 3.4])
+    felt = gaps[:, None] + torch.logit(torch.rand(3, 4000, generator=rng))
+    grade = (felt.abs()[..., None] > planted).sum(-1)
+    votes = [
+        intervals(preference(*[("tie" if g == 0 else "chosen" if f > 0 else "rejected", g or None) for f, g in zip(fs, gs, strict=True)]))
+        for fs, gs in zip(felt.tolist(), grade.tolist(), strict=True)
+    ]
+    edges, found = Edges(), torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([found, *edges.parameters()], max_iter=60)
+
+    def surprise() -> torch.Tensor:
+        optimizer.zero_grad()
+        total = edges.losses(found, votes).sum()
+        total.backward()
+        return total
+
+    optimizer.step(surprise)
+    torch.testing.assert_close(found.detach(), gaps, atol=0.12, rtol=0)
+    torch.testing.assert_close(edges.values()[2:5].detach(), planted, atol=0.12, rtol=0)
