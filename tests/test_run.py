@@ -105,6 +105,20 @@ def test_without_a_checkpoint_logs_begin_again(config: CountConfig):
     assert steps(config) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_position_that_jumps_over_a_multiple_is_still_saved(config: CountConfig):
+    """PPO cuts steps short: 7, 9, 18, 21 with every=10 saves at 18 and 21, not never."""
+    saved = []
+    with opened(config) as run:
+        for position in (7, 9, 18, 21):
+            run.checkpoint(position, lambda position=position: saved.append(position) or {"at": position}, every=10)
+        assert saved == [18, 21]
+    with opened(config) as run:
+        assert run.restore() == {"at": 21}
+        run.checkpoint(25, lambda: {"at": 25}, every=10)
+    with opened(config) as run:
+        assert run.restore() == {"at": 21}
+
+
 def test_only_the_newest_checkpoint_is_kept(config: CountConfig):
     with pytest.raises(RuntimeError, match="plug"):
         count(config, until=6, stop_at=5)

@@ -214,10 +214,12 @@ class Preference(Record):
         return self
 
     @property
-    def outcome(self) -> float:
-        """Share of the votes with a side that are for the chosen response; 1 if only the decision is known."""
+    def outcome(self) -> float | None:
+        """Share of the votes with a side that are for the chosen response; 1 if only the decision is known, None if all are ties."""
+        if not self.votes:
+            return 1.0
         sides = [vote.side for vote in self.votes if vote.side != "tie"]
-        return sides.count("chosen") / len(sides) if sides else 1.0
+        return sides.count("chosen") / len(sides) if sides else None
 
 
 class Ranking(Record):
@@ -233,8 +235,6 @@ class Ranking(Record):
     """Rank of each response, 1 is best, equal ranks are ties."""
     num_judgements: int = 1
     """Judgements behind it."""
-    votes: tuple[Vote, ...] = ()
-    """What each of those annotators said; none if only the decision is known."""
     comparison: str = ""
     """The comparison it came from."""
 

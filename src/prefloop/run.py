@@ -62,6 +62,7 @@ class Run:
         self.inputs = {k: {"path": p, "fingerprint": fingerprints.of_path(p)} for k, p in inputs.items() if p is not None}
         self._identity = _identity(stage, config, self.inputs)
         self._interrupted = False
+        self._saved_at = 0
         self._logs: dict[str, Any] = {}
         self._started = time.perf_counter()
         self._previous_handler: Any = None
@@ -197,11 +198,11 @@ class Run:
         Args:
             position: updates done so far.
             state: makes everything that the loop needs to go on: tensors, generators, counters.
-            every: save each time position is a multiple of it; 0 saves only on Ctrl-C.
+            every: save each time position has reached another multiple of it, which it may jump over; 0 saves only on Ctrl-C.
 
         Raises: KeyboardInterrupt after saving, if the user pressed Ctrl-C.
         """
-        if self._interrupted or (every and position % every == 0):
+        if self._interrupted or (every and position // every > self._saved_at // every):
             self.save(position, state())
         self.stop_if_interrupted()
 
@@ -218,6 +219,7 @@ class Run:
         for old in self._checkpoints():
             if old != path:
                 _remove(old)
+        self._saved_at = position
 
     def restore(self) -> State | None:
         """The last checkpoint's state, with the logs cut back to that moment; None if there is none."""
@@ -228,6 +230,7 @@ class Run:
             if path.exists():
                 os.truncate(path, saved["lengths"][name] if saved else 0)
         if saved:
+            self._saved_at = saved["position"]
             self.progress.note(f"going on from update {saved['position']}")
         return saved["state"] if saved else None
 

@@ -72,6 +72,17 @@ def test_every_vote_is_kept_as_seen_from_the_chosen_response():
     assert p.outcome == pytest.approx(2 / 3)
 
 
+def test_pairs_without_a_majority_keep_their_votes():
+    found = decide(pair("ann", (0, 1), "left", 3), pair("bob", (0, 1), "right", 1), pair("ann", (1, 2), "tie"), pair("ann", (0, 2), "left", 2))
+    assert [p.id for p in found.preferences] == ["c:0-2"]
+    assert {p.id: [(v.side, v.strength) for v in p.votes] for p in found.undecided} == {
+        "c:0-1": [("rejected", 3), ("chosen", 1)],
+        "c:1-2": [("tie", None)],
+    }
+    assert [p.outcome for p in found.undecided] == [0.5, None]
+    assert found.num_tied == 2
+
+
 @pytest.mark.parametrize(
     ("choices", "winner"),
     [

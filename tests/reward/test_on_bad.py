@@ -28,13 +28,16 @@ def test_by_default_the_first_bad_row_stops_and_says_how_to_pass_by(hh: str):
         split(RewardConfig(model="m", preferences=hh, out="o"))
 
 
-@pytest.mark.parametrize("held_out", [False, True])
-def test_skipping_counts_and_prints_each(hh: str, held_out: bool, capsys: pytest.CaptureFixture[str]):
-    data = split(RewardConfig(model="m", preferences=hh, held_out=hh if held_out else None, out="o", on_bad="skip"))
-    files = 1 + held_out
-    assert len(data.training) + len(data.validation) == 7 * files
-    assert data.num_skipped == files
-    assert capsys.readouterr().out.count(f"hh.jsonl:{EMPTY + 1}: `chosen` is empty") == files
+def test_skipping_counts_and_prints_each(hh: str, capsys: pytest.CaptureFixture[str]):
+    data = split(RewardConfig(model="m", preferences=hh, out="o", on_bad="skip"))
+    assert len(data.training) + len(data.validation) == 7
+    assert data.num_skipped == 1
+    assert capsys.readouterr().out.count(f"hh.jsonl:{EMPTY + 1}: `chosen` is empty") == 1
+
+
+def test_a_held_out_file_must_hold_other_prompts(hh: str):
+    with pytest.raises(UserError, match=r"7 of its 7 prompts are also in"):
+        split(RewardConfig(model="m", preferences=hh, held_out=hh, out="o", on_bad="skip"))
 
 
 def test_the_count_is_in_the_result(hh: str, folder: str, tmp_path: Path):

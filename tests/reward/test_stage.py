@@ -137,12 +137,12 @@ def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callabl
         for strength in (1, 3):
             rows = [{**r, "votes": [{"side": "chosen", "strength": strength}, {"side": "tie"}]} for r in planted(160)]
             path = write_rows(f"{labels}{strength}.jsonl", rows)
-            made = train(make_config(f"{labels}{strength}", preferences=path, held_out=path, labels=labels, epochs=3))
+            made = train(make_config(f"{labels}{strength}", preferences=path, labels=labels, epochs=3))
             model = scalar(str(made), CPU)
-            rows = [Pair(*(model.codec.prompt_ids((Message(role="user", content="where is 999?"),)) + model.codec.response_ids(t) for t in texts), 1.0)
-                    for texts in [("on my sorry go it", "on my never go it")]]  # fmt: skip
+            prompt = model.codec.prompt_ids((Message(role="user", content="where is 999?"),))
+            good, bad = (prompt + model.codec.response_ids(text) for text in ("on my sorry go it", "on my never go it"))
             with torch.no_grad():
-                gaps[labels, strength] = float(pair_margins(model, rows))
+                gaps[labels, strength] = float(pair_margins(model, [Pair(good, bad, 1.0)]))
     assert gaps["votes", 3] > 1.5 * gaps["votes", 1] > 0
     assert gaps["majority", 3] == gaps["majority", 1]
 
@@ -189,7 +189,7 @@ def test_what_is_cut_to_the_context_is_told(
     rows[3] |= {"messages": [{"role": "user", "content": "please " * 60}]}
     made = train(
         make_config(
-            preferences=write_rows("long.jsonl", rows), held_out=write_rows("held.jsonl", planted(10)), epochs=1
+            preferences=write_rows("long.jsonl", rows), held_out=write_rows("held.jsonl", planted(60)[40:]), epochs=1
         )
     )
     assert "2 of 80 responses do not fit the context of 64 tokens" in capsys.readouterr().out

@@ -3,13 +3,15 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scipy.special import expit
 from torch.nn.functional import logsigmoid
 
+from prefloop.ops.stats import expected_calibration_error
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.votes import WIN, Edges, intervals
+from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
 
 
 def preference(*votes: tuple[str, int | None]) -> Preference:
@@ -85,3 +87,22 @@ def test_the_edges_and_the_gap_are_recovered():
     optimizer.step(surprise)
     torch.testing.assert_close(found.detach(), gaps, atol=0.12, rtol=0)
     torch.testing.assert_close(edges.values()[2:5].detach(), planted, atol=0.12, rtol=0)
+
+
+def test_the_log_odds_of_a_side_leave_ties_out():
+    """Margin 1, ties end at 0.4: left 0.646, right 0.198, so 0.646 / 0.844 of those who choose; without ties the margin itself."""
+    left, right = expit(0.6), expit(-1.4)
+    assert expit(sided_log_odds([1.0], 0.4)).tolist() == pytest.approx([left / (left + right)])
+    assert sided_log_odds([1.0, -700.0, 700.0], 0.0).tolist() == pytest.approx([1.0, -700.0, 700.0])
+
+
+@pytest.mark.parametrize("votes", [1, 2, 3])
+def test_who_knows_the_truth_is_calibrated(votes: int):
+    """20 thousand pairs of known gaps, ties ending at 0.4: the error of calibration is that of chance, however many judge each."""
+    rng = np.random.default_rng(votes)
+    gaps = rng.normal(0, 2, 20000)
+    felt = gaps[:, None] + rng.logistic(size=(20000, votes))
+    sides, for_first = (np.abs(felt) > 0.4).sum(1), (felt > 0.4).sum(1)
+    some = sides > 0
+    probability = expit(sided_log_odds(gaps[some], 0.4))
+    assert expected_calibration_error(probability, for_first[some] / sides[some], bins=10) < 0.01

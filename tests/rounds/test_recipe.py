@@ -59,6 +59,11 @@ def test_names_become_paths(mine: Path):
     assert settings(recipe, "report")["title"] == "mine"
 
 
+def test_a_choice_that_is_called_like_a_stage_is_no_path(mine: Path):
+    recipe = load(str(mine), ["base=model", "ppo.kl_where=reward"])
+    assert settings(recipe, "ppo")["kl_where"] == "reward"
+
+
 def test_a_file_in_the_current_folder_comes_first(mine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.jsonl").write_text("{}\n", encoding="utf-8")

@@ -140,6 +140,13 @@ class PPOConfig(RunConfig):
                 f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef negative. "
                 f"Set kl_horizon = {10 * self.rollouts_per_step} or more."
             )
+        default = type(self).model_fields
+        ignored = {"every": ("decay",), "response": ("decay", "discount"), "last": ()}[self.reward_at]
+        for name in ignored:
+            if dict(self)[name] != default[name].default:
+                raise ValueError(f"reward_at = {self.reward_at} uses no {name}, but {name} = {dict(self)[name]} is set. Leave it out.")
+        if self.reward_at != "last" and self.advantage == "td":
+            raise ValueError(f"advantage = td only makes sense with reward_at = last. Set advantage = return.")
         if self.advantage == "batch_mean" and self.critic != "shared":
             raise ValueError(f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out.")
         return self

@@ -154,10 +154,10 @@ def advantages_of(config: PPOConfig, rewards: Tensor, values: Tensor, mask: Tens
         return torch.where(mask, total - expected, 0.0), torch.where(mask, total, 0.0)
     if config.reward_at == "every":  # every token earns what is still to come, as its return, without asking the critic
         returns = discounted_returns(rewards, mask, discount=config.discount)
-        expected = values if config.advantage != "batch_mean" else rewards.sum(1).mean()
+        expected = values if config.advantage != "batch_mean" else returns[:, 0].mean()
         return torch.where(mask, returns - expected, 0.0), returns
     if config.advantage == "batch_mean":
         returns = discounted_returns(rewards, mask, discount=config.discount)
-        return torch.where(mask, returns - rewards.sum(1).mean(), 0.0), returns
+        return torch.where(mask, returns - returns[:, 0].mean(), 0.0), returns
     decay = {"gae": config.decay, "td": 0.0, "return": 1.0}[config.advantage]
     return gae(rewards, values, mask, discount=config.discount, decay=decay)

@@ -25,11 +25,13 @@ class Decisions:
     """What training and validation read, and what did not become a preference."""
 
     preferences: tuple[Preference, ...]
+    undecided: tuple[Preference, ...]
+    """pairs without a majority, for their votes: which of the two is called chosen means nothing"""
     rankings: tuple[Ranking, ...]
     num_pairs: int
     """pairs that were judged"""
     num_tied: int
-    """pairs without a majority: equal votes, or ties ahead; they give no preference"""
+    """pairs without a majority: equal votes, ties ahead, or equal texts; they give no preference"""
     agreement: float | None
     """share of equal decisions among two annotators of one pair who both chose a side; None if no pair was judged twice"""
     num_agreement: int
@@ -60,28 +62,29 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     for judgement in judgements:
         for i, j, vote in votes_of(judgement):
             votes[judgement.comparison, i, j].append(vote)
-    preferences, tied = [], 0
+    preferences, undecided, tied = [], [], 0
     for (identity, i, j), cast in votes.items():
-        preference = _majority(by_id[identity], i, j, cast)
-        tied += preference is None
+        preference, is_decided = _majority(by_id[identity], i, j, cast)
+        tied += not is_decided
         if preference is not None:
-            preferences.append(preference)
+            (preferences if is_decided else undecided).append(preference)
     agreement, couples = _agreement(votes)
     rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
-    return Decisions(tuple(preferences), rankings, len(votes), tied, agreement, couples)
+    return Decisions(tuple(preferences), tuple(undecided), rankings, len(votes), tied, agreement, couples)
 
 
-def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> Preference | None:
+def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> tuple[Preference | None, bool]:
+    """The pair with its votes, if its texts differ, and whether it has a majority."""
     for_i, for_j = (sum(v.winner == k for v in cast) for k in (i, j))
     winner, most, least = (i, for_i, for_j) if for_i > for_j else (j, for_j, for_i)
     ties = len(cast) - for_i - for_j
     loser = j if winner == i else i
     chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
-    if most == least or most <= ties or chosen == rejected:
-        return None
+    if chosen == rejected:
+        return None, False
     side: dict[int | None, Side] = {winner: "chosen", loser: "rejected", None: "tie"}
     strengths = [v.strength for v in cast if v.winner == winner and v.strength is not None]
-    return Preference(
+    preference = Preference(
         id=f"{comparison.id}:{i}-{j}",
         messages=comparison.messages,
         chosen=chosen,
@@ -95,6 +98,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
         rejected_index=loser,
         tags=comparison.tags,
     )
+    return preference, most > max(least, ties)
 
 
 def _agreement(votes: dict[PairKey, list[Ballot]]) -> tuple[float | None, int]:

@@ -51,7 +51,7 @@ def collect(config: CollectConfig) -> Path:
             run.progress.advance()
         result = _write(run, run.read_parts(len(chunks)), config)
         run.finish(
-            outputs={n: n for n in ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl", "rankings.jsonl")},
+            outputs={n: n for n in ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl", "undecided.jsonl", "rankings.jsonl")},
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
         )
     return run.folder
@@ -148,6 +148,7 @@ def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> 
     write_records(run.folder / "judgements.jsonl", judgements)
     write_records(run.folder / "preferences.jsonl", training)
     write_records(run.folder / "held_out.jsonl", validation)
+    write_records(run.folder / "undecided.jsonl", decisions.undecided)
     write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
     texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
     counts = {k: sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}

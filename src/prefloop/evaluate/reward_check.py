@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import log_expit
 
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.files.tables import read_records
 from prefloop.models.device import precision
 from prefloop.models.scorers import RewardModel, Scorer
-from prefloop.ops.stats import reliability, wilson_interval
+from prefloop.ops.stats import bootstrap_interval, reliability, wilson_interval
 from prefloop.records import Comparison, Judgement, Preference
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
@@ -44,13 +44,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     if not against_gold or not labels:  # all pairs equally good in truth, or nobody judged pairs
         return None
     low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=0.95)
-    label_low, label_high = wilson_interval(sum(labels), len(labels), confidence=0.95)
+    clusters = [c for c, _ in labels]  # judgements of one comparison hang together
+    right = [r for _, r in labels]
+    label_low, label_high = (
+        bootstrap_interval(right, confidence=0.95, resamples=2000, seed=config.seed, clusters=clusters) if len(set(clusters)) > 1 else (0.0, 1.0)
+    )
     trained = _trained(scorer)
     return {
         "accuracy": float(np.mean(against_gold)),
         "accuracy_low": low,
         "accuracy_high": high,
-        "accuracy_labels": float(np.mean(labels)),
+        "accuracy_labels": float(np.mean(right)),
         "accuracy_labels_low": label_low,
         "accuracy_labels_high": label_high,
         "bayes_accuracy": float(np.mean(bayes)),
@@ -58,8 +62,19 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
         "num_pairs": len(against_gold),
         "num_judgements": len(labels),
         **{k: trained.get(k) for k in ("length_only_accuracy", "ece", "ece_after_temperature", "temperature", "by_strength")},
-        "reliability": _reliability(held_out, scores, scorer, float(trained.get("temperature") or 1.0)),
+        "reliability": _reliability([*held_out, *_undecided(folder, by_id)], scores, scorer, trained),
     }
+
+
+def _ordered(difference: float, truth: float) -> float:
+    """1 if a difference of scores has the sign of the truth, 0 if the other, 1/2 if there is none."""
+    return 0.5 if difference == 0 else float((difference > 0) == (truth > 0))
+
+
+def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
+    """The held-out pairs without a majority, whose votes count for calibration."""
+    file = folder / "undecided.jsonl"
+    return [p for p in read_records(file, Preference) if p.comparison in by_id] if file.is_file() else []
 
 
 def _trained(scorer: Scorer) -> dict[str, Any]:
@@ -75,23 +90,24 @@ def _scores(comparisons: list[Comparison], scorer: Scorer, config: EvaluateConfi
     return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
 
 
-def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scores: Scores) -> list[bool]:
-    """For each held-out pair whose true utilities differ: does the reward model order it as the truth does?"""
+def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scores: Scores) -> list[float]:
+    """For each held-out pair whose true utilities differ: does the reward model order it as the truth does? Equal scores count half."""
     right = []
     for p in held_out:
         assert p.chosen_index is not None and p.rejected_index is not None  # the collect stage always writes them
         c, i, j = by_id[p.comparison], p.chosen_index, p.rejected_index
         truth = gold.judge(c.text, c.responses[i].text).utility - gold.judge(c.text, c.responses[j].text).utility
         if abs(truth) > 1e-9:
-            right.append((scores[c.id, i] > scores[c.id, j]) == (truth > 0))
+            right.append(_ordered(scores[c.id, i] - scores[c.id, j], truth))
     return right
 
 
 def _against_labels(
     judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]
-) -> tuple[list[bool], list[float]]:
-    """For each judgement with a side: does the reward model choose that side, and how often could anybody?"""
-    right, possible = [], []
+) -> tuple[list[tuple[str, float]], list[float]]:
+    """For each judgement with a side: its comparison, does the reward model choose that side, and how often could anybody?"""
+    right: list[tuple[str, float]] = []
+    possible: list[float] = []
     for judgement in judgements:
         if judgement.choice not in ("left", "right"):
             continue
@@ -99,7 +115,7 @@ def _against_labels(
         annotator, shown = annotators[judgement.annotator], (c.responses[left].text, c.responses[right_index].text)
         p_left, _, p_right = annotator.pair_probabilities(c.text, *shown, judged=judged_before(c.id))
         possible.append(max(p_left, p_right) / (p_left + p_right))
-        right.append((scores[c.id, left] > scores[c.id, right_index]) == (judgement.choice == "left"))
+        right.append((c.id, _ordered(scores[c.id, left] - scores[c.id, right_index], 1.0 if judgement.choice == "left" else -1.0)))
     return right, possible
 
 
@@ -110,12 +126,15 @@ def _annotators(folder: Path) -> dict[str, Annotator]:
     return {a.name: a for a in members}
 
 
-def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, temperature: float) -> list[dict[str, float]]:
-    """How sure the reward model was, beside how often it was right, in bins of confidence; before temperature fitting."""
+def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, trained: dict[str, Any]) -> list[dict[str, float]]:
+    """How sure the reward model was of votes with a side, beside how often it was right, in bins of confidence; before temperature fitting."""
     if not isinstance(scorer, RewardModel):
         return []
-    margins = [(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in held_out]
-    table = reliability(expit(np.asarray(margins)), np.asarray([p.outcome for p in held_out]), bins=10)
+    voted = [p for p in held_out if p.outcome is not None]
+    margins = np.asarray([(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in voted])
+    first = (trained.get("vote_edges") or [0.0])[0]
+    probability = np.exp(log_expit(margins - first) - np.logaddexp(log_expit(margins - first), log_expit(-margins - first)))
+    table = reliability(probability, np.asarray([p.outcome for p in voted]), bins=10)
     return [
         {
             "low": 0.5 + b * 0.05,

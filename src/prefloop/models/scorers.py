@@ -41,7 +41,7 @@ class RewardModel:
         self.name, self.batch_tokens, self.device = path, batch_tokens, device
         self.loaded = scalar(path, device)
         self.loaded.model.requires_grad_(False)
-        file = Path(path) / NORMALISATION
+        file = Path(self.loaded.path) / NORMALISATION
         known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
         self.mean, self.std = known["mean"], known["std"]
         self.num_truncated = 0

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prefloop.config import RunConfig
 
@@ -18,6 +18,9 @@ class RewardConfig(RunConfig):
 
     held_out: str | None = None
     """File of preferences for validation; without it a share of `preferences` is held out, whole prompts at a time."""
+
+    undecided: str | None = None
+    """File of pairs without a majority, as `collect` writes it: their votes are learned from too."""
 
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen responses."""
@@ -57,3 +60,9 @@ class RewardConfig(RunConfig):
 
     checkpoint_every: int = Field(default=50, ge=0)
     """Updates between checkpoints; 0 for none but on Ctrl-C."""
+
+    @model_validator(mode="after")
+    def _undecided_have_votes_only(self) -> "RewardConfig":
+        if self.undecided is not None and self.labels == "majority":
+            raise ValueError("undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, or set labels = votes.")
+        return self

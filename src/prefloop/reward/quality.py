@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from prefloop.ops.stats import expected_calibration_error, fitted_temperature, wilson_interval
 from prefloop.records import Preference
+from prefloop.reward.votes import sided_log_odds
 
 BINS = 10
 
@@ -21,7 +23,10 @@ class Quality:
     warnings: tuple[str, ...]
 
 
-def quality(margins: Sequence[float], held_out: Sequence[Preference], training: Sequence[Preference], *, margins_train: Sequence[float]) -> Quality:
+def quality(
+    margins: Sequence[float], held_out: Sequence[Preference], training: Sequence[Preference], *, margins_train: Sequence[float],
+    undecided: Sequence[tuple[float, Preference]] = (), first_edge: float = 0.0,
+) -> Quality:  # fmt: skip
     """Accuracy with its interval beside the annotators' agreement and a length-only baseline; calibration; warnings.
 
     Args:
@@ -29,13 +34,16 @@ def quality(margins: Sequence[float], held_out: Sequence[Preference], training: 
         held_out: those preferences.
         training: the preferences trained on (the length-only rule is chosen there).
         margins_train: margins of some of the training preferences.
+        undecided: (margin, pair) of held-out pairs without a majority, whose votes count for calibration.
+        first_edge: log-odds where a tie ends.
     """
     n = len(margins)
     right = sum(m > 0 for m in margins) + sum(m == 0 for m in margins) / 2
     low, high = wilson_interval(right, n, confidence=0.95)
     shared = [p.agreement for p in held_out if p.agreement is not None and p.num_judgements > 1]
-    outcomes = [p.outcome for p in held_out]
-    temperature = fitted_temperature(np.asarray(margins), np.asarray(outcomes)) if n >= 20 else 1.0
+    voted = [(m, p.outcome) for m, p in [*zip(margins, held_out, strict=True), *undecided] if p.outcome is not None]
+    log_odds, outcomes = sided_log_odds([m for m, _ in voted], first_edge), [o for _, o in voted]
+    temperature = fitted_temperature(log_odds, np.asarray(outcomes)) if n >= 20 else 1.0
     numbers = {
         "accuracy": right / n,
         "accuracy_low": low,
@@ -43,18 +51,18 @@ def quality(margins: Sequence[float], held_out: Sequence[Preference], training: 
         "accuracy_train": sum(m > 0 for m in margins_train) / len(margins_train),
         "length_only_accuracy": length_only_accuracy(held_out, training),
         "vote_share": sum(shared) / len(shared) if shared else None,
-        "ece": calibration(margins, outcomes, temperature=1.0),
+        "ece": calibration(log_odds, outcomes, temperature=1.0),
         "temperature": temperature,
-        "ece_after_temperature": calibration(margins, outcomes, temperature=temperature),
+        "ece_after_temperature": calibration(log_odds, outcomes, temperature=temperature),
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
     return Quality(numbers, _warnings(numbers))
 
 
-def calibration(margins: Sequence[float], outcomes: Sequence[float], *, temperature: float) -> float:
-    """Expected calibration error of P(chosen wins) = sigmoid(margin / temperature), over confidence from 1/2 to 1."""
-    return expected_calibration_error(expit(np.asarray(margins) / temperature), np.asarray(outcomes), bins=BINS)
+def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: float) -> float:
+    """Expected calibration error of P(chosen wins) = sigmoid(log_odds / temperature), over confidence from 1/2 to 1."""
+    return expected_calibration_error(expit(np.asarray(log_odds) / temperature), np.asarray(outcomes), bins=BINS)
 
 
 def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:

@@ -1,10 +1,11 @@
 """The reward model: a scalar head that learns to score the chosen response above the rejected one.
 
-Reads: a model folder, preferences. Writes: `model/`, which AutoModelForSequenceClassification loads with the same raw
+Reads: a model folder, preferences (and pairs without a majority). Writes: `model/`, which AutoModelForSequenceClassification loads with the same raw
 scores, and beside it `prefloop_scores.json`: the mean and deviation of raw scores over SFT demonstrations, so that
-score = (raw - mean) / deviation. Follows Bradley-Terry by logsigmoid (RM-1, 2), initialised from SFT (RM-7), a shifted
+score = (raw - mean) / deviation. Follows Bradley-Terry by logsigmoid (RM-1, 2), with
+intervals for votes of stated strength and ties (votes.py), initialised from SFT (RM-7), a shifted
 scale (RM-8), and tells its accuracy beside the annotators' agreement and a length-only baseline (RM-17, 18, DIA-1).
-Leaves out: rankings of more than two at once, margins, ensembles.
+Leaves out: rankings of more than two at once, ensembles.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.quality import quality
-from prefloop.reward.votes import WIN, Edges, Interval, intervals
+from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.text.batches import cut, epoch_batches, seeded
 
@@ -51,14 +52,17 @@ class Split:
     """Preferences to learn from and preferences to validate with."""
 
     training: list[Preference]
+    """with the undecided pairs"""
     validation: list[Preference]
+    undecided: list[Preference]
+    """held-out pairs without a majority: calibration counts their votes"""
     num_skipped: int
-    """bad rows that were left out of both"""
+    """bad rows that were left out"""
 
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder."""
-    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "demonstrations")}
+    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
     with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / "model"
@@ -70,13 +74,16 @@ def train(config: RewardConfig) -> Path:
         if cut_short:
             context = loaded.codec.context
             print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
-        held_out, _ = tokenised(data.validation, loaded)
+        held_out, cut_held_out = tokenised([*data.validation, *data.undecided], loaded)
+        judged = held_out[: len(data.validation)]
         batches = prompt_batches(data.training, config)
-        optimizer = Optimizer([*model.parameters(), *edges.parameters()], OptimConfig.of(config), num_updates=len(batches))
+        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
+        edge_optimizer = torch.optim.Adam(edges.parameters(), lr=EDGE_LR)
         saved = run.restore()
         if saved:
             model.load_state_dict(saved["model"])
             edges.load_state_dict(saved["edges"])
+            edge_optimizer.load_state_dict(saved["edge_optimizer"])
             optimizer.restore(saved["optimizer"])
         run.progress.start(len(batches), optimizer.done)
         while optimizer.done < len(batches):
@@ -92,20 +99,28 @@ def train(config: RewardConfig) -> Path:
                 loss += float(losses.detach().sum()) / weight
                 accuracy += float((margins > 0).sum()) / len(batch)
             lr = optimizer.lr
+            edge_optimizer.step()
+            edge_optimizer.zero_grad(set_to_none=True)
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 8) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(held_out, loaded, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, loaded, config) > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
-            state = lambda: {"model": model.state_dict(), "edges": edges.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+            state = lambda: {  # noqa: E731
+                "model": model.state_dict(), "optimizer": optimizer.state(),
+                "edges": edges.state_dict(), "edge_optimizer": edge_optimizer.state_dict(),
+            }  # fmt: skip
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        margins, known = (margins_of(some, loaded, config).tolist() for some in (held_out, pairs[:1000]))  # raw: log-odds
-        found = quality(margins, data.validation, data.training, margins_train=known)
+        edges_found = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
+        margins = margins_of(held_out, loaded, config).tolist()
+        found = quality(
+            margins[: len(judged)], data.validation, data.training, margins_train=margins_of(pairs[:1000], loaded, config).tolist(),
+            undecided=list(zip(margins[len(judged) :], data.undecided, strict=True)), first_edge=edges_found[0] if edges_found else 0.0,
+        )  # fmt: skip
         for warning in found.warnings:
             print(f"reward: {warning}")
         _save(run.folder / "model", loaded, config, data.training)
-        counts = {"num_training": len(pairs), "num_cut_short": cut_short, "num_skipped": data.num_skipped}
-        edges_found = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
+        counts = {"num_training": len(pairs), "num_cut_short": cut_short + cut_held_out, "num_skipped": data.num_skipped}
         run.finish(outputs={"model": "model"}, result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)})
     return run.folder / "model"
 
@@ -119,17 +134,33 @@ def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence
 
 def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
-    rows, num_skipped = _read(config.preferences, config)
+    training, num_skipped = _read(config.preferences, config)
+    undecided, skipped = _read(config.undecided, config) if config.undecided else ([], 0)
+    num_skipped += skipped
     if config.held_out is not None:
-        held_out_rows, more = _read(config.held_out, config)
-        return Split(rows, held_out_rows, num_skipped + more)
-    prompts = sorted({opening(row.messages) for row in rows})
-    order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
-    held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
-    training = [row for row in rows if opening(row.messages) not in held_out]
-    if not training:
-        raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
-    return Split(training, [row for row in rows if opening(row.messages) in held_out], num_skipped)
+        validation, skipped = _read(config.held_out, config)
+        num_skipped += skipped
+        held_out = {opening(row.messages) for row in validation}
+        both = sorted(held_out & {opening(row.messages) for row in training})
+        if both:
+            raise UserError(
+                f"{config.held_out}: {len(both)} of its {len(held_out)} prompts are also in {config.preferences}, for instance {both[0][:60]!r}; "
+                "accuracy on what was trained on means nothing. Take them out of one file, or leave held_out out."
+            )
+    else:
+        prompts = sorted({opening(row.messages) for row in training})
+        order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
+        held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
+        training, validation = _parted(training, held_out)
+        if not training:
+            raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
+    learned, kept = _parted(undecided, held_out)
+    return Split(training + learned, validation, kept, num_skipped)
+
+
+def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
+    """The rows whose prompt is not held out, and those whose is."""
+    return [r for r in rows if opening(r.messages) not in held_out], [r for r in rows if opening(r.messages) in held_out]
 
 
 def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:

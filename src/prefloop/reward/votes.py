@@ -9,7 +9,10 @@ all that lies beyond a tie; a preference whose votes are not known is a plain wi
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from scipy.special import log_expit
 from torch import Tensor, nn
 
 from prefloop.ops.losses import graded_preference_loss
@@ -17,6 +20,8 @@ from prefloop.records import Preference
 
 Interval = tuple[int, int, int]
 """1 or -1 for the side, and two places in `Edges.values`"""
+EDGE_LR = 0.02
+"""Learning rate of the edges' logarithms: three numbers that every vote speaks of, whatever the rate that the model needs."""
 _MINUS_FIRST, _NOTHING, _FIRST, _SECOND, _THIRD, _INFINITE = range(6)
 WIN: Interval = (1, _NOTHING, _INFINITE)
 
@@ -60,3 +65,16 @@ class Edges(nn.Module):
         found = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=device)
         return torch.zeros_like(margins).index_add(0, rows, found * share[rows])
+
+
+def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:
+    """(n,) log-odds that a vote is for the chosen response, given that it is for one of the two.
+
+        log sigmoid(margin - first) - log sigmoid(-margin - first)        first = 0: the margin itself
+
+    Args:
+        margins: (n,) raw score of chosen minus rejected.
+        first: log-odds where a tie ends; 0 where there are no ties.
+    """
+    m = np.asarray(margins, dtype=float)
+    return log_expit(m - first) - log_expit(-m - first)

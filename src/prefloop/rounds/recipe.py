@@ -10,6 +10,7 @@
 """
 
 import importlib
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -102,7 +103,10 @@ def _step(stage: str, values: dict[str, Any], out: Path, path: str, lines: dict[
     config_name, function = STAGES[stage]
     config_class: type[Config] = named(config_name)
     inherited = {key: values[key] for key in SHARED if key in values and key in config_class.model_fields}
-    given = {key: _resolved(value, values, out, Path(path).parent, f"{path}: {stage}.{key}") for key, value in section.items()}
+    words = {key for key, field in config_class.model_fields.items() if typing.get_origin(field.annotation) is typing.Literal}  # never paths
+    given = {
+        key: value if key in words else _resolved(value, values, out, Path(path).parent, f"{path}: {stage}.{key}") for key, value in section.items()
+    }
     if stage == "report":
         inherited |= {"pipeline": str(out), "language": (values.get("world") or {}).get("language", "en"), "title": str(values.get("name") or "")}
     own_lines = {key.removeprefix(f"{stage}."): line for key, line in lines.items() if key.startswith(f"{stage}.")}

@@ -1,4 +1,4 @@
-"""Practice for copying: two lines of random words that share an order number, an item and a name.
+"""Practice for copying: two lines of random words that share an order number, an item, and a name or a city.
 
 A small model learns to look back into its prompt late, because everything easier is learned first. In these lines there
 is nothing else to learn: after them, copying is there within minutes, and the language is learned on top of it.
@@ -16,14 +16,17 @@ from prefloop.world.grammar import orders
 from prefloop.world.tickets import units
 from prefloop.world.vocabulary import table
 
-CUES = {"en": ("order {}", "the {}", "{}"), "zh": ("订单{}", "把{}", "叫{}")}
-"""What comes before an order number, an item and a name."""
+CUES = {
+    "en": {"order": "order {}", "item": "the {}", "name": "{}", "city": "in {}"},
+    "zh": {"order": "订单{}", "item": "把{}", "name": "叫{}", "city": "在{}"},
+}
+"""What comes before an order number, an item, a name and a city."""
 NUM_TEXTS = 2000
 """Documents of the corpus whose words are shuffled."""
 
 
 def practice(count: int, *, language: str, seed: int) -> Iterator[str]:
-    """Documents of two lines; words, items, names and order numbers are those of training."""
+    """Documents of two lines; words, items, names, cities and order numbers are those of training."""
     rng = random.Random(f"practice/{language}/{seed}")
     texts = islice(corpus(NUM_TEXTS, language=language, seed=seed), NUM_TEXTS)
     words = sorted({word for text in texts for word in units(text, language) if not any(c.isdigit() for c in word)})
@@ -35,6 +38,7 @@ def practice(count: int, *, language: str, seed: int) -> Iterator[str]:
         return gap.join(pieces)
 
     for _ in range(count):
-        slots = (rng.choice(known), rng.choice(values["item"]), rng.choice(values["name"]))
-        order, item, name = (cue.format(slot) for cue, slot in zip(CUES[language], slots, strict=True))
-        yield f"{line(order, item, name)}.\n{line(name, order, item)}."
+        where = rng.choice(("name", "city"))
+        slots = {"order": rng.choice(known), "item": rng.choice(values["item"]), where: rng.choice(values[where])}
+        order, item, other = (CUES[language][slot].format(value) for slot, value in slots.items())
+        yield f"{line(order, item, other)}.\n{line(other, order, item)}."
