@@ -39,7 +39,7 @@ from prefloop.progress import Progress
 
 State = dict[str, Any]
 LOGS = ("metrics.jsonl", "samples.jsonl")
-WHERE_NOT_WHAT = ("out", "device", "threads")  # settings that do not make it another run
+WHERE_NOT_WHAT = ("out", "device", "threads", "page")  # settings that do not make it another run
 ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 

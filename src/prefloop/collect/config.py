@@ -44,8 +44,14 @@ class CollectConfig(RunConfig):
     resample: int = Field(default=2, ge=0)
     """How often near-duplicates and empty responses are drawn again before they are left out."""
 
-    by: Literal["simulated"] = "simulated"
-    """Who judges."""
+    by: Literal["simulated", "people"] = "simulated"
+    """Who judges: simulated annotators, or people at the page, for whom the stage waits."""
+
+    enough: int = Field(default=200, ge=0)
+    """With people: judgements after which the stage goes on; 0 waits until everything is judged."""
+
+    page: tuple[str, ...] = ()
+    """With people: settings of `prefloop web`, for instance [port=9000, overlap.judgements=2]; one pair is asked of each prompt unless they say so."""
 
     annotators: PanelConfig = PanelConfig()
     """The simulated annotators."""

@@ -1,7 +1,7 @@
 """Collecting: the model writes K responses to each prompt, annotators judge them, decisions become preferences.
 
 Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (every one, raw), `preferences.jsonl` and
-`held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. Leaves out: people (the web page).
+`held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py).
 """
 
 import hashlib
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefloop.collect.aggregate import decided
 from prefloop.collect.config import CollectConfig
+from prefloop.collect.people import judged_by_people
+from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.foreign import read_prompts
@@ -42,14 +43,21 @@ def collect(config: CollectConfig) -> Path:
         for index in run.parts(len(chunks)):
             with precision(config):
                 comparisons, counts = _comparisons(chunks[index], loaded, config, sampler, index)
-            judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
+            judgements = [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
             run.write_part(index, {
                 "comparisons": [c.model_dump(mode="json") for c in comparisons],
                 "judgements": [j.model_dump(mode="json") for j in judgements],
                 "counts": counts,
             })  # fmt: skip
             run.progress.advance()
-        result = _write(run, run.read_parts(len(chunks)), config)
+        parts = run.read_parts(len(chunks))
+        comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
+        if config.by == "people":
+            judgements = judged_by_people(run, config, comparisons)
+        else:
+            judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
+        result = _write(run, comparisons, judgements, config)
+        result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
         run.finish(
             outputs={n: n for n in ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl", "undecided.jsonl", "rankings.jsonl")},
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
@@ -132,10 +140,8 @@ def is_held_out(prompt: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> dict[str, Any]:
-    """Puts the parts together, aggregates, and counts."""
-    comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
-    judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
+def _write(run: Run, comparisons: Sequence[Comparison], judgements: Sequence[Judgement], config: CollectConfig) -> dict[str, Any]:
+    """Aggregates, writes and counts."""
     decisions = decided(comparisons, judgements)
     held_out = {c.id for c in comparisons if is_held_out(opening(c.messages), config.held_out, config.seed)}
     training = [p for p in decisions.preferences if p.comparison not in held_out]
@@ -151,7 +157,6 @@ def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> 
     write_records(run.folder / "undecided.jsonl", decisions.undecided)
     write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
     texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
-    counts = {k: sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
     return {
         "num_comparisons": len(comparisons),
         "num_judgements": len(judgements),
@@ -163,5 +168,4 @@ def _write(run: Run, parts: Sequence[dict[str, Any]], config: CollectConfig) -> 
         "num_agreement": decisions.num_agreement,
         "seconds_judging": sum(j.seconds for j in judgements),
         "distinct_2": distinct_n(texts, 2),
-        **{f"num_{k}": v for k, v in counts.items()},
     }

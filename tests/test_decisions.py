@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from prefloop.collect.aggregate import Decisions, decided, votes_of
+from prefloop.decisions import Decisions, decided, votes_of
 from prefloop.records import Comparison, Judgement, Message, Response, Sampling
 
 
