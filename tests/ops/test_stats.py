@@ -4,18 +4,15 @@ import numpy as np
 import pytest
 from scipy import special
 from scipy import stats as scipy_stats
-from sklearn.metrics import cohen_kappa_score
 
 from prefloop.ops.stats import (
     bootstrap_interval,
     brier,
-    cohen_kappa,
     distinct_n,
     expected_calibration_error,
     explained_variance,
     fitted_temperature,
     mean_interval,
-    percent_agreement,
     reliability,
     wilson_interval,
     win_rate_interval,
@@ -304,43 +301,6 @@ def test_explained_variance_laws(rng: np.random.Generator):
     assert math.isnan(explained_variance(returns, np.ones(50)))
     with pytest.raises(ValueError, match="one shape"):
         explained_variance(returns, returns[:49])
-
-
-def test_agreement_by_hand():
-    """[[20, 5], [10, 15]]: agreement 35/50 = 0.7; chance 0.5 * 0.6 + 0.5 * 0.4 = 0.5; kappa 0.2 / 0.5 = 0.4."""
-    table = [[20, 5], [10, 15]]
-    assert percent_agreement(table) == pytest.approx(0.7)
-    assert cohen_kappa(table) == pytest.approx(0.4)
-
-
-def test_kappa_against_scikit_learn(rng: np.random.Generator):
-    first = rng.integers(3, size=200)
-    second = np.where(rng.uniform(size=200) < 0.6, first, rng.choice(3, p=[0.6, 0.3, 0.1], size=200))
-    table = np.zeros((3, 3))
-    np.add.at(table, (first, second), 1)
-    assert cohen_kappa(table) == pytest.approx(cohen_kappa_score(first, second))
-    assert cohen_kappa(table.T) == pytest.approx(cohen_kappa(table))
-
-
-def test_two_annotators_of_known_noise(rng: np.random.Generator):
-    """Flips 0.1 and 0.2 on balanced truth: agreement 0.9 * 0.8 + 0.1 * 0.2 = 0.74, chance 1/2, kappa 0.48."""
-    truth = rng.integers(2, size=20_000)
-    first, second = (np.where(rng.uniform(size=20_000) < e, 1 - truth, truth) for e in (0.1, 0.2))
-    table = np.zeros((2, 2))
-    np.add.at(table, (first, second), 1)
-    standard_error = math.sqrt(0.74 * 0.26 / 20_000)
-    assert percent_agreement(table) == pytest.approx(0.74, abs=3 * standard_error)
-    assert cohen_kappa(table) == pytest.approx(0.48, abs=6 * standard_error)
-
-
-def test_kappa_at_its_ends():
-    assert cohen_kappa([[5, 0], [0, 7]]) == pytest.approx(1)
-    assert cohen_kappa([[4, 6], [8, 12]]) == pytest.approx(0)
-    assert cohen_kappa([[0, 5], [5, 0]]) == pytest.approx(-1)
-    assert math.isnan(cohen_kappa([[5, 0], [0, 0]]))
-    for table in ([[0, 0], [0, 0]], [[1, 2, 3], [4, 5, 6]], [1, 2]):
-        with pytest.raises(ValueError, match="square table"):
-            cohen_kappa(table)
 
 
 def test_distinct_n_by_hand():

@@ -236,40 +236,6 @@ def explained_variance(values: ArrayLike, returns: ArrayLike) -> float:
     return float(1.0 - (r - v).var() / spread) if spread > 0 else float("nan")
 
 
-def percent_agreement(table: ArrayLike) -> float:
-    """Share of items on which two annotators said the same.
-
-        trace / total
-
-    Args:
-        table: (C, C) counts; row, what the first annotator said, column, what the second said.
-
-    Returns: in [0, 1].
-    Raises: ValueError if the table is not square, or empty.
-    """
-    counts = _square_counts(table)
-    return float(np.trace(counts) / counts.sum())
-
-
-def cohen_kappa(table: ArrayLike) -> float:
-    """Agreement of two annotators beyond what their habits would give by chance.
-
-        kappa = (agreement - chance) / (1 - chance)        chance = sum_c row_share[c] * column_share[c]
-
-    Cohen 1960.
-
-    Args:
-        table: (C, C) counts; row, what the first annotator said, column, what the second said.
-
-    Returns: at most 1; 0 at chance; nan if both always said one and the same thing.
-    Raises: ValueError if the table is not square, or empty.
-    """
-    counts = _square_counts(table)
-    shares = counts / counts.sum()
-    chance = float(shares.sum(1) @ shares.sum(0))
-    return (percent_agreement(counts) - chance) / (1.0 - chance) if chance < 1.0 else float("nan")
-
-
 def distinct_n(texts: Sequence[Sequence[Hashable]], n: int) -> float:
     """Diversity: distinct n-grams over all n-grams of a set of texts.
 
@@ -315,10 +281,3 @@ def _predictions(probabilities: ArrayLike, outcomes: ArrayLike) -> tuple[NDArray
     if not (np.all((p >= 0) & (p <= 1)) and np.all((o >= 0) & (o <= 1))):
         raise ValueError("probabilities and outcomes must lie in [0, 1]; of a score margin take the sigmoid first")
     return p, o
-
-
-def _square_counts(table: ArrayLike) -> NDArray[np.float64]:
-    counts = np.asarray(table, dtype=float)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.sum() > 0:
-        raise ValueError(f"agreement needs a square table of counts, not empty, got shape {counts.shape}")
-    return counts
