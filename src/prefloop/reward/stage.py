@@ -102,7 +102,7 @@ def train(config: RewardConfig) -> Path:
             edge_optimizer.step()
             edge_optimizer.zero_grad(set_to_none=True)
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
-            if optimizer.done % max(1, len(batches) // 8) == 0 or optimizer.done == len(batches):
+            if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 metrics["accuracy/validation"] = float((margins_of(judged, loaded, config) > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
