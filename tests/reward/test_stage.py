@@ -176,6 +176,18 @@ def test_a_system_turn_in_common_does_not_make_one_prompt_of_all(make_config: Ma
     assert not {r.messages[1].content for r in found.training} & {r.messages[1].content for r in found.validation}
 
 
+def test_undecided_pairs_are_learned_from_or_counted_by_their_prompt(make_config: Make, write_rows: Callable[..., str]):
+    """Those of training prompts are learned from, those of held-out prompts kept for calibration; an empty file is none."""
+    held_out = write_rows("held.jsonl", planted(200)[160:])
+    tied = [{**r, "id": f"u{i}", "votes": [{"side": "tie"}]} for i, r in enumerate(planted(200))]
+    found = split(make_config(preferences=write_rows("few.jsonl", planted(160)), held_out=held_out, undecided=write_rows("undecided.jsonl", tied)))
+    assert (len(found.training), len(found.validation), len(found.undecided)) == (320, 40, 40)
+    empty = write_rows("empty.jsonl", [])
+    assert len(split(make_config(preferences=write_rows("few.jsonl", planted(160)), held_out=held_out, undecided=empty)).training) == 160
+    with pytest.raises(UserError, match="no such file"):
+        split(make_config(undecided="nowhere.jsonl"))
+
+
 def test_one_prompt_alone_cannot_be_held_out(make_config: Make, write_rows: Callable[..., str]):
     rows = [{**r, "messages": [{"role": "user", "content": "the same"}]} for r in planted(6)]
     with pytest.raises(UserError, match=r"all rows have the same prompt.*Give a held_out file"):

@@ -135,7 +135,7 @@ def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence
 def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
     training, num_skipped = _read(config.preferences, config)
-    undecided, skipped = _read(config.undecided, config) if config.undecided else ([], 0)
+    undecided, skipped = _read(config.undecided, config) if config.undecided and _has_rows(config.undecided) else ([], 0)
     num_skipped += skipped
     if config.held_out is not None:
         validation, skipped = _read(config.held_out, config)
@@ -161,6 +161,11 @@ def split(config: RewardConfig) -> Split:
 def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
     """The rows whose prompt is not held out, and those whose is."""
     return [r for r in rows if opening(r.messages) not in held_out], [r for r in rows if opening(r.messages) in held_out]
+
+
+def _has_rows(path: str) -> bool:
+    """False for an empty file: everybody agreed about everything, or one annotator judged each pair."""
+    return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
 def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
