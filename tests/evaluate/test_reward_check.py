@@ -36,7 +36,7 @@ class Fixed:
 def make(tmp_path: Path) -> Callable[..., EvaluateConfig]:
     """A collect folder with one comparison of three responses, judged in pairs."""
 
-    def build(pairs: list[tuple[int, int]], choices: list[str]) -> EvaluateConfig:
+    def build(pairs: list[tuple[int, int]], choices: list[str], kind: str = "simulated") -> EvaluateConfig:
         folder = tmp_path / "collect"
         folder.mkdir(exist_ok=True)
         message = (Message(role="user", content=PROMPT),)
@@ -59,8 +59,8 @@ def make(tmp_path: Path) -> Callable[..., EvaluateConfig]:
             {
                 "id": f"j{k}",
                 "comparison": "c",
-                "annotator": "sim-1",
-                "annotator_kind": "simulated",
+                "annotator": "sim-1" if kind == "simulated" else "ann",
+                "annotator_kind": kind,
                 "kind": "pair",
                 "order": pair,
                 "choice": choice,
@@ -109,6 +109,12 @@ def test_ties_are_no_labels(make: Callable[..., EvaluateConfig]):
     found = reward_check(make([(0, 1), (0, 2)], ["right", "tie"]), Fixed(1.0, 0.0, 0.0))
     assert found is not None
     assert (found["accuracy"], found["accuracy_labels"], found["num_judgements"]) == (1.0, 0.0, 1)
+
+
+def test_people_have_no_known_limit(make: Callable[..., EvaluateConfig]):
+    found = reward_check(make([(0, 1), (2, 0)], ["left", "left"], "person"), Fixed(1.0, 0.0, 2.0))
+    assert found is not None
+    assert (found["bayes_accuracy"], found["accuracy_labels"]) == (None, 1.0)
 
 
 def test_without_held_out_pairs_there_is_nothing_to_check(make: Callable[..., EvaluateConfig]):

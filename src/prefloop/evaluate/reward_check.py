@@ -57,7 +57,7 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
         "accuracy_labels": float(np.mean(right)),
         "accuracy_labels_low": label_low,
         "accuracy_labels_high": label_high,
-        "bayes_accuracy": float(np.mean(bayes)),
+        "bayes_accuracy": float(np.mean(bayes)) if len(bayes) == len(labels) else None,  # nobody knows a person's
         "annotator_agreement": json.loads((folder / "finished.json").read_text(encoding="utf-8"))["result"]["agreement"],
         "num_pairs": len(against_gold),
         "num_judgements": len(labels),
@@ -105,16 +105,17 @@ def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scor
 def _against_labels(
     judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]
 ) -> tuple[list[tuple[str, float]], list[float]]:
-    """For each judgement with a side: its comparison, does the reward model choose that side, and how often could anybody?"""
+    """For each judgement with a side: its comparison and whether the reward model chooses that side; how often anybody could, if simulated."""
     right: list[tuple[str, float]] = []
     possible: list[float] = []
     for judgement in judgements:
         if judgement.choice not in ("left", "right"):
             continue
         c, (left, right_index) = by_id[judgement.comparison], judgement.order
-        annotator, shown = annotators[judgement.annotator], (c.responses[left].text, c.responses[right_index].text)
-        p_left, _, p_right = annotator.pair_probabilities(c.text, *shown, judged=judged_before(c.id))
-        possible.append(max(p_left, p_right) / (p_left + p_right))
+        if judgement.annotator_kind == "simulated":
+            shown = (c.responses[left].text, c.responses[right_index].text)
+            p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(c.text, *shown, judged=judged_before(c.id))
+            possible.append(max(p_left, p_right) / (p_left + p_right))
         right.append((c.id, _ordered(scores[c.id, left] - scores[c.id, right_index], 1.0 if judgement.choice == "left" else -1.0)))
     return right, possible
 
