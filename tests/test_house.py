@@ -28,7 +28,7 @@ REFLECTION: dict[str, str] = {}
 """File -> why getattr, hasattr or setattr is right there."""
 BROAD: dict[str, str] = {}
 """File outside cli.py -> why it may catch everything."""
-ONE_IMPORT_NAME = {"yaml": "PyYAML"}
+ONE_IMPORT_NAME = {"yaml": "PyYAML", "markdown_it": "markdown-it-py", "argon2": "argon2-cffi"}
 """Import name -> package name, where they differ."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 INDENTING = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)

@@ -20,6 +20,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "evaluate": ("prefloop.evaluate.config:EvaluateConfig", "prefloop.evaluate.stage:evaluate", "compare checkpoints with the reference, and select one"),
     "report": ("prefloop.report.config:ReportConfig", "prefloop.report.stage:write", "write the report of a pipeline"),
     "run": ("", "prefloop.rounds.command:main", "run a recipe: all of the above, in order"),
+    "web": ("", "prefloop.web.command:main", "serve the page where people judge what a model wrote"),
     "chat": ("", "prefloop.chat.command:main", "talk to one model, or to two side by side"),
     "score": ("prefloop.score.config:ScoreConfig", "prefloop.score.stage:score", "score a file of prompts and responses with a reward model"),
 }

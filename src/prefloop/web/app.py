@@ -1,0 +1,134 @@
+"""The application: guard, routes, static files, and every error as a sentence."""
+
+import contextlib
+import logging
+import mimetypes
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+import prefloop
+from prefloop.errors import UserError
+from prefloop.files import fingerprints
+from prefloop.web import pages, queue
+from prefloop.web.errors import Refusal
+from prefloop.web.export import Delivery
+from prefloop.web.routes import annotator, lead, lead_desk, session
+from prefloop.web.security import HEADERS, Guard, log_refusal
+from prefloop.web.site import Site
+
+STATIC = Path(__file__).with_name("static")
+EVERY = 2.0
+"""Seconds between two looks at leases that ran out and at whether enough is judged."""
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".json": "application/json"}
+CODES = {400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "wrong_method", 413: "too_large", 415: "not_json"}
+log = logging.getLogger("prefloop.web")
+
+
+def create_app(site: Site) -> FastAPI:
+    """The page of a site, as an ASGI application."""
+    for suffix, kind in TYPES.items():
+        mimetypes.add_type(kind, suffix)
+    app = FastAPI(
+        title="prefloop web", version=prefloop.__version__, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, lifespan=_lifespan
+    )
+    app.state.site = site
+    app.state.static_version = fingerprints.of_path(STATIC) if STATIC.is_dir() else "none"
+    for routes in (annotator, session, lead, lead_desk):
+        app.include_router(routes.router)
+    app.mount(f"/static/{app.state.static_version}", Files(directory=STATIC, check_dir=False, forever=True))
+    app.mount("/static", Files(directory=STATIC, check_dir=False, forever=False))
+    app.include_router(pages.router)
+    app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(500, _broken)
+    app.add_middleware(Guard, config=site.config)
+    return app
+
+
+class Files(StaticFiles):
+    """Files of the package; under a path with their fingerprint they never change."""
+
+    def __init__(self, *, directory: Path, check_dir: bool, forever: bool) -> None:
+        super().__init__(directory=directory, check_dir=check_dir)
+        self.forever = forever
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if self.forever else "no-cache"
+        return response
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """While the server runs, a thread ends leases and writes judgements.jsonl when enough is in."""
+    stop, site = threading.Event(), app.state.site
+    delivery = Delivery(site)
+
+    def keep_house() -> None:
+        while not stop.wait(EVERY):
+            try:
+                while queue.expire(site) >= queue.SWEEP:
+                    pass
+                delivery.look()
+            except (UserError, OSError) as problem:
+                log.warning("housekeeping: %s", problem)
+
+    thread = threading.Thread(target=keep_house, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(timeout=10)
+    site.database.close()
+
+
+# -- errors are sentences ---------------------------------------------------------------------------------------------
+
+
+def sentence(request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error: JSON for the API, a page for people."""
+    message = message.encode("utf-8", "replace").decode("utf-8")[:1000]
+    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
+    return pages.error_page(request, status)
+
+
+def _user_error(request: Request, problem: Exception) -> Response:
+    if not isinstance(problem, Refusal):
+        return sentence(request, 422, "invalid", str(problem))
+    if problem.status >= 400:
+        log_refusal(request.scope, problem)
+    again = {"Retry-After": "900" if problem.status == 429 else "2"} if problem.status in (429, 503) else None
+    return sentence(request, problem.status, problem.code, problem.message, again)
+
+
+def _invalid(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, RequestValidationError)
+    error: dict[str, Any] = dict(problem.errors()[0])
+    place = ".".join(str(part) for part in error.get("loc", ()) if part not in ("body", "query", "path"))
+    message = str(error.get("msg", "not valid")).removeprefix("Value error, ")
+    text = f"`{place}`: {message}." if place else f"{message}."
+    return sentence(request, 422, "invalid", text)
+
+
+def _http(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    code = CODES.get(problem.status_code, "refused")
+    log_refusal(request.scope, Refusal(problem.status_code, code, ""))
+    return sentence(request, problem.status_code, code, str(problem.detail), dict(problem.headers or {}))
+
+
+def _broken(request: Request, problem: Exception) -> Response:
+    log.error("broken: %s %s", request.method, request.url.path, exc_info=problem)
+    headers = {**HEADERS, "Cache-Control": "no-store"}  # this answer is made outside of the guard
+    return sentence(request, 500, "broken", "Something is broken on the server; the log tells what. Nothing that was acknowledged is lost.", headers)

@@ -1,0 +1,83 @@
+"""The log of everything that was done, each event bound to the one before by a hash: a changed or removed one is noticed."""
+
+import hashlib
+import json
+import math
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from prefloop.errors import UserError
+from prefloop.web.tables import chain, events, judgements
+
+START = "0" * 64
+JUDGEMENT = ("judgement", "revision")
+"""Kinds of the events that hold a whole judgement."""
+
+
+class Broken(UserError):
+    """The log does not fit together: somebody changed what was written."""
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for one value."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(previous: str, *, kind: str, actor: str, at: float, payload: str) -> str:
+    """An event's hash."""
+    text = canonical([previous, kind, actor, at, payload])
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def record(connection: Connection, kind: str, actor: str, at: float, payload: dict[str, Any], *, key: str | None = None) -> int:
+    """Appends an event in the transaction of what it tells. Returns: its number."""
+    head = connection.execute(select(chain.c.seq, chain.c.hash).where(chain.c.id == 1).with_for_update()).one()
+    text = canonical(payload)
+    found = digest(head.hash, kind=kind, actor=actor, at=at, payload=text)
+    row = {"seq": head.seq + 1, "at": at, "actor": actor, "kind": kind, "key": key, "payload": text}
+    connection.execute(insert(events).values(**row, previous=head.hash, hash=found))
+    connection.execute(update(chain).where(chain.c.id == 1).values(seq=head.seq + 1, hash=found))
+    return head.seq + 1
+
+
+def verify(connection: Connection) -> int:
+    """Walks the whole chain, and compares every judgement with the event that tells it. Returns: the number of events.
+
+    Raises: Broken, which names the first event that does not fit.
+    """
+    previous, number, told = START, 0, 0
+    with connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=2000)) as rows:
+        for row in rows:
+            number += 1
+            if row.seq != number:
+                raise Broken(f"the log is broken: event {number} is missing. Somebody removed it; restore a backup.")
+            if row.previous != previous or row.hash != digest(previous, kind=row.kind, actor=row.actor, at=row.at, payload=row.payload):
+                raise Broken(f"the log is broken: event {number} ({row.kind}) was changed after it was written; restore a backup.")
+            previous = row.hash
+            if row.kind in JUDGEMENT:
+                told += 1
+                _same_judgement(connection, number, json.loads(row.payload))
+    head = connection.execute(select(chain).where(chain.c.id == 1)).one()
+    if (head.seq, head.hash) != (number, previous):
+        raise Broken(f"the log is broken: it ends with event {number}, but {head.seq} were written; restore a backup.")
+    kept = connection.execute(select(judgements.c.id)).all()
+    if len(kept) != told:
+        raise Broken(f"the log tells of {told} judgements, but the database holds {len(kept)}; restore a backup.")
+    return number
+
+
+def told(row: Any) -> dict[str, Any]:
+    """A judgement's row, as its event tells it."""
+    return {column.name: row[column.name] for column in judgements.columns}
+
+
+def _same_judgement(connection: Connection, number: int, payload: dict[str, Any]) -> None:
+    row = connection.execute(select(judgements).where(judgements.c.id == payload["judgement"]["id"])).mappings().first()
+    if row is None:
+        raise Broken(f"the log is broken: the judgement of event {number} is gone from the database; restore a backup.")
+    for name, value in told(row).items():
+        before = payload["judgement"][name]
+        close = isinstance(value, float) and isinstance(before, float) and math.isclose(value, before)
+        if value != before and not close:
+            raise Broken(f"the judgement of event {number} was changed after it was written (`{name}`); restore a backup.")

@@ -1,0 +1,114 @@
+"""Settings of `prefloop web`: those of the project, which a lead may also change in the page, and those of the server."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from prefloop.config import Config
+
+Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
+Word = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+class OverlapConfig(Config):
+    """How many annotators judge each item."""
+
+    judgements: int = Field(default=1, ge=1, le=50)
+    """Judgements that every item gets."""
+
+    adaptive: bool = False
+    """One more is wanted if those of an item differ; with judgements=2 this is the usual 2 + 1."""
+
+
+class ChecksConfig(Config):
+    """How the quality of the work is measured while it is done."""
+
+    gold_first: int = Field(default=20, ge=0, le=100)
+    """Gold items among the first 100 items of each annotator, as far as there are any."""
+
+    gold_every: int = Field(default=20, ge=0)
+    """After the first 100 items, one item of this many is gold; 0 for none."""
+
+    repeat_every: int = Field(default=50, ge=0)
+    """One item of this many is shown a second time with its sides swapped, to see whether the annotator agrees with themselves; 0 for none."""
+
+    calibration_pass: float = Field(default=0.75, ge=0, le=1)
+    """Share of the calibration items that an annotator must get right before they may work."""
+
+
+class ProjectConfig(Config):
+    """What is asked of people. A lead may change it in the page; what is typed on the command line is kept."""
+
+    name: str = Field(default="", max_length=200)
+    """Name of the project, shown on every page; empty takes the folder's name."""
+
+    language: Literal["en", "zh"] = "en"
+    """Language of the page until an annotator chooses another."""
+
+    kinds: tuple[Kind, ...] = ("pair",)
+    """What is asked about each comparison: pair, ranking, rating, thumb, edit, demonstration; several make several items."""
+
+    pairs_per_prompt: int = Field(default=1, ge=1)
+    """Pairs asked of the K (K - 1) / 2 of each comparison, drawn at random."""
+
+    axes: tuple[Word, ...] = Field(default=("helpful",), min_length=1, max_length=12)
+    """What responses are rated on, where ratings are asked."""
+
+    overlap: OverlapConfig = OverlapConfig()
+    """How many annotators judge each item."""
+
+    checks: ChecksConfig = ChecksConfig()
+    """How the quality of the work is measured while it is done."""
+
+    lease_minutes: float = Field(default=30, gt=0, le=7 * 24 * 60)
+    """Time that an annotator has for an item before it is offered to others; every kept draft starts it anew."""
+
+    enough: int = Field(default=0, ge=0)
+    """Counted judgements after which judgements.jsonl is written; 0 waits until every item is done."""
+
+    @field_validator("kinds")
+    @classmethod
+    def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if not kinds or "chat" in kinds:
+            raise ValueError("ask at least one of pair, ranking, rating, thumb, edit, demonstration (a chat is not made from comparisons)")
+        return kinds
+
+    @model_validator(mode="after")
+    def _axes_differ(self) -> Self:
+        if len(set(self.axes)) != len(self.axes):
+            raise ValueError(f"axes names one axis twice: {', '.join(self.axes)}; name each once")
+        return self
+
+
+class WebConfig(ProjectConfig):
+    """Everything that changes what the page's server does."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets the network in."""
+
+    port: int = Field(default=8765, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+
+    database: str = ""
+    """Database, for instance postgresql+psycopg://user@host/name; empty takes a file of its own, DIR/web/prefloop.sqlite."""
+
+    seed: int = 0
+    """Decides which pairs are asked of a comparison."""
+
+    max_body_kb: int = Field(default=1024, ge=16)
+    """Largest body of a request, in thousands of bytes."""
+
+    max_import_mb: int = Field(default=512, ge=1)
+    """Largest file that can be imported through the page, in millions of bytes."""
+
+    session_days: float = Field(default=14, gt=0)
+    """Days that a sign-in lasts; a third of it without any visit ends it too."""
+
+    names: tuple[str, ...] = ()
+    """Host names under which the page is reached, if it stands behind another server: page.example.org."""
+
+    https: bool = False
+    """True if the page is reached by https (through another server), so that cookies are never sent without."""
+
+    password_memory_kb: int = Field(default=65536, ge=8)
+    """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a stolen database."""

@@ -1,0 +1,191 @@
+"""One database: SQLite in a file, or PostgreSQL. Reading, writing with a retry, migrating, and refusals as sentences.
+
+On SQLite a write takes the lock at its beginning (`BEGIN IMMEDIATE`) and is on the disk before it is acknowledged
+(`synchronous=FULL`); writers of this process wait for each other in a queue of their own, because SQLite lets waiting
+processes sleep. On PostgreSQL two writes that stand in each other's way are told apart by the server, and the loser
+begins again.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import make_folder
+from prefloop.web.errors import Refusal
+
+T = TypeVar("T")
+FAILURES = (DatabaseError, InterfaceError)
+OURS = (ProgrammingError, DataError, NotSupportedError)
+"""Of these, what is a fault of the program and no state of the database."""
+TRIES = 6
+BUSY_SECONDS = 20
+RETRIED = {"40001", "40P01"}  # PostgreSQL: could not serialise; deadlock
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Database:
+    """An engine and the way to use it."""
+
+    def __init__(self, url: str) -> None:
+        """Opens (does not create) what the URL names. Raises: UserError if the URL is not one that we know."""
+        try:
+            self.url = sqlalchemy.make_url(url)
+        except ArgumentError:
+            raise UserError(f"database={url}: this is not a database; give postgresql+psycopg://user@host/name, or leave it out.") from None
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._turn = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        if self.is_sqlite:
+            self.engine = _sqlite(self.url)
+        elif self.url.drivername == "postgresql+psycopg":
+            self.engine = _postgresql(self.url)
+        else:
+            raise UserError(
+                f"database={self.name}: only SQLite and PostgreSQL are known; give postgresql+psycopg://user@host/name, or leave it out."
+            )
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one moment and changes nothing."""
+        with self._refusing(), self.engine.connect() as connection:
+            yield connection
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work(connection)` returns, once everything it wrote is safe; nothing is written if it raises.
+
+        It may be called again if another write was in the way, so it must do nothing but write.
+        """
+        for last in [*[False] * (TRIES - 1), True]:
+            try:
+                with self._turn, self.engine.connect() as connection, connection.execution_options(writes=True).begin():
+                    return work(connection)
+            except IntegrityError:  # another wrote the same just before: look again
+                if last:
+                    raise
+            except FAILURES as problem:
+                if isinstance(problem, OURS):
+                    raise
+                if last or self._sqlstate(problem) not in RETRIED:
+                    raise refusal(problem, self.name) from problem
+        raise AssertionError
+
+    def _sqlstate(self, problem: DBAPIError) -> str | None:
+        """PostgreSQL's code for what went wrong."""
+        original: Any = problem.orig
+        return None if self.is_sqlite else original.sqlstate
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as problem:
+            if isinstance(problem, OURS):
+                raise
+            raise refusal(problem, self.name) from problem
+
+    def insert(self, table: Table) -> Any:
+        """INSERT that can say `.on_conflict_do_nothing()` and `.on_conflict_do_update()`."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def migrate(self) -> None:
+        """Makes the tables, or brings them up to date. Raises: UserError if they were written by a newer prefloop."""
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+
+        if self.is_sqlite and self.url.database:
+            make_folder(Path(self.url.database).parent)
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+
+        def upgrade(connection: Connection) -> None:
+            found = _revision(connection)
+            if found is not None and found not in known:
+                raise UserError(
+                    f"{self.name}: this database was written by a newer prefloop (its revision is {found}). "
+                    "Install that version; nothing was changed."
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+        self.write(upgrade)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self.engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    """The revision that the tables have; None if there are none."""
+    if not sqlalchemy.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _sqlite(url: sqlalchemy.URL) -> Engine:
+    engine = sqlalchemy.create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=16, max_overflow=48
+    )
+
+    def prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # or Python begins transactions by itself, and too late
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-32000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _postgresql(url: sqlalchemy.URL) -> Engine:
+    try:
+        return sqlalchemy.create_engine(url, pool_pre_ping=True, pool_size=16, max_overflow=48)
+    except ModuleNotFoundError:
+        raise UserError("a PostgreSQL database needs psycopg: pip install 'prefloop[postgres]'.") from None
+
+
+def refusal(problem: DBAPIError, name: str) -> Refusal:
+    """What the database says, in a sentence."""
+    said = str(problem.orig)
+    low = said.lower()
+    safe = "Nothing that was acknowledged is lost."
+    if "locked" in low or "busy" in low:
+        return Refusal(503, "locked", f"{name}: another program holds the database. {safe} Close it and try again.")
+    if "full" in low or "no space" in low:
+        return Refusal(503, "disk_full", f"{name}: the disk is full. {safe} Free some space and try again.")
+    if "readonly" in low or "read-only" in low or "read only" in low:
+        return Refusal(503, "read_only", f"{name}: the database cannot be written. {safe} Give this user the right to write, and try again.")
+    if "unable to open" in low:
+        return Refusal(503, "no_database", f"{name}: the file cannot be opened. Check that its folder exists and may be written.")
+    if "not a database" in low or "malformed" in low:
+        return Refusal(503, "damaged", f"{name}: this is not an SQLite database, or it is damaged. Put a backup in its place.")
+    first = said.strip().splitlines()[0] if said.strip() else "no reason given"
+    return Refusal(503, "database", f"{name}: the database does not do as it is asked ({first}). {safe}")

@@ -1,0 +1,145 @@
+"""Comparisons come in: rendered once, kept once, made into items as the project's settings say.
+
+Reads: records.Comparison. The same comparison twice is once; another one under the same id is refused. Writes nothing of a
+batch if one of its rows is wrong.
+"""
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from prefloop.errors import UserError
+from prefloop.files import fingerprints
+from prefloop.files.tables import as_record, each_row
+from prefloop.records import Comparison
+from prefloop.web import items, rendering
+from prefloop.web.chain import record
+from prefloop.web.config import ProjectConfig
+from prefloop.web.settings import project
+from prefloop.web.site import Site
+from prefloop.web.tables import comparisons, responses
+
+BATCH = 200
+"""Comparisons of one transaction."""
+LONGEST_ID = 200
+
+
+def from_file(site: Site, path: Path, *, actor: str = "server", lenient: bool = False) -> tuple[int, list[str]]:
+    """Takes in a file of comparisons.
+
+    Args:
+        path: .jsonl, .jsonl.gz, .json or .parquet.
+        actor: who brings it, for the log.
+        lenient: leave out rows that are wrong, instead of refusing the file.
+
+    Returns: (number of new comparisons, a sentence for each row left out). Raises: UserError with file:line.
+    """
+    problems: list[str] = []
+    if not lenient:  # all of it is looked at before any of it is kept
+        for _ in _records(path, None):
+            pass
+    added = 0
+    for batch in _batches(_records(path, problems if lenient else None)):
+        added += site.database.write(lambda connection, batch=batch: take_in(connection, site, batch, actor=actor))
+    return added, problems
+
+
+def _records(path: Path, problems: list[str] | None) -> Iterator[Comparison]:
+    """The rows of a file; what is wrong goes to `problems`, or is raised if that is None."""
+    for number, row in each_row(path):
+        try:
+            if isinstance(row, UserError):
+                raise row
+            yield _storable(as_record(row, Comparison, f"{path.name}:{number}"), f"{path.name}:{number}")
+        except UserError as problem:
+            sentence = str(problem).replace(str(path), path.name)  # an upload's place on this machine is nobody's business
+            if problems is None:
+                raise UserError(sentence) from None
+            problems.append(sentence)
+
+
+def _storable(comparison: Comparison, place: str) -> Comparison:
+    if len(comparison.id) > LONGEST_ID or len(comparison.prompt_id) > LONGEST_ID:
+        raise UserError(f"{place}: an id has more than {LONGEST_ID} letters; give a shorter one.")
+    try:
+        text = comparison.model_dump_json()
+    except ValueError:
+        raise UserError(f"{place}: a text holds half a character (a lone surrogate); remove it.") from None
+    if "\\u0000" in text:
+        raise UserError(f"{place}: a text holds the character NUL, which cannot be kept; remove it.")
+    return comparison
+
+
+def _batches(records: Iterable[Comparison]) -> Iterator[list[Comparison]]:
+    waiting = iter(records)
+    while batch := list(itertools.islice(waiting, BATCH)):
+        yield batch
+
+
+def take_in(connection: Connection, site: Site, batch: Sequence[Comparison], *, actor: str) -> int:
+    """Keeps comparisons and makes their items. Returns: the number of new comparisons. Raises: UserError if an id is used twice."""
+    config, now = project(connection), site.clock()
+    known = connection.execute(select(comparisons.c.id, comparisons.c.fingerprint).where(comparisons.c.id.in_([c.id for c in batch])))
+    prints = {row.id: row.fingerprint for row in known}
+    new: list[Comparison] = []
+    for comparison in batch:
+        found = fingerprints.of_value(comparison.model_dump(mode="json"))
+        if prints.setdefault(comparison.id, found) != found:
+            raise UserError(f"there is another comparison called {comparison.id!r}, with other content; give this one an id of its own.")
+        if comparison.id not in {c.id for c in new}:
+            new.append(comparison)
+    fresh = [c for c in new if not _is_known(connection, c.id)]
+    if fresh:
+        name = f"{int(now)}-{fingerprints.of_value([c.id for c in fresh])}"
+        connection.execute(insert(comparisons), [_comparison_row(c, prints[c.id], name, now) for c in fresh])
+        connection.execute(insert(responses), [row for c in fresh for row in _response_rows(c)])
+        record(connection, "comparisons", actor, now, {"batch": name, "fingerprints": {c.id: prints[c.id] for c in fresh}})
+    rows = [row for c in new for row in asked(c, config, seed=site.config.seed, at=now)]
+    items.add(connection, site.database, rows, {c.id: c.tags for c in new})
+    return len(fresh)
+
+
+def _is_known(connection: Connection, identity: str) -> bool:
+    return connection.execute(select(comparisons.c.id).where(comparisons.c.id == identity)).first() is not None
+
+
+def asked(comparison: Comparison, config: ProjectConfig, *, seed: int, at: float) -> list[dict[str, Any]]:
+    """The items that the settings make of a comparison; which pairs is decided by the seed and the comparison's id."""
+    everything = range(len(comparison.responses))
+    wanted = config.overlap.judgements
+    made: list[dict[str, Any]] = []
+    for kind in config.kinds:
+        if kind == "pair":
+            pairs = list(itertools.combinations(everything, 2))
+            number = min(len(pairs), config.pairs_per_prompt)
+            chosen = sorted(random.Random(f"{seed} {comparison.id}").sample(pairs, number))
+            share = number / len(pairs)
+            made += [
+                items.new_item(comparison.id, kind, pair, wanted=wanted, at=at, strategy="random" if share < 1 else "all", probability=share)
+                for pair in chosen
+            ]
+        else:
+            which = () if kind == "demonstration" else everything
+            made.append(items.new_item(comparison.id, kind, which, wanted=wanted, at=at))
+    return made
+
+
+def _comparison_row(comparison: Comparison, fingerprint: str, batch: str, now: float) -> dict[str, Any]:
+    messages = [message.model_dump(mode="json") for message in comparison.messages]
+    return {
+        "id": comparison.id, "prompt_id": comparison.prompt_id, "messages": messages,
+        "trees": [rendering.tree(message["content"]) for message in messages], "tags": list(comparison.tags),
+        "sampling": comparison.sampling.model_dump(mode="json"), "batch": batch, "fingerprint": fingerprint,
+        "renderer": rendering.RENDERER, "added": now,
+    }  # fmt: skip
+
+
+def _response_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {**response.model_dump(mode="json"), "comparison": comparison.id, "index": index, "tree": rendering.tree(response.text)}
+        for index, response in enumerate(comparison.responses)
+    ]

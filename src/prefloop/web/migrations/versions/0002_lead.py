@@ -1,0 +1,30 @@
+"""Scores of reward models, and items counted by purpose."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Makes the table and its index."""
+    op.create_table(
+        "scores",
+        sa.Column("model", sa.String(length=80), nullable=False),
+        sa.Column("comparison", sa.String(length=200), nullable=False),
+        sa.Column("index", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_scores_comparison")),
+        sa.PrimaryKeyConstraint("model", "comparison", "index", name=op.f("pk_scores")),
+    )
+    op.create_index(op.f("ix_scores_comparison"), "scores", ["comparison"])
+    op.create_index("ix_items_purpose", "items", ["purpose"])
+
+
+def downgrade() -> None:
+    """Takes them away."""
+    op.drop_index("ix_items_purpose", "items")
+    op.drop_table("scores")

@@ -1,0 +1,94 @@
+"""Presentations as they are sent: texts, trees and order; never a model's name, a score, a sampler or what is gold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, literal_column, select, union_all
+
+from prefloop.web.accounts import User
+from prefloop.web.items import QUEUED
+from prefloop.web.settings import project
+from prefloop.web.tables import comparisons, cursors, item_tags, items, judgements, presentations, responses
+
+MOST_LEFT = 1000
+"""What is left is counted up to here."""
+DAY = 86400
+
+
+def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> list[dict[str, Any]]:
+    """Own presentations in the order of `ids`."""
+    if not ids:
+        return []
+    rows = _rows(connection, user, ids)
+    texts = _responses(connection, {row.comparison for row in rows.values()})
+    axes, progress = list(project(connection).axes), progress_of(connection, user, now)
+    return [_one(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
+
+
+def _rows(connection: Connection, user: User, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    query = (
+        select(presentations, items.c.kind, items.c.purpose, items.c.comparison, comparisons.c.messages, comparisons.c.trees)
+        .join(items, items.c.id == presentations.c.item)
+        .join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(presentations.c.id.in_(ids), presentations.c.user == user.id)
+    )
+    return {row.id: row for row in connection.execute(query)}
+
+
+def _responses(connection: Connection, names: set[str]) -> dict[tuple[str, int], Any]:
+    query = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text, responses.c.tree).where(responses.c.comparison.in_(names))
+    return {(row.comparison, row.number): row for row in connection.execute(query)}
+
+
+def _one(row: Row[Any], texts: dict[tuple[str, int], Any], axes: list[str], progress: dict[str, Any]) -> dict[str, Any]:
+    shown = [texts[row.comparison, index] for index in row.order]
+    return {
+        "id": row.id, "kind": row.kind, "purpose": "calibration" if row.purpose == "calibration" else "work", "guideline": row.guideline,
+        "expires": row.leased_until, "state": row.state, "draft": row.draft,
+        "messages": [{"role": message["role"], "tree": tree} for message, tree in zip(row.messages, row.trees, strict=True)],
+        "responses": [{"slot": slot, "tree": response.tree, "text": response.text} for slot, response in enumerate(shown)],
+        "axes": axes, "progress": progress,
+    }  # fmt: skip
+
+
+def progress_of(connection: Connection, user: User, now: float) -> dict[str, Any]:
+    """Judgements since midnight (UTC), and about how many items are left; tens, so that no single item can be told by it."""
+    today = select(func.count()).select_from(judgements).where(
+        judgements.c.user == user.id, judgements.c.at >= now - now % DAY, judgements.c.revision == 1
+    )  # fmt: skip
+    place = connection.execute(select(cursors.c.place).where(cursors.c.user == user.id, cursors.c.purpose == "work")).scalar() or 0
+    some = [
+        select(items.c.id).where(items.c.purpose == "work", literal_column("items.needed > 0"), items.c.place > place).limit(MOST_LEFT)
+    ]
+    if user.tags:
+        some = [
+            select(item_tags.c.item)
+            .where(item_tags.c.purpose == "work", item_tags.c.tag == tag, literal_column("item_tags.open"), item_tags.c.place > place)
+            .limit(MOST_LEFT)
+            for tag in user.tags
+        ]
+    parts = [select(part.subquery()) for part in some]
+    left = connection.execute(select(func.count()).select_from(union_all(*parts).subquery())).scalar_one()
+    return {"today": connection.execute(today).scalar_one(), "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10)}
+
+
+def history(connection: Connection, user: User, limit: int, now: float) -> list[dict[str, Any]]:
+    """Own judgements, newest first, each with what was shown; only the newest revision of each."""
+    later = judgements.alias("later")
+    query = (
+        select(judgements)
+        .join(items, items.c.id == judgements.c.item)
+        .where(judgements.c.user == user.id, ~select(later.c.id).where(later.c.replaces == judgements.c.id).exists())
+        .where(items.c.purpose.in_((*QUEUED, "gold")))
+        .order_by(judgements.c.at.desc(), judgements.c.id)
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()
+    shown = {one["id"]: one for one in sent(connection, user, [row.presentation for row in rows], now)}
+    return [
+        {
+            "id": row.id, "presentation": shown[row.presentation], "answer": row.answer, "comment": row.comment, "at": row.at,
+            "revision": row.revision, "counted": not row.late,
+        }
+        for row in rows
+    ]  # fmt: skip

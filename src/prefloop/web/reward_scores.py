@@ -1,0 +1,134 @@
+"""Scores of reward models, brought in as files: what they say of each comparison, and how often people agree with them.
+
+Reads rows {"id": "COMPARISON:INDEX", "score"} (records.Score of `prefloop score`), {"comparison", "index", "score"}, or
+{"comparison", "margin"} for two responses (score of the first less that of the second). Annotators never see any of it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from prefloop.errors import UserError
+from prefloop.files.tables import each_row, shown
+from prefloop.people import choosing
+from prefloop.web import facts
+from prefloop.web.chain import record
+from prefloop.web.facts import Fact, finite
+from prefloop.web.lead_tables import scores
+from prefloop.web.site import Site
+from prefloop.web.tables import items, responses
+
+PART = 2_000
+Row = tuple[str, int, float]
+"""Comparison, index of the response, score."""
+
+
+def parsed(row: dict[str, Any], place: str) -> list[Row]:
+    """What one row says. Raises: UserError with the place."""
+    number = row.get("margin", row.get("score"))
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise UserError(f"{place}: `score` (or `margin`) should be a finite number, but is {shown(number)}.")
+    if "margin" in row and isinstance(row.get("comparison"), str):
+        return [(row["comparison"], 0, number / 2), (row["comparison"], 1, -number / 2)]
+    if isinstance(row.get("comparison"), str) and type(row.get("index")) is int:
+        return [(row["comparison"], row["index"], float(number))]
+    name, colon, index = str(row.get("id", "")).rpartition(":")
+    if not colon or not index.isascii() or not index.isdigit() or len(index) > 4:
+        raise UserError(f"{place}: a score needs `id` as COMPARISON:INDEX, or `comparison` and `index`, or `comparison` and `margin`.")
+    return [(name, int(index), float(number))]
+
+
+def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> dict[str, Any]:
+    """Takes in a file of scores; those of the same model are replaced. Raises: UserError with file:line unless `skip`."""
+    problems: list[str] = []
+    found: dict[tuple[str, int], float] = {}
+    for number, row in each_row(path):
+        place = f"{path.name}:{number}"
+        try:
+            if isinstance(row, UserError):
+                raise row
+            found |= {(name, index): score for name, index, score in parsed(row, place)}
+        except UserError as problem:
+            if not skip:
+                raise
+            problems.append(str(problem))
+
+    def keep(connection: Connection) -> int:
+        known = _known(connection, {name for name, _ in found})
+        lost = [key for key in found if key not in known]
+        if lost and not skip:
+            raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here, nor {len(lost) - 1} others.")
+        problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
+        connection.execute(delete(scores).where(scores.c.model == model))
+        rows = [{"model": model, "comparison": name, "index": index, "score": score} for (name, index), score in found.items() if (name, index) in known]
+        for start in range(0, len(rows), PART):
+            connection.execute(insert(scores), rows[start : start + PART])
+        record(connection, "scores", actor, site.clock(), {"model": model, "rows": len(rows)})
+        return len(rows)
+
+    return {"model": model, "added": site.database.write(keep), "left_out": len(problems), "problems": problems[:100]}
+
+
+def _known(connection: Connection, names: set[str]) -> set[tuple[str, int]]:
+    query = select(responses.c.comparison, responses.c.index.label("number"))
+    return {(row.comparison, row.number) for part in facts.parts(names) for row in connection.execute(query.where(responses.c.comparison.in_(part)))}
+
+
+def models(connection: Connection) -> list[dict[str, Any]]:
+    """The models whose scores are here."""
+    rows = connection.execute(select(scores.c.model, func.count()).group_by(scores.c.model).order_by(scores.c.model))
+    return [{"model": row[0], "scores": row[1]} for row in rows]
+
+
+def of(connection: Connection, names: Iterable[str]) -> dict[str, dict[tuple[str, int], float]]:
+    """Model -> (comparison, index) -> score, of some comparisons."""
+    found: dict[str, dict[tuple[str, int], float]] = {}
+    for part in facts.parts(names):
+        for row in connection.execute(select(scores.c.model, scores.c.comparison, scores.c.index.label("number"), scores.c.score)
+                                      .where(scores.c.comparison.in_(part))):  # fmt: skip
+            found.setdefault(row.model, {})[row.comparison, row.number] = row.score
+    return found
+
+
+def margin(told: dict[tuple[str, int], float], comparison: str, pair: Sequence[int]) -> float | None:
+    """Score of the first of a pair less that of the second; None if one is not known."""
+    first, second = told.get((comparison, pair[0])), told.get((comparison, pair[1]))
+    return None if first is None or second is None else first - second
+
+
+def majority(unit: Sequence[Fact]) -> int | None:
+    """The response that more people prefer than any other answer; None if there is none."""
+    said = [one.best for one in unit]
+    best = max(set(said), key=lambda index: (said.count(index), index is None))
+    return best if best is not None and 2 * said.count(best) > len(said) else None
+
+
+def accuracy(connection: Connection) -> list[dict[str, Any]]:
+    """How often each model prefers what the majority prefers, weighted so that it holds for all comparisons, not only for those chosen."""
+    judged = [one for one in facts.load(connection, items.c.purpose == "work", items.c.kind == "pair") if not one.repeat]
+    units = facts.by(judged, lambda one: one.unit)
+    chance = _probabilities(connection, {unit[0].item for unit in units.values()})
+    told = of(connection, {comparison for comparison, _, _ in units})
+    found = []
+    for model, known in sorted(told.items()):
+        right, inclusion = [], []
+        for (comparison, _, pair), unit in units.items():
+            gap, best = margin(known, comparison, pair), majority(unit)
+            if gap is not None and best is not None:
+                right.append(0.5 if gap == 0 else float((gap > 0) == (best == pair[0])))
+                inclusion.append(chance[unit[0].item])
+        if len(right) >= 2:
+            weighted = choosing.hajek(right, inclusion)
+            found.append({
+                "model": model, "pairs": len(right), "accuracy": finite(sum(right) / len(right)), "weighted": finite(weighted.mean),
+                "standard_error": finite(weighted.standard_error),
+            })  # fmt: skip
+    return found
+
+
+def _probabilities(connection: Connection, names: set[int]) -> dict[int, float]:
+    query = select(items.c.id, items.c.probability)
+    return {row.id: min(max(row.probability, 1e-9), 1.0) for part in facts.parts(names) for row in connection.execute(query.where(items.c.id.in_(part)))}

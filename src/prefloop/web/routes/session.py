@@ -1,0 +1,123 @@
+"""Signing in and out, and joining by invitation: as forms for the pages, as JSON for programs.
+
+A form's failure goes back to its page with `?error=code`: wrong, throttled, no_invitation, name_taken, weak_password,
+invalid. Every sign-in makes a new cookie and ends the one that came with it.
+"""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlencode
+
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from prefloop.web import accounts
+from prefloop.web.answers import Body
+from prefloop.web.errors import Refusal
+from prefloop.web.routes.annotator import site_of
+from prefloop.web.security import log_refusal
+from prefloop.web.site import Site
+
+router = APIRouter(tags=["session"])
+Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,64}$")]
+
+
+class Credentials(Body):
+    """Who somebody is."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    """Their name."""
+    password: Annotated[str, Field(min_length=1, max_length=accounts.LONGEST)]
+    """Their password."""
+
+
+async def form(request: Request) -> dict[str, str]:
+    """A form's fields, the first of each name."""
+    fields = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    return {name: values[0].replace("\0", "") for name, values in fields.items()}
+
+
+Form = Annotated[dict[str, str], Depends(form)]
+
+
+def inside(path: str) -> str:
+    """The path if it stays on this site, else the front page: nobody is sent elsewhere after signing in."""
+    plain = len(path) < 2000 and path.isprintable() and "\\" not in path
+    return path if plain and path.startswith("/") and not path.startswith("//") else "/"
+
+
+def _address(request: Request) -> str:
+    return request.client.host[:64] if request.client else "-"
+
+
+def _with_cookie(response: Response, site: Site, cookie: str) -> Response:
+    age = int(site.config.session_days * 86400)
+    response.set_cookie(accounts.COOKIE, cookie, max_age=age, path="/", httponly=True, samesite="lax", secure=site.config.https)
+    return response
+
+
+def _back(request: Request, path: str, problem: Refusal, **more: str) -> Response:
+    log_refusal(request.scope, problem)
+    return RedirectResponse(f"{path}?{urlencode({'error': problem.code, **more})}", status_code=303)
+
+
+@router.post("/login", include_in_schema=False)
+def login(request: Request, fields: Form) -> Response:
+    """Signs in by form: name, password, next."""
+    site, then = site_of(request), inside(fields.get("next", "/"))
+    name, password = fields.get("name", "")[:200], fields.get("password", "")[: accounts.LONGEST]
+    try:
+        cookie = accounts.sign_in(site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
+    except Refusal as problem:
+        return _back(request, "/login", problem, next=then)
+    return _with_cookie(RedirectResponse(then, status_code=303), site, cookie)
+
+
+@router.post("/join/{token}", include_in_schema=False)
+def join(request: Request, token: Token, fields: Form) -> Response:
+    """Joins by form: name, password."""
+    site = site_of(request)
+    try:
+        cookie = accounts.join(
+            site, token, fields.get("name", "")[:200], fields.get("password", ""), old=request.cookies.get(accounts.COOKIE)
+        )
+    except Refusal as problem:
+        return _back(request, f"/join/{token}", problem)
+    return _with_cookie(RedirectResponse("/", status_code=303), site, cookie)
+
+
+@router.post("/logout", include_in_schema=False)
+async def logout(request: Request) -> Response:
+    """Signs out."""
+    cookie = request.cookies.get(accounts.COOKIE)
+    if cookie:
+        await run_in_threadpool(accounts.sign_out, site_of(request), cookie)
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(accounts.COOKIE, path="/")
+    return response
+
+
+@router.post("/api/v1/session")
+def begin(request: Request, body: Credentials) -> Response:
+    """Signs in; the cookie comes with the answer."""
+    site = site_of(request)
+    cookie = accounts.sign_in(site, body.name, body.password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
+    return _with_cookie(JSONResponse({"name": accounts.known_as(body.name)}), site, cookie)
+
+
+@router.delete("/api/v1/session")
+def end(request: Request) -> dict[str, Any]:
+    """Signs out."""
+    cookie = request.cookies.get(accounts.COOKIE)
+    if cookie:
+        accounts.sign_out(site_of(request), cookie)
+    return {"signed_in": False}
+
+
+@router.post("/api/v1/join/{token}")
+def join_by_json(request: Request, token: Token, body: Credentials) -> Response:
+    """Joins; the cookie comes with the answer."""
+    site = site_of(request)
+    cookie = accounts.join(site, token, body.name, body.password, old=request.cookies.get(accounts.COOKIE))
+    return _with_cookie(JSONResponse({"name": accounts.known_as(body.name)}), site, cookie)

@@ -1,0 +1,179 @@
+"""What stands before every route: headers, the size of bodies, and whether a write comes from our own page.
+
+The cookie is SameSite=Lax; besides, a browser says where a request comes from (Sec-Fetch-Site, Origin), and only our own
+page may write. A write of the API is JSON, which no form of another site can send. What is refused is logged.
+"""
+
+import ipaddress
+import json
+import logging
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prefloop.files.atomic import make_folder
+from prefloop.web.config import WebConfig
+from prefloop.web.errors import Refusal
+
+log = logging.getLogger("prefloop.web")
+
+POLICY = "; ".join([
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'", "connect-src 'self'",
+    "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+])  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SAFE = ("GET", "HEAD", "OPTIONS")
+JSON_TYPES = ("application/json", "application/x-ndjson")
+FORM = "application/x-www-form-urlencoded"
+IMPORT = "/api/v1/import/"
+"""Under it bodies may be as large as `max_import_mb`; they are never held in memory."""
+
+
+class TooLarge(HTTPException):
+    """A body is larger than allowed."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, detail=f"This is larger than the {most} bytes allowed here. Send less at a time.")
+
+
+def host_of(header: str) -> str:
+    """A Host header's name, without the port."""
+    return header.rpartition(":")[0].strip("[]") if header.rpartition(":")[2].isdigit() and ":" in header else header.strip("[]")
+
+
+def is_loopback(host: str) -> bool:
+    """True for this machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware: refuses what must not come in, and puts the headers on what goes out."""
+
+    def __init__(self, app: ASGIApp, config: WebConfig) -> None:
+        self.app = app
+        self.config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        most = self.config.max_import_mb * 10**6 if scope["path"].startswith(IMPORT) else self.config.max_body_kb * 1000
+        out = _with_headers(send, api=scope["path"].startswith("/api/"))
+        problem = self._refused(scope, headers, most)
+        if problem is not None:
+            log_refusal(scope, problem)
+            await _answer(out, problem)
+            return
+        await self.app(scope, _counted(receive, most), out)
+
+    def _refused(self, scope: Scope, headers: Headers, most: int) -> Refusal | None:
+        """Why the request may not come in; None if it may."""
+        host = host_of(headers.get("host", ""))
+        if is_loopback(self.config.host) and not is_loopback(host) and host not in self.config.names:
+            return Refusal(421, "wrong_host", f"This page is not called {host[:80]}. Open it by the address that was printed, or set names=.")
+        length = headers.get("content-length", "0")
+        if not length.isdigit():
+            return Refusal(400, "bad_length", "The Content-Length is not a number.")
+        if int(length) > most:
+            return Refusal(413, "too_large", f"This is larger than the {most} bytes allowed here. Send less at a time.")
+        if scope["method"] in SAFE:
+            return None
+        if not headers.get("authorization", "").lower().startswith("bearer ") and not _is_ours(scope, headers):
+            return Refusal(403, "cross_site", "This was sent by another site. Open the page itself and do it there.")
+        return _wrong_type(scope, headers)
+
+
+def _is_ours(scope: Scope, headers: Headers) -> bool:
+    """True if the browser says that our own page sent this; a program that says nothing may send JSON, as no form can."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site != "same-origin":
+        return False
+    if origin is not None:
+        return origin.partition("://")[2] == headers.get("host", "") and origin != "null"
+    return site is not None or (not scope["path"].startswith("/login") and not scope["path"].startswith("/join") and _is_json(headers))
+
+
+def _is_json(headers: Headers) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in JSON_TYPES or (not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers)
+
+
+def _wrong_type(scope: Scope, headers: Headers) -> Refusal | None:
+    if scope["path"].startswith("/api/"):
+        return None if _is_json(headers) else Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return None if kind == FORM or _is_json(headers) else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    """The body, as long as it is not too large; a length that was not announced is counted."""
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise TooLarge(most)
+        return message
+
+    return counted
+
+
+def _with_headers(send: Send, *, api: bool) -> Send:
+    async def out(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            if api or "cache-control" not in headers:
+                headers["Cache-Control"] = "no-store"
+        await send(message)
+
+    return out
+
+
+async def _answer(send: Send, problem: Refusal) -> None:
+    body = json.dumps({"error": {"code": problem.code, "message": problem.message}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+# -- the log of what was refused --------------------------------------------------------------------------------------
+
+
+def log_refusal(scope: Any, problem: Refusal) -> None:
+    """One line: from where, what, why. Never a secret: paths of invitations are cut."""
+    path = scope["path"]
+    shown = "/join/..." if path.startswith("/join/") else path[:200]
+    address = scope["client"][0] if scope.get("client") else "-"
+    log.warning("refused %s %s %r from %s: %s", problem.status, scope["method"], shown, address, problem.code)
+
+
+def log_to(folder: Path) -> None:
+    """Keeps the log in `server.log`, five files of 2 MB at most."""
+    make_folder(folder)
+    handler = RotatingFileHandler(folder / "server.log", maxBytes=2_000_000, backupCount=4, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)

@@ -1,0 +1,257 @@
+"""What to ask next: a mixture of random and clever choices among the items that nobody has judged, with exact probabilities.
+
+At least a fifth is random. The rest is shared by: disagreement of reward models, diversity, rise of the score since the last
+round, length, and tags that are out of distribution. Every chosen item keeps the probability with which it was chosen. Tags
+that are short of their floor are drawn apart from the rest, so that a red-team tag is never silently empty. What was not
+chosen is held back until it is chosen or released. Of more than `POOL` items a systematic sample competes.
+"""
+
+import itertools
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sqlalchemy import Connection, case, func, literal_column, select, update
+
+from prefloop.people import choosing
+from prefloop.web import dashboard, facts, items, reward_scores
+from prefloop.web.answers import Body
+from prefloop.web.chain import record
+from prefloop.web.errors import refuse_unless
+from prefloop.web.settings import project
+from prefloop.web.site import Site
+from prefloop.web.tables import comparisons, cursors, item_tags, judgements, responses
+from prefloop.web.tables import items as item_table
+
+Array = NDArray[np.float64]
+POOL = 20_000
+"""Items that compete at most."""
+HELD = "held"
+"""Strategy of items that are held back."""
+DIMENSIONS = 256
+"""Of the vectors that texts are hashed to."""
+LABELLED = 300
+"""Judged comparisons that diversity keeps away from."""
+STRATEGIES = ("disagreement", "diversity", "rise", "longest", "out_of_distribution")
+TOKEN = re.compile(r"[\u3400-\u9fff]|\w+")
+
+
+class Choice(Body):
+    """What to choose."""
+
+    num: Annotated[int, Field(ge=1, le=POOL)]
+    """Items."""
+    shares: dict[str, float] = Field(default_factory=lambda: {"random": 0.4, "disagreement": 0.3, "diversity": 0.3})
+    """Strategy -> share of the places; `random` at least 0.2; they sum to 1."""
+    rise: Annotated[list[str], Field(max_length=2)] = Field(default_factory=list)
+    """For `rise`: the older model of scores, and the newer."""
+    tags: Annotated[list[str], Field(max_length=50)] = Field(default_factory=lambda: ["ood"])
+    """For `out_of_distribution`: the tags that are."""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    """Decides what is drawn."""
+    hold: bool = True
+    """Hold back what is not chosen; probabilities mean something only if it is."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Items that nobody has judged, with what strategies look at."""
+
+    ids: tuple[int, ...]
+    names: tuple[str, ...]
+    """comparisons"""
+    pairs: tuple[tuple[int, ...], ...]
+    tags: tuple[tuple[str, ...], ...]
+    thinned: int
+    """one of this many items competes"""
+
+
+def candidates(connection: Connection, seed: int) -> Candidates:
+    """The items that compete."""
+    fresh = item_table.c.purpose == "work", item_table.c.done == 0, item_table.c.leased == 0, item_table.c.kind != "demonstration"
+    total = connection.execute(select(func.count()).select_from(item_table).where(*fresh)).scalar_one()
+    thinned = max(1, -(-total // POOL))
+    rest = int(np.random.default_rng([seed, 1]).integers(thinned))
+    query = select(item_table.c.id, item_table.c.comparison, item_table.c.responses).where(*fresh, item_table.c.id % thinned == rest)
+    rows = connection.execute(query.order_by(item_table.c.id)).all()
+    tags = facts.tags_of(connection, {row.comparison for row in rows})
+    return Candidates(
+        tuple(row.id for row in rows), tuple(row.comparison for row in rows), tuple(tuple(row.responses) for row in rows),
+        tuple(tags.get(row.comparison, ()) for row in rows), thinned,
+    )  # fmt: skip
+
+
+def vectors(texts: Sequence[str]) -> Array:
+    """(n, DIMENSIONS) words and pairs of words, hashed, weighted by how rare they are, of length 1."""
+    counts = np.zeros((len(texts), DIMENSIONS))
+    for row, text in enumerate(texts):
+        words = TOKEN.findall(text.lower()[:20_000])
+        for gram in (*words, *(f"{a} {b}" for a, b in itertools.pairwise(words))):
+            counts[row, zlib.crc32(gram.encode()) % DIMENSIONS] += 1
+    rare = np.log((1 + len(texts)) / (1 + (counts > 0).sum(0))) + 1
+    weighted = np.log1p(counts) * rare
+    lengths = np.linalg.norm(weighted, axis=1, keepdims=True)
+    return weighted / np.where(lengths > 0, lengths, 1.0)
+
+
+def opinions(connection: Connection, found: Candidates, wanted: Choice) -> dict[str, Array]:
+    """Strategy -> (n,) scores of at least 0, for those that have a share."""
+    told = reward_scores.of(connection, found.names) if {"disagreement", "rise"} & wanted.shares.keys() else {}
+    number = len(found.ids)
+    made: dict[str, Array] = {}
+    for name in wanted.shares:
+        if name == "disagreement":
+            made[name] = _disagreement(found, told) ** 2
+        elif name == "rise":
+            made[name] = _rise(found, told, wanted.rise) ** 2
+        elif name == "longest":
+            made[name] = _letters(connection, found) ** 2
+        elif name == "out_of_distribution":
+            made[name] = np.array([float(bool(set(tags) & set(wanted.tags))) for tags in found.tags]).reshape(number)
+        elif name == "diversity":
+            made[name] = _diverse(connection, found, max(1, round(wanted.shares[name] * wanted.num)))
+    return made
+
+
+def _disagreement(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]]) -> Array:
+    """Standard deviation of the models' margins; 0 where fewer than two models know the responses."""
+    result = np.zeros(len(found.ids))
+    for place, (name, pair) in enumerate(zip(found.names, found.pairs, strict=True)):
+        gaps = [gap for known in told.values() if len(pair) >= 2 and (gap := reward_scores.margin(dict(known), name, pair)) is not None] if told else []
+        if len(gaps) >= 2:
+            result[place] = float(choosing.ensemble_disagreement([[gap] for gap in gaps])[0])
+    return result
+
+
+def _rise(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]], models: Sequence[str]) -> Array:
+    """The largest rise of a response's score from the older model to the newer, at least 0."""
+    old, new = (told.get(model, {}) for model in models) if len(models) == 2 else ({}, {})
+    rises = [
+        max([new[name, index] - old[name, index] for index in pair if (name, index) in new and (name, index) in old], default=0.0)
+        for name, pair in zip(found.names, found.pairs, strict=True)
+    ]
+    return np.maximum(np.array(rises, dtype=float), 0.0)
+
+
+def _letters(connection: Connection, found: Candidates) -> Array:
+    lengths: dict[tuple[str, int], int] = {}
+    query = select(responses.c.comparison, responses.c.index.label("number"), func.length(responses.c.text).label("letters"))
+    for part in facts.parts(found.names):
+        lengths |= {(row.comparison, row.number): row.letters for row in connection.execute(query.where(responses.c.comparison.in_(part)))}
+    return np.array([sum(lengths.get((name, index), 0) for index in pair) for name, pair in zip(found.names, found.pairs, strict=True)], dtype=float)
+
+
+def _diverse(connection: Connection, found: Candidates, number: int) -> Array:
+    """1 for the items that cover the prompts best, given those that were judged; 0 for others."""
+    recent = select(item_table.c.comparison).join(judgements, judgements.c.item == item_table.c.id).order_by(judgements.c.at.desc()).limit(LABELLED)
+    known = list(dict.fromkeys(connection.execute(recent).scalars()))
+    texts: dict[str, str] = {}
+    for part in facts.parts([*found.names, *known]):
+        rows = connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(part)))
+        texts |= {row.id: "\n".join(message["content"] for message in row.messages) for row in rows}
+    points = vectors([texts.get(name, "") for name in (*found.names, *known)])
+    labelled = list(range(len(found.names), len(points)))
+    chosen = choosing.farthest_points(points, num=min(number, len(found.names)), labelled=labelled)
+    marks = np.zeros(len(found.names))
+    marks[chosen] = 1.0
+    return marks
+
+
+def sampled(found: Candidates, scores: Mapping[str, Array], wanted: Choice, short: Mapping[str, int]) -> dict[int, tuple[str, float]]:
+    """Place of each chosen candidate -> (strategy, probability).
+
+    Args:
+        short: tag -> items missing to its floor; these tags are strata of their own, the rest is another.
+    """
+    rng, total = np.random.default_rng([wanted.seed, 2]), len(found.ids)
+    strata: dict[str, list[int]] = {tag: [] for tag in short}
+    strata[""] = []
+    for place, tags in enumerate(found.tags):
+        strata[next((tag for tag in short if tag in tags), "")].append(place)
+    left, chosen = min(wanted.num, total), {}
+    for tag, places in strata.items():
+        fair = round(wanted.num * len(places) / max(total, 1))
+        number = min(len(places), left if tag == "" else min(left, max(short[tag], fair)))
+        if number:
+            chosen |= _drawn(np.array(places), scores if tag == "" else {}, wanted, number, rng, found.thinned, tag)
+            left -= number
+    return chosen
+
+
+def _drawn(
+    places: NDArray[np.int64], scores: Mapping[str, Array], wanted: Choice, number: int, rng: np.random.Generator, thinned: int, tag: str
+) -> dict[int, tuple[str, float]]:
+    mine = {name: column[places] for name, column in scores.items()}
+    shares = {name: wanted.shares[name] for name in mine} | {"random": wanted.shares["random"]} if mine else {"random": 1.0}
+    drawn = choosing.mixture_sample(mine, shares, num_items=len(places), num=number, rng=rng)
+    weight = {name: shares[name] * column / column.sum() for name, column in mine.items() if column.sum() > 0}
+    weight["random"] = np.full(len(places), shares["random"] / len(places))
+    found = {}
+    for place in drawn.chosen.tolist():
+        why = f"floor:{tag}"[:40] if tag else max(weight, key=lambda name: weight[name][place])
+        found[int(places[place])] = (why, float(drawn.inclusion[place]) / thinned)
+    return found
+
+
+def choose(connection: Connection, site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
+    """Chooses items, puts them first in a random order, and holds the others back. Raises: Refusal (422)."""
+    unknown = sorted(set(wanted.shares) - {*STRATEGIES, "random"})
+    refuse_unless(not unknown, f"There is no strategy called {', '.join(unknown)[:80]}; there are random, {', '.join(STRATEGIES)}.")
+    refuse_unless(
+        wanted.shares.get("random", 0) >= choosing.MIN_RANDOM and min(wanted.shares.values()) >= 0 and abs(sum(wanted.shares.values()) - 1) < 1e-9,
+        f"The shares are at least 0 and sum to 1, and `random` has at least {choosing.MIN_RANDOM:.0%}: else nothing could be said of what was not chosen.",
+    )
+    found = candidates(connection, wanted.seed)
+    refuse_unless(bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody.")
+    floors = dashboard.desk(connection).floors
+    short = {row["tag"]: row["missing"] for row in dashboard.coverage(connection, floors) if row["missing"]}
+    chosen = sampled(found, opinions(connection, found, wanted), wanted, short)
+    order = np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))
+    if wanted.hold:
+        _hold(connection)
+    overlap = project(connection).overlap.judgements
+    places = [int(place) for place in order]
+    items.requeue(connection, [(found.ids[place], *chosen[place]) for place in places])
+    for part in facts.parts(found.ids[place] for place in places):
+        _ask(connection, item_table.c.id.in_(part), overlap)
+    cover = choosing.tag_coverage(found.tags, sorted(chosen), floors=short)
+    reasons = [why for why, _ in chosen.values()]
+    told = {"chosen": len(chosen), "of": len(found.ids), "thinned": found.thinned, "reasons": {why: reasons.count(why) for why in sorted(set(reasons))}}
+    record(connection, "selection", actor, site.clock(), {**told, **wanted.model_dump(mode="json")})
+    return {
+        **told, "problems": [one.sentence for one in cover if one.sentence],
+        "tags": [{"tag": one.tag, "available": one.available, "chosen": one.chosen, "floor": one.floor} for one in cover],
+    }  # fmt: skip
+
+
+def _hold(connection: Connection) -> None:
+    """Takes what nobody has begun out of the queue."""
+    fresh = (item_table.c.purpose == "work") & literal_column("items.needed > 0") & (item_table.c.done == 0) & (item_table.c.leased == 0)
+    touched = select(item_table.c.id).where(fresh)
+    connection.execute(update(item_tags).where(item_tags.c.item.in_(touched)).values(open=False))
+    connection.execute(update(item_table).where(fresh).values(wanted=0, needed=0, strategy=HELD))
+
+
+def _ask(connection: Connection, where: Any, overlap: int) -> None:
+    """Puts items that nobody has begun into the queue."""
+    fresh = (item_table.c.done == 0) & (item_table.c.leased == 0)
+    strategy = case((item_table.c.strategy == HELD, "all"), else_=item_table.c.strategy)
+    connection.execute(update(item_table).where(where, fresh).values(wanted=overlap, needed=overlap, strategy=strategy))
+    connection.execute(update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(where, fresh))).values(open=True))
+
+
+def release(connection: Connection, site: Site, *, actor: str) -> int:
+    """Everything that was held back is work again, with certainty. Returns: how many items."""
+    held = item_table.c.strategy == HELD
+    number = connection.execute(select(func.count()).select_from(item_table).where(held)).scalar_one()
+    wanted = project(connection).overlap.judgements
+    connection.execute(update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(held))).values(open=True))
+    connection.execute(update(item_table).where(held).values(wanted=wanted, needed=wanted, strategy="all", probability=1.0))
+    connection.execute(update(cursors).where(cursors.c.purpose == "work", cursors.c.user != items.NOBODY).values(place=0))
+    record(connection, "released", actor, site.clock(), {"items": number})
+    return number

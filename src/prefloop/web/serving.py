@@ -1,0 +1,76 @@
+"""Opening a site and serving it: database, comparisons, the first admin's link, the server."""
+
+from pathlib import Path
+
+import uvicorn
+
+from prefloop.errors import UserError
+from prefloop.files.atomic import make_folder
+from prefloop.web import accounts, chain, ingest, settings
+from prefloop.web.app import create_app
+from prefloop.web.command import comparisons_of, free_port, say
+from prefloop.web.config import WebConfig
+from prefloop.web.database import Database
+from prefloop.web.security import is_loopback, log_to
+from prefloop.web.site import Site
+
+BACKLOG_SECONDS = 20
+
+
+def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
+    """The site of a folder, its database made or brought up to date, its comparisons taken in.
+
+    Raises: UserError if there is nothing to judge, or if the database does not do.
+    """
+    comparisons = comparisons_of(folder)
+    make_folder(folder / "web")
+    database = Database(config.database or f"sqlite:///{folder.resolve() / 'web' / 'prefloop.sqlite'}")
+    database.migrate()
+    site = Site(database=database, config=config, folder=comparisons.parent)
+    if take_in:
+        changes = settings.typed(config)
+        if changes:
+            database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
+        added, _ = ingest.from_file(site, comparisons)
+        if added:
+            say(f"web: {added} new comparisons from {comparisons}")
+    return site
+
+
+def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
+    """Serves until it is stopped, or does what was asked instead. Returns: the exit code."""
+    site = open_site(folder, config, take_in=not (link or verify))
+    if verify:
+        with site.database.reading() as connection:
+            say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
+        return 0
+    if link:
+        say(f"web: a link for one admin, once: {_base(config, config.port)}/join/{_admin_link(site)}")
+        return 0
+    listener = free_port(config.host, config.port)
+    base = _base(config, listener.getsockname()[1])
+    with site.database.reading() as connection:
+        alone = not accounts.has_admin(connection)
+    if not is_loopback(config.host) and not config.https:
+        say("web: without https whoever is on the network between can read along; put it behind a server that speaks https, and set https=true.")
+    if alone:
+        say(f"web: nobody can administer this project yet. This link works once: {base}/join/{_admin_link(site)}")
+    say(f"web: {base}")
+    log_to(folder / "web")
+    server = uvicorn.Server(uvicorn.Config(
+        create_app(site), log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
+        timeout_graceful_shutdown=BACKLOG_SECONDS,
+    ))  # fmt: skip
+    server.run(sockets=[listener])
+    if not server.started:
+        raise UserError("the server did not start; the lines above tell why.")
+    return 0
+
+
+def _admin_link(site: Site) -> str:
+    return site.database.write(lambda c: accounts.invite(c, site, role="admin", by=None))
+
+
+def _base(config: WebConfig, port: int) -> str:
+    host = "127.0.0.1" if config.host == "0.0.0.0" else config.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

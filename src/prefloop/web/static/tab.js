@@ -1,0 +1,24 @@
+/** One tab judges at a time: the newest. The others wait, so that nobody decides one item twice. */
+
+import { uuid } from "./dom.js";
+import { keep, recall } from "./store.js";
+
+export class Tab {
+  /** @param {string} user @param {() => void} lost called when another tab takes over */
+  constructor(user, lost) {
+    this.key = `prefloop.tab.${user}`;
+    this.id = uuid();
+    this.active = false;
+    addEventListener("storage", (event) => {
+      if (event.key !== this.key || !this.active || recall(this.key) === this.id) return;
+      this.active = false;
+      lost();
+    });
+  }
+
+  /** From now on, this one. */
+  claim() {
+    this.active = true;
+    keep(this.key, this.id);
+  }
+}

@@ -1,0 +1,45 @@
+"""What somebody does at the page, and what they wait for."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def begin(page: Any, url: str) -> None:
+    """Opens the judging page and waits for an item."""
+    page.goto(url)
+    page.wait_for_selector("article.item")
+
+
+def keys(page: Any, *names: str) -> None:
+    """Presses keys, one after the other."""
+    for name in names:
+        page.keyboard.press(name)
+
+
+def saved(page: Any) -> None:
+    """Waits until everything has reached the server."""
+    page.wait_for_function("() => !Object.keys(localStorage).some(key => key.startsWith('prefloop.out.'))")
+    page.wait_for_selector("#save[data-state=saved]")
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits for something that only the server shows."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def item(page: Any) -> str:
+    """What is asked on the page."""
+    return page.inner_text(".turn:last-child .words")
+
+
+def next_item(page: Any, before: str) -> str:
+    """Waits until another item is shown."""
+    page.wait_for_function(
+        "old => { const w = document.querySelector('.turn:last-child .words'); return w && w.innerText !== old }",
+        arg=before,
+    )
+    return item(page)

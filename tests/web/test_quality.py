@@ -1,0 +1,104 @@
+"""Quality: those who click are named, the honest are not, and agreement is what the books say."""
+
+import dataclasses
+import random
+from collections.abc import Callable
+
+import pytest
+
+from prefloop.web import agreement, quality
+from prefloop.web.site import Site
+from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
+from web.work import ask, client, fill, signed_in
+
+
+@on_sqlite
+def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site: Site):
+    """Five honest people, one who tosses coins, one who always clicks left; overlap 3; a fifth of it gold."""
+    site = dataclasses.replace(site, rng=random.Random(5))
+    ask(site, overlap={"judgements": 3})
+    fill(site, 160)
+    gold(site, [f"c-{i:04d}" for i in range(12)])
+    rng = random.Random(10)
+    crowd = {f"honest {i}": honest(rng) for i in range(5)} | {"tosses": tosses(rng), "lefts": lefts}
+    let_work(site, crowd, 60)
+    found = {one["name"]: one for one in quality.everybody.of(site)}
+    names = {name: {finding["name"] for finding in one["findings"]} for name, one in found.items()}
+    assert "random" in names["tosses"] or "gold" in names["tosses"]
+    assert "one side" in names["lefts"]
+    assert {name: says for name, says in names.items() if name.startswith("honest") and says} == {}
+    assert all(one["looked_at"] in (30, 60) for one in found.values())
+    assert found["lefts"]["side"]["rate"] == 1.0
+    assert found["honest 0"]["gold"]["n"] == 12
+
+
+def test_honest_people_are_seldom_accused_however_often_one_looks():
+    """At most `alpha` of honest people are ever named, looked at after every judgement (looks change at 30, 60, 120)."""
+    rng, accused, tries = random.Random(1), 0, 120
+    for who in range(tries):
+        truth = [rng.random() < 0.5 for _ in range(120)]
+        others = [said(n, 1000 + k, int(rng.random() < 0.84) ^ int(truth[n])) for n in range(120) for k in range(2)]
+        mine = [said(n, who, int(rng.random() < 0.84) ^ int(truth[n]), order=rng.choice([(0, 1), (1, 0)])) for n in range(120)]
+        votes = quality.votes_of([*others, *mine])
+        accused += any(quality.report(mine[:look], votes, {})["findings"] for look in (30, 60, 120))
+    assert accused / tries <= quality.NORMS.alpha + 2 * (quality.NORMS.alpha * (1 - quality.NORMS.alpha) / tries) ** 0.5
+
+
+def test_looks_share_alpha():
+    assert [quality.looked_at(n)[0] for n in (0, 29, 30, 59, 60, 119, 120, 1000)] == [0, 0, 30, 30, 60, 60, 120, 960]
+    assert sum(quality.looked_at(30 * 2**k)[1] for k in range(40)) == pytest.approx(quality.NORMS.alpha)
+
+
+def test_repeats_tell_whether_somebody_agrees_with_themselves():
+    mine = [said(n, 1, 0) for n in range(10)] + [said(n, 1, int(n < 4), order=(1, 0), repeat=True) for n in range(10)]
+    assert quality.report(mine, {}, {})["consistency"]["rate"] == pytest.approx(0.6)
+
+
+def table_of(counts: list[list[int]]) -> list[list[object]]:
+    """A table of two annotators' classes as units of facts; row, what the first said."""
+    units = [(i, j) for i, row in enumerate(counts) for j, times in enumerate(row) for _ in range(times)]
+    return [[said(n, 1, i), said(n, 2, j)] for n, (i, j) in enumerate(units)]
+
+
+@pytest.mark.parametrize(("counts", "kappa"), [([[20, 5], [10, 15]], 0.4), ([[45, 15], [25, 15]], 0.1304), ([[25, 35], [5, 35]], 0.2593)])
+def test_cohen_as_in_the_books(counts: list[list[int]], kappa: float):
+    judged = [one for unit in table_of(counts) for one in unit]
+    found = agreement.of_work(judged)["pairs"]
+    assert found["cohen"][0]["value"] == pytest.approx(kappa, abs=1e-4)
+    assert found["cohen"][0]["n"] == found["units"] == sum(map(sum, counts))
+    assert found["percent"]["value"] == pytest.approx((counts[0][0] + counts[1][1]) / found["units"])
+
+
+def test_both_bad_is_a_class_of_its_own_and_strength_makes_the_line():
+    bad = said(1, 1, None, answer={"choice": "both_bad"}, meaning={"choice": "both_bad"})
+    assert agreement.choice(bad) not in (0.0, 1.0, agreement.choice(said(1, 1, None)))
+    assert [agreement.graded(said(1, 1, best, answer={"strength": 3})) for best in (0, 1, None)] == [-3.0, 3.0, 0.0]
+
+
+def test_three_majorities_that_go_round():
+    ring = [said(1, 1, best, responses=pair, order=pair) for best, pair in ((0, (0, 1)), (1, (1, 2)), (2, (0, 2)))]
+    assert agreement.cycles(ring) == {"cycles": 1, "triads": 1, "share": 1.0}
+
+
+@on_sqlite
+def test_the_pages_and_the_api_are_for_leads(new_site: Callable[..., Site]):
+    site = new_site()
+    ask(site, overlap={"judgements": 2})
+    fill(site, 30)
+    let_work(site, {"a": lefts, "b": honest(random.Random(2))}, 30)
+    lead = signed_in(site, "lead", "lead")
+    told = lead.get("/api/v1/lead/quality").json()
+    assert {one["name"] for one in told["annotators"]} == {"a", "b"}
+    number = next(one["id"] for one in told["annotators"] if one["name"] == "a")
+    assert lead.get(f"/api/v1/lead/annotators/{number}").json()["findings"][0]["name"] == "one side"
+    assert lead.get("/api/v1/lead/annotators/999").status_code == 404
+    for language in ("en", "zh"):
+        for path in ("/lead/annotators", f"/lead/annotators/{number}", "/lead/agreement"):
+            page = lead.get(path, headers={"Accept": "text/html", "Accept-Language": language})
+            assert page.status_code == 200, page.text
+            assert "style=" not in page.text
+            assert ("One side" in page.text or "偏向一侧" in page.text) == ("annotators" in path)
+    plain = signed_in(site, "plain", "annotator")
+    assert plain.get("/api/v1/lead/quality").status_code == plain.get("/lead/annotators").status_code == 403
+    assert client(site).get("/lead/agreement").status_code == 303
+    assert client(site).get("/api/v1/lead/quality").status_code == 401

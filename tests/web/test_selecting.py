@@ -1,0 +1,161 @@
+"""Choosing what to ask, adjudication, and scores: exact probabilities, floors that hold, nothing lost."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.web import adjudication, queue, reward_scores, selecting
+from prefloop.web.adjudication import Wanted
+from prefloop.web.dashboard import Desk, change_desk
+from prefloop.web.selecting import Candidates, Choice
+from prefloop.web.site import Site
+from prefloop.web.tables import items, judgements, presentations
+from web.crowd import honest, let_work, on_sqlite
+from web.work import ask, check_counts, comparison, fill, judged, rows, signed_in, submit, user, work
+
+
+def some(number: int, tag_every: int = 0, thinned: int = 1) -> Candidates:
+    """Candidates without a database."""
+    tags = tuple(("red",) if tag_every and n % tag_every == 0 else () for n in range(number))
+    return Candidates(tuple(range(number)), tuple(f"c-{n}" for n in range(number)), ((0, 1),) * number, tags, thinned)
+
+
+def test_probabilities_are_the_frequencies():
+    """Over 4,000 draws each item comes as often as the probability that is kept with it says."""
+    found, scores = some(20), {"longest": np.arange(20.0) ** 2}
+    times, told = np.zeros(20), np.zeros(20)
+    for seed in range(4000):
+        chosen = selecting.sampled(found, scores, Choice(num=5, shares={"random": 0.4, "longest": 0.6}, seed=seed), {})
+        assert len(chosen) == 5
+        for place, (_, probability) in chosen.items():
+            times[place] += 1
+            told[place] = probability
+    spread = np.sqrt(told * (1 - told) / 4000)
+    assert np.all(np.abs(times / 4000 - told) <= 4.5 * spread + 1e-9)
+    assert told.min() >= 0.4 * 5 / 20 - 1e-9
+
+
+def test_a_tag_short_of_its_floor_gets_it_with_a_known_probability():
+    chosen = selecting.sampled(some(100, tag_every=10), {}, Choice(num=20, shares={"random": 1.0}), {"red": 6})
+    red = {place: told for place, told in chosen.items() if place % 10 == 0}
+    assert len(red) == 6
+    assert all(told == ("floor:red", pytest.approx(0.6)) for told in red.values())
+    assert all(told == ("random", pytest.approx(14 / 90)) for place, told in chosen.items() if place % 10)
+
+
+def test_a_thinned_pool_tells_its_probability_too():
+    chosen = selecting.sampled(some(10, thinned=4), {}, Choice(num=5, shares={"random": 1.0}), {})
+    assert set(chosen.values()) == {("random", 0.125)}
+
+
+def test_alike_texts_have_like_vectors():
+    near = selecting.vectors(["where is my parcel", "where is my parcel now", "写一首关于秋天的诗"])
+    assert np.allclose(np.linalg.norm(near, axis=1), 1)
+    assert near[0] @ near[1] > 0.5 > near[0] @ near[2]
+
+
+def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: Site):
+    fill(site, 30, tags=("t",))
+    who = user(site, "a")
+    assert work(site, who, 4) == 4
+    told = site.database.write(lambda c: selecting.choose(c, site, Choice(num=6, shares={"random": 1.0}), actor="lead"))
+    assert (told["chosen"], told["of"]) == (6, 26)
+    waiting = rows(site, items, items.c.needed > 0)
+    assert {(row.strategy, round(row.probability, 6)) for row in waiting} == {("random", round(6 / 26, 6))}
+    assert work(site, user(site, "b", tags=("t",)), 2) == 2
+    assert work(site, who) == 4
+    assert queue.lease(site, who, 1).empty == "done"
+    assert site.database.write(lambda c: selecting.release(c, site, actor="lead")) == 20
+    assert work(site, who) == 20
+    assert {row.done for row in rows(site, items)} == {1}
+    check_counts(site)
+
+
+def scored(tmp_path: Path, site: Site, model: str, margins: dict[str, float]) -> dict[str, object]:
+    """Brings in margins of a model."""
+    path = tmp_path / f"{model}.jsonl"
+    path.write_text("".join(json.dumps({"comparison": name, "margin": gap}) + "\n" for name, gap in margins.items()))
+    return reward_scores.from_file(site, path, model=model, actor="lead", skip=False)
+
+
+@on_sqlite
+def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_path: Path):
+    site = new_site()
+    fill(site, 40)
+    names = [comparison(n).id for n in range(40)]
+    scored(tmp_path, site, "one", {name: 5.0 * (n == 7) for n, name in enumerate(names)})
+    scored(tmp_path, site, "two", {name: -5.0 * (n == 7) + 9.0 * (n == 9) for n, name in enumerate(names)})
+    with site.database.reading() as connection:
+        found = selecting.candidates(connection, 0)
+        shares = {"random": 0.2, "disagreement": 0.2, "rise": 0.2, "longest": 0.2, "diversity": 0.1, "out_of_distribution": 0.1}
+        told = selecting.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
+    assert found.names[int(told["disagreement"].argmax())] == names[7]
+    assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
+    assert told["diversity"].sum() == 1
+    assert told["longest"].min() > 0
+
+
+@on_sqlite
+def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(new_site: Callable[..., Site], tmp_path: Path):
+    site = new_site()
+    ask(site, overlap={"judgements": 2})
+    fill(site, 4)
+    for name, wanted in (("a", (0, 0, 0, 0)), ("b", (0, 0, 0, 1))):
+        who = user(site, name)
+        while served := queue.lease(site, who, 1).presentations:
+            shown = rows(site, presentations, presentations.c.id == served[0])[0]
+            item = rows(site, items, items.c.id == shown.item)[0]
+            best = wanted[int(item.comparison[-1])]
+            submit(site, who, judged(served[0], choice="left" if shown.order[0] == best else "right"))
+    scored(tmp_path, site, "rm", {"c-0000": 4.0, "c-0001": -4.0, "c-0002": -0.5})
+    made = site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+    assert made == {"disagreement": 1, "reward_model": 1}
+    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead")) == {"disagreement": 0, "reward_model": 0}
+    lead = signed_in(site, "lead", "lead")
+    listed = lead.get("/api/v1/lead/adjudication").json()["items"]
+    assert {one["comparison"]: one["why"] for one in listed} == {"c-0003": "disagreement", "c-0001": "reward_model"}
+    assert all(one["margins"] == {} for one in listed)  # nothing of a model before the lead has decided
+    assert queue.lease(site, user(site, "c"), 1).presentations == ()
+    given = lead.post("/api/v1/leases", json={"count": 3, "purpose": "adjudication"}).json()["presentations"]
+    assert len(given) == 2
+    assert lead.get("/api/v1/lead/models").json()["accuracy"][0]["accuracy"] == pytest.approx(1 / 3, abs=1e-4)
+    for language in ("en", "zh"):
+        for path in ("/lead/adjudication", "/lead/selection"):
+            assert lead.get(path, headers={"Accept-Language": language}).status_code == 200
+
+
+@on_sqlite
+def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callable[..., Site], tmp_path: Path):
+    site = new_site()
+    fill(site, 4)
+    lead = signed_in(site, "lead", "lead")
+    for shares in ({"random": 0.1, "longest": 0.9}, {"longest": 1.0}, {"random": 1.0, "magic": 0.0}, {"random": 2.0, "longest": -1.0}, {}):
+        answer = lead.post("/api/v1/lead/selection", json={"num": 2, "shares": shares})
+        assert answer.status_code == 422, shares
+    assert lead.post("/api/v1/lead/selection", json={"num": 0}).status_code == 422
+    assert lead.post("/api/v1/lead/selection", json={"num": 3}).json()["chosen"] == 3
+    assert lead.delete("/api/v1/lead/selection").json() == {"released": 1}
+    bad = {'{"id": "c-0000", "score": 1}': "COMPARISON:INDEX", '{"id": "c-0000:1", "score": "x"}': "finite number", "[1]": "expected an object"}
+    for line, says in bad.items():
+        path = tmp_path / "s.jsonl"
+        path.write_text(line)
+        with pytest.raises(UserError, match=says):
+            reward_scores.from_file(site, path, model="m", actor="lead", skip=False)
+        assert reward_scores.from_file(site, path, model="m", actor="lead", skip=True)["left_out"] == 1
+
+
+@on_sqlite
+def test_floors_reach_the_queue(new_site: Callable[..., Site]):
+    site = new_site()
+    fill(site, 20, tags=("red-team",))
+    site.database.write(lambda c: change_desk(c, Desk(floors={"red-team": 8, "absent": 3}), actor="lead", at=0.0))
+    told = site.database.write(lambda c: selecting.choose(c, site, Choice(num=10, shares={"random": 1.0}), actor="lead"))
+    assert told["reasons"] == {"floor:red-team": 10}
+    assert any("absent" in problem for problem in told["problems"])
+    let_work(site, {"a": honest(random.Random(0))}, 12)
+    assert len(rows(site, judgements)) == 10

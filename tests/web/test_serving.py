@@ -1,0 +1,221 @@
+"""The server as a process: how it starts, what it prints, and that a kill in the middle of writing loses nothing acknowledged."""
+
+import json
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from prefloop import cli
+from prefloop.files.tables import read_records
+from prefloop.records import Comparison, Judgement
+from prefloop.web import accounts, chain, export, settings
+from prefloop.web.config import WebConfig
+from prefloop.web.serving import open_site
+from prefloop.web.tables import items, judgements
+from web.work import PASSWORD, client, comparison, rows
+
+QUICK = ["password_memory_kb=64"]
+
+
+def project(folder: Path, number: int) -> Path:
+    """A folder with comparisons."""
+    (folder / "collect").mkdir(parents=True)
+    text = "".join(comparison(i).model_dump_json() + "\n" for i in range(number))
+    (folder / "collect" / "comparisons.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def serving(folder: Path, *typed: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Yields: (process, base URL, everything it has said until it listened)."""
+    command = [sys.executable, "-m", "prefloop.cli", "web", str(folder), "--port", "0", *QUICK, *typed]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    assert process.stdout is not None
+    while not re.search(r"^web: http\S+$", said, re.MULTILINE):
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    base = re.findall(r"^web: (http\S+)$", said, re.MULTILINE)[0]
+    try:
+        for _ in range(200):
+            with httpx.Client(base_url=base) as caller:
+                if _listens(caller):
+                    break
+        yield process, base, said
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _listens(caller: httpx.Client) -> bool:
+    try:
+        return caller.get("/api/v1/me").status_code == 401
+    except httpx.TransportError:
+        return False
+
+
+def token_in(said: str) -> str:
+    """The admin link's token, as it was printed."""
+    return re.findall(r"/join/(\S+)", said)[0]
+
+
+def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None:
+    """Judges as fast as it goes; every acknowledged id goes to `kept`."""
+    try:
+        with httpx.Client(base_url=base, timeout=10) as caller:
+            caller.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
+            while True:
+                for shown in caller.post("/api/v1/leases", json={"count": 2}).json()["presentations"]:
+                    body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": {"choice": "left"}, "active_seconds": 1.0}
+                    if caller.post("/api/v1/judgements", json=body).status_code == 200:
+                        kept.append(body["id"])
+    except (httpx.TransportError, ValueError):
+        return
+
+
+def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):
+    folder, kept, token = project(tmp_path / "run", 500), [], ""
+    for turn in range(2):
+        with serving(folder) as (process, base, said):
+            if not token:
+                with httpx.Client(base_url=base) as caller:
+                    caller.post(f"/api/v1/join/{token_in(said)}", json={"name": "admin", "password": PASSWORD})
+                    token = caller.post("/api/v1/invitations", json={"uses": 6}).json()["link"].rpartition("/")[2]
+            threads = [threading.Thread(target=work_until_killed, args=(base, token, f"u{turn}-{i}", kept)) for i in range(3)]
+            for thread in threads:
+                thread.start()
+            before = len(kept)
+            while len(kept) < before + 25:
+                assert process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            for thread in threads:
+                thread.join()
+    site = open_site(folder, WebConfig(password_memory_kb=64))
+    stored = {row.id for row in rows(site, judgements)}
+    assert len(kept) == len(set(kept)) >= 50
+    assert set(kept) <= stored
+    assert len(stored) - len(kept) <= 6  # written, but the answer did not get through: sent again, each is found
+    assert all(row.done <= row.wanted for row in rows(site, items))
+    with site.database.reading() as connection:
+        assert chain.verify(connection) > len(stored)
+    assert export.write_judgements(site, tmp_path / "j.jsonl") == len(read_records(tmp_path / "j.jsonl", Judgement)) == len(stored)
+    site.database.close()
+
+
+def test_the_demo_is_ready_made(tmp_path: Path):
+    with serving(tmp_path / "demo", "--demo") as (_, base, said):
+        token = token_in(said)
+        with httpx.Client(base_url=base) as caller:
+            assert caller.post(f"/api/v1/join/{token}", json={"name": "Ann", "password": PASSWORD}).status_code == 200
+            assert caller.get("/api/v1/me").json()["role"] == "admin"
+            assert caller.post("/api/v1/leases", json={}).json()["presentations"]
+            assert caller.post(f"/api/v1/join/{token}", json={"name": "Bob", "password": PASSWORD}).status_code == 404
+    found = read_records(tmp_path / "demo" / "comparisons.jsonl", Comparison)
+    assert len(found) >= 40
+    assert {len(one.responses) for one in found} == {2, 3, 4}
+    assert any("lang:zh" in one.tags for one in found)
+    with serving(tmp_path / "demo", "--demo") as (_, _, said):  # again: nothing new, and somebody administers it
+        assert "join" not in said
+        assert "new comparisons" not in said
+
+
+def test_verify_says_that_the_log_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 3)
+    open_site(folder, WebConfig()).database.close()
+    assert cli.main(["web", str(folder), "--verify"]) == 0
+    assert "web: the log is whole: 1 events" in capsys.readouterr().out
+    with sqlite3.connect(folder / "web" / "prefloop.sqlite") as connection:
+        connection.execute("UPDATE events SET actor = 'nobody'")
+    connection.close()
+    assert cli.main(["web", str(folder), "--verify"]) == 2
+    assert "event 1 (comparisons) was changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere"], "there is no comparisons.jsonl here"),
+        (["a", "b"], "needs one folder"),
+        (["--port"], "--port needs a value, for instance --port 8080"),
+        (["x", "--prot", "1"], "knows no --prot"),
+        (["x", "pairs=2"], "no setting is called `pairs`"),
+        (["x", "kinds=[chat]"], "ask at least one of pair"),
+        (["x", "port=99999"], "`port` should be less than or equal to 65535"),
+    ],
+)
+def test_mistakes_are_sentences(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["web", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_new_link_is_printed_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 1)
+    assert cli.main(["web", str(folder), "--link", *QUICK]) == 0
+    site = open_site(folder, WebConfig())
+    assert accounts.invited(site, token_in(capsys.readouterr().out)) == "admin"
+    site.database.close()
+
+
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["web", "--help"]) == 0
+    said = capsys.readouterr().out
+    for name, field in WebConfig.model_fields.items():
+        assert f"  {name}" in said
+        assert str(field.description) in said
+
+
+def test_a_port_in_use_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert cli.main(["web", str(folder), "--port", str(other.getsockname()[1]), *QUICK]) == 2
+    assert "--port 0 takes a free one" in capsys.readouterr().err
+
+
+def test_settings_typed_are_kept(tmp_path: Path):
+    folder = project(tmp_path / "run", 2)
+    first = open_site(folder, WebConfig.load(None, ["overlap.judgements=3", "name=Ours"]))
+    assert [row.wanted for row in rows(first, items)] == [3, 3]
+    first.database.close()
+    again = open_site(folder, WebConfig())
+    with again.database.reading() as connection:
+        assert settings.project(connection).model_dump()["overlap"] == {"judgements": 3, "adaptive": False}
+    again.database.close()
+
+
+def shape_of(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """(method, path) of everything described."""
+    return [(method, path) for path, methods in document["paths"].items() for method in methods]
+
+
+def test_openapi_describes_the_contract(tmp_path: Path):
+    site = open_site(project(tmp_path / "run", 1), WebConfig(password_memory_kb=64))
+    described = shape_of(client(site).get("/api/v1/openapi.json").json())
+    site.database.close()
+    for call in [
+        ("get", "/me"),
+        ("put", "/me"),
+        ("post", "/leases"),
+        ("post", "/judgements"),
+        ("get", "/history"),
+        ("post", "/flags"),
+        ("get", "/guideline"),
+    ]:
+        assert (call[0], f"/api/v1{call[1]}") in described
+    assert json.dumps(described)
