@@ -63,7 +63,7 @@ def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: S
     fill(site, 30, tags=("t",))
     who = user(site, "a")
     assert work(site, who, 4) == 4
-    told = site.database.write(lambda c: selecting.choose(c, site, Choice(num=6, shares={"random": 1.0}), actor="lead"))
+    told = selecting.choose(site, Choice(num=6, shares={"random": 1.0}), actor="lead")
     assert (told["chosen"], told["of"]) == (6, 26)
     waiting = rows(site, items, items.c.needed > 0)
     assert {(row.strategy, round(row.probability, 6)) for row in waiting} == {("random", round(6 / 26, 6))}
@@ -154,7 +154,7 @@ def test_floors_reach_the_queue(new_site: Callable[..., Site]):
     site = new_site()
     fill(site, 20, tags=("red-team",))
     site.database.write(lambda c: change_desk(c, Desk(floors={"red-team": 8, "absent": 3}), actor="lead", at=0.0))
-    told = site.database.write(lambda c: selecting.choose(c, site, Choice(num=10, shares={"random": 1.0}), actor="lead"))
+    told = selecting.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
     assert told["reasons"] == {"floor:red-team": 10}
     assert any("absent" in problem for problem in told["problems"])
     let_work(site, {"a": honest(random.Random(0))}, 12)

@@ -16,6 +16,7 @@ from prefloop.web import chain, facts
 from prefloop.web.answers import Body
 from prefloop.web.facts import Kept, finite
 from prefloop.web.items import QUEUED
+from prefloop.web.lead_tables import EVERY
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.tables import item_tags, items, judgements, presentations, settings, users
@@ -65,20 +66,22 @@ def progress(connection: Connection) -> dict[str, Any]:
     """Items and judgements: in all, done, open, out with somebody."""
     config = project(connection)
     is_open, is_leased = literal_column("items.needed > 0"), literal_column("items.leased > 0")
-    of_items = {purpose: _count(connection, items.c.purpose == purpose) for purpose in (*QUEUED, "gold", "calibration")}
+    by_purpose = select(items.c.purpose, func.count()).where(literal_column(f"items.{EVERY}")).group_by(items.c.purpose)
+    counted = {row[0]: row[1] for row in connection.execute(by_purpose)}
+    of_items = {purpose: counted.get(purpose, 0) for purpose in (*QUEUED, "gold", "calibration")}
     waiting = _count(connection, items.c.purpose == "work", is_open)
     leased = connection.execute(select(func.sum(items.c.leased)).where(is_leased)).scalar() or 0
     if waiting <= EXACT:
         left = connection.execute(select(func.sum(items.c.needed)).where(items.c.purpose == "work", is_open)).scalar() or 0
     else:
         left = waiting * config.overlap.judgements
-    by_purpose = (
+    of_judgements = (
         select(items.c.purpose, func.count(), func.sum(cast(judgements.c.counted, Integer)))
         .join(items, items.c.id == judgements.c.item)
         .where(judgements.c.revision == 1)
         .group_by(items.c.purpose)
     )
-    made = {row[0]: (row[1], int(row[2] or 0)) for row in connection.execute(by_purpose)}
+    made = {row[0]: (row[1], int(row[2] or 0)) for row in connection.execute(of_judgements)}
     done = made.get("work", (0, 0))[1]
     return {
         "items": of_items, "open": waiting, "leased": leased, "judgements": {purpose: count for purpose, (count, _) in made.items()},

@@ -1,6 +1,6 @@
 """What only leads need a table for: scores of reward models that were brought in, and an index to count items by purpose."""
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, text
 
 from prefloop.web.tables import comparisons, items, metadata
 
@@ -13,4 +13,6 @@ scores = Table(
     Index(None, "comparison"),
 )  # fmt: skip
 
-by_purpose = Index("ix_items_purpose", items.c.purpose)
+EVERY = "wanted >= 0"
+"""True of every item: a query that says so may count by the index below, and no other query is led to it by mistake."""
+by_purpose = Index("ix_items_counted", items.c.purpose, sqlite_where=text(EVERY), postgresql_where=text(EVERY))

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sqlalchemy import Connection, case, func, literal_column, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from prefloop.people import choosing
 from prefloop.web import dashboard, facts, items, reward_scores
@@ -33,6 +33,8 @@ POOL = 20_000
 """Items that compete at most."""
 HELD = "held"
 """Strategy of items that are held back."""
+HELD_TOGETHER = 5_000
+"""Items held back in one write."""
 DIMENSIONS = 256
 """Of the vectors that texts are hashed to."""
 LABELLED = 300
@@ -198,43 +200,58 @@ def _drawn(
     return found
 
 
-def choose(connection: Connection, site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
-    """Chooses items, puts them first in a random order, and holds the others back. Raises: Refusal (422)."""
+def choose(site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
+    """Chooses items, puts them first in a random order, and holds the others back. Raises: Refusal (422).
+
+    Reads and reckons without holding anybody up; the others are held back in many short writes.
+    """
     unknown = sorted(set(wanted.shares) - {*STRATEGIES, "random"})
     refuse_unless(not unknown, f"There is no strategy called {', '.join(unknown)[:80]}; there are random, {', '.join(STRATEGIES)}.")
     refuse_unless(
         wanted.shares.get("random", 0) >= choosing.MIN_RANDOM and min(wanted.shares.values()) >= 0 and abs(sum(wanted.shares.values()) - 1) < 1e-9,
         f"The shares are at least 0 and sum to 1, and `random` has at least {choosing.MIN_RANDOM:.0%}: else nothing could be said of what was not chosen.",
     )
-    found = candidates(connection, wanted.seed)
-    refuse_unless(bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody.")
-    floors = dashboard.desk(connection).floors
-    short = {row["tag"]: row["missing"] for row in dashboard.coverage(connection, floors) if row["missing"]}
-    chosen = sampled(found, opinions(connection, found, wanted), wanted, short)
-    order = np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))
-    if wanted.hold:
-        _hold(connection)
-    overlap = project(connection).overlap.judgements
-    places = [int(place) for place in order]
-    items.requeue(connection, [(found.ids[place], *chosen[place]) for place in places])
-    for part in facts.parts(found.ids[place] for place in places):
-        _ask(connection, item_table.c.id.in_(part), overlap)
-    cover = choosing.tag_coverage(found.tags, sorted(chosen), floors=short)
+    with site.database.reading() as connection:
+        found = candidates(connection, wanted.seed)
+        refuse_unless(bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody.")
+        short = {row["tag"]: row["missing"] for row in dashboard.coverage(connection, dashboard.desk(connection).floors) if row["missing"]}
+        chosen = sampled(found, opinions(connection, found, wanted), wanted, short)
+    order = [int(place) for place in np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))]
     reasons = [why for why, _ in chosen.values()]
     told = {"chosen": len(chosen), "of": len(found.ids), "thinned": found.thinned, "reasons": {why: reasons.count(why) for why in sorted(set(reasons))}}
-    record(connection, "selection", actor, site.clock(), {**told, **wanted.model_dump(mode="json")})
+
+    def ask(connection: Connection) -> None:
+        items.requeue(connection, [(found.ids[place], *chosen[place]) for place in order])
+        for part in facts.parts(found.ids[place] for place in order):
+            _ask(connection, item_table.c.id.in_(part), project(connection).overlap.judgements)
+        record(connection, "selection", actor, site.clock(), {**told, **wanted.model_dump(mode="json")})
+
+    site.database.write(ask)
+    if wanted.hold:
+        _hold(site, {found.ids[place] for place in order})
+    cover = choosing.tag_coverage(found.tags, sorted(chosen), floors=short)
     return {
         **told, "problems": [one.sentence for one in cover if one.sentence],
         "tags": [{"tag": one.tag, "available": one.available, "chosen": one.chosen, "floor": one.floor} for one in cover],
     }  # fmt: skip
 
 
-def _hold(connection: Connection) -> None:
-    """Takes what nobody has begun out of the queue."""
-    fresh = (item_table.c.purpose == "work") & literal_column("items.needed > 0") & (item_table.c.done == 0) & (item_table.c.leased == 0)
-    touched = select(item_table.c.id).where(fresh)
-    connection.execute(update(item_tags).where(item_tags.c.item.in_(touched)).values(open=False))
-    connection.execute(update(item_table).where(fresh).values(wanted=0, needed=0, strategy=HELD))
+def _hold(site: Site, chosen: set[int]) -> None:
+    """Takes what nobody has begun out of the queue, but for those chosen; a part at a time, so that nobody waits."""
+    with site.database.reading() as connection:
+        last = connection.execute(select(func.max(item_table.c.id))).scalar() or 0
+    for start in range(0, last, HELD_TOGETHER):
+        site.database.write(lambda connection, start=start: _take_out(connection, start, chosen))
+
+
+def _take_out(connection: Connection, start: int, chosen: set[int]) -> None:
+    """Holds back the items whose numbers follow `start`."""
+    here = (item_table.c.id > start) & (item_table.c.id <= start + HELD_TOGETHER)
+    fresh = (item_table.c.purpose == "work") & (item_table.c.done == 0) & (item_table.c.leased == 0) & (item_table.c.needed > 0)
+    found = connection.execute(select(item_table.c.id).where(here, fresh).with_for_update()).scalars()
+    for part in facts.parts(set(found) - chosen):
+        connection.execute(update(item_tags).where(item_tags.c.item.in_(part)).values(open=False))
+        connection.execute(update(item_table).where(item_table.c.id.in_(part)).values(wanted=0, needed=0, strategy=HELD))
 
 
 def _ask(connection: Connection, where: Any, overlap: int) -> None:

@@ -16,8 +16,7 @@ router = APIRouter(tags=["lead"])
 @router.post("/api/v1/lead/selection")
 def choose(request: Request, user: Lead, body: Choice) -> dict[str, Any]:
     """Chooses what to ask next, with known probabilities, and holds the rest back."""
-    site = site_of(request)
-    return site.database.write(lambda c: selecting.choose(c, site, body, actor=user.name))
+    return selecting.choose(site_of(request), body, actor=user.name)
 
 
 @router.delete("/api/v1/lead/selection")

@@ -21,10 +21,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("model", "comparison", "index", name=op.f("pk_scores")),
     )
     op.create_index(op.f("ix_scores_comparison"), "scores", ["comparison"])
-    op.create_index("ix_items_purpose", "items", ["purpose"])
+    every = sa.text("wanted >= 0")
+    op.create_index("ix_items_counted", "items", ["purpose"], sqlite_where=every, postgresql_where=every)
 
 
 def downgrade() -> None:
     """Takes them away."""
-    op.drop_index("ix_items_purpose", "items")
+    op.drop_index("ix_items_counted", "items")
     op.drop_table("scores")
