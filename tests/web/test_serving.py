@@ -1,5 +1,6 @@
 """The server as a process: how it starts, what it prints, and that a kill in the middle of writing loses nothing acknowledged."""
 
+import contextlib
 import json
 import re
 import signal
@@ -75,16 +76,13 @@ def token_in(said: str) -> str:
 
 def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None:
     """Judges as fast as it goes; every acknowledged id goes to `kept`."""
-    try:
-        with httpx.Client(base_url=base, timeout=10) as caller:
-            caller.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
-            while True:
-                for shown in caller.post("/api/v1/leases", json={"count": 2}).json()["presentations"]:
-                    body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": {"choice": "left"}, "active_seconds": 1.0}
-                    if caller.post("/api/v1/judgements", json=body).status_code == 200:
-                        kept.append(body["id"])
-    except (httpx.TransportError, ValueError):
-        return
+    with contextlib.suppress(httpx.TransportError, ValueError), httpx.Client(base_url=base, timeout=10) as caller:
+        caller.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
+        while True:
+            for shown in caller.post("/api/v1/leases", json={"count": 2}).json()["presentations"]:
+                body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": {"choice": "left"}, "active_seconds": 1.0}
+                if caller.post("/api/v1/judgements", json=body).status_code == 200:
+                    kept.append(body["id"])
 
 
 def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):

@@ -17,9 +17,11 @@ from prefloop.web.site import Site
 Reader = Annotated[User, Depends(needs("lead", "read", "admin"))]
 Lead = Annotated[User, Depends(needs("lead", "write", "admin"))]
 SECTIONS = (
-    ("/lead", "desk.dashboard"), ("/lead/annotators", "desk.annotators"), ("/lead/agreement", "desk.agreement"), ("/lead/selection", "desk.selection"),
-    ("/lead/adjudication", "desk.adjudication"), ("/lead/arena", "desk.arena"), ("/lead/data", "desk.data"),
+    ("/lead", "desk.dashboard"), ("/lead/people", "desk.people"), ("/lead/guideline", "desk.guideline"), ("/lead/settings", "desk.settings"),
+    ("/lead/items", "desk.items"), ("/lead/annotators", "desk.annotators"), ("/lead/agreement", "desk.agreement"),
+    ("/lead/selection", "desk.selection"), ("/lead/adjudication", "desk.adjudication"), ("/lead/arena", "desk.arena"), ("/lead/data", "desk.data"),
 )  # fmt: skip
+OF_ADMINS = (("/lead/access", "desk.access"),)
 
 
 def site_of(request: Request) -> Site:
@@ -27,25 +29,27 @@ def site_of(request: Request) -> Site:
     return request.app.state.site
 
 
-def page(request: Request, name: str, title: str, gather: Callable[[LeadWords], dict[str, Any]]) -> Response:
+def page(request: Request, name: str, title: str, gather: Callable[[LeadWords], dict[str, Any]], *, role: str = "lead") -> Response:
     """A page for leads; whoever is not signed in is asked to, and others are refused.
 
     Args:
         name: the template under templates/lead.
         title: key of the heading, unless what is gathered has a `heading`.
         gather: what the template names, given the reader's words; called for leads only.
+        role: who may see it.
     """
     user = current_user(request)
     if user is None:
         return RedirectResponse("/login?" + urlencode({"next": request.url.path}), status_code=303)
-    if not user.is_at_least("lead"):
-        raise Refusal(403, "wrong_role", f"This is for a lead; you are signed in as {user.role}.")
+    if not user.is_at_least(role):
+        raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {user.role}.")
     words = words_of(request, user)
-    section = max((path for path, _ in SECTIONS if request.url.path.startswith(path)), key=len, default="/lead")
+    seen = SECTIONS + OF_ADMINS * user.is_at_least("admin")
+    section = max((path for path, _ in seen if request.url.path.startswith(path)), key=len, default="/lead")
     values = {"heading": words(title), "lead": "", **gather(words)}
     return pages.rendered(
         request, f"lead/{name}", user, t=words, words=words.for_scripts(), scripted=True, here=section,
-        sections=[(path, words(key)) for path, key in SECTIONS], percent=percent, number=number, **values,
+        sections=[(path, words(key)) for path, key in seen], percent=percent, number=number, **values,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+from prefloop.web.project_words import PROJECT, PROJECT_SCRIPTS
 from prefloop.web.words import LANGUAGES, Words
 
 DESK: dict[str, tuple[str, str]] = {
@@ -251,21 +252,25 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 }
 
 
+IN_PAGES = {**DESK, **PROJECT}
+IN_SCRIPTS = {**SCRIPTS, **PROJECT_SCRIPTS}
+
+
 class LeadWords(Words):
-    """Both tables in one language."""
+    """All tables in one language."""
 
     def has(self, key: str) -> bool:
         """True if there are words for a key."""
-        return key in DESK or key in SCRIPTS or super().has(key)
+        return key in IN_PAGES or key in IN_SCRIPTS or super().has(key)
 
     def plain(self, key: str, **values: object) -> str:
         """The words of a key with values filled in."""
-        words = DESK.get(key) or SCRIPTS.get(key)
+        words = IN_PAGES.get(key) or IN_SCRIPTS.get(key)
         return words[LANGUAGES.index(self.language)].format(**values) if words else super().plain(key, **values)
 
     def for_scripts(self) -> str:
         """What scripts need, as JSON."""
-        mine = {key: words[LANGUAGES.index(self.language)] for key, words in SCRIPTS.items()}
+        mine = {key: words[LANGUAGES.index(self.language)] for key, words in IN_SCRIPTS.items()}
         return json.dumps({**json.loads(super().for_scripts()), **mine}, ensure_ascii=False)
 
 

@@ -71,6 +71,8 @@ class Guideline(Body):
 
     text: Annotated[str, Field(min_length=1, max_length=100_000)]
     """Markdown."""
+    note: Annotated[str, Field(max_length=500)] = ""
+    """What is new, for the list of versions; kept in the log."""
 
 
 class Mark(Body):
@@ -221,7 +223,7 @@ def add_guideline(request: Request, user: Lead, body: Guideline) -> dict[str, An
         connection.execute(select(chain_table.c.seq).with_for_update())  # one version at a time
         version = connection.execute(select(func.max(guidelines.c.version))).scalar() or 0
         connection.execute(insert(guidelines).values(version=version + 1, text=body.text, tree=tree, by=user.id, at=now))
-        chain.record(connection, "guideline", user.name, now, {"version": version + 1, "text": body.text})
+        chain.record(connection, "guideline", user.name, now, {"version": version + 1, "text": body.text, "note": body.note})
         return version + 1
 
     return {"version": write(request, add), "tree": tree}

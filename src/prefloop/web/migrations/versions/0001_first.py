@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Makes every table, the head of the log, and the cursors of what comes back."""
     _people()
+    _doors()
     _work()
     _answers()
     _log()
@@ -73,6 +74,9 @@ def _people() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
         sa.UniqueConstraint("hash", name=op.f("uq_invitations_hash")),
     )
+
+
+def _doors() -> None:
     op.create_table(
         "sessions",
         sa.Column("hash", sa.String(length=64), nullable=False),

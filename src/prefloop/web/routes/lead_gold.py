@@ -1,0 +1,159 @@
+"""Items whose answer is known: their list, what was judged and may become one, what annotators flag, and the page that makes one."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import Connection, Row, func, select
+
+from prefloop.web import desk, settings
+from prefloop.web.answers import meaning
+from prefloop.web.desk import site_of
+from prefloop.web.lead_words import LeadWords
+from prefloop.web.routes.lead_project import on
+from prefloop.web.tables import comparisons, events, items, judgements, presentations, responses
+
+router = APIRouter(include_in_schema=False)
+MARKED = ("pair", "ranking", "rating", "thumb")
+"""Kinds that can have a known answer."""
+PAGE, SUSPECT = 30, 5
+"""Judged items on a page; answers from which a gold item that most get wrong is worth a look."""
+Before = Annotated[int | None, Query(ge=1, le=2**62)]
+Identity = Annotated[str, Query(max_length=200)]
+
+
+def told(kind: str, said: dict[str, Any], words: LeadWords) -> str:
+    """A meaning in a few words; responses count from 1."""
+    if kind == "pair":
+        return words("gold.best", n=said["best"] + 1) if "best" in said else words(f"gold.{said['choice']}")
+    if kind == "ranking":
+        return " · ".join(str(rank) for rank in said["ranks"])
+    if kind == "rating":
+        return "; ".join(f"{axis}: {' · '.join(str(mark) for mark in marks)}" for axis, marks in said["ratings"].items())
+    if kind == "thumb":
+        return " · ".join(words("gold.up" if thumb else "gold.down") for thumb in said["thumbs"])
+    return ""
+
+
+def _newest(*where: Any) -> Any:
+    """Judgements that no revision replaced, with the order in which responses were shown."""
+    replaced = select(judgements.c.replaces).where(judgements.c.replaces.is_not(None))
+    columns = (judgements.c.item, judgements.c.answer, judgements.c.right, presentations.c.order)
+    return (
+        select(*columns).join(presentations, presentations.c.id == judgements.c.presentation)
+        .where(judgements.c.id.not_in(replaced), *where)
+    )  # fmt: skip
+
+
+def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[str, Any]]:
+    """Gold or calibration items, with how often they were answered as expected."""
+    query = select(items, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison).where(items.c.purpose == purpose)
+    rows = connection.execute(query.order_by(items.c.id.desc()).limit(500)).all()
+    counts: dict[int, list[int]] = {}
+    for one in connection.execute(_newest(judgements.c.item.in_([row.id for row in rows]))):
+        here = counts.setdefault(one.item, [0, 0])
+        here[0] += bool(one.right)
+        here[1] += 1
+    shown = []
+    for row in rows:
+        right, number = counts.get(row.id, [0, 0])
+        answer = told(row.kind, row.expected["answer"], words)
+        more = {"answer": answer, "right": right, "number": number, "suspect": number >= SUSPECT and 2 * right < number}
+        shown.append({"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, **more})
+    return shown
+
+
+def candidates(connection: Connection, before: int | None, words: LeadWords) -> list[dict[str, Any]]:
+    """Items of work that were judged, the newest judgement first, with what was said of them."""
+    newest = func.max(judgements.c.at).label("newest")
+    query = (
+        select(items, comparisons.c.messages, newest)
+        .join(comparisons, comparisons.c.id == items.c.comparison).join(judgements, judgements.c.item == items.c.id)
+        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), items.c.done > 0)
+        .group_by(items.c.id, comparisons.c.id).order_by(items.c.id.desc()).limit(PAGE)
+    )  # fmt: skip
+    rows = connection.execute(query if before is None else query.where(items.c.id < before)).all()
+    votes: dict[int, Counter[str]] = {}
+    kinds = {row.id: row.kind for row in rows}
+    for one in connection.execute(_newest(judgements.c.item.in_(kinds), judgements.c.counted)):
+        said = told(kinds[one.item], meaning(kinds[one.item], one.answer, one.order), words)
+        votes.setdefault(one.item, Counter())[said] += 1
+    return [
+        {"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, "votes": votes.get(row.id, Counter()).most_common()}
+        for row in rows
+    ]
+
+
+def flags(connection: Connection) -> list[dict[str, Any]]:
+    """The newest flags and skips, with the item that each is about."""
+    query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(100)
+    found = [{"kind": row.kind, "by": row.actor, "at": on(row.at), **json.loads(row.payload)} for row in connection.execute(query)]
+    about = select(items.c.id, items.c.comparison, items.c.kind, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison)
+    rows = {row.id: row for row in connection.execute(about.where(items.c.id.in_({one.get("item", 0) for one in found})))}
+    return [{**one, "about": rows.get(one.get("item", 0)), "says": one.get("comment") or one.get("reason") or ""} for one in found]
+
+
+@router.get("/lead/items")
+def items_page(request: Request, before: Before = None, missing: Identity = "") -> Response:
+    """Gold, calibration, candidates, flags."""
+
+    def gather(words: LeadWords) -> dict[str, Any]:
+        with site_of(request).database.reading() as connection:
+            found = {
+                "gold": marked(connection, "gold", words), "calibration": marked(connection, "calibration", words),
+                "candidates": candidates(connection, before, words), "flags": flags(connection),
+            }  # fmt: skip
+        return {"lead": words("items.says"), "missing": missing, "page": PAGE, "markable": MARKED, **found}
+
+    return desk.page(request, "items.html", "desk.items", gather)
+
+
+def _of_item(connection: Connection, number: int) -> Row[Any] | None:
+    return connection.execute(select(items).where(items.c.id == number)).first()
+
+
+def _picked(asked: str, existing: Sequence[int], kind: str) -> list[int]:
+    """The responses that are asked about, in ascending order: what the address names, or all; two for a pair."""
+    named = sorted({int(part) for part in asked.split(",") if part.isdecimal() and len(part) < 5} & set(existing))
+    if kind == "pair":
+        return named if len(named) == 2 else list(existing[:2])
+    return named or list(existing)
+
+
+@router.get("/lead/items/gold")
+def gold_page(
+    request: Request,
+    item: Before = None,
+    comparison: Identity = "",
+    kind: Literal["pair", "ranking", "rating", "thumb"] = "pair",
+    of: Annotated[list[str] | None, Query(max_length=100)] = None,
+) -> Response:
+    """Makes a gold or calibration item of an item or a comparison, or changes one."""
+    with site_of(request).database.reading() as connection:
+        row = _of_item(connection, item) if item else None
+        identity = row.comparison if row else comparison.strip()
+        about = connection.execute(select(comparisons).where(comparisons.c.id == identity)).first()
+        shown = connection.execute(select(responses).where(responses.c.comparison == identity).order_by(responses.c.index)).all()
+        config = settings.project(connection)
+    if about is None:
+        return RedirectResponse("/lead/items?" + urlencode({"missing": identity or str(item or "")}), status_code=303)
+    asked = row.kind if row and row.kind in MARKED else kind
+    named = ",".join(map(str, row.responses)) if row else ",".join(of or ())
+    picked = _picked(named, [one.index for one in shown], asked)
+    expected = row.expected if row and row.expected else None
+
+    def gather(words: LeadWords) -> dict[str, Any]:
+        turns = zip(about.messages, about.trees, strict=True)
+        return {
+            "lead": words("gold.says"), "kinds": MARKED, "kind": asked, "picked": picked, "comparison": about.id, "axes": config.axes,
+            "turns": [{"role": turn["role"], "tree": json.dumps(tree, ensure_ascii=False)} for turn, tree in turns],
+            "shown": [{"index": one.index, "tree": json.dumps(one.tree, ensure_ascii=False)} for one in shown],
+            "known": expected["answer"] if expected else {}, "explanation": expected["explanation"] if expected else "",
+            "purpose": row.purpose if row and expected else "gold", "fixed": expected is not None,
+        }  # fmt: skip
+
+    return desk.page(request, "gold.html", "gold.title", gather)
