@@ -119,11 +119,42 @@ def doors(browser: Browser, folder: Path, place: Path) -> None:
         stand.stop()
 
 
+LEAD = ("people", "guideline", "settings", "items", "items/gold?comparison={id}", "access")
+
+
+def leading(browser: Browser, folder: Path, place: Path) -> None:
+    """The pages on which a lead runs the project."""
+    for language, theme, size, suffix in looks():
+        rows = ENGLISH if language == "en" else CHINESE
+        stand = Stand(place / f"{suffix}-lead", rows, axes=("helpful", "correct", "polite"))
+        cookie = stand.person("lea", "admin", language=language, theme=theme)
+        stand.guideline(GUIDELINE[language])
+        stand.invitation()
+        stand.calibration(rows[1]["id"], {"best": 0}, "**A**")
+        page = new_page(browser, stand.person("ada", language=language), size, theme)
+        page.goto(stand.url)
+        page.wait_for_selector("article.item")
+        for key in ("1", "w", "Enter", "Enter", "2", "Enter", "s", "1", "Enter"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(150)
+        page.context.close()
+        page = new_page(browser, cookie, size, theme)
+        for name in LEAD:
+            page.goto(f"{stand.url}/lead/{name.format(id=rows[0]['id'])}")
+            page.wait_for_load_state("networkidle")
+            if name == "people":
+                page.locator("form[data-once] button").click()
+                page.wait_for_selector("#link:not([hidden])")
+            shoot(page, folder, f"lead-{name.partition('?')[0].replace('/', '-')}-{suffix}", whole=True)
+        page.context.close()
+        stand.stop()
+
+
 def main(arguments: list[str]) -> int:
     """Makes them all. Returns: the exit code."""
     folder = Path(arguments[0] if arguments else "docs/web")
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[Any] = [part for part in (judging, doors) if len(arguments) < 2 or part.__name__ in arguments[1:]]
+    parts: list[Any] = [part for part in (judging, doors, leading) if len(arguments) < 2 or part.__name__ in arguments[1:]]
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for part in parts:

@@ -15,7 +15,7 @@ from prefloop.web import chain, export, ingest
 from prefloop.web.export import Delivery
 from prefloop.web.site import Site
 from prefloop.web.tables import chain as head
-from prefloop.web.tables import events, items, judgements
+from prefloop.web.tables import events, items, judgements, presentations
 from web.work import ask, comparison, fill, judged, post, rows, signed_in, to_judge, user, work
 
 
@@ -33,6 +33,8 @@ TAMPERED: dict[str, Callable[[Any], Any]] = {
     "cut off": lambda c: c.execute(delete(events).where(events.c.seq == 4)),
     "cut off and mended": lambda c: (c.execute(delete(events).where(events.c.seq == 4)), c.execute(update(head).values(seq=3))),
     "an answer turned round": lambda c: c.execute(update(judgements).values(answer={"choice": "right", "strength": None})),
+    "its sides swapped": lambda c: c.execute(update(presentations).values(order=[5, 4])),
+    "another purpose": lambda c: c.execute(update(items).values(purpose="arena")),
     "counted after all": lambda c: c.execute(update(judgements).values(counted=False)),
     "an answer gone": lambda c: c.execute(delete(judgements)),
 }

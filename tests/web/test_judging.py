@@ -119,9 +119,21 @@ def test_each_kind_takes_its_answers_and_no_others(site: Site, kind: str):
 
 
 WRONG = [
-    {"active_seconds": -1}, {"active_seconds": 1e9}, {"seen": 1.5}, {"first_key_seconds": -0.1}, {"comment": "x" * 5000}, {"comment": "a\u0000b"}, {"id": "x"}, {"id": "../../x/y"},
-    {"unknown": 1}, {"answer": {"choice": "middle"}}, {"answer": {"choice": "tie", "strength": 1}}, {"answer": {"choice": "left", "strength": 4}}, {"answer": None}, {"presentation": 3},
-]  # fmt: skip
+    {"active_seconds": -1},
+    {"active_seconds": 1e9},
+    {"seen": 1.5},
+    {"first_key_seconds": -0.1},
+    {"comment": "x" * 5000},
+    {"comment": "a\u0000b"},
+    {"id": "x"},
+    {"id": "../../x/y"},
+    {"unknown": 1},
+    {"answer": {"choice": "middle"}},
+    {"answer": {"choice": "tie", "strength": 1}},
+    {"answer": {"choice": "left", "strength": 4}},
+    {"answer": None},
+    {"presentation": 3},
+]
 
 
 def test_what_is_wrong_is_refused_with_a_sentence(site: Site):

@@ -70,6 +70,20 @@ def test_a_lease_that_runs_out_comes_back_to_others_and_its_late_answer_is_kept(
     check_counts(site)
 
 
+def test_a_late_answer_that_does_not_count_asks_for_no_third(site: Site, clock: Clock):
+    ask(site, overlap={"judgements": 2, "adaptive": True})
+    fill(site, 1)
+    late, b, c = (user(site, name) for name in ("late", "b", "c"))
+    first = lease(site, late, 1).presentations[0]
+    clock.now += 31 * 60
+    held = [lease(site, who, 1).presentations[0] for who in (b, c)]
+    assert not submit(site, late, judged(first, choice="both_bad"))["counted"]
+    for who, shown in zip((b, c), held, strict=True):
+        clock.now += 1
+        submit(site, who, judged(shown, choice="tie"))
+    assert rows(site, items)[0].wanted == 2
+
+
 def test_a_late_answer_counts_if_nobody_took_the_place(site: Site, clock: Clock):
     fill(site, 1)
     a = user(site, "a")

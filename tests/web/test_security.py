@@ -176,3 +176,19 @@ def test_an_annotator_sees_nothing_of_the_leads(site: Site, caplog: pytest.LogCa
     assert bob.post("/api/v1/import/comparisons", content=b"{}", headers={"content-type": "application/x-ndjson"}).status_code == 403
     assert bob.post("/api/v1/leases", json={"count": 1, "purpose": "adjudication"}).status_code == 403
     assert refused(caplog, "wrong_role")
+
+
+def test_a_token_does_no_more_than_its_scopes_say(site: Site):
+    """It belongs to an admin; `write` must not make another admin, nor `judge` read what leads see."""
+    admin = signed_in(site)
+    for scopes, call, status in (
+        (["write"], ("POST", "/api/v1/invitations", {"role": "admin"}), 403),
+        (["write"], ("POST", "/api/v1/invitations", {"role": "annotator"}), 200),
+        (["write"], ("PUT", "/api/v1/users/1", {"active": False}), 403),
+        (["judge"], ("GET", "/lead", None), 403),
+        (["read"], ("GET", "/lead", None), 200),
+    ):
+        token = admin.post("/api/v1/tokens", json={"name": "t", "scopes": scopes}).json()["token"]
+        method, path, body = call
+        answer = client(site).request(method, path, json=body, headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code == status, (scopes, path, answer.text[:200])

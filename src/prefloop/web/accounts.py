@@ -52,6 +52,11 @@ class User:
         """True if the user may do what the role may."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
+    @property
+    def may_administer(self) -> bool:
+        """True for an admin who signed in, or whose token has the scope for it."""
+        return self.is_at_least("admin") and (self.scopes is None or "admin" in self.scopes)
+
 
 def hashed(secret: str) -> str:
     """What is kept of a secret."""
@@ -274,7 +279,7 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
     row = connection.execute(select(users).where(users.c.id == user).with_for_update()).first()
     if row is None:
         raise Refusal(404, "not_found", "There is no such user.")
-    if (row.role != "annotator" or changes.get("role", "annotator") != "annotator") and not by.is_at_least("admin"):
+    if (row.role != "annotator" or changes.get("role", "annotator") != "annotator") and not by.may_administer:
         raise Refusal(403, "wrong_role", "Only an admin changes leads and admins, and makes them.")
     connection.execute(update(users).where(users.c.id == user).values(**changes))
     if not has_admin(connection):

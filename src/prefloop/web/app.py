@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -81,7 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 while queue.expire(site) >= queue.SWEEP:
                     pass
                 delivery.look()
-            except (UserError, OSError) as problem:
+            except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
                 log.warning("housekeeping: %s", problem)
 
     thread = threading.Thread(target=keep_house, daemon=True)

@@ -5,6 +5,7 @@ be looked at after every judgement: the interval is a confidence sequence. Judge
 share of wins. The leaderboard is Bradley-Terry with errors clustered by prompt, raw and with length taken out.
 """
 
+import hashlib
 import itertools
 import math
 from collections import defaultdict
@@ -22,7 +23,7 @@ from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.web import facts, ingest, items
 from prefloop.web.facts import finite
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, item_tags, responses
+from prefloop.web.tables import comparisons, item_tags, presentations, responses
 from prefloop.web.tables import items as item_table
 
 TAG = "arena"
@@ -104,7 +105,7 @@ def _comparison(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) ->
     key = fingerprints.of_value([[m.model_dump() for m in messages], texts])
     try:
         return Comparison(
-            id=f"{TAG}-{key}", prompt_id=name[:200], messages=messages, sampling=Sampling(temperature=0.0), tags=(*tags, TAG),
+            id=f"{TAG}-{key}", prompt_id=_short(name), messages=messages, sampling=Sampling(temperature=0.0), tags=(*tags, TAG),
             responses=tuple(Response(text=text, num_tokens=0, finished=True, sampler=sampler) for sampler, text in texts.items()),
         )  # fmt: skip
     except ValueError as problem:
@@ -124,10 +125,16 @@ def take_in(connection: Connection, site: Site, batch: Sequence[Comparison], *, 
     return items.add(connection, site.database, rows, {one.id: one.tags for one in batch})
 
 
+def _short(name: str) -> str:
+    """A prompt's name in 200 letters; two that begin alike stay two."""
+    return name if len(name) <= 200 else f"{name[:150]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
 def no_work(connection: Connection, names: Sequence[str]) -> None:
     """Takes back the items of work that bringing in made, in the same transaction: these comparisons are for something else."""
     for part in facts.parts(names):
-        untouched = (item_table.c.done == 0) & (item_table.c.leased == 0)
+        shown = select(presentations.c.id).where(presentations.c.item == item_table.c.id).exists()
+        untouched = (item_table.c.done == 0) & (item_table.c.leased == 0) & ~shown
         made = select(item_table.c.id).where(item_table.c.comparison.in_(part), item_table.c.purpose == "work", untouched)
         connection.execute(delete(item_tags).where(item_tags.c.item.in_(made)))
         connection.execute(delete(item_table).where(item_table.c.comparison.in_(part), item_table.c.purpose == "work", untouched))

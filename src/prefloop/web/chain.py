@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from prefloop.errors import UserError
-from prefloop.web.tables import chain, events, judgements
+from prefloop.web.tables import chain, events, items, judgements, presentations
 
 START = "0" * 64
 JUDGEMENT = ("judgement", "revision")
@@ -76,6 +76,15 @@ def _same_judgement(connection: Connection, number: int, payload: dict[str, Any]
     row = connection.execute(select(judgements).where(judgements.c.id == payload["judgement"]["id"])).mappings().first()
     if row is None:
         raise Broken(f"the log is broken: the judgement of event {number} is gone from the database; restore a backup.")
+    about = (
+        select(presentations.c.order, items.c.comparison, items.c.kind, items.c.purpose)
+        .join(items, items.c.id == presentations.c.item)
+        .where(presentations.c.id == row["presentation"])
+    )
+    shown = connection.execute(about).mappings().one()
+    for name, value in shown.items():
+        if value != payload[name]:
+            raise Broken(f"what the judgement of event {number} is about was changed after it was written (`{name}`); restore a backup.")
     for name, value in told(row).items():
         before = payload["judgement"][name]
         close = isinstance(value, float) and isinstance(before, float) and math.isclose(value, before)

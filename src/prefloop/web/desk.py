@@ -41,6 +41,8 @@ def page(request: Request, name: str, title: str, gather: Callable[[LeadWords], 
     user = current_user(request)
     if user is None:
         return RedirectResponse("/login?" + urlencode({"next": request.url.path}), status_code=303)
+    if user.scopes is not None and not {"read", "admin"} & set(user.scopes):
+        raise Refusal(403, "wrong_scope", "This token may not read what leads see; make one with the scope read.")
     if not user.is_at_least(role):
         raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {user.role}.")
     words = words_of(request, user)

@@ -95,7 +95,12 @@ def is_over(connection: Connection) -> bool:
     """True if every item is done, or enough judgements are in."""
     enough = project(connection).enough
     if enough:
-        counted = select(func.count()).select_from(judgements).where(judgements.c.counted, judgements.c.revision == 1)
+        delivered = (items.c.kind.in_(RECORDED)) & (items.c.purpose.in_(("work", "adjudication")))
+        counted = (
+            select(func.count())
+            .select_from(judgements.join(items, items.c.id == judgements.c.item))
+            .where(judgements.c.counted, judgements.c.revision == 1, delivered)
+        )
         return connection.execute(counted).scalar_one() >= enough
     waiting = select(items.c.id).where(items.c.purpose == "work", literal_column("items.needed > 0")).limit(1)
     held = select(items.c.id).where(items.c.purpose == "work", literal_column("items.leased > 0")).limit(1)

@@ -32,7 +32,7 @@ PROJECT: dict[str, tuple[str, str]] = {
     "people.left": ("Uses left", "剩余次数"),
     "people.until": ("Until", "有效至"),
     "people.end": ("End it", "停用"),
-    "people.end_of": ("End invitation {n}", "停用邀请 {n}"),
+    "people.end_of": ("End it: invitation {n}", "停用邀请 {n}"),
     "people.all": ("Everybody", "全部成员"),
     "people.name": ("Name", "用户名"),
     "people.state": ("State", "状态"),
@@ -105,8 +105,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "items.change_of": ("Change item {n}", "修改题目 {n}"),
     "items.make": ("Make one of what was judged", "由已评判的题目制作"),
     "items.make_says": (
-        "The items judged last, with what people said. The ones on which they agree make good gold.",
-        "最近评判的题目及评判结果。意见一致的适合作为金标。",
+        "Items that were judged, with what people said. The ones on which they agree make good gold.",
+        "已评判的题目及评判结果。意见一致的适合作为金标。",
     ),
     "items.said": ("People said", "评判结果"),
     "items.use": ("Make gold", "设为金标"),
@@ -123,7 +123,7 @@ PROJECT: dict[str, tuple[str, str]] = {
     "items.flag": ("flag", "报告"),
     "items.skip": ("skip", "跳过"),
     "items.look": ("Look at it", "查看"),
-    "items.look_of": ("Look at {id}", "查看 {id}"),
+    "items.look_of": ("Look at it: {id}", "查看 {id}"),
     # one gold item
     "gold.title": ("Gold item", "金标题"),
     "gold.says": (
@@ -184,14 +184,12 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.deliveries": ("Deliveries", "投递"),
     "access.delivery.waiting": ("waiting", "等待"),
     "access.delivery.sent": ("sent", "已送达"),
-    "access.delivery.done": ("sent", "已送达"),
     "access.delivery.failed": ("failed", "失败"),
-    "access.delivery.given_up": ("given up", "已放弃"),
     "access.delivery.ended": ("ended", "已终止"),
     "access.on": ("on", "启用"),
     "access.off": ("ended", "已停用"),
     "access.end": ("End it", "停用"),
-    "access.end_of": ("End the webhook to {url}", "停用到 {url} 的 Webhook"),
+    "access.end_of": ("End it: the webhook to {url}", "停用到 {url} 的 Webhook"),
     "access.private": ("Let webhooks call addresses inside the network", "允许 Webhook 访问内网地址"),
     "access.log": ("The log", "日志"),
     "access.log_says": (
@@ -207,10 +205,8 @@ PROJECT: dict[str, tuple[str, str]] = {
 PROJECT_SCRIPTS: dict[str, tuple[str, str]] = {
     "once.copied": ("Copied.", "已复制。"),
     "once.select": ("It is selected; copy it with your keyboard.", "已选中，请用键盘复制。"),
-    "guide.wait": ("…", "…"),
     "access.whole": ("The log is whole: {n} events, nothing changed or removed.", "日志完整：共 {n} 条事件，未被改动或删除。"),
     "access.broken": ("The log is broken: {why}", "日志已损坏：{why}"),
-    "guide.leave": ("The guideline is not saved yet.", "准则尚未保存。"),
     "guide.current": ("This is what is in force.", "与现行版本相同。"),
 }
 

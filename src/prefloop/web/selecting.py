@@ -267,8 +267,12 @@ def release(connection: Connection, site: Site, *, actor: str) -> int:
     held = item_table.c.strategy == HELD
     number = connection.execute(select(func.count()).select_from(item_table).where(held)).scalar_one()
     wanted = project(connection).overlap.judgements
-    connection.execute(update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(held))).values(open=True))
-    connection.execute(update(item_table).where(held).values(wanted=wanted, needed=wanted, strategy="all", probability=1.0))
+    left = wanted - item_table.c.done - item_table.c.leased  # something may have been judged elsewhere, and brought in
+    still = select(item_table.c.id).where(held, left > 0)
+    connection.execute(update(item_tags).where(item_tags.c.item.in_(still)).values(open=True))
+    connection.execute(update(item_table).where(held).values(
+        wanted=wanted, needed=case((left > 0, left), else_=0), strategy="all", probability=1.0
+    ))  # fmt: skip
     connection.execute(update(cursors).where(cursors.c.purpose == "work", cursors.c.user != items.NOBODY).values(place=0))
     record(connection, "released", actor, site.clock(), {"items": number})
     return number

@@ -27,6 +27,7 @@ from fastapi import FastAPI
 from pydantic import Field
 from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy import delete as delete_rows
+from sqlalchemy.exc import SQLAlchemyError
 
 from prefloop.errors import UserError
 from prefloop.web.answers import Body
@@ -223,7 +224,7 @@ class Courier:
             address, host, name = target(row.url, private=private, resolve=self.resolve)
             url = httpx.URL(row.url).copy_with(host=address)
             answer = self.client.post(url, content=body, headers={**headers, "Host": host}, extensions={"sni_hostname": name})
-        except (UserError, httpx.HTTPError, httpx.InvalidURL) as problem:
+        except (UserError, ValueError, httpx.HTTPError, httpx.InvalidURL) as problem:
             return str(problem) or type(problem).__name__
         return "" if answer.is_success else f"the receiver answered {answer.status_code}"
 
@@ -237,7 +238,7 @@ async def sending(app: FastAPI) -> AsyncIterator[None]:
         while not stop.wait(EVERY):
             try:
                 courier.look()
-            except (UserError, OSError) as problem:
+            except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
                 log.warning("webhooks: %s", problem)
 
     thread = threading.Thread(target=run, daemon=True)

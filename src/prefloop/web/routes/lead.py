@@ -132,7 +132,7 @@ def list_invitations(request: Request, user: Reader) -> dict[str, Any]:
 @router.post("/invitations")
 def invite(request: Request, user: Lead, body: Invitation) -> dict[str, Any]:
     """A link by which somebody joins; told once."""
-    if body.role != "annotator" and not user.is_at_least("admin"):
+    if body.role != "annotator" and not user.may_administer:
         raise Refusal(403, "wrong_role", "Only an admin invites leads and admins.")
     token = write(
         request, lambda c, site: accounts.invite(c, site, role=body.role, by=user, tags=body.tags, uses=body.uses, days=body.days)

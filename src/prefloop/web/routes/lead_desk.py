@@ -3,7 +3,16 @@
 from fastapi import APIRouter
 
 from prefloop.web import webhooks
-from prefloop.web.routes import lead_choice, lead_dashboard, lead_export, lead_gold, lead_hooks, lead_import, lead_project, lead_quality
+from prefloop.web.routes import (
+    lead_choice,
+    lead_dashboard,
+    lead_export,
+    lead_gold,
+    lead_hooks,
+    lead_import,
+    lead_project,
+    lead_quality,
+)
 
 router = APIRouter(lifespan=webhooks.sending)
 for routes in (lead_choice, lead_dashboard, lead_export, lead_gold, lead_hooks, lead_import, lead_project, lead_quality):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from prefloop.web import desk, settings
 from prefloop.web.answers import meaning
@@ -68,13 +68,10 @@ def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[
 
 
 def candidates(connection: Connection, before: int | None, words: LeadWords) -> list[dict[str, Any]]:
-    """Items of work that were judged, the newest judgement first, with what was said of them."""
-    newest = func.max(judgements.c.at).label("newest")
+    """Items of work that were judged, the newest item first, with what was said of them."""
     query = (
-        select(items, comparisons.c.messages, newest)
-        .join(comparisons, comparisons.c.id == items.c.comparison).join(judgements, judgements.c.item == items.c.id)
-        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), items.c.done > 0)
-        .group_by(items.c.id, comparisons.c.id).order_by(items.c.id.desc()).limit(PAGE)
+        select(items, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), items.c.done > 0).order_by(items.c.id.desc()).limit(PAGE)
     )  # fmt: skip
     rows = connection.execute(query if before is None else query.where(items.c.id < before)).all()
     votes: dict[int, Counter[str]] = {}
@@ -88,13 +85,17 @@ def candidates(connection: Connection, before: int | None, words: LeadWords) -> 
     ]
 
 
-def flags(connection: Connection) -> list[dict[str, Any]]:
+def flags(connection: Connection, words: LeadWords) -> list[dict[str, Any]]:
     """The newest flags and skips, with the item that each is about."""
     query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(100)
     found = [{"kind": row.kind, "by": row.actor, "at": on(row.at), **json.loads(row.payload)} for row in connection.execute(query)]
     about = select(items.c.id, items.c.comparison, items.c.kind, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison)
     rows = {row.id: row for row in connection.execute(about.where(items.c.id.in_({one.get("item", 0) for one in found})))}
-    return [{**one, "about": rows.get(one.get("item", 0)), "says": one.get("comment") or one.get("reason") or ""} for one in found]
+    for one in found:
+        reason = one.get("reason") or ""
+        parts = (words(f"skip.{reason}") if words.has(f"skip.{reason}") else reason, one.get("comment") or "")
+        one |= {"about": rows.get(one.get("item", 0)), "says": " · ".join(part for part in parts if part)}
+    return found
 
 
 @router.get("/lead/items")
@@ -105,7 +106,7 @@ def items_page(request: Request, before: Before = None, missing: Identity = "") 
         with site_of(request).database.reading() as connection:
             found = {
                 "gold": marked(connection, "gold", words), "calibration": marked(connection, "calibration", words),
-                "candidates": candidates(connection, before, words), "flags": flags(connection),
+                "candidates": candidates(connection, before, words), "flags": flags(connection, words),
             }  # fmt: skip
         return {"lead": words("items.says"), "missing": missing, "page": PAGE, "markable": MARKED, **found}
 
@@ -137,13 +138,14 @@ def gold_page(
         row = _of_item(connection, item) if item else None
         identity = row.comparison if row else comparison.strip()
         about = connection.execute(select(comparisons).where(comparisons.c.id == identity)).first()
-        shown = connection.execute(select(responses).where(responses.c.comparison == identity).order_by(responses.c.index)).all()
+        query = select(responses.c.index, responses.c.tree).where(responses.c.comparison == identity).order_by(responses.c.index)
+        shown = [(int(index), tree) for index, tree in connection.execute(query)]
         config = settings.project(connection)
     if about is None:
         return RedirectResponse("/lead/items?" + urlencode({"missing": identity or str(item or "")}), status_code=303)
     asked = row.kind if row and row.kind in MARKED else kind
     named = ",".join(map(str, row.responses)) if row else ",".join(of or ())
-    picked = _picked(named, [one.index for one in shown], asked)
+    picked = _picked(named, [index for index, _ in shown], asked)
     expected = row.expected if row and row.expected else None
 
     def gather(words: LeadWords) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def gold_page(
         return {
             "lead": words("gold.says"), "kinds": MARKED, "kind": asked, "picked": picked, "comparison": about.id, "axes": config.axes,
             "turns": [{"role": turn["role"], "tree": json.dumps(tree, ensure_ascii=False)} for turn, tree in turns],
-            "shown": [{"index": one.index, "tree": json.dumps(one.tree, ensure_ascii=False)} for one in shown],
+            "shown": [{"index": index, "tree": json.dumps(tree, ensure_ascii=False)} for index, tree in shown],
             "known": expected["answer"] if expected else {}, "explanation": expected["explanation"] if expected else "",
             "purpose": row.purpose if row and expected else "gold", "fixed": expected is not None,
         }  # fmt: skip

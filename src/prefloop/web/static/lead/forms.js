@@ -1,14 +1,26 @@
-/** Forms of the leads' pages: `data-call="POST /path"` sends the named fields as JSON, or a file as it is, and tells what came of it. */
+/**
+ * Forms of the leads' pages: `data-call="POST /path"` sends the named fields as JSON, or a file as it is, and tells what came of it.
+ * A name with dots, or a `data-path`, is a place inside the body; `data-many` makes a list of all fields with that name.
+ * `data-then="reload"` loads the page anew; `data-once="id"` shows what the server tells only once in the box with that id.
+ */
 
 import { Refused, call } from "../api.js";
+import { byId } from "../dom.js";
 import { t } from "../words.js";
 
-/** One field's value, as `data-as` says. @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} field */
+const DONE = "prefloop.done";
+/** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Field */
+
+/** One field's value, as `data-as` says. @param {Field} field */
 function value(field) {
   const text = field.value.trim();
-  if (field instanceof HTMLInputElement && field.type === "checkbox") return field.checked;
+  if (field instanceof HTMLInputElement && field.type === "checkbox") return field.dataset.many === undefined ? field.checked : field.value;
   switch (field.dataset.as) {
     case "number": return text === "" ? null : Number(text);
+    case "json": return JSON.parse(text);
+    case "flag": return text === "true";
+    case "lines": return text.split("\n").map((line) => line.trim()).filter(Boolean);
+    case "commas": return text.split(/[,，、\n]/).map((word) => word.trim()).filter(Boolean);
     case "words": return text.split(/[\s,]+/).filter(Boolean);
     case "numbers": {
       const lines = text.split("\n").filter((line) => line.trim());
@@ -18,11 +30,84 @@ function value(field) {
   }
 }
 
-/** @param {HTMLFormElement} form */
+/** The named fields, without radio buttons that are not chosen. @param {HTMLFormElement} form @returns {Field[]} */
 function fields(form) {
-  return [...form.elements].filter(
-    (field) => (field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement || field instanceof HTMLSelectElement) && field.name,
-  );
+  /** @type {Field[]} */
+  const found = [];
+  for (const field of form.elements) {
+    if (!(field instanceof HTMLInputElement || field instanceof HTMLTextAreaElement || field instanceof HTMLSelectElement)) continue;
+    if (field.name && !(field instanceof HTMLInputElement && field.type === "radio" && !field.checked)) found.push(field);
+  }
+  return found;
+}
+
+/** What is sent. @param {HTMLFormElement} form */
+function body(form) {
+  /** @type {Record<string, any>} */
+  const whole = {};
+  for (const field of fields(form)) {
+    const part = value(field);
+    if (part === null) continue;
+    const path = field.dataset.path ? JSON.parse(field.dataset.path) : field.name.split(".");
+    const last = path.pop();
+    let place = whole;
+    for (const name of path) place = place[name] ??= {};
+    const absent = field instanceof HTMLInputElement && field.type === "checkbox" && !field.checked;
+    if (field.dataset.many === undefined) place[last] = part;
+    else place[last] = [...(place[last] ?? []), ...(absent ? [] : [part])];
+  }
+  return whole;
+}
+
+/** Marks the field that a sentence names in backticks, and goes there. @param {HTMLFormElement} form @param {string} sentence */
+function blame(form, sentence) {
+  const named = [...sentence.matchAll(/`([\w.]+)`/g)].map((match) => match[1]);
+  const field = fields(form).find((one) => named.includes(one.name) || named.some((name) => one.name.endsWith(`.${name}`)));
+  if (!field) return;
+  field.setAttribute("aria-invalid", "true");
+  field.focus();
+}
+
+/** Shows what is told once. @param {string} id @param {any} said */
+function once(id, said) {
+  const box = byId(id);
+  const place = /** @type {HTMLInputElement} */ (byId(`${id}-value`));
+  place.value = said.link ?? said.token ?? said.secret ?? "";
+  box.hidden = false;
+  place.focus();
+  place.select();
+}
+
+for (const box of document.querySelectorAll(".once")) {
+  const place = /** @type {HTMLInputElement} */ (box.querySelector("input"));
+  const line = box.querySelector("[role=status]");
+  box.querySelector("[data-do=copy]")?.addEventListener("click", async () => {
+    place.select();
+    try {
+      await navigator.clipboard.writeText(place.value); // not there on plain http in a network
+      if (line) line.textContent = t("once.copied");
+    } catch {
+      place.focus();
+      if (line) line.textContent = t("once.select");
+    }
+  });
+  box.querySelector("[data-do=close]")?.addEventListener("click", () => location.reload());
+}
+
+/** Loads the page anew (or another one), and says there that it is done. @param {string} then */
+function leave(then) {
+  sessionStorage.setItem(DONE, "1");
+  if (then === "reload") location.reload();
+  else location.assign(then);
+}
+
+if (sessionStorage.getItem(DONE)) {
+  sessionStorage.removeItem(DONE);
+  const line = document.getElementById("done");
+  if (line) {
+    line.hidden = false;
+    setTimeout(() => (line.textContent = t("desk.done")), 60);
+  }
 }
 
 /** Sends a file as the body; what the other fields say goes into the address. @param {string} path @param {HTMLFormElement} form */
@@ -43,8 +128,9 @@ async function upload(path, form) {
   return said;
 }
 
-/** What an answer says, in a line or a few. @param {any} said */
-function summary(said) {
+/** What an answer says, in a line or a few. @param {any} said @param {string | undefined} form */
+function summary(said, form) {
+  if (form === "log") return said.whole ? t("access.whole", { n: said.events }) : t("access.broken", { why: said.problem });
   if (!said || typeof said !== "object") return t("desk.done");
   const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${name}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
@@ -57,16 +143,21 @@ for (const form of document.querySelectorAll("form[data-call]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const [method, path] = (form.dataset.call ?? "").split(" ");
-    const buttons = [...form.querySelectorAll("button")];
+    const buttons = [...form.querySelectorAll("button")].filter((button) => !button.disabled);
     for (const button of buttons) button.disabled = true;
+    for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     if (line) line.textContent = t("desk.sending");
     try {
-      const body = Object.fromEntries(fields(form).map((field) => [field.name, value(field)]).filter(([, part]) => part !== null));
-      const said = form.querySelector("input[type=file]") ? await upload(path, form) : await call(method, path, method === "DELETE" ? undefined : body, { limit: 120000 });
-      if (line) line.textContent = summary(said);
-      if (form.dataset.then === "reload") location.reload();
+      const plain = method === "DELETE" || method === "GET";
+      const said = form.querySelector("input[type=file]") ? await upload(path, form) : await call(method, path, plain ? undefined : body(form), { limit: 120000 });
+      form.dispatchEvent(new Event("done"));
+      if (form.dataset.then) leave(form.dataset.then);
+      else if (line) line.textContent = form.dataset.once ? "" : summary(said, form.dataset.says);
+      if (form.dataset.once) once(form.dataset.once, said);
     } catch (error) {
-      if (line) line.textContent = t("desk.failed", { why: error instanceof Error ? error.message : String(error) });
+      const why = error instanceof Error ? error.message : String(error);
+      if (line) line.textContent = t("desk.failed", { why });
+      blame(form, why);
     } finally {
       for (const button of buttons) button.disabled = false;
     }
