@@ -218,9 +218,12 @@ def test_response_as_one_decision_by_hand(make_config: Make):
     assert returns.tolist() == [[3, 3, 0]]
 
 
-@pytest.mark.parametrize("at, advantage", [(at, a) for at in ("last", "every", "response") for a in ("gae", "td", "return", "batch_mean") if (at, a) not in (("every", "td"), ("response", "td"))])
+@pytest.mark.parametrize("advantage", ["gae", "td", "return", "batch_mean"])
+@pytest.mark.parametrize("at", ["last", "every", "response"])
 def test_padding_is_never_read(make_config: Make, grids: tuple[Tensor, Tensor, Tensor], advantage: str, at: str):
     """Values and advantages do not change when the padding of the values is NaN."""
+    if advantage == "td" and at != "last":
+        pytest.skip("refused by the settings")
     rewards, values, mask = grids
     settings = {"advantage": advantage, "reward_at": at, **({} if at == "response" else {"discount": 0.9})}
     clean = by(make_config, (rewards, values, mask), **settings)

@@ -141,13 +141,10 @@ def source(empty_sqlite: Path) -> Iterator[None]:
 
 
 def test_annotators_in_any_order(source: None):
-    run_state_machine_as_test(
-        Annotators,
-        settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, database=None,
-            phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck),  # shrinking takes minutes
-        ),  # fmt: skip
-    )
+    phases = (Phase.explicit, Phase.generate)  # shrinking takes minutes
+    checks = list(HealthCheck)
+    many = settings(max_examples=15, stateful_step_count=25, deadline=None, database=None, phases=phases, suppress_health_check=checks)
+    run_state_machine_as_test(Annotators, settings=many)
 
 
 def test_after_any_mess_everything_is_collected(site: Site, clock: Clock):

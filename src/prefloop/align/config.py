@@ -146,7 +146,7 @@ class PPOConfig(RunConfig):
             if dict(self)[name] != default[name].default:
                 raise ValueError(f"reward_at = {self.reward_at} uses no {name}, but {name} = {dict(self)[name]} is set. Leave it out.")
         if self.reward_at != "last" and self.advantage == "td":
-            raise ValueError(f"advantage = td only makes sense with reward_at = last. Set advantage = return.")
+            raise ValueError("advantage = td only makes sense with reward_at = last. Set advantage = return.")
         if self.advantage == "batch_mean" and self.critic != "shared":
             raise ValueError(f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out.")
         return self
