@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; and sums that come out the same each time
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model that is not here is an error at once, not after a minute
+
+settings.register_profile("search", derandomize=False)
+settings.register_profile("same", derandomize=True)  # `make test` says the same twice; HYPOTHESIS_PROFILE=search looks further
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CORPUS = [
     "where is my parcel 12?",

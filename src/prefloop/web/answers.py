@@ -1,6 +1,7 @@
 """Answers: what may be said about each kind of item, and what it says about the responses, whatever side they stood on."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -20,18 +21,20 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _can_be_stored(cls, values: Any) -> Any:
-        check_text(values)
+        check_storable(values)
         return values
 
 
-def check_text(value: Any) -> None:
-    """Raises: ValueError if a text in it has a NUL or half a character, which cannot be kept."""
+def check_storable(value: Any) -> None:
+    """Raises: ValueError if a text in it has a NUL or half a character, or a number is not finite, which JSON cannot keep."""
     waiting = [value]
     while waiting:
         here = waiting.pop()
         if isinstance(here, str):
             if "\0" in here or any("\ud800" <= letter <= "\udfff" for letter in here):
                 raise ValueError("a text holds a NUL or half a character; remove it")
+        elif isinstance(here, float) and not math.isfinite(here):
+            raise ValueError("a number in it is not finite, which JSON does not know; leave it out")
         elif isinstance(here, dict):
             waiting += [*here.keys(), *here.values()]
         elif isinstance(here, list):

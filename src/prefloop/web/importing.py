@@ -64,7 +64,7 @@ def _each(path: Path, on_bad: OnBad, problems: list[str], parse: Callable[[dict[
         try:
             if isinstance(row, UserError):
                 raise UserError(str(row).replace(f"{path}:", f"{path.name}:"))
-            answers.check_text(row)
+            answers.check_storable(row)
             yield parse(row, place)
         except UserError as problem:
             if on_bad == "stop":

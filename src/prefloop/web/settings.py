@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from prefloop.config import frozen
-from prefloop.web.answers import check_text
+from prefloop.web.answers import check_storable
 from prefloop.web.chain import record
 from prefloop.web.config import ProjectConfig, WebConfig
 from prefloop.web.errors import Refusal, refuse_unless
@@ -43,7 +43,7 @@ def checked_keys(body: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(body) - set(ProjectConfig.model_fields))
     refuse_unless(not unknown, f"There is no setting called {', '.join(unknown)[:200]}; there are {', '.join(ProjectConfig.model_fields)}.")
     try:
-        check_text(body)
+        check_storable(body)
     except ValueError as problem:
         raise Refusal(422, "invalid", f"{problem}.") from None
     return body

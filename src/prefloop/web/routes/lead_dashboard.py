@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from prefloop.web import dashboard, desk
-from prefloop.web.answers import check_text
+from prefloop.web.answers import check_storable
 from prefloop.web.dashboard import Desk
 from prefloop.web.desk import Lead, Reader, site_of
 from prefloop.web.errors import refuse_unless
@@ -34,7 +34,7 @@ def change_desk(request: Request, user: Lead, body: Desk) -> dict[str, Any]:
     refuse_unless(0 <= body.cost_per_hour <= 1e6, "An hour costs between 0 and a million.")
     refuse_unless(len(body.currency) <= 10 and len(body.floors) <= 200, "A currency has at most 10 letters, and there are at most 200 floors.")
     refuse_unless(all(0 <= floor <= 10**7 and 0 < len(tag) <= 200 for tag, floor in body.floors.items()), "A floor is between 0 and ten million.")
-    check_text(body.model_dump())
+    check_storable(body.model_dump())
     site = site_of(request)
     kept = site.database.write(lambda c: dashboard.change_desk(c, body, actor=user.name, at=site.clock()))
     return kept.model_dump(mode="json")
