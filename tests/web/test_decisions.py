@@ -79,7 +79,31 @@ def test_a_side_bias_is_told_and_taken_out():
 def test_the_lead_decides_where_people_differ(way: Any):
     facts = [said(1, 1, 0), said(1, 2, 0), said(1, 3, 1), said(1, 9, 1, purpose="adjudication")]
     preference = outcomes.outcomes(of(facts), way).preferences[0]
-    assert (preference.chosen_index, preference.weight, preference.agreement) == (1, 1.0, 0.5)
+    assert (preference.chosen_index, preference.weight, preference.agreement, preference.num_judgements) == (1, 1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("choice", ["tie", "both_bad"])
+def test_a_lead_who_sees_no_better_one_leaves_nothing_to_train_on(way: Any, choice: str):
+    ruling = said(1, 9, None, purpose="adjudication", answer={"choice": choice}, meaning={"choice": choice})
+    found = outcomes.outcomes(of([said(1, 1, 0), said(1, 2, 0), ruling]), way)
+    assert (found.preferences, found.undecided) == ((), 1)
+
+
+@pytest.mark.parametrize("kind", ["ranking", "rating", "thumb"])
+def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
+    says: dict[str, list[Any]] = {
+        "ranking": [[1, 2], [2, 1]], "rating": [{"helpful": [5, 1]}, {"helpful": [2, 4]}], "thumb": [[True, False], [False, True]]
+    }  # fmt: skip
+    name = f"{kind}s" if kind in ("rating", "thumb") else "ranks"
+    facts = [said(1, who, None, kind=kind, answer={name: says[kind][who == 9]}, meaning={name: says[kind][who == 9]},
+                  purpose="adjudication" if who == 9 else "work") for who in (1, 2, 3, 9)]  # fmt: skip
+    for way in WAYS:
+        found = outcomes.outcomes(of(facts), way)
+        assert [one.ranks for one in found.rankings] == ([(2, 1)] if kind == "ranking" else [])
+        assert [one.chosen_index for one in found.preferences] == ([1] if kind == "ranking" else [])
+        assert [one["attributes"]["helpful"] for one in found.ratings] == ([2.0, 4.0] if kind == "rating" else [])
+        assert [(one["label"], one["num_judgements"]) for one in found.thumbs] == ([(False, 1), (True, 1)] if kind == "thumb" else [])
 
 
 def test_rankings_of_several_people_become_one():

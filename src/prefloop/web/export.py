@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, func, literal_column, select
 
 from prefloop.files.atomic import make_folder, write_bytes
 from prefloop.records import Comparison, Judgement
+from prefloop.web import facts
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.tables import chain, comparisons, events, items, judgements, presentations, responses, users
@@ -23,20 +24,21 @@ RECORDED = ("pair", "ranking", "rating", "thumb")
 
 
 def judged(connection: Connection) -> Iterator[Judgement]:
-    """The newest counted judgements, oldest first."""
-    later = judgements.alias("later")
+    """The newest counted judgements, oldest first; where a lead has ruled, the ruling alone."""
+    ruled = facts.ruled(connection)
     query = (
-        select(judgements, presentations.c.order, items.c.kind, items.c.comparison, users.c.name)
+        select(judgements, presentations.c.order, items.c.kind, items.c.comparison, items.c.responses, items.c.purpose, users.c.name)
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
         .where(judgements.c.counted, items.c.kind.in_(RECORDED), items.c.purpose.in_(("work", "adjudication")))
-        .where(~select(later.c.id).where(later.c.replaces == judgements.c.id).exists())
+        .where(facts.is_newest())
         .order_by(judgements.c.at, judgements.c.id)
     )
     with connection.execute(query.execution_options(yield_per=PART)) as rows:
         for row in rows:
-            yield as_record(row)
+            if row.purpose == "adjudication" or (row.comparison, row.kind, tuple(row.responses)) not in ruled:
+                yield as_record(row)
 
 
 def as_record(row: Row[Any]) -> Judgement:

@@ -17,6 +17,8 @@ from prefloop.web.site import Site
 from prefloop.web.tables import chain, comparisons, items, judgements, presentations, responses, users
 
 T = TypeVar("T")
+Unit = tuple[str, str, tuple[int, ...]]
+"""What was decided upon: comparison, kind, responses."""
 MOST = 50_000
 """Judgements that quality is reckoned from, the newest ones."""
 PART = 500
@@ -52,7 +54,7 @@ class Fact:
     at: float
 
     @property
-    def unit(self) -> tuple[str, str, tuple[int, ...]]:
+    def unit(self) -> Unit:
         """What was decided upon, whoever was asked for whatever purpose."""
         return self.comparison, self.kind, self.responses
 
@@ -111,6 +113,18 @@ def fact(row: Any) -> Fact:
         answers.meaning(row.kind, row.answer, row.order), expected, row.repeat > 0 and row.purpose != "calibration", row.counted, row.right,
         row.active_seconds, row.at,
     )  # fmt: skip
+
+
+def ruled(connection: Connection) -> set[Unit]:
+    """What leads have ruled upon: there the annotators' judgements speak no more."""
+    query = select(items.c.comparison, items.c.kind, items.c.responses).where(items.c.purpose == "adjudication", items.c.done > 0)
+    return {(row.comparison, row.kind, tuple(row.responses)) for row in connection.execute(query)}
+
+
+def heard(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts without the annotators' judgements of what a lead has ruled upon: the ruling alone speaks."""
+    overruled = {one.unit for one in facts if one.purpose == "adjudication"}
+    return [one for one in facts if one.purpose == "adjudication" or one.unit not in overruled]
 
 
 def parts(names: Iterable[Any]) -> Iterator[list[Any]]:

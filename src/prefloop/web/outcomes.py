@@ -4,11 +4,11 @@ Preferences are aggregated in one of four ways. Every way first gives p, the pro
 one; the weight of a preference is 2 p - 1: a pair of which nothing is known teaches nothing.
 majority: p is 1, under the rule of `prefloop.decisions`. weighted: each vote weighs the log odds of its annotator's accuracy
 on gold. dawid_skene: accuracies and truth by EM, from the votes alone. crowd_bt: Bradley-Terry with an ability and a side bias
-for each annotator. Where leads adjudicated, their majority decides, in every way.
+for each annotator. Where leads adjudicated, their ruling alone speaks, in every way and of every kind; a tie is a ruling too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -93,10 +93,11 @@ def as_judgement(one: Fact) -> Judgement:
 
 def outcomes(judged: Judged, way: Way) -> Outcomes:
     """Everything, aggregated in one way."""
-    kept = [one for one in judged.facts if one.kind in ("pair", "ranking") and one.comparison in judged.comparisons]
+    cast = [one for one in judged.facts if one.kind in ("pair", "ranking") and one.comparison in judged.comparisons]
+    p, people = _probabilities(_ballots(cast), way, judged.gold)  # who was overruled still shows how well they judge
+    spoken = replace(judged, facts=tuple(facts.heard(judged.facts)))
+    kept = facts.heard(cast)
     found = decisions.decided(list(judged.comparisons.values()), [as_judgement(one) for one in kept])
-    ballots = _ballots(kept)
-    p, people = _probabilities(ballots, way, judged.gold)
     ruled = _adjudicated(kept)
     preferences, probabilities = [], {}
     for preference, is_decided in [*((one, True) for one in found.preferences), *((one, False) for one in found.undecided)]:
@@ -104,7 +105,7 @@ def outcomes(judged: Judged, way: Way) -> Outcomes:
         low, high = sorted((preference.chosen_index or 0, preference.rejected_index or 0))
         pair = (preference.comparison, low, high)
         if pair in ruled:
-            sure = float(ruled[pair] == low)
+            sure = ruled[pair]
         elif way == "majority":
             sure = float(first) if is_decided else 0.5
         else:
@@ -117,7 +118,7 @@ def outcomes(judged: Judged, way: Way) -> Outcomes:
         probabilities[turned.id] = round(probability, 6)
     return Outcomes(
         preferences=tuple(preferences), probabilities=probabilities, rankings=tuple(_rankings(kept, judged.comparisons)),
-        ratings=tuple(_ratings(judged)), thumbs=tuple(_thumbs(judged)), demonstrations=tuple(_demonstrations(judged)), edits=tuple(_edits(judged)),
+        ratings=tuple(_ratings(spoken)), thumbs=tuple(_thumbs(spoken)), demonstrations=tuple(_demonstrations(judged)), edits=tuple(_edits(judged)),
         undecided=found.num_pairs - len(preferences), annotators=tuple(people),
     )  # fmt: skip
 
@@ -156,14 +157,20 @@ def _ballots(kept: Sequence[Fact]) -> list[_Ballot]:
     return found
 
 
-def _adjudicated(kept: Sequence[Fact]) -> dict[Pair, int]:
-    """Pairs that leads ruled upon -> the better response, where a majority of them says so."""
-    said: dict[Pair, list[int]] = {}
-    for one in kept:
-        if one.purpose == "adjudication" and one.best is not None:
-            said.setdefault((one.comparison, min(one.responses), max(one.responses)), []).append(one.best)
-    counts = {pair: (votes.count(pair[1]), votes.count(pair[2])) for pair, votes in said.items()}
-    return {pair: pair[1] if low > high else pair[2] for pair, (low, high) in counts.items() if low != high}
+def _adjudicated(kept: Sequence[Fact]) -> dict[Pair, float]:
+    """Pairs that leads ruled upon -> 1 if the response with the lower index is better, 0 if the other, 1/2 for a tie or no majority.
+
+    A ruling on the pair goes before one on a ranking that holds it.
+    """
+    ruled: dict[Pair, float] = {}
+    for kind in ("ranking", "pair"):
+        said: dict[Pair, list[float]] = {}
+        for ballot in _ballots([one for one in kept if one.purpose == "adjudication" and one.kind == kind]):
+            said.setdefault(ballot.pair, []).append(ballot.first)
+        for pair, votes in said.items():
+            low, high, ties = (votes.count(side) for side in (1.0, 0.0, 0.5))
+            ruled[pair] = 1.0 if low > max(high, ties) else 0.0 if high > max(low, ties) else 0.5
+    return ruled
 
 
 def _probabilities(ballots: Sequence[_Ballot], way: Way, gold: Mapping[str, tuple[int, int]]) -> tuple[dict[Pair, float], list[dict[str, Any]]]:

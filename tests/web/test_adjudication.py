@@ -1,0 +1,87 @@
+"""A lead's ruling alone speaks, of every kind: in the file that the next stage reads and in the exports, and its newest revision."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefloop.decisions import decided
+from prefloop.files.tables import read_records
+from prefloop.records import Comparison, Judgement
+from prefloop.web import adjudication, export, judging, outcomes, queue
+from prefloop.web.accounts import User
+from prefloop.web.adjudication import Wanted
+from prefloop.web.answers import as_shown
+from prefloop.web.site import Site
+from prefloop.web.tables import presentations
+from web.crowd import on_sqlite
+from web.work import ask, fill, judged, rows, submit, user
+
+SAYS: dict[str, list[dict[str, Any]]] = {
+    "pair": [{"best": 0}, {"best": 1}, {"choice": "tie"}],
+    "ranking": [{"ranks": [1, 2]}, {"ranks": [2, 1]}, {"ranks": [1, 1]}],
+    "rating": [{"ratings": {"helpful": [5, 1]}}, {"ratings": {"helpful": [1, 5]}}, {"ratings": {"helpful": [3, 3]}}],
+    "thumb": [{"thumbs": [True, False]}, {"thumbs": [False, True]}, {"thumbs": [True, True]}],
+}
+"""Kind -> what one annotator says, the other, and the lead."""
+
+
+def decide(site: Site, who: User, meaning: dict[str, Any], kind: str, purpose: str = "work") -> tuple[str, str]:
+    """Judges the next item, saying this of the responses. Returns: (presentation, judgement)."""
+    shown = rows(
+        site, presentations, presentations.c.id == queue.lease(site, who, 1, purpose=purpose).presentations[0]
+    )[0]
+    what = judged(shown.id, **as_shown(kind, meaning, shown.order))
+    submit(site, who, what)
+    return shown.id, what.id
+
+
+def differ_and_ask_the_lead(site: Site, kind: str) -> User:
+    """Two people contradict each other about one comparison, and it goes to adjudication. Returns: the lead."""
+    ask(site, kinds=[kind], overlap={"judgements": 2})
+    fill(site, 1)
+    for name, meaning in zip(("ann", "bob"), SAYS[kind][:2], strict=True):
+        decide(site, user(site, name), meaning, kind)
+    site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+    return user(site, "lead", "lead")
+
+
+def written(site: Site, path: Path) -> list[Judgement]:
+    """What the next stage reads."""
+    assert export.write_judgements(site, path)
+    return read_records(path, Judgement)
+
+
+@pytest.mark.parametrize("kind", SAYS)
+@on_sqlite
+def test_a_ruling_silences_the_annotators_of_its_item(new_site: Callable[..., Site], tmp_path: Path, kind: str):
+    site = new_site()
+    lead = differ_and_ask_the_lead(site, kind)
+    assert sorted(one.annotator for one in written(site, tmp_path / "j.jsonl")) == ["ann", "bob"]
+    decide(site, lead, SAYS[kind][2], kind, "adjudication")
+    assert [one.annotator for one in written(site, tmp_path / "j.jsonl")] == ["lead"]
+
+
+def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind(site: Site, tmp_path: Path):
+    lead = differ_and_ask_the_lead(site, "pair")
+    shown, first = decide(site, lead, {"best": 1}, "pair", "adjudication")
+
+    def outcome() -> list[tuple[int | None, int]]:
+        with site.database.reading() as connection:
+            known: list[Comparison] = list(export.compared(connection))
+            exported = outcomes.outcomes(outcomes.gathered(connection), "majority")
+        collected = decided(known, written(site, tmp_path / "j.jsonl"))
+        mine = [
+            [(one.chosen_index, one.num_judgements) for one in found.preferences] for found in (collected, exported)
+        ]
+        assert mine[0] == mine[1]
+        return mine[0]
+
+    assert outcome() == [(1, 1)]
+    order = rows(site, presentations, presentations.c.id == shown)[0].order
+    newer = judged(shown, **as_shown("pair", {"best": 0}, order))
+    site.database.write(lambda c: judging.revise(c, site, lead, first, newer))
+    assert outcome() == [(0, 1)]
+    site.database.write(lambda c: judging.revise(c, site, lead, newer.id, judged(shown, choice="both_bad")))
+    assert outcome() == []
