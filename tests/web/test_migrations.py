@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, select
 
 from prefloop.errors import UserError
-from prefloop.web.database import Database
-from prefloop.web.tables import metadata
+from prefloop.web.database import MIGRATIONS, Database
+from prefloop.web.tables import metadata, webhooks
 
 
 def test_migrations_make_the_tables(new_url: Callable[[], str]):
@@ -18,6 +21,37 @@ def test_migrations_make_the_tables(new_url: Callable[[], str]):
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.migrate()  # again: nothing to do
+    database.close()
+
+
+def test_webhooks_keep_their_place_when_the_outbox_goes(new_url: Callable[[], str]):
+    """From 0002: one that waits for event 4 hears it next, one that waits for nothing goes on after event 6, which was looked at."""
+    database, config = Database(new_url()), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def before(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        run = connection.exec_driver_sql
+        run("INSERT INTO users VALUES (1, 'boss', 'admin', '-', '{}', '[]', true, false, 1, 0, 0)")
+        for number in range(1, 8):
+            run(f"INSERT INTO events VALUES ({number}, 0, 'a', 'judgement', NULL, '{{}}', '-', '-')")
+        run("UPDATE chain SET seq = 7")
+        run("INSERT INTO settings VALUES ('webhooks_seen', '6')")
+        for number in (1, 2):
+            run(f"INSERT INTO webhooks VALUES ({number}, 'https://x.org', 's', '[\"judgement\"]', true, 1, 0)")
+        for event, state in ((3, "sent"), (4, "waiting"), (5, "sent"), (6, "waiting")):
+            run(f"INSERT INTO deliveries VALUES ({event}, 1, {event}, '{state}', 0, 0, '')")
+
+    database.write(before)
+    database.migrate()
+    with database.reading() as connection:
+        assert connection.execute(select(webhooks.c.told, webhooks.c.sent).order_by(webhooks.c.id)).all() == [
+            (3, 2),
+            (6, 0),
+        ]
+        assert connection.exec_driver_sql("SELECT count(*) FROM settings").scalar() == 0
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.close()
 
 

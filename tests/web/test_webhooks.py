@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ import pytest
 from prefloop.errors import UserError
 from prefloop.web import webhooks
 from prefloop.web.site import Site
-from prefloop.web.tables import deliveries
+from prefloop.web.tables import webhooks as hooks
 from prefloop.web.webhooks import Courier, Hook, is_public, target
 from web.crowd import on_sqlite
 from web.work import Clock, fill, rows, signed_in, user, work
@@ -27,7 +27,7 @@ class Receiver:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.got.append(request)
-        return httpx.Response(self.answers.pop(0) if self.answers else 200)
+        return httpx.Response(self.answers.pop(0) if self.answers else 200, stream=httpx.ByteStream(b"thank you"))
 
 
 def public(host: str, port: int) -> list[str]:
@@ -63,29 +63,110 @@ def test_what_happens_is_told_in_order_and_signed(site: Site):
     assert (one.url.host, one.headers["Host"]) == ("93.184.215.14", "hooks.example.org")
 
 
-def test_a_receiver_that_fails_is_asked_again_later_and_at_last_no_more(site: Site, clock: Clock):
-    fill(site, 1)
+def numbers(receiver: Receiver) -> list[int]:
+    """The events that were sent, in the order in which they came."""
+    return [json.loads(request.content)["event"] for request in receiver.got]
+
+
+def test_a_receiver_that_fails_is_asked_again_later_and_loses_nothing(site: Site, clock: Clock):
+    """Nothing is sent past an event that has not arrived, however long it takes; then all comes in order."""
+    fill(site, 3)
     hook(site, "judgement")
-    work(site, user(site, "a"))
+    work(site, user(site, "a"), limit=2)
     receiver = Receiver()
-    receiver.answers = [500, 302]
+    receiver.answers = [500, 302] + [503] * 28
+    began = clock.now
     assert courier(site, receiver).look() == 0
     assert courier(site, receiver).look() == 0  # it is not yet time
     assert len(receiver.got) == 1
-    clock.now += 10
+    for wait in (10, 20, 40):
+        clock.now += wait - 1
+        assert courier(site, receiver).look() == 0
+        clock.now += 1
+        assert courier(site, receiver).look() == 0
+    assert len(receiver.got) == 4
+    work(site, user(site, "b"), limit=1)
+    for _ in range(26):
+        clock.now += 3600
+        assert courier(site, receiver).look() == 0  # another courier each time: as after a restart of the server
+    assert len(set(numbers(receiver))) == 1
+    row = rows(site, hooks)[0]
+    assert (row.failing, row.tries, row.problem) == (began, 30, "the receiver answered 503")
+    clock.now += 3600
+    assert courier(site, receiver).look() == 3
+    assert numbers(receiver)[-3:] == sorted(set(numbers(receiver)))
+    row = rows(site, hooks)[0]
+    assert (row.failing, row.tries, row.problem, row.sent) == (None, 0, "", 3)
+
+
+def test_a_webhook_hears_nothing_from_before_it_was_made(site: Site):
+    fill(site, 3)
+    hook(site, "judgement")
+    work(site, user(site, "a"), limit=1)
+    first = rows(site, hooks)[0]
+    site.database.write(lambda c: webhooks.end(c, site, first.id, actor="boss"))
+    work(site, user(site, "b"), limit=1)
+    body = Hook(url="https://hooks.example.org/second", kinds=["judgement"])
+    site.database.write(lambda c: webhooks.add(c, site, body, by=first.by, actor="boss"))
+    receiver = Receiver()
     assert courier(site, receiver).look() == 0
-    clock.now += 20
+    work(site, user(site, "c"), limit=1)
     assert courier(site, receiver).look() == 1
-    assert (rows(site, deliveries)[0].state, rows(site, deliveries)[0].tries) == ("sent", 3)
-    work_more = Receiver()
-    work_more.answers = [500] * 50
+    assert receiver.got[0].url.path == "/second"
+
+
+def test_one_that_fails_holds_up_no_other(site: Site):
     fill(site, 2)
-    work(site, user(site, "b"))
-    for _ in range(20):
-        clock.now += 4000
-        courier(site, work_more).look()
-    assert len(work_more.got) == webhooks.TRIES
-    assert [row.state for row in rows(site, deliveries)] == ["sent", "failed"]
+    hook(site, "judgement")
+    body = Hook(url="https://hooks.example.org/second", kinds=["judgement"])
+    site.database.write(lambda c: webhooks.add(c, site, body, by=1, actor="boss"))
+    work(site, user(site, "a"))
+    receiver = Receiver()
+    receiver.answers = [500]
+    assert courier(site, receiver).look() == 2
+    assert [request.url.path for request in receiver.got] == ["/in", "/second", "/second"]
+
+
+def test_a_long_answer_is_not_read_to_its_end(site: Site):
+    fill(site, 1)
+    hook(site, "judgement")
+    work(site, user(site, "a"))
+    read: list[int] = []
+
+    class Endless(httpx.SyncByteStream):
+        closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            while not self.closed:
+                read.append(1000)
+                yield b"x" * 1000
+
+        def close(self) -> None:
+            self.closed = True
+
+    stream = Endless()
+    client = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200, stream=stream)))
+    assert Courier(site, client=client, resolve=public).look() == 1
+    assert sum(read) <= 2 * webhooks.MOST
+    assert stream.closed
+
+
+def test_a_host_with_other_letters_is_called_by_its_name_in_ascii(site: Site):
+    fill(site, 1)
+    who, asked = user(site, "boss", "admin"), []
+    body = Hook(url="https://bücher.example:8443/in", kinds=["judgement"])
+    site.database.write(lambda c: webhooks.add(c, site, body, by=who.id, actor="boss"))
+    work(site, user(site, "a"))
+    receiver = Receiver()
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        return public(host, port)
+
+    assert courier(site, receiver, resolve=resolve).look() == 1
+    assert asked == [("xn--bcher-kva.example", 8443)]
+    assert (receiver.got[0].headers["Host"], receiver.got[0].url.port) == ("xn--bcher-kva.example:8443", 8443)
+    assert receiver.got[0].extensions["sni_hostname"] == "xn--bcher-kva.example"
 
 
 INSIDE = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.9.9", "169.254.169.254", "0.0.0.0", "::1", "fd00::1", "fe80::1%eth0",
@@ -99,7 +180,10 @@ def test_addresses_inside_are_not_called(address: str):
         target("http://innocent.example.org/", private=False, resolve=lambda host, port: ["93.184.215.14", address])
 
 
-@pytest.mark.parametrize("url", ["ftp://x.org/", "file:///etc/passwd", "http://", "https://a:b@x.org/", "http://[::1", "http://x.org:99999/"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://x.org/", "file:///etc/passwd", "http://", "https://a:b@x.org/", "http://[::1", "http://x.org:99999/", "http://☃.net", "http://" + "ü" * 70 + ".de"],
+)
 def test_other_urls_are_refused(url: str):
     with pytest.raises(UserError):
         target(url, private=True, resolve=public)
@@ -112,7 +196,7 @@ def test_a_name_that_changes_its_address_later_is_not_called(site: Site):
     receiver = Receiver()
     assert courier(site, receiver, resolve=lambda host, port: ["127.0.0.1"]).look() == 0
     assert receiver.got == []
-    assert "inside the network" in rows(site, deliveries)[0].problem
+    assert "inside the network" in rows(site, hooks)[0].problem
 
 
 @on_sqlite
@@ -126,5 +210,7 @@ def test_over_http_by_admins_only(new_site: Callable[..., Site]):
     assert len(made["secret"]) > 30
     assert made["secret"] not in admin.get("/api/v1/webhooks").text
     assert admin.post("/api/v1/webhooks", json={"url": body["url"], "kinds": ["gossip"]}).status_code == 422
+    told = admin.get("/api/v1/webhooks").json()["webhooks"][0]
+    assert (told["sent"], told["waiting"], told["failing"], told["problem"]) == (0, 0, None, "")
     assert admin.delete(f"/api/v1/webhooks/{made['id']}").json()["active"] is False
     assert signed_in(site, "lead", "lead").get("/api/v1/webhooks").status_code == 403

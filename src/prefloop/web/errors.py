@@ -16,7 +16,7 @@ def missing(what: str) -> Refusal:
     return Refusal(404, "not_found", f"There is no such {what} among yours.")
 
 
-def refuse_unless(condition: bool, message: str) -> None:
+def refuse_unless(condition: bool, message: str, *, code: str = "invalid") -> None:
     """Raises: Refusal (422) with the sentence unless the condition holds."""
     if not condition:
-        raise Refusal(422, "invalid", message)
+        raise Refusal(422, code, message)

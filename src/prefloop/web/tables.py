@@ -252,17 +252,10 @@ webhooks = Table(
     Column("active", Boolean, nullable=False),
     Column("by", Integer, ForeignKey("users.id"), nullable=False),
     Column("created", Double, nullable=False),
-)  # fmt: skip
-
-deliveries = Table(
-    "deliveries", metadata,
-    Column("id", Count, primary_key=True),
-    Column("webhook", Integer, ForeignKey("webhooks.id"), nullable=False),
-    Column("event", Count, ForeignKey("events.seq"), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("due", Double, nullable=False),
-    Column("problem", Text, nullable=False),
-    UniqueConstraint("webhook", "event"),
-    Index("ix_deliveries_due", "due", sqlite_where=text("state = 'waiting'"), postgresql_where=text("state = 'waiting'")),
+    Column("told", Count, nullable=False, server_default="0"),  # the last event that it has got, or was there when it was made
+    Column("sent", Count, nullable=False, server_default="0"),  # how many it has got
+    Column("tries", Integer, nullable=False, server_default="0"),  # failures in a row, of the event after that one
+    Column("due", Double, nullable=False, server_default="0"),  # when it is tried again
+    Column("failing", Double),  # since when
+    Column("problem", Text, nullable=False, server_default=""),
 )  # fmt: skip

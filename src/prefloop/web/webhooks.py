@@ -1,7 +1,8 @@
 """Webhooks: somebody else's server is told what happened, in order, signed, again and again until it says yes.
 
-An event of the log that a webhook asked for becomes a row of `deliveries` (the outbox), so that nothing is forgotten when the
-server stops. A thread sends what is due, and tries a failed one again after 10 s, 20 s, 40 s ... up to an hour, 12 times.
+Each webhook has a place in the log: what it has got. A thread sends the event after it, and only when the receiver has said yes
+the one after that; a failed one is tried again after 10 s, 20 s, 40 s ... and then every hour until it arrives or an admin ends
+the webhook, so that nothing is left out, also not when the server stops meanwhile. What arrived twice has the same number.
 
     X-Prefloop-Signature: sha256=HMAC-SHA256(secret, "TIME." + body)        X-Prefloop-Time: TIME (UTC seconds)
 
@@ -18,9 +19,9 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI
@@ -32,20 +33,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from prefloop.errors import UserError
 from prefloop.web.answers import Body
 from prefloop.web.chain import record
-from prefloop.web.errors import refuse_unless
+from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.site import Site
-from prefloop.web.tables import chain, deliveries, events, settings, webhooks
+from prefloop.web.tables import events, settings, webhooks
 
 log = logging.getLogger("prefloop.web")
 EVERY = 2.0
-"""Seconds between two looks at the outbox."""
-FIRST_WAIT, LONGEST_WAIT, TRIES = 10.0, 3600.0, 12
+"""Seconds between two looks at the log."""
+FIRST_WAIT, LONGEST_WAIT = 10.0, 3600.0
 TIMEOUT = 10.0
-BATCH = 50
+"""Seconds for each part of a call, and for all of an answer's body."""
+TURN = 10.0
+"""Seconds after which another webhook has its turn."""
+MOST = 4096
+"""Bytes of an answer that are read; of a longer one the connection is closed."""
 KINDS = ("judgement", "revision", "skip", "flag", "comparisons", "guideline", "selection", "adjudication", "settings", "scores", "import")
 """Events that may be told."""
-SEEN = "webhooks_seen"
-"""Row of settings: the last event that was looked at."""
 ALLOWED = "webhooks_private"
 """Row of settings: True if addresses inside the network may be called."""
 Resolve = Callable[[str, int], list[str]]
@@ -75,22 +78,24 @@ def is_public(address: str) -> bool:
     return (mapped or found).is_global and not (mapped or found).is_multicast
 
 
-def target(url: str, *, private: bool, resolve: Resolve = resolved) -> tuple[str, str, str]:
-    """(address to connect to, Host header, host name) of a URL. Raises: UserError if it may not be called."""
+def target(url: str, *, private: bool, resolve: Resolve = resolved) -> tuple[httpx.URL, str, str]:
+    """(URL to call, by address; Host header; host name) of a URL. Raises: UserError if it may not be called."""
     try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise UserError("this is not a URL; give https://host/path.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise UserError("a webhook's URL is http or https, with a host and without a name and password.")
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise Refusal(422, "bad_url", "This is not a URL; give https://host/path.") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo or not (parsed.port or 1) < 65536:
+        raise Refusal(422, "bad_url", "A webhook's URL is http or https, with a host and without a name and password.")
+    name = parsed.raw_host.decode("ascii")
     try:
-        addresses = resolve(parts.hostname, port)
+        addresses = resolve(name, parsed.port or (443 if parsed.scheme == "https" else 80))
     except (OSError, UnicodeError):
-        raise UserError(f"the host {parts.hostname[:80]} is not known.") from None
+        raise Refusal(422, "unknown_host", f"The host {parsed.host[:80]} is not known. Check how it is written.") from None
     if not addresses or (not private and not all(is_public(address) for address in addresses)):
-        raise UserError(f"the host {parts.hostname[:80]} is inside the network, which webhooks may not call here; a lead may allow it.")
-    return addresses[0], parts.netloc.rpartition("@")[2], parts.hostname
+        raise Refusal(
+            422, "inside_host", f"The host {parsed.host[:80]} is inside the network, which webhooks may not call here; an admin may allow it."
+        )
+    return parsed.copy_with(host=addresses[0]), parsed.netloc.decode("ascii"), name
 
 
 def signature(secret: str, at: str, body: bytes) -> str:
@@ -124,118 +129,117 @@ def allow_private(connection: Connection, site: Site, allowed: bool, *, actor: s
 def checked(hook: Hook, *, private: bool, resolve: Resolve = resolved) -> None:
     """Raises: Refusal (422), or UserError, if a hook will not do."""
     unknown = sorted(set(hook.kinds) - set(KINDS))
-    refuse_unless(not unknown, f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}.")
+    refuse_unless(not unknown, f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}.", code="unknown_event")
     target(hook.url, private=private, resolve=resolve)
 
 
 def add(connection: Connection, site: Site, hook: Hook, *, by: int, actor: str) -> dict[str, Any]:
     """Keeps a hook, which hears of what happens from now on. Returns: its number and its secret, told once."""
-    if _setting(connection, SEEN) is None:
-        _keep_setting(connection, SEEN, connection.execute(select(chain.c.seq)).scalar_one())
     secret = secrets.token_urlsafe(32)
     row = {"url": hook.url, "secret": secret, "kinds": sorted(set(hook.kinds)), "active": True, "by": by, "created": site.clock()}
     number = connection.execute(insert(webhooks).values(row).returning(webhooks.c.id)).scalar_one()
-    record(connection, "webhook", actor, site.clock(), {"webhook": number, "host": urlsplit(hook.url).hostname, "kinds": row["kinds"]})
+    now = record(connection, "webhook", actor, site.clock(), {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": row["kinds"]})
+    connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=now))
     return {"id": number, "secret": secret}
 
 
 def end(connection: Connection, site: Site, number: int, *, actor: str) -> None:
     """A hook hears nothing any more."""
-    if connection.execute(update(webhooks).where(webhooks.c.id == number).values(active=False)).rowcount:
-        connection.execute(update(deliveries).where(deliveries.c.webhook == number, deliveries.c.state == "waiting").values(state="ended"))
+    if connection.execute(update(webhooks).where(webhooks.c.id == number, webhooks.c.active).values(active=False)).rowcount:
         record(connection, "webhook_ended", actor, site.clock(), {"webhook": number})
 
 
+def _waiting(connection: Connection, hook: Row[Any]) -> int:
+    """How many events a hook has yet to hear of."""
+    of_it = (events.c.seq > hook.told) & events.c.kind.in_(hook.kinds)
+    return connection.execute(select(func.count()).select_from(events).where(of_it)).scalar_one()
+
+
 def listed(connection: Connection) -> list[dict[str, Any]]:
-    """All hooks, without their secrets, with how their deliveries fare."""
-    counts: dict[int, dict[str, int]] = {}
-    for row in connection.execute(select(deliveries.c.webhook, deliveries.c.state, func.count()).group_by(deliveries.c.webhook, deliveries.c.state)):
-        counts.setdefault(row[0], {})[row[1]] = row[2]
+    """All hooks, without their secrets, with how they fare: what they got, what waits, and since when (UTC seconds) they fail."""
     rows = connection.execute(select(webhooks).order_by(webhooks.c.id)).all()
-    return [{"id": r.id, "url": r.url, "kinds": r.kinds, "active": r.active, "deliveries": counts.get(r.id, {})} for r in rows]
+    names = ("id", "url", "kinds", "active", "sent", "tries", "failing", "problem")
+    return [{**{name: row._mapping[name] for name in names}, "waiting": _waiting(connection, row) if row.active else 0} for row in rows]
 
 
-# -- the outbox -----------------------------------------------------------------------------------------------------------
+# -- sending --------------------------------------------------------------------------------------------------------------
 
 
 class Courier:
-    """Fills the outbox from the log, and sends what is due."""
+    """Tells each webhook the next event that it asked for, and the one after that when it has said yes."""
 
     def __init__(self, site: Site, *, client: httpx.Client | None = None, resolve: Resolve = resolved) -> None:
-        self.site, self.resolve = site, resolve
+        self.site, self.resolve, self.stop = site, resolve, threading.Event()
         self.client = client or httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
 
     def look(self) -> int:
-        """Collects and sends once. Returns: how many were sent."""
+        """Sends what is due once. Returns: how many events were received."""
+        now = self.site.clock()
         with self.site.database.reading() as connection:
-            hooks = connection.execute(select(webhooks).where(webhooks.c.active)).all()
-            if not hooks:
-                return 0
-            head, seen = connection.execute(select(chain.c.seq)).scalar_one(), _setting(connection, SEEN) or 0
-        if head > seen:
-            self.site.database.write(lambda c: self._collect(c, head))
-        return sum(self._send(*due) for due in self._due())
+            hooks = connection.execute(select(webhooks).where(webhooks.c.active).order_by(webhooks.c.id)).all()
+        return sum(self._turn(hook.id) for hook in hooks if not now < hook.due <= now + LONGEST_WAIT)
 
-    def _collect(self, connection: Connection, head: int) -> None:
-        """Puts new events into the outbox of every hook that asked for their kind."""
-        seen = _setting(connection, SEEN) or 0
-        for hook in connection.execute(select(webhooks).where(webhooks.c.active)).all():
-            wanted = select(events.c.seq).where(events.c.seq > seen, events.c.seq <= head, events.c.kind.in_(hook.kinds))
-            rows = [
-                {"webhook": hook.id, "event": seq, "state": "waiting", "tries": 0, "due": self.site.clock(), "problem": ""}
-                for seq in connection.execute(wanted.order_by(events.c.seq)).scalars()
-            ]
-            if rows:
-                connection.execute(self.site.database.insert(deliveries).on_conflict_do_nothing(), rows)
-        _keep_setting(connection, SEEN, max(seen, head))
+    def _turn(self, number: int) -> int:
+        """Tells one hook, event by event, until there is none, one fails, or others have waited long enough."""
+        sent, until = 0, time.monotonic() + TURN
+        while time.monotonic() < until and not self.stop.is_set():
+            with self.site.database.reading() as connection:
+                hook = connection.execute(select(webhooks).where(webhooks.c.id == number, webhooks.c.active)).first()
+                following = select(events).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds)) if hook else None
+                event = connection.execute(following.order_by(events.c.seq).limit(1)).first() if following is not None else None
+                private = allows_private(connection)
+            if hook is None or event is None or not self._sent(hook, event, private):
+                break
+            sent += 1
+        return sent
 
-    def _due(self) -> list[tuple[Row[Any], bool]]:
-        """Deliveries whose time has come; of each hook the oldest ones, so that they arrive in order."""
-        with self.site.database.reading() as connection:
-            query = (
-                select(deliveries, webhooks.c.url, webhooks.c.secret, events.c.kind, events.c.actor, events.c.at, events.c.payload)
-                .join(webhooks, webhooks.c.id == deliveries.c.webhook)
-                .join(events, events.c.seq == deliveries.c.event)
-                .where(deliveries.c.state == "waiting", deliveries.c.due <= self.site.clock(), webhooks.c.active)
-                .order_by(deliveries.c.id)
-                .limit(BATCH)
-            )
-            private = allows_private(connection)
-            return [(row, private) for row in connection.execute(query).all()]
+    def _sent(self, hook: Row[Any], event: Row[Any], private: bool) -> bool:
+        """Sends one event and keeps what came of it."""
+        told = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at, "payload": json.loads(event.payload)}
+        problem = self._posted(hook, event, json.dumps(told).encode(), private)
+        now = self.site.clock()
+        values: dict[str, Any] = {"told": event.seq, "sent": hook.sent + 1, "tries": 0, "due": 0.0, "failing": None, "problem": ""}
+        if problem:
+            wait = min(FIRST_WAIT * 2 ** min(hook.tries, 20), LONGEST_WAIT)
+            values = {"tries": hook.tries + 1, "due": now + wait, "failing": hook.failing or now, "problem": problem[:500]}
+            if not hook.tries:
+                log.warning("webhook %s fails: %s", hook.id, problem[:500])
+        self.site.database.write(lambda c: c.execute(update(webhooks).where(webhooks.c.id == hook.id).values(values)))
+        return not problem
 
-    def _send(self, row: Row[Any], private: bool) -> int:
-        told = {"event": row.event, "kind": row.kind, "actor": row.actor, "at": row.at, "payload": json.loads(row.payload)}
-        body = json.dumps(told, ensure_ascii=False).encode()
-        problem = self._posted(row, body, private)
-        wait = min(FIRST_WAIT * 2**row.tries, LONGEST_WAIT)
-        state = "sent" if not problem else "failed" if row.tries + 1 >= TRIES else "waiting"
-        values = {"state": state, "tries": row.tries + 1, "due": self.site.clock() + wait, "problem": problem[:500]}
-        self.site.database.write(lambda c: c.execute(update(deliveries).where(deliveries.c.id == row.id).values(values)))
-        return state == "sent"
-
-    def _posted(self, row: Row[Any], body: bytes, private: bool) -> str:
+    def _posted(self, hook: Row[Any], event: Row[Any], body: bytes, private: bool) -> str:
         """Sends one. Returns: what went wrong, empty if nothing."""
         at = str(int(self.site.clock()))
         headers = {
-            "Content-Type": "application/json", "X-Prefloop-Event": row.kind, "X-Prefloop-Delivery": str(row.id), "X-Prefloop-Time": at,
-            "X-Prefloop-Signature": signature(row.secret, at, body),
+            "Content-Type": "application/json", "X-Prefloop-Event": event.kind, "X-Prefloop-Delivery": f"{hook.id}-{event.seq}",
+            "X-Prefloop-Time": at, "X-Prefloop-Signature": signature(hook.secret, at, body), "Accept-Encoding": "identity",
         }  # fmt: skip
         try:
-            address, host, name = target(row.url, private=private, resolve=self.resolve)
-            url = httpx.URL(row.url).copy_with(host=address)
-            answer = self.client.post(url, content=body, headers={**headers, "Host": host}, extensions={"sni_hostname": name})
+            url, host, name = target(hook.url, private=private, resolve=self.resolve)
+            more = {"sni_hostname": name}
+            with self.client.stream("POST", url, content=body, headers={**headers, "Host": host}, extensions=more) as answer:
+                _skim(answer)
         except (UserError, ValueError, httpx.HTTPError, httpx.InvalidURL) as problem:
             return str(problem) or type(problem).__name__
         return "" if answer.is_success else f"the receiver answered {answer.status_code}"
 
 
+def _skim(answer: httpx.Response) -> None:
+    """Reads an answer as far as the connection can be used again, and not on: nothing in it is needed."""
+    size, until = 0, time.monotonic() + TIMEOUT
+    for part in answer.iter_raw():
+        size += len(part)
+        if size >= MOST or time.monotonic() > until:
+            return
+
+
 @contextlib.asynccontextmanager
 async def sending(app: FastAPI) -> AsyncIterator[None]:
-    """While the server runs, a thread empties the outbox."""
-    stop, courier = threading.Event(), Courier(app.state.site)
+    """While the server runs, a thread tells the webhooks."""
+    courier = Courier(app.state.site)
 
     def run() -> None:
-        while not stop.wait(EVERY):
+        while not courier.stop.wait(EVERY):
             try:
                 courier.look()
             except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
@@ -244,6 +248,6 @@ async def sending(app: FastAPI) -> AsyncIterator[None]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield
-    stop.set()
-    thread.join(timeout=TIMEOUT)
+    courier.stop.set()
+    thread.join(timeout=2 * TIMEOUT)
     courier.client.close()
