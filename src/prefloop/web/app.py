@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import prefloop
 from prefloop.errors import UserError
@@ -23,7 +24,7 @@ from prefloop.web import pages, queue
 from prefloop.web.errors import Refusal
 from prefloop.web.export import Delivery
 from prefloop.web.routes import annotator, lead, lead_desk, session
-from prefloop.web.security import HEADERS, Guard, log_refusal
+from prefloop.web.security import HEADERS, Guard, believed, log_refusal
 from prefloop.web.site import Site
 
 STATIC = Path(__file__).with_name("static")
@@ -53,6 +54,8 @@ def create_app(site: Site) -> FastAPI:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(500, _broken)
     app.add_middleware(Guard, config=site.config)
+    if site.config.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=believed(site.config.proxies))
     return app
 
 

@@ -1,5 +1,6 @@
 """Settings of `prefloop web`: those of the project, which a lead may also change in the page, and those of the server."""
 
+import ipaddress
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -107,8 +108,22 @@ class WebConfig(ProjectConfig):
     names: tuple[str, ...] = ()
     """Host names under which the page is reached, if it stands behind another server: page.example.org."""
 
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of the servers that this one stands behind: 127.0.0.1, 10.0.0.0/8. Only they are believed when they say (X-Forwarded-For,
+    X-Forwarded-Proto) where a request came from; without it everybody behind them has one address, and shares one brake on guessing."""
+
     https: bool = False
-    """True if the page is reached by https (through another server), so that cookies are never sent without."""
+    """True if the page is reached by https (through another server), so that cookies are never sent without; one of `proxies` may also say so."""
 
     password_memory_kb: int = Field(default=65536, ge=8)
     """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a stolen database."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *") from None
+        return proxies

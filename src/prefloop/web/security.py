@@ -7,6 +7,7 @@ page may write. A write of the API is JSON, which no form of another site can se
 import ipaddress
 import json
 import logging
+from collections.abc import Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def believed(proxies: Sequence[str]) -> list[str]:
+    """The networks of the servers in front, as uvicorn takes them: also as a socket that speaks IPv6 sees those of IPv4."""
+    networks = [ipaddress.ip_network(one) for one in proxies]
+    return [str(one) for one in networks] + [f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4]
 
 
 class Guard:

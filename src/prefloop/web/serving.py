@@ -53,6 +53,9 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
         alone = not accounts.has_admin(connection)
     if not is_loopback(config.host) and not config.https:
         say("web: without https whoever is on the network between can read along; put it behind a server that speaks https, and set https=true.")
+    if config.https and not config.proxies:
+        say("web: another server stands in front (https=true), but proxies= does not say which: everybody seems to come from one address, "
+            "and one who guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
     if alone:
         say(f"web: nobody can administer this project yet. This link works once: {base}/join/{_admin_link(site)}")
     say(f"web: {base}")

@@ -17,7 +17,6 @@ from prefloop.web.answers import Body
 from prefloop.web.errors import Refusal
 from prefloop.web.routes.annotator import site_of
 from prefloop.web.security import log_refusal
-from prefloop.web.site import Site
 
 router = APIRouter(tags=["session"])
 Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,64}$")]
@@ -51,9 +50,11 @@ def _address(request: Request) -> str:
     return request.client.host[:64] if request.client else "-"
 
 
-def _with_cookie(response: Response, site: Site, cookie: str) -> Response:
-    age = int(site.config.session_days * 86400)
-    response.set_cookie(accounts.COOKIE, cookie, max_age=age, path="/", httponly=True, samesite="lax", secure=site.config.https)
+def _with_cookie(request: Request, response: Response, cookie: str) -> Response:
+    config = site_of(request).config
+    secure = config.https or request.url.scheme == "https"
+    age = int(config.session_days * 86400)
+    response.set_cookie(accounts.COOKIE, cookie, max_age=age, path="/", httponly=True, samesite="lax", secure=secure)
     return response
 
 
@@ -71,7 +72,7 @@ def login(request: Request, fields: Form) -> Response:
         cookie = accounts.sign_in(site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
     except Refusal as problem:
         return _back(request, "/login", problem, next=then)
-    return _with_cookie(RedirectResponse(then, status_code=303), site, cookie)
+    return _with_cookie(request, RedirectResponse(then, status_code=303), cookie)
 
 
 @router.post("/join/{token}", include_in_schema=False)
@@ -84,7 +85,7 @@ def join(request: Request, token: Token, fields: Form) -> Response:
         )
     except Refusal as problem:
         return _back(request, f"/join/{token}", problem)
-    return _with_cookie(RedirectResponse("/", status_code=303), site, cookie)
+    return _with_cookie(request, RedirectResponse("/", status_code=303), cookie)
 
 
 @router.post("/logout", include_in_schema=False)
@@ -103,7 +104,7 @@ def begin(request: Request, body: Credentials) -> Response:
     """Signs in; the cookie comes with the answer."""
     site = site_of(request)
     cookie = accounts.sign_in(site, body.name, body.password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
-    return _with_cookie(JSONResponse({"name": accounts.known_as(body.name)}), site, cookie)
+    return _with_cookie(request, JSONResponse({"name": accounts.known_as(body.name)}), cookie)
 
 
 @router.delete("/api/v1/session")
@@ -120,4 +121,4 @@ def join_by_json(request: Request, token: Token, body: Credentials) -> Response:
     """Joins; the cookie comes with the answer."""
     site = site_of(request)
     cookie = accounts.join(site, token, body.name, body.password, old=request.cookies.get(accounts.COOKIE))
-    return _with_cookie(JSONResponse({"name": accounts.known_as(body.name)}), site, cookie)
+    return _with_cookie(request, JSONResponse({"name": accounts.known_as(body.name)}), cookie)
