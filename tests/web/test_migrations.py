@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from prefloop.errors import UserError
 from prefloop.web.database import MIGRATIONS, Database
-from prefloop.web.tables import metadata, webhooks
+from prefloop.web.tables import item_tags, items, metadata, webhooks
 
 
 def test_migrations_make_the_tables(new_url: Callable[[], str]):
@@ -51,6 +51,37 @@ def test_webhooks_keep_their_place_when_the_outbox_goes(new_url: Callable[[], st
             (6, 0),
         ]
         assert connection.exec_driver_sql("SELECT count(*) FROM settings").scalar() == 0
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
+
+
+def test_work_that_became_gold_is_marked_for_good(new_url: Callable[[], str]):
+    """From 0003, where a new overlap had asked for one more judgement of it; what is with somebody may still be answered."""
+    database, config = Database(new_url()), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def before(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+        run = connection.exec_driver_sql
+        texts = "'p', '[]', '[]', '[\"t\"]', '{}', 'b', 'f', 1, 0"
+        for name in ("é", "d"):
+            run(f"INSERT INTO comparisons VALUES ('{name}', {texts})")
+        for number, name, purpose, wanted in ((1, "é", "work", 3), (2, "d", "work", 3), (3, "é", "gold", 0)):
+            counts = "3, 1, 1, 1" if wanted else "0, 0, 0, 0"
+            key = f'["{name}", "pair", [0, 1], "{purpose}"]'
+            run(
+                f"INSERT INTO items VALUES ({number}, '{key}', '{name}', 'pair', '[0, 1]', '{purpose}', {counts}, false, 1, 'all', 1, NULL, 0)"
+            )
+            run(f"INSERT INTO item_tags VALUES ({number}, 't', '{purpose}', 1, true)")
+
+    database.write(before)
+    database.migrate()
+    with database.reading() as connection:
+        found = connection.execute(select(items).order_by(items.c.id)).all()
+        assert [(row.retired, row.wanted, row.needed) for row in found] == [(True, 2, 0), (False, 3, 1), (False, 0, 0)]
+        queued = connection.execute(select(item_tags.c.open).order_by(item_tags.c.item)).scalars().all()
+        assert queued == [False, True, True]
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.close()
 

@@ -51,7 +51,8 @@ def sure(margin: float) -> float:
 
 def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequence[Fact]]]:
     """(how clear, why, the judgements) of what deserves a lead's look, the clearest first."""
-    judged = [one for one in facts.load(connection, item_table.c.purpose == "work", item_table.c.kind.in_(KINDS)) if not one.repeat]
+    asked = item_table.c.purpose == "work", item_table.c.kind.in_(KINDS), ~item_table.c.retired  # of the others the answer is known
+    judged = [one for one in facts.load(connection, *asked) if not one.repeat]
     units = facts.by(judged, lambda one: one.unit)
     doubtful = [(1.0, "disagreement", unit) for unit in units.values() if wanted.disagreements and undecided(unit)]
     if wanted.reward_models:

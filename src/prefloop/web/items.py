@@ -27,13 +27,13 @@ QUEUED = ("work", "adjudication", "arena")
 
 def new_item(
     comparison: str, kind: str, responses: Sequence[int], *, purpose: str = "work", wanted: int = 1, at: float = 0.0,
-    strategy: str = "all", probability: float = 1.0, expected: dict[str, Any] | None = None,
+    strategy: str = "all", probability: float = 1.0, expected: dict[str, Any] | None = None, retired: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """An item's row, all but its place."""
-    wanted = wanted if purpose in QUEUED else 0
+    wanted = wanted if purpose in QUEUED and not retired else 0
     key = json.dumps([comparison, kind, list(responses), purpose], ensure_ascii=False)
     counts = {"wanted": wanted, "done": 0, "leased": 0, "needed": wanted, "extended": False}
-    chosen = {"strategy": strategy, "probability": probability, "expected": expected, "added": at}
+    chosen = {"strategy": strategy, "probability": probability, "expected": expected, "added": at, "retired": retired}
     return {"key": key, "comparison": comparison, "kind": kind, "responses": list(responses), "purpose": purpose, **counts, **chosen}
 
 
@@ -68,8 +68,13 @@ def locked(connection: Connection, item: int) -> Row[Any]:
 
 
 def recount(connection: Connection, item: Row[Any], *, done: int = 0, leased: int = 0, wanted: int = 0, extended: bool | None = None) -> None:
-    """Changes counts by these steps, and with them what is needed; an item that is needed again goes behind every cursor."""
+    """Changes counts by these steps, and with them what is needed; an item that is needed again goes behind every cursor.
+
+    One that a lead took away wants no more than it has.
+    """
     after = {"wanted": item.wanted + wanted, "done": item.done + done, "leased": item.leased + leased}
+    if item.retired:
+        after["wanted"] = min(after["wanted"], after["done"] + after["leased"])
     needed = max(0, after["wanted"] - after["done"] - after["leased"])
     values: dict[str, Any] = {**after, "needed": needed}
     if extended is not None:
@@ -100,7 +105,7 @@ def requeue(connection: Connection, order: Iterable[tuple[int, str, float]], *, 
     """
     for number, (item, strategy, probability) in zip(itertools.count(1), order, strict=False):
         values = {"place": number * GAP, "strategy": strategy, "probability": probability}
-        connection.execute(update(items).where(items.c.id == item, items.c.purpose == purpose).values(values))
+        connection.execute(update(items).where(items.c.id == item, items.c.purpose == purpose, ~items.c.retired).values(values))
         connection.execute(update(item_tags).where(item_tags.c.item == item).values(place=number * GAP))
     connection.execute(update(cursors).where(cursors.c.purpose == purpose).values(place=0))
 
@@ -110,16 +115,23 @@ def want(connection: Connection, judgements: int) -> None:
     wanted = judgements + case((items.c.extended, 1), else_=0)
     open_now = wanted - items.c.done - items.c.leased
     values = {"wanted": wanted, "needed": case((open_now > 0, open_now), else_=0)}
-    asked = (items.c.purpose == "work") & (items.c.strategy != HELD)
+    asked = (items.c.purpose == "work") & (items.c.strategy != HELD) & ~items.c.retired
     connection.execute(update(items).where(asked).values(values))
     needed = select(items.c.needed > 0).where(items.c.id == item_tags.c.item).scalar_subquery()
     connection.execute(update(item_tags).where(item_tags.c.purpose == "work").values(open=needed))
     connection.execute(update(cursors).where(cursors.c.purpose == "work", cursors.c.user != NOBODY).values(place=0))
 
 
+def retire(connection: Connection, item: int) -> None:
+    """An item is asked of nobody any more, whatever happens later; what was judged is kept, and so is what is being judged now."""
+    row = locked(connection, item)
+    connection.execute(update(items).where(items.c.id == item).values(retired=True, wanted=row.done + row.leased, needed=0))
+    connection.execute(update(item_tags).where(item_tags.c.item == item).values(open=False))
+
+
 def withdraw(connection: Connection, comparison: str, kind: str, responses: Sequence[int]) -> None:
     """The same question is not asked as work any more: its answer is known. What was judged is kept."""
     key = new_item(comparison, kind, responses)["key"]
-    row = connection.execute(select(items).where(items.c.key == key).with_for_update()).first()
-    if row is not None and row.needed > 0:
-        recount(connection, row, wanted=-row.needed)
+    number = connection.execute(select(items.c.id).where(items.c.key == key)).scalar()
+    if number is not None:
+        retire(connection, number)

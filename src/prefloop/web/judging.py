@@ -166,7 +166,7 @@ def _want_one_more(connection: Connection, item_id: int, config: ProjectConfig) 
         return
     item = locked(connection, item_id)
     first = item.wanted - item.extended
-    if item.purpose != "work" or item.done < first or first < 2:
+    if item.purpose != "work" or item.retired or item.done < first or first < 2:
         return
     meanings = [answers.meaning(item.kind, row.answer, row.order) for row in newest(connection, item_id)[:first]]
     differ = not all(answers.agrees(item.kind, meanings[0], other) for other in meanings[1:])
@@ -201,11 +201,26 @@ def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], at
         record(connection, "calibration", user.name, site.clock(), {"attempt": attempt, "passed": passed, **progress})
 
 
+def conclude_rounds(connection: Connection, site: Site) -> None:
+    """After an item was retired: whoever has answered enough of what is left has passed."""
+    had = select(presentations.c.id).join(items, items.c.id == presentations.c.item)
+    begun = had.where(presentations.c.user == users.c.id, presentations.c.repeat == users.c.attempt, items.c.purpose == "calibration")
+    waiting = select(users).where(users.c.role == "annotator", users.c.active, ~users.c.calibrated, begun.exists())
+    share = project(connection).checks.calibration_pass
+    for row in connection.execute(waiting.order_by(users.c.id).with_for_update(of=users)).all():
+        progress = calibration(connection, row.id, row.attempt)
+        number = progress["num_items"]
+        if 0 < number == progress["num_done"] and progress["num_right"] >= share * number:
+            connection.execute(update(users).where(users.c.id == row.id).values(calibrated=True))
+            record(connection, "calibration", row.name, site.clock(), {"attempt": row.attempt, "passed": True, **progress})
+
+
 def calibration(connection: Connection, user: int, attempt: int) -> dict[str, int]:
     """A round's items: how many there are, were done (or skipped) and were right."""
-    of_round = (presentations.c.user == user) & (presentations.c.repeat == attempt) & (items.c.purpose == "calibration")
+    asked = (items.c.purpose == "calibration") & ~items.c.retired
+    of_round = (presentations.c.user == user) & (presentations.c.repeat == attempt) & asked
     joined = presentations.join(items, items.c.id == presentations.c.item)
-    total = connection.execute(select(func.count()).select_from(items).where(items.c.purpose == "calibration")).scalar_one()
+    total = connection.execute(select(func.count()).select_from(items).where(asked)).scalar_one()
     ended = presentations.c.state.in_(("answered", "skipped"))
     done = connection.execute(select(func.count()).select_from(joined).where(of_round, ended)).scalar_one()
     right = connection.execute(

@@ -58,7 +58,7 @@ class _Turn:
         return self.now + self.config.lease_minutes * 60
 
 
-_TO_CALIBRATE = select(items.c.id).where(literal_column("items.purpose = 'calibration'"))
+_TO_CALIBRATE = select(items.c.id).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired)
 _WHO = (
     select(users, select(func.max(guidelines.c.version)).scalar_subquery().label("version"), _TO_CALIBRATE.exists().label("calibrates"))
     .where(users.c.id == bindparam("who"))
@@ -82,6 +82,7 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
         select(presentations.c.id)
         .join(items, items.c.id == presentations.c.item)
         .where(presentations.c.user == user.id, literal_column("presentations.state = 'leased'"), items.c.purpose.in_(purposes))
+        .where(items.c.purpose.in_(QUEUED) | ~items.c.retired)
         .order_by(presentations.c.number)
         .limit(count)
     )
@@ -112,8 +113,8 @@ def must_calibrate(connection: Connection, user: Row[Any] | User) -> bool:
 def _calibration(turn: _Turn, served: int) -> str | None:
     """The next calibration item of the attempt."""
     shown = _had(turn).where(presentations.c.repeat == turn.user.attempt)
-    query = select(items).where(literal_column("items.purpose = 'calibration'"), ~shown.exists()).order_by(items.c.place).limit(1)
-    item = turn.connection.execute(query).first()
+    query = select(items).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired, ~shown.exists())
+    item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
     return None if item is None else _show(turn, item, served, repeat=turn.user.attempt)
 
 
@@ -139,8 +140,14 @@ def due(user: int, what: str, number: int, every: int) -> bool:
 
 
 def _gold(turn: _Turn, served: int) -> str | None:
-    query = select(items).where(literal_column("items.purpose = 'gold'"), ~_had(turn).exists()).order_by(items.c.place).limit(1)
-    item = turn.connection.execute(query).first()
+    """The next gold item that the annotator has not had, nor learnt the answer of in calibration."""
+    other = items.alias("other")
+    learnt = (
+        select(presentations.c.id).join(other, other.c.id == presentations.c.item)
+        .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose == "calibration")
+    )  # fmt: skip
+    query = select(items).where(literal_column("items.purpose = 'gold'"), ~items.c.retired, ~_had(turn).exists(), ~learnt.exists())
+    item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
     return None if item is None else _show(turn, item, served)
 
 
@@ -152,7 +159,7 @@ def _repeat(turn: _Turn, served: int) -> str | None:
         select(presentations.c.item, presentations.c.order)
         .join(items, items.c.id == presentations.c.item)
         .where(presentations.c.user == turn.user.id, literal_column("presentations.state = 'answered' AND presentations.repeat = 0"))
-        .where(items.c.purpose == "work", items.c.kind.in_(("pair", "ranking", "rating", "thumb")), ~seen.exists())
+        .where(items.c.purpose == "work", items.c.kind.in_(("pair", "ranking", "rating", "thumb")), ~items.c.retired, ~seen.exists())
         .order_by(presentations.c.number.desc())
         .offset(REPEAT_AFTER // 2)
         .limit(1)

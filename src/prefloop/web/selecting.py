@@ -75,7 +75,8 @@ class Candidates:
 
 def candidates(connection: Connection, seed: int) -> Candidates:
     """The items that compete."""
-    fresh = item_table.c.purpose == "work", item_table.c.done == 0, item_table.c.leased == 0, item_table.c.kind != "demonstration"
+    work = item_table.c.purpose == "work", item_table.c.kind != "demonstration", ~item_table.c.retired
+    fresh = *work, item_table.c.done == 0, item_table.c.leased == 0
     total = connection.execute(select(func.count()).select_from(item_table).where(*fresh)).scalar_one()
     thinned = max(1, -(-total // POOL))
     rest = int(np.random.default_rng([seed, 1]).integers(thinned))
@@ -256,7 +257,7 @@ def _take_out(connection: Connection, start: int, chosen: set[int]) -> None:
 
 def _ask(connection: Connection, where: Any, overlap: int) -> None:
     """Puts items that nobody has begun into the queue."""
-    fresh = (item_table.c.done == 0) & (item_table.c.leased == 0)
+    fresh = (item_table.c.done == 0) & (item_table.c.leased == 0) & ~item_table.c.retired
     strategy = case((item_table.c.strategy == HELD, "all"), else_=item_table.c.strategy)
     connection.execute(update(item_table).where(where, fresh).values(wanted=overlap, needed=overlap, strategy=strategy))
     connection.execute(update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(where, fresh))).values(open=True))
@@ -264,7 +265,7 @@ def _ask(connection: Connection, where: Any, overlap: int) -> None:
 
 def release(connection: Connection, site: Site, *, actor: str) -> int:
     """Everything that was held back is work again, with certainty. Returns: how many items."""
-    held = item_table.c.strategy == HELD
+    held = (item_table.c.strategy == HELD) & ~item_table.c.retired
     number = connection.execute(select(func.count()).select_from(item_table).where(held)).scalar_one()
     wanted = project(connection).overlap.judgements
     left = wanted - item_table.c.done - item_table.c.leased  # something may have been judged elsewhere, and brought in

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -159,6 +160,7 @@ items = Table(
     Column("probability", Double, nullable=False),  # with which it was chosen
     Column("expected", JSON(none_as_null=True)),  # a gold item's answer and explanation
     Column("added", Double, nullable=False),
+    Column("retired", Boolean, nullable=False, server_default=false()),  # a lead took it away for good: asked of nobody, never needed
     CheckConstraint("needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END", name="needed"),
     CheckConstraint("wanted >= 0 AND done >= 0 AND leased >= 0", name="counts"),
     Index("ix_items_queue", "purpose", "place", sqlite_where=text("needed > 0"), postgresql_where=text("needed > 0")),

@@ -12,14 +12,14 @@ from pydantic import Field
 from sqlalchemy import Connection, delete, func, insert, literal_column, select, update
 from starlette.responses import StreamingResponse
 
-from prefloop.web import accounts, chain, export, ingest, items, rendering, settings
+from prefloop.web import accounts, chain, export, ingest, items, known, rendering, settings
 from prefloop.web.accounts import User, needs
-from prefloop.web.answers import Body, check_expected
-from prefloop.web.errors import Refusal, refuse_unless
+from prefloop.web.answers import Body
+from prefloop.web.errors import Refusal
 from prefloop.web.routes.annotator import site_of
 from prefloop.web.site import Site
 from prefloop.web.tables import chain as chain_table
-from prefloop.web.tables import comparisons, events, guidelines, invitations, responses, sessions, tokens, users
+from prefloop.web.tables import comparisons, events, guidelines, invitations, sessions, tokens, users
 from prefloop.web.tables import items as item_table
 
 router = APIRouter(prefix="/api/v1", tags=["lead"])
@@ -73,23 +73,6 @@ class Guideline(Body):
     """Markdown."""
     note: Annotated[str, Field(max_length=500)] = ""
     """What is new, for the list of versions; kept in the log."""
-
-
-class Mark(Body):
-    """An item whose answer is known."""
-
-    comparison: Annotated[str, Field(min_length=1, max_length=200)]
-    """Which comparison."""
-    kind: Literal["pair", "ranking", "rating", "thumb"]
-    """What is asked."""
-    responses: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1, max_length=100)]
-    """Which of its responses."""
-    purpose: Literal["gold", "calibration"]
-    """Shown among the work, or before it."""
-    expected: dict[str, Any]
-    """The right answer, in terms of response indices: {"best": 1}, {"choice": "tie"}, {"ranks": [1, 2]}, ..."""
-    explanation: Annotated[str, Field(max_length=10_000)] = ""
-    """Why, in Markdown; shown in calibration."""
 
 
 def write(request: Request, work: Callable[[Connection, Site], Any]) -> Any:
@@ -248,38 +231,23 @@ def list_items(
         .order_by(item_table.c.id)
         .limit(limit)
     )
-    names = ("id", "comparison", "kind", "responses", "purpose", "wanted", "done", "leased", "needed", "strategy", "probability", "expected")
+    names = ("id", "comparison", "kind", "responses", "purpose", "wanted", "done", "leased", "needed", "strategy", "probability", "expected", "retired")
     with site_of(request).database.reading() as connection:
         rows = connection.execute(query).mappings().all()
     return {"items": [{**{name: row[name] for name in names}, "prompt": row["messages"][-1]["content"], "tags": row["tags"]} for row in rows]}
 
 
 @router.post("/items")
-def mark(request: Request, user: Lead, body: Mark) -> dict[str, Any]:
+def mark(request: Request, user: Lead, body: known.Mark) -> dict[str, Any]:
     """Makes a gold or calibration item of a comparison; it is work no longer."""
     tree = rendering.tree(body.explanation)
+    return write(request, lambda c, site: known.mark(c, site, body, tree, actor=user.name))
 
-    def add(connection: Connection, site: Site) -> dict[str, Any]:
-        found = connection.execute(select(responses.c.index).where(responses.c.comparison == body.comparison)).scalars().all()
-        if not found:
-            raise Refusal(404, "not_found", "There is no such comparison.")
-        refuse_unless(
-            set(body.responses) <= set(found) and body.responses == sorted(set(body.responses)),
-            f"The responses are indices in ascending order, out of {sorted(found)}.",
-        )
-        refuse_unless(body.kind != "pair" or len(body.responses) == 2, "A pair has two responses.")
-        check_expected(body.kind, body.expected, body.responses, settings.project(connection).axes)
-        expected = {"answer": body.expected, "explanation": body.explanation, "tree": tree}
-        row = items.new_item(body.comparison, body.kind, body.responses, purpose=body.purpose, at=site.clock(), expected=expected)
-        added = items.add(connection, site.database, [row], {body.comparison: ()})
-        if not added:
-            connection.execute(update(item_table).where(item_table.c.key == row["key"]).values(expected=expected))
-        items.withdraw(connection, body.comparison, body.kind, body.responses)
-        told = body.model_dump(mode="json")
-        chain.record(connection, "item", user.name, site.clock(), told)
-        return {"item": connection.execute(select(item_table.c.id).where(item_table.c.key == row["key"])).scalar_one(), "new": bool(added)}
 
-    return write(request, add)
+@router.put("/items/{number}")
+def change_item(request: Request, user: Lead, number: Annotated[int, Path(ge=1, le=2**62)], body: known.Change) -> dict[str, Any]:
+    """Retires a gold or calibration item, asks it again, or turns one into the other."""
+    return write(request, lambda c, site: known.change(c, site, number, body, actor=user.name))
 
 
 @router.get("/flags")

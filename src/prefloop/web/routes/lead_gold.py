@@ -50,9 +50,9 @@ def _newest(*where: Any) -> Any:
 
 
 def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[str, Any]]:
-    """Gold or calibration items, with how often they were answered as expected."""
+    """Gold or calibration items, those that are asked first, with how often they were answered as expected."""
     query = select(items, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison).where(items.c.purpose == purpose)
-    rows = connection.execute(query.order_by(items.c.id.desc()).limit(500)).all()
+    rows = connection.execute(query.order_by(items.c.retired, items.c.id.desc()).limit(500)).all()
     counts: dict[int, list[int]] = {}
     for one in connection.execute(_newest(judgements.c.item.in_([row.id for row in rows]))):
         here = counts.setdefault(one.item, [0, 0])
@@ -63,15 +63,15 @@ def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[
         right, number = counts.get(row.id, [0, 0])
         answer = told(row.kind, row.expected["answer"], words)
         more = {"answer": answer, "right": right, "number": number, "suspect": number >= SUSPECT and 2 * right < number}
-        shown.append({"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, **more})
+        shown.append({"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, "retired": row.retired, **more})
     return shown
 
 
 def candidates(connection: Connection, before: int | None, words: LeadWords) -> list[dict[str, Any]]:
-    """Items of work that were judged, the newest item first, with what was said of them."""
+    """Items of work that were judged and whose answer is not known yet, the newest item first, with what was said of them."""
     query = (
         select(items, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison)
-        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), items.c.done > 0).order_by(items.c.id.desc()).limit(PAGE)
+        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), items.c.done > 0, ~items.c.retired).order_by(items.c.id.desc()).limit(PAGE)
     )  # fmt: skip
     rows = connection.execute(query if before is None else query.where(items.c.id < before)).all()
     votes: dict[int, Counter[str]] = {}
@@ -156,6 +156,7 @@ def gold_page(
             "shown": [{"index": index, "tree": json.dumps(tree, ensure_ascii=False)} for index, tree in shown],
             "known": expected["answer"] if expected else {}, "explanation": expected["explanation"] if expected else "",
             "purpose": row.purpose if row and expected else "gold", "fixed": expected is not None,
+            "item": row.id if row and expected else None, "retired": bool(row and row.retired),
         }  # fmt: skip
 
     return desk.page(request, "gold.html", "gold.title", gather)
