@@ -103,6 +103,25 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(new_site: Callable[...,
     assert "path=/" in said
 
 
+def test_a_page_of_somebody_else_may_not_use_the_browsers_cookie(site: Site, caplog: pytest.LogCaptureFixture):
+    """Two tabs of one browser have one cookie; each page says whose it is (X-Prefloop-User), and is believed only if that agrees."""
+    fill(site, 1)
+    ann, bob = signed_in(site), signed_in(site, "bob", "annotator")
+    number = str(ann.get("/api/v1/me").json()["id"])
+    shown = to_judge(ann)[0]["id"]
+    assert ann.get("/api/v1/me", headers={"x-prefloop-user": number}).status_code == 200
+    for other in ("", "0", number, "ann"):
+        assert ann.get("/api/v1/me", headers={"x-prefloop-user": other + "x"}).status_code == 401
+    body = judged(shown).model_dump(mode="json")
+    answer = bob.post("/api/v1/judgements", json=body, headers={"x-prefloop-user": number})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "other_user")
+    assert rows(site, judgements) == []
+    assert refused(caplog, "other_user")
+    token = ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["judge"]}).json()["token"]
+    told = client(site).get("/api/v1/me", headers={"authorization": f"Bearer {token}", "x-prefloop-user": "7"})
+    assert told.status_code == 200  # a program has no other tabs
+
+
 def test_guessing_many_names_from_one_place_is_slowed_down(site: Site):
     codes = [client(site).post("/api/v1/session", json={"name": f"n{i}", "password": "x"}).status_code for i in range(62)]
     assert codes == [401] * 60 + [429] * 2

@@ -6,6 +6,7 @@ Nobody signs up without an invitation; the first one is printed where the server
 
 import functools
 import hashlib
+import itertools
 import secrets
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -22,15 +23,20 @@ from prefloop.web.site import Site
 from prefloop.web.tables import attempts, cursors, invitations, sessions, tokens, users
 
 COOKIE = "prefloop_session"
+PAGE_OF = "x-prefloop-user"
+"""Header in which a page says whose it is: a cookie is all of a browser's, and another tab may have changed it."""
 ROLES = ("annotator", "lead", "admin")
 """Each may do what those before it may."""
 SCOPES = ("read", "write", "judge", "admin")
+LONGEST_NAME = 80
 SHORTEST, LONGEST = 10, 200
 """Letters of a password."""
 WINDOW = 15 * 60.0
 """Seconds in which failed sign-ins count."""
 LIMITS = {"pair": 5, "name": 30, "address": 60}
 """Failed sign-ins in that time with one name from one address, with one name, from one address."""
+IMPORTED = "imported"
+"""Stands in place of a hash for people whose judgements were brought in: no password fits it."""
 SEEN_EVERY = 300.0
 """Seconds between two notes that a session is in use."""
 
@@ -93,6 +99,8 @@ def needs(role: str, *scopes: str) -> Callable[[Request], User]:
         found = current_user(request)
         if found is None:
             raise Refusal(401, "signed_out", "You are not signed in. Sign in and send it again; nothing is lost.")
+        if found.scopes is None and request.headers.get(PAGE_OF, str(found.id)) != str(found.id):
+            raise Refusal(401, "other_user", "Somebody else signed in in this browser. Sign in again and send it again; nothing is lost.")
         if found.scopes is not None and not set(scopes) & set(found.scopes):
             raise Refusal(403, "wrong_scope", f"This token may {' and '.join(found.scopes) or 'do nothing'}; this needs {' or '.join(scopes)}.")
         if not found.is_at_least(role):
@@ -142,7 +150,8 @@ def sign_in(site: Site, name: str, password: str, *, address: str, old: str | No
     note = site.database.write(lambda c: _attempt(c, folded, address, now))
     with site.database.reading() as connection:
         row = connection.execute(select(users).where(users.c.name == folded, users.c.active)).first()
-    if not _matches(site, row.password if row else _nobody(site.hasher), password) or row is None:
+    kept = row.password if row and row.password != IMPORTED else _nobody(site.hasher)
+    if not _matches(site, kept, password) or row is None:
         raise Refusal(401, "wrong", "The name or the password is wrong.")
     renewed = site.hasher.hash(password.encode("utf-8", "replace")) if site.hasher.check_needs_rehash(row.password) else row.password
 
@@ -178,7 +187,7 @@ def _matches(site: Site, kept: str, password: str) -> bool:
 
 @functools.cache
 def _nobody(hasher: argon2.PasswordHasher) -> str:
-    """The hash of a password that nobody has: a name that is not known takes as long as one that is."""
+    """The hash of a password that nobody has: a name that is not known, or cannot sign in, takes as long as one that can."""
     return hasher.hash(secrets.token_bytes(16))
 
 
@@ -202,7 +211,7 @@ def sign_out(site: Site, cookie: str) -> None:
 
 def known_as(name: str) -> str:
     """A name as it is kept: composed, trimmed, single spaces, small letters, so that no two look alike by case."""
-    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()[:80]
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()[:LONGEST_NAME]
 
 
 def invite(
@@ -256,19 +265,36 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
     return site.database.write(begin)
 
 
-def add_user(connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = ()) -> int:
-    """A new user, with a password that is already hashed. Returns: their id."""
+def add_user(connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = "") -> int:
+    """A new user, with a password that is already hashed, brought in by somebody or by themselves. Returns: their id."""
     now = site.clock()
     row = {"name": name, "role": role, "password": password, "preferences": {}, "tags": list(tags), "active": True}
     counts = {"calibrated": False, "attempt": 1, "served": 0, "created": now}
     user = connection.execute(insert(users).values(**row, **counts).returning(users.c.id)).scalar_one()
-    record(connection, "user", name, now, {"user": user, "role": role, "tags": list(tags)})
+    record(connection, "user", by or name, now, {"user": user, "name": name, "role": role, "tags": list(tags)})
     return user
+
+
+def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
+    """Somebody whose judgements are brought in: a user of their own, who can never sign in, whoever else has the name. Returns: their id."""
+    plain = known_as(name) or "somebody"
+    for number in itertools.count(1):
+        suffix = f" (imported{f' {number}' if number > 1 else ''})"
+        room = LONGEST_NAME - len(suffix)
+        kept = (plain if len(plain) <= room else f"{plain[: room - 9]}~{hashed(plain)[:8]}") + suffix
+        rows = connection.execute(select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))).all()
+        same = next((row.id for row in rows if row.password == IMPORTED), None)  # by the plain name, if an older prefloop brought them in
+        if same is not None:
+            return same
+        if all(row.name != kept for row in rows):
+            return add_user(connection, site, kept, IMPORTED, role="annotator", by=by)
+    raise AssertionError
 
 
 def has_admin(connection: Connection) -> bool:
     """True if somebody may administer."""
-    return connection.execute(select(users.c.id).where(users.c.role == "admin", users.c.active).limit(1)).first() is not None
+    some = select(users.c.id).where(users.c.role == "admin", users.c.active, users.c.password != IMPORTED).limit(1)
+    return connection.execute(some).first() is not None
 
 
 # -- what an admin or lead changes --------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import json
 
+from prefloop.web.error_words import REFUSALS
+
 LANGUAGES = ("en", "zh")
 
 PAGES: dict[str, tuple[str, str]] = {
@@ -332,6 +334,12 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "expired.sign_in": ("Sign in", "登录"),
     "expired.again": ("I have signed in", "我已登录"),
     "expired.other_tab": ("Sign in in another tab, and stay here", "在另一个标签页登录，保留此页"),
+    "other.title": ("Somebody else signed in here", "有其他人在此登录"),
+    "other.says": (
+        "Somebody else signed in in this browser; sign in again as {name}, nothing is lost. Unsent, kept in this browser and sent afterwards: {n}.",
+        "此浏览器中有其他人登录了；请以 {name} 重新登录，内容不会丢失。{n} 条未发送的答案保存在此浏览器中，登录后自动发送。",
+    ),
+    "other.stay": ("Go on as whoever is signed in now", "以当前登录的用户继续"),
     "refused.says": ("Not taken by the server, but kept here: {n}.", "有 {n} 条答案未被接受，已保存在此。"),
     "refused.one": ("An answer could not be taken: {why}", "有一条答案未被接受：{why}"),
     "feedback.waiting": ("Checking your answer", "正在核对你的答案"),
@@ -431,6 +439,9 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "key.move": ("move the mark", "移动当前行"),
     "key.move_chip": ("move a focused chip", "移动选中的标签"),
 }
+
+
+SCRIPTS |= {f"refusal.{code}": words for code, words in REFUSALS.items()}
 
 
 class Words:

@@ -1,8 +1,11 @@
 /** The way to the server: JSON only, with a time limit, and with errors that say whether trying again can help. */
 
+import { meta } from "./dom.js";
+import { has, t } from "./words.js";
+
 const ROOT = "/api/v1";
 
-/** An answer of the server that is not a success, or none at all (status 0). */
+/** An answer of the server that is not a success, or none at all: status 0, also if something in between answered in its stead. */
 export class Refused extends Error {
   /** @param {number} status @param {string} code @param {string} message @param {number} after */
   constructor(status, code, message, after = 0) {
@@ -13,7 +16,7 @@ export class Refused extends Error {
     this.after = after;
   }
 
-  /** The session is over: sign in again. */
+  /** The session is over, or it is another one's: sign in again. */
   get expired() {
     return this.status === 401;
   }
@@ -30,41 +33,49 @@ export let ahead = 0;
 /**
  * @param {string} method
  * @param {string} path under /api/v1
- * @param {any} [body]
+ * @param {any} [body] a File is sent as it is
  * @param {{key?: string, limit?: number}} [options] idempotency key, and milliseconds to wait at most
  * @returns {Promise<any>}
  */
 export async function call(method, path, body, { key, limit = 15000 } = {}) {
   const headers = new Headers({ Accept: "application/json" });
-  if (body !== undefined) headers.set("Content-Type", "application/json");
+  const file = body instanceof Blob;
+  if (body !== undefined) headers.set("Content-Type", file ? "application/x-ndjson" : "application/json");
+  if (meta("user")) headers.set("X-Prefloop-User", meta("user")); // somebody else may sign in in another tab
   if (key) headers.set("Idempotency-Key", key);
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), limit);
   try {
     const response = await fetch(ROOT + path, {
       method, headers, signal: stop.signal, credentials: "same-origin", cache: "no-store", redirect: "error",
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || file ? body : JSON.stringify(body),
     });
     const told = Date.parse(response.headers.get("Date") ?? "");
     if (!Number.isNaN(told)) ahead = told + 500 - Date.now();
     const text = await response.text();
-    if (response.ok) return text ? JSON.parse(text) : null;
+    if (response.ok) return JSON.parse(text); // our server always says something
     throw refusal(response, text);
   } catch (error) {
     if (error instanceof Refused) throw error;
-    throw new Refused(0, "network", String(error)); // no connection, too slow, or not JSON: all of them may pass
+    throw new Refused(0, "network", t("refusal.network")); // no connection, too slow, or not JSON: all of them may pass
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** @param {globalThis.Response} response @param {string} text */
+/** The server's own refusals have a code; whatever has none was said by something in between, and may pass. @param {globalThis.Response} response @param {string} text */
 function refusal(response, text) {
-  let [code, message] = ["", ""];
+  const after = Number(response.headers.get("Retry-After")) || 0;
+  const { code, message } = told(text);
+  if (typeof code !== "string" || typeof message !== "string") return new Refused(0, "no_answer", t("refusal.no_answer", { status: response.status }), after);
+  return new Refused(response.status, code, has(`refusal.${code}`) ? t(`refusal.${code}`, { why: message }) : message, after);
+}
+
+/** @param {string} text @returns {{code?: unknown, message?: unknown}} */
+function told(text) {
   try {
-    ({ code = "", message = "" } = JSON.parse(text).error ?? {});
+    return JSON.parse(text)?.error ?? {};
   } catch {
-    code = "unreadable";
+    return {};
   }
-  return new Refused(response.status, code, message, Number(response.headers.get("Retry-After")) || 0);
 }

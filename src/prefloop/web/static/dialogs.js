@@ -1,7 +1,7 @@
 /** Questions that stand in front of the page: why an item is skipped, what is wrong with it, that the session is over. */
 
 import { Refused, call } from "./api.js";
-import { el } from "./dom.js";
+import { el, meta } from "./dom.js";
 import { choices } from "./choices.js";
 import { t } from "./words.js";
 
@@ -110,36 +110,47 @@ export function showKeys(rows) {
 
 let expiredShown = false;
 
-/** True if the same person is signed in again; somebody else gets a page of their own. @param {string} user */
-async function back(user) {
+/** Empty if the page's user is signed in again, else why not. @param {string} code what it was before */
+async function still(code) {
   try {
-    const { id } = await call("GET", "/me");
-    if (String(id) !== user) location.reload();
-    return String(id) === user;
+    await call("GET", "/me");
+    return "";
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    return false;
+    return error.expired ? error.code : code;
   }
 }
 
-/** The session is over; nothing is lost. @param {string} user @param {() => number} waiting @param {() => void} again */
-export async function showExpired(user, waiting, again) {
-  if (expiredShown) return;
-  expiredShown = true;
+/**
+ * Asks to sign in again. Resolves to "" when that is done, or to another reason if it is now another one.
+ * @param {string} code @param {() => number} waiting
+ */
+async function askSignIn(code, waiting) {
+  const other = code === "other_user";
   let look = () => {};
-  await ask(t("expired.title"), (finish) => {
+  const now = await ask(t(other ? "other.title" : "expired.title"), (finish) => {
     const link = el("a", { href: `/login?next=${encodeURIComponent(location.pathname)}`, class: "button primary" }, t("expired.sign_in"));
-    const other = el("a", { href: "/login?next=/signed-in", target: "_blank", rel: "noopener", class: "small" }, t("expired.other_tab"));
+    const tab = el("a", { href: "/login?next=/signed-in", target: "_blank", rel: "noopener", class: "small" }, t("expired.other_tab"));
+    const stay = el("a", { href: "/", class: "small" }, t("other.stay"));
     const retry = el("button", { type: "button", class: "quiet" }, t("expired.again"));
-    look = () => void back(user).then((yes) => yes && finish(null));
+    look = () => void still(code).then((next) => next !== code && finish(next));
     retry.addEventListener("click", look);
     document.addEventListener("visibilitychange", look); // coming back from the other tab
+    const says = other ? "other.says" : waiting() ? "expired.kept" : "expired.nothing";
     return [
-      el("p", {}, t(waiting() ? "expired.kept" : "expired.nothing", { n: waiting() })),
-      el("div", { class: "dialog-buttons" }, retry, link), el("p", { class: "small" }, other),
+      el("p", {}, t(says, { n: waiting(), name: meta("name") })),
+      el("div", { class: "dialog-buttons" }, retry, link), el("p", { class: "small" }, tab), other ? el("p", { class: "small" }, stay) : null,
     ];
   }, { leave: false });
   document.removeEventListener("visibilitychange", look);
+  return now ?? "";
+}
+
+/** The session is over, or is somebody else's; nothing is lost. @param {string} code @param {() => number} waiting @param {() => void} again */
+export async function showExpired(code, waiting, again) {
+  if (expiredShown) return;
+  expiredShown = true;
+  for (let now = code; now; ) now = await askSignIn(now, waiting);
   expiredShown = false;
   again();
 }

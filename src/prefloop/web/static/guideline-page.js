@@ -12,6 +12,6 @@ try {
   place.replaceChildren(version ? grown(tree) : el("p", { class: "none" }, t("guideline.none")));
 } catch (error) {
   if (!(error instanceof Refused)) throw error;
-  place.replaceChildren(el("p", { class: "notice bad", role: "alert" }, error.message || t("empty.offline.title")));
+  place.replaceChildren(el("p", { class: "notice bad", role: "alert" }, error.message));
 }
 place.removeAttribute("aria-busy");

@@ -60,8 +60,8 @@ async function load() {
     byId("more").hidden = judgements.length < limit;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    if (error.expired) location.assign("/login?next=/history");
-    rows.replaceChildren(el("tr", {}, el("td", { colspan: 6 }, el("span", { role: "alert" }, error.message || t("empty.offline.title")))));
+    if (error.code === "signed_out") location.assign("/login?next=/history");
+    rows.replaceChildren(el("tr", {}, el("td", { colspan: 6 }, el("span", { role: "alert" }, error.message))));
   }
   rows.removeAttribute("aria-busy");
 }

@@ -57,7 +57,7 @@ class Judge {
 
   listen() {
     this.outbox.addEventListener("sent", (event) => this.sent(/** @type {CustomEvent} */ (event).detail));
-    this.outbox.addEventListener("expired", () => this.expired());
+    this.outbox.addEventListener("expired", (event) => this.expired(/** @type {CustomEvent} */ (event).detail));
     this.outbox.addEventListener("refused", (event) => this.refused(/** @type {CustomEvent} */ (event).detail));
     this.queue.addEventListener("filled", () => this.filled());
     this.queue.addEventListener("dry", () => !this.shown && !this.held && this.tab.active && this.nothing());
@@ -156,7 +156,7 @@ class Judge {
   nothing() {
     this.shown = null;
     this.bar.draw({ past: this.pasts.last, shown: false });
-    if (this.queue.error?.expired) return this.expired();
+    if (this.queue.error?.expired) return this.expired(this.queue.error);
     const offline = this.queue.error !== null || (this.outbox.waiting > 0 && this.outbox.failures > 0);
     const why = offline ? "offline" : this.queue.empty ?? (this.queue.asking || this.outbox.waiting ? "loading" : "waiting");
     blank(this.place, why, { again: () => (why === "calibration_failed" ? void this.retake() : void this.queue.fill()), waiting: this.outbox.waiting });
@@ -381,9 +381,10 @@ class Judge {
 
   // ---- when something is in the way
 
-  expired() {
+  /** @param {Refused} error */
+  expired(error) {
     this.keepDraft();
-    void showExpired(this.user, () => this.outbox.waiting, () => {
+    void showExpired(error.code, () => this.outbox.waiting, () => {
       this.outbox.again();
       void this.queue.fill();
     });
@@ -398,7 +399,7 @@ class Judge {
 
   /** @param {Refused} error */
   failed(error) {
-    if (error.expired) this.expired();
+    if (error.expired) this.expired(error);
     else if (!this.shown && !this.held) blank(this.place, error.passing ? "offline" : "refused", { again: () => void this.queue.fill(), waiting: this.outbox.waiting, why: error.status ? error.message : "" });
   }
 

@@ -120,7 +120,7 @@ export class Outbox extends EventTarget {
   failed(key, entry, error) {
     if (error.expired) {
       this.expired = true;
-      this.tell("expired");
+      this.tell("expired", error);
       return false;
     }
     if (!error.passing) {

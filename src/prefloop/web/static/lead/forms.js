@@ -4,7 +4,7 @@
  * `data-then="reload"` loads the page anew; `data-once="id"` shows what the server tells only once in the box with that id.
  */
 
-import { Refused, call } from "../api.js";
+import { call } from "../api.js";
 import { byId } from "../dom.js";
 import { t } from "../words.js";
 
@@ -120,12 +120,7 @@ async function upload(path, form) {
   }
   if (!file) return null;
   query.set("file", file.name);
-  const response = await fetch(`/api/v1${path}?${query}`, {
-    method: "POST", body: file, headers: { "Content-Type": "application/x-ndjson", Accept: "application/json" }, credentials: "same-origin",
-  });
-  const said = await response.json();
-  if (!response.ok) throw new Refused(response.status, said.error?.code ?? "", said.error?.message ?? "");
-  return said;
+  return call("POST", `${path}?${query}`, file, { limit: 3600000 });
 }
 
 /** What an answer says, in a line or a few. @param {any} said @param {string | undefined} form */

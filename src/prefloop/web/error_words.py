@@ -1,0 +1,109 @@
+"""What the page says instead of the server's English sentence, by the code of the error, in English and Chinese.
+
+`{why}` is the server's own sentence, where only that tells which field or which name it is about. A code that is not here is
+told in the server's words.
+"""
+
+REFUSALS: dict[str, tuple[str, str]] = {
+    # who asks
+    "signed_out": (
+        "You are not signed in. Sign in and try again; nothing is lost.",
+        "你尚未登录。请登录后重试，内容不会丢失。",
+    ),
+    "other_user": (
+        "Somebody else signed in in this browser. Sign in again and try again; nothing is lost.",
+        "此浏览器中有其他人登录了。请重新登录后重试，内容不会丢失。",
+    ),
+    "bad_token": ("This token is not known, or was revoked. Ask for a new one.", "令牌无效或已吊销，请索取新的令牌。"),
+    "wrong_scope": ("This token may not do that. Make one that may.", "该令牌没有此权限，请创建有权限的令牌。"),
+    "wrong_role": (
+        "Your role does not allow this. Ask a lead or an admin.",
+        "你的角色没有此权限，请联系负责人或管理员。",
+    ),
+    "wrong": ("The name or the password is wrong.", "用户名或密码不对。"),
+    "throttled": ("Too many attempts. Wait a quarter of an hour and try again.", "尝试次数过多，请等一刻钟再试。"),
+    "no_invitation": ("This invitation is not valid any more. Ask for a new link.", "这个邀请已失效，请索取新的链接。"),
+    "name_taken": ("Somebody already has this name. Choose another.", "这个名字已有人使用，请换一个。"),
+    "weak_password": (
+        "The password is too short or too long; a sentence is a good one.",
+        "密码过短或过长，一句话就很好。",
+    ),
+    "last_admin": ("This is the last admin. Make somebody else one first.", "这是最后一位管理员，请先指定另一位。"),
+    # what is asked
+    "invalid": ("Not valid: {why}", "内容无效：{why}"),
+    "not_found": ("There is no such thing any more, or it is not yours.", "内容已不存在，或不属于你。"),
+    "bad_request": ("What was sent could not be understood. Load the page anew.", "无法理解收到的内容，请刷新页面。"),
+    "bad_length": ("What was sent says a wrong length. Load the page anew.", "内容长度有误，请刷新页面。"),
+    "not_json": ("What was sent is of the wrong type. Load the page anew.", "内容类型有误，请刷新页面。"),
+    "not_a_form": ("What was sent is no form. Go back and try again.", "收到的不是表单，请返回重试。"),
+    "wrong_method": ("This address takes no such request. Load the page anew.", "该地址不支持此请求，请刷新页面。"),
+    "refused": ("The server refused it: {why}", "服务器拒绝了请求：{why}"),
+    "forbidden": ("This is not allowed. Ask a lead or an admin.", "没有权限，请联系负责人或管理员。"),
+    "too_large": ("This is larger than the server takes. Send less at a time.", "内容超过服务器上限，请分批发送。"),
+    "cross_site": (
+        "This was sent by another site. Open the page itself and do it there.",
+        "请求来自其他网站，请直接打开本页面操作。",
+    ),
+    "wrong_host": (
+        "The page is not called so here. Open it by the address that was printed when it was started.",
+        "页面不使用这个域名，请用启动时显示的地址打开。",
+    ),
+    # work
+    "answered": (
+        "This was already judged. To change it, revise your judgement.",
+        "这个条目已评判，如需更改请修改之前的评判。",
+    ),
+    "revised": (
+        "This judgement was already revised. Revise the newest one in your history.",
+        "这次评判已修改过，请在历史中修改最新版本。",
+    ),
+    "calibration": (
+        "A practice item is answered once, and a round is taken again when it is over.",
+        "练习条目只能回答一次，一轮结束后才能重做。",
+    ),
+    "id_taken": (
+        "This was already sent with another answer, which is kept. Revise that one.",
+        "已保存过另一个答案，请修改那一个。",
+    ),
+    # what leads do
+    "guideline_moved": ("Somebody saved a newer version of the guideline meanwhile.", "期间有人保存了更新的准则版本。"),
+    "bad_url": (
+        "This is not an address of http or https; write https://host/path.",
+        "不是有效的 http 或 https 地址，请写成 https://host/path。",
+    ),
+    "unknown_host": ("No server of this name is known. Check how it is written.", "找不到该名称的服务器，请检查拼写。"),
+    "inside_host": (
+        "This address is inside the network, which webhooks may not call here. Allow it below first.",
+        "该地址在内网，Webhook 不得访问。请先在下方允许。",
+    ),
+    "unknown_event": ("There are no such events: {why}", "没有这种事件：{why}"),
+    # the server itself
+    "locked": (
+        "Another program holds the database. Nothing is lost; try again in a moment.",
+        "数据库被其他程序占用。内容不会丢失，请稍后重试。",
+    ),
+    "disk_full": (
+        "The server's disk is full. Nothing is lost; tell the lead.",
+        "服务器磁盘已满。内容不会丢失，请告知负责人。",
+    ),
+    "read_only": (
+        "The server cannot write its database. Nothing is lost; tell the lead.",
+        "服务器无法写入数据库。内容不会丢失，请告知负责人。",
+    ),
+    "no_database": ("The server cannot open its database. Tell the lead.", "服务器无法打开数据库，请告知负责人。"),
+    "damaged": ("The server's database is damaged. Tell the lead.", "服务器的数据库已损坏，请告知负责人。"),
+    "database": (
+        "The server's database does not answer. Nothing is lost; try again in a moment.",
+        "数据库没有响应。内容不会丢失，请稍后重试。",
+    ),
+    "broken": (
+        "Something is broken on the server. Nothing that was saved is lost.",
+        "服务器出了问题，已保存的内容不会丢失。",
+    ),
+    # told by the page itself
+    "network": ("The server cannot be reached. Try again in a moment.", "无法连接服务器，请稍后重试。"),
+    "no_answer": (
+        "The answer {status} is not from this page's server. Try again in a moment.",
+        "返回的 {status} 并非来自本页服务器，请稍后重试。",
+    ),
+}
