@@ -186,6 +186,9 @@ def test_a_damaged_gzip_file(tmp_path, damage):
         ("a.json", b'{"a": 1}', "expected a list of objects"),
         ("a.json", b"[1", "this is not JSON"),
         ("a.json", b"[1]", "expected an object"),
+        ("a.json", b"[" * 100_000, "a.json: this is nested too deeply; save a list of plain objects"),
+        ("a.json", b'[{"a": ' + b"[" * 100_000, "a.json: this is nested too deeply"),
+        ("a.json", b'{"a": ' + b"[" * 100_000, "a.json:1: this line is nested too deeply"),
     ],
 )
 def test_a_file_that_is_not_what_its_suffix_says(tmp_path, name, data, sentence):

@@ -84,10 +84,12 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
     data = path.read_bytes()
     try:
         rows = json.loads(data)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         if data.lstrip()[:1] == b"{":  # one object per line, whatever the suffix says
             yield from _jsonl_rows(path)
             return
+        if isinstance(problem, RecursionError):
+            raise UserError(f"{path}: this is nested too deeply; save a list of plain objects, or one per line as .jsonl.") from None
         raise UserError(f"{path}: this is not JSON ({problem}); save one object per line as .jsonl.") from None
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects; or save one object per line as .jsonl.")
