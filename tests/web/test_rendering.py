@@ -1,5 +1,6 @@
 """Markdown becomes a tree of what is allowed, from any text whatever; nothing in it could run."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,33 @@ def check(nodes: list[Any]) -> None:
             else:
                 assert len(value) <= VALUES[key]
                 assert all(letter.isalnum() or letter in "+#.-" for letter in value)
+
+
+def emphasised(depth: int) -> str:
+    """A word in so many emphases."""
+    marks = ["**" if n % 2 else "*" for n in range(depth)]
+    return "".join(f"{mark}a " for mark in marks) + "<b>deep</b>" + "".join(reversed(marks))
+
+
+DEEP = {
+    "quotes": lambda depth: "> " * depth + "<b>deep</b>",
+    "lists": lambda depth: "\n".join("  " * n + ("- <b>deep</b>" if n == depth - 1 else f"- {n}") for n in range(depth)),
+    "both": lambda depth: "> 1. " * depth + "<b>deep</b>",
+    "emphasis": emphasised,
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("depth", [3, 6, 7, 9, 10, 11, 18, 19, 20, 21, 40, 60, 1000])
+def test_what_is_nested_deeply_is_shown_whole(kind: str, depth: int):
+    """As Markdown where that is possible, else as it is written; nothing is left out, and nothing becomes HTML."""
+    text = DEEP[kind](depth)
+    shown = tree(text)
+    check(shown)
+    assert "<b>deep</b>" in words(shown)
+    assert len(json.dumps(shown)) > depth
+    plainly = shown == [["pre", {}, [text]]]
+    assert plainly == (depth >= {"quotes": 20, "lists": 10, "both": 7, "emphasis": 60}[kind])
 
 
 def test_there_are_a_hundred_payloads():

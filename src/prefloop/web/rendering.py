@@ -11,11 +11,17 @@ from typing import Any
 import nh3
 from markdown_it import MarkdownIt
 
-RENDERER = 1
+RENDERER = 2
 """Stored with what was rendered; raise it when the tree of the same text changes."""
 
 LONGEST = 40_000
 """Letters; a longer text is shown as it is, without Markdown."""
+
+DEEPEST = 20
+"""Quotes and lists inside each other that Markdown may have; deeper ones are left out by the parser, so such a text is shown as it is."""
+
+MOST_INSIDE = 50
+"""Elements inside each other; whoever reads a tree goes down all of it, and a text with more is shown as it is."""
 
 ALLOWED: dict[str, set[str]] = {
     "p": set(), "br": set(), "hr": set(), "strong": set(), "em": set(), "s": set(), "blockquote": set(),
@@ -33,7 +39,7 @@ START = re.compile(r"\d{1,9}")
 Tree = list[Any]
 """Texts and elements; an element is [name, attributes, children]."""
 
-_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": 20}).enable(["table", "strikethrough"]).disable(["image"])
+_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": DEEPEST}).enable(["table", "strikethrough"]).disable(["image"])
 _cleaner = nh3.Cleaner(
     tags=set(ALLOWED),
     attributes={"a": {"href"}, "code": {"class"}, "ol": {"start"}, "th": {"style"}, "td": {"style"}},
@@ -47,12 +53,17 @@ _cleaner = nh3.Cleaner(
 def tree(text: str) -> Tree:
     """The text as elements to show."""
     clean = _readable(text)
+    as_it_is: Tree = [["pre", {}, [clean]]]
     if len(clean) > LONGEST:
-        return [["pre", {}, [clean]]]
+        return as_it_is
+    environment: dict[str, Any] = {}
+    tokens = _markdown.parse(clean, environment)
+    if any(token.type in ("blockquote_open", "list_item_open") and token.level >= DEEPEST - 1 for token in tokens):
+        return as_it_is
     builder = _Builder()
-    builder.feed(_cleaner.clean(_markdown.render(clean)))
+    builder.feed(_cleaner.clean(_markdown.renderer.render(tokens, _markdown.options, environment)))
     builder.close()
-    return builder.root
+    return builder.root if builder.deepest <= MOST_INSIDE else as_it_is
 
 
 def plain(text: str) -> Tree:
@@ -76,6 +87,7 @@ class _Builder(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.root: Tree = []
+        self.deepest = 0
         self._open: list[tuple[str, Tree]] = [("", self.root)]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -86,6 +98,7 @@ class _Builder(HTMLParser):
         self._open[-1][1].append([tag, _attributes(tag, {name: value or "" for name, value in attrs}), children])
         if tag not in EMPTY:
             self._open.append((tag, children))
+            self.deepest = max(self.deepest, len(self._open))
 
     def handle_endtag(self, tag: str) -> None:
         """An element ends, and with it whatever was left open inside."""
