@@ -3,12 +3,13 @@
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prefloop.errors import UserError
-from prefloop.web import arena, queue
+from prefloop.web import arena, importing, queue
 from prefloop.web.arena import Game
 from prefloop.web.site import Site
 from prefloop.web.tables import items, presentations, responses
@@ -83,18 +84,25 @@ def test_a_board_of_nothing_or_of_one_says_nothing():
     assert len(sole["rows"]) == 2
 
 
-ROW = dict[str, Any]
+@on_sqlite
+def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tmp_path: Path):
+    site, path = new_site(), tmp_path / "f.jsonl"
 
+    def bring(*told: tuple[str, str, str]) -> dict[str, Any]:
+        path.write_text("".join(json.dumps({"prompt": p, "response": r, "sampler": s}) + "\n" for p, r, s in told))
+        return importing.for_arena(site, path, wanted=1, on_bad="stop", actor="lead")
 
-def test_samplers_must_answer_the_same_prompts():
-    good: dict[str, list[tuple[str, ROW]]] = {"a": [("f:1", {"prompt": "x", "response": "1"})], "b": [("f:2", {"prompt": "x", "response": "2"})]}
-    assert [one.sampler for one in arena.matched(good)[0].responses] == ["a", "b"]
-    with pytest.raises(UserError, match=r"f:1: the prompt 'x' has no response of b"):
-        arena.matched({"a": good["a"], "b": [("f:2", {"prompt": "y", "response": "2"})]})
-    with pytest.raises(UserError, match="at least two samplers"):
-        arena.matched({"a": good["a"]})
-    with pytest.raises(UserError, match="give each prompt once"):
-        arena.matched({"a": good["a"] * 2, "b": good["b"]})
+    for told, says in (
+        ((("x", "1", "a"), ("y", "2", "b")), "f.jsonl:1: the prompt 'x' has no response of b"),
+        ((("x", "1", "a"),), "at least two samplers"),
+        ((("x", "1", "a"), ("x", "1", "b"), ("x", "2", "a")), "f.jsonl:3: the prompt 'x' was already answered in f.jsonl:1; give each"),
+    ):
+        with pytest.raises(UserError, match=says):
+            bring(*told)
+        assert rows(site, items) == []
+    assert bring(("x", "1", "a"), ("y", "2", "b"), ("x", "2", "b"), ("y", "1", "a"))["prompts"] == 2
+    assert [one.sampler for one in rows(site, responses)] == ["a", "b", "a", "b"]
+    assert [(one.purpose, one.needed) for one in rows(site, items)] == [("arena", 1)] * 2
 
 
 @on_sqlite

@@ -2,20 +2,22 @@
 
 import contextlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prefloop.errors import UserError
-from prefloop.web import export, facts, importing
+from prefloop.web import accounts, export, facts, importing, ingest, rendering
 from prefloop.web.chain import verify
 from prefloop.web.foreign_judgements import SOURCES, imported
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, items, judgements
+from prefloop.web.tables import comparisons, events, items, judgements
 from web.crowd import on_sqlite
 from web.work import check_counts, rows, signed_in, user, work
 
@@ -57,10 +59,10 @@ def said(site: Site) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("source", "row", "who"),
     [
-        ("label_studio", LABEL_STUDIO, [("b@x.org", {"best": 0}), ("label-studio-4", {"best": 1})]),
-        ("argilla", ARGILLA, [("u1", {"best": 1})]),
-        ("argilla", ARGILLA_RANKING, [("u1", {"ranks": [2, 1, 1]})]),
-        ("potato", POTATO, [("w9", {"best": 0})]),
+        ("label_studio", LABEL_STUDIO, [("b@x.org (imported)", {"best": 0}), ("label-studio-4 (imported)", {"best": 1})]),
+        ("argilla", ARGILLA, [("u1 (imported)", {"best": 1})]),
+        ("argilla", ARGILLA_RANKING, [("u1 (imported)", {"ranks": [2, 1, 1]})]),
+        ("potato", POTATO, [("w9 (imported)", {"best": 0})]),
     ],
 )
 @on_sqlite
@@ -107,7 +109,172 @@ def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(new_site: Call
     assert rows(site, comparisons) == []
     told = bring(site, tmp_path / "t.jsonl", text, on_bad="skip")
     assert (told["comparisons"], told["judgements"], told["left_out"]) == (2, 2, 1)
-    assert said(site) == [("ann", {"best": 1})] * 2
+    assert said(site) == [("ann (imported)", {"best": 1})] * 2
+
+
+def row(number: int, annotator: str = "ann", **more: Any) -> str:
+    """A line with a prompt, two responses, and what somebody said of them."""
+    told = {"id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here.", "choice": "b", "annotator": annotator}
+    return json.dumps(told | more) + "\n"
+
+
+MIXED = "".join([*(row(n) for n in range(7)), *(row(n, "bob") for n in range(3)), '{"id": "alone", "prompt": "Write a poem."}\n'])
+ARENA = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"{name} {n}", "sampler": name}) + "\n" for n in range(7) for name in ("a", "b"))
+
+
+def brought(site: Site, path: Path, what: str) -> dict[str, Any]:
+    """Brings in the one or the other."""
+    if what == "rows":
+        return bring(site, path, MIXED)
+    path.write_text(ARENA)
+    return importing.for_arena(site, path, wanted=1, on_bad="stop", actor="lead")
+
+
+def state(site: Site) -> list[Any]:
+    """All that an import leaves, whatever the order."""
+    found = [(one.id, one.fingerprint) for one in rows(site, comparisons)]
+    found += sorted((one.key, one.wanted, one.done, one.needed) for one in rows(site, items))
+    return [*found, *said(site)]
+
+
+@pytest.mark.parametrize("what", ["rows", "arena"])
+def test_an_import_is_rendered_outside_of_transactions_and_written_in_parts(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    monkeypatch.setattr(ingest, "BATCH", 3)
+    writing, rendered, written = [False], [0], [0]
+    write, tree = site.database.write, rendering.tree
+
+    def told(work: Callable[[Any], Any]) -> Any:
+        writing[0], written[0] = True, written[0] + 1
+        try:
+            return write(work)
+        finally:
+            writing[0] = False
+
+    def render(text: str) -> Any:
+        assert not writing[0]
+        rendered[0] += 1
+        return tree(text)
+
+    monkeypatch.setattr(site.database, "write", told)
+    monkeypatch.setattr(rendering, "tree", render)
+    brought(site, tmp_path / "x.jsonl", what)
+    assert written[0] >= 3
+    before = rendered[0]
+    assert brought(site, tmp_path / "x.jsonl", what)["left_out"] == 0
+    assert rendered[0] == before  # what is there is not rendered again
+
+
+@pytest.mark.parametrize("what", ["rows", "arena"])
+def test_who_is_stopped_between_two_parts_brings_it_in_again_and_nothing_is_doubled(
+    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    monkeypatch.setattr(ingest, "BATCH", 3)
+    whole, site = new_site(), new_site()
+    brought(whole, tmp_path / "x.jsonl", what)
+    for parts in (1, 2):
+        left, write = [parts], site.database.write
+
+        def stopped(work: Callable[[Any], Any], left: list[int] = left, write: Any = write) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return write(work)
+
+        with monkeypatch.context() as only:
+            only.setattr(site.database, "write", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                brought(site, tmp_path / "x.jsonl", what)
+        assert 0 < len(rows(site, comparisons)) < len(rows(whole, comparisons))
+    for _ in range(2):
+        brought(site, tmp_path / "x.jsonl", what)
+        assert state(site) == state(whole)
+    check_counts(site)
+    with site.database.reading() as connection:
+        verify(connection)
+
+
+@on_sqlite
+def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ingest, "BATCH", 2)
+    site, path = new_site(), tmp_path / "t.jsonl"
+    other = row(1, prompt="Something else?")
+    with pytest.raises(UserError, match=r"t.jsonl:6: there is another comparison called 'r-1', with other content.* It is in t.jsonl:2"):
+        bring(site, path, "".join(row(n) for n in range(5)) + other)
+    assert rows(site, comparisons) == []
+    bring(site, path, row(1))
+    with pytest.raises(UserError, match=r"t.jsonl:6: there is another comparison called 'r-1'"):
+        bring(site, path, "".join(row(n) for n in (5, 6, 7, 8, 9)) + other)
+    assert len(rows(site, comparisons)) == 1
+    told = bring(site, path, "".join(row(n) for n in (5, 6, 7, 8, 9)) + other, on_bad="skip")
+    assert (told["comparisons"], told["left_out"], told["problems"][0][:12]) == (5, 1, "t.jsonl:6: t")
+
+
+@on_sqlite
+def test_a_large_file_takes_no_more_memory_than_a_few_rows(new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """40 MB in 300 rows: with 10 rows together it is looked at and kept in a fraction of that."""
+    monkeypatch.setattr(ingest, "BATCH", 10)
+    site, path = new_site(), tmp_path / "t.csv"
+    long = "word " * 9_000
+    with path.open("w") as file:
+        file.write("prompt,response_a,response_b\n")
+        file.writelines(f"{n} {long},1 {long},2 {long}\n" for n in range(300))
+    tracemalloc.start()
+    told = importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert told["comparisons"] == 300
+    assert peak < path.stat().st_size / 3
+
+
+def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(site: Site, tmp_path: Path):
+    ann = signed_in(site, "ann", "annotator")
+    signed_in(site, "bob (imported)", "annotator")
+    lead = signed_in(site, "lead", "lead")
+    body = row(1, "Ann") + row(1, "bob") + row(1, "x" * 80) + row(1, "x" * 80 + "y")
+    for number in (4, 0):
+        answer = lead.post("/api/v1/import/rows", content=body, headers={"Content-Type": "application/x-ndjson"})
+        assert answer.json()["judgements"] == (number and 3)  # the last two names are one in 80 letters
+    assert ann.get("/api/v1/history").json()["judgements"] == []
+    names = [name for name, _ in said(site)]
+    assert names[:2] == ["ann (imported)", "bob (imported 2)"]
+    assert (len(names[2]), names[2].endswith(" (imported)")) == (80, True)
+    told = rows(site, events, events.c.kind.in_(("judgement", "user")))
+    mine = [one for one in told if one.kind == "judgement" or "imported" in one.payload]
+    assert {one.actor for one in mine} == {"lead", "bob (imported)"}  # the second is the one who joined
+    assert {one.actor for one in mine if one.kind == "judgement"} == {"lead"}
+    with site.database.reading() as connection:
+        verify(connection)
+
+
+@on_sqlite
+def test_an_imported_person_cannot_sign_in_and_takes_as_long_as_a_wrong_password(
+    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    site = new_site()
+    signed_in(site, "real", "annotator")
+    bring(site, tmp_path / "t.jsonl", row(1, "ann"))
+    hashes: list[str] = []
+    verified = PasswordHasher.verify
+
+    def watched(hasher: PasswordHasher, kept: str, password: bytes) -> bool:
+        hashes.append(kept)
+        return verified(hasher, kept, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", watched)
+    for name in ("real", "nobody", "ann (imported)"):
+        for password in ("imported", ""):
+            with pytest.raises(UserError, match="The name or the password is wrong"):
+                accounts.sign_in(site, name, password, address="here")
+    assert len(hashes) == 6
+    assert all(kept.startswith("$argon2id$") for kept in hashes)
+    assert hashes[2:4] == hashes[4:6]
+    lead = signed_in(site, "boss", "admin")
+    number = next(one["id"] for one in lead.get("/api/v1/users").json()["users"] if one["name"] == "ann (imported)")
+    assert lead.put(f"/api/v1/users/{number}", json={"role": "admin"}).status_code == 200
+    mine = next(one["id"] for one in lead.get("/api/v1/users").json()["users"] if one["name"] == "boss")
+    assert lead.put(f"/api/v1/users/{mine}", json={"role": "annotator"}).json()["error"]["code"] == "last_admin"
 
 
 def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):

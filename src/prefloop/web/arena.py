@@ -9,12 +9,12 @@ import hashlib
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, func, select
 
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
@@ -23,7 +23,7 @@ from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.web import facts, ingest, items
 from prefloop.web.facts import finite
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, item_tags, presentations, responses
+from prefloop.web.tables import comparisons, responses
 from prefloop.web.tables import items as item_table
 
 TAG = "arena"
@@ -48,34 +48,8 @@ class Game:
     tags: tuple[str, ...]
 
 
-def matched(files: Mapping[str, Iterable[tuple[str, dict[str, Any]]]]) -> list[Comparison]:
-    """Comparisons of all samplers' responses to the same prompts.
-
-    Args:
-        files: sampler -> (place, row); a row is {"prompt" (text) or "messages", "response", maybe "id" and "tags"}.
-
-    Raises: UserError with the place, or if a prompt has not exactly one response of each.
-    """
-    if len(files) < 2:
-        raise UserError("an arena needs the responses of at least two samplers; give two files.")
-    told: dict[str, dict[str, tuple[str, dict[str, Any]]]] = defaultdict(dict)
-    for sampler, rows in files.items():
-        for place, row in rows:
-            name = _name(row, place)
-            if sampler in told[name]:
-                raise UserError(f"{place}: the prompt {name[:40]!r} was already answered in {told[name][sampler][0]}; give each prompt once.")
-            told[name][sampler] = place, row
-    found = []
-    for name, answers in told.items():
-        lacking = [sampler for sampler in files if sampler not in answers]
-        if lacking:
-            place = next(iter(answers.values()))[0]
-            raise UserError(f"{place}: the prompt {name[:40]!r} has no response of {lacking[0]}; every sampler answers the same prompts.")
-        found.append(_comparison(name, answers))
-    return found
-
-
-def _name(row: Mapping[str, Any], place: str) -> str:
+def name_of(row: Mapping[str, Any], place: str) -> str:
+    """What a prompt is called: by its id, else by its words. Raises: UserError with the place."""
     if not isinstance(row.get("response"), str):
         raise UserError(f"{place}: `response` should be text; rows have `prompt` (or `messages`) and `response`.")
     for key in ("id", "prompt_id"):
@@ -94,7 +68,14 @@ def conversation(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
         raise UserError(f"{place}: `prompt` should be text, or `messages` a list of {{role, content}}; mend the row.") from None
 
 
-def _comparison(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) -> Comparison:
+def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) -> Comparison:
+    """All samplers' responses to one prompt.
+
+    Args:
+        answers: sampler -> (place, row); a row is {"prompt" (text) or "messages", "response", maybe "id" and "tags"}.
+
+    Raises: UserError with the place.
+    """
     place, first = next(iter(answers.values()))
     messages = conversation(first, place)
     if any(conversation(row, where) != messages for where, row in answers.values()):
@@ -112,10 +93,10 @@ def _comparison(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) ->
         raise UserError(f"{place}: {str(problem).splitlines()[-1].strip()[:200]}") from None
 
 
-def take_in(connection: Connection, site: Site, batch: Sequence[Comparison], *, wanted: int, actor: str) -> int:
+def keep(connection: Connection, site: Site, ready: Sequence[ingest.Ready], *, wanted: int, actor: str) -> int:
     """Keeps comparisons and asks every pair of their samplers. Returns: the number of new items."""
-    ingest.take_in(connection, site, batch, actor=actor)
-    no_work(connection, [one.id for one in batch])
+    ingest.keep(connection, site, ready, actor=actor, work=False)
+    batch = [one.comparison for one in ready]
     rows = [
         items.new_item(one.id, "pair", pair, purpose="arena", wanted=wanted, at=site.clock())
         for one in batch
@@ -128,16 +109,6 @@ def take_in(connection: Connection, site: Site, batch: Sequence[Comparison], *, 
 def _short(name: str) -> str:
     """A prompt's name in 200 letters; two that begin alike stay two."""
     return name if len(name) <= 200 else f"{name[:150]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
-def no_work(connection: Connection, names: Sequence[str]) -> None:
-    """Takes back the items of work that bringing in made, in the same transaction: these comparisons are for something else."""
-    for part in facts.parts(names):
-        shown = select(presentations.c.id).where(presentations.c.item == item_table.c.id).exists()
-        untouched = (item_table.c.done == 0) & (item_table.c.leased == 0) & ~shown
-        made = select(item_table.c.id).where(item_table.c.comparison.in_(part), item_table.c.purpose == "work", untouched)
-        connection.execute(delete(item_tags).where(item_tags.c.item.in_(made)))
-        connection.execute(delete(item_table).where(item_table.c.comparison.in_(part), item_table.c.purpose == "work", untouched))
 
 
 def games(connection: Connection) -> list[Game]:

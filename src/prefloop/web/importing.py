@@ -1,16 +1,20 @@
 """Bringing in: tickets and exports of other tools from .jsonl, .json or .csv, and responses for the arena.
 
-A file is looked at whole before any of it is kept. A bad row is `file:line: sentence`, and nothing is kept unless the rest is
-asked for (`on_bad=skip`). Judgements are kept as those of users who cannot sign in, named after whom they came from.
+A file is looked at whole before any of it is kept: what is good waits in a temporary file. A bad row is `file:line: sentence`,
+and nothing is kept unless the rest is asked for (`on_bad=skip`). Then it is rendered and written in parts, so that nobody who
+judges waits; who is stopped between two parts brings in the same file again, and what is there already is left as it is.
+Judgements are those of people of their own, who cannot sign in and are named after whom they came from.
 """
 
 import csv
-import io
+import itertools
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, func, insert, select
 
 from prefloop.errors import UserError
@@ -20,104 +24,172 @@ from prefloop.web import accounts, answers, arena, chain, ingest, items
 from prefloop.web.foreign_judgements import Imported, Said, Source, imported
 from prefloop.web.settings import project
 from prefloop.web.site import Site
+from prefloop.web.spool import Row, Spool
 from prefloop.web.tables import items as item_table
-from prefloop.web.tables import judgements, presentations, users
+from prefloop.web.tables import judgements, presentations
 
 OnBad = Literal["stop", "skip"]
 SHOWN = 100
 """Problems told."""
 LONGEST_FIELD = 1_000_000
+_IMPORTED = TypeAdapter(Imported)
+_ROW = TypeAdapter(dict[str, Any])
+_OF_ARENA = ("prompt", "messages", "response", "id", "prompt_id", "tags")
+
+
+@dataclass
+class LeftOut:
+    """Rows that are wrong."""
+
+    on_bad: OnBad
+    number: int = 0
+    problems: list[str] = field(default_factory=list)
+    """the first sentences"""
+
+    def leave(self, problem: str) -> None:
+        """Leaves a row out. Raises: UserError with the sentence if the whole file is to be refused."""
+        if self.on_bad == "stop":
+            raise UserError(problem)
+        self.number += 1
+        if len(self.problems) < SHOWN:
+            self.problems.append(problem)
+
+    def told(self) -> dict[str, Any]:
+        """For the answer."""
+        return {"left_out": self.number, "problems": self.problems}
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
     """(line, row or what is wrong) of a file; the first line of a .csv names its columns."""
     if path.suffix.lower() != ".csv":
-        try:
-            yield from each_row(path)
-        except RecursionError:
-            raise UserError(f"{path.name}: this is nested too deeply; give one plain object per row.") from None
+        yield from each_row(path)
         return
     csv.field_size_limit(LONGEST_FIELD)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise UserError(f"{path.name}: this is not UTF-8 text (byte {problem.start}); save the file as UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as problem:
-            yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: this is not a row of CSV ({problem}); mend its quotes.")
-            return
-        if None in row or None in row.values():
-            yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: the row has not as many cells as the first line; mend it.")
-        else:
-            yield reader.line_num, {key.strip(): value for key, value in row.items()}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except UnicodeDecodeError:
+                raise UserError(f"{path.name}: this is not UTF-8 text (soon after line {reader.line_num}); save the file as UTF-8.") from None
+            except csv.Error as problem:
+                yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: this is not a row of CSV ({problem}); mend its quotes.")
+                return
+            if None in row or None in row.values():
+                yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: the row has not as many cells as the first line; mend it.")
+            else:
+                yield reader.line_num, {key.strip(): value for key, value in row.items()}
 
 
-def _each(path: Path, on_bad: OnBad, problems: list[str], parse: Callable[[dict[str, Any], str], Any]) -> Iterator[Any]:
-    """What each row parses to; what is wrong is raised, or goes to `problems`."""
+def _look(path: Path, bad: LeftOut, look: Callable[[dict[str, Any], str], None]) -> None:
+    """Looks at every row; what is wrong is raised, or left out."""
     for number, row in rows(path):
         place = f"{path.name}:{number}"
         try:
             if isinstance(row, UserError):
                 raise UserError(str(row).replace(f"{path}:", f"{path.name}:"))
             answers.check_storable(row)
-            yield parse(row, place)
+            look(row, place)
         except UserError as problem:
-            if on_bad == "stop":
-                raise
-            problems.append(str(problem))
+            bad.leave(str(problem))
         except ValueError as problem:  # of a record, or a text that cannot be kept
-            sentence = f"{place}: {str(problem).splitlines()[-1].strip()[:200]}"
-            if on_bad == "stop":
-                raise UserError(sentence) from None
-            problems.append(sentence)
+            bad.leave(f"{place}: {str(problem).splitlines()[-1].strip()[:200]}")
 
 
 def from_file(site: Site, path: Path, *, source: Source, on_bad: OnBad, actor: str) -> dict[str, Any]:
     """Takes in a file. Returns: counts and problems. Raises: UserError with file:line, and nothing is kept, unless on_bad is skip."""
-    problems: list[str] = []
-    found: list[Imported] = list(_each(path, on_bad, problems, lambda row, place: imported(row, source, place)))
-    if not found and not problems:
-        raise UserError(f"{path.name}: the file has no rows.")
+    bad = LeftOut(on_bad)
+    with site.database.reading() as connection:
+        axes = project(connection).axes
+    counts, about = {"comparisons": 0, "judgements": 0}, {"file": path.name, "source": source}
+    with Spool() as spool:
 
-    def keep(connection: Connection) -> dict[str, int]:
-        added = _comparisons(connection, site, found, actor)
-        said = sum(_said(connection, site, one, answer) for one in found for answer in one.said)
-        if said:
-            chain.record(connection, "import", actor, site.clock(), {"file": path.name, "source": source, "judgements": said})
-        return {"comparisons": added, "judgements": said}
+        def look(row: dict[str, Any], place: str) -> None:
+            one = imported(row, source, place)
+            for said in one.said:
+                _checked(said, one, axes, place)
+            found = Row(one.comparison.id, ingest.fingerprint(one.comparison), place, _IMPORTED.dump_json(one))
+            before = spool.first(found.name)
+            if before is not None and before.mark != found.mark:
+                raise UserError(f"{place}: {ingest.another(found.name)} It is in {before.place}.")
+            spool.add(found)
 
-    return {**site.database.write(keep), "left_out": len(problems), "problems": problems[:SHOWN]}
-
-
-def _comparisons(connection: Connection, site: Site, found: Sequence[Imported], actor: str) -> int:
-    """Keeps comparisons; those without responses ask for a demonstration, and nothing else."""
-    added = 0
-    for start in range(0, len(found), ingest.BATCH):
-        part = found[start : start + ingest.BATCH]
-        added += ingest.take_in(connection, site, [one.comparison for one in part], actor=actor)
-        prompts = [one.comparison for one in part if one.is_prompt]
-        if prompts:
-            arena.no_work(connection, [one.id for one in prompts])
-            wanted = project(connection).overlap.judgements
-            made = [items.new_item(one.id, "demonstration", (), wanted=wanted, at=site.clock()) for one in prompts]
-            items.add(connection, site.database, made, {one.id: one.tags for one in prompts})
-    return added
+        _look(path, bad, look)
+        if not len(spool) and not bad.number:
+            raise UserError(f"{path.name}: the file has no rows.")
+        _unlike_those_here(site, spool, bad)
+        for part in _parts(spool):
+            ready = ingest.ready(site, [one.comparison for one in part])
+            made = site.database.write(lambda c, part=part, ready=ready: _keep(c, site, part, ready, about, actor))
+            counts = {name: counts[name] + made[name] for name in counts}
+    return {**counts, **bad.told()}
 
 
-def _said(connection: Connection, site: Site, one: Imported, said: Said) -> bool:
+def _unlike_those_here(site: Site, spool: Spool, bad: LeftOut) -> None:
+    """Leaves out what has the id of another comparison that is here already."""
+    waiting = spool.each(values=False)
+    while part := list(itertools.islice(waiting, ingest.BATCH)):
+        with site.database.reading() as connection:
+            known = ingest.prints(connection, {row.name for row in part})
+        for row in part:
+            if known.get(row.name, row.mark) != row.mark:
+                bad.leave(f"{row.place}: {ingest.another(row.name)}")
+                spool.drop(row.name)
+
+
+def _parts(spool: Spool) -> Iterator[list[Imported]]:
+    """What one transaction writes: rows until they and their judgements are a batch."""
+    part: list[Imported] = []
+    weight = 0
+    for row in spool.each():
+        one = _IMPORTED.validate_json(row.value)
+        part.append(one)
+        weight += 1 + len(one.said)
+        if weight >= ingest.BATCH:
+            yield part
+            part, weight = [], 0
+    if part:
+        yield part
+
+
+def _keep(connection: Connection, site: Site, part: Sequence[Imported], ready: Sequence[ingest.Ready], about: dict[str, str], actor: str) -> dict[str, int]:
+    """Keeps a part, and all that was said of it. Returns: what is new."""
+    prompts = {one.comparison.id: one.comparison.tags for one in part if one.is_prompt}
+    added = ingest.keep(connection, site, [one for one in ready if one.comparison.id not in prompts], actor=actor)
+    added += ingest.keep(connection, site, [one for one in ready if one.comparison.id in prompts], actor=actor, work=False)
+    if prompts:  # there are no responses: they ask for a demonstration, and nothing else
+        wanted = project(connection).overlap.judgements
+        items.add(connection, site.database, [items.new_item(name, "demonstration", (), wanted=wanted, at=site.clock()) for name in prompts], prompts)
+    people: dict[str, int] = {}
+    said = sum(_said(connection, site, one, answer, people, actor) for one in part for answer in one.said)
+    if said:
+        chain.record(connection, "import", actor, site.clock(), {**about, "judgements": said})
+    return {"comparisons": added, "judgements": said}
+
+
+def _checked(said: Said, one: Imported, axes: Sequence[str], place: str) -> dict[str, Any]:
+    """The answer as it is kept. Raises: UserError with the place."""
+    indices = list(range(len(one.comparison.responses)))
+    body = answers.SHAPES[said.kind].model_validate(answers.as_shown(said.kind, said.answer, indices))
+    try:
+        return answers.checked(said.kind, body, slots=len(indices), axes=axes)
+    except UserError as problem:
+        raise UserError(f"{place}: {problem}") from None
+
+
+def _said(connection: Connection, site: Site, one: Imported, said: Said, people: dict[str, int], actor: str) -> bool:
     """Keeps what somebody said elsewhere as a counted judgement; the same person's on the same item is kept once."""
     indices = list(range(len(one.comparison.responses)))
-    user, item = _user(connection, site, said.name), _item(connection, site, one, said, indices)
+    if said.name not in people:
+        people[said.name] = accounts.imported(connection, site, said.name, by=actor)
+    user, item = people[said.name], _item(connection, site, one, said, indices)
     before = select(presentations.c.id).where(presentations.c.item == item, presentations.c.user == user, presentations.c.repeat == 0)
     if connection.execute(before).first():
         return False
     row = items.locked(connection, item)
-    answer = answers.checked(said.kind, _body(said, indices), slots=len(indices), axes=project(connection).axes)
+    answer = _checked(said, one, project(connection).axes, one.comparison.id)
     now, shown = site.clock(), str(uuid.uuid4())
     number = (connection.execute(select(func.max(presentations.c.number)).where(presentations.c.user == user)).scalar() or 0) + 1
     when = {"state": "answered", "leased_at": now, "leased_until": now, "created": now}
@@ -130,19 +202,8 @@ def _said(connection: Connection, site: Site, one: Imported, said: Said) -> bool
     }  # fmt: skip
     connection.execute(insert(judgements).values(told))
     payload = {"judgement": chain.told(told), "comparison": one.comparison.id, "kind": said.kind, "purpose": "work", "order": indices}
-    chain.record(connection, "judgement", said.name, now, payload, key=f"judgement:{told['id']}")
+    chain.record(connection, "judgement", actor, now, payload, key=f"judgement:{told['id']}")
     return True
-
-
-def _body(said: Said, indices: Sequence[int]) -> Any:
-    return answers.SHAPES[said.kind].model_validate(answers.as_shown(said.kind, said.answer, indices))
-
-
-def _user(connection: Connection, site: Site, name: str) -> int:
-    """Somebody by this name; a new one cannot sign in."""
-    kept = accounts.known_as(name) or "imported"
-    found = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
-    return found if found is not None else accounts.add_user(connection, site, kept, "imported", role="annotator")
 
 
 def _item(connection: Connection, site: Site, one: Imported, said: Said, indices: Sequence[int]) -> int:
@@ -153,23 +214,39 @@ def _item(connection: Connection, site: Site, one: Imported, said: Said, indices
 
 def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str) -> dict[str, Any]:
     """Takes in responses of several samplers to the same prompts: rows of {prompt, response, sampler}. Raises: UserError."""
-    problems: list[str] = []
-    files: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    bad = LeftOut(on_bad)
+    with Spool() as spool:
 
-    def sampled(row: dict[str, Any], place: str) -> None:
-        sampler = row.get("sampler") or row.get("model")
-        if not isinstance(sampler, str) or not 0 < len(sampler) <= 200:
-            raise UserError(f"{place}: a row needs `sampler` (or `model`): the name of what wrote the response.")
-        arena.conversation(row, place)
-        files.setdefault(sampler, []).append((place, row))
+        def look(row: dict[str, Any], place: str) -> None:
+            sampler = row.get("sampler") or row.get("model")
+            if not isinstance(sampler, str) or not 0 < len(sampler) <= 200:
+                raise UserError(f"{place}: a row needs `sampler` (or `model`): the name of what wrote the response.")
+            arena.conversation(row, place)
+            name = arena.name_of(row, place)
+            before = spool.first(name, sampler)
+            if before is not None:
+                raise UserError(f"{place}: the prompt {name[:40]!r} was already answered in {before.place}; give each prompt once.")
+            spool.add(Row(name, sampler, place, _ROW.dump_json({key: row[key] for key in _OF_ARENA if key in row})))
 
-    for _ in _each(path, on_bad, problems, sampled):
-        pass
-    batch: list[Comparison] = arena.matched(files)
+        _look(path, bad, look)
+        samplers = spool.marks()
+        number = sum(1 for _ in _matched(spool, samplers))  # all of it is looked at before any of it is kept
+        waiting, added = _matched(spool, samplers), 0
+        while part := list(itertools.islice(waiting, ingest.BATCH)):
+            ready = ingest.ready(site, part)
+            added += site.database.write(lambda c, ready=ready: arena.keep(c, site, ready, wanted=wanted, actor=actor))
+    return {"prompts": number, "items": added, "samplers": len(samplers), **bad.told()}
 
-    def keep(connection: Connection) -> int:
-        parts = (batch[start : start + ingest.BATCH] for start in range(0, len(batch), ingest.BATCH))
-        return sum(arena.take_in(connection, site, part, wanted=wanted, actor=actor) for part in parts)
 
-    added = site.database.write(keep)
-    return {"prompts": len(batch), "items": added, "samplers": len(files), "left_out": len(problems), "problems": problems[:SHOWN]}
+def _matched(spool: Spool, samplers: Sequence[str]) -> Iterator[Comparison]:
+    """Comparisons of all samplers' responses to the same prompts. Raises: UserError if a prompt has not exactly one of each."""
+    if len(samplers) < 2:
+        raise UserError("an arena needs the responses of at least two samplers; give two files.")
+    for found in spool.together():
+        mine = {row.mark: (row.place, _ROW.validate_json(row.value)) for row in found}
+        lacking = next((sampler for sampler in samplers if sampler not in mine), None)
+        if lacking is not None:
+            raise UserError(
+                f"{found[0].place}: the prompt {found[0].name[:40]!r} has no response of {lacking}; every sampler answers the same prompts."
+            )
+        yield arena.comparison_of(found[0].name, {sampler: mine[sampler] for sampler in samplers})

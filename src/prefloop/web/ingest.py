@@ -7,6 +7,7 @@ batch if one of its rows is wrong.
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def from_file(site: Site, path: Path, *, actor: str = "server", lenient: bool = 
             pass
     added = 0
     for batch in _batches(_records(path, problems if lenient else None)):
-        added += site.database.write(lambda connection, batch=batch: take_in(connection, site, batch, actor=actor))
+        made = ready(site, batch)
+        added += site.database.write(lambda connection, made=made: keep(connection, site, made, actor=actor))
     return added, problems
 
 
@@ -80,31 +82,79 @@ def _batches(records: Iterable[Comparison]) -> Iterator[list[Comparison]]:
         yield batch
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A comparison as its rows: made before the transaction, because rendering takes its time and others want to write."""
+
+    comparison: Comparison
+    fingerprint: str
+    row: dict[str, Any] | None
+    """None if it was there already"""
+    responses: tuple[dict[str, Any], ...]
+
+
+def fingerprint(comparison: Comparison) -> str:
+    """By which a comparison is known to be the same."""
+    return fingerprints.of_value(comparison.model_dump(mode="json"))
+
+
+def prints(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Fingerprints of those of these comparisons that are there."""
+    known = select(comparisons.c.id, comparisons.c.fingerprint).where(comparisons.c.id.in_(list(names)))
+    return {row.id: row.fingerprint for row in connection.execute(known)}
+
+
+def ready(site: Site, batch: Sequence[Comparison]) -> list[Ready]:
+    """Comparisons as their rows, rendered unless they are there already."""
+    with site.database.reading() as connection:
+        known = prints(connection, [one.id for one in batch])
+    return [_ready(one, is_new=one.id not in known) for one in batch]
+
+
+def _ready(comparison: Comparison, *, is_new: bool) -> Ready:
+    if not is_new:
+        return Ready(comparison, fingerprint(comparison), None, ())
+    return Ready(comparison, fingerprint(comparison), _comparison_row(comparison), tuple(_response_rows(comparison)))
+
+
 def take_in(connection: Connection, site: Site, batch: Sequence[Comparison], *, actor: str) -> int:
-    """Keeps comparisons and makes their items. Returns: the number of new comparisons. Raises: UserError if an id is used twice."""
+    """Renders and keeps comparisons, see `keep`."""
+    return keep(connection, site, [_ready(one, is_new=True) for one in batch], actor=actor)
+
+
+def another(identity: str) -> str:
+    """What is wrong with an id that is in use."""
+    return f"there is another comparison called {identity!r}, with other content; give this one an id of its own."
+
+
+def keep(connection: Connection, site: Site, batch: Sequence[Ready], *, actor: str, work: bool = True) -> int:
+    """Keeps comparisons and makes their items.
+
+    Args:
+        work: make the items that the settings ask for; else none.
+
+    Returns: the number of new comparisons. Raises: UserError if an id is used twice.
+    """
     config, now = project(connection), site.clock()
-    known = connection.execute(select(comparisons.c.id, comparisons.c.fingerprint).where(comparisons.c.id.in_([c.id for c in batch])))
-    prints = {row.id: row.fingerprint for row in known}
-    new: list[Comparison] = []
-    for comparison in batch:
-        found = fingerprints.of_value(comparison.model_dump(mode="json"))
-        if prints.setdefault(comparison.id, found) != found:
-            raise UserError(f"there is another comparison called {comparison.id!r}, with other content; give this one an id of its own.")
-        if comparison.id not in {c.id for c in new}:
-            new.append(comparison)
-    fresh = [c for c in new if not _is_known(connection, c.id)]
+    there = prints(connection, [one.comparison.id for one in batch])
+    new: dict[str, Ready] = {}
+    for one in batch:
+        name = one.comparison.id
+        before = there.get(name) or (new[name].fingerprint if name in new else one.fingerprint)
+        if before != one.fingerprint:
+            raise UserError(another(name))
+        new.setdefault(name, one)
+    fresh = [one for name, one in new.items() if name not in there]
     if fresh:
-        name = f"{int(now)}-{fingerprints.of_value([c.id for c in fresh])}"
-        connection.execute(insert(comparisons), [_comparison_row(c, prints[c.id], name, now) for c in fresh])
-        connection.execute(insert(responses), [row for c in fresh for row in _response_rows(c)])
-        record(connection, "comparisons", actor, now, {"batch": name, "fingerprints": {c.id: prints[c.id] for c in fresh}})
-    rows = [row for c in new for row in asked(c, config, seed=site.config.seed, at=now)]
-    items.add(connection, site.database, rows, {c.id: c.tags for c in new})
+        name = f"{int(now)}-{fingerprints.of_value([one.comparison.id for one in fresh])}"
+        when = {"batch": name, "added": now}
+        connection.execute(insert(comparisons), [{**(one.row or {}), "fingerprint": one.fingerprint, **when} for one in fresh])
+        connection.execute(insert(responses), [row for one in fresh for row in one.responses])
+        record(connection, "comparisons", actor, now, {"batch": name, "fingerprints": {one.comparison.id: one.fingerprint for one in fresh}})
+    if work:
+        rows = [row for one in new.values() for row in asked(one.comparison, config, seed=site.config.seed, at=now)]
+        items.add(connection, site.database, rows, {name: one.comparison.tags for name, one in new.items()})
     return len(fresh)
-
-
-def _is_known(connection: Connection, identity: str) -> bool:
-    return connection.execute(select(comparisons.c.id).where(comparisons.c.id == identity)).first() is not None
 
 
 def asked(comparison: Comparison, config: ProjectConfig, *, seed: int, at: float) -> list[dict[str, Any]]:
@@ -128,13 +178,12 @@ def asked(comparison: Comparison, config: ProjectConfig, *, seed: int, at: float
     return made
 
 
-def _comparison_row(comparison: Comparison, fingerprint: str, batch: str, now: float) -> dict[str, Any]:
+def _comparison_row(comparison: Comparison) -> dict[str, Any]:
     messages = [message.model_dump(mode="json") for message in comparison.messages]
     return {
         "id": comparison.id, "prompt_id": comparison.prompt_id, "messages": messages,
         "trees": [rendering.tree(message["content"]) for message in messages], "tags": list(comparison.tags),
-        "sampling": comparison.sampling.model_dump(mode="json"), "batch": batch, "fingerprint": fingerprint,
-        "renderer": rendering.RENDERER, "added": now,
+        "sampling": comparison.sampling.model_dump(mode="json"), "renderer": rendering.RENDERER,
     }  # fmt: skip
 
 
