@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records
@@ -15,7 +15,7 @@ from prefloop.web import chain, export, ingest
 from prefloop.web.export import Delivery
 from prefloop.web.site import Site
 from prefloop.web.tables import chain as head
-from prefloop.web.tables import events, items, judgements, presentations
+from prefloop.web.tables import comparisons, events, items, judgements, presentations, responses
 from web.work import ask, comparison, fill, judged, post, rows, signed_in, to_judge, user, work
 
 
@@ -25,6 +25,7 @@ def verified(site: Site) -> int:
         return chain.verify(connection)
 
 
+ALIEN = {"id": "x", "prompt_id": "x", "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "", "fingerprint": "", "renderer": 1, "added": 0.0}
 TAMPERED: dict[str, Callable[[Any], Any]] = {
     "was changed": lambda c: c.execute(update(events).where(events.c.seq == 3).values(payload='{"x":1}')),
     "somebody else": lambda c: c.execute(update(events).where(events.c.seq == 3).values(actor="nobody")),
@@ -37,6 +38,13 @@ TAMPERED: dict[str, Callable[[Any], Any]] = {
     "another purpose": lambda c: c.execute(update(items).values(purpose="arena")),
     "counted after all": lambda c: c.execute(update(judgements).values(counted=False)),
     "an answer gone": lambda c: c.execute(delete(judgements)),
+    "another response": lambda c: c.execute(update(responses).where(responses.c.index == 1).values(text="Other.")),
+    "another sampler": lambda c: c.execute(update(responses).where(responses.c.index == 0).values(sampler="other")),
+    "a response gone": lambda c: c.execute(delete(responses).where(responses.c.index == 1)),
+    "another prompt": lambda c: c.execute(update(comparisons).values(messages=[{"role": "user", "content": "Where?"}])),
+    "a prompt that is none": lambda c: c.execute(update(comparisons).values(messages=[])),
+    "other tags": lambda c: c.execute(update(comparisons).values(tags=["x"])),
+    "a comparison that nobody brought": lambda c: c.execute(insert(comparisons).values(ALIEN)),
 }
 
 
@@ -52,6 +60,23 @@ def test_tampering_is_found(site: Site, how: str):
     with pytest.raises(UserError, match="restore a backup"):
         verified(site)
     assert ann.get("/api/v1/log/verify").json()["whole"] is False
+
+
+def test_who_judges_while_the_log_is_verified_breaks_nothing(site: Site, monkeypatch: pytest.MonkeyPatch):
+    fill(site, 20)
+    ann = signed_in(site)
+    work(site, user(site, "bob"), 2)
+    look = chain._same_judgement
+
+    def meanwhile(*about: Any) -> None:
+        look(*about)
+        fill(site, 21)
+        post(ann, to_judge(ann)[0]["id"])
+
+    monkeypatch.setattr(chain, "_same_judgement", meanwhile)
+    before = len(rows(site, events))
+    assert ann.get("/api/v1/log/verify").json() == {"whole": True, "events": before, "problem": None}
+    assert len(rows(site, events)) > before
 
 
 def test_what_was_refused_left_no_event(site: Site):

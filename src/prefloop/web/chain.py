@@ -5,12 +5,17 @@ import json
 import math
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from prefloop.errors import UserError
-from prefloop.web.tables import chain, events, items, judgements, presentations
+from prefloop.files import fingerprints
+from prefloop.records import Comparison
+from prefloop.web import stored
+from prefloop.web.tables import chain, comparisons, events, items, judgements, presentations
 
 START = "0" * 64
+TOGETHER = 200
+"""Comparisons fetched together."""
 JUDGEMENT = ("judgement", "revision")
 """Kinds of the events that hold a whole judgement."""
 
@@ -42,11 +47,14 @@ def record(connection: Connection, kind: str, actor: str, at: float, payload: di
 
 
 def verify(connection: Connection) -> int:
-    """Walks the whole chain, and compares every judgement with the event that tells it. Returns: the number of events.
+    """Walks the whole chain, and compares every judgement and every comparison with the event that tells it.
 
-    Raises: Broken, which names the first event that does not fit.
+    Args:
+        connection: one that sees one moment (`database.snapshot`), or what is written meanwhile looks like damage.
+
+    Returns: the number of events. Raises: Broken, which names the first event that does not fit.
     """
-    previous, number, told = START, 0, 0
+    previous, number, told, compared = START, 0, 0, 0
     with connection.execute(select(events).order_by(events.c.seq).execution_options(yield_per=2000)) as rows:
         for row in rows:
             number += 1
@@ -58,13 +66,37 @@ def verify(connection: Connection) -> int:
             if row.kind in JUDGEMENT:
                 told += 1
                 _same_judgement(connection, number, json.loads(row.payload))
+            elif row.kind == "comparisons":
+                compared += _same_comparisons(connection, number, json.loads(row.payload))
     head = connection.execute(select(chain).where(chain.c.id == 1)).one()
     if (head.seq, head.hash) != (number, previous):
         raise Broken(f"the log is broken: it ends with event {number}, but {head.seq} were written; restore a backup.")
     kept = connection.execute(select(judgements.c.id)).all()
     if len(kept) != told:
         raise Broken(f"the log tells of {told} judgements, but the database holds {len(kept)}; restore a backup.")
+    held = connection.execute(select(func.count()).select_from(comparisons)).scalar_one()
+    if held != compared:
+        raise Broken(f"the log tells of {compared} comparisons, but the database holds {held}; restore a backup.")
     return number
+
+
+def _same_comparisons(connection: Connection, number: int, payload: dict[str, Any]) -> int:
+    """Compares what came in together, prompts and responses, with the fingerprints that its event tells. Returns: how many."""
+    prints: dict[str, str] = payload["fingerprints"]
+    names = list(prints)
+    for start in range(0, len(names), TOGETHER):
+        part = names[start : start + TOGETHER]
+        found = stored.told(connection, part)
+        for name in part:
+            if name not in found:
+                raise Broken(f"the log is broken: the comparison {name!r} of event {number} is gone from the database; restore a backup.")
+            try:
+                mine = Comparison.model_validate(found[name])
+            except ValueError:
+                mine = None
+            if mine is None or fingerprints.of_value(mine.model_dump(mode="json")) != prints[name]:
+                raise Broken(f"the comparison {name!r} of event {number} was changed after it was written; restore a backup.")
+    return len(prints)
 
 
 def told(row: Any) -> dict[str, Any]:

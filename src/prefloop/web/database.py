@@ -67,8 +67,16 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one moment and changes nothing."""
+        """A connection that changes nothing. On PostgreSQL each question sees its own moment."""
         with self._refusing(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """The same, but all questions see one moment, whatever is written meanwhile."""
+        with self._refusing(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
 
     def write(self, work: Callable[[Connection], T]) -> T:

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Row, func, literal_column, select
 
 from prefloop.files.atomic import make_folder, write_bytes
 from prefloop.records import Comparison, Judgement
-from prefloop.web import facts
+from prefloop.web import facts, stored
 from prefloop.web.settings import project
 from prefloop.web.site import Site
-from prefloop.web.tables import chain, comparisons, events, items, judgements, presentations, responses, users
+from prefloop.web.tables import chain, comparisons, events, items, judgements, presentations, users
 
 PART = 1000
 """Rows fetched together."""
@@ -54,21 +54,12 @@ def compared(connection: Connection) -> Iterator[Comparison]:
     """The comparisons as they came."""
     last = ""
     while True:
-        rows = connection.execute(select(comparisons).where(comparisons.c.id > last).order_by(comparisons.c.id).limit(PART)).all()
-        if not rows:
+        query = select(comparisons.c.id).where(comparisons.c.id > last).order_by(comparisons.c.id).limit(PART)
+        names = connection.execute(query).scalars().all()
+        if not names:
             return
-        last = rows[-1].id
-        found: dict[str, list[dict[str, Any]]] = {row.id: [] for row in rows}
-        texts = select(responses).where(responses.c.comparison.in_(found)).order_by(responses.c.comparison, responses.c.index)
-        for text in connection.execute(texts):
-            found[text.comparison].append({
-                "text": text.text, "num_tokens": text.num_tokens, "finished": text.finished, "sampler": text.sampler,
-            })  # fmt: skip
-        for row in rows:
-            yield Comparison.model_validate({
-                "id": row.id, "prompt_id": row.prompt_id, "messages": row.messages, "responses": found[row.id], "sampling": row.sampling,
-                "tags": row.tags,
-            })  # fmt: skip
+        last = names[-1]
+        yield from map(Comparison.model_validate, stored.told(connection, names).values())
 
 
 def raw(connection: Connection) -> Iterator[dict[str, Any]]:
@@ -81,7 +72,7 @@ def raw(connection: Connection) -> Iterator[dict[str, Any]]:
 
 def write_judgements(site: Site, path: Path) -> int:
     """Writes the newest counted judgements whole, or not at all. Returns: their number."""
-    with site.database.reading() as connection:
+    with site.database.snapshot() as connection:
         lines = [judgement.model_dump_json() + "\n" for judgement in judged(connection)]
     make_folder(path.parent)
     write_bytes(path, "".join(lines).encode("utf-8"))

@@ -85,7 +85,7 @@ def encoded(table: list[dict[str, Any]], format: Format) -> bytes:
 
 def judged_at(site: Site) -> tuple[Judged, dict[str, Any]]:
     """What was judged, and the moment of the log that it is."""
-    with site.database.reading() as connection:
+    with site.database.snapshot() as connection:
         return outcomes.gathered(connection), _moment(connection)
 
 

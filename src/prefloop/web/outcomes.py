@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy import special
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from prefloop import decisions
 from prefloop.people import aggregate, voters
 from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
-from prefloop.web import facts
+from prefloop.web import facts, stored
 from prefloop.web.facts import Fact
-from prefloop.web.tables import comparisons, items, judgements, responses
+from prefloop.web.tables import items, judgements
 
 Way = Literal["majority", "weighted", "dawid_skene", "crowd_bt"]
 Pair = tuple[str, int, int]
@@ -72,16 +72,8 @@ def gathered(connection: Connection) -> Judged:
 
 def compared(connection: Connection, names: set[str]) -> dict[str, Comparison]:
     """These comparisons, as records."""
-    found: dict[str, Comparison] = {}
-    for some in facts.parts(names):
-        texts: dict[str, list[dict[str, Any]]] = {name: [] for name in some}
-        for row in connection.execute(select(responses).where(responses.c.comparison.in_(some)).order_by(responses.c.comparison, responses.c.index)):
-            texts[row.comparison].append({"text": row.text, "num_tokens": row.num_tokens, "finished": row.finished, "sampler": row.sampler})
-        for row in connection.execute(select(comparisons).where(comparisons.c.id.in_(some))):
-            known = {name: row._mapping[name] for name in ("id", "prompt_id", "messages", "sampling", "tags")}
-            if len(texts[row.id]) >= 2:
-                found[row.id] = Comparison.model_validate({**known, "responses": texts[row.id]})
-    return found
+    found = [one for some in facts.parts(names) for one in stored.told(connection, some).values()]
+    return {one["id"]: Comparison.model_validate(one) for one in found if len(one["responses"]) >= 2}
 
 
 def as_judgement(one: Fact) -> Judgement:

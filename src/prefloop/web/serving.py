@@ -41,7 +41,7 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
     """Serves until it is stopped, or does what was asked instead. Returns: the exit code."""
     site = open_site(folder, config, take_in=not (link or verify))
     if verify:
-        with site.database.reading() as connection:
+        with site.database.snapshot() as connection:
             say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
         return 0
     if link:

@@ -297,7 +297,7 @@ def export_lines(request: Request, user: Reader, what: Literal["judgements", "co
 
 
 def _lines(site: Site, what: str) -> Iterator[bytes]:
-    with site.database.reading() as connection:
+    with site.database.snapshot() as connection:
         if what == "events":
             for event in export.raw(connection):
                 yield json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
@@ -310,7 +310,7 @@ def _lines(site: Site, what: str) -> Iterator[bytes]:
 def verify_log(request: Request, user: Reader) -> dict[str, Any]:
     """Walks the log. The answer's `whole` tells whether nothing was changed or removed."""
     site = site_of(request)
-    with site.database.reading() as connection:
+    with site.database.snapshot() as connection:
         try:
             return {"whole": True, "events": chain.verify(connection), "problem": None}
         except chain.Broken as problem:
