@@ -90,3 +90,19 @@ def test_a_comparison_that_is_not_there_goes_back(site: Site):
     ask(site, name="x")
     answer = signed_in(site, "lea", "lead").get("/lead/items/gold?comparison=no", headers=HTML)
     assert (answer.status_code, answer.headers["location"]) == (303, "/lead/items?missing=no")
+
+
+def test_a_guideline_begun_from_an_older_version_drops_nothing(site: Site):
+    """Two leads begin from version 1; the second to save is told, and what the first wrote stays in force."""
+    lea, max_ = signed_in(site, "lea", "lead"), signed_in(site, "max", "lead")
+    assert lea.post("/api/v1/guidelines", json={"text": "one", "base": 0}).json()["version"] == 1
+    assert lea.post("/api/v1/guidelines", json={"text": "two, by lea", "base": 1}).json()["version"] == 2
+    answer = max_.post("/api/v1/guidelines", json={"text": "two, by max", "base": 1})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "guideline_moved")
+    assert "Version 2 was saved by lea" in answer.json()["error"]["message"]
+    assert "base 2" in answer.json()["error"]["message"]
+    for base in (0, 3):
+        assert max_.post("/api/v1/guidelines", json={"text": "x", "base": base}).status_code == 409
+    assert [one["text"] for one in lea.get("/api/v1/guidelines").json()["guidelines"]] == ["two, by lea", "one"]
+    assert max_.post("/api/v1/guidelines", json={"text": "both", "base": 2}).json()["version"] == 3
+    assert max_.post("/api/v1/guidelines", json={"text": "a program"}).json()["version"] == 4

@@ -53,7 +53,7 @@ def create_app(site: Site) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(500, _broken)
-    app.add_middleware(Guard, config=site.config)
+    app.add_middleware(Guard, config=site.config, answer=sentence)
     if site.config.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=believed(site.config.proxies))
     return app
@@ -104,7 +104,9 @@ def sentence(request: Request, status: int, code: str, message: str, headers: di
     message = message.encode("utf-8", "replace").decode("utf-8")[:1000]
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
-    return pages.error_page(request, status)
+    page = pages.error_page(request, status, code, message)
+    page.headers.update(headers or {})
+    return page
 
 
 def _user_error(request: Request, problem: Exception) -> Response:

@@ -37,6 +37,18 @@ MODULES = sorted(
     if path.stem not in ("types", "help", "history", "preferences", "guideline-page")
 )
 """What the judging page loads, all named at once so that one does not wait for another."""
+GENERAL = (
+    "not_found",
+    "forbidden",
+    "wrong_role",
+    "wrong_scope",
+    "wrong_method",
+    "bad_request",
+    "invalid",
+    "refused",
+    "broken",
+)
+"""Codes that say no more than their status does."""
 Language = Annotated[str | None, Query(alias="lang", max_length=10)]
 Error = Annotated[str, Query(max_length=40)]
 
@@ -180,13 +192,20 @@ def _problem(request: Request, code: str) -> str:
     site: Site = request.app.state.site
     with site.database.reading() as connection:
         words = Words(language_of(request, None, project(connection).language))
-    key = f"problem.{code}"
-    return words.plain(key if words.has(key) else "problem.other", shortest=accounts.SHORTEST, longest=accounts.LONGEST)
+    keys = (f"problem.{code}", f"refusal.{code}", "problem.other")
+    return words.plain(
+        next(key for key in keys if words.has(key)),
+        shortest=accounts.SHORTEST,
+        longest=accounts.LONGEST,
+        why="",
+        status="",
+    )
 
 
-def error_page(request: Request, status: int) -> HTMLResponse:
-    """A page for an error, made without the database: that may be what is broken."""
+def error_page(request: Request, status: int, code: str = "", message: str = "") -> HTMLResponse:
+    """A page for an error, made without the database: that may be what is broken. It tells what its code means, or else its status."""
     words = Words(language_of(request, None))
     kind = status if words.has(f"error.{status}.title") else 500 if status >= 500 else 400
-    heading, says = words.plain(f"error.{kind}.title"), words.plain(f"error.{kind}.says")
+    key = f"refusal.{code}" if code not in GENERAL and words.has(f"refusal.{code}") else f"error.{kind}.says"
+    heading, says = words.plain(f"error.{kind}.title"), words.plain(key, why=message)
     return _page(request, "error.html", words, None, status=status, project="prefloop", heading=heading, says=says)

@@ -60,6 +60,11 @@ PROJECT: dict[str, tuple[str, str]] = {
     "guide.save": ("Save as version {n}", "保存为版本 {n}"),
     "guide.first": ("There is none yet. Write the first one.", "还没有准则，请写第一版。"),
     "guide.now": ("Version {n} is in force.", "现行版本：{n}。"),
+    "guide.moved_do": (
+        "Your text is still here, and nothing was saved. Bring over what is new in that version, then save again: yours becomes the next one.",
+        "你的文本仍在这里，尚未保存。请将该版本的新内容合并进来，再次保存即成为下一版本。",
+    ),
+    "guide.moved_text": ("Its text, to copy from", "该版本的原文（可复制）"),
     "guide.versions": ("Versions", "版本"),
     "guide.version": ("Version {n}", "版本 {n}"),
     "guide.by": ("by {name}, {at}", "{name}，{at}"),
@@ -207,6 +212,8 @@ PROJECT_SCRIPTS: dict[str, tuple[str, str]] = {
     "once.select": ("It is selected; copy it with your keyboard.", "已选中，请用键盘复制。"),
     "access.whole": ("The log is whole: {n} events, nothing changed or removed.", "日志完整：共 {n} 条事件，未被改动或删除。"),
     "access.broken": ("The log is broken: {why}", "日志已损坏：{why}"),
+    "guide.moved": ("Version {n} was saved by {name} meanwhile", "期间 {name} 保存了版本 {n}"),
+    "guide.save_as": ("Save as version {n}", "保存为版本 {n}"),
     "guide.current": ("This is what is in force.", "与现行版本相同。"),
 }
 

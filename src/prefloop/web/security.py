@@ -5,15 +5,16 @@ page may write. A write of the API is JSON, which no form of another site can se
 """
 
 import ipaddress
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prefloop.files.atomic import make_folder
@@ -40,6 +41,9 @@ JSON_TYPES = ("application/json", "application/x-ndjson")
 FORM = "application/x-www-form-urlencoded"
 IMPORT = "/api/v1/import/"
 """Under it bodies may be as large as `max_import_mb`; they are never held in memory."""
+
+
+Answer = Callable[[Request, int, str, str, dict[str, str]], Response]
 
 
 class TooLarge(HTTPException):
@@ -73,9 +77,9 @@ def believed(proxies: Sequence[str]) -> list[str]:
 class Guard:
     """ASGI middleware: refuses what must not come in, and puts the headers on what goes out."""
 
-    def __init__(self, app: ASGIApp, config: WebConfig) -> None:
-        self.app = app
-        self.config = config
+    def __init__(self, app: ASGIApp, config: WebConfig, answer: Answer) -> None:
+        """Args: answer: makes the response to what is refused, of its status, code, sentence and headers."""
+        self.app, self.config, self.answer = app, config, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -88,7 +92,8 @@ class Guard:
         problem = self._refused(scope, headers, most)
         if problem is not None:
             log_refusal(scope, problem)
-            await _answer(out, problem)
+            answer = self.answer(Request(scope), problem.status, problem.code, problem.message, {"Connection": "close"})
+            await answer(scope, receive, out)
             return
         await self.app(scope, _counted(receive, most), out)
 
@@ -157,13 +162,6 @@ def _with_headers(send: Send, *, api: bool) -> Send:
         await send(message)
 
     return out
-
-
-async def _answer(send: Send, problem: Refusal) -> None:
-    body = json.dumps({"error": {"code": problem.code, "message": problem.message}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 # -- the log of what was refused --------------------------------------------------------------------------------------

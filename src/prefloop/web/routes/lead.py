@@ -73,6 +73,8 @@ class Guideline(Body):
     """Markdown."""
     note: Annotated[str, Field(max_length=500)] = ""
     """What is new, for the list of versions; kept in the log."""
+    base: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """The version that it was begun from, 0 for none; it is refused if that is no longer the newest. Left out, it replaces whatever there is."""
 
 
 def write(request: Request, work: Callable[[Connection, Site], Any]) -> Any:
@@ -205,6 +207,13 @@ def add_guideline(request: Request, user: Lead, body: Guideline) -> dict[str, An
         now = site.clock()
         connection.execute(select(chain_table.c.seq).with_for_update())  # one version at a time
         version = connection.execute(select(func.max(guidelines.c.version))).scalar() or 0
+        if body.base not in (None, version):
+            by = connection.execute(select(users.c.name).join(guidelines, guidelines.c.by == users.c.id).where(guidelines.c.version == version)).scalar()
+            raise Refusal(
+                409, "guideline_moved",
+                f"Version {version} was saved by {by or 'somebody'} after you began from version {body.base}. "
+                f"Nothing was saved: bring what is new there into your text, and save it with base {version}.",
+            )  # fmt: skip
         connection.execute(insert(guidelines).values(version=version + 1, text=body.text, tree=tree, by=user.id, at=now))
         chain.record(connection, "guideline", user.name, now, {"version": version + 1, "text": body.text, "note": body.note})
         return version + 1

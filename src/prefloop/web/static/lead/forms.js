@@ -152,6 +152,7 @@ for (const form of document.querySelectorAll("form[data-call]")) {
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       if (line) line.textContent = t("desk.failed", { why });
+      form.dispatchEvent(new CustomEvent("refused", { detail: error }));
       blame(form, why);
     } finally {
       for (const button of buttons) button.disabled = false;

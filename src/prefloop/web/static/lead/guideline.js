@@ -9,7 +9,8 @@ const PAUSE = 350;
 const text = /** @type {HTMLTextAreaElement} */ (byId("guide-text"));
 const save = /** @type {HTMLButtonElement} */ (byId("guide-save"));
 const preview = byId("guide-preview");
-const first = text.defaultValue;
+const base = /** @type {HTMLInputElement} */ (byId("guide-base"));
+let first = text.defaultValue;
 let timer = 0;
 let asked = 0;
 let leaving = false;
@@ -37,9 +38,27 @@ text.addEventListener("input", () => {
   clearTimeout(timer);
   timer = window.setTimeout(look, PAUSE);
 });
+/** Somebody else was faster: shows their version beside the text, which stays; the next save is on top of theirs. */
+async function moved() {
+  const [newest] = (await call("GET", "/guidelines?limit=1")).guidelines;
+  byId("guide-other-title").textContent = t("guide.moved", { n: newest.version, name: newest.by || "–" });
+  byId("guide-other-tree").replaceChildren(grown(newest.tree));
+  byId("guide-other-text").textContent = newest.text;
+  const other = byId("guide-other");
+  other.hidden = false;
+  base.value = String(newest.version);
+  save.textContent = t("guide.save_as", { n: newest.version + 1 });
+  first = newest.text;
+  other.focus();
+}
+
+byId("guide").addEventListener("refused", (event) => {
+  const error = /** @type {CustomEvent} */ (event).detail;
+  if (error instanceof Refused && error.code === "guideline_moved") moved().catch(() => {}); // not to be had now: the next save says so again
+});
 byId("guide").addEventListener("done", () => (leaving = true));
 window.addEventListener("beforeunload", (event) => {
   if (!leaving && text.value !== first) event.preventDefault();
 });
 judge();
-if (text.value !== first) void look(); // typed before this ran, or given back by the browser
+if (text.value !== first) void look(); // typed before this ran
