@@ -87,6 +87,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 delivery.look()
             except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
                 log.warning("housekeeping: %s", problem)
+        with contextlib.suppress(UserError, OSError, ValueError, SQLAlchemyError):  # what is kept back is kept in the database
+            delivery.look(last=True)
 
     thread = threading.Thread(target=keep_house, daemon=True)
     thread.start()

@@ -65,7 +65,8 @@ class ProjectConfig(Config):
     """Time that an annotator has for an item before it is offered to others; every kept draft starts it anew."""
 
     enough: int = Field(default=0, ge=0)
-    """Counted judgements after which judgements.jsonl is written; 0 waits until every item is done."""
+    """Judgements after which judgements.jsonl is written, though not all is done; 0 waits for all.
+    Only the folder's own comparisons count, and no edits and demonstrations."""
 
     @field_validator("kinds")
     @classmethod

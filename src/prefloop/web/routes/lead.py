@@ -277,7 +277,7 @@ def progress(request: Request, user: Reader) -> dict[str, Any]:
         open_items = connection.execute(
             select(func.count()).select_from(item_table).where(item_table.c.purpose == "work", literal_column("items.needed > 0"))
         ).scalar_one()
-        over = export.is_over(connection)
+        over = export.is_over(connection, export.of_run(site_of(request)))
     return {"items": count, "wanted": wanted or 0, "done": done or 0, "leased": leased or 0, "open": open_items, "over": over}
 
 
