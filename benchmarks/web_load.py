@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 OVERLAP = 4
 PASSWORD = "correct horse battery staple"
@@ -62,6 +63,12 @@ class Server:
                 self.base = line.split()[1]
                 return
         raise SystemExit("the server did not start")
+
+    def cpu_seconds(self) -> float:
+        """What the process has used so far."""
+        assert self.process is not None
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
 
     def kill(self) -> None:
         """kill -9."""
@@ -194,8 +201,9 @@ def main() -> None:
         server = Server(Path(folder), settings + ([f"database={given['database']}"] if "database" in given else []))
         server.start()
         seen, began = Seen(), time.perf_counter()
+        before = server.cpu_seconds()
         done, cookies = asyncio.run(load(server, people, think, kills, seconds, seen))
-        took = time.perf_counter() - began
+        took, cpu = time.perf_counter() - began, server.cpu_seconds() - before
         found = checked(server, cookies, seen)
         server.kill()
     print(json.dumps({
@@ -204,6 +212,7 @@ def main() -> None:
         "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95), "lease_p95_ms": quantile(seen.lease, 0.95),
         "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
         "judgements_per_second": round(len(seen.acknowledged) / took, 1), "seconds": round(took, 1), "cores": os.cpu_count(),
+        "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2) if not kills else None,
     }, indent=1))  # fmt: skip
 
 

@@ -48,11 +48,8 @@ class Judged(Body):
 
 def submit(connection: Connection, site: Site, user: User, judged: Judged) -> dict[str, Any]:
     """Keeps a judgement. Returns: the reply. Raises: Refusal (404, 409, 422)."""
-    before = _known(connection, user, judged)
-    if before is not None:
-        return before
     connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
-    before = _known(connection, user, judged)  # a double send may have come first
+    before = _known(connection, user, judged)
     if before is not None:
         return before
     shown = _own(connection, user, judged.presentation)
@@ -73,10 +70,10 @@ def submit(connection: Connection, site: Site, user: User, judged: Judged) -> di
 
 def revise(connection: Connection, site: Site, user: User, old: str, judged: Judged) -> dict[str, Any]:
     """Keeps a change of mind. Returns: the reply. Raises: Refusal (404, 409 revised, 422)."""
+    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
     before = _known(connection, user, judged)
     if before is not None:
         return before
-    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())
     replaced = connection.execute(select(judgements).where(judgements.c.id == old, judgements.c.user == user.id)).mappings().first()
     if replaced is None or replaced["presentation"] != judged.presentation:
         raise missing("judgement")

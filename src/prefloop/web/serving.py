@@ -1,5 +1,6 @@
 """Opening a site and serving it: database, comparisons, the first admin's link, the server."""
 
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -15,6 +16,8 @@ from prefloop.web.security import is_loopback, log_to
 from prefloop.web.site import Site
 
 BACKLOG_SECONDS = 20
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another wants it: the one that writes must not wait for those that render."""
 
 
 def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
@@ -64,6 +67,7 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
         create_app(site), log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
         timeout_graceful_shutdown=BACKLOG_SECONDS,
     ))  # fmt: skip
+    sys.setswitchinterval(SWITCH_SECONDS)
     server.run(sockets=[listener])
     if not server.started:
         raise UserError("the server did not start; the lines above tell why.")
