@@ -24,6 +24,12 @@ DESK: dict[str, tuple[str, str]] = {
     # progress
     "dashboard.says": ("Kept up to date while it is open.", "页面打开期间自动更新。"),
     "dashboard.hours": ("Judgements in each hour", "每小时评判数"),
+    "dashboard.curve": ("Reward accuracy against the number of labels", "奖励准确率与标注数量"),
+    "dashboard.curve_says": (
+        "The curve is of a small model of words, learned again every minute and tried on prompts that it has not seen; your reward model "
+        "should do better, and shows in the table when its scores are brought in under Data. The bars are 95 % intervals.",
+        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“数据”页导入其分数后会列入表中。竖线为 95 % 区间。",
+    ),
     "dashboard.tags": ("Tags", "标签"),
     "dashboard.tags_says": (
         "Comparisons judged for each tag. A tag with a floor is shown even if nothing has it.",
@@ -262,6 +268,20 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "dashboard.last_hour": ("Last hour", "最近一小时"),
     "dashboard.last_day": ("Last day", "最近一天"),
     "dashboard.last": ("Last one", "最后一次"),
+    "curve.label": ("Accuracy on prompts not learned from, against pairs learned from", "在未学过的提示上的准确率与学习所用成对数"),
+    "curve.axis": ("pairs learned from (each step doubles)", "学习所用的成对数（逐步翻倍）"),
+    "curve.people": ("two people agree: {rate}", "两人一致：{rate}"),
+    "curve.few": ("{pairs} pairs are judged; a curve begins at about fifty with a clear answer.", "已评判 {pairs} 对；约五十对有明确答案后开始显示曲线。"),
+    "curve.helps": ("More labels help: the last doubling brought {gain} ± {error} points.", "更多标注仍有帮助：最近一次翻倍提高了 {gain} ± {error} 个百分点。"),
+    "curve.unclear": (
+        "The last doubling brought {gain} ± {error} points, which may be nothing. What helps now may be harder pairs, more judgements of each, "
+        "or a clearer guideline.",
+        "最近一次翻倍带来 {gain} ± {error} 个百分点，可能并无提升。此时更难的比较、更多重复评判或更清晰的指南也许更有帮助。",
+    ),
+    "curve.model": ("Reward model", "奖励模型"),
+    "curve.labels": ("Judgements when its scores came", "导入分数时的评判数"),
+    "curve.since": ("Pairs judged since", "此后评判的成对数"),
+    "curve.accuracy": ("Accuracy on those", "在其上的准确率"),
     "desk.stale": ("No connection; these numbers are from {when}.", "连接中断，数字截至 {when}。"),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from prefloop.web import dashboard, desk
+from prefloop.web import dashboard, desk, learning
 from prefloop.web.answers import check_storable
 from prefloop.web.dashboard import Desk
 from prefloop.web.desk import Lead, Reader, site_of
@@ -19,6 +19,12 @@ router = APIRouter(tags=["lead"])
 def numbers(request: Request, user: Reader) -> dict[str, Any]:
     """Progress, pace, agreement, tags and forecast; at most two seconds old."""
     return dashboard.numbers.of(site_of(request))
+
+
+@router.get("/api/v1/lead/curve")
+def curve(request: Request, user: Reader) -> dict[str, Any]:
+    """Reward accuracy against the number of labels; at most a minute old."""
+    return learning.numbers.of(site_of(request))
 
 
 @router.get("/api/v1/lead/desk")

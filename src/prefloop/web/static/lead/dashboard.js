@@ -2,33 +2,11 @@
 
 import { Refused, call } from "../api.js";
 import { byId, el } from "../dom.js";
-import { language, t, when } from "../words.js";
+import { figure, shape, share, table } from "../figures.js";
+import { t, when } from "../words.js";
 
 const EVERY = 5000;
-const SVG = "http://www.w3.org/2000/svg";
 let newest = 0;
-
-/** @param {number | null | undefined} value @param {Intl.NumberFormatOptions} [options] */
-const figure = (value, options = {}) => (value === null || value === undefined ? "–" : new Intl.NumberFormat(language, options).format(value));
-/** @param {number | null} value */
-const share = (value) => figure(value, { style: "percent", maximumFractionDigits: 1 });
-
-/** @param {string} name @param {Record<string, string | number>} attributes @param {string} [text] */
-function shape(name, attributes, text) {
-  const node = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-/** @param {string[]} heads @param {(string | number | Node)[][]} rows */
-function table(heads, rows) {
-  const head = el("tr", {}, ...heads.map((name, place) => el("th", { scope: "col", class: place ? "n" : null }, name)));
-  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, place) =>
-    place ? el("td", { class: "n" }, typeof cell === "number" ? figure(cell) : cell) : el("th", { scope: "row", dir: "auto" }, typeof cell === "number" ? figure(cell) : cell))));
-  if (!rows.length) body.push(el("tr", {}, el("td", { colspan: heads.length, class: "none" }, t("none.yet"))));
-  return el("div", { class: "scroll", tabindex: "0" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...body)));
-}
 
 /** @param {any} hours */
 function bars(hours) {
