@@ -1,6 +1,7 @@
 # make demo    a virtual environment in .venv, then the whole loop on a laptop; run it again to go on or to see it skipped
 # make test    the tests, with the packages that they need
 # make check   everything that is checked without running prefloop: style, types, floors, house rules
+# make wheel   the tests against the installed wheel: a fresh environment, and no checkout within reach
 # make bench   benchmarks/*.py, each of which prints a table in Markdown
 # Needs only Python >= 3.11 with its venv module, and make. PYTHON=python3.12 make demo takes another Python.
 
@@ -10,7 +11,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check wheel bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/prefloop run recipes/helpdesk.yaml out=$(OUT)
@@ -23,6 +24,16 @@ check: .venv/dev.stamp
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 0 tests/test_house.py
+
+# test_house and test_docs are about the checkout itself
+wheel: .venv/dev.stamp
+	rm -rf build/wheel && mkdir -p build/wheel/tried
+	$(BIN)/python -m build --quiet --wheel --outdir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt "$$(echo build/wheel/*.whl)[dev]"
+	cp -rL tests docs recipes benchmarks pyproject.toml README.md build/wheel/tried
+	rm build/wheel/tried/tests/test_house.py build/wheel/tried/tests/test_docs.py
+	cd build/wheel/tried && OMP_NUM_THREADS=1 ../venv/bin/python -P -m pytest -n $(JOBS)
 
 bench: .venv/dev.stamp
 	for file in benchmarks/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
