@@ -1,8 +1,8 @@
 """Many annotators at one page, over HTTP, while the server is killed: is anything lost, doubled or over-collected?
 
-    python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=2.0] [kills=0] [database=URL]
+    python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=5.0] [kills=0] [database=URL]
 
-Each annotator leases three items at a time, thinks for `think` seconds on average, and sends its judgement again and again
+Each annotator leases three items at a time, thinks for `think` seconds on average (exponential; people take 10 to 60), and sends its judgement again and again
 until it is acknowledged. Every acknowledged id is then looked for in the export. Prints one JSON object.
 """
 
@@ -187,7 +187,7 @@ def main() -> None:
     """Runs the load and prints what was seen."""
     given = dict(text.split("=", 1) for text in sys.argv[1:])
     people, wanted, kills = (int(given.get(name, usual)) for name, usual in (("annotators", 200), ("judgements", 20000), ("kills", 0)))
-    think = float(given.get("think", 2.0))
+    think = float(given.get("think", 5.0))
     seconds = float(given.get("seconds_between_kills", max(2.0, wanted / people * (think + 0.3) / (kills + 1)))) if kills else 1.0
     with tempfile.TemporaryDirectory() as folder:
         lines = [

@@ -205,3 +205,13 @@ def test_every_judgement_is_an_event_in_the_same_transaction(site: Site):
     with site.database.reading() as connection:
         told = connection.execute(select(func.count()).select_from(events).where(events.c.kind == "judgement")).scalar_one()
     assert told == len(rows(site, judgements)) == 3
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_draft_holds_no_number_that_json_does_not_know(site: Site, number: str):
+    fill(site, 1)
+    speaker = signed_in(site)
+    shown = to_judge(speaker)[0]["id"]
+    place, kind = f"/api/v1/presentations/{shown}/draft", {"content-type": "application/json"}
+    assert speaker.put(place, content=f'{{"draft": {{"x": [{number}]}}}}', headers=kind).status_code == 422
+    assert speaker.put(place, content='{"draft": {"x": [1.5]}}', headers=kind).status_code == 200
