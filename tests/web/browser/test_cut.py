@@ -1,0 +1,23 @@
+"""A network that is cut for a moment; the same for 30 seconds is benchmarks/web_cut.py."""
+
+import pytest
+
+from web.browser.acts import begin
+from web.browser.cut import Line, through
+from web.browser.stand import plain
+
+
+@pytest.mark.parametrize("how", ["offline", "silent"])
+def test_nothing_is_lost_or_doubled_and_the_page_recovers_by_itself(serve, window, how):
+    stand = serve(plain(12))
+    line = Line(stand.port)
+    page = window({**stand.person(), "url": line.url})
+    begin(page, line.url)
+    found = through(page, stand, line, how=how, seconds=3, pace=0.3)
+    line.close()
+    assert (found["lost"], found["doubled"], found["refused"]) == (0, 0, 0)
+    assert found["given_during"] >= 3
+    assert found["acknowledged_during"] == 0
+    assert found["acknowledged_after"] == found["kept_in_browser"] == found["given_during"]
+    assert found["recovered_seconds"] < 20
+    assert ("offline" in found["said"]) == (how == "offline")  # who hears nothing waits for a while before it says so
