@@ -11,10 +11,12 @@ import pytest
 from prefloop.errors import UserError
 from prefloop.web import arena, importing, queue
 from prefloop.web.arena import Game
+from prefloop.web.config import WebConfig
+from prefloop.web.serving import open_site
 from prefloop.web.site import Site
 from prefloop.web.tables import items, presentations, responses
 from web.crowd import on_sqlite
-from web.work import fill, rows, signed_in, to_judge, user
+from web.work import comparison, fill, judged, rows, signed_in, submit, to_judge, user
 
 
 def played(number: int, rate: float, seed: int = 0, per_prompt: int = 1) -> list[Game]:
@@ -150,3 +152,34 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
 
 
 
+
+
+def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
+    rows_of = [
+        {"id": f"p{i}", "prompt": f"say {i}", "response": f"{who} {i}", "sampler": who, "tags": ["audit:top_reward"] if i < 6 else ["fair"]}
+        for i in range(12)
+        for who in ("new", "old")
+    ]
+    path = tmp_path / "arena.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of))
+    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    who = user(site, "ann", "lead")
+    while served := queue.lease(site, who, 1, purpose="arena").presentations:
+        submit(site, who, judged(served[0], choice="left", strength=1))
+    with site.database.reading() as connection:
+        told = arena.standings(connection)
+    assert told["board"]["games"] == 6
+    assert told["duels"][0]["prompts"] == 6
+    assert {tag: one["games"] for tag, one in told["slices"].items()} == {"audit:top_reward": 6, "fair": 6}
+    assert sum(row["elo"] for row in told["board"]["rows"]) == pytest.approx(2000)
+
+
+def test_what_evaluate_wrote_is_taken_in_once_when_the_page_starts(tmp_path: Path):
+    (tmp_path / "evaluate").mkdir()
+    (tmp_path / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n")
+    answers = [{"id": "p", "messages": [{"role": "user", "content": "hi"}], "response": who, "sampler": who, "tags": []} for who in ("a", "b")]
+    (tmp_path / "evaluate" / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    for _ in range(2):
+        site = open_site(tmp_path, WebConfig())
+        assert sorted(row.purpose for row in rows(site, items)) == ["arena", "work"]
+        site.database.close()

@@ -43,6 +43,12 @@ class EvaluateConfig(RunConfig):
     demonstrations: str | None = None
     """Demonstrations, to show what SFT imitates beside what became of it (helpdesk only)."""
 
+    num_arena: int = Field(default=100, ge=0)
+    """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
+
+    num_audit: int = Field(default=10, ge=0)
+    """Of the other test prompts, those with the highest score and as many with the highest KL, for people to look at."""
+
     template: str | None = None
     """Chat template, if the model folders record none."""
 

@@ -16,13 +16,15 @@ from typing import Any
 import torch
 
 from prefloop.errors import UserError
+from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import KL_ESTIMATOR, Answer, answers, as_rows, gold_summary, summary, win_rate
 from prefloop.evaluate.reward_check import reward_check
 from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
-from prefloop.files.atomic import write_json
+from prefloop.files.atomic import write_json, write_text
 from prefloop.files.foreign import read_demonstrations, read_prompts
+from prefloop.files.tables import jsonl
 from prefloop.models.device import chosen_device
 from prefloop.models.load import Loaded, causal, model_folder
 from prefloop.models.scorers import Scorer, reward_input, scorer
@@ -82,7 +84,8 @@ def evaluate(config: EvaluateConfig) -> Path:
             "samples": _samples(world, found, choice.name),
         }
         write_json(path, result)
-        run.finish(outputs={"evaluation.json": "evaluation.json"}, result={"selected": choice.name, "reason": choice.reason})
+        files = {"evaluation.json": "evaluation.json", **_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)})}
+        run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
 
 
@@ -192,6 +195,16 @@ def _samples(world: _World, found: dict[tuple[str, str], list[Answer]], name: st
         for prompt, before, after in itertools.islice(answered, count):
             rows.append({"id": prompt.id, "split": split, "tags": list(prompt.tags), "prompt": prompt.text, **_sides(before, after)})
     return rows
+
+
+def _arena(run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], models: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
+    answered = {f"{name} {model['fingerprint'][:8]}": found[name, "test"] for name, model in models.items()}
+    rows = arena_rows(world.prompts["test"], answered, num_arena=world.config.num_arena, num_audit=world.config.num_audit)
+    if not rows:
+        return {}
+    write_text(run.folder / "arena.jsonl", jsonl(rows))
+    return {"arena.jsonl": "arena.jsonl"}
 
 
 def _sides(before: Answer, after: Answer) -> dict[str, Any]:

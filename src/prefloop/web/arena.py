@@ -26,8 +26,10 @@ from prefloop.web.site import Site
 from prefloop.web.tables import comparisons, responses
 from prefloop.web.tables import items as item_table
 
-TAG = "arena"
+TAG, AUDIT = "arena", "audit:"
+"""Tags: of every comparison here; and the beginning of those that say why a response was chosen to be looked at."""
 ALPHA = 0.05
+ELO = {"k": 32.0, "start": 1000.0}
 RIDGE = 0.01
 """Of the leaderboard: strengths stay finite while somebody has won everything."""
 Z = 1.959964
@@ -46,6 +48,11 @@ class Game:
     """1 if the first was preferred, 0 if the second, 1/2 for ties and both bad"""
     letters: tuple[int, int]
     tags: tuple[str, ...]
+
+    @property
+    def is_fair(self) -> bool:
+        """False if it was chosen by how the response turned out: then it is in the slices only."""
+        return not any(tag.startswith(AUDIT) for tag in self.tags)
 
 
 def name_of(row: Mapping[str, Any], place: str) -> str:
@@ -178,7 +185,8 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
         controlled = ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known) if np.ptp(lengths) > 0 else None
     except ValueError as trouble:
         problem = str(trouble)
-    rows = [_standing(name, n, raw, controlled, played) for name, n in place.items()]
+    points = ranking.elo(first, second, scores, num_players=len(names), **ELO)
+    rows = [{**_standing(name, n, raw, controlled, played), "elo": finite(points[n], 1)} for name, n in place.items()]
     effect = None if controlled is None else {"nats": finite(controlled.effects[0]), "error": finite(controlled.effect_errors[0])}
     order = sorted(rows, key=lambda row: -row["strength"])
     return {"rows": order, "length_effect": effect, "games": len(played), "prompts": len(set(prompts)), "problem": problem}
@@ -199,6 +207,7 @@ def _standing(name: str, place: int, raw: ranking.Strengths, controlled: ranking
 def standings(connection: Connection, *, alpha: float = ALPHA, worthwhile: float = 0.5) -> dict[str, Any]:
     """Everything about the arena: the board, each pair of samplers, and a board for each tag with enough games."""
     played = games(connection)
+    fair = [game for game in played if game.is_fair]
     names = sorted({name for game in played for name in (game.first, game.second)})
     slices: dict[str, list[Game]] = defaultdict(list)
     for game in played:
@@ -206,8 +215,8 @@ def standings(connection: Connection, *, alpha: float = ALPHA, worthwhile: float
             slices[tag].append(game)
     waiting = connection.execute(select(func.count(), func.sum(item_table.c.needed)).where(item_table.c.purpose == "arena", item_table.c.needed > 0)).one()
     return {
-        "board": board(played),
-        "duels": [duel(played, b, a, alpha=alpha, worthwhile=worthwhile) for a, b in itertools.combinations(names, 2)],
+        "board": board(fair),
+        "duels": [duel(fair, b, a, alpha=alpha, worthwhile=worthwhile) for a, b in itertools.combinations(names, 2)],
         "slices": {tag: board(some) for tag, some in sorted(slices.items()) if len(some) >= PER_SLICE},
         "samplers": names, "open": waiting[0], "judgements_left": int(waiting[1] or 0),
     }  # fmt: skip

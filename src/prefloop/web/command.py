@@ -99,6 +99,12 @@ def comparisons_of(folder: Path) -> Path:
     )
 
 
+def arena_of(folder: Path) -> Path | None:
+    """What `prefloop evaluate` wrote for people to compare blind, if it is there."""
+    found = [path for path in (folder / "evaluate" / "arena.jsonl", folder / "arena.jsonl") if path.is_file()]
+    return found[0] if found else None
+
+
 def free_port(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises: UserError if the address or the port is not to be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

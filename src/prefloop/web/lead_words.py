@@ -124,6 +124,16 @@ DESK: dict[str, tuple[str, str]] = {
     "arena.games": ("Judgements", "评判数"),
     "arena.strength": ("Strength", "强度"),
     "arena.controlled": ("Without length", "去除长度影响"),
+    "arena.elo": ("Elo", "Elo"),
+    "arena.elo_says": (
+        "Elo moves with every judgement and depends on their order; believe the strengths and their intervals.",
+        "Elo 随每次评判变动并受顺序影响；请以强度及其区间为准。",
+    ),
+    "arena.audit": (
+        "Chosen because the reward likes them best, or because they drifted furthest. If people do not like them better here, the reward is "
+        "being gamed. They do not count in the verdict.",
+        "这些回答因奖励最高或偏离最远而被选出。若人们在此并不更喜欢它们，说明奖励被钻了空子。它们不计入结论。",
+    ),
     "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} nats。"),
     "arena.slice": ("Tag {tag}", "标签 {tag}"),
     "arena.left": ("{n} judgements are still wanted.", "还需要 {n} 次评判。"),

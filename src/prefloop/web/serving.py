@@ -7,9 +7,9 @@ import uvicorn
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder
-from prefloop.web import accounts, chain, ingest, settings
+from prefloop.web import accounts, chain, importing, ingest, settings
 from prefloop.web.app import create_app
-from prefloop.web.command import comparisons_of, free_port, say
+from prefloop.web.command import arena_of, comparisons_of, free_port, say
 from prefloop.web.config import WebConfig
 from prefloop.web.database import Database
 from prefloop.web.security import is_loopback, log_to
@@ -37,6 +37,9 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
         added, _ = ingest.from_file(site, comparisons)
         if added:
             say(f"web: {added} new comparisons from {comparisons}")
+        arena = arena_of(folder)
+        if arena is not None and (made := importing.for_arena(site, arena, wanted=1, on_bad="stop", actor="server")["items"]):
+            say(f"web: {made} new pairs for the arena from {arena}")
     return site
 
 
