@@ -54,6 +54,16 @@ def test_sections_by_touch_on_every_page(serve, window):
         assert inside(page, page.locator(".sections summary"))
 
 
+def test_cells_are_wide_enough_for_their_words(serve, window):
+    stand = serve(plain(2))
+    stand.calibration("plain-0000", {"best": 0}, "Because.")
+    page = window(stand.person("ada", "admin"), width=WIDTH, height=740)
+    page.goto(f"{stand.url}/lead/items")
+    lines = "node => { const all = document.createRange(); all.selectNodeContents(node); return all.getClientRects().length }"
+    assert page.get_by_role("cell", name="Pair").first.evaluate(lines) == 1  # not letter under letter
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= WIDTH
+
+
 def test_on_a_desk_they_stand_at_the_side(serve, window):
     stand = serve(plain(1))
     page = window(stand.person("ada", "admin"))
