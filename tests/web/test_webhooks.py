@@ -189,6 +189,15 @@ def test_other_urls_are_refused(url: str):
         target(url, private=True, resolve=public)
 
 
+def test_the_address_that_the_system_would_take_is_called(monkeypatch: pytest.MonkeyPatch):
+    """A machine without IPv6 puts those addresses last, however they are spelled."""
+    found = [(2, 1, 6, "", (address, 443)) for address in ("93.184.215.14", "2606:2800::1", "93.184.215.14")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    url, _, _ = target("https://hooks.example.org/in", private=False)
+    assert url.host == "93.184.215.14"
+    assert webhooks.resolved("hooks.example.org", 443) == ["93.184.215.14", "2606:2800::1"]
+
+
 def test_a_name_that_changes_its_address_later_is_not_called(site: Site):
     fill(site, 1)
     hook(site, "judgement")

@@ -64,8 +64,8 @@ class Hook(Body):
 
 
 def resolved(host: str, port: int) -> list[str]:
-    """The addresses of a host. Raises: OSError if there are none."""
-    return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+    """The addresses of a host, the one that this machine reaches best first. Raises: OSError if there are none."""
+    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
 
 
 def is_public(address: str) -> bool:
