@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, literal_column, select
 
 from prefloop.errors import UserError
 from prefloop.files.tables import each_row
@@ -162,8 +162,7 @@ def _keep(connection: Connection, site: Site, part: Sequence[Imported], ready: S
     if prompts:  # there are no responses: they ask for a demonstration, and nothing else
         wanted = project(connection).overlap.judgements
         items.add(connection, site.database, [items.new_item(name, "demonstration", (), wanted=wanted, at=site.clock()) for name in prompts], prompts)
-    people: dict[str, int] = {}
-    said = sum(_said(connection, site, one, answer, people, actor) for one in part for answer in one.said)
+    said = _said(connection, site, part, actor)
     if said:
         chain.record(connection, "import", actor, site.clock(), {**about, "judgements": said})
     return {"comparisons": added, "judgements": said}
@@ -171,7 +170,7 @@ def _keep(connection: Connection, site: Site, part: Sequence[Imported], ready: S
 
 def _checked(said: Said, one: Imported, axes: Sequence[str], place: str) -> dict[str, Any]:
     """The answer as it is kept. Raises: UserError with the place."""
-    indices = list(range(len(one.comparison.responses)))
+    indices = _indices(one)
     body = answers.SHAPES[said.kind].model_validate(answers.as_shown(said.kind, said.answer, indices))
     try:
         return answers.checked(said.kind, body, slots=len(indices), axes=axes)
@@ -179,37 +178,66 @@ def _checked(said: Said, one: Imported, axes: Sequence[str], place: str) -> dict
         raise UserError(f"{place}: {problem}") from None
 
 
-def _said(connection: Connection, site: Site, one: Imported, said: Said, people: dict[str, int], actor: str) -> bool:
-    """Keeps what somebody said elsewhere as a counted judgement; the same person's on the same item is kept once."""
-    indices = list(range(len(one.comparison.responses)))
-    if said.name not in people:
-        people[said.name] = accounts.imported(connection, site, said.name, by=actor)
-    user, item = people[said.name], _item(connection, site, one, said, indices)
-    before = select(presentations.c.id).where(presentations.c.item == item, presentations.c.user == user, presentations.c.repeat == 0)
+@dataclass
+class _Person:
+    """Somebody who said something elsewhere."""
+
+    id: int
+    number: int
+    """of their judgements so far"""
+
+
+def _said(connection: Connection, site: Site, part: Sequence[Imported], actor: str) -> int:
+    """Keeps what people said elsewhere as counted judgements; the same person's on the same item is kept once. Returns: how many are new."""
+    every = [(one, said) for one in part for said in one.said]
+    if not every:
+        return 0
+    made = [items.new_item(one.comparison.id, said.kind, _indices(one), at=site.clock()) for one, said in every]
+    items.add(connection, site.database, made, {one.comparison.id: one.comparison.tags for one, _ in every})
+    keys = {row["key"] for row in made}
+    asked = {row.key: row.id for row in connection.execute(select(item_table.c.key, item_table.c.id).where(item_table.c.key.in_(keys)))}
+    people = {name: _person(connection, site, name, actor) for name in dict.fromkeys(said.name for _, said in every)}
+    axes = project(connection).axes
+    kept = (
+        _say(connection, site, one, said, asked[row["key"]], people[said.name], axes, actor)
+        for (one, said), row in zip(every, made, strict=True)
+    )
+    return sum(kept)
+
+
+def _indices(one: Imported) -> list[int]:
+    return list(range(len(one.comparison.responses)))
+
+
+def _person(connection: Connection, site: Site, name: str, actor: str) -> _Person:
+    user = accounts.imported(connection, site, name, by=actor)
+    answered = literal_column("presentations.state = 'answered' AND presentations.repeat = 0")  # all of theirs are; there is an index
+    number = connection.execute(select(func.max(presentations.c.number)).where(presentations.c.user == user, answered)).scalar()
+    return _Person(user, number or 0)
+
+
+def _say(
+    connection: Connection, site: Site, one: Imported, said: Said, item: int, who: _Person, axes: Sequence[str], actor: str
+) -> bool:  # fmt: skip
+    """Keeps one judgement. Returns: whether it is new."""
+    before = select(presentations.c.id).where(presentations.c.item == item, presentations.c.user == who.id, presentations.c.repeat == 0)
     if connection.execute(before).first():
         return False
     row = items.locked(connection, item)
-    answer = _checked(said, one, project(connection).axes, one.comparison.id)
-    now, shown = site.clock(), str(uuid.uuid4())
-    number = (connection.execute(select(func.max(presentations.c.number)).where(presentations.c.user == user)).scalar() or 0) + 1
+    now, shown, order = site.clock(), str(uuid.uuid4()), _indices(one)
+    who.number += 1
     when = {"state": "answered", "leased_at": now, "leased_until": now, "created": now}
-    connection.execute(insert(presentations).values(id=shown, item=item, user=user, repeat=0, order=indices, guideline=0, number=number, **when))
+    connection.execute(insert(presentations).values(id=shown, item=item, user=who.id, repeat=0, order=order, guideline=0, number=who.number, **when))
     items.recount(connection, row, done=1, wanted=1 if row.needed == 0 else 0)
     told = {
-        "id": str(uuid.uuid4()), "presentation": shown, "item": item, "user": user, "revision": 1, "replaces": None, "answer": answer, "counted": True,
-        "late": False, "right": None, "active_seconds": said.seconds, "first_key_seconds": None, "seen": None, "comment": said.comment, "guideline": 0,
-        "at": now,
+        "id": str(uuid.uuid4()), "presentation": shown, "item": item, "user": who.id, "revision": 1, "replaces": None,
+        "answer": _checked(said, one, axes, one.comparison.id), "counted": True, "late": False, "right": None, "active_seconds": said.seconds,
+        "first_key_seconds": None, "seen": None, "comment": said.comment, "guideline": 0, "at": now,
     }  # fmt: skip
     connection.execute(insert(judgements).values(told))
-    payload = {"judgement": chain.told(told), "comparison": one.comparison.id, "kind": said.kind, "purpose": "work", "order": indices}
+    payload = {"judgement": chain.told(told), "comparison": one.comparison.id, "kind": said.kind, "purpose": "work", "order": order}
     chain.record(connection, "judgement", actor, now, payload, key=f"judgement:{told['id']}")
     return True
-
-
-def _item(connection: Connection, site: Site, one: Imported, said: Said, indices: Sequence[int]) -> int:
-    row = items.new_item(one.comparison.id, said.kind, indices, at=site.clock())
-    items.add(connection, site.database, [row], {one.comparison.id: one.comparison.tags})
-    return connection.execute(select(item_table.c.id).where(item_table.c.key == row["key"])).scalar_one()
 
 
 def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str) -> dict[str, Any]:
