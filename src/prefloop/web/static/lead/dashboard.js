@@ -2,7 +2,7 @@
 
 import { Refused, call } from "../api.js";
 import { byId, el } from "../dom.js";
-import { figure, shape, share, table } from "../figures.js";
+import { figure, shape, share, table } from "./figures.js";
 import { t, when } from "../words.js";
 
 const EVERY = 5000;

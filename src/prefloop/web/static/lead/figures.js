@@ -1,7 +1,7 @@
 /** Numbers, shapes and tables, as the leads' pages show them. */
 
-import { el } from "./dom.js";
-import { language, t } from "./words.js";
+import { el } from "../dom.js";
+import { language, t } from "../words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
