@@ -1,8 +1,11 @@
-"""Pictures of every page, in both languages, light and dark, on a desk and on a phone: python benchmarks/screens.py docs/web
+"""Pictures of every page, in both languages, light and dark, on a desk and on a phone: python benchmarks/screens.py docs/web [PART ...]
 
-Reads: nothing. Writes: FOLDER/*.png. Needs chromium and playwright (pip install prefloop[dev]).
+Parts: judging, doors, leading, numbers; all of them if none is named. Reads: nothing. Writes: FOLDER/*.png.
+Needs chromium and playwright (pip install prefloop[dev]).
 """
 
+import json
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +16,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from prefloop.web import importing, queue, reward_scores
+from prefloop.web.tables import presentations
+from prefloop.world import gold, grammar
+from prefloop.world.agents import BROAD, reply
+from prefloop.world.tickets import read
+from web import crowd
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import CHROMIUM, KINDS, Stand
 
@@ -150,11 +159,64 @@ def leading(browser: Browser, folder: Path, place: Path) -> None:
         stand.stop()
 
 
+NUMBERS = (
+    "", "annotators", "annotators/{clicker}", "agreement", "selection", "adjudication", "arena", "data",
+)  # fmt: skip
+
+
+def helpdesk(language: str, number: int, seed: int) -> list[dict[str, Any]]:
+    """Comparisons of two of the helpdesk's agents; the better reply by gold is the first one, if they differ."""
+    rng, rows = random.Random(seed), []
+    for prompt in grammar.prompts("test", number, language=language, seed=seed):
+        texts = [reply(read(prompt.text), BROAD.draw(rng), rng, borderline="borderline" in prompt.tags) for _ in range(2)]
+        texts.sort(key=lambda text: -gold.judge(prompt.text, text).utility)
+        made = [{"text": text, "num_tokens": 9, "finished": True, "sampler": "s"} for text in texts]
+        asked = [message.model_dump() for message in prompt.messages]
+        row = {"id": prompt.id, "prompt_id": prompt.id, "messages": asked, "responses": made, "tags": list(prompt.tags)}
+        rows.append({**row, "sampling": {"temperature": 1.0}})
+    return rows
+
+
+def numbers(browser: Browser, folder: Path, place: Path) -> None:
+    """The pages on which a lead sees how the work goes, with five people and one who only clicks left."""
+    for language, theme, size, suffix in looks():
+        rows, rng = helpdesk(language, 320, 1), random.Random(1)
+        stand = Stand(place / f"{suffix}-numbers", rows, overlap={"judgements": 3})
+        crowd.gold(stand.site, [row["id"] for row in rows[:6]])
+        names = ("ada", "ben", "chen", "dora", "emil") if language == "en" else ("阿达", "小本", "小陈", "朵拉", "小米")
+        people = {name: crowd.honest(random.Random(name), 0.75 + 0.04 * n) for n, name in enumerate(names)}
+        users = crowd.let_work(stand.site, {**people, "left" if language == "en" else "小左": crowd.lefts}, 155)
+        for model, noise in (("round 1", 2.0), ("round 2", 0.8)):
+            scores = [{"id": f"{row['id']}:{i}", "score": (1 - i) + noise * rng.gauss(0, 1)} for row in rows for i in (0, 1)]
+            (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
+            reward_scores.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
+        duel = [
+            {"id": row["id"], "messages": row["messages"], "response": row["responses"][place]["text"], "sampler": sampler,
+             "tags": ["audit:top_reward"] if n > 100 else row["tags"]}
+            for n, row in enumerate(helpdesk(language, 120, 2)) for place, sampler in enumerate(("step-000030", "reference"))
+        ]  # fmt: skip
+        (place / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in duel), encoding="utf-8")
+        importing.for_arena(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
+        page = new_page(browser, stand.person("lea", "admin", language=language, theme=theme), size, theme)
+        judge, choose = next(iter(users.values())), crowd.honest(random.Random(3), 0.7)
+        for _ in range(110):
+            (shown,) = queue.lease(stand.site, judge, 1, purpose="arena").presentations
+            order = crowd.rows(stand.site, presentations, presentations.c.id == shown)[0].order
+            crowd.submit(stand.site, judge, crowd.judged(shown, choice=choose(order)))
+        for name in NUMBERS:
+            page.goto(f"{stand.url}/lead/{name.format(clicker=list(users.values())[-1].id)}")
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(1500 if not name else 0)
+            shoot(page, folder, f"lead-{'annotator' if '/' in name else name or 'progress'}-{suffix}", whole=True)
+        page.context.close()
+        stand.stop()
+
+
 def main(arguments: list[str]) -> int:
     """Makes them all. Returns: the exit code."""
     folder = Path(arguments[0] if arguments else "docs/web")
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[Any] = [part for part in (judging, doors, leading) if len(arguments) < 2 or part.__name__ in arguments[1:]]
+    parts: list[Any] = [part for part in (judging, doors, leading, numbers) if len(arguments) < 2 or part.__name__ in arguments[1:]]
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for part in parts:

@@ -156,7 +156,7 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
 
 def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
     rows_of = [
-        {"id": f"p{i}", "prompt": f"say {i}", "response": f"{who} {i}", "sampler": who, "tags": ["audit:top_reward"] if i < 6 else ["fair"]}
+        {"id": f"p{i}", "prompt": f"say {i}", "response": f"{who} {i}", "sampler": who, "tags": ["both", "audit:top_reward"] if i < 6 else ["both", "fair"]}
         for i in range(12)
         for who in ("new", "old")
     ]
@@ -170,7 +170,7 @@ def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
         told = arena.standings(connection)
     assert told["board"]["games"] == 6
     assert told["duels"][0]["prompts"] == 6
-    assert {tag: one["games"] for tag, one in told["slices"].items()} == {"audit:top_reward": 6, "fair": 6}
+    assert {tag: one["games"] for tag, one in told["slices"].items()} == {"audit:top_reward": 6, "fair": 6, "both": 6}
     assert sum(row["elo"] for row in told["board"]["rows"]) == pytest.approx(2000)
 
 
@@ -183,3 +183,66 @@ def test_what_evaluate_wrote_is_taken_in_once_when_the_page_starts(tmp_path: Pat
         site = open_site(tmp_path, WebConfig())
         assert sorted(row.purpose for row in rows(site, items)) == ["arena", "work"]
         site.database.close()
+
+
+def arena_file(folder: Path, *given: dict[str, Any]) -> Path:
+    """A run's folder with an arena."""
+    (folder / "evaluate").mkdir(exist_ok=True)
+    (folder / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n")
+    path = folder / "evaluate" / "arena.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in given))
+    return path
+
+
+def answer(prompt: str, sampler: str, *tags: str, text: str = "", said: str = "hi") -> dict[str, Any]:
+    """A row of an arena."""
+    return {"id": prompt, "messages": [{"role": "user", "content": said}], "response": text or sampler, "sampler": sampler, "tags": list(tags)}
+
+
+def test_evaluated_again_with_other_tags_is_nothing_new(tmp_path: Path):
+    for tags in ((), ("audit:top_reward",)):
+        arena_file(tmp_path, answer("p", "a", *tags), answer("p", "b", *tags))
+        site = open_site(tmp_path, WebConfig())
+        assert [row.purpose for row in rows(site, items)].count("arena") == 1
+        site.database.close()
+
+
+def test_two_prompts_of_the_same_words_are_two(tmp_path: Path):
+    arena_file(tmp_path, *[answer(prompt, sampler) for prompt in ("p", "q") for sampler in ("a", "b")])
+    site = open_site(tmp_path, WebConfig())
+    assert [row.purpose for row in rows(site, items)].count("arena") == 2
+    site.database.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"id": "q", "messages": [], "response": "x", "sampler": "a"}, "arena.jsonl:3"),
+        (answer("q", "a", text="NUL \0"), "NUL"),
+        (answer("q", "a"), "no response of b"),
+    ],
+)
+def test_the_page_serves_without_what_is_wrong_in_the_arena(bad: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arena_file(tmp_path, answer("p", "a"), answer("p", "b"), bad)
+    site = open_site(tmp_path, WebConfig())
+    assert [row.purpose for row in rows(site, items)].count("arena") == 1
+    assert says in capsys.readouterr().out
+    assert "pydantic" not in capsys.readouterr().out
+    site.database.close()
+
+
+def test_a_lonely_sampler_is_no_reason_not_to_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arena_file(tmp_path, answer("p", "a"))
+    open_site(tmp_path, WebConfig()).database.close()
+    assert "the arena is left out" in capsys.readouterr().out
+
+
+def test_new_is_who_came_later_whatever_its_name(site: Site, tmp_path: Path):
+    path = arena_file(tmp_path, *[answer(f"p{i}", sampler) for i in range(3) for sampler in ("reference", "best")])
+    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    who = user(site, "ann", "lead")
+    while served := queue.lease(site, who, 1, purpose="arena").presentations:
+        submit(site, who, judged(served[0], choice="left", strength=1))
+    with site.database.reading() as connection:
+        (duel,) = arena.standings(connection)["duels"]
+    assert (duel["new"], duel["old"]) == ("best", "reference")

@@ -5,22 +5,22 @@ import random
 from sqlalchemy import Connection, select
 
 from prefloop.records import Comparison, Message, Response, Sampling
-from prefloop.web import ingest, learning, queue, reward_scores
+from prefloop.web import accounts, ingest, judging, learning, queue, reward_scores
 from prefloop.web.site import Site
-from prefloop.web.tables import items, presentations, responses
-from web.work import Clock, ask, judged, signed_in, submit, user
+from prefloop.web.tables import items, judgements, presentations, responses
+from web.work import Clock, ask, judged, rows, signed_in, submit, user
 
 
 def take_in(site: Site, number: int) -> None:
     """Comparisons of which the one that says sorry is better."""
     rng = random.Random(1)
-    rows = []
+    made_of = []
     for i in range(number):
         texts = [f"sorry about {rng.random()}", f"whatever {rng.random()}"]
         rng.shuffle(texts)
         made = tuple(Response(text=text, num_tokens=4, finished=True, sampler="s") for text in texts)
         asked = (Message(role="user", content=f"Where is parcel {i}?"),)
-        rows.append(
+        made_of.append(
             Comparison(
                 id=f"c{i}",
                 prompt_id=f"p{i}",
@@ -31,7 +31,7 @@ def take_in(site: Site, number: int) -> None:
             )
         )
     ask(site, checks={"repeat_every": 0})
-    site.database.write(lambda c: ingest.take_in(c, site, rows, actor="test"))
+    site.database.write(lambda c: ingest.take_in(c, site, made_of, actor="test"))
 
 
 def prefer_sorry(site: Site, limit: int) -> None:
@@ -41,6 +41,14 @@ def prefer_sorry(site: Site, limit: int) -> None:
         (shown,) = queue.lease(site, who, 1).presentations
         speaker_sees = site.database.write(lambda c, one=shown: _left_says(c, one))
         submit(site, who, judged(shown, choice="left" if speaker_sees.startswith("sorry") else "right", strength=2))
+
+
+def revise_all(site: Site) -> None:
+    """Everybody says again what they said."""
+    for row in rows(site, judgements):
+        again = judged(row.presentation, **row.answer)
+        who = accounts.User(row.user, "x", "annotator")
+        site.database.write(lambda c, who=who, old=row.id, again=again: judging.revise(c, site, who, old, again))
 
 
 def _left_says(connection: Connection, presentation: str) -> str:
@@ -76,11 +84,14 @@ def test_a_reward_model_is_tried_on_what_was_judged_after_it_came(site: Site, cl
     clock.now += 10
     reward_scores.from_file(site, path, model="m", actor="lead", skip=False)
     assert learning.numbers.of(site)["models"] == [
-        {"model": "m", "labels": 40, "since": 0, "accuracy": None, "standard_error": None}
+        {"model": "m", "labels": 40, "since": 0, "accuracy": None, "low": None, "high": None}
     ]
     clock.now += 100
+    revise_all(site)  # judged anew, but not new: it may have been learned from
+    clock.now += 100
+    assert learning.numbers.of(site)["models"][0]["since"] == 0
     prefer_sorry(site, 60)
     clock.now += 100
     (told,) = learning.numbers.of(site)["models"]
     assert told["since"] == 60
-    assert 0.3 < told["accuracy"] < 0.7
+    assert 0.3 < told["low"] < told["accuracy"] < told["high"] < 0.7

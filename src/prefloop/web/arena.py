@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from sqlalchemy import Connection, func, select
 
 from prefloop.errors import UserError
@@ -33,6 +34,8 @@ ELO = {"k": 32.0, "start": 1000.0}
 RIDGE = 0.01
 """Of the leaderboard: strengths stay finite while somebody has won everything."""
 Z = 1.959964
+CONTROLLED = 30
+"""Prompts from which on length is taken out; of fewer it would only be guessed."""
 PER_SLICE = 5
 """Games from which on a tag has a board of its own."""
 
@@ -90,20 +93,21 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
     given = first.get("tags")
     tags = [tag for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
     texts = {sampler: row["response"] for sampler, (_, row) in answers.items()}
-    key = fingerprints.of_value([[m.model_dump() for m in messages], texts])
+    key = fingerprints.of_value([_short(name), [m.model_dump() for m in messages], texts])
     try:
         return Comparison(
             id=f"{TAG}-{key}", prompt_id=_short(name), messages=messages, sampling=Sampling(temperature=0.0), tags=(*tags, TAG),
             responses=tuple(Response(text=text, num_tokens=0, finished=True, sampler=sampler) for sampler, text in texts.items()),
         )  # fmt: skip
-    except ValueError as problem:
-        raise UserError(f"{place}: {str(problem).splitlines()[-1].strip()[:200]}") from None
+    except ValidationError as problem:
+        raise UserError(f"{place}: {problem.errors()[0]['msg'][:200]}; mend the row.") from None
 
 
 def keep(connection: Connection, site: Site, ready: Sequence[ingest.Ready], *, wanted: int, actor: str) -> int:
     """Keeps comparisons and asks every pair of their samplers. Returns: the number of new items."""
-    ingest.keep(connection, site, ready, actor=actor, work=False)
-    batch = [one.comparison for one in ready]
+    there = ingest.prints(connection, [one.comparison.id for one in ready])  # the same texts, maybe with other tags: they stay as they are
+    ingest.keep(connection, site, [one for one in ready if one.comparison.id not in there], actor=actor, work=False)
+    batch = [one.comparison for one in ready if one.comparison.id not in there]
     rows = [
         items.new_item(one.id, "pair", pair, purpose="arena", wanted=wanted, at=site.clock())
         for one in batch
@@ -176,13 +180,14 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
     place = {name: n for n, name in enumerate(names)}
     first, second = np.array([place[g.first] for g in played]), np.array([place[g.second] for g in played])
     scores, prompts = np.array([g.score for g in played]), [g.prompt for g in played]
+    enough = len(set(prompts)) >= CONTROLLED
     lengths = ranking.normalised_difference([g.letters[0] for g in played], [g.letters[1] for g in played])
     clusters = prompts if len(set(prompts)) >= 2 else None
     known: dict[str, Any] = {"num_players": len(names), "ridge": RIDGE, "clusters": clusters}
     problem, controlled = "", None
     raw = ranking.bradley_terry(first, second, scores, **known)
     try:
-        controlled = ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known) if np.ptp(lengths) > 0 else None
+        controlled = ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known) if enough and np.ptp(lengths) > 0 else None
     except ValueError as trouble:
         problem = str(trouble)
     points = ranking.elo(first, second, scores, num_players=len(names), **ELO)
@@ -204,15 +209,28 @@ def _standing(name: str, place: int, raw: ranking.Strengths, controlled: ranking
     return told
 
 
+def by_age(connection: Connection, names: set[str]) -> list[str]:
+    """Samplers, the one that came first first; of those that came together, the one whose responses stood first in the file."""
+    came = (
+        select(responses.c.sampler, func.min(comparisons.c.added), func.min(responses.c.index))
+        .join(comparisons, comparisons.c.id == responses.c.comparison)
+        .where(comparisons.c.id.startswith(f"{TAG}-"), responses.c.sampler.in_(names))
+        .group_by(responses.c.sampler)
+    )
+    first = {row[0]: (row[1], row[2]) for row in connection.execute(came)}
+    return sorted(names, key=lambda name: (*first.get(name, (math.inf, 0)), name))
+
+
 def standings(connection: Connection, *, alpha: float = ALPHA, worthwhile: float = 0.5) -> dict[str, Any]:
     """Everything about the arena: the board, each pair of samplers, and a board for each tag with enough games."""
     played = games(connection)
     fair = [game for game in played if game.is_fair]
-    names = sorted({name for game in played for name in (game.first, game.second)})
+    names = by_age(connection, {name for game in played for name in (game.first, game.second)})
     slices: dict[str, list[Game]] = defaultdict(list)
     for game in played:
         for tag in game.tags:
-            slices[tag].append(game)
+            if game.is_fair or tag.startswith(AUDIT):
+                slices[tag].append(game)
     waiting = connection.execute(select(func.count(), func.sum(item_table.c.needed)).where(item_table.c.purpose == "arena", item_table.c.needed > 0)).one()
     return {
         "board": board(fair),

@@ -258,6 +258,9 @@ def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str)
 
         _look(path, bad, look)
         samplers = spool.marks()
+        lacking = [row for found in spool.together() if (row := _unanswered(found, samplers, bad)) is not None]
+        for name in lacking:
+            spool.drop(name)
         number = sum(1 for _ in _matched(spool, samplers))  # all of it is looked at before any of it is kept
         waiting, added = _matched(spool, samplers), 0
         while part := list(itertools.islice(waiting, ingest.BATCH)):
@@ -266,15 +269,20 @@ def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str)
     return {"prompts": number, "items": added, "samplers": len(samplers), **bad.told()}
 
 
+def _unanswered(found: Sequence[Row], samplers: Sequence[str], bad: LeftOut) -> str | None:
+    """The prompt's name if a sampler has not answered it, which is told. Raises: UserError if the whole file is to be refused."""
+    lacking = next((sampler for sampler in samplers if sampler not in {row.mark for row in found}), None)
+    if lacking is None:
+        return None
+    name = found[0].name
+    bad.leave(f"{found[0].place}: the prompt {name[:40]!r} has no response of {lacking}; every sampler answers the same prompts.")
+    return name
+
+
 def _matched(spool: Spool, samplers: Sequence[str]) -> Iterator[Comparison]:
-    """Comparisons of all samplers' responses to the same prompts. Raises: UserError if a prompt has not exactly one of each."""
+    """Comparisons of all samplers' responses to the same prompts. Raises: UserError if there is only one sampler."""
     if len(samplers) < 2:
         raise UserError("an arena needs the responses of at least two samplers; give two files.")
     for found in spool.together():
         mine = {row.mark: (row.place, _ROW.validate_json(row.value)) for row in found}
-        lacking = next((sampler for sampler in samplers if sampler not in mine), None)
-        if lacking is not None:
-            raise UserError(
-                f"{found[0].place}: the prompt {found[0].name[:40]!r} has no response of {lacking}; every sampler answers the same prompts."
-            )
         yield arena.comparison_of(found[0].name, {sampler: mine[sampler] for sampler in samplers})

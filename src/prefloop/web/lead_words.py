@@ -136,6 +136,9 @@ DESK: dict[str, tuple[str, str]] = {
     ),
     "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} nats。"),
     "arena.slice": ("Tag {tag}", "标签 {tag}"),
+    "arena.slices": ("By tag", "按标签"),
+    "arena.tag": ("Tag", "标签"),
+    "arena.share": ("Won, ties half", "胜率（平局计半）"),
     "arena.left": ("{n} judgements are still wanted.", "还需要 {n} 次评判。"),
     "arena.judge": ("Judge in the arena", "参与盲评"),
     "arena.upload": (

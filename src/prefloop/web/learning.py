@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from prefloop.people import curve as arithmetic
+from prefloop.people.annotators import proportion
 from prefloop.web import facts, reward_scores
 from prefloop.web.dashboard import agreed
 from prefloop.web.facts import Fact, Kept, Unit, finite
@@ -33,15 +34,15 @@ def shares(units: dict[Unit, list[Fact]]) -> dict[Unit, float]:
     return found
 
 
-def _texts(connection: Connection, names: set[str]) -> tuple[dict[str, tuple[str, str]], dict[tuple[str, int], str]]:
-    """Comparison -> (prompt's name, all that was said before), and (comparison, index) -> response."""
-    prompts: dict[str, tuple[str, str]] = {}
+def _texts(connection: Connection, names: set[str]) -> tuple[dict[str, str], dict[tuple[str, int], str]]:
+    """Comparison -> all that was said before (imports may name one prompt twice, its words do not), and (comparison, index) -> response."""
+    prompts: dict[str, str] = {}
     answers: dict[tuple[str, int], str] = {}
     for part in facts.parts(names):
         for row in connection.execute(
-            select(comparisons.c.id, comparisons.c.prompt_id, comparisons.c.messages).where(comparisons.c.id.in_(part))
+            select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(part))
         ):
-            prompts[row.id] = (row.prompt_id, "\n".join(message["content"] for message in row.messages))
+            prompts[row.id] = "\n".join(message["content"] for message in row.messages)
         texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(
             responses.c.comparison.in_(part)
         )
@@ -55,42 +56,48 @@ def points(connection: Connection, share: dict[Unit, float]) -> list[arithmetic.
     units = list(share)[-MOST:]
     prompts, answers = _texts(connection, {unit[0] for unit in units})
     first, second = ([answers[unit[0], unit[2][place]] for unit in units] for place in (0, 1))
-    features = arithmetic.differences([prompts[unit[0]][1] for unit in units], first, second)
-    return arithmetic.learning_curve(features, [share[unit] for unit in units], [prompts[unit[0]][0] for unit in units])
+    features = arithmetic.differences([prompts[unit[0]] for unit in units], first, second)
+    return arithmetic.learning_curve(features, [share[unit] for unit in units], [prompts[unit[0]] for unit in units])
 
 
-def models(connection: Connection, units: dict[Unit, list[Fact]], share: dict[Unit, float]) -> list[dict[str, Any]]:
+def first_judged(connection: Connection) -> dict[Unit, float]:
+    """When each pair of work was judged first, by anybody; a revision or a ruling makes it no newer."""
+    query = (
+        select(items.c.comparison, items.c.kind, items.c.responses, func.min(judgements.c.at).label("at"))
+        .join(judgements, judgements.c.item == items.c.id)
+        .where(items.c.purpose == "work", items.c.kind == "pair", judgements.c.revision == 1)
+        .group_by(items.c.id)
+    )
+    return {(row.comparison, row.kind, tuple(row.responses)): row.at for row in connection.execute(query)}
+
+
+def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, Any]]:
     """Of each reward model: judgements there were when its scores came, and its accuracy on pairs first judged since."""
     came: dict[str, float] = {}
-    for row in connection.execute(
-        select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)
-    ):
+    for row in connection.execute(select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)):
         came[json.loads(row.payload)["model"]] = row.at
     known = reward_scores.of(connection, {unit[0] for unit in share})
+    first, prompts = first_judged(connection), _texts(connection, {unit[0] for unit in share})[0]
     found = []
     for model, told in sorted(known.items(), key=lambda one: came.get(one[0], 0.0)):
         at = came.get(model, 0.0)
-        right = [
-            _right(gap, share[unit]) for unit, said in units.items()
-            if share.get(unit, 0.5) != 0.5 and said[0].at > at and (gap := reward_scores.margin(told, unit[0], unit[2])) is not None
-        ]  # fmt: skip
+        right = {
+            unit: 0.5 if gap == 0 else float((gap > 0) == (share[unit] > 0.5)) for unit in share
+            if share[unit] != 0.5 and first.get(unit, 0.0) > at and (gap := reward_scores.margin(told, unit[0], unit[2])) is not None
+        }  # fmt: skip
         before = select(func.count()).select_from(judgements.join(items, items.c.id == judgements.c.item))
-        labels = connection.execute(
-            before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")
-        ).scalar_one()
-        found.append({"model": model, "labels": labels, "since": len(right), **_rate(right)})
+        labels = connection.execute(before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")).scalar_one()
+        found.append({"model": model, "labels": labels, "since": len(right), **_rate(right, {prompts[unit[0]] for unit in right})})
     return found
 
 
-def _right(gap: float, share: float) -> float:
-    return 0.5 if gap == 0 else float((gap > 0) == (share > 0.5))
-
-
-def _rate(right: Sequence[float]) -> dict[str, float | None]:
+def _rate(right: dict[Unit, float], prompts: set[str]) -> dict[str, float | None]:
+    """Mean with Wilson's interval, as if each prompt had been judged once: pairs of one prompt hang together."""
     if len(right) < LEAST:
-        return {"accuracy": None, "standard_error": None}
-    mean = sum(right) / len(right)
-    return {"accuracy": finite(mean), "standard_error": finite((mean * (1 - mean) / len(right)) ** 0.5)}
+        return {"accuracy": None, "low": None, "high": None}
+    mean = sum(right.values()) / len(right)
+    wilson = proportion(round(mean * len(prompts)), len(prompts), confidence=0.95)
+    return {"accuracy": finite(mean), "low": finite(wilson.low), "high": finite(wilson.high)}
 
 
 def _reckon(site: Site, connection: Connection) -> dict[str, Any]:
@@ -107,7 +114,7 @@ def _reckon(site: Site, connection: Connection) -> dict[str, Any]:
             }
             for one in curve
         ],
-        "verdict": verdict(curve), "models": models(connection, units, share),
+        "verdict": verdict(curve), "models": models(connection, share),
     }  # fmt: skip
 
 

@@ -38,9 +38,22 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
         if added:
             say(f"web: {added} new comparisons from {comparisons}")
         arena = arena_of(folder)
-        if arena is not None and (made := importing.for_arena(site, arena, wanted=1, on_bad="stop", actor="server")["items"]):
-            say(f"web: {made} new pairs for the arena from {arena}")
+        if arena is not None:
+            _take_in_arena(site, arena)
     return site
+
+
+def _take_in_arena(site: Site, path: Path) -> None:
+    """What people may compare blind; the page serves without what is wrong in it, and says so."""
+    try:
+        told = importing.for_arena(site, path, wanted=1, on_bad="skip", actor="server")
+    except UserError as problem:
+        say(f"web: the arena is left out: {problem}")
+        return
+    if told["items"]:
+        say(f"web: {told['items']} new pairs for the arena from {path}")
+    if told["left_out"]:
+        say(f"web: {told['left_out']} rows of {path} are left out: {told['problems'][0]}")
 
 
 def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:

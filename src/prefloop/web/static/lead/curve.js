@@ -49,7 +49,7 @@ function draw(told) {
     ...(told.points.length ? [plot(told)] : []),
     ...(told.models.length ? [table([t("curve.model"), t("curve.labels"), t("curve.since"), t("curve.accuracy")],
       told.models.map((/** @type {any} */ one) => [one.model, one.labels, one.since,
-        one.accuracy === null ? "–" : `${share(one.accuracy)} ± ${share(1.96 * one.standard_error)}`]))] : []));
+        one.accuracy === null ? "–" : `${share(one.accuracy)} (${share(one.low)} – ${share(one.high)})`]))] : []));
 }
 
 async function look() {
