@@ -47,7 +47,7 @@ def test_stage_help_explains_every_setting(stage: str, capsys: pytest.CaptureFix
         assert any(str(field.description) in line for line in lines[about : about + 2]), name
 
 
-@pytest.mark.parametrize("command", ["run", "data", "chat"])
+@pytest.mark.parametrize("command", ["run", "data", "chat", "serve"])
 def test_commands_explain_themselves(command: str, capsys: pytest.CaptureFixture[str]):
     assert cli.main([command, "--help"]) == 0
     assert f"prefloop {command}" in capsys.readouterr().out

@@ -22,6 +22,7 @@ STAGES: dict[str, tuple[str, str, str]] = {
     "run": ("", "prefloop.rounds.command:main", "run a recipe: all of the above, in order"),
     "web": ("", "prefloop.web.command:main", "serve the page where people judge what a model wrote"),
     "chat": ("", "prefloop.chat.command:main", "talk to one model, or to two side by side"),
+    "serve": ("", "prefloop.serve.command:main", "serve a policy over HTTP, as OpenAI's API does"),
     "score": ("prefloop.score.config:ScoreConfig", "prefloop.score.stage:score", "score a file of prompts and responses with a reward model"),
 }
 

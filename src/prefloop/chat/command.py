@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     config = ChatConfig.load(None, [argument for argument in arguments if "=" in argument])
     if not 1 <= len(paths) <= 2:
         raise UserError("`prefloop chat` needs one or two model folders, for instance: prefloop chat demo")
-    from prefloop.chat.folders import speakers
+    from prefloop.models.folders import speakers
 
     found = [speakers(path) for path in paths]
     chosen = found[0] if len(found) == 1 else [several[-1] for several in found]  # of a pipeline, the aligned policy

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prefloop.chat.folders import speakers
 from prefloop.errors import UserError
+from prefloop.models.folders import speakers
 
 
 def model(path: Path, architecture: str = "LlamaForCausalLM") -> Path:

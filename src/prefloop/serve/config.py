@@ -1,0 +1,26 @@
+"""Settings of `prefloop serve`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from prefloop.config import Config
+
+
+class ServeConfig(Config):
+    """How a policy is served."""
+
+    port: int = Field(default=8001, ge=0, le=65535)
+    """Port on 127.0.0.1; 0 takes a free one."""
+
+    name: str = Field(default="", max_length=120)
+    """What the model is called in the API; empty takes the last words of its path."""
+
+    max_tokens: int = Field(default=256, ge=1)
+    """Most tokens in a response if a request does not say; less where the model's context is nearly full."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where tensors live: auto takes CUDA, then MPS, then CPU."""

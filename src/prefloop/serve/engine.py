@@ -1,0 +1,92 @@
+"""A loaded policy behind a lock: one request at a time, its n responses in one batch."""
+
+import random
+import threading
+import time
+import uuid
+from typing import Any
+
+import jinja2
+
+from prefloop.models.load import Loaded
+from prefloop.sampling.generate import Sampled, SamplingConfig, generate
+from prefloop.serve.asked import Asked, Refusal
+from prefloop.text.batches import seeded
+
+
+class Engine:
+    """What answers."""
+
+    def __init__(self, loaded: Loaded, *, name: str, fingerprint: str, max_tokens: int) -> None:
+        """Args: loaded: the policy. name: what it is called. fingerprint: of its folder. max_tokens: if a request does not say."""
+        self.loaded, self.name, self.fingerprint, self.max_tokens = loaded, name, fingerprint, max_tokens
+        self.started = int(time.time())
+        self._turn = threading.Lock()
+
+    def models(self) -> dict[str, Any]:
+        """The list of the one model that there is."""
+        context = self.loaded.codec.context
+        model = {
+            "id": self.name,
+            "object": "model",
+            "created": self.started,
+            "owned_by": "prefloop",
+            "max_model_len": context,
+        }
+        return {"object": "list", "data": [model]}
+
+    def complete(self, asked: Asked) -> dict[str, Any]:
+        """Responses to a conversation. Raises: Refusal (400 too long, 404 another model)."""
+        if asked.model is not None and asked.model != self.name:
+            raise Refusal(
+                404,
+                "model_not_found",
+                f"There is no model called `{asked.model[:120]}` here; there is `{self.name}`.",
+                param="model",
+            )
+        prompt = self._prompt(asked)
+        room = self.loaded.codec.context - len(prompt)
+        sampling = SamplingConfig(
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            max_new_tokens=min(asked.max_tokens or self.max_tokens, room),
+        )
+        seed = random.SystemRandom().getrandbits(62) if asked.seed is None else asked.seed
+        with self._turn:
+            drawn = generate(
+                self.loaded.model,
+                [prompt],
+                sampling,
+                stop_ids=self.loaded.codec.stop_ids,
+                generator=seeded(seed),
+                copies=asked.n,
+            )
+        num_sampled = sum(len(one.tokens) for one in drawn)
+        return {
+            "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion", "created": int(time.time()), "model": self.name,
+            "system_fingerprint": self.fingerprint, "choices": [self._choice(index, one) for index, one in enumerate(drawn)],
+            "usage": {"prompt_tokens": len(prompt), "completion_tokens": num_sampled, "total_tokens": len(prompt) + num_sampled},
+        }  # fmt: skip
+
+    def _prompt(self, asked: Asked) -> list[int]:
+        codec = self.loaded.codec
+        try:
+            prompt = codec.prompt_ids(asked.conversation)
+        except jinja2.TemplateError as problem:  # templates refuse what the model was not trained on
+            message = f"The model's chat template does not take these messages: {str(problem)[:200]}"
+            raise Refusal(400, "template", message, param="messages") from None
+        if not prompt:
+            raise Refusal(400, "invalid", "The messages make no tokens at all; send some text.", param="messages")
+        if len(prompt) >= codec.context:
+            message = f"The messages have {len(prompt)} tokens, but the model's context is {codec.context}, response included. Send fewer or shorter ones."
+            raise Refusal(400, "context_length_exceeded", message, param="messages")
+        return prompt
+
+    def _choice(self, index: int, one: Sampled) -> dict[str, Any]:
+        message = {"role": "assistant", "content": self.loaded.codec.decode(one.tokens)}
+        return {
+            "index": index,
+            "message": message,
+            "finish_reason": "stop" if one.finished else "length",
+            "logprobs": None,
+        }

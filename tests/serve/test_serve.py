@@ -1,0 +1,260 @@
+"""`prefloop serve` as a client of OpenAI's API sees it."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from prefloop.cli import main as cli
+from prefloop.serve.app import MOST_BYTES, create_app
+from prefloop.serve.command import main, served_name
+from prefloop.serve.engine import Engine
+
+HELLO = [{"role": "user", "content": "where is my parcel 12?"}]
+URL = "http://127.0.0.1"
+
+
+@pytest.fixture
+def engine(loaded: Any) -> Engine:
+    return Engine(loaded, name="tiny", fingerprint="abc", max_tokens=8)
+
+
+@pytest.fixture
+def speaker(engine: Engine) -> Iterator[TestClient]:
+    with TestClient(create_app(engine), base_url=URL, raise_server_exceptions=False) as client:
+        yield client
+
+
+def ask(speaker: TestClient, **body: Any) -> Any:
+    return speaker.post("/v1/chat/completions", json={"messages": HELLO, **body})
+
+
+def texts(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [choice["message"]["content"] for choice in answer.json()["choices"]]
+
+
+def test_the_one_model_is_listed(speaker: TestClient):
+    (model,) = speaker.get("/v1/models").json()["data"]
+    assert (model["id"], model["object"], model["max_model_len"]) == ("tiny", "model", 64)
+
+
+def test_n_responses_and_what_they_used(speaker: TestClient, loaded: Any):
+    answer = ask(speaker, n=3, max_tokens=5, seed=1)
+    told = answer.json()
+    assert [choice["index"] for choice in told["choices"]] == [0, 1, 2]
+    assert len(set(texts(answer))) > 1
+    assert all(choice["message"]["role"] == "assistant" for choice in told["choices"])
+    prompt = len(loaded.codec.prompt_ids([type("M", (), m)() for m in HELLO]))
+    assert told["usage"]["prompt_tokens"] == prompt
+    assert told["usage"]["total_tokens"] == prompt + told["usage"]["completion_tokens"] <= prompt + 15
+    assert (told["model"], told["system_fingerprint"], told["object"]) == ("tiny", "abc", "chat.completion")
+
+
+def test_a_seed_says_the_same_again_and_without_one_it_differs(speaker: TestClient):
+    assert texts(ask(speaker, n=2, seed=7)) == texts(ask(speaker, n=2, seed=7)) != texts(ask(speaker, n=2, seed=8))
+    assert len({tuple(texts(ask(speaker, n=4))) for _ in range(3)}) == 3
+
+
+def test_at_temperature_zero_all_are_the_likeliest_as_transformers_finds_it(
+    speaker: TestClient, loaded: Any, plain: Any
+):
+    import torch
+
+    from prefloop.records import Message
+
+    ids = loaded.codec.prompt_ids([Message(**m) for m in HELLO])
+    expected = plain.generate(
+        torch.tensor([ids]), max_new_tokens=6, do_sample=False, eos_token_id=list(loaded.codec.stop_ids)
+    )
+    assert (
+        texts(ask(speaker, n=2, temperature=0, max_tokens=6))
+        == [loaded.codec.decode(expected[0, len(ids) :].tolist())] * 2
+    )
+
+
+def test_a_response_that_was_cut_says_so_and_the_context_is_never_passed(speaker: TestClient):
+    assert ask(speaker, max_tokens=1, seed=1, temperature=0).json()["choices"][0]["finish_reason"] == "length"
+    usage = ask(speaker, max_tokens=10_000).json()["usage"]
+    assert usage["total_tokens"] <= 64
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "says"),
+    [
+        (
+            {"messages": [{"role": "user", "content": "where is it? " * 60}]},
+            400,
+            "context_length_exceeded",
+            "context is 64",
+        ),
+        ({"messages": []}, 400, "invalid", "`messages`"),
+        ({"messages": [*HELLO, {"role": "assistant", "content": "here"}]}, 400, "invalid", "ends with the user's turn"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, 400, "invalid", "valid string"),
+        ({"messages": [{"role": "user", "content": ""}]}, 400, "invalid", "at least 1 character"),
+        ({"messages": [{"role": "user", "content": "x", "name": "bob"}]}, 400, "invalid", "messages.0.name"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "invalid", "messages.0.role"),
+        ({"stream": True}, 400, "unsupported", "`stream` is not supported here; leave it out"),
+        ({"tools": [{"type": "function"}]}, 400, "unsupported", "`tools`"),
+        ({"stop": ["\n"]}, 400, "unsupported", "`stop`"),
+        ({"logprobs": True}, 400, "unsupported", "`logprobs`"),
+        ({"presence_penalty": 0.5}, 400, "unsupported", "`presence_penalty`"),
+        ({"response_format": {"type": "json_object"}}, 400, "unsupported", "`response_format`"),
+        ({"n": 17}, 400, "invalid", "less than or equal to 16"),
+        ({"n": 0}, 400, "invalid", "`n`"),
+        ({"temperature": -1}, 400, "invalid", "`temperature`"),
+        ({"temperature": "hot"}, 400, "invalid", "`temperature`"),
+        ({"top_p": 0}, 400, "invalid", "`top_p`"),
+        ({"max_tokens": 3, "max_completion_tokens": 4}, 400, "invalid", "differ"),
+        ({"seed": 2**70}, 400, "invalid", "`seed`"),
+        ({"model": "other"}, 404, "model_not_found", "there is `tiny`"),
+    ],
+)
+def test_what_is_not_done_is_a_sentence(speaker: TestClient, body: dict[str, Any], status: int, code: str, says: str):
+    answer = ask(speaker, **body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (status, code, "invalid_request_error")
+    assert says in error["message"]
+
+
+def test_what_changes_nothing_is_taken(speaker: TestClient):
+    harmless = {
+        "stream": False,
+        "stop": None,
+        "tools": None,
+        "presence_penalty": 0,
+        "frequency_penalty": 0.0,
+        "response_format": {"type": "text"},
+    }
+    assert texts(ask(speaker, seed=1, model="tiny", max_completion_tokens=4, **harmless)) == texts(
+        ask(speaker, seed=1, max_tokens=4)
+    )
+
+
+HALF = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"[" * 100_000, b'{"messages": 1}', b"\xff", HALF])
+def test_what_is_no_request_is_a_sentence(speaker: TestClient, body: bytes):
+    answer = speaker.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].endswith(".")
+
+
+def test_what_a_page_of_another_site_could_send_is_refused(speaker: TestClient):
+    body = json.dumps({"messages": HELLO})
+    assert speaker.post("/v1/chat/completions", content=body, headers={"content-type": "text/plain"}).status_code == 415
+    assert speaker.get("/v1/models", headers={"host": "evil.example"}).status_code == 400
+    big = speaker.post(
+        "/v1/chat/completions", content=b" " * (MOST_BYTES + 1), headers={"content-type": "application/json"}
+    )
+    assert big.status_code == 413
+
+
+def test_other_places_say_what_there_is(speaker: TestClient):
+    assert "POST /v1/chat/completions" in speaker.get("/v1/completions").json()["error"]["message"]
+    assert speaker.get("/v1/chat/completions").status_code == 405
+
+
+def test_requests_take_turns_and_each_gets_its_own(
+    speaker: TestClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever else runs, a seed's responses are the same, and the model is never entered twice."""
+    from prefloop.serve import engine as module
+
+    inside: list[int] = []
+    real = module.generate
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        inside.append(1)
+        assert len(inside) == 1
+        drawn = real(*arguments, **more)
+        inside.pop()
+        return drawn
+
+    monkeypatch.setattr(module, "generate", watched)
+    alone = [texts(ask(speaker, n=2, seed=seed)) for seed in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda seed: texts(ask(speaker, n=2, seed=seed)), range(6)))
+    assert together == alone
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reward_model_is_refused_with_what_to_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["LlamaForSequenceClassification"]}))
+    assert cli(["serve", str(tmp_path)]) == 2
+    assert "only scores; it has nothing to say" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["port=1", "a", "b"], "needs one folder"),
+        (["a", "prot=1"], "Did you mean `port`"),
+        (["/nowhere/at/all", "port=0"], "no such folder"),
+    ],
+)
+def test_errors_are_sentences(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]):
+    assert cli(["serve", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(folder: str, capsys: pytest.CaptureFixture[str]):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert cli(["serve", folder, f"port={taken.getsockname()[1]}"]) == 2
+    assert "port=0 takes a free one" in capsys.readouterr().err
+
+
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]):
+    from prefloop.serve.config import ServeConfig
+
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "prefloop serve FOLDER" in text
+    assert all(f"  {name}  (default" in text for name in ServeConfig.model_fields)
+
+
+def test_a_name_tells_no_place_on_this_machine(tmp_path: Path):
+    (tmp_path / "demo" / "sft" / "model").mkdir(parents=True)
+    assert served_name(str(tmp_path / "demo" / "sft" / "model")) == "demo/sft"
+    assert served_name("someone/Small-1B") == "someone/Small-1B"
+
+
+def test_the_program_serves_a_stage_folder_on_this_machine_only(folder: str, tmp_path: Path):
+    stage = tmp_path / "sft"
+    stage.mkdir()
+    (stage / "model").symlink_to(folder)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefloop.cli", "serve", str(stage), "port=0", "name=mine"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("serve: mine, with a context of 64 tokens")
+        base = process.stdout.readline().split()[-1]
+        assert base.startswith("http://127.0.0.1:")
+        with httpx.Client(base_url=base, timeout=60) as client:
+            name = client.get("/models").json()["data"][0]["id"]
+            assert name == "mine"
+            answer = client.post("/chat/completions", json={"model": name, "messages": HELLO, "n": 2})
+            assert len(answer.json()["choices"]) == 2
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
