@@ -72,7 +72,8 @@ def new_postgresql(postgresql: str) -> Iterator[Callable[[], str]]:
 
     yield create
     tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-    beginning = "INSERT INTO chain VALUES (1, 0, repeat('0', 64)); INSERT INTO cursors SELECT 0, p, 0, 0 FROM unnest(ARRAY['work', 'adjudication', 'arena']) p"
+    purposes = "ARRAY['work', 'adjudication', 'arena', 'chat']"
+    beginning = f"INSERT INTO chain VALUES (1, 0, repeat('0', 64)); INSERT INTO cursors SELECT 0, p, 0, 0 FROM unnest({purposes}) p"
     for name in mine:
         run(postgresql, name, f"TRUNCATE {tables} RESTART IDENTITY; {beginning}; UPDATE alembic_version SET version_num = '{head()}'")
         LEFT.append(name)

@@ -54,6 +54,8 @@ def good(speaker: Any) -> dict[tuple[str, str], Any]:
         ("PUT", f"/presentations/{shown}/draft"): {"draft": {"x": 1}},
         ("POST", f"/presentations/{shown}/skip"): {"reason": "x", "comment": "y"},
         ("POST", "/flags"): {"presentation": shown, "comment": "x"},
+        ("POST", "/chat/messages"): {"text": "hello", "conversation": None, "turns": 0},
+        ("POST", "/chat/end"): {"conversation": "0" * 36},
         ("POST", "/session"): {"name": "nobody", "password": "nothing"},
         ("POST", "/join/" + "x" * 43): {"name": "n", "password": "p" * 12},
         ("POST", "/invitations"): {"role": "annotator", "tags": ["a"], "uses": 1, "days": 1.0},

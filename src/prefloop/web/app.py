@@ -23,7 +23,8 @@ from prefloop.files import fingerprints
 from prefloop.web import pages, queue
 from prefloop.web.errors import Refusal
 from prefloop.web.export import Delivery
-from prefloop.web.routes import annotator, lead, lead_desk, session
+from prefloop.web.partner import Partner
+from prefloop.web.routes import annotator, chat, lead, lead_desk, session
 from prefloop.web.security import HEADERS, Guard, believed, log_refusal
 from prefloop.web.site import Site
 
@@ -44,7 +45,8 @@ def create_app(site: Site) -> FastAPI:
     )
     app.state.site = site
     app.state.static_version = fingerprints.of_path(STATIC) if STATIC.is_dir() else "none"
-    for routes in (annotator, session, lead, lead_desk):
+    app.state.partner = Partner(site.config) if site.config.model_server else None
+    for routes in (annotator, chat, session, lead, lead_desk):
         app.include_router(routes.router)
     app.mount(f"/static/{app.state.static_version}", Files(directory=STATIC, check_dir=False, forever=True))
     app.mount("/static", Files(directory=STATIC, check_dir=False, forever=False))

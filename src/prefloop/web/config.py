@@ -2,6 +2,7 @@
 
 import ipaddress
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -82,6 +83,22 @@ class ProjectConfig(Config):
         return self
 
 
+class ChatConfig(Config):
+    """How the policy under test answers in the page's chat."""
+
+    responses: int = Field(default=2, ge=2, le=8)
+    """Responses asked of the model for each message; the first two that differ are shown."""
+
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    """Divides the logits; at 0 all responses are the same."""
+
+    max_tokens: int = Field(default=512, ge=1, le=32_000)
+    """Most tokens in a response."""
+
+    seconds: float = Field(default=60, gt=0, le=600)
+    """Time that the model has for all responses to a message."""
+
+
 class WebConfig(ProjectConfig):
     """Everything that changes what the page's server does."""
 
@@ -116,6 +133,18 @@ class WebConfig(ProjectConfig):
     https: bool = False
     """True if the page is reached by https (through another server), so that cookies are never sent without; one of `proxies` may also say so."""
 
+    model_server: str = ""
+    """Server of the policy under test, to chat with in the page: http://127.0.0.1:8001/v1 (see `prefloop serve`); empty for none."""
+
+    model: str = Field(default="", max_length=150)
+    """Which of that server's models; empty takes its first."""
+
+    model_key_env: str = ""
+    """Environment variable that holds the key for that server, if it wants one. The key is never stored or logged."""
+
+    chat: ChatConfig = ChatConfig()
+    """How the policy under test answers in the page's chat."""
+
     password_memory_kb: int = Field(default=65536, ge=8)
     """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a stolen database."""
 
@@ -128,3 +157,22 @@ class WebConfig(ProjectConfig):
             except ValueError:
                 raise ValueError(f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *") from None
         return proxies
+
+    @field_validator("model_server")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not url:
+            return url
+        if "@" in url:
+            raise ValueError("put no name and no key into the address; name an environment variable that holds the key: model_key_env=MODEL_KEY")
+        if not _is_http(url):
+            raise ValueError("give the address of a server as OpenAI's API has it, for instance http://127.0.0.1:8001/v1")
+        return url.rstrip("/")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment
+    except ValueError:
+        return False

@@ -65,6 +65,45 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "This was already sent with another answer, which is kept. Revise that one.",
         "已保存过另一个答案，请修改那一个。",
     ),
+    # chat
+    "no_chat": ("There is no chat here for you. Ask the lead if there should be.", "这里没有可用的对话，如有需要请联系负责人。"),
+    "chat_waits": ("Your last message is still being answered. Wait for it.", "上一条消息还在回答中，请稍候。"),
+    "chat_moved": (
+        "This conversation went on in another place meanwhile. It is shown as it is now; what you wrote is kept.",
+        "这段对话已在别处继续，现在显示的是最新内容；你写的文字还在。",
+    ),
+    "not_judged": (
+        "Judge the two responses first; the conversation goes on with the better one.",
+        "请先评判两个回答，对话沿着更好的一个继续。",
+    ),
+    "chat_too_long": (
+        "The conversation is longer than the model can read. Say it shorter, or begin another.",
+        "对话超出模型能读的长度。请写短一些，或开始新的对话。",
+    ),
+    "chat_calibration": (
+        "Pass the practice round first; it comes when you judge.",
+        "请先通过练习，在“评判”页面开始。",
+    ),
+    "model_down": (
+        "The model cannot be reached just now. What you wrote is kept; try again in a moment.",
+        "暂时连不上模型。你写的文字还在，请稍后重试。",
+    ),
+    "model_slow": (
+        "The model took too long. What you wrote is kept; try again in a moment.",
+        "模型回答超时。你写的文字还在，请稍后重试。",
+    ),
+    "model_busy": (
+        "The model has too much to do just now. What you wrote is kept; try again in a moment.",
+        "模型正忙。你写的文字还在，请稍后重试。",
+    ),
+    "model_broken": (
+        "The model's server does not answer as it should. What you wrote is kept; tell whoever leads this project.",
+        "模型服务器的回答有误。你写的文字还在，请告知项目负责人。",
+    ),
+    "model_silent": (
+        "The model said nothing. What you wrote is kept; say it in other words, or try again.",
+        "模型没有说话。你写的文字还在，请换个说法或重试。",
+    ),
     # what leads do
     "guideline_moved": ("Somebody saved a newer version of the guideline meanwhile.", "期间有人保存了更新的准则版本。"),
     "bad_url": (

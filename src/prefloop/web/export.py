@@ -6,7 +6,7 @@ what a lead brought in is in the exports.
 """
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,13 @@ PART = 1000
 RECORDED = ("pair", "ranking", "rating", "thumb")
 """Kinds that records.Judgement knows. Edits and demonstrations are texts: they are exported apart, and do not count towards enough."""
 
+OF_THE_FILE = ("work", "adjudication")
+"""Purposes of judgements about comparisons that somebody brought; only they count towards enough."""
+EVERYTHING = (*OF_THE_FILE, "chat")
+"""Those, and about what was said in the page's chat."""
 
-def judged(connection: Connection) -> Iterator[Judgement]:
+
+def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Iterator[Judgement]:
     """The newest counted judgements, oldest first; where a lead has ruled, the ruling alone."""
     ruled = facts.ruled(connection)
     query = (
@@ -39,7 +44,7 @@ def judged(connection: Connection) -> Iterator[Judgement]:
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
-        .where(judgements.c.counted, items.c.kind.in_(RECORDED), items.c.purpose.in_(("work", "adjudication")))
+        .where(judgements.c.counted, items.c.kind.in_(RECORDED), items.c.purpose.in_(purposes))
         .where(facts.is_newest())
         .order_by(judgements.c.at, judgements.c.id)
     )
@@ -137,7 +142,7 @@ def is_over(connection: Connection, among: Collection[str] | None = None) -> boo
 
 def _is_enough(connection: Connection, enough: int, among: Collection[str] | None) -> bool:
     """Each item's counted judgements are counted once, whether they were revised or overruled; texts that were written are not."""
-    delivered = items.c.kind.in_(RECORDED), items.c.purpose.in_(("work", "adjudication"))
+    delivered = items.c.kind.in_(RECORDED), items.c.purpose.in_(OF_THE_FILE)
     counted = judgements.c.counted, judgements.c.revision == 1
     joined = judgements.join(items, items.c.id == judgements.c.item)
     if connection.execute(select(func.count()).select_from(joined).where(*counted, *delivered)).scalar_one() < enough:

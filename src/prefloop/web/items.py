@@ -21,7 +21,7 @@ HELD = "held"
 """Strategy of items that the selection holds back: they want nothing until it lets them go."""
 NOBODY = 0
 """Whose cursor remembers the last place given to an item that came back."""
-QUEUED = ("work", "adjudication", "arena")
+QUEUED = ("work", "adjudication", "arena", "chat")
 """Purposes of items that are counted; gold and calibration are shown to everybody."""
 
 

@@ -62,7 +62,7 @@ class Outcomes:
 
 def gathered(connection: Connection) -> Judged:
     """All that counts."""
-    counted = facts.load(connection, judgements.c.counted, items.c.purpose.in_(("work", "adjudication")), limit=10**9)
+    counted = facts.load(connection, judgements.c.counted, items.c.purpose.in_(("work", "adjudication", "chat")), limit=10**9)
     gold: dict[str, tuple[int, int]] = {}
     for one in facts.load(connection, items.c.purpose == "gold", judgements.c.right.is_not(None), limit=10**9):
         right, number = gold.get(one.name, (0, 0))

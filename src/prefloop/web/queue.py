@@ -91,7 +91,7 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
         connection.execute(update(presentations).where(presentations.c.id.in_(found)).values(leased_at=turn.now, leased_until=turn.until))
     served = row.served
     while len(found) < count:
-        new = _calibration(turn, served) if calibrating else _next(turn, served)
+        new = _calibration(turn, served) if calibrating else _own(turn, served) if purpose == "chat" else _next(turn, served)
         if new is None:
             break
         found.append(new)
@@ -108,6 +108,32 @@ def must_calibrate(connection: Connection, user: Row[Any] | User) -> bool:
     if user.calibrated or user.role != "annotator":
         return False
     return connection.execute(_TO_CALIBRATE.limit(1)).first() is not None
+
+
+def hand(connection: Connection, site: Site, user: User, item: int) -> str:
+    """Puts an item in front of exactly this annotator, beside the queue: gold and repeats keep their pace. Returns: the presentation."""
+    row = connection.execute(_WHO, {"who": user.id}).one()
+    turn = _Turn(connection, site, row, project(connection), "chat", site.clock(), row.version or 0)
+    taken = locked(connection, item)
+    recount(connection, taken, leased=1)
+    return _show(turn, taken, row.served)
+
+
+def _own(turn: _Turn, served: int) -> str | None:
+    """A turn of the annotator's own chat whose lease ran out: it is nobody else's to judge."""
+    query = (
+        select(items.c.id)
+        .join(presentations, presentations.c.item == items.c.id)
+        .where(items.c.purpose == "chat", presentations.c.user == turn.user.id, presentations.c.state == "expired")
+        .order_by(presentations.c.created)
+        .limit(1)
+    )
+    found = turn.connection.execute(query).scalar()
+    if found is None:
+        return None
+    item = locked(turn.connection, found)
+    recount(turn.connection, item, leased=1)
+    return _show(turn, item, served)
 
 
 def _calibration(turn: _Turn, served: int) -> str | None:

@@ -66,6 +66,7 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
     if link:
         say(f"web: a link for one admin, once: {_base(config, config.port)}/join/{_admin_link(site)}")
         return 0
+    app = create_app(site)
     listener = free_port(config.host, config.port)
     base = _base(config, listener.getsockname()[1])
     with site.database.reading() as connection:
@@ -80,7 +81,7 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
     say(f"web: {base}")
     log_to(folder / "web")
     server = uvicorn.Server(uvicorn.Config(
-        create_app(site), log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
+        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
         timeout_graceful_shutdown=BACKLOG_SECONDS,
     ))  # fmt: skip
     sys.setswitchinterval(SWITCH_SECONDS)

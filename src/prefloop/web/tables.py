@@ -225,6 +225,23 @@ judgements = Table(
     Index(None, "at"),
 )  # fmt: skip
 
+conversations = Table(  # of one annotator with the policy under test
+    "conversations", metadata,
+    Column("id", String(36), primary_key=True),
+    Column("user", Integer, ForeignKey("users.id"), nullable=False, index=True),
+    Column("begun", Double, nullable=False),
+    Column("ended", Double),
+)  # fmt: skip
+
+turns = Table(  # a message and the responses to it, which are a comparison
+    "turns", metadata,
+    Column("conversation", String(36), ForeignKey("conversations.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("comparison", String(200), ForeignKey("comparisons.id"), nullable=False, unique=True),
+    Column("shown", JSON, nullable=False),  # the responses that were compared; one if all were the same
+    Column("key", String(96), nullable=False, unique=True),  # what makes a message that was sent twice one turn
+)  # fmt: skip
+
 events = Table(
     "events", metadata,
     Column("seq", Count, primary_key=True, autoincrement=False),

@@ -40,8 +40,8 @@ class Wanted(Body):
 
     count: Annotated[int, Field(ge=1, le=3)] = 1
     """Presentations, those still open included."""
-    purpose: Literal["work", "arena", "adjudication"] = "work"
-    """Which queue; adjudication is for leads."""
+    purpose: Literal["work", "arena", "adjudication", "chat"] = "work"
+    """Which queue; adjudication is for leads, and a chat brings one's own."""
 
 
 class Draft(Body):

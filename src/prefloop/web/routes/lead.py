@@ -228,7 +228,7 @@ def add_guideline(request: Request, user: Lead, body: Guideline) -> dict[str, An
 def list_items(
     request: Request,
     user: Reader,
-    purpose: Literal["work", "gold", "calibration", "adjudication", "arena"] = "work",
+    purpose: Literal["work", "gold", "calibration", "adjudication", "arena", "chat"] = "work",
     after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> dict[str, Any]:
@@ -311,7 +311,7 @@ def _lines(site: Site, what: str) -> Iterator[bytes]:
             for event in export.raw(connection):
                 yield json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
         else:
-            for record in export.judged(connection) if what == "judgements" else export.compared(connection):
+            for record in export.judged(connection, export.EVERYTHING) if what == "judgements" else export.compared(connection):
                 yield record.model_dump_json().encode("utf-8") + b"\n"
 
 
