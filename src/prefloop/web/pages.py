@@ -12,6 +12,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prefloop.web import accounts
 from prefloop.web.accounts import User, current_user
+from prefloop.web.chatting import may_chat
+from prefloop.web.errors import Refusal
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.words import LANGUAGES, Words
@@ -85,13 +87,14 @@ def _page(
 ) -> HTMLResponse:
     preferences: Mapping[str, Any] = user.preferences if user else {}
     theme = preferences.get("theme", "auto")
+    chats = (("/chat", "nav.chat"),) if user and request.app.state.partner and may_chat(user) else ()
     leads = (("/lead", "nav.lead"),) if user and user.is_at_least("lead") else ()
     context = {
         "t": words,
         "lang": TAGS[words.language],
         "theme": theme if theme in THEMES else "auto",
         "user": user,
-        "nav": (*NAV, *leads),
+        "nav": (*NAV[:1], *chats, *NAV[1:], *leads),
         "here": request.url.path,
         "static": lambda file: f"/static/{request.app.state.static_version}/{file}",
         "scripted": False,
@@ -119,6 +122,15 @@ def _own(request: Request, template: str, /, **values: Any) -> Response:
 def judge(request: Request, queue: Literal["work", "arena", "adjudication"] = "work") -> Response:
     """Where people judge; `?queue=arena` or `?queue=adjudication` judges those."""
     return _own(request, "judge.html", modules=MODULES, purpose=queue)
+
+
+@router.get("/chat")
+def chat(request: Request) -> Response:
+    """Where people talk to the policy under test, and judge its responses."""
+    user = current_user(request)
+    if request.app.state.partner is None or (user is not None and not may_chat(user)):
+        raise Refusal(404, "no_chat", "There is no chat here for you.")
+    return _own(request, "judge.html", modules=MODULES, purpose="chat")
 
 
 @router.get("/guideline")

@@ -2,6 +2,7 @@
 
 import json
 
+from prefloop.web.chat_words import CHAT_PAGES, CHAT_SCRIPTS
 from prefloop.web.error_words import REFUSALS
 
 LANGUAGES = ("en", "zh")
@@ -441,6 +442,8 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 }
 
 
+PAGES |= CHAT_PAGES
+SCRIPTS |= CHAT_SCRIPTS
 SCRIPTS |= {f"refusal.{code}": words for code, words in REFUSALS.items()}
 
 

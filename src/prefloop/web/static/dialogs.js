@@ -55,8 +55,8 @@ function enters(box, done) {
   });
 }
 
-/** Why somebody skips. @returns {Promise<{reason: string, comment: string} | null>} */
-export function askSkip() {
+/** Why somebody skips. @param {string} says what becomes of the item @returns {Promise<{reason: string, comment: string} | null>} */
+export function askSkip(says) {
   return ask(t("skip.title"), (finish) => {
     const error = el("p", { class: "field-error", role: "alert" });
     const reasons = choices({
@@ -69,7 +69,7 @@ export function askSkip() {
       error.textContent = t("skip.ask");
       reasons.attract();
     };
-    const box = el("div", {}, el("p", { class: "small" }, t("skip.says")), reasons.element, el("label", { class: "field" }, el("span", {}, t("dialog.comment")), comment), error);
+    const box = el("div", {}, el("p", { class: "small" }, says), reasons.element, el("label", { class: "field" }, el("span", {}, t("dialog.comment")), comment), error);
     box.addEventListener("keydown", (event) => {
       const reason = REASONS[Number(event.key) - 1];
       if (!reason || event.target === comment || event.ctrlKey || event.metaKey || event.altKey) return;

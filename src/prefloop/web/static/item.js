@@ -19,11 +19,11 @@ export function known(kind) {
   return kind in VIEWS;
 }
 
-/** @param {Presentation} item */
-function conversation(item) {
+/** What was said before. @param {{messages: import("./types.js").Message[]}} item */
+export function conversation(item) {
   const turns = item.messages.map(({ role, tree }) =>
     el("li", { class: `turn ${role}` }, el("span", { class: "who" }, t(`role.${role}`)), el("div", { class: "words", dir: "auto" }, grown(tree))));
-  const many = item.messages.length > 1 ? t("item.turns", { n: item.messages.length }) : "";
+  const many = item.messages.length > 1 && item.messages.at(-1)?.role === "user" ? t("item.turns", { n: item.messages.length }) : "";
   return el(
     "section", { class: "conversation", "aria-label": t("item.conversation"), tabindex: 0 },
     many ? el("p", { class: "turns-note" }, many) : null, el("ol", { class: "turns" }, turns),

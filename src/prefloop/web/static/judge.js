@@ -2,6 +2,7 @@
 
 import { Refused, call } from "./api.js";
 import { Bar } from "./bar.js";
+import { Chat } from "./chat.js";
 import { ActiveTime, Seen } from "./clock.js";
 import { askFlag, askSkip, showExpired, showKeys } from "./dialogs.js";
 import { afterPaint, byId, meta, uuid } from "./dom.js";
@@ -35,6 +36,7 @@ class Judge {
     this.pasts = new Pasts(this.user);
     this.tab = new Tab(this.user, () => this.leaveToOther());
     this.bar = new Bar(this.bound, (wanted) => this.act(wanted), () => this.focusItem());
+    this.chat = meta("purpose") === "chat" ? new Chat(this.place, this.user, this.outbox, { answered: (item) => this.answered(item), expired: (error) => this.expired(error) }) : null;
     /** @type {Map<string, Built>} */
     this.ready = new Map();
     /** @type {Built | null} */
@@ -144,8 +146,9 @@ class Judge {
   settled(built) {
     if (this.shown !== built) return;
     const conversation = built.article.querySelector(".conversation");
+    if (this.chat) conversation?.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" }); // on a phone: past what was read before
     if (conversation) conversation.scrollTop = conversation.scrollHeight;
-    showProgress(this.queue.progress ?? built.item.progress, this.since, this.queue.items.length + (this.revising ? 0 : 1));
+    showProgress(this.queue.progress ?? built.item.progress, this.since, this.chat ? 0 : this.queue.items.length + (this.revising ? 0 : 1));
     this.guideline.need(built.item.guideline);
     this.look();
     if (!this.held) this.outbox.again();
@@ -154,12 +157,22 @@ class Judge {
   }
 
   nothing() {
+    const judged = this.shown?.item ?? null;
     this.shown = null;
     this.bar.draw({ past: this.pasts.last, shown: false });
     if (this.queue.error?.expired) return this.expired(this.queue.error);
+    if (this.chat && this.queue.empty !== "calibration_failed") {
+      showProgress(this.queue.progress, this.since, 0);
+      return this.chat.show(judged);
+    }
     const offline = this.queue.error !== null || (this.outbox.waiting > 0 && this.outbox.failures > 0);
     const why = offline ? "offline" : this.queue.empty ?? (this.queue.asking || this.outbox.waiting ? "loading" : "waiting");
     blank(this.place, why, { again: () => (why === "calibration_failed" ? void this.retake() : void this.queue.fill()), waiting: this.outbox.waiting });
+  }
+
+  /** The model's responses in a chat: a pair as any other. @param {Presentation} item */
+  answered(item) {
+    if (this.shown?.item.id !== item.id) this.queue.takeIn({ presentations: [item], empty: null });
   }
 
   /** @param {Presentation} item */
@@ -209,6 +222,7 @@ class Judge {
 
   /** True if it was something to do. @param {string} wanted */
   act(wanted) {
+    if (!this.shown && !this.held && this.chat?.act(wanted)) return true;
     if (wanted === "leave") return this.focusItem();
     if (wanted === "guideline") this.guideline.turn();
     else if (wanted === "help") this.help();
@@ -326,7 +340,7 @@ class Judge {
   async skip() {
     const built = this.shown;
     if (!built || this.revising) return;
-    const told = await askSkip();
+    const told = await askSkip(t(this.chat ? "chat.skip_says" : "skip.says"));
     if (!told || this.shown !== built) return;
     this.giveBack(built.item, told.reason, told.comment);
     announce(t("skip.done"));
@@ -400,6 +414,7 @@ class Judge {
   /** @param {Refused} error */
   failed(error) {
     if (error.expired) this.expired(error);
+    else if (this.chat?.visible) this.chat.failed(error);
     else if (!this.shown && !this.held) blank(this.place, error.passing ? "offline" : "refused", { again: () => void this.queue.fill(), waiting: this.outbox.waiting, why: error.status ? error.message : "" });
   }
 
