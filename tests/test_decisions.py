@@ -154,3 +154,16 @@ def test_ratings_and_thumbs_decide_no_pair():
         seconds=3.0,
     )
     assert decide(thumbs).num_pairs == 0
+
+
+def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
+    """Three people put B first. A lead ranks A, B, C; of A and B they later say B, of A and C that neither is better."""
+    people = [ranking(name, (1, 0, 2), (1, 2, 3)) for name in ("ann", "bob", "cid")]
+    order = ranking("lead", (0, 1, 2), (1, 2, 3)).model_copy(update={"ruling": True})
+    assert sorted((p.id, p.chosen, p.num_judgements) for p in decide(*people, order).preferences) == [
+        ("c:0-1", "A", 1), ("c:0-2", "A", 1), ("c:1-2", "B", 1)
+    ]  # fmt: skip
+    pairs = [pair("lead", (0, 1), "right", 3), pair("lead", (0, 2), "tie")]
+    found = decide(*people, *(one.model_copy(update={"ruling": True}) for one in pairs), order)
+    assert {(p.id, p.chosen, p.agreement, p.strength) for p in found.preferences} == {("c:0-1", "B", 1.0, 3.0), ("c:1-2", "B", 1.0, None)}
+    assert (found.num_pairs, found.num_tied) == (3, 1)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prefloop.records import Comparison, Judgement, Preference, Ranking, Side, Vote
@@ -18,6 +18,8 @@ class Ballot:
     winner: int | None
     """i, j, or None for a tie"""
     strength: int | None
+    authority: int = 0
+    """2 a lead's ruling on the pair, 1 their ruling on a ranking that holds it, 0 any other judgement: the highest alone is heard"""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
     if judgement.kind == "pair":
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
-        yield min(left, right), max(left, right), Ballot(judgement.annotator, winner, judgement.strength)
+        yield min(left, right), max(left, right), Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling)
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
             winner = None if rank_a == rank_b else a if rank_a < rank_b else b
-            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None)
+            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None, int(judgement.ruling))
 
 
 def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
@@ -56,12 +58,14 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
 
     The rule: a pair's preference is the response with more votes than the other and more than there are ties; a pair
     where that is not so is tied, gives no preference and is counted. Two responses with the same text are never a pair.
+    Where a lead has ruled, the ruling alone is heard: one on the pair before one on a ranking that holds it.
     """
     by_id = {comparison.id: comparison for comparison in comparisons}
-    votes: dict[PairKey, list[Ballot]] = defaultdict(list)
+    cast_on: dict[PairKey, list[Ballot]] = defaultdict(list)
     for judgement in judgements:
         for i, j, vote in votes_of(judgement):
-            votes[judgement.comparison, i, j].append(vote)
+            cast_on[judgement.comparison, i, j].append(vote)
+    votes = {key: _heard(cast) for key, cast in cast_on.items()}
     preferences, undecided, tied = [], [], 0
     for (identity, i, j), cast in votes.items():
         preference, is_decided = _majority(by_id[identity], i, j, cast)
@@ -71,6 +75,12 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     agreement, couples = _agreement(votes)
     rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
     return Decisions(tuple(preferences), tuple(undecided), rankings, len(votes), tied, agreement, couples)
+
+
+def _heard(cast: Sequence[Ballot]) -> list[Ballot]:
+    """Those with the highest authority."""
+    highest = max(vote.authority for vote in cast)
+    return [vote for vote in cast if vote.authority == highest]
 
 
 def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> tuple[Preference | None, bool]:
@@ -101,7 +111,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
     return preference, most > max(least, ties)
 
 
-def _agreement(votes: dict[PairKey, list[Ballot]]) -> tuple[float | None, int]:
+def _agreement(votes: Mapping[PairKey, Sequence[Ballot]]) -> tuple[float | None, int]:
     same = couples = 0
     for cast in votes.values():
         for a, b in itertools.combinations(cast, 2):

@@ -158,6 +158,8 @@ class Judgement(Record):
     """Active time taken."""
     guideline: str = ""
     """Version of the guideline the annotator saw."""
+    ruling: bool = False
+    """A lead's decision where annotators differed: of a pair on which there is one, all other judgements speak no more."""
 
     @model_validator(mode="after")
     def _answers_its_kind(self) -> Self:

@@ -85,3 +85,31 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
     assert outcome() == [(0, 1)]
     site.database.write(lambda c: judging.revise(c, site, lead, newer.id, judged(shown, choice="both_bad")))
     assert outcome() == []
+
+
+@pytest.mark.parametrize("ruled", ["pair", "ranking"])
+@on_sqlite
+def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(new_site: Callable[..., Site], tmp_path: Path, ruled: str):
+    """Pairs differ and rankings agree, or the other way round; the lead rules against all who agree. File, export and collect say the same."""
+    site = new_site()
+    ask(site, kinds=["pair", "ranking"], overlap={"judgements": 2})
+    fill(site, 1)
+    people = [user(site, name) for name in ("ann", "bob")]
+    for turn, who in enumerate(people):
+        for kind in ("pair", "ranking"):
+            decide(site, who, SAYS[kind][turn if kind == ruled else 1], kind)
+    site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+    decide(site, user(site, "lead", "lead"), SAYS[ruled][0], ruled, "adjudication")
+    file = written(site, tmp_path / "j.jsonl")
+    assert sorted((one.annotator, one.kind == ruled, one.ruling) for one in file) == [
+        ("ann", False, False), ("bob", False, False), ("lead", True, True)
+    ]  # fmt: skip
+    with site.database.reading() as connection:
+        known = list(export.compared(connection))
+        gathered = outcomes.gathered(connection)
+    (collected,) = decided(known, file).preferences
+    assert (collected.chosen_index, collected.agreement, collected.num_judgements) == (0, 1.0, 1)
+    assert [vote.side for vote in collected.votes] == ["chosen"]
+    ways: tuple[outcomes.Way, ...] = ("majority", "weighted", "dawid_skene", "crowd_bt")
+    for way in ways:
+        assert outcomes.outcomes(gathered, way).preferences == (collected,)

@@ -80,7 +80,7 @@ def as_judgement(one: Fact) -> Judgement:
     """A fact in the language on disk."""
     answer = {name: value for name, value in one.answer.items() if value is not None}
     known = {"id": one.id, "comparison": one.comparison, "annotator": one.name, "annotator_kind": "person", "kind": one.kind}
-    return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds})
+    return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds, "ruling": one.purpose == "adjudication"})
 
 
 def outcomes(judged: Judged, way: Way) -> Outcomes:
@@ -90,15 +90,13 @@ def outcomes(judged: Judged, way: Way) -> Outcomes:
     spoken = replace(judged, facts=tuple(facts.heard(judged.facts)))
     kept = facts.heard(cast)
     found = decisions.decided(list(judged.comparisons.values()), [as_judgement(one) for one in kept])
-    ruled = _adjudicated(kept)
+    ruled = _ruled(kept)
     preferences, probabilities = [], {}
     for preference, is_decided in [*((one, True) for one in found.preferences), *((one, False) for one in found.undecided)]:
         first = (preference.chosen_index or 0) < (preference.rejected_index or 0)
         low, high = sorted((preference.chosen_index or 0, preference.rejected_index or 0))
         pair = (preference.comparison, low, high)
-        if pair in ruled:
-            sure = ruled[pair]
-        elif way == "majority":
+        if way == "majority" or pair in ruled:
             sure = float(first) if is_decided else 0.5
         else:
             sure = p[pair]
@@ -149,20 +147,10 @@ def _ballots(kept: Sequence[Fact]) -> list[_Ballot]:
     return found
 
 
-def _adjudicated(kept: Sequence[Fact]) -> dict[Pair, float]:
-    """Pairs that leads ruled upon -> 1 if the response with the lower index is better, 0 if the other, 1/2 for a tie or no majority.
-
-    A ruling on the pair goes before one on a ranking that holds it.
-    """
-    ruled: dict[Pair, float] = {}
-    for kind in ("ranking", "pair"):
-        said: dict[Pair, list[float]] = {}
-        for ballot in _ballots([one for one in kept if one.purpose == "adjudication" and one.kind == kind]):
-            said.setdefault(ballot.pair, []).append(ballot.first)
-        for pair, votes in said.items():
-            low, high, ties = (votes.count(side) for side in (1.0, 0.0, 0.5))
-            ruled[pair] = 1.0 if low > max(high, ties) else 0.0 if high > max(low, ties) else 0.5
-    return ruled
+def _ruled(kept: Sequence[Fact]) -> set[Pair]:
+    """Pairs that leads ruled upon, by themselves or in a ranking: `decisions.decided` hears the ruling alone."""
+    rulings = [as_judgement(one) for one in kept if one.purpose == "adjudication"]
+    return {(ruling.comparison, i, j) for ruling in rulings for i, j, _ in decisions.votes_of(ruling)}
 
 
 def _probabilities(ballots: Sequence[_Ballot], way: Way, gold: Mapping[str, tuple[int, int]]) -> tuple[dict[Pair, float], list[dict[str, Any]]]:
