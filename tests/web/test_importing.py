@@ -3,7 +3,9 @@
 import contextlib
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from prefloop.errors import UserError
 from prefloop.web import accounts, export, facts, importing, ingest, rendering
 from prefloop.web.chain import verify
-from prefloop.web.foreign_judgements import SOURCES, imported
+from prefloop.web.foreign_judgements import SOURCES, Imported, as_before, imported
 from prefloop.web.site import Site
 from prefloop.web.tables import comparisons, events, items, judgements
 from web.crowd import on_sqlite
@@ -275,6 +277,45 @@ def test_an_imported_person_cannot_sign_in_and_takes_as_long_as_a_wrong_password
     assert lead.put(f"/api/v1/users/{number}", json={"role": "admin"}).status_code == 200
     mine = next(one["id"] for one in lead.get("/api/v1/users").json()["users"] if one["name"] == "boss")
     assert lead.put(f"/api/v1/users/{mine}", json={"role": "annotator"}).json()["error"]["code"] == "last_admin"
+
+
+def brought_in_by_an_older_prefloop(row: Any, source: Any, place: str) -> Imported:
+    """A row as it was when a prompt without a name was called as its row."""
+    found = imported(row, source, place)
+    before = as_before(found.comparison)
+    return found if before is None else replace(found, comparison=before)
+
+
+@on_sqlite
+def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they_are(
+    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pairs = [row(n, prompt=f"Where is {n % 2}?", response_a=f"There {n}.") for n in range(6)]
+    text = "".join([*pairs, row(6, prompt="Where is 0?", prompt_id="mine"), '{"prompt": "Where is 1?"}\n'])
+    site, path = new_site(), tmp_path / "t.jsonl"
+    bring(site, path, text)
+    names = {one.id: one.prompt_id for one in rows(site, comparisons)}
+    assert len({names[f"r-{n}"] for n in (0, 2, 4)}) == len({names[f"r-{n}"] for n in (1, 3, 5)}) == 1
+    assert sorted(Counter(names.values()).values()) == [1, 3, 4]
+    older = new_site()
+    monkeypatch.setattr(importing, "imported", brought_in_by_an_older_prefloop)
+    bring(older, path, text)
+    monkeypatch.undo()
+    before = state(older)
+    assert [one.prompt_id for one in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
+    assert bring(older, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+    assert state(older) == before
+    with pytest.raises(UserError, match="t.jsonl:1: there is another comparison called 'r-0'"):
+        bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
+    with older.database.reading() as connection:
+        verify(connection)
+
+
+def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp_path: Path):
+    ranks = [{"value": f"response-{n}", "rank": n} for n in range(1, 100)] + [{"value": "response-99", "rank": 99}] * 2
+    told = {"fields": {"prompt": "x", "responses": ["y"] * 101}, "responses": {"q": [{"value": ranks, "user_id": "u"}]}}
+    with pytest.raises(UserError, match=r"^t.json:1: `ranks`: List should have at most 100 items"):
+        bring(site, tmp_path / "t.json", json.dumps([told]), "argilla")
 
 
 def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):

@@ -82,7 +82,7 @@ def _with(found: Imported, said: Sequence[Said], place: str) -> Imported:
 def _ticket(row: Mapping[str, Any], identity: Any, place: str) -> Imported:
     messages = _messages(row, place)
     texts = _responses(row, place)
-    told = [[message.model_dump() for message in messages], texts]
+    told = [_spoken(messages), texts]
     name = str(identity) if isinstance(identity, str | int) and not isinstance(identity, bool) and str(identity) else f"ticket-{fingerprints.of_value(told)}"
     if len(name) > 200:
         raise UserError(f"{place}: the id has more than 200 letters; give a shorter one.")
@@ -91,10 +91,26 @@ def _ticket(row: Mapping[str, Any], identity: Any, place: str) -> Imported:
     kept = tuple(Response(text=text, num_tokens=0, finished=True, sampler=sampler[:200]) for text, sampler in zip(texts, names, strict=True))
     blank = Response(text="", num_tokens=0, finished=True, sampler="none")
     comparison = Comparison(
-        id=name, prompt_id=str(row.get("prompt_id") or name)[:200], messages=messages, responses=kept or (blank, blank),
+        id=name, prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200], messages=messages, responses=kept or (blank, blank),
         sampling=Sampling(temperature=0.0), tags=_tags(row),
     )  # fmt: skip
     return Imported(comparison, is_prompt=not kept)
+
+
+def prompt_of(messages: Sequence[Message]) -> str:
+    """The prompt's id where a row gives none: the same for all rows of one conversation, whatever they are called."""
+    return f"prompt-{fingerprints.of_value(_spoken(messages))}"
+
+
+def _spoken(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    return [message.model_dump() for message in messages]
+
+
+def as_before(comparison: Comparison) -> Comparison | None:
+    """As an older prefloop brought it in: by a row's own id where it gave no prompt's. None if the row gave one."""
+    if comparison.prompt_id != prompt_of(comparison.messages):
+        return None
+    return comparison.model_copy(update={"prompt_id": comparison.id})
 
 
 def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:

@@ -10,18 +10,18 @@ import csv
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, func, insert, literal_column, select
 
 from prefloop.errors import UserError
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison
 from prefloop.web import accounts, answers, arena, chain, ingest, items
-from prefloop.web.foreign_judgements import Imported, Said, Source, imported
+from prefloop.web.foreign_judgements import Imported, Said, Source, as_before, imported
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.spool import Row, Spool
@@ -94,8 +94,16 @@ def _look(path: Path, bad: LeftOut, look: Callable[[dict[str, Any], str], None])
             look(row, place)
         except UserError as problem:
             bad.leave(str(problem))
-        except ValueError as problem:  # of a record, or a text that cannot be kept
-            bad.leave(f"{place}: {str(problem).splitlines()[-1].strip()[:200]}")
+        except ValidationError as problem:  # of a record
+            bad.leave(f"{place}: {_first_of(problem)}")
+        except ValueError as problem:  # of a text that cannot be kept
+            bad.leave(f"{place}: {problem}")
+
+
+def _first_of(problem: ValidationError) -> str:
+    first = problem.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where and f'`{where}`: '}{first['msg'].removeprefix('Value error, ')}"[:200]
 
 
 def from_file(site: Site, path: Path, *, source: Source, on_bad: OnBad, actor: str) -> dict[str, Any]:
@@ -120,7 +128,8 @@ def from_file(site: Site, path: Path, *, source: Source, on_bad: OnBad, actor: s
         if not len(spool) and not bad.number:
             raise UserError(f"{path.name}: the file has no rows.")
         _unlike_those_here(site, spool, bad)
-        for part in _parts(spool):
+        for each in _parts(spool):
+            part = _as_kept(site, each)
             ready = ingest.ready(site, [one.comparison for one in part])
             made = site.database.write(lambda c, part=part, ready=ready: _keep(c, site, part, ready, about, actor))
             counts = {name: counts[name] + made[name] for name in counts}
@@ -134,9 +143,29 @@ def _unlike_those_here(site: Site, spool: Spool, bad: LeftOut) -> None:
         with site.database.reading() as connection:
             known = ingest.prints(connection, {row.name for row in part})
         for row in part:
-            if known.get(row.name, row.mark) != row.mark:
+            if known.get(row.name, row.mark) != row.mark and not _is_older(spool, row, known[row.name]):
                 bad.leave(f"{row.place}: {ingest.another(row.name)}")
                 spool.drop(row.name)
+
+
+def _is_older(spool: Spool, row: Row, known: str) -> bool:
+    """True if what is here is the same row, as an older prefloop brought it in."""
+    found = spool.first(row.name)
+    assert found is not None  # it waits
+    before = as_before(_IMPORTED.validate_json(found.value).comparison)
+    return before is not None and ingest.fingerprint(before) == known
+
+
+def _as_kept(site: Site, part: Sequence[Imported]) -> list[Imported]:
+    """The part, with what is here already as it was brought in."""
+    with site.database.reading() as connection:
+        known = ingest.prints(connection, {one.comparison.id for one in part})
+    found = []
+    for one in part:
+        before = as_before(one.comparison) if one.comparison.id in known else None
+        is_older = before is not None and ingest.fingerprint(before) == known[one.comparison.id]
+        found.append(replace(one, comparison=before) if is_older else one)
+    return found
 
 
 def _parts(spool: Spool) -> Iterator[list[Imported]]:
