@@ -32,6 +32,7 @@ def judged(chose_left: list[float], left: list[int], right: list[int], gold: lis
         chose_longer=np.full(n, np.nan),
         seconds=np.full(n, 30.0),
         words=np.full(n, 100.0),
+        drawn=np.ones(n),
     )
 
 
@@ -66,6 +67,7 @@ def crowd(rng: np.random.Generator, *, honest: int, each: int, hard: float, gold
                 chose_longer=(rng.random(len(at)) < 0.64).astype(float),
                 seconds=rng.lognormal(np.log(30), 0.5, len(at)),
                 words=np.full(len(at), 120.0),
+                drawn=np.ones(len(at)),
             )
         )
     return found

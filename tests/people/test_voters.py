@@ -35,6 +35,7 @@ def test_slopes_by_finite_differences(half: bool):
     _, judged = crowd(rng, np.array([0.9, 0.3, 0.6]), np.array([0.5, 0.0, -1.0]), 40)
     if half:
         judged["chose_left"][::3] = 0.5
+        judged["sided"] = (np.arange(120) % 4 > 0).astype(float)
     u, h = rng.normal(size=8 + 3 + 3), 1e-6
 
     def surprise(u: np.ndarray) -> float:
@@ -96,3 +97,25 @@ def test_penalties_are_above_nothing():
         )
     with pytest.raises(ValueError, match="annotator below 1"):
         crowd_bradley_terry([0], [1], [1], [1], num_players=2, num_annotators=1, penalties=PENALTIES)
+
+
+def test_judgements_without_sides_say_nothing_of_a_bias():
+    """All of them "chose the left": with sides a bias explains it, without them the left players are the better ones, each named as often."""
+    n = 60
+    same = {"left": 2 * np.arange(n), "right": 2 * np.arange(n) + 1, "annotators": np.zeros(n), "chose_left": np.ones(n)}
+    known = {"num_players": 2 * n, "num_annotators": 1, "penalties": PENALTIES}
+    told = crowd_bradley_terry(**same, **known)
+    untold = crowd_bradley_terry(**same, **known, sided=np.zeros(n))
+    assert told.biases[0] > 2
+    assert untold.biases[0] == 0
+    gaps = [found.strengths[::2] - found.strengths[1::2] for found in (told, untold)]
+    assert gaps[1].min() > 2 > gaps[0].max()
+    names = np.arange(n) % 2 == 0  # whichever is called left
+    turned = same | {
+        "left": np.where(names, same["left"], same["right"]),
+        "right": np.where(names, same["right"], same["left"]),
+        "chose_left": names.astype(float),
+    }
+    assert crowd_bradley_terry(**turned, **known, sided=np.zeros(n)).strengths == pytest.approx(untold.strengths, abs=1e-4)
+    with pytest.raises(ValueError, match="known sides or not"):
+        crowd_bradley_terry(**same, **known, sided=[1])

@@ -305,7 +305,7 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     assert [one.prompt_id for one in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
     assert bring(older, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
     assert state(older) == before
-    with pytest.raises(UserError, match="t.jsonl:1: there is another comparison called 'r-0'"):
+    with pytest.raises(UserError, match=r"t.jsonl:1: there is another comparison called 'r-0'"):
         bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
     with older.database.reading() as connection:
         verify(connection)

@@ -1,12 +1,14 @@
 """Quality: those who click are named, the honest are not, and agreement is what the books say."""
 
 import dataclasses
+import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from prefloop.web import agreement, quality
+from prefloop.web import agreement, importing, outcomes, quality
 from prefloop.web.site import Site
 from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
 from web.work import ask, client, fill, signed_in
@@ -102,3 +104,21 @@ def test_the_pages_and_the_api_are_for_leads(new_site: Callable[..., Site]):
     assert plain.get("/api/v1/lead/quality").status_code == plain.get("/lead/annotators").status_code == 403
     assert client(site).get("/lead/agreement").status_code == 303
     assert client(site).get("/api/v1/lead/quality").status_code == 401
+
+
+def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: Site, tmp_path: Path):
+    """200 rows of chosen and rejected by one person: no finding, no side, and crowd_bt believes them."""
+    path = tmp_path / "t.jsonl"
+    told = [{"prompt": f"Q{n}", "chosen": f"good {n}", "rejected": f"bad {n}", "annotator": "zoe"} for n in range(200)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in told))
+    importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
+    (report,) = quality.everybody.of(site)
+    assert (report["num_pairs"], report["side"]["n"], report["findings"], report["flagged"]) == (200, 0, [], False)
+    assert (report["speed"]["share_of_reading"], report["speed"]["median_seconds"]) == (None, None)
+    with site.database.reading() as connection:
+        found = outcomes.outcomes(outcomes.gathered(connection), "crowd_bt")
+    assert found.annotators[0]["bias_to_left"] is None
+    assert [one.chosen_index for one in found.preferences] == [0] * 200
+    assert min(one.weight for one in found.preferences) > 0.5
+    lead = signed_in(site, "lead", "lead")
+    assert lead.get("/lead/annotators").status_code == lead.get(f"/lead/annotators/{report['id']}").status_code == 200

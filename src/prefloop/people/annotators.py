@@ -28,7 +28,8 @@ class Judged:
     right_votes: Array  # (n,) other annotators who chose the response shown right
     chose_longer: Array  # (n,) 1 if the longer response was chosen, 0 if the shorter, nan for ties and equal lengths
     seconds: Array  # (n,) active time
-    words: Array  # (n,) in all that was to read
+    words: Array  # (n,) in all that was to read; 0 where it, or the time, is not known
+    drawn: Array  # (n,) 1 if the sides were drawn by chance, 0 if it is not known how: then left and right are but two names
 
 
 @dataclass(frozen=True)
@@ -320,10 +321,11 @@ def annotator_report(judged: Judged, *, norms: Norms) -> Report:
     if len(sizes) != 1:
         raise ValueError(f"the columns of one annotator's judgements need one length, got {sorted(sizes)}")
     sided = ~np.isnan(judged.chose_left)
+    drawn = sided & (judged.drawn == 1)
     golden = sided & ~np.isnan(judged.gold_left)
     correct = int((judged.chose_left[golden] == judged.gold_left[golden]).sum())
     gold = gold_accuracy(correct, int(golden.sum()), norms=norms)
-    side = side_preference(int(judged.chose_left[sided].sum()), int(sided.sum()), norms=norms)
+    side = side_preference(int(judged.chose_left[drawn].sum()), int(drawn.sum()), norms=norms)
     longer = judged.chose_longer[~np.isnan(judged.chose_longer)]
     agreement, change = consensus(judged, norms=norms), drift(_agreements(judged, norms)[0])
     return Report(

@@ -50,10 +50,13 @@ def crowd_surprise(
     right: ArrayLike,
     annotators: ArrayLike,
     chose_left: ArrayLike,
+    sided: ArrayLike | None = None,
 ) -> tuple[float, Array, Array, Array]:
     """Minus log likelihood of judgements, and its slopes.
 
         P(left) = s_a sigmoid(strength_left - strength_right + b_a) + (1 - s_a) / 2        s_a = sigmoid(logit_a)
+
+    Where the sides are not known there is no b_a.
 
     Args:
         strengths: (K,) nats.
@@ -62,19 +65,21 @@ def crowd_surprise(
         left, right: (n,) players as shown.
         annotators: (n,) who judged.
         chose_left: (n,) 1 if the left was preferred, 0 if the right, 1/2 for a tie.
+        sided: (n,) 1 if it is known which side each player stood on, 0 if left and right are but two names; None for all known.
 
     Returns: (nats, slope by strengths (K,), by biases (A,), by ability_logits (A,)).
     """
     score, bias, logit = (np.asarray(v, dtype=float) for v in (strengths, biases, ability_logits))
     i, j, a, y = np.asarray(left), np.asarray(right), np.asarray(annotators), np.asarray(chose_left, dtype=float)
-    sure, ability = special.expit(score[i] - score[j] + bias[a]), special.expit(logit)[a]
+    known = np.ones(len(a)) if sided is None else np.asarray(sided, dtype=float)
+    sure, ability = special.expit(score[i] - score[j] + known * bias[a]), special.expit(logit)[a]
     p = ability * sure + (1.0 - ability) / 2.0
     by_p = (p - y) / (p * (1.0 - p))
     by_margin = by_p * ability * sure * (1.0 - sure)
     by_logit = by_p * (sure - 0.5) * ability * (1.0 - ability)
     by_score = _summed(by_margin, i, len(score)) - _summed(by_margin, j, len(score))
     surprise = -float((special.xlogy(y, p) + special.xlogy(1.0 - y, 1.0 - p)).sum())
-    return surprise, by_score, _summed(by_margin, a, len(bias)), _summed(by_logit, a, len(logit))
+    return surprise, by_score, _summed(known * by_margin, a, len(bias)), _summed(by_logit, a, len(logit))
 
 
 def crowd_bradley_terry(
@@ -86,6 +91,7 @@ def crowd_bradley_terry(
     num_players: int,
     num_annotators: int,
     penalties: CrowdPenalties,
+    sided: ArrayLike | None = None,
 ) -> Crowd:
     """Strengths, abilities and side biases at once, by L-BFGS on the penalised likelihood of `crowd_surprise`.
 
@@ -98,6 +104,7 @@ def crowd_bradley_terry(
         chose_left: (n,) 1 if the left was preferred, 0 if the right, 1/2 for a tie.
         num_players, num_annotators: K and A.
         penalties: all above 0, so that every parameter is finite and known.
+        sided: (n,) 1 if the sides are known, 0 if not: such a judgement says nothing of a bias; None for all known.
 
     Returns: Crowd.
     Raises: ValueError if lengths differ, an index is out of range, or a penalty is not above 0.
@@ -108,6 +115,9 @@ def crowd_bradley_terry(
         raise ValueError(
             f"every judgement needs one annotator below {num_annotators} and one choice, got {a.shape} and {y.shape}"
         )
+    known = np.ones(len(a)) if sided is None else np.asarray(sided, dtype=float)
+    if known.shape != i.shape:
+        raise ValueError(f"every judgement has known sides or not, got {known.shape} of {i.shape}")
     if not (min(penalties.strength, penalties.bias, penalties.ability) > 0 and 0 < penalties.usual_ability < 1):
         raise ValueError(f"penalties must be above 0 and the usual ability between 0 and 1, got {penalties}")
     usual = float(special.logit(penalties.usual_ability))
@@ -122,14 +132,14 @@ def crowd_bradley_terry(
 
     def penalised(u: Array) -> tuple[float, Array]:
         strengths, biases, logits = split(u)
-        surprise, *slopes = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y)
+        surprise, *slopes = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known)
         away = u - start
         return surprise + float(held * away @ away) / 2.0, np.concatenate(slopes) + held * away
 
     options = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-7}
     found = optimize.minimize(penalised, start, jac=True, method="L-BFGS-B", options=options)
     strengths, biases, logits = split(found.x)
-    surprise = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y)[0]
+    surprise = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known)[0]
     return Crowd(strengths - strengths.mean(), special.expit(logits), biases, -surprise, bool(found.success))
 
 

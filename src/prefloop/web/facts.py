@@ -24,6 +24,8 @@ MOST = 50_000
 PART = 500
 """Names in one query."""
 WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
+WAS_SHOWN = presentations.c.leased_until > presentations.c.leased_at
+"""Of a presentation that was somebody's to judge; one that was brought in has a lease of no length."""
 LETTERS_PER_WORD = 1.6
 """Chinese characters that are read in the time of one English word."""
 
@@ -52,6 +54,8 @@ class Fact:
     right: bool | None
     seconds: float
     at: float
+    was_shown: bool = True
+    """False for what was brought in: nobody saw it here, so that which side a response stood on is not known"""
 
     @property
     def unit(self) -> Unit:
@@ -95,7 +99,7 @@ def _query(*where: Any) -> Any:
         select(
             judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind, items.c.purpose,
             items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected, presentations.c.repeat, judgements.c.counted,
-            judgements.c.right, judgements.c.active_seconds, judgements.c.at,
+            judgements.c.right, judgements.c.active_seconds, judgements.c.at, WAS_SHOWN.label("was_shown"),
         )
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
@@ -111,7 +115,7 @@ def fact(row: Any) -> Fact:
     return Fact(
         row.id, row.user, row.name, row.item, row.comparison, row.kind, row.purpose, tuple(row.responses), tuple(row.order), row.answer,
         answers.meaning(row.kind, row.answer, row.order), expected, row.repeat > 0 and row.purpose != "calibration", row.counted, row.right,
-        row.active_seconds, row.at,
+        row.active_seconds, row.at, bool(row.was_shown),
     )  # fmt: skip
 
 

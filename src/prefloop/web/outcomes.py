@@ -135,6 +135,8 @@ class _Ballot:
     """1 if the response with the lower index is better, 0 if the other, 1/2 for a tie"""
     left_first: bool
     """the lower index stood on the left"""
+    sided: bool
+    """it is known which stood on the left"""
 
 
 def _ballots(kept: Sequence[Fact]) -> list[_Ballot]:
@@ -143,7 +145,7 @@ def _ballots(kept: Sequence[Fact]) -> list[_Ballot]:
         places = {index: place for place, index in enumerate(one.order)}
         for i, j, ballot in decisions.votes_of(as_judgement(one)):
             first = 0.5 if ballot.winner is None else float(ballot.winner == i)
-            found.append(_Ballot((one.comparison, i, j), one.name, first, places[i] < places[j]))
+            found.append(_Ballot((one.comparison, i, j), one.name, first, places[i] < places[j], one.was_shown))
     return found
 
 
@@ -194,12 +196,13 @@ def _crowd(ballots: Sequence[_Ballot], pairs: Mapping[Pair, int], who: Any, firs
     low = np.array([players[b.pair[0], b.pair[1]] for b in ballots])
     high = np.array([players[b.pair[0], b.pair[2]] for b in ballots])
     on_left = np.array([b.left_first for b in ballots])
+    sided = np.array([b.sided for b in ballots])
     found = voters.crowd_bradley_terry(
         np.where(on_left, low, high), np.where(on_left, high, low), who, np.where(on_left, first, 1 - first), num_players=len(players),
-        num_annotators=num_annotators, penalties=PENALTIES,
+        num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
     )  # fmt: skip
     gaps = [found.strengths[players[c, i]] - found.strengths[players[c, j]] for c, i, j in pairs]
-    return special.expit(np.array(gaps)), found.abilities, found.biases
+    return special.expit(np.array(gaps)), found.abilities, np.where(np.bincount(who, sided, num_annotators) > 0, found.biases, np.nan)
 
 
 # -- the other kinds ------------------------------------------------------------------------------------------------------

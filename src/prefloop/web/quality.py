@@ -42,8 +42,8 @@ def columns(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading])
     """One annotator's pair judgements of work and gold, as `people.annotators` wants them, in the order they were made."""
     pairs = [one for one in mine if one.kind == "pair" and one.purpose in ("work", "gold") and not one.repeat]
     rows = [_row(one, votes.get(one.unit, ()), readings.get(one.comparison)) for one in pairs]
-    table = np.array(rows, dtype=float).reshape(len(rows), 7)
-    return Judged(*(table[:, column] for column in range(7)))
+    table = np.array(rows, dtype=float).reshape(len(rows), 8)
+    return Judged(*(table[:, column] for column in range(8)))
 
 
 def _row(one: Fact, same: Sequence[Fact], reading: Reading | None) -> tuple[float, ...]:
@@ -56,8 +56,13 @@ def _row(one: Fact, same: Sequence[Fact], reading: Reading | None) -> tuple[floa
     letters = reading.letters if reading else {}
     gap = letters.get(left, 0) - letters.get(right, 0)
     longer = math.nan if not gap or math.isnan(chose) else float((gap > 0) == (chose == 1.0))
-    words = reading.of(one.order) if reading else 0.0
-    return chose, gold, float(others.count(left)), float(others.count(right)), longer, one.seconds, words
+    words = _words(one, reading)
+    return chose, gold, float(others.count(left)), float(others.count(right)), longer, one.seconds, words, float(one.was_shown)
+
+
+def _words(one: Fact, reading: Reading | None) -> float:
+    """Words there were to read; 0 if nobody knows how long it took."""
+    return reading.of(one.order) if reading and (one.was_shown or one.seconds) else 0.0
 
 
 def looked_at(number: int) -> tuple[int, float]:
@@ -84,11 +89,10 @@ def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) 
     checked = [one.right for one in mine if one.purpose == "gold" and one.right is not None]
     gold = annotators.gold_accuracy(sum(checked), len(checked), norms=NORMS)
     kept = [one for one in mine if not one.repeat and one.purpose in ("work", "gold")]
-    speed = annotators.reading_speed(
-        [one.seconds for one in kept], [readings[one.comparison].of(one.order) if one.comparison in readings else 0.0 for one in kept], norms=NORMS
-    )
+    speed = annotators.reading_speed([one.seconds for one in kept], [_words(one, readings.get(one.comparison)) for one in kept], norms=NORMS)
+    timed = [one.seconds for one in kept if one.was_shown or one.seconds]
     consensus, drift = whole.consensus, whole.drift
-    hurried = speed.hurried and len(kept) >= FIRST_LOOK
+    hurried = speed.hurried and len(timed) >= FIRST_LOOK
     return {
         "num_judgements": len(mine),
         "num_pairs": whole.num_judgements,
@@ -100,7 +104,7 @@ def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) 
         },
         "side": {**share(whole.side.left), "p_value": finite(whole.side.p_value)},
         "length": {**share(whole.length), "p_value": finite(whole.length.p_value)},
-        "speed": {"share_of_reading": finite(speed.share), "hurried": hurried, "median_seconds": _median([one.seconds for one in kept])},
+        "speed": {"share_of_reading": finite(speed.share), "hurried": hurried, "median_seconds": _median(timed)},
         "drift": {"early": finite(drift.early), "late": finite(drift.late), "p_value": finite(drift.p_value)},
         "consistency": share(_with_themselves(mine)),
         "curve": _curve(judged),
