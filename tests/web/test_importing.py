@@ -13,13 +13,14 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from prefloop.errors import UserError
 from prefloop.web import accounts, export, facts, importing, ingest, rendering
 from prefloop.web.chain import verify
 from prefloop.web.foreign_judgements import SOURCES, Imported, as_before, imported
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, events, items, judgements
+from prefloop.web.tables import comparisons, events, items, judgements, users
 from web.crowd import on_sqlite
 from web.work import check_counts, rows, signed_in, user, work
 
@@ -248,6 +249,32 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
     assert {one.actor for one in mine if one.kind == "judgement"} == {"lead"}
     with site.database.reading() as connection:
         verify(connection)
+
+
+def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
+    """As an older prefloop had it: judgements are those of whoever has the name."""
+    kept = accounts.known_as(name) or "imported"
+    found = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
+    return found if found is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
+
+
+def test_what_was_credited_to_somebody_here_is_found_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ann and somebody unknown were brought in when names alone counted; what Ann judged here herself is no obstacle."""
+    ann, path = user(site, "ann"), tmp_path / "t.jsonl"
+    text = "".join(row(n, name) for n in range(5) for name in ("Ann", "bob", " "))
+    monkeypatch.setattr(accounts, "imported", credited_by_name)
+    assert bring(site, path, text)["judgements"] == 15
+    monkeypatch.undo()
+    before = state(site)
+    assert bring(site, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+    assert state(site) == before
+    assert len(rows(site, users)) == 3
+    bring(site, path, row(7, choice=""))
+    assert work(site, ann) == 1
+    assert bring(site, path, text + row(7, "Ann", choice="b"))["judgements"] == 1
+    theirs = rows(site, users, users.c.name.like("%(imported)"))
+    assert [one.name for one in theirs] == ["ann (imported)"]
+    check_counts(site)
 
 
 @on_sqlite

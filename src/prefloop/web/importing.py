@@ -9,7 +9,7 @@ Judgements are those of people of their own, who cannot sign in and are named af
 import csv
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +20,13 @@ from sqlalchemy import Connection, func, insert, literal_column, select
 from prefloop.errors import UserError
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison
-from prefloop.web import accounts, answers, arena, chain, ingest, items
+from prefloop.web import accounts, answers, arena, chain, facts, ingest, items
 from prefloop.web.foreign_judgements import Imported, Said, Source, as_before, imported
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.spool import Row, Spool
 from prefloop.web.tables import items as item_table
-from prefloop.web.tables import judgements, presentations
+from prefloop.web.tables import judgements, presentations, users
 
 OnBad = Literal["stop", "skip"]
 SHOWN = 100
@@ -225,13 +225,23 @@ def _said(connection: Connection, site: Site, part: Sequence[Imported], actor: s
     items.add(connection, site.database, made, {one.comparison.id: one.comparison.tags for one, _ in every})
     keys = {row["key"] for row in made}
     asked = {row.key: row.id for row in connection.execute(select(item_table.c.key, item_table.c.id).where(item_table.c.key.in_(keys)))}
-    people = {name: _person(connection, site, name, actor) for name in dict.fromkeys(said.name for _, said in every)}
+    here = _by_plain_name(connection, asked.values())
+    new = [(one, said, asked[row["key"]]) for (one, said), row in zip(every, made, strict=True) if (asked[row["key"]], _plain(said.name)) not in here]
+    people = {name: _person(connection, site, name, actor) for name in dict.fromkeys(said.name for _, said, _ in new)}
     axes = project(connection).axes
-    kept = (
-        _say(connection, site, one, said, asked[row["key"]], people[said.name], axes, actor)
-        for (one, said), row in zip(every, made, strict=True)
-    )
-    return sum(kept)
+    return sum(_say(connection, site, one, said, item, people[said.name], axes, actor) for one, said, item in new)
+
+
+def _plain(name: str) -> str:
+    return accounts.known_as(name) or "imported"
+
+
+def _by_plain_name(connection: Connection, asked: Collection[int]) -> set[tuple[int, str]]:
+    """(item, name) of what was brought in: an older prefloop credited it to whoever has the plain name, also to somebody who joined."""
+    query = select(presentations.c.item, users.c.name).join(users, users.c.id == presentations.c.user)
+    brought = presentations.c.repeat == 0, ~facts.WAS_SHOWN
+    parts = facts.parts(asked)
+    return {(row.item, row.name) for part in parts for row in connection.execute(query.where(presentations.c.item.in_(part), *brought))}
 
 
 def _indices(one: Imported) -> list[int]:
