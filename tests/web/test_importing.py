@@ -22,7 +22,7 @@ from prefloop.web.foreign_judgements import SOURCES, Imported, as_before, import
 from prefloop.web.site import Site
 from prefloop.web.tables import comparisons, events, items, judgements, users
 from web.crowd import on_sqlite
-from web.work import check_counts, rows, signed_in, user, work
+from web.work import ask, check_counts, comparison, rows, signed_in, user, work
 
 LABEL_STUDIO = {
     "id": 17, "data": {"prompt": "Where is it?", "answer1": "There.", "answer2": "Here."},
@@ -336,6 +336,47 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
         bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
     with older.database.reading() as connection:
         verify(connection)
+
+
+def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site: Site, tmp_path: Path):
+    lead = signed_in(site, "lead", "lead")
+    plain = comparison(1).model_dump(mode="json")
+    responses = [plain["responses"][0], plain["responses"][1]]
+    wrong = {
+        "the tag 'tttt": {"tags": ["t" * 201]},
+        "the sampler 'ssss": {"responses": [responses[0], responses[1] | {"sampler": "s" * 201}]},
+        "`num_tokens` goes from 0": {"responses": [responses[0], responses[1] | {"num_tokens": 2**31}]},
+    }
+    headers = {"Content-Type": "application/x-ndjson"}
+    for says, what in wrong.items():
+        body = json.dumps(plain | {"id": "first"}) + "\n" + json.dumps(plain | what)
+        answer = lead.post("/api/v1/import/comparisons", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")) == (422, True)
+        path = tmp_path / "comparisons.jsonl"  # as the page finds it when it starts
+        path.write_text(body)
+        with pytest.raises(UserError, match=r"^comparisons.jsonl:2: "):
+            ingest.from_file(site, path)
+    body = "".join(json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab")
+    answer = lead.post("/api/v1/import/arena?file=a.jsonl", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["message"][:21]) == (422, "a.jsonl:1: the tag 't")
+    assert rows(site, comparisons) == []
+    fits = plain | {"tags": ["t" * 200], "responses": [one | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for one in responses]}
+    answer = lead.post("/api/v1/import/comparisons", content=json.dumps(fits), headers=headers)
+    assert (answer.status_code, answer.json()["added"]) == (200, 1)
+
+
+def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_again(site: Site, tmp_path: Path):
+    ask(site, kinds=["pair", "ranking"])
+    told = [json.dumps({"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]}) for end in "xy"]
+    for added in (2, 0):
+        assert bring(site, tmp_path / "t.jsonl", "\n".join(told))["comparisons"] == added
+    found = rows(site, items, items.c.kind == "ranking")
+    assert len(rows(site, items)) == 4
+    assert sorted(one.comparison[:1] for one in found) == ["x", "y"]
+    lead = signed_in(site, "lead", "lead")
+    gold = {"comparison": "x" * 190, "kind": "ranking", "responses": list(range(60)), "purpose": "gold", "expected": {"ranks": list(range(1, 61))}}
+    assert lead.post("/api/v1/items", json=gold).status_code == 200
+    assert [one.comparison[:1] for one in rows(site, items, items.c.kind == "ranking", items.c.retired)] == ["x"]
 
 
 def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp_path: Path):

@@ -289,6 +289,7 @@ def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str)
             if not isinstance(sampler, str) or not 0 < len(sampler) <= 200:
                 raise UserError(f"{place}: a row needs `sampler` (or `model`): the name of what wrote the response.")
             arena.conversation(row, place)
+            ingest.check_tags(row["tags"] if isinstance(row.get("tags"), list) else (), place)
             name = arena.name_of(row, place)
             before = spool.first(name, sampler)
             if before is not None:

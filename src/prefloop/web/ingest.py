@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select
 
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.files.tables import as_record, each_row
+from prefloop.files.tables import as_record, each_row, shown
 from prefloop.records import Comparison
 from prefloop.web import items, rendering
 from prefloop.web.chain import record
@@ -27,6 +27,8 @@ from prefloop.web.tables import comparisons, responses
 BATCH = 200
 """Comparisons of one transaction."""
 LONGEST_ID = 200
+"""Letters of an id, a tag or a sampler."""
+MOST_TOKENS = 2**31 - 1
 
 
 def from_file(site: Site, path: Path, *, actor: str = "server", lenient: bool = False) -> tuple[int, list[str]]:
@@ -67,6 +69,12 @@ def _records(path: Path, problems: list[str] | None) -> Iterator[Comparison]:
 def _storable(comparison: Comparison, place: str) -> Comparison:
     if len(comparison.id) > LONGEST_ID or len(comparison.prompt_id) > LONGEST_ID:
         raise UserError(f"{place}: an id has more than {LONGEST_ID} letters; give a shorter one.")
+    check_tags(comparison.tags, place)
+    for response in comparison.responses:
+        if len(response.sampler) > LONGEST_ID:
+            raise UserError(f"{place}: the sampler {response.sampler[:40]!r}... has more than {LONGEST_ID} letters; give a shorter one.")
+        if not 0 <= response.num_tokens <= MOST_TOKENS:
+            raise UserError(f"{place}: `num_tokens` goes from 0 to {MOST_TOKENS}, but is {shown(response.num_tokens)}.")
     try:
         text = comparison.model_dump_json()
     except ValueError:
@@ -74,6 +82,13 @@ def _storable(comparison: Comparison, place: str) -> Comparison:
     if "\\u0000" in text:
         raise UserError(f"{place}: a text holds the character NUL, which cannot be kept; remove it.")
     return comparison
+
+
+def check_tags(tags: Iterable[Any], place: str) -> None:
+    """Raises: UserError with the place if a tag is too long to be kept."""
+    long = next((tag for tag in tags if isinstance(tag, str) and len(tag) > LONGEST_ID), None)
+    if long is not None:
+        raise UserError(f"{place}: the tag {long[:40]!r}... has more than {LONGEST_ID} letters; give a shorter one.")
 
 
 def _batches(records: Iterable[Comparison]) -> Iterator[list[Comparison]]:

@@ -5,6 +5,7 @@ them, or was not to be had. So an item that comes back (a lease ran out, it was 
 is put behind every cursor, where each annotator meets it once, and nobody ever looks again at what they have done.
 """
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,8 @@ from prefloop.web.tables import cursors, item_tags, items
 
 GAP = 1 << 20
 """Between the places of two new items; room for what comes back."""
+LONGEST_KEY = 320
+"""Letters by which an item is known; one with a longer name is known by its hash."""
 HELD = "held"
 """Strategy of items that the selection holds back: they want nothing until it lets them go."""
 NOBODY = 0
@@ -29,9 +32,10 @@ def new_item(
     comparison: str, kind: str, responses: Sequence[int], *, purpose: str = "work", wanted: int = 1, at: float = 0.0,
     strategy: str = "all", probability: float = 1.0, expected: dict[str, Any] | None = None, retired: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """An item's row, all but its place."""
+    """An item's row, all but its place; the same question has the same key."""
     wanted = wanted if purpose in QUEUED and not retired else 0
-    key = json.dumps([comparison, kind, list(responses), purpose], ensure_ascii=False)
+    told = json.dumps([comparison, kind, list(responses), purpose], ensure_ascii=False)
+    key = told if len(told) <= LONGEST_KEY else f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
     counts = {"wanted": wanted, "done": 0, "leased": 0, "needed": wanted, "extended": False}
     chosen = {"strategy": strategy, "probability": probability, "expected": expected, "added": at, "retired": retired}
     return {"key": key, "comparison": comparison, "kind": kind, "responses": list(responses), "purpose": purpose, **counts, **chosen}

@@ -145,7 +145,7 @@ responses = Table(
 items = Table(
     "items", metadata,
     Column("id", Count, primary_key=True),
-    Column("key", String(320), nullable=False, unique=True),  # comparison, kind, responses, purpose: the same item is made once
+    Column("key", String(320), nullable=False, unique=True),  # comparison, kind, responses, purpose, or their hash: the same item is made once
     Column("comparison", String(200), ForeignKey("comparisons.id"), nullable=False, index=True),
     Column("kind", String(16), nullable=False),
     Column("responses", JSON, nullable=False),  # indices
