@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from prefloop.errors import UserError
 from prefloop.web import adjudication, queue, reward_scores, selecting
 from prefloop.web.adjudication import Wanted
+from prefloop.web.chain import verify
 from prefloop.web.dashboard import Desk, change_desk
 from prefloop.web.selecting import Candidates, Choice
 from prefloop.web.site import Site
@@ -147,6 +149,40 @@ def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callab
         with pytest.raises(UserError, match=says):
             reward_scores.from_file(site, path, model="m", actor="lead", skip=False)
         assert reward_scores.from_file(site, path, model="m", actor="lead", skip=True)["left_out"] == 1
+
+
+def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reward_scores, "TOGETHER", 3)
+    fill(site, 5)
+    names = [comparison(n).id for n in range(5)]
+    scored(tmp_path, site, "m", dict.fromkeys(names, 2.0))
+    scored(tmp_path, site, "other", dict.fromkeys(names, 8.0))
+    write, left = site.database.write, [2]
+
+    def stopped(work: Callable[[Any], Any]) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return write(work)
+
+    def told() -> list[float]:
+        with site.database.reading() as connection:
+            found = reward_scores.of(connection, names)
+        assert len(found["other"]) == 10
+        return [abs(found["m"][key]) for key in sorted(found["m"])]
+
+    with monkeypatch.context() as only:
+        only.setattr(site.database, "write", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))
+    assert told() == [2.0] * 6 + [1.0] * 4
+    assert scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))["added"] == 8
+    assert told() == [2.0] * 8  # the fifth comparison has no newer score
+    (tmp_path / "none.jsonl").write_text("")
+    assert reward_scores.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
+    assert told() == [2.0] * 8
+    with site.database.reading() as connection:
+        verify(connection)
 
 
 @on_sqlite

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select, tuple_
 
 from prefloop.errors import UserError
 from prefloop.files.tables import each_row, shown
@@ -21,7 +21,8 @@ from prefloop.web.lead_tables import scores
 from prefloop.web.site import Site
 from prefloop.web.tables import items, responses
 
-PART = 2_000
+TOGETHER = 10_000
+"""Scores of one transaction, and of one event."""
 Row = tuple[str, int, float]
 """Comparison, index of the response, score."""
 
@@ -42,7 +43,11 @@ def parsed(row: dict[str, Any], place: str) -> list[Row]:
 
 
 def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> dict[str, Any]:
-    """Takes in a file of scores; those of the same model are replaced. Raises: UserError with file:line unless `skip`."""
+    """Takes in a file of scores; those of the same model are replaced, in parts, so that nobody who judges waits.
+
+    Who is stopped between two parts has some of the new scores and the rest of the old ones, and brings in the same file again.
+    Raises: UserError with file:line unless `skip`, and nothing is kept.
+    """
     problems: list[str] = []
     found: dict[tuple[str, int], float] = {}
     for number, row in each_row(path):
@@ -56,20 +61,37 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
                 raise
             problems.append(str(problem))
 
-    def keep(connection: Connection) -> int:
+    with site.database.reading() as connection:
         known = _known(connection, {name for name, _ in found})
-        lost = [key for key in found if key not in known]
-        if lost and not skip:
-            raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here, nor {len(lost) - 1} others.")
-        problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
-        connection.execute(delete(scores).where(scores.c.model == model))
-        rows = [{"model": model, "comparison": name, "index": index, "score": score} for (name, index), score in found.items() if (name, index) in known]
-        for start in range(0, len(rows), PART):
-            connection.execute(insert(scores), rows[start : start + PART])
-        record(connection, "scores", actor, site.clock(), {"model": model, "rows": len(rows)})
-        return len(rows)
+        here = connection.execute(select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)).all()
+    lost = [key for key in found if key not in known]
+    if lost and not skip:
+        raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here, nor {len(lost) - 1} others.")
+    problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
+    rows = sorted((name, index, score) for (name, index), score in found.items() if (name, index) in known)
+    for start in range(0, len(rows), TOGETHER):
+        site.database.write(lambda c, part=rows[start : start + TOGETHER]: _keep(c, site, model, part, actor))
+    kept = {(name, index) for name, index, _ in rows}
+    gone = sorted((row.comparison, row.number) for row in here if (row.comparison, row.number) not in kept) if rows else []
+    for start in range(0, len(gone), TOGETHER):
+        site.database.write(lambda c, part=gone[start : start + TOGETHER]: _forget(c, site, model, part, actor))
+    return {"model": model, "added": len(rows), "left_out": len(problems), "problems": problems[:100]}
 
-    return {"model": model, "added": site.database.write(keep), "left_out": len(problems), "problems": problems[:100]}
+
+def _keep(connection: Connection, site: Site, model: str, part: Sequence[Row], actor: str) -> None:
+    """Keeps scores in the place of older ones."""
+    new = site.database.insert(scores)
+    newer = new.on_conflict_do_update(index_elements=["model", "comparison", "index"], set_={"score": new.excluded.score})
+    connection.execute(newer, [{"model": model, "comparison": name, "index": index, "score": score} for name, index, score in part])
+    record(connection, "scores", actor, site.clock(), {"model": model, "rows": len(part)})
+
+
+def _forget(connection: Connection, site: Site, model: str, part: Sequence[tuple[str, int]], actor: str) -> None:
+    """Takes away older scores that have no newer ones."""
+    for start in range(0, len(part), facts.PART):
+        these = tuple_(scores.c.comparison, scores.c.index).in_(part[start : start + facts.PART])
+        connection.execute(delete(scores).where(scores.c.model == model, these))
+    record(connection, "scores", actor, site.clock(), {"model": model, "rows": 0, "removed": len(part)})
 
 
 def _known(connection: Connection, names: set[str]) -> set[tuple[str, int]]:
