@@ -1,6 +1,6 @@
 """Pictures of every page, in both languages, light and dark, on a desk and on a phone: python benchmarks/screens.py docs/web [PART ...]
 
-Parts: judging, doors, leading, numbers; all of them if none is named. Reads: nothing. Writes: FOLDER/*.png.
+Parts: judging, doors, leading, numbers, chatting; all of them if none is named. Reads: nothing. Writes: FOLDER/*.png.
 Needs chromium and playwright (pip install prefloop[dev]).
 """
 
@@ -24,6 +24,7 @@ from prefloop.world.tickets import read
 from web import crowd
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import CHROMIUM, KINDS, Stand
+from web.model_server import ModelServer
 
 DESK, PHONE = (1440, 900), (360, 740)
 KEYS = {
@@ -212,11 +213,43 @@ def numbers(browser: Browser, folder: Path, place: Path) -> None:
         stand.stop()
 
 
+SAID = {
+    "en": (("My parcel has not come. Where is it?", "I am sorry that you have to wait. It left yesterday and comes **tomorrow**.", "It is on its way."),
+           ("Can it come on Friday instead?", "Of course. I have moved it to Friday, between 9 and 12.", "No.")),
+    "zh": (("我的包裹还没到，在哪里？", "很抱歉让您久等。包裹昨天已发出，**明天**送达。", "在路上。"),
+           ("可以改到星期五吗？", "当然可以，已改为星期五上午 9 点到 12 点。", "不行。")),
+}  # fmt: skip
+
+
+def chatting(browser: Browser, folder: Path, place: Path) -> None:
+    """A conversation with the policy under test, at its second turn."""
+    for language, theme, size, suffix in looks():
+        model = ModelServer()
+        said = {asked: replies for asked, *replies in SAID[language]}
+        model.replies = lambda messages, count, said=said: said[messages[-1]["content"]][:count]
+        stand = Stand(place / f"{suffix}-chat", ENGLISH[:1], model_server=model.url)
+        page = new_page(browser, stand.person(language=language, theme=theme), size, theme)
+        page.goto(f"{stand.url}/chat")
+        for number, asked in enumerate(said):
+            page.wait_for_selector("#chat-text:focus:not([readonly])")
+            page.keyboard.insert_text(asked)
+            page.keyboard.press("Control+Enter")
+            page.wait_for_selector("article.item")
+            if number == 0:
+                better = page.locator("article.item .pane-words").first.inner_text()
+                for key in ("1" if said[asked][0][:6] in better else "2", "w", "Enter"):
+                    page.keyboard.press(key)
+        shoot(page, folder, f"chat-{suffix}", whole=True)
+        page.context.close()
+        stand.stop()
+        model.close()
+
+
 def main(arguments: list[str]) -> int:
     """Makes them all. Returns: the exit code."""
     folder = Path(arguments[0] if arguments else "docs/web")
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[Any] = [part for part in (judging, doors, leading, numbers) if len(arguments) < 2 or part.__name__ in arguments[1:]]
+    parts: list[Any] = [part for part in (judging, doors, leading, numbers, chatting) if len(arguments) < 2 or part.__name__ in arguments[1:]]
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for part in parts:

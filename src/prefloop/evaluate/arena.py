@@ -5,7 +5,7 @@ is fair; the others are those that the reward likes best and those that drifted 
 see whether the reward is being gamed, and the page keeps them out of the verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefloop.evaluate.measure import Answer
@@ -15,7 +15,7 @@ TOP_REWARD, TOP_KL = "audit:top_reward", "audit:top_kl"
 
 
 def arena_rows(
-    prompts: Sequence[Prompt], answers: dict[str, Sequence[Answer]], *, num_arena: int, num_audit: int
+    prompts: Sequence[Prompt], answers: Mapping[str, Sequence[Answer]], *, num_arena: int, num_audit: int
 ) -> list[dict[str, Any]]:
     """A row for each sampler and prompt.
 

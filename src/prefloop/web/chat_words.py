@@ -21,8 +21,8 @@ CHAT_SCRIPTS: dict[str, tuple[str, str]] = {
     "chat.asking": ("The model is writing. This may take a minute.", "模型正在回答，可能需要一分钟。"),
     "chat.answered": ("The model has answered. Which response is better?", "模型已回答。哪个回答更好？"),
     "chat.unsent": (
-        "Your judgement is still on its way to the server. Send this again when it says saved.",
-        "你的评判还在发送中。显示已保存后请再次发送。",
+        "Your judgement is still on its way to the server; this follows it.",
+        "你的评判还在发送中，这条消息会随后发出。",
     ),
     "chat.went_on": ("The conversation goes on. Write the next message.", "对话继续。请写下一条消息。"),
     "chat.on.tie": (

@@ -175,6 +175,23 @@ def test_an_answer_that_was_lost_on_the_way_is_found_again(chat, model):
     assert page.input_value("#chat-text") == ""
 
 
+def test_a_message_written_before_the_judgement_arrived_follows_it(chat, model):
+    stand, page = chat()
+    say(page, "Hello?")
+    held: list[Any] = []
+    page.route("**/judgements", lambda route: held.append(route))
+    keys(page, "1", "q", "Enter")
+    composer(page)
+    page.keyboard.type("And then?")
+    keys(page, "Control+Enter")
+    page.wait_for_function("() => document.querySelector('#chat-note').textContent.includes('this follows it')")
+    held.pop().continue_()
+    page.wait_for_selector("article.item")
+    assert thread(page)[2] == "And then?"
+    assert len(model.requests) == 2
+    assert len(stand.judgements()) == 1
+
+
 def test_responses_that_are_the_same_are_shown_once(chat, model):
     _, page = chat(language="zh")
     model.replies = lambda messages, count: ["好的。", "好的"][:count]

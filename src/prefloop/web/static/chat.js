@@ -33,6 +33,7 @@ export class Chat {
     /** @type {Told | null} */
     this.told = null;
     this.busy = false;
+    this.later = false; // a message was sent while the judgement before it was still on its way
     this.thread = el("div", { class: "thread" });
     this.text = el("textarea", { id: "chat-text", rows: 3, dir: "auto", "aria-describedby": "chat-note chat-hint" });
     this.note = el("p", { id: "chat-note", class: "chat-note" });
@@ -49,7 +50,7 @@ export class Chat {
     });
     this.another.addEventListener("click", () => void this.end());
     this.text.addEventListener("input", () => this.typed());
-    this.outbox.addEventListener("sent", () => this.visible && void this.load());
+    this.outbox.addEventListener("sent", () => void this.arrived());
     this.text.value = recalled(this.kept, { text: "" }).text;
   }
 
@@ -74,6 +75,13 @@ export class Chat {
     else if (wanted === "leave") /** @type {HTMLElement | null} */ (this.thread.querySelector("[tabindex]"))?.focus({ preventScroll: true });
     else return false;
     return true;
+  }
+
+  /** A judgement arrived; so may what was written after it. */
+  async arrived() {
+    if (!this.visible) return;
+    await this.load();
+    if (this.later && !this.outbox.waiting) await this.send();
   }
 
   /** What the server has; a judgement that is still on its way is waited for. */
@@ -123,6 +131,7 @@ export class Chat {
   }
 
   typed() {
+    this.later = false; // it is being changed: it goes when it is sent again
     this.say("");
     if (this.text.value) keep(this.kept, JSON.stringify({ text: this.text.value, key: uuid() }));
     else forget(this.kept);
@@ -147,9 +156,10 @@ export class Chat {
       this.text.focus();
       return this.say(t("chat.ask"), true);
     }
-    if (this.outbox.waiting) {
+    this.later = this.outbox.waiting > 0;
+    if (this.later) {
       this.outbox.again();
-      return this.say(t("chat.unsent"), true);
+      return this.say(t("chat.unsent"));
     }
     if (!this.told) await this.load();
     if (!this.told || this.busy || !this.visible) return; // what is in the way was said
