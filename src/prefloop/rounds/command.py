@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     if "report" in results:
         print(f"\nReport: {results['report']}")
     print(f"Talk to it: prefloop chat {recipe.out}")
+    if "collect" in results and "evaluate" in results:
+        print(f"Let people say which they like better, blind: prefloop web {recipe.out}")
     return 0
 
 
