@@ -8,7 +8,7 @@ from sqlalchemy import select
 from prefloop.web import accounts
 from prefloop.web.site import Site
 from prefloop.web.tables import attempts, users
-from web.work import FORM, OURS, PASSWORD, Clock, client, cookie_of, fill, login, refused, rows, signed_in
+from web.work import FORM, OURS, PASSWORD, Clock, client, cookie_of, fill, judged, login, refused, rows, signed_in
 
 
 def test_sessions_end(site: Site, clock: Clock):
@@ -60,6 +60,28 @@ def test_whoever_is_shut_out_is_out_at_once(site: Site):
     assert ann.put(f"/api/v1/users/{number}", json={"active": False}).status_code == 200
     assert bob.get("/api/v1/me").status_code == 401
     assert client(site).post("/api/v1/session", json={"name": "bob", "password": PASSWORD}).status_code == 401
+
+
+def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
+    fill(site, 2)
+    ann = signed_in(site)
+    asked = {"name": "judge", "scopes": ["judge"], "user": "Qwen-Judge"}
+    token = ann.post("/api/v1/tokens", json=asked).json()["token"]
+    judge, headers = client(site), {"authorization": f"Bearer {token}"}
+    me = judge.get("/api/v1/me", headers=headers).json()
+    assert (me["name"], me["role"]) == ("qwen-judge", "annotator")
+    (shown,) = judge.post("/api/v1/leases", json={"count": 1}, headers=headers).json()["presentations"]
+    kept = judge.post("/api/v1/judgements", json=judged(shown["id"]).model_dump(mode="json"), headers=headers)
+    assert kept.status_code == 200
+    assert [one["name"] for one in ann.get("/api/v1/lead/quality").json()["annotators"]] == ["qwen-judge"]
+    again = ann.post("/api/v1/tokens", json={**asked, "name": "another"}).json()["token"]
+    assert judge.get("/api/v1/me", headers={"authorization": f"Bearer {again}"}).json()["id"] == me["id"]
+    for password in ("program", accounts.PROGRAM, PASSWORD):
+        assert client(site).post("/api/v1/session", json={"name": "qwen-judge", "password": password}).status_code == 401
+    signed_in(site, "bob", "annotator")
+    answer = ann.post("/api/v1/tokens", json={**asked, "user": "bob"})
+    assert answer.status_code == 422
+    assert "is a person" in answer.json()["error"]["message"]
 
 
 def test_a_token_may_what_its_scopes_say(site: Site, caplog: pytest.LogCaptureFixture):

@@ -35,7 +35,8 @@ WINDOW = 15 * 60.0
 """Seconds in which failed sign-ins count."""
 LIMITS = {"pair": 5, "name": 30, "address": 60}
 """Failed sign-ins in that time with one name from one address, with one name, from one address."""
-IMPORTED = "imported"
+IMPORTED, PROGRAM = "imported", "program"
+UNSIGNED = (IMPORTED, PROGRAM)
 """Stands in place of a hash for people whose judgements were brought in: no password fits it."""
 SEEN_EVERY = 300.0
 """Seconds between two notes that a session is in use."""
@@ -150,7 +151,7 @@ def sign_in(site: Site, name: str, password: str, *, address: str, old: str | No
     note = site.database.write(lambda c: _attempt(c, folded, address, now))
     with site.database.reading() as connection:
         row = connection.execute(select(users).where(users.c.name == folded, users.c.active)).first()
-    kept = row.password if row and row.password != IMPORTED else _nobody(site.hasher)
+    kept = row.password if row and row.password not in UNSIGNED else _nobody(site.hasher)
     if not _matches(site, kept, password) or row is None:
         raise Refusal(401, "wrong", "The name or the password is wrong.")
     renewed = site.hasher.hash(password.encode("utf-8", "replace")) if site.hasher.check_needs_rehash(row.password) else row.password
@@ -293,7 +294,7 @@ def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
 
 def has_admin(connection: Connection) -> bool:
     """True if somebody may administer."""
-    some = select(users.c.id).where(users.c.role == "admin", users.c.active, users.c.password != IMPORTED).limit(1)
+    some = select(users.c.id).where(users.c.role == "admin", users.c.active, users.c.password.not_in(UNSIGNED)).limit(1)
     return connection.execute(some).first() is not None
 
 
@@ -317,10 +318,19 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
     record(connection, "user_changed", by.name, site.clock(), {"user": user, **changes})
 
 
-def new_token(connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User) -> str:
-    """A bearer token with scopes."""
-    token = "pl_" + secrets.token_urlsafe(32)
-    row = {"hash": hashed(token), "name": name, "scopes": list(scopes), "user": by.id, "created": site.clock()}
-    made = connection.execute(insert(tokens).values(row).returning(tokens.c.id)).scalar_one()
-    record(connection, "token", by.name, site.clock(), {"token": made, "name": name, "scopes": list(scopes)})
+def new_token(connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User, user: str | None = None) -> str:
+    """A bearer token with scopes, of whoever makes it, or of a user who can never sign in, such as a model that judges.
+
+    Raises: Refusal (422) if that user is somebody who signs in.
+    """
+    token, owner = "pl_" + secrets.token_urlsafe(32), by.id
+    if user is not None:
+        folded = known_as(user)
+        refuse_unless(bool(folded), "A user has a name.")
+        row = connection.execute(select(users.c.id, users.c.password).where(users.c.name == folded)).first()
+        refuse_unless(row is None or row.password == PROGRAM, f"{folded} is a person; a token of theirs they make themselves. Give the program a name of its own.")
+        owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name) if row is None else row.id
+    kept = {"hash": hashed(token), "name": name, "scopes": list(scopes), "user": owner, "created": site.clock()}
+    made = connection.execute(insert(tokens).values(kept).returning(tokens.c.id)).scalar_one()
+    record(connection, "token", by.name, site.clock(), {"token": made, "name": name, "scopes": list(scopes), "user": owner})
     return token

@@ -169,6 +169,12 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.scope.write": ("write", "写入"),
     "access.scope.judge": ("judge", "评判"),
     "access.scope.admin": ("administer", "管理"),
+    "access.user": ("Of a program that judges: its name", "供评判程序使用：程序名称"),
+    "access.user_says": (
+        "Empty: the token is yours. Else the program is an annotator of this name, who can never sign in; what it says is counted, checked "
+        "against gold and looked at for side and length as that of people.",
+        "留空则令牌属于您自己。否则该程序成为此名称的标注员，无法登录；其评判与真人一样计入、用金标检验，并检查偏左与偏长。",
+    ),
     "access.make": ("Make the token", "生成令牌"),
     "access.token": ("Token", "令牌"),
     "access.made": ("Made", "创建时间"),

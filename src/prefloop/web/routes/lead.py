@@ -64,6 +64,8 @@ class NewToken(Body):
     """What it is for."""
     scopes: Annotated[list[Literal["read", "write", "judge", "admin"]], Field(min_length=1, max_length=4)]
     """What it may."""
+    user: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    """Whose it is: a program, such as a model that judges, becomes an annotator of this name, who can never sign in; else your own."""
 
 
 class Guideline(Body):
@@ -149,7 +151,7 @@ def list_tokens(request: Request, user: Admin) -> dict[str, Any]:
 @router.post("/tokens")
 def new_token(request: Request, user: Admin, body: NewToken) -> dict[str, Any]:
     """A token; told once."""
-    return {"token": write(request, lambda c, site: accounts.new_token(c, site, body.name, body.scopes, by=user))}
+    return {"token": write(request, lambda c, site: accounts.new_token(c, site, body.name, body.scopes, by=user, user=body.user))}
 
 
 @router.delete("/tokens/{number}")

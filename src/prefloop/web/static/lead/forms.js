@@ -18,6 +18,7 @@ function value(field) {
   switch (field.dataset.as) {
     case "number": return text === "" ? null : Number(text);
     case "json": return JSON.parse(text);
+    case "maybe": return text === "" ? null : field.value;
     case "flag": return text === "true";
     case "lines": return text.split("\n").map((line) => line.trim()).filter(Boolean);
     case "commas": return text.split(/[,，、\n]/).map((word) => word.trim()).filter(Boolean);
