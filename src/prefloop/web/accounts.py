@@ -328,7 +328,7 @@ def new_token(connection: Connection, site: Site, name: str, scopes: Sequence[st
         folded = known_as(user)
         refuse_unless(bool(folded), "A user has a name.")
         row = connection.execute(select(users.c.id, users.c.password).where(users.c.name == folded)).first()
-        refuse_unless(row is None or row.password == PROGRAM, f"{folded} is a person; a token of theirs they make themselves. Give the program a name of its own.")
+        refuse_unless(row is None or row.password == PROGRAM, f"{folded} is a person, who makes tokens of their own. Give the program another name.")
         owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name) if row is None else row.id
     kept = {"hash": hashed(token), "name": name, "scopes": list(scopes), "user": owner, "created": site.clock()}
     made = connection.execute(insert(tokens).values(kept).returning(tokens.c.id)).scalar_one()
