@@ -1,14 +1,17 @@
 """People, sessions, invitations and tokens: for whom, for how long, and what is kept of them."""
 
+import contextlib
+import threading
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from prefloop.web import accounts
+from prefloop.web.errors import Refusal
 from prefloop.web.site import Site
 from prefloop.web.tables import attempts, users
-from web.work import FORM, OURS, PASSWORD, Clock, client, cookie_of, fill, judged, login, refused, rows, signed_in
+from web.work import FORM, OURS, PASSWORD, Clock, client, cookie_of, fill, judged, login, refused, rows, signed_in, user
 
 
 def test_sessions_end(site: Site, clock: Clock):
@@ -52,6 +55,33 @@ def test_a_lead_makes_no_admin_and_the_last_admin_stays(site: Site):
     assert lea.put(f"/api/v1/users/{bob}", json={"tags": ["zh"]}).status_code == 200
     assert ann.put("/api/v1/users/1", json={"role": "annotator"}).status_code == 409
     assert [row.role for row in rows(site, users)] == ["admin", "lead", "annotator"]
+
+
+def test_two_admins_who_demote_each_other_at_once_leave_one(site: Site, monkeypatch: pytest.MonkeyPatch):
+    """Each looks for another admin before the other has finished, if they can."""
+    one, other = user(site, "one", "admin"), user(site, "other", "admin")
+    both, has_admin = threading.Barrier(2, timeout=0.5), accounts.has_admin
+    problems: list[str] = []
+
+    def looking(connection: Any) -> bool:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+        return has_admin(connection)
+
+    def demote(who: accounts.User, whom: accounts.User) -> None:
+        try:
+            site.database.write(lambda c: accounts.change_user(c, site, whom.id, {"role": "annotator"}, by=who))
+        except Refusal as problem:
+            problems.append(problem.code)
+
+    monkeypatch.setattr(accounts, "has_admin", looking)
+    threads = [threading.Thread(target=demote, args=pair) for pair in ((one, other), (other, one))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == ["last_admin"]
+    assert sorted(row.role for row in rows(site, users)) == ["admin", "annotator"]
 
 
 def test_whoever_is_shut_out_is_out_at_once(site: Site):
