@@ -6,13 +6,14 @@ import pytest
 
 from prefloop.web import queue
 from prefloop.web.site import Site
-from prefloop.web.tables import items, judgements, presentations, users
+from prefloop.web.tables import events, items, judgements, presentations, users
 from web.work import Clock, ask, check_counts, fill, judged, post, rows, signed_in, submit, to_judge, user, work
 
 
-def known(speaker: Any, number: int, purpose: str, best: int = 1) -> None:
-    """Makes the first comparisons gold or calibration items."""
-    for i in range(number):
+def known(speaker: Any, number: int, purpose: str, best: int = 1, first: int = 0) -> list[int]:
+    """Makes the first comparisons gold or calibration items. Returns: the items."""
+    made = []
+    for i in range(first, first + number):
         body = {
             "comparison": f"c-{i:04d}",
             "kind": "pair",
@@ -23,6 +24,8 @@ def known(speaker: Any, number: int, purpose: str, best: int = 1) -> None:
         }
         answer = speaker.post("/api/v1/items", json=body)
         assert answer.status_code == 200, answer.text
+        made.append(answer.json()["item"])
+    return made
 
 
 def choose(site: Site, shown: str, best: int) -> str:
@@ -67,6 +70,39 @@ def test_who_walks_away_in_calibration_goes_on_there(site: Site, clock: Clock):
     shown = to_judge(bob)[0]["id"]
     assert post(bob, shown, choice=choose(site, shown, 1)).json()["feedback"]["passed"] is False  # a skipped one is not right
     assert not rows(site, users, users.c.name == "bob")[0].calibrated
+
+
+def test_a_round_of_nothing_is_not_passed(site: Site):
+    fill(site, 3)
+    lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
+    item = known(lead, 1, "calibration")[0]
+    shown = to_judge(bob)[0]["id"]
+    assert lead.put(f"/api/v1/items/{item}", json={"retired": True}).status_code == 200
+    told = post(bob, shown, choice=choose(site, shown, 0)).json()["feedback"]
+    assert (told["right"], told["num_items"], told["passed"]) == (False, 0, None)
+    assert not rows(site, users, users.c.name == "bob")[0].calibrated
+    known(lead, 1, "calibration", first=1)
+    assert to_judge(bob)[0]["purpose"] == "calibration"
+
+
+def test_an_answer_from_an_earlier_round_ends_no_round(site: Site):
+    """Two wrong answers fail the first round, while the third item is retired; its answer comes when the second round is passed."""
+    fill(site, 4)
+    lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
+    retired = known(lead, 3, "calibration")[2]
+    first = [one["id"] for one in to_judge(bob, 3)]
+    assert lead.put(f"/api/v1/items/{retired}", json={"retired": True}).status_code == 200
+    late = next(row.id for row in rows(site, presentations) if row.item == retired)
+    for shown in first:
+        if shown != late:
+            post(bob, shown, choice=choose(site, shown, 0))
+    assert bob.post("/api/v1/calibration/retake").status_code == 200
+    for one in to_judge(bob, 2):
+        post(bob, one["id"], choice=choose(site, one["id"], 1))
+    assert bob.get("/api/v1/me").json()["calibrated"] is True
+    post(bob, late, choice=choose(site, late, 0))
+    assert bob.get("/api/v1/me").json()["calibrated"] is True
+    assert len(rows(site, events, events.c.kind == "calibration")) == 2
 
 
 def test_a_lead_needs_no_calibration(site: Site):

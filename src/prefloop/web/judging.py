@@ -182,17 +182,18 @@ def _feedback(connection: Connection, user: int, item: Row[Any], shown: Row[Any]
         return None
     expected = answers.as_shown(item.kind, item.expected["answer"], shown.order)
     progress = calibration(connection, user, shown.repeat)
-    over = progress["num_done"] == progress["num_items"]
+    over = 0 < progress["num_items"] == progress["num_done"]
     passed = connection.execute(select(users.c.calibrated).where(users.c.id == user)).scalar_one() if over else None
     return {"right": bool(row["right"]), "expected": expected, "explanation": item.expected.get("tree", []), **progress, "passed": passed}
 
 
 def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], attempt: int) -> None:
-    """After the last item of a calibration round: passed or not."""
+    """After the last item of the calibration round that an annotator is in: passed or not."""
     if item.purpose != "calibration":
         return
+    row = connection.execute(select(users.c.attempt, users.c.calibrated).where(users.c.id == user.id)).one()
     progress = calibration(connection, user.id, attempt)
-    if progress["num_done"] == progress["num_items"]:
+    if row.attempt == attempt and not row.calibrated and 0 < progress["num_items"] == progress["num_done"]:
         passed = progress["num_right"] >= project(connection).checks.calibration_pass * progress["num_items"]
         connection.execute(update(users).where(users.c.id == user.id).values(calibrated=passed))
         record(connection, "calibration", user.name, site.clock(), {"attempt": attempt, "passed": passed, **progress})
@@ -256,6 +257,7 @@ def keep_draft(connection: Connection, site: Site, user: User, presentation: str
 
 def skip(connection: Connection, site: Site, user: User, presentation: str, reason: str, comment: str) -> dict[str, Any]:
     """Gives an item back to others; twice is once. Raises: Refusal (404, 409 answered)."""
+    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
     shown = _own(connection, user, presentation)
     if shown.state == "answered":
         raise Refusal(409, "answered", "This was already judged, so it cannot be skipped. To change it, revise your judgement.")
