@@ -1,11 +1,12 @@
 """Judgements over HTTP: sent twice, changed, too late, wrong; drafts, skips, flags; and what is never told."""
 
+import json
 import threading
 import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from prefloop.web import answers
 from prefloop.web.site import Site
@@ -215,3 +216,27 @@ def test_a_draft_holds_no_number_that_json_does_not_know(site: Site, number: str
     place, kind = f"/api/v1/presentations/{shown}/draft", {"content-type": "application/json"}
     assert speaker.put(place, content=f'{{"draft": {{"x": [{number}]}}}}', headers=kind).status_code == 422
     assert speaker.put(place, content='{"draft": {"x": [1.5]}}', headers=kind).status_code == 200
+
+
+def test_a_draft_is_not_nested_deeper_than_can_be_sent_again(site: Site):
+    fill(site, 1)
+    speaker = signed_in(site)
+    shown = to_judge(speaker)[0]["id"]
+    place = f"/api/v1/presentations/{shown}/draft"
+    deepest = {"draft": json.loads('{"x":' + "[" * 18 + "]" * 18 + "}")}
+    assert speaker.put(place, json=deepest).status_code == 200
+    assert to_judge(speaker)[0]["draft"] == deepest["draft"]
+    for depth in (19, 400):
+        refused = speaker.put(place, json={"draft": json.loads('{"x":' + "[" * depth + "]" * depth + "}")})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid")
+        assert "nested deeper than 20 levels" in refused.json()["error"]["message"]
+
+
+def test_a_draft_that_is_too_deep_already_stops_no_lease(site: Site):
+    fill(site, 2)
+    speaker = signed_in(site)
+    shown = to_judge(speaker)[0]["id"]
+    deep = json.loads("[" * 400 + "]" * 400)
+    site.database.write(lambda c: c.execute(update(presentations).where(presentations.c.id == shown).values(draft={"x": deep})))
+    assert [(one["id"], one["draft"]) for one in to_judge(speaker)] == [(shown, None)]
+    assert post(speaker, shown).status_code == 200

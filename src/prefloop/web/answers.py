@@ -11,6 +11,8 @@ from prefloop.web.errors import refuse_unless
 
 LONGEST = 40_000
 """Letters of a text that somebody writes."""
+DEEPEST = 20
+"""Lists and objects inside each other, in what comes over the network."""
 
 
 class Body(BaseModel):
@@ -25,8 +27,18 @@ class Body(BaseModel):
         return values
 
 
+def is_deep(value: Any) -> bool:
+    """True if more than DEEPEST lists and objects are inside each other."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [one for here in level if isinstance(here, dict | list) for one in (here.values() if isinstance(here, dict) else here)]
+    return any(isinstance(here, dict | list) for here in level)
+
+
 def check_storable(value: Any) -> None:
-    """Raises: ValueError if a text in it has a NUL or half a character, or a number is not finite, which JSON cannot keep."""
+    """Raises: ValueError if a text in it has a NUL or half a character, a number is not finite, or it is nested too deep to be sent again."""
+    if is_deep(value):
+        raise ValueError(f"lists and objects are nested deeper than {DEEPEST} levels; send something flatter")
     waiting = [value]
     while waiting:
         here = waiting.pop()

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, literal_column, select, union_all
 
 from prefloop.web.accounts import User
+from prefloop.web.answers import is_deep
 from prefloop.web.items import QUEUED
 from prefloop.web.settings import project
 from prefloop.web.tables import comparisons, cursors, item_tags, items, judgements, presentations, responses
@@ -44,7 +45,7 @@ def _one(row: Row[Any], texts: dict[tuple[str, int], Any], axes: list[str], prog
     shown = [texts[row.comparison, index] for index in row.order]
     return {
         "id": row.id, "kind": row.kind, "purpose": "calibration" if row.purpose == "calibration" else "work", "guideline": row.guideline,
-        "expires": row.leased_until, "state": row.state, "draft": row.draft,
+        "expires": row.leased_until, "state": row.state, "draft": None if is_deep(row.draft) else row.draft,  # kept by an older prefloop
         "messages": [{"role": message["role"], "tree": tree} for message, tree in zip(row.messages, row.trees, strict=True)],
         "responses": [{"slot": slot, "tree": response.tree, "text": response.text} for slot, response in enumerate(shown)],
         "axes": axes, "progress": progress,
