@@ -1,8 +1,12 @@
 """Webhooks: signed, in order, until they arrive; never to where they must not go."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +19,7 @@ from prefloop.web.site import Site
 from prefloop.web.tables import webhooks as hooks
 from prefloop.web.webhooks import Courier, Hook, is_public, target
 from web.crowd import on_sqlite
-from web.work import Clock, fill, rows, signed_in, user, work
+from web.work import Clock, client, fill, rows, signed_in, user, work
 
 
 class Receiver:
@@ -125,6 +129,73 @@ def test_one_that_fails_holds_up_no_other(site: Site):
     receiver.answers = [500]
     assert courier(site, receiver).look() == 2
     assert [request.url.path for request in receiver.got] == ["/in", "/second", "/second"]
+
+
+class Dripping:
+    """A receiver on this machine that begins an answer and never ends its first header."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/drip"
+        self.calls = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller = self.listener.accept()[0]
+                self.calls += 1
+                threading.Thread(target=self._drip, args=(caller,), daemon=True).start()
+
+    def _drip(self, caller: socket.socket) -> None:
+        with contextlib.suppress(OSError), caller:
+            caller.recv(65536)
+            caller.sendall(b"HTTP/1.1 200 OK\r\nX-Never-Ends: ")
+            while True:
+                caller.sendall(b"x")
+                time.sleep(0.05)
+
+
+@pytest.fixture
+def dripping(site: Site) -> Iterator[Dripping]:
+    """One, with a webhook for judgements, and a judgement to tell."""
+    fill(site, 1)
+    who, receiver = user(site, "drip", "admin"), Dripping()
+    body = Hook(url=receiver.url, kinds=["judgement"])
+    site.database.write(lambda c: webhooks.allow_private(c, site, True, actor="drip"))
+    site.database.write(lambda c: webhooks.add(c, site, body, by=who.id, actor="drip"))
+    yield receiver
+    receiver.listener.close()
+
+
+def test_a_receiver_that_drips_its_answer_holds_up_no_other(site: Site, dripping: Dripping, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(webhooks, "WHOLE", 0.5)
+    hook(site, "judgement")
+    work(site, user(site, "a"))
+    receiver = Receiver()
+    caller = httpx.Client(mounts={"http://": httpx.HTTPTransport(), "https://": httpx.MockTransport(receiver)})
+    told = Courier(site, client=caller, resolve=lambda host, port: [host] if host == "127.0.0.1" else public(host, port))
+    looking = threading.Thread(target=told.look, daemon=True)
+    looking.start()
+    looking.join(timeout=10)
+    assert not looking.is_alive()
+    assert (dripping.calls, len(receiver.got)) == (1, 1)
+    row = rows(site, hooks)[0]
+    assert (row.tries, row.problem) == (1, "the receiver took longer than 0.5 s")
+
+
+def test_the_server_stops_while_a_receiver_drips(site: Site, dripping: Dripping, monkeypatch: pytest.MonkeyPatch):
+    """And what was cut short is not held against the receiver."""
+    monkeypatch.setattr(webhooks, "EVERY", 0.05)
+    work(site, user(site, "a"))
+    with client(site):
+        until = time.monotonic() + 10
+        while not dripping.calls and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        began = time.monotonic()
+    assert time.monotonic() - began < webhooks.GOODBYE
+    assert [(row.tries, row.failing, row.sent) for row in rows(site, hooks)] == [(0, None, 0)]
 
 
 def test_a_long_answer_is_not_read_to_its_end(site: Site):

@@ -20,6 +20,7 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -43,6 +44,10 @@ EVERY = 2.0
 FIRST_WAIT, LONGEST_WAIT = 10.0, 3600.0
 TIMEOUT = 10.0
 """Seconds for each part of a call, and for all of an answer's body."""
+WHOLE = 20.0
+"""Seconds for a whole call; then its connection is cut, however busily the receiver sends."""
+GOODBYE = 3.0
+"""Seconds that the server waits for a call when it stops."""
 TURN = 10.0
 """Seconds after which another webhook has its turn."""
 MOST = 4096
@@ -171,6 +176,7 @@ class Courier:
     def __init__(self, site: Site, *, client: httpx.Client | None = None, resolve: Resolve = resolved) -> None:
         self.site, self.resolve, self.stop = site, resolve, threading.Event()
         self.client = client or httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+        self.lines: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def look(self) -> int:
         """Sends what is due once. Returns: how many events were received."""
@@ -197,6 +203,8 @@ class Courier:
         """Sends one event and keeps what came of it."""
         told = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at, "payload": json.loads(event.payload)}
         problem = self._posted(hook, event, json.dumps(told).encode(), private)
+        if problem and self.stop.is_set():
+            return False  # it was cut short, which is not the receiver's fault
         now = self.site.clock()
         values: dict[str, Any] = {"told": event.seq, "sent": hook.sent + 1, "tries": 0, "due": 0.0, "failing": None, "problem": ""}
         if problem:
@@ -214,14 +222,34 @@ class Courier:
             "Content-Type": "application/json", "X-Prefloop-Event": event.kind, "X-Prefloop-Delivery": f"{hook.id}-{event.seq}",
             "X-Prefloop-Time": at, "X-Prefloop-Signature": signature(hook.secret, at, body), "Accept-Encoding": "identity",
         }  # fmt: skip
+        began, limit = time.monotonic(), threading.Timer(WHOLE, self.cut)
+        limit.daemon = True
+        limit.start()
         try:
             url, host, name = target(hook.url, private=private, resolve=self.resolve)
-            more = {"sni_hostname": name}
+            more = {"sni_hostname": name, "trace": self._hold}
             with self.client.stream("POST", url, content=body, headers={**headers, "Host": host}, extensions=more) as answer:
                 _skim(answer)
         except (UserError, ValueError, httpx.HTTPError, httpx.InvalidURL) as problem:
-            return str(problem) or type(problem).__name__
+            late = time.monotonic() - began >= WHOLE
+            return f"the receiver took longer than {WHOLE:g} s" if late else str(problem) or type(problem).__name__
+        finally:
+            limit.cancel()
         return "" if answer.is_success else f"the receiver answered {answer.status_code}"
+
+
+    def _hold(self, event: str, told: dict[str, Any]) -> None:
+        """Remembers each connection that is made, so that it can be cut."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self.lines.add(told["return_value"].get_extra_info("socket"))
+            if self.stop.is_set():
+                self.cut()
+
+    def cut(self) -> None:
+        """Ends all connections at once, from another thread; whoever reads or writes there goes on with an error."""
+        for line in list(self.lines):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(line, socket.SHUT_RDWR)
 
 
 def _skim(answer: httpx.Response) -> None:
@@ -244,10 +272,11 @@ async def sending(app: FastAPI) -> AsyncIterator[None]:
                 courier.look()
             except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
                 log.warning("webhooks: %s", problem)
+        courier.client.close()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield
     courier.stop.set()
-    thread.join(timeout=2 * TIMEOUT)
-    courier.client.close()
+    courier.cut()
+    thread.join(timeout=GOODBYE)
