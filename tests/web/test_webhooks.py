@@ -16,6 +16,7 @@ import pytest
 from prefloop.errors import UserError
 from prefloop.web import webhooks
 from prefloop.web.site import Site
+from prefloop.web.tables import events
 from prefloop.web.tables import webhooks as hooks
 from prefloop.web.webhooks import Courier, Hook, is_public, target
 from web.crowd import on_sqlite
@@ -101,6 +102,33 @@ def test_a_receiver_that_fails_is_asked_again_later_and_loses_nothing(site: Site
     assert numbers(receiver)[-3:] == sorted(set(numbers(receiver)))
     row = rows(site, hooks)[0]
     assert (row.failing, row.tries, row.problem, row.sent) == (None, 0, "", 3)
+
+
+def test_an_event_that_is_never_received_can_be_skipped(site: Site):
+    """Only the one that fails; the log tells who did it, and the rest comes in order."""
+    admin = signed_in(site, "ann")
+    fill(site, 3)
+    number = hook(site, "judgement")["id"]
+    work(site, user(site, "a"))
+    told = [row.seq for row in rows(site, events, events.c.kind == "judgement")]
+    place = f"/api/v1/webhooks/{number}/events"
+    assert admin.delete(f"{place}/{told[0]}").status_code == 404  # nothing fails
+    receiver = Receiver()
+    receiver.answers = [413]
+    assert courier(site, receiver).look() == 0
+    assert admin.get("/api/v1/webhooks").json()["webhooks"][0]["stuck"] == told[0]
+    assert "Skip this event" in admin.get("/lead/access").text
+    assert admin.delete(f"{place}/{told[1]}").status_code == 404
+    for _ in range(2):  # twice is once
+        assert admin.delete(f"{place}/{told[0]}").json() == {"id": number, "skipped": told[0]}
+    assert [(row.actor, json.loads(row.payload)) for row in rows(site, events, events.c.kind == "webhook_skipped")] == [
+        ("ann", {"webhook": number, "event": told[0]})
+    ]
+    assert courier(site, receiver).look() == 2
+    assert numbers(receiver) == told
+    row = admin.get("/api/v1/webhooks").json()["webhooks"][0]
+    assert (row["sent"], row["stuck"], row["failing"]) == (2, None, None)
+    assert "Skip this event" not in admin.get("/lead/access").text
 
 
 def test_a_webhook_hears_nothing_from_before_it_was_made(site: Site):

@@ -201,6 +201,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.off": ("ended", "已停用"),
     "access.end": ("End it", "停用"),
     "access.end_of": ("End it: the webhook to {url}", "停用到 {url} 的 Webhook"),
+    "access.skip": ("Skip this event", "跳过该事件"),
+    "access.skip_of": ("Skip this event: number {n}, for the webhook to {url}", "对发往 {url} 的 Webhook 跳过该事件（编号 {n}）"),
     "access.private": ("Let webhooks call addresses inside the network", "允许 Webhook 访问内网地址"),
     "access.log": ("The log", "日志"),
     "access.log_says": (

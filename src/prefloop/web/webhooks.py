@@ -34,7 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from prefloop.errors import UserError
 from prefloop.web.answers import Body
 from prefloop.web.chain import record
-from prefloop.web.errors import Refusal, refuse_unless
+from prefloop.web.errors import Refusal, missing, refuse_unless
 from prefloop.web.site import Site
 from prefloop.web.tables import events, settings, webhooks
 
@@ -154,6 +154,22 @@ def end(connection: Connection, site: Site, number: int, *, actor: str) -> None:
         record(connection, "webhook_ended", actor, site.clock(), {"webhook": number})
 
 
+def skip(connection: Connection, site: Site, number: int, event: int, *, actor: str) -> None:
+    """Leaves out the event that a hook fails at; twice is once. Raises: Refusal (404) if it fails at another, or at none."""
+    hook = connection.execute(select(webhooks).where(webhooks.c.id == number, webhooks.c.active).with_for_update()).first()
+    if hook is None or (hook.told < event and event != _stuck(connection, hook)):
+        raise missing("event that fails")
+    if hook.told < event:
+        connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=event, tries=0, due=0.0, failing=None, problem=""))
+        record(connection, "webhook_skipped", actor, site.clock(), {"webhook": number, "event": event})
+
+
+def _stuck(connection: Connection, hook: Row[Any]) -> int | None:
+    """The event that a hook fails at; None if it does not fail."""
+    following = select(func.min(events.c.seq)).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds))
+    return connection.execute(following).scalar() if hook.active and hook.failing is not None else None
+
+
 def _waiting(connection: Connection, hook: Row[Any]) -> int:
     """How many events a hook has yet to hear of."""
     of_it = (events.c.seq > hook.told) & events.c.kind.in_(hook.kinds)
@@ -161,10 +177,11 @@ def _waiting(connection: Connection, hook: Row[Any]) -> int:
 
 
 def listed(connection: Connection) -> list[dict[str, Any]]:
-    """All hooks, without their secrets, with how they fare: what they got, what waits, and since when (UTC seconds) they fail."""
+    """All hooks, without their secrets, with how they fare: what they got, what waits, since when (UTC seconds) they fail, and at what."""
     rows = connection.execute(select(webhooks).order_by(webhooks.c.id)).all()
     names = ("id", "url", "kinds", "active", "sent", "tries", "failing", "problem")
-    return [{**{name: row._mapping[name] for name in names}, "waiting": _waiting(connection, row) if row.active else 0} for row in rows]
+    more = {row.id: {"waiting": _waiting(connection, row) if row.active else 0, "stuck": _stuck(connection, row)} for row in rows}
+    return [{name: row._mapping[name] for name in names} | more[row.id] for row in rows]
 
 
 # -- sending --------------------------------------------------------------------------------------------------------------
@@ -212,7 +229,8 @@ class Courier:
             values = {"tries": hook.tries + 1, "due": now + wait, "failing": hook.failing or now, "problem": problem[:500]}
             if not hook.tries:
                 log.warning("webhook %s fails: %s", hook.id, problem[:500])
-        self.site.database.write(lambda c: c.execute(update(webhooks).where(webhooks.c.id == hook.id).values(values)))
+        same = (webhooks.c.id == hook.id) & (webhooks.c.told == hook.told)  # unless an admin has skipped the event meanwhile
+        self.site.database.write(lambda c: c.execute(update(webhooks).where(same).values(values)))
         return not problem
 
     def _posted(self, hook: Row[Any], event: Row[Any], body: bytes, private: bool) -> str:

@@ -47,6 +47,14 @@ def end_hook(request: Request, user: Admin, number: Number) -> dict[str, Any]:
     return {"id": number, "active": False}
 
 
+@router.delete("/webhooks/{number}/events/{event}")
+def skip_event(request: Request, user: Admin, number: Number, event: Annotated[int, Path(ge=1, le=2**62)]) -> dict[str, Any]:
+    """A webhook leaves out the event that it fails at, and goes on with the next."""
+    site = site_of(request)
+    site.database.write(lambda c: webhooks.skip(c, site, number, event, actor=user.name))
+    return {"id": number, "skipped": event}
+
+
 @router.put("/webhooks/private")
 def allow_private(request: Request, user: Admin, body: Private) -> dict[str, Any]:
     """Lets webhooks call addresses inside the network, or not any more."""
