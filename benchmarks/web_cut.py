@@ -22,7 +22,7 @@ from web.browser.stand import CHROMIUM, Stand, plain
 
 def measured(browser: Browser, place: Path, how: How, seconds: float) -> dict[str, Any]:
     """One cut."""
-    stand = Stand(place / how, plain(60))
+    stand = Stand(place / how, plain(200))
     line = Line(stand.port)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.context.add_cookies([{**stand.person(), "url": line.url}])  # type: ignore[list-item]

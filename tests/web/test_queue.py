@@ -9,6 +9,7 @@ from prefloop.web import queue
 from prefloop.web.queue import due, lease
 from prefloop.web.site import Site
 from prefloop.web.tables import items, judgements, presentations
+from web.crowd import gold
 from web.work import Clock, ask, check_counts, fill, judged, rows, submit, user, work
 
 
@@ -120,6 +121,47 @@ def test_open_presentations_come_first_and_are_not_leased_again(site: Site):
     first = lease(site, a, 2).presentations
     assert lease(site, a, 3).presentations[:2] == first
     assert sum(row.leased for row in rows(site, items)) == 3
+
+
+@pytest.mark.parametrize(("number", "held"), [(200, 10), (70, 7), (20, 3), (2, 2)])
+def test_ten_are_held_ahead_only_while_much_is_left(site: Site, number: int, held: int):
+    """Else whoever walks away keeps the last items from everybody for the length of a lease."""
+    fill(site, number)
+    bob = user(site, "bob")
+    first = queue.lease(site, bob, 10).presentations
+    assert len(first) == held
+    assert queue.lease(site, bob, 10).presentations == first
+    assert len(queue.lease(site, user(site, "carol"), 3).presentations) == min(3, number - held)
+    check_counts(site)
+
+
+def test_what_is_held_is_given_again_when_little_is_left(site: Site):
+    fill(site, 120)
+    ann, bob = user(site, "ann"), user(site, "bob")
+    mine = queue.lease(site, bob, 10).presentations
+    assert work(site, ann) >= 110  # silent repeats too
+    assert queue.lease(site, bob, 10).presentations == mine
+    assert submit(site, bob, judged(mine[0]))["counted"]
+    assert queue.lease(site, bob, 10).presentations == mine[1:]
+
+
+def test_gold_keeps_its_pace_when_ten_are_held(site: Site):
+    """As many of the first hundred as one by one, and repeats are of what was answered some time ago."""
+    ask(site, checks={"gold_first": 20, "gold_every": 10, "repeat_every": 10})
+    fill(site, 400)
+    gold(site, [f"c-{number:04d}" for number in range(30)])
+    bob = user(site, "bob")
+    for _ in range(15):
+        for shown in queue.lease(site, bob, 10).presentations:
+            submit(site, bob, judged(shown))
+    purposes = {row.id: row.purpose for row in rows(site, items)}
+    shown = rows(site, presentations)
+    assert sum(purposes[row.item] == "gold" for row in shown if row.number <= 100) == 20
+    again = [row for row in shown if row.repeat]
+    assert len(again) >= 8
+    first = {row.item: row.number for row in shown if not row.repeat}
+    assert all(row.number > first[row.item] + 10 for row in again)
+    check_counts(site)
 
 
 def test_tags_say_who_may_judge_what(site: Site):

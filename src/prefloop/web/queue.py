@@ -26,6 +26,12 @@ SCAN_EVERY = 15.0
 """Seconds after which an annotator who finds nothing looks from the front again."""
 FIRST = 100
 """Items of an annotator's beginning, where gold is more frequent."""
+MOST = 10
+"""Presentations that an annotator may hold while much is left: what can be judged while the network is away."""
+NEAR = 3
+"""The same near the end of the queue, and in calibration."""
+SHARE = 10
+"""More than NEAR are held only up to one in so many of what waits, so that nobody who walks away keeps the rest from others."""
 REPEAT_AFTER = 20
 """Answers before the first silent repeat."""
 
@@ -90,7 +96,9 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
     if found:
         connection.execute(update(presentations).where(presentations.c.id.in_(found)).values(leased_at=turn.now, leased_until=turn.until))
     served = row.served
-    while len(found) < count:
+    shy = calibrating or purpose == "chat"
+    most = count if count <= NEAR else NEAR if shy else min(count, max(NEAR, _waiting(turn) // SHARE))
+    while len(found) < most:
         new = _calibration(turn, served) if calibrating else _own(turn, served) if purpose == "chat" else _next(turn, served)
         if new is None:
             break
@@ -212,6 +220,13 @@ def _work(turn: _Turn, served: int) -> str | None:
         recount(turn.connection, item, leased=1)
         return _show(turn, item, served)
     return None
+
+
+def _waiting(turn: _Turn) -> int:
+    """About how many items this annotator may still be given, as far as that matters."""
+    place, most = _cursor(turn).place, MOST * SHARE
+    queries = [_by_tag(turn, place, tag) for tag in turn.user.tags] or [_by_place(turn, place)]
+    return sum(turn.connection.execute(select(func.count()).select_from(query.limit(most).subquery())).scalar_one() for query in queries)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from web.browser.stand import plain
 
 @pytest.mark.parametrize("how", ["offline", "silent"])
 def test_nothing_is_lost_or_doubled_and_the_page_recovers_by_itself(serve, window, how):
-    stand = serve(plain(12))
+    stand = serve(plain(120))
     line = Line(stand.port)
     page = window({**stand.person(), "url": line.url})
     begin(page, line.url)
     found = through(page, stand, line, how=how, seconds=3, pace=0.3)
     line.close()
     assert (found["lost"], found["doubled"], found["refused"]) == (0, 0, 0)
-    assert found["given_during"] >= 3
+    assert found["given_during"] >= 6  # of the ten that it holds, while much is left
     assert found["acknowledged_during"] == 0
     assert found["acknowledged_after"] == found["kept_in_browser"] == found["given_during"]
     assert found["recovered_seconds"] < 20

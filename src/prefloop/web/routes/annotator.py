@@ -38,8 +38,8 @@ class Preferences(Body):
 class Wanted(Body):
     """How much work."""
 
-    count: Annotated[int, Field(ge=1, le=3)] = 1
-    """Presentations, those still open included."""
+    count: Annotated[int, Field(ge=1, le=queue.MOST)] = 1
+    """Presentations, those still open included; near the end of the queue there are fewer."""
     purpose: Literal["work", "arena", "adjudication", "chat"] = "work"
     """Which queue; adjudication is for leads, and a chat brings one's own."""
 

@@ -98,7 +98,7 @@ class Judge {
   }
 
   prepare() {
-    for (const item of this.queue.items) if (!this.ready.has(item.id) && known(item.kind)) this.ready.set(item.id, this.made(item));
+    for (const item of this.queue.items.slice(0, 3)) if (!this.ready.has(item.id) && known(item.kind)) this.ready.set(item.id, this.made(item));
   }
 
   /** @param {Presentation} item */
@@ -149,7 +149,7 @@ class Judge {
     if (this.chat) conversation?.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" }); // on a phone: past what was read before
     if (conversation) conversation.scrollTop = conversation.scrollHeight;
     showProgress(this.queue.progress ?? built.item.progress, this.since, this.chat ? 0 : this.queue.items.length + (this.revising ? 0 : 1));
-    this.guideline.need(built.item.guideline);
+    this.guideline.need(Math.max(built.item.guideline, ...this.queue.items.map((item) => item.guideline)));
     this.look();
     if (!this.held) this.outbox.again();
     void this.queue.fill();

@@ -1,10 +1,12 @@
-/** What is to be judged next: three items are leased ahead, and what was answered here is never shown again. */
+/** What is to be judged next: up to ten items are held, for when the network is away, and what was answered here is never shown again. */
 
 import { Refused, ahead, call } from "./api.js";
 
 /** @typedef {import("./types.js").Presentation} Presentation */
 
-const AHEAD = 3;
+const MOST = 10;
+/** So many behind the one on the page, or fewer, and more are asked for. */
+const FEW = 6;
 const AGAIN = 10000;
 
 /** Tells "filled" when something came, "dry" when there is nothing, "failed" with the error. */
@@ -59,12 +61,12 @@ export class Queue extends EventTarget {
       this.stale = true;
       return;
     }
-    if (this.items.length >= AHEAD) return;
+    if (this.items.length > FEW) return;
     clearTimeout(this.timer);
     this.asking = true;
     this.stale = false;
     try {
-      this.takeIn(await this.ask("POST", "/leases", { count: AHEAD, purpose: this.purpose }));
+      this.takeIn(await this.ask("POST", "/leases", { count: MOST, purpose: this.purpose }));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.error = error;
