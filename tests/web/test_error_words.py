@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefloop.web import app, pages
-from prefloop.web.error_words import REFUSALS
+from prefloop.web.error_words import CAUSES, FIELDS, REFUSALS, TYPES
 from prefloop.web.errors import Refusal
 from prefloop.web.site import Site
 from prefloop.web.words import SCRIPTS, Words
@@ -81,6 +81,34 @@ def test_a_form_that_comes_back_tells_it_in_the_readers_language(site: Site, cod
         assert len(shown) == 1
         assert bool(HANZI.search(shown[0])) == (language == "zh")
         assert Words(other).plain(f"refusal.{code}", why="", status=0) not in text
+
+
+WRONG = [
+    ("PUT", "/me", {"language": "tlh"}, "language", "unknown_choice", ""),
+    ("POST", "/leases", {"count": 0}, "count", "too_small", 1),
+    ("POST", "/leases", {"count": 99}, "count", "too_big", 10),
+    ("POST", "/leases", {"count": "1"}, "count", "not_a_number", ""),
+    ("POST", "/leases", {"cuont": 1}, "cuont", "unknown_field", ""),
+    ("POST", "/tokens", {"scopes": ["read"]}, "name", "missing", ""),
+    ("POST", "/webhooks", {"url": "x", "kinds": ["judgement"]}, "url", "too_short", 8),
+    ("POST", "/webhooks", {"url": "https://x.example", "kinds": []}, "kinds", "too_short", 1),
+    ("POST", "/webhooks", {"url": "https://x.example/" + "x" * 500, "kinds": ["skip"]}, "url", "too_long", 500),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "field", "cause", "limit"), WRONG)
+def test_what_is_wrong_with_a_field_is_told_for_programs_and_has_words(
+    site: Site, method: str, path: str, body: dict[str, object], field: str, cause: str, limit: object
+):
+    answer = signed_in(site).request(method, f"/api/v1{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["why"] == {"field": field, "cause": cause, "limit": limit}
+    assert HANZI.search(Words("zh").plain(f"cause.{cause}", limit=limit))
+
+
+def test_every_cause_is_one_that_the_server_can_send():
+    assert {cause for cause, _ in TYPES.values()} == set(CAUSES) - {"says"}
+    assert {f"cause.{name}" for name in CAUSES} | {f"field.{name}" for name in FIELDS} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("code", ["wrong", "throttled"])

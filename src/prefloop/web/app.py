@@ -21,6 +21,7 @@ import prefloop
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.web import pages, queue
+from prefloop.web.error_words import TYPES as CAUSE_OF
 from prefloop.web.errors import Refusal
 from prefloop.web.export import Delivery
 from prefloop.web.partner import Partner
@@ -103,11 +104,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 # -- errors are sentences ---------------------------------------------------------------------------------------------
 
 
-def sentence(request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error: JSON for the API, a page for people."""
+def sentence(
+    request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None, *, why: dict[str, Any] | None = None
+) -> Response:
+    """An error: JSON for the API, with what is wrong with which field if that is known, or a page for people."""
     message = message.encode("utf-8", "replace").decode("utf-8")[:1000]
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
+        told = {"code": code, "message": message} | ({"why": why} if why else {})
+        return JSONResponse({"error": told}, status_code=status, headers=headers)
     page = pages.error_page(request, status, code, message)
     page.headers.update(headers or {})
     return page
@@ -128,7 +132,9 @@ def _invalid(request: Request, problem: Exception) -> Response:
     place = ".".join(str(part) for part in error.get("loc", ()) if part not in ("body", "query", "path"))
     message = str(error.get("msg", "not valid")).removeprefix("Value error, ")
     text = f"`{place}`: {message}." if place else f"{message}."
-    return sentence(request, 422, "invalid", text)
+    cause, limit = CAUSE_OF.get(str(error.get("type")), ("", ""))
+    why = {"field": place[:200], "cause": cause, "limit": error.get("ctx", {}).get(limit, "")} if cause and place else None
+    return sentence(request, 422, "invalid", text, why=why)
 
 
 def _http(request: Request, problem: Exception) -> Response:

@@ -4,6 +4,66 @@
 told in the server's words.
 """
 
+CAUSES: dict[str, tuple[str, str]] = {
+    "missing": ("is missing", "缺失"),
+    "too_short": ("is too short or has too few; at least {limit}", "过短或过少，至少 {limit}"),
+    "too_long": ("is too long or has too many; at most {limit}", "过长或过多，最多 {limit}"),
+    "not_a_number": ("is not a number of this kind", "不是有效的数字"),
+    "too_small": ("is too small; at least {limit}", "过小，不得小于 {limit}"),
+    "too_big": ("is too large; at most {limit}", "过大，不得大于 {limit}"),
+    "above": ("is too small; more than {limit}", "过小，须大于 {limit}"),
+    "below": ("is too large; less than {limit}", "过大，须小于 {limit}"),
+    "unknown_choice": ("is none of the choices", "不在可选范围内"),
+    "unknown_field": ("is not known here", "不是已知的字段"),
+    "says": ("{name} `{field}` {says}", "{name}`{field}`：{says}"),
+}
+"""What is wrong with a field."""
+TYPES: dict[str, tuple[str, str]] = {
+    "missing": ("missing", ""), "string_too_short": ("too_short", "min_length"), "too_short": ("too_short", "min_length"),
+    "string_too_long": ("too_long", "max_length"), "too_long": ("too_long", "max_length"), "int_type": ("not_a_number", ""),
+    "int_parsing": ("not_a_number", ""), "int_from_float": ("not_a_number", ""), "float_type": ("not_a_number", ""),
+    "float_parsing": ("not_a_number", ""), "finite_number": ("not_a_number", ""), "greater_than_equal": ("too_small", "ge"),
+    "less_than_equal": ("too_big", "le"), "greater_than": ("above", "gt"), "less_than": ("below", "lt"),
+    "literal_error": ("unknown_choice", ""), "enum": ("unknown_choice", ""), "extra_forbidden": ("unknown_field", ""),
+}  # fmt: skip
+"""Type of pydantic's error -> (cause, which value of its context is the limit)."""
+FIELDS: dict[str, tuple[str, str]] = {
+    "name": ("name", "名称"),
+    "password": ("password", "密码"),
+    "role": ("role", "角色"),
+    "tags": ("tags", "标签"),
+    "uses": ("number of uses", "可用次数"),
+    "days": ("days", "天数"),
+    "scopes": ("scopes", "权限范围"),
+    "url": ("address", "地址"),
+    "kinds": ("kinds", "类型"),
+    "kind": ("kind", "类型"),
+    "text": ("text", "文本"),
+    "note": ("note", "备注"),
+    "comment": ("comment", "评论"),
+    "reason": ("reason", "原因"),
+    "answer": ("answer", "答案"),
+    "draft": ("draft", "草稿"),
+    "model": ("model", "模型"),
+    "file": ("file", "文件"),
+    "comparison": ("comparison", "对比"),
+    "responses": ("responses", "回答"),
+    "expected": ("expected answer", "预期答案"),
+    "explanation": ("explanation", "解释"),
+    "purpose": ("purpose", "用途"),
+    "number": ("number", "数量"),
+    "count": ("count", "数量"),
+    "limit": ("limit", "上限"),
+    "body": ("text", "正文"),
+    "wanted": ("judgements wanted", "所需评判数"),
+    "num": ("number", "数量"),
+    "seed": ("seed", "随机种子"),
+    "choice": ("choice", "选择"),
+    "strength": ("strength", "强度"),
+    "language": ("language", "语言"),
+}
+"""Fields that people fill in; another is called as programs call it."""
+
 REFUSALS: dict[str, tuple[str, str]] = {
     # who asks
     "signed_out": (

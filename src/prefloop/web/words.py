@@ -3,7 +3,7 @@
 import json
 
 from prefloop.web.chat_words import CHAT_PAGES, CHAT_SCRIPTS
-from prefloop.web.error_words import REFUSALS
+from prefloop.web.error_words import CAUSES, FIELDS, REFUSALS
 
 LANGUAGES = ("en", "zh")
 
@@ -444,7 +444,8 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 
 PAGES |= CHAT_PAGES
 SCRIPTS |= CHAT_SCRIPTS
-SCRIPTS |= {f"refusal.{code}": words for code, words in REFUSALS.items()}
+for prefix, table in (("refusal", REFUSALS), ("cause", CAUSES), ("field", FIELDS)):
+    SCRIPTS |= {f"{prefix}.{name}": words for name, words in table.items()}
 
 
 class Words:

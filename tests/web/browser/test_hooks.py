@@ -99,6 +99,18 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     assert receiver.got == [("judgement", judged[1]), ("judgement", judged[2])]
 
 
+def test_what_is_wrong_with_a_field_is_told_in_chinese(serve, window):
+    stand = serve(plain(1))
+    page = window(stand.person("ada", "admin", language="zh"))
+    page.goto(f"{stand.url}/lead/access")
+    page.locator("input[name=url]").fill("x")
+    page.locator("form[data-once=secret] button[type=submit]").click()
+    line = page.locator("form[data-once=secret] [role=status]")
+    line.filter(has_text="地址`url`：过短或过少，至少 8").wait_for()
+    assert page.get_attribute("input[name=url]", "aria-invalid") == "true"
+    assert "String should" not in line.inner_text()
+
+
 def test_a_webhook_goes_on_after_a_restart(serve, window, receiver):
     stand = serve(plain(3))
     page = window(stand.person("ada", "admin"))

@@ -66,12 +66,20 @@ export async function call(method, path, body, { key, limit = 15000 } = {}) {
 /** The server's own refusals have a code; whatever has none was said by something in between, and may pass. @param {globalThis.Response} response @param {string} text */
 function refusal(response, text) {
   const after = Number(response.headers.get("Retry-After")) || 0;
-  const { code, message } = told(text);
+  const { code, message, why } = told(text);
   if (typeof code !== "string" || typeof message !== "string") return new Refused(0, "no_answer", t("refusal.no_answer", { status: response.status }), after);
-  return new Refused(response.status, code, has(`refusal.${code}`) ? t(`refusal.${code}`, { why: message }) : message, after);
+  return new Refused(response.status, code, has(`refusal.${code}`) ? t(`refusal.${code}`, { why: cause(why) ?? message }) : message, after);
 }
 
-/** @param {string} text @returns {{code?: unknown, message?: unknown}} */
+/** What is wrong with a field, in the reader's language; the field's own name stays in backticks. @param {any} why */
+function cause(why) {
+  if (!why || !has(`cause.${why.cause}`)) return null;
+  const last = String(why.field).split(".").filter((part) => !/^\d+$/.test(part)).at(-1);
+  const name = has(`field.${last}`) ? t(`field.${last}`) : "";
+  return t("cause.says", { name, field: why.field, says: t(`cause.${why.cause}`, { limit: why.limit }) }).trim();
+}
+
+/** @param {string} text @returns {{code?: unknown, message?: unknown, why?: unknown}} */
 function told(text) {
   try {
     return JSON.parse(text)?.error ?? {};
