@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from prefloop.web import accounts, judging, presenting, queue
+from prefloop.web import accounts, dashboard, judging, presenting, queue
 from prefloop.web.config import WebConfig
 from prefloop.web.database import Database
 from prefloop.web.export import is_over
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
         fill(site, number, judged)
         filled = time.perf_counter() - started
         if not site.database.is_sqlite:
-            with site.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with site.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("ANALYZE")
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -136,6 +136,9 @@ def main(arguments: list[str]) -> None:
             is_over(connection)
             connection.execute(select(items.c.id).limit(1))
             result["is_over_ms"] = round((time.perf_counter() - started) * 1000, 2)
+        started = time.perf_counter()
+        dashboard.numbers.of(site)
+        result["dashboard_ms"] = round((time.perf_counter() - started) * 1000, 2)
         result["memory_growth_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - memory, 1)
         print(json.dumps(result, indent=2))
 
