@@ -92,13 +92,16 @@ def test_ctrl_c_stops_the_answer_and_not_the_program():
 def test_at_a_terminal_two_models_stand_side_by_side(folder: str):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "prefloop.cli", "chat", folder, folder, "max_new_tokens=5"]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"})
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell ignores Ctrl-C for what it runs in the background
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"}, **heeds)
     os.close(theirs)
     shown = read_until(ours, b"\n> ")
     os.write(ours, b"please\n")
     shown += read_until(ours, b"\n> ")
     said = b""
-    while b"Ctrl-D ends" not in said:  # Ctrl-C at the prompt does not end it either; before it listens, one is lost
+    for _ in range(30):  # Ctrl-C at the prompt does not end it either; before it listens, one is lost
+        if b"Ctrl-D ends" in said:
+            break
         process.send_signal(signal.SIGINT)
         said += read_until(ours, b"\n> ", patience=2)
     os.write(ours, b"\x04")  # Ctrl-D
