@@ -7,6 +7,7 @@ import pytest
 from prefloop.web import queue
 from prefloop.web.site import Site
 from prefloop.web.tables import events, items, judgements, presentations, users
+from web.crowd import gold
 from web.work import Clock, ask, check_counts, fill, judged, post, rows, signed_in, submit, to_judge, user, work
 
 
@@ -159,3 +160,21 @@ def test_an_answer_that_nobody_could_give_is_refused(site: Site, expected: dict[
     body = {"comparison": "c-0000", "kind": "pair", "responses": [0, 1], "purpose": "gold", "expected": expected}
     assert signed_in(site).post("/api/v1/items", json=body).status_code == 422
     assert [row.purpose for row in rows(site, items)] == ["work"]
+
+
+def test_gold_is_not_asked_of_whoever_met_the_question_as_work(site: Site):
+    """A question that comes twice would tell that it is gold."""
+    ask(site, overlap={"judgements": 2}, checks={"gold_first": 100, "gold_every": 1, "repeat_every": 0})
+    fill(site, 6)
+    ann, bob = user(site, "ann"), user(site, "bob")
+    (shown,) = queue.lease(site, ann, 1).presentations
+    submit(site, ann, judged(shown))
+    known = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == shown)[0].item)[0].comparison
+    gold(site, [known])
+    met = {who.name: set() for who in (ann, bob)}
+    for who in (ann, bob):
+        while served := queue.lease(site, who, 1).presentations:
+            item = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == served[0])[0].item)[0]
+            met[who.name].add(item.purpose)
+            submit(site, who, judged(served[0]))
+    assert met == {"ann": {"work"}, "bob": {"gold", "work"}}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import insert
 
-from prefloop.web import dashboard
+from prefloop.web import dashboard, queue
 from prefloop.web.items import GAP
 from prefloop.web.site import Site
 from prefloop.web.tables import comparisons, items, responses
@@ -89,3 +89,10 @@ def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
     assert time.perf_counter() - started < 1.0
     assert told["progress"]["left"] == number
     assert told["progress"]["left_exact"] is False
+
+
+def test_what_somebody_holds_is_still_to_be_done(site: Site):
+    fill(site, 10)
+    queue.lease(site, user(site, "a"), 3)
+    told = dashboard.numbers.of(site)["progress"]
+    assert (told["open"], told["leased"], told["left"]) == (7, 3, 10)

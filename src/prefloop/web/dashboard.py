@@ -70,11 +70,12 @@ def progress(connection: Connection) -> dict[str, Any]:
     counted = {row[0]: row[1] for row in connection.execute(by_purpose)}
     of_items = {purpose: counted.get(purpose, 0) for purpose in (*QUEUED, "gold", "calibration")}
     waiting = _count(connection, items.c.purpose == "work", is_open)
-    leased = connection.execute(select(func.sum(items.c.leased)).where(is_leased)).scalar() or 0
+    leased = connection.execute(select(func.sum(items.c.leased)).where(items.c.purpose == "work", is_leased)).scalar() or 0
     if waiting <= EXACT:
         left = connection.execute(select(func.sum(items.c.needed)).where(items.c.purpose == "work", is_open)).scalar() or 0
     else:
         left = waiting * config.overlap.judgements
+    left += leased  # somebody has them, and has not answered yet
     of_judgements = (
         select(items.c.purpose, func.count(), func.sum(cast(judgements.c.counted, Integer)))
         .join(items, items.c.id == judgements.c.item)

@@ -174,13 +174,13 @@ def due(user: int, what: str, number: int, every: int) -> bool:
 
 
 def _gold(turn: _Turn, served: int) -> str | None:
-    """The next gold item that the annotator has not had, nor learnt the answer of in calibration."""
+    """The next gold item that the annotator has not had, nor met as work or in calibration: twice the same would tell."""
     other = items.alias("other")
-    learnt = (
+    met = (
         select(presentations.c.id).join(other, other.c.id == presentations.c.item)
-        .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose == "calibration")
+        .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose != "gold")
     )  # fmt: skip
-    query = select(items).where(literal_column("items.purpose = 'gold'"), ~items.c.retired, ~_had(turn).exists(), ~learnt.exists())
+    query = select(items).where(literal_column("items.purpose = 'gold'"), ~items.c.retired, ~_had(turn).exists(), ~met.exists())
     item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
     return None if item is None else _show(turn, item, served)
 

@@ -109,8 +109,8 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
-    page.get_by_role("link", name="Progress").click()  # two items want one more each, besides those that Ada has; what is gold now is no work
-    page.wait_for_function("() => /1 of 3 judgements/.test(document.querySelector('#tiles').innerText)")
+    page.get_by_role("link", name="Progress").click()  # two items want two each, one of which Ada has; what is gold now is no work
+    page.wait_for_function("() => /1 of 5 judgements/.test(document.querySelector('#tiles').innerText)")
     keys(worker, "2", "w", "Enter")
     until(lambda: len(stand.judgements()) == 2)
 

@@ -3,6 +3,8 @@
 import { byId } from "./dom.js";
 import { t } from "./words.js";
 
+const MOST_LEFT = 1000; // the server counts no further
+
 /** Says something to a screen reader, without moving the focus. @param {string} text */
 export function announce(text) {
   const voice = byId("voice");
@@ -43,7 +45,7 @@ export function showProgress(progress, extra, held) {
   if (!progress) return;
   const today = progress.today + extra;
   const left = progress.left + held;
-  byId("progress").textContent = t("progress", { today, left });
+  byId("progress").textContent = t("progress", { today, left: progress.left >= MOST_LEFT ? `${MOST_LEFT}+` : left });
   const bar = /** @type {HTMLProgressElement} */ (byId("progress-bar"));
   bar.max = Math.max(1, today + left);
   bar.value = today;
