@@ -160,6 +160,8 @@ class Judgement(Record):
     """Version of the guideline the annotator saw."""
     ruling: bool = False
     """A lead's decision where annotators differed: of a pair on which there is one, all other judgements speak no more."""
+    comment: str = ""
+    """What the annotator wrote beside the answer."""
 
     @model_validator(mode="after")
     def _answers_its_kind(self) -> Self:

@@ -113,4 +113,4 @@ def listed(connection: Connection, limit: int = 200) -> list[dict[str, Any]]:
 
 
 def _told(one: Fact) -> dict[str, Any]:
-    return {"name": one.name, "meaning": one.meaning, "strength": one.answer.get("strength")}
+    return {"name": one.name, "meaning": one.meaning, "strength": one.answer.get("strength"), "comment": one.comment}

@@ -60,7 +60,7 @@ def as_record(row: Row[Any]) -> Judgement:
         "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": "person", "kind": row.kind, "order": row.order,
         **{key: value for key, value in row.answer.items() if value is not None},
         "seconds": row.active_seconds, "guideline": str(row.guideline) if row.guideline else "",
-        "ruling": row.purpose == "adjudication",
+        "ruling": row.purpose == "adjudication", "comment": row.comment,
     })  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Fact:
     at: float
     was_shown: bool = True
     """False for what was brought in: nobody saw it here, so that which side a response stood on is not known"""
+    comment: str = ""
 
     @property
     def unit(self) -> Unit:
@@ -99,7 +100,7 @@ def _query(*where: Any) -> Any:
         select(
             judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind, items.c.purpose,
             items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected, presentations.c.repeat, judgements.c.counted,
-            judgements.c.right, judgements.c.active_seconds, judgements.c.at, WAS_SHOWN.label("was_shown"),
+            judgements.c.right, judgements.c.active_seconds, judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,
         )
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
@@ -115,7 +116,7 @@ def fact(row: Any) -> Fact:
     return Fact(
         row.id, row.user, row.name, row.item, row.comparison, row.kind, row.purpose, tuple(row.responses), tuple(row.order), row.answer,
         answers.meaning(row.kind, row.answer, row.order), expected, row.repeat > 0 and row.purpose != "calibration", row.counted, row.right,
-        row.active_seconds, row.at, bool(row.was_shown),
+        row.active_seconds, row.at, bool(row.was_shown), row.comment,
     )  # fmt: skip
 
 

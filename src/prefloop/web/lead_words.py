@@ -192,6 +192,7 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.speed": ("Seconds for each of the last judgements", "最近各次评判的用时（秒）"),
     "annotators.fine": ("nothing", "无"),
     "annotators.back": ("All annotators", "全部标注员"),
+    "annotators.comments": ("What they wrote beside their judgements", "评判时写下的评论"),
     "annotators.interval": ("Rates, with intervals of 95 %", "各项比率及 95% 区间"),
     "finding.one side": (
         "One side: chose the left in {left} of {sides} judgements, whatever was shown there",

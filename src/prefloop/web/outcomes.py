@@ -80,7 +80,8 @@ def as_judgement(one: Fact) -> Judgement:
     """A fact in the language on disk."""
     answer = {name: value for name, value in one.answer.items() if value is not None}
     known = {"id": one.id, "comparison": one.comparison, "annotator": one.name, "annotator_kind": "person", "kind": one.kind}
-    return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds, "ruling": one.purpose == "adjudication"})
+    known |= {"comment": one.comment, "ruling": one.purpose == "adjudication"}
+    return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds})
 
 
 def outcomes(judged: Judged, way: Way) -> Outcomes:

@@ -1,4 +1,4 @@
-"""Items whose answer is known: their list, what was judged and may become one, what annotators flag, and the page that makes one."""
+"""Items whose answer is known: their list, what was judged and may become one, what annotators say, and the page that makes one."""
 
 import json
 from collections import Counter
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Connection, Row, select
 
-from prefloop.web import desk, settings
+from prefloop.web import desk, remarks, settings
 from prefloop.web.answers import meaning
 from prefloop.web.desk import site_of
 from prefloop.web.lead_words import LeadWords
 from prefloop.web.routes.lead_project import on
-from prefloop.web.tables import comparisons, events, items, judgements, presentations, responses
+from prefloop.web.tables import comparisons, items, judgements, presentations, responses
 
 router = APIRouter(include_in_schema=False)
 MARKED = ("pair", "ranking", "rating", "thumb")
@@ -85,28 +85,22 @@ def candidates(connection: Connection, before: int | None, words: LeadWords) -> 
     ]
 
 
-def flags(connection: Connection, words: LeadWords) -> list[dict[str, Any]]:
-    """The newest flags and skips, with the item that each is about."""
-    query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(100)
-    found = [{"kind": row.kind, "by": row.actor, "at": on(row.at), **json.loads(row.payload)} for row in connection.execute(query)]
-    about = select(items.c.id, items.c.comparison, items.c.kind, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison)
-    rows = {row.id: row for row in connection.execute(about.where(items.c.id.in_({one.get("item", 0) for one in found})))}
-    for one in found:
-        reason = one.get("reason") or ""
-        parts = (words(f"skip.{reason}") if words.has(f"skip.{reason}") else reason, one.get("comment") or "")
-        one |= {"about": rows.get(one.get("item", 0)), "says": " · ".join(part for part in parts if part)}
-    return found
+def said_of(one: dict[str, Any], words: LeadWords) -> dict[str, Any]:
+    """A flag, a skip or a comment in the reader's language."""
+    reason = one["reason"]
+    parts = (words(f"skip.{reason}") if words.has(f"skip.{reason}") else reason, one["comment"])
+    return {**one, "at": on(one["at"]), "says": " · ".join(part for part in parts if part)}
 
 
 @router.get("/lead/items")
 def items_page(request: Request, before: Before = None, missing: Identity = "") -> Response:
-    """Gold, calibration, candidates, flags."""
+    """Gold, calibration, candidates, flags and comments."""
 
     def gather(words: LeadWords) -> dict[str, Any]:
         with site_of(request).database.reading() as connection:
             found = {
                 "gold": marked(connection, "gold", words), "calibration": marked(connection, "calibration", words),
-                "candidates": candidates(connection, before, words), "flags": flags(connection, words),
+                "candidates": candidates(connection, before, words), "flags": [said_of(one, words) for one in remarks.everything(connection)],
             }  # fmt: skip
         return {"lead": words("items.says"), "missing": missing, "page": PAGE, "markable": MARKED, **found}
 

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from prefloop.web import agreement, desk, quality
+from prefloop.web import agreement, desk, quality, remarks
 from prefloop.web.desk import Reader, site_of
 from prefloop.web.errors import Refusal
 from prefloop.web.lead_words import LeadWords, percent
+from prefloop.web.routes.lead_gold import MARKED, said_of
+from prefloop.web.tables import judgements
 
 router = APIRouter(tags=["lead"])
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -56,7 +58,12 @@ def annotator_page(request: Request, number: Number) -> Response:
     def gather(words: LeadWords) -> dict[str, Any]:
         report = _one(request, number)
         concerns = desk.concerns(report, words, quality.NORMS.gold_floor)
-        return {"heading": report["name"], "report": report, "concerns": concerns, "first_look": quality.FIRST_LOOK}
+        with site_of(request).database.reading() as connection:
+            comments = [said_of(one, words) for one in remarks.comments(connection, judgements.c.user == number)]
+        return {
+            "heading": report["name"], "report": report, "concerns": concerns, "first_look": quality.FIRST_LOOK,
+            "comments": comments, "markable": MARKED,
+        }  # fmt: skip
 
     return desk.page(request, "annotator.html", "desk.annotators", gather)
 
