@@ -68,8 +68,8 @@ def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequ
     return sorted(doubtful, key=lambda one: -one[0])
 
 
-def send(connection: Connection, site: Site, wanted: Wanted, *, actor: str) -> dict[str, int]:
-    """Makes the items. Returns: how many new ones, by reason."""
+def fresh(connection: Connection, site: Site, wanted: Wanted) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """(items that are not there yet, how many of them by reason)."""
     known = set(connection.execute(select(item_table.c.key).where(item_table.c.purpose == "adjudication")).scalars())
     made: dict[str, int] = {"disagreement": 0, "reward_model": 0}
     rows = []
@@ -79,6 +79,12 @@ def send(connection: Connection, site: Site, wanted: Wanted, *, actor: str) -> d
             known.add(row["key"])
             rows.append(row)
             made[why] += 1
+    return rows, made
+
+
+def send(connection: Connection, site: Site, wanted: Wanted, *, actor: str) -> dict[str, int]:
+    """Makes the items. Returns: how many new ones, by reason."""
+    rows, made = fresh(connection, site, wanted)
     if rows:
         items.add(connection, site.database, rows, facts.tags_of(connection, {row["comparison"] for row in rows}))
         record(connection, "adjudication", actor, site.clock(), made)

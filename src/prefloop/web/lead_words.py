@@ -55,6 +55,19 @@ DESK: dict[str, tuple[str, str]] = {
         "份额：策略 = 名额占比，总和为 1；random 至少 0.2",
     ),
     "selection.strategies": ("Strategies", "策略"),
+    "selection.strategy.random": (
+        "every item with the same chance; what is said of all of them rests on these.", "每题机会相同，对整体的估计以此为依据。"
+    ),
+    "selection.strategy.disagreement": (
+        "where the scores of two or more reward models contradict each other most.", "两个及以上奖励模型分歧最大的题目。"
+    ),
+    "selection.strategy.diversity": ("prompts whose words are least like what was judged.", "用词与已评判题目最不相似的提示。"),
+    "selection.strategy.rise": (
+        "where a response's score rose most from the older to the newer model; that is where a reward is gamed.",
+        "从旧模型到新模型分数升幅最大的回答，奖励常在此处被钻空子。",
+    ),
+    "selection.strategy.longest": ("the longest responses.", "最长的回答。"),
+    "selection.strategy.out_of_distribution": ("items with one of the tags that are named below.", "带有下方所列标签的题目。"),
     "selection.rise": ("For rise: the older and the newer model of scores", "rise 所用的旧、新评分模型"),
     "selection.ood": ("For out_of_distribution: tags", "out_of_distribution 所用标签"),
     "selection.seed": ("Seed", "随机种子"),
@@ -191,6 +204,7 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.curve": ("Agreement with what others or gold favour, over their judgements", "随评判进行，与他人或金标的一致率"),
     "annotators.speed": ("Seconds for each of the last judgements", "最近各次评判的用时（秒）"),
     "annotators.fine": ("nothing", "无"),
+    "annotators.early": ("too early ({n} of {first})", "为时尚早（{n} / {first}）"),
     "annotators.back": ("All annotators", "全部标注员"),
     "annotators.comments": ("What they wrote beside their judgements", "评判时写下的评论"),
     "annotators.interval": ("Rates, with intervals of 95 %", "各项比率及 95% 区间"),
@@ -251,6 +265,11 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "desk.done": ("Done.", "完成。"),
     "desk.failed": ("Not done: {why}", "未完成：{why}"),
     "none.yet": ("Nothing yet.", "暂无数据。"),
+    "selection.chosen": ("{n} of {of} items were chosen and are asked next.", "已从 {of} 题中选出 {n} 题，接下来优先提问。"),
+    "selection.released": ("Back in the queue: {n}.", "已放回队列：{n} 题。"),
+    "adjudication.looking": ("Looking for what is new…", "正在查找新题目…"),
+    "adjudication.nothing": ("Nothing new was found.", "没有发现新题目。"),
+    "adjudication.found": ("New, and in the table below: {n}.", "新发现 {n} 题，见下表。"),
     "dashboard.hours_label": ("Judgements in each of the last {n} hours", "最近 {n} 小时每小时的评判数"),
     "dashboard.progress": ("done", "已完成"),
     "dashboard.of_all": ("{done} of {all} judgements", "{all} 次评判中的 {done} 次"),

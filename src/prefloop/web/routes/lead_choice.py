@@ -44,7 +44,9 @@ def in_adjudication(request: Request, user: Reader, limit: Annotated[int, Query(
 def send(request: Request, user: Lead, body: adjudication.Wanted) -> dict[str, Any]:
     """Sends to adjudication what people, or a reward model and people, disagree about."""
     site = site_of(request)
-    return site.database.write(lambda c: adjudication.send(c, site, body, actor=user.name))
+    with site.database.reading() as connection:  # the page looks whenever it is opened: mostly there is nothing to write
+        rows, made = adjudication.fresh(connection, site, body)
+    return site.database.write(lambda c: adjudication.send(c, site, body, actor=user.name)) if rows else made
 
 
 @router.get("/lead/selection", include_in_schema=False)
@@ -55,7 +57,8 @@ def selection_page(request: Request) -> Response:
         with site_of(request).database.reading() as connection:
             tags = dashboard.coverage(connection, dashboard.desk(connection).floors)
             known, accuracy = reward_scores.models(connection), reward_scores.accuracy(connection)
-        return {"lead": words("selection.says"), "tags": tags, "models": known, "accuracy": accuracy, "strategies": selecting.STRATEGIES}
+        strategies = ("random", *selecting.STRATEGIES)
+        return {"lead": words("selection.says"), "tags": tags, "models": known, "accuracy": accuracy, "strategies": strategies}
 
     return desk.page(request, "selection.html", "desk.selection", gather)
 

@@ -19,7 +19,7 @@ from prefloop.web.desk import Lead, Reader, site_of
 from prefloop.web.lead_words import LeadWords
 from prefloop.web.project_words import HELP_ZH
 from prefloop.web.site import Site
-from prefloop.web.tables import events, guidelines, invitations, item_tags, judgements, sessions, tokens, users
+from prefloop.web.tables import events, guidelines, invitations, item_tags, items, judgements, sessions, tokens, users
 
 router = APIRouter(tags=["lead"])
 KINDS = ("pair", "ranking", "rating", "thumb", "edit", "demonstration")
@@ -91,7 +91,9 @@ def people_page(request: Request) -> Response:
         site, user = site_of(request), asks(request)
         good = (invitations.c.uses > 0) & (invitations.c.expires > site.clock())
         with site.database.reading() as connection:
-            found = {"people": people(connection), "tags": known_tags(connection)}
+            found: dict[str, Any] = {"people": people(connection), "tags": known_tags(connection)}
+            asked = select(items.c.id).where(items.c.purpose == "calibration", ~items.c.retired).limit(1)
+            found["calibrates"] = connection.execute(asked).first() is not None
             found["invitations"] = connection.execute(select(invitations).where(good).order_by(invitations.c.id.desc())).mappings().all()
         is_admin = user.is_at_least("admin")
         return {"lead": words("people.says"), "on": on, "is_admin": is_admin, "roles": ROLES if is_admin else ROLES[:1], **found}

@@ -46,7 +46,8 @@ def annotators_page(request: Request) -> Response:
     def gather(words: LeadWords) -> dict[str, Any]:
         reports = sorted(quality.everybody.of(site_of(request)), key=lambda one: (not one["flagged"], one["name"]))
         concerns = {one["id"]: desk.concerns(one, words, quality.NORMS.gold_floor) for one in reports}
-        return {"lead": words("annotators.says", alpha=percent(quality.NORMS.alpha)), "reports": reports, "concerns": concerns}
+        says = words("annotators.says", alpha=percent(quality.NORMS.alpha))
+        return {"lead": says, "reports": reports, "concerns": concerns, "first_look": quality.FIRST_LOOK}
 
     return desk.page(request, "annotators.html", "desk.annotators", gather)
 

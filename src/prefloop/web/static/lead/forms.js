@@ -128,6 +128,8 @@ async function upload(path, form) {
 function summary(said, form) {
   if (form === "log") return said.whole ? t("access.whole", { n: said.events }) : t("access.broken", { why: said.problem });
   if (!said || typeof said !== "object") return t("desk.done");
+  if (form === "released") return t("selection.released", { n: said.released });
+  if (form === "selection") return [t("selection.chosen", { n: said.chosen, of: said.of }), ...said.problems.slice(0, 20)].join("\n");
   const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${name}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
   return [t("desk.done"), parts.join(", "), ...problems].filter(Boolean).join("\n");
@@ -142,16 +144,20 @@ for (const form of document.querySelectorAll("form[data-call]")) {
     const buttons = [...form.querySelectorAll("button")].filter((button) => !button.disabled);
     for (const button of buttons) button.disabled = true;
     for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    const state = (/** @type {string} */ name) => line?.setAttribute("data-state", name);
+    state("sending");
     if (line) line.textContent = t("desk.sending");
     try {
       const plain = method === "DELETE" || method === "GET";
       const said = form.querySelector("input[type=file]") ? await upload(path, form) : await call(method, path, plain ? undefined : body(form), { limit: 120000 });
+      state("done");
       form.dispatchEvent(new Event("done"));
       if (form.dataset.then) leave(form.dataset.then);
       else if (line) line.textContent = form.dataset.once ? "" : summary(said, form.dataset.says);
       if (form.dataset.once) once(form.dataset.once, said);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
+      state("failed");
       if (line) line.textContent = t("desk.failed", { why });
       form.dispatchEvent(new CustomEvent("refused", { detail: error }));
       blame(form, why);

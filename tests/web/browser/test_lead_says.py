@@ -1,0 +1,49 @@
+"""What the leads' pages say in a browser: links that follow choices, what came of a form, and when it is too early to tell."""
+
+from web.browser.acts import begin, keys, saved
+from web.browser.stand import plain
+from web.browser.test_access import violations
+
+
+def test_the_links_to_files_follow_the_choices(serve, window):
+    stand = serve(plain(1))
+    page = window(stand.person("lea", "lead"))
+    page.goto(f"{stand.url}/lead/data")
+    page.select_option("select[name=aggregate]", "weighted")
+    page.select_option("select[name=form]", "trl")
+    page.select_option("select[name=format]", "parquet")
+    link = page.get_by_role("link", name="preferences.parquet")
+    assert link.get_attribute("href") == "/api/v1/export/preferences?aggregate=weighted&form=trl&format=parquet"
+    assert page.request.get(stand.url + link.get_attribute("href")).ok
+
+
+def test_a_selection_is_told_in_a_sentence(serve, window):
+    stand = serve(plain(6))
+    page = window(stand.person("lea", "lead"))
+    page.goto(f"{stand.url}/lead/selection")
+    page.get_by_label("Items", exact=True).fill("4")
+    page.get_by_label("Shares").fill("random = 1")
+    page.get_by_role("button", name="Choose").click()
+    line = page.locator("form[data-says=selection] [role=status]")
+    line.and_(page.locator("[data-state=done]")).wait_for()
+    assert line.inner_text().startswith("4 of 6 items were chosen and are asked next.")
+    page.get_by_role("button", name="Release what is held back").click()
+    page.wait_for_selector("form[data-says=released] [data-state=done]")
+    assert page.inner_text("form[data-says=released] [data-state=done]") == "Back in the queue: 2."
+    assert violations(page) == []
+
+
+def test_it_is_told_when_it_is_too_early_to_suspect_anybody(serve, window):
+    stand = serve(plain(3))
+    page = window(stand.person())
+    begin(page, stand.url)
+    keys(page, "3", "Enter")
+    saved(page)
+    lead = window(stand.person("lea", "lead"))
+    lead.goto(f"{stand.url}/lead/annotators")
+    assert "too early (1 of 30)" in lead.inner_text("tbody")
+    lead.goto(f"{stand.url}/lead/people")
+    assert "not calibrated" not in lead.inner_text("main")
+    stand.calibration("plain-0002", {"choice": "tie"}, "")
+    lead.reload()
+    assert lead.get_by_text("not calibrated", exact=True).count() == 1  # the annotator; leads need none
