@@ -59,6 +59,14 @@ def test_calibration_gates_the_work_and_may_be_taken_again(site: Site):
     assert {row.counted for row in rows(site, judgements)} == {False}
 
 
+def test_practice_says_how_far_it_is_and_work_says_nothing(site: Site):
+    fill(site, 5)
+    lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
+    known(lead, 3, "calibration")
+    assert [shown["practice"] for shown in to_judge(bob, 3)] == [{"number": number, "of": 3} for number in (1, 2, 3)]
+    assert "practice" not in to_judge(lead)[0]
+
+
 def test_who_walks_away_in_calibration_goes_on_there(site: Site, clock: Clock):
     fill(site, 3)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")

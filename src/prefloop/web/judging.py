@@ -4,6 +4,7 @@ The same id twice is one judgement. A change of mind is a revision. An answer th
 been taken, is kept and not counted.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -285,6 +286,13 @@ def flag(connection: Connection, site: Site, user: User, presentation: str, comm
     payload = {"presentation": presentation, "item": item.id, "comparison": item.comparison, "comment": comment}
     seq = record(connection, "flag", user.name, site.clock(), payload, key=key)
     return {"flag": seq}
+
+
+def guideline_note(connection: Connection) -> str:
+    """What the lead said is new in the newest guideline, as the log has it."""
+    query = select(events.c.payload).where(events.c.kind == "guideline").order_by(events.c.seq.desc()).limit(1)
+    payload = connection.execute(query).scalar()
+    return json.loads(payload).get("note", "") if payload else ""
 
 
 def guideline(connection: Connection) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def _own(request: Request, template: str, /, **values: Any) -> Response:
 @router.get("/")
 def judge(request: Request, queue: Literal["work", "arena", "adjudication"] = "work") -> Response:
     """Where people judge; `?queue=arena` or `?queue=adjudication` judges those."""
-    return _own(request, "judge.html", modules=MODULES, purpose=queue)
+    here = {} if queue == "work" else {"here": "/lead"}
+    return _own(request, "judge.html", modules=MODULES, purpose=queue, **here)
 
 
 @router.get("/chat")

@@ -1,5 +1,6 @@
 """Presentations as they are sent: texts, trees and order; never a model's name, a score, a sampler or what is gold."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +24,24 @@ def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> 
     rows = _rows(connection, user, ids)
     texts = _responses(connection, {row.comparison for row in rows.values()})
     axes, progress = list(project(connection).axes), progress_of(connection, user, now)
-    return [_one(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
+    found = [_one(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
+    practised = [one for one in found if one["purpose"] == "calibration"]
+    if practised:
+        places = _practice(connection)
+        for one in practised:
+            one["practice"] = {"number": max(1, bisect_right(places, rows[one["id"]].place)), "of": max(1, len(places))}
+    return found
+
+
+def _practice(connection: Connection) -> list[int]:
+    """Places of the items of a calibration round, in the order in which everybody meets them."""
+    query = select(items.c.place).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired)
+    return sorted(connection.execute(query).scalars())
 
 
 def _rows(connection: Connection, user: User, ids: Sequence[str]) -> dict[str, Row[Any]]:
     query = (
-        select(presentations, items.c.kind, items.c.purpose, items.c.comparison, comparisons.c.messages, comparisons.c.trees)
+        select(presentations, items.c.kind, items.c.purpose, items.c.place, items.c.comparison, comparisons.c.messages, comparisons.c.trees)
         .join(items, items.c.id == presentations.c.item)
         .join(comparisons, comparisons.c.id == items.c.comparison)
         .where(presentations.c.id.in_(ids), presentations.c.user == user.id)

@@ -155,6 +155,10 @@ PROJECT: dict[str, tuple[str, str]] = {
     "gold.purpose": ("Shown", "出现方式"),
     "gold.as_gold": ("Gold: among the work, looking like all else", "金标：混入日常工作，与普通题无异"),
     "gold.as_calibration": ("Calibration: before the work, with the explanation", "校准：开始工作之前，并显示讲解"),
+    "gold.round": (
+        "Once there is a calibration item, every annotator who has not passed must do the round before going on, also people who are at work already.",
+        "只要有校准题，尚未通过的标注员都必须先完成校准才能继续，包括已经在工作的人。",
+    ),
     "gold.why": ("Explanation, in Markdown (shown in calibration)", "讲解（Markdown，校准时显示）"),
     "gold.save": ("Save", "保存"),
     "gold.user": ("user", "用户"),

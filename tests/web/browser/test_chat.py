@@ -106,6 +106,37 @@ def test_two_turns_by_keyboard_are_two_judgements(new_url, chat, model):
     assert thread(page) == ["Something else"]
 
 
+def test_only_the_last_pair_is_undone_and_only_until_the_next_message(chat):
+    stand, page = chat()
+    begin(page, stand.url)
+    keys(page, "3", "Enter")  # ordinary work, which the chat does not reopen
+    saved(page)
+    page.goto(f"{stand.url}/chat")
+    composer(page)
+    assert page.is_disabled("#do-undo")
+    say(page, "Hello?")
+    keys(page, "1", "w", "Enter")
+    goes_on(page, 2)
+    assert page.is_enabled("#do-undo")
+    say(page, "And then?")
+    assert page.is_disabled("#do-undo")
+    keys(page, "z")
+    page.wait_for_function("() => document.querySelector('#voice').textContent === 'There is nothing to undo.'")
+    keys(page, "2", "w", "Enter")
+    goes_on(page, 4)
+    saved(page)
+    page.reload()
+    composer(page)
+    page.wait_for_selector("#do-undo:enabled")
+    keys(page, "Escape", "z")
+    page.wait_for_selector("#revision:not([hidden])")
+    assert page.inner_text(".turn:last-child .words") == "And then?"
+    page.get_by_role("button", name="Leave it as it was").click()
+    composer(page)
+    page.get_by_role("button", name="Begin another conversation").click()
+    page.wait_for_selector("#do-undo:disabled")
+
+
 def test_a_reload_keeps_the_conversation_the_pair_and_what_was_typed(chat):
     stand, page = chat()
     say(page, "Hello?")

@@ -178,6 +178,6 @@ def retake(request: Request, user: Judge) -> dict[str, Any]:
 def guideline(request: Request, user: Reader) -> dict[str, Any]:
     """The newest guideline."""
     with site_of(request).database.reading() as connection:
-        return judging.guideline(connection)
+        return {**judging.guideline(connection), "note": judging.guideline_note(connection)}
 
 

@@ -23,7 +23,7 @@ export class Chat {
    * @param {HTMLElement} place
    * @param {string} user
    * @param {import("./outbox.js").Outbox} outbox
-   * @param {{answered: (item: Presentation) => void, expired: (error: Refused) => void}} given
+   * @param {{answered: (item: Presentation) => void, moved: (messages: Message[]) => void, expired: (error: Refused) => void}} given
    */
   constructor(place, user, outbox, given) {
     this.place = place;
@@ -102,8 +102,9 @@ export class Chat {
     this.told = told;
     const draft = recalled(this.kept, null);
     if (draft && draft.key === told.key) this.sent(); // it arrived, although nobody here was told
-    if (told.presentation) this.given.answered(told.presentation);
-    else this.draw();
+    if (told.presentation) return this.given.answered(told.presentation);
+    this.given.moved(told.messages);
+    this.draw();
   }
 
   draw() {

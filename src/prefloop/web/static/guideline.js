@@ -23,6 +23,10 @@ export class Guideline {
     this.toggle.addEventListener("click", () => this.turn());
     byId("guideline-close").addEventListener("click", () => this.turn(false));
     byId("guideline-read").addEventListener("click", () => this.turn(true));
+    byId("guideline-dismiss").addEventListener("click", () => {
+      this.acknowledge();
+      this.release();
+    });
     this.toggle.append(cap(name(key)));
     this.draw();
   }
@@ -60,13 +64,14 @@ export class Guideline {
 
   async load() {
     try {
-      const { version, tree } = await call("GET", "/guideline");
+      const { version, tree, note } = await call("GET", "/guideline");
       const before = recall(this.key);
       this.version = version;
       this.text.replaceChildren(version ? grown(tree) : el("p", { class: "none" }, t("guideline.none")));
       byId("guideline-version").textContent = version ? t("guideline.version", { n: version }) : "";
-      if (before === null || this.open) this.acknowledge();
-      this.notice.hidden = recall(this.key) === String(version) || (before === null && !this.open);
+      if (before === null) this.acknowledge(); // the first one that is ever seen here is no change
+      byId("guideline-note").textContent = note;
+      this.notice.hidden = recall(this.key) === String(version);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.asked = 0; // the next item asks again

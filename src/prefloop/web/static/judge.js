@@ -18,7 +18,7 @@ import { away, blank } from "./states.js";
 import { announce, showProgress, watch } from "./status.js";
 import { option, setOption } from "./store.js";
 import { Tab } from "./tab.js";
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 
 /** @typedef {import("./types.js").Presentation} Presentation */
 /** @typedef {import("./types.js").Past} Past */
@@ -33,10 +33,10 @@ class Judge {
     this.queue = new Queue((id) => this.outbox.holds(id), meta("purpose"));
     this.drafts = new Drafts(this.user, (id) => this.shown?.item.id === id && !this.queue.done.has(id) && this.bar.hint(t("lease.lost")));
     this.guideline = new Guideline(this.user, this.bound.guideline, () => this.focusItem());
-    this.pasts = new Pasts(this.user);
+    this.pasts = new Pasts(this.user, meta("purpose"));
     this.tab = new Tab(this.user, () => this.leaveToOther());
     this.bar = new Bar(this.bound, (wanted) => this.act(wanted), () => this.focusItem());
-    this.chat = meta("purpose") === "chat" ? new Chat(this.place, this.user, this.outbox, { answered: (item) => this.answered(item), expired: (error) => this.expired(error) }) : null;
+    this.chat = meta("purpose") === "chat" ? new Chat(this.place, this.user, this.outbox, { answered: (item) => this.answered(item), moved: (messages) => this.moved(messages), expired: (error) => this.expired(error) }) : null;
     /** @type {Map<string, Built>} */
     this.ready = new Map();
     /** @type {Built | null} */
@@ -78,6 +78,11 @@ class Judge {
   start() {
     this.drafts.tidy();
     this.tab.claim();
+    this.pasts.tell(language, (past) => {
+      const { view } = this.built(past.item);
+      view.restore(past.state);
+      return view.says();
+    });
     const wanted = this.pasts.wanted(new URLSearchParams(location.search).get("revise"));
     if (wanted) this.revise(wanted);
     else {
@@ -132,14 +137,23 @@ class Judge {
   show(item) {
     if (!known(item.kind)) return this.unknown(item);
     const built = this.ready.get(item.id) ?? this.made(item);
+    if (this.chat && !this.revising) this.pasts.only(() => false); // the conversation went on from what was judged before
     this.ready.delete(item.id);
     this.shown = built;
     this.time = new ActiveTime();
     this.seen = new Seen(built.words);
+    this.practice(item);
     this.place.replaceChildren(built.article);
     this.bar.show(built, { comment: this.revising?.comment ?? this.drafts.newest(item)?.comment ?? "", revising: this.revising !== null, past: this.pasts.before(this.revising) });
     built.article.focus({ preventScroll: true });
     afterPaint(() => this.settled(built));
+  }
+
+  /** Says of a practice item that it is one. @param {Presentation | null} item */
+  practice(item) {
+    const note = byId("practice");
+    note.hidden = item?.purpose !== "calibration";
+    note.textContent = note.hidden ? "" : t("practice.says", { n: item?.practice?.number ?? 1, of: item?.practice?.of ?? 1 });
   }
 
   /** The rest of showing, once it is painted. @param {Built} built */
@@ -159,6 +173,7 @@ class Judge {
   nothing() {
     const judged = this.shown?.item ?? null;
     this.shown = null;
+    this.practice(null);
     this.bar.draw({ past: this.pasts.last, shown: false });
     if (this.queue.error?.expired) return this.expired(this.queue.error);
     if (this.chat && this.queue.empty !== "calibration_failed") {
@@ -173,6 +188,13 @@ class Judge {
   /** The model's responses in a chat: a pair as any other. @param {Presentation} item */
   answered(item) {
     if (this.shown?.item.id !== item.id) this.queue.takeIn({ presentations: [item], empty: null });
+  }
+
+  /** In a chat only what was judged last may be reopened, and only until the next message. @param {import("./types.js").Message[]} messages */
+  moved(messages) {
+    const asked = JSON.stringify(messages.slice(0, -1));
+    this.pasts.only((past) => JSON.stringify(past.item.messages) === asked);
+    if (!this.shown) this.bar.draw({ past: this.pasts.last, shown: false });
   }
 
   /** @param {Presentation} item */
@@ -274,7 +296,7 @@ class Judge {
     if (!this.outbox.put({ id, path, body, presentation: item.id, at: Date.now() })) this.bar.hint(t("save.fragile"));
     this.queue.finish(item.id);
     this.drafts.drop(item.id);
-    const decided = { judgement: id, item, state: built.view.state(), comment: this.bar.comment, says: built.view.says() };
+    const decided = { judgement: id, item, state: built.view.state(), comment: this.bar.comment, says: built.view.says(), language };
     if (!past) this.since += 1;
     if (item.purpose === "calibration") return this.await(id);
     this.pasts.add(decided, past);
@@ -314,7 +336,7 @@ class Judge {
   }
 
   undo() {
-    if (this.held) return;
+    if (this.held || this.chat?.busy) return;
     const past = this.pasts.before(this.revising);
     if (!past) return announce(t("undo.none"));
     this.keepDraft();

@@ -7,9 +7,9 @@ import { keep, recall, recalled } from "./store.js";
 const MOST = 12;
 
 export class Pasts {
-  /** @param {string} user */
-  constructor(user) {
-    this.key = `prefloop.past.${user}`;
+  /** @param {string} user @param {string} purpose each queue, and the chat, has its own */
+  constructor(user, purpose = "work") {
+    this.key = purpose === "work" ? `prefloop.past.${user}` : `prefloop.past.${purpose}.${user}`;
     this.reopen = `prefloop.reopen.${user}`;
     /** @type {Past[]} oldest first */
     this.list = recalled(this.key, []);
@@ -38,6 +38,19 @@ export class Pasts {
   drop(judgement) {
     this.list = this.list.filter((past) => past.judgement !== judgement);
     keep(this.key, JSON.stringify(this.list));
+  }
+
+  /** Forgets the others. @param {(past: Past) => boolean} stays */
+  only(stays) {
+    const kept = this.list.filter(stays);
+    if (kept.length === this.list.length) return;
+    this.list = kept;
+    setTimeout(() => keep(this.key, JSON.stringify(this.list)), 0);
+  }
+
+  /** Says in this language what was said in another. @param {string} language @param {(past: Past) => string} says */
+  tell(language, says) {
+    for (const past of this.list) if (past.language !== language) Object.assign(past, { says: says(past), language });
   }
 
   /** True if nothing was changed. @param {Past} past @param {any} state @param {string} comment */

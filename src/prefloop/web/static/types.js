@@ -24,6 +24,7 @@
  * @property {Response[]} responses
  * @property {string[]} axes
  * @property {{today: number, left: number}} progress
+ * @property {{number: number, of: number}} [practice]   in a calibration round only
  *
  * @typedef {Record<string, any>} Answer   what the API calls `answer`, by kind
  *
@@ -45,6 +46,7 @@
  * @property {any} state
  * @property {string} comment
  * @property {string} says           the answer in words
+ * @property {string} [language]     of those words
  *
  * @typedef {object} Place             where a view may put things
  * @property {Presentation} item
