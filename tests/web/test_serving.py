@@ -1,6 +1,7 @@
 """The server as a process: how it starts, what it prints, and that a kill in the middle of writing loses nothing acknowledged."""
 
 import contextlib
+import ipaddress
 import json
 import re
 import signal
@@ -22,8 +23,9 @@ from prefloop import cli
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
 from prefloop.web import accounts, chain, export, settings
+from prefloop.web.command import own_address
 from prefloop.web.config import WebConfig
-from prefloop.web.serving import open_site
+from prefloop.web.serving import base, open_site
 from prefloop.web.tables import items, judgements
 from web.work import PASSWORD, client, comparison, rows
 
@@ -217,3 +219,26 @@ def test_openapi_describes_the_contract(tmp_path: Path):
     ]:
         assert (call[0], f"/api/v1{call[1]}") in described
     assert json.dumps(described)
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ([], "http://127.0.0.1:80"),
+        (["host=0.0.0.0", "names=[page.lan, other.lan]"], "http://page.lan:80"),
+        (["https=true", "names=[page.example.org]"], "https://page.example.org"),
+        (["host=::1"], "http://[::1]:80"),
+    ],
+)
+def test_the_link_that_is_printed_is_one_that_can_be_opened(typed: list[str], printed: str):
+    assert base(WebConfig.load(None, typed), 80) == printed
+
+
+def test_where_the_network_is_let_in_the_machines_own_address_is_printed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("prefloop.web.serving.own_address", lambda host: "10.1.2.3")
+    assert base(WebConfig(host="0.0.0.0"), 80) == "http://10.1.2.3:80"
+
+
+def test_the_machines_own_address_is_an_address():
+    assert str(ipaddress.ip_address(own_address("0.0.0.0"))) != "0.0.0.0"
+    assert ipaddress.ip_address(own_address("::")).version == 6

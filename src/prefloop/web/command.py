@@ -27,6 +27,8 @@ USAGE = """prefloop web DIR [--host HOST] [--port PORT] [key=value ...]: the pag
 FLAGS = ("--demo", "--link", "--verify")
 VALUES = {"--host": "host", "--port": "port"}
 DEMO = "prefloop-web-demo"
+EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for every address of this machine."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -118,6 +120,17 @@ def free_port(host: str, port: int) -> socket.socket:
     listener.listen(2048)
     listener.set_inheritable(True)
     return listener
+
+
+def own_address(host: str) -> str:
+    """This machine's address in its network, of the kind of `host`; without a network, that of the machine itself."""
+    family, anywhere, alone = (socket.AF_INET6, "2001:db8::1", "::1") if ":" in host else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect((anywhere, 9))  # sends nothing: it only chooses the way to a place that does not exist
+            return str(asked.getsockname()[0])
+        except OSError:
+            return alone
 
 
 def say(line: str) -> None:

@@ -9,7 +9,7 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder
 from prefloop.web import accounts, chain, importing, ingest, settings
 from prefloop.web.app import create_app
-from prefloop.web.command import arena_of, comparisons_of, free_port, say
+from prefloop.web.command import EVERYWHERE, arena_of, comparisons_of, free_port, own_address, say
 from prefloop.web.config import WebConfig
 from prefloop.web.database import Database
 from prefloop.web.security import is_loopback, log_to
@@ -64,11 +64,11 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
             say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
         return 0
     if link:
-        say(f"web: a link for one admin, once: {_base(config, config.port)}/join/{_admin_link(site)}")
+        say(f"web: a link for one admin, once: {base(config, config.port)}/join/{_admin_link(site)}")
         return 0
     app = create_app(site)
     listener = free_port(config.host, config.port)
-    base = _base(config, listener.getsockname()[1])
+    address = base(config, listener.getsockname()[1])
     with site.database.reading() as connection:
         alone = not accounts.has_admin(connection)
     if not is_loopback(config.host) and not config.https:
@@ -77,8 +77,8 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
         say("web: another server stands in front (https=true), but proxies= does not say which: everybody seems to come from one address, "
             "and one who guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
     if alone:
-        say(f"web: nobody can administer this project yet. This link works once: {base}/join/{_admin_link(site)}")
-    say(f"web: {base}")
+        say(f"web: nobody can administer this project yet. This link works once: {address}/join/{_admin_link(site)}")
+    say(f"web: {address}")
     log_to(folder / "web")
     server = uvicorn.Server(uvicorn.Config(
         app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
@@ -95,6 +95,11 @@ def _admin_link(site: Site) -> str:
     return site.database.write(lambda c: accounts.invite(c, site, role="admin", by=None))
 
 
-def _base(config: WebConfig, port: int) -> str:
-    host = "127.0.0.1" if config.host == "0.0.0.0" else config.host
+def base(config: WebConfig, port: int) -> str:
+    """The address that is printed: one that a colleague can open where the network is let in."""
+    if config.https and config.names:
+        return f"https://{config.names[0]}"
+    host = config.host
+    if host in EVERYWHERE:
+        host = config.names[0] if config.names else own_address(host)
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
