@@ -105,6 +105,19 @@ def test_prompts_alone_and_causal_models_are_refused(counter: str, folder: str, 
     assert not Path(out).exists()
 
 
+def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(counter: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+    one = {"num_tokens": 1, "finished": True, "sampler": "s"}
+    texts = {"c:1": ["a", "", "abc"], "c:2": ["包裹", "ab"]}
+    rows = [
+        {"id": name, "prompt_id": "p", "messages": [{"role": "user", "content": "q"}], "responses": [{"text": text, **one} for text in these],
+         "sampling": {"temperature": 1.0}} for name, these in texts.items()
+    ]  # fmt: skip
+    out = tmp_path / "s.jsonl"
+    sentence = score(ScoreConfig(model=counter, data=write_rows("c.jsonl", rows), out=str(out), batch=2))
+    assert "5 responses of 2 comparisons scored, mean 1.600" in sentence
+    assert [(row["id"], row["score"]) for row in read_lines(out)] == [("c:1:0", 1), ("c:1:1", 0), ("c:1:2", 3), ("c:2:0", 2), ("c:2:1", 2)]
+
+
 def test_the_command_line_prints_the_sentence(counter: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli(["score", f"model={counter}", f"data={demonstrations(write_rows)}", f"out={tmp_path / 's.jsonl'}"]) == 0
     mean = sum(len(words) for words in WORDS) / len(WORDS)

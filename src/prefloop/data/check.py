@@ -30,7 +30,7 @@ STAGES: Mapping[str, str] = {
     "demonstrations": f"sft takes it, and for its prompts {AS_PROMPTS}.",
     "preferences": f"reward and align (dpo) take it, and for its prompts {AS_PROMPTS}.",
     "rankings": "reward takes it.",
-    "comparisons": "collect takes it, to have it judged.",
+    "comparisons": "collect takes it, to have it judged; score takes it, for the page.",
     "judgements": "collect takes it, with its comparisons, to aggregate it.",
     "scores": "it is a result, which no stage takes.",
     "unpaired": f"for its prompts {AS_PROMPTS} take it; reward needs two responses to each prompt.",

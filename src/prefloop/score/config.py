@@ -12,10 +12,10 @@ class ScoreConfig(Config):
     """Reward model folder, or python:FILE.py:FUNCTION."""
 
     data: str
-    """File of prompts with responses (demonstrations), or of preferences; any form that `prefloop data check` names."""
+    """File of prompts with responses (demonstrations), of preferences, or of comparisons; any form that `prefloop data check` names."""
 
     out: str
-    """File for the scores (.jsonl or .parquet), one row for each row of the data."""
+    """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a comparison."""
 
     device: str = "auto"
     """Where tensors live: auto, cpu, cuda or mps."""

@@ -1,7 +1,7 @@
 """Scoring: a reward model's number for each response of a file; for preferences also how often it agrees with them.
 
-Reads: a reward model folder (or a Python function), a file. Writes: one row for each row of the file. A reward model only
-scores: it is not something to talk to (PIPE-9).
+Reads: a reward model folder (or a Python function), a file. Writes: one row for each row of the file, or for each response of
+each comparison. A reward model only scores: it is not something to talk to (PIPE-9).
 """
 
 from pathlib import Path
@@ -13,11 +13,11 @@ from prefloop.config import RunConfig
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
-from prefloop.files.tables import write_records
+from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import chosen_device, precision
 from prefloop.models.scorers import Scorer, scorer
 from prefloop.ops.stats import wilson_interval
-from prefloop.records import Message, Score
+from prefloop.records import Comparison, Message, Score
 from prefloop.score.config import ScoreConfig
 
 
@@ -50,8 +50,14 @@ def score(config: ScoreConfig) -> str:
             values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
             write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
             found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
+        elif form.what == "comparisons":
+            compared = read_records(config.data, Comparison)
+            texts = [(f"{c.id}:{index}", c.messages, response.text) for c in compared for index, response in enumerate(c.responses)]
+            values = _scores(judge, [(messages, text) for _, messages, text in texts], config.batch)
+            write_records(config.out, [Score(id=name, score=v) for (name, _, _), v in zip(texts, values, strict=True)])
+            found = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
         else:
-            raise UserError(f"{config.data}: this file holds {form.what}; score needs responses: demonstrations or preferences.")
+            raise UserError(f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences.")
     for problem in skipped:
         print(f"left out: {problem}")
     return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
