@@ -53,6 +53,11 @@ def test_commands_explain_themselves(command: str, capsys: pytest.CaptureFixture
     assert f"prefloop {command}" in capsys.readouterr().out
 
 
+def test_help_is_shown_also_after_the_name_of_a_recipe(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["run", "helpdesk", "--help"]) == 0
+    assert "prefloop run RECIPE" in capsys.readouterr().out
+
+
 def test_every_stage_names_a_function():
     for config, function, _ in cli.STAGES.values():
         assert callable(named(function))

@@ -14,12 +14,13 @@ from prefloop.rounds.recipe import STAGES, Recipe, load, named
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
 
   RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, stories, seed003.
-  A finished stage is recognised and skipped; a broken one goes on from its last checkpoint."""
+  A finished stage is recognised and skipped; a broken one goes on from its last checkpoint.
+  The settings of a stage: prefloop STAGE --help"""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command. Returns: the exit code."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or any(argument in ("-h", "--help") for argument in arguments):
         print(USAGE)
         return 0
     name, *overrides = arguments
