@@ -22,7 +22,8 @@ import pytest
 from prefloop import cli
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
-from prefloop.web import accounts, chain, export, settings
+from prefloop.web import accounts, chain, export, ingest, outcome_files, settings
+from prefloop.web import serving as serving_module
 from prefloop.web.command import own_address
 from prefloop.web.config import WebConfig
 from prefloop.web.serving import base, open_site
@@ -242,3 +243,64 @@ def test_where_the_network_is_let_in_the_machines_own_address_is_printed(monkeyp
 def test_the_machines_own_address_is_an_address():
     assert str(ipaddress.ip_address(own_address("0.0.0.0"))) != "0.0.0.0"
     assert ipaddress.ip_address(own_address("::")).version == 6
+
+
+def test_the_project_is_called_as_the_folder_that_was_typed(tmp_path: Path):
+    folder = project(tmp_path / "ours", 1)
+    (folder / "recipe.yaml").touch()
+    for typed in (folder, folder / "collect"):
+        site = open_site(typed, WebConfig())
+        assert outcome_files.judged_at(site)[1]["project"] == site.called("") == "ours"
+        assert site.called("Another") == "Another"
+        site.database.close()
+
+
+def test_a_second_server_of_the_same_folder_is_refused_and_the_first_says_goodbye(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 1)
+    with serving(folder) as (process, _, _):
+        assert cli.main(["web", str(folder), "--port", "0", *QUICK]) == 2
+        assert "another `prefloop web` serves this folder" in capfd.readouterr().err
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert "web: stopped; all that was acknowledged is kept." in said
+    assert "Traceback" not in said
+
+
+def test_a_port_in_use_is_told_before_anything_is_read(tmp_path: Path):
+    folder = project(tmp_path / "run", 1)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert cli.main(["web", str(folder), "--port", str(other.getsockname()[1]), *QUICK]) == 2
+    assert not (folder / "web" / "prefloop.sqlite").exists()
+
+
+def test_what_takes_long_to_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    folder, take_in, said = project(tmp_path / "run", 1), ingest.from_file, threading.Event()
+    monkeypatch.setattr(serving_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(serving_module, "say", lambda line: (print(line), said.set()))
+
+    def slow(*rest: Any) -> Any:
+        assert said.wait(60)
+        return take_in(*rest)
+
+    monkeypatch.setattr(ingest, "from_file", slow)
+    open_site(folder, WebConfig()).database.close()
+    assert f"web: reading {folder / 'collect' / 'comparisons.jsonl'} ..." in capsys.readouterr().out
+
+
+def test_a_broken_line_is_told_with_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = project(tmp_path / "run", 2) / "collect" / "comparisons.jsonl"
+    for broken in ("{", '{"id": "c"}'):
+        file.write_text(comparison(0).model_dump_json() + f"\n{broken}\n", encoding="utf-8")
+        assert cli.main(["web", str(tmp_path / "run"), "--port", "0"]) == 2
+        assert f"{file}:2: " in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_leads_to_another_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 1)
+    (folder / "web").touch()
+    assert cli.main(["web", str(folder), *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert "give another DIR to `prefloop web`" in said
+    assert "out=" not in said

@@ -15,8 +15,12 @@ Name = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
-def writing(path: Name) -> Iterator[None]:
-    """Turns the operating system's refusals while writing `path` into sentences."""
+def writing(path: Name, *, otherwise: str = "") -> Iterator[None]:
+    """Turns the operating system's refusals while writing `path` into sentences.
+
+    Args:
+        otherwise: what to do instead, for a command that has no out=DIR.
+    """
     try:
         yield
     except OSError as problem:
@@ -25,15 +29,15 @@ def writing(path: Name) -> Iterator[None]:
                 f"{path}: the disk is full. Free some space and run the same command again; what was written is intact."
             ) from problem
         if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise UserError(f"{path}: no permission to write here. Choose another folder with out=DIR.") from problem
+            raise UserError(f"{path}: no permission to write here. {otherwise or 'Choose another folder with out=DIR.'}") from problem
         if problem.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise UserError(f"{path}: a file or folder is in the way. Choose another out=DIR.") from problem
+            raise UserError(f"{path}: a file or folder is in the way. {otherwise or 'Choose another out=DIR.'}") from problem
         raise
 
 
-def make_folder(path: Name) -> Path:
+def make_folder(path: Name, *, otherwise: str = "") -> Path:
     """The folder, made if it is not there."""
-    with writing(path):
+    with writing(path, otherwise=otherwise):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 

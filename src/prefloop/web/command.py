@@ -29,6 +29,7 @@ VALUES = {"--host": "host", "--port": "port"}
 DEMO = "prefloop-web-demo"
 EVERYWHERE = ("0.0.0.0", "::")
 """Hosts that stand for every address of this machine."""
+ELSEWHERE = "The page keeps what is judged here: give another DIR to `prefloop web`, for instance a copy of this one that is yours."
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,11 +83,11 @@ def help_text() -> str:
 
 def make_demo(folder: Path) -> None:
     """Puts the ready-made comparisons into a folder, unless it has some."""
-    make_folder(folder)
+    make_folder(folder, otherwise=ELSEWHERE)
     target = folder / "comparisons.jsonl"
     if not target.exists():
         source = importlib.resources.files("prefloop.web") / "demo.jsonl"
-        with writing(target), importlib.resources.as_file(source) as path:
+        with writing(target, otherwise=ELSEWHERE), importlib.resources.as_file(source) as path:
             shutil.copyfile(path, target)
 
 

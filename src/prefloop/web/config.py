@@ -42,7 +42,7 @@ class ProjectConfig(Config):
     """What is asked of people. A lead may change it in the page; what is typed on the command line is kept."""
 
     name: str = Field(default="", max_length=200)
-    """Name of the project, shown on every page; empty takes the folder's name."""
+    """Name of the project, shown on every page; empty takes the name of DIR."""
 
     language: Literal["en", "zh"] = "en"
     """Language of the page until an annotator chooses another."""

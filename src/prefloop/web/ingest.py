@@ -15,7 +15,8 @@ from sqlalchemy import Connection, insert, select
 
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.files.tables import as_record, each_row, shown
+from prefloop.files.tables import as_record, each_row
+from prefloop.files.tables import shown as told
 from prefloop.records import Comparison
 from prefloop.web import items, rendering
 from prefloop.web.chain import record
@@ -42,25 +43,26 @@ def from_file(site: Site, path: Path, *, actor: str = "server", lenient: bool = 
     Returns: (number of new comparisons, a sentence for each row left out). Raises: UserError with file:line.
     """
     problems: list[str] = []
+    name = str(path) if actor == "server" else path.name  # an upload's place on this machine is nobody's business
     if not lenient:  # all of it is looked at before any of it is kept
-        for _ in _records(path, None):
+        for _ in _records(path, None, shown=name):
             pass
     added = 0
-    for batch in _batches(_records(path, problems if lenient else None)):
+    for batch in _batches(_records(path, problems if lenient else None, shown=name)):
         made = ready(site, batch)
         added += site.database.write(lambda connection, made=made: keep(connection, site, made, actor=actor))
     return added, problems
 
 
-def _records(path: Path, problems: list[str] | None) -> Iterator[Comparison]:
-    """The rows of a file; what is wrong goes to `problems`, or is raised if that is None."""
+def _records(path: Path, problems: list[str] | None, *, shown: str) -> Iterator[Comparison]:
+    """The rows of a file, which is told by the name `shown`; what is wrong goes to `problems`, or is raised if that is None."""
     for number, row in each_row(path):
         try:
             if isinstance(row, UserError):
                 raise row
-            yield _storable(as_record(row, Comparison, f"{path.name}:{number}"), f"{path.name}:{number}")
+            yield _storable(as_record(row, Comparison, f"{shown}:{number}"), f"{shown}:{number}")
         except UserError as problem:
-            sentence = str(problem).replace(str(path), path.name)  # an upload's place on this machine is nobody's business
+            sentence = str(problem).replace(str(path), shown)
             if problems is None:
                 raise UserError(sentence) from None
             problems.append(sentence)
@@ -74,7 +76,7 @@ def _storable(comparison: Comparison, place: str) -> Comparison:
         if len(response.sampler) > LONGEST_ID:
             raise UserError(f"{place}: the sampler {response.sampler[:40]!r}... has more than {LONGEST_ID} letters; give a shorter one.")
         if not 0 <= response.num_tokens <= MOST_TOKENS:
-            raise UserError(f"{place}: `num_tokens` goes from 0 to {MOST_TOKENS}, but is {shown(response.num_tokens)}.")
+            raise UserError(f"{place}: `num_tokens` goes from 0 to {MOST_TOKENS}, but is {told(response.num_tokens)}.")
     try:
         text = comparison.model_dump_json()
     except ValueError:

@@ -27,8 +27,8 @@ DESK: dict[str, tuple[str, str]] = {
     "dashboard.curve": ("Reward accuracy against the number of labels", "奖励准确率与标注数量"),
     "dashboard.curve_says": (
         "The curve is of a small model of words, learned again every minute and tried on prompts that it has not seen; your reward model "
-        "should do better, and shows in the table when its scores are brought in under Data. The bars are 95 % intervals.",
-        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“数据”页导入其分数后会列入表中。竖线为 95 % 区间。",
+        "should do better, and shows in the table when its scores are brought in under “What to ask next”. The bars are 95 % intervals.",
+        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“下一步标什么”页导入其分数后会列入表中。竖线为 95 % 区间。",
     ),
     "dashboard.tags": ("Tags", "标签"),
     "dashboard.tags_says": (

@@ -86,15 +86,15 @@ def encoded(table: list[dict[str, Any]], format: Format) -> bytes:
 def judged_at(site: Site) -> tuple[Judged, dict[str, Any]]:
     """What was judged, and the moment of the log that it is."""
     with site.database.snapshot() as connection:
-        return outcomes.gathered(connection), _moment(connection)
+        return outcomes.gathered(connection), _moment(connection, site)
 
 
-def _moment(connection: Connection) -> dict[str, Any]:
+def _moment(connection: Connection, site: Site) -> dict[str, Any]:
     head = connection.execute(select(chain.c.seq, chain.c.hash)).one()
     versions = connection.execute(select(judgements.c.guideline, func.count()).group_by(judgements.c.guideline)).all()
     config = project(connection)
     return {
-        "prefloop": prefloop.__version__, "project": config.name, "log": {"events": head.seq, "hash": head.hash},
+        "prefloop": prefloop.__version__, "project": site.called(config.name), "log": {"events": head.seq, "hash": head.hash},
         "guidelines": {str(row[0]): row[1] for row in versions}, "overlap": config.overlap.model_dump(mode="json"), "axes": list(config.axes),
     }  # fmt: skip
 

@@ -79,7 +79,7 @@ def rendered(
     with site.database.reading() as connection:
         config = project(connection)
     words = Words(language_of(request, user, config.language))
-    return _page(request, template, words, user, status=status, project=config.name or site.folder.name, **values)
+    return _page(request, template, words, user, status=status, project=site.called(config.name), **values)
 
 
 def _page(

@@ -1,21 +1,28 @@
 """Opening a site and serving it: database, comparisons, the first admin's link, the server."""
 
+import contextlib
+import socket
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import uvicorn
 
 from prefloop.errors import UserError
-from prefloop.files.atomic import make_folder
+from prefloop.files.atomic import make_folder, writing
 from prefloop.web import accounts, chain, importing, ingest, settings
 from prefloop.web.app import create_app
-from prefloop.web.command import EVERYWHERE, arena_of, comparisons_of, free_port, own_address, say
+from prefloop.web.command import ELSEWHERE, EVERYWHERE, arena_of, comparisons_of, free_port, own_address, say
 from prefloop.web.config import WebConfig
 from prefloop.web.database import Database
 from prefloop.web.security import is_loopback, log_to
 from prefloop.web.site import Site
 
 BACKLOG_SECONDS = 20
+PATIENCE = 2.0
+"""Seconds of reading after which it is said."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while another wants it: the one that writes must not wait for those that render."""
 
@@ -26,21 +33,42 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
     Raises: UserError if there is nothing to judge, or if the database does not do.
     """
     comparisons = comparisons_of(folder)
-    make_folder(folder / "web")
+    make_folder(folder / "web", otherwise=ELSEWHERE)
     database = Database(config.database or f"sqlite:///{folder.resolve() / 'web' / 'prefloop.sqlite'}")
     database.migrate()
-    site = Site(database=database, config=config, folder=comparisons.parent)
+    site = Site(database=database, config=config, folder=comparisons.parent, name=_named_after(folder))
     if take_in:
         changes = settings.typed(config)
         if changes:
             database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
-        added, _ = ingest.from_file(site, comparisons)
+        with _told_if_long(comparisons):
+            added, _ = ingest.from_file(site, comparisons)
         if added:
             say(f"web: {added} new comparisons from {comparisons}")
         arena = arena_of(folder)
         if arena is not None:
-            _take_in_arena(site, arena)
+            with _told_if_long(arena):
+                _take_in_arena(site, arena)
     return site
+
+
+@contextlib.contextmanager
+def _told_if_long(path: Path) -> Iterator[None]:
+    """Says which file is read, if that takes its time."""
+    timer = threading.Timer(PATIENCE, say, [f"web: reading {path} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _named_after(folder: Path) -> str:
+    """What the project of a folder is called: as the folder that was typed, or as the run whose `collect` it is."""
+    whole = folder.resolve()
+    return whole.parent.name if whole.name == "collect" and (whole.parent / "recipe.yaml").is_file() else whole.name
 
 
 def _take_in_arena(site: Site, path: Path) -> None:
@@ -58,16 +86,47 @@ def _take_in_arena(site: Site, path: Path) -> None:
 
 def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
     """Serves until it is stopped, or does what was asked instead. Returns: the exit code."""
-    site = open_site(folder, config, take_in=not (link or verify))
+    if not (link or verify):
+        return _serve(folder, config)
+    site = open_site(folder, config, take_in=False)
     if verify:
         with site.database.snapshot() as connection:
             say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
         return 0
-    if link:
-        say(f"web: a link for one admin, once: {base(config, config.port)}/join/{_admin_link(site)}")
-        return 0
+    say(f"web: a link for one admin, once: {base(config, config.port)}/join/{_admin_link(site)}")
+    return 0
+
+
+def _serve(folder: Path, config: WebConfig) -> int:
+    """Serves until it is stopped: first the folder and the port are taken, and then what takes time is done."""
+    comparisons_of(folder)
+    with _alone(folder, config), contextlib.closing(free_port(config.host, config.port)) as listener:
+        return _listen(open_site(folder, config), folder, config, listener)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, config: WebConfig) -> Iterator[None]:
+    """While the page is served out of a file of SQLite, nobody else serves it. Raises: UserError if somebody does."""
+    if config.database.startswith("postgresql"):
+        yield
+        return
+    make_folder(folder / "web", otherwise=ELSEWHERE)
+    lock = filelock.FileLock(folder / "web" / ".lock")
+    try:
+        with writing(folder / "web", otherwise=ELSEWHERE):
+            lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"{folder}: another `prefloop web` serves this folder. Stop it first; "
+                        "several servers may share a database of PostgreSQL (database=...).") from None  # fmt: skip
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket) -> int:
+    """Says where it listens and what is missing, and serves. Returns: the exit code."""
     app = create_app(site)
-    listener = free_port(config.host, config.port)
     address = base(config, listener.getsockname()[1])
     with site.database.reading() as connection:
         alone = not accounts.has_admin(connection)
@@ -85,7 +144,11 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
         timeout_graceful_shutdown=BACKLOG_SECONDS,
     ))  # fmt: skip
     sys.setswitchinterval(SWITCH_SECONDS)
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    finally:  # Ctrl-C is told on, once everything is closed
+        if server.started:
+            say("web: stopped; all that was acknowledged is kept.")
     if not server.started:
         raise UserError("the server did not start; the lines above tell why.")
     return 0

@@ -24,10 +24,16 @@ class Site:
     """How the server was started; the project's own settings are read with `settings.project(connection)`."""
     folder: Path
     """The folder that holds comparisons.jsonl."""
+    name: str = ""
+    """What the project is called unless its settings say otherwise; empty takes the name of `folder`."""
     clock: Callable[[], float] = time.time
     """UTC seconds."""
     rng: random.Random = field(default_factory=random.SystemRandom)
     """Draws the order in which responses are shown."""
+
+    def called(self, named: str) -> str:
+        """The project's name: as its settings name it, else as its folder is called."""
+        return named or self.name or self.folder.name
 
     @property
     def engine(self) -> Engine:

@@ -83,7 +83,7 @@ def me(request: Request, user: Reader) -> dict[str, Any]:
         row = connection.execute(select(users).where(users.c.id == user.id)).one()
         calibrated = not queue.must_calibrate(connection, user)
         return {
-            "id": user.id, "name": user.name, "role": user.role, "tags": list(user.tags), "project": config.name or site.folder.name,
+            "id": user.id, "name": user.name, "role": user.role, "tags": list(user.tags), "project": site.called(config.name),
             "language": user.preferences.get("language", config.language), "keys": user.preferences.get("keys", {}),
             "theme": user.preferences.get("theme", "auto"), "calibrated": calibrated,
             "calibration": None if calibrated else judging.calibration(connection, user.id, row.attempt),
