@@ -429,4 +429,7 @@ def test_over_http(new_site: Callable[..., Site]):
             assert answer.status_code == 422, (name, bad[:9], answer.text)
     assert signed_in(site, "ann", "annotator").post("/api/v1/import/rows", content=body, headers=headers).status_code == 403
     assert lead.get("/lead/data").status_code == 200
+    table = "prompt,response_a,response_b\nwhat now?,this,that\n"
+    assert lead.post("/api/v1/import/rows", content=table, headers={"Content-Type": "text/csv"}).json()["comparisons"] == 1
+    assert lead.post("/api/v1/import/rows?file=t.csv", content=table, headers={"Content-Type": "application/octet-stream"}).json()["comparisons"] == 0
     assert rows(site, judgements) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prefloop.web import accounts
-from prefloop.web.security import POLICY, host_of
+from prefloop.web.security import FILE_TYPES, POLICY, host_of
 from prefloop.web.site import Site
 from prefloop.web.tables import judgements, sessions
 from web.work import (
@@ -70,6 +70,31 @@ def test_a_write_from_another_site_is_refused(site: Site, headers: dict[str, str
 
 def test_a_form_that_does_not_say_where_it_is_from_is_refused(site: Site):
     assert client(site).post("/login", data={"name": "a", "password": "b"}).status_code == 403
+
+
+IMPORTS = ("rows", "arena", "scores?model=m", "comparisons")
+
+
+@pytest.mark.parametrize("where", IMPORTS)
+def test_a_file_is_brought_in_as_what_it_is_but_never_as_what_another_site_could_send(site: Site, where: str):
+    speaker, path = signed_in(site, "ann", "admin"), f"/api/v1/import/{where}"
+    token = speaker.post("/api/v1/tokens", json={"name": "t", "scopes": ["write"]}).json()["token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    for kind in FILE_TYPES:
+        for ours in (OURS, bearer):
+            assert speaker.post(path, content=b"no file", headers={"content-type": kind, **ours}).status_code == 422
+        for theirs in ({"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}, {"sec-fetch-site": "same-site"}, {"origin": "null"}):
+            assert speaker.post(path, content=b"no file", headers={"content-type": kind, **theirs}).status_code == 403
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):  # what needs no leave to be sent
+        assert speaker.post(path, content=b"no file", headers={"content-type": kind, **OURS}).status_code == 415
+        assert speaker.post(path, content=b"no file", headers={"content-type": kind, **bearer}).status_code == 415
+    assert speaker.post("/api/v1/leases", content=b"{}", headers={"content-type": "text/csv", **OURS}).status_code == 415
+
+
+def test_openapi_tells_that_a_file_is_sent(site: Site):
+    paths = client(site).get("/api/v1/openapi.json").json()["paths"]
+    for where in IMPORTS:
+        assert set(paths[f"/api/v1/import/{where.partition('?')[0]}"]["post"]["requestBody"]["content"]) == set(FILE_TYPES)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])

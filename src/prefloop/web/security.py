@@ -38,6 +38,10 @@ HEADERS = {
 }
 SAFE = ("GET", "HEAD", "OPTIONS")
 JSON_TYPES = ("application/json", "application/x-ndjson")
+FILE_TYPES = (*JSON_TYPES, "text/csv", "application/octet-stream")
+"""Of what is brought in as a file. A browser sends none of these to another site unasked (as it does text/plain and forms)."""
+FILE_BODY = {"requestBody": {"required": True, "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES}}}
+"""How OpenAPI tells that a file is sent as it is."""
 FORM = "application/x-www-form-urlencoded"
 IMPORT = "/api/v1/import/"
 """Under it bodies may be as large as `max_import_mb`; they are never held in memory."""
@@ -130,9 +134,11 @@ def _is_json(headers: Headers) -> bool:
 
 
 def _wrong_type(scope: Scope, headers: Headers) -> Refusal | None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if scope["path"].startswith(IMPORT):
+        return None if kind in FILE_TYPES or _is_json(headers) else Refusal(415, "not_json", f"Send a file, with Content-Type: {', '.join(FILE_TYPES)}.")
     if scope["path"].startswith("/api/"):
         return None if _is_json(headers) else Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return None if kind == FORM or _is_json(headers) else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
 
 

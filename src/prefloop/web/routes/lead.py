@@ -17,6 +17,7 @@ from prefloop.web.accounts import User, needs
 from prefloop.web.answers import Body
 from prefloop.web.errors import Refusal
 from prefloop.web.routes.annotator import site_of
+from prefloop.web.security import FILE_BODY
 from prefloop.web.site import Site
 from prefloop.web.tables import chain as chain_table
 from prefloop.web.tables import comparisons, events, guidelines, invitations, sessions, tokens, users
@@ -286,7 +287,7 @@ def progress(request: Request, user: Reader) -> dict[str, Any]:
 # -- in and out -----------------------------------------------------------------------------------------------------------
 
 
-@router.post("/import/comparisons")
+@router.post("/import/comparisons", openapi_extra=FILE_BODY)
 async def import_comparisons(request: Request, lenient: bool = False) -> dict[str, Any]:
     """Takes in comparisons, one per line; with `lenient` wrong rows are left out and told."""
     user = await run_in_threadpool(needs("lead", "write", "admin"), request)

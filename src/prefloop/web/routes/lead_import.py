@@ -1,4 +1,4 @@
-"""Bringing in files, and the arena: bodies are files as they are, with Content-Type application/x-ndjson."""
+"""Bringing in files, and the arena: bodies are files as they are, of one of the types in `security.FILE_TYPES`."""
 
 import tempfile
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from prefloop.web.desk import Reader, site_of
 from prefloop.web.foreign_judgements import SOURCES, Source
 from prefloop.web.importing import OnBad
 from prefloop.web.lead_words import LeadWords, percent
+from prefloop.web.security import FILE_BODY
 from prefloop.web.site import Site
 
 router = APIRouter(tags=["lead"])
@@ -28,6 +29,8 @@ Worthwhile = Annotated[float, Query(ge=0.5, lt=0.95)]
 async def _with_file(request: Request, name: str, work: Callable[[Site, Path, User], dict[str, Any]]) -> dict[str, Any]:
     """Keeps the body in a file while `work` reads it; it is called as the lead calls theirs, but never written where they say."""
     user = await run_in_threadpool(needs("lead", "write", "admin"), request)
+    if request.headers.get("content-type", "").lower().startswith("text/csv") and not name.lower().endswith(".csv"):
+        name = f"{PurePath(name).stem}.csv"
     shown = "".join(letter for letter in PurePath(name.replace("\\", "/")).name if letter.isprintable() and letter not in "/\0").lstrip(".") or "import.jsonl"
     shown = shown[-80:] if shown.lower().endswith(SUFFIXES) else f"{shown[-80:]}.jsonl"
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +41,7 @@ async def _with_file(request: Request, name: str, work: Callable[[Site, Path, Us
         return await run_in_threadpool(work, site_of(request), path, user)
 
 
-@router.post("/api/v1/import/rows")
+@router.post("/api/v1/import/rows", openapi_extra=FILE_BODY)
 async def import_rows(request: Request, source: Source = "tickets", on_bad: OnBad = "stop", file: FileName = "import.jsonl") -> dict[str, Any]:
     """Tickets, or an export of Label Studio, Argilla or Potato: comparisons, and judgements if there are any."""
     return await _with_file(
@@ -46,7 +49,7 @@ async def import_rows(request: Request, source: Source = "tickets", on_bad: OnBa
     )
 
 
-@router.post("/api/v1/import/scores")
+@router.post("/api/v1/import/scores", openapi_extra=FILE_BODY)
 async def import_scores(request: Request, model: Model, on_bad: OnBad = "stop", file: FileName = "scores.jsonl") -> dict[str, Any]:
     """Scores of a reward model; those of the same model are replaced."""
     return await _with_file(
@@ -54,7 +57,7 @@ async def import_scores(request: Request, model: Model, on_bad: OnBad = "stop", 
     )
 
 
-@router.post("/api/v1/import/arena")
+@router.post("/api/v1/import/arena", openapi_extra=FILE_BODY)
 async def import_arena(
     request: Request, wanted: Annotated[int, Query(ge=1, le=50)] = 1, on_bad: OnBad = "stop", file: FileName = "arena.jsonl"
 ) -> dict[str, Any]:
