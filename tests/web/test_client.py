@@ -1,6 +1,7 @@
 """The Python client: works, exports and brings in with a token, and never keeps anything twice."""
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +91,15 @@ def test_a_lead_brings_in_and_exports(new_site: Callable[..., Site], tmp_path: P
         client.bring_in(tmp_path / "absent.jsonl")
     with pytest.raises(Refused, match=r"tickets.jsonl:1: a row needs `sampler`"):
         client.bring_in_arena(tickets)
+
+
+def test_what_the_documentation_shows_programs_is_there(site: Site):
+    part = (Path(__file__).parents[2] / "docs" / "stages" / "web.md").read_text(encoding="utf-8").partition("### For programs")[2].partition("\n### ")[0]
+    described = work.client(site).get("/api/v1/openapi.json").json()["paths"]
+    called = re.findall(r"\$PAGE(/[a-z/]+)", part)
+    assert len(called) == 5
+    for path in called:
+        assert f"/api/v1{path}" in described or f"/api/v1{path.rpartition('/')[0]}/{{what}}" in described
+    methods = re.findall(r"client\.([a-z_]+)\(", part)
+    assert len(methods) == 4
+    assert set(methods) <= set(vars(Client))

@@ -52,7 +52,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "verdict.proxy": (
         "The score is only a proxy: on held-out pairs it agrees with the true preference {accuracy} of the time; "
         "the annotators agree with each other {agreement}.",
-        "得分只是代理：在留出的对上，它与真实偏好的一致率是 {accuracy}；标注者彼此的一致率是 {agreement}。",
+        "得分只是代理：在留出的对上，它与真实偏好的一致率是 {accuracy}；标注员彼此的一致率是 {agreement}。",
     ),
     "verdict.proxy_alone": (
         "The score is only a proxy: on held-out pairs it is right {accuracy} of the time.",
@@ -178,7 +178,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "curve.reward/accuracy/validation.says": (
         "Share of held-out pairs in the right order; expect to level off near the annotators' own agreement.",
-        "留出对里排对的比例；预计停在标注者自身一致率附近。",
+        "留出对里排对的比例；预计停在标注员自身一致率附近。",
     ),
     "curve.reward/loss/train.says": (
         "Starts at ln 2 = 0.69, a coin toss; near zero it has memorised the pairs.",
@@ -192,7 +192,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "以及带噪标注所允许的最好成绩。",
     ),
     "proxy.accuracy.says": ("held-out pairs, against the true preference", "留出对，对照真实偏好"),
-    "proxy.accuracy_labels.says": ("held-out pairs, against what annotators decided", "留出对，对照标注者的决定"),
+    "proxy.accuracy_labels.says": ("held-out pairs, against what annotators decided", "留出对，对照标注员的决定"),
     "proxy.annotator_agreement.says": ("the noise of the decisions it learned from", "它所学的决定自身的噪声"),
     "proxy.bayes_accuracy.says": ("nobody can do better, given that noise", "有这些噪声，谁也不能更好"),
     "proxy.length_only_accuracy.says": ("what a model with no understanding gets", "毫无理解的模型能得多少"),

@@ -163,7 +163,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "curve.reward/loss/train": ("Reward model: training loss", "奖励模型：训练损失"),
     "proxy.accuracy": ("agrees with gold", "与真实偏好一致"),
     "proxy.accuracy_labels": ("agrees with the annotators' decisions", "与标注决定一致"),
-    "proxy.annotator_agreement": ("annotators agree with each other", "标注者之间一致"),
+    "proxy.annotator_agreement": ("annotators agree with each other", "标注员之间一致"),
     "proxy.bayes_accuracy": ("best possible (Bayes)", "理论最好（贝叶斯）"),
     "proxy.length_only_accuracy": ("choosing by length alone", "只看长度"),
     "proxy.reliability": ("Reliability: stated confidence against accuracy", "可靠性：声称的把握与准确率"),

@@ -121,7 +121,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "help.step.one": ("Read the conversation, then every response to its end.", "先读对话，再把每个回答读完。"),
     "help.step.two": (
         "Decide by the guideline. If it does not say, add a comment.",
-        "按准则判断。准则没有说到的，写在评论里。",
+        "按准则评判。准则没有说到的，写在评论里。",
     ),
     "help.step.three": (
         "Choose, say how clear it is, and confirm. The next item is there at once.",
