@@ -2,7 +2,7 @@
 
     python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=5.0] [kills=0] [database=URL]
 
-Each annotator leases three items at a time, thinks for `think` seconds on average (exponential; people take 10 to 60), and sends its judgement again and again
+Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its judgement again and again
 until it is acknowledged. Every acknowledged id is then looked for in the export. Prints one JSON object.
 """
 

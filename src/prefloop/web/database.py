@@ -36,6 +36,8 @@ OURS = (ProgrammingError, DataError, NotSupportedError)
 """Of these, what is a fault of the program and no state of the database."""
 TRIES = 6
 BUSY_SECONDS = 20
+WRITERS = 4
+"""Writes of this process at once, on PostgreSQL: all of them wait for the head of the log, and more would only hold each other up."""
 RETRIED = {"40001", "40P01"}  # PostgreSQL: could not serialise; deadlock
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -50,7 +52,7 @@ class Database:
         except ArgumentError:
             raise UserError(f"database={url}: this is not a database; give postgresql+psycopg://user@host/name, or leave it out.") from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._turn = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._turn = threading.BoundedSemaphore(1 if self.is_sqlite else WRITERS)
         if self.is_sqlite:
             self.engine = _sqlite(self.url)
         elif self.url.drivername == "postgresql+psycopg":
