@@ -354,7 +354,7 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
         assert (answer.status_code, answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")) == (422, True)
         path = tmp_path / "comparisons.jsonl"  # as the page finds it when it starts
         path.write_text(body)
-        with pytest.raises(UserError, match=r"^comparisons.jsonl:2: "):
+        with pytest.raises(UserError, match=r"comparisons.jsonl:2: "):
             ingest.from_file(site, path)
     body = "".join(json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab")
     answer = lead.post("/api/v1/import/arena?file=a.jsonl", content=body, headers=headers)

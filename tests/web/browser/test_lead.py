@@ -93,7 +93,7 @@ def test_the_way_of_a_lead(serve, window):
     until(lambda: len(stand.judgements()) == 1)
     assert worker.get_by_role("link", name="Lead").count() == 0
 
-    page.get_by_role("link", name="Gold and flags").click()
+    page.get_by_role("link", name="Gold, flags, comments").click()
     page.get_by_role("link", name=re.compile("Make gold of item")).click()
     page.wait_for_selector(".answers .prose p")
     page.get_by_label("Response 1 is better").check()
