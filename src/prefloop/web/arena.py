@@ -106,8 +106,9 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
 def keep(connection: Connection, site: Site, ready: Sequence[ingest.Ready], *, wanted: int, actor: str) -> int:
     """Keeps comparisons and asks every pair of their samplers. Returns: the number of new items."""
     there = ingest.prints(connection, [one.comparison.id for one in ready])  # the same texts, maybe with other tags: they stay as they are
-    ingest.keep(connection, site, [one for one in ready if one.comparison.id not in there], actor=actor, work=False)
-    batch = [one.comparison for one in ready if one.comparison.id not in there]
+    new = [one for one in ready if one.comparison.id not in there]
+    ingest.keep(connection, site, new, actor=actor, work=False)
+    batch = [one.comparison for one in new]
     rows = [
         items.new_item(one.id, "pair", pair, purpose="arena", wanted=wanted, at=site.clock())
         for one in batch

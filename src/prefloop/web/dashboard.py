@@ -173,10 +173,10 @@ def forecast(left: int, per_hour: float | None) -> float | None:
 def _whole(site: Site, connection: Connection) -> dict[str, Any]:
     now, told = site.clock(), desk(connection)
     done, speed = progress(connection), pace(connection, now, told.cost_per_hour)
-    skipped = connection.execute(select(func.count()).select_from(presentations).where(literal_column("presentations.state = 'leased'"))).scalar_one()
+    open_leases = connection.execute(select(func.count()).select_from(presentations).where(literal_column("presentations.state = 'leased'"))).scalar_one()
     return {
         "at": now, "progress": done, "pace": speed, "agreement": agreed(connection), "tags": coverage(connection, told.floors),
-        "people": active(connection, now), "hours_left": forecast(done["left"], speed["per_hour"]), "open_leases": skipped,
+        "people": active(connection, now), "hours_left": forecast(done["left"], speed["per_hour"]), "open_leases": open_leases,
         "currency": told.currency, "cost_left": _cost_left(done["left"], speed),
     }  # fmt: skip
 

@@ -159,6 +159,15 @@ def readings(connection: Connection, names: Iterable[str]) -> dict[str, Reading]
     return found
 
 
+def prompts_of(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """What was said before the responses of each of these comparisons, all turns joined by newlines."""
+    found: dict[str, str] = {}
+    for some in parts(names):
+        rows = connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some)))
+        found |= {row.id: "\n".join(message["content"] for message in row.messages) for row in rows}
+    return found
+
+
 def tags_of(connection: Connection, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The tags of each of these comparisons."""
     found: dict[str, tuple[str, ...]] = {}

@@ -16,7 +16,7 @@ from prefloop.web import facts, reward_scores
 from prefloop.web.dashboard import agreed
 from prefloop.web.facts import Fact, Kept, Unit, finite
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, events, items, judgements, responses
+from prefloop.web.tables import events, items, judgements, responses
 
 MOST = 4_000
 """Pairs that the curve is learned from, the newest ones."""
@@ -34,27 +34,21 @@ def shares(units: dict[Unit, list[Fact]]) -> dict[Unit, float]:
     return found
 
 
-def _texts(connection: Connection, names: set[str]) -> tuple[dict[str, str], dict[tuple[str, int], str]]:
-    """Comparison -> all that was said before (imports may name one prompt twice, its words do not), and (comparison, index) -> response."""
-    prompts: dict[str, str] = {}
-    answers: dict[tuple[str, int], str] = {}
-    for part in facts.parts(names):
-        for row in connection.execute(
-            select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(part))
-        ):
-            prompts[row.id] = "\n".join(message["content"] for message in row.messages)
-        texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(
-            responses.c.comparison.in_(part)
-        )
-        for row in connection.execute(texts):
-            answers[row.comparison, row.number] = row.text
-    return prompts, answers
+def _answers(connection: Connection, names: set[str]) -> dict[tuple[str, int], str]:
+    """(comparison, index) -> response."""
+    texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text)
+    return {
+        (row.comparison, row.number): row.text
+        for part in facts.parts(names)
+        for row in connection.execute(texts.where(responses.c.comparison.in_(part)))
+    }
 
 
 def points(connection: Connection, share: dict[Unit, float]) -> list[arithmetic.Point]:
-    """The small model's curve over the newest pairs, in the order in which they were first judged."""
+    """The small model's curve over the newest pairs, in the order in which they were first judged; imports may name a prompt twice, its words do not."""
     units = list(share)[-MOST:]
-    prompts, answers = _texts(connection, {unit[0] for unit in units})
+    names = {unit[0] for unit in units}
+    prompts, answers = facts.prompts_of(connection, names), _answers(connection, names)
     first, second = ([answers[unit[0], unit[2][place]] for unit in units] for place in (0, 1))
     features = arithmetic.differences([prompts[unit[0]] for unit in units], first, second)
     return arithmetic.learning_curve(features, [share[unit] for unit in units], [prompts[unit[0]] for unit in units])
@@ -73,12 +67,13 @@ def first_judged(connection: Connection) -> dict[Unit, float]:
 
 def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, Any]]:
     """Of each reward model: judgements there were when its scores came, and its accuracy on pairs first judged since."""
+    known = reward_scores.of(connection, {unit[0] for unit in share})
+    if not known:
+        return []
     came: dict[str, float] = {}
     for row in connection.execute(select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)):
         came[json.loads(row.payload)["model"]] = row.at
-    known = reward_scores.of(connection, {unit[0] for unit in share})
-    first, prompts = first_judged(connection), _texts(connection, {unit[0] for unit in share})[0]
-    found = []
+    first, found = first_judged(connection), []
     for model, told in sorted(known.items(), key=lambda one: came.get(one[0], 0.0)):
         at = came.get(model, 0.0)
         right = {
@@ -87,15 +82,16 @@ def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, A
         }  # fmt: skip
         before = select(func.count()).select_from(judgements.join(items, items.c.id == judgements.c.item))
         labels = connection.execute(before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")).scalar_one()
-        found.append({"model": model, "labels": labels, "since": len(right), **_rate(right, {prompts[unit[0]] for unit in right})})
+        found.append({"model": model, "labels": labels, "since": len(right), **_rate(connection, right)})
     return found
 
 
-def _rate(right: dict[Unit, float], prompts: set[str]) -> dict[str, float | None]:
+def _rate(connection: Connection, right: dict[Unit, float]) -> dict[str, float | None]:
     """Mean with Wilson's interval, as if each prompt had been judged once: pairs of one prompt hang together."""
     if len(right) < LEAST:
         return {"accuracy": None, "low": None, "high": None}
     mean = sum(right.values()) / len(right)
+    prompts = set(facts.prompts_of(connection, {unit[0] for unit in right}).values())
     wilson = proportion(round(mean * len(prompts)), len(prompts), confidence=0.95)
     return {"accuracy": finite(mean), "low": finite(wilson.low), "high": finite(wilson.high)}
 

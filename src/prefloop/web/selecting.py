@@ -25,7 +25,7 @@ from prefloop.web.chain import record
 from prefloop.web.errors import refuse_unless
 from prefloop.web.settings import project
 from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, cursors, item_tags, judgements, responses
+from prefloop.web.tables import cursors, item_tags, judgements, responses
 from prefloop.web.tables import items as item_table
 
 Array = NDArray[np.float64]
@@ -153,10 +153,7 @@ def _diverse(connection: Connection, found: Candidates, number: int) -> Array:
     """1 for the items that cover the prompts best, given those that were judged; 0 for others."""
     recent = select(item_table.c.comparison).join(judgements, judgements.c.item == item_table.c.id).order_by(judgements.c.at.desc()).limit(LABELLED)
     known = list(dict.fromkeys(connection.execute(recent).scalars()))
-    texts: dict[str, str] = {}
-    for part in facts.parts([*found.names, *known]):
-        rows = connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(part)))
-        texts |= {row.id: "\n".join(message["content"] for message in row.messages) for row in rows}
+    texts = facts.prompts_of(connection, [*found.names, *known])
     points = vectors([texts.get(name, "") for name in (*found.names, *known)])
     labelled = list(range(len(found.names), len(points)))
     chosen = choosing.farthest_points(points, num=min(number, len(found.names)), labelled=labelled)
