@@ -1,5 +1,6 @@
 """What somebody does at the page, and what they wait for."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,12 @@ def saved(page: Any) -> None:
     page.wait_for_selector("#save[data-state=saved]")
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def reads(page: Any, where: str, words: str | re.Pattern[str]) -> None:
+    """Waits until the first of these elements is there and has these words in it, seen or not; on the page before and the page after, too."""
+    page.locator(where).filter(has_text=words).first.wait_for(state="attached")
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Waits for something that only the server shows."""
     end = time.monotonic() + seconds
     while not condition():

@@ -53,7 +53,7 @@ def window(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def make(cookie: dict[str, str] | None = None, *, width: int = 1280, height: int = 800, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(10000)
+        context.set_default_timeout(30_000)  # a machine that does much else is not a fault of the page
         contexts.append(context)
         context.on("page", watch)
         if cookie:

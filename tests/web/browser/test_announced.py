@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, item, keys, next_item, saved
+from web.browser.acts import begin, item, keys, next_item, reads, saved
 from web.browser.stand import Stand, plain
 from web.browser.test_access import violations
 
@@ -50,7 +50,7 @@ def test_adjudication_looks_by_itself_and_names_itself(serve, window):
     stand = serve(plain(2), overlap={"judgements": 2})
     page = contradicted(stand, window)
     page.goto(f"{stand.url}/lead/adjudication")
-    page.wait_for_function("() => document.getElementById('looked').textContent.includes('2')")
+    reads(page, "#looked", "2")
     assert page.locator("tbody tr").count() == 2
     page.get_by_role("link", name="Decide").click()
     page.wait_for_selector("article.item")
@@ -63,7 +63,7 @@ def test_adjudication_looks_by_itself_and_names_itself(serve, window):
     next_item(page, before)
     saved(page)
     page.get_by_role("link", name="All of adjudication").click()
-    page.wait_for_function("() => document.getElementById('looked').textContent.startsWith('Nothing new')")
+    reads(page, "#looked", "Nothing new")
     page.goto(stand.url)
     page.wait_for_selector(".state")
     assert page.is_disabled("#do-undo")  # a ruling is undone where it was made
@@ -77,7 +77,7 @@ def test_a_new_guideline_is_announced_beside_the_open_one_until_dismissed(serve,
     stand.guideline("# First")
     page = window(stand.person())
     begin(page, stand.url)
-    page.wait_for_function("() => document.getElementById('guideline-text').innerText.includes('First')")
+    reads(page, "#guideline-text", "First")
     assert page.is_visible("#guideline")
     assert page.is_hidden("#guideline-notice")
     lead = window(stand.person("lea", "lead"))
@@ -100,7 +100,7 @@ def test_a_new_guideline_is_announced_beside_the_open_one_until_dismissed(serve,
     assert page.is_hidden("#guideline-notice")
     page.reload()
     page.wait_for_selector("article.item")
-    page.wait_for_function("() => document.getElementById('guideline-text').innerText.includes('Second')")
+    reads(page, "#guideline-text", "Second")
     assert page.is_hidden("#guideline-notice")
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from prefloop.web.tables import users
-from web.browser.acts import begin, item, keys, next_item, saved, until
+from web.browser.acts import begin, item, keys, next_item, reads, saved, until
 from web.browser.stand import PASSWORD, plain
 
 HTML = "<html><head><title>Error</title></head><body>nginx</body></html>"
@@ -115,8 +115,6 @@ def test_the_pages_of_leads_write_nothing_as_somebody_else(serve, window):
     page.context.add_cookies([stand.signed_in("eve")])
     page.get_by_label("Judgements of each item").fill("3")
     page.get_by_role("button", name="Save").click()
-    page.wait_for_function(
-        "() => /Somebody else signed in/.test(document.querySelector('.save-bar [role=status]').innerText)"
-    )
+    reads(page, ".save-bar [role=status]", "Somebody else signed in")
     assert not any(event.kind == "settings" and "overlap" in json.loads(event.payload) for event in stand.events())
     assert page.get_by_label("Judgements of each item").input_value() == "3"

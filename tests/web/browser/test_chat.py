@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, keys, saved, until
+from web.browser.acts import begin, keys, reads, saved, until
 from web.browser.stand import Stand, plain
 from web.browser.test_access import LOOKS, violations
 from web.model_server import NAME, ModelServer
@@ -73,15 +73,13 @@ def test_two_turns_by_keyboard_are_two_judgements(new_url, chat, model):
     keys(page, "2", "w", "Enter")
     goes_on(page, 2)
     assert thread(page) == ["Hello?", right]
-    page.wait_for_function(
-        "() => document.querySelector('#voice').textContent === 'The conversation goes on. Write the next message.'"
-    )
+    reads(page, "#voice", "The conversation goes on. Write the next message.")
     keys(page, "Escape", "z")  # undo reopens the pair
     page.wait_for_selector("#revision:not([hidden])")
     left = page.inner_text(".pane >> nth=0 >> .pane-words")
     keys(page, "1", "q", "Enter")
     goes_on(page, 2)
-    page.wait_for_function("left => document.querySelectorAll('.turn .words')[1].innerText === left", arg=left)
+    page.wait_for_function("left => document.querySelectorAll('.turn .words')[1]?.innerText === left", arg=left)
     say(page, "And then?")
     keys(page, "3", "Enter")
     goes_on(page, 4)
@@ -121,7 +119,7 @@ def test_only_the_last_pair_is_undone_and_only_until_the_next_message(chat):
     say(page, "And then?")
     assert page.is_disabled("#do-undo")
     keys(page, "z")
-    page.wait_for_function("() => document.querySelector('#voice').textContent === 'There is nothing to undo.'")
+    reads(page, "#voice", "There is nothing to undo.")
     keys(page, "2", "w", "Enter")
     goes_on(page, 4)
     saved(page)
@@ -144,7 +142,7 @@ def test_a_reload_keeps_the_conversation_the_pair_and_what_was_typed(chat):
     page.reload()
     page.wait_for_selector("article.item")
     assert thread(page) == ["Hello?"]
-    page.wait_for_function("() => document.querySelector('.sides input').checked")  # the draft of the judgement
+    page.wait_for_function("() => document.querySelector('.sides input')?.checked")  # the draft of the judgement
     keys(page, "q", "Enter")
     goes_on(page, 2)
     page.keyboard.type("Half of a mess")
@@ -177,7 +175,7 @@ def test_when_the_model_is_away_the_text_stays_and_is_sent_once(chat, model, bro
     page.wait_for_selector(".chat-note.bad")
     assert says in page.inner_text("#chat-note")
     assert page.input_value("#chat-text") == "Keep this"
-    page.wait_for_function("says => document.querySelector('#voice').textContent.includes(says)", arg=says)
+    reads(page, "#voice", says)
     model.broken = ""
     model.let_go.set()
     page.focus("#chat-text")
@@ -215,7 +213,7 @@ def test_a_message_written_before_the_judgement_arrived_follows_it(chat, model):
     composer(page)
     page.keyboard.type("And then?")
     keys(page, "Control+Enter")
-    page.wait_for_function("() => document.querySelector('#chat-note').textContent.includes('this follows it')")
+    reads(page, "#chat-note", "this follows it")
     held.pop().continue_()
     page.wait_for_selector("article.item")
     assert thread(page)[2] == "And then?"

@@ -2,7 +2,7 @@
 
 import json
 
-from web.browser.acts import begin, keys, next_item
+from web.browser.acts import begin, keys, next_item, reads
 from web.browser.acts import item as asked
 from web.browser.stand import plain
 from web.browser.test_access import violations
@@ -50,9 +50,7 @@ def test_refusals_are_told_in_the_readers_language(serve, window):
     page.goto(f"{stand.url}/lead/access")
     page.locator("input[name=url]").fill("http://127.0.0.1:9/in")
     page.locator("form[data-call='POST /webhooks'] button").click()
-    page.wait_for_function(
-        "() => /该地址在内网/.test(document.querySelector('form[data-call=\"POST /webhooks\"] [role=status]').innerText)"
-    )
+    reads(page, 'form[data-call="POST /webhooks"] [role=status]', "该地址在内网")
     begin(page, stand.url)
     told = json.dumps({"error": {"code": "answered", "message": "This was already judged."}})
     page.route(

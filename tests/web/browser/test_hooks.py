@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from web.browser.acts import begin, keys, saved, until
+from web.browser.acts import begin, keys, reads, saved, until
 from web.browser.stand import Stand, plain
 from web.browser.test_access import violations
 
@@ -66,7 +66,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     page.goto(f"{stand.url}/lead/access")
     page.get_by_label("Address (https://…)").fill(receiver.url)
     page.get_by_role("button", name="Add the webhook").click()
-    page.wait_for_function("() => /inside the network/.test(document.body.innerText)")
+    reads(page, "[role=status]", "inside the network")
     page.get_by_label("Let webhooks call addresses inside").check()
     page.get_by_role("button", name="Save").click()
     page.wait_for_selector("#done:not([hidden])")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, item, keys, next_item, saved, until
+from web.browser.acts import begin, item, keys, next_item, reads, saved, until
 from web.browser.stand import Stand, plain
 
 Serve = Callable[..., Stand]
@@ -122,7 +122,7 @@ def test_the_new_item_has_the_focus_and_is_named(serve, window):
     page.wait_for_function("() => document.activeElement.matches('article.item')")
     assert page.evaluate("() => document.activeElement.getAttribute('aria-label')") == "New item: Pair"
     keys(page, "1")
-    page.wait_for_function("() => document.querySelector('#voice').textContent === 'A is better'")
+    reads(page, "#voice", "A is better")
 
 
 def test_the_clock_stops_when_nobody_is_there(serve, window):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, item, keys, next_item, saved, until
+from web.browser.acts import begin, item, keys, next_item, reads, saved, until
 from web.browser.stand import Stand, comparison, plain
 
 Serve = Callable[..., Stand]
@@ -52,7 +52,7 @@ def test_a_whole_session_by_keys_alone(serve, window):
             page.keyboard.type("My own words 1 2 3.")
             keys(page, "Control+Enter")
         if kind != "demonstration":
-            page.wait_for_function("kind => document.querySelector('#bar').dataset.kind !== kind", arg=kind)
+            page.wait_for_function("kind => document.querySelector('#bar')?.dataset.kind !== kind", arg=kind)
     page.wait_for_selector(".state.done")
     found = answers(stand, 6)
     assert found[:4] == [
@@ -166,7 +166,7 @@ def test_skip_and_flag(serve, window):
     keys(page, "f")
     page.keyboard.type("The prompt is cut off. s z 1")
     keys(page, "Control+Enter")
-    page.wait_for_function("() => document.querySelector('#hint').textContent.includes('lead')")
+    reads(page, "#hint", "lead")
     assert item(page) == first
     keys(page, "s", "2", "Enter")
     next_item(page, first)

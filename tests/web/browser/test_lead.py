@@ -7,7 +7,7 @@ import pytest
 
 from prefloop.web import queue
 from prefloop.web.tables import items, presentations, users
-from web.browser.acts import begin, keys, saved, until
+from web.browser.acts import begin, keys, reads, saved, until
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import PASSWORD, comparison, plain
 from web.browser.test_access import violations
@@ -113,7 +113,7 @@ def test_the_way_of_a_lead(serve, window):
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
     page.get_by_role("link", name="Progress").click()  # two items want two each, one of which Ada has; what is gold now is no work
-    page.wait_for_function("() => /1 of 5 judgements/.test(document.querySelector('#tiles').innerText)")
+    reads(page, "#tiles", "1 of 5 judgements")
     keys(worker, "2", "w", "Enter")
     until(lambda: len(stand.judgements()) == 2)
 
@@ -124,7 +124,7 @@ def test_an_error_stands_beside_the_form_and_names_the_field(serve, window):
     page.goto(f"{stand.url}/lead/settings")
     page.get_by_label("Axes of ratings").fill("helpful\nhelpful")
     page.get_by_role("button", name="Save").click()
-    page.wait_for_function("() => /names one axis twice/.test(document.querySelector('.save-bar [role=status]').innerText)")
+    reads(page, ".save-bar [role=status]", "names one axis twice")
     page.get_by_label("Axes of ratings").fill("helpful\npolite")
     page.get_by_label("Share to pass calibration").fill("7")
     page.get_by_role("button", name="Save").click()
@@ -197,7 +197,7 @@ def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window
     page.wait_for_selector("#token:not([hidden])")
     token = page.input_value("#token-value")
     page.locator("#token").get_by_role("button", name="Copy").click()
-    page.wait_for_function("() => document.querySelector('#token [role=status]').textContent")
+    reads(page, "#token [role=status]", re.compile(r"\S"))
     page.get_by_role("button", name="I have copied it").click()
     page.get_by_role("button", name="Revoke nightly").wait_for()
     assert token.startswith("pl_")
@@ -205,7 +205,7 @@ def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window
     page.get_by_role("button", name="Revoke nightly").click()
     done(page)
     page.get_by_role("button", name="Verify the log").click()
-    page.wait_for_function("() => /The log is whole/.test(document.body.innerText)")
+    reads(page, "body", "The log is whole")
     with page.expect_download() as download:
         page.get_by_role("link", name="events.jsonl").click()
     assert download.value.suggested_filename == "events.jsonl"
