@@ -29,6 +29,11 @@ def reads(page: Any, where: str, words: str | re.Pattern[str]) -> None:
     page.locator(where).filter(has_text=words).first.wait_for(state="attached")
 
 
+def done(page: Any) -> None:
+    """Waits until a form has said on the page after it that it is done; what an earlier form said does not count."""
+    page.locator("#done:not([hidden]):not([data-met])").evaluate("line => line.setAttribute('data-met', '')")
+
+
 def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Waits for something that only the server shows."""
     end = time.monotonic() + seconds

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, item, keys, next_item, reads, saved
+from web.browser.acts import begin, done, item, keys, next_item, reads, saved
 from web.browser.stand import Stand, plain
 from web.browser.test_access import violations
 
@@ -85,7 +85,7 @@ def test_a_new_guideline_is_announced_beside_the_open_one_until_dismissed(serve,
     lead.get_by_label("Text, in Markdown").fill("# Second")
     lead.get_by_label("What is new").fill("Refunds come first.")
     lead.get_by_role("button", name="Save as version 2").click()
-    lead.wait_for_selector("#done:not([hidden])")
+    done(lead)
     for _ in range(5):
         before = item(page)
         keys(page, "3", "Enter")

@@ -2,7 +2,7 @@
 
 import json
 
-from web.browser.acts import begin, keys, next_item, reads
+from web.browser.acts import begin, done, keys, next_item, reads
 from web.browser.acts import item as asked
 from web.browser.stand import plain
 from web.browser.test_access import violations
@@ -21,7 +21,7 @@ def test_the_later_one_sees_what_the_other_wrote(serve, window):
         page.goto(f"{stand.url}/lead/guideline")
     lea.fill("#guide-text", "# One\n\nLea's rule.")
     lea.get_by_role("button", name="Save as version 2").click()
-    lea.wait_for_selector("#done:not([hidden])")
+    done(lea)
 
     max_.fill("#guide-text", "# One\n\nMax's rule.")
     max_.fill("input[name=note]", "mine")
@@ -39,7 +39,7 @@ def test_the_later_one_sees_what_the_other_wrote(serve, window):
     text = max_.text_content("#guide-other-text")
     max_.fill("#guide-text", f"{text}\n\nMax's rule.")
     max_.get_by_role("button", name="保存为版本 3").click()
-    max_.wait_for_selector("#done:not([hidden])")
+    done(max_)
     assert newest(stand) == "# One\n\nLea's rule.\n\nMax's rule."
 
 

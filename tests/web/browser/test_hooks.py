@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from web.browser.acts import begin, keys, reads, saved, until
+from web.browser.acts import begin, done, keys, reads, saved, until
 from web.browser.stand import Stand, plain
 from web.browser.test_access import violations
 
@@ -69,7 +69,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     reads(page, "[role=status]", "inside the network")
     page.get_by_label("Let webhooks call addresses inside").check()
     page.get_by_role("button", name="Save").click()
-    page.wait_for_selector("#done:not([hidden])")
+    done(page)
     page.get_by_label("Address (https://…)").fill(receiver.url)
     page.get_by_role("button", name="Add the webhook").click()
     page.wait_for_selector("#secret:not([hidden])")
@@ -93,7 +93,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     assert violations(page) == []
 
     page.get_by_role("button", name=f"End it: the webhook to {receiver.url}").click()
-    page.wait_for_selector("#done:not([hidden])")
+    done(page)
     assert "ended" in page.locator("tr", has_text=receiver.url).inner_text()
     judged = [event.seq for event in stand.events() if event.kind == "judgement"]
     assert receiver.got == [("judgement", judged[1]), ("judgement", judged[2])]
@@ -117,7 +117,7 @@ def test_a_webhook_goes_on_after_a_restart(serve, window, receiver):
     page.goto(f"{stand.url}/lead/access")
     page.get_by_label("Let webhooks call addresses inside").check()
     page.get_by_role("button", name="Save").click()
-    page.wait_for_selector("#done:not([hidden])")
+    done(page)
     page.get_by_label("Address (https://…)").fill(receiver.url)
     page.get_by_role("button", name="Add the webhook").click()
     page.wait_for_selector("#secret:not([hidden])")

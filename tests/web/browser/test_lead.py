@@ -7,7 +7,7 @@ import pytest
 
 from prefloop.web import queue
 from prefloop.web.tables import items, presentations, users
-from web.browser.acts import begin, keys, reads, saved, until
+from web.browser.acts import begin, done, keys, reads, saved, until
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import PASSWORD, comparison, plain
 from web.browser.test_access import violations
@@ -17,11 +17,6 @@ PAGES = (
     "/lead/annotators/1", "/lead/agreement", "/lead/selection", "/lead/adjudication", "/lead/arena", "/lead/data", "/lead/access",
 )  # fmt: skip
 LOOKS = [("en", "light", 1280), ("en", "dark", 360), ("zh", "dark", 1280), ("zh", "light", 360)]
-
-
-def done(page) -> None:
-    """Waits until a form has said so."""
-    page.wait_for_selector("#done:not([hidden])")
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

@@ -3,9 +3,9 @@
 import pytest
 
 from prefloop.web.tables import items
+from web.browser.acts import done
 from web.browser.stand import comparison
 from web.browser.test_access import violations
-from web.browser.test_lead import done
 
 
 def state(stand) -> dict[str, bool]:
