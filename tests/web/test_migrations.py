@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -125,3 +126,30 @@ def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         database.write(lambda c: c.exec_driver_sql("DELETE FROM settings"))
     other.close()
     database.close()
+
+
+def test_a_server_that_started_anew_is_asked_first(new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch):
+    """A connection that rested is asked whether it still holds; one that did not rest fails once, with a sentence."""
+    database = Database(new_postgresql())
+    ends = sqlalchemy.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    others = sqlalchemy.create_engine(database.url)
+
+    def broken() -> None:
+        assert read() == 1  # now a connection is in the pool
+        with others.begin() as connection:
+            connection.execute(ends)
+
+    def read() -> int:
+        with database.reading() as connection:
+            return connection.execute(sqlalchemy.text("SELECT 1")).scalar_one()
+
+    monkeypatch.setattr("prefloop.web.database.RESTED", -1.0)
+    broken()
+    assert read() == 1
+    monkeypatch.setattr("prefloop.web.database.RESTED", 60.0)
+    broken()
+    with pytest.raises(UserError, match=r"closed|terminat"):
+        read()
+    assert read() == 1
+    database.close()
+    others.dispose()

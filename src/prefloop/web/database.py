@@ -8,6 +8,7 @@ begins again.
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from sqlalchemy.exc import (
     DatabaseError,
     DataError,
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     InterfaceError,
     NotSupportedError,
@@ -38,6 +40,8 @@ TRIES = 6
 BUSY_SECONDS = 20
 WRITERS = 4
 """Writes of this process at once, on PostgreSQL: all of them wait for the head of the log, and more would only hold each other up."""
+RESTED = 2.0
+"""Seconds after which a connection is asked whether PostgreSQL is still there (it may have started anew), before it is used again."""
 RETRIED = {"40001", "40P01"}  # PostgreSQL: could not serialise; deadlock
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -177,9 +181,24 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
 
 def _postgresql(url: sqlalchemy.URL) -> Engine:
     try:
-        return sqlalchemy.create_engine(url, pool_pre_ping=True, pool_size=16, max_overflow=48)
+        engine = sqlalchemy.create_engine(url, pool_size=16, max_overflow=48)
     except ModuleNotFoundError:
         raise UserError("a PostgreSQL database needs psycopg: pip install 'prefloop[postgres]'.") from None
+
+    def rest(connection: Any, record: Any) -> None:
+        record.info["since"] = time.monotonic()
+
+    def ask(connection: Any, record: Any, proxy: object) -> None:
+        if time.monotonic() - record.info.get("since", time.monotonic()) <= RESTED:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as problem:
+            raise DisconnectionError from problem  # the pool takes another
+
+    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkout", ask)
+    return engine
 
 
 def refusal(problem: DBAPIError, name: str) -> Refusal:

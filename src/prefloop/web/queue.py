@@ -74,8 +74,13 @@ _WHO = (
 
 
 def lease(site: Site, user: User, count: int, *, purpose: str = "work") -> Served:
-    """Up to `count` presentations for an annotator: those still open first, then new ones."""
-    expire(site)
+    """Up to `count` presentations for an annotator: those still open first, then new ones.
+
+    Who finds nothing ends the leases whose time is over, and looks again; else the server's housekeeping ends them.
+    """
+    served = site.database.write(lambda connection: _lease(connection, site, user, count, purpose))
+    if served.presentations or not expire(site):
+        return served
     return site.database.write(lambda connection: _lease(connection, site, user, count, purpose))
 
 
