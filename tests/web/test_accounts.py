@@ -42,7 +42,7 @@ def test_guessing_is_slowed_down_and_survives_a_restart(site: Site, clock: Clock
     assert refused(caplog, "throttled")
     assert client(site).post("/api/v1/session", json={"name": "ann", "password": PASSWORD}).status_code == 429
     clock.now += 15 * 60 + 1
-    assert login(client(site), "ann", PASSWORD).headers["location"] == "/"
+    assert login(client(site), "ann", PASSWORD).headers["location"] == "/lead"
     assert rows(site, attempts, attempts.c.name == "ann", attempts.c.at > clock.now - 60) == []
 
 
@@ -149,6 +149,18 @@ def test_invitations_are_for_so_many_people_and_so_long(site: Site, clock: Clock
     clock.now += 86401
     assert client(site).post(f"/api/v1/join/{late}", json={"name": "e", **body}).status_code == 404
     assert client(site).post(f"/join/{late}", data={"name": "e", **body}, headers=OURS).headers["location"] == f"/join/{late}?error=no_invitation"
+
+
+@pytest.mark.parametrize(("role", "home"), [("annotator", "/"), ("lead", "/lead"), ("admin", "/lead")])
+def test_leads_begin_with_their_own_pages(site: Site, role: str, home: str):
+    """The judging page would take items for somebody who only looks in."""
+    token = site.database.write(lambda c: accounts.invite(c, site, role=role, by=None, uses=1, days=1))
+    speaker = client(site)
+    joined = speaker.post(f"/join/{token}", data={"name": "ann", "password": PASSWORD}, headers=OURS, follow_redirects=False)
+    assert joined.headers["location"] == home
+    assert login(speaker, "ann", PASSWORD).headers["location"] == home
+    asked = speaker.post("/login", data={"name": "ann", "password": PASSWORD, "next": "/guideline"}, headers=OURS, follow_redirects=False)
+    assert asked.headers["location"] == "/guideline"
 
 
 def test_no_secret_is_in_the_database(site: Site):

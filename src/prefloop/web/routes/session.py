@@ -17,6 +17,7 @@ from prefloop.web.answers import Body
 from prefloop.web.errors import Refusal
 from prefloop.web.routes.annotator import site_of
 from prefloop.web.security import log_refusal
+from prefloop.web.site import Site
 
 router = APIRouter(tags=["session"])
 Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,64}$")]
@@ -46,6 +47,12 @@ def inside(path: str) -> str:
     return path if plain and path.startswith("/") and not path.startswith("//") else "/"
 
 
+def _home(site: Site, cookie: str) -> str:
+    """Where somebody begins who named no page: leads with the leads' pages, for the judging page would take items for them."""
+    user = accounts.by_session(site, cookie)
+    return "/lead" if user is not None and user.is_at_least("lead") else "/"
+
+
 def _address(request: Request) -> str:
     return request.client.host[:64] if request.client else "-"
 
@@ -72,7 +79,7 @@ def login(request: Request, fields: Form) -> Response:
         cookie = accounts.sign_in(site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
     except Refusal as problem:
         return _back(request, "/login", problem, next=then)
-    return _with_cookie(request, RedirectResponse(then, status_code=303), cookie)
+    return _with_cookie(request, RedirectResponse(_home(site, cookie) if then == "/" else then, status_code=303), cookie)
 
 
 @router.post("/join/{token}", include_in_schema=False)
@@ -85,7 +92,7 @@ def join(request: Request, token: Token, fields: Form) -> Response:
         )
     except Refusal as problem:
         return _back(request, f"/join/{token}", problem)
-    return _with_cookie(request, RedirectResponse("/", status_code=303), cookie)
+    return _with_cookie(request, RedirectResponse(_home(site, cookie), status_code=303), cookie)
 
 
 @router.post("/logout", include_in_schema=False)
