@@ -43,6 +43,8 @@ TAMPERED: dict[str, Callable[[Any], Any]] = {
     "a response gone": lambda c: c.execute(delete(responses).where(responses.c.index == 1)),
     "another prompt": lambda c: c.execute(update(comparisons).values(messages=[{"role": "user", "content": "Where?"}])),
     "a prompt that is none": lambda c: c.execute(update(comparisons).values(messages=[])),
+    "a prompt that is shown otherwise": lambda c: c.execute(update(comparisons).values(trees=[["p", {}, ["Where?"]]])),
+    "a response that is shown otherwise": lambda c: c.execute(update(responses).where(responses.c.index == 1).values(tree=[["p", {}, ["No."]]])),
     "other tags": lambda c: c.execute(update(comparisons).values(tags=["x"])),
     "a comparison that nobody brought": lambda c: c.execute(insert(comparisons).values(ALIEN)),
 }

@@ -81,8 +81,9 @@ def verify(connection: Connection) -> int:
 
 
 def _same_comparisons(connection: Connection, number: int, payload: dict[str, Any]) -> int:
-    """Compares what came in together, prompts and responses, with the fingerprints that its event tells. Returns: how many."""
+    """Compares what came in together, prompts and responses, as texts and as they are shown, with what its event tells. Returns: how many."""
     prints: dict[str, str] = payload["fingerprints"]
+    trees: dict[str, str] = payload.get("trees", {})  # an older prefloop told of none
     names = list(prints)
     for start in range(0, len(names), TOGETHER):
         part = names[start : start + TOGETHER]
@@ -96,6 +97,10 @@ def _same_comparisons(connection: Connection, number: int, payload: dict[str, An
                 mine = None
             if mine is None or fingerprints.of_value(mine.model_dump(mode="json")) != prints[name]:
                 raise Broken(f"the comparison {name!r} of event {number} was changed after it was written; restore a backup.")
+        shown = stored.prints_of_trees(connection, part) if trees else {}
+        other = next((name for name in part if shown.get(name) != trees.get(name)), None)
+        if other is not None:
+            raise Broken(f"what is shown of the comparison {other!r} of event {number} was changed after it was written; restore a backup.")
     return len(prints)
 
 

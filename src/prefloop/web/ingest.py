@@ -18,7 +18,7 @@ from prefloop.files import fingerprints
 from prefloop.files.tables import as_record, each_row
 from prefloop.files.tables import shown as told
 from prefloop.records import Comparison
-from prefloop.web import items, rendering
+from prefloop.web import items, rendering, stored
 from prefloop.web.chain import record
 from prefloop.web.config import ProjectConfig
 from prefloop.web.settings import project
@@ -109,6 +109,11 @@ class Ready:
     """None if it was there already"""
     responses: tuple[dict[str, Any], ...]
 
+    @property
+    def trees(self) -> str:
+        """The fingerprint of what is shown."""
+        return stored.print_of_trees((self.row or {})["trees"], [response["tree"] for response in self.responses])
+
 
 def fingerprint(comparison: Comparison) -> str:
     """By which a comparison is known to be the same."""
@@ -167,7 +172,8 @@ def keep(connection: Connection, site: Site, batch: Sequence[Ready], *, actor: s
         when = {"batch": name, "added": now}
         connection.execute(insert(comparisons), [{**(one.row or {}), "fingerprint": one.fingerprint, **when} for one in fresh])
         connection.execute(insert(responses), [row for one in fresh for row in one.responses])
-        record(connection, "comparisons", actor, now, {"batch": name, "fingerprints": {one.comparison.id: one.fingerprint for one in fresh}})
+        marks = {"fingerprints": {one.comparison.id: one.fingerprint for one in fresh}, "trees": {one.comparison.id: one.trees for one in fresh}}
+        record(connection, "comparisons", actor, now, {"batch": name, **marks})
     if work:
         rows = [row for one in new.values() for row in asked(one.comparison, config, seed=site.config.seed, at=now)]
         items.add(connection, site.database, rows, {name: one.comparison.tags for name, one in new.items()})
