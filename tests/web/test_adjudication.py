@@ -13,10 +13,11 @@ from prefloop.web import adjudication, export, judging, outcomes, queue
 from prefloop.web.accounts import User
 from prefloop.web.adjudication import Wanted
 from prefloop.web.answers import as_shown
+from prefloop.web.errors import Refusal
 from prefloop.web.site import Site
-from prefloop.web.tables import presentations
+from prefloop.web.tables import items, presentations
 from web.crowd import on_sqlite
-from web.work import ask, fill, judged, rows, submit, user
+from web.work import ask, check_counts, fill, judged, rows, signed_in, submit, user
 
 SAYS: dict[str, list[dict[str, Any]]] = {
     "pair": [{"best": 0}, {"best": 1}, {"choice": "tie"}],
@@ -113,3 +114,49 @@ def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(new_site: Ca
     ways: tuple[outcomes.Way, ...] = ("majority", "weighted", "dawid_skene", "crowd_bt")
     for way in ways:
         assert outcomes.outcomes(gathered, way).preferences == (collected,)
+
+
+def test_one_item_is_opened_before_the_others(site: Site):
+    """What the lead held goes back with its draft; what another lead holds, or is decided, is refused."""
+    ask(site, kinds=["pair"], overlap={"judgements": 2})
+    fill(site, 5)
+    for who, best in ((user(site, "ann"), 0), (user(site, "bob"), 1)):
+        for _ in range(5):
+            decide(site, who, {"best": best}, "pair")
+    site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+    lea, max_ = user(site, "lea", "lead"), user(site, "max", "lead")
+
+    def held(who: User) -> dict[int, str]:
+        return {row.item: row.id for row in rows(site, presentations, presentations.c.user == who.id, presentations.c.state == "leased")}
+
+    def take(who: User, number: int) -> str:
+        return site.database.write(lambda c: queue.take(c, site, who, number, purpose="adjudication"))
+
+    first = queue.lease(site, lea, 3, purpose="adjudication").presentations
+    numbers = [row.id for row in rows(site, items, items.c.purpose == "adjudication")]
+    draft = next(iter(held(lea).items()))
+    site.database.write(lambda c: judging.keep_draft(c, site, lea, draft[1], {"note": "half"}))
+    last = next(number for number in numbers if number not in held(lea))
+    mine = take(lea, last)
+    assert held(lea) == {last: mine}
+    assert take(lea, last) == mine
+    check_counts(site)
+    assert queue.lease(site, lea, 3, purpose="adjudication").presentations[0] == mine
+    assert take(lea, draft[0]) == draft[1] in first
+    assert rows(site, presentations, presentations.c.id == draft[1])[0].draft == {"note": "half"}
+    for who, number in ((max_, draft[0]), (max_, 10_000), (max_, 1)):  # with somebody else; nowhere; work
+        with pytest.raises(Refusal) as refused:
+            take(who, number)
+        assert refused.value.code == ("taken" if number == draft[0] else "not_found")
+    decide(site, lea, {"best": 0}, "pair", "adjudication")
+    with pytest.raises(Refusal, match="answered already"):
+        take(lea, draft[0])
+    check_counts(site)
+
+
+def test_opening_one_item_is_for_leads(site: Site):
+    differ_and_ask_the_lead(site, "pair")
+    number = rows(site, items, items.c.purpose == "adjudication")[0].id
+    assert signed_in(site, "eve", "annotator").post(f"/api/v1/lead/adjudication/{number}").status_code == 403
+    told = signed_in(site, "kim", "lead").post(f"/api/v1/lead/adjudication/{number}").json()
+    assert rows(site, presentations, presentations.c.id == told["presentation"])[0].item == number

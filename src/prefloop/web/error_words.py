@@ -121,6 +121,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "A practice item is answered once, and a round is taken again when it is over.",
         "练习条目只能回答一次，一轮结束后才能重做。",
     ),
+    "taken": (
+        "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.",
+        "此题已有答案，或正由他人处理。请重新加载页面查看裁决。",
+    ),
     "id_taken": (
         "This was already sent with another answer, which is kept. Revise that one.",
         "已保存过另一个答案，请修改那一个。",

@@ -115,6 +115,8 @@ DESK: dict[str, tuple[str, str]] = {
     "meaning.tie": ("tie", "平局"),
     "meaning.both_bad": ("both bad", "都不好"),
     "meaning.other": ("another kind of answer", "其他回答"),
+    "adjudication.this": ("Decide this one", "裁决此题"),
+    "adjudication.this_item": ("Decide this one: item {n}", "裁决此题：题目 {n}"),
     # arena
     "arena.says": (
         "Samplers answer the same prompts and are judged blind. A verdict may be looked at any time: "

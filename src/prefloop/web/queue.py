@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column,
 
 from prefloop.web.accounts import User
 from prefloop.web.config import ProjectConfig
+from prefloop.web.errors import Refusal, missing
 from prefloop.web.items import QUEUED, locked, recount
 from prefloop.web.settings import project
 from prefloop.web.site import Site
@@ -130,6 +131,36 @@ def hand(connection: Connection, site: Site, user: User, item: int) -> str:
     taken = locked(connection, item)
     recount(connection, taken, leased=1)
     return _show(turn, taken, row.served)
+
+
+def take(connection: Connection, site: Site, user: User, number: int, *, purpose: str) -> str:
+    """Puts one item of a queue in front of somebody; what else they held of that queue goes back, its drafts kept.
+
+    Returns: the presentation. Raises: Refusal (404, 409 taken if it is answered, or with somebody else).
+    """
+    row = connection.execute(_WHO, {"who": user.id}).one()
+    held = (
+        select(presentations.c.id, presentations.c.item)
+        .join(items, items.c.id == presentations.c.item)
+        .where(presentations.c.user == user.id, literal_column("presentations.state = 'leased'"), items.c.purpose == purpose)
+    )
+    mine = connection.execute(held.with_for_update(of=presentations)).all()
+    wanted = sorted({number, *(one.item for one in mine)})
+    rows = connection.execute(select(items).where(items.c.id.in_(wanted)).order_by(items.c.id).with_for_update()).all()
+    item = next((one for one in rows if one.id == number and one.purpose == purpose and not one.retired), None)
+    if item is None:
+        raise missing("item")
+    for one in mine:
+        if one.item != number:
+            connection.execute(update(presentations).where(presentations.c.id == one.id).values(state="expired"))
+            give_back(connection, one.item)
+    if (again := next((one.id for one in mine if one.item == number), None)) is not None:
+        return again
+    if item.needed <= 0:
+        raise Refusal(409, "taken", "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.")
+    turn = _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
+    recount(connection, item, leased=1)
+    return _show(turn, item, row.served)
 
 
 def _own(turn: _Turn, served: int) -> str | None:

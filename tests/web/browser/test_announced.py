@@ -52,6 +52,10 @@ def test_adjudication_looks_by_itself_and_names_itself(serve, window):
     page.goto(f"{stand.url}/lead/adjudication")
     reads(page, "#looked", "2")
     assert page.locator("tbody tr").count() == 2
+    page.get_by_role("button", name="Decide this one").last.click()
+    asked = page.inner_text(".turn:last-child .words")
+    page.go_back()
+    assert asked in page.inner_text("tbody tr >> nth=1")
     page.get_by_role("link", name="Decide").click()
     page.wait_for_selector("article.item")
     assert "your decision alone counts" in page.inner_text("#queue-notice")

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from prefloop.web import adjudication, dashboard, desk, reward_scores, selecting
+from prefloop.web import adjudication, dashboard, desk, queue, reward_scores, selecting
 from prefloop.web.desk import Lead, Reader, site_of
 from prefloop.web.lead_words import LeadWords
 from prefloop.web.selecting import Choice
@@ -47,6 +47,13 @@ def send(request: Request, user: Lead, body: adjudication.Wanted) -> dict[str, A
     with site.database.reading() as connection:  # the page looks whenever it is opened: mostly there is nothing to write
         rows, made = adjudication.fresh(connection, site, body)
     return site.database.write(lambda c: adjudication.send(c, site, body, actor=user.name)) if rows else made
+
+
+@router.post("/api/v1/lead/adjudication/{item}")
+def open_one(request: Request, user: Lead, item: Annotated[int, Path(ge=1, le=2**31 - 1)]) -> dict[str, Any]:
+    """Puts one item in front of the lead who asks, before all others that are to be decided."""
+    site = site_of(request)
+    return {"presentation": site.database.write(lambda c: queue.take(c, site, user, item, purpose="adjudication"))}
 
 
 @router.get("/lead/selection", include_in_schema=False)

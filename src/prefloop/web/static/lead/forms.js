@@ -97,7 +97,7 @@ for (const box of document.querySelectorAll(".once")) {
 
 /** Loads the page anew (or another one), and says there that it is done. @param {string} then */
 function leave(then) {
-  sessionStorage.setItem(DONE, "1");
+  if (then === "reload" || then.startsWith("/lead")) sessionStorage.setItem(DONE, "1");
   if (then === "reload") location.reload();
   else location.assign(then);
 }
