@@ -13,6 +13,7 @@ from prefloop.people.annotators import (
     favoured_left,
     gold_accuracy,
     holm,
+    leaning,
     proportion,
     reading_speed,
     side_preference,
@@ -249,3 +250,25 @@ def test_no_judgements_and_columns_that_differ():
     assert (empty.num_judgements, empty.findings, empty.flagged) == (0, (), False)
     with pytest.raises(ValueError, match="one length"):
         annotator_report(dataclasses.replace(judged([1.0], [1], [0]), words=np.ones(2)), norms=NORMS)
+
+
+def test_a_leaning_is_students_paired_test():
+    """By hand: gaps 1, 0, 1/2, 1/2 have mean 1/2 and deviation 0.408, so t = 2.449 with 3 degrees of freedom."""
+    found = leaning([1, 1, 1, 0.5], [0, 1, 0.5, 0], confidence=0.95)
+    assert (found.n, found.mine, found.others, found.difference) == (4, 0.875, 0.375, 0.5)
+    assert found.p_value == pytest.approx(0.0917, abs=1e-4)
+    assert (found.low, found.high) == pytest.approx((0.5 - 3.1824 * 0.2041, 0.5 + 3.1824 * 0.2041), abs=1e-3)
+
+
+def test_a_leaning_without_spread_goes_by_the_sign():
+    assert leaning([1] * 10, [0] * 10, confidence=0.95).p_value == 2**-9
+    assert leaning([0.5] * 10, [0.5] * 10, confidence=0.95).p_value == 1
+    with pytest.raises(ValueError, match="at least 2"):
+        leaning([1], [0], confidence=0.95)
+
+
+def test_an_honest_annotator_leans_as_often_as_the_interval_allows():
+    rng = np.random.default_rng(0)
+    draws = rng.random((600, 80, 3)) < 0.5
+    leans = [leaning(one[:, 0], one[:, 1:].mean(1), confidence=0.95).p_value < 0.05 for one in draws]
+    assert 0.03 <= np.mean(leans) <= 0.075

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from prefloop.web import agreement, importing, outcomes, quality
+from prefloop.web import agreement, importing, ingest, leaning, outcomes, quality
 from prefloop.web.site import Site
 from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
-from web.work import ask, client, fill, signed_in
+from web.work import ask, client, comparison, fill, signed_in
 
 
 @on_sqlite
@@ -54,6 +54,31 @@ def test_looks_share_alpha():
 def test_repeats_tell_whether_somebody_agrees_with_themselves():
     mine = [said(n, 1, 0) for n in range(10)] + [said(n, 1, int(n < 4), order=(1, 0), repeat=True) for n in range(10)]
     assert quality.report(mine, {}, {})["consistency"]["rate"] == pytest.approx(0.6)
+
+
+@on_sqlite
+def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site], tmp_path: Path):
+    """Of 60 pairs a model prefers what `secret-1` wrote more often than two people do, who toss coins; of a third sampler there is too little."""
+    site = new_site()
+    wrote = ["secret-1"] * 60 + ["other"] * 5 + ["secret-0"] * 10
+    odd = [comparison(n, sampler=sampler) for n, sampler in enumerate(wrote)]
+    site.database.write(lambda c: ingest.take_in(c, site, odd, actor="test"))
+    rng, names = random.Random(3), [one.id for one in odd]
+    mine = [said(n, 1, int(rng.random() < 0.85), comparison=name) for n, name in enumerate(names)]
+    people = [said(n, who, int(rng.random() < 0.5), comparison=name) for n, name in enumerate(names) for who in (2, 3)]
+    repeats = [said(n, 1, 0, comparison=name, repeat=True) for n, name in enumerate(names)]
+    with site.database.reading() as connection:
+        found = {row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], quality.votes_of([*mine, *people]))}
+        alone = leaning.by_sampler(connection, mine, quality.votes_of(mine))
+        other = leaning.by_sampler(connection, people[::2], quality.votes_of([*mine, *people]))
+    assert alone == []
+    assert set(found) == {"secret-0", "secret-1"}
+    gap = {name: sum(one.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, one in enumerate(mine[:60])) / 60 for name in ("secret-1",)}
+    assert found["secret-1"]["n"] == 60
+    assert found["secret-1"]["difference"] == pytest.approx(gap["secret-1"], abs=1e-4)
+    assert found["secret-1"]["leans"]
+    assert found["secret-1"]["low"] > 0 > found["secret-0"]["high"]
+    assert not any(row["leans"] and row["difference"] > 0 and row["sampler"] == "secret-1" for row in other)
 
 
 def table_of(counts: list[list[int]]) -> list[list[object]]:

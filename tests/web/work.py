@@ -31,13 +31,13 @@ class Clock:
         return self.now
 
 
-def comparison(number: int, *, responses: int = 2, tags: tuple[str, ...] = ()) -> Comparison:
-    """A comparison, different for each number."""
+def comparison(number: int, *, responses: int = 2, tags: tuple[str, ...] = (), sampler: str = "secret-1") -> Comparison:
+    """A comparison, different for each number; `secret-0` wrote its first response, `sampler` the others."""
     return Comparison(
         id=f"c-{number:04d}",
         prompt_id=f"p-{number}",
         messages=(Message(role="user", content=f"Where is parcel **{number}**?"),),
-        responses=tuple(Response(text=f"Answer {i} to {number}.", num_tokens=4, finished=True, sampler=f"secret-{i}") for i in range(responses)),
+        responses=tuple(Response(text=f"Answer {i} to {number}.", num_tokens=4, finished=True, sampler=sampler if i else "secret-0") for i in range(responses)),
         sampling=Sampling(temperature=1.0),
         tags=tags,
     )

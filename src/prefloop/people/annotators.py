@@ -159,6 +159,22 @@ class Report:
         return bool(self.findings) or self.gold.alert or self.speed.hurried
 
 
+@dataclass(frozen=True)
+class Leaning:
+    """How much more often than others an annotator prefers what one sampler wrote."""
+
+    n: int
+    """comparisons"""
+    mine: float
+    """share of the annotator"""
+    others: float
+    """share of the others"""
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
 def proportion(successes: int, n: int, *, confidence: float) -> Proportion:
     """A share, its Wilson interval, and an exact two-sided binomial test against 1/2.
 
@@ -338,6 +354,31 @@ def annotator_report(judged: Judged, *, norms: Norms) -> Report:
         drift=change,
         findings=_findings(gold, side, agreement, change, norms),
     )
+
+
+def leaning(mine: ArrayLike, others: ArrayLike, *, confidence: float) -> Leaning:
+    """How much more often than others an annotator prefers what one sampler wrote, on the same pairs.
+
+    Student's paired test. Who sees better than the others leans to the better sampler too: this tells that, not why.
+
+    Args:
+        mine: (n,) the annotator's share for the sampler, one value per comparison: 1 preferred, 0 not, 1/2 a tie.
+        others: (n,) mean of the others' shares.
+        confidence: in (0, 1).
+
+    Returns: Leaning.
+    Raises: ValueError if there are fewer than 2 comparisons, or the lengths differ.
+    """
+    x, y = np.asarray(mine, dtype=float), np.asarray(others, dtype=float)
+    if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
+        raise ValueError(f"a leaning needs two rows of the same length, at least 2, got {x.shape} and {y.shape}")
+    gap = x - y
+    mean = float(gap.mean())
+    if np.ptp(gap) == 0:  # all alike: no spread to test by, but so many of one sign
+        return Leaning(len(x), float(x.mean()), float(y.mean()), mean, mean, mean, 1.0 if mean == 0 else 2.0 ** (1 - len(x)))
+    test = stats.ttest_1samp(gap, 0.0)
+    low, high = test.confidence_interval(confidence)
+    return Leaning(len(x), float(x.mean()), float(y.mean()), mean, float(low), float(high), float(tuple(test)[1]))
 
 
 def holm(p_values: ArrayLike) -> Array:

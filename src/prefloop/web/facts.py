@@ -6,7 +6,7 @@ Reads: judgements, presentations, items, users; lengths of texts. At most `MOST`
 import math
 import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -67,6 +67,10 @@ class Fact:
     def best(self) -> int | None:
         """The response preferred in a pair; None for ties and other kinds."""
         return self.meaning.get("best")
+
+
+Votes = Mapping[Unit, Sequence[Fact]]
+"""What was said of each unit."""
 
 
 @dataclass(frozen=True)

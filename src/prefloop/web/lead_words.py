@@ -213,6 +213,20 @@ DESK: dict[str, tuple[str, str]] = {
     "finding.one side": (
         "One side: chose the left in {left} of {sides} judgements, whatever was shown there",
         "偏向一侧：{sides} 次中 {left} 次选左，与内容无关",
+    "annotators.samplers": (
+        "Leaning: whose responses they prefer more often than others do, on the same pairs",
+        "倾向：在相同题目上，比他人更常偏好哪个来源的回答",
+    ),
+    "annotators.samplers_says": (
+        "Who sees better than the others leans to the better source too; a model that leans to its own kind is the reason to look.",
+        "判断力更强的人也会更偏向更好的来源；若模型评判者偏向同类模型，则需要留意。",
+    ),
+    "annotators.compared": ("Comparisons", "比较数"),
+    "annotators.sampler": ("Written by", "来源"),
+    "annotators.own_share": ("They preferred it", "该标注员偏好"),
+    "annotators.others_share": ("Others did", "他人偏好"),
+    "annotators.difference": ("Difference, 95 %", "差值（95% 区间）"),
+    "annotators.leans": ("leans", "有倾向"),
     ),
     "finding.random": (
         "As if at random: agreed with others in {agreed} of {n}, where {expected} is expected",

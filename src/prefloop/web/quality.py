@@ -14,8 +14,8 @@ from sqlalchemy import Connection, or_, select
 
 from prefloop.people import annotators, sequential
 from prefloop.people.annotators import Judged, Norms, Proportion
-from prefloop.web import answers, facts
-from prefloop.web.facts import Fact, Kept, Reading, finite
+from prefloop.web import answers, facts, leaning
+from prefloop.web.facts import Fact, Kept, Reading, Votes, finite
 from prefloop.web.site import Site
 from prefloop.web.tables import items, judgements, users
 
@@ -30,7 +30,6 @@ PASSES = 4
 """Times that everybody is looked at anew without the votes of those who were named."""
 EACH = 5_000
 """Judgements of one annotator that their own page is reckoned from, the newest ones."""
-Votes = Mapping[tuple[str, str, tuple[int, ...]], Sequence[Fact]]
 
 
 def votes_of(judged: Sequence[Fact]) -> dict[tuple[str, str, tuple[int, ...]], list[Fact]]:
@@ -215,6 +214,7 @@ def one(connection: Connection, user: int, *, distrusted: Collection[int]) -> di
         for other in facts.load(connection, judgements.c.item.in_(part), or_(judgements.c.counted, judgements.c.late))
         if other.user not in distrusted
     ]
-    told = report(mine, votes_of(others), facts.readings(connection, {one.comparison for one in mine}))
+    votes = votes_of(others)
+    told = report(mine, votes, facts.readings(connection, {one.comparison for one in mine})) | {"samplers": leaning.by_sampler(connection, mine, votes)}
     times = [{"at": one.at, "seconds": round(one.seconds, 2)} for one in mine[-400:]]
     return {"id": who.id, "name": who.name, "role": who.role, "active": who.active, "calibrated": who.calibrated, **told, "times": times}
