@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import json
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +21,7 @@ import httpx
 import pytest
 
 from prefloop import cli
+from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
 from prefloop.web import accounts, chain, export, ingest, outcome_files, settings
@@ -86,6 +88,20 @@ def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None
                 body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": {"choice": "left"}, "active_seconds": 1.0}
                 if caller.post("/api/v1/judgements", json=body).status_code == 200:
                     kept.append(body["id"])
+
+
+def test_one_file_of_comparisons_has_one_page(tmp_path: Path):
+    """A run and its `collect` are two names of one file: two databases would both write its judgements.jsonl."""
+    config = WebConfig()
+    for first, second in (("", "collect"), ("collect", "")):
+        folder = project(tmp_path / f"demo{first}", 2)
+        open_site(folder / first, config).database.close()
+        with pytest.raises(UserError, match=rf"judged in .* already, .*Type: prefloop web {folder / first}$"):
+            open_site(folder / second, config)
+        open_site(folder / first, config).database.close()
+        (folder / second / "web").mkdir(exist_ok=True)
+        shutil.copy(folder / first / "web" / serving_module.KEPT, folder / second / "web")  # an older prefloop made both
+        open_site(folder / second, config).database.close()
 
 
 def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):

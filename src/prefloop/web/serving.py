@@ -21,6 +21,8 @@ from prefloop.web.security import is_loopback, log_to
 from prefloop.web.site import Site
 
 BACKLOG_SECONDS = 20
+KEPT = "prefloop.sqlite"
+"""The database's file."""
 PATIENCE = 2.0
 """Seconds of reading after which it is said."""
 SWITCH_SECONDS = 0.0005
@@ -33,8 +35,10 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
     Raises: UserError if there is nothing to judge, or if the database does not do.
     """
     comparisons = comparisons_of(folder)
+    if not config.database:
+        _only_home(folder, comparisons)
     make_folder(folder / "web", otherwise=ELSEWHERE)
-    database = Database(config.database or f"sqlite:///{folder.resolve() / 'web' / 'prefloop.sqlite'}")
+    database = Database(config.database or f"sqlite:///{folder.resolve() / 'web' / KEPT}")
     database.migrate()
     site = Site(database=database, config=config, folder=comparisons.parent, name=_named_after(folder))
     if take_in:
@@ -50,6 +54,15 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
             with _told_if_long(arena):
                 _take_in_arena(site, arena)
     return site
+
+
+def _only_home(folder: Path, comparisons: Path) -> None:
+    """Raises: UserError if a page of these comparisons is kept by another name of theirs: two would write one judgements.jsonl."""
+    homes = [comparisons.parent, *([comparisons.parent.parent] if comparisons.parent.name == "collect" else [])]
+    others = [home for home in homes if home.resolve() != folder.resolve() and (home / "web" / KEPT).is_file()]
+    if others and not (folder / "web" / KEPT).is_file():
+        raise UserError(f"{folder}: these comparisons are judged in {others[0]}/web already, and a second page would write the same "
+                        f"{comparisons.parent}/judged/judgements.jsonl. Type: prefloop web {others[0]}")  # fmt: skip
 
 
 @contextlib.contextmanager
