@@ -3,7 +3,8 @@
     python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=5.0] [kills=0] [database=URL]
 
 Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its judgement again and again
-until it is acknowledged. Every acknowledged id is then looked for in the export. Prints one JSON object.
+until it is acknowledged. Who is given nothing asks again after ten seconds, as the page does. Every acknowledged id is then looked for in
+the export. Prints one JSON object.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ import psutil
 
 OVERLAP = 4
 PASSWORD = "correct horse battery staple"
+AGAIN = 10.0
+"""Seconds after which somebody who was given nothing asks again; the page's own (`AGAIN` in static/queue.js)."""
 TEXTS = ("I am sorry about that. Order 1234 is on its way.", "Please wait.", "Your parcel left this morning.", "No.")
 
 
@@ -110,7 +113,7 @@ async def annotator(number: int, base: str, token: str, think: float, seen: Seen
             if not found["presentations"]:
                 if found["empty"] != "waiting":
                     return
-                await asyncio.sleep(1)
+                await asyncio.sleep(AGAIN)
             for shown in found["presentations"]:
                 await asyncio.sleep(rng.expovariate(1 / think) if think else 0)
                 judged = {
@@ -183,6 +186,11 @@ def quantile(values: list[float], share: float) -> float:
     return round(1000 * sorted(values)[min(len(values) - 1, int(share * len(values)))], 1) if values else 0.0
 
 
+def tenths(values: list[float]) -> list[list[float]]:
+    """In the order in which they came: the first hold the moment in which all join, the last that in which the queue runs dry."""
+    return [values[len(values) * n // 10 : len(values) * (n + 1) // 10] for n in range(10)]
+
+
 def main() -> None:
     """Runs the load and prints what was seen."""
     given = dict(text.split("=", 1) for text in sys.argv[1:])
@@ -210,6 +218,7 @@ def main() -> None:
         "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think, "kills": done,
         "acknowledged": len(seen.acknowledged), **found, "refused": dict(seen.refused), "retries": seen.retries,
         "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95), "lease_p95_ms": quantile(seen.lease, 0.95),
+        "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
         "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
         "judgements_per_second": round(len(seen.acknowledged) / took, 1), "seconds": round(took, 1), "cores": os.cpu_count(),
         "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2) if not kills else None,
