@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from prefloop.records import (
     Comparison,
     Demonstration,
+    EmbeddedScore,
     Judgement,
     Message,
     Preference,
@@ -59,6 +60,7 @@ EVERY_KIND = [
     Preference(id="f", messages=ASKED, chosen="a", rejected="b", strength=1.5, chosen_index=0, rejected_index=1),
     Ranking(id="r", messages=ASKED, responses=("a", "b"), ranks=(1, 1)),
     Score(id="s", score=-0.25),
+    EmbeddedScore(id="s", score=-0.25, embedding=(0.5, -1.0)),
 ]
 
 

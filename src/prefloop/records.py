@@ -256,3 +256,10 @@ class Score(Record):
     """The row's id."""
     score: float
     """Reward units: shifted and scaled so that SFT demonstrations have mean 0 and deviation 1."""
+
+
+class EmbeddedScore(Score):
+    """The same, and where the reward model sees prompt and response (written by `prefloop score embed=true`)."""
+
+    embedding: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Only distances between embeddings of one model mean anything."""

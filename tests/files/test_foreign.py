@@ -134,6 +134,7 @@ def test_preferences_and_their_prompts(tmp_path, form, row):
         ({"id": "j", "comparison": "c", "annotator": "a"}, "judgement"),
         ({"id": "r", "messages": [], "responses": [], "ranks": []}, "ranking"),
         ({"id": "s", "score": 1.0}, "score"),
+        ({"id": "s", "score": 1.0, "embedding": [0.5]}, "embeddedscore"),
         ({"text": "Once upon a time"}, "text"),
         ({"chosen": "blue", "rejected": "green"}, "pairs-without-prompt"),
     ],
@@ -146,7 +147,7 @@ def test_forms_that_are_recognised_only(tmp_path, row, form):
 
 def test_every_form_has_an_example_here():
     tried = {form for form, *_ in (*PROMPTS, *DEMONSTRATIONS, *PREFERENCES)}
-    assert tried | {"comparison", "judgement", "ranking", "score", "text", "pairs-without-prompt"} == set(FORMS)
+    assert tried | {"comparison", "embeddedscore", "judgement", "ranking", "score", "text", "pairs-without-prompt"} == set(FORMS)
 
 
 def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):

@@ -118,6 +118,47 @@ def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(counter: 
     assert [(row["id"], row["score"]) for row in read_lines(out)] == [("c:1:0", 1), ("c:1:1", 0), ("c:1:2", 3), ("c:2:0", 2), ("c:2:1", 2)]
 
 
+def compared(write_rows: Write) -> str:
+    """Comparisons with as many responses as there are words."""
+    made = [{"text": words, "sampler": "s", "num_tokens": 1, "finished": True} for words in WORDS]
+    sampling = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8, "seed": 0}
+    asked = [{"role": "user", "content": "where is parcel 1?"}]
+    return write_rows("c.jsonl", [{"id": "c", "prompt_id": "p", "messages": asked, "responses": made, "sampling": sampling}])
+
+
+def test_embeddings_are_the_means_of_the_last_states(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As transformers has them, whatever the batch; the scores are the same as without; wide ones keep their distances, about."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    rows, data = {}, compared(write_rows)
+    for name, more in {"plain": {}, "one": {"embed": True, "batch": 1}, "all": {"embed": True}}.items():
+        score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / f"{name}.jsonl"), **more))
+        rows[name] = read_lines(tmp_path / f"{name}.jsonl")
+    assert [row["score"] for row in rows["all"]] == pytest.approx([row["score"] for row in rows["plain"]], abs=1e-5)
+    tokenizer, model = AutoTokenizer.from_pretrained(reward_model), AutoModel.from_pretrained(reward_model, attn_implementation="sdpa").eval()
+    width = model.config.hidden_size
+    monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width)
+    score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "whole.jsonl"), embed=True))
+    for row, words in zip(read_lines(tmp_path / "whole.jsonl"), WORDS, strict=True):
+        ids = tokenizer.encode(f"<|user|>where is parcel 1?<|assistant|>{words}<|end|>", add_special_tokens=False)
+        with torch.no_grad():
+            states = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        assert row["embedding"] == pytest.approx(states.mean(0).tolist(), abs=1e-4)
+    monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width - 1)
+    score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "narrow.jsonl"), embed=True))
+    narrow, whole = (torch.tensor([row["embedding"] for row in read_lines(tmp_path / f"{name}.jsonl")]) for name in ("narrow", "whole"))
+    assert narrow.shape[1] == width - 1
+    assert torch.pdist(narrow) == pytest.approx(torch.pdist(whole), rel=0.6)
+    assert [row["embedding"] for row in rows["one"]] == [pytest.approx(row["embedding"], rel=1e-3, abs=1e-4) for row in rows["all"]]
+
+
+def test_embeddings_need_a_reward_model_and_comparisons(reward_model: str, counter: str, write_rows: Write, tmp_path: Path):
+    for model, data in ((counter, compared(write_rows)), (reward_model, demonstrations(write_rows))):
+        with pytest.raises(UserError, match=r"embed=true: .* have no embeddings to write; give a reward model's folder"):
+            score(ScoreConfig(model=model, data=data, out=str(tmp_path / "s.jsonl"), embed=True))
+
+
 def test_the_command_line_prints_the_sentence(counter: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli(["score", f"model={counter}", f"data={demonstrations(write_rows)}", f"out={tmp_path / 's.jsonl'}"]) == 0
     mean = sum(len(words) for words in WORDS) / len(WORDS)

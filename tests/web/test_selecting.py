@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prefloop.errors import UserError
-from prefloop.web import adjudication, queue, reward_scores, selecting
+from prefloop.web import adjudication, diversity, queue, reward_scores, selecting
 from prefloop.web.adjudication import Wanted
 from prefloop.web.chain import verify
 from prefloop.web.dashboard import Desk, change_desk
@@ -56,7 +56,7 @@ def test_a_thinned_pool_tells_its_probability_too():
 
 
 def test_alike_texts_have_like_vectors():
-    near = selecting.vectors(["where is my parcel", "where is my parcel now", "写一首关于秋天的诗"])
+    near = diversity.vectors(["where is my parcel", "where is my parcel now", "写一首关于秋天的诗"])
     assert np.allclose(np.linalg.norm(near, axis=1), 1)
     assert near[0] @ near[1] > 0.5 > near[0] @ near[2]
 
@@ -95,11 +95,62 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
     with site.database.reading() as connection:
         found = selecting.candidates(connection, 0)
         shares = {"random": 0.2, "disagreement": 0.2, "rise": 0.2, "longest": 0.2, "diversity": 0.1, "out_of_distribution": 0.1}
-        told = selecting.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
+        told, by = selecting.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
     assert found.names[int(told["disagreement"].argmax())] == names[7]
     assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
     assert told["diversity"].sum() == 1
+    assert by == diversity.WORDS
     assert told["longest"].min() > 0
+
+
+def embedded(tmp_path: Path, site: Site, model: str, places: dict[str, list[float]], **more: Any) -> dict[str, Any]:
+    """Brings in scores with embeddings; both responses of a comparison lie at the same distance from its place."""
+    path = tmp_path / f"{model}.jsonl"
+    moved = [(f"{name}:{i}", [x + (1 - 2 * i) * 0.25 for x in place]) for name, place in places.items() for i in (0, 1)]
+    path.write_text("".join(json.dumps({"id": name, "score": 0.5, "embedding": place, **more}) + "\n" for name, place in moved))
+    return reward_scores.from_file(site, path, model=model, actor="lead", skip=False)
+
+
+def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: Path):
+    """Two far apart from the rest are chosen; the same comparisons look alike by their words."""
+    fill(site, 12)
+    names = [comparison(n).id for n in range(12)]
+    places = {name: [float(n == 4) * 100, float(n == 8) * 90, n * 0.01] for n, name in enumerate(names)}
+
+    def chosen() -> tuple[set[str], str]:
+        with site.database.reading() as connection:
+            marks, by = diversity.spread(connection, names, 3)
+        return {name for name, mark in zip(names, marks, strict=True) if mark}, by
+
+    assert embedded(tmp_path, site, "some", dict(list(places.items())[:-1]))["added"] == 22
+    assert chosen()[1] == diversity.WORDS  # of one comparison it is not known where it is
+    embedded(tmp_path, site, "seen", places)
+    assert {names[4], names[8]} < chosen()[0]
+    assert chosen()[1] == "seen"
+    told = selecting.choose(site, Choice(num=5, shares={"random": 0.2, "diversity": 0.8}), actor="lead")
+    assert told["diversity_by"] == "seen"
+    with site.database.reading() as connection:
+        assert reward_scores.models(connection)[0] == {"model": "seen", "scores": 24, "embeddings": 24}
+        assert reward_scores.margin(reward_scores.of(connection, names)["seen"], names[0], (0, 1)) == 0
+    scored(tmp_path, site, "seen", dict.fromkeys(names, 1.0))  # newer scores without embeddings
+    assert chosen()[1] == diversity.WORDS
+
+
+@on_sqlite
+@pytest.mark.parametrize("wrong", [[], [1.0, "x"], [True], [float("nan")], [1e300], [0.0] * 1025, "x", {}, [[1.0]]])
+def test_an_embedding_that_is_none_is_refused_with_its_place(new_site: Callable[..., Site], tmp_path: Path, wrong: Any):
+    site = new_site()
+    fill(site, 2)
+    with pytest.raises(UserError, match=r"bad\.jsonl:1: `embedding` should be a list of 1 to 1024 finite numbers"):
+        embedded(tmp_path, site, "bad", {comparison(0).id: [0.0]}, embedding=wrong)
+
+
+@on_sqlite
+def test_embeddings_of_two_lengths_are_refused(new_site: Callable[..., Site], tmp_path: Path):
+    site = new_site()
+    fill(site, 2)
+    with pytest.raises(UserError, match=r"two\.jsonl:3: `embedding` has 1 numbers, but those before have 2"):
+        embedded(tmp_path, site, "two", {comparison(0).id: [0.0, 1.0], comparison(1).id: [0.0]})
 
 
 @on_sqlite

@@ -13,7 +13,17 @@ from typing import Any, Literal
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
 from prefloop.files.tables import each_row
-from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking, Record, Score
+from prefloop.records import (
+    Comparison,
+    Demonstration,
+    EmbeddedScore,
+    Judgement,
+    Preference,
+    Prompt,
+    Ranking,
+    Record,
+    Score,
+)
 
 What = Literal[
     "prompts",
@@ -63,6 +73,7 @@ FORMS: Mapping[str, Form] = {
         _own(Preference, "preferences"),
         _own(Ranking, "rankings"),
         _own(Score, "scores"),
+        _own(EmbeddedScore, "scores"),
         Form("trl-prompts", "prompts", "TRL prompt-only: `prompt` as text or messages", ("id", "prompt")),
         Form(
             "trl-completions",
@@ -163,8 +174,8 @@ def form_of_row(row: Mapping[str, Any]) -> str | None:
         return "judgement"
     if {"messages", "responses"} <= fields:
         return "ranking" if "ranks" in fields else "comparison"
-    if fields == {"id", "score"}:
-        return "score"
+    if fields in ({"id", "score"}, {"id", "score", "embedding"}):
+        return "embeddedscore" if "embedding" in fields else "score"
     if {"chosen", "rejected"} <= fields:
         return _form_of_pair(row, fields)
     if "messages" in fields:

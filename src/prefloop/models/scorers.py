@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from prefloop.errors import UserError
@@ -20,6 +21,8 @@ from prefloop.records import Message
 from prefloop.text.batches import cut
 
 NORMALISATION = "prefloop_scores.json"
+EMBEDDED = 64
+"""Numbers of an embedding at most."""
 Conversation = Sequence[Message]
 
 
@@ -46,9 +49,26 @@ class RewardModel:
         self.mean, self.std = known["mean"], known["std"]
         self.num_truncated = 0
 
-    @torch.no_grad()
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
+        return self._read(prompts, responses, states=False)[0]
+
+    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
+
+        An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at random,
+        always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
+        """
+        scores, means = self._read(prompts, responses, states=True)
+        width = means.shape[1]
+        if width > EMBEDDED:
+            drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
+            means = means @ torch.from_numpy(drawn).float()
+        return scores, means
+
+    @torch.no_grad()
+    def _read(self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.loaded.codec
         rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
         cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
@@ -61,9 +81,14 @@ class RewardModel:
         sequences = [fitted(p, r, codec.context) for p, r in rows]
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences))
+        means = torch.zeros(len(sequences), self.loaded.model.config.hidden_size if states else 0)
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
-            raw[batch] = raw_scores(self.loaded, [sequences[i] for i in batch]).cpu()
-        return normalised_scores(raw, mean=self.mean, std=self.std)
+            stream, hidden = _states(self.loaded, [sequences[i] for i in batch])
+            raw[batch] = _head(self.loaded, stream, hidden).cpu()
+            if states:
+                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
+        return normalised_scores(raw, mean=self.mean, std=self.std), means
 
 
 def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
@@ -74,12 +99,19 @@ def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
 
 def raw_scores(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
     """(B,) the scalar head on the last token of each sequence: what AutoModelForSequenceClassification returns."""
-    device = loaded.model.device
-    stream = Stream.of(sequences, device)
-    last = stream.starts + torch.tensor(stream.lengths, device=device) - 1
-    hidden = hidden_states(loaded.model.base_model, stream).index_select(0, last)
-    with torch.autocast(device.type, enabled=False):
-        return loaded.model.get_submodule("score")(hidden.float())[:, 0]
+    return _head(loaded, *_states(loaded, sequences))
+
+
+def _states(loaded: Loaded, sequences: Sequence[Sequence[int]]) -> tuple[Stream, torch.Tensor]:
+    stream = Stream.of(sequences, loaded.model.device)
+    return stream, hidden_states(loaded.model.base_model, stream)
+
+
+def _head(loaded: Loaded, stream: Stream, hidden: torch.Tensor) -> torch.Tensor:
+    """(B,) the scalar head on the last token of each sequence."""
+    last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
+    with torch.autocast(hidden.device.type, enabled=False):
+        return loaded.model.get_submodule("score")(hidden.index_select(0, last).float())[:, 0]
 
 
 class PythonReward:

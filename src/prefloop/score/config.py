@@ -17,6 +17,9 @@ class ScoreConfig(Config):
     out: str
     """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a comparison."""
 
+    embed: bool = False
+    """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ in meaning."""
+
     device: str = "auto"
     """Where tensors live: auto, cpu, cuda or mps."""
 

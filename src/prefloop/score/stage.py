@@ -15,9 +15,9 @@ from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import chosen_device, precision
-from prefloop.models.scorers import Scorer, scorer
+from prefloop.models.scorers import RewardModel, Scorer, scorer
 from prefloop.ops.stats import wilson_interval
-from prefloop.records import Comparison, Message, Score
+from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
 
 
@@ -35,6 +35,10 @@ def score(config: ScoreConfig) -> str:
     skipped: tuple[str, ...] = ()
     settings = RunConfig.parse({"out": config.out, "device": config.device, "dtype": config.dtype}, where="score")
     judge = scorer(config.model, chosen_device(settings))
+    if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
+        raise UserError(
+            f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder as model= and comparisons as data=."
+        )
     with precision(settings):
         if form.what == "preferences":
             imported = read_preferences(config.data, on_bad="skip")
@@ -53,14 +57,26 @@ def score(config: ScoreConfig) -> str:
         elif form.what == "comparisons":
             compared = read_records(config.data, Comparison)
             texts = [(f"{c.id}:{index}", c.messages, response.text) for c in compared for index, response in enumerate(c.responses)]
-            values = _scores(judge, [(messages, text) for _, messages, text in texts], config.batch)
-            write_records(config.out, [Score(id=name, score=v) for (name, _, _), v in zip(texts, values, strict=True)])
+            names, said = [name for name, _, _ in texts], [(messages, text) for _, messages, text in texts]
+            if config.embed and isinstance(judge, RewardModel):
+                values, places = _embedded(judge, said, config.batch)
+                write_records(config.out, [EmbeddedScore(id=name, score=v, embedding=e) for name, v, e in zip(names, values, places, strict=True)])
+            else:
+                values = _scores(judge, said, config.batch)
+                write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
             found = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
         else:
             raise UserError(f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences.")
     for problem in skipped:
         print(f"left out: {problem}")
     return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
+
+
+def _embedded(judge: RewardModel, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> tuple[list[float], list[tuple[float, ...]]]:
+    """Scores, and embeddings of five digits."""
+    parts = [judge.score_and_embed([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]]) for i in range(0, len(rows), batch)]
+    places = torch.cat([part for _, part in parts]).tolist()
+    return torch.cat([part for part, _ in parts]).tolist(), [tuple(float(f"{x:.5g}") for x in place) for place in places]
 
 
 def _scores(judge: Scorer, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> list[float]:

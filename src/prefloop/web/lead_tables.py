@@ -1,6 +1,6 @@
 """What only leads need a table for: scores of reward models that were brought in, and an index to count items by purpose."""
 
-from sqlalchemy import Column, Double, ForeignKey, Index, Integer, String, Table, text
+from sqlalchemy import Column, Double, ForeignKey, Index, Integer, LargeBinary, String, Table, text
 
 from prefloop.web.tables import comparisons, items, metadata
 
@@ -10,6 +10,7 @@ scores = Table(
     Column("comparison", String(200), ForeignKey(comparisons.c.id), primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
     Column("score", Double, nullable=False),
+    Column("embedding", LargeBinary),  # float32, little-endian; of responses whose file brought one
     Index(None, "comparison"),
 )  # fmt: skip
 

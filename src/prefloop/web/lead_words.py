@@ -61,7 +61,11 @@ DESK: dict[str, tuple[str, str]] = {
     "selection.strategy.disagreement": (
         "where the scores of two or more reward models contradict each other most.", "两个及以上奖励模型分歧最大的题目。"
     ),
-    "selection.strategy.diversity": ("prompts whose words are least like what was judged.", "用词与已评判题目最不相似的提示。"),
+    "selection.strategy.diversity": (
+        "what is least like what was judged: by a reward model’s embeddings, if its scores came with some (prefloop score … embed=true), "
+        "else by the prompts’ words.",
+        "与已评判题目最不相似的题目：若导入的奖励模型分数带有嵌入（prefloop score … embed=true），按嵌入比较；否则按提示的用词比较。",
+    ),
     "selection.strategy.rise": (
         "where a response's score rose most from the older to the newer model; that is where a reward is gamed.",
         "从旧模型到新模型分数升幅最大的回答，奖励常在此处被钻空子。",
@@ -111,12 +115,12 @@ DESK: dict[str, tuple[str, str]] = {
     "adjudication.disagreement": ("they differ", "意见不一"),
     "adjudication.reward_model": ("a model disagrees", "模型不同意"),
     "adjudication.open": ("open", "待裁决"),
+    "adjudication.this": ("Decide this one", "裁决此题"),
+    "adjudication.this_item": ("Decide this one: item {n}", "裁决此题：题目 {n}"),
     "meaning.best": ("response {index}", "回答 {index}"),
     "meaning.tie": ("tie", "平局"),
     "meaning.both_bad": ("both bad", "都不好"),
     "meaning.other": ("another kind of answer", "其他回答"),
-    "adjudication.this": ("Decide this one", "裁决此题"),
-    "adjudication.this_item": ("Decide this one: item {n}", "裁决此题：题目 {n}"),
     # arena
     "arena.says": (
         "Samplers answer the same prompts and are judged blind. A verdict may be looked at any time: "
@@ -209,10 +213,6 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.early": ("too early ({n} of {first})", "为时尚早（{n} / {first}）"),
     "annotators.back": ("All annotators", "全部标注员"),
     "annotators.comments": ("What they wrote beside their judgements", "评判时写下的评论"),
-    "annotators.interval": ("Rates, with intervals of 95 %", "各项比率及 95% 区间"),
-    "finding.one side": (
-        "One side: chose the left in {left} of {sides} judgements, whatever was shown there",
-        "偏向一侧：{sides} 次中 {left} 次选左，与内容无关",
     "annotators.samplers": (
         "Leaning: whose responses they prefer more often than others do, on the same pairs",
         "倾向：在相同题目上，比他人更常偏好哪个来源的回答",
@@ -227,6 +227,10 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.others_share": ("Others did", "他人偏好"),
     "annotators.difference": ("Difference, 95 %", "差值（95% 区间）"),
     "annotators.leans": ("leans", "有倾向"),
+    "annotators.interval": ("Rates, with intervals of 95 %", "各项比率及 95% 区间"),
+    "finding.one side": (
+        "One side: chose the left in {left} of {sides} judgements, whatever was shown there",
+        "偏向一侧：{sides} 次中 {left} 次选左，与内容无关",
     ),
     "finding.random": (
         "As if at random: agreed with others in {agreed} of {n}, where {expected} is expected",
@@ -282,6 +286,11 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "desk.failed": ("Not done: {why}", "未完成：{why}"),
     "none.yet": ("Nothing yet.", "暂无数据。"),
     "selection.chosen": ("{n} of {of} items were chosen and are asked next.", "已从 {of} 题中选出 {n} 题，接下来优先提问。"),
+    "selection.by_words": (
+        "Diversity went by the prompts’ words; for meaning, bring in scores with embeddings of every comparison.",
+        "多样性按提示的用词比较；若要按含义比较，请导入每个比较都带嵌入的分数。",
+    ),
+    "selection.by_model": ("Diversity went by the embeddings of {model}.", "多样性按 {model} 的嵌入比较。"),
     "selection.released": ("Back in the queue: {n}.", "已放回队列：{n} 题。"),
     "adjudication.looking": ("Looking for what is new…", "正在查找新题目…"),
     "adjudication.nothing": ("Nothing new was found.", "没有发现新题目。"),

@@ -1,7 +1,8 @@
 """Scores of reward models, brought in as files: what they say of each comparison, and how often people agree with them.
 
 Reads rows {"id": "COMPARISON:INDEX", "score"} (records.Score of `prefloop score`), {"comparison", "index", "score"}, or
-{"comparison", "margin"} for two responses (score of the first less that of the second). Annotators never see any of it.
+{"comparison", "margin"} for two responses (score of the first less that of the second). Rows of one response may have an
+`embedding` (records.EmbeddedScore), a list of numbers, in a file all of one length. Annotators never see any of it.
 """
 
 import math
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, func, select, tuple_
 
 from prefloop.errors import UserError
@@ -23,8 +26,11 @@ from prefloop.web.tables import items, responses
 
 TOGETHER = 10_000
 """Scores of one transaction, and of one event."""
-Row = tuple[str, int, float]
-"""Comparison, index of the response, score."""
+LONGEST = 1024
+"""Numbers of an embedding at most."""
+LARGEST = float(np.finfo(np.float32).max)
+Row = tuple[str, int, float, bytes | None]
+"""Comparison, index of the response, score, embedding as float32."""
 
 
 def parsed(row: dict[str, Any], place: str) -> list[Row]:
@@ -33,13 +39,23 @@ def parsed(row: dict[str, Any], place: str) -> list[Row]:
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         raise UserError(f"{place}: `score` (or `margin`) should be a finite number, but is {shown(number)}.")
     if "margin" in row and isinstance(row.get("comparison"), str):
-        return [(row["comparison"], 0, number / 2), (row["comparison"], 1, -number / 2)]
+        return [(row["comparison"], 0, number / 2, None), (row["comparison"], 1, -number / 2, None)]
+    place_of = _embedding(row.get("embedding"), place)
     if isinstance(row.get("comparison"), str) and type(row.get("index")) is int:
-        return [(row["comparison"], row["index"], float(number))]
+        return [(row["comparison"], row["index"], float(number), place_of)]
     name, colon, index = str(row.get("id", "")).rpartition(":")
     if not colon or not index.isascii() or not index.isdigit() or len(index) > 4:
         raise UserError(f"{place}: a score needs `id` as COMPARISON:INDEX, or `comparison` and `index`, or `comparison` and `margin`.")
-    return [(name, int(index), float(number))]
+    return [(name, int(index), float(number), place_of)]
+
+
+def _embedding(given: Any, place: str) -> bytes | None:
+    if given is None:
+        return None
+    numbers = isinstance(given, list) and 0 < len(given) <= LONGEST
+    if not numbers or not all(type(one) in (int, float) and abs(one) <= LARGEST for one in given):  # nan is at most nothing
+        raise UserError(f"{place}: `embedding` should be a list of 1 to {LONGEST} finite numbers, but is {shown(given)}.")
+    return np.array(given, dtype="<f4").tobytes()
 
 
 def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> dict[str, Any]:
@@ -49,13 +65,17 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
     Raises: UserError with file:line unless `skip`, and nothing is kept.
     """
     problems: list[str] = []
-    found: dict[tuple[str, int], float] = {}
+    found: dict[tuple[str, int], tuple[float, bytes | None]] = {}
+    length = None
     for number, row in each_row(path):
         place = f"{path.name}:{number}"
         try:
             if isinstance(row, UserError):
                 raise row
-            found |= {(name, index): score for name, index, score in parsed(row, place)}
+            for name, index, score, embedding in parsed(row, place):
+                if embedding is not None and len(embedding) != (length := length or len(embedding)):
+                    raise UserError(f"{place}: `embedding` has {len(embedding) // 4} numbers, but those before have {length // 4}; write them with one model.")
+                found[name, index] = score, embedding
         except UserError as problem:
             if not skip:
                 raise
@@ -68,10 +88,10 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
     if lost and not skip:
         raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here, nor {len(lost) - 1} others.")
     problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
-    rows = sorted((name, index, score) for (name, index), score in found.items() if (name, index) in known)
+    rows = [(name, index, *found[name, index]) for name, index in sorted(found) if (name, index) in known]
     for start in range(0, len(rows), TOGETHER):
         site.database.write(lambda c, part=rows[start : start + TOGETHER]: _keep(c, site, model, part, actor))
-    kept = {(name, index) for name, index, _ in rows}
+    kept = {row[:2] for row in rows}
     gone = sorted((row.comparison, row.number) for row in here if (row.comparison, row.number) not in kept) if rows else []
     for start in range(0, len(gone), TOGETHER):
         site.database.write(lambda c, part=gone[start : start + TOGETHER]: _forget(c, site, model, part, actor))
@@ -81,8 +101,9 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
 def _keep(connection: Connection, site: Site, model: str, part: Sequence[Row], actor: str) -> None:
     """Keeps scores in the place of older ones."""
     new = site.database.insert(scores)
-    newer = new.on_conflict_do_update(index_elements=["model", "comparison", "index"], set_={"score": new.excluded.score})
-    connection.execute(newer, [{"model": model, "comparison": name, "index": index, "score": score} for name, index, score in part])
+    values = {"score": new.excluded.score, "embedding": new.excluded.embedding}
+    newer = new.on_conflict_do_update(index_elements=["model", "comparison", "index"], set_=values)
+    connection.execute(newer, [dict(zip(("comparison", "index", "score", "embedding"), row, strict=True)) | {"model": model} for row in part])
     record(connection, "scores", actor, site.clock(), {"model": model, "rows": len(part)})
 
 
@@ -101,8 +122,31 @@ def _known(connection: Connection, names: set[str]) -> set[tuple[str, int]]:
 
 def models(connection: Connection) -> list[dict[str, Any]]:
     """The models whose scores are here."""
-    rows = connection.execute(select(scores.c.model, func.count()).group_by(scores.c.model).order_by(scores.c.model))
-    return [{"model": row[0], "scores": row[1]} for row in rows]
+    counts = func.count().label("scores"), func.count(scores.c.embedding).label("embeddings")
+    rows = connection.execute(select(scores.c.model, *counts).group_by(scores.c.model).order_by(scores.c.model))
+    return [dict(row) for row in rows.mappings()]
+
+
+def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str]) -> tuple[str, dict[str, NDArray[np.float32]]] | None:
+    """Where a reward model sees comparisons: the mean of the embeddings of their responses.
+
+    Args:
+        needed: comparisons that must all have some.
+        more: others, of which those without are left out.
+
+    Returns: the first model, by name, that knows all that is needed, and comparison -> (D,); None if there is none.
+    """
+    for one in models(connection):
+        if one["embeddings"] < len(set(needed)):
+            continue
+        told: dict[str, list[NDArray[np.float32]]] = {}
+        for part in facts.parts([*needed, *more]):
+            of_model = select(scores.c.comparison, scores.c.embedding).where(scores.c.model == one["model"], scores.c.comparison.in_(part))
+            for row in connection.execute(of_model.where(scores.c.embedding.is_not(None)).order_by(scores.c.comparison, scores.c.index)):
+                told.setdefault(row.comparison, []).append(np.frombuffer(row.embedding, dtype="<f4"))
+        if all(name in told for name in needed) and len({len(place) for places in told.values() for place in places}) == 1:
+            return one["model"], {name: np.mean(places, axis=0) for name, places in told.items()}
+    return None
 
 
 def of(connection: Connection, names: Iterable[str]) -> dict[str, dict[tuple[str, int], float]]:

@@ -6,9 +6,6 @@ that are short of their floor are drawn apart from the rest, so that a red-team 
 chosen is held back until it is chosen or released. Of more than `POOL` items a systematic sample competes.
 """
 
-import itertools
-import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,13 +16,13 @@ from pydantic import Field
 from sqlalchemy import Connection, case, func, select, update
 
 from prefloop.people import choosing
-from prefloop.web import dashboard, facts, items, reward_scores
+from prefloop.web import dashboard, diversity, facts, items, reward_scores
 from prefloop.web.answers import Body
 from prefloop.web.chain import record
 from prefloop.web.errors import refuse_unless
 from prefloop.web.settings import project
 from prefloop.web.site import Site
-from prefloop.web.tables import cursors, item_tags, judgements, responses
+from prefloop.web.tables import cursors, item_tags, responses
 from prefloop.web.tables import items as item_table
 
 Array = NDArray[np.float64]
@@ -35,12 +32,7 @@ HELD = "held"
 """Strategy of items that are held back."""
 HELD_TOGETHER = 5_000
 """Items held back in one write."""
-DIMENSIONS = 256
-"""Of the vectors that texts are hashed to."""
-LABELLED = 300
-"""Judged comparisons that diversity keeps away from."""
 STRATEGIES = ("disagreement", "diversity", "rise", "longest", "out_of_distribution")
-TOKEN = re.compile(r"[\u3400-\u9fff]|\w+")
 
 
 class Choice(Body):
@@ -89,24 +81,12 @@ def candidates(connection: Connection, seed: int) -> Candidates:
     )  # fmt: skip
 
 
-def vectors(texts: Sequence[str]) -> Array:
-    """(n, DIMENSIONS) words and pairs of words, hashed, weighted by how rare they are, of length 1."""
-    counts = np.zeros((len(texts), DIMENSIONS))
-    for row, text in enumerate(texts):
-        words = TOKEN.findall(text.lower()[:20_000])
-        for gram in (*words, *(f"{a} {b}" for a, b in itertools.pairwise(words))):
-            counts[row, zlib.crc32(gram.encode()) % DIMENSIONS] += 1
-    rare = np.log((1 + len(texts)) / (1 + (counts > 0).sum(0))) + 1
-    weighted = np.log1p(counts) * rare
-    lengths = np.linalg.norm(weighted, axis=1, keepdims=True)
-    return weighted / np.where(lengths > 0, lengths, 1.0)
-
-
-def opinions(connection: Connection, found: Candidates, wanted: Choice) -> dict[str, Array]:
-    """Strategy -> (n,) scores of at least 0, for those that have a share."""
+def opinions(connection: Connection, found: Candidates, wanted: Choice) -> tuple[dict[str, Array], str | None]:
+    """Strategy -> (n,) scores of at least 0, for those that have a share; and what diversity went by."""
     told = reward_scores.of(connection, found.names) if {"disagreement", "rise"} & wanted.shares.keys() else {}
     number = len(found.ids)
     made: dict[str, Array] = {}
+    seen_by = None
     for name in wanted.shares:
         if name == "disagreement":
             made[name] = _disagreement(found, told) ** 2
@@ -117,8 +97,8 @@ def opinions(connection: Connection, found: Candidates, wanted: Choice) -> dict[
         elif name == "out_of_distribution":
             made[name] = np.array([float(bool(set(tags) & set(wanted.tags))) for tags in found.tags]).reshape(number)
         elif name == "diversity":
-            made[name] = _diverse(connection, found, max(1, round(wanted.shares[name] * wanted.num)))
-    return made
+            made[name], seen_by = diversity.spread(connection, found.names, max(1, round(wanted.shares[name] * wanted.num)))
+    return made, seen_by
 
 
 def _disagreement(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]]) -> Array:
@@ -147,19 +127,6 @@ def _letters(connection: Connection, found: Candidates) -> Array:
     for part in facts.parts(found.names):
         lengths |= {(row.comparison, row.number): row.letters for row in connection.execute(query.where(responses.c.comparison.in_(part)))}
     return np.array([sum(lengths.get((name, index), 0) for index in pair) for name, pair in zip(found.names, found.pairs, strict=True)], dtype=float)
-
-
-def _diverse(connection: Connection, found: Candidates, number: int) -> Array:
-    """1 for the items that cover the prompts best, given those that were judged; 0 for others."""
-    recent = select(item_table.c.comparison).join(judgements, judgements.c.item == item_table.c.id).order_by(judgements.c.at.desc()).limit(LABELLED)
-    known = list(dict.fromkeys(connection.execute(recent).scalars()))
-    texts = facts.prompts_of(connection, [*found.names, *known])
-    points = vectors([texts.get(name, "") for name in (*found.names, *known)])
-    labelled = list(range(len(found.names), len(points)))
-    chosen = choosing.farthest_points(points, num=min(number, len(found.names)), labelled=labelled)
-    marks = np.zeros(len(found.names))
-    marks[chosen] = 1.0
-    return marks
 
 
 def sampled(found: Candidates, scores: Mapping[str, Array], wanted: Choice, short: Mapping[str, int]) -> dict[int, tuple[str, float]]:
@@ -213,10 +180,12 @@ def choose(site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
         found = candidates(connection, wanted.seed)
         refuse_unless(bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody.")
         short = {row["tag"]: row["missing"] for row in dashboard.coverage(connection, dashboard.desk(connection).floors) if row["missing"]}
-        chosen = sampled(found, opinions(connection, found, wanted), wanted, short)
+        scores, seen_by = opinions(connection, found, wanted)
+        chosen = sampled(found, scores, wanted, short)
     order = [int(place) for place in np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))]
     reasons = [why for why, _ in chosen.values()]
     told = {"chosen": len(chosen), "of": len(found.ids), "thinned": found.thinned, "reasons": {why: reasons.count(why) for why in sorted(set(reasons))}}
+    told |= {"diversity_by": seen_by} if seen_by else {}
 
     def ask(connection: Connection) -> None:
         items.requeue(connection, [(found.ids[place], *chosen[place]) for place in order])

@@ -95,7 +95,7 @@ for (const box of document.querySelectorAll(".once")) {
   box.querySelector("[data-do=close]")?.addEventListener("click", () => location.reload());
 }
 
-/** Loads the page anew (or another one), and says there that it is done. @param {string} then */
+/** Loads the page anew (or another one), and says there that it is done, if it is a page for leads. @param {string} then */
 function leave(then) {
   if (then === "reload" || then.startsWith("/lead")) sessionStorage.setItem(DONE, "1");
   if (then === "reload") location.reload();
@@ -129,7 +129,10 @@ function summary(said, form) {
   if (form === "log") return said.whole ? t("access.whole", { n: said.events }) : t("access.broken", { why: said.problem });
   if (!said || typeof said !== "object") return t("desk.done");
   if (form === "released") return t("selection.released", { n: said.released });
-  if (form === "selection") return [t("selection.chosen", { n: said.chosen, of: said.of }), ...said.problems.slice(0, 20)].join("\n");
+  if (form === "selection") {
+    const by = said.diversity_by === "words" ? t("selection.by_words") : said.diversity_by ? t("selection.by_model", { model: said.diversity_by }) : "";
+    return [t("selection.chosen", { n: said.chosen, of: said.of }), by, ...said.problems.slice(0, 20)].filter(Boolean).join("\n");
+  }
   const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${name}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
   return [t("desk.done"), parts.join(", "), ...problems].filter(Boolean).join("\n");
