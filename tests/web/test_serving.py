@@ -262,10 +262,10 @@ def test_the_machines_own_address_is_an_address():
 
 
 def test_the_project_is_called_as_the_folder_that_was_typed(tmp_path: Path):
-    folder = project(tmp_path / "ours", 1)
-    (folder / "recipe.yaml").touch()
-    for typed in (folder, folder / "collect"):
-        site = open_site(typed, WebConfig())
+    for name in ("", "collect"):
+        folder = project(tmp_path / f"in-{name}" / "ours", 1)
+        (folder / "recipe.yaml").touch()
+        site = open_site(folder / name, WebConfig())
         assert outcome_files.judged_at(site)[1]["project"] == site.called("") == "ours"
         assert site.called("Another") == "Another"
         site.database.close()

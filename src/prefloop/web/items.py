@@ -9,9 +9,9 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, text, update
 
 from prefloop.web.database import Database
 from prefloop.web.tables import cursors, item_tags, items
@@ -64,6 +64,11 @@ def add(connection: Connection, database: Database, rows: Iterable[dict[str, Any
         if mine and row["purpose"] in QUEUED:
             connection.execute(insert(item_tags), mine)
     return added
+
+
+def checks(purpose: Literal["gold", "calibration"]) -> ColumnElement[bool]:
+    """Items of this purpose, by the index that holds only gold and calibration: SQLite takes it only if its own words are in the question."""
+    return and_(text("items.purpose IN ('gold', 'calibration')"), items.c.purpose == purpose)
 
 
 def locked(connection: Connection, item: int) -> Row[Any]:

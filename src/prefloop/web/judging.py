@@ -17,7 +17,7 @@ from prefloop.web.answers import Answer, Body
 from prefloop.web.chain import record, told
 from prefloop.web.config import ProjectConfig
 from prefloop.web.errors import Refusal, missing, refuse_unless
-from prefloop.web.items import QUEUED, locked, recount
+from prefloop.web.items import QUEUED, checks, locked, recount
 from prefloop.web.queue import give_back
 from prefloop.web.settings import project
 from prefloop.web.site import Site
@@ -216,7 +216,7 @@ def conclude_rounds(connection: Connection, site: Site) -> None:
 
 def calibration(connection: Connection, user: int, attempt: int) -> dict[str, int]:
     """A round's items: how many there are, were done (or skipped) and were right."""
-    asked = (items.c.purpose == "calibration") & ~items.c.retired
+    asked = checks("calibration") & ~items.c.retired
     of_round = (presentations.c.user == user) & (presentations.c.repeat == attempt) & asked
     joined = presentations.join(items, items.c.id == presentations.c.item)
     total = connection.execute(select(func.count()).select_from(items).where(asked)).scalar_one()

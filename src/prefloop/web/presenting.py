@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, literal_column, select, union_all
 
 from prefloop.web.accounts import User
 from prefloop.web.answers import is_deep
-from prefloop.web.items import QUEUED
+from prefloop.web.items import QUEUED, checks
 from prefloop.web.settings import project
 from prefloop.web.tables import comparisons, cursors, item_tags, items, judgements, presentations, responses
 
@@ -35,7 +35,7 @@ def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> 
 
 def _practice(connection: Connection) -> list[int]:
     """Places of the items of a calibration round, in the order in which everybody meets them."""
-    query = select(items.c.place).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired)
+    query = select(items.c.place).where(checks("calibration"), ~items.c.retired)
     return sorted(connection.execute(query).scalars())
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column,
 from prefloop.web.accounts import User
 from prefloop.web.config import ProjectConfig
 from prefloop.web.errors import Refusal, missing
-from prefloop.web.items import QUEUED, locked, recount
+from prefloop.web.items import QUEUED, checks, locked, recount
 from prefloop.web.settings import project
 from prefloop.web.site import Site
 from prefloop.web.tables import cursors, guidelines, item_tags, items, presentations, users
@@ -65,7 +65,7 @@ class _Turn:
         return self.now + self.config.lease_minutes * 60
 
 
-_TO_CALIBRATE = select(items.c.id).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired)
+_TO_CALIBRATE = select(items.c.id).where(checks("calibration"), ~items.c.retired)
 _WHO = (
     select(users, select(func.max(guidelines.c.version)).scalar_subquery().label("version"), _TO_CALIBRATE.exists().label("calibrates"))
     .where(users.c.id == bindparam("who"))
@@ -183,7 +183,7 @@ def _own(turn: _Turn, served: int) -> str | None:
 def _calibration(turn: _Turn, served: int) -> str | None:
     """The next calibration item of the attempt."""
     shown = _had(turn).where(presentations.c.repeat == turn.user.attempt)
-    query = select(items).where(literal_column("items.purpose = 'calibration'"), ~items.c.retired, ~shown.exists())
+    query = select(items).where(checks("calibration"), ~items.c.retired, ~shown.exists())
     item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
     return None if item is None else _show(turn, item, served, repeat=turn.user.attempt)
 
@@ -216,7 +216,7 @@ def _gold(turn: _Turn, served: int) -> str | None:
         select(presentations.c.id).join(other, other.c.id == presentations.c.item)
         .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose != "gold")
     )  # fmt: skip
-    query = select(items).where(literal_column("items.purpose = 'gold'"), ~items.c.retired, ~_had(turn).exists(), ~met.exists())
+    query = select(items).where(checks("gold"), ~items.c.retired, ~_had(turn).exists(), ~met.exists())
     item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
     return None if item is None else _show(turn, item, served)
 

@@ -16,6 +16,7 @@ from prefloop.web.accounts import ROLES, SCOPES, User, current_user
 from prefloop.web.answers import Body
 from prefloop.web.config import ProjectConfig
 from prefloop.web.desk import Lead, Reader, site_of
+from prefloop.web.items import checks
 from prefloop.web.lead_words import LeadWords
 from prefloop.web.project_words import HELP_ZH
 from prefloop.web.site import Site
@@ -92,7 +93,7 @@ def people_page(request: Request) -> Response:
         good = (invitations.c.uses > 0) & (invitations.c.expires > site.clock())
         with site.database.reading() as connection:
             found: dict[str, Any] = {"people": people(connection), "tags": known_tags(connection)}
-            asked = select(items.c.id).where(items.c.purpose == "calibration", ~items.c.retired).limit(1)
+            asked = select(items.c.id).where(checks("calibration"), ~items.c.retired).limit(1)
             found["calibrates"] = connection.execute(asked).first() is not None
             found["invitations"] = connection.execute(select(invitations).where(good).order_by(invitations.c.id.desc())).mappings().all()
         is_admin = user.is_at_least("admin")
