@@ -1,14 +1,18 @@
 """Quality: those who click are named, the honest are not, and agreement is what the books say."""
 
 import dataclasses
+import inspect
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from prefloop.people import agreement as coefficients
 from prefloop.web import agreement, importing, ingest, leaning, outcomes, quality
+from prefloop.web.lead_words import REASONS, LeadWords
 from prefloop.web.site import Site
 from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
 from web.work import ask, client, comparison, fill, signed_in
@@ -147,3 +151,12 @@ def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: S
     assert min(one.weight for one in found.preferences) > 0.5
     lead = signed_in(site, "lead", "lead")
     assert lead.get("/lead/annotators").status_code == lead.get(f"/lead/annotators/{report['id']}").status_code == 200
+
+
+def test_why_there_is_no_number_is_told_in_chinese_too():
+    source = inspect.getsource(coefficients) + inspect.getsource(agreement)
+    reasons = set(re.findall(r'(?:Coefficient\(\s*None, |"reason": )"([a-z][^"]+)"', source))
+    assert len(reasons) == 5
+    assert reasons == set(REASONS)
+    assert LeadWords("zh").because("no unit was judged twice") == "没有题目被评判两次"
+    assert LeadWords("en").because("no unit was judged twice") == "no unit was judged twice"
