@@ -17,7 +17,7 @@ from prefloop.web.errors import Refusal
 from prefloop.web.site import Site
 from prefloop.web.tables import items, presentations
 from web.crowd import on_sqlite
-from web.work import ask, check_counts, fill, judged, rows, signed_in, submit, user
+from web.work import Clock, ask, check_counts, fill, judged, rows, signed_in, submit, user
 
 SAYS: dict[str, list[dict[str, Any]]] = {
     "pair": [{"best": 0}, {"best": 1}, {"choice": "tie"}],
@@ -148,9 +148,29 @@ def test_one_item_is_opened_before_the_others(site: Site):
         with pytest.raises(Refusal) as refused:
             take(who, number)
         assert refused.value.code == ("taken" if number == draft[0] else "not_found")
+    for _ in range(2):
+        assert queue.lease(site, lea, 3, purpose="adjudication").presentations[0] == draft[1]
     decide(site, lea, {"best": 0}, "pair", "adjudication")
     with pytest.raises(Refusal, match="answered already"):
         take(lea, draft[0])
+    check_counts(site)
+
+
+def test_an_item_answered_too_late_is_not_opened_again(site: Site, clock: Clock):
+    """Lea's lease runs out, Max takes the item, Lea answers late, Max skips: it is Max's or another's to decide, for Lea has."""
+    differ_and_ask_the_lead(site, "pair")
+    lea, max_ = user(site, "lea", "lead"), user(site, "max", "lead")
+    late = queue.lease(site, lea, 1, purpose="adjudication").presentations[0]
+    clock.now += 86400
+    queue.expire(site)
+    other = queue.lease(site, max_, 1, purpose="adjudication").presentations[0]
+    assert not submit(site, lea, judged(late))["counted"]
+    site.database.write(lambda c: judging.skip(c, site, max_, other, "unsure", ""))
+    number = rows(site, presentations, presentations.c.id == late)[0].item
+    with pytest.raises(Refusal, match="answered already"):
+        site.database.write(lambda c: queue.take(c, site, lea, number, purpose="adjudication"))
+    assert rows(site, presentations, presentations.c.id == late)[0].state == "answered"
+    assert site.database.write(lambda c: queue.take(c, site, max_, number, purpose="adjudication")) == other
     check_counts(site)
 
 

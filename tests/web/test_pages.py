@@ -158,7 +158,11 @@ def test_files_of_the_page_are_short():
 def test_pages_ask_strangers_to_sign_in(client, path):
     response = client.get(path, headers=HTML)
     assert response.status_code == 303
-    assert response.headers["location"].startswith("/login?next=%2F")
+    assert response.headers["location"] == ("/login" if path == "/" else f"/login?next=%2F{path[1:]}")
+
+
+def test_a_queue_is_come_back_to_after_signing_in(client):
+    assert client.get("/?queue=arena", headers=HTML).headers["location"] == "/login?next=%2F%3Fqueue%3Darena"
 
 
 @pytest.mark.parametrize("path", ["/", "/guideline", "/history", "/help", "/preferences"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefloop.people import agreement as coefficients
-from prefloop.web import agreement, importing, ingest, leaning, outcomes, quality
+from prefloop.web import accounts, agreement, importing, ingest, leaning, outcomes, quality
 from prefloop.web.lead_words import REASONS, LeadWords
 from prefloop.web.site import Site
 from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
@@ -71,11 +71,15 @@ def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site
     mine = [said(n, 1, int(rng.random() < 0.85), comparison=name) for n, name in enumerate(names)]
     people = [said(n, who, int(rng.random() < 0.5), comparison=name) for n, name in enumerate(names) for who in (2, 3)]
     repeats = [said(n, 1, 0, comparison=name, repeat=True) for n, name in enumerate(names)]
+    votes = quality.votes_of([*mine, *people])
     with site.database.reading() as connection:
-        found = {row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], quality.votes_of([*mine, *people]))}
-        alone = leaning.by_sampler(connection, mine, quality.votes_of(mine))
-        other = leaning.by_sampler(connection, people[::2], quality.votes_of([*mine, *people]))
+        found = {row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))}
+        alone = leaning.by_sampler(connection, mine, quality.votes_of(mine), look=(60, 0.024))
+        other = leaning.by_sampler(connection, people[::2], votes, look=(60, 0.024))
+        early = leaning.by_sampler(connection, mine, votes, look=(0, 0.0))
     assert alone == []
+    assert [row["leans"] for row in early] == [False, False]
+    assert [row["difference"] for row in early] == [row["difference"] for row in found.values()]
     assert set(found) == {"secret-0", "secret-1"}
     gap = {name: sum(one.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, one in enumerate(mine[:60])) / 60 for name in ("secret-1",)}
     assert found["secret-1"]["n"] == 60
@@ -151,6 +155,22 @@ def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: S
     assert min(one.weight for one in found.preferences) > 0.5
     lead = signed_in(site, "lead", "lead")
     assert lead.get("/lead/annotators").status_code == lead.get(f"/lead/annotators/{report['id']}").status_code == 200
+
+
+@on_sqlite
+def test_two_judges_of_one_family_do_not_hide_each_other(new_site: Callable[..., Site]):
+    """Programs are compared with people, not with each other; an honest person is marked no more often than findings are."""
+    site = new_site()
+    fill(site, 60)
+    rng = random.Random(4)
+    first, second = (site.database.write(lambda c, n=name: accounts.add_user(c, site, n, accounts.PROGRAM, role="annotator")) for name in ("gpt", "gpt2"))
+    kin = [said(n, who, int(rng.random() < 0.8), comparison=f"c-{n:04d}") for who in (first, second) for n in range(60)]
+    person = [said(n, 99, int(rng.random() < 0.5), comparison=f"c-{n:04d}") for n in range(60)]
+    with site.database.reading() as connection:
+        alone = leaning.by_sampler(connection, kin[:60], quality.votes_of([*kin[:60], *person]), look=(60, 0.024))
+        both = leaning.by_sampler(connection, kin[:60], quality.votes_of([*kin, *person]), look=(60, 0.024))
+    assert both == alone != []
+    assert both[0]["leans"]
 
 
 def test_why_there_is_no_number_is_told_in_chinese_too():

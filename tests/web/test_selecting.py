@@ -99,7 +99,7 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
     assert found.names[int(told["disagreement"].argmax())] == names[7]
     assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
     assert told["diversity"].sum() == 1
-    assert by == diversity.WORDS
+    assert by is None
     assert told["longest"].min() > 0
 
 
@@ -123,7 +123,7 @@ def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: P
         return {name for name, mark in zip(names, marks, strict=True) if mark}, by
 
     assert embedded(tmp_path, site, "some", dict(list(places.items())[:-1]))["added"] == 22
-    assert chosen()[1] == diversity.WORDS  # of one comparison it is not known where it is
+    assert chosen()[1] is None  # of one comparison it is not known where it is
     embedded(tmp_path, site, "seen", places)
     assert {names[4], names[8]} < chosen()[0]
     assert chosen()[1] == "seen"
@@ -133,7 +133,7 @@ def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: P
         assert reward_scores.models(connection)[0] == {"model": "seen", "scores": 24, "embeddings": 24}
         assert reward_scores.margin(reward_scores.of(connection, names)["seen"], names[0], (0, 1)) == 0
     scored(tmp_path, site, "seen", dict.fromkeys(names, 1.0))  # newer scores without embeddings
-    assert chosen()[1] == diversity.WORDS
+    assert chosen()[1] is None
 
 
 @on_sqlite

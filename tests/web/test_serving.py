@@ -21,14 +21,13 @@ import httpx
 import pytest
 
 from prefloop import cli
-from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
 from prefloop.web import accounts, chain, export, ingest, outcome_files, settings
 from prefloop.web import serving as serving_module
-from prefloop.web.command import own_address
+from prefloop.web.command import arena_of, own_address
 from prefloop.web.config import WebConfig
-from prefloop.web.serving import base, open_site
+from prefloop.web.serving import base, home_of, open_site
 from prefloop.web.tables import items, judgements
 from web.work import PASSWORD, client, comparison, rows
 
@@ -90,18 +89,30 @@ def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None
                     kept.append(body["id"])
 
 
-def test_one_file_of_comparisons_has_one_page(tmp_path: Path):
-    """A run and its `collect` are two names of one file: two databases would both write its judgements.jsonl."""
-    config = WebConfig()
-    for first, second in (("", "collect"), ("collect", "")):
-        folder = project(tmp_path / f"demo{first}", 2)
-        open_site(folder / first, config).database.close()
-        with pytest.raises(UserError, match=rf"judged in .* already, .*Type: prefloop web {folder / first}$"):
-            open_site(folder / second, config)
-        open_site(folder / first, config).database.close()
-        (folder / second / "web").mkdir(exist_ok=True)
-        shutil.copy(folder / first / "web" / serving_module.KEPT, folder / second / "web")  # an older prefloop made both
-        open_site(folder / second, config).database.close()
+@pytest.mark.parametrize(("first", "second"), [("", "collect"), ("collect", "")])
+def test_a_run_and_its_collect_are_two_names_of_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str):
+    """Two databases would both write its judgements.jsonl; and what `evaluate` wrote is found by either name."""
+    folder, config = project(tmp_path / "demo", 2), WebConfig()
+    (folder / "evaluate").mkdir()
+    (folder / "evaluate" / "arena.jsonl").write_text("", encoding="utf-8")
+    assert {arena_of(folder), arena_of(folder / "collect")} == {folder / "evaluate" / "arena.jsonl"}
+    open_site(folder / first, config).database.close()
+    monkeypatch.chdir(folder / second)
+    for name in (folder / second, Path(".")):
+        site = open_site(name, config)
+        assert Path(str(site.database.url.database)) == folder / first / "web" / serving_module.KEPT
+        assert len(rows(site, items)) == 2
+        site.database.close()
+    (folder / second / "web").mkdir(exist_ok=True)
+    shutil.copy(folder / first / "web" / serving_module.KEPT, folder / second / "web")  # an older prefloop made both
+    assert home_of(folder / second) == folder / second
+
+
+def test_two_names_of_one_page_are_served_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    folder = project(tmp_path / "run", 1)
+    with serving(folder):
+        assert cli.main(["web", str(folder / "collect"), "--port", "0", *QUICK]) == 2
+        assert "another `prefloop web` serves this folder" in capfd.readouterr().err
 
 
 def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.web import accounts, ingest, judging, queue, settings
 from prefloop.web.app import create_app
+from prefloop.web.items import QUEUED
 from prefloop.web.judging import Judged
 from prefloop.web.site import Site
 from prefloop.web.tables import items, presentations
@@ -91,7 +92,7 @@ def check_counts(site: Site) -> None:
     shown = rows(site, presentations)
     for item in rows(site, items):
         mine = [row for row in shown if row.item == item.id and row.repeat == 0]
-        if item.purpose == "work":
+        if item.purpose in QUEUED:
             assert item.leased == sum(row.state == "leased" for row in mine)
             assert item.done + item.leased <= max(item.wanted, item.done)
             assert item.needed == max(0, item.wanted - item.done - item.leased)

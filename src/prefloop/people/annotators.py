@@ -374,8 +374,8 @@ def leaning(mine: ArrayLike, others: ArrayLike, *, confidence: float) -> Leaning
         raise ValueError(f"a leaning needs two rows of the same length, at least 2, got {x.shape} and {y.shape}")
     gap = x - y
     mean = float(gap.mean())
-    if np.ptp(gap) == 0:  # all alike: no spread to test by, but so many of one sign
-        return Leaning(len(x), float(x.mean()), float(y.mean()), mean, mean, mean, 1.0 if mean == 0 else 2.0 ** (1 - len(x)))
+    if np.ptp(gap) < 1e-12:  # all alike: no spread to test by, but so many of one sign
+        return Leaning(len(x), float(x.mean()), float(y.mean()), mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - len(x)))
     test = stats.ttest_1samp(gap, 0.0)
     low, high = test.confidence_interval(confidence)
     return Leaning(len(x), float(x.mean()), float(y.mean()), mean, float(low), float(high), float(tuple(test)[1]))

@@ -114,7 +114,7 @@ def needs(role: str, *scopes: str) -> Callable[[Request], User]:
 def by_session(site: Site, cookie: str) -> User | None:
     """The user of a session that has not expired."""
     now, key = site.clock(), hashed(cookie)
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         row = connection.execute(
             select(users, sessions.c.seen, sessions.c.expires, sessions.c.created.label("began"))
             .join(sessions, sessions.c.user == users.c.id)
@@ -130,7 +130,7 @@ def by_session(site: Site, cookie: str) -> User | None:
 
 def by_token(site: Site, token: str) -> User | None:
     """The user of a token that was not revoked."""
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         row = connection.execute(
             select(users, tokens.c.scopes)
             .join(tokens, tokens.c.user == users.c.id)
@@ -149,7 +149,7 @@ def sign_in(site: Site, name: str, password: str, *, address: str, old: str | No
     """
     now, folded = site.clock(), known_as(name)
     note = site.database.write(lambda c: _attempt(c, folded, address, now))
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         row = connection.execute(select(users).where(users.c.name == folded, users.c.active)).first()
     kept = row.password if row and row.password not in UNSIGNED else _nobody(site.hasher)
     if not _matches(site, kept, password) or row is None:
@@ -229,7 +229,7 @@ def invite(
 
 def invited(site: Site, token: str) -> str | None:
     """The role that an invitation gives; None if it is used up, expired or unknown."""
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         row = _invitation(connection, site, token)
     return row.role if row else None
 

@@ -104,7 +104,8 @@ def comparisons_of(folder: Path) -> Path:
 
 def arena_of(folder: Path) -> Path | None:
     """What `prefloop evaluate` wrote for people to compare blind, if it is there."""
-    found = [path for path in (folder / "evaluate" / "arena.jsonl", folder / "arena.jsonl") if path.is_file()]
+    folders = (folder, folder.resolve().parent) if folder.resolve().name == "collect" else (folder,)
+    found = [path for one in folders for path in (one / "evaluate" / "arena.jsonl", one / "arena.jsonl") if path.is_file()]
     return found[0] if found else None
 
 

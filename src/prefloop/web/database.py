@@ -66,6 +66,8 @@ class Database:
                 f"database={self.name}: only SQLite and PostgreSQL are known; give postgresql+psycopg://user@host/name, or leave it out."
             )
 
+        self._alone = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
     @property
     def name(self) -> str:
         """The URL without its password."""
@@ -75,6 +77,12 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A connection that changes nothing. On PostgreSQL each question sees its own moment."""
         with self._refusing(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def glancing(self) -> Iterator[Connection]:
+        """The same for a few small questions: on PostgreSQL without the BEGIN and ROLLBACK around them; nothing can be streamed."""
+        with self._refusing(), self._alone.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -181,7 +189,7 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
 
 def _postgresql(url: sqlalchemy.URL) -> Engine:
     try:
-        engine = sqlalchemy.create_engine(url, pool_size=16, max_overflow=48)
+        engine = sqlalchemy.create_engine(url, pool_size=16, max_overflow=48, pool_use_lifo=True)  # few connections that know every question
     except ModuleNotFoundError:
         raise UserError("a PostgreSQL database needs psycopg: pip install 'prefloop[postgres]'.") from None
 

@@ -18,8 +18,6 @@ DIMENSIONS = 256
 """Of the vectors that texts are hashed to."""
 LABELLED = 300
 """Judged comparisons that are kept away from."""
-WORDS = "words"
-"""What was gone by, if it was no model."""
 TOKEN = re.compile(r"[\u3400-\u9fff]|\w+")
 
 
@@ -36,20 +34,23 @@ def vectors(texts: Sequence[str]) -> Array:
     return weighted / np.where(lengths > 0, lengths, 1.0)
 
 
-def spread(connection: Connection, names: Sequence[str], number: int) -> tuple[Array, str]:
+def spread(connection: Connection, names: Sequence[str], number: int) -> tuple[Array, str | None]:
     """Marks the comparisons that cover all of them best, given those that were judged last.
 
-    Returns: (n,) 1 for `number` of them, 0 for others; and the model whose embeddings were gone by, or WORDS.
+    Every dimension of embeddings is scaled to deviation 1: those of language models have a few that would drown all others.
+
+    Returns: (n,) 1 for `number` of them, 0 for others; and the model whose embeddings were gone by, None for the prompts' words.
     """
     recent = select(items.c.comparison).join(judgements, judgements.c.item == items.c.id).order_by(judgements.c.at.desc()).limit(LABELLED)
     known = list(dict.fromkeys(connection.execute(recent).scalars()))
     seen = reward_scores.embeddings(connection, names, known)
     if seen is None:
-        by, texts = WORDS, facts.prompts_of(connection, [*names, *known])
+        by, texts = None, facts.prompts_of(connection, [*names, *known])
         points = vectors([texts.get(name, "") for name in (*names, *known)])
     else:
         by, places = seen
-        points = np.stack([places[name] for name in (*names, *known) if name in places]).astype(float)
+        points = np.stack([places[name] for name in (*names, *known) if name in places])
+        points = points / np.where(points.std(0) > 0, points.std(0), 1.0)
     labelled = list(range(len(names), len(points)))
     marks = np.zeros(len(names))
     marks[choosing.farthest_points(points, num=min(number, len(names)), labelled=labelled)] = 1.0

@@ -114,7 +114,8 @@ def _own(request: Request, template: str, /, **values: Any) -> Response:
     """A page for somebody who is signed in; others are asked to sign in first."""
     user = current_user(request)
     if user is None:
-        return RedirectResponse("/login?" + urlencode({"next": request.url.path}), status_code=303)
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse("/login" if here == "/" else "/login?" + urlencode({"next": here}), status_code=303)
     return rendered(request, template, user, scripted=True, **values)
 
 
@@ -160,7 +161,7 @@ def preferences(request: Request) -> Response:
 
 @router.get("/login")
 def login(
-    request: Request, error: Error = "", next: Annotated[str, Query(max_length=2000)] = "/", lang: Language = None
+    request: Request, error: Error = "", next: Annotated[str, Query(max_length=2000)] = "", lang: Language = None
 ) -> Response:
     """Signing in; the form is taken by routes/session.py, which comes back here with `error` if it fails."""
     return rendered(
@@ -170,7 +171,7 @@ def login(
         next=next,
         name="",
         error=_problem(request, error),
-        carried="&" + urlencode({"next": next}) if next != "/" else "",
+        carried="&" + urlencode({"next": next}) if next else "",
     )
 
 

@@ -215,6 +215,7 @@ def one(connection: Connection, user: int, *, distrusted: Collection[int]) -> di
         if other.user not in distrusted
     ]
     votes = votes_of(others)
-    told = report(mine, votes, facts.readings(connection, {one.comparison for one in mine})) | {"samplers": leaning.by_sampler(connection, mine, votes)}
+    told = report(mine, votes, facts.readings(connection, {one.comparison for one in mine}))
+    told["samplers"] = leaning.by_sampler(connection, mine, votes, look=looked_at(len(mine)))
     times = [{"at": one.at, "seconds": round(one.seconds, 2)} for one in mine[-400:]]
     return {"id": who.id, "name": who.name, "role": who.role, "active": who.active, "calibrated": who.calibrated, **told, "times": times}

@@ -97,6 +97,7 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
         .where(items.c.purpose.in_(QUEUED) | ~items.c.retired)
         .order_by(presentations.c.number)
         .limit(count)
+        .with_for_update(of=presentations)  # the server's housekeeping may be ending them
     )
     found = list(connection.execute(mine).scalars())
     if found:
@@ -140,9 +141,10 @@ def take(connection: Connection, site: Site, user: User, number: int, *, purpose
     """
     row = connection.execute(_WHO, {"who": user.id}).one()
     held = (
-        select(presentations.c.id, presentations.c.item)
+        select(presentations)
         .join(items, items.c.id == presentations.c.item)
-        .where(presentations.c.user == user.id, literal_column("presentations.state = 'leased'"), items.c.purpose == purpose)
+        .where(presentations.c.user == user.id, items.c.purpose == purpose)
+        .where(literal_column("presentations.state = 'leased'") | (presentations.c.item == number))
     )
     mine = connection.execute(held.with_for_update(of=presentations)).all()
     wanted = sorted({number, *(one.item for one in mine)})
@@ -150,17 +152,22 @@ def take(connection: Connection, site: Site, user: User, number: int, *, purpose
     item = next((one for one in rows if one.id == number and one.purpose == purpose and not one.retired), None)
     if item is None:
         raise missing("item")
+    again = next((one for one in mine if one.item == number), None)
+    is_mine = again is not None and again.state == "leased"
+    if (again is not None and again.state == "answered") or (item.needed <= 0 and not is_mine):
+        raise Refusal(409, "taken", "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.")
     for one in mine:
         if one.item != number:
             connection.execute(update(presentations).where(presentations.c.id == one.id).values(state="expired"))
             give_back(connection, one.item)
-    if (again := next((one.id for one in mine if one.item == number), None)) is not None:
-        return again
-    if item.needed <= 0:
-        raise Refusal(409, "taken", "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.")
     turn = _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
-    recount(connection, item, leased=1)
-    return _show(turn, item, row.served)
+    if not is_mine:
+        recount(connection, item, leased=1)
+    shown = _show(turn, item, row.served)
+    had = select(func.min(presentations.c.number)).join(items, items.c.id == presentations.c.item)
+    lowest = connection.execute(had.where(presentations.c.user == user.id, items.c.purpose == purpose)).scalar_one()
+    connection.execute(update(presentations).where(presentations.c.id == shown).values(number=lowest - 1))  # before all that they ever had there
+    return shown
 
 
 def _own(turn: _Turn, served: int) -> str | None:
@@ -168,7 +175,7 @@ def _own(turn: _Turn, served: int) -> str | None:
     query = (
         select(items.c.id)
         .join(presentations, presentations.c.item == items.c.id)
-        .where(items.c.purpose == "chat", presentations.c.user == turn.user.id, presentations.c.state == "expired")
+        .where(items.c.purpose == "chat", presentations.c.user == turn.user.id, literal_column("presentations.state = 'expired'"))
         .order_by(presentations.c.created)
         .limit(1)
     )
@@ -367,7 +374,7 @@ def _why_empty(turn: _Turn) -> str:
 def expire(site: Site) -> int:
     """Ends the leases whose time is over. Returns: how many."""
     now = site.clock()
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         length = project(connection).lease_minutes * 60
         late = literal_column("presentations.state = 'leased'"), _over(now, length)
         if connection.execute(select(presentations.c.id).where(*late).limit(1)).first() is None:

@@ -127,7 +127,7 @@ def models(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
-def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str]) -> tuple[str, dict[str, NDArray[np.float32]]] | None:
+def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str]) -> tuple[str, dict[str, NDArray[np.float64]]] | None:
     """Where a reward model sees comparisons: the mean of the embeddings of their responses.
 
     Args:
@@ -145,7 +145,7 @@ def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str
             for row in connection.execute(of_model.where(scores.c.embedding.is_not(None)).order_by(scores.c.comparison, scores.c.index)):
                 told.setdefault(row.comparison, []).append(np.frombuffer(row.embedding, dtype="<f4"))
         if all(name in told for name in needed) and len({len(place) for places in told.values() for place in places}) == 1:
-            return one["model"], {name: np.mean(places, axis=0) for name, places in told.items()}
+            return one["model"], {name: np.array(places, dtype=np.float64).mean(0) for name, places in told.items()}
     return None
 
 

@@ -86,7 +86,7 @@ def opinions(connection: Connection, found: Candidates, wanted: Choice) -> tuple
     told = reward_scores.of(connection, found.names) if {"disagreement", "rise"} & wanted.shares.keys() else {}
     number = len(found.ids)
     made: dict[str, Array] = {}
-    seen_by = None
+    seen_by: str | None = None
     for name in wanted.shares:
         if name == "disagreement":
             made[name] = _disagreement(found, told) ** 2
@@ -185,7 +185,7 @@ def choose(site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
     order = [int(place) for place in np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))]
     reasons = [why for why, _ in chosen.values()]
     told = {"chosen": len(chosen), "of": len(found.ids), "thinned": found.thinned, "reasons": {why: reasons.count(why) for why in sorted(set(reasons))}}
-    told |= {"diversity_by": seen_by} if seen_by else {}
+    told |= {"diversity_by": seen_by} if "diversity" in wanted.shares else {}  # None: the prompts' words
 
     def ask(connection: Connection) -> None:
         items.requeue(connection, [(found.ids[place], *chosen[place]) for place in order])

@@ -34,11 +34,9 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
 
     Raises: UserError if there is nothing to judge, or if the database does not do.
     """
-    comparisons = comparisons_of(folder)
-    if not config.database:
-        _only_home(folder, comparisons)
-    make_folder(folder / "web", otherwise=ELSEWHERE)
-    database = Database(config.database or f"sqlite:///{folder.resolve() / 'web' / KEPT}")
+    comparisons, home = comparisons_of(folder), home_of(folder)
+    make_folder(home / "web", otherwise=ELSEWHERE)
+    database = Database(config.database or f"sqlite:///{home.resolve() / 'web' / KEPT}")
     database.migrate()
     site = Site(database=database, config=config, folder=comparisons.parent, name=_named_after(folder))
     if take_in:
@@ -56,13 +54,14 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
     return site
 
 
-def _only_home(folder: Path, comparisons: Path) -> None:
-    """Raises: UserError if a page of these comparisons is kept by another name of theirs: two would write one judgements.jsonl."""
-    homes = [comparisons.parent, *([comparisons.parent.parent] if comparisons.parent.name == "collect" else [])]
-    others = [home for home in homes if home.resolve() != folder.resolve() and (home / "web" / KEPT).is_file()]
-    if others and not (folder / "web" / KEPT).is_file():
-        raise UserError(f"{folder}: these comparisons are judged in {others[0]}/web already, and a second page would write the same "
-                        f"{comparisons.parent}/judged/judgements.jsonl. Type: prefloop web {others[0]}")  # fmt: skip
+def home_of(folder: Path) -> Path:
+    """The folder whose `web` holds the page: a run and its `collect` are two names of one, and the page is where it was begun.
+
+    Two databases would both write the same judgements.jsonl.
+    """
+    whole = comparisons_of(folder).parent.resolve()
+    names = [folder, whole, *([whole.parent] if whole.name == "collect" else [])]
+    return next((name for name in names if (name / "web" / KEPT).is_file()), folder)
 
 
 @contextlib.contextmanager
@@ -123,10 +122,10 @@ def _alone(folder: Path, config: WebConfig) -> Iterator[None]:
     if config.database.startswith("postgresql"):
         yield
         return
-    make_folder(folder / "web", otherwise=ELSEWHERE)
-    lock = filelock.FileLock(folder / "web" / ".lock")
+    beside = comparisons_of(folder).parent  # one place, by whichever name the folder is called
+    lock = filelock.FileLock(beside / ".web.lock")
     try:
-        with writing(folder / "web", otherwise=ELSEWHERE):
+        with writing(beside, otherwise=ELSEWHERE):
             lock.acquire(timeout=0)
     except filelock.Timeout:
         raise UserError(f"{folder}: another `prefloop web` serves this folder. Stop it first; "
@@ -151,7 +150,7 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
     if alone:
         say(f"web: nobody can administer this project yet. This link works once: {address}/join/{_admin_link(site)}")
     say(f"web: {address}")
-    log_to(folder / "web")
+    log_to(home_of(folder) / "web")
     server = uvicorn.Server(uvicorn.Config(
         app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
         timeout_graceful_shutdown=BACKLOG_SECONDS,

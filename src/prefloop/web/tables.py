@@ -197,6 +197,7 @@ presentations = Table(
     UniqueConstraint("item", "user", "repeat"),
     Index("ix_presentations_lease", "leased_until", sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
     Index("ix_presentations_open", "user", "number", sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
+    Index("ix_presentations_ended", "user", "created", sqlite_where=text("state = 'expired'"), postgresql_where=text("state = 'expired'")),
     Index("ix_presentations_answered", "user", "number",
           sqlite_where=text("state = 'answered' AND repeat = 0"), postgresql_where=text("state = 'answered' AND repeat = 0")),
 )  # fmt: skip

@@ -118,3 +118,18 @@ def test_the_pages_of_leads_write_nothing_as_somebody_else(serve, window):
     reads(page, ".save-bar [role=status]", "Somebody else signed in")
     assert not any(event.kind == "settings" and "overlap" in json.loads(event.payload) for event in stand.events())
     assert page.get_by_label("Judgements of each item").input_value() == "3"
+
+
+def test_what_a_lead_judged_is_sent_from_the_leads_pages_too(serve, window):
+    """After a lost session a lead comes back to them: what waits in the browser must not wait for the judging page."""
+    stand = serve(plain(2))
+    page = window(stand.person("lea", "lead"))
+    begin(page, stand.url)
+    page.route("**/api/v1/judgements", lambda route: route.abort())
+    keys(page, "3", "Enter")
+    page.wait_for_function("() => Object.keys(localStorage).some(key => key.startsWith('prefloop.out.'))")
+    page.goto(f"{stand.url}/lead/people")
+    assert stand.judgements() == []
+    page.unroute("**/api/v1/judgements")
+    until(lambda: len(stand.judgements()) == 1)
+    assert page.url.endswith("/lead/people")

@@ -78,7 +78,7 @@ def site_of(request: Request) -> Site:
 def me(request: Request, user: Reader) -> dict[str, Any]:
     """Who asks, and how far they are."""
     site = site_of(request)
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         config = project(connection)
         row = connection.execute(select(users).where(users.c.id == user.id)).one()
         calibrated = not queue.must_calibrate(connection, user)
@@ -106,7 +106,7 @@ def lease(request: Request, user: Judge, body: Wanted) -> dict[str, Any]:
     if body.purpose == "adjudication" and not user.is_at_least("lead"):
         raise Refusal(403, "wrong_role", "Adjudication is for leads.")
     served = queue.lease(site, user, body.count, purpose=body.purpose)
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         return {"presentations": presenting.sent(connection, user, served.presentations, site.clock()), "empty": served.empty}
 
 
@@ -114,7 +114,7 @@ def lease(request: Request, user: Judge, body: Wanted) -> dict[str, Any]:
 def presented(request: Request, user: Reader, presentation: Id) -> dict[str, Any]:
     """One of one's own presentations, as it was shown."""
     site = site_of(request)
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         found = presenting.sent(connection, user, [presentation], site.clock())
     if not found:
         raise missing("presentation")
@@ -155,7 +155,7 @@ def revise(request: Request, user: Judge, judgement: Id, body: Judged) -> dict[s
 def history(request: Request, user: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 20) -> dict[str, Any]:
     """Own judgements, newest first."""
     site = site_of(request)
-    with site.database.reading() as connection:
+    with site.database.glancing() as connection:
         return {"judgements": presenting.history(connection, user, limit, site.clock())}
 
 
@@ -177,7 +177,7 @@ def retake(request: Request, user: Judge) -> dict[str, Any]:
 @router.get("/guideline")
 def guideline(request: Request, user: Reader) -> dict[str, Any]:
     """The newest guideline."""
-    with site_of(request).database.reading() as connection:
+    with site_of(request).database.glancing() as connection:
         return {**judging.guideline(connection), "note": judging.guideline_note(connection)}
 
 

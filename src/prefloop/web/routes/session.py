@@ -73,13 +73,13 @@ def _back(request: Request, path: str, problem: Refusal, **more: str) -> Respons
 @router.post("/login", include_in_schema=False)
 def login(request: Request, fields: Form) -> Response:
     """Signs in by form: name, password, next."""
-    site, then = site_of(request), inside(fields.get("next", "/"))
+    site, named = site_of(request), fields.get("next", "")
     name, password = fields.get("name", "")[:200], fields.get("password", "")[: accounts.LONGEST]
     try:
         cookie = accounts.sign_in(site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
     except Refusal as problem:
-        return _back(request, "/login", problem, next=then)
-    return _with_cookie(request, RedirectResponse(_home(site, cookie) if then == "/" else then, status_code=303), cookie)
+        return _back(request, "/login", problem, **({"next": inside(named)} if named else {}))
+    return _with_cookie(request, RedirectResponse(inside(named) if named else _home(site, cookie), status_code=303), cookie)
 
 
 @router.post("/join/{token}", include_in_schema=False)

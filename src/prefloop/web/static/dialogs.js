@@ -129,7 +129,7 @@ async function askSignIn(code, waiting) {
   const other = code === "other_user";
   let look = () => {};
   const now = await ask(t(other ? "other.title" : "expired.title"), (finish) => {
-    const link = el("a", { href: `/login?next=${encodeURIComponent(location.pathname)}`, class: "button primary" }, t("expired.sign_in"));
+    const link = el("a", { href: `/login?next=${encodeURIComponent(location.pathname + location.search)}`, class: "button primary" }, t("expired.sign_in"));
     const tab = el("a", { href: "/login?next=/signed-in", target: "_blank", rel: "noopener", class: "small" }, t("expired.other_tab"));
     const stay = el("a", { href: "/", class: "small" }, t("other.stay"));
     const retry = el("button", { type: "button", class: "quiet" }, t("expired.again"));

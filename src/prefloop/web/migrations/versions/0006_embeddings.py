@@ -1,4 +1,4 @@
-"""Scores may come with an embedding of the response."""
+"""Scores may come with an embedding of the response; what ran out of somebody's leases has an index."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column."""
+    """Adds the column and the index."""
+    ended = sa.text("state = 'expired'")
+    op.create_index("ix_presentations_ended", "presentations", ["user", "created"], sqlite_where=ended, postgresql_where=ended)
     op.add_column("scores", sa.Column("embedding", sa.LargeBinary(), nullable=True))
 
 
 def downgrade() -> None:
-    """Takes it away."""
+    """Takes them away."""
+    op.drop_index("ix_presentations_ended", "presentations")
     op.drop_column("scores", "embedding")

@@ -130,7 +130,7 @@ function summary(said, form) {
   if (!said || typeof said !== "object") return t("desk.done");
   if (form === "released") return t("selection.released", { n: said.released });
   if (form === "selection") {
-    const by = said.diversity_by === "words" ? t("selection.by_words") : said.diversity_by ? t("selection.by_model", { model: said.diversity_by }) : "";
+    const by = said.diversity_by === undefined ? "" : said.diversity_by === null ? t("selection.by_words") : t("selection.by_model", { model: said.diversity_by });
     return [t("selection.chosen", { n: said.chosen, of: said.of }), by, ...said.problems.slice(0, 20)].filter(Boolean).join("\n");
   }
   const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${name}: ${part}`);
