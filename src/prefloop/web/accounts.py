@@ -15,7 +15,7 @@ from typing import Any
 
 import argon2
 from fastapi import Request
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from prefloop.web.chain import record
 from prefloop.web.errors import Refusal, refuse_unless
@@ -111,15 +111,18 @@ def needs(role: str, *scopes: str) -> Callable[[Request], User]:
     return user
 
 
+_SIGNED_IN = (
+    select(users, sessions.c.seen, sessions.c.expires, sessions.c.created.label("began"))
+    .join(sessions, sessions.c.user == users.c.id)
+    .where(sessions.c.hash == bindparam("key"), users.c.active)
+)
+
+
 def by_session(site: Site, cookie: str) -> User | None:
     """The user of a session that has not expired."""
     now, key = site.clock(), hashed(cookie)
     with site.database.glancing() as connection:
-        row = connection.execute(
-            select(users, sessions.c.seen, sessions.c.expires, sessions.c.created.label("began"))
-            .join(sessions, sessions.c.user == users.c.id)
-            .where(sessions.c.hash == key, users.c.active)
-        ).first()
+        row = connection.execute(_SIGNED_IN, {"key": key}).first()
     idle = site.config.session_days * 86400 / 3
     if row is None or now >= row.expires or now - row.seen >= idle:
         return None

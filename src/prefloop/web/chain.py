@@ -20,6 +20,10 @@ JUDGEMENT = ("judgement", "revision")
 """Kinds of the events that hold a whole judgement."""
 
 
+_HEAD = select(chain.c.seq, chain.c.hash).where(chain.c.id == 1).with_for_update()
+_ADVANCE = update(chain).where(chain.c.id == 1)
+
+
 class Broken(UserError):
     """The log does not fit together: somebody changed what was written."""
 
@@ -37,12 +41,12 @@ def digest(previous: str, *, kind: str, actor: str, at: float, payload: str) -> 
 
 def record(connection: Connection, kind: str, actor: str, at: float, payload: dict[str, Any], *, key: str | None = None) -> int:
     """Appends an event in the transaction of what it tells. Returns: its number."""
-    head = connection.execute(select(chain.c.seq, chain.c.hash).where(chain.c.id == 1).with_for_update()).one()
+    head = connection.execute(_HEAD).one()
     text = canonical(payload)
     found = digest(head.hash, kind=kind, actor=actor, at=at, payload=text)
     row = {"seq": head.seq + 1, "at": at, "actor": actor, "kind": kind, "key": key, "payload": text}
-    connection.execute(insert(events).values(**row, previous=head.hash, hash=found))
-    connection.execute(update(chain).where(chain.c.id == 1).values(seq=head.seq + 1, hash=found))
+    connection.execute(insert(events), {**row, "previous": head.hash, "hash": found})
+    connection.execute(_ADVANCE, {"seq": head.seq + 1, "hash": found})
     return head.seq + 1
 
 

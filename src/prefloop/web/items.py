@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, insert, select, text, update
 
 from prefloop.web.database import Database
 from prefloop.web.tables import cursors, item_tags, items
@@ -71,9 +71,13 @@ def checks(purpose: Literal["gold", "calibration"]) -> ColumnElement[bool]:
     return and_(text("items.purpose IN ('gold', 'calibration')"), items.c.purpose == purpose)
 
 
+_LOCKED = select(items).where(items.c.id == bindparam("which")).with_for_update()
+_RECOUNT = update(items).where(items.c.id == bindparam("which"))
+
+
 def locked(connection: Connection, item: int) -> Row[Any]:
     """An item, kept from others until the transaction ends."""
-    return connection.execute(select(items).where(items.c.id == item).with_for_update()).one()
+    return connection.execute(_LOCKED, {"which": item}).one()
 
 
 def recount(connection: Connection, item: Row[Any], *, done: int = 0, leased: int = 0, wanted: int = 0, extended: bool | None = None) -> None:
@@ -90,7 +94,7 @@ def recount(connection: Connection, item: Row[Any], *, done: int = 0, leased: in
         values["extended"] = extended
     if needed > item.needed:
         values["place"] = _place_behind_all(connection, item.purpose)
-    connection.execute(update(items).where(items.c.id == item.id).values(values))
+    connection.execute(_RECOUNT, {"which": item.id, **values})
     if (needed > 0) != (item.needed > 0) or "place" in values:
         queue = {"open": needed > 0} | ({"place": values["place"]} if "place" in values else {})
         connection.execute(update(item_tags).where(item_tags.c.item == item.id).values(queue))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from prefloop.web import answers
 from prefloop.web.accounts import User
@@ -26,6 +26,13 @@ from prefloop.web.tables import events, guidelines, items, judgements, presentat
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 DAY = 86400.0
 LONGEST_COMMENT = 4000
+
+
+_WRITER = select(users.c.id).where(users.c.id == bindparam("who")).with_for_update()
+"""One write of a user at a time."""
+_BY_ID = select(judgements).where(judgements.c.id == bindparam("which"))
+_OWN = select(presentations).where(presentations.c.id == bindparam("which"), presentations.c.user == bindparam("who")).with_for_update()
+_ANSWERED = update(presentations).where(presentations.c.id == bindparam("which"))
 
 
 class Judged(Body):
@@ -49,7 +56,7 @@ class Judged(Body):
 
 def submit(connection: Connection, site: Site, user: User, judged: Judged) -> dict[str, Any]:
     """Keeps a judgement. Returns: the reply. Raises: Refusal (404, 409, 422)."""
-    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
+    connection.execute(_WRITER, {"who": user.id})
     before = _known(connection, user, judged)
     if before is not None:
         return before
@@ -59,7 +66,7 @@ def submit(connection: Connection, site: Site, user: User, judged: Judged) -> di
     item = locked(connection, shown.item)
     config = project(connection)
     answer = answers.checked(item.kind, judged.answer, slots=len(shown.order), axes=config.axes)
-    connection.execute(update(presentations).where(presentations.c.id == shown.id).values(state="answered", draft=None))
+    connection.execute(_ANSWERED, {"which": shown.id, "state": "answered", "draft": None})
     counted, late = _count(connection, item, shown)
     row = _row(site, user, judged, shown, item, answer)
     row |= {"revision": 1, "replaces": None, "counted": counted, "late": late}
@@ -71,7 +78,7 @@ def submit(connection: Connection, site: Site, user: User, judged: Judged) -> di
 
 def revise(connection: Connection, site: Site, user: User, old: str, judged: Judged) -> dict[str, Any]:
     """Keeps a change of mind. Returns: the reply. Raises: Refusal (404, 409 revised, 422)."""
-    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
+    connection.execute(_WRITER, {"who": user.id})
     before = _known(connection, user, judged)
     if before is not None:
         return before
@@ -95,7 +102,7 @@ def revise(connection: Connection, site: Site, user: User, old: str, judged: Jud
 
 def _known(connection: Connection, user: User, judged: Judged) -> dict[str, Any] | None:
     """The reply to a judgement that came before. Raises: Refusal (409) if its id now says something else."""
-    row = connection.execute(select(judgements).where(judgements.c.id == judged.id)).mappings().first()
+    row = connection.execute(_BY_ID, {"which": judged.id}).mappings().first()
     if row is None:
         return None
     same = row["user"] == user.id and row["presentation"] == judged.presentation and row["answer"] == judged.answer.model_dump(mode="json")
@@ -107,8 +114,7 @@ def _known(connection: Connection, user: User, judged: Judged) -> dict[str, Any]
 
 
 def _own(connection: Connection, user: User, presentation: str) -> Row[Any]:
-    query = select(presentations).where(presentations.c.id == presentation, presentations.c.user == user.id)
-    row = connection.execute(query.with_for_update()).first()
+    row = connection.execute(_OWN, {"which": presentation, "who": user.id}).first()
     if row is None:
         raise missing("presentation")
     return row
@@ -137,7 +143,7 @@ def _row(site: Site, user: User, judged: Judged, shown: Row[Any], item: Row[Any]
 
 
 def _keep(connection: Connection, user: User, item: Row[Any], shown: Row[Any], row: dict[str, Any], *, kind: str) -> None:
-    connection.execute(insert(judgements).values(row))
+    connection.execute(insert(judgements), row)
     payload = {"judgement": told(row), "comparison": item.comparison, "kind": item.kind, "purpose": item.purpose, "order": list(shown.order)}
     record(connection, kind, user.name, row["at"], payload, key=f"judgement:{row['id']}")
 
@@ -258,7 +264,7 @@ def keep_draft(connection: Connection, site: Site, user: User, presentation: str
 
 def skip(connection: Connection, site: Site, user: User, presentation: str, reason: str, comment: str) -> dict[str, Any]:
     """Gives an item back to others; twice is once. Raises: Refusal (404, 409 answered)."""
-    connection.execute(select(users.c.id).where(users.c.id == user.id).with_for_update())  # one write of a user at a time
+    connection.execute(_WRITER, {"who": user.id})
     shown = _own(connection, user, presentation)
     if shown.state == "answered":
         raise Refusal(409, "answered", "This was already judged, so it cannot be skipped. To change it, revise your judgement.")

@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, func, insert, literal_column, select, update
 
 from prefloop.web.accounts import User
 from prefloop.web.config import ProjectConfig
@@ -72,6 +72,48 @@ _WHO = (
     .with_for_update(of=users)
 )
 """One annotator, the newest guideline, and whether there is anything to calibrate on; one write of theirs at a time."""
+_OPEN = (
+    select(presentations.c.id)
+    .join(items, items.c.id == presentations.c.item)
+    .where(presentations.c.user == bindparam("who"), literal_column("presentations.state = 'leased'"))
+    .where(items.c.purpose.in_(bindparam("purposes", expanding=True)), items.c.purpose.in_(QUEUED) | ~items.c.retired)
+    .order_by(presentations.c.number)
+    .limit(bindparam("count", type_=Integer))
+    .with_for_update(of=presentations)  # the server's housekeeping may be ending them
+)
+"""What somebody holds, oldest first."""
+_HAD = select(presentations.c.id).where(
+    presentations.c.item == items.c.id, presentations.c.user == bindparam("who"), literal_column("presentations.state <> 'expired'")
+)
+"""They have this item, or had it and it did not just run out."""
+_BY_PLACE = (
+    select(items.c.id, items.c.place)
+    .where(items.c.purpose == bindparam("purpose"), literal_column("items.needed > 0"), items.c.place > bindparam("after"), ~_HAD.exists())
+    .order_by(items.c.place)
+    .limit(bindparam("most", type_=Integer))
+)
+_BY_TAG = (
+    select(items.c.id, item_tags.c.place)
+    .join(items, items.c.id == item_tags.c.item)
+    .where(item_tags.c.purpose == bindparam("purpose"), item_tags.c.tag == bindparam("tag"), literal_column("item_tags.open"))
+    .where(item_tags.c.place > bindparam("after"), ~_HAD.exists())
+    .order_by(item_tags.c.place)
+    .limit(bindparam("most", type_=Integer))
+)
+"""Items behind a place that somebody may take, in order: all, or those with a tag."""
+_NUM_BY_PLACE, _NUM_BY_TAG = (select(func.count()).select_from(query.subquery()) for query in (_BY_PLACE, _BY_TAG))
+_TAKE = select(items).where(items.c.id == bindparam("which"), literal_column("items.needed > 0")).with_for_update(skip_locked=True)
+_HELD = (
+    select(items.c.id)
+    .where(literal_column("items.leased > 0"), items.c.purpose == bindparam("purpose"), ~_HAD.exists())
+    .limit(1)
+)
+"""An item that is with others and may come back."""
+_CURSOR = select(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
+_MOVE = update(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
+_BEFORE = select(presentations.c.id).where(
+    presentations.c.item == bindparam("which"), presentations.c.user == bindparam("who"), presentations.c.repeat == bindparam("times")
+)
 
 
 def lease(site: Site, user: User, count: int, *, purpose: str = "work") -> Served:
@@ -90,16 +132,7 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
     turn = _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
     calibrating = row.calibrates and not row.calibrated and row.role == "annotator"
     purposes = ("calibration",) if calibrating else ("gold", "work") if purpose == "work" else (purpose,)
-    mine = (
-        select(presentations.c.id)
-        .join(items, items.c.id == presentations.c.item)
-        .where(presentations.c.user == user.id, literal_column("presentations.state = 'leased'"), items.c.purpose.in_(purposes))
-        .where(items.c.purpose.in_(QUEUED) | ~items.c.retired)
-        .order_by(presentations.c.number)
-        .limit(count)
-        .with_for_update(of=presentations)  # the server's housekeeping may be ending them
-    )
-    found = list(connection.execute(mine).scalars())
+    found = list(connection.execute(_OPEN, {"who": user.id, "purposes": purposes, "count": count}).scalars())
     if found:
         connection.execute(update(presentations).where(presentations.c.id.in_(found)).values(leased_at=turn.now, leased_until=turn.until))
     served = row.served
@@ -189,9 +222,9 @@ def _own(turn: _Turn, served: int) -> str | None:
 
 def _calibration(turn: _Turn, served: int) -> str | None:
     """The next calibration item of the attempt."""
-    shown = _had(turn).where(presentations.c.repeat == turn.user.attempt)
+    shown = _HAD.where(presentations.c.repeat == turn.user.attempt)
     query = select(items).where(checks("calibration"), ~items.c.retired, ~shown.exists())
-    item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
+    item = turn.connection.execute(query.order_by(items.c.place).limit(1), {"who": turn.user.id}).first()
     return None if item is None else _show(turn, item, served, repeat=turn.user.attempt)
 
 
@@ -223,8 +256,8 @@ def _gold(turn: _Turn, served: int) -> str | None:
         select(presentations.c.id).join(other, other.c.id == presentations.c.item)
         .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose != "gold")
     )  # fmt: skip
-    query = select(items).where(checks("gold"), ~items.c.retired, ~_had(turn).exists(), ~met.exists())
-    item = turn.connection.execute(query.order_by(items.c.place).limit(1)).first()
+    query = select(items).where(checks("gold"), ~items.c.retired, ~_HAD.exists(), ~met.exists())
+    item = turn.connection.execute(query.order_by(items.c.place).limit(1), {"who": turn.user.id}).first()
     return None if item is None else _show(turn, item, served)
 
 
@@ -267,9 +300,10 @@ def _work(turn: _Turn, served: int) -> str | None:
 
 def _waiting(turn: _Turn) -> int:
     """About how many items this annotator may still be given, as far as that matters."""
-    place, most = _cursor(turn).place, MOST * SHARE
-    queries = [_by_tag(turn, place, tag) for tag in turn.user.tags] or [_by_place(turn, place)]
-    return sum(turn.connection.execute(select(func.count()).select_from(query.limit(most).subquery())).scalar_one() for query in queries)
+    asked = {"who": turn.user.id, "purpose": turn.purpose, "after": _cursor(turn).place, "most": MOST * SHARE}
+    if not turn.user.tags:
+        return turn.connection.execute(_NUM_BY_PLACE, asked).scalar_one()
+    return sum(turn.connection.execute(_NUM_BY_TAG, {**asked, "tag": tag}).scalar_one() for tag in turn.user.tags)
 
 
 @dataclass(frozen=True)
@@ -282,8 +316,9 @@ class _Candidate:
 def _candidates(turn: _Turn, after: int) -> list[_Candidate]:
     """The first items behind a place that the annotator may take, in order."""
     few = 1 if turn.site.database.is_sqlite else CANDIDATES
-    queries = [_by_tag(turn, after, tag) for tag in turn.user.tags] or [_by_place(turn, after)]
-    found = sorted({(row.place, row.id) for query in queries for row in turn.connection.execute(query.limit(few))})[:few]
+    asked = {"who": turn.user.id, "purpose": turn.purpose, "after": after, "most": few}
+    queries = [(_BY_TAG, {**asked, "tag": tag}) for tag in turn.user.tags] or [(_BY_PLACE, asked)]
+    found = sorted({(row.place, row.id) for query, values in queries for row in turn.connection.execute(query, values)})[:few]
     if not found:
         return []
     ids = [item for _, item in found]
@@ -294,56 +329,28 @@ def _candidates(turn: _Turn, after: int) -> list[_Candidate]:
 def _first_lock(turn: _Turn, ids: list[int]) -> dict[int, Row[Any]]:
     """Locks the first of the items that nobody holds."""
     for item in ids:
-        take = select(items).where(items.c.id == item, literal_column("items.needed > 0")).with_for_update(skip_locked=True)
-        row = turn.connection.execute(take).first()
+        row = turn.connection.execute(_TAKE, {"which": item}).first()
         if row is not None:
             return {item: row}
     return {}
 
 
-def _had(turn: _Turn) -> Any:
-    """The annotator has this item, or had it and it did not just run out."""
-    return select(presentations.c.id).where(
-        presentations.c.item == items.c.id, presentations.c.user == turn.user.id, literal_column("presentations.state <> 'expired'")
-    )
-
-
-def _by_place(turn: _Turn, after: int) -> Any:
-    return (
-        select(items.c.id, items.c.place)
-        .where(items.c.purpose == turn.purpose, literal_column("items.needed > 0"), items.c.place > after, ~_had(turn).exists())
-        .order_by(items.c.place)
-    )
-
-
-def _by_tag(turn: _Turn, after: int, tag: str) -> Any:
-    return (
-        select(items.c.id, item_tags.c.place)
-        .join(items, items.c.id == item_tags.c.item)
-        .where(item_tags.c.purpose == turn.purpose, item_tags.c.tag == tag, literal_column("item_tags.open"), item_tags.c.place > after)
-        .where(~_had(turn).exists())
-        .order_by(item_tags.c.place)
-    )
-
-
 def _cursor(turn: _Turn) -> Row[Any]:
-    mine = select(cursors).where(cursors.c.user == turn.user.id, cursors.c.purpose == turn.purpose)
-    row = turn.connection.execute(mine).first()
+    mine = {"who": turn.user.id, "of": turn.purpose}
+    row = turn.connection.execute(_CURSOR, mine).first()
     if row is None:
         turn.connection.execute(insert(cursors).values(user=turn.user.id, purpose=turn.purpose, place=0, scanned=0.0))
-        row = turn.connection.execute(mine).one()
+        row = turn.connection.execute(_CURSOR, mine).one()
     return row
 
 
 def _move(turn: _Turn, place: int, **more: float) -> None:
-    mine = (cursors.c.user == turn.user.id) & (cursors.c.purpose == turn.purpose)
-    turn.connection.execute(update(cursors).where(mine).values(place=place, **more))
+    turn.connection.execute(_MOVE, {"who": turn.user.id, "of": turn.purpose, "place": place, **more})
 
 
 def _show(turn: _Turn, item: Row[Any], served: int, *, repeat: int = 0) -> str:
     """An item in front of the annotator; if its lease ran out before, it comes again as it was, with its draft."""
-    mine = (presentations.c.item == item.id) & (presentations.c.user == turn.user.id) & (presentations.c.repeat == repeat)
-    before = turn.connection.execute(select(presentations.c.id).where(mine)).scalar()
+    before = turn.connection.execute(_BEFORE, {"which": item.id, "who": turn.user.id, "times": repeat}).scalar()
     if before is None:
         order = list(item.responses)
         turn.site.rng.shuffle(order)
@@ -358,14 +365,13 @@ def _present(turn: _Turn, item: Row[Any], served: int, *, repeat: int, order: li
     identity = str(uuid.uuid4())
     when = {"leased_at": turn.now, "leased_until": turn.until, "created": turn.now, "state": "leased"}
     row = {"id": identity, "item": item.id, "user": turn.user.id, "repeat": repeat, "order": order, "guideline": turn.guideline, "number": served + 1}
-    turn.connection.execute(insert(presentations).values(**row, **when))
+    turn.connection.execute(insert(presentations), {**row, **when})
     return identity
 
 
 def _why_empty(turn: _Turn) -> str:
     """`waiting` if others hold items that may come back, else `done`."""
-    held = select(items.c.id).where(literal_column("items.leased > 0"), items.c.purpose == turn.purpose, ~_had(turn).exists()).limit(1)
-    return "waiting" if turn.connection.execute(held).first() else "done"
+    return "waiting" if turn.connection.execute(_HELD, {"who": turn.user.id, "purpose": turn.purpose}).first() else "done"
 
 
 # -- coming back ------------------------------------------------------------------------------------------------------
