@@ -122,6 +122,7 @@ def _alone(folder: Path, config: WebConfig) -> Iterator[None]:
     if config.database.startswith("postgresql"):
         yield
         return
+    make_folder(home_of(folder) / "web", otherwise=ELSEWHERE)
     beside = comparisons_of(folder).parent  # one place, by whichever name the folder is called
     lock = filelock.FileLock(beside / ".web.lock")
     try:
