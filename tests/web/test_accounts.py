@@ -163,6 +163,13 @@ def test_leads_begin_with_their_own_pages(site: Site, role: str, home: str):
     assert asked.headers["location"] == "/guideline"
 
 
+def test_somebody_goes_on_in_the_language_in_which_they_joined(site: Site):
+    token = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=2, days=1))
+    for name, language in (("ann", "zh"), ("bob", "xx")):
+        client(site).post(f"/join/{token}", data={"name": name, "password": PASSWORD, "lang": language}, headers=OURS)
+    assert [row.preferences for row in rows(site, users)] == [{"language": "zh"}, {}]
+
+
 def test_no_secret_is_in_the_database(site: Site):
     ann = signed_in(site)
     token = ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["read"]}).json()["token"]

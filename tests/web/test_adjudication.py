@@ -9,7 +9,7 @@ import pytest
 from prefloop.decisions import decided
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
-from prefloop.web import adjudication, export, judging, outcomes, queue
+from prefloop.web import adjudication, export, judging, outcomes, presenting, queue
 from prefloop.web.accounts import User
 from prefloop.web.adjudication import Wanted
 from prefloop.web.answers import as_shown
@@ -180,3 +180,49 @@ def test_opening_one_item_is_for_leads(site: Site):
     assert signed_in(site, "eve", "annotator").post(f"/api/v1/lead/adjudication/{number}").status_code == 403
     told = signed_in(site, "kim", "lead").post(f"/api/v1/lead/adjudication/{number}").json()
     assert rows(site, presentations, presentations.c.id == told["presentation"])[0].item == number
+
+
+def test_a_vote_that_is_not_over_is_not_adjudicated(site: Site):
+    """Two of three differ: the third is asked first."""
+    ask(site, kinds=["pair"], overlap={"judgements": 3})
+    fill(site, 1)
+    people = [user(site, name) for name in ("ann", "bob", "cat")]
+    decide(site, people[0], {"best": 0}, "pair")
+    decide(site, people[1], {"best": 1}, "pair")
+    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))["disagreement"] == 0
+    shown = queue.lease(site, people[2], 1).presentations[0]
+    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))["disagreement"] == 0
+    submit(site, people[2], judged(shown, choice="tie"))
+    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))["disagreement"] == 1
+
+
+def test_what_is_left_is_told_of_the_queue_that_one_is_in(site: Site):
+    ask(site, kinds=["pair"], overlap={"judgements": 2})
+    fill(site, 6)
+    people = [user(site, name) for name in ("ann", "bob")]
+    for who, best in zip(people, (0, 1), strict=True):
+        for _ in range(3):
+            decide(site, who, {"best": best}, "pair")
+    site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+    lead = user(site, "lead", "lead")
+
+    def left(purpose: str, count: int) -> int:
+        shown = queue.lease(site, lead, count, purpose=purpose).presentations
+        with site.database.reading() as connection:
+            return presenting.sent(connection, lead, shown, site.clock())[0]["progress"]["left"]
+
+    assert left("adjudication", 1) == 2
+    assert left("work", 1) == 2
+
+
+def test_what_somebody_had_is_not_left_for_them(site: Site):
+    ask(site, kinds=["pair"], overlap={"judgements": 2})
+    fill(site, 3)
+    ann, bob = user(site, "ann"), user(site, "bob")
+    for _ in range(3):
+        decide(site, ann, {"best": 0}, "pair")
+    shown = queue.lease(site, bob, 1).presentations[0]
+    site.database.write(lambda c: judging.skip(c, site, bob, shown, "unsure", ""))  # goes behind all cursors
+    with site.database.reading() as connection:
+        assert presenting.progress_of(connection, ann, site.clock())["left"] == 0
+        assert presenting.progress_of(connection, bob, site.clock())["left"] == 2

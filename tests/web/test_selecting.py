@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from prefloop.errors import UserError
-from prefloop.web import adjudication, diversity, queue, reward_scores, selecting
+from prefloop.web import adjudication, dashboard, diversity, queue, reward_scores, selecting
 from prefloop.web.adjudication import Wanted
 from prefloop.web.chain import verify
 from prefloop.web.dashboard import Desk, change_desk
@@ -72,7 +72,11 @@ def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: S
     assert work(site, user(site, "b", tags=("t",)), 2) == 2
     assert work(site, who) == 4
     assert queue.lease(site, who, 1).empty == "done"
+    with site.database.reading() as connection:
+        assert dashboard.progress(connection)["held"] == 20
     assert site.database.write(lambda c: selecting.release(c, site, actor="lead")) == 20
+    with site.database.reading() as connection:
+        assert dashboard.progress(connection)["held"] == 0
     assert work(site, who) == 20
     assert {row.done for row in rows(site, items)} == {1}
     check_counts(site)

@@ -108,6 +108,16 @@ def test_a_run_and_its_collect_are_two_names_of_one_page(tmp_path: Path, monkeyp
     assert home_of(folder / second) == folder / second
 
 
+def test_a_new_link_ends_those_that_were_printed_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    folder, links = project(tmp_path / "run", 1), []
+    for _ in range(3):
+        assert cli.main(["web", str(folder), "--link", *QUICK]) == 0
+        links.append(token_in(capfd.readouterr().out))
+    site = open_site(folder, WebConfig())
+    assert [accounts.invited(site, link) for link in links] == [None, None, "admin"]
+    site.database.close()
+
+
 def test_two_names_of_one_page_are_served_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     folder = project(tmp_path / "run", 1)
     with serving(folder):

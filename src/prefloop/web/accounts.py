@@ -21,6 +21,7 @@ from prefloop.web.chain import record
 from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.site import Site
 from prefloop.web.tables import attempts, cursors, invitations, sessions, tokens, users
+from prefloop.web.words import LANGUAGES
 
 COOKIE = "prefloop_session"
 PAGE_OF = "x-prefloop-user"
@@ -243,8 +244,8 @@ def _invitation(connection: Connection, site: Site, token: str) -> Row[Any] | No
     return connection.execute(found.with_for_update()).first()
 
 
-def join(site: Site, token: str, name: str, password: str, *, old: str | None = None) -> str:
-    """Makes a user of whoever holds an invitation. Returns: a session's cookie.
+def join(site: Site, token: str, name: str, password: str, *, old: str | None = None, language: str = "") -> str:
+    """Makes a user of whoever holds an invitation, who goes on in the language in which they joined. Returns: a session's cookie.
 
     Raises: Refusal (404 no invitation, 409 the name is taken, 422 name or password will not do).
     """
@@ -264,6 +265,8 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
             raise Refusal(409, "name_taken", "Somebody already has this name. Choose another.")
         connection.execute(update(invitations).where(invitations.c.id == invitation.id).values(uses=invitations.c.uses - 1))
         user = add_user(connection, site, kept, secret, role=invitation.role, tags=invitation.tags)
+        if language in LANGUAGES:
+            connection.execute(update(users).where(users.c.id == user).values(preferences={"language": language}))
         return _begin_session(connection, site, user, old)
 
     return site.database.write(begin)

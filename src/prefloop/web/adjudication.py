@@ -50,7 +50,7 @@ def sure(margin: float) -> float:
 
 
 def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequence[Fact]]]:
-    """(how clear, why, the judgements) of what deserves a lead's look, the clearest first."""
+    """(how clear, why, the judgements) of what deserves a lead's look once everybody asked has judged it, the clearest first."""
     asked = item_table.c.purpose == "work", item_table.c.kind.in_(KINDS), ~item_table.c.retired  # of the others the answer is known
     judged = [one for one in facts.load(connection, *asked) if not one.repeat]
     units = facts.by(judged, lambda one: one.unit)
@@ -65,7 +65,12 @@ def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequ
             against = [sure(gap) for gap in gaps if gap and (gap > 0) != (best == pair[0])]
             if against and max(against) >= wanted.confidence:
                 doubtful.append((max(against), "reward_model", unit))
-    return sorted(doubtful, key=lambda one: -one[0])
+    waiting: set[int] = set()  # their vote is not over
+    for part in facts.parts(one.item for _, _, unit in doubtful for one in unit):
+        is_open = (item_table.c.needed > 0) | (item_table.c.leased > 0)
+        waiting |= set(connection.execute(select(item_table.c.id).where(item_table.c.id.in_(part), is_open)).scalars())
+    over = [(clear, why, unit) for clear, why, unit in doubtful if not any(one.item in waiting for one in unit)]
+    return sorted(over, key=lambda one: -one[0])
 
 
 def fresh(connection: Connection, site: Site, wanted: Wanted) -> tuple[list[dict[str, Any]], dict[str, int]]:

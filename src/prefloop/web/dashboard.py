@@ -87,7 +87,7 @@ def progress(connection: Connection) -> dict[str, Any]:
     return {
         "items": of_items, "open": waiting, "leased": leased, "judgements": {purpose: count for purpose, (count, _) in made.items()},
         "done": done, "left": left, "left_exact": waiting <= EXACT, "share": finite(done / (done + left)) if done + left else None,
-        "overlap": config.overlap.judgements,
+        "overlap": config.overlap.judgements, "held": _count(connection, literal_column("items.strategy = 'held'"), ~items.c.retired),
     }  # fmt: skip
 
 

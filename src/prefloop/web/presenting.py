@@ -4,13 +4,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, literal_column, select, union_all
+from sqlalchemy import Connection, Row, func, select
 
+from prefloop.web import queue
 from prefloop.web.accounts import User
 from prefloop.web.answers import is_deep
 from prefloop.web.items import QUEUED, checks
 from prefloop.web.settings import project
-from prefloop.web.tables import comparisons, cursors, item_tags, items, judgements, presentations, responses
+from prefloop.web.tables import comparisons, cursors, items, judgements, presentations, responses
 
 MOST_LEFT = 1000
 """What is left is counted up to here."""
@@ -23,7 +24,8 @@ def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> 
         return []
     rows = _rows(connection, user, ids)
     texts = _responses(connection, {row.comparison for row in rows.values()})
-    axes, progress = list(project(connection).axes), progress_of(connection, user, now)
+    others = {row.purpose for row in rows.values()} & {"arena", "adjudication"}  # a lease is of one queue; beside work there is gold
+    axes, progress = list(project(connection).axes), progress_of(connection, user, now, *sorted(others)[:1])
     found = [_one(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
     practised = [one for one in found if one["purpose"] == "calibration"]
     if practised:
@@ -65,24 +67,13 @@ def _one(row: Row[Any], texts: dict[tuple[str, int], Any], axes: list[str], prog
     }  # fmt: skip
 
 
-def progress_of(connection: Connection, user: User, now: float) -> dict[str, Any]:
-    """Judgements since midnight (UTC), and about how many items are left; tens, so that no single item can be told by it."""
+def progress_of(connection: Connection, user: User, now: float, purpose: str = "work") -> dict[str, Any]:
+    """Judgements since midnight (UTC), and about how many items of a queue are left for them; tens, so that no single item can be told by it."""
     today = select(func.count()).select_from(judgements).where(
         judgements.c.user == user.id, judgements.c.at >= now - now % DAY, judgements.c.revision == 1
     )  # fmt: skip
-    place = connection.execute(select(cursors.c.place).where(cursors.c.user == user.id, cursors.c.purpose == "work")).scalar() or 0
-    some = [
-        select(items.c.id).where(items.c.purpose == "work", literal_column("items.needed > 0"), items.c.place > place).limit(MOST_LEFT)
-    ]
-    if user.tags:
-        some = [
-            select(item_tags.c.item)
-            .where(item_tags.c.purpose == "work", item_tags.c.tag == tag, literal_column("item_tags.open"), item_tags.c.place > place)
-            .limit(MOST_LEFT)
-            for tag in user.tags
-        ]
-    parts = [select(part.subquery()) for part in some]
-    left = connection.execute(select(func.count()).select_from(union_all(*parts).subquery())).scalar_one()
+    place = connection.execute(select(cursors.c.place).where(cursors.c.user == user.id, cursors.c.purpose == purpose)).scalar() or 0
+    left = queue.num_left(connection, user, purpose=purpose, after=place, most=MOST_LEFT)
     return {"today": connection.execute(today).scalar_one(), "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10)}
 
 

@@ -300,10 +300,15 @@ def _work(turn: _Turn, served: int) -> str | None:
 
 def _waiting(turn: _Turn) -> int:
     """About how many items this annotator may still be given, as far as that matters."""
-    asked = {"who": turn.user.id, "purpose": turn.purpose, "after": _cursor(turn).place, "most": MOST * SHARE}
-    if not turn.user.tags:
-        return turn.connection.execute(_NUM_BY_PLACE, asked).scalar_one()
-    return sum(turn.connection.execute(_NUM_BY_TAG, {**asked, "tag": tag}).scalar_one() for tag in turn.user.tags)
+    return num_left(turn.connection, turn.user, purpose=turn.purpose, after=_cursor(turn).place, most=MOST * SHARE)
+
+
+def num_left(connection: Connection, user: Row[Any] | User, *, purpose: str, after: int, most: int) -> int:
+    """Items behind a place that somebody may still be given, counted up to `most`; one with two of their tags counts twice."""
+    asked = {"who": user.id, "purpose": purpose, "after": after, "most": most}
+    if not user.tags:
+        return connection.execute(_NUM_BY_PLACE, asked).scalar_one()
+    return sum(connection.execute(_NUM_BY_TAG, {**asked, "tag": tag}).scalar_one() for tag in user.tags)
 
 
 @dataclass(frozen=True)

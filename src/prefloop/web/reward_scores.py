@@ -86,7 +86,8 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
         here = connection.execute(select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)).all()
     lost = [key for key in found if key not in known]
     if lost and not skip:
-        raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here, nor {len(lost) - 1} others.")
+        more = f", nor {len(lost) - 1} others" if len(lost) > 1 else ""
+        raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here{more}.")
     problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
     rows = [(name, index, *found[name, index]) for name, index in sorted(found) if (name, index) in known]
     for start in range(0, len(rows), TOGETHER):

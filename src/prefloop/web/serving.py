@@ -9,6 +9,7 @@ from pathlib import Path
 
 import filelock
 import uvicorn
+from sqlalchemy import Connection, update
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
@@ -19,6 +20,7 @@ from prefloop.web.config import WebConfig
 from prefloop.web.database import Database
 from prefloop.web.security import is_loopback, log_to
 from prefloop.web.site import Site
+from prefloop.web.tables import invitations
 
 BACKLOG_SECONDS = 20
 KEPT = "prefloop.sqlite"
@@ -168,7 +170,13 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
 
 
 def _admin_link(site: Site) -> str:
-    return site.database.write(lambda c: accounts.invite(c, site, role="admin", by=None))
+    """A new link; those that were printed before end, for nobody knows any more who has seen them."""
+
+    def renew(connection: Connection) -> str:
+        connection.execute(update(invitations).where(invitations.c.role == "admin", invitations.c.by.is_(None)).values(uses=0))
+        return accounts.invite(connection, site, role="admin", by=None)
+
+    return site.database.write(renew)
 
 
 def base(config: WebConfig, port: int) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy import select
 
 from prefloop.web import dashboard, desk, learning
 from prefloop.web.answers import check_storable
@@ -11,6 +12,7 @@ from prefloop.web.dashboard import Desk
 from prefloop.web.desk import Lead, Reader, site_of
 from prefloop.web.errors import refuse_unless
 from prefloop.web.lead_words import LeadWords
+from prefloop.web.tables import judgements
 
 router = APIRouter(tags=["lead"])
 
@@ -53,8 +55,8 @@ def dashboard_page(request: Request) -> Response:
     def gather(words: LeadWords) -> dict[str, Any]:
         site = site_of(request)
         with site.database.reading() as connection:
-            told = dashboard.desk(connection)
+            told, is_new = dashboard.desk(connection), connection.execute(select(judgements.c.id).limit(1)).first() is None
         floors = "\n".join(f"{tag} = {floor}" for tag, floor in told.floors.items())
-        return {"lead": words("dashboard.says"), "told": told, "floors": floors}
+        return {"lead": words("dashboard.says"), "told": told, "floors": floors, "is_new": is_new}
 
     return desk.page(request, "dashboard.html", "desk.dashboard", gather)

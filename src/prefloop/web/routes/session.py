@@ -88,8 +88,9 @@ def join(request: Request, token: Token, fields: Form) -> Response:
     site = site_of(request)
     try:
         cookie = accounts.join(
-            site, token, fields.get("name", "")[:200], fields.get("password", ""), old=request.cookies.get(accounts.COOKIE)
-        )
+            site, token, fields.get("name", "")[:200], fields.get("password", ""), old=request.cookies.get(accounts.COOKIE),
+            language=fields.get("lang", ""),
+        )  # fmt: skip
     except Refusal as problem:
         return _back(request, f"/join/{token}", problem)
     return _with_cookie(request, RedirectResponse(_home(site, cookie), status_code=303), cookie)

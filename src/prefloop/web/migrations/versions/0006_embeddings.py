@@ -1,4 +1,4 @@
-"""Scores may come with an embedding of the response; what ran out of somebody's leases has an index."""
+"""Scores may come with an embedding of the response; what ran out of somebody's leases has an index, and so has what is held back."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column and the index."""
+    """Adds the column and the indexes."""
+    held = sa.text("strategy = 'held'")
+    op.create_index("ix_items_held", "items", ["id"], sqlite_where=held, postgresql_where=held)
     ended = sa.text("state = 'expired'")
     op.create_index("ix_presentations_ended", "presentations", ["user", "created"], sqlite_where=ended, postgresql_where=ended)
     op.add_column("scores", sa.Column("embedding", sa.LargeBinary(), nullable=True))
@@ -19,4 +21,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Takes them away."""
     op.drop_index("ix_presentations_ended", "presentations")
+    op.drop_index("ix_items_held", "items")
     op.drop_column("scores", "embedding")

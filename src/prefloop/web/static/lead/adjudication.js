@@ -18,7 +18,7 @@ async function look() {
   try {
     const made = await call("POST", "/lead/adjudication", {}, { limit: 120000 });
     const number = made.disagreement + made.reward_model;
-    line.textContent = t("adjudication.nothing");
+    line.textContent = t("adjudication.nothing", { n: document.querySelectorAll("tbody form.act").length });
     if (!number) return;
     sessionStorage.setItem(FOUND, String(number));
     location.reload();

@@ -29,7 +29,7 @@ function draw(numbers) {
   const money = (/** @type {number | null} */ value) => (value === null ? "–" : `${figure(value)} ${currency}`);
   const tiles = [
     [share(progress.share), "dashboard.progress", t("dashboard.of_all", { done: figure(progress.done), all: figure(progress.done + progress.left) })],
-    [figure(progress.left), "dashboard.left", progress.left_exact ? "" : t("dashboard.about")],
+    [figure(progress.left), "dashboard.left", [progress.left_exact ? "" : t("dashboard.about"), progress.held ? t("dashboard.held", { n: figure(progress.held) }) : ""].filter(Boolean).join(" · ")],
     [figure(pace.today), "dashboard.today", ""],
     [figure(pace.per_hour), "dashboard.per_hour", t("dashboard.each", { n: figure(pace.per_person_hour) })],
     [figure(pace.median_seconds), "dashboard.seconds", ""],
