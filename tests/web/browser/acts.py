@@ -29,6 +29,12 @@ def reads(page: Any, where: str, words: str | re.Pattern[str]) -> None:
     page.locator(where).filter(has_text=words).first.wait_for(state="attached")
 
 
+def follow(page: Any, link: Any) -> None:
+    """Clicks a link and waits until the page behind it is there, its scripts too."""
+    with page.expect_navigation():
+        link.click()
+
+
 def done(page: Any) -> None:
     """Waits until a form has said on the page after it that it is done; what an earlier form said does not count."""
     page.locator("#done:not([hidden]):not([data-met])").evaluate("line => line.setAttribute('data-met', '')")

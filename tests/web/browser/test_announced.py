@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, done, item, keys, next_item, reads, saved
+from web.browser.acts import begin, done, follow, item, keys, next_item, reads, saved
 from web.browser.stand import Stand, plain
 from web.browser.test_access import violations
 
@@ -56,7 +56,7 @@ def test_adjudication_looks_by_itself_and_names_itself(serve, window):
     asked = page.inner_text(".turn:last-child .words")
     page.go_back()
     assert asked in page.inner_text("tbody tr >> nth=1")
-    page.get_by_role("link", name="Decide").click()
+    follow(page, page.get_by_role("link", name="Decide"))
     page.wait_for_selector("article.item")
     assert "your decision alone counts" in page.inner_text("#queue-notice")
     assert page.inner_text(".menu [aria-current]") == "Lead"
@@ -66,7 +66,7 @@ def test_adjudication_looks_by_itself_and_names_itself(serve, window):
     keys(page, "3", "Enter")
     next_item(page, before)
     saved(page)
-    page.get_by_role("link", name="All of adjudication").click()
+    follow(page, page.get_by_role("link", name="All of adjudication"))
     reads(page, "#looked", "Nothing new")
     page.goto(stand.url)
     page.wait_for_selector(".state")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from prefloop.web.tables import users
-from web.browser.acts import begin, item, keys, next_item, reads, saved, until
+from web.browser.acts import begin, follow, item, keys, next_item, reads, saved, until
 from web.browser.stand import PASSWORD, plain
 
 HTML = "<html><head><title>Error</title></head><body>nginx</body></html>"
@@ -77,7 +77,7 @@ def test_somebody_else_in_the_same_browser_sends_nothing_of_mine(serve, window):
     page.get_by_role("button", name="I have signed in").click()
     assert box.is_visible()  # not yet true
 
-    page.get_by_role("link", name="Sign in", exact=True).click()
+    follow(page, page.get_by_role("link", name="Sign in", exact=True))
     page.fill("input[name=name]", "Ada")
     page.fill("input[name=password]", PASSWORD)
     keys(page, "Enter")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from prefloop.web.tables import items, users
-from web.browser.acts import begin, done, keys, reads, saved, until
+from web.browser.acts import begin, done, follow, keys, reads, saved, until
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import PASSWORD, comparison, plain
 from web.browser.test_access import violations
@@ -59,7 +59,7 @@ def test_the_way_of_a_lead(serve, window):
     page.fill("input[name=name]", "Lea")
     page.fill("input[name=password]", PASSWORD)
     keys(page, "Enter")
-    page.get_by_role("link", name="People").click()  # a lead begins with the leads' pages, and takes no items by looking in
+    follow(page, page.get_by_role("link", name="People"))  # a lead begins with the leads' pages, and takes no items by looking in
     page.get_by_label("Tags they may judge").first.focus()
     keys(page, "Enter")  # by keyboard alone
     page.wait_for_selector("#link:not([hidden])")
@@ -68,7 +68,7 @@ def test_the_way_of_a_lead(serve, window):
     page.reload()
     assert page.get_by_role("button", name=re.compile("End it: invitation")).count() == 1
 
-    page.get_by_role("link", name="Guideline").last.click()
+    follow(page, page.get_by_role("link", name="Guideline").last)
     page.fill("#guide-text", "# Judge well\n\nBe **fair**.")
     page.wait_for_selector("#guide-preview strong")
     page.get_by_label("What is new").fill("the first")
@@ -86,8 +86,8 @@ def test_the_way_of_a_lead(serve, window):
     until(lambda: len(stand.judgements()) == 1)
     assert worker.get_by_role("link", name="Lead").count() == 0
 
-    page.get_by_role("link", name="Gold, flags, comments").click()
-    page.get_by_role("link", name=re.compile("Make gold of item")).click()
+    follow(page, page.get_by_role("link", name="Gold, flags, comments"))
+    follow(page, page.get_by_role("link", name=re.compile("Make gold of item")))
     page.wait_for_selector(".answers .prose p")
     page.get_by_label("Response 1 is better").check()
     page.get_by_role("textbox", name="Explanation").fill("It is **right**.")
@@ -97,12 +97,12 @@ def test_the_way_of_a_lead(serve, window):
         gold = connection.execute(items.select().where(items.c.purpose == "gold")).one()
     assert gold.expected["answer"] == {"best": 0}
 
-    page.get_by_role("link", name="Settings").click()
+    follow(page, page.get_by_role("link", name="Settings"))
     page.get_by_label("Judgements of each item").fill("2")
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
-    page.get_by_role("link", name="Progress").click()  # two items want two each, one of which Ada has; what is gold now is no work
+    follow(page, page.get_by_role("link", name="Progress"))  # two items want two each, one of which Ada has; what is gold now is no work
     reads(page, "#tiles", "1 of 5 judgements")
     keys(worker, "2", "w", "Enter")
     until(lambda: len(stand.judgements()) == 2)
@@ -165,7 +165,7 @@ def test_gold_of_every_kind_and_its_change(serve, window, kind):
         page.locator("select[name=expected]").last.select_option(index=0)
     page.get_by_role("button", name="Save").click()
     done(page)
-    page.get_by_role("link", name=re.compile("Change item")).click()
+    follow(page, page.get_by_role("link", name=re.compile("Change item")))
     page.get_by_role("textbox", name="Explanation").fill("Because.")
     page.get_by_role("button", name="Save").click()
     done(page)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from web.browser.acts import begin, item, keys, next_item, saved, until
+from web.browser.acts import begin, follow, item, keys, next_item, saved, until
 from web.browser.stand import Stand, plain
 
 Serve = Callable[..., Stand]
@@ -246,7 +246,7 @@ def test_signing_in_again_sends_what_waited(serve, window):
     saved(page)
     stand.sign_everybody_out()
     keys(page, "1", "w", "Enter")
-    page.get_by_role("link", name="Sign in", exact=True).click()
+    follow(page, page.get_by_role("link", name="Sign in", exact=True))
     page.fill("input[name=name]", "Ada")
     page.fill("input[name=password]", "a sentence is easy")
     keys(page, "Enter")
