@@ -68,6 +68,10 @@ class Fact:
         """The response preferred in a pair; None for ties and other kinds."""
         return self.meaning.get("best")
 
+    def share(self, index: int) -> float:
+        """What a pair's judgement gives a response: 1 preferred, 0 not, 1/2 where neither is."""
+        return 0.5 if self.best is None else float(self.best == index)
+
 
 Votes = Mapping[Unit, Sequence[Fact]]
 """What was said of each unit."""
@@ -170,6 +174,16 @@ def prompts_of(connection: Connection, names: Iterable[str]) -> dict[str, str]:
         rows = connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some)))
         found |= {row.id: "\n".join(message["content"] for message in row.messages) for row in rows}
     return found
+
+
+def of_responses(connection: Connection, names: Iterable[str], column: Any) -> dict[tuple[str, int], Any]:
+    """(comparison, index) -> a column of its response, of all responses of these comparisons."""
+    query = select(responses.c.comparison, responses.c.index.label("number"), column.label("value"))
+    return {
+        (row.comparison, row.number): row.value
+        for part in parts(names)
+        for row in connection.execute(query.where(responses.c.comparison.in_(part)))
+    }
 
 
 def tags_of(connection: Connection, names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -31,7 +31,7 @@ def by_sampler(connection: Connection, mine: Sequence[Fact], votes: Votes, *, lo
     """
     programs = set(connection.execute(select(users.c.id).where(users.c.password == PROGRAM)).scalars())
     people = {unit: [one for one in said if one.user not in programs] for unit, said in votes.items()}
-    known = samplers(connection, {one.comparison for one in mine})
+    known = facts.of_responses(connection, {one.comparison for one in mine}, responses.c.sampler)
     early = _leanings(mine[: look[0]], people, known)
     found = {sampler for sampler, p in zip(early, annotators.holm([one.p_value for one in early.values()]), strict=True) if p < look[1]}
     rows = [
@@ -55,22 +55,8 @@ def _leanings(mine: Sequence[Fact], votes: Votes, known: Mapping[tuple[str, int]
         if written[0] == written[1]:
             continue
         for index, sampler in zip(one.responses, written, strict=True):
-            shares = _share(one, index), sum(_share(other, index) for other in others) / len(others)
+            shares = one.share(index), sum(other.share(index) for other in others) / len(others)
             told.setdefault(sampler, {}).setdefault(one.comparison, []).append(shares)
     means = {sampler: np.array([np.mean(pairs, axis=0) for pairs in shares.values()]) for sampler, shares in sorted(told.items())}
     level = Norms().confidence
     return {sampler: annotators.leaning(one[:, 0], one[:, 1], confidence=level) for sampler, one in means.items() if len(one) >= LEAST}
-
-
-def _share(one: Fact, index: int) -> float:
-    return 0.5 if one.best is None else float(one.best == index)
-
-
-def samplers(connection: Connection, names: set[str]) -> dict[tuple[str, int], str]:
-    """(comparison, index) -> who wrote the response."""
-    query = select(responses.c.comparison, responses.c.index.label("number"), responses.c.sampler)
-    return {
-        (row.comparison, row.number): row.sampler
-        for part in facts.parts(names)
-        for row in connection.execute(query.where(responses.c.comparison.in_(part)))
-    }

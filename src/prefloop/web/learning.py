@@ -30,25 +30,15 @@ def shares(units: dict[Unit, list[Fact]]) -> dict[Unit, float]:
     found = {}
     for unit, said in units.items():
         if any(one.best is not None for one in said):
-            found[unit] = sum(0.5 if one.best is None else float(one.best == unit[2][0]) for one in said) / len(said)
+            found[unit] = sum(one.share(unit[2][0]) for one in said) / len(said)
     return found
-
-
-def _answers(connection: Connection, names: set[str]) -> dict[tuple[str, int], str]:
-    """(comparison, index) -> response."""
-    texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text)
-    return {
-        (row.comparison, row.number): row.text
-        for part in facts.parts(names)
-        for row in connection.execute(texts.where(responses.c.comparison.in_(part)))
-    }
 
 
 def points(connection: Connection, share: dict[Unit, float]) -> list[arithmetic.Point]:
     """The small model's curve over the newest pairs, in the order in which they were first judged; imports may name a prompt twice, its words do not."""
     units = list(share)[-MOST:]
     names = {unit[0] for unit in units}
-    prompts, answers = facts.prompts_of(connection, names), _answers(connection, names)
+    prompts, answers = facts.prompts_of(connection, names), facts.of_responses(connection, names, responses.c.text)
     first, second = ([answers[unit[0], unit[2][place]] for unit in units] for place in (0, 1))
     features = arithmetic.differences([prompts[unit[0]] for unit in units], first, second)
     return arithmetic.learning_curve(features, [share[unit] for unit in units], [prompts[unit[0]] for unit in units])

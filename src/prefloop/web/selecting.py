@@ -122,10 +122,7 @@ def _rise(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]]
 
 
 def _letters(connection: Connection, found: Candidates) -> Array:
-    lengths: dict[tuple[str, int], int] = {}
-    query = select(responses.c.comparison, responses.c.index.label("number"), func.length(responses.c.text).label("letters"))
-    for part in facts.parts(found.names):
-        lengths |= {(row.comparison, row.number): row.letters for row in connection.execute(query.where(responses.c.comparison.in_(part)))}
+    lengths = facts.of_responses(connection, found.names, func.length(responses.c.text))
     return np.array([sum(lengths.get((name, index), 0) for index in pair) for name, pair in zip(found.names, found.pairs, strict=True)], dtype=float)
 
 
