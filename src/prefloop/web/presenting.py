@@ -11,7 +11,7 @@ from prefloop.web.accounts import User
 from prefloop.web.answers import is_deep
 from prefloop.web.items import QUEUED, checks
 from prefloop.web.settings import project
-from prefloop.web.tables import comparisons, cursors, items, judgements, presentations, responses
+from prefloop.web.tables import comparisons, items, judgements, presentations, responses
 
 MOST_LEFT = 1000
 """What is left is counted up to here."""
@@ -72,8 +72,7 @@ def progress_of(connection: Connection, user: User, now: float, purpose: str = "
     today = select(func.count()).select_from(judgements).where(
         judgements.c.user == user.id, judgements.c.at >= now - now % DAY, judgements.c.revision == 1
     )  # fmt: skip
-    place = connection.execute(select(cursors.c.place).where(cursors.c.user == user.id, cursors.c.purpose == purpose)).scalar() or 0
-    left = queue.num_left(connection, user, purpose=purpose, after=place, most=MOST_LEFT)
+    left = queue.num_left(connection, user, purpose=purpose, most=MOST_LEFT)
     return {"today": connection.execute(today).scalar_one(), "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10)}
 
 

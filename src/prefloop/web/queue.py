@@ -300,12 +300,13 @@ def _work(turn: _Turn, served: int) -> str | None:
 
 def _waiting(turn: _Turn) -> int:
     """About how many items this annotator may still be given, as far as that matters."""
-    return num_left(turn.connection, turn.user, purpose=turn.purpose, after=_cursor(turn).place, most=MOST * SHARE)
+    return num_left(turn.connection, turn.user, purpose=turn.purpose, most=MOST * SHARE)
 
 
-def num_left(connection: Connection, user: Row[Any] | User, *, purpose: str, after: int, most: int) -> int:
-    """Items behind a place that somebody may still be given, counted up to `most`; one with two of their tags counts twice."""
-    asked = {"who": user.id, "purpose": purpose, "after": after, "most": most}
+def num_left(connection: Connection, user: Row[Any] | User, *, purpose: str, most: int) -> int:
+    """Items of a queue that somebody may still be given, counted up to `most`; one with two of their tags counts twice."""
+    cursor = connection.execute(_CURSOR, {"who": user.id, "of": purpose}).first()
+    asked = {"who": user.id, "purpose": purpose, "after": cursor.place if cursor else 0, "most": most}
     if not user.tags:
         return connection.execute(_NUM_BY_PLACE, asked).scalar_one()
     return sum(connection.execute(_NUM_BY_TAG, {**asked, "tag": tag}).scalar_one() for tag in user.tags)
