@@ -21,6 +21,7 @@ test: .venv/dev.stamp
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 0 tests/test_house.py

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from prefloop.files.atomic import write_text
-from prefloop.people import choosing, curve
+from prefloop.stats import choosing, curve
 from prefloop.world import gold, grammar
 from prefloop.world.agents import BROAD, reply
 from prefloop.world.tickets import read
@@ -40,8 +40,13 @@ def pairs(split: str, number: int, seed: int) -> tuple[Any, np.ndarray, np.ndarr
     """Features (n, D), gold utility of the first less the second's (n,), and letters (n,)."""
     prompts = grammar.prompts(split, number, seed=seed)
     rng = random.Random(f"{split} {seed}")
-    texts = [[reply(read(p.text), BROAD.draw(rng), rng, borderline="borderline" in p.tags) for _ in range(2)] for p in prompts]
-    gap = [gold.judge(p.text, a).utility - gold.judge(p.text, b).utility for p, (a, b) in zip(prompts, texts, strict=True)]
+    texts = [
+        [reply(read(p.text), BROAD.draw(rng), rng, borderline="borderline" in p.tags) for _ in range(2)]
+        for p in prompts
+    ]
+    gap = [
+        gold.judge(p.text, a).utility - gold.judge(p.text, b).utility for p, (a, b) in zip(prompts, texts, strict=True)
+    ]
     words = curve.differences([p.text for p in prompts], [a for a, _ in texts], [b for _, b in texts])
     return words, np.array(gap), np.array([len(a) + len(b) for a, b in texts], dtype=float)
 
@@ -51,7 +56,9 @@ def run(seed: int, pool_size: int) -> dict[tuple[str, int], float]:
     pool, gaps, letters = pairs("train", pool_size, seed)
     test, truth, _ = pairs("test", TEST, seed)
     rng = np.random.default_rng(seed)
-    said = (rng.random(pool_size) < 1 / (1 + np.exp(-SHARP * gaps))).astype(float)  # one vote for each pair, whoever asks for it
+    said = (rng.random(pool_size) < 1 / (1 + np.exp(-SHARP * gaps))).astype(
+        float
+    )  # one vote for each pair, whoever asks for it
     start = rng.choice(pool_size, BUDGETS[0], replace=False)
     found = {}
     for name, shares in STRATEGIES.items():
@@ -83,14 +90,18 @@ def row(name: str, runs: list[dict[tuple[str, int], float]]) -> str:
         mine = np.array([one[name, budget] for one in runs])
         gain = mine - np.array([one["random", budget] for one in runs])
         wide = 1.96 * gain.std(ddof=1) / math.sqrt(len(gain))
-        cells.append(f"{100 * mine.mean():.1f}" + ("" if name == "random" else f" ({100 * gain.mean():+.1f} ± {100 * wide:.1f})"))
+        cells.append(
+            f"{100 * mine.mean():.1f}" + ("" if name == "random" else f" ({100 * gain.mean():+.1f} ± {100 * wide:.1f})")
+        )
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     """Runs all seeds and writes the table."""
     given = dict(text.split("=", 1) for text in sys.argv[1:])
-    seeds, pool, threads = (int(given.get(name, usual)) for name, usual in (("seeds", 24), ("pool", 4000), ("threads", 2)))
+    seeds, pool, threads = (
+        int(given.get(name, usual)) for name, usual in (("seeds", 24), ("pool", 4000), ("threads", 2))
+    )
     began = time.perf_counter()
     with ProcessPoolExecutor(threads) as workers:
         runs = list(workers.map(run, range(seeds), [pool] * seeds))

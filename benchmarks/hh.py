@@ -34,7 +34,9 @@ from prefloop.score.stage import score
 
 SEEDS = (0, 1, 2)
 HELD_OUT = 0.25
-SIZE = ArchitectureConfig(context=128, vocab_size=2048, hidden_size=64, num_layers=1, num_heads=2, intermediate_size=128)
+SIZE = ArchitectureConfig(
+    context=128, vocab_size=2048, hidden_size=64, num_layers=1, num_heads=2, intermediate_size=128
+)
 TABLE = Path(__file__).parents[1] / "docs" / "results" / "hh.md"
 
 
@@ -52,7 +54,13 @@ def main() -> None:
             right["prefloop reward"].append(ours(training, held_out, Path(folder), seed))
         right["TF-IDF, logistic regression"].append(tf_idf(training, held_out))
         right["length alone"].append(reward_length(training, held_out))
-        print(seed, len(training), len(held_out), {name: round(values[-1] / len(held_out), 3) for name, values in right.items()}, flush=True)
+        print(
+            seed,
+            len(training),
+            len(held_out),
+            {name: round(values[-1] / len(held_out), 3) for name, values in right.items()},
+            flush=True,
+        )
     sizes = [len(parted(rows, seed)[1]) for seed in SEEDS]
     text = page(right, sizes, len(rows), imported.problems, time.process_time() - started)
     write_text(TABLE, text)
@@ -111,7 +119,9 @@ def tf_idf(training: Sequence[Preference], held_out: Sequence[Preference]) -> fl
 
     both = differences(training)
     labels = np.repeat([1, 0], len(training))
-    fitted = LogisticRegression(C=0.3, fit_intercept=False, max_iter=1000).fit(scipy.sparse.vstack([both, -both]), labels)
+    fitted = LogisticRegression(C=0.3, fit_intercept=False, max_iter=1000).fit(
+        scipy.sparse.vstack([both, -both]), labels
+    )
     return float((fitted.decision_function(differences(held_out)) > 0).sum())
 
 
@@ -122,17 +132,30 @@ def reward_length(training: Sequence[Preference], held_out: Sequence[Preference]
     return length_only_accuracy(held_out, training) * len(held_out)
 
 
-def page(right: dict[str, list[float]], sizes: Sequence[int], num_rows: int, problems: Sequence[str], seconds: float) -> str:
+def page(
+    right: dict[str, list[float]], sizes: Sequence[int], num_rows: int, problems: Sequence[str], seconds: float
+) -> str:
     """The table, as Markdown."""
     lines = ["# hh: preferences of real people", ""]
-    lines += ["Written by `python benchmarks/hh.py FILE`, FILE being harmless-base/test of Anthropic's hh-rlhf, as it is.", ""]
+    lines += [
+        "Written by `python benchmarks/hh.py FILE`, FILE being harmless-base/test of Anthropic's hh-rlhf, as it is.",
+        "",
+    ]
     lines += [f"{num_rows} preferences were read. {len(problems)} rows were skipped:", ""]
     lines += [f"- row {problem.split(':', 1)[1]}" for problem in problems]
-    lines += ["", "| held-out accuracy | " + " | ".join(f"seed {s}" for s in SEEDS) + " | all |", "|---" * (len(SEEDS) + 2) + "|"]
+    lines += [
+        "",
+        "| held-out accuracy | " + " | ".join(f"seed {s}" for s in SEEDS) + " | all |",
+        "|---" * (len(SEEDS) + 2) + "|",
+    ]
     for name, values in right.items():
         cells = [shown(value, size) for value, size in zip(values, sizes, strict=True)]
         lines.append(f"| {name} | {' | '.join(cells)} | {sum(values) / sum(sizes):.1%} |")
-    lines += ["", f"Brackets are 95 % Wilson intervals on {', '.join(map(str, sizes))} held-out pairs. CPU seconds in all, one thread: {seconds:.0f}.", ""]
+    lines += [
+        "",
+        f"Brackets are 95 % Wilson intervals on {', '.join(map(str, sizes))} held-out pairs. CPU seconds in all, one thread: {seconds:.0f}.",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -51,7 +51,12 @@ def shoot(page: Page, folder: Path, name: str, *, whole: bool = False) -> None:
 
 def looks() -> Iterator[tuple[str, str, tuple[int, int], str]]:
     """(language, theme, size, suffix)"""
-    yield from (("en", "light", DESK, "en-light"), ("zh", "dark", DESK, "zh-dark"), ("zh", "light", PHONE, "zh-phone"), ("en", "dark", PHONE, "en-phone"))
+    yield from (
+        ("en", "light", DESK, "en-light"),
+        ("zh", "dark", DESK, "zh-dark"),
+        ("zh", "light", PHONE, "zh-phone"),
+        ("en", "dark", PHONE, "en-phone"),
+    )
 
 
 def judging(browser: Browser, folder: Path, place: Path) -> None:
@@ -116,7 +121,9 @@ def doors(browser: Browser, folder: Path, place: Path) -> None:
             page.goto(f"{stand.url}{path}{'&' if '?' in path else '?'}lang={language}")
             shoot(page, folder, f"{name}-{suffix}")
         page.context.close()
-        why = {"en": "One of them closes the case although nothing is solved.", "zh": "其中一个没有解决问题就结案了。"}[language]
+        why = {"en": "One of them closes the case although nothing is solved.", "zh": "其中一个没有解决问题就结案了。"}[
+            language
+        ]
         stand.calibration(rows[0]["id"], {"best": 0}, why)
         page = new_page(browser, stand.person(language=language, theme=theme), size, theme)
         page.goto(stand.url)
@@ -169,7 +176,9 @@ def helpdesk(language: str, number: int, seed: int) -> list[dict[str, Any]]:
     """Comparisons of two of the helpdesk's agents; the better reply by gold is the first one, if they differ."""
     rng, rows = random.Random(seed), []
     for prompt in grammar.prompts("test", number, language=language, seed=seed):
-        texts = [reply(read(prompt.text), BROAD.draw(rng), rng, borderline="borderline" in prompt.tags) for _ in range(2)]
+        texts = [
+            reply(read(prompt.text), BROAD.draw(rng), rng, borderline="borderline" in prompt.tags) for _ in range(2)
+        ]
         texts.sort(key=lambda text: -gold.judge(prompt.text, text).utility)
         made = [{"text": text, "num_tokens": 9, "finished": True, "sampler": "s"} for text in texts]
         asked = [message.model_dump() for message in prompt.messages]
@@ -188,7 +197,9 @@ def numbers(browser: Browser, folder: Path, place: Path) -> None:
         people = {name: crowd.honest(random.Random(name), 0.75 + 0.04 * n) for n, name in enumerate(names)}
         users = crowd.let_work(stand.site, {**people, "left" if language == "en" else "小左": crowd.lefts}, 155)
         for model, noise in (("round 1", 2.0), ("round 2", 0.8)):
-            scores = [{"id": f"{row['id']}:{i}", "score": (1 - i) + noise * rng.gauss(0, 1)} for row in rows for i in (0, 1)]
+            scores = [
+                {"id": f"{row['id']}:{i}", "score": (1 - i) + noise * rng.gauss(0, 1)} for row in rows for i in (0, 1)
+            ]
             (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
             reward_scores.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
         duel = [
@@ -249,7 +260,11 @@ def main(arguments: list[str]) -> int:
     """Makes them all. Returns: the exit code."""
     folder = Path(arguments[0] if arguments else "docs/web")
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[Any] = [part for part in (judging, doors, leading, numbers, chatting) if len(arguments) < 2 or part.__name__ in arguments[1:]]
+    parts: list[Any] = [
+        part
+        for part in (judging, doors, leading, numbers, chatting)
+        if len(arguments) < 2 or part.__name__ in arguments[1:]
+    ]
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for part in parts:

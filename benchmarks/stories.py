@@ -43,7 +43,9 @@ def main() -> None:
     seconds = time.process_time() - started
     evaluation = json.loads((out / "evaluate" / "evaluation.json").read_text(encoding="utf-8"))
     names = ("reference", evaluation["selected"])
-    settings = EvaluateConfig.parse(json.loads((out / "evaluate" / "run.json").read_text(encoding="utf-8"))["config"], where="evaluate")
+    settings = EvaluateConfig.parse(
+        json.loads((out / "evaluate" / "run.json").read_text(encoding="utf-8"))["config"], where="evaluate"
+    )
     surprise = {name: perplexity_of(evaluation["models"][name]["path"], base, settings) for name in names}
     text = page(evaluation, names, surprise, seconds)
     TABLE.write_text(text, encoding="utf-8")
@@ -81,16 +83,32 @@ def page(evaluation: dict, names: tuple[str, str], surprise: dict[str, float], s
         ("distinct word pairs", *(f"{m['distinct_2']:.1%}" for m in (before, after))),
         ("perplexity under the base", *(f"{surprise[name]:.2f}" for name in names)),
         ("KL from the base, nats per story", "0", interval(after["kl_nats"])),
-        ("win rate over the base, judged by the reward itself", "", f"{rate['mean']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}]"),
+        (
+            "win rate over the base, judged by the reward itself",
+            "",
+            f"{rate['mean']:.0%} [{rate['low']:.0%}, {rate['high']:.0%}]",
+        ),
     ]
-    lines = ["# stories", "", "Written by `python benchmarks/stories.py BASE`, BASE being a TinyStories model of 260 thousand parameters.", ""]
+    lines = [
+        "# stories",
+        "",
+        "Written by `python benchmarks/stories.py BASE`, BASE being a TinyStories model of 260 thousand parameters.",
+        "",
+    ]
     lines += [f"| {before['num_prompts']} new openings | base | {names[1]} |", "|---|---|---|"]
     lines += [f"| {name} | {first} | {second} |" for name, first, second in rows]
-    lines += ["", f"CPU seconds in all, one thread: {seconds:.0f}. {evaluation['reason'][0].upper()}{evaluation['reason'][1:]}", ""]
+    lines += [
+        "",
+        f"CPU seconds in all, one thread: {seconds:.0f}. {evaluation['reason'][0].upper()}{evaluation['reason'][1:]}",
+        "",
+    ]
     lines += ["The first three test openings, not chosen:", ""]
     for sample in [s for s in evaluation["samples"] if s["split"] == "test"][:3]:
         lines += [f"**{sample['prompt']}**", ""]
-        lines += [f"- {side}: {' '.join(sample[key]['text'].split())}" for side, key in (("base", "reference"), (names[1], "selected"))]
+        lines += [
+            f"- {side}: {' '.join(sample[key]['text'].split())}"
+            for side, key in (("base", "reference"), (names[1], "selected"))
+        ]
         lines.append("")
     return "\n".join(lines)
 

@@ -80,7 +80,9 @@ class Server:
         self.process.wait()
 
 
-async def insist(client: httpx.AsyncClient, path: str, body: Any, seen: Seen, times: list[float] | None = None) -> httpx.Response:
+async def insist(
+    client: httpx.AsyncClient, path: str, body: Any, seen: Seen, times: list[float] | None = None
+) -> httpx.Response:
     """Sends until the server answers with anything but 5xx or 429."""
     while True:
         began = time.perf_counter()
@@ -141,10 +143,14 @@ async def killer(server: Server, kills: int, seconds: float, running: asyncio.Ev
     return done
 
 
-async def load(server: Server, people: int, think: float, kills: int, seconds: float, seen: Seen) -> tuple[int, httpx.Cookies]:
+async def load(
+    server: Server, people: int, think: float, kills: int, seconds: float, seen: Seen
+) -> tuple[int, httpx.Cookies]:
     """Everybody at once. Returns: kills done, and the admin's session."""
     async with httpx.AsyncClient(base_url=server.base, timeout=30) as admin:
-        (await admin.post(f"/api/v1/join/{server.link}", json={"name": "admin", "password": PASSWORD})).raise_for_status()
+        (
+            await admin.post(f"/api/v1/join/{server.link}", json={"name": "admin", "password": PASSWORD})
+        ).raise_for_status()
         answer = await admin.post("/api/v1/invitations", json={"uses": min(1000, 2 * people)})
         token = answer.json()["link"].rpartition("/")[2]
         running = asyncio.Event()
@@ -194,9 +200,15 @@ def tenths(values: list[float]) -> list[list[float]]:
 def main() -> None:
     """Runs the load and prints what was seen."""
     given = dict(text.split("=", 1) for text in sys.argv[1:])
-    people, wanted, kills = (int(given.get(name, usual)) for name, usual in (("annotators", 200), ("judgements", 20000), ("kills", 0)))
+    people, wanted, kills = (
+        int(given.get(name, usual)) for name, usual in (("annotators", 200), ("judgements", 20000), ("kills", 0))
+    )
     think = float(given.get("think", 5.0))
-    seconds = float(given.get("seconds_between_kills", max(2.0, wanted / people * (think + 0.3) / (kills + 1)))) if kills else 1.0
+    seconds = (
+        float(given.get("seconds_between_kills", max(2.0, wanted / people * (think + 0.3) / (kills + 1))))
+        if kills
+        else 1.0
+    )
     with tempfile.TemporaryDirectory() as folder:
         lines = [
             {"id": f"c{n}", "prompt_id": f"p{n}", "messages": [{"role": "user", "content": f"Where is parcel {n}?"}],
@@ -204,8 +216,15 @@ def main() -> None:
              "sampling": {"temperature": 1.0}}
             for n in range(wanted // OVERLAP)
         ]  # fmt: skip
-        (Path(folder) / "comparisons.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        settings = [f"overlap.judgements={OVERLAP}", "checks.repeat_every=0", "password_memory_kb=64", "lease_minutes=10"]
+        (Path(folder) / "comparisons.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+        )
+        settings = [
+            f"overlap.judgements={OVERLAP}",
+            "checks.repeat_every=0",
+            "password_memory_kb=64",
+            "lease_minutes=10",
+        ]
         server = Server(Path(folder), settings + ([f"database={given['database']}"] if "database" in given else []))
         server.start()
         seen, began = Seen(), time.perf_counter()

@@ -32,7 +32,9 @@ PART = 20_000
 TEXT = "I am sorry to hear that. Please tell me the order number, and I look it up at once. " * 3
 
 
-def rows(first: int, last: int, judged: int) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]]:
+def rows(
+    first: int, last: int, judged: int
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]]:
     """(comparison, responses, item, tags) by number."""
     tree = [["p", {}, [TEXT]]]
     for n in range(first, last):
@@ -41,11 +43,33 @@ def rows(first: int, last: int, judged: int) -> Iterator[tuple[dict[str, Any], l
         tags = ["lang:zh" if n % 10 == 0 else "lang:en", f"topic:{n % 20}"]
         made = {"prompt_id": name, "messages": message, "trees": [tree], "tags": tags, "sampling": {"temperature": 1.0}}
         kept = {"batch": "b", "fingerprint": "f", "renderer": 1, "added": 0.0}
-        answers = [{"comparison": name, "index": i, "text": TEXT, "tree": tree, "sampler": "s", "num_tokens": 50, "finished": True} for i in (0, 1)]
+        answers = [
+            {
+                "comparison": name,
+                "index": i,
+                "text": TEXT,
+                "tree": tree,
+                "sampler": "s",
+                "num_tokens": 50,
+                "finished": True,
+            }
+            for i in (0, 1)
+        ]
         counts = {"wanted": 1, "done": done, "leased": 0, "needed": 1 - done, "extended": False, "place": (n + 1) * GAP}
         chosen = {"strategy": "all", "probability": 1.0, "expected": None, "added": 0.0}
-        item = {"id": n + 1, "key": name, "comparison": name, "kind": "pair", "responses": [0, 1], "purpose": "work", **counts, **chosen}
-        tagged = [{"item": n + 1, "tag": tag, "purpose": "work", "place": (n + 1) * GAP, "open": not done} for tag in tags]
+        item = {
+            "id": n + 1,
+            "key": name,
+            "comparison": name,
+            "kind": "pair",
+            "responses": [0, 1],
+            "purpose": "work",
+            **counts,
+            **chosen,
+        }
+        tagged = [
+            {"item": n + 1, "tag": tag, "purpose": "work", "place": (n + 1) * GAP, "open": not done} for tag in tags
+        ]
         yield {"id": name, **made, **kept}, answers, item, tagged
 
 
@@ -95,9 +119,17 @@ def measure(site: Site, people: list[accounts.User], number: int) -> dict[str, A
         shown = timed(lease_times, lambda who=who: lease(who))
         if not shown:
             continue
-        body = {"id": str(uuid.uuid4()), "presentation": shown[0]["id"], "answer": {"choice": random.choice(["left", "right"])}, "active_seconds": 1.0}
+        body = {
+            "id": str(uuid.uuid4()),
+            "presentation": shown[0]["id"],
+            "answer": {"choice": random.choice(["left", "right"])},
+            "active_seconds": 1.0,
+        }
         judged = Judged.model_validate(body)
-        timed(judge_times, lambda who=who, judged=judged: site.database.write(lambda c: judging.submit(c, site, who, judged)))
+        timed(
+            judge_times,
+            lambda who=who, judged=judged: site.database.write(lambda c: judging.submit(c, site, who, judged)),
+        )
     return {"lease": quantiles(lease_times), "judge": quantiles(judge_times)}
 
 
@@ -121,15 +153,23 @@ def main(arguments: list[str]) -> None:
         def users(tags: tuple[str, ...]) -> list[accounts.User]:
             made = []
             for name in (f"u{i}-{'-'.join(tags)}" for i in range(people)):
-                identity = site.database.write(lambda c, name=name: accounts.add_user(c, site, name, "-", role="annotator", tags=tags))
+                identity = site.database.write(
+                    lambda c, name=name: accounts.add_user(c, site, name, "-", role="annotator", tags=tags)
+                )
                 made.append(accounts.User(identity, name, "annotator", tags=tags))
             return made
 
-        result: dict[str, Any] = {"items": number, "database": site.database.engine.name, "fill_seconds": round(filled, 1)}
+        result: dict[str, Any] = {
+            "items": number,
+            "database": site.database.engine.name,
+            "fill_seconds": round(filled, 1),
+        }
         everybody = users(())
         result["all"] = measure(site, everybody, leases)
         result["by_tag"] = measure(site, users(("lang:zh", "topic:3")), leases)
-        site.database.write(lambda c: c.execute(update(cursors).values(place=number * GAP)))  # each looks from the front again
+        site.database.write(
+            lambda c: c.execute(update(cursors).values(place=number * GAP))
+        )  # each looks from the front again
         result["from_the_front"] = measure(site, everybody, leases // 4)
         with site.database.reading() as connection:
             started = time.perf_counter()

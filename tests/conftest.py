@@ -23,7 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; and s
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a model that is not here is an error at once, not after a minute
 
 settings.register_profile("search", derandomize=False)
-settings.register_profile("same", derandomize=True)  # `make test` says the same twice; HYPOTHESIS_PROFILE=search looks further
+settings.register_profile(
+    "same", derandomize=True
+)  # `make test` says the same twice; HYPOTHESIS_PROFILE=search looks further
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CORPUS = [

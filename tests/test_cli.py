@@ -88,7 +88,14 @@ def test_ctrl_c_outside_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 def test_a_reader_that_goes_away_is_no_error():
     command = f"{sys.executable} -m prefloop.cli --help | true"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, env={**os.environ}, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ},
+        timeout=60,
+        check=False,
+    )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
 

@@ -90,18 +90,9 @@ def test_an_empty_file_is_no_settings(tmp_path):
             "leaves: 1\nspares:\n- {liters: 2}\n",
             "tea.yaml:2: no setting is called `spares.0.liters`. Did you mean `litres`?",
         ),
-        (
-            "leaves: 1\nkettle: {xyz: 1}\n",
-            "tea.yaml:2: no setting is called `kettle.xyz`. There are: litres, whistle.",
-        ),
-        (
-            "leaves: many\n",
-            "tea.yaml:1: `leaves` should be a valid integer, but is 'many'. leaves: Leaves in the pot.",
-        ),
-        (
-            "\n\nleaves: '4'\n",
-            "tea.yaml:3: `leaves` should be a valid integer, but is '4'. leaves: Leaves in the pot.",
-        ),
+        ("leaves: 1\nkettle: {xyz: 1}\n", "tea.yaml:2: no setting is called `kettle.xyz`. There are: litres, whistle."),
+        ("leaves: many\n", "tea.yaml:1: `leaves` should be a valid integer, but is 'many'. leaves: Leaves in the pot."),
+        ("\n\nleaves: '4'\n", "tea.yaml:3: `leaves` should be a valid integer, but is '4'. leaves: Leaves in the pot."),
         (
             "leaves: 1\nkettle:\n  litres: -1\n",
             "tea.yaml:3: `kettle.litres` should be greater than 0, but is -1. litres: How much water.",

@@ -65,7 +65,12 @@ def test_majority_by_hand():
 
 
 def test_every_vote_is_kept_as_seen_from_the_chosen_response():
-    found = decide(pair("ann", (0, 1), "right", 3), pair("bob", (1, 0), "tie"), pair("cid", (1, 0), "right", 1), pair("dan", (1, 0), "left", 2))
+    found = decide(
+        pair("ann", (0, 1), "right", 3),
+        pair("bob", (1, 0), "tie"),
+        pair("cid", (1, 0), "right", 1),
+        pair("dan", (1, 0), "left", 2),
+    )
     (p,) = found.preferences
     assert p.chosen == "B"
     assert [(v.side, v.strength) for v in p.votes] == [("chosen", 3), ("tie", None), ("rejected", 1), ("chosen", 2)]
@@ -73,7 +78,12 @@ def test_every_vote_is_kept_as_seen_from_the_chosen_response():
 
 
 def test_pairs_without_a_majority_keep_their_votes():
-    found = decide(pair("ann", (0, 1), "left", 3), pair("bob", (0, 1), "right", 1), pair("ann", (1, 2), "tie"), pair("ann", (0, 2), "left", 2))
+    found = decide(
+        pair("ann", (0, 1), "left", 3),
+        pair("bob", (0, 1), "right", 1),
+        pair("ann", (1, 2), "tie"),
+        pair("ann", (0, 2), "left", 2),
+    )
     assert [p.id for p in found.preferences] == ["c:0-2"]
     assert {p.id: [(v.side, v.strength) for v in p.votes] for p in found.undecided} == {
         "c:0-1": [("rejected", 3), ("chosen", 1)],
@@ -165,5 +175,8 @@ def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
     ]  # fmt: skip
     pairs = [pair("lead", (0, 1), "right", 3), pair("lead", (0, 2), "tie")]
     found = decide(*people, *(one.model_copy(update={"ruling": True}) for one in pairs), order)
-    assert {(p.id, p.chosen, p.agreement, p.strength) for p in found.preferences} == {("c:0-1", "B", 1.0, 3.0), ("c:1-2", "B", 1.0, None)}
+    assert {(p.id, p.chosen, p.agreement, p.strength) for p in found.preferences} == {
+        ("c:0-1", "B", 1.0, 3.0),
+        ("c:1-2", "B", 1.0, None),
+    }
     assert (found.num_pairs, found.num_tied) == (3, 1)

@@ -43,7 +43,9 @@ def prefloop(folder: Path, *arguments: str) -> tuple[str, float]:
     started = time.perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "prefloop.cli", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, time.perf_counter() - started
@@ -83,7 +85,10 @@ def test_the_summary_has_every_number(demo: tuple[Path, list[str], str]):
     won = summary["final"]["win_rate"]
     assert 0 <= won["low"] <= won["mean"] <= won["high"] <= 1
     proxy = summary["reward_model"]
-    assert all(0 <= proxy[name] <= 1 for name in ("accuracy", "bayes_accuracy", "length_only_accuracy", "annotator_agreement", "ece")), proxy
+    assert all(
+        0 <= proxy[name] <= 1
+        for name in ("accuracy", "bayes_accuracy", "length_only_accuracy", "annotator_agreement", "ece")
+    ), proxy
     assert set(STAGES) <= set(summary["seconds"])
     assert summary["seconds"]["total"] == pytest.approx(sum(summary["seconds"][stage] for stage in STAGES))
     assert summary["peak_rss_mb"] > 100
@@ -96,7 +101,9 @@ def test_every_input_is_what_its_producer_wrote(demo: tuple[Path, list[str], str
     for stage in STAGES:
         for name, artefact in read(root / stage / "run.json")["inputs"].items():
             path = demo[0] / artefact["path"]
-            assert artefact["fingerprint"] == fingerprints.of_path(path), f"{stage} read {name}, which has changed since"
+            assert artefact["fingerprint"] == fingerprints.of_path(path), (
+                f"{stage} read {name}, which has changed since"
+            )
             producer, *rest = path.relative_to(root).parts
             outputs = read(root / producer / "finished.json")["outputs"]
             if "/".join(rest) in outputs or rest == ["model"]:
@@ -134,5 +141,7 @@ def test_the_helpdesk_speaks_chinese(tmp_path: Path):
     assert "Report: zh/report/index.html" in said
     page = (tmp_path / "zh" / "report" / "index.html").read_text(encoding="utf-8")
     assert 'lang="zh' in page
-    demonstration = json.loads((tmp_path / "zh" / "world" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    demonstration = json.loads(
+        (tmp_path / "zh" / "world" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    )
     assert any("\u4e00" <= letter <= "\u9fff" for letter in demonstration["messages"][0]["content"])

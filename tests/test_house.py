@@ -52,7 +52,12 @@ def test_files_are_at_most_500_lines():
 
 
 def test_functions_are_shorter_than_80_lines():
-    long = [where(path, f) for path, tree in TREES.items() for f in functions(tree) if (f.end_lineno or f.lineno) - f.lineno + 1 >= 80]
+    long = [
+        where(path, f)
+        for path, tree in TREES.items()
+        for f in functions(tree)
+        if (f.end_lineno or f.lineno) - f.lineno + 1 >= 80
+    ]
     assert long == []
 
 
@@ -82,8 +87,14 @@ def test_nothing_is_caught_wholesale():
         for node in ast.walk(tree):
             if not isinstance(node, ast.ExceptHandler):
                 continue
-            names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"everything"}
-            if names & {"everything", "Exception", "BaseException"} and path.name != "cli.py" and path.relative_to(SRC).as_posix() not in BROAD:
+            names = (
+                {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"everything"}
+            )
+            if (
+                names & {"everything", "Exception", "BaseException"}
+                and path.name != "cli.py"
+                and path.relative_to(SRC).as_posix() not in BROAD
+            ):
                 found.append(where(path, node))
     assert found == []
 
@@ -103,8 +114,16 @@ def test_no_reflection_on_our_own_objects():
 def test_every_module_and_public_thing_says_what_it_is():
     missing = [where(path) for path, tree in OURS.items() if tree.body and not ast.get_docstring(tree)]
     for path, tree in OURS.items():
-        public = [node for node in tree.body if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")]
-        methods = [m for c in public if isinstance(c, ast.ClassDef) for m in c.body if isinstance(m, Function) and not m.name.startswith("_")]
+        public = [
+            node for node in tree.body if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
+        ]
+        methods = [
+            m
+            for c in public
+            if isinstance(c, ast.ClassDef)
+            for m in c.body
+            if isinstance(m, Function) and not m.name.startswith("_")
+        ]
         missing += [where(path, node) for node in [*public, *methods] if not ast.get_docstring(node)]
     assert missing == []
 
@@ -140,7 +159,11 @@ def test_every_setting_has_a_docstring():
         inner = classes.pop()
         classes += inner.__subclasses__()
         if inner.__module__.startswith("prefloop."):
-            found += [f"{inner.__module__}.{inner.__name__}.{field}" for field, info in inner.model_fields.items() if not info.description]
+            found += [
+                f"{inner.__module__}.{inner.__name__}.{field}"
+                for field, info in inner.model_fields.items()
+                if not info.description
+            ]
     assert found == []
 
 
@@ -161,7 +184,13 @@ def test_every_import_is_among_the_dependencies():
     found = set()
     for tree in OURS.values():
         for node in ast.walk(tree):
-            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             found |= {ONE_IMPORT_NAME.get(m.split(".")[0], m.split(".")[0]).lower() for m in modules}
     assert found - allowed == set()
 
@@ -205,13 +234,18 @@ def test_help_is_instant_and_loads_nothing():
     assert min(seconds) < 0.3
 
 
-MACHINE = [re.escape(f"/{first}/{second}") for first, second in (("work", "main"), ("work", "shared"), ("opt", "pypi"), ("opt", "wheels"))]
+MACHINE = [
+    re.escape(f"/{first}/{second}")
+    for first, second in (("work", "main"), ("work", "shared"), ("opt", "pypi"), ("opt", "wheels"))
+]
 PLACES = re.compile("|".join([*MACHINE, r"(?<![\w.])/(?:root|home/\w+|Users/\w+)/"]))
 
 
 def tracked() -> list[Path]:
     """The files of the repository."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if listed.returncode:
         pytest.skip("not a git checkout")
     return [ROOT / name for name in listed.stdout.splitlines()]

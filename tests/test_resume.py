@@ -25,14 +25,18 @@ def test_every_stage_survives_kills_bit_for_bit(tmp_path: Path):
     found: dict[str, tuple[int, list[str]]] = json.loads(done.stdout)
     assert {stage: names for stage, (_, names) in found.items()} == {stage: [] for stage in STAGES}
     assert sum(kills for kills, _ in found.values()) >= 15
-    assert "model/model.safetensors" in killing.files(tmp_path / "killed" / "pretrain")  # what was compared is what counts
+    assert "model/model.safetensors" in killing.files(
+        tmp_path / "killed" / "pretrain"
+    )  # what was compared is what counts
     assert "metrics.jsonl" in killing.files(tmp_path / "killed" / "ppo")
 
 
 def test_a_ppo_checkpoint_falls_inside_a_step():
     """The law above would be weak without it: 3 updates between checkpoints, 4 updates in a step."""
     settings = dict(text.split("=") for text in miniature.overrides())
-    updates = int(settings["ppo.epochs"]) * int(settings["ppo.rollouts_per_step"]) // int(settings["ppo.minibatch_size"])
+    updates = (
+        int(settings["ppo.epochs"]) * int(settings["ppo.rollouts_per_step"]) // int(settings["ppo.minibatch_size"])
+    )
     assert updates % int(settings["ppo.checkpoint_every"])
 
 
@@ -45,14 +49,31 @@ def test_a_difference_would_be_seen(tmp_path: Path):
 
 def test_ctrl_c_saves_says_so_and_goes_on(tmp_path: Path):
     corpus = tmp_path / "corpus.jsonl"
-    corpus.write_text("".join(json.dumps({"text": f"where is my parcel number {i}?"}) + "\n" for i in range(40)), encoding="utf-8")
+    corpus.write_text(
+        "".join(json.dumps({"text": f"where is my parcel number {i}?"}) + "\n" for i in range(40)), encoding="utf-8"
+    )
     out = tmp_path / "run"
-    size = [f"model.{key}={value}" for key, value in {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "vocab_size": 300}.items()]
-    settings = ["pretrain", f"corpus={corpus}", f"out={out}", "steps=120", "batch_tokens=64", "checkpoint_every=0", "patience=99", "threads=1", *size]
+    size = [
+        f"model.{key}={value}"
+        for key, value in {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "vocab_size": 300}.items()
+    ]
+    settings = [
+        "pretrain",
+        f"corpus={corpus}",
+        f"out={out}",
+        "steps=120",
+        "batch_tokens=64",
+        "checkpoint_every=0",
+        "patience=99",
+        "threads=1",
+        *size,
+    ]
     command = [sys.executable, "-m", "prefloop.cli", *settings]
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
-    while time.monotonic() < end and (not (out / "metrics.jsonl").is_file() or (out / "metrics.jsonl").read_bytes().count(b"\n") < 3):
+    while time.monotonic() < end and (
+        not (out / "metrics.jsonl").is_file() or (out / "metrics.jsonl").read_bytes().count(b"\n") < 3
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

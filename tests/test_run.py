@@ -70,7 +70,10 @@ def count(config: CountConfig, *, until: int, stop_at: int | None = None) -> int
 
 def steps(config: CountConfig) -> list[int]:
     """Steps in metrics.jsonl."""
-    return [json.loads(line)["step"] for line in (Path(config.out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)["step"]
+        for line in (Path(config.out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def test_a_run_says_where_it_came_from(config: CountConfig, data: Path):
@@ -150,17 +153,15 @@ def test_a_foreign_folder_is_refused_and_untouched(config: CountConfig):
     out = Path(config.out)
     out.mkdir()
     (out / "thesis.tex").write_text("years of work", encoding="utf-8")
-    with pytest.raises(UserError, match=r"holds other things \(thesis.tex\), and no prefloop run. Choose another out=DIR"):
+    with pytest.raises(
+        UserError, match=r"holds other things \(thesis.tex\), and no prefloop run. Choose another out=DIR"
+    ):
         opened(config)
     assert [p.name for p in out.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"lr": 0.5}, r"`lr` was 0.001 and is now 0.5"),
-        ({"seed": 7}, r"`seed` was 0 and is now 7"),
-    ],
+    ("settings", "says"), [({"lr": 0.5}, r"`lr` was 0.001 and is now 0.5"), ({"seed": 7}, r"`seed` was 0 and is now 7")]
 )
 def test_other_settings_are_refused_with_what_differs(config: CountConfig, settings: dict[str, Any], says: str):
     count(config, until=3)
@@ -202,7 +203,10 @@ def test_other_threads_are_told(config: CountConfig, capsys: pytest.CaptureFixtu
         count(config, until=6, stop_at=5)
     count(changed(config, threads=2), until=6)
     torch.set_num_threads(1)
-    assert "begun with 1 threads, going on with 2: the result will be as good, but not bit-identical" in capsys.readouterr().err
+    assert (
+        "begun with 1 threads, going on with 2: the result will be as good, but not bit-identical"
+        in capsys.readouterr().err
+    )
 
 
 def hold(config: CountConfig, held: Any, release: Any) -> None:
@@ -230,7 +234,10 @@ def test_two_processes_cannot_work_in_one_folder(config: CountConfig):
 def test_a_loss_that_is_not_a_number_stops_with_a_sentence(config: CountConfig):
     with opened(config) as run:
         run.log(1, {"loss/train": 1.0})
-        with pytest.raises(UserError, match=r"loss/train became nan in step 2, so training has diverged.*Lower the learning rate \(lr=0.001\)"):
+        with pytest.raises(
+            UserError,
+            match=r"loss/train became nan in step 2, so training has diverged.*Lower the learning rate \(lr=0.001\)",
+        ):
             run.log(2, {"loss/train": float("nan")})
     assert steps(config) == [1]
 
@@ -238,7 +245,10 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence(config: CountConfig):
 def test_other_numbers_may_be_missing(config: CountConfig):
     with opened(config) as run:
         run.log(1, {"values/explained_variance": float("nan")})
-    assert json.loads((Path(config.out) / "metrics.jsonl").read_text(encoding="utf-8")) == {"step": 1, "values/explained_variance": None}
+    assert json.loads((Path(config.out) / "metrics.jsonl").read_text(encoding="utf-8")) == {
+        "step": 1,
+        "values/explained_variance": None,
+    }
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(config: CountConfig, monkeypatch: pytest.MonkeyPatch):

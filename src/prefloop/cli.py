@@ -11,19 +11,43 @@ from prefloop.errors import UserError
 
 STAGES: dict[str, tuple[str, str, str]] = {
     # name: (module:Config, module:function, sentence); the order is the order of a round
-    "data": ("", "prefloop.data.command:main", "look at data: check FILE, preview MODEL FILE, make the helpdesk's files"),
-    "pretrain": ("prefloop.pretrain.config:PretrainConfig", "prefloop.pretrain.stage:train", "train a tokenizer and a small Llama from raw text"),
+    "data": (
+        "",
+        "prefloop.data.command:main",
+        "look at data: check FILE, preview MODEL FILE, make the helpdesk's files",
+    ),
+    "pretrain": (
+        "prefloop.pretrain.config:PretrainConfig",
+        "prefloop.pretrain.stage:train",
+        "train a tokenizer and a small Llama from raw text",
+    ),
     "sft": ("prefloop.sft.config:SFTConfig", "prefloop.sft.stage:train", "fine-tune a model on demonstrations"),
-    "collect": ("prefloop.collect.config:CollectConfig", "prefloop.collect.stage:collect", "sample responses and have them judged"),
-    "reward": ("prefloop.reward.config:RewardConfig", "prefloop.reward.stage:train", "learn a reward model from preferences"),
+    "collect": (
+        "prefloop.collect.config:CollectConfig",
+        "prefloop.collect.stage:collect",
+        "sample responses and have them judged",
+    ),
+    "reward": (
+        "prefloop.reward.config:RewardConfig",
+        "prefloop.reward.stage:train",
+        "learn a reward model from preferences",
+    ),
     "ppo": ("prefloop.align.config:PPOConfig", "prefloop.align.ppo:train", "optimise a policy against a reward"),
-    "evaluate": ("prefloop.evaluate.config:EvaluateConfig", "prefloop.evaluate.stage:evaluate", "compare checkpoints with the reference, and select one"),
+    "evaluate": (
+        "prefloop.evaluate.config:EvaluateConfig",
+        "prefloop.evaluate.stage:evaluate",
+        "compare checkpoints with the reference, and select one",
+    ),
     "report": ("prefloop.report.config:ReportConfig", "prefloop.report.stage:write", "write the report of a pipeline"),
     "run": ("", "prefloop.rounds.command:main", "run a recipe: all of the above, in order"),
     "web": ("", "prefloop.web.command:main", "serve the page where people judge what a model wrote"),
     "chat": ("", "prefloop.chat.command:main", "talk to one model, or to two side by side"),
     "serve": ("", "prefloop.serve.command:main", "serve a policy over HTTP, as OpenAI's API does"),
-    "score": ("prefloop.score.config:ScoreConfig", "prefloop.score.stage:score", "score a file of prompts and responses with a reward model"),
+    "score": (
+        "prefloop.score.config:ScoreConfig",
+        "prefloop.score.stage:score",
+        "score a file of prompts and responses with a reward model",
+    ),
 }
 
 
@@ -64,7 +88,10 @@ def _dispatch(arguments: list[str]) -> int:
         import difflib
 
         near = difflib.get_close_matches(stage, STAGES, n=1)
-        raise UserError(f"there is no stage called `{stage}`. " + (f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(STAGES)}."))
+        raise UserError(
+            f"there is no stage called `{stage}`. "
+            + (f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(STAGES)}.")
+        )
     config_name, function_name, sentence = STAGES[stage]
     if not config_name:
         return int(_named(function_name)(rest))

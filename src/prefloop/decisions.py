@@ -45,7 +45,11 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
     if judgement.kind == "pair":
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
-        yield min(left, right), max(left, right), Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling)
+        yield (
+            min(left, right),
+            max(left, right),
+            Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling),
+        )
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):

@@ -20,7 +20,13 @@ class Progress:
         if not sys.stderr.isatty():
             return
         self.close()
-        columns = (TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description:>9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self._bar.start()
         self._task = self._bar.add_task(self.stage, total=total, completed=done, note="")
@@ -29,7 +35,9 @@ class Progress:
         """Moves on, showing the numbers by name."""
         if self._bar is not None:
             note = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            self._bar.update(self._task, advance=units, note=note) if note else self._bar.update(self._task, advance=units)
+            self._bar.update(self._task, advance=units, note=note) if note else self._bar.update(
+                self._task, advance=units
+            )
 
     def note(self, text: str) -> None:
         """One line for people who watch."""

@@ -59,7 +59,9 @@ class Run:
         """
         self.stage, self.config = stage, config
         self.folder = Path(config.out)
-        self.inputs = {k: {"path": p, "fingerprint": fingerprints.of_path(p)} for k, p in inputs.items() if p is not None}
+        self.inputs = {
+            k: {"path": p, "fingerprint": fingerprints.of_path(p)} for k, p in inputs.items() if p is not None
+        }
         self._identity = _identity(stage, config, self.inputs)
         self._interrupted = False
         self._saved_at = 0
@@ -88,7 +90,9 @@ class Run:
             with writing(self.folder):
                 self._lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise UserError(f"{self.folder}: another prefloop process is working here. Wait for it, or use another out=DIR.") from None
+            raise UserError(
+                f"{self.folder}: another prefloop process is working here. Wait for it, or use another out=DIR."
+            ) from None
         remove_leftovers(self.folder)
         if self.finished:  # and perhaps killed before it could tidy up
             self._tidy()
@@ -98,7 +102,9 @@ class Run:
             write_json(card, self._card())
         settings = self.folder / "config.yaml"
         if not settings.is_file():
-            write_text(settings, yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+            write_text(
+                settings, yaml.safe_dump(self.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+            )
 
     def _recognise(self, before: dict[str, Any]) -> None:
         """Raises: UserError if the folder's card is another run's."""
@@ -140,7 +146,9 @@ class Run:
         if self._previous_handler is not None:
             signal.signal(signal.SIGINT, self._previous_handler)
         for file in self._logs.values():
-            with contextlib.suppress(OSError):  # only what could not be flushed is left in it, and `_append` has said so
+            with contextlib.suppress(
+                OSError
+            ):  # only what could not be flushed is left in it, and `_append` has said so
                 file.close()
         if kind is None or not issubclass(kind, UserError):
             self._add_time()
@@ -285,7 +293,11 @@ class Run:
         path = self.folder / "timing.json"
         if self.finished or not self.folder.is_dir():
             return
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"seconds": 0.0, "peak_rss_mb": 0.0, "sessions": 0}
+        before = (
+            json.loads(path.read_text(encoding="utf-8"))
+            if path.exists()
+            else {"seconds": 0.0, "peak_rss_mb": 0.0, "sessions": 0}
+        )
         now = time.perf_counter()
         write_json(path, {
             "seconds": round(before["seconds"] + now - self._started, 3),
@@ -310,7 +322,9 @@ def peak_rss_mb() -> float:
 def _identity(stage: str, config: RunConfig, inputs: dict[str, dict[str, str]]) -> dict[str, Any]:
     """What makes a run this run: the stage, its settings, and its inputs by content rather than by path."""
     dumped = config.model_dump(mode="json")
-    settings = {k: v for k, v in dumped.items() if k not in WHERE_NOT_WHAT and v not in [i["path"] for i in inputs.values()]}
+    settings = {
+        k: v for k, v in dumped.items() if k not in WHERE_NOT_WHAT and v not in [i["path"] for i in inputs.values()]
+    }
     return {"stage": stage, "settings": settings, "inputs": {k: i["fingerprint"] for k, i in inputs.items()}}
 
 

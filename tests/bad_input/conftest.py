@@ -36,7 +36,11 @@ def out(tmp_path: Path) -> str:
 
 def demonstration(number: int, **changes: Any) -> dict[str, Any]:
     """A good row of demonstrations, but for the changes; None leaves a field out."""
-    row: dict[str, Any] = {"id": f"d{number}", "messages": [{"role": "user", "content": f"parcel {number}?"}], "response": f"on its way {number}."}
+    row: dict[str, Any] = {
+        "id": f"d{number}",
+        "messages": [{"role": "user", "content": f"parcel {number}?"}],
+        "response": f"on its way {number}.",
+    }
     return {key: value for key, value in {**row, **changes}.items() if value is not None}
 
 
@@ -54,13 +58,17 @@ def preference(number: int, **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def demonstrations(write_rows: Callable[..., str]) -> Callable[..., str]:
     """Writes eight demonstrations, the fourth of them changed."""
-    return lambda **changes: write_rows("demonstrations.jsonl", [demonstration(i, **(changes if i == 3 else {})) for i in range(8)])
+    return lambda **changes: write_rows(
+        "demonstrations.jsonl", [demonstration(i, **(changes if i == 3 else {})) for i in range(8)]
+    )
 
 
 @pytest.fixture
 def preferences(write_rows: Callable[..., str]) -> Callable[..., str]:
     """Writes eight preferences, the fourth of them changed."""
-    return lambda **changes: write_rows("preferences.jsonl", [preference(i, **(changes if i == 3 else {})) for i in range(8)])
+    return lambda **changes: write_rows(
+        "preferences.jsonl", [preference(i, **(changes if i == 3 else {})) for i in range(8)]
+    )
 
 
 @pytest.fixture

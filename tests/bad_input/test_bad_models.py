@@ -31,8 +31,13 @@ def test_a_model_without_a_template(refused: Refused, copied: Path, demonstratio
     settings.pop("chat_template", None)
     (copied / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     command = ["sft", f"model={copied}", f"demonstrations={demonstrations()}", f"out={out}"]
-    assert f"{copied}: this model folder records no chat template. Say which it was trained with, for instance template=plain." in refused(*command)
-    assert "template=plane: there is no such template. There are: turns" in refused(*command[:-1], f"out={out}2", "template=plane")
+    assert (
+        f"{copied}: this model folder records no chat template. Say which it was trained with, for instance template=plain."
+        in refused(*command)
+    )
+    assert "template=plane: there is no such template. There are: turns" in refused(
+        *command[:-1], f"out={out}2", "template=plane"
+    )
 
 
 def test_another_template_than_recorded(refused: Refused, folder: str, demonstrations: Write, out: str):
@@ -61,27 +66,58 @@ def test_a_hub_id_without_a_network(refused: Refused, demonstrations: Write, out
 
 
 def test_a_policy_is_no_reward_model(refused: Refused, folder: str, prompts_file: str, out: str):
-    said = refused("ppo", f"policy={folder}", f"reward={folder}", f"prompts={prompts_file}", "max_new_tokens=8", f"out={out}")
+    said = refused(
+        "ppo", f"policy={folder}", f"reward={folder}", f"prompts={prompts_file}", "max_new_tokens=8", f"out={out}"
+    )
     assert f"{folder}: this is not a reward model (LlamaForCausalLM). Train one with `prefloop reward`." in said
 
 
 @pytest.mark.parametrize(
     ("body", "function", "says"),
     [
-        ("def score(prompts, responses):\n    return [float('nan')] * len(responses)\n", "score", "returned nan for the response"),
-        ("def score(prompts, responses):\n    return [float('inf')] * len(responses)\n", "score", "returned inf for the response"),
-        ("def score(prompts, responses):\n    return [1.0]\n", "score", "returned 1 numbers for 16 responses; return one float for each"),
-        ("def score(prompts, responses):\n    return None\n", "score", "returned NoneType, not one float for each response"),
-        ("def score(prompts, responses):\n    return ['good'] * len(responses)\n", "score", "not one float for each response"),
+        (
+            "def score(prompts, responses):\n    return [float('nan')] * len(responses)\n",
+            "score",
+            "returned nan for the response",
+        ),
+        (
+            "def score(prompts, responses):\n    return [float('inf')] * len(responses)\n",
+            "score",
+            "returned inf for the response",
+        ),
+        (
+            "def score(prompts, responses):\n    return [1.0]\n",
+            "score",
+            "returned 1 numbers for 16 responses; return one float for each",
+        ),
+        (
+            "def score(prompts, responses):\n    return None\n",
+            "score",
+            "returned NoneType, not one float for each response",
+        ),
+        (
+            "def score(prompts, responses):\n    return ['good'] * len(responses)\n",
+            "score",
+            "not one float for each response",
+        ),
         ("def score(prompts, responses:\n", "score", ":1: this is not Python"),
         ("def points(prompts, responses):\n    return [1.0]\n", "score", "there is no function called `score`"),
     ],
 )
-def test_a_reward_that_gives_no_number(body: str, function: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path):
+def test_a_reward_that_gives_no_number(
+    body: str, function: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path
+):
     file = tmp_path / "mine.py"
     file.write_text(body, encoding="utf-8")
     settings = ["steps=1", "rollouts_per_step=16", "minibatch_size=8", "max_new_tokens=8", "threads=1"]
-    said = refused("ppo", f"policy={folder}", f"reward=python:{file}:{function}", f"prompts={prompts_file}", f"out={out}", *settings)
+    said = refused(
+        "ppo",
+        f"policy={folder}",
+        f"reward=python:{file}:{function}",
+        f"prompts={prompts_file}",
+        f"out={out}",
+        *settings,
+    )
     assert str(file) in said
     assert says in said
     assert not Path(out, "models").exists()
@@ -89,5 +125,7 @@ def test_a_reward_that_gives_no_number(body: str, function: str, says: str, refu
 
 @pytest.mark.parametrize("spec", ["python:nowhere.py:score", "python:nowhere.py", "python:score"])
 def test_a_reward_function_that_is_not_there(spec: str, refused: Refused, folder: str, prompts_file: str, out: str):
-    said = refused("ppo", f"policy={folder}", f"reward={spec}", f"prompts={prompts_file}", "max_new_tokens=8", f"out={out}")
+    said = refused(
+        "ppo", f"policy={folder}", f"reward={spec}", f"prompts={prompts_file}", "max_new_tokens=8", f"out={out}"
+    )
     assert spec.split(":")[1] in said

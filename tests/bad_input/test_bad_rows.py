@@ -26,7 +26,9 @@ ASSISTANT_LAST = [{"role": "user", "content": "hello"}, {"role": "assistant", "c
         ({"respose": "on its way.", "response": None}, ["`respose`", "`response`"]),
     ],
 )
-def test_bad_demonstrations(changes: dict[str, Any], says: list[str], refused: Refused, demonstrations: Write, folder: str, out: str):
+def test_bad_demonstrations(
+    changes: dict[str, Any], says: list[str], refused: Refused, demonstrations: Write, folder: str, out: str
+):
     path = demonstrations(**changes)
     said = refused("sft", f"model={folder}", f"demonstrations={path}", f"out={out}")
     assert f"{path}:4: " in said
@@ -36,7 +38,9 @@ def test_bad_demonstrations(changes: dict[str, Any], says: list[str], refused: R
 
 
 @pytest.mark.parametrize("line", ["{not json", "[1, 2]", '"text"', '{"id": "x"'])
-def test_a_malformed_line(line: str, refused: Refused, demonstrations: Write, with_line: Callable[[str, str], str], folder: str, out: str):
+def test_a_malformed_line(
+    line: str, refused: Refused, demonstrations: Write, with_line: Callable[[str, str], str], folder: str, out: str
+):
     path = with_line(demonstrations(), line)
     said = refused("sft", f"model={folder}", f"demonstrations={path}", f"out={out}")
     assert f"{path}:4: " in said
@@ -53,7 +57,9 @@ def test_a_malformed_line(line: str, refused: Refused, demonstrations: Write, wi
         ({"messages": [{"role": "User", "content": "parcel?"}]}, ["role", "'User'"]),
     ],
 )
-def test_bad_preferences(changes: dict[str, Any], says: list[str], refused: Refused, preferences: Write, folder: str, out: str):
+def test_bad_preferences(
+    changes: dict[str, Any], says: list[str], refused: Refused, preferences: Write, folder: str, out: str
+):
     path = preferences(**changes)
     said = refused("reward", f"model={folder}", f"preferences={path}", f"out={out}")
     assert f"{path}:4: " in said
@@ -98,7 +104,10 @@ def test_prompts_longer_than_the_context(refused: Refused, write_rows: Write, fo
 
 
 def test_demonstrations_longer_than_the_context(refused: Refused, write_rows: Write, folder: str, out: str):
-    rows = [{"id": f"d{i}", "messages": [{"role": "user", "content": "why?"}], "response": f"because {i} " * 60} for i in range(3)]
+    rows = [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": "why?"}], "response": f"because {i} " * 60}
+        for i in range(3)
+    ]
     path = write_rows("demonstrations.jsonl", rows)
     said = refused("sft", f"model={folder}", f"demonstrations={path}", f"out={out}")
     assert path in said
@@ -109,7 +118,9 @@ def test_check_reports_every_bad_row(write_rows: Write, capsys: pytest.CaptureFi
     from prefloop import cli
 
     good = {"messages": [{"role": "user", "content": "hi"}], "chosen": "a", "rejected": "b"}
-    path = write_rows("rows.jsonl", [{"id": "1", **good}, {"id": "2", **good, "chosen": ""}, {"id": "3", **good, "rejected": "a"}])
+    path = write_rows(
+        "rows.jsonl", [{"id": "1", **good}, {"id": "2", **good, "chosen": ""}, {"id": "3", **good, "rejected": "a"}]
+    )
     assert cli.main(["data", "check", path]) == 1
     said = capsys.readouterr().out
     assert f"{path}:2: `chosen` is empty" in said

@@ -31,7 +31,14 @@ def sft(folder: str, demonstrations: Write, out: str) -> list[str]:
 def ppo(folder: str, prompts_file: str, tmp_path: Path) -> list[str]:
     """Another one."""
     (tmp_path / "length.py").write_text(REWARD, encoding="utf-8")
-    return ["ppo", f"policy={folder}", f"reward=python:{tmp_path / 'length.py'}:score", f"prompts={prompts_file}", f"out={tmp_path / 'ppo'}", *PPO]
+    return [
+        "ppo",
+        f"policy={folder}",
+        f"reward=python:{tmp_path / 'length.py'}:score",
+        f"prompts={prompts_file}",
+        f"out={tmp_path / 'ppo'}",
+        *PPO,
+    ]
 
 
 def test_a_run_resumed_with_other_settings(refused: Refused, sft: list[str], out: str):
@@ -46,7 +53,9 @@ def test_a_run_resumed_with_other_settings(refused: Refused, sft: list[str], out
 def test_the_folder_of_another_stage(refused: Refused, sft: list[str], ppo: list[str], out: str):
     assert cli.main(sft) == 0
     before = fingerprints.of_path(out)
-    assert "it was written by the stage `sft`, not `ppo`" in refused(*[f"out={out}" if text.startswith("out=") else text for text in ppo])
+    assert "it was written by the stage `sft`, not `ppo`" in refused(
+        *[f"out={out}" if text.startswith("out=") else text for text in ppo]
+    )
     assert fingerprints.of_path(out) == before
 
 
@@ -58,13 +67,37 @@ def test_the_folder_of_a_stage_is_no_place_for_a_recipe(refused: Refused, sft: l
 
 
 @pytest.mark.parametrize("stage", ["sft", "reward", "ppo", "pretrain"])
-def test_divergence(stage: str, refused: Refused, sft: list[str], ppo: list[str], preferences: Write, folder: str, tmp_path: Path, write_rows: Write):
+def test_divergence(
+    stage: str,
+    refused: Refused,
+    sft: list[str],
+    ppo: list[str],
+    preferences: Write,
+    folder: str,
+    tmp_path: Path,
+    write_rows: Write,
+):
     corpus = write_rows("corpus.jsonl", [{"text": f"where is my parcel {i}?"} for i in range(30)])
-    small = ["model.hidden_size=16", "model.num_layers=1", "model.num_heads=2", "model.vocab_size=300", "steps=9", "batch_tokens=64", "checkpoint_every=1"]
+    small = [
+        "model.hidden_size=16",
+        "model.num_layers=1",
+        "model.num_heads=2",
+        "model.vocab_size=300",
+        "steps=9",
+        "batch_tokens=64",
+        "checkpoint_every=1",
+    ]
     commands = {
         "sft": sft,
         "ppo": ppo,
-        "reward": ["reward", f"model={folder}", f"preferences={preferences()}", "batch_pairs=1", "epochs=4", f"out={tmp_path / 'reward'}"],
+        "reward": [
+            "reward",
+            f"model={folder}",
+            f"preferences={preferences()}",
+            "batch_pairs=1",
+            "epochs=4",
+            f"out={tmp_path / 'reward'}",
+        ],
         "pretrain": ["pretrain", f"corpus={corpus}", f"out={tmp_path / 'pretrain'}", *small],
     }
     said = refused(*commands[stage], "lr=1e30", "warmup=0")

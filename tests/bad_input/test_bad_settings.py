@@ -23,12 +23,27 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
         (["ppo", *PPO, "kl_coef=-1"], "`kl_coef` should be greater than or equal to 0, but is -1"),
         (["ppo", *PPO, "whiten_advantages=1"], "`whiten_advantages` should be a valid boolean, but is 1"),
         (["ppo", *PPO, "kl_unit=tokens"], "`kl_unit` should be 'token', 'response' or 'batch', but is 'tokens'"),
-        (["ppo", *PPO, "rollouts_per_step=70", "minibatch_size=16"], "6 of rollouts_per_step = 70 would be dropped from every step: minibatch_size = 16"),
+        (
+            ["ppo", *PPO, "rollouts_per_step=70", "minibatch_size=16"],
+            "6 of rollouts_per_step = 70 would be dropped from every step: minibatch_size = 16",
+        ),
         (["ppo", *PPO, "responses_per_prompt=3"], "responses_per_prompt = 3 does not divide rollouts_per_step = 256"),
-        (["ppo", *PPO, "kl_where=loss"], "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3"),
-        (["ppo", *PPO, "kl_where=loss", "kl_estimator=k3", "kl_unit=batch"], "kl_unit = batch only makes sense in the reward"),
-        (["ppo", *PPO, "advantage=batch_mean", "critic=separate"], "advantage = batch_mean uses no critic, but critic = separate is set"),
-        (["pretrain", "corpus=x", "model.hidden_sise=8"], "no setting is called `model.hidden_sise`. Did you mean `hidden_size`?"),
+        (
+            ["ppo", *PPO, "kl_where=loss"],
+            "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3",
+        ),
+        (
+            ["ppo", *PPO, "kl_where=loss", "kl_estimator=k3", "kl_unit=batch"],
+            "kl_unit = batch only makes sense in the reward",
+        ),
+        (
+            ["ppo", *PPO, "advantage=batch_mean", "critic=separate"],
+            "advantage = batch_mean uses no critic, but critic = separate is set",
+        ),
+        (
+            ["pretrain", "corpus=x", "model.hidden_sise=8"],
+            "no setting is called `model.hidden_sise`. Did you mean `hidden_size`?",
+        ),
         (["pretrain", "corpus=x", "model.hidden_size.x=8", "model.hidden_size=3"], "model.hidden_size"),
         (["evaluate"], "is needed"),
         (["score", "data=x.jsonl", "modell=m"], "no setting is called `modell`. Did you mean `model`?"),
@@ -44,7 +59,9 @@ def test_a_bad_setting(arguments: list[str], says: str, refused: Refused, tmp_pa
 
 def test_a_bad_setting_in_a_file_has_its_line(refused: Refused, tmp_path: Path):
     file = tmp_path / "ppo.yaml"
-    file.write_text("policy: sft/model\nreward: reward/model\nprompts: x.jsonl\n\nkl_coeff: 0.1\nout: out\n", encoding="utf-8")
+    file.write_text(
+        "policy: sft/model\nreward: reward/model\nprompts: x.jsonl\n\nkl_coeff: 0.1\nout: out\n", encoding="utf-8"
+    )
     assert f"{file}:5: no setting is called `kl_coeff`. Did you mean `kl_coef`?" in refused("ppo", str(file))
 
 
@@ -65,7 +82,10 @@ def test_a_missing_settings_file(refused: Refused, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "helpdsk"], "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. There are: helpdesk"),
+        (
+            ["run", "helpdsk"],
+            "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. There are: helpdesk",
+        ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),
         (["run", "helpdesk", "ppo.stepz=1"], "no setting is called `stepz`. Did you mean `steps`?"),
@@ -91,7 +111,11 @@ def test_a_bad_recipe_has_file_and_line(refused: Refused, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("name: x\n", "this recipe has no stage"), ("sft: 3\n", "needs settings under it"), ("stf: {}\n", "a recipe has no `stf`")],
+    [
+        ("name: x\n", "this recipe has no stage"),
+        ("sft: 3\n", "needs settings under it"),
+        ("stf: {}\n", "a recipe has no `stf`"),
+    ],
 )
 def test_a_recipe_without_stages(text: str, says: str, refused: Refused, tmp_path: Path):
     file = tmp_path / "mine.yaml"
@@ -108,6 +132,12 @@ def test_a_recipe_that_needs_a_model_says_so(refused: Refused, tmp_path: Path):
 def test_a_device_that_is_not_there(refused: Refused, tmp_path: Path, prompts_file: str, folder: str):
     import torch
 
-    missing = next(name for name, there in (("mps", torch.backends.mps.is_available()), ("cuda", torch.cuda.is_available())) if not there)
-    said = refused("collect", f"model={folder}", f"prompts={prompts_file}", f"device={missing}", f"out={tmp_path / 'out'}")
+    missing = next(
+        name
+        for name, there in (("mps", torch.backends.mps.is_available()), ("cuda", torch.cuda.is_available()))
+        if not there
+    )
+    said = refused(
+        "collect", f"model={folder}", f"prompts={prompts_file}", f"device={missing}", f"out={tmp_path / 'out'}"
+    )
     assert f"device={missing}, but this machine has none" in said

@@ -16,14 +16,18 @@ from prefloop.chat.screen import interruptible
 from prefloop.cli import main as cli
 
 
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: str, *arguments: str) -> tuple[list[str], str]:
+def said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: str, *arguments: str
+) -> tuple[list[str], str]:
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
     assert main(arguments) == 0
     captured = capsys.readouterr()
     return captured.out.splitlines(), captured.err
 
 
-def test_each_line_is_a_turn_and_the_same_seed_says_the_same(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_each_line_is_a_turn_and_the_same_seed_says_the_same(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     settings = (folder, "max_new_tokens=6", "temperature=1.0")
     first, _ = said(monkeypatch, capsys, "please\n\nwhere?\n", *settings)
     again, _ = said(monkeypatch, capsys, "please\n\nwhere?\n", *settings)
@@ -39,7 +43,9 @@ def test_two_models_are_named(folder: str, monkeypatch: pytest.MonkeyPatch, caps
     assert answers[0].strip() == answers[1].strip()
 
 
-def test_reset_forgets_quit_ends_and_other_commands_are_explained(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_reset_forgets_quit_ends_and_other_commands_are_explained(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     lines, remarks = said(monkeypatch, capsys, "/reset\n/what\n/quit\nnever asked\n", folder)
     assert lines == []
     assert "(forgotten)" in remarks
@@ -92,8 +98,17 @@ def test_ctrl_c_stops_the_answer_and_not_the_program():
 def test_at_a_terminal_two_models_stand_side_by_side(folder: str):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "prefloop.cli", "chat", folder, folder, "max_new_tokens=5"]
-    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell ignores Ctrl-C for what it runs in the background
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"}, **heeds)
+    heeds = {
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    }  # a shell ignores Ctrl-C for what it runs in the background
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        **heeds,
+    )
     os.close(theirs)
     shown = read_until(ours, b"\n> ")
     os.write(ours, b"please\n")

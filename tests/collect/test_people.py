@@ -19,13 +19,13 @@ from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Preference
 
-PAGE = '''
+PAGE = """
 import json, pathlib, sys, time
 folder, settings = pathlib.Path(sys.argv[1]), sys.argv[2:]
 (folder / "asked.json").write_text(json.dumps(settings))
 {body}
-'''
-JUDGE = '''
+"""
+JUDGE = """
 rows = [json.loads(line) for line in open(folder / "comparisons.jsonl")]
 out = folder / "judged"; out.mkdir()
 lines = [{"id": f"j{i}", "comparison": c["id"], "annotator": "ann", "annotator_kind": "person", "kind": "pair", "order": [1, 0],
@@ -33,7 +33,7 @@ lines = [{"id": f"j{i}", "comparison": c["id"], "annotator": "ann", "annotator_k
 (out / "part").write_text("".join(json.dumps(line) + chr(10) for line in lines))
 (out / "part").rename(out / "judgements.jsonl")
 time.sleep(60)
-'''
+"""
 
 
 @pytest.fixture

@@ -147,7 +147,15 @@ def test_forms_that_are_recognised_only(tmp_path, row, form):
 
 def test_every_form_has_an_example_here():
     tried = {form for form, *_ in (*PROMPTS, *DEMONSTRATIONS, *PREFERENCES)}
-    assert tried | {"comparison", "embeddedscore", "judgement", "ranking", "score", "text", "pairs-without-prompt"} == set(FORMS)
+    assert tried | {
+        "comparison",
+        "embeddedscore",
+        "judgement",
+        "ranking",
+        "score",
+        "text",
+        "pairs-without-prompt",
+    } == set(FORMS)
 
 
 def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):

@@ -83,7 +83,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
         speakers(str(tmp_path))
 
 
-@pytest.mark.parametrize(("recipe", "single"), [("name: x\nworld: {language: en}\n", True), ("name: x\nppo: {}\n", False)])
+@pytest.mark.parametrize(
+    ("recipe", "single"), [("name: x\nworld: {language: en}\n", True), ("name: x\nppo: {}\n", False)]
+)
 def test_only_helpdesk_models_forget_between_turns(tmp_path: Path, recipe: str, single: bool):
     path = pipeline(tmp_path / "demo")
     (path / "recipe.yaml").write_text(recipe)

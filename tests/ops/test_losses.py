@@ -115,10 +115,7 @@ def test_token_losses_by_finite_differences(rng: torch.Generator):
 
 @pytest.mark.parametrize("loss", [ppo_policy_loss, ppo_value_loss])
 def test_token_losses_are_elementwise(
-    loss: Callable[..., Tensor],
-    unmoved_by_padding: Callable[..., None],
-    rng: torch.Generator,
-    ragged_mask: Tensor,
+    loss: Callable[..., Tensor], unmoved_by_padding: Callable[..., None], rng: torch.Generator, ragged_mask: Tensor
 ):
     """A table, its packed tokens and its rows in another order are alike; packed, no padding reaches a gradient."""
     table = torch.randn(3, 5, 7, generator=rng, dtype=torch.float64)
@@ -187,7 +184,10 @@ def test_bradley_terry_refuses_to_broadcast():
 def test_graded_preference_by_hand():
     """sigmoid is 1/4, 1/2, 3/4 at -log 3, 0, log 3. Gap 0: (-log 3, log 3) holds 1/2, (0, log 3) and (log 3, inf) 1/4."""
     edge = math.log(3)
-    lower, upper = torch.tensor([-edge, 0.0, edge, -math.inf, 0.0]), torch.tensor([edge, edge, math.inf, edge, math.inf])
+    lower, upper = (
+        torch.tensor([-edge, 0.0, edge, -math.inf, 0.0]),
+        torch.tensor([edge, edge, math.inf, edge, math.inf]),
+    )
     found = graded_preference_loss(torch.zeros(5), lower, upper)
     torch.testing.assert_close(found, -torch.tensor([0.5, 0.25, 0.25, 0.75, 0.5]).log())
 
@@ -205,13 +205,21 @@ def test_graded_preference_laws(rng: torch.Generator):
     middle, high = low + 0.3, low + 1.7
     part = torch.exp(-graded_preference_loss(gap, low, middle)) + torch.exp(-graded_preference_loss(gap, middle, high))
     torch.testing.assert_close(part, torch.exp(-graded_preference_loss(gap, low, high)))
-    torch.testing.assert_close(graded_preference_loss(gap + 2, low + 2, high + 2), graded_preference_loss(gap, low, high))
+    torch.testing.assert_close(
+        graded_preference_loss(gap + 2, low + 2, high + 2), graded_preference_loss(gap, low, high)
+    )
     torch.testing.assert_close(graded_preference_loss(-gap, -high, -low), graded_preference_loss(gap, low, high))
     for far in (-1e3, 1e3):
         for bounds in ((0.5, 1.5), (-0.5, 0.5), (2.0, math.inf)):
             lower, upper = (torch.full((1,), b) for b in bounds)
-            assert bool(gradient(lambda g, a=lower, b=upper: graded_preference_loss(g, a, b), torch.full((1,), far)).isfinite().all())
-    numeric = torch.autograd.gradcheck(graded_preference_loss, (gap.requires_grad_(), low.requires_grad_(), high.detach().requires_grad_()))
+            assert bool(
+                gradient(lambda g, a=lower, b=upper: graded_preference_loss(g, a, b), torch.full((1,), far))
+                .isfinite()
+                .all()
+            )
+    numeric = torch.autograd.gradcheck(
+        graded_preference_loss, (gap.requires_grad_(), low.requires_grad_(), high.detach().requires_grad_())
+    )
     assert numeric
 
 

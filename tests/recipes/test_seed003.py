@@ -16,13 +16,22 @@ def test_the_settings_are_the_documents():
     assert isinstance(ppo, PPOConfig)
     assert (sft.model, sft.lr, sft.max_grad_norm, sft.template) == ("somebody/model", 5e-6, 1.0, "human-assistant")
     assert (reward.model, reward.lr) == ("mine/sft/model", 1e-5)
-    assert (ppo.temperature, ppo.max_new_tokens, ppo.kl_coef, ppo.kl_unit, ppo.kl_where) == (0.7, 512, 0.2, "batch", "reward")
+    assert (ppo.temperature, ppo.max_new_tokens, ppo.kl_coef, ppo.kl_unit, ppo.kl_where) == (
+        0.7,
+        512,
+        0.2,
+        "batch",
+        "reward",
+    )
     assert (ppo.discount, ppo.decay, ppo.clip, ppo.value_coef, ppo.entropy_coef) == (1.0, 0.95, 0.2, 0.1, 0.01)
     assert (ppo.epochs, ppo.max_grad_norm, ppo.whiten_advantages, ppo.critic) == (4, 0.5, True, "separate")
     assert ppo.minibatch_size == ppo.rollouts_per_step
 
 
 def test_files_of_the_user_can_be_named_on_the_command_line():
-    steps = {s.stage: s.config for s in load("seed003", ["base=b", "out=o", "sft.demonstrations=mine/d.jsonl", "ppo.steps=3"]).steps}
+    steps = {
+        s.stage: s.config
+        for s in load("seed003", ["base=b", "out=o", "sft.demonstrations=mine/d.jsonl", "ppo.steps=3"]).steps
+    }
     assert steps["sft"].model_dump()["demonstrations"] == "mine/d.jsonl"
     assert steps["ppo"].model_dump()["steps"] == 3

@@ -31,14 +31,19 @@ def reward() -> ModuleType:
 
 
 def test_openings_are_many_different_and_shared_by_no_two_files():
-    texts = {name: [p.text for p in read_prompts(RECIPES / f"stories_{name}.jsonl").records] for name in ("train", "validation", "test")}
+    texts = {
+        name: [p.text for p in read_prompts(RECIPES / f"stories_{name}.jsonl").records]
+        for name in ("train", "validation", "test")
+    }
     assert len(texts["train"]) >= 200
     assert all(len(set(each)) == len(each) for each in texts.values())
     assert sum(len(set(each)) for each in texts.values()) == len(set().union(*texts.values()))
 
 
 def test_a_good_story_has_every_part(reward: ModuleType):
-    assert reward.parts("One day, Lily went out.", STORY) == pytest.approx(dict.fromkeys(("length", *reward.WEIGHTS), 1.0))
+    assert reward.parts("One day, Lily went out.", STORY) == pytest.approx(
+        dict.fromkeys(("length", *reward.WEIGHTS), 1.0)
+    )
     assert reward.score(["One day, Lily went out."], [STORY]) == [pytest.approx(5.0)]
 
 
@@ -52,7 +57,14 @@ def test_a_good_story_has_every_part(reward: ModuleType):
         ("variety", STORY.replace("so happy", "happy happy happy")),
         ("length", "She was very happy."),
         ("length", " ".join([STORY] * 3)),
-        ("readable", STORY.replace("dog", "dorg").replace("ball", "bawl").replace("mom", "momer").replace("tree", "treeg").replace("grass", "gruss")),
+        (
+            "readable",
+            STORY.replace("dog", "dorg")
+            .replace("ball", "bawl")
+            .replace("mom", "momer")
+            .replace("tree", "treeg")
+            .replace("grass", "gruss"),
+        ),
         ("readable", STORY.replace(". ", " ").replace("?", "")),
         ("readable", STORY.lower()),
     ],
@@ -86,13 +98,21 @@ def test_the_recipe_asks_for_a_base():
         load("stories", ["out=nowhere"])
 
 
-@pytest.mark.skipif(not BASE.is_dir(), reason=f"needs a pretrained storyteller in {BASE}, which is not part of the project")
+@pytest.mark.skipif(
+    not BASE.is_dir(), reason=f"needs a pretrained storyteller in {BASE}, which is not part of the project"
+)
 def test_a_real_pretrained_model_loads_aligns_and_saves(tmp_path: Path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from prefloop.rounds.command import run
 
-    tiny = ["ppo.steps=2", "ppo.rollouts_per_step=8", "ppo.minibatch_size=4", "ppo.max_new_tokens=32", "ppo.save_every=1"]
+    tiny = [
+        "ppo.steps=2",
+        "ppo.rollouts_per_step=8",
+        "ppo.minibatch_size=4",
+        "ppo.max_new_tokens=32",
+        "ppo.save_every=1",
+    ]
     tiny += ["evaluate.num_validation=8", "evaluate.num_test=8", "evaluate.max_new_tokens=32"]
     out = tmp_path / "st"
     run(load("stories", [f"base={BASE}", f"out={out}", "threads=1", *tiny]))

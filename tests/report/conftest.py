@@ -122,7 +122,7 @@ def evaluation(*, with_gold: bool) -> dict[str, Any]:
             "step": None,
             "test": split(0.0, 0.0, with_gold=with_gold),
             "ood": split(0.0, 0.0, with_gold=with_gold),
-        },
+        }
     }
     for step, quality in qualities.items():
         models[f"ppo/step-{step:06d}"] = {

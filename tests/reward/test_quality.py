@@ -37,7 +37,9 @@ def test_calibration_by_hand():
     assert calibration([math.log(3)] * 3 + [-math.log(3)], [1.0] * 4, temperature=1.0) == pytest.approx(0, abs=1e-9)
     assert calibration([math.log(3)] * 4, [0.75, 0.75, 0.5, 1.0], temperature=1.0) == pytest.approx(0, abs=1e-9)
     assert calibration([math.log(3)] * 4, [1.0] * 4, temperature=1.0) == pytest.approx(0.25)
-    assert calibration([2 * math.log(3)] * 3 + [-2 * math.log(3)], [1.0] * 4, temperature=2.0) == pytest.approx(0, abs=1e-9)
+    assert calibration([2 * math.log(3)] * 3 + [-2 * math.log(3)], [1.0] * 4, temperature=2.0) == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 def test_by_strength_by_hand():

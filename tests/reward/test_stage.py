@@ -180,10 +180,23 @@ def test_undecided_pairs_are_learned_from_or_counted_by_their_prompt(make_config
     """Those of training prompts are learned from, those of held-out prompts kept for calibration; an empty file is none."""
     held_out = write_rows("held.jsonl", planted(200)[160:])
     tied = [{**r, "id": f"u{i}", "votes": [{"side": "tie"}]} for i, r in enumerate(planted(200))]
-    found = split(make_config(preferences=write_rows("few.jsonl", planted(160)), held_out=held_out, undecided=write_rows("undecided.jsonl", tied)))
+    found = split(
+        make_config(
+            preferences=write_rows("few.jsonl", planted(160)),
+            held_out=held_out,
+            undecided=write_rows("undecided.jsonl", tied),
+        )
+    )
     assert (len(found.training), len(found.validation), len(found.undecided)) == (320, 40, 40)
     empty = write_rows("empty.jsonl", [])
-    assert len(split(make_config(preferences=write_rows("few.jsonl", planted(160)), held_out=held_out, undecided=empty)).training) == 160
+    assert (
+        len(
+            split(
+                make_config(preferences=write_rows("few.jsonl", planted(160)), held_out=held_out, undecided=empty)
+            ).training
+        )
+        == 160
+    )
     with pytest.raises(UserError, match="no such file"):
         split(make_config(undecided="nowhere.jsonl"))
 

@@ -16,7 +16,9 @@ from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
 
 def preference(*votes: tuple[str, int | None]) -> Preference:
     cast: list[Any] = [Vote.model_validate({"side": side, "strength": strength}) for side, strength in votes]
-    return Preference(id="p", messages=(Message(role="user", content="?"),), chosen="a", rejected="b", votes=tuple(cast))
+    return Preference(
+        id="p", messages=(Message(role="user", content="?"),), chosen="a", rejected="b", votes=tuple(cast)
+    )
 
 
 def loss(edges: Edges, margin: float, *votes: tuple[str, int | None]) -> float:
@@ -72,7 +74,14 @@ def test_the_edges_and_the_gap_are_recovered():
     felt = gaps[:, None] + torch.logit(torch.rand(3, 4000, generator=rng))
     grade = (felt.abs()[..., None] > planted).sum(-1)
     votes = [
-        intervals(preference(*[("tie" if g == 0 else "chosen" if f > 0 else "rejected", g or None) for f, g in zip(fs, gs, strict=True)]))
+        intervals(
+            preference(
+                *[
+                    ("tie" if g == 0 else "chosen" if f > 0 else "rejected", g or None)
+                    for f, g in zip(fs, gs, strict=True)
+                ]
+            )
+        )
         for fs, gs in zip(felt.tolist(), grade.tolist(), strict=True)
     ]
     edges, found = Edges(), torch.zeros(3, requires_grad=True)

@@ -104,7 +104,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str]
 
     monkeypatch.setattr(command, "named", function_of)
     whole = load("helpdesk", [f"out={tmp_path / 'out'}"])
-    steps = (Step("sft", whole.steps[2].config, "first"), Step("ppo", whole.steps[5].config, "second"), Step("report", whole.steps[7].config, "third"))
+    steps = (
+        Step("sft", whole.steps[2].config, "first"),
+        Step("ppo", whole.steps[5].config, "second"),
+        Step("report", whole.steps[7].config, "third"),
+    )
     return seen, Recipe("two", tmp_path / "out", steps, {"name": "two", "ppo": {"steps": 1}})
 
 

@@ -46,10 +46,15 @@ def counter(tmp_path: Path) -> str:
 
 
 def demonstrations(write_rows: Write) -> str:
-    return write_rows("d.jsonl", [{"id": f"d{i}", "prompt": f"where is parcel {i}?", "response": words} for i, words in enumerate(WORDS)])
+    return write_rows(
+        "d.jsonl",
+        [{"id": f"d{i}", "prompt": f"where is parcel {i}?", "response": words} for i, words in enumerate(WORDS)],
+    )
 
 
-def test_rows_keep_their_ids_order_and_scores_whatever_the_batch(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+def test_rows_keep_their_ids_order_and_scores_whatever_the_batch(
+    reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path
+):
     data, rows = demonstrations(write_rows), {}
     for batch in (1, 2, 100):
         out = tmp_path / f"scores-{batch}.jsonl"
@@ -61,7 +66,9 @@ def test_rows_keep_their_ids_order_and_scores_whatever_the_batch(reward_model: s
     assert len({round(row["score"], 4) for row in rows[1]}) == len(WORDS), "different responses, different scores"
 
 
-def test_scores_are_what_transformers_says_shifted_and_scaled(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+def test_scores_are_what_transformers_says_shifted_and_scaled(
+    reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path
+):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -75,20 +82,32 @@ def test_scores_are_what_transformers_says_shifted_and_scaled(reward_model: str,
         assert row["score"] == pytest.approx((float(raw) - 2.0) / 4.0, abs=1e-4)
 
 
-def test_preferences_give_agreement_with_its_interval_and_ties_count_half(counter: str, write_rows: Write, read_lines: Read, tmp_path: Path):
-    pairs = [("longer", "short"), ("no", "longer"), ("same", "size"), ("longest of all", "x")]  # right, wrong, tie, right
+def test_preferences_give_agreement_with_its_interval_and_ties_count_half(
+    counter: str, write_rows: Write, read_lines: Read, tmp_path: Path
+):
+    pairs = [
+        ("longer", "short"),
+        ("no", "longer"),
+        ("same", "size"),
+        ("longest of all", "x"),
+    ]  # right, wrong, tie, right
     data = write_rows("p.jsonl", [{"prompt": f"q{i}", "chosen": c, "rejected": r} for i, (c, r) in enumerate(pairs)])
     sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
     low, high = wilson_interval(2.5, 4, confidence=0.95)
     assert f"62.5% [{low:.1%}, {high:.1%}]" in sentence
-    assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [(len(c), len(r)) for c, r in pairs]
+    assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [
+        (len(c), len(r)) for c, r in pairs
+    ]
 
 
 def test_anthropics_form_is_read_as_it_is_and_bad_rows_are_left_out_and_named(
     counter: str, write_rows: Write, read_lines: Read, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     start = "\n\nHuman: hello\n\nAssistant:"
-    data = write_rows("hh.jsonl", [{"chosen": f"{start} good", "rejected": f"{start} x"}, {"chosen": f"{start}", "rejected": f"{start} y"}])
+    data = write_rows(
+        "hh.jsonl",
+        [{"chosen": f"{start} good", "rejected": f"{start} x"}, {"chosen": f"{start}", "rejected": f"{start} y"}],
+    )
     sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
     assert "1 preferences scored" in sentence
     assert "1 bad rows left out" in sentence
@@ -96,7 +115,9 @@ def test_anthropics_form_is_read_as_it_is_and_bad_rows_are_left_out_and_named(
     assert read_lines(tmp_path / "s.jsonl") == [{"id": "row-000001", "chosen": 4.0, "rejected": 1.0}]
 
 
-def test_prompts_alone_and_causal_models_are_refused(counter: str, folder: str, prompts_file: str, write_rows: Write, tmp_path: Path):
+def test_prompts_alone_and_causal_models_are_refused(
+    counter: str, folder: str, prompts_file: str, write_rows: Write, tmp_path: Path
+):
     out = str(tmp_path / "s.jsonl")
     with pytest.raises(UserError, match="score needs responses"):
         score(ScoreConfig(model=counter, data=prompts_file, out=out))
@@ -105,7 +126,9 @@ def test_prompts_alone_and_causal_models_are_refused(counter: str, folder: str, 
     assert not Path(out).exists()
 
 
-def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(counter: str, write_rows: Write, read_lines: Read, tmp_path: Path):
+def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(
+    counter: str, write_rows: Write, read_lines: Read, tmp_path: Path
+):
     one = {"num_tokens": 1, "finished": True, "sampler": "s"}
     texts = {"c:1": ["a", "", "abc"], "c:2": ["包裹", "ab"]}
     rows = [
@@ -115,7 +138,13 @@ def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(counter: 
     out = tmp_path / "s.jsonl"
     sentence = score(ScoreConfig(model=counter, data=write_rows("c.jsonl", rows), out=str(out), batch=2))
     assert "5 responses of 2 comparisons scored, mean 1.600" in sentence
-    assert [(row["id"], row["score"]) for row in read_lines(out)] == [("c:1:0", 1), ("c:1:1", 0), ("c:1:2", 3), ("c:2:0", 2), ("c:2:1", 2)]
+    assert [(row["id"], row["score"]) for row in read_lines(out)] == [
+        ("c:1:0", 1),
+        ("c:1:1", 0),
+        ("c:1:2", 3),
+        ("c:2:0", 2),
+        ("c:2:1", 2),
+    ]
 
 
 def compared(write_rows: Write) -> str:
@@ -123,10 +152,14 @@ def compared(write_rows: Write) -> str:
     made = [{"text": words, "sampler": "s", "num_tokens": 1, "finished": True} for words in WORDS]
     sampling = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 8, "seed": 0}
     asked = [{"role": "user", "content": "where is parcel 1?"}]
-    return write_rows("c.jsonl", [{"id": "c", "prompt_id": "p", "messages": asked, "responses": made, "sampling": sampling}])
+    return write_rows(
+        "c.jsonl", [{"id": "c", "prompt_id": "p", "messages": asked, "responses": made, "sampling": sampling}]
+    )
 
 
-def test_embeddings_are_the_means_of_the_last_states(reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_embeddings_are_the_means_of_the_last_states(
+    reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """As transformers has them, whatever the batch; the scores are the same as without; wide ones keep their distances, about."""
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -136,7 +169,10 @@ def test_embeddings_are_the_means_of_the_last_states(reward_model: str, write_ro
         score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / f"{name}.jsonl"), **more))
         rows[name] = read_lines(tmp_path / f"{name}.jsonl")
     assert [row["score"] for row in rows["all"]] == pytest.approx([row["score"] for row in rows["plain"]], abs=1e-5)
-    tokenizer, model = AutoTokenizer.from_pretrained(reward_model), AutoModel.from_pretrained(reward_model, attn_implementation="sdpa").eval()
+    tokenizer, model = (
+        AutoTokenizer.from_pretrained(reward_model),
+        AutoModel.from_pretrained(reward_model, attn_implementation="sdpa").eval(),
+    )
     width = model.config.hidden_size
     monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width)
     score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "whole.jsonl"), embed=True))
@@ -147,19 +183,30 @@ def test_embeddings_are_the_means_of_the_last_states(reward_model: str, write_ro
         assert row["embedding"] == pytest.approx(states.mean(0).tolist(), abs=1e-4)
     monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width - 1)
     score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "narrow.jsonl"), embed=True))
-    narrow, whole = (torch.tensor([row["embedding"] for row in read_lines(tmp_path / f"{name}.jsonl")]) for name in ("narrow", "whole"))
+    narrow, whole = (
+        torch.tensor([row["embedding"] for row in read_lines(tmp_path / f"{name}.jsonl")])
+        for name in ("narrow", "whole")
+    )
     assert narrow.shape[1] == width - 1
     assert torch.pdist(narrow) == pytest.approx(torch.pdist(whole), rel=0.6)
-    assert [row["embedding"] for row in rows["one"]] == [pytest.approx(row["embedding"], rel=1e-3, abs=1e-4) for row in rows["all"]]
+    assert [row["embedding"] for row in rows["one"]] == [
+        pytest.approx(row["embedding"], rel=1e-3, abs=1e-4) for row in rows["all"]
+    ]
 
 
-def test_embeddings_need_a_reward_model_and_comparisons(reward_model: str, counter: str, write_rows: Write, tmp_path: Path):
+def test_embeddings_need_a_reward_model_and_comparisons(
+    reward_model: str, counter: str, write_rows: Write, tmp_path: Path
+):
     for model, data in ((counter, compared(write_rows)), (reward_model, demonstrations(write_rows))):
-        with pytest.raises(UserError, match=r"embed=true: .* have no embeddings to write; give a reward model's folder"):
+        with pytest.raises(
+            UserError, match=r"embed=true: .* have no embeddings to write; give a reward model's folder"
+        ):
             score(ScoreConfig(model=model, data=data, out=str(tmp_path / "s.jsonl"), embed=True))
 
 
-def test_the_command_line_prints_the_sentence(counter: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_line_prints_the_sentence(
+    counter: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert cli(["score", f"model={counter}", f"data={demonstrations(write_rows)}", f"out={tmp_path / 's.jsonl'}"]) == 0
     mean = sum(len(words) for words in WORDS) / len(WORDS)
     assert f"{len(WORDS)} responses scored, mean {mean:.3f}" in capsys.readouterr().out

@@ -75,7 +75,11 @@ def new_postgresql(postgresql: str) -> Iterator[Callable[[], str]]:
     purposes = "ARRAY['work', 'adjudication', 'arena', 'chat']"
     beginning = f"INSERT INTO chain VALUES (1, 0, repeat('0', 64)); INSERT INTO cursors SELECT 0, p, 0, 0 FROM unnest({purposes}) p"
     for name in mine:
-        run(postgresql, name, f"TRUNCATE {tables} RESTART IDENTITY; {beginning}; UPDATE alembic_version SET version_num = '{head()}'")
+        run(
+            postgresql,
+            name,
+            f"TRUNCATE {tables} RESTART IDENTITY; {beginning}; UPDATE alembic_version SET version_num = '{head()}'",
+        )
         LEFT.append(name)
 
 

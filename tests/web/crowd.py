@@ -51,7 +51,12 @@ def let_work(site: Site, crowd: dict[str, Chooser], judgements: int) -> dict[str
 
 def gold(site: Site, names: list[str]) -> None:
     """Makes gold items of these comparisons: response 0 is the better one."""
-    made = [items.new_item(name, "pair", (0, 1), purpose="gold", expected={"answer": {"best": 0}, "explanation": "", "tree": []}) for name in names]
+    made = [
+        items.new_item(
+            name, "pair", (0, 1), purpose="gold", expected={"answer": {"best": 0}, "explanation": "", "tree": []}
+        )
+        for name in names
+    ]
 
     def mark(connection: Any) -> None:
         items.add(connection, site.database, made, dict.fromkeys(names, ()))
@@ -70,5 +75,3 @@ def said(number: int, who: int, best: int | None, *, order: tuple[int, int] = (0
         "expected": None, "repeat": False, "counted": True, "right": None, "seconds": 8.0, "at": float(number),
     }  # fmt: skip
     return Fact(**{**known, **more})
-
-

@@ -39,10 +39,20 @@ def server() -> Iterator[str]:
         if owner:
             shutil.chown(folder, owner)
         run = {"user": owner, "cwd": folder, "check": True, "capture_output": True, "timeout": 60}
-        subprocess.run([binaries / "initdb", "-D", data, "-U", "prefloop", "--auth=trust", "-E", "UTF8", "--no-sync"], **run)
-        settings = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off", "max_connections": 60}
+        subprocess.run(
+            [binaries / "initdb", "-D", data, "-U", "prefloop", "--auth=trust", "-E", "UTF8", "--no-sync"], **run
+        )
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": folder,
+            "fsync": "off",
+            "max_connections": 60,
+        }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", Path(folder) / "log", "start"], **run)
+        subprocess.run(
+            [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", Path(folder) / "log", "start"], **run
+        )
         try:
             yield f"postgresql+psycopg://prefloop@127.0.0.1:{port}"
         finally:

@@ -107,7 +107,9 @@ def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
     again = ann.post("/api/v1/tokens", json={**asked, "name": "another"}).json()["token"]
     assert judge.get("/api/v1/me", headers={"authorization": f"Bearer {again}"}).json()["id"] == me["id"]
     for password in ("program", accounts.PROGRAM, PASSWORD):
-        assert client(site).post("/api/v1/session", json={"name": "qwen-judge", "password": password}).status_code == 401
+        assert (
+            client(site).post("/api/v1/session", json={"name": "qwen-judge", "password": password}).status_code == 401
+        )
     signed_in(site, "bob", "annotator")
     answer = ann.post("/api/v1/tokens", json={**asked, "user": "bob"})
     assert answer.status_code == 422
@@ -117,10 +119,17 @@ def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
 def test_a_token_may_what_its_scopes_say(site: Site, caplog: pytest.LogCaptureFixture):
     fill(site, 1)
     ann = signed_in(site)
-    made = {scope: ann.post("/api/v1/tokens", json={"name": scope, "scopes": [scope]}).json()["token"] for scope in accounts.SCOPES}
+    made = {
+        scope: ann.post("/api/v1/tokens", json={"name": scope, "scopes": [scope]}).json()["token"]
+        for scope in accounts.SCOPES
+    }
 
     def status(scope: str, method: str, path: str, **more: Any) -> int:
-        return client(site).request(method, f"/api/v1/{path}", headers={"authorization": f"Bearer {made[scope]}"}, **more).status_code
+        return (
+            client(site)
+            .request(method, f"/api/v1/{path}", headers={"authorization": f"Bearer {made[scope]}"}, **more)
+            .status_code
+        )
 
     assert status("read", "GET", "export/judgements.jsonl") == 200
     assert status("read", "POST", "leases", json={}) == 403
@@ -142,13 +151,23 @@ def test_invitations_are_for_so_many_people_and_so_long(site: Site, clock: Clock
     signed_in(site)
     token = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=2, days=1))
     body = {"password": PASSWORD}
-    assert [client(site).post(f"/api/v1/join/{token}", json={"name": n, **body}).status_code for n in "bcd"] == [200, 200, 404]
+    assert [client(site).post(f"/api/v1/join/{token}", json={"name": n, **body}).status_code for n in "bcd"] == [
+        200,
+        200,
+        404,
+    ]
     late = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=9, days=1))
     assert client(site).post(f"/api/v1/join/{late}", json={"name": "ANN", **body}).status_code == 409
-    assert client(site).post(f"/api/v1/join/{late}", json={"name": "e", "password": "short"}).json()["error"]["code"] == "weak_password"
+    assert (
+        client(site).post(f"/api/v1/join/{late}", json={"name": "e", "password": "short"}).json()["error"]["code"]
+        == "weak_password"
+    )
     clock.now += 86401
     assert client(site).post(f"/api/v1/join/{late}", json={"name": "e", **body}).status_code == 404
-    assert client(site).post(f"/join/{late}", data={"name": "e", **body}, headers=OURS).headers["location"] == f"/join/{late}?error=no_invitation"
+    assert (
+        client(site).post(f"/join/{late}", data={"name": "e", **body}, headers=OURS).headers["location"]
+        == f"/join/{late}?error=no_invitation"
+    )
 
 
 @pytest.mark.parametrize(("role", "home"), [("annotator", "/"), ("lead", "/lead"), ("admin", "/lead")])
@@ -156,10 +175,14 @@ def test_leads_begin_with_their_own_pages(site: Site, role: str, home: str):
     """The judging page would take items for somebody who only looks in."""
     token = site.database.write(lambda c: accounts.invite(c, site, role=role, by=None, uses=1, days=1))
     speaker = client(site)
-    joined = speaker.post(f"/join/{token}", data={"name": "ann", "password": PASSWORD}, headers=OURS, follow_redirects=False)
+    joined = speaker.post(
+        f"/join/{token}", data={"name": "ann", "password": PASSWORD}, headers=OURS, follow_redirects=False
+    )
     assert joined.headers["location"] == home
     assert login(speaker, "ann", PASSWORD).headers["location"] == home
-    asked = speaker.post("/login", data={"name": "ann", "password": PASSWORD, "next": "/guideline"}, headers=OURS, follow_redirects=False)
+    asked = speaker.post(
+        "/login", data={"name": "ann", "password": PASSWORD, "next": "/guideline"}, headers=OURS, follow_redirects=False
+    )
     assert asked.headers["location"] == "/guideline"
 
 

@@ -90,7 +90,9 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
 
 @pytest.mark.parametrize("ruled", ["pair", "ranking"])
 @on_sqlite
-def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(new_site: Callable[..., Site], tmp_path: Path, ruled: str):
+def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(
+    new_site: Callable[..., Site], tmp_path: Path, ruled: str
+):
     """Pairs differ and rankings agree, or the other way round; the lead rules against all who agree. File, export and collect say the same."""
     site = new_site()
     ask(site, kinds=["pair", "ranking"], overlap={"judgements": 2})
@@ -127,7 +129,10 @@ def test_one_item_is_opened_before_the_others(site: Site):
     lea, max_ = user(site, "lea", "lead"), user(site, "max", "lead")
 
     def held(who: User) -> dict[int, str]:
-        return {row.item: row.id for row in rows(site, presentations, presentations.c.user == who.id, presentations.c.state == "leased")}
+        return {
+            row.item: row.id
+            for row in rows(site, presentations, presentations.c.user == who.id, presentations.c.state == "leased")
+        }
 
     def take(who: User, number: int) -> str:
         return site.database.write(lambda c: queue.take(c, site, who, number, purpose="adjudication"))

@@ -15,7 +15,9 @@ TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=20),
     st.sampled_from(["\0", "\ud800", "é" * 200, "../..", "'; DROP TABLE users; --", "%00"]),
 )
-NUMBERS = st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e308, 10**400]))
+NUMBERS = st.one_of(
+    st.integers(-(2**70), 2**70), st.floats(), st.sampled_from([0, -1, 1, 2**31, 2**63, 1e308, 10**400])
+)
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
@@ -61,7 +63,12 @@ def good(speaker: Any) -> dict[tuple[str, str], Any]:
         ("POST", "/invitations"): {"role": "annotator", "tags": ["a"], "uses": 1, "days": 1.0},
         ("POST", "/tokens"): {"name": "t", "scopes": ["read"]},
         ("PUT", "/users/1"): {"tags": ["a"]},
-        ("PUT", "/settings"): {"name": "x", "axes": ["helpful"], "overlap": {"judgements": 2, "adaptive": True}, "lease_minutes": 3.0},
+        ("PUT", "/settings"): {
+            "name": "x",
+            "axes": ["helpful"],
+            "overlap": {"judgements": 2, "adaptive": True},
+            "lease_minutes": 3.0,
+        },
         ("POST", "/guidelines"): {"text": "# x"},
         ("POST", "/items"): {
             "comparison": "c-0000",

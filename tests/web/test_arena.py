@@ -48,7 +48,10 @@ def test_equals_are_seldom_shipped_although_one_looks_after_every_judgement():
     shipped = 0
     for seed in range(100):
         games = played(150, 0.5, seed=seed)
-        shipped += any(arena.duel(games[:n], "new", "old", alpha=0.05, worthwhile=0.5)["verdict"] == "ship" for n in range(5, 150, 8))
+        shipped += any(
+            arena.duel(games[:n], "new", "old", alpha=0.05, worthwhile=0.5)["verdict"] == "ship"
+            for n in range(5, 150, 8)
+        )
     assert shipped <= 9  # 5 expected at most; 9 is beyond two standard errors
 
 
@@ -65,7 +68,16 @@ def test_length_is_taken_out():
     for n in range(600):
         long_one = rng.random() < 0.8  # the wordy model usually writes the longer one
         letters = (200, 100) if long_one else (100, 200)
-        games.append(Game(f"p-{n}", "wordy", "terse", float(rng.random() < (0.75 if letters[0] > letters[1] else 0.25)), letters, ()))
+        games.append(
+            Game(
+                f"p-{n}",
+                "wordy",
+                "terse",
+                float(rng.random() < (0.75 if letters[0] > letters[1] else 0.25)),
+                letters,
+                (),
+            )
+        )
     board = arena.board(games)
     wordy = next(row for row in board["rows"] if row["sampler"] == "wordy")
     assert wordy["low"] > 0
@@ -97,7 +109,10 @@ def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tm
     for told, says in (
         ((("x", "1", "a"), ("y", "2", "b")), "f.jsonl:1: the prompt 'x' has no response of b"),
         ((("x", "1", "a"),), "at least two samplers"),
-        ((("x", "1", "a"), ("x", "1", "b"), ("x", "2", "a")), "f.jsonl:3: the prompt 'x' was already answered in f.jsonl:1; give each"),
+        (
+            (("x", "1", "a"), ("x", "1", "b"), ("x", "2", "a")),
+            "f.jsonl:3: the prompt 'x' was already answered in f.jsonl:1; give each",
+        ),
     ):
         with pytest.raises(UserError, match=says):
             bring(*told)
@@ -120,7 +135,9 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
     headers = {"Content-Type": "application/x-ndjson"}
     told = lead.post("/api/v1/import/arena?wanted=1", content=body, headers=headers).json()
     assert (told["prompts"], told["items"], told["samplers"]) == (40, 40, 2)
-    assert lead.post("/api/v1/import/arena", content=body, headers=headers).json()["items"] == 0  # the same again is nothing new
+    assert (
+        lead.post("/api/v1/import/arena", content=body, headers=headers).json()["items"] == 0
+    )  # the same again is nothing new
     assert {row.purpose for row in rows(site, items)} == {"work", "arena"}
     assert len(rows(site, items, items.c.purpose == "work")) == 2
     judge = signed_in(site, "judge", "annotator")
@@ -131,7 +148,12 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
         shown = rows(site, presentations, presentations.c.id == given[0]["id"])[0]
         item = rows(site, items, items.c.id == shown.item)[0]
         side = "left" if about[item.comparison, shown.order[0]] == "ckpt-new" else "right"
-        sent = {"id": f"judgement-{shown.id}"[:60], "presentation": shown.id, "answer": {"choice": side}, "active_seconds": 3.0}
+        sent = {
+            "id": f"judgement-{shown.id}"[:60],
+            "presentation": shown.id,
+            "answer": {"choice": side},
+            "active_seconds": 3.0,
+        }
         assert judge.post("/api/v1/judgements", json=sent).status_code == 200
     told = lead.get("/api/v1/lead/arena").json()
     duel = told["duels"][0]
@@ -146,17 +168,22 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
         assert "ckpt-new" in page.text
     assert judge.get("/lead/arena").status_code == 403
     assert queue.lease(site, user(site, "another"), 1, purpose="arena").empty == "done"
-    refused = lead.post("/api/v1/import/arena?file=a.jsonl", content='{"prompt": "x", "response": "y"}', headers=headers)
+    refused = lead.post(
+        "/api/v1/import/arena?file=a.jsonl", content='{"prompt": "x", "response": "y"}', headers=headers
+    )
     assert refused.status_code == 422
     assert refused.json()["error"]["message"].startswith("a.jsonl:1: a row needs `sampler`")
 
 
-
-
-
 def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
     rows_of = [
-        {"id": f"p{i}", "prompt": f"say {i}", "response": f"{who} {i}", "sampler": who, "tags": ["both", "audit:top_reward"] if i < 6 else ["both", "fair"]}
+        {
+            "id": f"p{i}",
+            "prompt": f"say {i}",
+            "response": f"{who} {i}",
+            "sampler": who,
+            "tags": ["both", "audit:top_reward"] if i < 6 else ["both", "fair"],
+        }
         for i in range(12)
         for who in ("new", "old")
     ]
@@ -177,7 +204,10 @@ def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
 def test_what_evaluate_wrote_is_taken_in_once_when_the_page_starts(tmp_path: Path):
     (tmp_path / "evaluate").mkdir()
     (tmp_path / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n")
-    answers = [{"id": "p", "messages": [{"role": "user", "content": "hi"}], "response": who, "sampler": who, "tags": []} for who in ("a", "b")]
+    answers = [
+        {"id": "p", "messages": [{"role": "user", "content": "hi"}], "response": who, "sampler": who, "tags": []}
+        for who in ("a", "b")
+    ]
     (tmp_path / "evaluate" / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
     for _ in range(2):
         site = open_site(tmp_path, WebConfig())
@@ -196,7 +226,13 @@ def arena_file(folder: Path, *given: dict[str, Any]) -> Path:
 
 def answer(prompt: str, sampler: str, *tags: str, text: str = "", said: str = "hi") -> dict[str, Any]:
     """A row of an arena."""
-    return {"id": prompt, "messages": [{"role": "user", "content": said}], "response": text or sampler, "sampler": sampler, "tags": list(tags)}
+    return {
+        "id": prompt,
+        "messages": [{"role": "user", "content": said}],
+        "response": text or sampler,
+        "sampler": sampler,
+        "tags": list(tags),
+    }
 
 
 def test_evaluated_again_with_other_tags_is_nothing_new(tmp_path: Path):
@@ -222,7 +258,9 @@ def test_two_prompts_of_the_same_words_are_two(tmp_path: Path):
         (answer("q", "a"), "no response of b"),
     ],
 )
-def test_the_page_serves_without_what_is_wrong_in_the_arena(bad: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_page_serves_without_what_is_wrong_in_the_arena(
+    bad: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     arena_file(tmp_path, answer("p", "a"), answer("p", "b"), bad)
     site = open_site(tmp_path, WebConfig())
     assert [row.purpose for row in rows(site, items)].count("arena") == 1

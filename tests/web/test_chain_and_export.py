@@ -25,15 +25,31 @@ def verified(site: Site) -> int:
         return chain.verify(connection)
 
 
-ALIEN = {"id": "x", "prompt_id": "x", "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "", "fingerprint": "", "renderer": 1, "added": 0.0}
+ALIEN = {
+    "id": "x",
+    "prompt_id": "x",
+    "messages": [],
+    "trees": [],
+    "tags": [],
+    "sampling": {},
+    "batch": "",
+    "fingerprint": "",
+    "renderer": 1,
+    "added": 0.0,
+}
 TAMPERED: dict[str, Callable[[Any], Any]] = {
     "was changed": lambda c: c.execute(update(events).where(events.c.seq == 3).values(payload='{"x":1}')),
     "somebody else": lambda c: c.execute(update(events).where(events.c.seq == 3).values(actor="nobody")),
     "another time": lambda c: c.execute(update(events).where(events.c.seq == 3).values(at=1.0)),
     "removed": lambda c: c.execute(delete(events).where(events.c.seq == 3)),
     "cut off": lambda c: c.execute(delete(events).where(events.c.seq == 4)),
-    "cut off and mended": lambda c: (c.execute(delete(events).where(events.c.seq == 4)), c.execute(update(head).values(seq=3))),
-    "an answer turned round": lambda c: c.execute(update(judgements).values(answer={"choice": "right", "strength": None})),
+    "cut off and mended": lambda c: (
+        c.execute(delete(events).where(events.c.seq == 4)),
+        c.execute(update(head).values(seq=3)),
+    ),
+    "an answer turned round": lambda c: c.execute(
+        update(judgements).values(answer={"choice": "right", "strength": None})
+    ),
     "its sides swapped": lambda c: c.execute(update(presentations).values(order=[5, 4])),
     "another purpose": lambda c: c.execute(update(items).values(purpose="arena")),
     "counted after all": lambda c: c.execute(update(judgements).values(counted=False)),
@@ -44,7 +60,9 @@ TAMPERED: dict[str, Callable[[Any], Any]] = {
     "another prompt": lambda c: c.execute(update(comparisons).values(messages=[{"role": "user", "content": "Where?"}])),
     "a prompt that is none": lambda c: c.execute(update(comparisons).values(messages=[])),
     "a prompt that is shown otherwise": lambda c: c.execute(update(comparisons).values(trees=[["p", {}, ["Where?"]]])),
-    "a response that is shown otherwise": lambda c: c.execute(update(responses).where(responses.c.index == 1).values(tree=[["p", {}, ["No."]]])),
+    "a response that is shown otherwise": lambda c: c.execute(
+        update(responses).where(responses.c.index == 1).values(tree=[["p", {}, ["No."]]])
+    ),
     "other tags": lambda c: c.execute(update(comparisons).values(tags=["x"])),
     "a comparison that nobody brought": lambda c: c.execute(insert(comparisons).values(ALIEN)),
 }
@@ -106,7 +124,9 @@ def test_exported_judgements_are_the_newest_that_count(site: Site, tmp_path: Pat
     path = tmp_path / "j.jsonl"
     assert export.write_judgements(site, path) == 1
     found = read_records(path, Judgement)
-    assert [(j.id, j.comparison, j.annotator, j.annotator_kind, j.choice, j.strength) for j in found] == [(newer.id, "c-0000", "ann", "person", "right", 2)]
+    assert [(j.id, j.comparison, j.annotator, j.annotator_kind, j.choice, j.strength) for j in found] == [
+        (newer.id, "c-0000", "ann", "person", "right", 2)
+    ]
     assert ann.get("/api/v1/export/judgements.jsonl").text == path.read_text(encoding="utf-8")
     lines = ann.get("/api/v1/export/comparisons.jsonl").text.splitlines()
     assert [Comparison.model_validate_json(line) for line in lines] == [comparison(i, responses=3) for i in range(4)]

@@ -77,7 +77,9 @@ def test_who_walks_away_in_calibration_goes_on_there(site: Site, clock: Clock):
     assert to_judge(bob)[0]["id"] == before
     assert bob.post(f"/api/v1/presentations/{before}/skip", json={"reason": "x"}).status_code == 200
     shown = to_judge(bob)[0]["id"]
-    assert post(bob, shown, choice=choose(site, shown, 1)).json()["feedback"]["passed"] is False  # a skipped one is not right
+    assert (
+        post(bob, shown, choice=choose(site, shown, 1)).json()["feedback"]["passed"] is False
+    )  # a skipped one is not right
     assert not rows(site, users, users.c.name == "bob")[0].calibrated
 
 
@@ -125,7 +127,12 @@ def test_a_known_item_is_work_no_longer(site: Site):
     fill(site, 3)
     lead = signed_in(site)
     known(lead, 1, "gold")
-    assert [(row.purpose, row.wanted) for row in rows(site, items)] == [("work", 0), ("work", 1), ("work", 1), ("gold", 0)]
+    assert [(row.purpose, row.wanted) for row in rows(site, items)] == [
+        ("work", 0),
+        ("work", 1),
+        ("work", 1),
+        ("gold", 0),
+    ]
 
 
 def test_gold_is_front_loaded_and_looks_like_work(site: Site):
@@ -162,7 +169,9 @@ def test_repeats_are_silent_swapped_and_not_counted(site: Site):
     check_counts(site)
 
 
-@pytest.mark.parametrize("expected", [{"best": 5}, {"best": 0, "choice": "tie"}, {"choice": "left"}, {"ranks": [1, 2]}, {}, {"best": "1"}])
+@pytest.mark.parametrize(
+    "expected", [{"best": 5}, {"best": 0, "choice": "tie"}, {"choice": "left"}, {"ranks": [1, 2]}, {}, {"best": "1"}]
+)
 def test_an_answer_that_nobody_could_give_is_refused(site: Site, expected: dict[str, Any]):
     fill(site, 1)
     body = {"comparison": "c-0000", "kind": "pair", "responses": [0, 1], "purpose": "gold", "expected": expected}
@@ -177,12 +186,16 @@ def test_gold_is_not_asked_of_whoever_met_the_question_as_work(site: Site):
     ann, bob = user(site, "ann"), user(site, "bob")
     (shown,) = queue.lease(site, ann, 1).presentations
     submit(site, ann, judged(shown))
-    known = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == shown)[0].item)[0].comparison
+    known = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == shown)[0].item)[
+        0
+    ].comparison
     gold(site, [known])
     met = {who.name: set() for who in (ann, bob)}
     for who in (ann, bob):
         while served := queue.lease(site, who, 1).presentations:
-            item = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == served[0])[0].item)[0]
+            item = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == served[0])[0].item)[
+                0
+            ]
             met[who.name].add(item.purpose)
             submit(site, who, judged(served[0]))
     assert met == {"ann": {"work"}, "bob": {"gold", "work"}}

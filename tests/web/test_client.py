@@ -30,12 +30,16 @@ class Line(httpx.BaseTransport):
         now = self.breaks.pop(0) if self.breaks else ""
         if now == "before":
             raise httpx.ConnectError("no route", request=request)
-        answer = self.server.request(request.method, str(request.url), content=request.read(), headers=dict(request.headers))
+        answer = self.server.request(
+            request.method, str(request.url), content=request.read(), headers=dict(request.headers)
+        )
         if now == "after":
             raise httpx.ReadError("reset", request=request)
         if now == "busy":
             return httpx.Response(503, json={"error": {"code": "locked", "message": "wait"}})
-        return httpx.Response(answer.status_code, content=answer.content, headers={"Content-Type": answer.headers.get("content-type", "")})
+        return httpx.Response(
+            answer.status_code, content=answer.content, headers={"Content-Type": answer.headers.get("content-type", "")}
+        )
 
 
 def speaking(site: Site, role: str, *scopes: str) -> tuple[Client, Line]:
@@ -78,7 +82,9 @@ def test_a_lead_brings_in_and_exports(new_site: Callable[..., Site], tmp_path: P
     site = new_site()
     client, _ = speaking(site, "lead", "read", "write", "judge")
     tickets = tmp_path / "tickets.jsonl"
-    tickets.write_text("".join(json.dumps({"prompt": f"Q{n}", "response_a": "a", "response_b": "b"}) + "\n" for n in range(3)))
+    tickets.write_text(
+        "".join(json.dumps({"prompt": f"Q{n}", "response_a": "a", "response_b": "b"}) + "\n" for n in range(3))
+    )
     assert client.bring_in(tickets)["comparisons"] == 3
     given = client.lease(1)[0]
     client.judge(given["id"], {"choice": "right"}, active_seconds=2.0)
@@ -94,7 +100,12 @@ def test_a_lead_brings_in_and_exports(new_site: Callable[..., Site], tmp_path: P
 
 
 def test_what_the_documentation_shows_programs_is_there(site: Site):
-    part = (Path(__file__).parents[2] / "docs" / "stages" / "web.md").read_text(encoding="utf-8").partition("### For programs")[2].partition("\n### ")[0]
+    part = (
+        (Path(__file__).parents[2] / "docs" / "stages" / "web.md")
+        .read_text(encoding="utf-8")
+        .partition("### For programs")[2]
+        .partition("\n### ")[0]
+    )
     described = work.client(site).get("/api/v1/openapi.json").json()["paths"]
     called = re.findall(r"\$PAGE(/[a-z/]+)", part)
     assert len(called) == 5

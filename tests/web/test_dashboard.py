@@ -70,14 +70,43 @@ def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
     """Thirty thousand here; a million are measured by benchmarks."""
     site = new_site()
     number, tree = 30_000, [["p", {}, ["x"]]]
-    shared = {"messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "b", "fingerprint": "f", "renderer": 1, "added": 0.0}
-    counts = {"wanted": 1, "done": 0, "leased": 0, "needed": 1, "extended": False, "strategy": "all", "probability": 1.0, "added": 0.0}
+    shared = {
+        "messages": [],
+        "trees": [],
+        "tags": [],
+        "sampling": {},
+        "batch": "b",
+        "fingerprint": "f",
+        "renderer": 1,
+        "added": 0.0,
+    }
+    counts = {
+        "wanted": 1,
+        "done": 0,
+        "leased": 0,
+        "needed": 1,
+        "extended": False,
+        "strategy": "all",
+        "probability": 1.0,
+        "added": 0.0,
+    }
 
     def make(connection: object) -> None:
         names = [f"m-{i}" for i in range(number)]
         connection.execute(insert(comparisons), [{"id": name, "prompt_id": name, **shared} for name in names])  # type: ignore[attr-defined]
         connection.execute(  # type: ignore[attr-defined]
-            insert(responses), [{"comparison": names[0], "index": 0, "text": "x", "tree": tree, "sampler": "s", "num_tokens": 1, "finished": True}]
+            insert(responses),
+            [
+                {
+                    "comparison": names[0],
+                    "index": 0,
+                    "text": "x",
+                    "tree": tree,
+                    "sampler": "s",
+                    "num_tokens": 1,
+                    "finished": True,
+                }
+            ],
         )
         same = {"kind": "pair", "responses": [0, 1], "purpose": "work", **counts}
         rows = [{"key": name, "comparison": name, "place": (i + 1) * GAP, **same} for i, name in enumerate(names)]

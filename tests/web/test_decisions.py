@@ -27,13 +27,19 @@ WAYS = ("majority", "weighted", "dawid_skene", "crowd_bt")
 
 def of(facts: list[Fact], gold: dict[str, tuple[int, int]] | None = None) -> Judged:
     """Facts about ready-made comparisons."""
-    known: dict[str, Comparison] = {one.comparison: comparison(one.item).model_copy(update={"id": one.comparison}) for one in facts}
+    known: dict[str, Comparison] = {
+        one.comparison: comparison(one.item).model_copy(update={"id": one.comparison}) for one in facts
+    }
     return Judged(tuple(facts), known, gold or {})
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_three_who_agree_decide_in_every_way(way: Any):
-    facts = [said(n, who, n % 2, order=random.Random(n + who).choice([(0, 1), (1, 0)])) for n in range(12) for who in (1, 2, 3)]
+    facts = [
+        said(n, who, n % 2, order=random.Random(n + who).choice([(0, 1), (1, 0)]))
+        for n in range(12)
+        for who in (1, 2, 3)
+    ]
     found = outcomes.outcomes(of(facts), way)
     assert [one.chosen_index for one in found.preferences] == [n % 2 for n in range(12)]
     assert all(one.agreement == 1.0 and one.num_judgements == 3 and 0 < one.weight <= 1 for one in found.preferences)
@@ -70,7 +76,10 @@ def test_a_side_bias_is_told_and_taken_out():
     facts = []
     for n in range(300):
         order = rng.choice([(0, 1), (1, 0)])
-        facts += [said(n, 1, 0 if rng.random() < 0.9 else 1, order=rng.choice([(0, 1), (1, 0)])), said(n, 2, order[0], order=order)]
+        facts += [
+            said(n, 1, 0 if rng.random() < 0.9 else 1, order=rng.choice([(0, 1), (1, 0)])),
+            said(n, 2, order[0], order=order),
+        ]
     bias = {one["name"]: one["bias_to_left"] for one in outcomes.outcomes(of(facts), "crowd_bt").annotators}
     assert bias["u2"] > 1.0 > abs(bias["u1"])
 
@@ -79,7 +88,12 @@ def test_a_side_bias_is_told_and_taken_out():
 def test_the_lead_decides_where_people_differ(way: Any):
     facts = [said(1, 1, 0), said(1, 2, 0), said(1, 3, 1), said(1, 9, 1, purpose="adjudication")]
     preference = outcomes.outcomes(of(facts), way).preferences[0]
-    assert (preference.chosen_index, preference.weight, preference.agreement, preference.num_judgements) == (1, 1.0, 1.0, 1)
+    assert (preference.chosen_index, preference.weight, preference.agreement, preference.num_judgements) == (
+        1,
+        1.0,
+        1.0,
+        1,
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -103,7 +117,9 @@ def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
         assert [one.ranks for one in found.rankings] == ([(2, 1)] if kind == "ranking" else [])
         assert [one.chosen_index for one in found.preferences] == ([1] if kind == "ranking" else [])
         assert [one["attributes"]["helpful"] for one in found.ratings] == ([2.0, 4.0] if kind == "rating" else [])
-        assert [(one["label"], one["num_judgements"]) for one in found.thumbs] == ([(False, 1), (True, 1)] if kind == "thumb" else [])
+        assert [(one["label"], one["num_judgements"]) for one in found.thumbs] == (
+            [(False, 1), (True, 1)] if kind == "thumb" else []
+        )
 
 
 def test_rankings_of_several_people_become_one():
@@ -134,7 +150,9 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(new_site: Call
     who = user(site, "a")
     while served := queue.lease(site, who, 1).presentations:
         shown = rows(site, presentations, presentations.c.id == served[0])[0]
-        kind = next(kind for kind, asked in zip(kinds * 3, rows(site, outcomes.items), strict=True) if asked.id == shown.item)
+        kind = next(
+            kind for kind, asked in zip(kinds * 3, rows(site, outcomes.items), strict=True) if asked.id == shown.item
+        )
         submit(site, who, judged(served[0], **answer_of(kind, list(shown.order))))
     lead = signed_in(site, "lead", "lead")
     told = lead.get("/api/v1/export/manifest").json()
@@ -145,7 +163,9 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(new_site: Call
         for what in outcome_files.WHATS:
             data = lead.get(f"/api/v1/export/{what}", params={"form": form})
             lines = [json.loads(line) for line in data.text.splitlines()]
-            table = pyarrow.parquet.read_table(io.BytesIO(lead.get(f"/api/v1/export/{what}", params={"form": form, "format": "parquet"}).content))
+            table = pyarrow.parquet.read_table(
+                io.BytesIO(lead.get(f"/api/v1/export/{what}", params={"form": form, "format": "parquet"}).content)
+            )
             assert [row["id"] for row in table.to_pylist()] == [row["id"] for row in lines]
             (tmp_path / f"{form}-{what}.jsonl").write_bytes(data.content)
     assert len(read_records(tmp_path / "prefloop-preferences.jsonl", Preference)) == 3

@@ -62,18 +62,29 @@ def said(site: Site) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("source", "row", "who"),
     [
-        ("label_studio", LABEL_STUDIO, [("b@x.org (imported)", {"best": 0}), ("label-studio-4 (imported)", {"best": 1})]),
+        (
+            "label_studio",
+            LABEL_STUDIO,
+            [("b@x.org (imported)", {"best": 0}), ("label-studio-4 (imported)", {"best": 1})],
+        ),
         ("argilla", ARGILLA, [("u1 (imported)", {"best": 1})]),
         ("argilla", ARGILLA_RANKING, [("u1 (imported)", {"ranks": [2, 1, 1]})]),
         ("potato", POTATO, [("w9 (imported)", {"best": 0})]),
     ],
 )
 @on_sqlite
-def test_other_tools_exports_become_ours(new_site: Callable[..., Site], tmp_path: Path, source: Any, row: Any, who: Any):
+def test_other_tools_exports_become_ours(
+    new_site: Callable[..., Site], tmp_path: Path, source: Any, row: Any, who: Any
+):
     site = new_site()
     assert bring(site, tmp_path / "x.json", json.dumps([row]), source)["judgements"] == len(who)
     assert said(site) == who
-    assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+    assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == {
+        "comparisons": 0,
+        "judgements": 0,
+        "left_out": 0,
+        "problems": [],
+    }
     with site.database.reading() as connection:
         verify(connection)
         assert [one.annotator for one in export.judged(connection)] == [name for name, _ in who] or len(who) == 2
@@ -102,7 +113,9 @@ BAD = {
 
 @pytest.mark.parametrize("line", BAD)
 @on_sqlite
-def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(new_site: Callable[..., Site], tmp_path: Path, line: str):
+def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(
+    new_site: Callable[..., Site], tmp_path: Path, line: str
+):
     site = new_site()
     good = '{"prompt": "x", "response_a": "1", "response_b": "2", "choice": "B", "annotator": "ann"}'
     text = "\n".join([good, line, good.replace('"x"', '"y"')])
@@ -117,12 +130,25 @@ def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(new_site: Call
 
 def row(number: int, annotator: str = "ann", **more: Any) -> str:
     """A line with a prompt, two responses, and what somebody said of them."""
-    told = {"id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here.", "choice": "b", "annotator": annotator}
+    told = {
+        "id": f"r-{number}",
+        "prompt": f"Where is **{number}**?",
+        "response_a": "There.",
+        "response_b": "Here.",
+        "choice": "b",
+        "annotator": annotator,
+    }
     return json.dumps(told | more) + "\n"
 
 
-MIXED = "".join([*(row(n) for n in range(7)), *(row(n, "bob") for n in range(3)), '{"id": "alone", "prompt": "Write a poem."}\n'])
-ARENA = "".join(json.dumps({"prompt": f"Question {n}?", "response": f"{name} {n}", "sampler": name}) + "\n" for n in range(7) for name in ("a", "b"))
+MIXED = "".join(
+    [*(row(n) for n in range(7)), *(row(n, "bob") for n in range(3)), '{"id": "alone", "prompt": "Write a poem."}\n']
+)
+ARENA = "".join(
+    json.dumps({"prompt": f"Question {n}?", "response": f"{name} {n}", "sampler": name}) + "\n"
+    for n in range(7)
+    for name in ("a", "b")
+)
 
 
 def brought(site: Site, path: Path, what: str) -> dict[str, Any]:
@@ -199,11 +225,15 @@ def test_who_is_stopped_between_two_parts_brings_it_in_again_and_nothing_is_doub
 
 
 @on_sqlite
-def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(
+    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(ingest, "BATCH", 2)
     site, path = new_site(), tmp_path / "t.jsonl"
     other = row(1, prompt="Something else?")
-    with pytest.raises(UserError, match=r"t.jsonl:6: there is another comparison called 'r-1', with other content.* It is in t.jsonl:2"):
+    with pytest.raises(
+        UserError, match=r"t.jsonl:6: there is another comparison called 'r-1', with other content.* It is in t.jsonl:2"
+    ):
         bring(site, path, "".join(row(n) for n in range(5)) + other)
     assert rows(site, comparisons) == []
     bring(site, path, row(1))
@@ -215,7 +245,9 @@ def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(new
 
 
 @on_sqlite
-def test_a_large_file_takes_no_more_memory_than_a_few_rows(new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_large_file_takes_no_more_memory_than_a_few_rows(
+    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """40 MB in 300 rows: with 10 rows together it is looked at and kept in a fraction of that."""
     monkeypatch.setattr(ingest, "BATCH", 10)
     site, path = new_site(), tmp_path / "t.csv"
@@ -255,7 +287,9 @@ def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
     """As an older prefloop had it: judgements are those of whoever has the name."""
     kept = accounts.known_as(name) or "imported"
     found = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
-    return found if found is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
+    return (
+        found if found is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
+    )
 
 
 def test_what_was_credited_to_somebody_here_is_found_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -351,30 +385,46 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
     for says, what in wrong.items():
         body = json.dumps(plain | {"id": "first"}) + "\n" + json.dumps(plain | what)
         answer = lead.post("/api/v1/import/comparisons", content=body, headers=headers)
-        assert (answer.status_code, answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")) == (422, True)
+        assert (answer.status_code, answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")) == (
+            422,
+            True,
+        )
         path = tmp_path / "comparisons.jsonl"  # as the page finds it when it starts
         path.write_text(body)
         with pytest.raises(UserError, match=r"comparisons.jsonl:2: "):
             ingest.from_file(site, path)
-    body = "".join(json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab")
+    body = "".join(
+        json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab"
+    )
     answer = lead.post("/api/v1/import/arena?file=a.jsonl", content=body, headers=headers)
     assert (answer.status_code, answer.json()["error"]["message"][:21]) == (422, "a.jsonl:1: the tag 't")
     assert rows(site, comparisons) == []
-    fits = plain | {"tags": ["t" * 200], "responses": [one | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for one in responses]}
+    fits = plain | {
+        "tags": ["t" * 200],
+        "responses": [one | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for one in responses],
+    }
     answer = lead.post("/api/v1/import/comparisons", content=json.dumps(fits), headers=headers)
     assert (answer.status_code, answer.json()["added"]) == (200, 1)
 
 
 def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_again(site: Site, tmp_path: Path):
     ask(site, kinds=["pair", "ranking"])
-    told = [json.dumps({"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]}) for end in "xy"]
+    told = [
+        json.dumps({"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]}) for end in "xy"
+    ]
     for added in (2, 0):
         assert bring(site, tmp_path / "t.jsonl", "\n".join(told))["comparisons"] == added
     found = rows(site, items, items.c.kind == "ranking")
     assert len(rows(site, items)) == 4
     assert sorted(one.comparison[:1] for one in found) == ["x", "y"]
     lead = signed_in(site, "lead", "lead")
-    gold = {"comparison": "x" * 190, "kind": "ranking", "responses": list(range(60)), "purpose": "gold", "expected": {"ranks": list(range(1, 61))}}
+    gold = {
+        "comparison": "x" * 190,
+        "kind": "ranking",
+        "responses": list(range(60)),
+        "purpose": "gold",
+        "expected": {"ranks": list(range(1, 61))},
+    }
     assert lead.post("/api/v1/items", json=gold).status_code == 200
     assert [one.comparison[:1] for one in rows(site, items, items.c.kind == "ranking", items.c.retired)] == ["x"]
 
@@ -427,7 +477,10 @@ def test_over_http(new_site: Callable[..., Site]):
         for name in ("a.jsonl", "a.json", "a.csv", "a.parquet", "a.jsonl.gz", "\u202e.jsonl", "..", "x" * 200):
             answer = lead.post("/api/v1/import/rows", params={"file": name}, content=bad, headers=headers)
             assert answer.status_code == 422, (name, bad[:9], answer.text)
-    assert signed_in(site, "ann", "annotator").post("/api/v1/import/rows", content=body, headers=headers).status_code == 403
+    assert (
+        signed_in(site, "ann", "annotator").post("/api/v1/import/rows", content=body, headers=headers).status_code
+        == 403
+    )
     assert lead.get("/lead/data").status_code == 200
     table = "prompt,response_a,response_b\nwhat now?,this,that\n"
     for name, kind, new in (("", "text/csv", 1), ("?file=t.csv", "application/octet-stream", 0)):

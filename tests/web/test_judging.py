@@ -17,8 +17,22 @@ from web.work import Clock, ask, fill, judged, post, rows, signed_in, to_judge
 def test_a_presentation_as_the_contract_shows_it(site: Site):
     fill(site, 1, responses=2)
     shown = to_judge(signed_in(site))[0]
-    assert set(shown) == {"id", "kind", "purpose", "guideline", "expires", "state", "draft", "messages", "responses", "axes", "progress"}
-    assert shown["messages"] == [{"role": "user", "tree": [["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]]}]
+    assert set(shown) == {
+        "id",
+        "kind",
+        "purpose",
+        "guideline",
+        "expires",
+        "state",
+        "draft",
+        "messages",
+        "responses",
+        "axes",
+        "progress",
+    }
+    assert shown["messages"] == [
+        {"role": "user", "tree": [["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]]}
+    ]
     assert [set(response) for response in shown["responses"]] == [{"slot", "tree", "text"}] * 2
     assert "secret" not in str(shown)  # the samplers' names
     kept = rows(site, presentations)[0]
@@ -42,7 +56,9 @@ def test_sent_many_times_at_once_it_is_still_one(site: Site):
     ann = signed_in(site)
     body = judged(to_judge(ann)[0]["id"]).model_dump(mode="json")
     replies: list[Any] = []
-    threads = [threading.Thread(target=lambda: replies.append(ann.post("/api/v1/judgements", json=body))) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: replies.append(ann.post("/api/v1/judgements", json=body))) for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -60,12 +76,22 @@ def test_a_change_of_mind_is_a_new_revision_and_the_old_one_stays(site: Site):
     change = judged(shown, choice="tie").model_dump(mode="json")
     assert ann.post(f"/api/v1/judgements/{first}/revise", json=change).json()["revision"] == 2
     assert ann.post(f"/api/v1/judgements/{first}/revise", json=change).json()["revision"] == 2  # again: the same
-    assert ann.post(f"/api/v1/judgements/{first}/revise", json=judged(shown).model_dump(mode="json")).json()["error"]["code"] == "revised"
+    assert (
+        ann.post(f"/api/v1/judgements/{first}/revise", json=judged(shown).model_dump(mode="json")).json()["error"][
+            "code"
+        ]
+        == "revised"
+    )
     kept = sorted(rows(site, judgements), key=lambda row: row.revision)
-    assert [(row.revision, row.answer["choice"], row.replaces) for row in kept] == [(1, "left", None), (2, "tie", first)]
+    assert [(row.revision, row.answer["choice"], row.replaces) for row in kept] == [
+        (1, "left", None),
+        (2, "tie", first),
+    ]
     assert rows(site, items)[0].done == 1
     told = ann.get("/api/v1/history").json()["judgements"]
-    assert [(one["answer"]["choice"], one["revision"], one["presentation"]["id"]) for one in told] == [("tie", 2, shown)]
+    assert [(one["answer"]["choice"], one["revision"], one["presentation"]["id"]) for one in told] == [
+        ("tie", 2, shown)
+    ]
 
 
 def test_a_revision_that_ends_a_disagreement_needs_no_third(site: Site):
@@ -88,7 +114,13 @@ GOOD = {
     "demonstration": [{"text": "mine"}],
 }
 BAD = {
-    "ranking": [{"ranks": [1, 2]}, {"ranks": [2, 2, 3]}, {"ranks": [1, 2, 4]}, {"ranks": [0, 1, 2]}, {"choice": "left"}],
+    "ranking": [
+        {"ranks": [1, 2]},
+        {"ranks": [2, 2, 3]},
+        {"ranks": [1, 2, 4]},
+        {"ranks": [0, 1, 2]},
+        {"choice": "left"},
+    ],
     "rating": [
         {"ratings": {"helpful": [1, 2, 3]}},
         {"ratings": {"helpful": [1, 2], "honest": [1, 2]}},
@@ -111,7 +143,8 @@ def test_each_kind_takes_its_answers_and_no_others(site: Site, kind: str):
         for bad in BAD[kind]:
             assert (
                 ann.post(
-                    "/api/v1/judgements", json={"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": bad, "active_seconds": 1.0}
+                    "/api/v1/judgements",
+                    json={"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": bad, "active_seconds": 1.0},
                 ).status_code
                 == 422
             )
@@ -154,7 +187,12 @@ def test_drafts_are_kept_and_prolong_the_lease(site: Site, clock: Clock):
     shown = to_judge(ann)[0]["id"]
     for _ in range(3):
         clock.now += 20 * 60
-        assert ann.put(f"/api/v1/presentations/{shown}/draft", json={"draft": {"choice": "left", "四": ["五"]}}).status_code == 200
+        assert (
+            ann.put(
+                f"/api/v1/presentations/{shown}/draft", json={"draft": {"choice": "left", "四": ["五"]}}
+            ).status_code
+            == 200
+        )
     assert to_judge(signed_in(site, "bob")) == []
     assert to_judge(ann)[0]["draft"] == {"choice": "left", "四": ["五"]}
     assert ann.put(f"/api/v1/presentations/{shown}/draft", json={"draft": {"x": "y" * 250_000}}).status_code == 422
@@ -167,7 +205,10 @@ def test_a_skip_gives_back_to_others_and_not_to_oneself(site: Site):
     ann, bob = signed_in(site), signed_in(site, "bob", "annotator")
     shown = to_judge(ann)[0]["id"]
     for _ in range(2):
-        assert ann.post(f"/api/v1/presentations/{shown}/skip", json={"reason": "unclear", "comment": "?"}).json()["state"] == "skipped"
+        assert (
+            ann.post(f"/api/v1/presentations/{shown}/skip", json={"reason": "unclear", "comment": "?"}).json()["state"]
+            == "skipped"
+        )
     assert to_judge(ann) == []
     assert len(to_judge(bob)) == 1
     assert len(rows(site, events, events.c.kind == "skip")) == 1
@@ -204,7 +245,9 @@ def test_every_judgement_is_an_event_in_the_same_transaction(site: Site):
     for _ in range(3):
         post(ann, to_judge(ann)[0]["id"])
     with site.database.reading() as connection:
-        told = connection.execute(select(func.count()).select_from(events).where(events.c.kind == "judgement")).scalar_one()
+        told = connection.execute(
+            select(func.count()).select_from(events).where(events.c.kind == "judgement")
+        ).scalar_one()
     assert told == len(rows(site, judgements)) == 3
 
 
@@ -237,6 +280,8 @@ def test_a_draft_that_is_too_deep_already_stops_no_lease(site: Site):
     speaker = signed_in(site)
     shown = to_judge(speaker)[0]["id"]
     deep = json.loads("[" * 400 + "]" * 400)
-    site.database.write(lambda c: c.execute(update(presentations).where(presentations.c.id == shown).values(draft={"x": deep})))
+    site.database.write(
+        lambda c: c.execute(update(presentations).where(presentations.c.id == shown).values(draft={"x": deep}))
+    )
     assert [(one["id"], one["draft"]) for one in to_judge(speaker)] == [(shown, None)]
     assert post(speaker, shown).status_code == 200

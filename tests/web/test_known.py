@@ -208,9 +208,7 @@ def test_the_pages_have_the_buttons(new_site: Callable[..., Site], language: str
     number = make(site, "c-0000")
     lead = signed_in(site, "lead", "lead")
     lead.put("/api/v1/me", json={"language": language})
-    words = {"en": ("Retire", "Make calibration", "Ask again"), "zh": ("停用", "改为校准题", "重新启用")}[
-        language
-    ]
+    words = {"en": ("Retire", "Make calibration", "Ask again"), "zh": ("停用", "改为校准题", "重新启用")}[language]
     for path in ("/lead/items", f"/lead/items/gold?item={number}"):
         page = lead.get(path).text
         assert f'data-call="PUT /items/{number}"' in page

@@ -71,7 +71,9 @@ def test_people_and_when_they_were_seen(site: Site):
 
 def test_a_preview_keeps_nothing_and_a_note_is_shown(site: Site):
     lead = signed_in(site, "lea", "lead")
-    assert lead.post("/api/v1/guidelines/preview", json={"text": "**b**"}).json()["tree"] == [["p", {}, [["strong", {}, ["b"]]]]]
+    assert lead.post("/api/v1/guidelines/preview", json={"text": "**b**"}).json()["tree"] == [
+        ["p", {}, [["strong", {}, ["b"]]]]
+    ]
     assert lead.get("/api/v1/guidelines").json()["guidelines"] == []
     assert lead.post("/api/v1/guidelines", json={"text": "x", "note": "a <b>note"}).status_code == 200
     assert "a &lt;b&gt;note" in lead.get("/lead/guideline", headers=HTML).text

@@ -131,7 +131,9 @@ def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_server_that_started_anew_is_asked_first(new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch):
     """A connection that rested is asked whether it still holds; one that did not rest fails once, with a sentence."""
     database = Database(new_postgresql())
-    ends = sqlalchemy.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    ends = sqlalchemy.text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
     others = sqlalchemy.create_engine(database.url)
 
     def broken() -> None:

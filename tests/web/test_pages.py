@@ -276,7 +276,11 @@ def test_a_missing_page_is_a_page(client):
 
 def test_a_form_that_a_script_sends_does_nothing_before_the_script_is_there():
     """Else what was typed, a secret maybe, would go into the address of the page."""
-    forms = [form for file in (pages.HERE / "templates").rglob("*.html") for form in re.findall(r"<form[^>]*>", file.read_text(encoding="utf-8"))]
+    forms = [
+        form
+        for file in (pages.HERE / "templates").rglob("*.html")
+        for form in re.findall(r"<form[^>]*>", file.read_text(encoding="utf-8"))
+    ]
     scripted = [form for form in forms if "data-call" in form]
     assert len(scripted) > 15
     assert [form for form in scripted if 'method="dialog"' not in form] == []

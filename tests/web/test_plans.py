@@ -49,7 +49,9 @@ def walks(site: Site, statements: dict[str, Any]) -> list[str]:
 @on_sqlite
 def test_nothing_that_an_annotator_does_walks_over_a_table(new_site: Callable[..., Site], clock: Clock):
     site = new_site()
-    ask(site, overlap={"judgements": 2, "adaptive": True}, checks={"gold_first": 50, "gold_every": 2, "repeat_every": 2})
+    ask(
+        site, overlap={"judgements": 2, "adaptive": True}, checks={"gold_first": 50, "gold_every": 2, "repeat_every": 2}
+    )
     fill(site, 60, tags=("t", "s"))
     gold(site, [f"c-{n:04d}" for n in range(50, 56)])
     work(site, user(site, "before"), 40)
@@ -100,7 +102,13 @@ def test_calibration_does_not_either(new_site: Callable[..., Site]):
     fill(site, 30)
     lead = signed_in(site, "lea", "lead")
     for n in range(3):
-        body = {"comparison": f"c-{n:04d}", "kind": "pair", "responses": [0, 1], "purpose": "calibration", "expected": {"best": 0}}
+        body = {
+            "comparison": f"c-{n:04d}",
+            "kind": "pair",
+            "responses": [0, 1],
+            "purpose": "calibration",
+            "expected": {"best": 0},
+        }
         assert lead.post("/api/v1/items", json=body).status_code == 200
     ann = signed_in(site, "ann", "annotator")
 
@@ -118,5 +126,11 @@ def test_calibration_does_not_either(new_site: Callable[..., Site]):
 def test_a_walk_would_be_found(new_site: Callable[..., Site]):
     site = new_site()
     fill(site, 3)
-    for statement in ("SELECT id FROM items WHERE purpose = 'calibration'", "SELECT count(*) FROM judgements WHERE active_seconds > 5"):
-        assert len(walks(site, asked(site, lambda s=statement: site.database.write(lambda c: c.exec_driver_sql(s).all())))) == 1
+    for statement in (
+        "SELECT id FROM items WHERE purpose = 'calibration'",
+        "SELECT count(*) FROM judgements WHERE active_seconds > 5",
+    ):
+        assert (
+            len(walks(site, asked(site, lambda s=statement: site.database.write(lambda c: c.exec_driver_sql(s).all()))))
+            == 1
+        )

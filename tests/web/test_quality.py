@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prefloop.people import agreement as coefficients
+from prefloop.stats import agreement as coefficients
 from prefloop.web import accounts, agreement, importing, ingest, leaning, outcomes, quality
 from prefloop.web.lead_words import REASONS, LeadWords
 from prefloop.web.site import Site
@@ -44,7 +44,10 @@ def test_honest_people_are_seldom_accused_however_often_one_looks():
     for who in range(tries):
         truth = [rng.random() < 0.5 for _ in range(120)]
         others = [said(n, 1000 + k, int(rng.random() < 0.84) ^ int(truth[n])) for n in range(120) for k in range(2)]
-        mine = [said(n, who, int(rng.random() < 0.84) ^ int(truth[n]), order=rng.choice([(0, 1), (1, 0)])) for n in range(120)]
+        mine = [
+            said(n, who, int(rng.random() < 0.84) ^ int(truth[n]), order=rng.choice([(0, 1), (1, 0)]))
+            for n in range(120)
+        ]
         votes = quality.votes_of([*others, *mine])
         accused += any(quality.report(mine[:look], votes, {})["findings"] for look in (30, 60, 120))
     assert accused / tries <= quality.NORMS.alpha + 2 * (quality.NORMS.alpha * (1 - quality.NORMS.alpha) / tries) ** 0.5
@@ -73,7 +76,9 @@ def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site
     repeats = [said(n, 1, 0, comparison=name, repeat=True) for n, name in enumerate(names)]
     votes = quality.votes_of([*mine, *people])
     with site.database.reading() as connection:
-        found = {row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))}
+        found = {
+            row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))
+        }
         alone = leaning.by_sampler(connection, mine, quality.votes_of(mine), look=(60, 0.024))
         other = leaning.by_sampler(connection, people[::2], votes, look=(60, 0.024))
         early = leaning.by_sampler(connection, mine, votes, look=(0, 0.0))
@@ -81,7 +86,10 @@ def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site
     assert [row["leans"] for row in early] == [False, False]
     assert [row["difference"] for row in early] == [row["difference"] for row in found.values()]
     assert set(found) == {"secret-0", "secret-1"}
-    gap = {name: sum(one.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, one in enumerate(mine[:60])) / 60 for name in ("secret-1",)}
+    gap = {
+        name: sum(one.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, one in enumerate(mine[:60])) / 60
+        for name in ("secret-1",)
+    }
     assert found["secret-1"]["n"] == 60
     assert found["secret-1"]["difference"] == pytest.approx(gap["secret-1"], abs=1e-4)
     assert found["secret-1"]["leans"]
@@ -95,7 +103,9 @@ def table_of(counts: list[list[int]]) -> list[list[object]]:
     return [[said(n, 1, i), said(n, 2, j)] for n, (i, j) in enumerate(units)]
 
 
-@pytest.mark.parametrize(("counts", "kappa"), [([[20, 5], [10, 15]], 0.4), ([[45, 15], [25, 15]], 0.1304), ([[25, 35], [5, 35]], 0.2593)])
+@pytest.mark.parametrize(
+    ("counts", "kappa"), [([[20, 5], [10, 15]], 0.4), ([[45, 15], [25, 15]], 0.1304), ([[25, 35], [5, 35]], 0.2593)]
+)
 def test_cohen_as_in_the_books(counts: list[list[int]], kappa: float):
     judged = [one for unit in table_of(counts) for one in unit]
     found = agreement.of_work(judged)["pairs"]
@@ -163,7 +173,10 @@ def test_two_judges_of_one_family_do_not_hide_each_other(new_site: Callable[...,
     site = new_site()
     fill(site, 60)
     rng = random.Random(4)
-    first, second = (site.database.write(lambda c, n=name: accounts.add_user(c, site, n, accounts.PROGRAM, role="annotator")) for name in ("gpt", "gpt2"))
+    first, second = (
+        site.database.write(lambda c, n=name: accounts.add_user(c, site, n, accounts.PROGRAM, role="annotator"))
+        for name in ("gpt", "gpt2")
+    )
     kin = [said(n, who, int(rng.random() < 0.8), comparison=f"c-{n:04d}") for who in (first, second) for n in range(60)]
     person = [said(n, 99, int(rng.random() < 0.5), comparison=f"c-{n:04d}") for n in range(60)]
     with site.database.reading() as connection:

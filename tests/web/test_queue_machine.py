@@ -46,7 +46,9 @@ class Annotators(RuleBasedStateMachine):
         shutil.copyfile(SOURCE[0], self.folder / "x.sqlite")
         self.clock = Clock()
         database = Database(f"sqlite:///{self.folder}/x.sqlite")
-        self.site = Site(database=database, config=WebConfig(password_memory_kb=64), folder=self.folder, clock=self.clock)
+        self.site = Site(
+            database=database, config=WebConfig(password_memory_kb=64), folder=self.folder, clock=self.clock
+        )
         self.sent: list[Judged] = []
         self.shown: list[tuple[int, str]] = []
 
@@ -125,7 +127,9 @@ class Annotators(RuleBasedStateMachine):
         """An annotator who has not had an item that needs somebody gets one."""
         had = {(row.item, row.user) for row in rows(self.site, presentations) if row.state != "expired"}
         for item in rows(self.site, items):
-            assert item.needed == 0 or all(self._can_reach(item, who.id) for who in self.people if (item.id, who.id) not in had)
+            assert item.needed == 0 or all(
+                self._can_reach(item, who.id) for who in self.people if (item.id, who.id) not in had
+            )
 
     def _can_reach(self, item: Any, who: int) -> bool:
         mine = rows(self.site, cursors, cursors.c.user == who, cursors.c.purpose == "work")
@@ -143,7 +147,14 @@ def source(empty_sqlite: Path) -> Iterator[None]:
 def test_annotators_in_any_order(source: None):
     phases = (Phase.explicit, Phase.generate)  # shrinking takes minutes
     checks = list(HealthCheck)
-    many = settings(max_examples=15, stateful_step_count=25, deadline=None, database=None, phases=phases, suppress_health_check=checks)
+    many = settings(
+        max_examples=15,
+        stateful_step_count=25,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=checks,
+    )
     run_state_machine_as_test(Annotators, settings=many)
 
 

@@ -66,7 +66,9 @@ def test_adjudication_tells_what_annotators_wrote(new_site: Callable[..., Site],
     site = new_site()
     whole = judging.submit
     monkeypatch.setattr(
-        judging, "submit", lambda c, s, who, what: whole(c, s, who, what.model_copy(update={"comment": f"says {who.name}"}))
+        judging,
+        "submit",
+        lambda c, s, who, what: whole(c, s, who, what.model_copy(update={"comment": f"says {who.name}"})),
     )
     differ_and_ask_the_lead(site, "pair")
     speaker = signed_in(site, "lea", "lead")

@@ -47,7 +47,9 @@ def emphasised(depth: int) -> str:
 
 DEEP = {
     "quotes": lambda depth: "> " * depth + "<b>deep</b>",
-    "lists": lambda depth: "\n".join("  " * n + ("- <b>deep</b>" if n == depth - 1 else f"- {n}") for n in range(depth)),
+    "lists": lambda depth: "\n".join(
+        "  " * n + ("- <b>deep</b>" if n == depth - 1 else f"- {n}") for n in range(depth)
+    ),
     "both": lambda depth: "> 1. " * depth + "<b>deep</b>",
     "emphasis": emphasised,
 }
@@ -141,7 +143,9 @@ def test_what_markdown_becomes():
         ["ul", {}, [["li", {}, ["c"]], ["li", {}, ["d"]]]],
         ["p", {}, [["a", {"href": "https://f.example/?g=h&i"}, ["e"]]]],
     ]
-    assert tree("```python\nif a < b:\n    c\n```") == [["pre", {}, [["code", {"lang": "python"}, ["if a < b:\n    c\n"]]]]]
+    assert tree("```python\nif a < b:\n    c\n```") == [
+        ["pre", {}, [["code", {"lang": "python"}, ["if a < b:\n    c\n"]]]]
+    ]
     assert tree("3. x\n\n| a | b |\n|:--|--:|\n| 1 | 2 |") == [
         ["ol", {"start": "3"}, [["li", {}, ["x"]]]],
         ["table", {}, [
@@ -150,4 +154,6 @@ def test_what_markdown_becomes():
         ]],
     ]  # fmt: skip
     assert tree("a\nb  \nc") == [["p", {}, ["a\nb", ["br", {}, []], "\nc"]]]
-    assert tree("![alt](https://x.example/y.png)") == [["p", {}, ["!", ["a", {"href": "https://x.example/y.png"}, ["alt"]]]]]
+    assert tree("![alt](https://x.example/y.png)") == [
+        ["p", {}, ["!", ["a", {"href": "https://x.example/y.png"}, ["alt"]]]]
+    ]

@@ -32,7 +32,9 @@ def new_url(new_sqlite: Callable[[], str]) -> Callable[[], str]:
     return new_sqlite
 
 
-@pytest.mark.parametrize("path", ["/api/v1/me", "/api/v1/openapi.json", "/static/none.js", "/nowhere", "/api/v1/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/me", "/api/v1/openapi.json", "/static/none.js", "/nowhere", "/api/v1/nowhere"]
+)
 def test_headers_on_every_answer(site: Site, path: str):
     headers = client(site).get(path).headers
     assert headers["content-security-policy"] == POLICY
@@ -83,18 +85,32 @@ def test_a_file_is_brought_in_as_what_it_is_but_never_as_what_another_site_could
     for kind in FILE_TYPES:
         for ours in (OURS, bearer):
             assert speaker.post(path, content=b"no file", headers={"content-type": kind, **ours}).status_code == 422
-        for theirs in ({"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}, {"sec-fetch-site": "same-site"}, {"origin": "null"}):
+        for theirs in (
+            {"sec-fetch-site": "cross-site"},
+            {"origin": "http://evil.example"},
+            {"sec-fetch-site": "same-site"},
+            {"origin": "null"},
+        ):
             assert speaker.post(path, content=b"no file", headers={"content-type": kind, **theirs}).status_code == 403
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):  # what needs no leave to be sent
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+    ):  # what needs no leave to be sent
         assert speaker.post(path, content=b"no file", headers={"content-type": kind, **OURS}).status_code == 415
         assert speaker.post(path, content=b"no file", headers={"content-type": kind, **bearer}).status_code == 415
-    assert speaker.post("/api/v1/leases", content=b"{}", headers={"content-type": "text/csv", **OURS}).status_code == 415
+    assert (
+        speaker.post("/api/v1/leases", content=b"{}", headers={"content-type": "text/csv", **OURS}).status_code == 415
+    )
 
 
 def test_openapi_tells_that_a_file_is_sent(site: Site):
     paths = client(site).get("/api/v1/openapi.json").json()["paths"]
     for where in IMPORTS:
-        assert set(paths[f"/api/v1/import/{where.partition('?')[0]}"]["post"]["requestBody"]["content"]) == set(FILE_TYPES)
+        assert set(paths[f"/api/v1/import/{where.partition('?')[0]}"]["post"]["requestBody"]["content"]) == set(
+            FILE_TYPES
+        )
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
@@ -148,11 +164,24 @@ def test_a_page_of_somebody_else_may_not_use_the_browsers_cookie(site: Site, cap
 
 
 def test_guessing_many_names_from_one_place_is_slowed_down(site: Site):
-    codes = [client(site).post("/api/v1/session", json={"name": f"n{i}", "password": "x"}).status_code for i in range(62)]
+    codes = [
+        client(site).post("/api/v1/session", json={"name": f"n{i}", "password": "x"}).status_code for i in range(62)
+    ]
     assert codes == [401] * 60 + [429] * 2
 
 
-@pytest.mark.parametrize("then", ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "/%0d\r\nx: y", ""])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil",
+        "javascript:alert(1)",
+        "/%0d\r\nx: y",
+        "",
+    ],
+)
 def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, then: str):
     signed_in(site)
     answer = client(site).post("/login", data={"name": "ann", "password": PASSWORD, "next": then}, headers=OURS)
@@ -161,7 +190,15 @@ def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, then: str):
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/..\\app.py", "/static/%00", "/static/....//app.py"],
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/static//etc/passwd",
+        "/static/..\\app.py",
+        "/static/%00",
+        "/static/....//app.py",
+    ],
 )
 def test_no_path_leads_out_of_the_static_files(site: Site, path: str):
     answer = client(site).get(path)
@@ -206,7 +243,18 @@ def test_nobody_reads_or_judges_anothers_work(site: Site, caplog: pytest.LogCapt
     assert refused(caplog, "not_found")
 
 
-LEADS = ["users", "invitations", "settings", "guidelines", "items", "flags", "progress", "export/judgements.jsonl", "export/events.jsonl", "log/verify"]
+LEADS = [
+    "users",
+    "invitations",
+    "settings",
+    "guidelines",
+    "items",
+    "flags",
+    "progress",
+    "export/judgements.jsonl",
+    "export/events.jsonl",
+    "log/verify",
+]
 
 
 def test_an_annotator_sees_nothing_of_the_leads(site: Site, caplog: pytest.LogCaptureFixture):
@@ -217,7 +265,12 @@ def test_an_annotator_sees_nothing_of_the_leads(site: Site, caplog: pytest.LogCa
         assert client(site).get(f"/api/v1/{path}").status_code == 401, path
     assert bob.post("/api/v1/invitations", json={"role": "admin"}).status_code == 403
     assert bob.put("/api/v1/settings", json={"name": "mine"}).status_code == 403
-    assert bob.post("/api/v1/import/comparisons", content=b"{}", headers={"content-type": "application/x-ndjson"}).status_code == 403
+    assert (
+        bob.post(
+            "/api/v1/import/comparisons", content=b"{}", headers={"content-type": "application/x-ndjson"}
+        ).status_code
+        == 403
+    )
     assert bob.post("/api/v1/leases", json={"count": 1, "purpose": "adjudication"}).status_code == 403
     assert refused(caplog, "wrong_role")
 

@@ -98,7 +98,14 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
     scored(tmp_path, site, "two", {name: -5.0 * (n == 7) + 9.0 * (n == 9) for n, name in enumerate(names)})
     with site.database.reading() as connection:
         found = selecting.candidates(connection, 0)
-        shares = {"random": 0.2, "disagreement": 0.2, "rise": 0.2, "longest": 0.2, "diversity": 0.1, "out_of_distribution": 0.1}
+        shares = {
+            "random": 0.2,
+            "disagreement": 0.2,
+            "rise": 0.2,
+            "longest": 0.2,
+            "diversity": 0.1,
+            "out_of_distribution": 0.1,
+        }
         told, by = selecting.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
     assert found.names[int(told["disagreement"].argmax())] == names[7]
     assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
@@ -111,7 +118,9 @@ def embedded(tmp_path: Path, site: Site, model: str, places: dict[str, list[floa
     """Brings in scores with embeddings; both responses of a comparison lie at the same distance from its place."""
     path = tmp_path / f"{model}.jsonl"
     moved = [(f"{name}:{i}", [x + (1 - 2 * i) * 0.25 for x in place]) for name, place in places.items() for i in (0, 1)]
-    path.write_text("".join(json.dumps({"id": name, "score": 0.5, "embedding": place, **more}) + "\n" for name, place in moved))
+    path.write_text(
+        "".join(json.dumps({"id": name, "score": 0.5, "embedding": place, **more}) + "\n" for name, place in moved)
+    )
     return reward_scores.from_file(site, path, model=model, actor="lead", skip=False)
 
 
@@ -158,7 +167,9 @@ def test_embeddings_of_two_lengths_are_refused(new_site: Callable[..., Site], tm
 
 
 @on_sqlite
-def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(new_site: Callable[..., Site], tmp_path: Path):
+def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(
+    new_site: Callable[..., Site], tmp_path: Path
+):
     site = new_site()
     ask(site, overlap={"judgements": 2})
     fill(site, 4)
@@ -172,7 +183,10 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(new_s
     scored(tmp_path, site, "rm", {"c-0000": 4.0, "c-0001": -4.0, "c-0002": -0.5})
     made = site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
     assert made == {"disagreement": 1, "reward_model": 1}
-    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead")) == {"disagreement": 0, "reward_model": 0}
+    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead")) == {
+        "disagreement": 0,
+        "reward_model": 0,
+    }
     lead = signed_in(site, "lead", "lead")
     listed = lead.get("/api/v1/lead/adjudication").json()["items"]
     assert {one["comparison"]: one["why"] for one in listed} == {"c-0003": "disagreement", "c-0001": "reward_model"}
@@ -191,13 +205,23 @@ def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callab
     site = new_site()
     fill(site, 4)
     lead = signed_in(site, "lead", "lead")
-    for shares in ({"random": 0.1, "longest": 0.9}, {"longest": 1.0}, {"random": 1.0, "magic": 0.0}, {"random": 2.0, "longest": -1.0}, {}):
+    for shares in (
+        {"random": 0.1, "longest": 0.9},
+        {"longest": 1.0},
+        {"random": 1.0, "magic": 0.0},
+        {"random": 2.0, "longest": -1.0},
+        {},
+    ):
         answer = lead.post("/api/v1/lead/selection", json={"num": 2, "shares": shares})
         assert answer.status_code == 422, shares
     assert lead.post("/api/v1/lead/selection", json={"num": 0}).status_code == 422
     assert lead.post("/api/v1/lead/selection", json={"num": 3}).json()["chosen"] == 3
     assert lead.delete("/api/v1/lead/selection").json() == {"released": 1}
-    bad = {'{"id": "c-0000", "score": 1}': "COMPARISON:INDEX", '{"id": "c-0000:1", "score": "x"}': "finite number", "[1]": "expected an object"}
+    bad = {
+        '{"id": "c-0000", "score": 1}': "COMPARISON:INDEX",
+        '{"id": "c-0000:1", "score": "x"}': "finite number",
+        "[1]": "expected an object",
+    }
     for line, says in bad.items():
         path = tmp_path / "s.jsonl"
         path.write_text(line)
@@ -206,7 +230,9 @@ def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callab
         assert reward_scores.from_file(site, path, model="m", actor="lead", skip=True)["left_out"] == 1
 
 
-def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(reward_scores, "TOGETHER", 3)
     fill(site, 5)
     names = [comparison(n).id for n in range(5)]

@@ -84,13 +84,20 @@ def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None
         caller.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
         while True:
             for shown in caller.post("/api/v1/leases", json={"count": 2}).json()["presentations"]:
-                body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": {"choice": "left"}, "active_seconds": 1.0}
+                body = {
+                    "id": str(uuid.uuid4()),
+                    "presentation": shown["id"],
+                    "answer": {"choice": "left"},
+                    "active_seconds": 1.0,
+                }
                 if caller.post("/api/v1/judgements", json=body).status_code == 200:
                     kept.append(body["id"])
 
 
 @pytest.mark.parametrize(("first", "second"), [("", "collect"), ("collect", "")])
-def test_a_run_and_its_collect_are_two_names_of_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str):
+def test_a_run_and_its_collect_are_two_names_of_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+):
     """Two databases would both write its judgements.jsonl; and what `evaluate` wrote is found by either name."""
     folder, config = project(tmp_path / "demo", 2), WebConfig()
     (folder / "evaluate").mkdir()
@@ -133,7 +140,9 @@ def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):
                 with httpx.Client(base_url=base) as caller:
                     caller.post(f"/api/v1/join/{token_in(said)}", json={"name": "admin", "password": PASSWORD})
                     token = caller.post("/api/v1/invitations", json={"uses": 6}).json()["link"].rpartition("/")[2]
-            threads = [threading.Thread(target=work_until_killed, args=(base, token, f"u{turn}-{i}", kept)) for i in range(3)]
+            threads = [
+                threading.Thread(target=work_until_killed, args=(base, token, f"u{turn}-{i}", kept)) for i in range(3)
+            ]
             for thread in threads:
                 thread.start()
             before = len(kept)
@@ -150,7 +159,11 @@ def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):
     assert all(row.done <= row.wanted for row in rows(site, items))
     with site.database.reading() as connection:
         assert chain.verify(connection) > len(stored)
-    assert export.write_judgements(site, tmp_path / "j.jsonl") == len(read_records(tmp_path / "j.jsonl", Judgement)) == len(stored)
+    assert (
+        export.write_judgements(site, tmp_path / "j.jsonl")
+        == len(read_records(tmp_path / "j.jsonl", Judgement))
+        == len(stored)
+    )
     site.database.close()
 
 
@@ -195,7 +208,9 @@ def test_verify_says_that_the_log_is_whole(tmp_path: Path, capsys: pytest.Captur
         (["x", "port=99999"], "`port` should be less than or equal to 65535"),
     ],
 )
-def test_mistakes_are_sentences(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_mistakes_are_sentences(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["web", *arguments]) == 2
     assert says in capsys.readouterr().err
@@ -292,7 +307,9 @@ def test_the_project_is_called_as_the_folder_that_was_typed(tmp_path: Path):
         site.database.close()
 
 
-def test_a_second_server_of_the_same_folder_is_refused_and_the_first_says_goodbye(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_a_second_server_of_the_same_folder_is_refused_and_the_first_says_goodbye(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
     folder = project(tmp_path / "run", 1)
     with serving(folder) as (process, _, _):
         assert cli.main(["web", str(folder), "--port", "0", *QUICK]) == 2
@@ -312,7 +329,9 @@ def test_a_port_in_use_is_told_before_anything_is_read(tmp_path: Path):
     assert not (folder / "web" / "prefloop.sqlite").exists()
 
 
-def test_what_takes_long_to_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_what_takes_long_to_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     folder, take_in, said = project(tmp_path / "run", 1), ingest.from_file, threading.Event()
     monkeypatch.setattr(serving_module, "PATIENCE", 0.0)
     monkeypatch.setattr(serving_module, "say", lambda line: (print(line), said.set()))

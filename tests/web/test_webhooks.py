@@ -63,7 +63,9 @@ def test_what_happens_is_told_in_order_and_signed(site: Site):
     assert [body["kind"] for body in bodies] == ["judgement"] * 3
     assert [body["event"] for body in bodies] == sorted(body["event"] for body in bodies)
     one = receiver.got[0]
-    signed = hmac.new(told["secret"].encode(), one.headers["X-Prefloop-Time"].encode() + b"." + one.content, hashlib.sha256).hexdigest()
+    signed = hmac.new(
+        told["secret"].encode(), one.headers["X-Prefloop-Time"].encode() + b"." + one.content, hashlib.sha256
+    ).hexdigest()
     assert one.headers["X-Prefloop-Signature"] == f"sha256={signed}"
     assert (one.url.host, one.headers["Host"]) == ("93.184.215.14", "hooks.example.org")
 
@@ -196,13 +198,17 @@ def dripping(site: Site) -> Iterator[Dripping]:
     receiver.listener.close()
 
 
-def test_a_receiver_that_drips_its_answer_holds_up_no_other(site: Site, dripping: Dripping, monkeypatch: pytest.MonkeyPatch):
+def test_a_receiver_that_drips_its_answer_holds_up_no_other(
+    site: Site, dripping: Dripping, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(webhooks, "WHOLE", 0.5)
     hook(site, "judgement")
     work(site, user(site, "a"))
     receiver = Receiver()
     caller = httpx.Client(mounts={"http://": httpx.HTTPTransport(), "https://": httpx.MockTransport(receiver)})
-    told = Courier(site, client=caller, resolve=lambda host, port: [host] if host == "127.0.0.1" else public(host, port))
+    told = Courier(
+        site, client=caller, resolve=lambda host, port: [host] if host == "127.0.0.1" else public(host, port)
+    )
     looking = threading.Thread(target=told.look, daemon=True)
     looking.start()
     looking.join(timeout=10)
@@ -281,7 +287,16 @@ def test_addresses_inside_are_not_called(address: str):
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://x.org/", "file:///etc/passwd", "http://", "https://a:b@x.org/", "http://[::1", "http://x.org:99999/", "http://☃.net", "http://" + "ü" * 70 + ".de"],
+    [
+        "ftp://x.org/",
+        "file:///etc/passwd",
+        "http://",
+        "https://a:b@x.org/",
+        "http://[::1",
+        "http://x.org:99999/",
+        "http://☃.net",
+        "http://" + "ü" * 70 + ".de",
+    ],
 )
 def test_other_urls_are_refused(url: str):
     with pytest.raises(UserError):

@@ -38,7 +38,10 @@ def comparison(number: int, *, responses: int = 2, tags: tuple[str, ...] = (), s
         id=f"c-{number:04d}",
         prompt_id=f"p-{number}",
         messages=(Message(role="user", content=f"Where is parcel **{number}**?"),),
-        responses=tuple(Response(text=f"Answer {i} to {number}.", num_tokens=4, finished=True, sampler=sampler if i else "secret-0") for i in range(responses)),
+        responses=tuple(
+            Response(text=f"Answer {i} to {number}.", num_tokens=4, finished=True, sampler=sampler if i else "secret-0")
+            for i in range(responses)
+        ),
         sampling=Sampling(temperature=1.0),
         tags=tags,
     )
@@ -63,7 +66,14 @@ def user(site: Site, name: str, role: str = "annotator", tags: tuple[str, ...] =
 
 def judged(presentation: str, **answer: Any) -> Judged:
     """A judgement with an id of its own."""
-    return Judged.model_validate({"id": str(uuid.uuid4()), "presentation": presentation, "answer": answer or {"choice": "left"}, "active_seconds": 2.0})
+    return Judged.model_validate(
+        {
+            "id": str(uuid.uuid4()),
+            "presentation": presentation,
+            "answer": answer or {"choice": "left"},
+            "active_seconds": 2.0,
+        }
+    )
 
 
 def submit(site: Site, who: accounts.User, what: Judged) -> dict[str, Any]:
@@ -100,7 +110,9 @@ def check_counts(site: Site) -> None:
 
 def client(site: Site, **more: Any) -> TestClient:
     """A program that speaks HTTP with the site; it is not signed in."""
-    return TestClient(create_app(site), base_url="http://127.0.0.1", raise_server_exceptions=False, follow_redirects=False, **more)
+    return TestClient(
+        create_app(site), base_url="http://127.0.0.1", raise_server_exceptions=False, follow_redirects=False, **more
+    )
 
 
 def signed_in(site: Site, name: str = "ann", role: str = "admin") -> TestClient:

@@ -130,11 +130,17 @@ class PPOConfig(RunConfig):
                 f"Try responses_per_prompt = 1."
             )
         if self.kl_where == "loss" and self.kl_estimator == "k1":
-            raise ValueError("kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward.")
+            raise ValueError(
+                "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward."
+            )
         if self.kl_target is not None and self.kl_coef == 0:
-            raise ValueError("kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05.")
+            raise ValueError(
+                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
+            )
         if self.kl_where == "loss" and self.kl_unit != "token":
-            raise ValueError(f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward.")
+            raise ValueError(
+                f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward."
+            )
         if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
             raise ValueError(
                 f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef negative. "
@@ -144,9 +150,13 @@ class PPOConfig(RunConfig):
         ignored = {"every": ("decay",), "response": ("decay", "discount"), "last": ()}[self.reward_at]
         for name in ignored:
             if dict(self)[name] != default[name].default:
-                raise ValueError(f"reward_at = {self.reward_at} uses no {name}, but {name} = {dict(self)[name]} is set. Leave it out.")
+                raise ValueError(
+                    f"reward_at = {self.reward_at} uses no {name}, but {name} = {dict(self)[name]} is set. Leave it out."
+                )
         if self.reward_at != "last" and self.advantage == "td":
             raise ValueError("advantage = td only makes sense with reward_at = last. Set advantage = return.")
         if self.advantage == "batch_mean" and self.critic != "shared":
-            raise ValueError(f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out.")
+            raise ValueError(
+                f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out."
+            )
         return self

@@ -86,7 +86,9 @@ def sample_rollouts(config: PPOConfig, sources: Sources, step: int, *, kl_coef: 
         )
     of_prompt = [i for i in which for _ in range(config.responses_per_prompt)]
     with precision(config):
-        scores = sources.scorer.score([sources.prompts[i][0] for i in of_prompt], [loaded.codec.decode(s.tokens) for s in sampled])
+        scores = sources.scorer.score(
+            [sources.prompts[i][0] for i in of_prompt], [loaded.codec.decode(s.tokens) for s in sampled]
+        )
     scores = scores - config.unfinished_penalty * torch.tensor([float(not s.finished) for s in sampled])
     prompts = tuple(tuple(sources.prompts[i][1]) for i in of_prompt)
     responses = tuple(s.tokens for s in sampled)
@@ -108,13 +110,19 @@ def _read(config: PPOConfig, sources: Sources, rollouts: Rollouts, step: int) ->
     first_epoch = len(rollouts) // config.minibatch_size
     for index, _ in zip(minibatches(config, step), range(first_epoch), strict=False):
         for rows in micro_batches(rollouts, index, limit=config.micro_tokens):
-            packed = ResponseStream.of([rollouts.prompts[i] for i in rows], [rollouts.responses[i] for i in rows], device)
+            packed = ResponseStream.of(
+                [rollouts.prompts[i] for i in rows], [rollouts.responses[i] for i in rows], device
+            )
             with precision(config):
                 now = sources.policy.read(packed, temperature=config.temperature)
                 hidden = hidden_states(sources.reference.base_model, packed.stream).index_select(0, packed.index)
             ref = token_logprobs(logits_of(sources.reference, hidden), packed.tokens, temperature=config.temperature)
             where = (torch.tensor(rows, device=device)[packed.rows], packed.columns)
-            grids["logprobs"][where], grids["values"][where], grids["ref_logprobs"][where] = now.logprobs, now.values, ref
+            grids["logprobs"][where], grids["values"][where], grids["ref_logprobs"][where] = (
+                now.logprobs,
+                now.values,
+                ref,
+            )
     return replace(rollouts, **grids)
 
 

@@ -53,7 +53,11 @@ class Progress:
 
 def train(config: PPOConfig) -> Path:
     """Runs (or continues) PPO. Returns: the folder of the last policy."""
-    inputs: dict[str, str | None] = {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
+    inputs: dict[str, str | None] = {
+        "policy": model_folder(config.policy),
+        "reward": reward_input(config.reward),
+        "prompts": config.prompts,
+    }
     inputs["critic"] = model_folder(config.critic) if config.critic not in ("shared", "separate") else None
     with Run("ppo", config, inputs=inputs) as run:
         if run.finished:
@@ -65,7 +69,9 @@ def train(config: PPOConfig) -> Path:
         prompts, left_out = _prompts(config, loaded)
         sources = Sources(loaded, policy, reference, scorer(config.reward, device), prompts)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
-        optimizer = Optimizer(policy.parameters(), OptimConfig.of(config, schedule="linear"), num_updates=plan * config.steps)
+        optimizer = Optimizer(
+            policy.parameters(), OptimConfig.of(config, schedule="linear"), num_updates=plan * config.steps
+        )
         at = _restored(run, policy, optimizer, device) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step)
         while at.step < config.steps:
@@ -80,7 +86,11 @@ def train(config: PPOConfig) -> Path:
                 at.sums = {k: at.sums.get(k, 0.0) + v for k, v in metrics.items()}
                 at.done += 1
                 at.stopped = config.max_policy_kl is not None and metrics["ratio/kl"] > config.max_policy_kl
-                run.checkpoint(at.step * plan + at.done, lambda: _state(policy, optimizer, at), every=config.checkpoint_every)  # noqa: B023
+                run.checkpoint(
+                    at.step * plan + at.done,
+                    lambda: _state(policy, optimizer, at),  # noqa: B023
+                    every=config.checkpoint_every,
+                )
             _log(config, run, loaded, at, optimizer)
             optimizer.done = (at.step + 1) * plan  # the schedule goes by steps, whether or not a step was cut short
             at = Progress(at.step + 1, _next_kl_coef(config, at))
@@ -88,7 +98,10 @@ def train(config: PPOConfig) -> Path:
                 save_model(run.folder / policy_name(at.step), loaded.model, loaded.codec)
         kept = sorted(p.name for p in (run.folder / "models").iterdir() if not p.name.startswith("."))
         last = policy_name(config.steps)
-        run.finish(outputs={f"models/{name}": f"models/{name}" for name in kept}, result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out})
+        run.finish(
+            outputs={f"models/{name}": f"models/{name}" for name in kept},
+            result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out},
+        )
     return run.folder / last
 
 
@@ -98,7 +111,14 @@ def policy_name(step: int) -> str:
 
 
 def _update(
-    config: PPOConfig, policy: Policy, optimizer: Optimizer, rollouts: Rollouts, index: list[int], device: torch.device, *, kl_coef: float
+    config: PPOConfig,
+    policy: Policy,
+    optimizer: Optimizer,
+    rollouts: Rollouts,
+    index: list[int],
+    device: torch.device,
+    *,
+    kl_coef: float,
 ) -> dict[str, float]:
     """One optimiser update on one minibatch. Returns: its metrics, means over the minibatch's tokens."""
     total = int(rollouts.mask[index].sum())
@@ -107,12 +127,21 @@ def _update(
     for rows in micro_batches(rollouts, index, limit=config.micro_tokens):
         old, advantages, old_values, returns, ref = (
             rollouts.packed(grid, rows)
-            for grid in (rollouts.logprobs, rollouts.advantages, rollouts.values, rollouts.returns, rollouts.ref_logprobs)
+            for grid in (
+                rollouts.logprobs,
+                rollouts.advantages,
+                rollouts.values,
+                rollouts.returns,
+                rollouts.ref_logprobs,
+            )
         )
         packed = ResponseStream.of([rollouts.prompts[i] for i in rows], [rollouts.responses[i] for i in rows], device)
         with precision(config):
             now = policy.read(packed, temperature=config.temperature)
-        parts = {"loss/policy": ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip), "loss/entropy": -now.entropy}
+        parts = {
+            "loss/policy": ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip),
+            "loss/entropy": -now.entropy,
+        }
         weights = {"loss/policy": 1.0, "loss/entropy": config.entropy_coef}
         if policy.value is not None:
             parts["loss/value"] = ppo_value_loss(now.values, old_values, returns, clip=config.value_clip)
@@ -159,7 +188,9 @@ def _log(config: PPOConfig, run: Run, loaded: Loaded, at: Progress, optimizer: O
     }
     if "loss/value" in metrics:
         values, returns = (grid[rollouts.mask] for grid in (rollouts.values, rollouts.returns))
-        metrics["values/explained_variance"] = explained_variance(values.double().cpu().numpy(), returns.double().cpu().numpy())
+        metrics["values/explained_variance"] = explained_variance(
+            values.double().cpu().numpy(), returns.double().cpu().numpy()
+        )
     run.log(at.step + 1, metrics)
     run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
     decode = loaded.codec.tokenizer.decode
@@ -175,7 +206,9 @@ def _next_kl_coef(config: PPOConfig, at: Progress) -> float:
     if config.kl_target is None:
         return at.kl_coef
     kl = float(drift(at.rollouts, "k1").sum(1).double().mean())
-    return adapted_kl_coef(at.kl_coef, kl, target=config.kl_target, horizon=config.kl_horizon, num_responses=len(at.rollouts))
+    return adapted_kl_coef(
+        at.kl_coef, kl, target=config.kl_target, horizon=config.kl_horizon, num_responses=len(at.rollouts)
+    )
 
 
 def _prompts(config: PPOConfig, loaded: Loaded) -> tuple[list[tuple[Any, list[int]]], int]:
@@ -187,7 +220,9 @@ def _prompts(config: PPOConfig, loaded: Loaded) -> tuple[list[tuple[Any, list[in
             f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
         )
     if len(kept) < len(records):
-        print(f"ppo: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
+        print(
+            f"ppo: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out."
+        )
     return [(records[i].messages, tokens) for i, tokens in zip(kept, ids, strict=True)], len(records) - len(kept)
 
 
@@ -195,7 +230,10 @@ def _critic(config: PPOConfig, loaded: Loaded) -> str | None:
     """Where values come from, if anywhere. Raises: UserError for a critic's folder that reads other tokens than the policy."""
     if config.advantage == "batch_mean":
         return None
-    if config.critic not in ("shared", "separate") and tokenizer_of(config.critic).get_vocab() != loaded.codec.tokenizer.get_vocab():
+    if (
+        config.critic not in ("shared", "separate")
+        and tokenizer_of(config.critic).get_vocab() != loaded.codec.tokenizer.get_vocab()
+    ):
         raise UserError(
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. Use a critic of the same base, or critic=separate."
         )

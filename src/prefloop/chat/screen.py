@@ -102,15 +102,18 @@ def remarks(talker: Talker, answer: Answer) -> list[str]:
     said = []
     if answer.num_forgotten:
         context = talker.loaded.codec.context
-        said.append(f"{who}the conversation is longer than its context of {context} tokens; the oldest {answer.num_forgotten} turns are forgotten.")
+        said.append(
+            f"{who}the conversation is longer than its context of {context} tokens; the oldest {answer.num_forgotten} turns are forgotten."
+        )
     if not answer.text:
         said.append(f"{who}said nothing; this turn is not remembered.")
     elif not answer.finished:
-        said.append(f"{who}did not come to an end; it was stopped, or max_new_tokens={talker.config.max_new_tokens} or its context was used up.")
+        said.append(
+            f"{who}did not come to an end; it was stopped, or max_new_tokens={talker.config.max_new_tokens} or its context was used up."
+        )
     return said
 
 
 def note(text: str) -> None:
     """A remark, apart from what the models say."""
     print(f"({text})", file=sys.stderr, flush=True)
-

@@ -67,7 +67,9 @@ class Talker:
             max_new_tokens=min(self.config.max_new_tokens, codec.context - len(ids)),
         )
         generator = seeded(self.config.seed, turn)
-        (sampled,) = generate(self.loaded.model, [ids], sampling, stop_ids=codec.stop_ids, generator=generator, on_token=hear)
+        (sampled,) = generate(
+            self.loaded.model, [ids], sampling, stop_ids=codec.stop_ids, generator=generator, on_token=hear
+        )
         words = codec.decode(sampled.tokens)
         num_forgotten = len(before) + 1 - len(messages)
         if words:  # silence is no turn: the next prompt would hold two user turns in a row

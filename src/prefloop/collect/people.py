@@ -32,7 +32,9 @@ def judged_by_people(run: Run, config: CollectConfig, comparisons: list[Comparis
         given = {text.partition("=")[0] for text in config.page}
         settings = [f"{k}={v}" for k, v in {"pairs_per_prompt": 1, "enough": config.enough}.items() if k not in given]
         command = [sys.executable, *COMMAND, str(run.folder), *settings, *config.page]
-        page = subprocess.Popen(command, start_new_session=True)  # Ctrl-C reaches this stage alone, which then ends the page
+        page = subprocess.Popen(
+            command, start_new_session=True
+        )  # Ctrl-C reaches this stage alone, which then ends the page
         try:
             while not file.is_file():
                 run.stop_if_interrupted()
@@ -49,7 +51,9 @@ def judged_by_people(run: Run, config: CollectConfig, comparisons: list[Comparis
     judgements = read_records(file, Judgement)
     strange = next((j for j in judgements if j.comparison not in known), None)
     if strange is not None:
-        raise UserError(f"{file}: judgement {strange.id} is about {strange.comparison}, which is not among comparisons.jsonl. Is it another run's?")
+        raise UserError(
+            f"{file}: judgement {strange.id} is about {strange.comparison}, which is not among comparisons.jsonl. Is it another run's?"
+        )
     return judgements
 
 

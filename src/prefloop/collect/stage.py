@@ -43,7 +43,9 @@ def collect(config: CollectConfig) -> Path:
         for index in run.parts(len(chunks)):
             with precision(config):
                 comparisons, counts = _comparisons(chunks[index], loaded, config, sampler, index)
-            judgements = [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
+            judgements = (
+                [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
+            )
             run.write_part(index, {
                 "comparisons": [c.model_dump(mode="json") for c in comparisons],
                 "judgements": [j.model_dump(mode="json") for j in judgements],
@@ -59,7 +61,17 @@ def collect(config: CollectConfig) -> Path:
         result = _write(run, comparisons, judgements, config)
         result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
         run.finish(
-            outputs={n: n for n in ("comparisons.jsonl", "judgements.jsonl", "preferences.jsonl", "held_out.jsonl", "undecided.jsonl", "rankings.jsonl")},
+            outputs={
+                n: n
+                for n in (
+                    "comparisons.jsonl",
+                    "judgements.jsonl",
+                    "preferences.jsonl",
+                    "held_out.jsonl",
+                    "undecided.jsonl",
+                    "rankings.jsonl",
+                )
+            },
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
         )
     return run.folder
@@ -74,14 +86,20 @@ def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
             f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
         )
     if len(kept) < len(records):
-        print(f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out.")
+        print(
+            f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out."
+        )
     return [records[i] for i in kept], len(records) - len(kept)
 
 
-def _comparisons(prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int) -> tuple[list[Comparison], dict[str, int]]:
+def _comparisons(
+    prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int
+) -> tuple[list[Comparison], dict[str, int]]:
     """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
     codec, wanted = loaded.codec, config.responses_per_prompt
-    settings = SamplingConfig(temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens)
+    settings = SamplingConfig(
+        temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens
+    )
     kept: list[list[Response]] = [[] for _ in prompts]
     resampled = 0
     for attempt in range(config.resample + 1):
@@ -94,11 +112,23 @@ def _comparisons(prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfi
         for place, i in enumerate(short):
             for sampled in drawn[place * wanted : (place + 1) * wanted]:
                 text = codec.decode(sampled.tokens)
-                if len(kept[i]) < wanted and text.strip() and not any(overlap(text, r.text) >= config.near_duplicate for r in kept[i]):
-                    kept[i].append(Response(text=text, num_tokens=len(sampled.tokens), finished=sampled.finished, sampler=sampler))
+                if (
+                    len(kept[i]) < wanted
+                    and text.strip()
+                    and not any(overlap(text, r.text) >= config.near_duplicate for r in kept[i])
+                ):
+                    kept[i].append(
+                        Response(text=text, num_tokens=len(sampled.tokens), finished=sampled.finished, sampler=sampler)
+                    )
                 elif attempt == 0:
                     resampled += 1
-    how = Sampling(temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens, seed=config.seed)
+    how = Sampling(
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        max_new_tokens=config.max_new_tokens,
+        seed=config.seed,
+    )
     comparisons = [
         Comparison(id=f"c-{p.id}", prompt_id=p.id, messages=p.messages, responses=tuple(r), sampling=how, tags=p.tags)
         for p, r in zip(prompts, kept, strict=True)
@@ -124,7 +154,10 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
     judges = rng.sample(annotators, min(len(annotators), config.overlap if several else 1))
     judged = judged_before(comparison.id)
     if rng.random() < config.ranking_share:
-        return [a.judge_ranking(comparison, rng=rng, judgement_id=f"{comparison.id}:{a.name}", judged=judged) for a in judges]
+        return [
+            a.judge_ranking(comparison, rng=rng, judgement_id=f"{comparison.id}:{a.name}", judged=judged)
+            for a in judges
+        ]
     pairs = list(itertools.combinations(range(len(comparison.responses)), 2))
     chosen = sorted(rng.sample(pairs, min(len(pairs), config.pairs_per_prompt)))
     return [
@@ -140,7 +173,9 @@ def is_held_out(prompt: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def _write(run: Run, comparisons: Sequence[Comparison], judgements: Sequence[Judgement], config: CollectConfig) -> dict[str, Any]:
+def _write(
+    run: Run, comparisons: Sequence[Comparison], judgements: Sequence[Judgement], config: CollectConfig
+) -> dict[str, Any]:
     """Aggregates, writes and counts."""
     decisions = decided(comparisons, judgements)
     held_out = {c.id for c in comparisons if is_held_out(opening(c.messages), config.held_out, config.seed)}

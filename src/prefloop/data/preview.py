@@ -19,14 +19,18 @@ def print_preview(model: str, file: str, *, template: str | None, rows: int) -> 
         raise UserError(f"rows={rows}: give at least 1.")
     made, too_long = examples(codec, [(d.messages, d.response) for d in records], where=file)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"template {codec.template_name}, end-of-text token {codec.tokenizer.convert_ids_to_tokens(codec.stop_ids[0])}")
+    console.print(
+        f"template {codec.template_name}, end-of-text token {codec.tokenizer.convert_ids_to_tokens(codec.stop_ids[0])}"
+    )
     console.print("Tokens in [[brackets]] (bold green) count in the loss; the others are only read.\n", markup=False)
     for example in made[:rows]:
         console.print(preview_text(example, codec.tokenizer.convert_ids_to_tokens, colour=sys.stdout.isatty()))
         console.print()
     tokens = sum(e.length for e in made)
     learned = sum(len(e.response) for e in made)
-    console.print(f"{len(made)} examples, {tokens} tokens, {learned} of them learned; {too_long} examples longer than the context of {codec.context}.")
+    console.print(
+        f"{len(made)} examples, {tokens} tokens, {learned} of them learned; {too_long} examples longer than the context of {codec.context}."
+    )
 
 
 def preview_text(example: Example, token_text, *, colour: bool) -> Text:

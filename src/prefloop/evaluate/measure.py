@@ -68,7 +68,14 @@ def answers(
         with precision(config):
             scores = scorer.score([p.messages for p in prompts], texts).tolist()
     return [
-        Answer(text, len(s.tokens), s.finished, drift, scores[i] if scores else None, judge(prompts[i].text, text) if judge else None)
+        Answer(
+            text,
+            len(s.tokens),
+            s.finished,
+            drift,
+            scores[i] if scores else None,
+            judge(prompts[i].text, text) if judge else None,
+        )
         for i, (text, s, drift) in enumerate(zip(texts, sampled, kl, strict=True))
     ]
 
@@ -122,7 +129,10 @@ def summary(found: Sequence[Answer], prompts: Sequence[Prompt]) -> dict[str, Any
         "finished": sum(a.finished for a in found) / len(found),
         "distinct_2": distinct_n(words, 2),
         "repetition": repetition(words),
-        "gold": gold_summary([a.gold for a in found if a.gold is not None], [p for p, a in zip(prompts, found, strict=True) if a.gold is not None]),
+        "gold": gold_summary(
+            [a.gold for a in found if a.gold is not None],
+            [p for p, a in zip(prompts, found, strict=True) if a.gold is not None],
+        ),
     }
 
 
@@ -144,7 +154,11 @@ def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) 
     by_tag: dict[str, dict[str, float]] = {}
     for tag in sorted({t for p in prompts for t in p.tags if ":" in t}):
         own = [v for v, p in zip(verdicts, prompts, strict=True) if tag in p.tags]
-        by_tag[tag] = {"num": len(own), "utility": float(np.mean([v["utility"] for v in own])), "satisfied": sum(v["satisfied"] for v in own) / len(own)}
+        by_tag[tag] = {
+            "num": len(own),
+            "utility": float(np.mean([v["utility"] for v in own])),
+            "satisfied": sum(v["satisfied"] for v in own) / len(own),
+        }
     return {
         "utility": interval([v["utility"] for v in verdicts]),
         "satisfied": share([v["satisfied"] for v in verdicts]),

@@ -30,13 +30,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     assert config.collected is not None  # the caller checks
     folder = Path(config.collected)
     if not (folder / "finished.json").is_file():
-        raise UserError(f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from.")
+        raise UserError(
+            f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from."
+        )
     if not (folder / "held_out.jsonl").stat().st_size:
         return None
     held_out = read_records(folder / "held_out.jsonl", Preference)
     names = {p.comparison for p in held_out}
     comparisons = [c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names]
-    judgements = [j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"]
+    judgements = [
+        j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"
+    ]
     scores = _scores(comparisons, scorer, config)
     by_id = {c.id: c for c in comparisons}
     against_gold = _against_gold(held_out, by_id, scores)
@@ -47,7 +51,9 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     clusters = [c for c, _ in labels]  # judgements of one comparison hang together
     right = [r for _, r in labels]
     label_low, label_high = (
-        bootstrap_interval(right, confidence=0.95, resamples=2000, seed=config.seed, clusters=clusters) if len(set(clusters)) > 1 else (0.0, 1.0)
+        bootstrap_interval(right, confidence=0.95, resamples=2000, seed=config.seed, clusters=clusters)
+        if len(set(clusters)) > 1
+        else (0.0, 1.0)
     )
     trained = _trained(scorer)
     return {
@@ -58,10 +64,15 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
         "accuracy_labels_low": label_low,
         "accuracy_labels_high": label_high,
         "bayes_accuracy": float(np.mean(bayes)) if len(bayes) == len(labels) else None,  # nobody knows a person's
-        "annotator_agreement": json.loads((folder / "finished.json").read_text(encoding="utf-8"))["result"]["agreement"],
+        "annotator_agreement": json.loads((folder / "finished.json").read_text(encoding="utf-8"))["result"][
+            "agreement"
+        ],
         "num_pairs": len(against_gold),
         "num_judgements": len(labels),
-        **{k: trained.get(k) for k in ("length_only_accuracy", "ece", "ece_after_temperature", "temperature", "by_strength")},
+        **{
+            k: trained.get(k)
+            for k in ("length_only_accuracy", "ece", "ece_after_temperature", "temperature", "by_strength")
+        },
         "reliability": _reliability([*held_out, *_undecided(folder, by_id)], scores, scorer, trained),
     }
 
@@ -114,9 +125,16 @@ def _against_labels(
         c, (left, right_index) = by_id[judgement.comparison], judgement.order
         if judgement.annotator_kind == "simulated":
             shown = (c.responses[left].text, c.responses[right_index].text)
-            p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(c.text, *shown, judged=judged_before(c.id))
+            p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(
+                c.text, *shown, judged=judged_before(c.id)
+            )
             possible.append(max(p_left, p_right) / (p_left + p_right))
-        right.append((c.id, _ordered(scores[c.id, left] - scores[c.id, right_index], 1.0 if judgement.choice == "left" else -1.0)))
+        right.append(
+            (
+                c.id,
+                _ordered(scores[c.id, left] - scores[c.id, right_index], 1.0 if judgement.choice == "left" else -1.0),
+            )
+        )
     return right, possible
 
 
@@ -127,14 +145,23 @@ def _annotators(folder: Path) -> dict[str, Annotator]:
     return {a.name: a for a in members}
 
 
-def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, trained: dict[str, Any]) -> list[dict[str, float]]:
+def _reliability(
+    held_out: list[Preference], scores: Scores, scorer: Scorer, trained: dict[str, Any]
+) -> list[dict[str, float]]:
     """How sure the reward model was of votes with a side, beside how often it was right, in bins of confidence; before temperature fitting."""
     if not isinstance(scorer, RewardModel):
         return []
     voted = [p for p in held_out if p.outcome is not None]
-    margins = np.asarray([(scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std for p in voted])
+    margins = np.asarray(
+        [
+            (scores[p.comparison, p.chosen_index or 0] - scores[p.comparison, p.rejected_index or 0]) * scorer.std
+            for p in voted
+        ]
+    )
     first = (trained.get("vote_edges") or [0.0])[0]
-    probability = np.exp(log_expit(margins - first) - np.logaddexp(log_expit(margins - first), log_expit(-margins - first)))
+    probability = np.exp(
+        log_expit(margins - first) - np.logaddexp(log_expit(margins - first), log_expit(-margins - first))
+    )
     table = reliability(probability, np.asarray([p.outcome for p in voted]), bins=10)
     return [
         {

@@ -48,29 +48,50 @@ class _World:
 
 def evaluate(config: EvaluateConfig) -> Path:
     """Runs (or continues) the stage. Returns: the path of evaluation.json."""
-    inputs = {k: config.model_dump()[k] for k in ("candidates", "validation_prompts", "test_prompts", "ood_prompts", "collected", "demonstrations")}
-    inputs |= {"reference": model_folder(config.reference), "reward": reward_input(config.reward) if config.reward else None}
+    inputs = {
+        k: config.model_dump()[k]
+        for k in ("candidates", "validation_prompts", "test_prompts", "ood_prompts", "collected", "demonstrations")
+    }
+    inputs |= {
+        "reference": model_folder(config.reference),
+        "reward": reward_input(config.reward) if config.reward else None,
+    }
     with Run("evaluate", config, inputs=inputs) as run:
         path = run.folder / "evaluation.json"
         if run.finished:
             return path
         if config.judge == "score" and config.reward is None:
-            raise UserError("evaluate: judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION.")
+            raise UserError(
+                "evaluate: judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
+            )
         device = chosen_device(config)
         reference = causal(config.reference, device, template=config.template)
-        world = _World(config, device, reference, scorer(config.reward, device) if config.reward else None, _prompts(config, reference))
+        world = _World(
+            config,
+            device,
+            reference,
+            scorer(config.reward, device) if config.reward else None,
+            _prompts(config, reference),
+        )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
         wanted = [(name, "validation") for name in folders]
         run.progress.start(len(wanted) + 2 * (len(world.prompts) - 1))
         found = {key: _measured(run, world, i, key, folders) for i, key in enumerate(wanted)}
         validation = {name: _numbers(world, found, name, "validation") for name, _ in wanted}
         choice = selected({n: s for n, s in validation.items() if n != "reference"}, kl_limit=config.kl_limit)
-        rest = [(name, split) for split in world.prompts if split != "validation" for name in ("reference", choice.name)]
+        rest = [
+            (name, split) for split in world.prompts if split != "validation" for name in ("reference", choice.name)
+        ]
         found |= {key: _measured(run, world, len(wanted) + i, key, folders) for i, key in enumerate(rest)}
         models = {}
         for name, folder in folders.items():
             own = {split: _numbers(world, found, name, split) if (name, split) in found else None for split in SPLITS}
-            models[name] = {"path": str(folder), "fingerprint": fingerprints.of_path(folder), "step": _step(name), **own}
+            models[name] = {
+                "path": str(folder),
+                "fingerprint": fingerprints.of_path(folder),
+                "step": _step(name),
+                **own,
+            }
         result = {
             "reference": "reference",
             "selected": choice.name,
@@ -84,7 +105,10 @@ def evaluate(config: EvaluateConfig) -> Path:
             "samples": _samples(world, found, choice.name),
         }
         write_json(path, result)
-        files = {"evaluation.json": "evaluation.json", **_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)})}
+        files = {
+            "evaluation.json": "evaluation.json",
+            **_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)}),
+        }
         run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
 
@@ -98,7 +122,9 @@ def candidates(folder: str) -> dict[str, Path]:
     if "reference" in found:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not found:
-        raise UserError(f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder.")
+        raise UserError(
+            f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
+        )
     return found
 
 
@@ -109,7 +135,10 @@ def _step(name: str) -> int | None:
 
 def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt]]:
     """The prompts of each split that leave room for a response; the test prompts must be new."""
-    files = {"validation": (config.validation_prompts, config.num_validation), "test": (config.test_prompts, config.num_test)}
+    files = {
+        "validation": (config.validation_prompts, config.num_validation),
+        "test": (config.test_prompts, config.num_test),
+    }
     if config.ood_prompts is not None:
         files["ood"] = (config.ood_prompts, config.num_test)
     prompts: dict[str, list[Prompt]] = {}
@@ -122,7 +151,9 @@ def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt
                 f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {reference.codec.context}. Lower it."
             )
         if len(kept) < len(records):
-            print(f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response and are left out.")
+            print(
+                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response and are left out."
+            )
         prompts[split] = [records[i] for i in kept]
     both = {p.text for p in prompts["validation"]} & {p.text for p in prompts["test"]}
     if both:
@@ -137,7 +168,11 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
     name, split = key
     run.stop_if_interrupted()
     if not run.part(index).exists():
-        loaded = world.reference if name == "reference" else causal(str(folders[name]), world.device, template=world.config.template)
+        loaded = (
+            world.reference
+            if name == "reference"
+            else causal(str(folders[name]), world.device, template=world.config.template)
+        )
         if loaded.codec.fingerprint != world.reference.codec.fingerprint:
             raise UserError(
                 f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base."
@@ -159,7 +194,11 @@ def _numbers(world: _World, found: dict[tuple[str, str], list[Answer]], name: st
     """One model's numbers on one split, with its win rate against the reference."""
     own, theirs, prompts = found[name, split], found["reference", split], world.prompts[split]
     judge_pair = _by_gold if world.config.judge == "gold" else _by_score(own, theirs, prompts)
-    rate = None if name == "reference" else win_rate(own, theirs, prompts, judge=world.config.judge, judge_pair=judge_pair, seed=world.config.seed)
+    rate = (
+        None
+        if name == "reference"
+        else win_rate(own, theirs, prompts, judge=world.config.judge, judge_pair=judge_pair, seed=world.config.seed)
+    )
     return {**summary(own, prompts), "win_rate": rate}
 
 
@@ -168,8 +207,12 @@ def _by_gold(prompt: str, left: str, right: str) -> int:
     return 0 if abs(a - b) < 1e-9 else -1 if a > b else 1
 
 
-def _by_score(own: Sequence[Answer], theirs: Sequence[Answer], prompts: Sequence[Prompt]) -> Callable[[str, str, str], int]:
-    known = {(p.text, a.text): a.score or 0.0 for answered in (own, theirs) for p, a in zip(prompts, answered, strict=True)}
+def _by_score(
+    own: Sequence[Answer], theirs: Sequence[Answer], prompts: Sequence[Prompt]
+) -> Callable[[str, str, str], int]:
+    known = {
+        (p.text, a.text): a.score or 0.0 for answered in (own, theirs) for p, a in zip(prompts, answered, strict=True)
+    }
 
     def judge(prompt: str, left: str, right: str) -> int:
         a, b = known[prompt, left], known[prompt, right]
@@ -191,16 +234,30 @@ def _samples(world: _World, found: dict[tuple[str, str], list[Answer]], name: st
     rows = []
     for split in ("test", "ood"):
         count = world.config.num_samples if split == "test" else world.config.num_samples // 4
-        answered = zip(world.prompts.get(split, []), found.get(("reference", split), []), found.get((name, split), []), strict=True)
+        answered = zip(
+            world.prompts.get(split, []), found.get(("reference", split), []), found.get((name, split), []), strict=True
+        )
         for prompt, before, after in itertools.islice(answered, count):
-            rows.append({"id": prompt.id, "split": split, "tags": list(prompt.tags), "prompt": prompt.text, **_sides(before, after)})
+            rows.append(
+                {
+                    "id": prompt.id,
+                    "split": split,
+                    "tags": list(prompt.tags),
+                    "prompt": prompt.text,
+                    **_sides(before, after),
+                }
+            )
     return rows
 
 
-def _arena(run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], models: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _arena(
+    run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], models: dict[str, dict[str, Any]]
+) -> dict[str, str]:
     """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
     answered = {f"{name} {model['fingerprint'][:8]}": found[name, "test"] for name, model in models.items()}
-    rows = arena_rows(world.prompts["test"], answered, num_arena=world.config.num_arena, num_audit=world.config.num_audit)
+    rows = arena_rows(
+        world.prompts["test"], answered, num_arena=world.config.num_arena, num_audit=world.config.num_audit
+    )
     if not rows:
         return {}
     write_text(run.folder / "arena.jsonl", jsonl(rows))
@@ -208,4 +265,7 @@ def _arena(run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], 
 
 
 def _sides(before: Answer, after: Answer) -> dict[str, Any]:
-    return {side: {"text": a.text, "score": a.score, "kl": a.kl, "gold": a.gold} for side, a in (("reference", before), ("selected", after))}
+    return {
+        side: {"text": a.text, "score": a.score, "kl": a.kl, "gold": a.gold}
+        for side, a in (("reference", before), ("selected", after))
+    }

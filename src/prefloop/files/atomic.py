@@ -29,9 +29,13 @@ def writing(path: Name, *, otherwise: str = "") -> Iterator[None]:
                 f"{path}: the disk is full. Free some space and run the same command again; what was written is intact."
             ) from problem
         if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise UserError(f"{path}: no permission to write here. {otherwise or 'Choose another folder with out=DIR.'}") from problem
+            raise UserError(
+                f"{path}: no permission to write here. {otherwise or 'Choose another folder with out=DIR.'}"
+            ) from problem
         if problem.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise UserError(f"{path}: a file or folder is in the way. {otherwise or 'Choose another out=DIR.'}") from problem
+            raise UserError(
+                f"{path}: a file or folder is in the way. {otherwise or 'Choose another out=DIR.'}"
+            ) from problem
         raise
 
 

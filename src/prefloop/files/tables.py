@@ -89,7 +89,9 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
             yield from _jsonl_rows(path)
             return
         if isinstance(problem, RecursionError):
-            raise UserError(f"{path}: this is nested too deeply; save a list of plain objects, or one per line as .jsonl.") from None
+            raise UserError(
+                f"{path}: this is nested too deeply; save a list of plain objects, or one per line as .jsonl."
+            ) from None
         raise UserError(f"{path}: this is not JSON ({problem}); save one object per line as .jsonl.") from None
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects; or save one object per line as .jsonl.")

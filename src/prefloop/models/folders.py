@@ -60,7 +60,9 @@ def _of_pipeline(folder: Path) -> list[Speaker]:
     policy = last_policy(folder / "ppo" / "models")
     after = [Speaker(policy.name, str(policy), single)] if policy is not None else []
     if not before and not after:
-        raise UserError(f"{folder}: no model to talk to is here. Give a model folder, or the folder of a pipeline whose sft stage has finished.")
+        raise UserError(
+            f"{folder}: no model to talk to is here. Give a model folder, or the folder of a pipeline whose sft stage has finished."
+        )
     return before + after
 
 

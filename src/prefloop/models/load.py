@@ -52,7 +52,9 @@ def loading(path: str) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{path}: this is a file; give the model's folder.")
     if folder.is_dir() and not (folder / "config.json").is_file():
-        raise UserError(f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id.")
+        raise UserError(
+            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
+        )
     try:
         yield
     except (OSError, ValueError, SafetensorError) as problem:
@@ -78,8 +80,12 @@ def model_folder(path: str) -> str:
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a model folder. Raises: UserError if there is none."""
-    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
-        raise UserError(f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's origin.")
+    if Path(path).is_dir() and not any(
+        (Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    ):
+        raise UserError(
+            f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's origin."
+        )
     with loading(path):
         return AutoTokenizer.from_pretrained(path)
 
@@ -96,7 +102,9 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
         config = AutoConfig.from_pretrained(path)
     stops = _stop_ids(path, tokenizer)
     if not stops:
-        raise UserError(f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to tokenizer_config.json.")
+        raise UserError(
+            f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to tokenizer_config.json."
+        )
     return Codec(tokenizer, stops, int(config.get_text_config().max_position_embeddings))
 
 
@@ -138,8 +146,12 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
         config = AutoConfig.from_pretrained(path)
     architectures = config.architectures or []
     if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
-        raise UserError(f"{path}: this is not a reward model ({', '.join(architectures) or 'no architecture named'}). Train one with `prefloop reward`.")
-    pad = codec.tokenizer.pad_token_id  # if end-of-text doubles as padding, transformers would read the score one token early
+        raise UserError(
+            f"{path}: this is not a reward model ({', '.join(architectures) or 'no architecture named'}). Train one with `prefloop reward`."
+        )
+    pad = (
+        codec.tokenizer.pad_token_id
+    )  # if end-of-text doubles as padding, transformers would read the score one token early
     config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) and pad not in codec.stop_ids else None
     with loading(path):
         model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
@@ -152,7 +164,9 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
 def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
     size, known = int(model.config.get_text_config().vocab_size), len(codec.tokenizer)
     if known > size:
-        raise UserError(f"{path}: the tokenizer knows {known} tokens but the model only {size}; they do not belong together.")
+        raise UserError(
+            f"{path}: the tokenizer knows {known} tokens but the model only {size}; they do not belong together."
+        )
 
 
 def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:

@@ -54,7 +54,9 @@ class Optimizer:
             {"params": [p for p in self.parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
             {"params": [p for p in self.parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
-        self._adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(0.9, config.beta2), eps=1e-8, fused=True)
+        self._adam = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=config.lr, betas=(0.9, config.beta2), eps=1e-8, fused=True
+        )
 
     @property
     def lr(self) -> float:

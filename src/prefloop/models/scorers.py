@@ -45,7 +45,9 @@ class RewardModel:
         self.loaded = scalar(path, device)
         self.loaded.model.requires_grad_(False)
         file = Path(self.loaded.path) / NORMALISATION
-        known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
+        known: dict[str, float] = (
+            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
+        )
         self.mean, self.std = known["mean"], known["std"]
         self.num_truncated = 0
 
@@ -53,7 +55,9 @@ class RewardModel:
         """(B,) normalised scores."""
         return self._read(prompts, responses, states=False)[0]
 
-    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def score_and_embed(
+        self, prompts: Sequence[Conversation], responses: Sequence[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
 
         An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at random,
@@ -67,7 +71,9 @@ class RewardModel:
         return scores, means
 
     @torch.no_grad()
-    def _read(self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read(
+        self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.loaded.codec
         rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
@@ -86,7 +92,9 @@ class RewardModel:
             stream, hidden = _states(self.loaded, [sequences[i] for i in batch])
             raw[batch] = _head(self.loaded, stream, hidden).cpu()
             if states:
-                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
+                    0, stream.rows, hidden.float()
+                )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
         return normalised_scores(raw, mean=self.mean, std=self.std), means
 
@@ -132,7 +140,9 @@ class PythonReward:
         except SyntaxError as problem:
             raise UserError(f"{file}:{problem.lineno}: this is not Python: {problem.msg}.") from None
         if not callable(vars(module).get(function)):
-            raise UserError(f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list of floats.")
+            raise UserError(
+                f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list of floats."
+            )
         self._function, self.name = vars(module)[function], f"python:{spec}"
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
@@ -142,12 +152,18 @@ class PythonReward:
         try:
             numbers = [float(value) for value in values]
         except (TypeError, ValueError):
-            raise UserError(f"{self.name}: returned {type(values).__name__}, not one float for each response.") from None
+            raise UserError(
+                f"{self.name}: returned {type(values).__name__}, not one float for each response."
+            ) from None
         if len(numbers) != len(responses):
-            raise UserError(f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for each.")
+            raise UserError(
+                f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for each."
+            )
         bad = next((i for i, x in enumerate(numbers) if not math.isfinite(x)), None)
         if bad is not None:
-            raise UserError(f"{self.name}: returned {numbers[bad]} for the response {responses[bad]!r}; return a finite number.")
+            raise UserError(
+                f"{self.name}: returned {numbers[bad]} for the response {responses[bad]!r}; return a finite number."
+            )
         return torch.tensor(numbers)
 
 

@@ -152,7 +152,9 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface, answered by the layout that travels with the call."""
     if softcap is not None or s_aux is not None:
-        raise UserError("this model softens its attention (softcap or sinks), which prefloop does not compute; use another base.")
+        raise UserError(
+            "this model softens its attention (softcap or sinks), which prefloop does not compute; use another base."
+        )
     dtype = value.dtype  # autocast leaves rotated queries and keys in float32
     return layout.attend(query.to(dtype), key.to(dtype), value, scale=scaling, window=sliding_window), None
 
@@ -166,7 +168,9 @@ def prepare(model: PreTrainedModel) -> None:
     Dropout is set to zero everywhere: probability ratios of RL must be 1 at the first minibatch.
     """
     if not model._supports_attention_backend:
-        raise UserError(f"{type(model).__name__}: transformers does not let prefloop replace this model's attention; use a Llama-like base.")
+        raise UserError(
+            f"{type(model).__name__}: transformers does not let prefloop replace this model's attention; use a Llama-like base."
+        )
     model.set_attn_implementation(ATTENTION)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -179,9 +183,15 @@ def prepare(model: PreTrainedModel) -> None:
 def _check_head(model: PreTrainedModel) -> None:
     """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap), which `logits_of` would miss."""
     stream = Stream.of([[0, 1]], model.device)
-    theirs = model(input_ids=stream.tokens[None], position_ids=stream.positions[None], use_cache=False, layout=stream).logits[0]
-    if not torch.allclose(logits_of(model, hidden_states(model.base_model, stream)), theirs.float(), rtol=1e-2, atol=1e-3):
-        raise UserError(f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; use a Llama-like base.")
+    theirs = model(
+        input_ids=stream.tokens[None], position_ids=stream.positions[None], use_cache=False, layout=stream
+    ).logits[0]
+    if not torch.allclose(
+        logits_of(model, hidden_states(model.base_model, stream)), theirs.float(), rtol=1e-2, atol=1e-3
+    ):
+        raise UserError(
+            f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; use a Llama-like base."
+        )
 
 
 def hidden_states(trunk: torch.nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
@@ -225,7 +235,9 @@ class ResponseStream:
     """B response lengths"""
 
     @classmethod
-    def of(cls, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device) -> "ResponseStream":
+    def of(
+        cls, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], device: torch.device
+    ) -> "ResponseStream":
         """The stream of B prompts, each followed by its response; neither may be empty."""
         stream = Stream.of([[*p, *r] for p, r in zip(prompts, responses, strict=True)], device)
         answer = Stream.of(responses, device)

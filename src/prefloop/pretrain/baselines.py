@@ -7,14 +7,18 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 
-def unigram_perplexity(documents: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], *, vocab_size: int) -> float:
+def unigram_perplexity(
+    documents: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], *, vocab_size: int
+) -> float:
     """Perplexity of held-out tokens (but each document's first) under add-one token counts."""
     probabilities = _unigram(documents, vocab_size)
     _, after = _pairs(held_out)
     return math.exp(-float(np.log(probabilities[after]).mean()))
 
 
-def bigram_perplexity(documents: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], *, vocab_size: int) -> float:
+def bigram_perplexity(
+    documents: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], *, vocab_size: int
+) -> float:
     """Perplexity under pair counts interpolated with token counts (Jelinek-Mercer), at the best weight for this text.
 
     The weight is chosen on the held-out text itself, which favours the baseline.

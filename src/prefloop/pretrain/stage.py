@@ -37,7 +37,9 @@ def train(config: PretrainConfig) -> Path:
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
         if len(texts) <= held_out:
-            raise UserError(f"{config.corpus}: only {len(texts)} documents; pretraining needs at least 2, one of them held out.")
+            raise UserError(
+                f"{config.corpus}: only {len(texts)} documents; pretraining needs at least 2, one of them held out."
+            )
         codec = _codec(config, texts[held_out:])
         validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
@@ -95,14 +97,18 @@ class _Order:
     def _pass(self, phase: int, epoch: int, documents: list[list[int]], tokens: int) -> list[list[int]]:
         key = (phase, epoch)
         if key not in self._passes:
-            self._passes[key] = epoch_batches([len(d) for d in documents], batch_tokens=tokens, seed=self._seed + 1000 * phase, epoch=epoch)
+            self._passes[key] = epoch_batches(
+                [len(d) for d in documents], batch_tokens=tokens, seed=self._seed + 1000 * phase, epoch=epoch
+            )
         return self._passes[key]
 
 
 class _Best:
     """The best weights by held-out loss."""
 
-    def __init__(self, loss: float = math.inf, looks_without: int = 0, weights: dict[str, torch.Tensor] | None = None) -> None:
+    def __init__(
+        self, loss: float = math.inf, looks_without: int = 0, weights: dict[str, torch.Tensor] | None = None
+    ) -> None:
         self.loss, self.looks_without, self.weights = loss, looks_without, weights or {}
 
     def look(self, loss: float, model: torch.nn.Module) -> None:
@@ -124,7 +130,9 @@ def read_corpus(path: str) -> list[str]:
         texts = []
         for line, row in read_rows(path):
             if not isinstance(row.get("text"), str) or not row["text"]:
-                raise UserError(f"{path}:{line}: a document needs a field `text` that is not empty; found {', '.join(row) or 'nothing'}.")
+                raise UserError(
+                    f"{path}:{line}: a document needs a field `text` that is not empty; found {', '.join(row) or 'nothing'}."
+                )
             texts.append(row["text"])
     if not texts:
         raise UserError(f"{path}: the file has no documents.")
@@ -169,7 +177,9 @@ def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
         pad_token_id=codec.tokenizer.get_vocab()[SPECIAL_TOKENS[0]],
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeded(config.seed, 1).initial_seed())  # transformers draws initial weights from the global one
+        torch.manual_seed(
+            seeded(config.seed, 1).initial_seed()
+        )  # transformers draws initial weights from the global one
         model = LlamaForCausalLM(llama)
         start_copying(model)
     prepare(model)
@@ -185,7 +195,9 @@ def document_losses(model: LlamaForCausalLM, documents: list[list[int]], device:
 
 
 @torch.no_grad()
-def validation_loss(model: LlamaForCausalLM, documents: list[list[int]], device: torch.device, config: PretrainConfig) -> float:
+def validation_loss(
+    model: LlamaForCausalLM, documents: list[list[int]], device: torch.device, config: PretrainConfig
+) -> float:
     """Mean nats per token over all held-out documents."""
     total, count = 0.0, 0
     for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
@@ -195,7 +207,9 @@ def validation_loss(model: LlamaForCausalLM, documents: list[list[int]], device:
     return total / count
 
 
-def _result(best: _Best, steps: int, documents: list[list[int]], validation: list[list[int]], codec: Codec) -> dict[str, float]:
+def _result(
+    best: _Best, steps: int, documents: list[list[int]], validation: list[list[int]], codec: Codec
+) -> dict[str, float]:
     size = len(codec.tokenizer)
     return {
         "perplexity": math.exp(best.loss),

@@ -77,11 +77,7 @@ def _facts(stage: Stage, words: Words) -> list[str]:
         "pretrain": (("perplexity", "plain"), ("bigram_perplexity", "plain"), ("tokens", "count")),
         "sft": (("loss_validation", "plain"), ("finished_share", "share")),
         "reward": (("accuracy_validation", "share"), ("accuracy", "share")),
-        "collect": (
-            ("num_preferences", "count"),
-            ("num_comparisons", "count"),
-            ("agreement", "share"),
-        ),
+        "collect": (("num_preferences", "count"), ("num_comparisons", "count"), ("agreement", "share")),
     }
     facts: list[str] = []
     for key, kind in known.get(stage.name, ()):

@@ -106,10 +106,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "选择直接用了测试提示，这会略微高估选中的模型。",
     ),
     "checkpoints.kl": ("KL estimator: {value}.", "KL 估计：{value}。"),
-    "curves.says": (
-        "Faint: the values as logged. Bold: their moving average.",
-        "淡线：记录的原值。粗线：滑动平均。",
-    ),
+    "curves.says": ("Faint: the values as logged. Bold: their moving average.", "淡线：记录的原值。粗线：滑动平均。"),
     "frontier.score.says": (
         "How much score each nat of drift bought; a flat end buys nothing more.",
         "每偏离一奈特换来多少得分；末端变平就再也换不到。",
@@ -201,10 +198,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "overconfident.",
         "点在虚线上：说有八成把握时，八成是对的。在线下方就是过于自信。",
     ),
-    "proxy.strength.says": (
-        "Strong preferences should be easier than weak ones.",
-        "强偏好应当比弱偏好更容易判对。",
-    ),
+    "proxy.strength.says": ("Strong preferences should be easier than weak ones.", "强偏好应当比弱偏好更容易判对。"),
     "proxy.absent": ("No reward model was evaluated in this run.", "本次没有评测奖励模型。"),
     "ood.says": (
         "The same measures on familiar prompts and on prompts unlike the training ones.",

@@ -134,10 +134,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "reason": ("Why this one", "为什么选它"),
     "curves.more": ("All other curves", "其余曲线"),
     "curves.last": ("last", "末值"),
-    "curves.lost": (
-        "{num} logged values were not numbers and are left out.",
-        "有 {num} 个记录值不是数，已略去。",
-    ),
+    "curves.lost": ("{num} logged values were not numbers and are left out.", "有 {num} 个记录值不是数，已略去。"),
     "series.loss/validation": ("validation", "验证"),
     "series.loss/train": ("training", "训练"),
     "frontier.x": ("KL from SFT, nats per response", "与 SFT 的 KL（奈特/回答）"),

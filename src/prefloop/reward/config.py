@@ -64,5 +64,7 @@ class RewardConfig(RunConfig):
     @model_validator(mode="after")
     def _undecided_have_votes_only(self) -> "RewardConfig":
         if self.undecided is not None and self.labels == "majority":
-            raise ValueError("undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, or set labels = votes.")
+            raise ValueError(
+                "undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, or set labels = votes."
+            )
         return self

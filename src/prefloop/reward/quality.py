@@ -80,7 +80,11 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
     """Accuracy for each stated strength: 1 slightly, 2 clearly, 3 much better."""
     rows = []
     for strength in (1, 2, 3):
-        chosen = [m > 0 for m, p in zip(margins, held_out, strict=True) if p.strength is not None and round(p.strength) == strength]
+        chosen = [
+            m > 0
+            for m, p in zip(margins, held_out, strict=True)
+            if p.strength is not None and round(p.strength) == strength
+        ]
         if chosen:
             rows.append({"strength": strength, "num": len(chosen), "accuracy": sum(chosen) / len(chosen)})
     return rows
@@ -90,9 +94,15 @@ def _warnings(numbers: dict[str, Any]) -> tuple[str, ...]:
     found = []
     accuracy, training, length = (numbers[name] for name in ("accuracy", "accuracy_train", "length_only_accuracy"))
     if accuracy > 0.95:
-        found.append(f"held-out accuracy {accuracy:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length.")
+        found.append(
+            f"held-out accuracy {accuracy:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length."
+        )
     if training - accuracy > 0.1:
-        found.append(f"accuracy is {training:.1%} in training but {accuracy:.1%} held out: it memorises. Use fewer epochs or more preferences.")
+        found.append(
+            f"accuracy is {training:.1%} in training but {accuracy:.1%} held out: it memorises. Use fewer epochs or more preferences."
+        )
     if numbers["accuracy_low"] < length:
-        found.append(f"held-out accuracy {accuracy:.1%} is not clearly above the length-only rule's {length:.1%}: it may only count words.")
+        found.append(
+            f"held-out accuracy {accuracy:.1%} is not clearly above the length-only rule's {length:.1%}: it may only count words."
+        )
     return tuple(found)

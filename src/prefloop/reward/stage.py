@@ -73,7 +73,9 @@ def train(config: RewardConfig) -> Path:
         pairs, cut_short = tokenised(data.training, loaded, votes=config.labels == "votes")
         if cut_short:
             context = loaded.codec.context
-            print(f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning.")
+            print(
+                f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning."
+            )
         held_out, cut_held_out = tokenised([*data.validation, *data.undecided], loaded)
         judged = held_out[: len(data.validation)]
         batches = prompt_batches(data.training, config)
@@ -94,7 +96,9 @@ def train(config: RewardConfig) -> Path:
                 few = [batch[i] for i in part]
                 with precision(config):
                     margins = pair_margins(loaded, few)
-                losses = edges.losses(margins, [p.votes for p in few]) * torch.tensor([p.weight for p in few], device=device)
+                losses = edges.losses(margins, [p.votes for p in few]) * torch.tensor(
+                    [p.weight for p in few], device=device
+                )
                 (losses.sum() / weight).backward()
                 loss += float(losses.detach().sum()) / weight
                 accuracy += float((margins > 0).sum()) / len(batch)
@@ -120,8 +124,15 @@ def train(config: RewardConfig) -> Path:
         for warning in found.warnings:
             print(f"reward: {warning}")
         _save(run.folder / "model", loaded, config, data.training)
-        counts = {"num_training": len(pairs), "num_cut_short": cut_short + cut_held_out, "num_skipped": data.num_skipped}
-        run.finish(outputs={"model": "model"}, result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)})
+        counts = {
+            "num_training": len(pairs),
+            "num_cut_short": cut_short + cut_held_out,
+            "num_skipped": data.num_skipped,
+        }
+        run.finish(
+            outputs={"model": "model"},
+            result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)},
+        )
     return run.folder / "model"
 
 
@@ -135,7 +146,9 @@ def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence
 def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
     training, num_skipped = _read(config.preferences, config)
-    undecided, skipped = _read(config.undecided, config) if config.undecided and _has_rows(config.undecided) else ([], 0)
+    undecided, skipped = (
+        _read(config.undecided, config) if config.undecided and _has_rows(config.undecided) else ([], 0)
+    )
     num_skipped += skipped
     if config.held_out is not None:
         validation, skipped = _read(config.held_out, config)
@@ -153,14 +166,18 @@ def split(config: RewardConfig) -> Split:
         held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
         training, validation = _parted(training, held_out)
         if not training:
-            raise UserError(f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file.")
+            raise UserError(
+                f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file."
+            )
     learned, kept = _parted(undecided, held_out)
     return Split(training + learned, validation, kept, num_skipped)
 
 
 def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
     """The rows whose prompt is not held out, and those whose is."""
-    return [r for r in rows if opening(r.messages) not in held_out], [r for r in rows if opening(r.messages) in held_out]
+    return [r for r in rows if opening(r.messages) not in held_out], [
+        r for r in rows if opening(r.messages) in held_out
+    ]
 
 
 def _has_rows(path: str) -> bool:
@@ -172,7 +189,9 @@ def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
     """The preferences of a file, and how many bad rows were skipped; each of those is printed."""
     imported = read_preferences(path, on_bad="skip")
     if imported.problems and config.on_bad == "stop":
-        raise UserError(f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, or pass by with on_bad=skip.")
+        raise UserError(
+            f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, or pass by with on_bad=skip."
+        )
     for problem in imported.problems:
         print(f"reward: skipped {problem}")
     return list(imported.records), len(imported.problems)
@@ -216,7 +235,9 @@ def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[lis
     return [
         [index for group in batch for index in members[group]]
         for epoch in range(config.epochs)
-        for batch in epoch_batches([len(m) for m in members], batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch)
+        for batch in epoch_batches(
+            [len(m) for m in members], batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch
+        )
     ]
 
 
@@ -224,7 +245,10 @@ def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[lis
 def margins_of(pairs: Sequence[Pair], loaded: Loaded, config: RewardConfig) -> torch.Tensor:
     """(n,) raw margins of preferences, on the CPU."""
     with precision(config):
-        parts = [pair_margins(loaded, [pairs[i] for i in part]) for part in cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)]
+        parts = [
+            pair_margins(loaded, [pairs[i] for i in part])
+            for part in cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)
+        ]
     return torch.cat(parts).cpu()
 
 
@@ -232,7 +256,9 @@ def margins_of(pairs: Sequence[Pair], loaded: Loaded, config: RewardConfig) -> t
 def _normalisation(loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> tuple[float, float]:
     """Mean and deviation of raw scores over demonstrations (or over chosen responses)."""
     if config.demonstrations is not None:
-        rows = [(d.messages, d.response) for d in read_demonstrations(config.demonstrations).records[:NUM_DEMONSTRATIONS]]
+        rows = [
+            (d.messages, d.response) for d in read_demonstrations(config.demonstrations).records[:NUM_DEMONSTRATIONS]
+        ]
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
     codec = loaded.codec

@@ -49,7 +49,9 @@ def run(recipe: Recipe) -> dict[str, Path]:
         if step.stage == "report":  # every stage has accepted its settings: the recipe is what really ran
             write_text(card, text)
         results[step.stage] = named(step.function)(step.config)
-        took = "done before, skipped" if before and step.stage != "report" else f"{time.perf_counter() - started:6.1f} s"
+        took = (
+            "done before, skipped" if before and step.stage != "report" else f"{time.perf_counter() - started:6.1f} s"
+        )
         print(f"[{number}/{len(recipe.steps)}] {step.stage:<9} {took}", file=sys.stdout, flush=True)
     return results
 
@@ -59,4 +61,6 @@ def _claim(out: Path) -> None:
     names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
     foreign = [name for name in names if name not in STAGES]
     if foreign and "recipe.yaml" not in foreign:
-        raise UserError(f"{out}: this folder holds other things ({', '.join(foreign[:3])}), and no recipe's run. Choose another out=DIR.")
+        raise UserError(
+            f"{out}: this folder holds other things ({', '.join(foreign[:3])}), and no recipe's run. Choose another out=DIR."
+        )

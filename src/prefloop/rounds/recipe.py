@@ -64,11 +64,17 @@ def find(name: str) -> str:
     """The path of a recipe file, or of the recipe of that name that comes with prefloop."""
     if Path(name).is_file():
         return name
-    own = {p.name.removesuffix(".yaml"): str(p) for p in resources.files("prefloop.recipes").iterdir() if p.name.endswith(".yaml")}
+    own = {
+        p.name.removesuffix(".yaml"): str(p)
+        for p in resources.files("prefloop.recipes").iterdir()
+        if p.name.endswith(".yaml")
+    }
     stem = Path(name).name.removesuffix(".yaml")
     if stem in own:
         return own[stem]
-    raise UserError(f"{name}: there is no such recipe file, and no recipe of that name comes with prefloop. There are: {', '.join(sorted(own))}.")
+    raise UserError(
+        f"{name}: there is no such recipe file, and no recipe of that name comes with prefloop. There are: {', '.join(sorted(own))}."
+    )
 
 
 def load(name: str, overrides: Sequence[str]) -> Recipe:
@@ -87,7 +93,9 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     known = {"name", "out", "base", *SHARED, *STAGES}
     for key in values:
         if key not in known:
-            raise UserError(f"{path}{f':{lines[key]}' if key in lines else ''}: a recipe has no `{key}`. There are: {', '.join(sorted(known))}.")
+            raise UserError(
+                f"{path}{f':{lines[key]}' if key in lines else ''}: a recipe has no `{key}`. There are: {', '.join(sorted(known))}."
+            )
     stages = [key for key in values if key in STAGES]
     if not stages:
         raise UserError(f"{path}: this recipe has no stage. Add for instance `sft:` with its settings.")
@@ -103,12 +111,19 @@ def _step(stage: str, values: dict[str, Any], out: Path, path: str, lines: dict[
     config_name, function = STAGES[stage]
     config_class: type[Config] = named(config_name)
     inherited = {key: values[key] for key in SHARED if key in values and key in config_class.model_fields}
-    words = {key for key, field in config_class.model_fields.items() if typing.get_origin(field.annotation) is typing.Literal}  # never paths
+    words = {
+        key for key, field in config_class.model_fields.items() if typing.get_origin(field.annotation) is typing.Literal
+    }  # never paths
     given = {
-        key: value if key in words else _resolved(value, values, out, Path(path).parent, f"{path}: {stage}.{key}") for key, value in section.items()
+        key: value if key in words else _resolved(value, values, out, Path(path).parent, f"{path}: {stage}.{key}")
+        for key, value in section.items()
     }
     if stage == "report":
-        inherited |= {"pipeline": str(out), "language": (values.get("world") or {}).get("language", "en"), "title": str(values.get("name") or "")}
+        inherited |= {
+            "pipeline": str(out),
+            "language": (values.get("world") or {}).get("language", "en"),
+            "title": str(values.get("name") or ""),
+        }
     own_lines = {key.removeprefix(f"{stage}."): line for key, line in lines.items() if key.startswith(f"{stage}.")}
     settings = {**inherited, "out": str(out / stage), **given}
     return Step(stage, config_class.parse(settings, where=f"{path}: {stage}", lines=own_lines), function)
@@ -120,7 +135,9 @@ def _resolved(value: Any, values: dict[str, Any], out: Path, beside: Path, place
         return value
     if value == "$base":
         if not values.get("base"):
-            raise UserError(f"{place}: this recipe starts from a model of yours. Add base=FOLDER, or base=HUB/ID where there is a network.")
+            raise UserError(
+                f"{place}: this recipe starts from a model of yours. Add base=FOLDER, or base=HUB/ID where there is a network."
+            )
         return str(values["base"])
     if value.split("/")[0] in STAGES and value.split("/")[0] in values:
         return str(out / value)

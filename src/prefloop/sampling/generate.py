@@ -68,7 +68,9 @@ class Cache:
         """Called by each attention layer: remembers new keys and values, returns all that queries may meet."""
         if not self._keys:
             if layer != len(self._seen):
-                raise UserError("this model shares keys and values between layers, which the rollout engine does not do yet; use another base.")
+                raise UserError(
+                    "this model shares keys and values between layers, which the rollout engine does not do yet; use another base."
+                )
             self._seen.append((keys, values))
             return keys, values
         end = self._column + 1
@@ -106,7 +108,9 @@ class Cache:
         if window is not None:
             ago = torch.arange(k.shape[2] - 1, -1, -1, device=k.device)
             mask = mask & (ago < window)
-        out = scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None], scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+        out = scaled_dot_product_attention(
+            q, k, v, attn_mask=mask[:, None, None], scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
         return out.transpose(1, 2)
 
 
@@ -159,10 +163,14 @@ def generate(
         if count == 0 or step == limit - 1:
             break
         if count < DROP_BELOW * len(alive):
-            kept = running.argsort(descending=True, stable=True)[: -(-count // ROWS) * ROWS]  # some ended ones fill it up
+            kept = running.argsort(descending=True, stable=True)[
+                : -(-count // ROWS) * ROWS
+            ]  # some ended ones fill it up
             cache.keep(kept)
             alive, new, positions, running = alive[kept], new[kept], positions[kept], running[kept]
-        out = trunk(input_ids=new[:, None], position_ids=positions, past_key_values=cache, use_cache=False, layout=cache)
+        out = trunk(
+            input_ids=new[:, None], position_ids=positions, past_key_values=cache, use_cache=False, layout=cache
+        )
         logits = logits_of(model, out.last_hidden_state[:, 0])
         positions = positions + 1
         cache.advance()

@@ -43,8 +43,13 @@ def score(config: ScoreConfig) -> str:
         if form.what == "preferences":
             imported = read_preferences(config.data, on_bad="skip")
             rows, skipped = imported.records, imported.problems
-            both = [_scores(judge, [(p.messages, text(p)) for p in rows], config.batch) for text in (lambda p: p.chosen, lambda p: p.rejected)]
-            write_records(config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)])
+            both = [
+                _scores(judge, [(p.messages, text(p)) for p in rows], config.batch)
+                for text in (lambda p: p.chosen, lambda p: p.rejected)
+            ]
+            write_records(
+                config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)]
+            )
             right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
             low, high = wilson_interval(right, len(rows), confidence=0.95)
             found = f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} [{low:.1%}, {high:.1%}]"
@@ -56,29 +61,53 @@ def score(config: ScoreConfig) -> str:
             found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
         elif form.what == "comparisons":
             compared = read_records(config.data, Comparison)
-            texts = [(f"{c.id}:{index}", c.messages, response.text) for c in compared for index, response in enumerate(c.responses)]
+            texts = [
+                (f"{c.id}:{index}", c.messages, response.text)
+                for c in compared
+                for index, response in enumerate(c.responses)
+            ]
             names, said = [name for name, _, _ in texts], [(messages, text) for _, messages, text in texts]
             if config.embed and isinstance(judge, RewardModel):
                 values, places = _embedded(judge, said, config.batch)
-                write_records(config.out, [EmbeddedScore(id=name, score=v, embedding=e) for name, v, e in zip(names, values, places, strict=True)])
+                write_records(
+                    config.out,
+                    [
+                        EmbeddedScore(id=name, score=v, embedding=e)
+                        for name, v, e in zip(names, values, places, strict=True)
+                    ],
+                )
             else:
                 values = _scores(judge, said, config.batch)
                 write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
-            found = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
+            found = (
+                f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
+            )
         else:
-            raise UserError(f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences.")
+            raise UserError(
+                f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences."
+            )
     for problem in skipped:
         print(f"left out: {problem}")
     return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
 
-def _embedded(judge: RewardModel, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> tuple[list[float], list[tuple[float, ...]]]:
+def _embedded(
+    judge: RewardModel, rows: list[tuple[tuple[Message, ...], str]], batch: int
+) -> tuple[list[float], list[tuple[float, ...]]]:
     """Scores, and embeddings of five digits."""
-    parts = [judge.score_and_embed([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]]) for i in range(0, len(rows), batch)]
+    parts = [
+        judge.score_and_embed([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]])
+        for i in range(0, len(rows), batch)
+    ]
     places = torch.cat([part for _, part in parts]).tolist()
-    return torch.cat([part for part, _ in parts]).tolist(), [tuple(float(f"{x:.5g}") for x in place) for place in places]
+    return torch.cat([part for part, _ in parts]).tolist(), [
+        tuple(float(f"{x:.5g}") for x in place) for place in places
+    ]
 
 
 def _scores(judge: Scorer, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> list[float]:
-    parts = [judge.score([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]]) for i in range(0, len(rows), batch)]
+    parts = [
+        judge.score([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]])
+        for i in range(0, len(rows), batch)
+    ]
     return torch.cat(parts).tolist()

@@ -29,7 +29,9 @@ from prefloop.text.templates import SPECIAL_TOKENS
 
 def train(config: SFTConfig) -> Path:
     """Runs (or continues) fine-tuning. Returns: the model folder. Raises: UserError if the gate stops it."""
-    with Run("sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}) as run:
+    with Run(
+        "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
+    ) as run:
         if run.finished:
             return run.folder / "model"
         device = chosen_device(config)
@@ -64,7 +66,12 @@ def train(config: SFTConfig) -> Path:
         held_out = validation_loss(model, data.validation, device, config)
         gate = _gate(loaded, data.validation, config, run)
         save_model(run.folder / "model", model, loaded.codec)
-        result = {"loss_validation": held_out, "num_demonstrations": len(data.training), "num_too_long": data.num_too_long, **gate}
+        result = {
+            "loss_validation": held_out,
+            "num_demonstrations": len(data.training),
+            "num_too_long": data.num_too_long,
+            **gate,
+        }
         run.finish(outputs={"model": "model"}, result=result)
     return run.folder / "model"
 
@@ -82,9 +89,13 @@ def _data(config: SFTConfig, loaded: Loaded) -> _Data:
     made, too_long = examples(loaded.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
-        raise UserError(f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held out.")
+        raise UserError(
+            f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held out."
+        )
     if too_long:
-        print(f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {loaded.codec.context} tokens and are left out.")
+        print(
+            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {loaded.codec.context} tokens and are left out."
+        )
     order = torch.randperm(len(made), generator=seeded(config.seed, 2)).tolist()
     shuffled = [made[i] for i in order]
     return _Data(shuffled[held_out:], shuffled[:held_out], too_long)
@@ -98,7 +109,9 @@ def response_losses(model: PreTrainedModel, batch: Sequence[Example], device: to
 
 
 @torch.no_grad()
-def validation_loss(model: PreTrainedModel, held_out: Sequence[Example], device: torch.device, config: SFTConfig) -> float:
+def validation_loss(
+    model: PreTrainedModel, held_out: Sequence[Example], device: torch.device, config: SFTConfig
+) -> float:
     """Mean nats per response token over all held-out demonstrations."""
     total, count = 0.0, 0
     for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
@@ -114,11 +127,18 @@ def _gate(loaded: Loaded, held_out: Sequence[Example], config: SFTConfig, run: R
     room = min(config.gate_max_new_tokens, codec.context - 1)
     prompts = [e.prompt for e in held_out if len(e.prompt) + room <= codec.context][: config.gate_prompts]
     if not prompts:
-        raise UserError(f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; lower it.")
+        raise UserError(
+            f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; lower it."
+        )
     sampling = SamplingConfig(max_new_tokens=room)
     sampled = generate(loaded.model, prompts, sampling, stop_ids=codec.stop_ids, generator=seeded(config.seed, 3))
     texts = [codec.decode(s.tokens) for s in sampled]
-    run.sample([{"step": -1, "prompt": codec.tokenizer.decode(p), "response": t} for p, t in zip(prompts[:8], texts[:8], strict=True)])
+    run.sample(
+        [
+            {"step": -1, "prompt": codec.tokenizer.decode(p), "response": t}
+            for p, t in zip(prompts[:8], texts[:8], strict=True)
+        ]
+    )
     markers = (*SPECIAL_TOKENS, "### Human", "### Assistant", "指令：", "输出：", "<|im_start|>", "<|im_end|>")
     finished = sum(s.finished for s in sampled) / len(sampled)
     clean = sum(not any(m in t for m in markers) for t in texts) / len(texts)

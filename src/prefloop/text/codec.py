@@ -74,7 +74,9 @@ class Codec:
         kept = [i for i in ids if i not in self.stop_ids]
         return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    def fitting_prompts(self, conversations: Sequence[Sequence[Message]], room: int) -> tuple[list[list[int]], list[int]]:
+    def fitting_prompts(
+        self, conversations: Sequence[Sequence[Message]], room: int
+    ) -> tuple[list[list[int]], list[int]]:
         """Prompt tokens of those conversations that leave `room` tokens for a response.
 
         Returns: (prompt ids, places of those kept in the input). The caller counts and shows what is left out.
@@ -96,7 +98,9 @@ def with_template(tokenizer: PreTrainedTokenizerBase, template: str | None, wher
     """
     recorded = tokenizer.chat_template
     if recorded is None and template is None:
-        raise UserError(f"{where}: this model folder records no chat template. Say which it was trained with, for instance template=plain.")
+        raise UserError(
+            f"{where}: this model folder records no chat template. Say which it was trained with, for instance template=plain."
+        )
     if template is None:
         return
     wanted = template_text(template)

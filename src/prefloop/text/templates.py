@@ -5,7 +5,9 @@ A template is a Jinja chat template as transformers knows it, so a model folder 
 
 from prefloop.errors import UserError
 
-_TURNS = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'assistant' %}<|end|>{% endif %}{% endfor %}"
+_TURNS = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'assistant' %}<|end|>{% endif %}{% endfor %}"
+)
 
 BUILT_IN: dict[str, str] = {
     # one special token a turn: short, and the default for models pretrained here

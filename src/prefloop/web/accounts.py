@@ -72,7 +72,15 @@ def hashed(secret: str) -> str:
 
 
 def _user(row: Row[Any], scopes: Sequence[str] | None = None) -> User:
-    return User(row.id, row.name, row.role, dict(row.preferences), tuple(row.tags), row.calibrated, None if scopes is None else tuple(scopes))
+    return User(
+        row.id,
+        row.name,
+        row.role,
+        dict(row.preferences),
+        tuple(row.tags),
+        row.calibrated,
+        None if scopes is None else tuple(scopes),
+    )
 
 
 # -- who asks -------------------------------------------------------------------------------------------------------
@@ -102,9 +110,17 @@ def needs(role: str, *scopes: str) -> Callable[[Request], User]:
         if found is None:
             raise Refusal(401, "signed_out", "You are not signed in. Sign in and send it again; nothing is lost.")
         if found.scopes is None and request.headers.get(PAGE_OF, str(found.id)) != str(found.id):
-            raise Refusal(401, "other_user", "Somebody else signed in in this browser. Sign in again and send it again; nothing is lost.")
+            raise Refusal(
+                401,
+                "other_user",
+                "Somebody else signed in in this browser. Sign in again and send it again; nothing is lost.",
+            )
         if found.scopes is not None and not set(scopes) & set(found.scopes):
-            raise Refusal(403, "wrong_scope", f"This token may {' and '.join(found.scopes) or 'do nothing'}; this needs {' or '.join(scopes)}.")
+            raise Refusal(
+                403,
+                "wrong_scope",
+                f"This token may {' and '.join(found.scopes) or 'do nothing'}; this needs {' or '.join(scopes)}.",
+            )
         if not found.is_at_least(role):
             raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {found.role}.")
         return found
@@ -158,7 +174,11 @@ def sign_in(site: Site, name: str, password: str, *, address: str, old: str | No
     kept = row.password if row and row.password not in UNSIGNED else _nobody(site.hasher)
     if not _matches(site, kept, password) or row is None:
         raise Refusal(401, "wrong", "The name or the password is wrong.")
-    renewed = site.hasher.hash(password.encode("utf-8", "replace")) if site.hasher.check_needs_rehash(row.password) else row.password
+    renewed = (
+        site.hasher.hash(password.encode("utf-8", "replace"))
+        if site.hasher.check_needs_rehash(row.password)
+        else row.password
+    )
 
     def begin(connection: Connection) -> str:
         connection.execute(delete(attempts).where(attempts.c.id == note))
@@ -180,7 +200,9 @@ def _attempt(connection: Connection, name: str, address: str, now: float) -> int
         count = connection.execute(select(func.count()).select_from(attempts).where(since, which)).scalar_one()
         if count >= LIMITS[limit]:
             raise Refusal(429, "throttled", "Too many wrong passwords. Wait a quarter of an hour and try again.")
-    return connection.execute(insert(attempts).values(name=name, address=address, at=now).returning(attempts.c.id)).scalar_one()
+    return connection.execute(
+        insert(attempts).values(name=name, address=address, at=now).returning(attempts.c.id)
+    ).scalar_one()
 
 
 def _matches(site: Site, kept: str, password: str) -> bool:
@@ -201,7 +223,13 @@ def _begin_session(connection: Connection, site: Site, user: int, old: str | Non
     if old:
         connection.execute(delete(sessions).where(sessions.c.hash == hashed(old)))
     connection.execute(delete(sessions).where(sessions.c.expires <= now))
-    row = {"hash": hashed(cookie), "user": user, "created": now, "seen": now, "expires": now + site.config.session_days * 86400}
+    row = {
+        "hash": hashed(cookie),
+        "user": user,
+        "created": now,
+        "seen": now,
+        "expires": now + site.config.session_days * 86400,
+    }
     connection.execute(insert(sessions).values(row))
     return cookie
 
@@ -220,11 +248,25 @@ def known_as(name: str) -> str:
 
 
 def invite(
-    connection: Connection, site: Site, *, role: str, by: User | None, tags: Sequence[str] = (), uses: int = 1, days: float = 7.0
+    connection: Connection,
+    site: Site,
+    *,
+    role: str,
+    by: User | None,
+    tags: Sequence[str] = (),
+    uses: int = 1,
+    days: float = 7.0,
 ) -> str:
     """A new invitation's token."""
     token, now = secrets.token_urlsafe(32), site.clock()
-    row = {"hash": hashed(token), "role": role, "tags": list(tags), "uses": uses, "expires": now + days * 86400, "created": now}
+    row = {
+        "hash": hashed(token),
+        "role": role,
+        "tags": list(tags),
+        "uses": uses,
+        "expires": now + days * 86400,
+        "created": now,
+    }
     connection.execute(insert(invitations).values(**row, by=by.id if by else None))
     told = {"role": role, "tags": list(tags), "uses": uses, "days": days}
     record(connection, "invitation", by.name if by else "server", now, told)
@@ -240,7 +282,9 @@ def invited(site: Site, token: str) -> str | None:
 
 def _invitation(connection: Connection, site: Site, token: str) -> Row[Any] | None:
     now = site.clock()
-    found = select(invitations).where(invitations.c.hash == hashed(token), invitations.c.uses > 0, invitations.c.expires > now)
+    found = select(invitations).where(
+        invitations.c.hash == hashed(token), invitations.c.uses > 0, invitations.c.expires > now
+    )
     return connection.execute(found.with_for_update()).first()
 
 
@@ -252,7 +296,9 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
     kept = known_as(name)
     refuse_unless(1 <= len(kept) <= 80 and kept.isprintable(), "A name has 1 to 80 letters.")
     if not SHORTEST <= len(password) <= LONGEST:
-        raise Refusal(422, "weak_password", f"A password has {SHORTEST} to {LONGEST} letters; a sentence is a good one.")
+        raise Refusal(
+            422, "weak_password", f"A password has {SHORTEST} to {LONGEST} letters; a sentence is a good one."
+        )
     if invited(site, token) is None:  # before the hash, which is dear
         raise Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
     secret = site.hasher.hash(password.encode("utf-8", "replace"))
@@ -263,7 +309,9 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
             raise Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
         if connection.execute(select(users.c.id).where(users.c.name == kept)).first():
             raise Refusal(409, "name_taken", "Somebody already has this name. Choose another.")
-        connection.execute(update(invitations).where(invitations.c.id == invitation.id).values(uses=invitations.c.uses - 1))
+        connection.execute(
+            update(invitations).where(invitations.c.id == invitation.id).values(uses=invitations.c.uses - 1)
+        )
         user = add_user(connection, site, kept, secret, role=invitation.role, tags=invitation.tags)
         if language in LANGUAGES:
             connection.execute(update(users).where(users.c.id == user).values(preferences={"language": language}))
@@ -272,7 +320,9 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
     return site.database.write(begin)
 
 
-def add_user(connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = "") -> int:
+def add_user(
+    connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = ""
+) -> int:
     """A new user, with a password that is already hashed, brought in by somebody or by themselves. Returns: their id."""
     now = site.clock()
     row = {"name": name, "role": role, "password": password, "preferences": {}, "tags": list(tags), "active": True}
@@ -289,8 +339,12 @@ def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
         suffix = f" (imported{f' {number}' if number > 1 else ''})"
         room = LONGEST_NAME - len(suffix)
         kept = (plain if len(plain) <= room else f"{plain[: room - 9]}~{hashed(plain)[:8]}") + suffix
-        rows = connection.execute(select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))).all()
-        same = next((row.id for row in rows if row.password == IMPORTED), None)  # by the plain name, if an older prefloop brought them in
+        rows = connection.execute(
+            select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))
+        ).all()
+        same = next(
+            (row.id for row in rows if row.password == IMPORTED), None
+        )  # by the plain name, if an older prefloop brought them in
         if same is not None:
             return same
         if all(row.name != kept for row in rows):
@@ -309,7 +363,9 @@ def has_admin(connection: Connection) -> bool:
 
 def change_user(connection: Connection, site: Site, user: int, changes: dict[str, Any], *, by: User) -> None:
     """Changes role, tags, activity or calibration. Raises: Refusal (404, 403, 409)."""
-    held = select(users).where((users.c.id == user) | (users.c.role == "admin")).order_by(users.c.id)  # all admins: two may not end each other
+    held = (
+        select(users).where((users.c.id == user) | (users.c.role == "admin")).order_by(users.c.id)
+    )  # all admins: two may not end each other
     row = next((one for one in connection.execute(held.with_for_update()) if one.id == user), None)
     if row is None:
         raise Refusal(404, "not_found", "There is no such user.")
@@ -325,7 +381,9 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
     record(connection, "user_changed", by.name, site.clock(), {"user": user, **changes})
 
 
-def new_token(connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User, user: str | None = None) -> str:
+def new_token(
+    connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User, user: str | None = None
+) -> str:
     """A bearer token with scopes, of whoever makes it, or of a user who can never sign in, such as a model that judges.
 
     Raises: Refusal (422) if that user is somebody who signs in.
@@ -335,9 +393,14 @@ def new_token(connection: Connection, site: Site, name: str, scopes: Sequence[st
         folded = known_as(user)
         refuse_unless(bool(folded), "A user has a name.")
         row = connection.execute(select(users.c.id, users.c.password).where(users.c.name == folded)).first()
-        refuse_unless(row is None or row.password == PROGRAM, f"{folded} is a person, who makes tokens of their own. Give the program another name.")
+        refuse_unless(
+            row is None or row.password == PROGRAM,
+            f"{folded} is a person, who makes tokens of their own. Give the program another name.",
+        )
         owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name) if row is None else row.id
     kept = {"hash": hashed(token), "name": name, "scopes": list(scopes), "user": owner, "created": site.clock()}
     made = connection.execute(insert(tokens).values(kept).returning(tokens.c.id)).scalar_one()
-    record(connection, "token", by.name, site.clock(), {"token": made, "name": name, "scopes": list(scopes), "user": owner})
+    record(
+        connection, "token", by.name, site.clock(), {"token": made, "name": name, "scopes": list(scopes), "user": owner}
+    )
     return token

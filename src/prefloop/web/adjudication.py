@@ -51,7 +51,11 @@ def sure(margin: float) -> float:
 
 def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequence[Fact]]]:
     """(how clear, why, the judgements) of what deserves a lead's look once everybody asked has judged it, the clearest first."""
-    asked = item_table.c.purpose == "work", item_table.c.kind.in_(KINDS), ~item_table.c.retired  # of the others the answer is known
+    asked = (
+        item_table.c.purpose == "work",
+        item_table.c.kind.in_(KINDS),
+        ~item_table.c.retired,
+    )  # of the others the answer is known
     judged = [one for one in facts.load(connection, *asked) if not one.repeat]
     units = facts.by(judged, lambda one: one.unit)
     doubtful = [(1.0, "disagreement", unit) for unit in units.values() if wanted.disagreements and undecided(unit)]
@@ -61,7 +65,9 @@ def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequ
             best = reward_scores.majority(unit) if kind == "pair" else None
             if best is None:
                 continue
-            gaps = [gap for known in told.values() if (gap := reward_scores.margin(known, comparison, pair)) is not None]
+            gaps = [
+                gap for known in told.values() if (gap := reward_scores.margin(known, comparison, pair)) is not None
+            ]
             against = [sure(gap) for gap in gaps if gap and (gap > 0) != (best == pair[0])]
             if against and max(against) >= wanted.confidence:
                 doubtful.append((max(against), "reward_model", unit))
@@ -79,7 +85,9 @@ def fresh(connection: Connection, site: Site, wanted: Wanted) -> tuple[list[dict
     made: dict[str, int] = {"disagreement": 0, "reward_model": 0}
     rows = []
     for _, why, unit in found(connection, wanted):
-        row = new_item(unit[0].comparison, unit[0].kind, unit[0].responses, purpose="adjudication", at=site.clock(), strategy=why)
+        row = new_item(
+            unit[0].comparison, unit[0].kind, unit[0].responses, purpose="adjudication", at=site.clock(), strategy=why
+        )
         if row["key"] not in known and len(rows) < wanted.most:
             known.add(row["key"])
             rows.append(row)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from prefloop.people import aggregate, agreement
-from prefloop.people.agreement import Coefficient, Level
+from prefloop.stats import aggregate, agreement
+from prefloop.stats.agreement import Coefficient, Level
 from prefloop.web import facts
 from prefloop.web.facts import Fact, Kept, finite
 from prefloop.web.site import Site
@@ -48,7 +48,9 @@ def graded(one: Fact) -> float:
 def table(units: Sequence[Sequence[float]]) -> Array:
     """(n, most judgements of a unit), nan where there are fewer; who said what does not matter to alpha."""
     width = max((len(unit) for unit in units), default=1)
-    return np.array([[*unit, *[np.nan] * (width - len(unit))] for unit in units], dtype=float).reshape(len(units), width)
+    return np.array([[*unit, *[np.nan] * (width - len(unit))] for unit in units], dtype=float).reshape(
+        len(units), width
+    )
 
 
 def told(coefficient: Coefficient) -> dict[str, Any]:
@@ -100,7 +102,10 @@ def _cohen(units: Sequence[Sequence[Fact]]) -> list[dict[str, Any]]:
 def pairs(judged: Sequence[Fact]) -> dict[str, Any]:
     """Agreement about pairs."""
     units = list(facts.by([one for one in judged if one.kind == "pair"], lambda one: one.unit).values())
-    classes, grades = [[choice(one) for one in unit] for unit in units], [[graded(one) for one in unit] for unit in units]
+    classes, grades = (
+        [[choice(one) for one in unit] for unit in units],
+        [[graded(one) for one in unit] for unit in units],
+    )
     sided = [[value for value in unit if value < 2] for unit in classes]
     percent = agreement.percent_agreement(table(sided))
     q = percent.value
@@ -122,9 +127,17 @@ def pairs(judged: Sequence[Fact]) -> dict[str, Any]:
 def rankings(judged: Sequence[Fact]) -> dict[str, Any]:
     """Kendall's W of each comparison that at least two people ranked, and its mean."""
     units = facts.by([one for one in judged if one.kind == "ranking"], lambda one: one.unit).values()
-    found = [agreement.kendall_w(np.array([one.meaning["ranks"] for one in unit], dtype=float).T).value for unit in units if len(unit) >= 2]
+    found = [
+        agreement.kendall_w(np.array([one.meaning["ranks"] for one in unit], dtype=float).T).value
+        for unit in units
+        if len(unit) >= 2
+    ]
     known = [value for value in found if value is not None]
-    return {"units": len(units), "judged_twice": len(found), "kendall_w": finite(float(np.mean(known))) if known else None}
+    return {
+        "units": len(units),
+        "judged_twice": len(found),
+        "kendall_w": finite(float(np.mean(known))) if known else None,
+    }
 
 
 def ratings(judged: Sequence[Fact]) -> dict[str, Any]:
@@ -148,7 +161,11 @@ def thumbs(judged: Sequence[Fact]) -> dict[str, Any]:
         for index, good in zip(sorted(one.order), one.meaning.get("thumbs", []), strict=False):
             units[one.comparison, index].append(float(good))
     grid = table(list(units.values()))
-    return {"units": len(units), "percent": told(agreement.percent_agreement(grid)), "nominal": _alpha(grid, "nominal")} if units else {"units": 0}
+    return (
+        {"units": len(units), "percent": told(agreement.percent_agreement(grid)), "nominal": _alpha(grid, "nominal")}
+        if units
+        else {"units": 0}
+    )
 
 
 def cycles(judged: Sequence[Fact]) -> dict[str, Any]:

@@ -18,7 +18,9 @@ DEEPEST = 20
 class Body(BaseModel):
     """Base of what comes over the network: strict, nothing unknown, no text that cannot be stored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -31,7 +33,12 @@ def is_deep(value: Any) -> bool:
     """True if more than DEEPEST lists and objects are inside each other."""
     level = [value]
     for _ in range(DEEPEST):
-        level = [one for here in level if isinstance(here, dict | list) for one in (here.values() if isinstance(here, dict) else here)]
+        level = [
+            one
+            for here in level
+            if isinstance(here, dict | list)
+            for one in (here.values() if isinstance(here, dict) else here)
+        ]
     return any(isinstance(here, dict | list) for here in level)
 
 
@@ -104,7 +111,14 @@ class Written(Body):
 
 
 Answer = Pair | Ranks | Ratings | Thumbs | Edit | Written
-SHAPES: dict[str, type[Body]] = {"pair": Pair, "ranking": Ranks, "rating": Ratings, "thumb": Thumbs, "edit": Edit, "demonstration": Written}
+SHAPES: dict[str, type[Body]] = {
+    "pair": Pair,
+    "ranking": Ranks,
+    "rating": Ratings,
+    "thumb": Thumbs,
+    "edit": Edit,
+    "demonstration": Written,
+}
 """Kind of item -> shape of its answer."""
 
 
@@ -113,13 +127,19 @@ def checked(kind: str, answer: Body, *, slots: int, axes: Sequence[str]) -> dict
     shape = SHAPES.get(kind)
     refuse_unless(shape is not None and isinstance(answer, shape), f"This is not an answer to a {kind}.")
     if isinstance(answer, Pair):
-        refuse_unless(answer.strength is None or answer.choice in ("left", "right"), "A strength goes with left or right only.")
+        refuse_unless(
+            answer.strength is None or answer.choice in ("left", "right"), "A strength goes with left or right only."
+        )
     if isinstance(answer, Ranks):
         refuse_unless(len(answer.ranks) == slots, f"Give each of the {slots} responses one rank.")
-        refuse_unless(max(answer.ranks) <= slots and 1 in answer.ranks, f"Ranks go from 1 to {slots}, and somebody is first.")
+        refuse_unless(
+            max(answer.ranks) <= slots and 1 in answer.ranks, f"Ranks go from 1 to {slots}, and somebody is first."
+        )
     if isinstance(answer, Ratings):
         refuse_unless(set(answer.ratings) == set(axes), f"Rate exactly these: {', '.join(axes)}.")
-        refuse_unless(all(len(marks) == slots for marks in answer.ratings.values()), f"Rate each of the {slots} responses.")
+        refuse_unless(
+            all(len(marks) == slots for marks in answer.ratings.values()), f"Rate each of the {slots} responses."
+        )
     if isinstance(answer, Thumbs):
         refuse_unless(len(answer.thumbs) == slots, f"Give each of the {slots} responses a thumb.")
     if isinstance(answer, Edit):
@@ -153,7 +173,9 @@ def as_shown(kind: str, expected: dict[str, Any], order: Sequence[int]) -> dict[
     if kind == "ranking":
         return {"ranks": [expected["ranks"][places[index]] for index in order]}
     if kind == "rating":
-        return {"ratings": {axis: [marks[places[index]] for index in order] for axis, marks in expected["ratings"].items()}}
+        return {
+            "ratings": {axis: [marks[places[index]] for index in order] for axis, marks in expected["ratings"].items()}
+        }
     if kind == "thumb":
         return {"thumbs": [expected["thumbs"][places[index]] for index in order]}
     return expected
@@ -166,11 +188,17 @@ def agrees(kind: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
     texts never contradict.
     """
     if kind == "ranking":
-        pairs = itertools.pairwise([]) if len(one["ranks"]) != len(other["ranks"]) else itertools.combinations(range(len(one["ranks"])), 2)
+        pairs = (
+            itertools.pairwise([])
+            if len(one["ranks"]) != len(other["ranks"])
+            else itertools.combinations(range(len(one["ranks"])), 2)
+        )
         return all((one["ranks"][i] - one["ranks"][j]) * (other["ranks"][i] - other["ranks"][j]) >= 0 for i, j in pairs)
     if kind == "rating":
         axes = set(one["ratings"]) & set(other["ratings"])
-        return all(abs(a - b) <= 1 for axis in axes for a, b in zip(one["ratings"][axis], other["ratings"][axis], strict=True))
+        return all(
+            abs(a - b) <= 1 for axis in axes for a, b in zip(one["ratings"][axis], other["ratings"][axis], strict=True)
+        )
     return kind in ("edit", "demonstration") or one == other
 
 
@@ -183,7 +211,9 @@ def check_expected(kind: str, expected: dict[str, Any], responses: Sequence[int]
         "rating": isinstance(ratings := expected.get("ratings"), dict)
         and set(ratings) == set(axes)
         and all(_numbers(marks, number, 5) for marks in ratings.values()),
-        "thumb": isinstance(thumbs := expected.get("thumbs"), list) and len(thumbs) == number and all(isinstance(t, bool) for t in thumbs),
+        "thumb": isinstance(thumbs := expected.get("thumbs"), list)
+        and len(thumbs) == number
+        and all(isinstance(t, bool) for t in thumbs),
     }
     refuse_unless(
         len(expected) == 1 and good.get(kind, False),
@@ -193,4 +223,8 @@ def check_expected(kind: str, expected: dict[str, Any], responses: Sequence[int]
 
 
 def _numbers(value: Any, length: int, most: int) -> bool:
-    return isinstance(value, list) and len(value) == length and all(type(number) is int and 1 <= number <= most for number in value)
+    return (
+        isinstance(value, list)
+        and len(value) == length
+        and all(type(number) is int and 1 <= number <= most for number in value)
+    )

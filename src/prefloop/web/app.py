@@ -32,8 +32,22 @@ from prefloop.web.site import Site
 STATIC = Path(__file__).with_name("static")
 EVERY = 2.0
 """Seconds between two looks at leases that ran out and at whether enough is judged."""
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".json": "application/json"}
-CODES = {400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "wrong_method", 413: "too_large", 415: "not_json"}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".json": "application/json",
+}
+CODES = {
+    400: "bad_request",
+    401: "signed_out",
+    403: "forbidden",
+    404: "not_found",
+    405: "wrong_method",
+    413: "too_large",
+    415: "not_json",
+}
 log = logging.getLogger("prefloop.web")
 
 
@@ -42,7 +56,12 @@ def create_app(site: Site) -> FastAPI:
     for suffix, kind in TYPES.items():
         mimetypes.add_type(kind, suffix)
     app = FastAPI(
-        title="prefloop web", version=prefloop.__version__, openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None, lifespan=_lifespan
+        title="prefloop web",
+        version=prefloop.__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
     )
     app.state.site = site
     app.state.static_version = fingerprints.of_path(STATIC) if STATIC.is_dir() else "none"
@@ -90,7 +109,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 delivery.look()
             except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
                 log.warning("housekeeping: %s", problem)
-        with contextlib.suppress(UserError, OSError, ValueError, SQLAlchemyError):  # what is kept back is kept in the database
+        with contextlib.suppress(
+            UserError, OSError, ValueError, SQLAlchemyError
+        ):  # what is kept back is kept in the database
             delivery.look(last=True)
 
     thread = threading.Thread(target=keep_house, daemon=True)
@@ -105,7 +126,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def sentence(
-    request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None, *, why: dict[str, Any] | None = None
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str] | None = None,
+    *,
+    why: dict[str, Any] | None = None,
 ) -> Response:
     """An error: JSON for the API, with what is wrong with which field if that is known, or a page for people."""
     message = message.encode("utf-8", "replace").decode("utf-8")[:1000]
@@ -133,7 +160,11 @@ def _invalid(request: Request, problem: Exception) -> Response:
     message = str(error.get("msg", "not valid")).removeprefix("Value error, ")
     text = f"`{place}`: {message}." if place else f"{message}."
     cause, limit = CAUSE_OF.get(str(error.get("type")), ("", ""))
-    why = {"field": place[:200], "cause": cause, "limit": error.get("ctx", {}).get(limit, "")} if cause and place else None
+    why = (
+        {"field": place[:200], "cause": cause, "limit": error.get("ctx", {}).get(limit, "")}
+        if cause and place
+        else None
+    )
     return sentence(request, 422, "invalid", text, why=why)
 
 
@@ -147,4 +178,10 @@ def _http(request: Request, problem: Exception) -> Response:
 def _broken(request: Request, problem: Exception) -> Response:
     log.error("broken: %s %s", request.method, request.url.path, exc_info=problem)
     headers = {**HEADERS, "Cache-Control": "no-store"}  # this answer is made outside of the guard
-    return sentence(request, 500, "broken", "Something is broken on the server; the log tells what. Nothing that was acknowledged is lost.", headers)
+    return sentence(
+        request,
+        500,
+        "broken",
+        "Something is broken on the server; the log tells what. Nothing that was acknowledged is lost.",
+        headers,
+    )

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, func, select
 
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.people import ranking, sequential
 from prefloop.records import Comparison, Message, Response, Sampling
+from prefloop.stats import ranking, sequential
 from prefloop.web import facts, ingest, items
 from prefloop.web.facts import finite
 from prefloop.web.site import Site
@@ -75,7 +75,9 @@ def conversation(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
     try:
         return tuple(Message.model_validate(message) for message in raw)
     except (ValueError, TypeError):
-        raise UserError(f"{place}: `prompt` should be text, or `messages` a list of {{role, content}}; mend the row.") from None
+        raise UserError(
+            f"{place}: `prompt` should be text, or `messages` a list of {{role, content}}; mend the row."
+        ) from None
 
 
 def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) -> Comparison:
@@ -89,7 +91,9 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
     place, first = next(iter(answers.values()))
     messages = conversation(first, place)
     if any(conversation(row, where) != messages for where, row in answers.values()):
-        raise UserError(f"{place}: the samplers answered different prompts called {name[:40]!r}; give equal prompts equal ids.")
+        raise UserError(
+            f"{place}: the samplers answered different prompts called {name[:40]!r}; give equal prompts equal ids."
+        )
     given = first.get("tags")
     tags = [tag for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
     texts = {sampler: row["response"] for sampler, (_, row) in answers.items()}
@@ -105,7 +109,9 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
 
 def keep(connection: Connection, site: Site, ready: Sequence[ingest.Ready], *, wanted: int, actor: str) -> int:
     """Keeps comparisons and asks every pair of their samplers. Returns: the number of new items."""
-    there = ingest.prints(connection, [one.comparison.id for one in ready])  # the same texts, maybe with other tags: they stay as they are
+    there = ingest.prints(
+        connection, [one.comparison.id for one in ready]
+    )  # the same texts, maybe with other tags: they stay as they are
     new = [one for one in ready if one.comparison.id not in there]
     ingest.keep(connection, site, new, actor=actor, work=False)
     batch = [one.comparison for one in new]
@@ -125,7 +131,11 @@ def _short(name: str) -> str:
 
 def games(connection: Connection) -> list[Game]:
     """All that was judged in the arena, oldest first."""
-    judged = [one for one in facts.load(connection, item_table.c.purpose == "arena", item_table.c.kind == "pair") if not one.repeat and one.counted]
+    judged = [
+        one
+        for one in facts.load(connection, item_table.c.purpose == "arena", item_table.c.kind == "pair")
+        if not one.repeat and one.counted
+    ]
     names = {one.comparison for one in judged}
     about, tags, prompts = _texts(connection, names), facts.tags_of(connection, names), _prompts(connection, names)
     found = []
@@ -139,7 +149,12 @@ def games(connection: Connection) -> list[Game]:
 
 
 def _texts(connection: Connection, names: set[str]) -> dict[tuple[str, int], tuple[str, int]]:
-    query = select(responses.c.comparison, responses.c.index.label("number"), responses.c.sampler, func.length(responses.c.text).label("letters"))
+    query = select(
+        responses.c.comparison,
+        responses.c.index.label("number"),
+        responses.c.sampler,
+        func.length(responses.c.text).label("letters"),
+    )
     return {
         (row.comparison, row.number): (row.sampler, row.letters)
         for part in facts.parts(names)
@@ -149,7 +164,11 @@ def _texts(connection: Connection, names: set[str]) -> dict[tuple[str, int], tup
 
 def _prompts(connection: Connection, names: set[str]) -> dict[str, str]:
     query = select(comparisons.c.id, comparisons.c.prompt_id)
-    return {row.id: row.prompt_id for part in facts.parts(names) for row in connection.execute(query.where(comparisons.c.id.in_(part)))}
+    return {
+        row.id: row.prompt_id
+        for part in facts.parts(names)
+        for row in connection.execute(query.where(comparisons.c.id.in_(part)))
+    }
 
 
 def duel(played: Sequence[Game], new: str, old: str, *, alpha: float, worthwhile: float) -> dict[str, Any]:
@@ -177,7 +196,13 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
     """Strengths of all samplers, with intervals, raw and with length taken out; None where nothing can be said."""
     names = sorted({name for game in played for name in (game.first, game.second)})
     if len(names) < 2:
-        return {"rows": [], "length_effect": None, "games": len(played), "prompts": 0, "problem": "fewer than two samplers played"}
+        return {
+            "rows": [],
+            "length_effect": None,
+            "games": len(played),
+            "prompts": 0,
+            "problem": "fewer than two samplers played",
+        }
     place = {name: n for n, name in enumerate(names)}
     first, second = np.array([place[g.first] for g in played]), np.array([place[g.second] for g in played])
     scores, prompts = np.array([g.score for g in played]), [g.prompt for g in played]
@@ -188,19 +213,41 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
     problem, controlled = "", None
     raw = ranking.bradley_terry(first, second, scores, **known)
     try:
-        controlled = ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known) if enough and np.ptp(lengths) > 0 else None
+        controlled = (
+            ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known)
+            if enough and np.ptp(lengths) > 0
+            else None
+        )
     except ValueError as trouble:
         problem = str(trouble)
     points = ranking.elo(first, second, scores, num_players=len(names), **ELO)
     rows = [{**_standing(name, n, raw, controlled, played), "elo": finite(points[n], 1)} for name, n in place.items()]
-    effect = None if controlled is None else {"nats": finite(controlled.effects[0]), "error": finite(controlled.effect_errors[0])}
+    effect = (
+        None
+        if controlled is None
+        else {"nats": finite(controlled.effects[0]), "error": finite(controlled.effect_errors[0])}
+    )
     order = sorted(rows, key=lambda row: -row["strength"])
-    return {"rows": order, "length_effect": effect, "games": len(played), "prompts": len(set(prompts)), "problem": problem}
+    return {
+        "rows": order,
+        "length_effect": effect,
+        "games": len(played),
+        "prompts": len(set(prompts)),
+        "problem": problem,
+    }
 
 
-def _standing(name: str, place: int, raw: ranking.Strengths, controlled: ranking.Strengths | None, played: Sequence[Game]) -> dict[str, Any]:
-    mine = [game.score if game.first == name else 1 - game.score for game in played if name in (game.first, game.second)]
-    told: dict[str, Any] = {"sampler": name, "games": len(mine), "win_rate": finite(sum(mine) / len(mine)) if mine else None}
+def _standing(
+    name: str, place: int, raw: ranking.Strengths, controlled: ranking.Strengths | None, played: Sequence[Game]
+) -> dict[str, Any]:
+    mine = [
+        game.score if game.first == name else 1 - game.score for game in played if name in (game.first, game.second)
+    ]
+    told: dict[str, Any] = {
+        "sampler": name,
+        "games": len(mine),
+        "win_rate": finite(sum(mine) / len(mine)) if mine else None,
+    }
     for prefix, fitted in (("", raw), ("controlled_", controlled)):
         strength = None if fitted is None else float(fitted.strengths[place])
         error = None if fitted is None else float(fitted.standard_errors[place])
@@ -232,7 +279,11 @@ def standings(connection: Connection, *, alpha: float = ALPHA, worthwhile: float
         for tag in game.tags:
             if game.is_fair or tag.startswith(AUDIT):
                 slices[tag].append(game)
-    waiting = connection.execute(select(func.count(), func.sum(item_table.c.needed)).where(item_table.c.purpose == "arena", item_table.c.needed > 0)).one()
+    waiting = connection.execute(
+        select(func.count(), func.sum(item_table.c.needed)).where(
+            item_table.c.purpose == "arena", item_table.c.needed > 0
+        )
+    ).one()
     return {
         "board": board(fair),
         "duels": [duel(fair, b, a, alpha=alpha, worthwhile=worthwhile) for a, b in itertools.combinations(names, 2)],

@@ -39,7 +39,9 @@ def digest(previous: str, *, kind: str, actor: str, at: float, payload: str) -> 
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def record(connection: Connection, kind: str, actor: str, at: float, payload: dict[str, Any], *, key: str | None = None) -> int:
+def record(
+    connection: Connection, kind: str, actor: str, at: float, payload: dict[str, Any], *, key: str | None = None
+) -> int:
     """Appends an event in the transaction of what it tells. Returns: its number."""
     head = connection.execute(_HEAD).one()
     text = canonical(payload)
@@ -64,8 +66,12 @@ def verify(connection: Connection) -> int:
             number += 1
             if row.seq != number:
                 raise Broken(f"the log is broken: event {number} is missing. Somebody removed it; restore a backup.")
-            if row.previous != previous or row.hash != digest(previous, kind=row.kind, actor=row.actor, at=row.at, payload=row.payload):
-                raise Broken(f"the log is broken: event {number} ({row.kind}) was changed after it was written; restore a backup.")
+            if row.previous != previous or row.hash != digest(
+                previous, kind=row.kind, actor=row.actor, at=row.at, payload=row.payload
+            ):
+                raise Broken(
+                    f"the log is broken: event {number} ({row.kind}) was changed after it was written; restore a backup."
+                )
             previous = row.hash
             if row.kind in JUDGEMENT:
                 told += 1
@@ -94,17 +100,23 @@ def _same_comparisons(connection: Connection, number: int, payload: dict[str, An
         found = stored.told(connection, part)
         for name in part:
             if name not in found:
-                raise Broken(f"the log is broken: the comparison {name!r} of event {number} is gone from the database; restore a backup.")
+                raise Broken(
+                    f"the log is broken: the comparison {name!r} of event {number} is gone from the database; restore a backup."
+                )
             try:
                 mine = Comparison.model_validate(found[name])
             except ValueError:
                 mine = None
             if mine is None or fingerprints.of_value(mine.model_dump(mode="json")) != prints[name]:
-                raise Broken(f"the comparison {name!r} of event {number} was changed after it was written; restore a backup.")
+                raise Broken(
+                    f"the comparison {name!r} of event {number} was changed after it was written; restore a backup."
+                )
         shown = stored.prints_of_trees(connection, part) if trees else {}
         other = next((name for name in part if shown.get(name) != trees.get(name)), None)
         if other is not None:
-            raise Broken(f"what is shown of the comparison {other!r} of event {number} was changed after it was written; restore a backup.")
+            raise Broken(
+                f"what is shown of the comparison {other!r} of event {number} was changed after it was written; restore a backup."
+            )
     return len(prints)
 
 
@@ -125,9 +137,13 @@ def _same_judgement(connection: Connection, number: int, payload: dict[str, Any]
     shown = connection.execute(about).mappings().one()
     for name, value in shown.items():
         if value != payload[name]:
-            raise Broken(f"what the judgement of event {number} is about was changed after it was written (`{name}`); restore a backup.")
+            raise Broken(
+                f"what the judgement of event {number} is about was changed after it was written (`{name}`); restore a backup."
+            )
     for name, value in told(row).items():
         before = payload["judgement"][name]
         close = isinstance(value, float) and isinstance(before, float) and math.isclose(value, before)
         if value != before and not close:
-            raise Broken(f"the judgement of event {number} was changed after it was written (`{name}`); restore a backup.")
+            raise Broken(
+                f"the judgement of event {number} was changed after it was written (`{name}`); restore a backup."
+            )

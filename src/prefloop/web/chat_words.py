@@ -1,9 +1,6 @@
 """Words of the chat with the policy under test, in English and Chinese."""
 
-CHAT_PAGES: dict[str, tuple[str, str]] = {
-    "nav.chat": ("Chat", "对话"),
-    "chat.title": ("Chat", "对话"),
-}
+CHAT_PAGES: dict[str, tuple[str, str]] = {"nav.chat": ("Chat", "对话"), "chat.title": ("Chat", "对话")}
 
 CHAT_SCRIPTS: dict[str, tuple[str, str]] = {
     "chat.label": ("Chat with the model", "与模型对话"),
@@ -25,10 +22,7 @@ CHAT_SCRIPTS: dict[str, tuple[str, str]] = {
         "你的评判还在发送中，这条消息会随后发出。",
     ),
     "chat.went_on": ("The conversation goes on. Write the next message.", "对话继续。请写下一条消息。"),
-    "chat.on.tie": (
-        "Equally good: the conversation goes on with the left one.",
-        "一样好：对话沿着左边的回答继续。",
-    ),
+    "chat.on.tie": ("Equally good: the conversation goes on with the left one.", "一样好：对话沿着左边的回答继续。"),
     "chat.on.both_bad": (
         "Both bad: the conversation goes on with the left one all the same.",
         "都不好：对话仍沿着左边的回答继续。",

@@ -164,7 +164,12 @@ def compared(begun: Begun, heard: Heard) -> Comparison:
         Message(role="user" if m["role"] == "user" else "assistant", content=m["content"]) for m in begun.messages
     )
     return Comparison(
-        id=name, prompt_id=f"{TAG}-{begun.conversation}", messages=messages, responses=heard.responses, sampling=heard.sampling, tags=(TAG,)
+        id=name,
+        prompt_id=f"{TAG}-{begun.conversation}",
+        messages=messages,
+        responses=heard.responses,
+        sampling=heard.sampling,
+        tags=(TAG,),
     )
 
 

@@ -42,13 +42,17 @@ class Client:
     ) -> None:  # fmt: skip
         """Args: tries: times that a request is sent at most; first_wait: seconds before the second one, doubled for each further."""
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=timeout, transport=transport)
+        self._http = httpx.Client(
+            base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=timeout, transport=transport
+        )
         self._tries, self._first_wait, self._sleep = tries, first_wait, sleep
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -66,10 +70,22 @@ class Client:
         return self._json("POST", "/leases", body={"count": count, "purpose": purpose})["presentations"]
 
     def judge(
-        self, presentation: str, answer: dict[str, Any], *, active_seconds: float = 0.0, comment: str = "", id: str | None = None
+        self,
+        presentation: str,
+        answer: dict[str, Any],
+        *,
+        active_seconds: float = 0.0,
+        comment: str = "",
+        id: str | None = None,
     ) -> dict[str, Any]:
         """Sends a judgement, once however often it is sent."""
-        body = {"id": id or str(uuid.uuid4()), "presentation": presentation, "answer": answer, "active_seconds": active_seconds, "comment": comment}
+        body = {
+            "id": id or str(uuid.uuid4()),
+            "presentation": presentation,
+            "answer": answer,
+            "active_seconds": active_seconds,
+            "comment": comment,
+        }
         return self._json("POST", "/judgements", body=body)
 
     def skip(self, presentation: str, reason: str, comment: str = "") -> dict[str, Any]:
@@ -100,7 +116,9 @@ class Client:
         for line in answer.text.splitlines():
             yield json.loads(line)
 
-    def download(self, path: str | Path, *, aggregate: str = "majority", form: str = "prefloop", format: str = "jsonl") -> int:
+    def download(
+        self, path: str | Path, *, aggregate: str = "majority", form: str = "prefloop", format: str = "jsonl"
+    ) -> int:
         """Writes the ZIP of everything. Returns: its bytes."""
         answer = self._send("GET", "/export/bundle", query={"aggregate": aggregate, "form": form, "format": format})
         with writing(path):
@@ -125,14 +143,28 @@ class Client:
         if not path.is_file():
             raise UserError(f"{path}: there is no such file. Give the path of an existing file.")
         headers = {"Content-Type": "application/x-ndjson"}
-        return self._send("POST", where, query={**query, "file": path.name}, content=path.read_bytes(), headers=headers).json()
+        return self._send(
+            "POST", where, query={**query, "file": path.name}, content=path.read_bytes(), headers=headers
+        ).json()
 
     def _json(self, method: str, where: str, *, body: Any = None, query: dict[str, Any] | None = None) -> Any:
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        return self._send(method, where, query=query, content=content, headers={"Content-Type": "application/json"} if body is not None else {}).json()
+        return self._send(
+            method,
+            where,
+            query=query,
+            content=content,
+            headers={"Content-Type": "application/json"} if body is not None else {},
+        ).json()
 
     def _send(
-        self, method: str, where: str, *, query: dict[str, Any] | None = None, content: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        where: str,
+        *,
+        query: dict[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """Sends until there is an answer that will not change. Raises: Refused, or UserError if there is no connection."""
         key = {"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {}
@@ -141,7 +173,9 @@ class Client:
             if attempt:
                 self._sleep(self._first_wait * 2 ** (attempt - 1) * (0.5 + random.random()))
             try:
-                answer = self._http.request(method, where, params=query, content=content, headers={**(headers or {}), **key})
+                answer = self._http.request(
+                    method, where, params=query, content=content, headers={**(headers or {}), **key}
+                )
             except httpx.TransportError as problem:
                 trouble = str(problem) or type(problem).__name__
                 continue
@@ -151,7 +185,9 @@ class Client:
             if answer.status_code not in PASSING:
                 raise refused
             trouble = str(refused)
-        raise UserError(f"{self._http.base_url}{where}: no answer after {self._tries} tries ({trouble}). Is the server running?")
+        raise UserError(
+            f"{self._http.base_url}{where}: no answer after {self._tries} tries ({trouble}). Is the server running?"
+        )
 
 
 def _refusal(answer: httpx.Response) -> Refused:

@@ -63,7 +63,9 @@ def _parsed(arguments: list[str]) -> tuple[list[str], set[str], list[str]]:
             flags.add(argument)
         elif name in VALUES:
             if not equals and not arguments:
-                raise UserError(f"{name} needs a value, for instance {name} {'0.0.0.0' if name == '--host' else '8080'}.")
+                raise UserError(
+                    f"{name} needs a value, for instance {name} {'0.0.0.0' if name == '--host' else '8080'}."
+                )
             settings.append(f"{VALUES[name]}={value if equals else arguments.pop(0)}")
         elif argument.startswith("-"):
             raise UserError(f"`prefloop web` knows no {argument}; it knows {', '.join([*FLAGS, *VALUES])}.")
@@ -78,7 +80,11 @@ def help_text() -> str:
     """What `prefloop web --help` prints."""
     from prefloop.config import settings_help
 
-    return USAGE + "\n" + settings_help("web", "the page where people judge what a model wrote", WebConfig).partition("\n\n")[2]
+    return (
+        USAGE
+        + "\n"
+        + settings_help("web", "the page where people judge what a model wrote", WebConfig).partition("\n\n")[2]
+    )
 
 
 def make_demo(folder: Path) -> None:
@@ -105,7 +111,9 @@ def comparisons_of(folder: Path) -> Path:
 def arena_of(folder: Path) -> Path | None:
     """What `prefloop evaluate` wrote for people to compare blind, if it is there."""
     folders = (folder, folder.resolve().parent) if folder.resolve().name == "collect" else (folder,)
-    found = [path for one in folders for path in (one / "evaluate" / "arena.jsonl", one / "arena.jsonl") if path.is_file()]
+    found = [
+        path for one in folders for path in (one / "evaluate" / "arena.jsonl", one / "arena.jsonl") if path.is_file()
+    ]
     return found[0] if found else None
 
 
@@ -118,7 +126,9 @@ def free_port(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as problem:
         listener.close()
-        raise UserError(f"cannot listen on {host}:{port} ({problem.strerror or problem}). Choose another: --port 0 takes a free one.") from None
+        raise UserError(
+            f"cannot listen on {host}:{port} ({problem.strerror or problem}). Choose another: --port 0 takes a free one."
+        ) from None
     listener.listen(2048)
     listener.set_inheritable(True)
     return listener
@@ -126,7 +136,9 @@ def free_port(host: str, port: int) -> socket.socket:
 
 def own_address(host: str) -> str:
     """This machine's address in its network, of the kind of `host`; without a network, that of the machine itself."""
-    family, anywhere, alone = (socket.AF_INET6, "2001:db8::1", "::1") if ":" in host else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+    family, anywhere, alone = (
+        (socket.AF_INET6, "2001:db8::1", "::1") if ":" in host else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
+    )
     with socket.socket(family, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect((anywhere, 9))  # sends nothing: it only chooses the way to a place that does not exist

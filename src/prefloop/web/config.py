@@ -73,7 +73,9 @@ class ProjectConfig(Config):
     @classmethod
     def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
         if not kinds or "chat" in kinds:
-            raise ValueError("ask at least one of pair, ranking, rating, thumb, edit, demonstration (a chat is not made from comparisons)")
+            raise ValueError(
+                "ask at least one of pair, ranking, rating, thumb, edit, demonstration (a chat is not made from comparisons)"
+            )
         return kinds
 
     @model_validator(mode="after")
@@ -155,7 +157,9 @@ class WebConfig(ProjectConfig):
             try:
                 ipaddress.ip_network(one)
             except ValueError:
-                raise ValueError(f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *") from None
+                raise ValueError(
+                    f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *"
+                ) from None
         return proxies
 
     @field_validator("model_server")
@@ -164,15 +168,25 @@ class WebConfig(ProjectConfig):
         if not url:
             return url
         if "@" in url:
-            raise ValueError("put no name and no key into the address; name an environment variable that holds the key: model_key_env=MODEL_KEY")
+            raise ValueError(
+                "put no name and no key into the address; name an environment variable that holds the key: model_key_env=MODEL_KEY"
+            )
         if not _is_http(url):
-            raise ValueError("give the address of a server as OpenAI's API has it, for instance http://127.0.0.1:8001/v1")
+            raise ValueError(
+                "give the address of a server as OpenAI's API has it, for instance http://127.0.0.1:8001/v1"
+            )
         return url.rstrip("/")
 
 
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not parts.query
+            and not parts.fragment
+        )
     except ValueError:
         return False

@@ -11,7 +11,7 @@ from pydantic import Field
 from sqlalchemy import Connection, Integer, case, cast, func, insert, literal_column, select
 from sqlalchemy import delete as delete_rows
 
-from prefloop.people.choosing import TagCoverage
+from prefloop.stats.choosing import TagCoverage
 from prefloop.web import chain, facts
 from prefloop.web.answers import Body
 from prefloop.web.facts import Kept, finite
@@ -70,9 +70,13 @@ def progress(connection: Connection) -> dict[str, Any]:
     counted = {row[0]: row[1] for row in connection.execute(by_purpose)}
     of_items = {purpose: counted.get(purpose, 0) for purpose in (*QUEUED, "gold", "calibration")}
     waiting = _count(connection, items.c.purpose == "work", is_open)
-    leased = connection.execute(select(func.sum(items.c.leased)).where(items.c.purpose == "work", is_leased)).scalar() or 0
+    leased = (
+        connection.execute(select(func.sum(items.c.leased)).where(items.c.purpose == "work", is_leased)).scalar() or 0
+    )
     if waiting <= EXACT:
-        left = connection.execute(select(func.sum(items.c.needed)).where(items.c.purpose == "work", is_open)).scalar() or 0
+        left = (
+            connection.execute(select(func.sum(items.c.needed)).where(items.c.purpose == "work", is_open)).scalar() or 0
+        )
     else:
         left = waiting * config.overlap.judgements
     left += leased  # somebody has them, and has not answered yet
@@ -95,14 +99,28 @@ def pace(connection: Connection, now: float, cost_per_hour: float) -> dict[str, 
     """Judgements for each of the last hours, how long one takes, and what it costs."""
     start = (now // HOUR - HOURS + 1) * HOUR
     hour = cast(func.floor((judgements.c.at - start) / HOUR), Integer)
-    query = select(hour.label("hour"), func.count(), func.sum(judgements.c.active_seconds), func.count(func.distinct(judgements.c.user)))
-    rows = connection.execute(query.where(judgements.c.at >= start, judgements.c.at <= now, judgements.c.revision == 1).group_by(hour)).all()
+    query = select(
+        hour.label("hour"),
+        func.count(),
+        func.sum(judgements.c.active_seconds),
+        func.count(func.distinct(judgements.c.user)),
+    )
+    rows = connection.execute(
+        query.where(judgements.c.at >= start, judgements.c.at <= now, judgements.c.revision == 1).group_by(hour)
+    ).all()
     known = {int(row[0]): (row[1], float(row[2] or 0), row[3]) for row in rows}
-    hours = [{"hour": start + HOUR * n, "judgements": known.get(n, (0, 0.0, 0))[0], "people": known.get(n, (0, 0.0, 0))[2]} for n in range(HOURS)]
+    hours = [
+        {"hour": start + HOUR * n, "judgements": known.get(n, (0, 0.0, 0))[0], "people": known.get(n, (0, 0.0, 0))[2]}
+        for n in range(HOURS)
+    ]
     busy = [entry for entry in hours if entry["judgements"]]
-    seconds = sorted(connection.execute(select(judgements.c.active_seconds).order_by(judgements.c.at.desc()).limit(RECENT)).scalars())
+    seconds = sorted(
+        connection.execute(select(judgements.c.active_seconds).order_by(judgements.c.at.desc()).limit(RECENT)).scalars()
+    )
     median = seconds[len(seconds) // 2] if seconds else None
-    all_seconds, count = connection.execute(select(func.sum(judgements.c.active_seconds), func.count()).where(judgements.c.revision == 1)).one()
+    all_seconds, count = connection.execute(
+        select(func.sum(judgements.c.active_seconds), func.count()).where(judgements.c.revision == 1)
+    ).one()
     mean = float(all_seconds) / count if count else None
     today = judgements.c.at >= now - now % DAY, judgements.c.revision == 1
     return {
@@ -122,12 +140,19 @@ def coverage(connection: Connection, floors: dict[str, int]) -> list[dict[str, A
         select(items.c.id, items.c.comparison).join(judgements, judgements.c.item == items.c.id)
         .where(judgements.c.counted, judgements.c.revision == 1, items.c.purpose.in_(QUEUED)).distinct().subquery()
     )  # fmt: skip
-    counted = select(item_tags.c.tag, func.count(func.distinct(judged.c.comparison))).join(judged, judged.c.id == item_tags.c.item)
+    counted = select(item_tags.c.tag, func.count(func.distinct(judged.c.comparison))).join(
+        judged, judged.c.id == item_tags.c.item
+    )
     chosen: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted.group_by(item_tags.c.tag))}
-    waiting = select(item_tags.c.tag, func.count()).where(item_tags.c.purpose == "work", literal_column("item_tags.open"))
+    waiting = select(item_tags.c.tag, func.count()).where(
+        item_tags.c.purpose == "work", literal_column("item_tags.open")
+    )
     still: dict[str, int] = {row[0]: row[1] for row in connection.execute(waiting.group_by(item_tags.c.tag))}
     names = sorted({*chosen, *still, *floors})
-    table = [TagCoverage(tag, chosen.get(tag, 0) + still.get(tag, 0), chosen.get(tag, 0), floors.get(tag, 0)) for tag in names]
+    table = [
+        TagCoverage(tag, chosen.get(tag, 0) + still.get(tag, 0), chosen.get(tag, 0), floors.get(tag, 0))
+        for tag in names
+    ]
     return [
         {
             "tag": one.tag, "judged": one.chosen, "open": still.get(one.tag, 0), "floor": one.floor, "missing": one.missing,
@@ -155,14 +180,23 @@ def units_same(unit: Sequence[facts.Fact]) -> int:
 def active(connection: Connection, now: float) -> list[dict[str, Any]]:
     """Who worked in the last hour."""
     query = (
-        select(users.c.id, users.c.name, func.count(), func.max(judgements.c.at), func.sum(case((judgements.c.at >= now - HOUR, 1), else_=0)))
+        select(
+            users.c.id,
+            users.c.name,
+            func.count(),
+            func.max(judgements.c.at),
+            func.sum(case((judgements.c.at >= now - HOUR, 1), else_=0)),
+        )
         .join(users, users.c.id == judgements.c.user)
         .where(judgements.c.at >= now - DAY, judgements.c.revision == 1)
         .group_by(users.c.id, users.c.name)
         .order_by(func.max(judgements.c.at).desc())
         .limit(50)
     )
-    return [{"id": row[0], "name": row[1], "today": row[2], "last": row[3], "hour": int(row[4])} for row in connection.execute(query)]
+    return [
+        {"id": row[0], "name": row[1], "today": row[2], "last": row[3], "hour": int(row[4])}
+        for row in connection.execute(query)
+    ]
 
 
 def forecast(left: int, per_hour: float | None) -> float | None:
@@ -173,7 +207,9 @@ def forecast(left: int, per_hour: float | None) -> float | None:
 def _whole(site: Site, connection: Connection) -> dict[str, Any]:
     now, told = site.clock(), desk(connection)
     done, speed = progress(connection), pace(connection, now, told.cost_per_hour)
-    open_leases = connection.execute(select(func.count()).select_from(presentations).where(literal_column("presentations.state = 'leased'"))).scalar_one()
+    open_leases = connection.execute(
+        select(func.count()).select_from(presentations).where(literal_column("presentations.state = 'leased'"))
+    ).scalar_one()
     return {
         "at": now, "progress": done, "pace": speed, "agreement": agreed(connection), "tags": coverage(connection, told.floors),
         "people": active(connection, now), "hours_left": forecast(done["left"], speed["per_hour"]), "open_leases": open_leases,

@@ -54,7 +54,9 @@ class Database:
         try:
             self.url = sqlalchemy.make_url(url)
         except ArgumentError:
-            raise UserError(f"database={url}: this is not a database; give postgresql+psycopg://user@host/name, or leave it out.") from None
+            raise UserError(
+                f"database={url}: this is not a database; give postgresql+psycopg://user@host/name, or leave it out."
+            ) from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._turn = threading.BoundedSemaphore(1 if self.is_sqlite else WRITERS)
         if self.is_sqlite:
@@ -174,7 +176,13 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
     def prepare(connection: Any, record: object) -> None:
         connection.isolation_level = None  # or Python begins transactions by itself, and too late
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "cache_size=-32000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+            "cache_size=-32000",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -189,7 +197,9 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
 
 def _postgresql(url: sqlalchemy.URL) -> Engine:
     try:
-        engine = sqlalchemy.create_engine(url, pool_size=16, max_overflow=48, pool_use_lifo=True)  # few connections that know every question
+        engine = sqlalchemy.create_engine(
+            url, pool_size=16, max_overflow=48, pool_use_lifo=True
+        )  # few connections that know every question
     except ModuleNotFoundError:
         raise UserError("a PostgreSQL database needs psycopg: pip install 'prefloop[postgres]'.") from None
 
@@ -219,10 +229,18 @@ def refusal(problem: DBAPIError, name: str) -> Refusal:
     if "full" in low or "no space" in low:
         return Refusal(503, "disk_full", f"{name}: the disk is full. {safe} Free some space and try again.")
     if "readonly" in low or "read-only" in low or "read only" in low:
-        return Refusal(503, "read_only", f"{name}: the database cannot be written. {safe} Give this user the right to write, and try again.")
+        return Refusal(
+            503,
+            "read_only",
+            f"{name}: the database cannot be written. {safe} Give this user the right to write, and try again.",
+        )
     if "unable to open" in low:
-        return Refusal(503, "no_database", f"{name}: the file cannot be opened. Check that its folder exists and may be written.")
+        return Refusal(
+            503, "no_database", f"{name}: the file cannot be opened. Check that its folder exists and may be written."
+        )
     if "not a database" in low or "malformed" in low:
-        return Refusal(503, "damaged", f"{name}: this is not an SQLite database, or it is damaged. Put a backup in its place.")
+        return Refusal(
+            503, "damaged", f"{name}: this is not an SQLite database, or it is damaged. Put a backup in its place."
+        )
     first = said.strip().splitlines()[0] if said.strip() else "no reason given"
     return Refusal(503, "database", f"{name}: the database does not do as it is asked ({first}). {safe}")

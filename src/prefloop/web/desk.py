@@ -29,7 +29,9 @@ def site_of(request: Request) -> Site:
     return request.app.state.site
 
 
-def page(request: Request, name: str, title: str, gather: Callable[[LeadWords], dict[str, Any]], *, role: str = "lead") -> Response:
+def page(
+    request: Request, name: str, title: str, gather: Callable[[LeadWords], dict[str, Any]], *, role: str = "lead"
+) -> Response:
     """A page for leads; whoever is not signed in is asked to, and others are refused.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from prefloop.people import choosing
+from prefloop.stats import choosing
 from prefloop.web import facts, reward_scores
 from prefloop.web.tables import items, judgements
 
@@ -41,7 +41,12 @@ def spread(connection: Connection, names: Sequence[str], number: int) -> tuple[A
 
     Returns: (n,) 1 for `number` of them, 0 for others; and the model whose embeddings were gone by, None for the prompts' words.
     """
-    recent = select(items.c.comparison).join(judgements, judgements.c.item == items.c.id).order_by(judgements.c.at.desc()).limit(LABELLED)
+    recent = (
+        select(items.c.comparison)
+        .join(judgements, judgements.c.item == items.c.id)
+        .order_by(judgements.c.at.desc())
+        .limit(LABELLED)
+    )
     known = list(dict.fromkeys(connection.execute(recent).scalars()))
     seen = reward_scores.embeddings(connection, names, known)
     if seen is None:

@@ -130,7 +130,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "已保存过另一个答案，请修改那一个。",
     ),
     # chat
-    "no_chat": ("There is no chat here for you. Ask the lead if there should be.", "这里没有可用的对话，如有需要请联系负责人。"),
+    "no_chat": (
+        "There is no chat here for you. Ask the lead if there should be.",
+        "这里没有可用的对话，如有需要请联系负责人。",
+    ),
     "chat_waits": ("Your last message is still being answered. Wait for it.", "上一条消息还在回答中，请稍候。"),
     "chat_moved": (
         "This conversation went on in another place meanwhile. It is shown as it is now; what you wrote is kept.",
@@ -144,10 +147,7 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "The conversation is longer than the model can read. Say it shorter, or begin another.",
         "对话超出模型能读的长度。请写短一些，或开始新的对话。",
     ),
-    "chat_calibration": (
-        "Pass the practice round first; it comes when you judge.",
-        "请先通过练习，在“评判”页面开始。",
-    ),
+    "chat_calibration": ("Pass the practice round first; it comes when you judge.", "请先通过练习，在“评判”页面开始。"),
     "model_down": (
         "The model cannot be reached just now. What you wrote is kept; try again in a moment.",
         "暂时连不上模型。你写的文字还在，请稍后重试。",

@@ -40,7 +40,15 @@ def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Ite
     """The newest counted judgements, oldest first; where a lead has ruled, the ruling alone."""
     ruled = facts.ruled(connection)
     query = (
-        select(judgements, presentations.c.order, items.c.kind, items.c.comparison, items.c.responses, items.c.purpose, users.c.name)
+        select(
+            judgements,
+            presentations.c.order,
+            items.c.kind,
+            items.c.comparison,
+            items.c.responses,
+            items.c.purpose,
+            users.c.name,
+        )
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
@@ -122,7 +130,9 @@ def of_run(site: Site) -> frozenset[str] | None:
 
 @functools.lru_cache(maxsize=4)
 def _named_in(path: Path, changed: int, size: int) -> frozenset[str]:
-    return frozenset(row["id"] for _, row in each_row(path) if not isinstance(row, UserError) and isinstance(row.get("id"), str))
+    return frozenset(
+        row["id"] for _, row in each_row(path) if not isinstance(row, UserError) and isinstance(row.get("id"), str)
+    )
 
 
 def is_over(connection: Connection, among: Collection[str] | None = None) -> bool:
@@ -135,7 +145,11 @@ def is_over(connection: Connection, among: Collection[str] | None = None) -> boo
     if enough and _is_enough(connection, enough, among):
         return True
     work, held_back = items.c.purpose == "work", (items.c.strategy == HELD) & ~items.c.retired
-    waiting = [work & literal_column("items.needed > 0"), work & literal_column("items.leased > 0"), *([work & held_back] if enough else [])]
+    waiting = [
+        work & literal_column("items.needed > 0"),
+        work & literal_column("items.leased > 0"),
+        *([work & held_back] if enough else []),
+    ]
     some = select(judgements.c.id).where(judgements.c.counted).limit(1)
     still = (connection.execute(select(items.c.id).where(one).limit(1)).first() for one in waiting)
     return connection.execute(some).first() is not None and not any(still)
@@ -150,7 +164,12 @@ def _is_enough(connection: Connection, enough: int, among: Collection[str] | Non
         return False
     if among is None:
         return True
-    each = select(items.c.comparison, func.count()).select_from(joined).where(*counted, *delivered).group_by(items.c.comparison)
+    each = (
+        select(items.c.comparison, func.count())
+        .select_from(joined)
+        .where(*counted, *delivered)
+        .group_by(items.c.comparison)
+    )
     return sum(number for name, number in connection.execute(each) if name in among) >= enough
 
 
@@ -174,7 +193,10 @@ class Delivery:
         """
         among, now = of_run(self.site), self.site.clock()
         with self.site.database.reading() as connection:
-            newest = max((connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0) for kind in JUDGEMENT)
+            newest = max(
+                (connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0)
+                for kind in JUDGEMENT
+            )
             if self._told == (newest, among) or (self._told and not last and 0 <= now - self._at < AGAIN):
                 return False
             self._over = self._over or is_over(connection, among)

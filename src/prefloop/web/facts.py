@@ -130,7 +130,9 @@ def fact(row: Any) -> Fact:
 
 def ruled(connection: Connection) -> set[Unit]:
     """What leads have ruled upon: there the annotators' judgements speak no more."""
-    query = select(items.c.comparison, items.c.kind, items.c.responses).where(items.c.purpose == "adjudication", items.c.done > 0)
+    query = select(items.c.comparison, items.c.kind, items.c.responses).where(
+        items.c.purpose == "adjudication", items.c.done > 0
+    )
     return {(row.comparison, row.kind, tuple(row.responses)) for row in connection.execute(query)}
 
 
@@ -158,9 +160,13 @@ def readings(connection: Connection, names: Iterable[str]) -> dict[str, Reading]
     """How much each of these comparisons is to read."""
     found: dict[str, Reading] = {}
     for some in parts(names):
-        for row in connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some))):
+        for row in connection.execute(
+            select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some))
+        ):
             found[row.id] = Reading(sum(num_words(message["content"]) for message in row.messages), {}, {})
-        texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(responses.c.comparison.in_(some))
+        texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(
+            responses.c.comparison.in_(some)
+        )
         for row in connection.execute(texts):
             reading = found[row.comparison]
             reading.letters[row.number], reading.words[row.number] = len(row.text), num_words(row.text)

@@ -51,7 +51,9 @@ def imported(row: Mapping[str, Any], source: Source, place: str) -> Imported:
     if source == "label_studio":
         data = row.get("data")
         if not isinstance(data, dict):
-            raise UserError(f"{place}: a Label Studio task has `data`, but this is {shown(data)}; export as JSON, not JSON-MIN.")
+            raise UserError(
+                f"{place}: a Label Studio task has `data`, but this is {shown(data)}; export as JSON, not JSON-MIN."
+            )
         return _with(_ticket(data, row.get("id"), place), list(_label_studio(row, place)), place)
     if source == "argilla":
         fields = row.get("fields") if isinstance(row.get("fields"), dict) else row
@@ -68,7 +70,9 @@ def _with(found: Imported, said: Sequence[Said], place: str) -> Imported:
     number = len(found.comparison.responses)
     for one in said:
         if found.is_prompt:
-            raise UserError(f"{place}: somebody judged responses that are not here; the row needs `response_a` and `response_b`.")
+            raise UserError(
+                f"{place}: somebody judged responses that are not here; the row needs `response_a` and `response_b`."
+            )
         if one.kind == "pair" and number != 2:
             raise UserError(f"{place}: somebody chose one of two, but there are {number} responses.")
         if one.kind == "ranking" and len(one.answer["ranks"]) != number:
@@ -83,12 +87,23 @@ def _ticket(row: Mapping[str, Any], identity: Any, place: str) -> Imported:
     messages = _messages(row, place)
     texts = _responses(row, place)
     told = [_spoken(messages), texts]
-    name = str(identity) if isinstance(identity, str | int) and not isinstance(identity, bool) and str(identity) else f"ticket-{fingerprints.of_value(told)}"
+    name = (
+        str(identity)
+        if isinstance(identity, str | int) and not isinstance(identity, bool) and str(identity)
+        else f"ticket-{fingerprints.of_value(told)}"
+    )
     if len(name) > 200:
         raise UserError(f"{place}: the id has more than 200 letters; give a shorter one.")
     samplers = row.get("models") or row.get("samplers")
-    names = [str(one) for one in samplers] if isinstance(samplers, list) and len(samplers) == len(texts) else ["imported"] * len(texts)
-    kept = tuple(Response(text=text, num_tokens=0, finished=True, sampler=sampler[:200]) for text, sampler in zip(texts, names, strict=True))
+    names = (
+        [str(one) for one in samplers]
+        if isinstance(samplers, list) and len(samplers) == len(texts)
+        else ["imported"] * len(texts)
+    )
+    kept = tuple(
+        Response(text=text, num_tokens=0, finished=True, sampler=sampler[:200])
+        for text, sampler in zip(texts, names, strict=True)
+    )
     blank = Response(text="", num_tokens=0, finished=True, sampler="none")
     comparison = Comparison(
         id=name, prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200], messages=messages, responses=kept or (blank, blank),
@@ -118,7 +133,9 @@ def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
     if raw is None:
         name = next((name for name in PROMPTS if isinstance(row.get(name), str) and str(row[name]).strip()), None)
         if name is None:
-            raise UserError(f"{place}: there is no prompt; a ticket needs `prompt` (or {', '.join(PROMPTS[1:])}) or `messages`.")
+            raise UserError(
+                f"{place}: there is no prompt; a ticket needs `prompt` (or {', '.join(PROMPTS[1:])}) or `messages`."
+            )
         raw = [{"role": "user", "content": row[name]}]
     try:
         messages = tuple(Message.model_validate(message) for message in raw)
@@ -126,7 +143,9 @@ def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
             raise ValueError
         return messages
     except (ValueError, TypeError):
-        raise UserError(f"{place}: `messages` should be a list of {{role, content}} that ends with the user's turn, but is {shown(raw)}.") from None
+        raise UserError(
+            f"{place}: `messages` should be a list of {{role, content}} that ends with the user's turn, but is {shown(raw)}."
+        ) from None
 
 
 def _responses(row: Mapping[str, Any], place: str) -> list[str]:
@@ -134,7 +153,9 @@ def _responses(row: Mapping[str, Any], place: str) -> list[str]:
     if raw is None and {"chosen", "rejected"} <= row.keys():
         raw = [row["chosen"], row["rejected"]]
     if raw is None:
-        named = sorted((_order(match[1]), key) for key in row if isinstance(key, str) and (match := NUMBERED.fullmatch(key)))
+        named = sorted(
+            (_order(match[1]), key) for key in row if isinstance(key, str) and (match := NUMBERED.fullmatch(key))
+        )
         raw = [row[key] for _, key in named if row[key] not in (None, "")]
     if not isinstance(raw, list) or not all(isinstance(text, str | dict) for text in raw):
         raise UserError(f"{place}: `responses` should be a list of texts, but is {shown(raw)}.")
@@ -170,7 +191,9 @@ def choice(word: Any, place: str, *, numbered_from: int = 1) -> dict[str, Any]:
         text = str(int(text) + 1)
     if text in BETTER and (text != "0" or numbered_from == 0):
         return {"best": BETTER[text]}
-    raise UserError(f"{place}: {shown(word)} is not a choice that is known; say a or b, left or right, tie, or both_bad.")
+    raise UserError(
+        f"{place}: {shown(word)} is not a choice that is known; say a or b, left or right, tie, or both_bad."
+    )
 
 
 def _own(row: Mapping[str, Any], place: str) -> Iterator[Said]:
@@ -212,13 +235,23 @@ def _argilla(row: Mapping[str, Any], place: str) -> Iterator[Said]:
                 if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted":
                     yield _argilla_value(answer.get("value"), str(answer.get("user_id") or "argilla"), place)
     for answer in raw if isinstance(raw, list) else []:
-        values = answer.get("values") if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted" else None
+        values = (
+            answer.get("values")
+            if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted"
+            else None
+        )
         for value in values.values() if isinstance(values, dict) else ():
-            yield _argilla_value(value.get("value") if isinstance(value, dict) else value, str(answer.get("user_id") or "argilla"), place)
+            yield _argilla_value(
+                value.get("value") if isinstance(value, dict) else value, str(answer.get("user_id") or "argilla"), place
+            )
 
 
 def _argilla_value(value: Any, name: str, place: str) -> Said:
-    if isinstance(value, list) and value and all(isinstance(one, dict) and type(one.get("rank")) is int for one in value):
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(one, dict) and type(one.get("rank")) is int for one in value)
+    ):
         ranked = sorted(value, key=lambda one: _order((NUMBERED.fullmatch(str(one.get("value", ""))) or ["", "99"])[1]))
         ranks = [int(one["rank"]) for one in ranked]
         best = min(ranks)

@@ -73,12 +73,22 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
             except StopIteration:
                 return
             except UnicodeDecodeError:
-                raise UserError(f"{path.name}: this is not UTF-8 text (soon after line {reader.line_num}); save the file as UTF-8.") from None
+                raise UserError(
+                    f"{path.name}: this is not UTF-8 text (soon after line {reader.line_num}); save the file as UTF-8."
+                ) from None
             except csv.Error as problem:
-                yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: this is not a row of CSV ({problem}); mend its quotes.")
+                yield (
+                    reader.line_num,
+                    UserError(f"{path.name}:{reader.line_num}: this is not a row of CSV ({problem}); mend its quotes."),
+                )
                 return
             if None in row or None in row.values():
-                yield reader.line_num, UserError(f"{path.name}:{reader.line_num}: the row has not as many cells as the first line; mend it.")
+                yield (
+                    reader.line_num,
+                    UserError(
+                        f"{path.name}:{reader.line_num}: the row has not as many cells as the first line; mend it."
+                    ),
+                )
             else:
                 yield reader.line_num, {key.strip(): value for key, value in row.items()}
 
@@ -183,14 +193,28 @@ def _parts(spool: Spool) -> Iterator[list[Imported]]:
         yield part
 
 
-def _keep(connection: Connection, site: Site, part: Sequence[Imported], ready: Sequence[ingest.Ready], about: dict[str, str], actor: str) -> dict[str, int]:
+def _keep(
+    connection: Connection,
+    site: Site,
+    part: Sequence[Imported],
+    ready: Sequence[ingest.Ready],
+    about: dict[str, str],
+    actor: str,
+) -> dict[str, int]:
     """Keeps a part, and all that was said of it. Returns: what is new."""
     prompts = {one.comparison.id: one.comparison.tags for one in part if one.is_prompt}
     added = ingest.keep(connection, site, [one for one in ready if one.comparison.id not in prompts], actor=actor)
-    added += ingest.keep(connection, site, [one for one in ready if one.comparison.id in prompts], actor=actor, work=False)
+    added += ingest.keep(
+        connection, site, [one for one in ready if one.comparison.id in prompts], actor=actor, work=False
+    )
     if prompts:  # there are no responses: they ask for a demonstration, and nothing else
         wanted = project(connection).overlap.judgements
-        items.add(connection, site.database, [items.new_item(name, "demonstration", (), wanted=wanted, at=site.clock()) for name in prompts], prompts)
+        items.add(
+            connection,
+            site.database,
+            [items.new_item(name, "demonstration", (), wanted=wanted, at=site.clock()) for name in prompts],
+            prompts,
+        )
     said = _said(connection, site, part, actor)
     if said:
         chain.record(connection, "import", actor, site.clock(), {**about, "judgements": said})
@@ -224,9 +248,16 @@ def _said(connection: Connection, site: Site, part: Sequence[Imported], actor: s
     made = [items.new_item(one.comparison.id, said.kind, _indices(one), at=site.clock()) for one, said in every]
     items.add(connection, site.database, made, {one.comparison.id: one.comparison.tags for one, _ in every})
     keys = {row["key"] for row in made}
-    asked = {row.key: row.id for row in connection.execute(select(item_table.c.key, item_table.c.id).where(item_table.c.key.in_(keys)))}
+    asked = {
+        row.key: row.id
+        for row in connection.execute(select(item_table.c.key, item_table.c.id).where(item_table.c.key.in_(keys)))
+    }
     here = _by_plain_name(connection, asked.values())
-    new = [(one, said, asked[row["key"]]) for (one, said), row in zip(every, made, strict=True) if (asked[row["key"]], _plain(said.name)) not in here]
+    new = [
+        (one, said, asked[row["key"]])
+        for (one, said), row in zip(every, made, strict=True)
+        if (asked[row["key"]], _plain(said.name)) not in here
+    ]
     people = {name: _person(connection, site, name, actor) for name in dict.fromkeys(said.name for _, said, _ in new)}
     axes = project(connection).axes
     return sum(_say(connection, site, one, said, item, people[said.name], axes, actor) for one, said, item in new)
@@ -241,7 +272,11 @@ def _by_plain_name(connection: Connection, asked: Collection[int]) -> set[tuple[
     query = select(presentations.c.item, users.c.name).join(users, users.c.id == presentations.c.user)
     brought = presentations.c.repeat == 0, ~facts.WAS_SHOWN
     parts = facts.parts(asked)
-    return {(row.item, row.name) for part in parts for row in connection.execute(query.where(presentations.c.item.in_(part), *brought))}
+    return {
+        (row.item, row.name)
+        for part in parts
+        for row in connection.execute(query.where(presentations.c.item.in_(part), *brought))
+    }
 
 
 def _indices(one: Imported) -> list[int]:
@@ -250,8 +285,12 @@ def _indices(one: Imported) -> list[int]:
 
 def _person(connection: Connection, site: Site, name: str, actor: str) -> _Person:
     user = accounts.imported(connection, site, name, by=actor)
-    answered = literal_column("presentations.state = 'answered' AND presentations.repeat = 0")  # all of theirs are; there is an index
-    number = connection.execute(select(func.max(presentations.c.number)).where(presentations.c.user == user, answered)).scalar()
+    answered = literal_column(
+        "presentations.state = 'answered' AND presentations.repeat = 0"
+    )  # all of theirs are; there is an index
+    number = connection.execute(
+        select(func.max(presentations.c.number)).where(presentations.c.user == user, answered)
+    ).scalar()
     return _Person(user, number or 0)
 
 
@@ -259,14 +298,20 @@ def _say(
     connection: Connection, site: Site, one: Imported, said: Said, item: int, who: _Person, axes: Sequence[str], actor: str
 ) -> bool:  # fmt: skip
     """Keeps one judgement. Returns: whether it is new."""
-    before = select(presentations.c.id).where(presentations.c.item == item, presentations.c.user == who.id, presentations.c.repeat == 0)
+    before = select(presentations.c.id).where(
+        presentations.c.item == item, presentations.c.user == who.id, presentations.c.repeat == 0
+    )
     if connection.execute(before).first():
         return False
     row = items.locked(connection, item)
     now, shown, order = site.clock(), str(uuid.uuid4()), _indices(one)
     who.number += 1
     when = {"state": "answered", "leased_at": now, "leased_until": now, "created": now}
-    connection.execute(insert(presentations).values(id=shown, item=item, user=who.id, repeat=0, order=order, guideline=0, number=who.number, **when))
+    connection.execute(
+        insert(presentations).values(
+            id=shown, item=item, user=who.id, repeat=0, order=order, guideline=0, number=who.number, **when
+        )
+    )
     items.recount(connection, row, done=1, wanted=1 if row.needed == 0 else 0)
     told = {
         "id": str(uuid.uuid4()), "presentation": shown, "item": item, "user": who.id, "revision": 1, "replaces": None,
@@ -274,7 +319,13 @@ def _say(
         "first_key_seconds": None, "seen": None, "comment": said.comment, "guideline": 0, "at": now,
     }  # fmt: skip
     connection.execute(insert(judgements).values(told))
-    payload = {"judgement": chain.told(told), "comparison": one.comparison.id, "kind": said.kind, "purpose": "work", "order": order}
+    payload = {
+        "judgement": chain.told(told),
+        "comparison": one.comparison.id,
+        "kind": said.kind,
+        "purpose": "work",
+        "order": order,
+    }
     chain.record(connection, "judgement", actor, now, payload, key=f"judgement:{told['id']}")
     return True
 
@@ -293,7 +344,9 @@ def for_arena(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str)
             name = arena.name_of(row, place)
             before = spool.first(name, sampler)
             if before is not None:
-                raise UserError(f"{place}: the prompt {name[:40]!r} was already answered in {before.place}; give each prompt once.")
+                raise UserError(
+                    f"{place}: the prompt {name[:40]!r} was already answered in {before.place}; give each prompt once."
+                )
             spool.add(Row(name, sampler, place, _ROW.dump_json({key: row[key] for key in _OF_ARENA if key in row})))
 
         _look(path, bad, look)
@@ -315,7 +368,9 @@ def _unanswered(found: Sequence[Row], samplers: Sequence[str], bad: LeftOut) -> 
     if lacking is None:
         return None
     name = found[0].name
-    bad.leave(f"{found[0].place}: the prompt {name[:40]!r} has no response of {lacking}; every sampler answers the same prompts.")
+    bad.leave(
+        f"{found[0].place}: the prompt {name[:40]!r} has no response of {lacking}; every sampler answers the same prompts."
+    )
     return name
 
 

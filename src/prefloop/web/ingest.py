@@ -74,7 +74,9 @@ def _storable(comparison: Comparison, place: str) -> Comparison:
     check_tags(comparison.tags, place)
     for response in comparison.responses:
         if len(response.sampler) > LONGEST_ID:
-            raise UserError(f"{place}: the sampler {response.sampler[:40]!r}... has more than {LONGEST_ID} letters; give a shorter one.")
+            raise UserError(
+                f"{place}: the sampler {response.sampler[:40]!r}... has more than {LONGEST_ID} letters; give a shorter one."
+            )
         if not 0 <= response.num_tokens <= MOST_TOKENS:
             raise UserError(f"{place}: `num_tokens` goes from 0 to {MOST_TOKENS}, but is {told(response.num_tokens)}.")
     try:
@@ -170,9 +172,14 @@ def keep(connection: Connection, site: Site, batch: Sequence[Ready], *, actor: s
     if fresh:
         name = f"{int(now)}-{fingerprints.of_value([one.comparison.id for one in fresh])}"
         when = {"batch": name, "added": now}
-        connection.execute(insert(comparisons), [{**(one.row or {}), "fingerprint": one.fingerprint, **when} for one in fresh])
+        connection.execute(
+            insert(comparisons), [{**(one.row or {}), "fingerprint": one.fingerprint, **when} for one in fresh]
+        )
         connection.execute(insert(responses), [row for one in fresh for row in one.responses])
-        marks = {"fingerprints": {one.comparison.id: one.fingerprint for one in fresh}, "trees": {one.comparison.id: one.trees for one in fresh}}
+        marks = {
+            "fingerprints": {one.comparison.id: one.fingerprint for one in fresh},
+            "trees": {one.comparison.id: one.trees for one in fresh},
+        }
         record(connection, "comparisons", actor, now, {"batch": name, **marks})
     if work:
         rows = [row for one in new.values() for row in asked(one.comparison, config, seed=site.config.seed, at=now)]
@@ -192,7 +199,15 @@ def asked(comparison: Comparison, config: ProjectConfig, *, seed: int, at: float
             chosen = sorted(random.Random(f"{seed} {comparison.id}").sample(pairs, number))
             share = number / len(pairs)
             made += [
-                items.new_item(comparison.id, kind, pair, wanted=wanted, at=at, strategy="random" if share < 1 else "all", probability=share)
+                items.new_item(
+                    comparison.id,
+                    kind,
+                    pair,
+                    wanted=wanted,
+                    at=at,
+                    strategy="random" if share < 1 else "all",
+                    probability=share,
+                )
                 for pair in chosen
             ]
         else:
@@ -212,6 +227,11 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
 
 def _response_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return [
-        {**response.model_dump(mode="json"), "comparison": comparison.id, "index": index, "tree": rendering.tree(response.text)}
+        {
+            **response.model_dump(mode="json"),
+            "comparison": comparison.id,
+            "index": index,
+            "tree": rendering.tree(response.text),
+        }
         for index, response in enumerate(comparison.responses)
     ]

@@ -38,10 +38,20 @@ def new_item(
     key = told if len(told) <= LONGEST_KEY else f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
     counts = {"wanted": wanted, "done": 0, "leased": 0, "needed": wanted, "extended": False}
     chosen = {"strategy": strategy, "probability": probability, "expected": expected, "added": at, "retired": retired}
-    return {"key": key, "comparison": comparison, "kind": kind, "responses": list(responses), "purpose": purpose, **counts, **chosen}
+    return {
+        "key": key,
+        "comparison": comparison,
+        "kind": kind,
+        "responses": list(responses),
+        "purpose": purpose,
+        **counts,
+        **chosen,
+    }
 
 
-def add(connection: Connection, database: Database, rows: Iterable[dict[str, Any]], tags: Mapping[str, Sequence[str]]) -> int:
+def add(
+    connection: Connection, database: Database, rows: Iterable[dict[str, Any]], tags: Mapping[str, Sequence[str]]
+) -> int:
     """Puts new items at the end of the queue; one that is there already is left as it is.
 
     Args:
@@ -55,12 +65,18 @@ def add(connection: Connection, database: Database, rows: Iterable[dict[str, Any
     added = 0
     for row in rows:
         made = connection.execute(
-            database.insert(items).values(**row, place=place).on_conflict_do_nothing(index_elements=["key"]).returning(items.c.id)
+            database.insert(items)
+            .values(**row, place=place)
+            .on_conflict_do_nothing(index_elements=["key"])
+            .returning(items.c.id)
         ).scalar()
         if made is None:
             continue
         added, place = added + 1, place + GAP
-        mine = [{"item": made, "tag": tag, "purpose": row["purpose"], "place": place - GAP, "open": row["needed"] > 0} for tag in set(tags[row["comparison"]])]
+        mine = [
+            {"item": made, "tag": tag, "purpose": row["purpose"], "place": place - GAP, "open": row["needed"] > 0}
+            for tag in set(tags[row["comparison"]])
+        ]
         if mine and row["purpose"] in QUEUED:
             connection.execute(insert(item_tags), mine)
     return added
@@ -80,7 +96,15 @@ def locked(connection: Connection, item: int) -> Row[Any]:
     return connection.execute(_LOCKED, {"which": item}).one()
 
 
-def recount(connection: Connection, item: Row[Any], *, done: int = 0, leased: int = 0, wanted: int = 0, extended: bool | None = None) -> None:
+def recount(
+    connection: Connection,
+    item: Row[Any],
+    *,
+    done: int = 0,
+    leased: int = 0,
+    wanted: int = 0,
+    extended: bool | None = None,
+) -> None:
     """Changes counts by these steps, and with them what is needed; an item that is needed again goes behind every cursor.
 
     One that a lead took away wants no more than it has.
@@ -118,7 +142,9 @@ def requeue(connection: Connection, order: Iterable[tuple[int, str, float]], *, 
     """
     for number, (item, strategy, probability) in zip(itertools.count(1), order, strict=False):
         values = {"place": number * GAP, "strategy": strategy, "probability": probability}
-        connection.execute(update(items).where(items.c.id == item, items.c.purpose == purpose, ~items.c.retired).values(values))
+        connection.execute(
+            update(items).where(items.c.id == item, items.c.purpose == purpose, ~items.c.retired).values(values)
+        )
         connection.execute(update(item_tags).where(item_tags.c.item == item).values(place=number * GAP))
     connection.execute(update(cursors).where(cursors.c.purpose == purpose).values(place=0))
 
@@ -138,7 +164,9 @@ def want(connection: Connection, judgements: int) -> None:
 def retire(connection: Connection, item: int) -> None:
     """An item is asked of nobody any more, whatever happens later; what was judged is kept, and so is what is being judged now."""
     row = locked(connection, item)
-    connection.execute(update(items).where(items.c.id == item).values(retired=True, wanted=row.done + row.leased, needed=0))
+    connection.execute(
+        update(items).where(items.c.id == item).values(retired=True, wanted=row.done + row.leased, needed=0)
+    )
     connection.execute(update(item_tags).where(item_tags.c.item == item).values(open=False))
 
 

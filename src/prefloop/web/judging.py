@@ -31,7 +31,11 @@ LONGEST_COMMENT = 4000
 _WRITER = select(users.c.id).where(users.c.id == bindparam("who")).with_for_update()
 """One write of a user at a time."""
 _BY_ID = select(judgements).where(judgements.c.id == bindparam("which"))
-_OWN = select(presentations).where(presentations.c.id == bindparam("which"), presentations.c.user == bindparam("who")).with_for_update()
+_OWN = (
+    select(presentations)
+    .where(presentations.c.id == bindparam("which"), presentations.c.user == bindparam("who"))
+    .with_for_update()
+)
 _ANSWERED = update(presentations).where(presentations.c.id == bindparam("which"))
 
 
@@ -82,11 +86,17 @@ def revise(connection: Connection, site: Site, user: User, old: str, judged: Jud
     before = _known(connection, user, judged)
     if before is not None:
         return before
-    replaced = connection.execute(select(judgements).where(judgements.c.id == old, judgements.c.user == user.id)).mappings().first()
+    replaced = (
+        connection.execute(select(judgements).where(judgements.c.id == old, judgements.c.user == user.id))
+        .mappings()
+        .first()
+    )
     if replaced is None or replaced["presentation"] != judged.presentation:
         raise missing("judgement")
     if connection.execute(select(judgements.c.id).where(judgements.c.replaces == old)).first():
-        raise Refusal(409, "revised", "This judgement was already revised. Revise the newest one; it is in your history.")
+        raise Refusal(
+            409, "revised", "This judgement was already revised. Revise the newest one; it is in your history."
+        )
     shown = _own(connection, user, judged.presentation)
     item = locked(connection, shown.item)
     if item.purpose == "calibration":
@@ -94,7 +104,12 @@ def revise(connection: Connection, site: Site, user: User, old: str, judged: Jud
     config = project(connection)
     answer = answers.checked(item.kind, judged.answer, slots=len(shown.order), axes=config.axes)
     row = _row(site, user, judged, shown, item, answer)
-    row |= {"revision": replaced["revision"] + 1, "replaces": old, "counted": replaced["counted"], "late": replaced["late"]}
+    row |= {
+        "revision": replaced["revision"] + 1,
+        "replaces": old,
+        "counted": replaced["counted"],
+        "late": replaced["late"],
+    }
     _keep(connection, user, item, shown, row, kind="revision")
     _want_one_more(connection, item.id, config)
     return _reply(row, None)
@@ -105,7 +120,11 @@ def _known(connection: Connection, user: User, judged: Judged) -> dict[str, Any]
     row = connection.execute(_BY_ID, {"which": judged.id}).mappings().first()
     if row is None:
         return None
-    same = row["user"] == user.id and row["presentation"] == judged.presentation and row["answer"] == judged.answer.model_dump(mode="json")
+    same = (
+        row["user"] == user.id
+        and row["presentation"] == judged.presentation
+        and row["answer"] == judged.answer.model_dump(mode="json")
+    )
     if not same:
         raise Refusal(409, "id_taken", "This id was used for another answer, which is kept. To change it, revise it.")
     shown = connection.execute(select(presentations).where(presentations.c.id == row["presentation"])).one()
@@ -133,18 +152,32 @@ def _count(connection: Connection, item: Row[Any], shown: Row[Any]) -> tuple[boo
     return False, True
 
 
-def _row(site: Site, user: User, judged: Judged, shown: Row[Any], item: Row[Any], answer: dict[str, Any]) -> dict[str, Any]:
+def _row(
+    site: Site, user: User, judged: Judged, shown: Row[Any], item: Row[Any], answer: dict[str, Any]
+) -> dict[str, Any]:
     right = None
     if item.expected and item.purpose in ("gold", "calibration"):
         right = answers.agrees(item.kind, answers.meaning(item.kind, answer, shown.order), item.expected["answer"])
-    times = {"active_seconds": judged.active_seconds, "first_key_seconds": judged.first_key_seconds, "seen": judged.seen}
+    times = {
+        "active_seconds": judged.active_seconds,
+        "first_key_seconds": judged.first_key_seconds,
+        "seen": judged.seen,
+    }
     who = {"id": judged.id, "presentation": shown.id, "item": item.id, "user": user.id, "guideline": shown.guideline}
     return {**who, **times, "answer": answer, "comment": judged.comment, "at": site.clock(), "right": right}
 
 
-def _keep(connection: Connection, user: User, item: Row[Any], shown: Row[Any], row: dict[str, Any], *, kind: str) -> None:
+def _keep(
+    connection: Connection, user: User, item: Row[Any], shown: Row[Any], row: dict[str, Any], *, kind: str
+) -> None:
     connection.execute(insert(judgements), row)
-    payload = {"judgement": told(row), "comparison": item.comparison, "kind": item.kind, "purpose": item.purpose, "order": list(shown.order)}
+    payload = {
+        "judgement": told(row),
+        "comparison": item.comparison,
+        "kind": item.kind,
+        "purpose": item.purpose,
+        "order": list(shown.order),
+    }
     record(connection, kind, user.name, row["at"], payload, key=f"judgement:{row['id']}")
 
 
@@ -159,7 +192,11 @@ def newest(connection: Connection, item: int) -> Sequence[Row[Any]]:
     return connection.execute(
         select(judgements, presentations.c.order)
         .join(presentations, presentations.c.id == judgements.c.presentation)
-        .where(judgements.c.item == item, judgements.c.counted, ~select(later.c.id).where(later.c.replaces == judgements.c.id).exists())
+        .where(
+            judgements.c.item == item,
+            judgements.c.counted,
+            ~select(later.c.id).where(later.c.replaces == judgements.c.id).exists(),
+        )
         .order_by(judgements.c.at, judgements.c.id)
     ).all()
 
@@ -191,7 +228,13 @@ def _feedback(connection: Connection, user: int, item: Row[Any], shown: Row[Any]
     progress = calibration(connection, user, shown.repeat)
     over = 0 < progress["num_items"] == progress["num_done"]
     passed = connection.execute(select(users.c.calibrated).where(users.c.id == user)).scalar_one() if over else None
-    return {"right": bool(row["right"]), "expected": expected, "explanation": item.expected.get("tree", []), **progress, "passed": passed}
+    return {
+        "right": bool(row["right"]),
+        "expected": expected,
+        "explanation": item.expected.get("tree", []),
+        **progress,
+        "passed": passed,
+    }
 
 
 def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], attempt: int) -> None:
@@ -209,7 +252,9 @@ def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], at
 def conclude_rounds(connection: Connection, site: Site) -> None:
     """After an item was retired: whoever has answered enough of what is left has passed."""
     had = select(presentations.c.id).join(items, items.c.id == presentations.c.item)
-    begun = had.where(presentations.c.user == users.c.id, presentations.c.repeat == users.c.attempt, items.c.purpose == "calibration")
+    begun = had.where(
+        presentations.c.user == users.c.id, presentations.c.repeat == users.c.attempt, items.c.purpose == "calibration"
+    )
     waiting = select(users).where(users.c.role == "annotator", users.c.active, ~users.c.calibrated, begun.exists())
     share = project(connection).checks.calibration_pass
     for row in connection.execute(waiting.order_by(users.c.id).with_for_update(of=users)).all():
@@ -217,7 +262,9 @@ def conclude_rounds(connection: Connection, site: Site) -> None:
         number = progress["num_items"]
         if 0 < number == progress["num_done"] and progress["num_right"] >= share * number:
             connection.execute(update(users).where(users.c.id == row.id).values(calibrated=True))
-            record(connection, "calibration", row.name, site.clock(), {"attempt": row.attempt, "passed": True, **progress})
+            record(
+                connection, "calibration", row.name, site.clock(), {"attempt": row.attempt, "passed": True, **progress}
+            )
 
 
 def calibration(connection: Connection, user: int, attempt: int) -> dict[str, int]:
@@ -249,7 +296,9 @@ def retake(connection: Connection, site: Site, user: User) -> None:
 # -- drafts, skips, flags ---------------------------------------------------------------------------------------------
 
 
-def keep_draft(connection: Connection, site: Site, user: User, presentation: str, draft: dict[str, Any]) -> dict[str, Any]:
+def keep_draft(
+    connection: Connection, site: Site, user: User, presentation: str, draft: dict[str, Any]
+) -> dict[str, Any]:
     """Keeps a draft and begins the lease anew. Raises: Refusal (404, 409 answered)."""
     shown = _own(connection, user, presentation)
     if shown.state == "answered":
@@ -259,15 +308,23 @@ def keep_draft(connection: Connection, site: Site, user: User, presentation: str
         now = site.clock()
         values |= {"leased_at": now, "leased_until": now + project(connection).lease_minutes * 60}
     connection.execute(update(presentations).where(presentations.c.id == presentation).values(values))
-    return {"presentation": presentation, "expires": values.get("leased_until", shown.leased_until), "state": shown.state}
+    return {
+        "presentation": presentation,
+        "expires": values.get("leased_until", shown.leased_until),
+        "state": shown.state,
+    }
 
 
-def skip(connection: Connection, site: Site, user: User, presentation: str, reason: str, comment: str) -> dict[str, Any]:
+def skip(
+    connection: Connection, site: Site, user: User, presentation: str, reason: str, comment: str
+) -> dict[str, Any]:
     """Gives an item back to others; twice is once. Raises: Refusal (404, 409 answered)."""
     connection.execute(_WRITER, {"who": user.id})
     shown = _own(connection, user, presentation)
     if shown.state == "answered":
-        raise Refusal(409, "answered", "This was already judged, so it cannot be skipped. To change it, revise your judgement.")
+        raise Refusal(
+            409, "answered", "This was already judged, so it cannot be skipped. To change it, revise your judgement."
+        )
     if shown.state == "skipped":
         return {"presentation": presentation, "state": "skipped"}
     connection.execute(update(presentations).where(presentations.c.id == presentation).values(state="skipped"))
@@ -280,7 +337,9 @@ def skip(connection: Connection, site: Site, user: User, presentation: str, reas
     return {"presentation": presentation, "state": "skipped"}
 
 
-def flag(connection: Connection, site: Site, user: User, presentation: str, comment: str, *, key: str | None) -> dict[str, Any]:
+def flag(
+    connection: Connection, site: Site, user: User, presentation: str, comment: str, *, key: str | None
+) -> dict[str, Any]:
     """Tells the lead that something is wrong with an item; the same key twice is one flag. Raises: Refusal (404, 422)."""
     shown = _own(connection, user, presentation)
     key = f"flag:{user.id}:{key}" if key else None

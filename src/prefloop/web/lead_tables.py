@@ -16,5 +16,7 @@ scores = Table(
 
 EVERY = "wanted >= 0"
 """True of every item: a query that says so may count by the index below, and no other query is led to it by mistake."""
-held = Index("ix_items_held", items.c.id, sqlite_where=text("strategy = 'held'"), postgresql_where=text("strategy = 'held'"))
+held = Index(
+    "ix_items_held", items.c.id, sqlite_where=text("strategy = 'held'"), postgresql_where=text("strategy = 'held'")
+)
 by_purpose = Index("ix_items_counted", items.c.purpose, sqlite_where=text(EVERY), postgresql_where=text(EVERY))

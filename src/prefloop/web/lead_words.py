@@ -26,7 +26,10 @@ DESK: dict[str, tuple[str, str]] = {
     "begin.title": ("Before the first judgement", "开始评判之前"),
     "begin.guideline": ("Write when a response is better, and what a tie is", "写明怎样算更好，怎样算平手"),
     "begin.settings": ("Say what is asked, and how often each item is judged", "设定提问方式和每题评判人数"),
-    "begin.items": ("Give some items the answer that is right (gold), or make a practice round", "为部分题目设定标准答案（金标），或制作练习题"),
+    "begin.items": (
+        "Give some items the answer that is right (gold), or make a practice round",
+        "为部分题目设定标准答案（金标），或制作练习题",
+    ),
     "begin.people": ("Invite annotators", "邀请标注员"),
     "dashboard.hours": ("Judgements in each hour", "每小时评判数"),
     "dashboard.curve": ("Reward accuracy against the number of labels", "奖励准确率与标注数量"),
@@ -61,10 +64,12 @@ DESK: dict[str, tuple[str, str]] = {
     ),
     "selection.strategies": ("Strategies", "策略"),
     "selection.strategy.random": (
-        "every item with the same chance; what is said of all of them rests on these.", "每题机会相同，对整体的估计以此为依据。"
+        "every item with the same chance; what is said of all of them rests on these.",
+        "每题机会相同，对整体的估计以此为依据。",
     ),
     "selection.strategy.disagreement": (
-        "where the scores of two or more reward models contradict each other most.", "两个及以上奖励模型分歧最大的题目。"
+        "where the scores of two or more reward models contradict each other most.",
+        "两个及以上奖励模型分歧最大的题目。",
     ),
     "selection.strategy.diversity": (
         "what is least like what was judged: by a reward model’s embeddings, if its scores came with some (prefloop score … embed=true), "
@@ -76,7 +81,10 @@ DESK: dict[str, tuple[str, str]] = {
         "从旧模型到新模型分数升幅最大的回答，奖励常在此处被钻空子。",
     ),
     "selection.strategy.longest": ("the longest responses.", "最长的回答。"),
-    "selection.strategy.out_of_distribution": ("items with one of the tags that are named below.", "带有下方所列标签的题目。"),
+    "selection.strategy.out_of_distribution": (
+        "items with one of the tags that are named below.",
+        "带有下方所列标签的题目。",
+    ),
     "selection.rise": ("For rise: the older and the newer model of scores", "rise 所用的旧、新评分模型"),
     "selection.ood": ("For out_of_distribution: tags", "out_of_distribution 所用标签"),
     "selection.seed": ("Seed", "随机种子"),
@@ -109,7 +117,10 @@ DESK: dict[str, tuple[str, str]] = {
         "A retired item is asked of nobody any more. Its past answers are kept and still count in what is said of people.",
         "停用后不再向任何人提问；已有回答会保留，并继续计入对标注员的统计。",
     ),
-    "gold.is_retired": ("This item is retired: nobody is asked it. Saving it asks it again.", "该题已停用，不再提问；保存即重新启用。"),
+    "gold.is_retired": (
+        "This item is retired: nobody is asked it. Saving it asks it again.",
+        "该题已停用，不再提问；保存即重新启用。",
+    ),
     "adjudication.send": ("Look for more", "查找更多"),
     "adjudication.confidence": ("A model is sure from", "模型确信的概率下限"),
     "adjudication.start": ("Decide", "开始裁决"),
@@ -212,7 +223,10 @@ DESK: dict[str, tuple[str, str]] = {
         "已在 {n} 次评判后检验，下一次在 {next} 次后。",
     ),
     "annotators.not_yet": ("Findings are looked for from {n} judgements on.", "评判满 {n} 次后开始检验。"),
-    "annotators.curve": ("Agreement with what others or gold favour, over their judgements", "随评判进行，与他人或金标的一致率"),
+    "annotators.curve": (
+        "Agreement with what others or gold favour, over their judgements",
+        "随评判进行，与他人或金标的一致率",
+    ),
     "annotators.speed": ("Seconds for each of the last judgements", "最近各次评判的用时（秒）"),
     "annotators.fine": ("nothing", "无"),
     "annotators.early": ("too early ({n} of {first})", "为时尚早（{n} / {first}）"),
@@ -242,15 +256,22 @@ DESK: dict[str, tuple[str, str]] = {
         "近似随机：与他人一致 {agreed}/{n}，预期 {expected}",
     ),
     "finding.opposite": (
-        "The other way round: agreed with others in {agreed} of {n}; are the keys swapped?", "方向相反：与他人一致 {agreed}/{n}，按键是否弄反？",
+        "The other way round: agreed with others in {agreed} of {n}; are the keys swapped?",
+        "方向相反：与他人一致 {agreed}/{n}，按键是否弄反？",
     ),
     "finding.gold": ("Gold: right in {right} of {golds}", "金标：{golds} 题对 {right} 题"),
     "finding.drift": (
         "Drift: agreed in {early} of the first half and {late} of the second",
         "漂移：前半一致 {early}，后半 {late}",
     ),
-    "finding.alert": ("Gold accuracy is below {floor} with probability {below}", "金标正确率低于 {floor} 的概率为 {below}"),
-    "finding.hurried": ("Faster than reading: {share} of the time it takes to read", "快于阅读：仅为阅读所需时间的 {share}"),
+    "finding.alert": (
+        "Gold accuracy is below {floor} with probability {below}",
+        "金标正确率低于 {floor} 的概率为 {below}",
+    ),
+    "finding.hurried": (
+        "Faster than reading: {share} of the time it takes to read",
+        "快于阅读：仅为阅读所需时间的 {share}",
+    ),
     # agreement
     "agreement.says": (
         "How far people agree about the same work, beyond chance. Gold and leads’ rulings do not count here.",
@@ -290,7 +311,10 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "desk.done": ("Done.", "完成。"),
     "desk.failed": ("Not done: {why}", "未完成：{why}"),
     "none.yet": ("Nothing yet.", "暂无数据。"),
-    "selection.chosen": ("{n} of {of} items were chosen and are asked next.", "已从 {of} 题中选出 {n} 题，接下来优先提问。"),
+    "selection.chosen": (
+        "{n} of {of} items were chosen and are asked next.",
+        "已从 {of} 题中选出 {n} 题，接下来优先提问。",
+    ),
     "selection.by_words": (
         "Diversity went by the prompts’ words; for meaning, bring in scores with embeddings of every comparison.",
         "多样性按提示的用词比较；若要按含义比较，请导入每个比较都带嵌入的分数。",
@@ -332,11 +356,20 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "dashboard.last_hour": ("Last hour", "最近一小时"),
     "dashboard.last_day": ("Last day", "最近一天"),
     "dashboard.last": ("Last one", "最后一次"),
-    "curve.label": ("Accuracy on prompts not learned from, against pairs learned from", "在未学过的提示上的准确率与学习所用成对数"),
+    "curve.label": (
+        "Accuracy on prompts not learned from, against pairs learned from",
+        "在未学过的提示上的准确率与学习所用成对数",
+    ),
     "curve.axis": ("pairs learned from (each step doubles)", "学习所用的成对数（逐步翻倍）"),
     "curve.people": ("two people agree: {rate}", "两人一致：{rate}"),
-    "curve.few": ("{pairs} pairs are judged; a curve begins at about fifty with a clear answer.", "已评判 {pairs} 对；约五十对有明确答案后开始显示曲线。"),
-    "curve.helps": ("More labels help: the last doubling brought {gain} ± {error} points.", "更多标注仍有帮助：最近一次翻倍提高了 {gain} ± {error} 个百分点。"),
+    "curve.few": (
+        "{pairs} pairs are judged; a curve begins at about fifty with a clear answer.",
+        "已评判 {pairs} 对；约五十对有明确答案后开始显示曲线。",
+    ),
+    "curve.helps": (
+        "More labels help: the last doubling brought {gain} ± {error} points.",
+        "更多标注仍有帮助：最近一次翻倍提高了 {gain} ± {error} 个百分点。",
+    ),
     "curve.unclear": (
         "The last doubling brought {gain} ± {error} points, which may be nothing. What helps now may be harder pairs, more judgements of each, "
         "or a clearer guideline.",

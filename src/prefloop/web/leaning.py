@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from prefloop.people import annotators
-from prefloop.people.annotators import Leaning, Norms
+from prefloop.stats import annotators
+from prefloop.stats.annotators import Leaning, Norms
 from prefloop.web import facts
 from prefloop.web.accounts import PROGRAM
 from prefloop.web.facts import Fact, Votes, finite
@@ -19,7 +19,9 @@ Shares = dict[str, list[tuple[float, float]]]
 """Comparison -> (own share, mean share of the others) of each of its pairs."""
 
 
-def by_sampler(connection: Connection, mine: Sequence[Fact], votes: Votes, *, look: tuple[int, float]) -> list[dict[str, Any]]:
+def by_sampler(
+    connection: Connection, mine: Sequence[Fact], votes: Votes, *, look: tuple[int, float]
+) -> list[dict[str, Any]]:
     """Of each sampler: how often this annotator and people preferred it on the same pairs of two samplers, and whether that differs.
 
     Args:
@@ -33,7 +35,11 @@ def by_sampler(connection: Connection, mine: Sequence[Fact], votes: Votes, *, lo
     people = {unit: [one for one in said if one.user not in programs] for unit, said in votes.items()}
     known = facts.of_responses(connection, {one.comparison for one in mine}, responses.c.sampler)
     early = _leanings(mine[: look[0]], people, known)
-    found = {sampler for sampler, p in zip(early, annotators.holm([one.p_value for one in early.values()]), strict=True) if p < look[1]}
+    found = {
+        sampler
+        for sampler, p in zip(early, annotators.holm([one.p_value for one in early.values()]), strict=True)
+        if p < look[1]
+    }
     rows = [
         {
             "sampler": sampler, "n": one.n, "mine": finite(one.mine), "others": finite(one.others), "difference": finite(one.difference),
@@ -57,6 +63,13 @@ def _leanings(mine: Sequence[Fact], votes: Votes, known: Mapping[tuple[str, int]
         for index, sampler in zip(one.responses, written, strict=True):
             shares = one.share(index), sum(other.share(index) for other in others) / len(others)
             told.setdefault(sampler, {}).setdefault(one.comparison, []).append(shares)
-    means = {sampler: np.array([np.mean(pairs, axis=0) for pairs in shares.values()]) for sampler, shares in sorted(told.items())}
+    means = {
+        sampler: np.array([np.mean(pairs, axis=0) for pairs in shares.values()])
+        for sampler, shares in sorted(told.items())
+    }
     level = Norms().confidence
-    return {sampler: annotators.leaning(one[:, 0], one[:, 1], confidence=level) for sampler, one in means.items() if len(one) >= LEAST}
+    return {
+        sampler: annotators.leaning(one[:, 0], one[:, 1], confidence=level)
+        for sampler, one in means.items()
+        if len(one) >= LEAST
+    }

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from prefloop.people import curve as arithmetic
-from prefloop.people.annotators import proportion
+from prefloop.stats import curve as arithmetic
+from prefloop.stats.annotators import proportion
 from prefloop.web import facts, reward_scores
 from prefloop.web.dashboard import agreed
 from prefloop.web.facts import Fact, Kept, Unit, finite
@@ -61,7 +61,9 @@ def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, A
     if not known:
         return []
     came: dict[str, float] = {}
-    for row in connection.execute(select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)):
+    for row in connection.execute(
+        select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)
+    ):
         came[json.loads(row.payload)["model"]] = row.at
     first, found = first_judged(connection), []
     for model, told in sorted(known.items(), key=lambda one: came.get(one[0], 0.0)):
@@ -71,7 +73,9 @@ def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, A
             if share[unit] != 0.5 and first.get(unit, 0.0) > at and (gap := reward_scores.margin(told, unit[0], unit[2])) is not None
         }  # fmt: skip
         before = select(func.count()).select_from(judgements.join(items, items.c.id == judgements.c.item))
-        labels = connection.execute(before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")).scalar_one()
+        labels = connection.execute(
+            before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")
+        ).scalar_one()
         found.append({"model": model, "labels": labels, "since": len(right), **_rate(connection, right)})
     return found
 

@@ -50,17 +50,30 @@ def _trl(record: Record | dict[str, Any], found: Outcomes) -> Iterator[dict[str,
     elif isinstance(record, Demonstration):
         yield {"id": record.id, "prompt": _messages(record), **_answered(completion=record.response)}
     elif isinstance(record, dict):
-        told = {name: value for name, value in record.items() if name not in ("messages", "response", "comparison", "index", "tags")}
+        told = {
+            name: value
+            for name, value in record.items()
+            if name not in ("messages", "response", "comparison", "index", "tags")
+        }
         yield {**told, "prompt": record["messages"], **_answered(completion=record["response"])}
 
 
 def _pairs(ranking: Ranking) -> Iterator[dict[str, Any]]:
     """TRL has no lists: all pairs that differ, which share one weight."""
     places = range(len(ranking.responses))
-    better = [(i, j) for i, j in itertools.permutations(places, 2) if ranking.ranks[i] < ranking.ranks[j] and ranking.responses[i] != ranking.responses[j]]
+    better = [
+        (i, j)
+        for i, j in itertools.permutations(places, 2)
+        if ranking.ranks[i] < ranking.ranks[j] and ranking.responses[i] != ranking.responses[j]
+    ]
     for i, j in better:
         texts = _answered(chosen=ranking.responses[i], rejected=ranking.responses[j])
-        yield {"id": f"{ranking.id}:{i}-{j}", "prompt": _messages(ranking), **texts, "weight": round(1 / len(better), 6)}
+        yield {
+            "id": f"{ranking.id}:{i}-{j}",
+            "prompt": _messages(ranking),
+            **texts,
+            "weight": round(1 / len(better), 6),
+        }
 
 
 def _messages(record: Preference | Ranking | Demonstration) -> list[dict[str, Any]]:
@@ -99,10 +112,17 @@ def _moment(connection: Connection, site: Site) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def manifest(found: Outcomes, moment: dict[str, Any], files: dict[str, tuple[int, bytes]], *, way: Way, form: Form, at: float) -> dict[str, Any]:
+def manifest(
+    found: Outcomes, moment: dict[str, Any], files: dict[str, tuple[int, bytes]], *, way: Way, form: Form, at: float
+) -> dict[str, Any]:
     """What the files are made of, with a hash of each and one of all."""
-    told = {name: {"rows": number, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, (number, data) in files.items()}
-    whole = hashlib.sha256(json.dumps({name: one["sha256"] for name, one in told.items()}, sort_keys=True).encode()).hexdigest()
+    told = {
+        name: {"rows": number, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, (number, data) in files.items()
+    }
+    whole = hashlib.sha256(
+        json.dumps({name: one["sha256"] for name, one in told.items()}, sort_keys=True).encode()
+    ).hexdigest()
     return {
         **moment, "aggregate": way, "form": form, "made_at": at, "files": told, "content_hash": whole, "undecided_pairs": found.undecided,
         "annotators": list(found.annotators),
@@ -115,7 +135,9 @@ def bundle(site: Site, *, way: Way, form: Form, format: Format) -> tuple[dict[st
     found = outcomes.outcomes(judged, way)
     tables = {what: rows(found, what, form) for what in WHATS}
     files = {f"{what}.{format}": (len(table), encoded(table, format)) for what, table in tables.items() if table}
-    return manifest(found, moment, files, way=way, form=form, at=site.clock()), {name: data for name, (_, data) in files.items()}
+    return manifest(found, moment, files, way=way, form=form, at=site.clock()), {
+        name: data for name, (_, data) in files.items()
+    }
 
 
 def zipped(told: dict[str, Any], files: dict[str, bytes]) -> bytes:

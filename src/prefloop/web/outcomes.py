@@ -16,8 +16,8 @@ from scipy import special
 from sqlalchemy import Connection
 
 from prefloop import decisions
-from prefloop.people import aggregate, voters
 from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
+from prefloop.stats import aggregate, voters
 from prefloop.web import facts, stored
 from prefloop.web.facts import Fact
 from prefloop.web.tables import items, judgements
@@ -62,7 +62,9 @@ class Outcomes:
 
 def gathered(connection: Connection) -> Judged:
     """All that counts."""
-    counted = facts.load(connection, judgements.c.counted, items.c.purpose.in_(("work", "adjudication", "chat")), limit=10**9)
+    counted = facts.load(
+        connection, judgements.c.counted, items.c.purpose.in_(("work", "adjudication", "chat")), limit=10**9
+    )
     gold: dict[str, tuple[int, int]] = {}
     for one in facts.load(connection, items.c.purpose == "gold", judgements.c.right.is_not(None), limit=10**9):
         right, number = gold.get(one.name, (0, 0))
@@ -79,7 +81,13 @@ def compared(connection: Connection, names: set[str]) -> dict[str, Comparison]:
 def as_judgement(one: Fact) -> Judgement:
     """A fact in the language on disk."""
     answer = {name: value for name, value in one.answer.items() if value is not None}
-    known = {"id": one.id, "comparison": one.comparison, "annotator": one.name, "annotator_kind": "person", "kind": one.kind}
+    known = {
+        "id": one.id,
+        "comparison": one.comparison,
+        "annotator": one.name,
+        "annotator_kind": "person",
+        "kind": one.kind,
+    }
     known |= {"comment": one.comment, "ruling": one.purpose == "adjudication"}
     return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds})
 
@@ -93,7 +101,10 @@ def outcomes(judged: Judged, way: Way) -> Outcomes:
     found = decisions.decided(list(judged.comparisons.values()), [as_judgement(one) for one in kept])
     ruled = _ruled(kept)
     preferences, probabilities = [], {}
-    for preference, is_decided in [*((one, True) for one in found.preferences), *((one, False) for one in found.undecided)]:
+    for preference, is_decided in [
+        *((one, True) for one in found.preferences),
+        *((one, False) for one in found.undecided),
+    ]:
         first = (preference.chosen_index or 0) < (preference.rejected_index or 0)
         low, high = sorted((preference.chosen_index or 0, preference.rejected_index or 0))
         pair = (preference.comparison, low, high)
@@ -156,7 +167,9 @@ def _ruled(kept: Sequence[Fact]) -> set[Pair]:
     return {(ruling.comparison, i, j) for ruling in rulings for i, j, _ in decisions.votes_of(ruling)}
 
 
-def _probabilities(ballots: Sequence[_Ballot], way: Way, gold: Mapping[str, tuple[int, int]]) -> tuple[dict[Pair, float], list[dict[str, Any]]]:
+def _probabilities(
+    ballots: Sequence[_Ballot], way: Way, gold: Mapping[str, tuple[int, int]]
+) -> tuple[dict[Pair, float], list[dict[str, Any]]]:
     """(pair -> p that the lower index is better, what is believed of each annotator)."""
     if way == "majority" or not ballots:
         return {}, []
@@ -180,7 +193,12 @@ def _probabilities(ballots: Sequence[_Ballot], way: Way, gold: Mapping[str, tupl
         p, ability, bias = _crowd(ballots, pairs, who, first, len(names))
         accuracy = (1 + ability) / 2
     people = [
-        {"name": name, "accuracy": facts.finite(accuracy[n]), "ability": facts.finite(ability[n]), "bias_to_left": facts.finite(bias[n])}
+        {
+            "name": name,
+            "accuracy": facts.finite(accuracy[n]),
+            "ability": facts.finite(ability[n]),
+            "bias_to_left": facts.finite(bias[n]),
+        }
         for name, n in names.items()
     ]
     return {pair: float(p[number]) for pair, number in pairs.items()}, people
@@ -191,7 +209,9 @@ def _smoothed(right: int, number: int) -> float:
     return min(max((right + PRIOR[0]) / (number + sum(PRIOR)), 0.5), 0.99)
 
 
-def _crowd(ballots: Sequence[_Ballot], pairs: Mapping[Pair, int], who: Any, first: Any, num_annotators: int) -> tuple[Any, Any, Any]:
+def _crowd(
+    ballots: Sequence[_Ballot], pairs: Mapping[Pair, int], who: Any, first: Any, num_annotators: int
+) -> tuple[Any, Any, Any]:
     """Bradley-Terry with annotators: each response of a comparison is a player."""
     players = {key: n for n, key in enumerate(dict.fromkeys(key for c, i, j in pairs for key in ((c, i), (c, j))))}
     low = np.array([players[b.pair[0], b.pair[1]] for b in ballots])
@@ -203,7 +223,11 @@ def _crowd(ballots: Sequence[_Ballot], pairs: Mapping[Pair, int], who: Any, firs
         num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
     )  # fmt: skip
     gaps = [found.strengths[players[c, i]] - found.strengths[players[c, j]] for c, i, j in pairs]
-    return special.expit(np.array(gaps)), found.abilities, np.where(np.bincount(who, sided, num_annotators) > 0, found.biases, np.nan)
+    return (
+        special.expit(np.array(gaps)),
+        found.abilities,
+        np.where(np.bincount(who, sided, num_annotators) > 0, found.biases, np.nan),
+    )
 
 
 # -- the other kinds ------------------------------------------------------------------------------------------------------
@@ -233,7 +257,10 @@ def _ratings(judged: Judged) -> Iterator[dict[str, Any]]:
     for unit in facts.by([one for one in judged.facts if one.kind == "rating"], lambda one: one.unit).values():
         comparison = judged.comparisons.get(unit[0].comparison)
         for place, index in enumerate(sorted(unit[0].order) if comparison else ()):
-            marks = {axis: [one.meaning["ratings"][axis][place] for one in unit if axis in one.meaning["ratings"]] for axis in unit[0].meaning["ratings"]}
+            marks = {
+                axis: [one.meaning["ratings"][axis][place] for one in unit if axis in one.meaning["ratings"]]
+                for axis in unit[0].meaning["ratings"]
+            }
             yield _row(comparison, index) | {
                 "attributes": {axis: float(np.mean(values)) for axis, values in marks.items()},
                 "spread": {axis: float(np.std(values)) for axis, values in marks.items()}, "num_judgements": len(unit),
@@ -248,7 +275,12 @@ def _thumbs(judged: Judged) -> Iterator[dict[str, Any]]:
             good = [one.meaning["thumbs"][place] for one in unit]
             if 2 * sum(good) != len(good):
                 share = max(sum(good), len(good) - sum(good)) / len(good)
-                told = {"label": 2 * sum(good) > len(good), "agreement": share, "weight": 2 * share - 1, "num_judgements": len(good)}
+                told = {
+                    "label": 2 * sum(good) > len(good),
+                    "agreement": share,
+                    "weight": 2 * share - 1,
+                    "num_judgements": len(good),
+                }
                 yield _row(comparison, index) | told
 
 
@@ -265,7 +297,13 @@ def _demonstrations(judged: Judged) -> Iterator[Demonstration]:
         comparison = judged.comparisons.get(one.comparison)
         if one.kind in ("demonstration", "edit") and comparison is not None:
             name = f"{one.comparison}:{one.kind}:{one.id}"
-            yield Demonstration(id=name, messages=comparison.messages, tags=comparison.tags, response=one.answer["text"], source=one.name)
+            yield Demonstration(
+                id=name,
+                messages=comparison.messages,
+                tags=comparison.tags,
+                response=one.answer["text"],
+                source=one.name,
+            )
 
 
 def _edits(judged: Judged) -> Iterator[Preference]:

@@ -24,7 +24,10 @@ def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> 
         return []
     rows = _rows(connection, user, ids)
     texts = _responses(connection, {row.comparison for row in rows.values()})
-    others = {row.purpose for row in rows.values()} & {"arena", "adjudication"}  # a lease is of one queue; beside work there is gold
+    others = {row.purpose for row in rows.values()} & {
+        "arena",
+        "adjudication",
+    }  # a lease is of one queue; beside work there is gold
     axes, progress = list(project(connection).axes), progress_of(connection, user, now, *sorted(others)[:1])
     found = [_one(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
     practised = [one for one in found if one["purpose"] == "calibration"]
@@ -43,7 +46,15 @@ def _practice(connection: Connection) -> list[int]:
 
 def _rows(connection: Connection, user: User, ids: Sequence[str]) -> dict[str, Row[Any]]:
     query = (
-        select(presentations, items.c.kind, items.c.purpose, items.c.place, items.c.comparison, comparisons.c.messages, comparisons.c.trees)
+        select(
+            presentations,
+            items.c.kind,
+            items.c.purpose,
+            items.c.place,
+            items.c.comparison,
+            comparisons.c.messages,
+            comparisons.c.trees,
+        )
         .join(items, items.c.id == presentations.c.item)
         .join(comparisons, comparisons.c.id == items.c.comparison)
         .where(presentations.c.id.in_(ids), presentations.c.user == user.id)
@@ -52,7 +63,9 @@ def _rows(connection: Connection, user: User, ids: Sequence[str]) -> dict[str, R
 
 
 def _responses(connection: Connection, names: set[str]) -> dict[tuple[str, int], Any]:
-    query = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text, responses.c.tree).where(responses.c.comparison.in_(names))
+    query = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text, responses.c.tree).where(
+        responses.c.comparison.in_(names)
+    )
     return {(row.comparison, row.number): row for row in connection.execute(query)}
 
 
@@ -73,7 +86,10 @@ def progress_of(connection: Connection, user: User, now: float, purpose: str = "
         judgements.c.user == user.id, judgements.c.at >= now - now % DAY, judgements.c.revision == 1
     )  # fmt: skip
     left = queue.num_left(connection, user, purpose=purpose, most=MOST_LEFT)
-    return {"today": connection.execute(today).scalar_one(), "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10)}
+    return {
+        "today": connection.execute(today).scalar_one(),
+        "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10),
+    }
 
 
 def history(connection: Connection, user: User, limit: int, now: float) -> list[dict[str, Any]]:

@@ -224,7 +224,10 @@ PROJECT: dict[str, tuple[str, str]] = {
 PROJECT_SCRIPTS: dict[str, tuple[str, str]] = {
     "once.copied": ("Copied.", "已复制。"),
     "once.select": ("It is selected; copy it with your keyboard.", "已选中，请用键盘复制。"),
-    "access.whole": ("The log is whole: {n} events, nothing changed or removed.", "日志完整：共 {n} 条事件，未被改动或删除。"),
+    "access.whole": (
+        "The log is whole: {n} events, nothing changed or removed.",
+        "日志完整：共 {n} 条事件，未被改动或删除。",
+    ),
     "access.broken": ("The log is broken: {why}", "日志已损坏：{why}"),
     "guide.moved": ("Version {n} was saved by {name} meanwhile", "期间 {name} 保存了版本 {n}"),
     "guide.save_as": ("Save as version {n}", "保存为版本 {n}"),

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, or_, select
 
-from prefloop.people import annotators, sequential
-from prefloop.people.annotators import Judged, Norms, Proportion
+from prefloop.stats import annotators, sequential
+from prefloop.stats.annotators import Judged, Norms, Proportion
 from prefloop.web import answers, facts, leaning
 from prefloop.web.facts import Fact, Kept, Reading, Votes, finite
 from prefloop.web.site import Site
@@ -56,7 +56,16 @@ def _row(one: Fact, same: Sequence[Fact], reading: Reading | None) -> tuple[floa
     gap = letters.get(left, 0) - letters.get(right, 0)
     longer = math.nan if not gap or math.isnan(chose) else float((gap > 0) == (chose == 1.0))
     words = _words(one, reading)
-    return chose, gold, float(others.count(left)), float(others.count(right)), longer, one.seconds, words, float(one.was_shown)
+    return (
+        chose,
+        gold,
+        float(others.count(left)),
+        float(others.count(right)),
+        longer,
+        one.seconds,
+        words,
+        float(one.was_shown),
+    )
 
 
 def _words(one: Fact, reading: Reading | None) -> float:
@@ -69,7 +78,9 @@ def looked_at(number: int) -> tuple[int, float]:
     if number < FIRST_LOOK:
         return 0, 0.0
     look = int(math.log2(number / FIRST_LOOK) + 1e-9)
-    return FIRST_LOOK * 2**look, NORMS.alpha * (SPENT[look] if look < len(SPENT) else (1 - sum(SPENT)) / 2 ** (look - len(SPENT) + 1))
+    return FIRST_LOOK * 2**look, NORMS.alpha * (
+        SPENT[look] if look < len(SPENT) else (1 - sum(SPENT)) / 2 ** (look - len(SPENT) + 1)
+    )
 
 
 def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) -> dict[str, Any]:
@@ -88,7 +99,9 @@ def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) 
     checked = [one.right for one in mine if one.purpose == "gold" and one.right is not None]
     gold = annotators.gold_accuracy(sum(checked), len(checked), norms=NORMS)
     kept = [one for one in mine if not one.repeat and one.purpose in ("work", "gold")]
-    speed = annotators.reading_speed([one.seconds for one in kept], [_words(one, readings.get(one.comparison)) for one in kept], norms=NORMS)
+    speed = annotators.reading_speed(
+        [one.seconds for one in kept], [_words(one, readings.get(one.comparison)) for one in kept], norms=NORMS
+    )
     timed = [one.seconds for one in kept if one.was_shown or one.seconds]
     consensus, drift = whole.consensus, whole.drift
     hurried = speed.hurried and len(timed) >= FIRST_LOOK
@@ -161,7 +174,9 @@ def _curve(judged: Judged) -> list[list[float]]:
 
 def _everybody(site: Site, connection: Connection) -> list[dict[str, Any]]:
     judged = facts.load(connection, items.c.purpose.in_(("work", "gold")))
-    people = connection.execute(select(users.c.id, users.c.name, users.c.role, users.c.active, users.c.calibrated).order_by(users.c.name)).all()
+    people = connection.execute(
+        select(users.c.id, users.c.name, users.c.role, users.c.active, users.c.calibrated).order_by(users.c.name)
+    ).all()
     reports = together(judged, facts.readings(connection, {one.comparison for one in judged}))
     names = ("id", "name", "role", "active", "calibrated")
     return [{**{name: row._mapping[name] for name in names}, **reports[row.id]} for row in people if row.id in reports]
@@ -218,4 +233,12 @@ def one(connection: Connection, user: int, *, distrusted: Collection[int]) -> di
     told = report(mine, votes, facts.readings(connection, {one.comparison for one in mine}))
     told["samplers"] = leaning.by_sampler(connection, mine, votes, look=looked_at(len(mine)))
     times = [{"at": one.at, "seconds": round(one.seconds, 2)} for one in mine[-400:]]
-    return {"id": who.id, "name": who.name, "role": who.role, "active": who.active, "calibrated": who.calibrated, **told, "times": times}
+    return {
+        "id": who.id,
+        "name": who.name,
+        "role": who.role,
+        "active": who.active,
+        "calibrated": who.calibrated,
+        **told,
+        "times": times,
+    }

@@ -67,7 +67,11 @@ class _Turn:
 
 _TO_CALIBRATE = select(items.c.id).where(checks("calibration"), ~items.c.retired)
 _WHO = (
-    select(users, select(func.max(guidelines.c.version)).scalar_subquery().label("version"), _TO_CALIBRATE.exists().label("calibrates"))
+    select(
+        users,
+        select(func.max(guidelines.c.version)).scalar_subquery().label("version"),
+        _TO_CALIBRATE.exists().label("calibrates"),
+    )
     .where(users.c.id == bindparam("who"))
     .with_for_update(of=users)
 )
@@ -83,26 +87,41 @@ _OPEN = (
 )
 """What somebody holds, oldest first."""
 _HAD = select(presentations.c.id).where(
-    presentations.c.item == items.c.id, presentations.c.user == bindparam("who"), literal_column("presentations.state <> 'expired'")
+    presentations.c.item == items.c.id,
+    presentations.c.user == bindparam("who"),
+    literal_column("presentations.state <> 'expired'"),
 )
 """They have this item, or had it and it did not just run out."""
 _BY_PLACE = (
     select(items.c.id, items.c.place)
-    .where(items.c.purpose == bindparam("purpose"), literal_column("items.needed > 0"), items.c.place > bindparam("after"), ~_HAD.exists())
+    .where(
+        items.c.purpose == bindparam("purpose"),
+        literal_column("items.needed > 0"),
+        items.c.place > bindparam("after"),
+        ~_HAD.exists(),
+    )
     .order_by(items.c.place)
     .limit(bindparam("most", type_=Integer))
 )
 _BY_TAG = (
     select(items.c.id, item_tags.c.place)
     .join(items, items.c.id == item_tags.c.item)
-    .where(item_tags.c.purpose == bindparam("purpose"), item_tags.c.tag == bindparam("tag"), literal_column("item_tags.open"))
+    .where(
+        item_tags.c.purpose == bindparam("purpose"),
+        item_tags.c.tag == bindparam("tag"),
+        literal_column("item_tags.open"),
+    )
     .where(item_tags.c.place > bindparam("after"), ~_HAD.exists())
     .order_by(item_tags.c.place)
     .limit(bindparam("most", type_=Integer))
 )
 """Items behind a place that somebody may take, in order: all, or those with a tag."""
 _NUM_BY_PLACE, _NUM_BY_TAG = (select(func.count()).select_from(query.subquery()) for query in (_BY_PLACE, _BY_TAG))
-_TAKE = select(items).where(items.c.id == bindparam("which"), literal_column("items.needed > 0")).with_for_update(skip_locked=True)
+_TAKE = (
+    select(items)
+    .where(items.c.id == bindparam("which"), literal_column("items.needed > 0"))
+    .with_for_update(skip_locked=True)
+)
 _HELD = (
     select(items.c.id)
     .where(literal_column("items.leased > 0"), items.c.purpose == bindparam("purpose"), ~_HAD.exists())
@@ -112,7 +131,9 @@ _HELD = (
 _CURSOR = select(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
 _MOVE = update(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
 _BEFORE = select(presentations.c.id).where(
-    presentations.c.item == bindparam("which"), presentations.c.user == bindparam("who"), presentations.c.repeat == bindparam("times")
+    presentations.c.item == bindparam("which"),
+    presentations.c.user == bindparam("who"),
+    presentations.c.repeat == bindparam("times"),
 )
 
 
@@ -134,12 +155,22 @@ def _lease(connection: Connection, site: Site, user: User, count: int, purpose: 
     purposes = ("calibration",) if calibrating else ("gold", "work") if purpose == "work" else (purpose,)
     found = list(connection.execute(_OPEN, {"who": user.id, "purposes": purposes, "count": count}).scalars())
     if found:
-        connection.execute(update(presentations).where(presentations.c.id.in_(found)).values(leased_at=turn.now, leased_until=turn.until))
+        connection.execute(
+            update(presentations)
+            .where(presentations.c.id.in_(found))
+            .values(leased_at=turn.now, leased_until=turn.until)
+        )
     served = row.served
     shy = calibrating or purpose == "chat"
     most = count if count <= NEAR else NEAR if shy else min(count, max(NEAR, _waiting(turn) // SHARE))
     while len(found) < most:
-        new = _calibration(turn, served) if calibrating else _own(turn, served) if purpose == "chat" else _next(turn, served)
+        new = (
+            _calibration(turn, served)
+            if calibrating
+            else _own(turn, served)
+            if purpose == "chat"
+            else _next(turn, served)
+        )
         if new is None:
             break
         found.append(new)
@@ -188,7 +219,11 @@ def take(connection: Connection, site: Site, user: User, number: int, *, purpose
     again = next((one for one in mine if one.item == number), None)
     is_mine = again is not None and again.state == "leased"
     if (again is not None and again.state == "answered") or (item.needed <= 0 and not is_mine):
-        raise Refusal(409, "taken", "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.")
+        raise Refusal(
+            409,
+            "taken",
+            "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.",
+        )
     for one in mine:
         if one.item != number:
             connection.execute(update(presentations).where(presentations.c.id == one.id).values(state="expired"))
@@ -199,7 +234,9 @@ def take(connection: Connection, site: Site, user: User, number: int, *, purpose
     shown = _show(turn, item, row.served)
     had = select(func.min(presentations.c.number)).join(items, items.c.id == presentations.c.item)
     lowest = connection.execute(had.where(presentations.c.user == user.id, items.c.purpose == purpose)).scalar_one()
-    connection.execute(update(presentations).where(presentations.c.id == shown).values(number=lowest - 1))  # before all that they ever had there
+    connection.execute(
+        update(presentations).where(presentations.c.id == shown).values(number=lowest - 1)
+    )  # before all that they ever had there
     return shown
 
 
@@ -208,7 +245,11 @@ def _own(turn: _Turn, served: int) -> str | None:
     query = (
         select(items.c.id)
         .join(presentations, presentations.c.item == items.c.id)
-        .where(items.c.purpose == "chat", presentations.c.user == turn.user.id, literal_column("presentations.state = 'expired'"))
+        .where(
+            items.c.purpose == "chat",
+            presentations.c.user == turn.user.id,
+            literal_column("presentations.state = 'expired'"),
+        )
         .order_by(presentations.c.created)
         .limit(1)
     )
@@ -235,7 +276,11 @@ def _next(turn: _Turn, served: int) -> str | None:
         every = FIRST // checks.gold_first if served < FIRST and checks.gold_first else checks.gold_every
         if due(turn.user.id, "gold", served, every) and (gold := _gold(turn, served)):
             return gold
-        if served >= REPEAT_AFTER and due(turn.user.id, "repeat", served, checks.repeat_every) and (again := _repeat(turn, served)):
+        if (
+            served >= REPEAT_AFTER
+            and due(turn.user.id, "repeat", served, checks.repeat_every)
+            and (again := _repeat(turn, served))
+        ):
             return again
     return _work(turn, served)
 
@@ -264,12 +309,22 @@ def _gold(turn: _Turn, served: int) -> str | None:
 def _repeat(turn: _Turn, served: int) -> str | None:
     """An item that the annotator answered some time ago, with its sides swapped."""
     again = presentations.alias("again")
-    seen = select(again.c.id).where(again.c.item == presentations.c.item, again.c.user == turn.user.id, again.c.repeat == 1)
+    seen = select(again.c.id).where(
+        again.c.item == presentations.c.item, again.c.user == turn.user.id, again.c.repeat == 1
+    )
     query = (
         select(presentations.c.item, presentations.c.order)
         .join(items, items.c.id == presentations.c.item)
-        .where(presentations.c.user == turn.user.id, literal_column("presentations.state = 'answered' AND presentations.repeat = 0"))
-        .where(items.c.purpose == "work", items.c.kind.in_(("pair", "ranking", "rating", "thumb")), ~items.c.retired, ~seen.exists())
+        .where(
+            presentations.c.user == turn.user.id,
+            literal_column("presentations.state = 'answered' AND presentations.repeat = 0"),
+        )
+        .where(
+            items.c.purpose == "work",
+            items.c.kind.in_(("pair", "ranking", "rating", "thumb")),
+            ~items.c.retired,
+            ~seen.exists(),
+        )
         .order_by(presentations.c.number.desc())
         .offset(REPEAT_AFTER // 2)
         .limit(1)
@@ -324,7 +379,9 @@ def _candidates(turn: _Turn, after: int) -> list[_Candidate]:
     few = 1 if turn.site.database.is_sqlite else CANDIDATES
     asked = {"who": turn.user.id, "purpose": turn.purpose, "after": after, "most": few}
     queries = [(_BY_TAG, {**asked, "tag": tag}) for tag in turn.user.tags] or [(_BY_PLACE, asked)]
-    found = sorted({(row.place, row.id) for query, values in queries for row in turn.connection.execute(query, values)})[:few]
+    found = sorted(
+        {(row.place, row.id) for query, values in queries for row in turn.connection.execute(query, values)}
+    )[:few]
     if not found:
         return []
     ids = [item for _, item in found]
@@ -370,14 +427,24 @@ def _present(turn: _Turn, item: Row[Any], served: int, *, repeat: int, order: li
     """Writes down what will be shown."""
     identity = str(uuid.uuid4())
     when = {"leased_at": turn.now, "leased_until": turn.until, "created": turn.now, "state": "leased"}
-    row = {"id": identity, "item": item.id, "user": turn.user.id, "repeat": repeat, "order": order, "guideline": turn.guideline, "number": served + 1}
+    row = {
+        "id": identity,
+        "item": item.id,
+        "user": turn.user.id,
+        "repeat": repeat,
+        "order": order,
+        "guideline": turn.guideline,
+        "number": served + 1,
+    }
     turn.connection.execute(insert(presentations), {**row, **when})
     return identity
 
 
 def _why_empty(turn: _Turn) -> str:
     """`waiting` if others hold items that may come back, else `done`."""
-    return "waiting" if turn.connection.execute(_HELD, {"who": turn.user.id, "purpose": turn.purpose}).first() else "done"
+    return (
+        "waiting" if turn.connection.execute(_HELD, {"who": turn.user.id, "purpose": turn.purpose}).first() else "done"
+    )
 
 
 # -- coming back ------------------------------------------------------------------------------------------------------
@@ -399,16 +466,26 @@ def _over(now: float, length: float) -> Any:
 
 
 def _expire(connection: Connection, now: float, length: float) -> int:
-    query = select(presentations).where(literal_column("presentations.state = 'leased'"), _over(now, length)).limit(SWEEP)
+    query = (
+        select(presentations).where(literal_column("presentations.state = 'leased'"), _over(now, length)).limit(SWEEP)
+    )
     rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-    jumped = [row.id for row in rows if row.leased_until > now + length]  # the clock went back, or leases became shorter
+    jumped = [
+        row.id for row in rows if row.leased_until > now + length
+    ]  # the clock went back, or leases became shorter
     if jumped:
-        connection.execute(update(presentations).where(presentations.c.id.in_(jumped)).values(leased_at=now, leased_until=now + length))
+        connection.execute(
+            update(presentations).where(presentations.c.id.in_(jumped)).values(leased_at=now, leased_until=now + length)
+        )
     ended = [row for row in rows if row.leased_until <= now]
     if ended:
-        connection.execute(update(presentations).where(presentations.c.id.in_([row.id for row in ended])).values(state="expired"))
+        connection.execute(
+            update(presentations).where(presentations.c.id.in_([row.id for row in ended])).values(state="expired")
+        )
     back = sorted(row.item for row in ended if row.repeat == 0)
-    connection.execute(select(items.c.id).where(items.c.id.in_(back)).order_by(items.c.id).with_for_update()).all()  # all, before the cursor
+    connection.execute(
+        select(items.c.id).where(items.c.id.in_(back)).order_by(items.c.id).with_for_update()
+    ).all()  # all, before the cursor
     for item in back:
         give_back(connection, item)
     return len(ended)

@@ -35,7 +35,11 @@ def flags(connection: Connection) -> list[dict[str, Any]]:
     query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(MOST)
     found = [(row.kind, row.actor, row.at, json.loads(row.payload)) for row in connection.execute(query)]
     numbers = {said.get("item", 0) for *_, said in found}
-    about = select(items.c.id, *ABOUT).join(comparisons, comparisons.c.id == items.c.comparison).where(items.c.id.in_(numbers))
+    about = (
+        select(items.c.id, *ABOUT)
+        .join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(items.c.id.in_(numbers))
+    )
     known = {row.id: _about(row.id, row) for row in connection.execute(about)}
     nothing = {"item": 0, "comparison": "", "asked": "", "prompt": ""}
     return [

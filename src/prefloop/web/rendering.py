@@ -39,7 +39,11 @@ START = re.compile(r"\d{1,9}")
 Tree = list[Any]
 """Texts and elements; an element is [name, attributes, children]."""
 
-_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": DEEPEST}).enable(["table", "strikethrough"]).disable(["image"])
+_markdown = (
+    MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": DEEPEST})
+    .enable(["table", "strikethrough"])
+    .disable(["image"])
+)
 _cleaner = nh3.Cleaner(
     tags=set(ALLOWED),
     attributes={"a": {"href"}, "code": {"class"}, "ol": {"start"}, "th": {"style"}, "td": {"style"}},

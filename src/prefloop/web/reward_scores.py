@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, select, tuple_
 
 from prefloop.errors import UserError
 from prefloop.files.tables import each_row, shown
-from prefloop.people import choosing
+from prefloop.stats import choosing
 from prefloop.web import facts
 from prefloop.web.chain import record
 from prefloop.web.facts import Fact, finite
@@ -45,7 +45,9 @@ def parsed(row: dict[str, Any], place: str) -> list[Row]:
         return [(row["comparison"], row["index"], float(number), place_of)]
     name, colon, index = str(row.get("id", "")).rpartition(":")
     if not colon or not index.isascii() or not index.isdigit() or len(index) > 4:
-        raise UserError(f"{place}: a score needs `id` as COMPARISON:INDEX, or `comparison` and `index`, or `comparison` and `margin`.")
+        raise UserError(
+            f"{place}: a score needs `id` as COMPARISON:INDEX, or `comparison` and `index`, or `comparison` and `margin`."
+        )
     return [(name, int(index), float(number), place_of)]
 
 
@@ -53,8 +55,12 @@ def _embedding(given: Any, place: str) -> bytes | None:
     if given is None:
         return None
     numbers = isinstance(given, list) and 0 < len(given) <= LONGEST
-    if not numbers or not all(type(one) in (int, float) and abs(one) <= LARGEST for one in given):  # nan is at most nothing
-        raise UserError(f"{place}: `embedding` should be a list of 1 to {LONGEST} finite numbers, but is {shown(given)}.")
+    if not numbers or not all(
+        type(one) in (int, float) and abs(one) <= LARGEST for one in given
+    ):  # nan is at most nothing
+        raise UserError(
+            f"{place}: `embedding` should be a list of 1 to {LONGEST} finite numbers, but is {shown(given)}."
+        )
     return np.array(given, dtype="<f4").tobytes()
 
 
@@ -74,7 +80,9 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
                 raise row
             for name, index, score, embedding in parsed(row, place):
                 if embedding is not None and len(embedding) != (length := length or len(embedding)):
-                    raise UserError(f"{place}: `embedding` has {len(embedding) // 4} numbers, but those before have {length // 4}; write them with one model.")
+                    raise UserError(
+                        f"{place}: `embedding` has {len(embedding) // 4} numbers, but those before have {length // 4}; write them with one model."
+                    )
                 found[name, index] = score, embedding
         except UserError as problem:
             if not skip:
@@ -83,7 +91,9 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
 
     with site.database.reading() as connection:
         known = _known(connection, {name for name, _ in found})
-        here = connection.execute(select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)).all()
+        here = connection.execute(
+            select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)
+        ).all()
     lost = [key for key in found if key not in known]
     if lost and not skip:
         more = f", nor {len(lost) - 1} others" if len(lost) > 1 else ""
@@ -93,7 +103,9 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
     for start in range(0, len(rows), TOGETHER):
         site.database.write(lambda c, part=rows[start : start + TOGETHER]: _keep(c, site, model, part, actor))
     kept = {row[:2] for row in rows}
-    gone = sorted((row.comparison, row.number) for row in here if (row.comparison, row.number) not in kept) if rows else []
+    gone = (
+        sorted((row.comparison, row.number) for row in here if (row.comparison, row.number) not in kept) if rows else []
+    )
     for start in range(0, len(gone), TOGETHER):
         site.database.write(lambda c, part=gone[start : start + TOGETHER]: _forget(c, site, model, part, actor))
     return {"model": model, "added": len(rows), "left_out": len(problems), "problems": problems[:100]}
@@ -104,7 +116,10 @@ def _keep(connection: Connection, site: Site, model: str, part: Sequence[Row], a
     new = site.database.insert(scores)
     values = {"score": new.excluded.score, "embedding": new.excluded.embedding}
     newer = new.on_conflict_do_update(index_elements=["model", "comparison", "index"], set_=values)
-    connection.execute(newer, [dict(zip(("comparison", "index", "score", "embedding"), row, strict=True)) | {"model": model} for row in part])
+    connection.execute(
+        newer,
+        [dict(zip(("comparison", "index", "score", "embedding"), row, strict=True)) | {"model": model} for row in part],
+    )
     record(connection, "scores", actor, site.clock(), {"model": model, "rows": len(part)})
 
 
@@ -118,7 +133,11 @@ def _forget(connection: Connection, site: Site, model: str, part: Sequence[tuple
 
 def _known(connection: Connection, names: set[str]) -> set[tuple[str, int]]:
     query = select(responses.c.comparison, responses.c.index.label("number"))
-    return {(row.comparison, row.number) for part in facts.parts(names) for row in connection.execute(query.where(responses.c.comparison.in_(part)))}
+    return {
+        (row.comparison, row.number)
+        for part in facts.parts(names)
+        for row in connection.execute(query.where(responses.c.comparison.in_(part)))
+    }
 
 
 def models(connection: Connection) -> list[dict[str, Any]]:
@@ -128,7 +147,9 @@ def models(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
-def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str]) -> tuple[str, dict[str, NDArray[np.float64]]] | None:
+def embeddings(
+    connection: Connection, needed: Sequence[str], more: Sequence[str]
+) -> tuple[str, dict[str, NDArray[np.float64]]] | None:
     """Where a reward model sees comparisons: the mean of the embeddings of their responses.
 
     Args:
@@ -142,10 +163,17 @@ def embeddings(connection: Connection, needed: Sequence[str], more: Sequence[str
             continue
         told: dict[str, list[NDArray[np.float32]]] = {}
         for part in facts.parts([*needed, *more]):
-            of_model = select(scores.c.comparison, scores.c.embedding).where(scores.c.model == one["model"], scores.c.comparison.in_(part))
-            for row in connection.execute(of_model.where(scores.c.embedding.is_not(None)).order_by(scores.c.comparison, scores.c.index)):
+            of_model = select(scores.c.comparison, scores.c.embedding).where(
+                scores.c.model == one["model"], scores.c.comparison.in_(part)
+            )
+            for row in connection.execute(
+                of_model.where(scores.c.embedding.is_not(None)).order_by(scores.c.comparison, scores.c.index)
+            ):
                 told.setdefault(row.comparison, []).append(np.frombuffer(row.embedding, dtype="<f4"))
-        if all(name in told for name in needed) and len({len(place) for places in told.values() for place in places}) == 1:
+        if (
+            all(name in told for name in needed)
+            and len({len(place) for places in told.values() for place in places}) == 1
+        ):
             return one["model"], {name: np.array(places, dtype=np.float64).mean(0) for name, places in told.items()}
     return None
 
@@ -175,7 +203,9 @@ def majority(unit: Sequence[Fact]) -> int | None:
 
 def accuracy(connection: Connection) -> list[dict[str, Any]]:
     """How often each model prefers what the majority prefers, weighted so that it holds for all comparisons, not only for those chosen."""
-    judged = [one for one in facts.load(connection, items.c.purpose == "work", items.c.kind == "pair") if not one.repeat]
+    judged = [
+        one for one in facts.load(connection, items.c.purpose == "work", items.c.kind == "pair") if not one.repeat
+    ]
     units = facts.by(judged, lambda one: one.unit)
     chance = _probabilities(connection, {unit[0].item for unit in units.values()})
     told = of(connection, {comparison for comparison, _, _ in units})
@@ -198,4 +228,8 @@ def accuracy(connection: Connection) -> list[dict[str, Any]]:
 
 def _probabilities(connection: Connection, names: set[int]) -> dict[int, float]:
     query = select(items.c.id, items.c.probability)
-    return {row.id: min(max(row.probability, 1e-9), 1.0) for part in facts.parts(names) for row in connection.execute(query.where(items.c.id.in_(part)))}
+    return {
+        row.id: min(max(row.probability, 1e-9), 1.0)
+        for part in facts.parts(names)
+        for row in connection.execute(query.where(items.c.id.in_(part)))
+    }

@@ -40,7 +40,12 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 JSON_TYPES = ("application/json", "application/x-ndjson")
 FILE_TYPES = (*JSON_TYPES, "text/csv", "application/octet-stream")
 """Of what is brought in as a file. A browser sends none of these to another site unasked (as it does text/plain and forms)."""
-FILE_BODY = {"requestBody": {"required": True, "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES}}}
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES},
+    }
+}
 """How OpenAPI tells that a file is sent as it is."""
 FORM = "application/x-www-form-urlencoded"
 IMPORT = "/api/v1/import/"
@@ -59,7 +64,11 @@ class TooLarge(HTTPException):
 
 def host_of(header: str) -> str:
     """A Host header's name, without the port."""
-    return header.rpartition(":")[0].strip("[]") if header.rpartition(":")[2].isdigit() and ":" in header else header.strip("[]")
+    return (
+        header.rpartition(":")[0].strip("[]")
+        if header.rpartition(":")[2].isdigit() and ":" in header
+        else header.strip("[]")
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -75,7 +84,9 @@ def is_loopback(host: str) -> bool:
 def believed(proxies: Sequence[str]) -> list[str]:
     """The networks of the servers in front, as uvicorn takes them: also as a socket that speaks IPv6 sees those of IPv4."""
     networks = [ipaddress.ip_network(one) for one in proxies]
-    return [str(one) for one in networks] + [f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4]
+    return [str(one) for one in networks] + [
+        f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4
+    ]
 
 
 class Guard:
@@ -105,7 +116,11 @@ class Guard:
         """Why the request may not come in; None if it may."""
         host = host_of(headers.get("host", ""))
         if is_loopback(self.config.host) and not is_loopback(host) and host not in self.config.names:
-            return Refusal(421, "wrong_host", f"This page is not called {host[:80]}. Open it by the address that was printed, or set names=.")
+            return Refusal(
+                421,
+                "wrong_host",
+                f"This page is not called {host[:80]}. Open it by the address that was printed, or set names=.",
+            )
         length = headers.get("content-length", "0")
         if not length.isdigit():
             return Refusal(400, "bad_length", "The Content-Length is not a number.")
@@ -125,21 +140,35 @@ def _is_ours(scope: Scope, headers: Headers) -> bool:
         return False
     if origin is not None:
         return origin.partition("://")[2] == headers.get("host", "") and origin != "null"
-    return site is not None or (not scope["path"].startswith("/login") and not scope["path"].startswith("/join") and _is_json(headers))
+    return site is not None or (
+        not scope["path"].startswith("/login") and not scope["path"].startswith("/join") and _is_json(headers)
+    )
 
 
 def _is_json(headers: Headers) -> bool:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in JSON_TYPES or (not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers)
+    return kind in JSON_TYPES or (
+        not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    )
 
 
 def _wrong_type(scope: Scope, headers: Headers) -> Refusal | None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if scope["path"].startswith(IMPORT):
-        return None if kind in FILE_TYPES or _is_json(headers) else Refusal(415, "not_json", f"Send a file, with Content-Type: {', '.join(FILE_TYPES)}.")
+        return (
+            None
+            if kind in FILE_TYPES or _is_json(headers)
+            else Refusal(415, "not_json", f"Send a file, with Content-Type: {', '.join(FILE_TYPES)}.")
+        )
     if scope["path"].startswith("/api/"):
-        return None if _is_json(headers) else Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
-    return None if kind == FORM or _is_json(headers) else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
+        return (
+            None if _is_json(headers) else Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
+        )
+    return (
+        None
+        if kind == FORM or _is_json(headers)
+        else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
+    )
 
 
 def _counted(receive: Receive, most: int) -> Receive:

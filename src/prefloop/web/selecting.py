@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sqlalchemy import Connection, case, func, select, update
 
-from prefloop.people import choosing
+from prefloop.stats import choosing
 from prefloop.web import dashboard, diversity, facts, items, reward_scores
 from prefloop.web.answers import Body
 from prefloop.web.chain import record
@@ -72,7 +72,9 @@ def candidates(connection: Connection, seed: int) -> Candidates:
     total = connection.execute(select(func.count()).select_from(item_table).where(*fresh)).scalar_one()
     thinned = max(1, -(-total // POOL))
     rest = int(np.random.default_rng([seed, 1]).integers(thinned))
-    query = select(item_table.c.id, item_table.c.comparison, item_table.c.responses).where(*fresh, item_table.c.id % thinned == rest)
+    query = select(item_table.c.id, item_table.c.comparison, item_table.c.responses).where(
+        *fresh, item_table.c.id % thinned == rest
+    )
     rows = connection.execute(query.order_by(item_table.c.id)).all()
     tags = facts.tags_of(connection, {row.comparison for row in rows})
     return Candidates(
@@ -97,7 +99,9 @@ def opinions(connection: Connection, found: Candidates, wanted: Choice) -> tuple
         elif name == "out_of_distribution":
             made[name] = np.array([float(bool(set(tags) & set(wanted.tags))) for tags in found.tags]).reshape(number)
         elif name == "diversity":
-            made[name], seen_by = diversity.spread(connection, found.names, max(1, round(wanted.shares[name] * wanted.num)))
+            made[name], seen_by = diversity.spread(
+                connection, found.names, max(1, round(wanted.shares[name] * wanted.num))
+            )
     return made, seen_by
 
 
@@ -105,7 +109,15 @@ def _disagreement(found: Candidates, told: Mapping[str, Mapping[tuple[str, int],
     """Standard deviation of the models' margins; 0 where fewer than two models know the responses."""
     result = np.zeros(len(found.ids))
     for place, (name, pair) in enumerate(zip(found.names, found.pairs, strict=True)):
-        gaps = [gap for known in told.values() if len(pair) >= 2 and (gap := reward_scores.margin(dict(known), name, pair)) is not None] if told else []
+        gaps = (
+            [
+                gap
+                for known in told.values()
+                if len(pair) >= 2 and (gap := reward_scores.margin(dict(known), name, pair)) is not None
+            ]
+            if told
+            else []
+        )
         if len(gaps) >= 2:
             result[place] = float(choosing.ensemble_disagreement([[gap] for gap in gaps])[0])
     return result
@@ -115,7 +127,10 @@ def _rise(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]]
     """The largest rise of a response's score from the older model to the newer, at least 0."""
     old, new = (told.get(model, {}) for model in models) if len(models) == 2 else ({}, {})
     rises = [
-        max([new[name, index] - old[name, index] for index in pair if (name, index) in new and (name, index) in old], default=0.0)
+        max(
+            [new[name, index] - old[name, index] for index in pair if (name, index) in new and (name, index) in old],
+            default=0.0,
+        )
         for name, pair in zip(found.names, found.pairs, strict=True)
     ]
     return np.maximum(np.array(rises, dtype=float), 0.0)
@@ -123,10 +138,18 @@ def _rise(found: Candidates, told: Mapping[str, Mapping[tuple[str, int], float]]
 
 def _letters(connection: Connection, found: Candidates) -> Array:
     lengths = facts.of_responses(connection, found.names, func.length(responses.c.text))
-    return np.array([sum(lengths.get((name, index), 0) for index in pair) for name, pair in zip(found.names, found.pairs, strict=True)], dtype=float)
+    return np.array(
+        [
+            sum(lengths.get((name, index), 0) for index in pair)
+            for name, pair in zip(found.names, found.pairs, strict=True)
+        ],
+        dtype=float,
+    )
 
 
-def sampled(found: Candidates, scores: Mapping[str, Array], wanted: Choice, short: Mapping[str, int]) -> dict[int, tuple[str, float]]:
+def sampled(
+    found: Candidates, scores: Mapping[str, Array], wanted: Choice, short: Mapping[str, int]
+) -> dict[int, tuple[str, float]]:
     """Place of each chosen candidate -> (strategy, probability).
 
     Args:
@@ -148,10 +171,18 @@ def sampled(found: Candidates, scores: Mapping[str, Array], wanted: Choice, shor
 
 
 def _drawn(
-    places: NDArray[np.int64], scores: Mapping[str, Array], wanted: Choice, number: int, rng: np.random.Generator, thinned: int, tag: str
+    places: NDArray[np.int64],
+    scores: Mapping[str, Array],
+    wanted: Choice,
+    number: int,
+    rng: np.random.Generator,
+    thinned: int,
+    tag: str,
 ) -> dict[int, tuple[str, float]]:
     mine = {name: column[places] for name, column in scores.items()}
-    shares = {name: wanted.shares[name] for name in mine} | {"random": wanted.shares["random"]} if mine else {"random": 1.0}
+    shares = (
+        {name: wanted.shares[name] for name in mine} | {"random": wanted.shares["random"]} if mine else {"random": 1.0}
+    )
     drawn = choosing.mixture_sample(mine, shares, num_items=len(places), num=number, rng=rng)
     weight = {name: shares[name] * column / column.sum() for name, column in mine.items() if column.sum() > 0}
     weight["random"] = np.full(len(places), shares["random"] / len(places))
@@ -168,20 +199,36 @@ def choose(site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
     Reads and reckons without holding anybody up; the others are held back in many short writes.
     """
     unknown = sorted(set(wanted.shares) - {*STRATEGIES, "random"})
-    refuse_unless(not unknown, f"There is no strategy called {', '.join(unknown)[:80]}; there are random, {', '.join(STRATEGIES)}.")
     refuse_unless(
-        wanted.shares.get("random", 0) >= choosing.MIN_RANDOM and min(wanted.shares.values()) >= 0 and abs(sum(wanted.shares.values()) - 1) < 1e-9,
+        not unknown,
+        f"There is no strategy called {', '.join(unknown)[:80]}; there are random, {', '.join(STRATEGIES)}.",
+    )
+    refuse_unless(
+        wanted.shares.get("random", 0) >= choosing.MIN_RANDOM
+        and min(wanted.shares.values()) >= 0
+        and abs(sum(wanted.shares.values()) - 1) < 1e-9,
         f"The shares are at least 0 and sum to 1, and `random` has at least {choosing.MIN_RANDOM:.0%}: else nothing could be said of what was not chosen.",
     )
     with site.database.reading() as connection:
         found = candidates(connection, wanted.seed)
-        refuse_unless(bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody.")
-        short = {row["tag"]: row["missing"] for row in dashboard.coverage(connection, dashboard.desk(connection).floors) if row["missing"]}
+        refuse_unless(
+            bool(found.ids), "There is nothing left to choose from: every item was judged, or is with somebody."
+        )
+        short = {
+            row["tag"]: row["missing"]
+            for row in dashboard.coverage(connection, dashboard.desk(connection).floors)
+            if row["missing"]
+        }
         scores, seen_by = opinions(connection, found, wanted)
         chosen = sampled(found, scores, wanted, short)
     order = [int(place) for place in np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))]
     reasons = [why for why, _ in chosen.values()]
-    told = {"chosen": len(chosen), "of": len(found.ids), "thinned": found.thinned, "reasons": {why: reasons.count(why) for why in sorted(set(reasons))}}
+    told = {
+        "chosen": len(chosen),
+        "of": len(found.ids),
+        "thinned": found.thinned,
+        "reasons": {why: reasons.count(why) for why in sorted(set(reasons))},
+    }
     told |= {"diversity_by": seen_by} if "diversity" in wanted.shares else {}  # None: the prompts' words
 
     def ask(connection: Connection) -> None:
@@ -211,11 +258,18 @@ def _hold(site: Site, chosen: set[int]) -> None:
 def _take_out(connection: Connection, start: int, chosen: set[int]) -> None:
     """Holds back the items whose numbers follow `start`."""
     here = (item_table.c.id > start) & (item_table.c.id <= start + HELD_TOGETHER)
-    fresh = (item_table.c.purpose == "work") & (item_table.c.done == 0) & (item_table.c.leased == 0) & (item_table.c.needed > 0)
+    fresh = (
+        (item_table.c.purpose == "work")
+        & (item_table.c.done == 0)
+        & (item_table.c.leased == 0)
+        & (item_table.c.needed > 0)
+    )
     found = connection.execute(select(item_table.c.id).where(here, fresh).with_for_update()).scalars()
     for part in facts.parts(set(found) - chosen):
         connection.execute(update(item_tags).where(item_tags.c.item.in_(part)).values(open=False))
-        connection.execute(update(item_table).where(item_table.c.id.in_(part)).values(wanted=0, needed=0, strategy=HELD))
+        connection.execute(
+            update(item_table).where(item_table.c.id.in_(part)).values(wanted=0, needed=0, strategy=HELD)
+        )
 
 
 def _ask(connection: Connection, where: Any, overlap: int) -> None:
@@ -223,7 +277,9 @@ def _ask(connection: Connection, where: Any, overlap: int) -> None:
     fresh = (item_table.c.done == 0) & (item_table.c.leased == 0) & ~item_table.c.retired
     strategy = case((item_table.c.strategy == HELD, "all"), else_=item_table.c.strategy)
     connection.execute(update(item_table).where(where, fresh).values(wanted=overlap, needed=overlap, strategy=strategy))
-    connection.execute(update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(where, fresh))).values(open=True))
+    connection.execute(
+        update(item_tags).where(item_tags.c.item.in_(select(item_table.c.id).where(where, fresh))).values(open=True)
+    )
 
 
 def release(connection: Connection, site: Site, *, actor: str) -> int:
@@ -237,6 +293,8 @@ def release(connection: Connection, site: Site, *, actor: str) -> int:
     connection.execute(update(item_table).where(held).values(
         wanted=wanted, needed=case((left > 0, left), else_=0), strategy="all", probability=1.0
     ))  # fmt: skip
-    connection.execute(update(cursors).where(cursors.c.purpose == "work", cursors.c.user != items.NOBODY).values(place=0))
+    connection.execute(
+        update(cursors).where(cursors.c.purpose == "work", cursors.c.user != items.NOBODY).values(place=0)
+    )
     record(connection, "released", actor, site.clock(), {"items": number})
     return number

@@ -146,7 +146,9 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
     with site.database.reading() as connection:
         alone = not accounts.has_admin(connection)
     if not is_loopback(config.host) and not config.https:
-        say("web: without https whoever is on the network between can read along; put it behind a server that speaks https, and set https=true.")
+        say(
+            "web: without https whoever is on the network between can read along; put it behind a server that speaks https, and set https=true."
+        )
     if config.https and not config.proxies:
         say("web: another server stands in front (https=true), but proxies= does not say which: everybody seems to come from one address, "
             "and one who guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
@@ -173,7 +175,9 @@ def _admin_link(site: Site) -> str:
     """A new link; those that were printed before end, for nobody knows any more who has seen them."""
 
     def renew(connection: Connection) -> str:
-        connection.execute(update(invitations).where(invitations.c.role == "admin", invitations.c.by.is_(None)).values(uses=0))
+        connection.execute(
+            update(invitations).where(invitations.c.role == "admin", invitations.c.by.is_(None)).values(uses=0)
+        )
         return accounts.invite(connection, site, role="admin", by=None)
 
     return site.database.write(renew)

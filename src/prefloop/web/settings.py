@@ -41,7 +41,10 @@ def typed(config: WebConfig) -> dict[str, Any]:
 def checked_keys(body: dict[str, Any]) -> dict[str, Any]:
     """The body if it names only settings of the project. Raises: Refusal (422)."""
     unknown = sorted(set(body) - set(ProjectConfig.model_fields))
-    refuse_unless(not unknown, f"There is no setting called {', '.join(unknown)[:200]}; there are {', '.join(ProjectConfig.model_fields)}.")
+    refuse_unless(
+        not unknown,
+        f"There is no setting called {', '.join(unknown)[:200]}; there are {', '.join(ProjectConfig.model_fields)}.",
+    )
     try:
         check_storable(body)
     except ValueError as problem:

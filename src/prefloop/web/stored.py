@@ -15,7 +15,9 @@ def told(connection: Connection, names: Collection[str]) -> dict[str, dict[str, 
     for row in connection.execute(select(comparisons).where(comparisons.c.id.in_(names)).order_by(comparisons.c.id)):
         known = {name: row._mapping[name] for name in ("id", "prompt_id", "messages", "sampling", "tags")}
         found[row.id] = {**known, "responses": []}
-    mine = select(responses).where(responses.c.comparison.in_(names)).order_by(responses.c.comparison, responses.c.index)
+    mine = (
+        select(responses).where(responses.c.comparison.in_(names)).order_by(responses.c.comparison, responses.c.index)
+    )
     for row in connection.execute(mine):
         text = {"text": row.text, "num_tokens": row.num_tokens, "finished": row.finished, "sampler": row.sampler}
         found[row.comparison]["responses"].append(text)
@@ -30,7 +32,11 @@ def print_of_trees(prompt: Sequence[Any], answers: Sequence[Any]) -> str:
 def prints_of_trees(connection: Connection, names: Collection[str]) -> dict[str, str]:
     """The same of those of these comparisons that are here, as their rows have them; at most a few hundred together."""
     shown: dict[str, list[Any]] = {name: [] for name in names}
-    mine = select(responses.c.comparison, responses.c.tree).where(responses.c.comparison.in_(names)).order_by(responses.c.comparison, responses.c.index)
+    mine = (
+        select(responses.c.comparison, responses.c.tree)
+        .where(responses.c.comparison.in_(names))
+        .order_by(responses.c.comparison, responses.c.index)
+    )
     for row in connection.execute(mine):
         shown[row.comparison].append(row.tree)
     rows = connection.execute(select(comparisons.c.id, comparisons.c.trees).where(comparisons.c.id.in_(names)))

@@ -52,7 +52,19 @@ TURN = 10.0
 """Seconds after which another webhook has its turn."""
 MOST = 4096
 """Bytes of an answer that are read; of a longer one the connection is closed."""
-KINDS = ("judgement", "revision", "skip", "flag", "comparisons", "guideline", "selection", "adjudication", "settings", "scores", "import")
+KINDS = (
+    "judgement",
+    "revision",
+    "skip",
+    "flag",
+    "comparisons",
+    "guideline",
+    "selection",
+    "adjudication",
+    "settings",
+    "scores",
+    "import",
+)
 """Events that may be told."""
 ALLOWED = "webhooks_private"
 """Row of settings: True if addresses inside the network may be called."""
@@ -95,10 +107,14 @@ def target(url: str, *, private: bool, resolve: Resolve = resolved) -> tuple[htt
     try:
         addresses = resolve(name, parsed.port or (443 if parsed.scheme == "https" else 80))
     except (OSError, UnicodeError):
-        raise Refusal(422, "unknown_host", f"The host {parsed.host[:80]} is not known. Check how it is written.") from None
+        raise Refusal(
+            422, "unknown_host", f"The host {parsed.host[:80]} is not known. Check how it is written."
+        ) from None
     if not addresses or (not private and not all(is_public(address) for address in addresses)):
         raise Refusal(
-            422, "inside_host", f"The host {parsed.host[:80]} is inside the network, which webhooks may not call here; an admin may allow it."
+            422,
+            "inside_host",
+            f"The host {parsed.host[:80]} is inside the network, which webhooks may not call here; an admin may allow it.",
         )
     return parsed.copy_with(host=addresses[0]), parsed.netloc.decode("ascii"), name
 
@@ -134,33 +150,58 @@ def allow_private(connection: Connection, site: Site, allowed: bool, *, actor: s
 def checked(hook: Hook, *, private: bool, resolve: Resolve = resolved) -> None:
     """Raises: Refusal (422), or UserError, if a hook will not do."""
     unknown = sorted(set(hook.kinds) - set(KINDS))
-    refuse_unless(not unknown, f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}.", code="unknown_event")
+    refuse_unless(
+        not unknown,
+        f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}.",
+        code="unknown_event",
+    )
     target(hook.url, private=private, resolve=resolve)
 
 
 def add(connection: Connection, site: Site, hook: Hook, *, by: int, actor: str) -> dict[str, Any]:
     """Keeps a hook, which hears of what happens from now on. Returns: its number and its secret, told once."""
     secret = secrets.token_urlsafe(32)
-    row = {"url": hook.url, "secret": secret, "kinds": sorted(set(hook.kinds)), "active": True, "by": by, "created": site.clock()}
+    row = {
+        "url": hook.url,
+        "secret": secret,
+        "kinds": sorted(set(hook.kinds)),
+        "active": True,
+        "by": by,
+        "created": site.clock(),
+    }
     number = connection.execute(insert(webhooks).values(row).returning(webhooks.c.id)).scalar_one()
-    now = record(connection, "webhook", actor, site.clock(), {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": row["kinds"]})
+    now = record(
+        connection,
+        "webhook",
+        actor,
+        site.clock(),
+        {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": row["kinds"]},
+    )
     connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=now))
     return {"id": number, "secret": secret}
 
 
 def end(connection: Connection, site: Site, number: int, *, actor: str) -> None:
     """A hook hears nothing any more."""
-    if connection.execute(update(webhooks).where(webhooks.c.id == number, webhooks.c.active).values(active=False)).rowcount:
+    if connection.execute(
+        update(webhooks).where(webhooks.c.id == number, webhooks.c.active).values(active=False)
+    ).rowcount:
         record(connection, "webhook_ended", actor, site.clock(), {"webhook": number})
 
 
 def skip(connection: Connection, site: Site, number: int, event: int, *, actor: str) -> None:
     """Leaves out the event that a hook fails at; twice is once. Raises: Refusal (404) if it fails at another, or at none."""
-    hook = connection.execute(select(webhooks).where(webhooks.c.id == number, webhooks.c.active).with_for_update()).first()
+    hook = connection.execute(
+        select(webhooks).where(webhooks.c.id == number, webhooks.c.active).with_for_update()
+    ).first()
     if hook is None or (hook.told < event and event != _stuck(connection, hook)):
         raise missing("event that fails")
     if hook.told < event:
-        connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=event, tries=0, due=0.0, failing=None, problem=""))
+        connection.execute(
+            update(webhooks)
+            .where(webhooks.c.id == number)
+            .values(told=event, tries=0, due=0.0, failing=None, problem="")
+        )
         record(connection, "webhook_skipped", actor, site.clock(), {"webhook": number, "event": event})
 
 
@@ -180,7 +221,10 @@ def listed(connection: Connection) -> list[dict[str, Any]]:
     """All hooks, without their secrets, with how they fare: what they got, what waits, since when (UTC seconds) they fail, and at what."""
     rows = connection.execute(select(webhooks).order_by(webhooks.c.id)).all()
     names = ("id", "url", "kinds", "active", "sent", "tries", "failing", "problem")
-    more = {row.id: {"waiting": _waiting(connection, row) if row.active else 0, "stuck": _stuck(connection, row)} for row in rows}
+    more = {
+        row.id: {"waiting": _waiting(connection, row) if row.active else 0, "stuck": _stuck(connection, row)}
+        for row in rows
+    }
     return [{name: row._mapping[name] for name in names} | more[row.id] for row in rows]
 
 
@@ -208,8 +252,14 @@ class Courier:
         while time.monotonic() < until and not self.stop.is_set():
             with self.site.database.reading() as connection:
                 hook = connection.execute(select(webhooks).where(webhooks.c.id == number, webhooks.c.active)).first()
-                following = select(events).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds)) if hook else None
-                event = connection.execute(following.order_by(events.c.seq).limit(1)).first() if following is not None else None
+                following = (
+                    select(events).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds)) if hook else None
+                )
+                event = (
+                    connection.execute(following.order_by(events.c.seq).limit(1)).first()
+                    if following is not None
+                    else None
+                )
                 private = allows_private(connection)
             if hook is None or event is None or not self._sent(hook, event, private):
                 break
@@ -218,18 +268,38 @@ class Courier:
 
     def _sent(self, hook: Row[Any], event: Row[Any], private: bool) -> bool:
         """Sends one event and keeps what came of it."""
-        told = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at, "payload": json.loads(event.payload)}
+        told = {
+            "event": event.seq,
+            "kind": event.kind,
+            "actor": event.actor,
+            "at": event.at,
+            "payload": json.loads(event.payload),
+        }
         problem = self._posted(hook, event, json.dumps(told).encode(), private)
         if problem and self.stop.is_set():
             return False  # it was cut short, which is not the receiver's fault
         now = self.site.clock()
-        values: dict[str, Any] = {"told": event.seq, "sent": hook.sent + 1, "tries": 0, "due": 0.0, "failing": None, "problem": ""}
+        values: dict[str, Any] = {
+            "told": event.seq,
+            "sent": hook.sent + 1,
+            "tries": 0,
+            "due": 0.0,
+            "failing": None,
+            "problem": "",
+        }
         if problem:
             wait = min(FIRST_WAIT * 2 ** min(hook.tries, 20), LONGEST_WAIT)
-            values = {"tries": hook.tries + 1, "due": now + wait, "failing": hook.failing or now, "problem": problem[:500]}
+            values = {
+                "tries": hook.tries + 1,
+                "due": now + wait,
+                "failing": hook.failing or now,
+                "problem": problem[:500],
+            }
             if not hook.tries:
                 log.warning("webhook %s fails: %s", hook.id, problem[:500])
-        same = (webhooks.c.id == hook.id) & (webhooks.c.told == hook.told)  # unless an admin has skipped the event meanwhile
+        same = (webhooks.c.id == hook.id) & (
+            webhooks.c.told == hook.told
+        )  # unless an admin has skipped the event meanwhile
         self.site.database.write(lambda c: c.execute(update(webhooks).where(same).values(values)))
         return not problem
 
@@ -246,7 +316,9 @@ class Courier:
         try:
             url, host, name = target(hook.url, private=private, resolve=self.resolve)
             more = {"sni_hostname": name, "trace": self._hold}
-            with self.client.stream("POST", url, content=body, headers={**headers, "Host": host}, extensions=more) as answer:
+            with self.client.stream(
+                "POST", url, content=body, headers={**headers, "Host": host}, extensions=more
+            ) as answer:
                 _skim(answer)
         except (UserError, ValueError, httpx.HTTPError, httpx.InvalidURL) as problem:
             late = time.monotonic() - began >= WHOLE
@@ -254,7 +326,6 @@ class Courier:
         finally:
             limit.cancel()
         return "" if answer.is_success else f"the receiver answered {answer.status_code}"
-
 
     def _hold(self, event: str, told: dict[str, Any]) -> None:
         """Remembers each connection that is made, so that it can be cut."""

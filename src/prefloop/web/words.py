@@ -401,10 +401,7 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "empty.away.do": ("Judge here", "在这里评判"),
     "empty.other.title": ("Nothing to judge", "没有可评判的条目"),
     "empty.again": ("Look again", "再看看"),
-    "empty.kept": (
-        "Kept in this browser, to be sent by itself: {n}.",
-        "{n} 条答案保存在此浏览器中，会自动发送。",
-    ),
+    "empty.kept": ("Kept in this browser, to be sent by itself: {n}.", "{n} 条答案保存在此浏览器中，会自动发送。"),
     "history.reopen": ("Reopen", "重新打开"),
     "history.reopen_label": ("Reopen: {answer}", "重新打开：{answer}"),
     "history.kept": ("kept, not counted", "已保留，未计入"),

@@ -146,11 +146,7 @@ _ADDRESS = Case(
         "[The new address is saved] for order {order} in {city}.",
         "Order {order} [has been redirected] to {city}.",
     ),
-    facts=(
-        "[The change is free].",
-        "[It adds one day to the delivery].",
-        "[You will get a note when it ships].",
-    ),
+    facts=("[The change is free].", "[It adds one day to the delivery].", "[You will get a note when it ships]."),
 )
 _INVOICE = Case(
     requests=(
@@ -221,11 +217,7 @@ _WARRANTY = Case(
         "I have [opened a warranty case] for the {item}, order {order}.",
         "[You can use the warranty] for the {item} of order {order}.",
     ),
-    facts=(
-        "[It lasts for two years].",
-        "[Repairs are free in that time].",
-        "[Please keep the bill] as proof.",
-    ),
+    facts=("[It lasts for two years].", "[Repairs are free in that time].", "[Please keep the bill] as proof."),
 )
 _HOURS = Case(
     requests=(
@@ -246,11 +238,7 @@ _HOURS = Case(
         "[The shop hours are] nine to six in {city}.",
         "In {city} [we open at nine] and close at six.",
     ),
-    facts=(
-        "[We are closed on Sunday].",
-        "[Please bring your order number].",
-        "[Saturday is open as well].",
-    ),
+    facts=("[We are closed on Sunday].", "[Please bring your order number].", "[Saturday is open as well]."),
 )
 _RETURNS = Case(
     requests=(
@@ -271,11 +259,7 @@ _RETURNS = Case(
         "[You can return] the {item} of order {order} with our label.",
         "[The return is booked] for the {item}, order {order}.",
     ),
-    facts=(
-        "[You have thirty days for it].",
-        "[The return is free].",
-        "[Any post office takes it].",
-    ),
+    facts=("[You have thirty days for it].", "[The return is free].", "[Any post office takes it]."),
 )
 _CHARGE = Case(
     requests=(
@@ -296,11 +280,7 @@ _CHARGE = Case(
         "[One of the two payments] for order {order} has been undone.",
         "We [give back the extra payment] for order {order}, the {item}.",
     ),
-    facts=(
-        "[The bank books it in three days].",
-        "[Only one payment remains].",
-        "[You do not need to do anything].",
-    ),
+    facts=("[The bank books it in three days].", "[Only one payment remains].", "[You do not need to do anything]."),
 )
 _ACCOUNT_THEFT = Case(
     requests=(

@@ -39,7 +39,8 @@ def test_no_serious_violation_while_judging(serve, window, language, theme, widt
             assert violations(page) == []
         keys(page, "1", "Enter")
         page.wait_for_function(
-            "kind => document.querySelector('#bar')?.dataset.kind !== kind || document.querySelector('.state')", arg=kind
+            "kind => document.querySelector('#bar')?.dataset.kind !== kind || document.querySelector('.state')",
+            arg=kind,
         )
     keys(page, "?")
     assert violations(page) == []

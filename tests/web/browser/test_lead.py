@@ -59,7 +59,9 @@ def test_the_way_of_a_lead(serve, window):
     page.fill("input[name=name]", "Lea")
     page.fill("input[name=password]", PASSWORD)
     keys(page, "Enter")
-    follow(page, page.get_by_role("link", name="People"))  # a lead begins with the leads' pages, and takes no items by looking in
+    follow(
+        page, page.get_by_role("link", name="People")
+    )  # a lead begins with the leads' pages, and takes no items by looking in
     page.get_by_label("Tags they may judge").first.focus()
     keys(page, "Enter")  # by keyboard alone
     page.wait_for_selector("#link:not([hidden])")
@@ -102,7 +104,9 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
-    follow(page, page.get_by_role("link", name="Progress"))  # two items want two each, one of which Ada has; what is gold now is no work
+    follow(
+        page, page.get_by_role("link", name="Progress")
+    )  # two items want two each, one of which Ada has; what is gold now is no work
     reads(page, "#tiles", "1 of 5 judgements")
     keys(worker, "2", "w", "Enter")
     until(lambda: len(stand.judgements()) == 2)
@@ -175,7 +179,11 @@ def test_gold_of_every_kind_and_its_change(serve, window, kind):
         "pair": {"best": 2}, "ranking": {"ranks": [2, 1]}, "rating": {"ratings": {"helpful": [2, 3], "Very polite.": [3, 3]}},
         "thumb": {"thumbs": [False, True]},
     }  # fmt: skip
-    assert (gold.responses, gold.expected["answer"], gold.expected["explanation"]) == ([0, 2], expected[kind], "Because.")
+    assert (gold.responses, gold.expected["answer"], gold.expected["explanation"]) == (
+        [0, 2],
+        expected[kind],
+        "Because.",
+    )
 
 
 def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window):

@@ -31,7 +31,12 @@ class Preferences(Body):
     """Language of the page."""
     theme: Literal["auto", "light", "dark"] | None = None
     """Colours."""
-    keys: Annotated[dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=40)]], Field(max_length=60)] | None = None
+    keys: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=40)]], Field(max_length=60)
+        ]
+        | None
+    ) = None
     """Action -> key."""
 
 
@@ -95,7 +100,9 @@ def me(request: Request, user: Reader) -> dict[str, Any]:
 def change_me(request: Request, user: Judge, body: Preferences) -> dict[str, Any]:
     """Keeps preferences; what is left out stays."""
     changed = {**user.preferences, **body.model_dump(exclude_none=True)}
-    site_of(request).database.write(lambda c: c.execute(update(users).where(users.c.id == user.id).values(preferences=changed)))
+    site_of(request).database.write(
+        lambda c: c.execute(update(users).where(users.c.id == user.id).values(preferences=changed))
+    )
     return changed
 
 
@@ -107,7 +114,10 @@ def lease(request: Request, user: Judge, body: Wanted) -> dict[str, Any]:
         raise Refusal(403, "wrong_role", "Adjudication is for leads.")
     served = queue.lease(site, user, body.count, purpose=body.purpose)
     with site.database.glancing() as connection:
-        return {"presentations": presenting.sent(connection, user, served.presentations, site.clock()), "empty": served.empty}
+        return {
+            "presentations": presenting.sent(connection, user, served.presentations, site.clock()),
+            "empty": served.empty,
+        }
 
 
 @router.get("/presentations/{presentation}")
@@ -179,5 +189,3 @@ def guideline(request: Request, user: Reader) -> dict[str, Any]:
     """The newest guideline."""
     with site_of(request).database.glancing() as connection:
         return {**judging.guideline(connection), "note": judging.guideline_note(connection)}
-
-

@@ -113,7 +113,11 @@ def list_invitations(request: Request, user: Reader) -> dict[str, Any]:
     names = ("id", "role", "tags", "uses", "expires", "created")
     with site.database.reading() as connection:
         good = (invitations.c.uses > 0) & (invitations.c.expires > site.clock())
-        rows = connection.execute(select(*[invitations.c[name] for name in names]).where(good).order_by(invitations.c.id)).mappings().all()
+        rows = (
+            connection.execute(select(*[invitations.c[name] for name in names]).where(good).order_by(invitations.c.id))
+            .mappings()
+            .all()
+        )
     return {"invitations": [dict(row) for row in rows]}
 
 
@@ -123,7 +127,10 @@ def invite(request: Request, user: Lead, body: Invitation) -> dict[str, Any]:
     if body.role != "annotator" and not user.may_administer:
         raise Refusal(403, "wrong_role", "Only an admin invites leads and admins.")
     token = write(
-        request, lambda c, site: accounts.invite(c, site, role=body.role, by=user, tags=body.tags, uses=body.uses, days=body.days)
+        request,
+        lambda c, site: accounts.invite(
+            c, site, role=body.role, by=user, tags=body.tags, uses=body.uses, days=body.days
+        ),
     )
     return {"link": f"{str(request.base_url).rstrip('/')}/join/{token}"}
 
@@ -152,7 +159,11 @@ def list_tokens(request: Request, user: Admin) -> dict[str, Any]:
 @router.post("/tokens")
 def new_token(request: Request, user: Admin, body: NewToken) -> dict[str, Any]:
     """A token; told once."""
-    return {"token": write(request, lambda c, site: accounts.new_token(c, site, body.name, body.scopes, by=user, user=body.user))}
+    return {
+        "token": write(
+            request, lambda c, site: accounts.new_token(c, site, body.name, body.scopes, by=user, user=body.user)
+        )
+    }
 
 
 @router.delete("/tokens/{number}")
@@ -198,7 +209,11 @@ def list_guidelines(request: Request, user: Reader, limit: Annotated[int, Query(
     with site_of(request).database.reading() as connection:
         query = select(guidelines, users.c.name).outerjoin(users, users.c.id == guidelines.c.by)
         rows = connection.execute(query.order_by(guidelines.c.version.desc()).limit(limit)).all()
-    return {"guidelines": [{"version": r.version, "text": r.text, "tree": r.tree, "by": r.name or "", "at": r.at} for r in rows]}
+    return {
+        "guidelines": [
+            {"version": r.version, "text": r.text, "tree": r.tree, "by": r.name or "", "at": r.at} for r in rows
+        ]
+    }
 
 
 @router.post("/guidelines")
@@ -211,14 +226,22 @@ def add_guideline(request: Request, user: Lead, body: Guideline) -> dict[str, An
         connection.execute(select(chain_table.c.seq).with_for_update())  # one version at a time
         version = connection.execute(select(func.max(guidelines.c.version))).scalar() or 0
         if body.base not in (None, version):
-            by = connection.execute(select(users.c.name).join(guidelines, guidelines.c.by == users.c.id).where(guidelines.c.version == version)).scalar()
+            by = connection.execute(
+                select(users.c.name)
+                .join(guidelines, guidelines.c.by == users.c.id)
+                .where(guidelines.c.version == version)
+            ).scalar()
             raise Refusal(
                 409, "guideline_moved",
                 f"Version {version} was saved by {by or 'somebody'} after you began from version {body.base}. "
                 f"Nothing was saved: bring what is new there into your text, and save it with base {version}.",
             )  # fmt: skip
-        connection.execute(insert(guidelines).values(version=version + 1, text=body.text, tree=tree, by=user.id, at=now))
-        chain.record(connection, "guideline", user.name, now, {"version": version + 1, "text": body.text, "note": body.note})
+        connection.execute(
+            insert(guidelines).values(version=version + 1, text=body.text, tree=tree, by=user.id, at=now)
+        )
+        chain.record(
+            connection, "guideline", user.name, now, {"version": version + 1, "text": body.text, "note": body.note}
+        )
         return version + 1
 
     return {"version": write(request, add), "tree": tree}
@@ -243,10 +266,29 @@ def list_items(
         .order_by(item_table.c.id)
         .limit(limit)
     )
-    names = ("id", "comparison", "kind", "responses", "purpose", "wanted", "done", "leased", "needed", "strategy", "probability", "expected", "retired")
+    names = (
+        "id",
+        "comparison",
+        "kind",
+        "responses",
+        "purpose",
+        "wanted",
+        "done",
+        "leased",
+        "needed",
+        "strategy",
+        "probability",
+        "expected",
+        "retired",
+    )
     with site_of(request).database.reading() as connection:
         rows = connection.execute(query).mappings().all()
-    return {"items": [{**{name: row[name] for name in names}, "prompt": row["messages"][-1]["content"], "tags": row["tags"]} for row in rows]}
+    return {
+        "items": [
+            {**{name: row[name] for name in names}, "prompt": row["messages"][-1]["content"], "tags": row["tags"]}
+            for row in rows
+        ]
+    }
 
 
 @router.post("/items")
@@ -257,7 +299,9 @@ def mark(request: Request, user: Lead, body: known.Mark) -> dict[str, Any]:
 
 
 @router.put("/items/{number}")
-def change_item(request: Request, user: Lead, number: Annotated[int, Path(ge=1, le=2**62)], body: known.Change) -> dict[str, Any]:
+def change_item(
+    request: Request, user: Lead, number: Annotated[int, Path(ge=1, le=2**62)], body: known.Change
+) -> dict[str, Any]:
     """Retires a gold or calibration item, asks it again, or turns one into the other."""
     return write(request, lambda c, site: known.change(c, site, number, body, actor=user.name))
 
@@ -268,20 +312,35 @@ def list_flags(request: Request, user: Reader, limit: Annotated[int, Query(ge=1,
     with site_of(request).database.reading() as connection:
         query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(limit)
         rows = connection.execute(query).all()
-    return {"flags": [{"seq": row.seq, "at": row.at, "by": row.actor, "kind": row.kind, **json.loads(row.payload)} for row in rows]}
+    return {
+        "flags": [
+            {"seq": row.seq, "at": row.at, "by": row.actor, "kind": row.kind, **json.loads(row.payload)} for row in rows
+        ]
+    }
 
 
 @router.get("/progress")
 def progress(request: Request, user: Reader) -> dict[str, Any]:
     """How far the work is."""
     with site_of(request).database.reading() as connection:
-        sums = select(func.count(), func.sum(item_table.c.wanted), func.sum(item_table.c.done), func.sum(item_table.c.leased))
+        sums = select(
+            func.count(), func.sum(item_table.c.wanted), func.sum(item_table.c.done), func.sum(item_table.c.leased)
+        )
         count, wanted, done, leased = connection.execute(sums.where(item_table.c.purpose == "work")).one()
         open_items = connection.execute(
-            select(func.count()).select_from(item_table).where(item_table.c.purpose == "work", literal_column("items.needed > 0"))
+            select(func.count())
+            .select_from(item_table)
+            .where(item_table.c.purpose == "work", literal_column("items.needed > 0"))
         ).scalar_one()
         over = export.is_over(connection, export.of_run(site_of(request)))
-    return {"items": count, "wanted": wanted or 0, "done": done or 0, "leased": leased or 0, "open": open_items, "over": over}
+    return {
+        "items": count,
+        "wanted": wanted or 0,
+        "done": done or 0,
+        "leased": leased or 0,
+        "open": open_items,
+        "over": over,
+    }
 
 
 # -- in and out -----------------------------------------------------------------------------------------------------------
@@ -302,7 +361,9 @@ async def import_comparisons(request: Request, lenient: bool = False) -> dict[st
 
 
 @router.get("/export/{what}.jsonl")
-def export_lines(request: Request, user: Reader, what: Literal["judgements", "comparisons", "events"]) -> StreamingResponse:
+def export_lines(
+    request: Request, user: Reader, what: Literal["judgements", "comparisons", "events"]
+) -> StreamingResponse:
     """Everything of a kind, one record per line, streamed."""
     headers = {"Content-Disposition": f'attachment; filename="{what}.jsonl"'}
     return StreamingResponse(_lines(site_of(request), what), media_type="application/x-ndjson", headers=headers)
@@ -314,7 +375,9 @@ def _lines(site: Site, what: str) -> Iterator[bytes]:
             for event in export.raw(connection):
                 yield json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
         else:
-            for record in export.judged(connection, export.EVERYTHING) if what == "judgements" else export.compared(connection):
+            for record in (
+                export.judged(connection, export.EVERYTHING) if what == "judgements" else export.compared(connection)
+            ):
                 yield record.model_dump_json().encode("utf-8") + b"\n"
 
 
@@ -332,6 +395,7 @@ def verify_log(request: Request, user: Reader) -> dict[str, Any]:
 @router.delete("/sessions")
 def end_all_sessions(request: Request, user: Admin) -> dict[str, Any]:
     """Signs everybody out."""
+
     def end(connection: Connection, site: Site) -> int:
         chain.record(connection, "sessions_ended", user.name, site.clock(), {})
         return connection.execute(delete(sessions)).rowcount

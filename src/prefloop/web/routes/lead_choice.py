@@ -34,7 +34,9 @@ def models(request: Request, user: Reader) -> dict[str, Any]:
 
 
 @router.get("/api/v1/lead/adjudication")
-def in_adjudication(request: Request, user: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> dict[str, Any]:
+def in_adjudication(
+    request: Request, user: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> dict[str, Any]:
     """Items in adjudication, those still open first."""
     with site_of(request).database.reading() as connection:
         return {"items": adjudication.listed(connection, limit)}
@@ -44,7 +46,9 @@ def in_adjudication(request: Request, user: Reader, limit: Annotated[int, Query(
 def send(request: Request, user: Lead, body: adjudication.Wanted) -> dict[str, Any]:
     """Sends to adjudication what people, or a reward model and people, disagree about."""
     site = site_of(request)
-    with site.database.reading() as connection:  # the page looks whenever it is opened: mostly there is nothing to write
+    with (
+        site.database.reading() as connection
+    ):  # the page looks whenever it is opened: mostly there is nothing to write
         rows, made = adjudication.fresh(connection, site, body)
     return site.database.write(lambda c: adjudication.send(c, site, body, actor=user.name)) if rows else made
 
@@ -65,7 +69,13 @@ def selection_page(request: Request) -> Response:
             tags = dashboard.coverage(connection, dashboard.desk(connection).floors)
             known, accuracy = reward_scores.models(connection), reward_scores.accuracy(connection)
         strategies = ("random", *selecting.STRATEGIES)
-        return {"lead": words("selection.says"), "tags": tags, "models": known, "accuracy": accuracy, "strategies": strategies}
+        return {
+            "lead": words("selection.says"),
+            "tags": tags,
+            "models": known,
+            "accuracy": accuracy,
+            "strategies": strategies,
+        }
 
     return desk.page(request, "selection.html", "desk.selection", gather)
 

@@ -40,8 +40,14 @@ def read_desk(request: Request, user: Reader) -> dict[str, Any]:
 def change_desk(request: Request, user: Lead, body: Desk) -> dict[str, Any]:
     """Changes them, all at once."""
     refuse_unless(0 <= body.cost_per_hour <= 1e6, "An hour costs between 0 and a million.")
-    refuse_unless(len(body.currency) <= 10 and len(body.floors) <= 200, "A currency has at most 10 letters, and there are at most 200 floors.")
-    refuse_unless(all(0 <= floor <= 10**7 and 0 < len(tag) <= 200 for tag, floor in body.floors.items()), "A floor is between 0 and ten million.")
+    refuse_unless(
+        len(body.currency) <= 10 and len(body.floors) <= 200,
+        "A currency has at most 10 letters, and there are at most 200 floors.",
+    )
+    refuse_unless(
+        all(0 <= floor <= 10**7 and 0 < len(tag) <= 200 for tag, floor in body.floors.items()),
+        "A floor is between 0 and ten million.",
+    )
     check_storable(body.model_dump())
     site = site_of(request)
     kept = site.database.write(lambda c: dashboard.change_desk(c, body, actor=user.name, at=site.clock()))
@@ -55,7 +61,10 @@ def dashboard_page(request: Request) -> Response:
     def gather(words: LeadWords) -> dict[str, Any]:
         site = site_of(request)
         with site.database.reading() as connection:
-            told, is_new = dashboard.desk(connection), connection.execute(select(judgements.c.id).limit(1)).first() is None
+            told, is_new = (
+                dashboard.desk(connection),
+                connection.execute(select(judgements.c.id).limit(1)).first() is None,
+            )
         floors = "\n".join(f"{tag} = {floor}" for tag, floor in told.floors.items())
         return {"lead": words("dashboard.says"), "told": told, "floors": floors, "is_new": is_new}
 

@@ -15,5 +15,14 @@ from prefloop.web.routes import (
 )
 
 router = APIRouter(lifespan=webhooks.sending)
-for routes in (lead_choice, lead_dashboard, lead_export, lead_gold, lead_hooks, lead_import, lead_project, lead_quality):
+for routes in (
+    lead_choice,
+    lead_dashboard,
+    lead_export,
+    lead_gold,
+    lead_hooks,
+    lead_import,
+    lead_project,
+    lead_quality,
+):
     router.include_router(routes.router)

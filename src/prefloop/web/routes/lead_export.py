@@ -16,13 +16,17 @@ TYPES = {"jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.par
 
 
 @router.get("/manifest")
-def manifest(request: Request, user: Reader, aggregate: Way = "majority", form: Form = "prefloop", format: Format = "jsonl") -> dict[str, Any]:
+def manifest(
+    request: Request, user: Reader, aggregate: Way = "majority", form: Form = "prefloop", format: Format = "jsonl"
+) -> dict[str, Any]:
     """What an export would hold: rows, hashes, the moment of the log, and what is believed of the annotators."""
     return outcome_files.bundle(site_of(request), way=aggregate, form=form, format=format)[0]
 
 
 @router.get("/bundle")
-def bundle(request: Request, user: Reader, aggregate: Way = "majority", form: Form = "prefloop", format: Format = "jsonl") -> Response:
+def bundle(
+    request: Request, user: Reader, aggregate: Way = "majority", form: Form = "prefloop", format: Format = "jsonl"
+) -> Response:
     """Everything with its manifest, as a ZIP."""
     told, files = outcome_files.bundle(site_of(request), way=aggregate, form=form, format=format)
     headers = {"Content-Disposition": f'attachment; filename="prefloop-{told["content_hash"][:12]}.zip"'}
@@ -30,9 +34,19 @@ def bundle(request: Request, user: Reader, aggregate: Way = "majority", form: Fo
 
 
 @router.get("/{what}")
-def export(request: Request, user: Reader, what: What, aggregate: Way = "majority", form: Form = "prefloop", format: Format = "jsonl") -> Response:
+def export(
+    request: Request,
+    user: Reader,
+    what: What,
+    aggregate: Way = "majority",
+    form: Form = "prefloop",
+    format: Format = "jsonl",
+) -> Response:
     """One kind of outcome, as records or in TRL's form."""
     judged, _ = outcome_files.judged_at(site_of(request))
     data = outcome_files.encoded(outcome_files.rows(outcomes.outcomes(judged, aggregate), what, form), format)
-    headers = {"Content-Disposition": f'attachment; filename="{what}.{format}"', "ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
+    headers = {
+        "Content-Disposition": f'attachment; filename="{what}.{format}"',
+        "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+    }
     return Response(data, media_type=TYPES[format], headers=headers)

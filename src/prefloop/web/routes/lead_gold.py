@@ -33,7 +33,9 @@ def told(kind: str, said: dict[str, Any], words: LeadWords) -> str:
     if kind == "ranking":
         return " · ".join(str(rank) for rank in said["ranks"])
     if kind == "rating":
-        return "; ".join(f"{axis}: {' · '.join(str(mark) for mark in marks)}" for axis, marks in said["ratings"].items())
+        return "; ".join(
+            f"{axis}: {' · '.join(str(mark) for mark in marks)}" for axis, marks in said["ratings"].items()
+        )
     if kind == "thumb":
         return " · ".join(words("gold.up" if thumb else "gold.down") for thumb in said["thumbs"])
     return ""
@@ -51,7 +53,11 @@ def _newest(*where: Any) -> Any:
 
 def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[str, Any]]:
     """Gold or calibration items, those that are asked first, with how often they were answered as expected."""
-    query = select(items, comparisons.c.messages).join(comparisons, comparisons.c.id == items.c.comparison).where(items.c.purpose == purpose)
+    query = (
+        select(items, comparisons.c.messages)
+        .join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(items.c.purpose == purpose)
+    )
     rows = connection.execute(query.order_by(items.c.retired, items.c.id.desc()).limit(500)).all()
     counts: dict[int, list[int]] = {}
     for one in connection.execute(_newest(judgements.c.item.in_([row.id for row in rows]))):
@@ -63,7 +69,9 @@ def marked(connection: Connection, purpose: str, words: LeadWords) -> list[dict[
         right, number = counts.get(row.id, [0, 0])
         answer = told(row.kind, row.expected["answer"], words)
         more = {"answer": answer, "right": right, "number": number, "suspect": number >= SUSPECT and 2 * right < number}
-        shown.append({"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, "retired": row.retired, **more})
+        shown.append(
+            {"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, "retired": row.retired, **more}
+        )
     return shown
 
 
@@ -80,7 +88,12 @@ def candidates(connection: Connection, before: int | None, words: LeadWords) -> 
         said = told(kinds[one.item], meaning(kinds[one.item], one.answer, one.order), words)
         votes.setdefault(one.item, Counter())[said] += 1
     return [
-        {"id": row.id, "prompt": row.messages[-1]["content"], "kind": row.kind, "votes": votes.get(row.id, Counter()).most_common()}
+        {
+            "id": row.id,
+            "prompt": row.messages[-1]["content"],
+            "kind": row.kind,
+            "votes": votes.get(row.id, Counter()).most_common(),
+        }
         for row in rows
     ]
 
@@ -132,7 +145,11 @@ def gold_page(
         row = _of_item(connection, item) if item else None
         identity = row.comparison if row else comparison.strip()
         about = connection.execute(select(comparisons).where(comparisons.c.id == identity)).first()
-        query = select(responses.c.index, responses.c.tree).where(responses.c.comparison == identity).order_by(responses.c.index)
+        query = (
+            select(responses.c.index, responses.c.tree)
+            .where(responses.c.comparison == identity)
+            .order_by(responses.c.index)
+        )
         shown = [(int(index), tree) for index, tree in connection.execute(query)]
         config = settings.project(connection)
     if about is None:

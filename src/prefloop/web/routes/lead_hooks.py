@@ -26,7 +26,11 @@ class Private(Body):
 def list_hooks(request: Request, user: Admin) -> dict[str, Any]:
     """All webhooks, and how their deliveries fare."""
     with site_of(request).database.reading() as connection:
-        return {"webhooks": webhooks.listed(connection), "private": webhooks.allows_private(connection), "kinds": list(webhooks.KINDS)}
+        return {
+            "webhooks": webhooks.listed(connection),
+            "private": webhooks.allows_private(connection),
+            "kinds": list(webhooks.KINDS),
+        }
 
 
 @router.post("/webhooks")
@@ -48,7 +52,9 @@ def end_hook(request: Request, user: Admin, number: Number) -> dict[str, Any]:
 
 
 @router.delete("/webhooks/{number}/events/{event}")
-def skip_event(request: Request, user: Admin, number: Number, event: Annotated[int, Path(ge=1, le=2**62)]) -> dict[str, Any]:
+def skip_event(
+    request: Request, user: Admin, number: Number, event: Annotated[int, Path(ge=1, le=2**62)]
+) -> dict[str, Any]:
     """A webhook leaves out the event that it fails at, and goes on with the next."""
     site = site_of(request)
     site.database.write(lambda c: webhooks.skip(c, site, number, event, actor=user.name))

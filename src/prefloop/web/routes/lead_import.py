@@ -31,7 +31,12 @@ async def _with_file(request: Request, name: str, work: Callable[[Site, Path, Us
     user = await run_in_threadpool(needs("lead", "write", "admin"), request)
     if request.headers.get("content-type", "").lower().startswith("text/csv") and not name.lower().endswith(".csv"):
         name = f"{PurePath(name).stem}.csv"
-    shown = "".join(letter for letter in PurePath(name.replace("\\", "/")).name if letter.isprintable() and letter not in "/\0").lstrip(".") or "import.jsonl"
+    shown = (
+        "".join(
+            letter for letter in PurePath(name.replace("\\", "/")).name if letter.isprintable() and letter not in "/\0"
+        ).lstrip(".")
+        or "import.jsonl"
+    )
     shown = shown[-80:] if shown.lower().endswith(SUFFIXES) else f"{shown[-80:]}.jsonl"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / shown.encode("utf-8", "replace").decode("utf-8")
@@ -42,33 +47,50 @@ async def _with_file(request: Request, name: str, work: Callable[[Site, Path, Us
 
 
 @router.post("/api/v1/import/rows", openapi_extra=FILE_BODY)
-async def import_rows(request: Request, source: Source = "tickets", on_bad: OnBad = "stop", file: FileName = "import.jsonl") -> dict[str, Any]:
+async def import_rows(
+    request: Request, source: Source = "tickets", on_bad: OnBad = "stop", file: FileName = "import.jsonl"
+) -> dict[str, Any]:
     """Tickets, or an export of Label Studio, Argilla or Potato: comparisons, and judgements if there are any."""
     return await _with_file(
-        request, file, lambda site, path, user: importing.from_file(site, path, source=source, on_bad=on_bad, actor=user.name)
+        request,
+        file,
+        lambda site, path, user: importing.from_file(site, path, source=source, on_bad=on_bad, actor=user.name),
     )
 
 
 @router.post("/api/v1/import/scores", openapi_extra=FILE_BODY)
-async def import_scores(request: Request, model: Model, on_bad: OnBad = "stop", file: FileName = "scores.jsonl") -> dict[str, Any]:
+async def import_scores(
+    request: Request, model: Model, on_bad: OnBad = "stop", file: FileName = "scores.jsonl"
+) -> dict[str, Any]:
     """Scores of a reward model; those of the same model are replaced."""
     return await _with_file(
-        request, file, lambda site, path, user: reward_scores.from_file(site, path, model=model, actor=user.name, skip=on_bad == "skip")
+        request,
+        file,
+        lambda site, path, user: reward_scores.from_file(
+            site, path, model=model, actor=user.name, skip=on_bad == "skip"
+        ),
     )
 
 
 @router.post("/api/v1/import/arena", openapi_extra=FILE_BODY)
 async def import_arena(
-    request: Request, wanted: Annotated[int, Query(ge=1, le=50)] = 1, on_bad: OnBad = "stop", file: FileName = "arena.jsonl"
+    request: Request,
+    wanted: Annotated[int, Query(ge=1, le=50)] = 1,
+    on_bad: OnBad = "stop",
+    file: FileName = "arena.jsonl",
 ) -> dict[str, Any]:
     """Responses of several samplers to the same prompts, to be judged blind."""
     return await _with_file(
-        request, file, lambda site, path, user: importing.for_arena(site, path, wanted=wanted, on_bad=on_bad, actor=user.name)
+        request,
+        file,
+        lambda site, path, user: importing.for_arena(site, path, wanted=wanted, on_bad=on_bad, actor=user.name),
     )
 
 
 @router.get("/api/v1/lead/arena")
-def standings(request: Request, user: Reader, alpha: Alpha = arena.ALPHA, worthwhile: Worthwhile = 0.5) -> dict[str, Any]:
+def standings(
+    request: Request, user: Reader, alpha: Alpha = arena.ALPHA, worthwhile: Worthwhile = 0.5
+) -> dict[str, Any]:
     """Who wins, how certain that is, and what is still to be judged."""
     with site_of(request).database.reading() as connection:
         return arena.standings(connection, alpha=alpha, worthwhile=worthwhile)

@@ -95,9 +95,17 @@ def people_page(request: Request) -> Response:
             found: dict[str, Any] = {"people": people(connection), "tags": known_tags(connection)}
             asked = select(items.c.id).where(checks("calibration"), ~items.c.retired).limit(1)
             found["calibrates"] = connection.execute(asked).first() is not None
-            found["invitations"] = connection.execute(select(invitations).where(good).order_by(invitations.c.id.desc())).mappings().all()
+            found["invitations"] = (
+                connection.execute(select(invitations).where(good).order_by(invitations.c.id.desc())).mappings().all()
+            )
         is_admin = user.is_at_least("admin")
-        return {"lead": words("people.says"), "on": on, "is_admin": is_admin, "roles": ROLES if is_admin else ROLES[:1], **found}
+        return {
+            "lead": words("people.says"),
+            "on": on,
+            "is_admin": is_admin,
+            "roles": ROLES if is_admin else ROLES[:1],
+            **found,
+        }
 
     return desk.page(request, "people.html", "desk.people", gather)
 
@@ -113,7 +121,9 @@ def preview(request: Request, user: Lead, body: Draft) -> dict[str, Any]:
 
 def notes(connection: Connection) -> dict[int, str]:
     """Version of the guideline -> what its author said was new, as the log has it."""
-    rows = connection.execute(select(events.c.payload).where(events.c.kind == "guideline").order_by(events.c.seq.desc()).limit(VERSIONS))
+    rows = connection.execute(
+        select(events.c.payload).where(events.c.kind == "guideline").order_by(events.c.seq.desc()).limit(VERSIONS)
+    )
     told = [json.loads(row.payload) for row in rows]
     return {one["version"]: one.get("note", "") for one in told}
 
@@ -123,7 +133,11 @@ def guideline_page(request: Request) -> Response:
     """The guideline in force, an editor, and the older versions."""
 
     def gather(words: LeadWords) -> dict[str, Any]:
-        query = select(guidelines, users.c.name).outerjoin(users, users.c.id == guidelines.c.by).order_by(guidelines.c.version.desc())
+        query = (
+            select(guidelines, users.c.name)
+            .outerjoin(users, users.c.id == guidelines.c.by)
+            .order_by(guidelines.c.version.desc())
+        )
         with site_of(request).database.reading() as connection:
             rows = connection.execute(query.limit(VERSIONS)).all()
             said = notes(connection)
@@ -176,7 +190,12 @@ def settings_page(request: Request) -> Response:
         with site_of(request).database.reading() as connection:
             config = settings.project(connection)
         groups = [(words(heading), list(_fields(config, paths, words))) for heading, paths in GROUPS]
-        return {"lead": words("set.says"), "groups": groups, "kinds": KINDS, "languages": (("en", "English"), ("zh", "中文"))}
+        return {
+            "lead": words("set.says"),
+            "groups": groups,
+            "kinds": KINDS,
+            "languages": (("en", "English"), ("zh", "中文")),
+        }
 
     return desk.page(request, "settings.html", "desk.settings", gather)
 
@@ -186,7 +205,11 @@ def settings_page(request: Request) -> Response:
 
 def _access(site: Site) -> dict[str, Any]:
     with site.database.reading() as connection:
-        made = select(tokens, users.c.name.label("owner")).join(users, users.c.id == tokens.c.user).order_by(tokens.c.id.desc())
+        made = (
+            select(tokens, users.c.name.label("owner"))
+            .join(users, users.c.id == tokens.c.user)
+            .order_by(tokens.c.id.desc())
+        )
         return {
             "tokens": connection.execute(made).mappings().all(),
             "hooks": webhooks.listed(connection),
@@ -200,6 +223,13 @@ def access_page(request: Request) -> Response:
 
     def gather(words: LeadWords) -> dict[str, Any]:
         found = _access(site_of(request))
-        return {"lead": words("access.says"), "on": on, "scopes": SCOPES, "hook_kinds": webhooks.KINDS, "has": words.has, **found}
+        return {
+            "lead": words("access.says"),
+            "on": on,
+            "scopes": SCOPES,
+            "hook_kinds": webhooks.KINDS,
+            "has": words.has,
+            **found,
+        }
 
     return desk.page(request, "access.html", "desk.access", gather, role="admin")

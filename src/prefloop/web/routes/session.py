@@ -76,10 +76,14 @@ def login(request: Request, fields: Form) -> Response:
     site, named = site_of(request), fields.get("next", "")
     name, password = fields.get("name", "")[:200], fields.get("password", "")[: accounts.LONGEST]
     try:
-        cookie = accounts.sign_in(site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
+        cookie = accounts.sign_in(
+            site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE)
+        )
     except Refusal as problem:
         return _back(request, "/login", problem, **({"next": inside(named)} if named else {}))
-    return _with_cookie(request, RedirectResponse(inside(named) if named else _home(site, cookie), status_code=303), cookie)
+    return _with_cookie(
+        request, RedirectResponse(inside(named) if named else _home(site, cookie), status_code=303), cookie
+    )
 
 
 @router.post("/join/{token}", include_in_schema=False)
@@ -111,7 +115,9 @@ async def logout(request: Request) -> Response:
 def begin(request: Request, body: Credentials) -> Response:
     """Signs in; the cookie comes with the answer."""
     site = site_of(request)
-    cookie = accounts.sign_in(site, body.name, body.password, address=_address(request), old=request.cookies.get(accounts.COOKIE))
+    cookie = accounts.sign_in(
+        site, body.name, body.password, address=_address(request), old=request.cookies.get(accounts.COOKIE)
+    )
     return _with_cookie(request, JSONResponse({"name": accounts.known_as(body.name)}), cookie)
 
 

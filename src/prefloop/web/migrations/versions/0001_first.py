@@ -19,7 +19,9 @@ def upgrade() -> None:
     chain = sa.table("chain", sa.column("id"), sa.column("seq"), sa.column("hash"))
     op.bulk_insert(chain, [{"id": 1, "seq": 0, "hash": "0" * 64}])
     cursors = sa.table("cursors", sa.column("user"), sa.column("purpose"), sa.column("place"), sa.column("scanned"))
-    rows = [{"user": 0, "purpose": purpose, "place": 0, "scanned": 0.0} for purpose in ("work", "adjudication", "arena")]
+    rows = [
+        {"user": 0, "purpose": purpose, "place": 0, "scanned": 0.0} for purpose in ("work", "adjudication", "arena")
+    ]
     op.bulk_insert(cursors, rows)
 
 
@@ -168,7 +170,10 @@ def _work() -> None:
         sa.Column("probability", sa.Double(), nullable=False),
         sa.Column("expected", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("added", sa.Double(), nullable=False),
-        sa.CheckConstraint("needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END", name=op.f("ck_items_needed")),
+        sa.CheckConstraint(
+            "needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END",
+            name=op.f("ck_items_needed"),
+        ),
         sa.CheckConstraint("wanted >= 0 AND done >= 0 AND leased >= 0", name=op.f("ck_items_counts")),
         sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_items_comparison")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_items")),
@@ -183,9 +188,21 @@ def _work() -> None:
         postgresql_where=sa.text("purpose IN ('gold', 'calibration')"),
     )
     op.create_index(op.f("ix_items_comparison"), "items", ["comparison"], unique=False)
-    op.create_index("ix_items_leased", "items", ["id"], unique=False, sqlite_where=sa.text("leased > 0"), postgresql_where=sa.text("leased > 0"))
     op.create_index(
-        "ix_items_queue", "items", ["purpose", "place"], unique=False, sqlite_where=sa.text("needed > 0"), postgresql_where=sa.text("needed > 0")
+        "ix_items_leased",
+        "items",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("leased > 0"),
+        postgresql_where=sa.text("leased > 0"),
+    )
+    op.create_index(
+        "ix_items_queue",
+        "items",
+        ["purpose", "place"],
+        unique=False,
+        sqlite_where=sa.text("needed > 0"),
+        postgresql_where=sa.text("needed > 0"),
     )
     op.create_table(
         "item_tags",
@@ -198,7 +215,12 @@ def _work() -> None:
         sa.PrimaryKeyConstraint("item", "tag", name=op.f("pk_item_tags")),
     )
     op.create_index(
-        "ix_item_tags_queue", "item_tags", ["purpose", "tag", "place"], unique=False, sqlite_where=sa.text("open"), postgresql_where=sa.text("open")
+        "ix_item_tags_queue",
+        "item_tags",
+        ["purpose", "tag", "place"],
+        unique=False,
+        sqlite_where=sa.text("open"),
+        postgresql_where=sa.text("open"),
     )
 
 
@@ -217,7 +239,9 @@ def _answers() -> None:
         sa.Column("leased_until", sa.Double(), nullable=False),
         sa.Column("draft", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created", sa.Double(), nullable=False),
-        sa.CheckConstraint("state IN ('leased', 'answered', 'skipped', 'expired')", name=op.f("ck_presentations_state")),
+        sa.CheckConstraint(
+            "state IN ('leased', 'answered', 'skipped', 'expired')", name=op.f("ck_presentations_state")
+        ),
         sa.ForeignKeyConstraint(["item"], ["items.id"], name=op.f("fk_presentations_item")),
         sa.ForeignKeyConstraint(["user"], ["users.id"], name=op.f("fk_presentations_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_presentations")),

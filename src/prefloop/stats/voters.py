@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from prefloop.people.newton import players
+from prefloop.stats.newton import players
 
 Array = NDArray[np.float64]
 
@@ -132,7 +132,9 @@ def crowd_bradley_terry(
 
     def penalised(u: Array) -> tuple[float, Array]:
         strengths, biases, logits = split(u)
-        surprise, *slopes = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known)
+        surprise, *slopes = crowd_surprise(
+            strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known
+        )
         away = u - start
         return surprise + float(held * away @ away) / 2.0, np.concatenate(slopes) + held * away
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from prefloop.people.annotators import (
+from prefloop.stats.annotators import (
     Judged,
     Norms,
     annotator_report,

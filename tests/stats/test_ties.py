@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from people.reference import REFERENCE
-from prefloop.people.ranking import Strengths, bradley_terry
-from prefloop.people.ties import davidson, rao_kupper
+from prefloop.stats.ranking import Strengths, bradley_terry
+from prefloop.stats.ties import davidson, rao_kupper
+from stats.reference import REFERENCE
 
 PUDDINGS = np.array(REFERENCE["ties_chocolate_pudding"]["rows"])
 EXPECTED = REFERENCE["ties_chocolate_pudding"]["expected"]

@@ -375,7 +375,15 @@ def leaning(mine: ArrayLike, others: ArrayLike, *, confidence: float) -> Leaning
     gap = x - y
     mean = float(gap.mean())
     if np.ptp(gap) < 1e-12:  # all alike: no spread to test by, but so many of one sign
-        return Leaning(len(x), float(x.mean()), float(y.mean()), mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - len(x)))
+        return Leaning(
+            len(x),
+            float(x.mean()),
+            float(y.mean()),
+            mean,
+            mean,
+            mean,
+            1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - len(x)),
+        )
     test = stats.ttest_1samp(gap, 0.0)
     low, high = test.confidence_interval(confidence)
     return Leaning(len(x), float(x.mean()), float(y.mean()), mean, float(low), float(high), float(tuple(test)[1]))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from people.reference import REFERENCE
-from prefloop.people.lists import plackett_luce
-from prefloop.people.ranking import bradley_terry
-from prefloop.people.ties import davidson
+from prefloop.stats.lists import plackett_luce
+from prefloop.stats.ranking import bradley_terry
+from prefloop.stats.ties import davidson
+from stats.reference import REFERENCE
 
 FRUITS = ((1, 2, 0), (3, 1, 2), (2, 1, 1), (1, 2, 3), (2, 1, 1), (1, 0, 2))
 """Ranks of apple, banana, orange, 0 where absent: the example of the R package PlackettLuce."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from prefloop.people.newton import connected, contrasts, inverse, minimised
-from prefloop.people.ranking import Strengths
+from prefloop.stats.newton import connected, contrasts, inverse, minimised
+from prefloop.stats.ranking import Strengths
 
 Array = NDArray[np.float64]
 Group = tuple[int, ...]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from prefloop.people.ranking import bradley_terry
-from prefloop.people.voters import CrowdPenalties, crowd_bradley_terry, crowd_surprise
+from prefloop.stats.ranking import bradley_terry
+from prefloop.stats.voters import CrowdPenalties, crowd_bradley_terry, crowd_surprise
 
 PENALTIES = CrowdPenalties(strength=0.1, bias=1.0, ability=0.3, usual_ability=0.85)
 
@@ -102,7 +102,12 @@ def test_penalties_are_above_nothing():
 def test_judgements_without_sides_say_nothing_of_a_bias():
     """All of them "chose the left": with sides a bias explains it, without them the left players are the better ones, each named as often."""
     n = 60
-    same = {"left": 2 * np.arange(n), "right": 2 * np.arange(n) + 1, "annotators": np.zeros(n), "chose_left": np.ones(n)}
+    same = {
+        "left": 2 * np.arange(n),
+        "right": 2 * np.arange(n) + 1,
+        "annotators": np.zeros(n),
+        "chose_left": np.ones(n),
+    }
     known = {"num_players": 2 * n, "num_annotators": 1, "penalties": PENALTIES}
     told = crowd_bradley_terry(**same, **known)
     untold = crowd_bradley_terry(**same, **known, sided=np.zeros(n))
@@ -116,6 +121,8 @@ def test_judgements_without_sides_say_nothing_of_a_bias():
         "right": np.where(names, same["right"], same["left"]),
         "chose_left": names.astype(float),
     }
-    assert crowd_bradley_terry(**turned, **known, sided=np.zeros(n)).strengths == pytest.approx(untold.strengths, abs=1e-4)
+    assert crowd_bradley_terry(**turned, **known, sided=np.zeros(n)).strengths == pytest.approx(
+        untold.strengths, abs=1e-4
+    )
     with pytest.raises(ValueError, match="known sides or not"):
         crowd_bradley_terry(**same, **known, sided=[1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefloop.people import curve
+from prefloop.stats import curve
 
 GOOD, BAD, FILLER = (
     ["sorry", "refund", "soon", "parcel"],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prefloop.people.choosing import (
+from prefloop.stats.choosing import (
     bald,
     ensemble_disagreement,
     farthest_points,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from prefloop.people.newton import connected, contrasts, inverse, minimised, players
-from prefloop.people.ranking import Strengths
+from prefloop.stats.newton import connected, contrasts, inverse, minimised, players
+from prefloop.stats.ranking import Strengths
 
 Array = NDArray[np.float64]
 

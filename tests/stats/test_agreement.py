@@ -3,8 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from people.reference import REFERENCE
-from prefloop.people.agreement import (
+from prefloop.stats.agreement import (
     Level,
     Weights,
     cohen_kappa,
@@ -16,6 +15,7 @@ from prefloop.people.agreement import (
     krippendorff_interval,
     percent_agreement,
 )
+from stats.reference import REFERENCE
 
 LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval", "ratio")
 

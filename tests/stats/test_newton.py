@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prefloop.people.newton import connected, contrasts, minimised, sandwich
+from prefloop.stats.newton import connected, contrasts, minimised, sandwich
 
 
 @pytest.mark.parametrize("k", [2, 3, 7])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from people.reference import REFERENCE
-from prefloop.people.ranking import Strengths, bradley_terry, bradley_terry_bootstrap, elo, normalised_difference
+from prefloop.stats.ranking import Strengths, bradley_terry, bradley_terry_bootstrap, elo, normalised_difference
+from stats.reference import REFERENCE
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from prefloop.people.newton import connected, contrasts, inverse, minimised, players, sandwich
+from prefloop.stats.newton import connected, contrasts, inverse, minimised, players, sandwich
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

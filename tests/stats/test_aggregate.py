@@ -3,8 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from people.reference import REFERENCE
-from prefloop.people.aggregate import (
+from prefloop.stats.aggregate import (
     DawidSkene,
     dawid_skene,
     kemeny,
@@ -15,6 +14,7 @@ from prefloop.people.aggregate import (
     single_accuracy,
     vote_counts,
 )
+from stats.reference import REFERENCE
 
 CAPITAL = np.array([[0, 42, 42, 42], [58, 0, 68, 68], [58, 32, 0, 83], [58, 32, 17, 0]])
 """Tennessee votes for its capital: Memphis, Nashville, Chattanooga, Knoxville; the textbook example of Tideman's method."""

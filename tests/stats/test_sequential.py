@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from people.reference import REFERENCE
-from prefloop.people.sequential import (
+from prefloop.stats.sequential import (
     annotator_test,
     annotator_test_length,
     confidence_sequence,
@@ -13,6 +12,7 @@ from prefloop.people.sequential import (
     log_e_value,
     sample_sizes,
 )
+from stats.reference import REFERENCE
 
 UNIFORM = {"prior_wins": 1.0, "prior_losses": 1.0}
 WALD = {"good": 0.85, "bad": 0.65, "alpha": 0.05, "beta": 0.10}
