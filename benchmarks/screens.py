@@ -16,8 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from prefloop.web import importing, queue, reward_scores
-from prefloop.web.tables import presentations
+from prefloop.web.exchange import importing
+from prefloop.web.review import reward_scores
+from prefloop.web.store.tables import presentations
+from prefloop.web.work import queue
 from prefloop.world import gold, grammar
 from prefloop.world.agents import BROAD, reply
 from prefloop.world.tickets import read

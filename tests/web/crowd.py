@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from prefloop.web import accounts, items, queue
-from prefloop.web.facts import Fact
-from prefloop.web.site import Site
-from prefloop.web.tables import presentations
-from web.work import judged, rows, submit, user
+from prefloop.web.security import accounts
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import presentations
+from prefloop.web.work import items, queue
+from prefloop.web.work.votes import Fact
+from web.acts import judged, rows, submit, user
 
 Chooser = Callable[[list[int]], str]
 on_sqlite = pytest.mark.parametrize("new_url", ["new_sqlite"], ids=["sqlite"], indirect=True)

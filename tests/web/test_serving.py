@@ -23,13 +23,16 @@ import pytest
 from prefloop import cli
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
-from prefloop.web import accounts, chain, export, ingest, outcome_files, settings
 from prefloop.web import serving as serving_module
 from prefloop.web.command import arena_of, own_address
 from prefloop.web.config import WebConfig
+from prefloop.web.exchange import export, outcome_files
+from prefloop.web.security import accounts
 from prefloop.web.serving import base, home_of, open_site
-from prefloop.web.tables import items, judgements
-from web.work import PASSWORD, client, comparison, rows
+from prefloop.web.store import chain, settings
+from prefloop.web.store.tables import items, judgements
+from prefloop.web.work import intake as ingest
+from web.acts import PASSWORD, client, comparison, rows
 
 QUICK = ["password_memory_kb=64"]
 

@@ -20,16 +20,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import prefloop
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.web import pages, queue
-from prefloop.web.error_words import TYPES as CAUSE_OF
 from prefloop.web.errors import Refusal
-from prefloop.web.export import Delivery
-from prefloop.web.partner import Partner
-from prefloop.web.routes import annotator, chat, lead, lead_desk, session
-from prefloop.web.security import HEADERS, Guard, believed, log_refusal
-from prefloop.web.site import Site
+from prefloop.web.exchange.export import Delivery
+from prefloop.web.pages import html as pages
+from prefloop.web.pages.error_words import TYPES as CAUSE_OF
+from prefloop.web.routes import chat, lead_desk, session
+from prefloop.web.routes import people as lead
+from prefloop.web.routes import presentations as annotator
+from prefloop.web.security.guard import HEADERS, Guard, believed, log_refusal
+from prefloop.web.store.site import Site
+from prefloop.web.work import queue
+from prefloop.web.work.partner import Partner
 
-STATIC = Path(__file__).with_name("static")
+STATIC = Path(__file__).with_name("pages") / "static"
 EVERY = 2.0
 """Seconds between two looks at leases that ran out and at whether enough is judged."""
 TYPES = {

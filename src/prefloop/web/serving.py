@@ -13,14 +13,17 @@ from sqlalchemy import Connection, update
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
-from prefloop.web import accounts, chain, importing, ingest, settings
 from prefloop.web.app import create_app
 from prefloop.web.command import ELSEWHERE, EVERYWHERE, arena_of, comparisons_of, free_port, own_address, say
 from prefloop.web.config import WebConfig
-from prefloop.web.database import Database
-from prefloop.web.security import is_loopback, log_to
-from prefloop.web.site import Site
-from prefloop.web.tables import invitations
+from prefloop.web.exchange import importing
+from prefloop.web.security import accounts
+from prefloop.web.security.guard import is_loopback, log_to
+from prefloop.web.store import chain, settings
+from prefloop.web.store.database import Database
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import invitations
+from prefloop.web.work import intake as ingest
 
 BACKLOG_SECONDS = 20
 KEPT = "prefloop.sqlite"

@@ -10,12 +10,16 @@ from typing import Any
 
 import uvicorn
 
-from prefloop.web import accounts, ingest, items, rendering, serving
+from prefloop.web import serving
 from prefloop.web.app import create_app
-from prefloop.web.chain import record
 from prefloop.web.config import WebConfig
-from prefloop.web.site import Site
-from prefloop.web.tables import events, guidelines, judgements, sessions, users
+from prefloop.web.pages import rendering
+from prefloop.web.security import accounts
+from prefloop.web.store.chain import record
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import events, guidelines, judgements, sessions, users
+from prefloop.web.work import intake as ingest
+from prefloop.web.work import items
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser; None if there is none here."""

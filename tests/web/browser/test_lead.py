@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from prefloop.web.tables import items, users
+from prefloop.web.store.tables import items, users
 from web.browser.acts import begin, done, follow, keys, reads, saved, until
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import PASSWORD, comparison, plain

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
-from prefloop.web import chatting, ingest
-from prefloop.web.accounts import User, needs
-from prefloop.web.answers import Body
 from prefloop.web.errors import Refusal, refuse_unless
-from prefloop.web.partner import Partner
-from prefloop.web.routes.annotator import Key, site_of
+from prefloop.web.routes.presentations import Key, site_of
+from prefloop.web.security.accounts import User, needs
+from prefloop.web.work import chat as chatting
+from prefloop.web.work import intake as ingest
+from prefloop.web.work.answers import Body
+from prefloop.web.work.partner import Partner
 
 router = APIRouter(prefix="/api/v1/chat", tags=["annotator"])
 Conversation = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]

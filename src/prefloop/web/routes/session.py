@@ -12,12 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from prefloop.web import accounts
-from prefloop.web.answers import Body
 from prefloop.web.errors import Refusal
-from prefloop.web.routes.annotator import site_of
-from prefloop.web.security import log_refusal
-from prefloop.web.site import Site
+from prefloop.web.routes.presentations import site_of
+from prefloop.web.security import accounts
+from prefloop.web.security.guard import log_refusal
+from prefloop.web.store.site import Site
+from prefloop.web.work.answers import Body
 
 router = APIRouter(tags=["session"])
 Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,64}$")]

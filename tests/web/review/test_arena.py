@@ -1,0 +1,288 @@
+"""The arena: blind, certain before it says so, and not fooled by length or by many judgements of one prompt."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefloop.errors import UserError
+from prefloop.web.config import WebConfig
+from prefloop.web.exchange import importing
+from prefloop.web.review import arena
+from prefloop.web.review.arena import Game
+from prefloop.web.serving import open_site
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import items, presentations, responses
+from prefloop.web.work import queue
+from web.acts import comparison, fill, judged, rows, signed_in, submit, to_judge, user
+from web.crowd import on_sqlite
+
+
+def played(number: int, rate: float, seed: int = 0, per_prompt: int = 1) -> list[Game]:
+    """Games that `new` wins as often as this."""
+    rng = random.Random(seed)
+    return [
+        Game(f"p-{n}", *(("new", "old") if flip else ("old", "new")), float((rng.random() < rate) == flip), (10, 10), ("t",))
+        for n in range(number) for _ in range(per_prompt) for flip in [rng.random() < 0.5]
+    ]  # fmt: skip
+
+
+def test_a_clear_winner_ships_a_clear_loser_holds_and_an_even_one_goes_on():
+    assert arena.duel(played(200, 0.8), "new", "old", alpha=0.05, worthwhile=0.5)["verdict"] == "ship"
+    assert arena.duel(played(200, 0.2), "new", "old", alpha=0.05, worthwhile=0.5)["verdict"] == "hold"
+    even = arena.duel(played(60, 0.55, seed=3), "new", "old", alpha=0.05, worthwhile=0.5)
+    assert even["verdict"] == "continue"
+    assert even["low"] < 0.5 < even["high"]
+    assert arena.duel(played(2000, 0.5, seed=1), "new", "old", alpha=0.05, worthwhile=0.6)["verdict"] == "hold"
+
+
+def test_nine_of_ten_is_the_e_value_of_the_books():
+    games = [Game(f"p-{n}", "new", "old", float(n > 0), (1, 1), ()) for n in range(10)]
+    told = arena.duel(games, "new", "old", alpha=0.05, worthwhile=0.5)
+    assert (told["wins"], told["losses"], told["prompts"]) == (9, 1, 10)
+    assert told["e_value"] == pytest.approx(1024 / 110, abs=1e-3)
+
+
+def test_equals_are_seldom_shipped_although_one_looks_after_every_judgement():
+    shipped = 0
+    for seed in range(100):
+        games = played(150, 0.5, seed=seed)
+        shipped += any(
+            arena.duel(games[:n], "new", "old", alpha=0.05, worthwhile=0.5)["verdict"] == "ship"
+            for n in range(5, 150, 8)
+        )
+    assert shipped <= 9  # 5 expected at most; 9 is beyond two standard errors
+
+
+def test_twenty_judgements_of_one_prompt_are_one_observation():
+    told = arena.duel(played(3, 0.95, per_prompt=60), "new", "old", alpha=0.05, worthwhile=0.5)
+    assert told["verdict"] == "continue"
+    assert told["prompts"] == 3
+
+
+def test_length_is_taken_out():
+    """Equal models, one of which writes long; voters who like length: raw strengths part, controlled ones do not."""
+    rng = random.Random(5)
+    games = []
+    for n in range(600):
+        long_one = rng.random() < 0.8  # the wordy model usually writes the longer one
+        letters = (200, 100) if long_one else (100, 200)
+        games.append(
+            Game(
+                f"p-{n}",
+                "wordy",
+                "terse",
+                float(rng.random() < (0.75 if letters[0] > letters[1] else 0.25)),
+                letters,
+                (),
+            )
+        )
+    board = arena.board(games)
+    wordy = next(row for row in board["rows"] if row["sampler"] == "wordy")
+    assert wordy["low"] > 0
+    assert wordy["controlled_low"] < 0 < wordy["controlled_high"]
+    assert board["length_effect"]["nats"] > 1
+
+
+def test_clusters_widen_the_interval():
+    many, clustered = played(300, 0.6, seed=2), played(10, 0.6, seed=2, per_prompt=1)
+    same = [game for game in clustered for _ in range(30)]
+    width = [next(r["high"] - r["low"] for r in arena.board(games)["rows"]) for games in (many, same)]
+    assert width[1] > 2 * width[0]
+
+
+def test_a_board_of_nothing_or_of_one_says_nothing():
+    assert arena.board([])["rows"] == []
+    sole = arena.board([Game("p", "a", "b", 1.0, (1, 1), ())])
+    assert len(sole["rows"]) == 2
+
+
+@on_sqlite
+def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tmp_path: Path):
+    site, path = new_site(), tmp_path / "f.jsonl"
+
+    def bring(*told: tuple[str, str, str]) -> dict[str, Any]:
+        path.write_text("".join(json.dumps({"prompt": p, "response": r, "sampler": s}) + "\n" for p, r, s in told))
+        return importing.for_arena(site, path, wanted=1, on_bad="stop", actor="lead")
+
+    for told, says in (
+        ((("x", "1", "a"), ("y", "2", "b")), "f.jsonl:1: the prompt 'x' has no response of b"),
+        ((("x", "1", "a"),), "at least two samplers"),
+        (
+            (("x", "1", "a"), ("x", "1", "b"), ("x", "2", "a")),
+            "f.jsonl:3: the prompt 'x' was already answered in f.jsonl:1; give each",
+        ),
+    ):
+        with pytest.raises(UserError, match=says):
+            bring(*told)
+        assert rows(site, items) == []
+    assert bring(("x", "1", "a"), ("y", "2", "b"), ("x", "2", "b"), ("y", "1", "a"))["prompts"] == 2
+    assert [one.sampler for one in rows(site, responses)] == ["a", "b", "a", "b"]
+    assert [(one.purpose, one.needed) for one in rows(site, items)] == [("arena", 1)] * 2
+
+
+@on_sqlite
+def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
+    site = new_site()
+    fill(site, 2)
+    lead = signed_in(site, "lead", "lead")
+    lines = [
+        json.dumps({"prompt": f"Question {n}?", "response": f"{name} says {n}", "sampler": f"ckpt-{name}", "tags": ["easy"]})
+        for n in range(40) for name in ("old", "new")
+    ]  # fmt: skip
+    body = "\n".join(lines)
+    headers = {"Content-Type": "application/x-ndjson"}
+    told = lead.post("/api/v1/import/arena?wanted=1", content=body, headers=headers).json()
+    assert (told["prompts"], told["items"], told["samplers"]) == (40, 40, 2)
+    assert (
+        lead.post("/api/v1/import/arena", content=body, headers=headers).json()["items"] == 0
+    )  # the same again is nothing new
+    assert {row.purpose for row in rows(site, items)} == {"work", "arena"}
+    assert len(rows(site, items, items.c.purpose == "work")) == 2
+    judge = signed_in(site, "judge", "annotator")
+    assert len(to_judge(judge, 3)) == 2  # work is work
+    about = {(row.comparison, row.index): row.sampler for row in rows(site, responses)}
+    while given := judge.post("/api/v1/leases", json={"count": 1, "purpose": "arena"}).json()["presentations"]:
+        assert "ckpt" not in json.dumps(given)
+        shown = rows(site, presentations, presentations.c.id == given[0]["id"])[0]
+        item = rows(site, items, items.c.id == shown.item)[0]
+        side = "left" if about[item.comparison, shown.order[0]] == "ckpt-new" else "right"
+        sent = {
+            "id": f"judgement-{shown.id}"[:60],
+            "presentation": shown.id,
+            "answer": {"choice": side},
+            "active_seconds": 3.0,
+        }
+        assert judge.post("/api/v1/judgements", json=sent).status_code == 200
+    told = lead.get("/api/v1/lead/arena").json()
+    duel = told["duels"][0]
+    wins = duel["wins"] if duel["new"] == "ckpt-new" else duel["losses"]
+    assert (wins, duel["prompts"], told["judgements_left"]) == (40, 40, 0)
+    assert {duel["verdict"]} <= {"ship", "hold"}
+    assert told["board"]["rows"][0]["sampler"] == "ckpt-new"
+    assert set(told["slices"]) == {"easy"}
+    for language in ("en", "zh"):
+        page = lead.get("/lead/arena", headers={"Accept-Language": language})
+        assert page.status_code == 200, page.text
+        assert "ckpt-new" in page.text
+    assert judge.get("/lead/arena").status_code == 403
+    assert queue.lease(site, user(site, "another"), 1, purpose="arena").empty == "done"
+    refused = lead.post(
+        "/api/v1/import/arena?file=a.jsonl", content='{"prompt": "x", "response": "y"}', headers=headers
+    )
+    assert refused.status_code == 422
+    assert refused.json()["error"]["message"].startswith("a.jsonl:1: a row needs `sampler`")
+
+
+def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
+    rows_of = [
+        {
+            "id": f"p{i}",
+            "prompt": f"say {i}",
+            "response": f"{who} {i}",
+            "sampler": who,
+            "tags": ["both", "audit:top_reward"] if i < 6 else ["both", "fair"],
+        }
+        for i in range(12)
+        for who in ("new", "old")
+    ]
+    path = tmp_path / "arena.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of))
+    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    who = user(site, "ann", "lead")
+    while served := queue.lease(site, who, 1, purpose="arena").presentations:
+        submit(site, who, judged(served[0], choice="left", strength=1))
+    with site.database.reading() as connection:
+        told = arena.standings(connection)
+    assert told["board"]["games"] == 6
+    assert told["duels"][0]["prompts"] == 6
+    assert {tag: one["games"] for tag, one in told["slices"].items()} == {"audit:top_reward": 6, "fair": 6, "both": 6}
+    assert sum(row["elo"] for row in told["board"]["rows"]) == pytest.approx(2000)
+
+
+def test_what_evaluate_wrote_is_taken_in_once_when_the_page_starts(tmp_path: Path):
+    (tmp_path / "evaluate").mkdir()
+    (tmp_path / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n")
+    answers = [
+        {"id": "p", "messages": [{"role": "user", "content": "hi"}], "response": who, "sampler": who, "tags": []}
+        for who in ("a", "b")
+    ]
+    (tmp_path / "evaluate" / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    for _ in range(2):
+        site = open_site(tmp_path, WebConfig())
+        assert sorted(row.purpose for row in rows(site, items)) == ["arena", "work"]
+        site.database.close()
+
+
+def arena_file(folder: Path, *given: dict[str, Any]) -> Path:
+    """A run's folder with an arena."""
+    (folder / "evaluate").mkdir(exist_ok=True)
+    (folder / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n")
+    path = folder / "evaluate" / "arena.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in given))
+    return path
+
+
+def answer(prompt: str, sampler: str, *tags: str, text: str = "", said: str = "hi") -> dict[str, Any]:
+    """A row of an arena."""
+    return {
+        "id": prompt,
+        "messages": [{"role": "user", "content": said}],
+        "response": text or sampler,
+        "sampler": sampler,
+        "tags": list(tags),
+    }
+
+
+def test_evaluated_again_with_other_tags_is_nothing_new(tmp_path: Path):
+    for tags in ((), ("audit:top_reward",)):
+        arena_file(tmp_path, answer("p", "a", *tags), answer("p", "b", *tags))
+        site = open_site(tmp_path, WebConfig())
+        assert [row.purpose for row in rows(site, items)].count("arena") == 1
+        site.database.close()
+
+
+def test_two_prompts_of_the_same_words_are_two(tmp_path: Path):
+    arena_file(tmp_path, *[answer(prompt, sampler) for prompt in ("p", "q") for sampler in ("a", "b")])
+    site = open_site(tmp_path, WebConfig())
+    assert [row.purpose for row in rows(site, items)].count("arena") == 2
+    site.database.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"id": "q", "messages": [], "response": "x", "sampler": "a"}, "arena.jsonl:3"),
+        (answer("q", "a", text="NUL \0"), "NUL"),
+        (answer("q", "a"), "no response of b"),
+    ],
+)
+def test_the_page_serves_without_what_is_wrong_in_the_arena(
+    bad: dict[str, Any], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arena_file(tmp_path, answer("p", "a"), answer("p", "b"), bad)
+    site = open_site(tmp_path, WebConfig())
+    assert [row.purpose for row in rows(site, items)].count("arena") == 1
+    assert says in capsys.readouterr().out
+    assert "pydantic" not in capsys.readouterr().out
+    site.database.close()
+
+
+def test_a_lonely_sampler_is_no_reason_not_to_serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arena_file(tmp_path, answer("p", "a"))
+    open_site(tmp_path, WebConfig()).database.close()
+    assert "the arena is left out" in capsys.readouterr().out
+
+
+def test_new_is_who_came_later_whatever_its_name(site: Site, tmp_path: Path):
+    path = arena_file(tmp_path, *[answer(f"p{i}", sampler) for i in range(3) for sampler in ("reference", "best")])
+    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    who = user(site, "ann", "lead")
+    while served := queue.lease(site, who, 1, purpose="arena").presentations:
+        submit(site, who, judged(served[0], choice="left", strength=1))
+    with site.database.reading() as connection:
+        (duel,) = arena.standings(connection)["duels"]
+    assert (duel["new"], duel["old"]) == ("best", "reference")
