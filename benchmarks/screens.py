@@ -16,8 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from prefloop.web.exchange import importing
-from prefloop.web.review import reward_scores
+from prefloop.web.exchange import arena_files, score_files
 from prefloop.web.store.tables import presentations
 from prefloop.web.work import queue
 from prefloop.world import gold, grammar
@@ -203,14 +202,14 @@ def numbers(browser: Browser, folder: Path, place: Path) -> None:
                 {"id": f"{row['id']}:{i}", "score": (1 - i) + noise * rng.gauss(0, 1)} for row in rows for i in (0, 1)
             ]
             (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
-            reward_scores.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
+            score_files.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
         duel = [
             {"id": row["id"], "messages": row["messages"], "response": row["responses"][place]["text"], "sampler": sampler,
              "tags": ["audit:top_reward"] if n > 100 else row["tags"]}
             for n, row in enumerate(helpdesk(language, 120, 2)) for place, sampler in enumerate(("step-000030", "reference"))
         ]  # fmt: skip
         (place / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in duel), encoding="utf-8")
-        importing.for_arena(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
+        arena_files.from_file(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
         page = new_page(browser, stand.person("lea", "admin", language=language, theme=theme), size, theme)
         judge, choose = next(iter(users.values())), crowd.honest(random.Random(3), 0.7)
         for _ in range(110):

@@ -15,8 +15,7 @@ from prefloop.web.security import accounts
 from prefloop.web.store import settings
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, presentations
-from prefloop.web.work import intake as ingest
-from prefloop.web.work import judging, queue
+from prefloop.web.work import intake, judging, queue
 from prefloop.web.work.items import QUEUED
 from prefloop.web.work.judging import Judged
 
@@ -53,7 +52,7 @@ def comparison(number: int, *, responses: int = 2, tags: tuple[str, ...] = (), s
 def fill(site: Site, number: int, **more: Any) -> None:
     """Takes in so many comparisons."""
     batch = [comparison(i, **more) for i in range(number)]
-    site.database.write(lambda c: ingest.take_in(c, site, batch, actor="test"))
+    site.database.write(lambda c: intake.take_in(c, site, batch, actor="test"))
 
 
 def ask(site: Site, **values: Any) -> None:

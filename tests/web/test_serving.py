@@ -24,14 +24,14 @@ from prefloop import cli
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
 from prefloop.web import serving as serving_module
-from prefloop.web.command import arena_of, own_address
+from prefloop.web.address import base, own_address
 from prefloop.web.config import WebConfig
-from prefloop.web.exchange import export, outcome_files
+from prefloop.web.exchange import comparison_files, export, outcome_files
+from prefloop.web.folder import arena_of, home_of
 from prefloop.web.security import accounts
-from prefloop.web.serving import base, home_of, open_site
+from prefloop.web.serving import open_site
 from prefloop.web.store import chain, settings
 from prefloop.web.store.tables import items, judgements
-from prefloop.web.work import intake as ingest
 from web.acts import PASSWORD, client, comparison, rows
 
 QUICK = ["password_memory_kb=64"]
@@ -291,7 +291,7 @@ def test_the_link_that_is_printed_is_one_that_can_be_opened(typed: list[str], pr
 
 
 def test_where_the_network_is_let_in_the_machines_own_address_is_printed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("prefloop.web.serving.own_address", lambda host: "10.1.2.3")
+    monkeypatch.setattr("prefloop.web.address.own_address", lambda host: "10.1.2.3")
     assert base(WebConfig(host="0.0.0.0"), 80) == "http://10.1.2.3:80"
 
 
@@ -335,7 +335,7 @@ def test_a_port_in_use_is_told_before_anything_is_read(tmp_path: Path):
 def test_what_takes_long_to_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    folder, take_in, said = project(tmp_path / "run", 1), ingest.from_file, threading.Event()
+    folder, take_in, said = project(tmp_path / "run", 1), comparison_files.from_file, threading.Event()
     monkeypatch.setattr(serving_module, "PATIENCE", 0.0)
     monkeypatch.setattr(serving_module, "say", lambda line: (print(line), said.set()))
 
@@ -343,7 +343,7 @@ def test_what_takes_long_to_read_is_named(
         assert said.wait(60)
         return take_in(*rest)
 
-    monkeypatch.setattr(ingest, "from_file", slow)
+    monkeypatch.setattr(comparison_files, "from_file", slow)
     open_site(folder, WebConfig()).database.close()
     assert f"web: reading {folder / 'collect' / 'comparisons.jsonl'} ..." in capsys.readouterr().out
 

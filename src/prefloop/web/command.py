@@ -6,14 +6,13 @@ enough is judged, judged/judgements.jsonl beside the comparisons.
 
 import importlib.resources
 import shutil
-import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web.config import WebConfig
+from prefloop.web.folder import ELSEWHERE
 
 USAGE = """prefloop web DIR [--host HOST] [--port PORT] [key=value ...]: the page where people judge what a model wrote.
 
@@ -27,9 +26,6 @@ USAGE = """prefloop web DIR [--host HOST] [--port PORT] [key=value ...]: the pag
 FLAGS = ("--demo", "--link", "--verify")
 VALUES = {"--host": "host", "--port": "port"}
 DEMO = "prefloop-web-demo"
-EVERYWHERE = ("0.0.0.0", "::")
-"""Hosts that stand for every address of this machine."""
-ELSEWHERE = "The page keeps what is judged here: give another DIR to `prefloop web`, for instance a copy of this one that is yours."
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,9 +59,8 @@ def _parsed(arguments: list[str]) -> tuple[list[str], set[str], list[str]]:
             flags.add(argument)
         elif name in VALUES:
             if not equals and not arguments:
-                raise UserError(
-                    f"{name} needs a value, for instance {name} {'0.0.0.0' if name == '--host' else '8080'}."
-                )
+                example = {"--host": "0.0.0.0", "--port": "8080"}[name]
+                raise UserError(f"{name} needs a value, for instance {name} {example}.")
             settings.append(f"{VALUES[name]}={value if equals else arguments.pop(0)}")
         elif argument.startswith("-"):
             raise UserError(f"`prefloop web` knows no {argument}; it knows {', '.join([*FLAGS, *VALUES])}.")
@@ -80,11 +75,8 @@ def help_text() -> str:
     """What `prefloop web --help` prints."""
     from prefloop.config import settings_help
 
-    return (
-        USAGE
-        + "\n"
-        + settings_help("web", "the page where people judge what a model wrote", WebConfig).partition("\n\n")[2]
-    )
+    settings = settings_help("web", "the page where people judge what a model wrote", WebConfig)
+    return f"{USAGE}\n{settings.partition(chr(10) * 2)[2]}"
 
 
 def make_demo(folder: Path) -> None:
@@ -95,59 +87,3 @@ def make_demo(folder: Path) -> None:
         source = importlib.resources.files("prefloop.web") / "demo.jsonl"
         with writing(target, otherwise=ELSEWHERE), importlib.resources.as_file(source) as path:
             shutil.copyfile(path, target)
-
-
-def comparisons_of(folder: Path) -> Path:
-    """The file of comparisons in a run's folder. Raises: UserError if there is none."""
-    for path in (folder / "collect" / "comparisons.jsonl", folder / "comparisons.jsonl"):
-        if path.is_file():
-            return path
-    raise UserError(
-        f"{folder}: there is no comparisons.jsonl here, and none in {folder / 'collect'}. "
-        "Give a folder of `prefloop run`, or try the page with: prefloop web --demo"
-    )
-
-
-def arena_of(folder: Path) -> Path | None:
-    """What `prefloop evaluate` wrote for people to compare blind, if it is there."""
-    folders = (folder, folder.resolve().parent) if folder.resolve().name == "collect" else (folder,)
-    found = [
-        path for one in folders for path in (one / "evaluate" / "arena.jsonl", one / "arena.jsonl") if path.is_file()
-    ]
-    return found[0] if found else None
-
-
-def free_port(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises: UserError if the address or the port is not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as problem:
-        listener.close()
-        raise UserError(
-            f"cannot listen on {host}:{port} ({problem.strerror or problem}). Choose another: --port 0 takes a free one."
-        ) from None
-    listener.listen(2048)
-    listener.set_inheritable(True)
-    return listener
-
-
-def own_address(host: str) -> str:
-    """This machine's address in its network, of the kind of `host`; without a network, that of the machine itself."""
-    family, anywhere, alone = (
-        (socket.AF_INET6, "2001:db8::1", "::1") if ":" in host else (socket.AF_INET, "192.0.2.1", "127.0.0.1")
-    )
-    with socket.socket(family, socket.SOCK_DGRAM) as asked:
-        try:
-            asked.connect((anywhere, 9))  # sends nothing: it only chooses the way to a place that does not exist
-            return str(asked.getsockname()[0])
-        except OSError:
-            return alone
-
-
-def say(line: str) -> None:
-    """A line for whoever started the server, at once."""
-    print(line, flush=True)
-    sys.stdout.flush()

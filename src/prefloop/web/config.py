@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from prefloop.config import Config
 
 Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
+LANGUAGES = ("en", "zh")
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 
 
@@ -74,7 +75,8 @@ class ProjectConfig(Config):
     def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
         if not kinds or "chat" in kinds:
             raise ValueError(
-                "ask at least one of pair, ranking, rating, thumb, edit, demonstration (a chat is not made from comparisons)"
+                "ask at least one of pair, ranking, rating, thumb, edit, demonstration "
+                "(a chat is not made from comparisons)"
             )
         return kinds
 
@@ -153,25 +155,25 @@ class WebConfig(ProjectConfig):
     @field_validator("proxies")
     @classmethod
     def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for one in proxies:
+        for proxy in proxies:
             try:
-                ipaddress.ip_network(one)
+                ipaddress.ip_network(proxy)
             except ValueError:
                 raise ValueError(
-                    f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *"
+                    f"{proxy[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, "
+                    "not a name and not *"
                 ) from None
         return proxies
 
     @field_validator("model_server")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        if not url:
-            return url
         if "@" in url:
             raise ValueError(
-                "put no name and no key into the address; name an environment variable that holds the key: model_key_env=MODEL_KEY"
+                "put no name and no key into the address; name an environment variable that holds the key: "
+                "model_key_env=MODEL_KEY"
             )
-        if not _is_http(url):
+        if url and not _is_http(url):
             raise ValueError(
                 "give the address of a server as OpenAI's API has it, for instance http://127.0.0.1:8001/v1"
             )
@@ -181,12 +183,7 @@ class WebConfig(ProjectConfig):
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and not parts.query
-            and not parts.fragment
-        )
+        is_bare = bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment
+        return parts.scheme in ("http", "https") and is_bare
     except ValueError:
         return False

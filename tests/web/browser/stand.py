@@ -13,12 +13,12 @@ import uvicorn
 from prefloop.web import serving
 from prefloop.web.app import create_app
 from prefloop.web.config import WebConfig
+from prefloop.web.exchange import comparison_files
 from prefloop.web.pages import rendering
 from prefloop.web.security import accounts
 from prefloop.web.store.chain import record
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, guidelines, judgements, sessions, users
-from prefloop.web.work import intake as ingest
 from prefloop.web.work import items
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -148,4 +148,4 @@ class Stand:
         """More comparisons."""
         path = self.folder / "more.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        ingest.from_file(self.site, path)
+        comparison_files.from_file(self.site, path)

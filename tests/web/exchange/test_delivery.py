@@ -12,9 +12,7 @@ from prefloop.web.exchange import export
 from prefloop.web.exchange.export import AGAIN, Delivery
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items as item_table
-from prefloop.web.work import gold as known
-from prefloop.web.work import intake as ingest
-from prefloop.web.work import items, queue
+from prefloop.web.work import gold, intake, items, queue
 from prefloop.web.work.gold import Mark
 from web.acts import Clock, ask, client, comparison, fill, judged, rows, signed_in, submit, user, work
 from web.crowd import on_sqlite
@@ -28,7 +26,7 @@ def delivered(site: Site) -> list[str]:
 def bring_others(site: Site, number: int) -> None:
     """Brings in comparisons that are not in the folder's file; they come first in the queue."""
     batch = [comparison(n).model_copy(update={"id": f"a-{n}"}) for n in range(number)]
-    site.database.write(lambda c: ingest.take_in(c, site, batch, actor="lead"))
+    site.database.write(lambda c: intake.take_in(c, site, batch, actor="lead"))
 
 
 def test_only_the_folders_own_comparisons_count_and_are_told(site: Site):
@@ -100,7 +98,7 @@ def test_when_nothing_is_left_to_judge_enough_is_waited_for_no_longer(new_site: 
     work(site, ann)
     assert not delivery.look()  # one is held back, and may be let go
     body = Mark(comparison="c-0002", kind="pair", responses=[0, 1], purpose="gold", expected={"best": 0})
-    site.database.write(lambda c: known.mark(c, site, body, [], actor="lead"))
+    site.database.write(lambda c: gold.mark(c, site, body, [], actor="lead"))
     assert delivery.look()
     assert delivered(site) == ["c-0000", "c-0001"]
 

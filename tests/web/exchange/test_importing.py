@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from prefloop.errors import UserError
-from prefloop.web.exchange import export, importing
+from prefloop.web.exchange import arena_files, comparison_files, export, importing
 from prefloop.web.exchange.foreign_judgements import SOURCES, Imported, as_before, imported
+from prefloop.web.exchange.rows import rows as rows_of
 from prefloop.web.pages import rendering
 from prefloop.web.security import accounts
 from prefloop.web.store.chain import verify
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, users
-from prefloop.web.work import intake as ingest
-from prefloop.web.work import votes as facts
+from prefloop.web.work import intake, votes
 from web.acts import ask, check_counts, comparison, rows, signed_in, user, work
 from web.crowd import on_sqlite
 
@@ -60,7 +60,7 @@ def bring(site: Site, path: Path, text: str, source: Any = "tickets", on_bad: An
 def said(site: Site) -> list[tuple[str, dict[str, Any]]]:
     """Who said what."""
     with site.database.reading() as connection:
-        return sorted((one.name, one.meaning) for one in facts.load(connection))
+        return sorted((vote.name, vote.meaning) for vote in votes.votes_where(connection))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def brought(site: Site, path: Path, what: str) -> dict[str, Any]:
     if what == "rows":
         return bring(site, path, MIXED)
     path.write_text(ARENA)
-    return importing.for_arena(site, path, wanted=1, on_bad="stop", actor="lead")
+    return arena_files.from_file(site, path, wanted=1, on_bad="stop", actor="lead")
 
 
 def state(site: Site) -> list[Any]:
@@ -174,7 +174,7 @@ def state(site: Site) -> list[Any]:
 def test_an_import_is_rendered_outside_of_transactions_and_written_in_parts(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ):
-    monkeypatch.setattr(ingest, "BATCH", 3)
+    monkeypatch.setattr(intake, "BATCH", 3)
     writing, rendered, written = [False], [0], [0]
     write, tree = site.database.write, rendering.tree
 
@@ -203,7 +203,7 @@ def test_an_import_is_rendered_outside_of_transactions_and_written_in_parts(
 def test_who_is_stopped_between_two_parts_brings_it_in_again_and_nothing_is_doubled(
     new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ):
-    monkeypatch.setattr(ingest, "BATCH", 3)
+    monkeypatch.setattr(intake, "BATCH", 3)
     whole, site = new_site(), new_site()
     brought(whole, tmp_path / "x.jsonl", what)
     for parts in (1, 2):
@@ -232,7 +232,7 @@ def test_who_is_stopped_between_two_parts_brings_it_in_again_and_nothing_is_doub
 def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(
     new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ingest, "BATCH", 2)
+    monkeypatch.setattr(intake, "BATCH", 2)
     site, path = new_site(), tmp_path / "t.jsonl"
     other = row(1, prompt="Something else?")
     with pytest.raises(
@@ -253,7 +253,7 @@ def test_a_large_file_takes_no_more_memory_than_a_few_rows(
     new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """40 MB in 300 rows: with 10 rows together it is looked at and kept in a fraction of that."""
-    monkeypatch.setattr(ingest, "BATCH", 10)
+    monkeypatch.setattr(intake, "BATCH", 10)
     site, path = new_site(), tmp_path / "t.csv"
     long = "word " * 9_000
     with path.open("w") as file:
@@ -396,7 +396,7 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
         path = tmp_path / "comparisons.jsonl"  # as the page finds it when it starts
         path.write_text(body)
         with pytest.raises(UserError, match=r"comparisons.jsonl:2: "):
-            ingest.from_file(site, path)
+            comparison_files.from_file(site, path)
     body = "".join(
         json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab"
     )
@@ -443,10 +443,10 @@ def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp
 def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("prompt,response_a\nx\n")
-    assert "t.csv:2: the row has not as many cells" in str(next(importing.rows(path))[1])
+    assert "t.csv:2: the row has not as many cells" in str(next(rows_of(path))[1])
     path.write_bytes(b"prompt\n\xff\xfe\n")
     with pytest.raises(UserError, match="not UTF-8"):
-        list(importing.rows(path))
+        list(rows_of(path))
 
 
 json_values = st.recursive(

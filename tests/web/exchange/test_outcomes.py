@@ -15,23 +15,23 @@ from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Demonstration, Preference, Ranking
 from prefloop.web.exchange import outcome_files, outcomes
-from prefloop.web.exchange.outcomes import Judged
+from prefloop.web.exchange.outcomes import Snapshot
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import presentations
 from prefloop.web.work import queue
-from prefloop.web.work.votes import Fact
+from prefloop.web.work.votes import Vote
 from web.acts import ask, comparison, fill, judged, rows, signed_in, submit, user
 from web.crowd import gold, honest, let_work, on_sqlite, said, tosses
 
 WAYS = ("majority", "weighted", "dawid_skene", "crowd_bt")
 
 
-def of(facts: list[Fact], gold: dict[str, tuple[int, int]] | None = None) -> Judged:
+def of(facts: list[Vote], gold: dict[str, tuple[int, int]] | None = None) -> Snapshot:
     """Facts about ready-made comparisons."""
     known: dict[str, Comparison] = {
         one.comparison: comparison(one.item).model_copy(update={"id": one.comparison}) for one in facts
     }
-    return Judged(tuple(facts), known, gold or {})
+    return Snapshot(tuple(facts), known, gold or {})
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -41,7 +41,7 @@ def test_three_who_agree_decide_in_every_way(way: Any):
         for n in range(12)
         for who in (1, 2, 3)
     ]
-    found = outcomes.outcomes(of(facts), way)
+    found = outcomes.aggregated(of(facts), way)
     assert [one.chosen_index for one in found.preferences] == [n % 2 for n in range(12)]
     assert all(one.agreement == 1.0 and one.num_judgements == 3 and 0 < one.weight <= 1 for one in found.preferences)
     assert found.undecided == 0
@@ -50,9 +50,9 @@ def test_three_who_agree_decide_in_every_way(way: Any):
 def test_majority_leaves_a_tie_open_and_gold_breaks_it():
     """One against one: the majority is silent; log odds of 19/20 against 1/2 choose, with p = 19/20 of (15 + 4) / (15 + 5)."""
     pair = [said(1, 1, 0), said(1, 2, 1)]
-    assert outcomes.outcomes(of(pair), "majority").preferences == ()
-    assert outcomes.outcomes(of(pair), "majority").undecided == 1
-    found = outcomes.outcomes(of(pair, {"u1": (15, 15), "u2": (0, 5)}), "weighted")
+    assert outcomes.aggregated(of(pair), "majority").preferences == ()
+    assert outcomes.aggregated(of(pair), "majority").undecided == 1
+    found = outcomes.aggregated(of(pair, {"u1": (15, 15), "u2": (0, 5)}), "weighted")
     assert found.preferences[0].chosen_index == 0
     assert found.preferences[0].weight == pytest.approx(2 * 0.95 - 1)
     assert found.preferences[0].agreement == 0.5
@@ -63,11 +63,11 @@ def test_two_who_toss_coins_do_not_outvote_three_who_know(way: Any):
     rng = random.Random(2)
     facts = [said(n, who, 0 if rng.random() < right else 1, order=rng.choice([(0, 1), (1, 0)]))
              for n in range(150) for who, right in ((1, 0.95), (2, 0.95), (3, 0.95), (4, 0.5), (5, 0.5))]  # fmt: skip
-    found = outcomes.outcomes(of(facts), way)
+    found = outcomes.aggregated(of(facts), way)
     accuracy = {one["name"]: one["accuracy"] for one in found.annotators}
     assert min(accuracy[f"u{n}"] for n in (1, 2, 3)) > max(accuracy["u4"], accuracy["u5"]) + 0.1
     right = [one.chosen_index == 0 for one in found.preferences]
-    majority = [one.chosen_index == 0 for one in outcomes.outcomes(of(facts), "majority").preferences]
+    majority = [one.chosen_index == 0 for one in outcomes.aggregated(of(facts), "majority").preferences]
     assert sum(right) >= sum(majority)
     assert sum(right) / len(right) > 0.95
 
@@ -81,14 +81,14 @@ def test_a_side_bias_is_told_and_taken_out():
             said(n, 1, 0 if rng.random() < 0.9 else 1, order=rng.choice([(0, 1), (1, 0)])),
             said(n, 2, order[0], order=order),
         ]
-    bias = {one["name"]: one["bias_to_left"] for one in outcomes.outcomes(of(facts), "crowd_bt").annotators}
+    bias = {one["name"]: one["bias_to_left"] for one in outcomes.aggregated(of(facts), "crowd_bt").annotators}
     assert bias["u2"] > 1.0 > abs(bias["u1"])
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_lead_decides_where_people_differ(way: Any):
     facts = [said(1, 1, 0), said(1, 2, 0), said(1, 3, 1), said(1, 9, 1, purpose="adjudication")]
-    preference = outcomes.outcomes(of(facts), way).preferences[0]
+    preference = outcomes.aggregated(of(facts), way).preferences[0]
     assert (preference.chosen_index, preference.weight, preference.agreement, preference.num_judgements) == (
         1,
         1.0,
@@ -101,7 +101,7 @@ def test_the_lead_decides_where_people_differ(way: Any):
 @pytest.mark.parametrize("choice", ["tie", "both_bad"])
 def test_a_lead_who_sees_no_better_one_leaves_nothing_to_train_on(way: Any, choice: str):
     ruling = said(1, 9, None, purpose="adjudication", answer={"choice": choice}, meaning={"choice": choice})
-    found = outcomes.outcomes(of([said(1, 1, 0), said(1, 2, 0), ruling]), way)
+    found = outcomes.aggregated(of([said(1, 1, 0), said(1, 2, 0), ruling]), way)
     assert (found.preferences, found.undecided) == ((), 1)
 
 
@@ -114,7 +114,7 @@ def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
     facts = [said(1, who, None, kind=kind, answer={name: says[kind][who == 9]}, meaning={name: says[kind][who == 9]},
                   purpose="adjudication" if who == 9 else "work") for who in (1, 2, 3, 9)]  # fmt: skip
     for way in WAYS:
-        found = outcomes.outcomes(of(facts), way)
+        found = outcomes.aggregated(of(facts), way)
         assert [one.ranks for one in found.rankings] == ([(2, 1)] if kind == "ranking" else [])
         assert [one.chosen_index for one in found.preferences] == ([1] if kind == "ranking" else [])
         assert [one["attributes"]["helpful"] for one in found.ratings] == ([2.0, 4.0] if kind == "rating" else [])
@@ -127,8 +127,8 @@ def test_rankings_of_several_people_become_one():
     orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3]]
     facts = [said(1, who, None, kind="ranking", responses=(0, 1, 2), order=(0, 1, 2), answer={"ranks": ranks}, meaning={"ranks": ranks})
              for who, ranks in enumerate(orders)]  # fmt: skip
-    told = Judged(tuple(facts), {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}, {})
-    found = outcomes.outcomes(told, "majority")
+    told = Snapshot(tuple(facts), {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}, {})
+    found = outcomes.aggregated(told, "majority")
     assert [(one.ranks, one.num_judgements) for one in found.rankings] == [((1, 2, 3), 3)]
     assert len(outcome_files.rows(found, "rankings", "trl")) == 3
 

@@ -11,7 +11,9 @@ from prefloop.web import app
 from prefloop.web.errors import Refusal
 from prefloop.web.pages.error_words import CAUSES, FIELDS, REFUSALS, TYPES
 from prefloop.web.pages.words import SCRIPTS, Words
+from prefloop.web.store import database
 from prefloop.web.store.site import Site
+from prefloop.web.work import partner
 from web.acts import FORM, client, signed_in
 
 WEB = Path(app.__file__).parent
@@ -45,8 +47,9 @@ def codes_in(tree: ast.AST) -> set[str]:
 
 def codes() -> set[str]:
     """Every code that the server can send."""
+    tables = {code for _, code, _ in database.SAYS} | set(partner.FAILURES) | set(app.CODES.values())
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in WEB.rglob("*.py")]
-    return set().union(*map(codes_in, trees), app.CODES.values(), {"invalid", "refused"})
+    return set().union(*map(codes_in, trees), tables, {"invalid", "refused"})
 
 
 def test_codes_are_found_in_the_source():

@@ -11,11 +11,13 @@ from fastapi.testclient import TestClient
 from prefloop.web import serving
 from prefloop.web.app import create_app
 from prefloop.web.config import WebConfig
-from prefloop.web.pages import html as pages
+from prefloop.web.pages import html
+from prefloop.web.pages.html import HERE
 from prefloop.web.pages.words import PAGES, SCRIPTS, Words
+from prefloop.web.routes import pages
 from prefloop.web.security import accounts
 
-WEB = Path(pages.__file__).parent
+WEB = HERE
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 SCRIPT_FILES = sorted((WEB / "static").glob("*.js"))
 PASSWORD = "a sentence is easy"
@@ -123,7 +125,9 @@ def test_every_word_that_is_asked_for_is_there():
 
 
 def test_every_word_is_asked_for_by_somebody():
-    code = "\n".join(path.read_text(encoding="utf-8") for path in [*TEMPLATES, *SCRIPT_FILES, WEB / "html.py"])
+    code = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*TEMPLATES, *SCRIPT_FILES, WEB / "html.py", Path(pages.__file__)]
+    )
     code += "".join(f"{name}.{state}" for name in ("raw", "lock") for state in ("on", "off"))  # judge.js: flip
     stems = set(re.findall(r"[\"`]([a-z_.]+\.)(?:\"|\$\{|\{)", code))
     unused = [key for key in [*PAGES, *SCRIPTS] if key not in code and not any(key.startswith(stem) for stem in stems)]
@@ -172,7 +176,7 @@ def test_a_queue_is_come_back_to_after_signing_in(client):
 def test_pages_are_in_the_readers_language(site, client, path, language):
     sign_in(site, client, language=language, theme="dark")
     text = client.get(path, headers=HTML).text
-    assert f'<html lang="{pages.TAGS[language]}" data-theme="dark">' in text
+    assert f'<html lang="{html.TAGS[language]}" data-theme="dark">' in text
     assert "Help &lt;desk&gt;" in text
     assert Words(language).plain("nav.history") in text
 
@@ -264,7 +268,7 @@ def test_error_pages(site, client, status, title):
         "headers": [(b"accept-language", b"en")],
         "method": "GET",
     }
-    page = pages.error_page(Request(scope), status)
+    page = html.error_page(Request(scope), status)
     assert page.status_code == status
     assert title in page.body.decode()
     assert request.url.path == "/nowhere"
@@ -280,7 +284,7 @@ def test_a_form_that_a_script_sends_does_nothing_before_the_script_is_there():
     """Else what was typed, a secret maybe, would go into the address of the page."""
     forms = [
         form
-        for file in (pages.HERE / "templates").rglob("*.html")
+        for file in (HERE / "templates").rglob("*.html")
         for form in re.findall(r"<form[^>]*>", file.read_text(encoding="utf-8"))
     ]
     scripted = [form for form in forms if "data-call" in form]

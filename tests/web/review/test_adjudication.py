@@ -73,7 +73,7 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
     def outcome() -> list[tuple[int | None, int]]:
         with site.database.reading() as connection:
             known: list[Comparison] = list(export.compared(connection))
-            exported = outcomes.outcomes(outcomes.gathered(connection), "majority")
+            exported = outcomes.aggregated(outcomes.gathered(connection), "majority")
         collected = decided(known, written(site, tmp_path / "j.jsonl"))
         mine = [
             [(one.chosen_index, one.num_judgements) for one in found.preferences] for found in (collected, exported)
@@ -117,7 +117,7 @@ def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(
     assert [vote.side for vote in collected.votes] == ["chosen"]
     ways: tuple[outcomes.Way, ...] = ("majority", "weighted", "dawid_skene", "crowd_bt")
     for way in ways:
-        assert outcomes.outcomes(gathered, way).preferences == (collected,)
+        assert outcomes.aggregated(gathered, way).preferences == (collected,)
 
 
 def test_one_item_is_opened_before_the_others(site: Site):

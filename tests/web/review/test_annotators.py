@@ -13,12 +13,10 @@ import pytest
 from prefloop.stats import agreement as coefficients
 from prefloop.web.exchange import importing, outcomes
 from prefloop.web.pages.lead_words import REASONS, LeadWords
-from prefloop.web.review import agreement
-from prefloop.web.review import annotators as quality
-from prefloop.web.review import self_preference as leaning
+from prefloop.web.review import agreement, annotators, self_preference
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
-from prefloop.web.work import intake as ingest
+from prefloop.web.work import intake
 from web.acts import ask, client, comparison, fill, signed_in
 from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
 
@@ -33,7 +31,7 @@ def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site:
     rng = random.Random(10)
     crowd = {f"honest {i}": honest(rng) for i in range(5)} | {"tosses": tosses(rng), "lefts": lefts}
     let_work(site, crowd, 60)
-    found = {one["name"]: one for one in quality.everybody.of(site)}
+    found = {one["name"]: one for one in annotators.everybody.of(site)}
     names = {name: {finding["name"] for finding in one["findings"]} for name, one in found.items()}
     assert "random" in names["tosses"] or "gold" in names["tosses"]
     assert "one side" in names["lefts"]
@@ -53,19 +51,22 @@ def test_honest_people_are_seldom_accused_however_often_one_looks():
             said(n, who, int(rng.random() < 0.84) ^ int(truth[n]), order=rng.choice([(0, 1), (1, 0)]))
             for n in range(120)
         ]
-        votes = quality.votes_of([*others, *mine])
-        accused += any(quality.report(mine[:look], votes, {})["findings"] for look in (30, 60, 120))
-    assert accused / tries <= quality.NORMS.alpha + 2 * (quality.NORMS.alpha * (1 - quality.NORMS.alpha) / tries) ** 0.5
+        votes = annotators.votes_of([*others, *mine])
+        accused += any(annotators.report(mine[:look], votes, {})["findings"] for look in (30, 60, 120))
+    assert (
+        accused / tries
+        <= annotators.NORMS.alpha + 2 * (annotators.NORMS.alpha * (1 - annotators.NORMS.alpha) / tries) ** 0.5
+    )
 
 
 def test_looks_share_alpha():
-    assert [quality.looked_at(n)[0] for n in (0, 29, 30, 59, 60, 119, 120, 1000)] == [0, 0, 30, 30, 60, 60, 120, 960]
-    assert sum(quality.looked_at(30 * 2**k)[1] for k in range(40)) == pytest.approx(quality.NORMS.alpha)
+    assert [annotators.looked_at(n)[0] for n in (0, 29, 30, 59, 60, 119, 120, 1000)] == [0, 0, 30, 30, 60, 60, 120, 960]
+    assert sum(annotators.looked_at(30 * 2**k)[1] for k in range(40)) == pytest.approx(annotators.NORMS.alpha)
 
 
 def test_repeats_tell_whether_somebody_agrees_with_themselves():
     mine = [said(n, 1, 0) for n in range(10)] + [said(n, 1, int(n < 4), order=(1, 0), repeat=True) for n in range(10)]
-    assert quality.report(mine, {}, {})["consistency"]["rate"] == pytest.approx(0.6)
+    assert annotators.report(mine, {}, {})["consistency"]["rate"] == pytest.approx(0.6)
 
 
 @on_sqlite
@@ -74,19 +75,20 @@ def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site
     site = new_site()
     wrote = ["secret-1"] * 60 + ["other"] * 5 + ["secret-0"] * 10
     odd = [comparison(n, sampler=sampler) for n, sampler in enumerate(wrote)]
-    site.database.write(lambda c: ingest.take_in(c, site, odd, actor="test"))
+    site.database.write(lambda c: intake.take_in(c, site, odd, actor="test"))
     rng, names = random.Random(3), [one.id for one in odd]
     mine = [said(n, 1, int(rng.random() < 0.85), comparison=name) for n, name in enumerate(names)]
     people = [said(n, who, int(rng.random() < 0.5), comparison=name) for n, name in enumerate(names) for who in (2, 3)]
     repeats = [said(n, 1, 0, comparison=name, repeat=True) for n, name in enumerate(names)]
-    votes = quality.votes_of([*mine, *people])
+    votes = annotators.votes_of([*mine, *people])
     with site.database.reading() as connection:
         found = {
-            row["sampler"]: row for row in leaning.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))
+            row["sampler"]: row
+            for row in self_preference.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))
         }
-        alone = leaning.by_sampler(connection, mine, quality.votes_of(mine), look=(60, 0.024))
-        other = leaning.by_sampler(connection, people[::2], votes, look=(60, 0.024))
-        early = leaning.by_sampler(connection, mine, votes, look=(0, 0.0))
+        alone = self_preference.by_sampler(connection, mine, annotators.votes_of(mine), look=(60, 0.024))
+        other = self_preference.by_sampler(connection, people[::2], votes, look=(60, 0.024))
+        early = self_preference.by_sampler(connection, mine, votes, look=(0, 0.0))
     assert alone == []
     assert [row["leans"] for row in early] == [False, False]
     assert [row["difference"] for row in early] == [row["difference"] for row in found.values()]
@@ -160,11 +162,11 @@ def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: S
     told = [{"prompt": f"Q{n}", "chosen": f"good {n}", "rejected": f"bad {n}", "annotator": "zoe"} for n in range(200)]
     path.write_text("".join(json.dumps(one) + "\n" for one in told))
     importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
-    (report,) = quality.everybody.of(site)
+    (report,) = annotators.everybody.of(site)
     assert (report["num_pairs"], report["side"]["n"], report["findings"], report["flagged"]) == (200, 0, [], False)
     assert (report["speed"]["share_of_reading"], report["speed"]["median_seconds"]) == (None, None)
     with site.database.reading() as connection:
-        found = outcomes.outcomes(outcomes.gathered(connection), "crowd_bt")
+        found = outcomes.aggregated(outcomes.gathered(connection), "crowd_bt")
     assert found.annotators[0]["bias_to_left"] is None
     assert [one.chosen_index for one in found.preferences] == [0] * 200
     assert min(one.weight for one in found.preferences) > 0.5
@@ -185,8 +187,10 @@ def test_two_judges_of_one_family_do_not_hide_each_other(new_site: Callable[...,
     kin = [said(n, who, int(rng.random() < 0.8), comparison=f"c-{n:04d}") for who in (first, second) for n in range(60)]
     person = [said(n, 99, int(rng.random() < 0.5), comparison=f"c-{n:04d}") for n in range(60)]
     with site.database.reading() as connection:
-        alone = leaning.by_sampler(connection, kin[:60], quality.votes_of([*kin[:60], *person]), look=(60, 0.024))
-        both = leaning.by_sampler(connection, kin[:60], quality.votes_of([*kin, *person]), look=(60, 0.024))
+        alone = self_preference.by_sampler(
+            connection, kin[:60], annotators.votes_of([*kin[:60], *person]), look=(60, 0.024)
+        )
+        both = self_preference.by_sampler(connection, kin[:60], annotators.votes_of([*kin, *person]), look=(60, 0.024))
     assert both == alone != []
     assert both[0]["leans"]
 

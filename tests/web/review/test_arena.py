@@ -10,7 +10,7 @@ import pytest
 
 from prefloop.errors import UserError
 from prefloop.web.config import WebConfig
-from prefloop.web.exchange import importing
+from prefloop.web.exchange import arena_files
 from prefloop.web.review import arena
 from prefloop.web.review.arena import Game
 from prefloop.web.serving import open_site
@@ -106,7 +106,7 @@ def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tm
 
     def bring(*told: tuple[str, str, str]) -> dict[str, Any]:
         path.write_text("".join(json.dumps({"prompt": p, "response": r, "sampler": s}) + "\n" for p, r, s in told))
-        return importing.for_arena(site, path, wanted=1, on_bad="stop", actor="lead")
+        return arena_files.from_file(site, path, wanted=1, on_bad="stop", actor="lead")
 
     for told, says in (
         ((("x", "1", "a"), ("y", "2", "b")), "f.jsonl:1: the prompt 'x' has no response of b"),
@@ -191,7 +191,7 @@ def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
     ]
     path = tmp_path / "arena.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows_of))
-    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    arena_files.from_file(site, path, wanted=1, on_bad="stop", actor="server")
     who = user(site, "ann", "lead")
     while served := queue.lease(site, who, 1, purpose="arena").presentations:
         submit(site, who, judged(served[0], choice="left", strength=1))
@@ -279,7 +279,7 @@ def test_a_lonely_sampler_is_no_reason_not_to_serve(tmp_path: Path, capsys: pyte
 
 def test_new_is_who_came_later_whatever_its_name(site: Site, tmp_path: Path):
     path = arena_file(tmp_path, *[answer(f"p{i}", sampler) for i in range(3) for sampler in ("reference", "best")])
-    importing.for_arena(site, path, wanted=1, on_bad="stop", actor="server")
+    arena_files.from_file(site, path, wanted=1, on_bad="stop", actor="server")
     who = user(site, "ann", "lead")
     while served := queue.lease(site, who, 1, purpose="arena").presentations:
         submit(site, who, judged(served[0], choice="left", strength=1))

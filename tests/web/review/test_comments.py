@@ -9,7 +9,7 @@ import pytest
 from prefloop.files.tables import read_records
 from prefloop.records import Judgement
 from prefloop.web.exchange import export
-from prefloop.web.review import comments as remarks
+from prefloop.web.review import comments
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items
 from prefloop.web.work import judging, queue
@@ -42,7 +42,9 @@ def test_comments_stand_among_flags_newest_first_as_they_now_are(site: Site, clo
     changed = judged(shown[0]).model_copy(update={"comment": "too curt, but right"})
     site.database.write(lambda c: judging.revise(c, site, ann, first.id, changed))
     with site.database.reading() as connection:
-        said = [(one["kind"], one["by"], one["comment"], bool(one["prompt"])) for one in remarks.everything(connection)]
+        said = [
+            (one["kind"], one["by"], one["comment"], bool(one["prompt"])) for one in comments.everything(connection)
+        ]
     assert said == [
         ("comment", "ann", "too curt, but right", True),
         ("skip", "ann", "", True),

@@ -5,13 +5,12 @@ import random
 from sqlalchemy import Connection, select
 
 from prefloop.records import Comparison, Message, Response, Sampling
-from prefloop.web.review import learning_curve as learning
-from prefloop.web.review import reward_scores
+from prefloop.web.exchange import score_files
+from prefloop.web.review import learning_curve
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, judgements, presentations, responses
-from prefloop.web.work import intake as ingest
-from prefloop.web.work import judging, queue
+from prefloop.web.work import intake, judging, queue
 from web.acts import Clock, ask, judged, rows, signed_in, submit, user
 
 
@@ -35,7 +34,7 @@ def take_in(site: Site, number: int) -> None:
             )
         )
     ask(site, checks={"repeat_every": 0})
-    site.database.write(lambda c: ingest.take_in(c, site, made_of, actor="test"))
+    site.database.write(lambda c: intake.take_in(c, site, made_of, actor="test"))
 
 
 def prefer_sorry(site: Site, limit: int) -> None:
@@ -86,16 +85,16 @@ def test_a_reward_model_is_tried_on_what_was_judged_after_it_came(site: Site, cl
     path = tmp_path / "scores.jsonl"  # it always prefers the first response, whatever that says
     path.write_text("".join(f'{{"comparison": "c{i}", "margin": 1.0}}\n' for i in range(100)))
     clock.now += 10
-    reward_scores.from_file(site, path, model="m", actor="lead", skip=False)
-    assert learning.numbers.of(site)["models"] == [
+    score_files.from_file(site, path, model="m", actor="lead", skip=False)
+    assert learning_curve.numbers.of(site)["models"] == [
         {"model": "m", "labels": 40, "since": 0, "accuracy": None, "low": None, "high": None}
     ]
     clock.now += 100
     revise_all(site)  # judged anew, but not new: it may have been learned from
     clock.now += 100
-    assert learning.numbers.of(site)["models"][0]["since"] == 0
+    assert learning_curve.numbers.of(site)["models"][0]["since"] == 0
     prefer_sorry(site, 60)
     clock.now += 100
-    (told,) = learning.numbers.of(site)["models"]
+    (told,) = learning_curve.numbers.of(site)["models"]
     assert told["since"] == 60
     assert 0.3 < told["low"] < told["accuracy"] < told["high"] < 0.7

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from prefloop.errors import UserError
-from prefloop.web.review import adjudication, dashboard, diversity, reward_scores
-from prefloop.web.review import selection as selecting
+from prefloop.web.exchange import score_files
+from prefloop.web.review import adjudication, dashboard, diversity, reward_scores, selection
 from prefloop.web.review.adjudication import Wanted
-from prefloop.web.review.dashboard import Desk, change_desk
+from prefloop.web.review.dashboard import Targets, change_targets
 from prefloop.web.review.selection import Candidates, Choice
 from prefloop.web.store.chain import verify
 from prefloop.web.store.site import Site
@@ -34,7 +34,7 @@ def test_probabilities_are_the_frequencies():
     found, scores = some(20), {"longest": np.arange(20.0) ** 2}
     times, told = np.zeros(20), np.zeros(20)
     for seed in range(4000):
-        chosen = selecting.sampled(found, scores, Choice(num=5, shares={"random": 0.4, "longest": 0.6}, seed=seed), {})
+        chosen = selection.sampled(found, scores, Choice(num=5, shares={"random": 0.4, "longest": 0.6}, seed=seed), {})
         assert len(chosen) == 5
         for place, (_, probability) in chosen.items():
             times[place] += 1
@@ -45,7 +45,7 @@ def test_probabilities_are_the_frequencies():
 
 
 def test_a_tag_short_of_its_floor_gets_it_with_a_known_probability():
-    chosen = selecting.sampled(some(100, tag_every=10), {}, Choice(num=20, shares={"random": 1.0}), {"red": 6})
+    chosen = selection.sampled(some(100, tag_every=10), {}, Choice(num=20, shares={"random": 1.0}), {"red": 6})
     red = {place: told for place, told in chosen.items() if place % 10 == 0}
     assert len(red) == 6
     assert all(told == ("floor:red", pytest.approx(0.6)) for told in red.values())
@@ -53,7 +53,7 @@ def test_a_tag_short_of_its_floor_gets_it_with_a_known_probability():
 
 
 def test_a_thinned_pool_tells_its_probability_too():
-    chosen = selecting.sampled(some(10, thinned=4), {}, Choice(num=5, shares={"random": 1.0}), {})
+    chosen = selection.sampled(some(10, thinned=4), {}, Choice(num=5, shares={"random": 1.0}), {})
     assert set(chosen.values()) == {("random", 0.125)}
 
 
@@ -67,7 +67,7 @@ def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: S
     fill(site, 30, tags=("t",))
     who = user(site, "a")
     assert work(site, who, 4) == 4
-    told = selecting.choose(site, Choice(num=6, shares={"random": 1.0}), actor="lead")
+    told = selection.choose(site, Choice(num=6, shares={"random": 1.0}), actor="lead")
     assert (told["chosen"], told["of"]) == (6, 26)
     waiting = rows(site, items, items.c.needed > 0)
     assert {(row.strategy, round(row.probability, 6)) for row in waiting} == {("random", round(6 / 26, 6))}
@@ -76,7 +76,7 @@ def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: S
     assert queue.lease(site, who, 1).empty == "done"
     with site.database.reading() as connection:
         assert dashboard.progress(connection)["held"] == 20
-    assert site.database.write(lambda c: selecting.release(c, site, actor="lead")) == 20
+    assert site.database.write(lambda c: selection.release(c, site, actor="lead")) == 20
     with site.database.reading() as connection:
         assert dashboard.progress(connection)["held"] == 0
     assert work(site, who) == 20
@@ -88,7 +88,7 @@ def scored(tmp_path: Path, site: Site, model: str, margins: dict[str, float]) ->
     """Brings in margins of a model."""
     path = tmp_path / f"{model}.jsonl"
     path.write_text("".join(json.dumps({"comparison": name, "margin": gap}) + "\n" for name, gap in margins.items()))
-    return reward_scores.from_file(site, path, model=model, actor="lead", skip=False)
+    return score_files.from_file(site, path, model=model, actor="lead", skip=False)
 
 
 @on_sqlite
@@ -99,7 +99,7 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
     scored(tmp_path, site, "one", {name: 5.0 * (n == 7) for n, name in enumerate(names)})
     scored(tmp_path, site, "two", {name: -5.0 * (n == 7) + 9.0 * (n == 9) for n, name in enumerate(names)})
     with site.database.reading() as connection:
-        found = selecting.candidates(connection, 0)
+        found = selection.candidates(connection, 0)
         shares = {
             "random": 0.2,
             "disagreement": 0.2,
@@ -108,7 +108,7 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
             "diversity": 0.1,
             "out_of_distribution": 0.1,
         }
-        told, by = selecting.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
+        told, by = selection.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
     assert found.names[int(told["disagreement"].argmax())] == names[7]
     assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
     assert told["diversity"].sum() == 1
@@ -123,7 +123,7 @@ def embedded(tmp_path: Path, site: Site, model: str, places: dict[str, list[floa
     path.write_text(
         "".join(json.dumps({"id": name, "score": 0.5, "embedding": place, **more}) + "\n" for name, place in moved)
     )
-    return reward_scores.from_file(site, path, model=model, actor="lead", skip=False)
+    return score_files.from_file(site, path, model=model, actor="lead", skip=False)
 
 
 def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: Path):
@@ -142,11 +142,11 @@ def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: P
     embedded(tmp_path, site, "seen", places)
     assert {names[4], names[8]} < chosen()[0]
     assert chosen()[1] == "seen"
-    told = selecting.choose(site, Choice(num=5, shares={"random": 0.2, "diversity": 0.8}), actor="lead")
+    told = selection.choose(site, Choice(num=5, shares={"random": 0.2, "diversity": 0.8}), actor="lead")
     assert told["diversity_by"] == "seen"
     with site.database.reading() as connection:
         assert reward_scores.models(connection)[0] == {"model": "seen", "scores": 24, "embeddings": 24}
-        assert reward_scores.margin(reward_scores.of(connection, names)["seen"], names[0], (0, 1)) == 0
+        assert reward_scores.margin(reward_scores.scores_of(connection, names)["seen"], names[0], (0, 1)) == 0
     scored(tmp_path, site, "seen", dict.fromkeys(names, 1.0))  # newer scores without embeddings
     assert chosen()[1] is None
 
@@ -228,14 +228,14 @@ def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callab
         path = tmp_path / "s.jsonl"
         path.write_text(line)
         with pytest.raises(UserError, match=says):
-            reward_scores.from_file(site, path, model="m", actor="lead", skip=False)
-        assert reward_scores.from_file(site, path, model="m", actor="lead", skip=True)["left_out"] == 1
+            score_files.from_file(site, path, model="m", actor="lead", skip=False)
+        assert score_files.from_file(site, path, model="m", actor="lead", skip=True)["left_out"] == 1
 
 
 def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(reward_scores, "TOGETHER", 3)
+    monkeypatch.setattr(score_files, "TOGETHER", 3)
     fill(site, 5)
     names = [comparison(n).id for n in range(5)]
     scored(tmp_path, site, "m", dict.fromkeys(names, 2.0))
@@ -250,7 +250,7 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
 
     def told() -> list[float]:
         with site.database.reading() as connection:
-            found = reward_scores.of(connection, names)
+            found = reward_scores.scores_of(connection, names)
         assert len(found["other"]) == 10
         return [abs(found["m"][key]) for key in sorted(found["m"])]
 
@@ -262,7 +262,7 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
     assert scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))["added"] == 8
     assert told() == [2.0] * 8  # the fifth comparison has no newer score
     (tmp_path / "none.jsonl").write_text("")
-    assert reward_scores.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
+    assert score_files.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
     assert told() == [2.0] * 8
     with site.database.reading() as connection:
         verify(connection)
@@ -272,8 +272,8 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
 def test_floors_reach_the_queue(new_site: Callable[..., Site]):
     site = new_site()
     fill(site, 20, tags=("red-team",))
-    site.database.write(lambda c: change_desk(c, Desk(floors={"red-team": 8, "absent": 3}), actor="lead", at=0.0))
-    told = selecting.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
+    site.database.write(lambda c: change_targets(c, Targets(floors={"red-team": 8, "absent": 3}), actor="lead", at=0.0))
+    told = selection.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
     assert told["reasons"] == {"floor:red-team": 10}
     assert any("absent" in problem for problem in told["problems"])
     let_work(site, {"a": honest(random.Random(0))}, 12)

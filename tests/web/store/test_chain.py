@@ -17,7 +17,7 @@ from prefloop.web.store import chain
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import chain as head
 from prefloop.web.store.tables import comparisons, events, items, judgements, presentations, responses
-from prefloop.web.work import intake as ingest
+from prefloop.web.work import intake
 from web.acts import ask, comparison, fill, judged, post, rows, signed_in, to_judge, user, work
 
 
@@ -164,7 +164,7 @@ def test_a_comparison_twice_is_once_and_another_under_its_name_is_refused(site: 
     assert len(rows(site, items)) == 3
     other = comparison(1, responses=4).model_copy(update={"id": "c-0000"})
     with pytest.raises(UserError, match="another comparison called 'c-0000'"):
-        site.database.write(lambda c: ingest.take_in(c, site, [other], actor="x"))
+        site.database.write(lambda c: intake.take_in(c, site, [other], actor="x"))
 
 
 def test_new_kinds_ask_more_of_the_same_comparisons(site: Site):

@@ -29,9 +29,7 @@ from prefloop.web.store.tables import (
     presentations,
     turns,
 )
-from prefloop.web.work import chat as chatting
-from prefloop.web.work import intake as ingest
-from prefloop.web.work import queue
+from prefloop.web.work import chat, intake, queue
 from prefloop.web.work.partner import MOST_BYTES, Partner
 from web.acts import Clock, ask, check_counts, client, fill, post, rows, signed_in, to_judge, user
 from web.model_server import NAME, ModelServer
@@ -253,14 +251,14 @@ def test_two_servers_at_one_database_keep_one_turn(chats: Callable[..., Site], s
 
     def begun(key: str) -> Any:
         with site.database.reading() as connection:
-            found = chatting.prepared(connection, ann, "Hello", conversation=None, num_turns=0, key=key)
+            found = chat.prepared(connection, ann, "Hello", conversation=None, num_turns=0, key=key)
         assert found is not None
-        comparison = chatting.compared(found, apart(lambda: Partner(site.config).ask(found.messages)))
-        return found, ingest.ready(site, [comparison])[0]
+        comparison = chat.compared(found, apart(lambda: Partner(site.config).ask(found.messages)))
+        return found, intake.ready(site, [comparison])[0]
 
     both = [begun("one"), begun(second)]
     for key, (found, ready) in zip(("one", second), both, strict=True):
-        keep = lambda c, found=found, ready=ready, key=key: chatting.keep(c, site, ann, found, ready, key=key)  # noqa: E731
+        keep = lambda c, found=found, ready=ready, key=key: chat.keep(c, site, ann, found, ready, key=key)  # noqa: E731
         if found is both[1][0] and code:
             with pytest.raises(Refusal) as problem:
                 site.database.write(keep)
@@ -505,4 +503,4 @@ def test_a_key_that_is_not_set_is_said_at_the_start(monkeypatch: pytest.MonkeyPa
 
 def test_sizes():
     assert MOST_BYTES < 10_000_000
-    assert chatting.LONGEST < chatting.MOST_LETTERS
+    assert chat.LONGEST < chat.MOST_LETTERS

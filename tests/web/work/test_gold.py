@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 
-from prefloop.web.review import selection as selecting
+from prefloop.web.review import selection
 from prefloop.web.review.selection import Choice
 from prefloop.web.security.accounts import User
 from prefloop.web.store import chain
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, judgements, presentations, users
 from prefloop.web.store.tables import items as item_table
-from prefloop.web.work import gold as known
-from prefloop.web.work import items, queue
+from prefloop.web.work import gold, items, queue
 from prefloop.web.work.gold import Mark
 from web.acts import Clock, ask, check_counts, fill, judged, rows, signed_in, submit, user, work
 from web.crowd import on_sqlite
@@ -23,7 +22,7 @@ from web.crowd import on_sqlite
 def make(site: Site, name: str, purpose: Any = "gold", best: int = 0) -> int:
     """Makes an item whose answer is known. Returns: its number."""
     body = Mark(comparison=name, kind="pair", responses=[0, 1], purpose=purpose, expected={"best": best})
-    return site.database.write(lambda c: known.mark(c, site, body, [], actor="lead"))["item"]
+    return site.database.write(lambda c: gold.mark(c, site, body, [], actor="lead"))["item"]
 
 
 def asked(site: Site, who: User) -> list[str]:
@@ -35,12 +34,12 @@ def asked(site: Site, who: User) -> list[str]:
 
 def choose(site: Site) -> None:
     """Chooses everything there is, and holds the rest back."""
-    selecting.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
+    selection.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
 
 
 def release(site: Site) -> None:
     """Lets go what was held back."""
-    site.database.write(lambda c: selecting.release(c, site, actor="lead"))
+    site.database.write(lambda c: selection.release(c, site, actor="lead"))
 
 
 def hold(site: Site) -> None:
@@ -97,7 +96,7 @@ def test_a_question_that_was_gold_before_it_was_work_never_becomes_work(new_site
     fill(site, 1, responses=3)
     for pair in ([0, 1], [0, 2], [1, 2]):
         body = Mark(comparison="c-0000", kind="pair", responses=pair, purpose="gold", expected={"best": pair[0]})
-        site.database.write(lambda c, body=body: known.mark(c, site, body, [], actor="lead"))
+        site.database.write(lambda c, body=body: gold.mark(c, site, body, [], actor="lead"))
     ask(site, pairs_per_prompt=3, checks={"gold_first": 0, "gold_every": 0})
     fill(site, 1, responses=3)
     assert asked(site, user(site, "ann")) == []

@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -40,19 +39,15 @@ class Client:
         self, url: str, token: str, *, tries: int = 6, first_wait: float = 0.5, timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        """Args: tries: times that a request is sent at most; first_wait: seconds before the second one, doubled for each further."""
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api/v1", headers=headers, timeout=timeout, transport=transport
-        )
+        """Args: tries: times that a request is sent at most; first_wait: seconds before the second, doubled for each."""
+        headers, base = {"Authorization": f"Bearer {token}", "Accept": "application/json"}, f"{url.rstrip('/')}/api/v1"
+        self._http = httpx.Client(base_url=base, headers=headers, timeout=timeout, transport=transport)
         self._tries, self._first_wait, self._sleep = tries, first_wait, sleep
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -70,23 +65,12 @@ class Client:
         return self._json("POST", "/leases", body={"count": count, "purpose": purpose})["presentations"]
 
     def judge(
-        self,
-        presentation: str,
-        answer: dict[str, Any],
-        *,
-        active_seconds: float = 0.0,
-        comment: str = "",
+        self, presentation: str, answer: dict[str, Any], *, active_seconds: float = 0.0, comment: str = "",
         id: str | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any]:  # fmt: skip
         """Sends a judgement, once however often it is sent."""
-        body = {
-            "id": id or str(uuid.uuid4()),
-            "presentation": presentation,
-            "answer": answer,
-            "active_seconds": active_seconds,
-            "comment": comment,
-        }
-        return self._json("POST", "/judgements", body=body)
+        body = {"id": id or str(uuid.uuid4()), "presentation": presentation, "answer": answer}
+        return self._json("POST", "/judgements", body={**body, "active_seconds": active_seconds, "comment": comment})
 
     def skip(self, presentation: str, reason: str, comment: str = "") -> dict[str, Any]:
         """Gives an item back to others."""
@@ -143,39 +127,26 @@ class Client:
         if not path.is_file():
             raise UserError(f"{path}: there is no such file. Give the path of an existing file.")
         headers = {"Content-Type": "application/x-ndjson"}
-        return self._send(
-            "POST", where, query={**query, "file": path.name}, content=path.read_bytes(), headers=headers
-        ).json()
+        named = {**query, "file": path.name}
+        return self._send("POST", where, query=named, content=path.read_bytes(), headers=headers).json()
 
     def _json(self, method: str, where: str, *, body: Any = None, query: dict[str, Any] | None = None) -> Any:
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        return self._send(
-            method,
-            where,
-            query=query,
-            content=content,
-            headers={"Content-Type": "application/json"} if body is not None else {},
-        ).json()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._send(method, where, query=query, content=content, headers=headers).json()
 
     def _send(
-        self,
-        method: str,
-        where: str,
-        *,
-        query: dict[str, Any] | None = None,
-        content: bytes | None = None,
+        self, method: str, where: str, *, query: dict[str, Any] | None = None, content: bytes | None = None,
         headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> httpx.Response:  # fmt: skip
         """Sends until there is an answer that will not change. Raises: Refused, or UserError if there is no connection."""
-        key = {"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {}
+        sent = {**(headers or {}), **({"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {})}
         trouble = ""
         for attempt in range(self._tries):
             if attempt:
                 self._sleep(self._first_wait * 2 ** (attempt - 1) * (0.5 + random.random()))
             try:
-                answer = self._http.request(
-                    method, where, params=query, content=content, headers={**(headers or {}), **key}
-                )
+                answer = self._http.request(method, where, params=query, content=content, headers=sent)
             except httpx.TransportError as problem:
                 trouble = str(problem) or type(problem).__name__
                 continue
@@ -185,14 +156,13 @@ class Client:
             if answer.status_code not in PASSING:
                 raise refused
             trouble = str(refused)
-        raise UserError(
-            f"{self._http.base_url}{where}: no answer after {self._tries} tries ({trouble}). Is the server running?"
-        )
+        says = f"no answer after {self._tries} tries ({trouble}). Is the server running?"
+        raise UserError(f"{self._http.base_url}{where}: {says}")
 
 
 def _refusal(answer: httpx.Response) -> Refused:
     try:
-        told = answer.json()["error"]
-        return Refused(answer.status_code, str(told["code"]), str(told["message"]))
+        error = answer.json()["error"]
+        return Refused(answer.status_code, str(error["code"]), str(error["message"]))
     except (ValueError, KeyError, TypeError):
         return Refused(answer.status_code, "unreadable", answer.text[:200])

@@ -1,8 +1,8 @@
-"""What was judged, as records on disk: the newest counted revisions as judgements.jsonl, the comparisons, the raw events.
+"""What was judged, as records on disk: the newest counted revisions as judgements.jsonl, and the comparisons.
 
-The file for the collect stage is written whole, when every item is done or `enough` judgements are in; after that again when
-judgements were added or changed, but not more often than every half minute. It tells of the folder's own comparisons only:
-what a lead brought in is in the exports.
+The file for the collect stage is written whole, when every item is done or `enough` judgements are in; after that again
+when judgements were added or changed, but at most every half minute. It tells of the folder's own comparisons only: what
+a lead brought in is in the exports. Edits and demonstrations are texts, which are exported apart and do not count.
 """
 
 import functools
@@ -16,21 +16,19 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, write_bytes
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison, Judgement
-from prefloop.web.store import comparisons as stored
 from prefloop.web.store.chain import JUDGEMENT
+from prefloop.web.store.comparisons import as_brought
 from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, presentations, users
-from prefloop.web.work import votes as facts
+from prefloop.web.work.answers import MARKED
 from prefloop.web.work.items import HELD
+from prefloop.web.work.votes import is_newest, ruled
 
 AGAIN = 30.0
 """Seconds between two writings of judgements.jsonl, once it is there."""
 PART = 1000
 """Rows fetched together."""
-RECORDED = ("pair", "ranking", "rating", "thumb")
-"""Kinds that records.Judgement knows. Edits and demonstrations are texts: they are exported apart, and do not count towards enough."""
-
 OF_THE_FILE = ("work", "adjudication")
 """Purposes of judgements about comparisons that somebody brought; only they count towards enough."""
 EVERYTHING = (*OF_THE_FILE, "chat")
@@ -39,35 +37,27 @@ EVERYTHING = (*OF_THE_FILE, "chat")
 
 def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Iterator[Judgement]:
     """The newest counted judgements, oldest first; where a lead has ruled, the ruling alone."""
-    ruled = facts.ruled(connection)
+    overruled = ruled(connection)
+    of_item = items.c.kind, items.c.comparison, items.c.responses, items.c.purpose
     query = (
-        select(
-            judgements,
-            presentations.c.order,
-            items.c.kind,
-            items.c.comparison,
-            items.c.responses,
-            items.c.purpose,
-            users.c.name,
-        )
+        select(judgements, presentations.c.order, *of_item, users.c.name)
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
-        .where(judgements.c.counted, items.c.kind.in_(RECORDED), items.c.purpose.in_(purposes))
-        .where(facts.is_newest())
+        .where(judgements.c.counted, items.c.kind.in_(MARKED), items.c.purpose.in_(purposes), is_newest())
         .order_by(judgements.c.at, judgements.c.id)
     )
     with connection.execute(query.execution_options(yield_per=PART)) as rows:
         for row in rows:
-            if row.purpose == "adjudication" or (row.comparison, row.kind, tuple(row.responses)) not in ruled:
+            if row.purpose == "adjudication" or (row.comparison, row.kind, tuple(row.responses)) not in overruled:
                 yield as_record(row)
 
 
 def as_record(row: Row[Any]) -> Judgement:
     """A judgement in the language on disk."""
     return Judgement.model_validate({
-        "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": "person", "kind": row.kind, "order": row.order,
-        **{key: value for key, value in row.answer.items() if value is not None},
+        "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": "person",
+        "kind": row.kind, "order": row.order, **{key: value for key, value in row.answer.items() if value is not None},
         "seconds": row.active_seconds, "guideline": str(row.guideline) if row.guideline else "",
         "ruling": row.purpose == "adjudication", "comment": row.comment,
     })  # fmt: skip
@@ -82,15 +72,7 @@ def compared(connection: Connection) -> Iterator[Comparison]:
         if not names:
             return
         last = names[-1]
-        yield from map(Comparison.model_validate, stored.told(connection, names).values())
-
-
-def raw(connection: Connection) -> Iterator[dict[str, Any]]:
-    """Every event, oldest first, with its place in the chain."""
-    query = select(events).order_by(events.c.seq).execution_options(yield_per=PART)
-    with connection.execute(query) as rows:
-        for row in rows.mappings():
-            yield {name: row[name] for name in ("seq", "at", "actor", "kind", "payload", "previous", "hash")}
+        yield from map(Comparison.model_validate, as_brought(connection, names).values())
 
 
 def write_judgements(site: Site, path: Path, *, among: Collection[str] | None = None) -> int:
@@ -105,7 +87,8 @@ def write_judgements(site: Site, path: Path, *, among: Collection[str] | None = 
 def _write(site: Site, among: Collection[str] | None, path: Path) -> tuple[int, bool]:
     """(number of judgements, whether the file changed)."""
     with site.database.snapshot() as connection:
-        lines = [one.model_dump_json() + "\n" for one in judged(connection) if among is None or one.comparison in among]
+        mine = (row for row in judged(connection) if among is None or row.comparison in among)
+        lines = [row.model_dump_json() + "\n" for row in mine]
     data = "".join(lines).encode("utf-8")
     if path.is_file() and path.read_bytes() == data:
         return len(lines), False
@@ -120,20 +103,19 @@ def target(site: Site) -> Path:
 
 
 def of_run(site: Site) -> frozenset[str] | None:
-    """Comparisons of the folder's own comparisons.jsonl, which alone the collect stage knows; None if there is no such file."""
+    """Comparisons of the folder's own comparisons.jsonl, which alone the collect stage knows; None if there is none."""
     path = site.folder / "comparisons.jsonl"
     try:
-        found = path.stat()
+        file = path.stat()
     except FileNotFoundError:
         return None
-    return _named_in(path, found.st_mtime_ns, found.st_size)
+    return _named_in(path, file.st_mtime_ns, file.st_size)
 
 
 @functools.lru_cache(maxsize=4)
 def _named_in(path: Path, changed: int, size: int) -> frozenset[str]:
-    return frozenset(
-        row["id"] for _, row in each_row(path) if not isinstance(row, UserError) and isinstance(row.get("id"), str)
-    )
+    rows = (row for _, row in each_row(path) if not isinstance(row, UserError))
+    return frozenset(row["id"] for row in rows if isinstance(row.get("id"), str))
 
 
 def is_over(connection: Connection, among: Collection[str] | None = None) -> bool:
@@ -146,42 +128,35 @@ def is_over(connection: Connection, among: Collection[str] | None = None) -> boo
     if enough and _is_enough(connection, enough, among):
         return True
     work, held_back = items.c.purpose == "work", (items.c.strategy == HELD) & ~items.c.retired
-    waiting = [
-        work & literal_column("items.needed > 0"),
-        work & literal_column("items.leased > 0"),
-        *([work & held_back] if enough else []),
-    ]
+    waiting = [literal_column("items.needed > 0"), literal_column("items.leased > 0"), *([held_back] if enough else [])]
     some = select(judgements.c.id).where(judgements.c.counted).limit(1)
-    still = (connection.execute(select(items.c.id).where(one).limit(1)).first() for one in waiting)
+    still = (connection.execute(select(items.c.id).where(work, which).limit(1)).first() for which in waiting)
     return connection.execute(some).first() is not None and not any(still)
 
 
 def _is_enough(connection: Connection, enough: int, among: Collection[str] | None) -> bool:
-    """Each item's counted judgements are counted once, whether they were revised or overruled; texts that were written are not."""
-    delivered = items.c.kind.in_(RECORDED), items.c.purpose.in_(OF_THE_FILE)
-    counted = judgements.c.counted, judgements.c.revision == 1
+    """Counted judgements count once, whether they were revised or overruled; texts that were written do not."""
     joined = judgements.join(items, items.c.id == judgements.c.item)
-    if connection.execute(select(func.count()).select_from(joined).where(*counted, *delivered)).scalar_one() < enough:
+    delivered = items.c.kind.in_(MARKED), items.c.purpose.in_(OF_THE_FILE)
+    counted = (
+        select(func.count()).select_from(joined).where(judgements.c.counted, judgements.c.revision == 1, *delivered)
+    )
+    if connection.execute(counted).scalar_one() < enough:
         return False
     if among is None:
         return True
-    each = (
-        select(items.c.comparison, func.count())
-        .select_from(joined)
-        .where(*counted, *delivered)
-        .group_by(items.c.comparison)
-    )
-    return sum(number for name, number in connection.execute(each) if name in among) >= enough
+    each = connection.execute(counted.add_columns(items.c.comparison).group_by(items.c.comparison))
+    return sum(number for number, name in each if name in among) >= enough
 
 
 class Delivery:
-    """Writes the file once enough is in, and again when judgements were added or changed, at most every `AGAIN` seconds."""
+    """Writes the file once enough is in, and again when judgements came or changed, at most every `AGAIN` seconds."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self._over = False
-        self._told: tuple[int, frozenset[str] | None] | None = None
-        """the last judgement in the file, and what it is about"""
+        self._written: tuple[int, frozenset[str] | None] | None = None
+        """the last judgement in the file, and the comparisons that it may be about"""
         self._at = 0.0
 
     def look(self, *, last: bool = False) -> bool:
@@ -198,11 +173,11 @@ class Delivery:
                 (connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0)
                 for kind in JUDGEMENT
             )
-            if self._told == (newest, among) or (self._told and not last and 0 <= now - self._at < AGAIN):
+            if self._written == (newest, among) or (self._written and not last and 0 <= now - self._at < AGAIN):
                 return False
             self._over = self._over or is_over(connection, among)
         if not self._over:
             return False
         _, changed = _write(self.site, among, target(self.site))
-        self._told, self._at = (newest, among), now
+        self._written, self._at = (newest, among), now
         return changed

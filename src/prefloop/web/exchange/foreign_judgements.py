@@ -1,9 +1,11 @@
 """Exports of Label Studio, Argilla and Potato, and plain tickets, row by row as our comparisons and judgements.
 
-A ticket is a row with `prompt` (or `question`, `text`, or `messages`) and `response_a`, `response_b`, ... (or `responses`, or
-`chosen` and `rejected`); with a prompt alone it asks for a demonstration. What a row says of who preferred what is kept too.
+A ticket is a row with `prompt` (or `question`, `text`, or `messages`) and `response_a`, `response_b`, ... (or
+`responses`, or `chosen` and `rejected`); with a prompt alone it asks for a demonstration. What a row says of who
+preferred what is kept too.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class Said:
     name: str
     kind: Literal["pair", "ranking", "rating"]
     answer: dict[str, Any]
-    """in terms of response indices, as `web.answers.meaning` tells it"""
+    """in terms of response indices, as `answers.meaning` tells it"""
     seconds: float = 0.0
     comment: str = ""
 
@@ -48,66 +50,61 @@ class Imported:
 
 def imported(row: Mapping[str, Any], source: Source, place: str) -> Imported:
     """A row as what it is. Raises: UserError that begins with the place."""
+    data, identity = row, row.get("id")
     if source == "label_studio":
         data = row.get("data")
         if not isinstance(data, dict):
-            raise UserError(
-                f"{place}: a Label Studio task has `data`, but this is {shown(data)}; export as JSON, not JSON-MIN."
-            )
-        return _with(_ticket(data, row.get("id"), place), list(_label_studio(row, place)), place)
-    if source == "argilla":
-        fields = row.get("fields") if isinstance(row.get("fields"), dict) else row
-        assert isinstance(fields, Mapping)  # one of the two
-        return _with(_ticket(fields, row.get("id"), place), list(_argilla(row, place)), place)
-    if source == "potato":
-        data = row.get("displayed_text") if isinstance(row.get("displayed_text"), dict) else row
-        assert isinstance(data, Mapping)
-        return _with(_ticket(data, row.get("id", row.get("instance_id")), place), list(_potato(row, place)), place)
-    return _with(_ticket(row, row.get("id"), place), list(_own(row, place)), place)
+            says = f"a Label Studio task has `data`, but this is {shown(data)}; export as JSON, not JSON-MIN."
+            raise UserError(f"{place}: {says}")
+    elif source == "argilla":
+        data = _inside(row, "fields")
+    elif source == "potato":
+        data, identity = _inside(row, "displayed_text"), row.get("id", row.get("instance_id"))
+    said = {"label_studio": _label_studio, "argilla": _argilla, "potato": _potato, "tickets": _own}[source]
+    return _with(_ticket(data, identity, place), list(said(row, place)), place)
 
 
-def _with(found: Imported, said: Sequence[Said], place: str) -> Imported:
-    number = len(found.comparison.responses)
-    for one in said:
-        if found.is_prompt:
-            raise UserError(
-                f"{place}: somebody judged responses that are not here; the row needs `response_a` and `response_b`."
-            )
-        if one.kind == "pair" and number != 2:
+def _inside(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object under a name, or the row itself, if it is flat."""
+    inner = row.get(name)
+    return inner if isinstance(inner, dict) else row
+
+
+def _with(ticket: Imported, said: Sequence[Said], place: str) -> Imported:
+    number = len(ticket.comparison.responses)
+    for each in said:
+        if ticket.is_prompt:
+            says = "somebody judged responses that are not here; the row needs `response_a` and `response_b`."
+            raise UserError(f"{place}: {says}")
+        if each.kind == "pair" and number != 2:
             raise UserError(f"{place}: somebody chose one of two, but there are {number} responses.")
-        if one.kind == "ranking" and len(one.answer["ranks"]) != number:
-            raise UserError(f"{place}: {len(one.answer['ranks'])} ranks for {number} responses; rank each once.")
-    return Imported(found.comparison, tuple(said), found.is_prompt)
+        if each.kind == "ranking" and len(each.answer["ranks"]) != number:
+            raise UserError(f"{place}: {len(each.answer['ranks'])} ranks for {number} responses; rank each once.")
+    return Imported(ticket.comparison, tuple(said), ticket.is_prompt)
 
 
-# -- tickets --------------------------------------------------------------------------------------------------------------
+# -- tickets ----------------------------------------------------------------------------------------------------------
 
 
 def _ticket(row: Mapping[str, Any], identity: Any, place: str) -> Imported:
     messages = _messages(row, place)
     texts = _responses(row, place)
-    told = [_spoken(messages), texts]
-    name = (
-        str(identity)
-        if isinstance(identity, str | int) and not isinstance(identity, bool) and str(identity)
-        else f"ticket-{fingerprints.of_value(told)}"
-    )
+    is_name = isinstance(identity, str | int) and not isinstance(identity, bool) and str(identity)
+    name = str(identity) if is_name else f"ticket-{fingerprints.of_value([_spoken(messages), texts])}"
     if len(name) > 200:
         raise UserError(f"{place}: the id has more than 200 letters; give a shorter one.")
     samplers = row.get("models") or row.get("samplers")
-    names = (
-        [str(one) for one in samplers]
-        if isinstance(samplers, list) and len(samplers) == len(texts)
-        else ["imported"] * len(texts)
-    )
+    if not isinstance(samplers, list) or len(samplers) != len(texts):
+        samplers = ["imported"] * len(texts)
+    names = [str(sampler)[:200] for sampler in samplers]
     kept = tuple(
-        Response(text=text, num_tokens=0, finished=True, sampler=sampler[:200])
+        Response(text=text, num_tokens=0, finished=True, sampler=sampler)
         for text, sampler in zip(texts, names, strict=True)
     )
     blank = Response(text="", num_tokens=0, finished=True, sampler="none")
     comparison = Comparison(
-        id=name, prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200], messages=messages, responses=kept or (blank, blank),
-        sampling=Sampling(temperature=0.0), tags=_tags(row),
+        id=name, prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200], messages=messages, tags=_tags(row),
+        responses=kept or (blank, blank), sampling=Sampling(temperature=0.0),
     )  # fmt: skip
     return Imported(comparison, is_prompt=not kept)
 
@@ -133,9 +130,8 @@ def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
     if raw is None:
         name = next((name for name in PROMPTS if isinstance(row.get(name), str) and str(row[name]).strip()), None)
         if name is None:
-            raise UserError(
-                f"{place}: there is no prompt; a ticket needs `prompt` (or {', '.join(PROMPTS[1:])}) or `messages`."
-            )
+            says = f"there is no prompt; a ticket needs `prompt` (or {', '.join(PROMPTS[1:])}) or `messages`."
+            raise UserError(f"{place}: {says}")
         raw = [{"role": "user", "content": row[name]}]
     try:
         messages = tuple(Message.model_validate(message) for message in raw)
@@ -143,9 +139,8 @@ def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
             raise ValueError
         return messages
     except (ValueError, TypeError):
-        raise UserError(
-            f"{place}: `messages` should be a list of {{role, content}} that ends with the user's turn, but is {shown(raw)}."
-        ) from None
+        says = f"should be a list of {{role, content}} that ends with the user's turn, but is {shown(raw)}."
+        raise UserError(f"{place}: `messages` {says}") from None
 
 
 def _responses(row: Mapping[str, Any], place: str) -> list[str]:
@@ -153,9 +148,8 @@ def _responses(row: Mapping[str, Any], place: str) -> list[str]:
     if raw is None and {"chosen", "rejected"} <= row.keys():
         raw = [row["chosen"], row["rejected"]]
     if raw is None:
-        named = sorted(
-            (_order(match[1]), key) for key in row if isinstance(key, str) and (match := NUMBERED.fullmatch(key))
-        )
+        matches = [match for key in row if isinstance(key, str) and (match := NUMBERED.fullmatch(key))]
+        named = sorted((_order(match[1]), match[0]) for match in matches)
         raw = [row[key] for _, key in named if row[key] not in (None, "")]
     if not isinstance(raw, list) or not all(isinstance(text, str | dict) for text in raw):
         raise UserError(f"{place}: `responses` should be a list of texts, but is {shown(raw)}.")
@@ -175,7 +169,7 @@ def _tags(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(word).strip()[:200] for word in words if str(word).strip()))
 
 
-# -- what people said -------------------------------------------------------------------------------------------------------
+# -- what people said --------------------------------------------------------------------------------------------------
 
 
 def choice(word: Any, place: str, *, numbered_from: int = 1) -> dict[str, Any]:
@@ -191,9 +185,8 @@ def choice(word: Any, place: str, *, numbered_from: int = 1) -> dict[str, Any]:
         text = str(int(text) + 1)
     if text in BETTER and (text != "0" or numbered_from == 0):
         return {"best": BETTER[text]}
-    raise UserError(
-        f"{place}: {shown(word)} is not a choice that is known; say a or b, left or right, tie, or both_bad."
-    )
+    says = "is not a choice that is known; say a or b, left or right, tie, or both_bad."
+    raise UserError(f"{place}: {shown(word)} {says}")
 
 
 def _own(row: Mapping[str, Any], place: str) -> Iterator[Said]:
@@ -220,55 +213,51 @@ def _label_studio(row: Mapping[str, Any], place: str) -> Iterator[Said]:
             if not isinstance(value, dict):
                 continue
             took = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else 0.0
+            chosen = value.get("choices")
             if kind == "pairwise":
                 yield Said(name[:80], "pair", choice(value.get("selected"), place), took)
-            elif kind == "choices" and isinstance(value.get("choices"), list) and value["choices"]:
-                yield Said(name[:80], "pair", choice(value["choices"][0], place), took)
+            elif kind == "choices" and isinstance(chosen, list) and chosen:
+                yield Said(name[:80], "pair", choice(chosen[0], place), took)
 
 
 def _argilla(row: Mapping[str, Any], place: str) -> Iterator[Said]:
-    """Version 2 (`responses`: {question: [{value, user_id}]}), version 1 (a list of {values: {question: {value}}}), or flat columns."""
+    """Version 2 (`responses`: {question: [{value, user_id}]}) or 1 (a list of {values: {question: {value}}})."""
     raw = row.get("responses")
-    if isinstance(raw, dict):
-        for answers in raw.values():
-            for answer in answers if isinstance(answers, list) else []:
-                if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted":
-                    yield _argilla_value(answer.get("value"), str(answer.get("user_id") or "argilla"), place)
+    for answers in raw.values() if isinstance(raw, dict) else ():
+        for answer in answers if isinstance(answers, list) else []:
+            if _is_submitted(answer):
+                yield _argilla_value(answer.get("value"), str(answer.get("user_id") or "argilla"), place)
     for answer in raw if isinstance(raw, list) else []:
-        values = (
-            answer.get("values")
-            if isinstance(answer, dict) and answer.get("status", "submitted") == "submitted"
-            else None
-        )
+        values = answer.get("values") if _is_submitted(answer) else None
         for value in values.values() if isinstance(values, dict) else ():
-            yield _argilla_value(
-                value.get("value") if isinstance(value, dict) else value, str(answer.get("user_id") or "argilla"), place
-            )
+            inner = value.get("value") if isinstance(value, dict) else value
+            yield _argilla_value(inner, str(answer.get("user_id") or "argilla"), place)
+
+
+def _is_submitted(answer: Any) -> bool:
+    return isinstance(answer, dict) and answer.get("status", "submitted") == "submitted"
 
 
 def _argilla_value(value: Any, name: str, place: str) -> Said:
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(one, dict) and type(one.get("rank")) is int for one in value)
-    ):
-        ranked = sorted(value, key=lambda one: _order((NUMBERED.fullmatch(str(one.get("value", ""))) or ["", "99"])[1]))
-        ranks = [int(one["rank"]) for one in ranked]
-        best = min(ranks)
-        if best < 1 or max(ranks) > 100:
-            raise UserError(f"{place}: ranks go from 1 to the number of responses, but are {shown(ranks)}.")
-        return Said(name[:80], "ranking", {"ranks": [sum(other < rank for other in set(ranks)) + 1 for rank in ranks]})
-    return Said(name[:80], "pair", choice(value, place))
+    entries = value if isinstance(value, list) else []
+    if not entries or not all(isinstance(entry, dict) and type(entry.get("rank")) is int for entry in entries):
+        return Said(name[:80], "pair", choice(value, place))
+    marks = [(NUMBERED.fullmatch(str(entry.get("value", ""))) or ["", "99"])[1] for entry in entries]
+    order = sorted(range(len(entries)), key=lambda n: _order(marks[n]))
+    ranks = [int(entries[n]["rank"]) for n in order]
+    if min(ranks) < 1 or max(ranks) > 100:
+        raise UserError(f"{place}: ranks go from 1 to the number of responses, but are {shown(ranks)}.")
+    return Said(name[:80], "ranking", {"ranks": [sum(other < rank for other in set(ranks)) + 1 for rank in ranks]})
 
 
 def _potato(row: Mapping[str, Any], place: str) -> Iterator[Said]:
     """`label_annotations` (or `annotations`): scheme -> {label: value}; or columns scheme:::label of the CSV."""
     name = str(row.get("user") or row.get("user_id") or row.get("annotator") or "potato")[:80]
     schemes = row.get("label_annotations") or row.get("annotations")
-    for labels in schemes.values() if isinstance(schemes, dict) else ():
-        for label, value in labels.items() if isinstance(labels, dict) else ():
-            if value not in (None, "", False, "false"):
-                yield Said(name, "pair", choice(label, place))
-    for key, value in row.items():
-        if isinstance(key, str) and ":::" in key and value not in (None, "", False, "false"):
-            yield Said(name, "pair", choice(key.rpartition(":::")[2], place))
+    flat = [(key.rpartition(":::")[2], value) for key, value in row.items() if isinstance(key, str) and ":::" in key]
+    nested = [
+        labels.items() for labels in (schemes.values() if isinstance(schemes, dict) else ()) if isinstance(labels, dict)
+    ]
+    for label, value in [*itertools.chain(*nested), *flat]:
+        if value not in (None, "", False, "false"):
+            yield Said(name, "pair", choice(label, place))

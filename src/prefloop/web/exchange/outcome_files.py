@@ -13,8 +13,7 @@ from sqlalchemy import Connection, func, select
 import prefloop
 from prefloop.files.tables import jsonl
 from prefloop.records import Demonstration, Preference, Ranking, Record
-from prefloop.web.exchange import outcomes
-from prefloop.web.exchange.outcomes import Judged, Outcomes, Way
+from prefloop.web.exchange.outcomes import Outcomes, Snapshot, Way, aggregated, gathered
 from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import chain, judgements
@@ -27,53 +26,44 @@ STRENGTHS = 3
 """The largest strength that is asked."""
 
 
-def rows(found: Outcomes, what: What, form: Form) -> list[dict[str, Any]]:
+def rows(outcomes: Outcomes, what: What, form: Form) -> list[dict[str, Any]]:
     """Rows of one kind, in a form."""
     records: dict[str, Sequence[Record | dict[str, Any]]] = {
-        "preferences": found.preferences, "rankings": found.rankings, "ratings": found.ratings, "thumbs": found.thumbs,
-        "demonstrations": found.demonstrations, "edits": found.edits,
+        "preferences": outcomes.preferences, "rankings": outcomes.rankings, "ratings": outcomes.ratings,
+        "thumbs": outcomes.thumbs, "demonstrations": outcomes.demonstrations, "edits": outcomes.edits,
     }  # fmt: skip
     if form == "prefloop":
         return [record.model_dump(mode="json") if isinstance(record, Record) else record for record in records[what]]
-    return [row for record in records[what] for row in _trl(record, found)]
+    return [row for record in records[what] for row in _trl(record, outcomes)]
 
 
-def _trl(record: Record | dict[str, Any], found: Outcomes) -> Iterator[dict[str, Any]]:
+def _trl(record: Record | dict[str, Any], outcomes: Outcomes) -> Iterator[dict[str, Any]]:
     if isinstance(record, Preference):
         yield {
-            "id": record.id, "prompt": _messages(record), **_answered(chosen=record.chosen, rejected=record.rejected),
-            "margin": round((record.strength or 0.0) / STRENGTHS, 4), "weight": record.weight, "soft_label": found.probabilities.get(record.id, 1.0),
-            "agreement": record.agreement, "num_judgements": record.num_judgements,
+            "id": record.id, "prompt": _messages(record),
+            **_answered(chosen=record.chosen, rejected=record.rejected),
+            "margin": round((record.strength or 0.0) / STRENGTHS, 4), "weight": record.weight,
+            "soft_label": outcomes.probabilities.get(record.id, 1.0), "agreement": record.agreement,
+            "num_judgements": record.num_judgements,
         }  # fmt: skip
     elif isinstance(record, Ranking):
         yield from _pairs(record)
     elif isinstance(record, Demonstration):
         yield {"id": record.id, "prompt": _messages(record), **_answered(completion=record.response)}
     elif isinstance(record, dict):
-        told = {
-            name: value
-            for name, value in record.items()
-            if name not in ("messages", "response", "comparison", "index", "tags")
-        }
-        yield {**told, "prompt": record["messages"], **_answered(completion=record["response"])}
+        ours = ("messages", "response", "comparison", "index", "tags")
+        row = {name: value for name, value in record.items() if name not in ours}
+        yield {**row, "prompt": record["messages"], **_answered(completion=record["response"])}
 
 
 def _pairs(ranking: Ranking) -> Iterator[dict[str, Any]]:
     """TRL has no lists: all pairs that differ, which share one weight."""
-    places = range(len(ranking.responses))
-    better = [
-        (i, j)
-        for i, j in itertools.permutations(places, 2)
-        if ranking.ranks[i] < ranking.ranks[j] and ranking.responses[i] != ranking.responses[j]
-    ]
+    texts, ranks = ranking.responses, ranking.ranks
+    pairs = itertools.permutations(range(len(texts)), 2)
+    better = [(i, j) for i, j in pairs if ranks[i] < ranks[j] and texts[i] != texts[j]]
     for i, j in better:
-        texts = _answered(chosen=ranking.responses[i], rejected=ranking.responses[j])
-        yield {
-            "id": f"{ranking.id}:{i}-{j}",
-            "prompt": _messages(ranking),
-            **texts,
-            "weight": round(1 / len(better), 6),
-        }
+        row = {"id": f"{ranking.id}:{i}-{j}", "prompt": _messages(ranking)}
+        yield {**row, **_answered(chosen=texts[i], rejected=texts[j]), "weight": round(1 / len(better), 6)}
 
 
 def _messages(record: Preference | Ranking | Demonstration) -> list[dict[str, Any]]:
@@ -96,10 +86,10 @@ def encoded(table: list[dict[str, Any]], format: Format) -> bytes:
     return sink.getvalue()
 
 
-def judged_at(site: Site) -> tuple[Judged, dict[str, Any]]:
+def judged_at(site: Site) -> tuple[Snapshot, dict[str, Any]]:
     """What was judged, and the moment of the log that it is."""
     with site.database.snapshot() as connection:
-        return outcomes.gathered(connection), _moment(connection, site)
+        return gathered(connection), _moment(connection, site)
 
 
 def _moment(connection: Connection, site: Site) -> dict[str, Any]:
@@ -107,44 +97,35 @@ def _moment(connection: Connection, site: Site) -> dict[str, Any]:
     versions = connection.execute(select(judgements.c.guideline, func.count()).group_by(judgements.c.guideline)).all()
     config = project(connection)
     return {
-        "prefloop": prefloop.__version__, "project": site.called(config.name), "log": {"events": head.seq, "hash": head.hash},
-        "guidelines": {str(row[0]): row[1] for row in versions}, "overlap": config.overlap.model_dump(mode="json"), "axes": list(config.axes),
-    }  # fmt: skip
-
-
-def manifest(
-    found: Outcomes, moment: dict[str, Any], files: dict[str, tuple[int, bytes]], *, way: Way, form: Form, at: float
-) -> dict[str, Any]:
-    """What the files are made of, with a hash of each and one of all."""
-    told = {
-        name: {"rows": number, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        for name, (number, data) in files.items()
-    }
-    whole = hashlib.sha256(
-        json.dumps({name: one["sha256"] for name, one in told.items()}, sort_keys=True).encode()
-    ).hexdigest()
-    return {
-        **moment, "aggregate": way, "form": form, "made_at": at, "files": told, "content_hash": whole, "undecided_pairs": found.undecided,
-        "annotators": list(found.annotators),
+        "prefloop": prefloop.__version__, "project": site.called(config.name),
+        "log": {"events": head.seq, "hash": head.hash}, "guidelines": {str(row[0]): row[1] for row in versions},
+        "overlap": config.overlap.model_dump(mode="json"), "axes": list(config.axes),
     }  # fmt: skip
 
 
 def bundle(site: Site, *, way: Way, form: Form, format: Format) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Everything: the manifest, and the bytes of each file that has rows."""
+    """Everything: the manifest, with a hash of each file that has rows and one of all, and the bytes of each."""
     judged, moment = judged_at(site)
-    found = outcomes.outcomes(judged, way)
-    tables = {what: rows(found, what, form) for what in WHATS}
-    files = {f"{what}.{format}": (len(table), encoded(table, format)) for what, table in tables.items() if table}
-    return manifest(found, moment, files, way=way, form=form, at=site.clock()), {
-        name: data for name, (_, data) in files.items()
+    made = aggregated(judged, way)
+    tables = {f"{what}.{format}": table for what in WHATS if (table := rows(made, what, form))}
+    data = {name: encoded(table, format) for name, table in tables.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
+    files = {
+        name: {"rows": len(table), "bytes": len(data[name]), "sha256": hashes[name]} for name, table in tables.items()
     }
+    whole = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    manifest = {
+        **moment, "aggregate": way, "form": form, "made_at": site.clock(), "files": files, "content_hash": whole,
+        "undecided_pairs": made.undecided, "annotators": list(made.annotators),
+    }  # fmt: skip
+    return manifest, data
 
 
-def zipped(told: dict[str, Any], files: dict[str, bytes]) -> bytes:
+def zipped(manifest: dict[str, Any], files: dict[str, bytes]) -> bytes:
     """A ZIP of the files and their manifest."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("manifest.json", json.dumps(told, ensure_ascii=False, indent=2))
+        archive.writestr("manifest.json", json.dumps(manifest, ensure_ascii=False, indent=2))
         for name, data in files.items():
             archive.writestr(name, data)
     return sink.getvalue()

@@ -1,14 +1,14 @@
-"""From judgements to what training reads: preferences, rankings, ratings, thumbs, demonstrations and edits, with weights.
+"""From judgements to what training reads: preferences, rankings, ratings, thumbs, demonstrations and edits, weighted.
 
 Preferences are aggregated in one of four ways. Every way first gives p, the probability that one response is the better
-one; the weight of a preference is 2 p - 1: a pair of which nothing is known teaches nothing.
-majority: p is 1, under the rule of `prefloop.decisions`. weighted: each vote weighs the log odds of its annotator's accuracy
-on gold. dawid_skene: accuracies and truth by EM, from the votes alone. crowd_bt: Bradley-Terry with an ability and a side bias
-for each annotator. Where leads adjudicated, their ruling alone speaks, in every way and of every kind; a tie is a ruling too.
+one; the weight of a preference is 2 p - 1: a pair of which nothing is known teaches nothing. majority: p is 1, under the
+rule of `prefloop.decisions`. weighted: each vote weighs the log odds of its annotator's accuracy on gold. dawid_skene:
+accuracies and truth by EM, from the votes alone. crowd_bt: Bradley-Terry with an ability and a side bias for each
+annotator. Where leads adjudicated, their ruling alone speaks, in every way and of every kind; a tie is a ruling too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,15 +18,15 @@ from sqlalchemy import Connection
 from prefloop import decisions
 from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
 from prefloop.stats import aggregate, voters
-from prefloop.web.store import comparisons as stored
+from prefloop.web.body import finite
+from prefloop.web.store.comparisons import as_brought, parts
 from prefloop.web.store.tables import items, judgements
-from prefloop.web.work import votes as facts
-from prefloop.web.work.votes import Fact
+from prefloop.web.work.votes import Vote, heard, units_of, votes_where
 
 Way = Literal["majority", "weighted", "dawid_skene", "crowd_bt"]
 Pair = tuple[str, int, int]
 PRIOR = (4.0, 1.0)
-"""Right and wrong gold judgements that everybody is taken to have made before, see `people.annotators.Norms`."""
+"""Right and wrong gold judgements that everybody is taken to have made before, see `stats.annotators.Norms`."""
 SMOOTHING, TRUST = 0.5, 2.0
 """Pseudo-counts of Dawid-Skene."""
 PENALTIES = voters.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
@@ -35,10 +35,10 @@ MARGIN = 1e-6
 
 
 @dataclass(frozen=True)
-class Judged:
+class Snapshot:
     """Everything that counts, at one moment."""
 
-    facts: tuple[Fact, ...]
+    votes: tuple[Vote, ...]
     comparisons: Mapping[str, Comparison]
     gold: Mapping[str, tuple[int, int]]
     """annotator -> (right, judged) of gold"""
@@ -61,56 +61,41 @@ class Outcomes:
     """what the aggregation believes of each of them"""
 
 
-def gathered(connection: Connection) -> Judged:
+def gathered(connection: Connection) -> Snapshot:
     """All that counts."""
-    counted = facts.load(
-        connection, judgements.c.counted, items.c.purpose.in_(("work", "adjudication", "chat")), limit=10**9
-    )
+    purposes = items.c.purpose.in_(("work", "adjudication", "chat"))
+    counted = votes_where(connection, judgements.c.counted, purposes, limit=10**9)
     gold: dict[str, tuple[int, int]] = {}
-    for one in facts.load(connection, items.c.purpose == "gold", judgements.c.right.is_not(None), limit=10**9):
-        right, number = gold.get(one.name, (0, 0))
-        gold[one.name] = right + bool(one.right), number + 1
-    return Judged(tuple(counted), compared(connection, {one.comparison for one in counted}), gold)
+    for vote in votes_where(connection, items.c.purpose == "gold", judgements.c.right.is_not(None), limit=10**9):
+        right, number = gold.get(vote.name, (0, 0))
+        gold[vote.name] = right + bool(vote.right), number + 1
+    names = {vote.comparison for vote in counted}
+    records = [record for some in parts(names) for record in as_brought(connection, some).values()]
+    compared = {row["id"]: Comparison.model_validate(row) for row in records if len(row["responses"]) >= 2}
+    return Snapshot(tuple(counted), compared, gold)
 
 
-def compared(connection: Connection, names: set[str]) -> dict[str, Comparison]:
-    """These comparisons, as records."""
-    found = [one for some in facts.parts(names) for one in stored.told(connection, some).values()]
-    return {one["id"]: Comparison.model_validate(one) for one in found if len(one["responses"]) >= 2}
+def as_judgement(vote: Vote) -> Judgement:
+    """A vote in the language on disk."""
+    return Judgement.model_validate({
+        "id": vote.id, "comparison": vote.comparison, "annotator": vote.name, "annotator_kind": "person",
+        "kind": vote.kind, "comment": vote.comment, "ruling": vote.purpose == "adjudication", "order": vote.order,
+        **{name: value for name, value in vote.answer.items() if value is not None}, "seconds": vote.seconds,
+    })  # fmt: skip
 
 
-def as_judgement(one: Fact) -> Judgement:
-    """A fact in the language on disk."""
-    answer = {name: value for name, value in one.answer.items() if value is not None}
-    known = {
-        "id": one.id,
-        "comparison": one.comparison,
-        "annotator": one.name,
-        "annotator_kind": "person",
-        "kind": one.kind,
-    }
-    known |= {"comment": one.comment, "ruling": one.purpose == "adjudication"}
-    return Judgement.model_validate({**known, "order": one.order, **answer, "seconds": one.seconds})
-
-
-def outcomes(judged: Judged, way: Way) -> Outcomes:
+def aggregated(judged: Snapshot, way: Way) -> Outcomes:
     """Everything, aggregated in one way."""
-    cast = [one for one in judged.facts if one.kind in ("pair", "ranking") and one.comparison in judged.comparisons]
+    cast = [vote for vote in judged.votes if vote.kind in ("pair", "ranking") and vote.comparison in judged.comparisons]
     p, people = _probabilities(_ballots(cast), way, judged.gold)  # who was overruled still shows how well they judge
-    spoken = replace(judged, facts=tuple(facts.heard(judged.facts)))
-    kept = facts.heard(cast)
-    found = decisions.decided(list(judged.comparisons.values()), [as_judgement(one) for one in kept])
-    ruled = _ruled(kept)
-    preferences, probabilities = [], {}
-    for preference, is_decided in [
-        *((one, True) for one in found.preferences),
-        *((one, False) for one in found.undecided),
-    ]:
-        first = (preference.chosen_index or 0) < (preference.rejected_index or 0)
-        low, high = sorted((preference.chosen_index or 0, preference.rejected_index or 0))
-        pair = (preference.comparison, low, high)
+    kept, spoken = heard(cast), heard(judged.votes)
+    decided = decisions.decided(list(judged.comparisons.values()), [as_judgement(vote) for vote in kept])
+    ruled, preferences, probabilities = _ruled(kept), [], {}
+    for number, preference in enumerate((*decided.preferences, *decided.undecided)):
+        chosen, rejected = preference.chosen_index or 0, preference.rejected_index or 0
+        pair, first = (preference.comparison, min(chosen, rejected), max(chosen, rejected)), chosen < rejected
         if way == "majority" or pair in ruled:
-            sure = float(first) if is_decided else 0.5
+            sure = float(first) if number < len(decided.preferences) else 0.5
         else:
             sure = p[pair]
         if abs(sure - 0.5) <= MARGIN:
@@ -120,9 +105,10 @@ def outcomes(judged: Judged, way: Way) -> Outcomes:
         preferences.append(turned.model_copy(update={"weight": round(2 * probability - 1, 6)}))
         probabilities[turned.id] = round(probability, 6)
     return Outcomes(
-        preferences=tuple(preferences), probabilities=probabilities, rankings=tuple(_rankings(kept, judged.comparisons)),
-        ratings=tuple(_ratings(spoken)), thumbs=tuple(_thumbs(spoken)), demonstrations=tuple(_demonstrations(judged)), edits=tuple(_edits(judged)),
-        undecided=found.num_pairs - len(preferences), annotators=tuple(people),
+        preferences=tuple(preferences), probabilities=probabilities,
+        rankings=tuple(_rankings(kept, judged.comparisons)), ratings=tuple(_ratings(spoken, judged.comparisons)),
+        thumbs=tuple(_thumbs(spoken, judged.comparisons)), demonstrations=tuple(_demonstrations(judged)),
+        edits=tuple(_edits(judged)), undecided=decided.num_pairs - len(preferences), annotators=tuple(people),
     )  # fmt: skip
 
 
@@ -133,8 +119,9 @@ def _turned(preference: Preference) -> Preference:
     strengths = [vote.strength for vote in votes if vote.side == "chosen" and vote.strength is not None]
     return preference.model_copy(
         update={
-            "chosen": preference.rejected, "rejected": preference.chosen, "votes": votes, "chosen_index": preference.rejected_index,
-            "rejected_index": preference.chosen_index, "strength": sum(strengths) / len(strengths) if strengths else None,
+            "chosen": preference.rejected, "rejected": preference.chosen, "votes": votes,
+            "chosen_index": preference.rejected_index, "rejected_index": preference.chosen_index,
+            "strength": sum(strengths) / len(strengths) if strengths else None,
             "agreement": sum(vote.side == "chosen" for vote in votes) / len(votes) if votes else None,
         }
     )  # fmt: skip
@@ -152,19 +139,20 @@ class _Ballot:
     """it is known which stood on the left"""
 
 
-def _ballots(kept: Sequence[Fact]) -> list[_Ballot]:
-    found = []
-    for one in kept:
-        places = {index: place for place, index in enumerate(one.order)}
-        for i, j, ballot in decisions.votes_of(as_judgement(one)):
+def _ballots(cast: Sequence[Vote]) -> list[_Ballot]:
+    ballots = []
+    for vote in cast:
+        places = {index: place for place, index in enumerate(vote.order)}
+        for i, j, ballot in decisions.votes_of(as_judgement(vote)):
             first = 0.5 if ballot.winner is None else float(ballot.winner == i)
-            found.append(_Ballot((one.comparison, i, j), one.name, first, places[i] < places[j], one.was_shown))
-    return found
+            pair = (vote.comparison, i, j)
+            ballots.append(_Ballot(pair, vote.name, first, places[i] < places[j], vote.was_shown))
+    return ballots
 
 
-def _ruled(kept: Sequence[Fact]) -> set[Pair]:
+def _ruled(kept: Sequence[Vote]) -> set[Pair]:
     """Pairs that leads ruled upon, by themselves or in a ranking: `decisions.decided` hears the ruling alone."""
-    rulings = [as_judgement(one) for one in kept if one.purpose == "adjudication"]
+    rulings = [as_judgement(vote) for vote in kept if vote.purpose == "adjudication"]
     return {(ruling.comparison, i, j) for ruling in rulings for i, j, _ in decisions.votes_of(ruling)}
 
 
@@ -184,23 +172,19 @@ def _probabilities(
         weights = aggregate.log_odds_weights(accuracy, num_classes=2)
         p = special.expit(np.bincount(where, weights[who] * (2 * first - 1), len(pairs)))
     elif way == "dawid_skene":
-        told = first != 0.5
+        sided = first != 0.5
         learnt = aggregate.dawid_skene(
-            where[told], who[told], (first[told] == 0).astype(int), num_items=len(pairs), num_annotators=len(names), num_classes=2, one_coin=True,
-            smoothing=SMOOTHING, trust=TRUST, tolerance=1e-6, max_iterations=500, prior=(0.5, 0.5),
+            where[sided], who[sided], (first[sided] == 0).astype(int), num_items=len(pairs), num_annotators=len(names),
+            num_classes=2, one_coin=True, smoothing=SMOOTHING, trust=TRUST, tolerance=1e-6, max_iterations=500,
+            prior=(0.5, 0.5),
         )  # fmt: skip
         p, accuracy = learnt.posteriors[:, 0], learnt.accuracies
     else:
         p, ability, bias = _crowd(ballots, pairs, who, first, len(names))
         accuracy = (1 + ability) / 2
+    columns = {"accuracy": accuracy, "ability": ability, "bias_to_left": bias}
     people = [
-        {
-            "name": name,
-            "accuracy": facts.finite(accuracy[n]),
-            "ability": facts.finite(ability[n]),
-            "bias_to_left": facts.finite(bias[n]),
-        }
-        for name, n in names.items()
+        {"name": name, **{label: finite(column[n]) for label, column in columns.items()}} for name, n in names.items()
     ]
     return {pair: float(p[number]) for pair, number in pairs.items()}, people
 
@@ -219,29 +203,27 @@ def _crowd(
     high = np.array([players[b.pair[0], b.pair[2]] for b in ballots])
     on_left = np.array([b.left_first for b in ballots])
     sided = np.array([b.sided for b in ballots])
-    found = voters.crowd_bradley_terry(
-        np.where(on_left, low, high), np.where(on_left, high, low), who, np.where(on_left, first, 1 - first), num_players=len(players),
-        num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
+    fitted = voters.crowd_bradley_terry(
+        np.where(on_left, low, high), np.where(on_left, high, low), who, np.where(on_left, first, 1 - first),
+        num_players=len(players), num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
     )  # fmt: skip
-    gaps = [found.strengths[players[c, i]] - found.strengths[players[c, j]] for c, i, j in pairs]
-    return (
-        special.expit(np.array(gaps)),
-        found.abilities,
-        np.where(np.bincount(who, sided, num_annotators) > 0, found.biases, np.nan),
-    )
+    gaps = [fitted.strengths[players[c, i]] - fitted.strengths[players[c, j]] for c, i, j in pairs]
+    biases = np.where(np.bincount(who, sided, num_annotators) > 0, fitted.biases, np.nan)
+    return special.expit(np.array(gaps)), fitted.abilities, biases
 
 
-# -- the other kinds ------------------------------------------------------------------------------------------------------
+# -- the other kinds --------------------------------------------------------------------------------------------------
 
 
-def _rankings(kept: Sequence[Fact], known: Mapping[str, Comparison]) -> Iterator[Ranking]:
+def _rankings(kept: Sequence[Vote], compared: Mapping[str, Comparison]) -> Iterator[Ranking]:
     """One ranking of each comparison: as it is if one person ranked it, else the order that contradicts them least."""
-    for unit in facts.by([one for one in kept if one.kind == "ranking"], lambda one: one.unit).values():
-        comparison, indices = known[unit[0].comparison], sorted(unit[0].order)
-        ranks = unit[0].meaning["ranks"] if len(unit) == 1 else _consensus([one.meaning["ranks"] for one in unit])
+    for unit in units_of(kept, "ranking").values():
+        comparison, indices = compared[unit[0].comparison], sorted(unit[0].order)
+        ranks = [vote.meaning["ranks"] for vote in unit]
         yield Ranking(
-            id=f"{comparison.id}:ranking", messages=comparison.messages, responses=tuple(comparison.responses[index].text for index in indices),
-            ranks=tuple(ranks), num_judgements=len(unit), comparison=comparison.id,
+            id=f"{comparison.id}:ranking", messages=comparison.messages, comparison=comparison.id,
+            responses=tuple(comparison.responses[index].text for index in indices),
+            ranks=tuple(ranks[0] if len(unit) == 1 else _consensus(ranks)), num_judgements=len(unit),
         )  # fmt: skip
 
 
@@ -253,69 +235,60 @@ def _consensus(ballots: Sequence[Sequence[int]]) -> list[int]:
     return [order.index(index) + 1 for index in range(len(order))]
 
 
-def _ratings(judged: Judged) -> Iterator[dict[str, Any]]:
+def _each_response(
+    spoken: Sequence[Vote], kind: str, compared: Mapping[str, Comparison]
+) -> Iterator[tuple[list[Vote], int, dict[str, Any]]]:
+    """(what was said of a unit, the place of a response in the votes' meaning, the row that the response begins)."""
+    for unit in units_of(spoken, kind).values():
+        comparison = compared.get(unit[0].comparison)
+        for place, index in enumerate(sorted(unit[0].order) if comparison else ()):
+            assert comparison is not None
+            messages = [message.model_dump(mode="json") for message in comparison.messages]
+            row = {"id": f"{comparison.id}:{index}", "messages": messages, "response": comparison.responses[index].text}
+            about = {"comparison": comparison.id, "index": index, "tags": list(comparison.tags)}
+            yield unit, place, {**row, **about}
+
+
+def _ratings(spoken: Sequence[Vote], compared: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
     """Mean marks of each response: attributes for a reward model with several heads."""
-    for unit in facts.by([one for one in judged.facts if one.kind == "rating"], lambda one: one.unit).values():
-        comparison = judged.comparisons.get(unit[0].comparison)
-        for place, index in enumerate(sorted(unit[0].order) if comparison else ()):
-            marks = {
-                axis: [one.meaning["ratings"][axis][place] for one in unit if axis in one.meaning["ratings"]]
-                for axis in unit[0].meaning["ratings"]
-            }
-            yield _row(comparison, index) | {
-                "attributes": {axis: float(np.mean(values)) for axis, values in marks.items()},
-                "spread": {axis: float(np.std(values)) for axis, values in marks.items()}, "num_judgements": len(unit),
-            }  # fmt: skip
+    for unit, place, row in _each_response(spoken, "rating", compared):
+        said = [vote.meaning["ratings"] for vote in unit]
+        marks = {axis: [ratings[axis][place] for ratings in said if axis in ratings] for axis in said[0]}
+        means = {axis: float(np.mean(values)) for axis, values in marks.items()}
+        spread = {axis: float(np.std(values)) for axis, values in marks.items()}
+        yield {**row, "attributes": means, "spread": spread, "num_judgements": len(unit)}
 
 
-def _thumbs(judged: Judged) -> Iterator[dict[str, Any]]:
+def _thumbs(spoken: Sequence[Vote], compared: Mapping[str, Comparison]) -> Iterator[dict[str, Any]]:
     """Good or bad, by majority, for KTO; equal votes give no row."""
-    for unit in facts.by([one for one in judged.facts if one.kind == "thumb"], lambda one: one.unit).values():
-        comparison = judged.comparisons.get(unit[0].comparison)
-        for place, index in enumerate(sorted(unit[0].order) if comparison else ()):
-            good = [one.meaning["thumbs"][place] for one in unit]
-            if 2 * sum(good) != len(good):
-                share = max(sum(good), len(good) - sum(good)) / len(good)
-                told = {
-                    "label": 2 * sum(good) > len(good),
-                    "agreement": share,
-                    "weight": 2 * share - 1,
-                    "num_judgements": len(good),
-                }
-                yield _row(comparison, index) | told
+    for unit, place, row in _each_response(spoken, "thumb", compared):
+        good, number = sum(vote.meaning["thumbs"][place] for vote in unit), len(unit)
+        share = max(good, number - good) / number
+        if 2 * good != number:
+            label = {"label": 2 * good > number, "agreement": share, "weight": 2 * share - 1}
+            yield {**row, **label, "num_judgements": number}
 
 
-def _row(comparison: Comparison | None, index: int) -> dict[str, Any]:
-    assert comparison is not None  # both callers look first
-    messages = [message.model_dump(mode="json") for message in comparison.messages]
-    known = {"id": f"{comparison.id}:{index}", "messages": messages, "response": comparison.responses[index].text}
-    return {**known, "comparison": comparison.id, "index": index, "tags": list(comparison.tags)}
+def _written(judged: Snapshot, *kinds: str) -> Iterator[tuple[Vote, Comparison]]:
+    votes = (vote for vote in judged.votes if vote.kind in kinds and vote.comparison in judged.comparisons)
+    return ((vote, judged.comparisons[vote.comparison]) for vote in votes)
 
 
-def _demonstrations(judged: Judged) -> Iterator[Demonstration]:
+def _demonstrations(judged: Snapshot) -> Iterator[Demonstration]:
     """What people wrote, and what they made of a response."""
-    for one in judged.facts:
-        comparison = judged.comparisons.get(one.comparison)
-        if one.kind in ("demonstration", "edit") and comparison is not None:
-            name = f"{one.comparison}:{one.kind}:{one.id}"
-            yield Demonstration(
-                id=name,
-                messages=comparison.messages,
-                tags=comparison.tags,
-                response=one.answer["text"],
-                source=one.name,
-            )
+    for vote, comparison in _written(judged, "demonstration", "edit"):
+        yield Demonstration(
+            id=f"{vote.comparison}:{vote.kind}:{vote.id}", messages=comparison.messages, tags=comparison.tags,
+            response=vote.answer["text"], source=vote.name,
+        )  # fmt: skip
 
 
-def _edits(judged: Judged) -> Iterator[Preference]:
+def _edits(judged: Snapshot) -> Iterator[Preference]:
     """An edited response is better than it was before; one that was left as it is says nothing."""
-    for one in judged.facts:
-        comparison = judged.comparisons.get(one.comparison)
-        if one.kind != "edit" or comparison is None:
-            continue
-        before, after = comparison.responses[one.meaning["index"]].text, one.answer["text"]
+    for vote, comparison in _written(judged, "edit"):
+        before, after = comparison.responses[vote.meaning["index"]].text, vote.answer["text"]
         if before.strip() and before != after:
             yield Preference(
-                id=f"{one.comparison}:edit:{one.id}", messages=comparison.messages, chosen=after, rejected=before, agreement=1.0,
-                comparison=one.comparison, rejected_index=one.meaning["index"], tags=comparison.tags,
+                id=f"{vote.comparison}:edit:{vote.id}", messages=comparison.messages, chosen=after, rejected=before,
+                agreement=1.0, comparison=vote.comparison, rejected_index=vote.meaning["index"], tags=comparison.tags,
             )  # fmt: skip

@@ -1,12 +1,12 @@
 """Rows of a file that is being looked at, kept outside of memory until all of them are known to be good.
 
-A private database of SQLite without a name: it lies in memory while it is small, goes to a temporary file when it grows, and
-is gone when it is closed.
+A private database of SQLite without a name: in memory while it is small, in a temporary file when it grows, and gone
+when it is closed.
 """
 
+import itertools
 import sqlite3
 from collections.abc import Iterator
-from types import TracebackType
 from typing import NamedTuple, Self
 
 TOGETHER = 10
@@ -37,9 +37,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, row: Row) -> None:
@@ -48,9 +46,12 @@ class Spool:
 
     def first(self, name: str, mark: str | None = None) -> Row | None:
         """The first row with a name, and with a mark if one is given."""
-        query = "SELECT name, mark, place, value FROM rows WHERE name = ? AND (? IS NULL OR mark = ?) ORDER BY number LIMIT 1"
-        found = self._file.execute(query, (name, mark, mark)).fetchone()
-        return Row(*found) if found else None
+        query = (
+            "SELECT name, mark, place, value FROM rows WHERE name = ? AND (? IS NULL OR mark = ?) "
+            "ORDER BY number LIMIT 1"
+        )
+        values = self._file.execute(query, (name, mark, mark)).fetchone()
+        return Row(*values) if values else None
 
     def __len__(self) -> int:
         return self._file.execute("SELECT count(*) FROM rows").fetchone()[0]
@@ -64,9 +65,9 @@ class Spool:
         last = 0
         value = "value" if values else "x''"
         query = f"SELECT number, name, mark, place, {value} FROM rows WHERE number > ? ORDER BY number LIMIT {TOGETHER}"
-        while found := self._file.execute(query, (last,)).fetchall():
-            last = found[-1][0]
-            yield from (Row(*row[1:]) for row in found)
+        while rows := self._file.execute(query, (last,)).fetchall():
+            last = rows[-1][0]
+            yield from (Row(*row[1:]) for row in rows)
 
     def marks(self) -> list[str]:
         """All marks, in the order they first came."""
@@ -75,13 +76,8 @@ class Spool:
     def together(self) -> Iterator[list[Row]]:
         """The rows of each name, in the order in which names first came."""
         firsts = "SELECT name, min(number) AS first FROM rows GROUP BY name"
-        query = f"SELECT rows.name, mark, place, value FROM rows JOIN ({firsts}) AS firsts ON rows.name = firsts.name ORDER BY first, number"
-        here: list[Row] = []
-        for found in self._file.execute(query):
-            row = Row(*found)
-            if here and here[0].name != row.name:
-                yield here
-                here = []
-            here.append(row)
-        if here:
-            yield here
+        joined = f"rows JOIN ({firsts}) AS firsts ON rows.name = firsts.name"
+        query = f"SELECT rows.name, mark, place, value FROM {joined} ORDER BY first, number"
+        rows = itertools.starmap(Row, self._file.execute(query))
+        for _, same in itertools.groupby(rows, key=lambda row: row.name):
+            yield list(same)

@@ -1,12 +1,13 @@
 """Webhooks: somebody else's server is told what happened, in order, signed, again and again until it says yes.
 
-Each webhook has a place in the log: what it has got. A thread sends the event after it, and only when the receiver has said yes
-the one after that; a failed one is tried again after 10 s, 20 s, 40 s ... and then every hour until it arrives or an admin ends
-the webhook, so that nothing is left out, also not when the server stops meanwhile. What arrived twice has the same number.
+Each webhook has a place in the log: what it has got. A thread sends the event after it, and only when the receiver has
+said yes the one after that; a failed one is tried again after 10 s, 20 s, 40 s ... and then every hour until it arrives or
+an admin ends the webhook, so that nothing is left out, also not when the server stops meanwhile. What arrived twice has
+the same number.
 
     X-Prefloop-Signature: sha256=HMAC-SHA256(secret, "TIME." + body)        X-Prefloop-Time: TIME (UTC seconds)
 
-Addresses inside the network are refused, unless the lead's desk allows them: else a webhook could reach what a lead cannot.
+Addresses inside the network are refused, unless an admin allows them: else a webhook could reach what a lead cannot.
 The address that was checked is the one that is called.
 """
 
@@ -28,15 +29,15 @@ import httpx
 from fastapi import FastAPI
 from pydantic import Field
 from sqlalchemy import Connection, Row, func, insert, select, update
-from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import SQLAlchemyError
 
 from prefloop.errors import UserError
+from prefloop.web.body import Body
 from prefloop.web.errors import Refusal, missing, refuse_unless
 from prefloop.web.store.chain import record
+from prefloop.web.store.settings import keep_value, value_of
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import events, settings, webhooks
-from prefloop.web.work.answers import Body
+from prefloop.web.store.tables import events, webhooks
 
 log = logging.getLogger("prefloop.web")
 EVERY = 2.0
@@ -53,22 +54,15 @@ TURN = 10.0
 MOST = 4096
 """Bytes of an answer that are read; of a longer one the connection is closed."""
 KINDS = (
-    "judgement",
-    "revision",
-    "skip",
-    "flag",
-    "comparisons",
-    "guideline",
-    "selection",
-    "adjudication",
-    "settings",
-    "scores",
-    "import",
-)
+    "judgement", "revision", "skip", "flag", "comparisons", "guideline", "selection", "adjudication", "settings",
+    "scores", "import",
+)  # fmt: skip
 """Events that may be told."""
 ALLOWED = "webhooks_private"
 """Row of settings: True if addresses inside the network may be called."""
 Resolve = Callable[[str, int], list[str]]
+WELL: dict[str, Any] = {"tries": 0, "due": 0.0, "failing": None, "problem": ""}
+"""Of a webhook that does not fail."""
 
 
 class Hook(Body):
@@ -82,17 +76,18 @@ class Hook(Body):
 
 def resolved(host: str, port: int) -> list[str]:
     """The addresses of a host, the one that this machine reaches best first. Raises: OSError if there are none."""
-    return list(dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    ways = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(way[4][0]) for way in ways))
 
 
 def is_public(address: str) -> bool:
     """True for an address of the open internet."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        given = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_global and not (mapped or found).is_multicast
+    mapped = given.ipv4_mapped if isinstance(given, ipaddress.IPv6Address) else None
+    return (mapped or given).is_global and not (mapped or given).is_multicast
 
 
 def target(url: str, *, private: bool, resolve: Resolve = resolved) -> tuple[httpx.URL, str, str]:
@@ -107,15 +102,11 @@ def target(url: str, *, private: bool, resolve: Resolve = resolved) -> tuple[htt
     try:
         addresses = resolve(name, parsed.port or (443 if parsed.scheme == "https" else 80))
     except (OSError, UnicodeError):
-        raise Refusal(
-            422, "unknown_host", f"The host {parsed.host[:80]} is not known. Check how it is written."
-        ) from None
+        says = f"The host {parsed.host[:80]} is not known. Check how it is written."
+        raise Refusal(422, "unknown_host", says) from None
     if not addresses or (not private and not all(is_public(address) for address in addresses)):
-        raise Refusal(
-            422,
-            "inside_host",
-            f"The host {parsed.host[:80]} is inside the network, which webhooks may not call here; an admin may allow it.",
-        )
+        says = "is inside the network, which webhooks may not call here; an admin may allow it."
+        raise Refusal(422, "inside_host", f"The host {parsed.host[:80]} {says}")
     return parsed.copy_with(host=addresses[0]), parsed.netloc.decode("ascii"), name
 
 
@@ -127,81 +118,51 @@ def signature(secret: str, at: str, body: bytes) -> str:
 # -- what leads do --------------------------------------------------------------------------------------------------------
 
 
-def _setting(connection: Connection, key: str) -> Any:
-    return connection.execute(select(settings.c.value).where(settings.c.key == key)).scalar()
-
-
-def _keep_setting(connection: Connection, key: str, value: Any) -> None:
-    connection.execute(delete_rows(settings).where(settings.c.key == key))
-    connection.execute(insert(settings).values(key=key, value=value))
-
-
 def allows_private(connection: Connection) -> bool:
     """Whether addresses inside the network may be called."""
-    return _setting(connection, ALLOWED) is True
+    return value_of(connection, ALLOWED) is True
 
 
 def allow_private(connection: Connection, site: Site, allowed: bool, *, actor: str) -> None:
     """Allows them, or not any more."""
-    _keep_setting(connection, ALLOWED, allowed)
+    keep_value(connection, ALLOWED, allowed)
     record(connection, "webhooks_private", actor, site.clock(), {"allowed": allowed})
 
 
 def checked(hook: Hook, *, private: bool, resolve: Resolve = resolved) -> None:
     """Raises: Refusal (422), or UserError, if a hook will not do."""
     unknown = sorted(set(hook.kinds) - set(KINDS))
-    refuse_unless(
-        not unknown,
-        f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}.",
-        code="unknown_event",
-    )
+    says = f"There are no events called {', '.join(unknown)[:80]}; there are {', '.join(KINDS)}."
+    refuse_unless(not unknown, says, code="unknown_event")
     target(hook.url, private=private, resolve=resolve)
 
 
 def add(connection: Connection, site: Site, hook: Hook, *, by: int, actor: str) -> dict[str, Any]:
     """Keeps a hook, which hears of what happens from now on. Returns: its number and its secret, told once."""
-    secret = secrets.token_urlsafe(32)
-    row = {
-        "url": hook.url,
-        "secret": secret,
-        "kinds": sorted(set(hook.kinds)),
-        "active": True,
-        "by": by,
-        "created": site.clock(),
-    }
+    secret, kinds, at = secrets.token_urlsafe(32), sorted(set(hook.kinds)), site.clock()
+    row = {"url": hook.url, "secret": secret, "kinds": kinds, "active": True, "by": by, "created": at}
     number = connection.execute(insert(webhooks).values(row).returning(webhooks.c.id)).scalar_one()
-    now = record(
-        connection,
-        "webhook",
-        actor,
-        site.clock(),
-        {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": row["kinds"]},
-    )
+    told = {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": kinds}
+    now = record(connection, "webhook", actor, at, told)
     connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=now))
     return {"id": number, "secret": secret}
 
 
 def end(connection: Connection, site: Site, number: int, *, actor: str) -> None:
     """A hook hears nothing any more."""
-    if connection.execute(
-        update(webhooks).where(webhooks.c.id == number, webhooks.c.active).values(active=False)
-    ).rowcount:
+    mine = update(webhooks).where(webhooks.c.id == number, webhooks.c.active)
+    if connection.execute(mine.values(active=False)).rowcount:
         record(connection, "webhook_ended", actor, site.clock(), {"webhook": number})
 
 
 def skip(connection: Connection, site: Site, number: int, event: int, *, actor: str) -> None:
     """Leaves out the event that a hook fails at; twice is once. Raises: Refusal (404) if it fails at another, or at none."""
-    hook = connection.execute(
-        select(webhooks).where(webhooks.c.id == number, webhooks.c.active).with_for_update()
-    ).first()
+    mine = select(webhooks).where(webhooks.c.id == number, webhooks.c.active)
+    hook = connection.execute(mine.with_for_update()).first()
     if hook is None or (hook.told < event and event != _stuck(connection, hook)):
         raise missing("event that fails")
     if hook.told < event:
-        connection.execute(
-            update(webhooks)
-            .where(webhooks.c.id == number)
-            .values(told=event, tries=0, due=0.0, failing=None, problem="")
-        )
+        connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=event, **WELL))
         record(connection, "webhook_skipped", actor, site.clock(), {"webhook": number, "event": event})
 
 
@@ -218,17 +179,23 @@ def _waiting(connection: Connection, hook: Row[Any]) -> int:
 
 
 def listed(connection: Connection) -> list[dict[str, Any]]:
-    """All hooks, without their secrets, with how they fare: what they got, what waits, since when (UTC seconds) they fail, and at what."""
+    """All hooks, without their secrets: what they got, what waits, since when (UTC seconds) they fail, and at what."""
     rows = connection.execute(select(webhooks).order_by(webhooks.c.id)).all()
     names = ("id", "url", "kinds", "active", "sent", "tries", "failing", "problem")
-    more = {
-        row.id: {"waiting": _waiting(connection, row) if row.active else 0, "stuck": _stuck(connection, row)}
+    waiting = {row.id: _waiting(connection, row) if row.active else 0 for row in rows}
+    return [
+        {**{name: row._mapping[name] for name in names}, "waiting": waiting[row.id], "stuck": _stuck(connection, row)}
         for row in rows
-    }
-    return [{name: row._mapping[name] for name in names} | more[row.id] for row in rows]
+    ]
 
 
 # -- sending --------------------------------------------------------------------------------------------------------------
+
+
+def _following(connection: Connection, hook: Row[Any]) -> Row[Any] | None:
+    """The event that a hook hears of next."""
+    mine = select(events).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds))
+    return connection.execute(mine.order_by(events.c.seq).limit(1)).first()
 
 
 class Courier:
@@ -252,14 +219,7 @@ class Courier:
         while time.monotonic() < until and not self.stop.is_set():
             with self.site.database.reading() as connection:
                 hook = connection.execute(select(webhooks).where(webhooks.c.id == number, webhooks.c.active)).first()
-                following = (
-                    select(events).where(events.c.seq > hook.told, events.c.kind.in_(hook.kinds)) if hook else None
-                )
-                event = (
-                    connection.execute(following.order_by(events.c.seq).limit(1)).first()
-                    if following is not None
-                    else None
-                )
+                event = _following(connection, hook) if hook else None
                 private = allows_private(connection)
             if hook is None or event is None or not self._sent(hook, event, private):
                 break
@@ -268,57 +228,37 @@ class Courier:
 
     def _sent(self, hook: Row[Any], event: Row[Any], private: bool) -> bool:
         """Sends one event and keeps what came of it."""
-        told = {
-            "event": event.seq,
-            "kind": event.kind,
-            "actor": event.actor,
-            "at": event.at,
-            "payload": json.loads(event.payload),
-        }
-        problem = self._posted(hook, event, json.dumps(told).encode(), private)
+        told = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at}
+        body = json.dumps({**told, "payload": json.loads(event.payload)}).encode()
+        problem = self._posted(hook, event, body, private)
         if problem and self.stop.is_set():
             return False  # it was cut short, which is not the receiver's fault
-        now = self.site.clock()
-        values: dict[str, Any] = {
-            "told": event.seq,
-            "sent": hook.sent + 1,
-            "tries": 0,
-            "due": 0.0,
-            "failing": None,
-            "problem": "",
-        }
+        values: dict[str, Any] = {**WELL, "told": event.seq, "sent": hook.sent + 1}
         if problem:
-            wait = min(FIRST_WAIT * 2 ** min(hook.tries, 20), LONGEST_WAIT)
-            values = {
-                "tries": hook.tries + 1,
-                "due": now + wait,
-                "failing": hook.failing or now,
-                "problem": problem[:500],
-            }
+            now, wait = self.site.clock(), min(FIRST_WAIT * 2 ** min(hook.tries, 20), LONGEST_WAIT)
+            values = {"tries": hook.tries + 1, "due": now + wait, "failing": hook.failing or now}
+            values["problem"] = problem[:500]
             if not hook.tries:
                 log.warning("webhook %s fails: %s", hook.id, problem[:500])
-        same = (webhooks.c.id == hook.id) & (
-            webhooks.c.told == hook.told
-        )  # unless an admin has skipped the event meanwhile
-        self.site.database.write(lambda c: c.execute(update(webhooks).where(same).values(values)))
+        mine = webhooks.c.id == hook.id, webhooks.c.told == hook.told  # unless an admin has skipped the event meanwhile
+        self.site.database.write(lambda c: c.execute(update(webhooks).where(*mine).values(values)))
         return not problem
 
     def _posted(self, hook: Row[Any], event: Row[Any], body: bytes, private: bool) -> str:
         """Sends one. Returns: what went wrong, empty if nothing."""
         at = str(int(self.site.clock()))
         headers = {
-            "Content-Type": "application/json", "X-Prefloop-Event": event.kind, "X-Prefloop-Delivery": f"{hook.id}-{event.seq}",
-            "X-Prefloop-Time": at, "X-Prefloop-Signature": signature(hook.secret, at, body), "Accept-Encoding": "identity",
+            "Content-Type": "application/json", "X-Prefloop-Event": event.kind, "Accept-Encoding": "identity",
+            "X-Prefloop-Delivery": f"{hook.id}-{event.seq}", "X-Prefloop-Time": at,
+            "X-Prefloop-Signature": signature(hook.secret, at, body),
         }  # fmt: skip
         began, limit = time.monotonic(), threading.Timer(WHOLE, self.cut)
         limit.daemon = True
         limit.start()
         try:
-            url, host, name = target(hook.url, private=private, resolve=self.resolve)
+            url, headers["Host"], name = target(hook.url, private=private, resolve=self.resolve)
             more = {"sni_hostname": name, "trace": self._hold}
-            with self.client.stream(
-                "POST", url, content=body, headers={**headers, "Host": host}, extensions=more
-            ) as answer:
+            with self.client.stream("POST", url, content=body, headers=headers, extensions=more) as answer:
                 _skim(answer)
         except (UserError, ValueError, httpx.HTTPError, httpx.InvalidURL) as problem:
             late = time.monotonic() - began >= WHOLE
@@ -327,10 +267,10 @@ class Courier:
             limit.cancel()
         return "" if answer.is_success else f"the receiver answered {answer.status_code}"
 
-    def _hold(self, event: str, told: dict[str, Any]) -> None:
+    def _hold(self, event: str, about: dict[str, Any]) -> None:
         """Remembers each connection that is made, so that it can be cut."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self.lines.add(told["return_value"].get_extra_info("socket"))
+            self.lines.add(about["return_value"].get_extra_info("socket"))
             if self.stop.is_set():
                 self.cut()
 

@@ -1,9 +1,11 @@
 """The words of the leads' pages in English and Chinese, over those of everybody's pages."""
 
 import json
+import time
+from typing import Any
 
 from prefloop.web.pages.project_words import PROJECT, PROJECT_SCRIPTS
-from prefloop.web.pages.words import LANGUAGES, Words
+from prefloop.web.pages.words import Words
 
 DESK: dict[str, tuple[str, str]] = {
     "desk.dashboard": ("Progress", "进度"),
@@ -405,15 +407,21 @@ class LeadWords(Words):
     def plain(self, key: str, **values: object) -> str:
         """The words of a key with values filled in."""
         words = IN_PAGES.get(key) or IN_SCRIPTS.get(key)
-        return words[LANGUAGES.index(self.language)].format(**values) if words else super().plain(key, **values)
+        return words[self._column].format(**values) if words else super().plain(key, **values)
 
     def because(self, reason: str) -> str:
         """Why there is no number, in the reader's language."""
         return REASONS.get(reason, reason) if self.language == "zh" else reason
 
+    def remark(self, remark: dict[str, Any]) -> dict[str, Any]:
+        """A flag, a skip or a comment as it is shown."""
+        key = f"skip.{remark['reason']}"
+        parts = (self(key) if self.has(key) else remark["reason"], remark["comment"])
+        return {**remark, "at": on(remark["at"]), "says": " · ".join(part for part in parts if part)}
+
     def for_scripts(self) -> str:
         """What scripts need, as JSON."""
-        mine = {key: words[LANGUAGES.index(self.language)] for key, words in IN_SCRIPTS.items()}
+        mine = {key: words[self._column] for key, words in IN_SCRIPTS.items()}
         return json.dumps({**json.loads(super().for_scripts()), **mine}, ensure_ascii=False)
 
 
@@ -425,3 +433,19 @@ def percent(rate: float | None) -> str:
 def number(value: float | None, digits: int = 2) -> str:
     """A number as it is shown."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def on(seconds: float | None) -> str:
+    """A time as it is shown: UTC, to the minute."""
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
+
+
+def meant(kind: str, meaning: dict[str, Any], words: LeadWords) -> str:
+    """A meaning in a few words; responses count from 1."""
+    if kind == "pair":
+        return words("gold.best", n=meaning["best"] + 1) if "best" in meaning else words(f"gold.{meaning['choice']}")
+    if kind == "rating":
+        return "; ".join(f"{axis}: {' · '.join(map(str, marks))}" for axis, marks in meaning["ratings"].items())
+    if kind == "thumb":
+        return " · ".join(words("gold.up" if thumb else "gold.down") for thumb in meaning["thumbs"])
+    return " · ".join(map(str, meaning["ranks"]))

@@ -2,10 +2,9 @@
 
 import json
 
+from prefloop.web.config import LANGUAGES
 from prefloop.web.pages.chat_words import CHAT_PAGES, CHAT_SCRIPTS
 from prefloop.web.pages.error_words import CAUSES, FIELDS, REFUSALS
-
-LANGUAGES = ("en", "zh")
 
 PAGES: dict[str, tuple[str, str]] = {
     "nav.jump": ("Skip to the work", "跳到正文"),

@@ -1,6 +1,6 @@
 """What a lead decides: where annotators differ, and where a reward model is sure that they are wrong.
 
-Both become items with the purpose `adjudication`, which only leads are given; their decision is the one that is exported.
+Both become items with the purpose `adjudication`, which only leads are given; their decision is what is exported.
 The reward model is asked after the vote and shown to nobody before it. An item is made once.
 """
 
@@ -9,20 +9,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from prefloop.web.review import reward_scores
+from prefloop.web.body import Body
+from prefloop.web.review.reward_scores import majority, margin, scores_of
 from prefloop.web.store.chain import record
+from prefloop.web.store.comparisons import parts, tags_of
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import comparisons
-from prefloop.web.store.tables import items as item_table
-from prefloop.web.work import answers, items
-from prefloop.web.work import votes as facts
-from prefloop.web.work.answers import Body
-from prefloop.web.work.items import new_item
-from prefloop.web.work.votes import Fact
-
-KINDS = ("pair", "ranking", "rating", "thumb")
+from prefloop.web.store.tables import comparisons, items
+from prefloop.web.work import answers
+from prefloop.web.work.answers import MARKED
+from prefloop.web.work.items import add, new_item
+from prefloop.web.work.votes import Vote, units_of, votes_where
 
 
 class Wanted(Body):
@@ -38,11 +36,11 @@ class Wanted(Body):
     """New items at most, the clearest first."""
 
 
-def undecided(unit: Sequence[Fact]) -> bool:
+def undecided(unit: Sequence[Vote]) -> bool:
     """Two or more people judged, and no answer has a majority that the others do not contradict."""
     if len(unit) < 2:
         return False
-    most = max(sum(answers.agrees(one.kind, one.meaning, other.meaning) for other in unit) for one in unit)
+    most = max(sum(answers.agrees(vote.kind, vote.meaning, other.meaning) for other in unit) for vote in unit)
     return 2 * most <= len(unit)
 
 
@@ -51,47 +49,39 @@ def sure(margin: float) -> float:
     return 1.0 / (1.0 + math.exp(-min(abs(margin), 700.0)))
 
 
-def found(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequence[Fact]]]:
-    """(how clear, why, the judgements) of what deserves a lead's look once everybody asked has judged it, the clearest first."""
-    asked = (
-        item_table.c.purpose == "work",
-        item_table.c.kind.in_(KINDS),
-        ~item_table.c.retired,
-    )  # of the others the answer is known
-    judged = [one for one in facts.load(connection, *asked) if not one.repeat]
-    units = facts.by(judged, lambda one: one.unit)
-    doubtful = [(1.0, "disagreement", unit) for unit in units.values() if wanted.disagreements and undecided(unit)]
+def doubtful(connection: Connection, wanted: Wanted) -> list[tuple[float, str, Sequence[Vote]]]:
+    """(how clear, why, the votes) of what deserves a lead's look once all who were asked judged, the clearest first."""
+    asked = items.c.purpose == "work", items.c.kind.in_(MARKED), ~items.c.retired  # of the others the answer is known
+    units = units_of([vote for vote in votes_where(connection, *asked) if not vote.repeat])
+    doubts = [(1.0, "disagreement", unit) for unit in units.values() if wanted.disagreements and undecided(unit)]
     if wanted.reward_models:
-        told = reward_scores.of(connection, {comparison for comparison, kind, _ in units if kind == "pair"})
+        models = scores_of(connection, {comparison for comparison, kind, _ in units if kind == "pair"}).values()
         for (comparison, kind, pair), unit in units.items():
-            best = reward_scores.majority(unit) if kind == "pair" else None
+            best = majority(unit) if kind == "pair" else None
             if best is None:
                 continue
-            gaps = [
-                gap for known in told.values() if (gap := reward_scores.margin(known, comparison, pair)) is not None
-            ]
+            gaps = [gap for scores in models if (gap := margin(scores, comparison, pair)) is not None]
             against = [sure(gap) for gap in gaps if gap and (gap > 0) != (best == pair[0])]
             if against and max(against) >= wanted.confidence:
-                doubtful.append((max(against), "reward_model", unit))
+                doubts.append((max(against), "reward_model", unit))
+    is_open = (items.c.needed > 0) | (items.c.leased > 0)
     waiting: set[int] = set()  # their vote is not over
-    for part in facts.parts(one.item for _, _, unit in doubtful for one in unit):
-        is_open = (item_table.c.needed > 0) | (item_table.c.leased > 0)
-        waiting |= set(connection.execute(select(item_table.c.id).where(item_table.c.id.in_(part), is_open)).scalars())
-    over = [(clear, why, unit) for clear, why, unit in doubtful if not any(one.item in waiting for one in unit)]
-    return sorted(over, key=lambda one: -one[0])
+    for part in parts(vote.item for _, _, unit in doubts for vote in unit):
+        waiting |= set(connection.execute(select(items.c.id).where(items.c.id.in_(part), is_open)).scalars())
+    over = [(clear, why, unit) for clear, why, unit in doubts if not any(vote.item in waiting for vote in unit)]
+    return sorted(over, key=lambda doubt: -doubt[0])
 
 
 def fresh(connection: Connection, site: Site, wanted: Wanted) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """(items that are not there yet, how many of them by reason)."""
-    known = set(connection.execute(select(item_table.c.key).where(item_table.c.purpose == "adjudication")).scalars())
+    keys = set(connection.execute(select(items.c.key).where(items.c.purpose == "adjudication")).scalars())
     made: dict[str, int] = {"disagreement": 0, "reward_model": 0}
     rows = []
-    for _, why, unit in found(connection, wanted):
-        row = new_item(
-            unit[0].comparison, unit[0].kind, unit[0].responses, purpose="adjudication", at=site.clock(), strategy=why
-        )
-        if row["key"] not in known and len(rows) < wanted.most:
-            known.add(row["key"])
+    for _, why, (vote, *_rest) in doubtful(connection, wanted):
+        how = {"purpose": "adjudication", "at": site.clock(), "strategy": why}
+        row = new_item(vote.comparison, vote.kind, vote.responses, **how)
+        if row["key"] not in keys and len(rows) < wanted.most:
+            keys.add(row["key"])
             rows.append(row)
             made[why] += 1
     return rows, made
@@ -101,7 +91,7 @@ def send(connection: Connection, site: Site, wanted: Wanted, *, actor: str) -> d
     """Makes the items. Returns: how many new ones, by reason."""
     rows, made = fresh(connection, site, wanted)
     if rows:
-        items.add(connection, site.database, rows, facts.tags_of(connection, {row["comparison"] for row in rows}))
+        add(connection, site.database, rows, tags_of(connection, {row["comparison"] for row in rows}))
         record(connection, "adjudication", actor, site.clock(), made)
     return made
 
@@ -109,29 +99,35 @@ def send(connection: Connection, site: Site, wanted: Wanted, *, actor: str) -> d
 def listed(connection: Connection, limit: int = 200) -> list[dict[str, Any]]:
     """Items in adjudication, those still open first, with what annotators said and what leads decided."""
     query = (
-        select(item_table, comparisons.c.messages, comparisons.c.tags).join(comparisons, comparisons.c.id == item_table.c.comparison)
-        .where(item_table.c.purpose == "adjudication").order_by((item_table.c.done > 0), item_table.c.id.desc()).limit(limit)
-    )  # fmt: skip
+        select(items, comparisons.c.messages, comparisons.c.tags)
+        .join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(items.c.purpose == "adjudication")
+        .order_by((items.c.done > 0), items.c.id.desc())
+        .limit(limit)
+    )
     rows = connection.execute(query).all()
     names = {row.comparison for row in rows}
-    said = [
-        one for part in facts.parts(names)
-        for one in facts.load(connection, item_table.c.comparison.in_(part), item_table.c.purpose.in_(("work", "adjudication")))
-        if not one.repeat
-    ]  # fmt: skip
-    units, told = facts.by(said, lambda one: one.unit), reward_scores.of(connection, names)
+    purposes = items.c.purpose.in_(("work", "adjudication"))
+    votes = [v for part in parts(names) for v in votes_where(connection, items.c.comparison.in_(part), purposes)]
+    units, models = units_of([vote for vote in votes if not vote.repeat]), scores_of(connection, names)
+
+    def said(row: Row[Any], purpose: str) -> list[dict[str, Any]]:
+        unit = units.get((row.comparison, row.kind, tuple(row.responses)), ())
+        return [
+            {"name": v.name, "meaning": v.meaning, "strength": v.answer.get("strength"), "comment": v.comment}
+            for v in unit
+            if v.purpose == purpose
+        ]
+
+    def margins(row: Row[Any]) -> dict[str, float]:
+        gaps = {model: margin(scores, row.comparison, row.responses) for model, scores in models.items()}
+        return {model: gap for model, gap in gaps.items() if gap is not None}
+
     return [
         {
-            "item": row.id, "comparison": row.comparison, "kind": row.kind, "why": row.strategy, "open": row.done == 0, "tags": row.tags,
-            "prompt": row.messages[-1]["content"],
-            "said": [_told(one) for one in units.get((row.comparison, row.kind, tuple(row.responses)), ()) if one.purpose == "work"],
-            "decided": [_told(one) for one in units.get((row.comparison, row.kind, tuple(row.responses)), ()) if one.purpose == "adjudication"],
-            "margins": {model: gap for model, known in told.items() if row.done and row.kind == "pair"
-                        and (gap := reward_scores.margin(known, row.comparison, row.responses)) is not None},
+            "item": row.id, "comparison": row.comparison, "kind": row.kind, "why": row.strategy, "open": row.done == 0,
+            "tags": row.tags, "prompt": row.messages[-1]["content"], "said": said(row, "work"),
+            "decided": said(row, "adjudication"), "margins": margins(row) if row.done and row.kind == "pair" else {},
         }
         for row in rows
     ]  # fmt: skip
-
-
-def _told(one: Fact) -> dict[str, Any]:
-    return {"name": one.name, "meaning": one.meaning, "strength": one.answer.get("strength"), "comment": one.comment}

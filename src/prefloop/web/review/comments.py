@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from prefloop.web.store.tables import comparisons, events, items, judgements, users
-from prefloop.web.work import votes as facts
+from prefloop.web.work.votes import is_newest
 
 MOST = 100
 """Comments, and again flags and skips, that are told of."""
+FLAGS = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc())
 ABOUT = (items.c.comparison, items.c.kind, comparisons.c.messages)
 
 
@@ -20,7 +21,7 @@ def comments(connection: Connection, *where: Any, limit: int = MOST) -> list[dic
         .join(items, items.c.id == judgements.c.item)
         .join(comparisons, comparisons.c.id == items.c.comparison)
         .join(users, users.c.id == judgements.c.user)
-        .where(judgements.c.comment != "", facts.is_newest(), *where)
+        .where(judgements.c.comment != "", is_newest(), *where)
         .order_by(judgements.c.at.desc(), judgements.c.id)
         .limit(limit)
     )
@@ -32,26 +33,29 @@ def comments(connection: Connection, *where: Any, limit: int = MOST) -> list[dic
 
 def flags(connection: Connection) -> list[dict[str, Any]]:
     """The newest flags and skips, with the item that each is about; its number is 0 if nobody knows."""
-    query = select(events).where(events.c.kind.in_(("flag", "skip"))).order_by(events.c.seq.desc()).limit(MOST)
-    found = [(row.kind, row.actor, row.at, json.loads(row.payload)) for row in connection.execute(query)]
-    numbers = {said.get("item", 0) for *_, said in found}
-    about = (
-        select(items.c.id, *ABOUT)
-        .join(comparisons, comparisons.c.id == items.c.comparison)
-        .where(items.c.id.in_(numbers))
-    )
-    known = {row.id: _about(row.id, row) for row in connection.execute(about)}
+    said = [(row, json.loads(row.payload)) for row in connection.execute(FLAGS.limit(MOST))]
+    query = select(items.c.id, *ABOUT).join(comparisons, comparisons.c.id == items.c.comparison)
+    rows = connection.execute(query.where(items.c.id.in_({payload.get("item", 0) for _, payload in said})))
+    about = {row.id: _about(row.id, row) for row in rows}
     nothing = {"item": 0, "comparison": "", "asked": "", "prompt": ""}
     return [
-        {"kind": kind, "by": by, "at": at, "reason": said.get("reason") or "", "comment": said.get("comment") or "",
-         **known.get(said.get("item", 0), nothing)}
-        for kind, by, at, said in found
+        {"kind": row.kind, "by": row.actor, "at": row.at, "reason": payload.get("reason") or "",
+         "comment": payload.get("comment") or "", **about.get(payload.get("item", 0), nothing)}
+        for row, payload in said
     ]  # fmt: skip
+
+
+def as_logged(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest flags and skips, as the log tells them."""
+    rows = connection.execute(FLAGS.limit(limit))
+    return [
+        {"seq": row.seq, "at": row.at, "by": row.actor, "kind": row.kind, **json.loads(row.payload)} for row in rows
+    ]
 
 
 def everything(connection: Connection) -> list[dict[str, Any]]:
     """Flags, skips and comments together, newest first."""
-    return sorted([*flags(connection), *comments(connection)], key=lambda one: -one["at"])
+    return sorted([*flags(connection), *comments(connection)], key=lambda said: -said["at"])
 
 
 def _about(number: int, row: Any) -> dict[str, Any]:

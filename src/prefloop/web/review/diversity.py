@@ -1,4 +1,4 @@
-"""Items that cover what is asked: spread by a reward model's embeddings where they were brought in, else by the prompts' words."""
+"""Items that cover what is asked: spread by a reward model's embeddings where they came, else by the prompts' words."""
 
 import itertools
 import re
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 
 from prefloop.stats import choosing
 from prefloop.web.review import reward_scores
+from prefloop.web.store.comparisons import prompts_of
 from prefloop.web.store.tables import items, judgements
-from prefloop.web.work import votes as facts
 
 Array = NDArray[np.float64]
 DIMENSIONS = 256
@@ -38,24 +38,20 @@ def vectors(texts: Sequence[str]) -> Array:
 def spread(connection: Connection, names: Sequence[str], number: int) -> tuple[Array, str | None]:
     """Marks the comparisons that cover all of them best, given those that were judged last.
 
-    Every dimension of embeddings is scaled to deviation 1: those of language models have a few that would drown all others.
+    Every dimension of embeddings is scaled to deviation 1: language models have a few that would drown all others.
 
-    Returns: (n,) 1 for `number` of them, 0 for others; and the model whose embeddings were gone by, None for the prompts' words.
+    Returns: (n,) 1 for `number` of them, 0 for others; and the model gone by, None for the prompts' words.
     """
-    recent = (
-        select(items.c.comparison)
-        .join(judgements, judgements.c.item == items.c.id)
-        .order_by(judgements.c.at.desc())
-        .limit(LABELLED)
-    )
-    known = list(dict.fromkeys(connection.execute(recent).scalars()))
-    seen = reward_scores.embeddings(connection, names, known)
+    judged = select(items.c.comparison).join(judgements, judgements.c.item == items.c.id)
+    recent = connection.execute(judged.order_by(judgements.c.at.desc()).limit(LABELLED)).scalars()
+    before = list(dict.fromkeys(recent))
+    seen = reward_scores.embeddings(connection, names, before)
     if seen is None:
-        by, texts = None, facts.prompts_of(connection, [*names, *known])
-        points = vectors([texts.get(name, "") for name in (*names, *known)])
+        by, texts = None, prompts_of(connection, [*names, *before])
+        points = vectors([texts.get(name, "") for name in (*names, *before)])
     else:
         by, places = seen
-        points = np.stack([places[name] for name in (*names, *known) if name in places])
+        points = np.stack([places[name] for name in (*names, *before) if name in places])
         points = points / np.where(points.std(0) > 0, points.std(0), 1.0)
     labelled = list(range(len(names), len(points)))
     marks = np.zeros(len(names))

@@ -1,7 +1,7 @@
-"""Reward accuracy against the number of labels: of a small model learned here and now, and of the reward models whose scores came in.
+"""Reward accuracy against the number of labels: of a small model learned here and now, and of reward models.
 
-The small model (`people.curve`) is there from the first hundred labels on and tells whether more of them help. A reward
-model that was brought in is tried on what was first judged after its scores came, which it cannot have learned from.
+The small model (`stats.curve`) is there from the first hundred labels on and tells whether more of them help. A reward
+model whose scores came in is tried on what was first judged after they came, which it cannot have learned from.
 """
 
 import json
@@ -10,14 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from prefloop.stats import curve as arithmetic
+from prefloop.stats import curve
 from prefloop.stats.annotators import proportion
-from prefloop.web.review import reward_scores
+from prefloop.web.body import finite
+from prefloop.web.review.cached import Cached
 from prefloop.web.review.dashboard import agreed
+from prefloop.web.review.reward_scores import margin, scores_of
+from prefloop.web.store.comparisons import of_responses, prompts_of
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, items, judgements, responses
-from prefloop.web.work import votes as facts
-from prefloop.web.work.votes import Fact, Kept, Unit, finite
+from prefloop.web.work.votes import Unit, Vote, heard, units_of, votes_where
 
 MOST = 4_000
 """Pairs that the curve is learned from, the newest ones."""
@@ -26,23 +28,23 @@ LEAST = 30
 SIGMAS = 1.96
 
 
-def shares(units: dict[Unit, list[Fact]]) -> dict[Unit, float]:
+def shares(units: dict[Unit, list[Vote]]) -> dict[Unit, float]:
     """The share that prefers the first response of each pair, among those who prefer one; ties count half."""
-    found = {}
-    for unit, said in units.items():
-        if any(one.best is not None for one in said):
-            found[unit] = sum(one.share(unit[2][0]) for one in said) / len(said)
-    return found
+    decided = {unit: said for unit, said in units.items() if any(vote.best is not None for vote in said)}
+    return {unit: sum(vote.share(unit[2][0]) for vote in said) / len(said) for unit, said in decided.items()}
 
 
-def points(connection: Connection, share: dict[Unit, float]) -> list[arithmetic.Point]:
-    """The small model's curve over the newest pairs, in the order in which they were first judged; imports may name a prompt twice, its words do not."""
+def points(connection: Connection, share: dict[Unit, float]) -> list[curve.Point]:
+    """The small model's curve over the newest pairs, in the order in which they were first judged.
+
+    Prompts are told apart by their words: imports may name one twice.
+    """
     units = list(share)[-MOST:]
     names = {unit[0] for unit in units}
-    prompts, answers = facts.prompts_of(connection, names), facts.of_responses(connection, names, responses.c.text)
+    prompts, answers = prompts_of(connection, names), of_responses(connection, names, responses.c.text)
     first, second = ([answers[unit[0], unit[2][place]] for unit in units] for place in (0, 1))
-    features = arithmetic.differences([prompts[unit[0]] for unit in units], first, second)
-    return arithmetic.learning_curve(features, [share[unit] for unit in units], [prompts[unit[0]] for unit in units])
+    asked = [prompts[unit[0]] for unit in units]
+    return curve.learning_curve(curve.differences(asked, first, second), [share[unit] for unit in units], asked)
 
 
 def first_judged(connection: Connection) -> dict[Unit, float]:
@@ -57,28 +59,23 @@ def first_judged(connection: Connection) -> dict[Unit, float]:
 
 
 def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, Any]]:
-    """Of each reward model: judgements there were when its scores came, and its accuracy on pairs first judged since."""
-    known = reward_scores.of(connection, {unit[0] for unit in share})
-    if not known:
+    """Of each reward model: the judgements when its scores came, and its accuracy on pairs first judged since."""
+    by_model = scores_of(connection, {unit[0] for unit in share})
+    if not by_model:
         return []
-    came: dict[str, float] = {}
-    for row in connection.execute(
-        select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)
-    ):
-        came[json.loads(row.payload)["model"]] = row.at
-    first, found = first_judged(connection), []
-    for model, told in sorted(known.items(), key=lambda one: came.get(one[0], 0.0)):
+    brought = select(events.c.at, events.c.payload).where(events.c.kind == "scores").order_by(events.c.seq)
+    came = {json.loads(row.payload)["model"]: row.at for row in connection.execute(brought)}
+    first, rows = first_judged(connection), []
+    of_work = judgements.c.revision == 1, items.c.purpose == "work"
+    before = select(func.count()).select_from(judgements.join(items, items.c.id == judgements.c.item)).where(*of_work)
+    for model, scores in sorted(by_model.items(), key=lambda entry: came.get(entry[0], 0.0)):
         at = came.get(model, 0.0)
-        right = {
-            unit: 0.5 if gap == 0 else float((gap > 0) == (share[unit] > 0.5)) for unit in share
-            if share[unit] != 0.5 and first.get(unit, 0.0) > at and (gap := reward_scores.margin(told, unit[0], unit[2])) is not None
-        }  # fmt: skip
-        before = select(func.count()).select_from(judgements.join(items, items.c.id == judgements.c.item))
-        labels = connection.execute(
-            before.where(judgements.c.at <= at, judgements.c.revision == 1, items.c.purpose == "work")
-        ).scalar_one()
-        found.append({"model": model, "labels": labels, "since": len(right), **_rate(connection, right)})
-    return found
+        newer = [unit for unit in share if share[unit] != 0.5 and first.get(unit, 0.0) > at]
+        gaps = {unit: gap for unit in newer if (gap := margin(scores, unit[0], unit[2])) is not None}
+        right = {unit: 0.5 if gap == 0 else float((gap > 0) == (share[unit] > 0.5)) for unit, gap in gaps.items()}
+        labels = connection.execute(before.where(judgements.c.at <= at)).scalar_one()
+        rows.append({"model": model, "labels": labels, "since": len(right), **_rate(connection, right)})
+    return rows
 
 
 def _rate(connection: Connection, right: dict[Unit, float]) -> dict[str, float | None]:
@@ -86,35 +83,34 @@ def _rate(connection: Connection, right: dict[Unit, float]) -> dict[str, float |
     if len(right) < LEAST:
         return {"accuracy": None, "low": None, "high": None}
     mean = sum(right.values()) / len(right)
-    prompts = set(facts.prompts_of(connection, {unit[0] for unit in right}).values())
+    prompts = set(prompts_of(connection, {unit[0] for unit in right}).values())
     wilson = proportion(round(mean * len(prompts)), len(prompts), confidence=0.95)
     return {"accuracy": finite(mean), "low": finite(wilson.low), "high": finite(wilson.high)}
 
 
 def _reckon(site: Site, connection: Connection) -> dict[str, Any]:
-    judged = facts.heard(facts.load(connection, items.c.purpose.in_(("work", "adjudication")), items.c.kind == "pair"))
-    units = facts.by([one for one in judged if not one.repeat], lambda one: one.unit)
-    share = shares(units)
-    curve = points(connection, share)
+    votes = votes_where(connection, items.c.purpose.in_(("work", "adjudication")), items.c.kind == "pair")
+    share = shares(units_of([vote for vote in heard(votes) if not vote.repeat]))
+    line = points(connection, share)
     return {
         "pairs": len(share), "learned_from": min(len(share), MOST), "two_people": agreed(connection)["rate"],
         "points": [
             {
-                "pairs": one.num_pairs, "accuracy": finite(one.accuracy), "standard_error": finite(one.standard_error),
-                "gain": finite(one.gain), "gain_error": finite(one.gain_error),
+                "pairs": point.num_pairs, "accuracy": finite(point.accuracy), "gain": finite(point.gain),
+                "standard_error": finite(point.standard_error), "gain_error": finite(point.gain_error),
             }
-            for one in curve
+            for point in line
         ],
-        "verdict": verdict(curve), "models": models(connection, share),
+        "verdict": verdict(line), "models": models(connection, share),
     }  # fmt: skip
 
 
-def verdict(curve: Sequence[arithmetic.Point]) -> str:
+def verdict(line: Sequence[curve.Point]) -> str:
     """Whether the last doubling helped: `few` labels yet, `helps`, or `unclear`."""
-    if not curve or curve[-1].gain is None or curve[-1].gain_error is None:
+    if not line or line[-1].gain is None or line[-1].gain_error is None:
         return "few"
-    return "helps" if curve[-1].gain > SIGMAS * curve[-1].gain_error else "unclear"
+    return "helps" if line[-1].gain > SIGMAS * line[-1].gain_error else "unclear"
 
 
-numbers = Kept(_reckon, seconds=60.0)
+numbers = Cached(_reckon, seconds=60.0)
 """`numbers.of(site)`: the curve, at most a minute old."""

@@ -1,6 +1,7 @@
-"""Whether somebody prefers what one model wrote more often than others do: a model that judges may favour its own kind (DIA-12)."""
+"""Whether somebody prefers what one model wrote more often than others do: judges favour their own kind (DIA-12)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ from sqlalchemy import Connection, select
 
 from prefloop.stats import annotators
 from prefloop.stats.annotators import Leaning, Norms
+from prefloop.web.body import finite
 from prefloop.web.security.accounts import PROGRAM
+from prefloop.web.store.comparisons import of_responses
 from prefloop.web.store.tables import responses, users
-from prefloop.web.work import votes as facts
-from prefloop.web.work.votes import Fact, Votes, finite
+from prefloop.web.work.votes import Vote, Votes
 
 LEAST = 10
 """Comparisons before a leaning is looked for."""
@@ -20,56 +22,56 @@ Shares = dict[str, list[tuple[float, float]]]
 
 
 def by_sampler(
-    connection: Connection, mine: Sequence[Fact], votes: Votes, *, look: tuple[int, float]
+    connection: Connection, mine: Sequence[Vote], votes: Votes, *, look: tuple[int, float]
 ) -> list[dict[str, Any]]:
-    """Of each sampler: how often this annotator and people preferred it on the same pairs of two samplers, and whether that differs.
+    """Of each sampler: how often this annotator and people preferred it on the same pairs, and whether that differs.
 
     Args:
         mine: one annotator's judgements.
-        votes: of those who are believed, see `quality.votes_of`. Programs that judge are left out: two of one family would hide each other.
-        look: judgements up to which a leaning is looked for, and the chance of a false alarm that it may take (`quality.looked_at`).
+        votes: of those who are believed, see `annotators.votes_of`. Programs that judge are left out: two of one family
+            would hide each other.
+        look: judgements up to which a leaning is looked for, and the chance of a false alarm that it may take
+            (`annotators.looked_at`).
 
-    Returns: rows ready for JSON, the strongest leaning first; the interval is of all judgements, the finding of those looked at.
+    Returns: rows for JSON, the strongest first; the interval is of all judgements, the finding of those looked at.
     """
     programs = set(connection.execute(select(users.c.id).where(users.c.password == PROGRAM)).scalars())
-    people = {unit: [one for one in said if one.user not in programs] for unit, said in votes.items()}
-    known = facts.of_responses(connection, {one.comparison for one in mine}, responses.c.sampler)
-    early = _leanings(mine[: look[0]], people, known)
-    found = {
-        sampler
-        for sampler, p in zip(early, annotators.holm([one.p_value for one in early.values()]), strict=True)
-        if p < look[1]
-    }
+    people = {unit: [vote for vote in said if vote.user not in programs] for unit, said in votes.items()}
+    samplers = of_responses(connection, {vote.comparison for vote in mine}, responses.c.sampler)
+    early = _leanings(mine[: look[0]], people, samplers)
+    p_values = annotators.holm([leaning.p_value for leaning in early.values()])
+    leans = {sampler for sampler, p in zip(early, p_values, strict=True) if p < look[1]}
+    names = ("mine", "others", "difference", "low", "high")
     rows = [
         {
-            "sampler": sampler, "n": one.n, "mine": finite(one.mine), "others": finite(one.others), "difference": finite(one.difference),
-            "low": finite(one.low), "high": finite(one.high), "leans": sampler in found,
+            "sampler": sampler,
+            "n": leaning.n,
+            **{name: finite(asdict(leaning)[name]) for name in names},
+            "leans": sampler in leans,
         }
-        for sampler, one in _leanings(mine, people, known).items()
-    ]  # fmt: skip
+        for sampler, leaning in _leanings(mine, people, samplers).items()
+    ]
     return sorted(rows, key=lambda row: -abs(row["difference"]))
 
 
-def _leanings(mine: Sequence[Fact], votes: Votes, known: Mapping[tuple[str, int], str]) -> dict[str, Leaning]:
+def _leanings(mine: Sequence[Vote], votes: Votes, samplers: Mapping[tuple[str, int], str]) -> dict[str, Leaning]:
     """Sampler -> leaning, where there are enough comparisons."""
-    told: dict[str, Shares] = {}
-    for one in mine:
-        others = [other for other in votes.get(one.unit, ()) if other.user != one.user]
-        if one.kind != "pair" or one.purpose != "work" or one.repeat or not others:
+    shares: dict[str, Shares] = {}
+    for vote in mine:
+        others = [other for other in votes.get(vote.unit, ()) if other.user != vote.user]
+        written = [samplers.get((vote.comparison, index), "") for index in vote.responses]
+        if vote.kind != "pair" or vote.purpose != "work" or vote.repeat or not others or written[0] == written[1]:
             continue
-        written = [known.get((one.comparison, index), "") for index in one.responses]
-        if written[0] == written[1]:
-            continue
-        for index, sampler in zip(one.responses, written, strict=True):
-            shares = one.share(index), sum(other.share(index) for other in others) / len(others)
-            told.setdefault(sampler, {}).setdefault(one.comparison, []).append(shares)
+        for index, sampler in zip(vote.responses, written, strict=True):
+            both = vote.share(index), sum(other.share(index) for other in others) / len(others)
+            shares.setdefault(sampler, {}).setdefault(vote.comparison, []).append(both)
     means = {
-        sampler: np.array([np.mean(pairs, axis=0) for pairs in shares.values()])
-        for sampler, shares in sorted(told.items())
+        sampler: np.array([np.mean(pairs, axis=0) for pairs in of_comparisons.values()])
+        for sampler, of_comparisons in sorted(shares.items())
     }
     level = Norms().confidence
     return {
-        sampler: annotators.leaning(one[:, 0], one[:, 1], confidence=level)
-        for sampler, one in means.items()
-        if len(one) >= LEAST
+        sampler: annotators.leaning(column[:, 0], column[:, 1], confidence=level)
+        for sampler, column in means.items()
+        if len(column) >= LEAST
     }

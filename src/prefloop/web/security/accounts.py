@@ -17,11 +17,11 @@ import argon2
 from fastapi import Request
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from prefloop.web.config import LANGUAGES
 from prefloop.web.errors import Refusal, refuse_unless
-from prefloop.web.pages.words import LANGUAGES
 from prefloop.web.store.chain import record
-from prefloop.web.store.site import Site
-from prefloop.web.store.tables import attempts, cursors, invitations, sessions, tokens, users
+from prefloop.web.store.site import Site, site_of
+from prefloop.web.store.tables import attempts, cursors, invitations, judgements, sessions, tokens, users
 
 COOKIE = "prefloop_session"
 PAGE_OF = "x-prefloop-user"
@@ -29,6 +29,8 @@ PAGE_OF = "x-prefloop-user"
 ROLES = ("annotator", "lead", "admin")
 """Each may do what those before it may."""
 SCOPES = ("read", "write", "judge", "admin")
+CHAT = "chat"
+"""Tag, and purpose, of what is said in the chat with the policy under test."""
 LONGEST_NAME = 80
 SHORTEST, LONGEST = 10, 200
 """Letters of a password."""
@@ -65,6 +67,11 @@ class User:
         """True for an admin who signed in, or whose token has the scope for it."""
         return self.is_at_least("admin") and (self.scopes is None or "admin" in self.scopes)
 
+    @property
+    def may_chat(self) -> bool:
+        """Annotators who may judge only some tags chat only if that is one of them."""
+        return not self.tags or CHAT in self.tags
+
 
 def hashed(secret: str) -> str:
     """What is kept of a secret."""
@@ -72,15 +79,8 @@ def hashed(secret: str) -> str:
 
 
 def _user(row: Row[Any], scopes: Sequence[str] | None = None) -> User:
-    return User(
-        row.id,
-        row.name,
-        row.role,
-        dict(row.preferences),
-        tuple(row.tags),
-        row.calibrated,
-        None if scopes is None else tuple(scopes),
-    )
+    only = None if scopes is None else tuple(scopes)
+    return User(row.id, row.name, row.role, dict(row.preferences), tuple(row.tags), row.calibrated, only)
 
 
 # -- who asks -------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def current_user(request: Request) -> User | None:
 
     Raises: Refusal (401).
     """
-    site: Site = request.app.state.site
+    site = site_of(request)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         user = by_token(site, token.strip())
@@ -105,27 +105,21 @@ def current_user(request: Request) -> User | None:
 def needs(role: str, *scopes: str) -> Callable[[Request], User]:
     """A dependency: the user, if they have at least this role and, with a token, one of these scopes."""
 
-    def user(request: Request) -> User:
-        found = current_user(request)
-        if found is None:
+    def allowed(request: Request) -> User:
+        user = current_user(request)
+        if user is None:
             raise Refusal(401, "signed_out", "You are not signed in. Sign in and send it again; nothing is lost.")
-        if found.scopes is None and request.headers.get(PAGE_OF, str(found.id)) != str(found.id):
-            raise Refusal(
-                401,
-                "other_user",
-                "Somebody else signed in in this browser. Sign in again and send it again; nothing is lost.",
-            )
-        if found.scopes is not None and not set(scopes) & set(found.scopes):
-            raise Refusal(
-                403,
-                "wrong_scope",
-                f"This token may {' and '.join(found.scopes) or 'do nothing'}; this needs {' or '.join(scopes)}.",
-            )
-        if not found.is_at_least(role):
-            raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {found.role}.")
-        return found
+        if user.scopes is None and request.headers.get(PAGE_OF, str(user.id)) != str(user.id):
+            says = "Somebody else signed in in this browser. Sign in again and send it again; nothing is lost."
+            raise Refusal(401, "other_user", says)
+        if user.scopes is not None and not set(scopes) & set(user.scopes):
+            says = f"This token may {' and '.join(user.scopes) or 'do nothing'}; this needs {' or '.join(scopes)}."
+            raise Refusal(403, "wrong_scope", says)
+        if not user.is_at_least(role):
+            raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {user.role}.")
+        return user
 
-    return user
+    return allowed
 
 
 _SIGNED_IN = (
@@ -150,12 +144,10 @@ def by_session(site: Site, cookie: str) -> User | None:
 
 def by_token(site: Site, token: str) -> User | None:
     """The user of a token that was not revoked."""
+    query = select(users, tokens.c.scopes).join(tokens, tokens.c.user == users.c.id)
+    mine = tokens.c.hash == hashed(token), tokens.c.revoked.is_(None), users.c.active
     with site.database.glancing() as connection:
-        row = connection.execute(
-            select(users, tokens.c.scopes)
-            .join(tokens, tokens.c.user == users.c.id)
-            .where(tokens.c.hash == hashed(token), tokens.c.revoked.is_(None), users.c.active)
-        ).first()
+        row = connection.execute(query.where(*mine)).first()
     return None if row is None else _user(row, row.scopes)
 
 
@@ -163,7 +155,7 @@ def by_token(site: Site, token: str) -> User | None:
 
 
 def sign_in(site: Site, name: str, password: str, *, address: str, old: str | None = None) -> str:
-    """A new session's cookie; the old one ends. A failure counts before the password is looked at, so racing helps nobody.
+    """A new session's cookie; the old one ends. A failure counts before the password is looked at: racing helps nobody.
 
     Raises: Refusal (401 wrong, 429 throttled).
     """
@@ -174,11 +166,9 @@ def sign_in(site: Site, name: str, password: str, *, address: str, old: str | No
     kept = row.password if row and row.password not in UNSIGNED else _nobody(site.hasher)
     if not _matches(site, kept, password) or row is None:
         raise Refusal(401, "wrong", "The name or the password is wrong.")
-    renewed = (
-        site.hasher.hash(password.encode("utf-8", "replace"))
-        if site.hasher.check_needs_rehash(row.password)
-        else row.password
-    )
+    renewed = row.password
+    if site.hasher.check_needs_rehash(row.password):
+        renewed = site.hasher.hash(password.encode("utf-8", "replace"))
 
     def begin(connection: Connection) -> str:
         connection.execute(delete(attempts).where(attempts.c.id == note))
@@ -200,9 +190,8 @@ def _attempt(connection: Connection, name: str, address: str, now: float) -> int
         count = connection.execute(select(func.count()).select_from(attempts).where(since, which)).scalar_one()
         if count >= LIMITS[limit]:
             raise Refusal(429, "throttled", "Too many wrong passwords. Wait a quarter of an hour and try again.")
-    return connection.execute(
-        insert(attempts).values(name=name, address=address, at=now).returning(attempts.c.id)
-    ).scalar_one()
+    note = insert(attempts).values(name=name, address=address, at=now)
+    return connection.execute(note.returning(attempts.c.id)).scalar_one()
 
 
 def _matches(site: Site, kept: str, password: str) -> bool:
@@ -214,7 +203,7 @@ def _matches(site: Site, kept: str, password: str) -> bool:
 
 @functools.cache
 def _nobody(hasher: argon2.PasswordHasher) -> str:
-    """The hash of a password that nobody has: a name that is not known, or cannot sign in, takes as long as one that can."""
+    """The hash of a password that nobody has: a name that cannot sign in takes as long as one that can."""
     return hasher.hash(secrets.token_bytes(16))
 
 
@@ -223,20 +212,20 @@ def _begin_session(connection: Connection, site: Site, user: int, old: str | Non
     if old:
         connection.execute(delete(sessions).where(sessions.c.hash == hashed(old)))
     connection.execute(delete(sessions).where(sessions.c.expires <= now))
-    row = {
-        "hash": hashed(cookie),
-        "user": user,
-        "created": now,
-        "seen": now,
-        "expires": now + site.config.session_days * 86400,
-    }
-    connection.execute(insert(sessions).values(row))
+    row = {"hash": hashed(cookie), "user": user, "expires": now + site.config.session_days * 86400}
+    connection.execute(insert(sessions).values(**row, created=now, seen=now))
     return cookie
 
 
 def sign_out(site: Site, cookie: str) -> None:
     """Ends a session."""
     site.database.write(lambda c: c.execute(delete(sessions).where(sessions.c.hash == hashed(cookie))))
+
+
+def end_sessions(connection: Connection, site: Site, *, by: User) -> int:
+    """Signs everybody out. Returns: how many sessions ended."""
+    record(connection, "sessions_ended", by.name, site.clock(), {})
+    return connection.execute(delete(sessions)).rowcount
 
 
 # -- joining ----------------------------------------------------------------------------------------------------------
@@ -248,28 +237,15 @@ def known_as(name: str) -> str:
 
 
 def invite(
-    connection: Connection,
-    site: Site,
-    *,
-    role: str,
-    by: User | None,
-    tags: Sequence[str] = (),
-    uses: int = 1,
+    connection: Connection, site: Site, *, role: str, by: User | None, tags: Sequence[str] = (), uses: int = 1,
     days: float = 7.0,
-) -> str:
+) -> str:  # fmt: skip
     """A new invitation's token."""
     token, now = secrets.token_urlsafe(32), site.clock()
-    row = {
-        "hash": hashed(token),
-        "role": role,
-        "tags": list(tags),
-        "uses": uses,
-        "expires": now + days * 86400,
-        "created": now,
-    }
-    connection.execute(insert(invitations).values(**row, by=by.id if by else None))
-    told = {"role": role, "tags": list(tags), "uses": uses, "days": days}
-    record(connection, "invitation", by.name if by else "server", now, told)
+    what = {"role": role, "tags": list(tags), "uses": uses}
+    when = {"expires": now + days * 86400, "created": now}
+    connection.execute(insert(invitations).values(hash=hashed(token), **what, **when, by=by.id if by else None))
+    record(connection, "invitation", by.name if by else "server", now, {**what, "days": days})
     return token
 
 
@@ -281,37 +257,54 @@ def invited(site: Site, token: str) -> str | None:
 
 
 def _invitation(connection: Connection, site: Site, token: str) -> Row[Any] | None:
-    now = site.clock()
-    found = select(invitations).where(
-        invitations.c.hash == hashed(token), invitations.c.uses > 0, invitations.c.expires > now
-    )
-    return connection.execute(found.with_for_update()).first()
+    query = select(invitations).where(invitations.c.hash == hashed(token), _is_good(site))
+    return connection.execute(query.with_for_update()).first()
+
+
+def _is_good(site: Site) -> Any:
+    """The condition that an invitation may still be used."""
+    return (invitations.c.uses > 0) & (invitations.c.expires > site.clock())
+
+
+def good_invitations(connection: Connection, site: Site) -> list[dict[str, Any]]:
+    """Invitations that may still be used, oldest first; their links are never told again."""
+    names = ("id", "role", "tags", "uses", "expires", "created")
+    return _rows(connection, invitations, names, _is_good(site))
+
+
+def end_invitation(connection: Connection, site: Site, number: int, *, by: User) -> None:
+    """An invitation may not be used any more."""
+    if connection.execute(update(invitations).where(invitations.c.id == number).values(uses=0)).rowcount:
+        record(connection, "invitation_ended", by.name, site.clock(), {"invitation": number})
+
+
+def _rows(connection: Connection, table: Any, names: Sequence[str], *where: Any) -> list[dict[str, Any]]:
+    query = select(*[table.c[name] for name in names]).where(*where).order_by(table.c.id)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def join(site: Site, token: str, name: str, password: str, *, old: str | None = None, language: str = "") -> str:
-    """Makes a user of whoever holds an invitation, who goes on in the language in which they joined. Returns: a session's cookie.
+    """Makes a user of whoever holds an invitation, in the language in which they joined. Returns: a session's cookie.
 
     Raises: Refusal (404 no invitation, 409 the name is taken, 422 name or password will not do).
     """
     kept = known_as(name)
     refuse_unless(1 <= len(kept) <= 80 and kept.isprintable(), "A name has 1 to 80 letters.")
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise Refusal(
-            422, "weak_password", f"A password has {SHORTEST} to {LONGEST} letters; a sentence is a good one."
-        )
+    says = f"A password has {SHORTEST} to {LONGEST} letters; a sentence is a good one."
+    refuse_unless(SHORTEST <= len(password) <= LONGEST, says, code="weak_password")
+    ended = Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
     if invited(site, token) is None:  # before the hash, which is dear
-        raise Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
+        raise ended
     secret = site.hasher.hash(password.encode("utf-8", "replace"))
 
     def begin(connection: Connection) -> str:
         invitation = _invitation(connection, site, token)
         if invitation is None:
-            raise Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
+            raise ended
         if connection.execute(select(users.c.id).where(users.c.name == kept)).first():
             raise Refusal(409, "name_taken", "Somebody already has this name. Choose another.")
-        connection.execute(
-            update(invitations).where(invitations.c.id == invitation.id).values(uses=invitations.c.uses - 1)
-        )
+        used = update(invitations).where(invitations.c.id == invitation.id)
+        connection.execute(used.values(uses=invitations.c.uses - 1))
         user = add_user(connection, site, kept, secret, role=invitation.role, tags=invitation.tags)
         if language in LANGUAGES:
             connection.execute(update(users).where(users.c.id == user).values(preferences={"language": language}))
@@ -323,7 +316,7 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
 def add_user(
     connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = ""
 ) -> int:
-    """A new user, with a password that is already hashed, brought in by somebody or by themselves. Returns: their id."""
+    """A new user, with a password that is hashed already, brought in by somebody or by themselves. Returns: the id."""
     now = site.clock()
     row = {"name": name, "role": role, "password": password, "preferences": {}, "tags": list(tags), "active": True}
     counts = {"calibrated": False, "attempt": 1, "served": 0, "created": now}
@@ -333,18 +326,15 @@ def add_user(
 
 
 def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
-    """Somebody whose judgements are brought in: a user of their own, who can never sign in, whoever else has the name. Returns: their id."""
+    """A user for somebody whose judgements are brought in, who never signs in, whoever has the name. Returns: the id."""
     plain = known_as(name) or "somebody"
     for number in itertools.count(1):
         suffix = f" (imported{f' {number}' if number > 1 else ''})"
         room = LONGEST_NAME - len(suffix)
         kept = (plain if len(plain) <= room else f"{plain[: room - 9]}~{hashed(plain)[:8]}") + suffix
-        rows = connection.execute(
-            select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))
-        ).all()
-        same = next(
-            (row.id for row in rows if row.password == IMPORTED), None
-        )  # by the plain name, if an older prefloop brought them in
+        query = select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))
+        rows = connection.execute(query).all()  # by the plain name, if an older prefloop brought them in
+        same = next((row.id for row in rows if row.password == IMPORTED), None)
         if same is not None:
             return same
         if all(row.name != kept for row in rows):
@@ -358,15 +348,41 @@ def has_admin(connection: Connection) -> bool:
     return connection.execute(some).first() is not None
 
 
-# -- what an admin or lead changes --------------------------------------------------------------------------------------
+# -- what an admin or lead sees and changes --------------------------------------------------------------------------
+
+
+USER = ("id", "name", "role", "tags", "active", "calibrated", "served", "created")
+"""What is told of a user."""
+
+
+def everybody(connection: Connection) -> list[dict[str, Any]]:
+    """All users, oldest first."""
+    return _rows(connection, users, USER)
+
+
+def people(connection: Connection) -> list[dict[str, Any]]:
+    """All users, annotators last, each with when they were last seen and last judged; None if they were not lately."""
+    seen = select(func.max(sessions.c.seen)).where(sessions.c.user == users.c.id).scalar_subquery()
+    last = select(func.max(judgements.c.at)).where(judgements.c.user == users.c.id).scalar_subquery()
+    query = select(*[users.c[name] for name in USER], seen.label("seen"), last.label("last")).order_by(users.c.id)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    for row in rows:
+        row["seen"] = max((at for at in (row["seen"], row["last"]) if at is not None), default=None)
+    return sorted(rows, key=lambda row: (not row["active"], -ROLES.index(row["role"]), row["name"]))
+
+
+def change_preferences(connection: Connection, user: User, changes: dict[str, Any]) -> dict[str, Any]:
+    """Keeps how somebody wants the page. Returns: all that they want."""
+    preferences = {**user.preferences, **changes}
+    connection.execute(update(users).where(users.c.id == user.id).values(preferences=preferences))
+    return preferences
 
 
 def change_user(connection: Connection, site: Site, user: int, changes: dict[str, Any], *, by: User) -> None:
     """Changes role, tags, activity or calibration. Raises: Refusal (404, 403, 409)."""
-    held = (
-        select(users).where((users.c.id == user) | (users.c.role == "admin")).order_by(users.c.id)
-    )  # all admins: two may not end each other
-    row = next((one for one in connection.execute(held.with_for_update()) if one.id == user), None)
+    held = select(users).where((users.c.id == user) | (users.c.role == "admin")).order_by(users.c.id)
+    rows = connection.execute(held.with_for_update())  # all admins: two may not end each other
+    row = next((row for row in rows if row.id == user), None)
     if row is None:
         raise Refusal(404, "not_found", "There is no such user.")
     if (row.role != "annotator" or changes.get("role", "annotator") != "annotator") and not by.may_administer:
@@ -393,14 +409,25 @@ def new_token(
         folded = known_as(user)
         refuse_unless(bool(folded), "A user has a name.")
         row = connection.execute(select(users.c.id, users.c.password).where(users.c.name == folded)).first()
-        refuse_unless(
-            row is None or row.password == PROGRAM,
-            f"{folded} is a person, who makes tokens of their own. Give the program another name.",
-        )
+        says = f"{folded} is a person, who makes tokens of their own. Give the program another name."
+        refuse_unless(row is None or row.password == PROGRAM, says)
         owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name) if row is None else row.id
-    kept = {"hash": hashed(token), "name": name, "scopes": list(scopes), "user": owner, "created": site.clock()}
-    made = connection.execute(insert(tokens).values(kept).returning(tokens.c.id)).scalar_one()
-    record(
-        connection, "token", by.name, site.clock(), {"token": made, "name": name, "scopes": list(scopes), "user": owner}
-    )
+    what = {"name": name, "scopes": list(scopes), "user": owner}
+    kept = insert(tokens).values(hash=hashed(token), **what, created=site.clock())
+    made = connection.execute(kept.returning(tokens.c.id)).scalar_one()
+    record(connection, "token", by.name, site.clock(), {"token": made, **what})
     return token
+
+
+def all_tokens(connection: Connection) -> list[dict[str, Any]]:
+    """Tokens of programs, oldest first, without their secrets, each with whose it is."""
+    owners = dict(connection.execute(select(users.c.id, users.c.name)).all())
+    rows = _rows(connection, tokens, ("id", "name", "scopes", "user", "created", "revoked"))
+    return [{**row, "owner": owners[row["user"]]} for row in rows]
+
+
+def revoke_token(connection: Connection, site: Site, number: int, *, by: User) -> None:
+    """A token is not good any more."""
+    still = (tokens.c.id == number) & tokens.c.revoked.is_(None)
+    if connection.execute(update(tokens).where(still).values(revoked=site.clock())).rowcount:
+        record(connection, "token_revoked", by.name, site.clock(), {"token": number})

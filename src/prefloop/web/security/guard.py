@@ -1,7 +1,7 @@
 """What stands before every route: headers, the size of bodies, and whether a write comes from our own page.
 
-The cookie is SameSite=Lax; besides, a browser says where a request comes from (Sec-Fetch-Site, Origin), and only our own
-page may write. A write of the API is JSON, which no form of another site can send. What is refused is logged.
+The cookie is SameSite=Lax; besides, a browser says where a request comes from (Sec-Fetch-Site, Origin), and only our
+own page may write. A write of the API is JSON, which no form of another site can send. What is refused is logged.
 """
 
 import ipaddress
@@ -23,10 +23,11 @@ from prefloop.web.errors import Refusal
 
 log = logging.getLogger("prefloop.web")
 
-POLICY = "; ".join([
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "font-src 'self'", "connect-src 'self'",
-    "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
-])  # fmt: skip
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
+)
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -39,13 +40,9 @@ HEADERS = {
 SAFE = ("GET", "HEAD", "OPTIONS")
 JSON_TYPES = ("application/json", "application/x-ndjson")
 FILE_TYPES = (*JSON_TYPES, "text/csv", "application/octet-stream")
-"""Of what is brought in as a file. A browser sends none of these to another site unasked (as it does text/plain and forms)."""
-FILE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES},
-    }
-}
+"""Of what is brought in as a file. A browser sends none of these to another site unasked, as it does forms."""
+_FILE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES}
+FILE_BODY = {"requestBody": {"required": True, "content": _FILE}}
 """How OpenAPI tells that a file is sent as it is."""
 FORM = "application/x-www-form-urlencoded"
 IMPORT = "/api/v1/import/"
@@ -64,11 +61,8 @@ class TooLarge(HTTPException):
 
 def host_of(header: str) -> str:
     """A Host header's name, without the port."""
-    return (
-        header.rpartition(":")[0].strip("[]")
-        if header.rpartition(":")[2].isdigit() and ":" in header
-        else header.strip("[]")
-    )
+    name, colon, port = header.rpartition(":")
+    return (name if colon and port.isdigit() else header).strip("[]")
 
 
 def is_loopback(host: str) -> bool:
@@ -82,11 +76,10 @@ def is_loopback(host: str) -> bool:
 
 
 def believed(proxies: Sequence[str]) -> list[str]:
-    """The networks of the servers in front, as uvicorn takes them: also as a socket that speaks IPv6 sees those of IPv4."""
-    networks = [ipaddress.ip_network(one) for one in proxies]
-    return [str(one) for one in networks] + [
-        f"::ffff:{one.network_address}/{96 + one.prefixlen}" for one in networks if one.version == 4
-    ]
+    """The networks of the servers in front, as uvicorn takes them: IPv4's also as a socket of IPv6 sees them."""
+    networks = [ipaddress.ip_network(proxy) for proxy in proxies]
+    mapped = [f"::ffff:{net.network_address}/{96 + net.prefixlen}" for net in networks if net.version == 4]
+    return [*map(str, networks), *mapped]
 
 
 class Guard:
@@ -116,11 +109,8 @@ class Guard:
         """Why the request may not come in; None if it may."""
         host = host_of(headers.get("host", ""))
         if is_loopback(self.config.host) and not is_loopback(host) and host not in self.config.names:
-            return Refusal(
-                421,
-                "wrong_host",
-                f"This page is not called {host[:80]}. Open it by the address that was printed, or set names=.",
-            )
+            says = f"This page is not called {host[:80]}. Open it by the address that was printed, or set names=."
+            return Refusal(421, "wrong_host", says)
         length = headers.get("content-length", "0")
         if not length.isdigit():
             return Refusal(400, "bad_length", "The Content-Length is not a number.")
@@ -134,41 +124,34 @@ class Guard:
 
 
 def _is_ours(scope: Scope, headers: Headers) -> bool:
-    """True if the browser says that our own page sent this; a program that says nothing may send JSON, as no form can."""
+    """True if the browser says that our own page sent this; a program that says nothing may send JSON, no form can."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site != "same-origin":
         return False
     if origin is not None:
         return origin.partition("://")[2] == headers.get("host", "") and origin != "null"
-    return site is not None or (
-        not scope["path"].startswith("/login") and not scope["path"].startswith("/join") and _is_json(headers)
-    )
+    return site is not None or (not scope["path"].startswith(("/login", "/join")) and _is_json(headers))
+
+
+def _type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _is_json(headers: Headers) -> bool:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in JSON_TYPES or (
-        not kind and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-    )
+    is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+    return _type(headers) in JSON_TYPES or (not _type(headers) and is_empty)
 
 
 def _wrong_type(scope: Scope, headers: Headers) -> Refusal | None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if scope["path"].startswith(IMPORT):
-        return (
-            None
-            if kind in FILE_TYPES or _is_json(headers)
-            else Refusal(415, "not_json", f"Send a file, with Content-Type: {', '.join(FILE_TYPES)}.")
-        )
-    if scope["path"].startswith("/api/"):
-        return (
-            None if _is_json(headers) else Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
-        )
-    return (
-        None
-        if kind == FORM or _is_json(headers)
-        else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
-    )
+    """What is wrong with the type of a body; None if nothing is."""
+    kind, path = _type(headers), scope["path"]
+    if _is_json(headers) or (path.startswith(IMPORT) and kind in FILE_TYPES):
+        return None
+    if path.startswith(IMPORT):
+        return Refusal(415, "not_json", f"Send a file, with Content-Type: {', '.join(FILE_TYPES)}.")
+    if path.startswith("/api/"):
+        return Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
+    return None if kind == FORM else Refusal(415, "not_a_form", f"Send a form, with Content-Type: {FORM}.")
 
 
 def _counted(receive: Receive, most: int) -> Receive:

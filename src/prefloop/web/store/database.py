@@ -14,34 +14,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, Table, event
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, event, exc
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DataError,
-    DBAPIError,
-    DisconnectionError,
-    IntegrityError,
-    InterfaceError,
-    NotSupportedError,
-    ProgrammingError,
-)
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder
 from prefloop.web.errors import Refusal
 
 T = TypeVar("T")
-FAILURES = (DatabaseError, InterfaceError)
-OURS = (ProgrammingError, DataError, NotSupportedError)
+FAILURES = (exc.DatabaseError, exc.InterfaceError)
+OURS = (exc.ProgrammingError, exc.DataError, exc.NotSupportedError)
 """Of these, what is a fault of the program and no state of the database."""
 TRIES = 6
 BUSY_SECONDS = 20
 WRITERS = 4
-"""Writes of this process at once, on PostgreSQL: all of them wait for the head of the log, and more would only hold each other up."""
+"""Writes of this process at once, on PostgreSQL: all wait for the head of the log; more would hold each other up."""
 RESTED = 2.0
-"""Seconds after which a connection is asked whether PostgreSQL is still there (it may have started anew), before it is used again."""
+"""Seconds after which a connection is asked, before it is used, whether PostgreSQL is still there."""
 RETRIED = {"40001", "40P01"}  # PostgreSQL: could not serialise; deadlock
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -53,7 +45,7 @@ class Database:
         """Opens (does not create) what the URL names. Raises: UserError if the URL is not one that we know."""
         try:
             self.url = sqlalchemy.make_url(url)
-        except ArgumentError:
+        except exc.ArgumentError:
             raise UserError(
                 f"database={url}: this is not a database; give postgresql+psycopg://user@host/name, or leave it out."
             ) from None
@@ -65,9 +57,9 @@ class Database:
             self.engine = _postgresql(self.url)
         else:
             raise UserError(
-                f"database={self.name}: only SQLite and PostgreSQL are known; give postgresql+psycopg://user@host/name, or leave it out."
+                f"database={self.name}: only SQLite and PostgreSQL are known; "
+                "give postgresql+psycopg://user@host/name, or leave it out."
             )
-
         self._alone = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
@@ -83,7 +75,7 @@ class Database:
 
     @contextlib.contextmanager
     def glancing(self) -> Iterator[Connection]:
-        """The same for a few small questions: on PostgreSQL without the BEGIN and ROLLBACK around them; nothing can be streamed."""
+        """The same for a few small questions: on PostgreSQL without BEGIN and ROLLBACK; nothing can be streamed."""
         with self._refusing(), self._alone.connect() as connection:
             yield connection
 
@@ -104,7 +96,7 @@ class Database:
             try:
                 with self._turn, self.engine.connect() as connection, connection.execution_options(writes=True).begin():
                     return work(connection)
-            except IntegrityError:  # another wrote the same just before: look again
+            except exc.IntegrityError:  # another wrote the same just before: look again
                 if last:
                     raise
             except FAILURES as problem:
@@ -114,7 +106,7 @@ class Database:
                     raise refusal(problem, self.name) from problem
         raise AssertionError
 
-    def _sqlstate(self, problem: DBAPIError) -> str | None:
+    def _sqlstate(self, problem: exc.DBAPIError) -> str | None:
         """PostgreSQL's code for what went wrong."""
         original: Any = problem.orig
         return None if self.is_sqlite else original.sqlstate
@@ -134,10 +126,6 @@ class Database:
 
     def migrate(self) -> None:
         """Makes the tables, or brings them up to date. Raises: UserError if they were written by a newer prefloop."""
-        from alembic import command
-        from alembic.config import Config
-        from alembic.script import ScriptDirectory
-
         if self.is_sqlite and self.url.database:
             make_folder(Path(self.url.database).parent)
         config = Config()
@@ -145,10 +133,10 @@ class Database:
         known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
 
         def upgrade(connection: Connection) -> None:
-            found = _revision(connection)
-            if found is not None and found not in known:
+            revision = _revision(connection)
+            if revision is not None and revision not in known:
                 raise UserError(
-                    f"{self.name}: this database was written by a newer prefloop (its revision is {found}). "
+                    f"{self.name}: this database was written by a newer prefloop (its revision is {revision}). "
                     "Install that version; nothing was changed."
                 )
             config.attributes["connection"] = connection
@@ -196,10 +184,8 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
 
 
 def _postgresql(url: sqlalchemy.URL) -> Engine:
-    try:
-        engine = sqlalchemy.create_engine(
-            url, pool_size=16, max_overflow=48, pool_use_lifo=True
-        )  # few connections that know every question
+    try:  # last in, first out: few connections, which know every question
+        engine = sqlalchemy.create_engine(url, pool_size=16, max_overflow=48, pool_use_lifo=True)
     except ModuleNotFoundError:
         raise UserError("a PostgreSQL database needs psycopg: pip install 'prefloop[postgres]'.") from None
 
@@ -212,35 +198,31 @@ def _postgresql(url: sqlalchemy.URL) -> Engine:
         try:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as problem:
-            raise DisconnectionError from problem  # the pool takes another
+            raise exc.DisconnectionError from problem  # the pool takes another
 
     event.listen(engine, "checkin", rest)
     event.listen(engine, "checkout", ask)
     return engine
 
 
-def refusal(problem: DBAPIError, name: str) -> Refusal:
+SAFE = "Nothing that was acknowledged is lost."
+SAYS = (
+    (("locked", "busy"), "locked", f"another program holds the database. {SAFE} Close it and try again."),
+    (("full", "no space"), "disk_full", f"the disk is full. {SAFE} Free some space and try again."),
+    (("readonly", "read-only", "read only"), "read_only",
+     f"the database cannot be written. {SAFE} Give this user the right to write, and try again."),
+    (("unable to open",), "no_database", "the file cannot be opened. Check that its folder exists and may be written."),
+    (("not a database", "malformed"), "damaged",
+     "this is not an SQLite database, or it is damaged. Put a backup in its place."),
+)  # fmt: skip
+"""What a database's message contains -> code, sentence."""
+
+
+def refusal(problem: exc.DBAPIError, name: str) -> Refusal:
     """What the database says, in a sentence."""
-    said = str(problem.orig)
-    low = said.lower()
-    safe = "Nothing that was acknowledged is lost."
-    if "locked" in low or "busy" in low:
-        return Refusal(503, "locked", f"{name}: another program holds the database. {safe} Close it and try again.")
-    if "full" in low or "no space" in low:
-        return Refusal(503, "disk_full", f"{name}: the disk is full. {safe} Free some space and try again.")
-    if "readonly" in low or "read-only" in low or "read only" in low:
-        return Refusal(
-            503,
-            "read_only",
-            f"{name}: the database cannot be written. {safe} Give this user the right to write, and try again.",
-        )
-    if "unable to open" in low:
-        return Refusal(
-            503, "no_database", f"{name}: the file cannot be opened. Check that its folder exists and may be written."
-        )
-    if "not a database" in low or "malformed" in low:
-        return Refusal(
-            503, "damaged", f"{name}: this is not an SQLite database, or it is damaged. Put a backup in its place."
-        )
-    first = said.strip().splitlines()[0] if said.strip() else "no reason given"
-    return Refusal(503, "database", f"{name}: the database does not do as it is asked ({first}). {safe}")
+    said = str(problem.orig).strip()
+    for marks, code, sentence in SAYS:
+        if any(mark in said.lower() for mark in marks):
+            return Refusal(503, code, f"{name}: {sentence}")
+    first = said.splitlines()[0] if said else "no reason given"
+    return Refusal(503, "database", f"{name}: the database does not do as it is asked ({first}). {SAFE}")

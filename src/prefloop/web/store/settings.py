@@ -5,18 +5,18 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from prefloop.config import frozen
+from prefloop.web.body import check_storable
 from prefloop.web.config import ProjectConfig, WebConfig
 from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.store.chain import record
 from prefloop.web.store.tables import settings
-from prefloop.web.work.answers import check_storable
 
 
 def project(connection: Connection) -> ProjectConfig:
     """The project's settings."""
     rows = connection.execute(select(settings.c.key, settings.c.value)).all()
-    known = {row.key: frozen(row.value) for row in rows if row.key in ProjectConfig.model_fields}
-    return ProjectConfig.model_validate(known)
+    mine = {row.key: frozen(row.value) for row in rows if row.key in ProjectConfig.model_fields}
+    return ProjectConfig.model_validate(mine)
 
 
 def change(connection: Connection, changes: dict[str, Any], *, actor: str, at: float) -> ProjectConfig:
@@ -25,11 +25,22 @@ def change(connection: Connection, changes: dict[str, Any], *, actor: str, at: f
     after = ProjectConfig.parse({**before, **changes}, where="the settings")
     values = after.model_dump(mode="json")
     different = {key: values[key] for key in changes if values[key] != before[key]}
+    for key, value in different.items():
+        keep_value(connection, key, value)
     if different:
-        connection.execute(delete(settings).where(settings.c.key.in_(different)))
-        connection.execute(insert(settings), [{"key": key, "value": value} for key, value in different.items()])
         record(connection, "settings", actor, at, different)
     return after
+
+
+def value_of(connection: Connection, key: str) -> Any:
+    """What stands under a key, the project's or another's; None if nothing does."""
+    return connection.execute(select(settings.c.value).where(settings.c.key == key)).scalar()
+
+
+def keep_value(connection: Connection, key: str, value: Any) -> None:
+    """Puts a value under a key, in the place of what stood there."""
+    connection.execute(delete(settings).where(settings.c.key == key))
+    connection.execute(insert(settings).values(key=key, value=value))
 
 
 def typed(config: WebConfig) -> dict[str, Any]:
@@ -40,11 +51,8 @@ def typed(config: WebConfig) -> dict[str, Any]:
 
 def checked_keys(body: dict[str, Any]) -> dict[str, Any]:
     """The body if it names only settings of the project. Raises: Refusal (422)."""
-    unknown = sorted(set(body) - set(ProjectConfig.model_fields))
-    refuse_unless(
-        not unknown,
-        f"There is no setting called {', '.join(unknown)[:200]}; there are {', '.join(ProjectConfig.model_fields)}.",
-    )
+    unknown, names = sorted(set(body) - set(ProjectConfig.model_fields)), ", ".join(ProjectConfig.model_fields)
+    refuse_unless(not unknown, f"There is no setting called {', '.join(unknown)[:200]}; there are {names}.")
     try:
         check_storable(body)
     except ValueError as problem:

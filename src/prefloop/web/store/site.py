@@ -9,6 +9,7 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
+from starlette.requests import Request
 
 from prefloop.web.config import WebConfig
 from prefloop.web.store.database import Database
@@ -44,3 +45,8 @@ class Site:
     def hasher(self) -> PasswordHasher:
         """Turns passwords into argon2id hashes."""
         return PasswordHasher(time_cost=3, memory_cost=self.config.password_memory_kb, parallelism=1)
+
+
+def site_of(request: Request) -> Site:
+    """The site that answers a request."""
+    return request.app.state.site

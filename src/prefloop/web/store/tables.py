@@ -4,6 +4,8 @@
 partial index on it is the queue. `items.place` is the place in the queue: see queue.py.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -35,6 +38,12 @@ metadata = MetaData(
 )
 Count = BigInteger().with_variant(Integer, "sqlite")
 """A whole number of 64 bits; SQLite numbers rows by itself only if the type is called INTEGER."""
+
+
+def _of_rows(where: str, name: str, *columns: Any) -> Index:
+    """An index of the rows that meet a condition."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
 
 settings = Table(
     "settings", metadata,
@@ -145,7 +154,7 @@ responses = Table(
 items = Table(
     "items", metadata,
     Column("id", Count, primary_key=True),
-    Column("key", String(320), nullable=False, unique=True),  # comparison, kind, responses, purpose, or their hash: the same item is made once
+    Column("key", String(320), nullable=False, unique=True),  # what is asked, or its hash: made once
     Column("comparison", String(200), ForeignKey("comparisons.id"), nullable=False, index=True),
     Column("kind", String(16), nullable=False),
     Column("responses", JSON, nullable=False),  # indices
@@ -160,13 +169,12 @@ items = Table(
     Column("probability", Double, nullable=False),  # with which it was chosen
     Column("expected", JSON(none_as_null=True)),  # a gold item's answer and explanation
     Column("added", Double, nullable=False),
-    Column("retired", Boolean, nullable=False, server_default=false()),  # a lead took it away for good: asked of nobody, never needed
+    Column("retired", Boolean, nullable=False, server_default=false()),  # taken away for good: never needed
     CheckConstraint("needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END", name="needed"),
     CheckConstraint("wanted >= 0 AND done >= 0 AND leased >= 0", name="counts"),
-    Index("ix_items_queue", "purpose", "place", sqlite_where=text("needed > 0"), postgresql_where=text("needed > 0")),
-    Index("ix_items_checks", "purpose", "place",
-          sqlite_where=text("purpose IN ('gold', 'calibration')"), postgresql_where=text("purpose IN ('gold', 'calibration')")),
-    Index("ix_items_leased", "id", sqlite_where=text("leased > 0"), postgresql_where=text("leased > 0")),
+    _of_rows("needed > 0", "ix_items_queue", "purpose", "place"),
+    _of_rows("purpose IN ('gold', 'calibration')", "ix_items_checks", "purpose", "place"),
+    _of_rows("leased > 0", "ix_items_leased", "id"),
 )  # fmt: skip
 
 item_tags = Table(  # the queue again, by tag, for annotators who may judge only some
@@ -176,7 +184,7 @@ item_tags = Table(  # the queue again, by tag, for annotators who may judge only
     Column("purpose", String(16), nullable=False),
     Column("place", Count, nullable=False),
     Column("open", Boolean, nullable=False),  # needed > 0
-    Index("ix_item_tags_queue", "purpose", "tag", "place", sqlite_where=text("open"), postgresql_where=text("open")),
+    _of_rows("open", "ix_item_tags_queue", "purpose", "tag", "place"),
 )  # fmt: skip
 
 presentations = Table(
@@ -195,11 +203,10 @@ presentations = Table(
     Column("created", Double, nullable=False),
     CheckConstraint("state IN ('leased', 'answered', 'skipped', 'expired')", name="state"),
     UniqueConstraint("item", "user", "repeat"),
-    Index("ix_presentations_lease", "leased_until", sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
-    Index("ix_presentations_open", "user", "number", sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
-    Index("ix_presentations_ended", "user", "created", sqlite_where=text("state = 'expired'"), postgresql_where=text("state = 'expired'")),
-    Index("ix_presentations_answered", "user", "number",
-          sqlite_where=text("state = 'answered' AND repeat = 0"), postgresql_where=text("state = 'answered' AND repeat = 0")),
+    _of_rows("state = 'leased'", "ix_presentations_lease", "leased_until"),
+    _of_rows("state = 'leased'", "ix_presentations_open", "user", "number"),
+    _of_rows("state = 'expired'", "ix_presentations_ended", "user", "created"),
+    _of_rows("state = 'answered' AND repeat = 0", "ix_presentations_answered", "user", "number"),
 )  # fmt: skip
 
 judgements = Table(
@@ -272,10 +279,25 @@ webhooks = Table(
     Column("active", Boolean, nullable=False),
     Column("by", Integer, ForeignKey("users.id"), nullable=False),
     Column("created", Double, nullable=False),
-    Column("told", Count, nullable=False, server_default="0"),  # the last event that it has got, or was there when it was made
+    Column("told", Count, nullable=False, server_default="0"),  # the last event that it has got
     Column("sent", Count, nullable=False, server_default="0"),  # how many it has got
     Column("tries", Integer, nullable=False, server_default="0"),  # failures in a row, of the event after that one
     Column("due", Double, nullable=False, server_default="0"),  # when it is tried again
     Column("failing", Double),  # since when
     Column("problem", Text, nullable=False, server_default=""),
 )  # fmt: skip
+
+scores = Table(
+    "scores", metadata,
+    Column("model", String(80), primary_key=True),
+    Column("comparison", String(200), ForeignKey(comparisons.c.id), primary_key=True),
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("score", Double, nullable=False),
+    Column("embedding", LargeBinary),  # float32, little-endian; of responses whose file brought one
+    Index(None, "comparison"),
+)  # fmt: skip
+
+EVERY = "wanted >= 0"
+"""True of every item: a query that says so may count by the index below, and no other query is led to it by mistake."""
+held = _of_rows("strategy = 'held'", "ix_items_held", items.c.id)
+by_purpose = _of_rows(EVERY, "ix_items_counted", items.c.purpose)

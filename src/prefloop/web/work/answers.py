@@ -1,65 +1,20 @@
-"""Answers: what may be said about each kind of item, and what it says about the responses, whatever side they stood on."""
+"""Answers: what may be said about each kind of item, and what it says about the responses, whatever their sides."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
+from prefloop.web.body import Body
 from prefloop.web.errors import refuse_unless
 
 LONGEST = 40_000
 """Letters of a text that somebody writes."""
-DEEPEST = 20
-"""Lists and objects inside each other, in what comes over the network."""
 
-
-class Body(BaseModel):
-    """Base of what comes over the network: strict, nothing unknown, no text that cannot be stored."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _can_be_stored(cls, values: Any) -> Any:
-        check_storable(values)
-        return values
-
-
-def is_deep(value: Any) -> bool:
-    """True if more than DEEPEST lists and objects are inside each other."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            one
-            for here in level
-            if isinstance(here, dict | list)
-            for one in (here.values() if isinstance(here, dict) else here)
-        ]
-    return any(isinstance(here, dict | list) for here in level)
-
-
-def check_storable(value: Any) -> None:
-    """Raises: ValueError if a text in it has a NUL or half a character, a number is not finite, or it is nested too deep to be sent again."""
-    if is_deep(value):
-        raise ValueError(f"lists and objects are nested deeper than {DEEPEST} levels; send something flatter")
-    waiting = [value]
-    while waiting:
-        here = waiting.pop()
-        if isinstance(here, str):
-            if "\0" in here or any("\ud800" <= letter <= "\udfff" for letter in here):
-                raise ValueError("a text holds a NUL or half a character; remove it")
-        elif isinstance(here, float) and not math.isfinite(here):
-            raise ValueError("a number in it is not finite, which JSON does not know; leave it out")
-        elif isinstance(here, dict):
-            waiting += [*here.keys(), *here.values()]
-        elif isinstance(here, list):
-            waiting += here
-
-
+Marked = Literal["pair", "ranking", "rating", "thumb"]
+"""Kinds of which an answer can be right, and that records.Judgement knows; edits and demonstrations are texts."""
+MARKED: tuple[Marked, ...] = ("pair", "ranking", "rating", "thumb")
 Rank = Annotated[int, Field(ge=1, le=100)]
 Stars = Annotated[int, Field(ge=1, le=5)]
 
@@ -95,10 +50,10 @@ class Thumbs(Body):
 
 
 class Edit(Body):
-    """One, made better."""
+    """A response, made better."""
 
     slot: Annotated[int, Field(ge=0, le=100)]
-    """Which one."""
+    """Of the response that is made better."""
     text: Annotated[str, Field(min_length=1, max_length=LONGEST)]
     """What it should have been."""
 
@@ -112,13 +67,8 @@ class Written(Body):
 
 Answer = Pair | Ranks | Ratings | Thumbs | Edit | Written
 SHAPES: dict[str, type[Body]] = {
-    "pair": Pair,
-    "ranking": Ranks,
-    "rating": Ratings,
-    "thumb": Thumbs,
-    "edit": Edit,
-    "demonstration": Written,
-}
+    "pair": Pair, "ranking": Ranks, "rating": Ratings, "thumb": Thumbs, "edit": Edit, "demonstration": Written
+}  # fmt: skip
 """Kind of item -> shape of its answer."""
 
 
@@ -127,31 +77,27 @@ def checked(kind: str, answer: Body, *, slots: int, axes: Sequence[str]) -> dict
     shape = SHAPES.get(kind)
     refuse_unless(shape is not None and isinstance(answer, shape), f"This is not an answer to a {kind}.")
     if isinstance(answer, Pair):
-        refuse_unless(
-            answer.strength is None or answer.choice in ("left", "right"), "A strength goes with left or right only."
-        )
+        is_sided = answer.strength is None or answer.choice in ("left", "right")
+        refuse_unless(is_sided, "A strength goes with left or right only.")
     if isinstance(answer, Ranks):
         refuse_unless(len(answer.ranks) == slots, f"Give each of the {slots} responses one rank.")
-        refuse_unless(
-            max(answer.ranks) <= slots and 1 in answer.ranks, f"Ranks go from 1 to {slots}, and somebody is first."
-        )
+        in_range = max(answer.ranks) <= slots and 1 in answer.ranks
+        refuse_unless(in_range, f"Ranks go from 1 to {slots}, and somebody is first.")
     if isinstance(answer, Ratings):
         refuse_unless(set(answer.ratings) == set(axes), f"Rate exactly these: {', '.join(axes)}.")
-        refuse_unless(
-            all(len(marks) == slots for marks in answer.ratings.values()), f"Rate each of the {slots} responses."
-        )
+        is_whole = all(len(marks) == slots for marks in answer.ratings.values())
+        refuse_unless(is_whole, f"Rate each of the {slots} responses.")
     if isinstance(answer, Thumbs):
         refuse_unless(len(answer.thumbs) == slots, f"Give each of the {slots} responses a thumb.")
     if isinstance(answer, Edit):
         refuse_unless(answer.slot < slots, f"There is no response {answer.slot}; slots go from 0 to {slots - 1}.")
-        refuse_unless(bool(answer.text.strip()), "The text is empty.")
-    if isinstance(answer, Written):
+    if isinstance(answer, Edit | Written):
         refuse_unless(bool(answer.text.strip()), "The text is empty.")
     return answer.model_dump(mode="json")
 
 
 def meaning(kind: str, answer: dict[str, Any], order: Sequence[int]) -> dict[str, Any]:
-    """The answer in terms of response indices: {"best": index} or {"choice": tie or both_bad}; else by index, in ascending order."""
+    """The answer in response indices: {"best": index} or {"choice": tie or both_bad}; else by index, ascending."""
     by_index = sorted(range(len(order)), key=lambda slot: order[slot])
     if kind == "pair":
         side = {"left": 0, "right": 1}.get(answer["choice"])
@@ -173,58 +119,49 @@ def as_shown(kind: str, expected: dict[str, Any], order: Sequence[int]) -> dict[
     if kind == "ranking":
         return {"ranks": [expected["ranks"][places[index]] for index in order]}
     if kind == "rating":
-        return {
-            "ratings": {axis: [marks[places[index]] for index in order] for axis, marks in expected["ratings"].items()}
-        }
+        ratings = expected["ratings"].items()
+        return {"ratings": {axis: [marks[places[index]] for index in order] for axis, marks in ratings}}
     if kind == "thumb":
         return {"thumbs": [expected["thumbs"][places[index]] for index in order]}
     return expected
 
 
-def agrees(kind: str, one: dict[str, Any], other: dict[str, Any]) -> bool:
+def agrees(kind: str, mine: dict[str, Any], other: dict[str, Any]) -> bool:
     """True if two meanings do not contradict each other.
 
     Pairs and thumbs must be the same, rankings may not put any two the other way round, ratings differ by 1 at most;
     texts never contradict.
     """
     if kind == "ranking":
-        pairs = (
-            itertools.pairwise([])
-            if len(one["ranks"]) != len(other["ranks"])
-            else itertools.combinations(range(len(one["ranks"])), 2)
-        )
-        return all((one["ranks"][i] - one["ranks"][j]) * (other["ranks"][i] - other["ranks"][j]) >= 0 for i, j in pairs)
+        a, b = mine["ranks"], other["ranks"]
+        pairs = itertools.combinations(range(len(a) if len(a) == len(b) else 0), 2)
+        return all((a[i] - a[j]) * (b[i] - b[j]) >= 0 for i, j in pairs)
     if kind == "rating":
-        axes = set(one["ratings"]) & set(other["ratings"])
-        return all(
-            abs(a - b) <= 1 for axis in axes for a, b in zip(one["ratings"][axis], other["ratings"][axis], strict=True)
-        )
-    return kind in ("edit", "demonstration") or one == other
+        axes = set(mine["ratings"]) & set(other["ratings"])
+        marks = ((mine["ratings"][axis], other["ratings"][axis]) for axis in axes)
+        return all(abs(a - b) <= 1 for both in marks for a, b in zip(*both, strict=True))
+    return kind in ("edit", "demonstration") or mine == other
 
 
 def check_expected(kind: str, expected: dict[str, Any], responses: Sequence[int], axes: Sequence[str]) -> None:
     """Raises: Refusal (422) unless this could be the meaning of an answer."""
-    number = len(responses)
+    number, ratings, thumbs = len(responses), expected.get("ratings"), expected.get("thumbs")
     good = {
         "pair": expected.get("best") in responses or expected.get("choice") in ("tie", "both_bad"),
         "ranking": _numbers(expected.get("ranks"), number, number),
-        "rating": isinstance(ratings := expected.get("ratings"), dict)
+        "rating": isinstance(ratings, dict)
         and set(ratings) == set(axes)
         and all(_numbers(marks, number, 5) for marks in ratings.values()),
-        "thumb": isinstance(thumbs := expected.get("thumbs"), list)
-        and len(thumbs) == number
-        and all(isinstance(t, bool) for t in thumbs),
+        "thumb": isinstance(thumbs, list) and len(thumbs) == number and all(isinstance(t, bool) for t in thumbs),
     }
     refuse_unless(
         len(expected) == 1 and good.get(kind, False),
         f"What is expected of a {kind} is said of response indices, in ascending order: "
-        '{"best": 1}, {"choice": "tie"}, {"ranks": [1, 2]}, {"ratings": {"helpful": [4, 2]}} or {"thumbs": [true, false]}.',
+        '{"best": 1}, {"choice": "tie"}, {"ranks": [1, 2]}, {"ratings": {"helpful": [4, 2]}} or '
+        '{"thumbs": [true, false]}.',
     )
 
 
 def _numbers(value: Any, length: int, most: int) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == length
-        and all(type(number) is int and 1 <= number <= most for number in value)
-    )
+    is_whole = isinstance(value, list) and len(value) == length
+    return is_whole and all(type(number) is int and 1 <= number <= most for number in value)

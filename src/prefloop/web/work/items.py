@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, insert, select, text, update
 
 from prefloop.web.store.database import Database
-from prefloop.web.store.tables import cursors, item_tags, items
+from prefloop.web.store.tables import comparisons, cursors, item_tags, items
 
 GAP = 1 << 20
 """Between the places of two new items; room for what comes back."""
@@ -24,6 +24,8 @@ HELD = "held"
 """Strategy of items that the selection holds back: they want nothing until it lets them go."""
 NOBODY = 0
 """Whose cursor remembers the last place given to an item that came back."""
+ARENA = "arena"
+"""Purpose, and tag, of what is compared blind between samplers."""
 QUEUED = ("work", "adjudication", "arena", "chat")
 """Purposes of items that are counted; gold and calibration are shown to everybody."""
 
@@ -34,19 +36,12 @@ def new_item(
 ) -> dict[str, Any]:  # fmt: skip
     """An item's row, all but its place; the same question has the same key."""
     wanted = wanted if purpose in QUEUED and not retired else 0
-    told = json.dumps([comparison, kind, list(responses), purpose], ensure_ascii=False)
-    key = told if len(told) <= LONGEST_KEY else f"sha256:{hashlib.sha256(told.encode()).hexdigest()}"
+    asked = {"comparison": comparison, "kind": kind, "responses": list(responses), "purpose": purpose}
+    key = json.dumps(list(asked.values()), ensure_ascii=False)
+    key = key if len(key) <= LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
     counts = {"wanted": wanted, "done": 0, "leased": 0, "needed": wanted, "extended": False}
     chosen = {"strategy": strategy, "probability": probability, "expected": expected, "added": at, "retired": retired}
-    return {
-        "key": key,
-        "comparison": comparison,
-        "kind": kind,
-        "responses": list(responses),
-        "purpose": purpose,
-        **counts,
-        **chosen,
-    }
+    return {"key": key, **asked, **counts, **chosen}
 
 
 def add(
@@ -64,12 +59,8 @@ def add(
     place = (last // GAP + 1) * GAP
     added = 0
     for row in rows:
-        made = connection.execute(
-            database.insert(items)
-            .values(**row, place=place)
-            .on_conflict_do_nothing(index_elements=["key"])
-            .returning(items.c.id)
-        ).scalar()
+        new = database.insert(items).values(**row, place=place).on_conflict_do_nothing(index_elements=["key"])
+        made = connection.execute(new.returning(items.c.id)).scalar()
         if made is None:
             continue
         added, place = added + 1, place + GAP
@@ -83,7 +74,7 @@ def add(
 
 
 def checks(purpose: Literal["gold", "calibration"]) -> ColumnElement[bool]:
-    """Items of this purpose, by the index that holds only gold and calibration: SQLite takes it only if its own words are in the question."""
+    """Items of this purpose, by the index of gold and calibration: SQLite takes it only if its own words are asked."""
     return and_(text("items.purpose IN ('gold', 'calibration')"), items.c.purpose == purpose)
 
 
@@ -97,17 +88,12 @@ def locked(connection: Connection, item: int) -> Row[Any]:
 
 
 def recount(
-    connection: Connection,
-    item: Row[Any],
-    *,
-    done: int = 0,
-    leased: int = 0,
-    wanted: int = 0,
+    connection: Connection, item: Row[Any], *, done: int = 0, leased: int = 0, wanted: int = 0,
     extended: bool | None = None,
-) -> None:
-    """Changes counts by these steps, and with them what is needed; an item that is needed again goes behind every cursor.
+) -> None:  # fmt: skip
+    """Changes counts by these steps, and with them what is needed; what is needed again goes behind every cursor.
 
-    One that a lead took away wants no more than it has.
+    An item that a lead took away wants no more than it has.
     """
     after = {"wanted": item.wanted + wanted, "done": item.done + done, "leased": item.leased + leased}
     if item.retired:
@@ -142,15 +128,14 @@ def requeue(connection: Connection, order: Iterable[tuple[int, str, float]], *, 
     """
     for number, (item, strategy, probability) in zip(itertools.count(1), order, strict=False):
         values = {"place": number * GAP, "strategy": strategy, "probability": probability}
-        connection.execute(
-            update(items).where(items.c.id == item, items.c.purpose == purpose, ~items.c.retired).values(values)
-        )
+        mine = items.c.id == item, items.c.purpose == purpose, ~items.c.retired
+        connection.execute(update(items).where(*mine).values(values))
         connection.execute(update(item_tags).where(item_tags.c.item == item).values(place=number * GAP))
     connection.execute(update(cursors).where(cursors.c.purpose == purpose).values(place=0))
 
 
 def want(connection: Connection, judgements: int) -> None:
-    """Every item of work wants this many judgements (and one more where the first differed); everybody begins at the front again."""
+    """Every item of work wants this many judgements, and one more where the first differed; all begin at the front."""
     wanted = judgements + case((items.c.extended, 1), else_=0)
     open_now = wanted - items.c.done - items.c.leased
     values = {"wanted": wanted, "needed": case((open_now > 0, open_now), else_=0)}
@@ -162,11 +147,10 @@ def want(connection: Connection, judgements: int) -> None:
 
 
 def retire(connection: Connection, item: int) -> None:
-    """An item is asked of nobody any more, whatever happens later; what was judged is kept, and so is what is being judged now."""
+    """An item is asked of nobody any more, whatever happens later; what was judged, or is being judged, is kept."""
     row = locked(connection, item)
-    connection.execute(
-        update(items).where(items.c.id == item).values(retired=True, wanted=row.done + row.leased, needed=0)
-    )
+    ended = {"retired": True, "wanted": row.done + row.leased, "needed": 0}
+    connection.execute(update(items).where(items.c.id == item).values(ended))
     connection.execute(update(item_tags).where(item_tags.c.item == item).values(open=False))
 
 
@@ -176,3 +160,31 @@ def withdraw(connection: Connection, comparison: str, kind: str, responses: Sequ
     number = connection.execute(select(items.c.id).where(items.c.key == key)).scalar()
     if number is not None:
         retire(connection, number)
+
+
+def number_of(connection: Connection, key: str) -> int:
+    """The item with a key."""
+    return connection.execute(select(items.c.id).where(items.c.key == key)).scalar_one()
+
+
+def listed(connection: Connection, purpose: str, *, after: int, limit: int) -> list[dict[str, Any]]:
+    """Items of a purpose by number, from the one after `after` on, each with its last message and its tags."""
+    names = (
+        "id", "comparison", "kind", "responses", "purpose", "wanted", "done", "leased", "needed", "strategy",
+        "probability", "expected", "retired",
+    )  # fmt: skip
+    query = (
+        select(items, comparisons.c.messages, comparisons.c.tags)
+        .join(comparisons, comparisons.c.id == items.c.comparison)
+        .where(items.c.purpose == purpose, items.c.id > after)
+    )
+    rows = connection.execute(query.order_by(items.c.id).limit(limit)).mappings()
+    return [
+        {**{name: row[name] for name in names}, "prompt": row["messages"][-1]["content"], "tags": row["tags"]}
+        for row in rows
+    ]
+
+
+def some_tags(connection: Connection) -> list[str]:
+    """Tags of items, at most 40 of them."""
+    return list(connection.execute(select(item_tags.c.tag).distinct().order_by(item_tags.c.tag).limit(40)).scalars())

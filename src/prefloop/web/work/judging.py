@@ -1,27 +1,28 @@
-"""Judgements: what an annotator decides about a presentation. Immutable, sent as often as the network likes, never lost.
+"""Judgements: what an annotator decides about a presentation. Immutable, sent as often as one likes, never lost.
 
 The same id twice is one judgement. A change of mind is a revision. An answer that comes too late, when its place has
 been taken, is kept and not counted.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
+from prefloop.web.body import Body
 from prefloop.web.config import ProjectConfig
 from prefloop.web.errors import Refusal, missing, refuse_unless
 from prefloop.web.security.accounts import User
-from prefloop.web.store.chain import record, told
+from prefloop.web.store.chain import payload_of, record
 from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import events, guidelines, items, judgements, presentations, users
+from prefloop.web.store.tables import events, items, judgements, presentations, users
 from prefloop.web.work import answers
-from prefloop.web.work.answers import Answer, Body
+from prefloop.web.work.answers import Answer
 from prefloop.web.work.items import QUEUED, checks, locked, recount
-from prefloop.web.work.queue import give_back
+from prefloop.web.work.queue import give_back, must_calibrate
+from prefloop.web.work.votes import is_newest
 
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 DAY = 86400.0
@@ -45,7 +46,7 @@ class Judged(Body):
     id: Identity
     """Made by the client, once for each decision."""
     presentation: Identity
-    """What was judged."""
+    """What was shown."""
     answer: Answer
     """What was decided, in slots as shown."""
     active_seconds: Annotated[float, Field(ge=0, le=DAY)]
@@ -64,9 +65,7 @@ def submit(connection: Connection, site: Site, user: User, judged: Judged) -> di
     before = _known(connection, user, judged)
     if before is not None:
         return before
-    shown = _own(connection, user, judged.presentation)
-    if shown.state == "answered":
-        raise Refusal(409, "answered", "This was already judged. To change it, revise your judgement.")
+    shown = _own(connection, user, judged.presentation, waits=True)
     item = locked(connection, shown.item)
     config = project(connection)
     answer = answers.checked(item.kind, judged.answer, slots=len(shown.order), axes=config.axes)
@@ -74,7 +73,7 @@ def submit(connection: Connection, site: Site, user: User, judged: Judged) -> di
     counted, late = _count(connection, item, shown)
     row = _row(site, user, judged, shown, item, answer)
     row |= {"revision": 1, "replaces": None, "counted": counted, "late": late}
-    _keep(connection, user, item, shown, row, kind="judgement")
+    keep_judgement(connection, row, item, shown.order, actor=user.name, kind="judgement")
     _want_one_more(connection, item.id, config)
     _conclude(connection, site, user, item, shown.repeat)
     return _reply(row, _feedback(connection, user.id, item, shown, row))
@@ -86,17 +85,13 @@ def revise(connection: Connection, site: Site, user: User, old: str, judged: Jud
     before = _known(connection, user, judged)
     if before is not None:
         return before
-    replaced = (
-        connection.execute(select(judgements).where(judgements.c.id == old, judgements.c.user == user.id))
-        .mappings()
-        .first()
-    )
+    mine = select(judgements).where(judgements.c.id == old, judgements.c.user == user.id)
+    replaced = connection.execute(mine).mappings().first()
     if replaced is None or replaced["presentation"] != judged.presentation:
         raise missing("judgement")
     if connection.execute(select(judgements.c.id).where(judgements.c.replaces == old)).first():
-        raise Refusal(
-            409, "revised", "This judgement was already revised. Revise the newest one; it is in your history."
-        )
+        says = "This judgement was already revised. Revise the newest one; it is in your history."
+        raise Refusal(409, "revised", says)
     shown = _own(connection, user, judged.presentation)
     item = locked(connection, shown.item)
     if item.purpose == "calibration":
@@ -104,13 +99,9 @@ def revise(connection: Connection, site: Site, user: User, old: str, judged: Jud
     config = project(connection)
     answer = answers.checked(item.kind, judged.answer, slots=len(shown.order), axes=config.axes)
     row = _row(site, user, judged, shown, item, answer)
-    row |= {
-        "revision": replaced["revision"] + 1,
-        "replaces": old,
-        "counted": replaced["counted"],
-        "late": replaced["late"],
-    }
-    _keep(connection, user, item, shown, row, kind="revision")
+    row |= {"revision": replaced["revision"] + 1, "replaces": old}
+    row |= {name: replaced[name] for name in ("counted", "late")}
+    keep_judgement(connection, row, item, shown.order, actor=user.name, kind="revision")
     _want_one_more(connection, item.id, config)
     return _reply(row, None)
 
@@ -120,22 +111,21 @@ def _known(connection: Connection, user: User, judged: Judged) -> dict[str, Any]
     row = connection.execute(_BY_ID, {"which": judged.id}).mappings().first()
     if row is None:
         return None
-    same = (
-        row["user"] == user.id
-        and row["presentation"] == judged.presentation
-        and row["answer"] == judged.answer.model_dump(mode="json")
-    )
-    if not same:
+    said = user.id, judged.presentation, judged.answer.model_dump(mode="json")
+    if (row["user"], row["presentation"], row["answer"]) != said:
         raise Refusal(409, "id_taken", "This id was used for another answer, which is kept. To change it, revise it.")
     shown = connection.execute(select(presentations).where(presentations.c.id == row["presentation"])).one()
     item = connection.execute(select(items).where(items.c.id == row["item"])).one()
     return _reply(row, _feedback(connection, user.id, item, shown, row))
 
 
-def _own(connection: Connection, user: User, presentation: str) -> Row[Any]:
+def _own(connection: Connection, user: User, presentation: str, *, waits: bool = False) -> Row[Any]:
+    """A presentation of the annotator. Raises: Refusal (404; 409 if it `waits` for its answer no more)."""
     row = connection.execute(_OWN, {"which": presentation, "who": user.id}).first()
     if row is None:
         raise missing("presentation")
+    if waits and row.state == "answered":
+        raise Refusal(409, "answered", "This was already judged. To change it, revise your judgement.")
     return row
 
 
@@ -158,47 +148,33 @@ def _row(
     right = None
     if item.expected and item.purpose in ("gold", "calibration"):
         right = answers.agrees(item.kind, answers.meaning(item.kind, answer, shown.order), item.expected["answer"])
-    times = {
-        "active_seconds": judged.active_seconds,
-        "first_key_seconds": judged.first_key_seconds,
-        "seen": judged.seen,
-    }
+    said = judged.model_dump(include={"active_seconds", "first_key_seconds", "seen", "comment"})
     who = {"id": judged.id, "presentation": shown.id, "item": item.id, "user": user.id, "guideline": shown.guideline}
-    return {**who, **times, "answer": answer, "comment": judged.comment, "at": site.clock(), "right": right}
+    return {**who, **said, "answer": answer, "at": site.clock(), "right": right}
 
 
-def _keep(
-    connection: Connection, user: User, item: Row[Any], shown: Row[Any], row: dict[str, Any], *, kind: str
+def keep_judgement(
+    connection: Connection, row: dict[str, Any], item: Row[Any], order: Sequence[int], *, actor: str, kind: str
 ) -> None:
+    """Keeps the row of a judgement, and tells the log of it."""
     connection.execute(insert(judgements), row)
-    payload = {
-        "judgement": told(row),
-        "comparison": item.comparison,
-        "kind": item.kind,
-        "purpose": item.purpose,
-        "order": list(shown.order),
-    }
-    record(connection, kind, user.name, row["at"], payload, key=f"judgement:{row['id']}")
+    about = {"comparison": item.comparison, "kind": item.kind, "purpose": item.purpose, "order": list(order)}
+    record(connection, kind, actor, row["at"], {"judgement": payload_of(row), **about}, key=f"judgement:{row['id']}")
 
 
 def _reply(row: Any, feedback: dict[str, Any] | None) -> dict[str, Any]:
-    """What the annotator is told; gold and repeats look like all else, so `counted` says only that it was not too late."""
+    """What the annotator is told; gold and repeats look like all else: `counted` says only that it was not too late."""
     return {"judgement": row["id"], "counted": not row["late"], "revision": row["revision"], "feedback": feedback}
 
 
 def newest(connection: Connection, item: int) -> Sequence[Row[Any]]:
     """The newest counted judgements of an item, each with its order."""
-    later = judgements.alias("later")
-    return connection.execute(
+    query = (
         select(judgements, presentations.c.order)
         .join(presentations, presentations.c.id == judgements.c.presentation)
-        .where(
-            judgements.c.item == item,
-            judgements.c.counted,
-            ~select(later.c.id).where(later.c.replaces == judgements.c.id).exists(),
-        )
-        .order_by(judgements.c.at, judgements.c.id)
-    ).all()
+        .where(judgements.c.item == item, judgements.c.counted, is_newest())
+    )
+    return connection.execute(query.order_by(judgements.c.at, judgements.c.id)).all()
 
 
 def _want_one_more(connection: Connection, item_id: int, config: ProjectConfig) -> None:
@@ -221,20 +197,15 @@ def _want_one_more(connection: Connection, item_id: int, config: ProjectConfig) 
 
 
 def _feedback(connection: Connection, user: int, item: Row[Any], shown: Row[Any], row: Any) -> dict[str, Any] | None:
-    """In calibration: whether it was right and why, how far the round is, and after its last item whether it was passed."""
+    """In calibration: whether it was right and why, how far the round is, and after its last item if it was passed."""
     if item.purpose != "calibration" or not item.expected:
         return None
-    expected = answers.as_shown(item.kind, item.expected["answer"], shown.order)
     progress = calibration(connection, user, shown.repeat)
     over = 0 < progress["num_items"] == progress["num_done"]
     passed = connection.execute(select(users.c.calibrated).where(users.c.id == user)).scalar_one() if over else None
-    return {
-        "right": bool(row["right"]),
-        "expected": expected,
-        "explanation": item.expected.get("tree", []),
-        **progress,
-        "passed": passed,
-    }
+    expected = answers.as_shown(item.kind, item.expected["answer"], shown.order)
+    why = {"right": bool(row["right"]), "expected": expected, "explanation": item.expected.get("tree", [])}
+    return {**why, **progress, "passed": passed}
 
 
 def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], attempt: int) -> None:
@@ -252,19 +223,17 @@ def _conclude(connection: Connection, site: Site, user: User, item: Row[Any], at
 def conclude_rounds(connection: Connection, site: Site) -> None:
     """After an item was retired: whoever has answered enough of what is left has passed."""
     had = select(presentations.c.id).join(items, items.c.id == presentations.c.item)
-    begun = had.where(
-        presentations.c.user == users.c.id, presentations.c.repeat == users.c.attempt, items.c.purpose == "calibration"
-    )
-    waiting = select(users).where(users.c.role == "annotator", users.c.active, ~users.c.calibrated, begun.exists())
+    of_round = presentations.c.user == users.c.id, presentations.c.repeat == users.c.attempt
+    begun = had.where(*of_round, items.c.purpose == "calibration").exists()
+    waiting = select(users).where(users.c.role == "annotator", users.c.active, ~users.c.calibrated, begun)
     share = project(connection).checks.calibration_pass
     for row in connection.execute(waiting.order_by(users.c.id).with_for_update(of=users)).all():
         progress = calibration(connection, row.id, row.attempt)
         number = progress["num_items"]
         if 0 < number == progress["num_done"] and progress["num_right"] >= share * number:
             connection.execute(update(users).where(users.c.id == row.id).values(calibrated=True))
-            record(
-                connection, "calibration", row.name, site.clock(), {"attempt": row.attempt, "passed": True, **progress}
-            )
+            outcome = {"attempt": row.attempt, "passed": True, **progress}
+            record(connection, "calibration", row.name, site.clock(), outcome)
 
 
 def calibration(connection: Connection, user: int, attempt: int) -> dict[str, int]:
@@ -272,15 +241,25 @@ def calibration(connection: Connection, user: int, attempt: int) -> dict[str, in
     asked = checks("calibration") & ~items.c.retired
     of_round = (presentations.c.user == user) & (presentations.c.repeat == attempt) & asked
     joined = presentations.join(items, items.c.id == presentations.c.item)
-    total = connection.execute(select(func.count()).select_from(items).where(asked)).scalar_one()
-    ended = presentations.c.state.in_(("answered", "skipped"))
-    done = connection.execute(select(func.count()).select_from(joined).where(of_round, ended)).scalar_one()
-    right = connection.execute(
-        select(func.count())
-        .select_from(joined.join(judgements, judgements.c.presentation == presentations.c.id))
-        .where(of_round, judgements.c.right)
-    ).scalar_one()
-    return {"num_items": total, "num_done": done, "num_right": right}
+    judged = joined.join(judgements, judgements.c.presentation == presentations.c.id)
+
+    def number(table: Any, *where: Any) -> int:
+        return connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+
+    done = number(joined, of_round, presentations.c.state.in_(("answered", "skipped")))
+    return {
+        "num_items": number(items, asked),
+        "num_done": done,
+        "num_right": number(judged, of_round, judgements.c.right),
+    }
+
+
+def own_calibration(connection: Connection, user: User) -> dict[str, int] | None:
+    """How far the round is that an annotator must pass before they may work; None if there is none to pass."""
+    if not must_calibrate(connection, user):
+        return None
+    attempt = connection.execute(select(users.c.attempt).where(users.c.id == user.id)).scalar_one()
+    return calibration(connection, user.id, attempt)
 
 
 def retake(connection: Connection, site: Site, user: User) -> None:
@@ -300,19 +279,14 @@ def keep_draft(
     connection: Connection, site: Site, user: User, presentation: str, draft: dict[str, Any]
 ) -> dict[str, Any]:
     """Keeps a draft and begins the lease anew. Raises: Refusal (404, 409 answered)."""
-    shown = _own(connection, user, presentation)
-    if shown.state == "answered":
-        raise Refusal(409, "answered", "This was already judged. To change it, revise your judgement.")
+    shown = _own(connection, user, presentation, waits=True)
     values: dict[str, Any] = {"draft": draft}
     if shown.state == "leased":
         now = site.clock()
         values |= {"leased_at": now, "leased_until": now + project(connection).lease_minutes * 60}
     connection.execute(update(presentations).where(presentations.c.id == presentation).values(values))
-    return {
-        "presentation": presentation,
-        "expires": values.get("leased_until", shown.leased_until),
-        "state": shown.state,
-    }
+    expires = values.get("leased_until", shown.leased_until)
+    return {"presentation": presentation, "expires": expires, "state": shown.state}
 
 
 def skip(
@@ -322,9 +296,8 @@ def skip(
     connection.execute(_WRITER, {"who": user.id})
     shown = _own(connection, user, presentation)
     if shown.state == "answered":
-        raise Refusal(
-            409, "answered", "This was already judged, so it cannot be skipped. To change it, revise your judgement."
-        )
+        says = "This was already judged, so it cannot be skipped. To change it, revise your judgement."
+        raise Refusal(409, "answered", says)
     if shown.state == "skipped":
         return {"presentation": presentation, "state": "skipped"}
     connection.execute(update(presentations).where(presentations.c.id == presentation).values(state="skipped"))
@@ -340,7 +313,7 @@ def skip(
 def flag(
     connection: Connection, site: Site, user: User, presentation: str, comment: str, *, key: str | None
 ) -> dict[str, Any]:
-    """Tells the lead that something is wrong with an item; the same key twice is one flag. Raises: Refusal (404, 422)."""
+    """Tells the lead that something is wrong with an item; a key twice is one flag. Raises: Refusal (404, 422)."""
     shown = _own(connection, user, presentation)
     key = f"flag:{user.id}:{key}" if key else None
     before = connection.execute(select(events.c.seq).where(events.c.key == key)).scalar() if key else None
@@ -349,18 +322,4 @@ def flag(
     refuse_unless(bool(comment.strip()), "Say what is wrong with it.")
     item = connection.execute(select(items).where(items.c.id == shown.item)).one()
     payload = {"presentation": presentation, "item": item.id, "comparison": item.comparison, "comment": comment}
-    seq = record(connection, "flag", user.name, site.clock(), payload, key=key)
-    return {"flag": seq}
-
-
-def guideline_note(connection: Connection) -> str:
-    """What the lead said is new in the newest guideline, as the log has it."""
-    query = select(events.c.payload).where(events.c.kind == "guideline").order_by(events.c.seq.desc()).limit(1)
-    payload = connection.execute(query).scalar()
-    return json.loads(payload).get("note", "") if payload else ""
-
-
-def guideline(connection: Connection) -> dict[str, Any]:
-    """The newest guideline; version 0 is none."""
-    row = connection.execute(select(guidelines).order_by(guidelines.c.version.desc()).limit(1)).first()
-    return {"version": row.version, "tree": row.tree} if row else {"version": 0, "tree": []}
+    return {"flag": record(connection, "flag", user.name, site.clock(), payload, key=key)}

@@ -1,8 +1,9 @@
 """The model server: it is asked for responses, and whatever it does, the page says so in a sentence and goes on.
 
-Where it is, which model and which key are settings of the command line, so that nobody can point this server elsewhere over the
-network. All of a message's requests share one deadline, an answer has a largest size, redirects are not followed, few messages are
-asked about at a time, and no database transaction is open meanwhile. What the server said is never logged, nor is the key.
+Where it is, which model and which key are settings of the command line, so that nobody can point this server elsewhere
+over the network. All of a message's requests share one deadline, an answer has a largest size, redirects are not
+followed, few messages are asked about at a time, and no database transaction is open meanwhile. What the server said is
+never logged, nor is the key.
 """
 
 import asyncio
@@ -55,9 +56,8 @@ class Partner:
         try:
             httpx.URL(config.model_server)
         except httpx.InvalidURL:
-            raise UserError(
-                "model_server: this is not an address; give for instance http://127.0.0.1:8001/v1."
-            ) from None
+            says = "model_server: this is not an address; give for instance http://127.0.0.1:8001/v1."
+            raise UserError(says) from None
         self.url, self.chat, self._model = config.model_server, config.chat, config.model
         self._key = key_of(config)
         self._turns, self._places = threading.BoundedSemaphore(AT_ONCE), threading.BoundedSemaphore(WAITING)
@@ -71,9 +71,8 @@ class Partner:
             if self._here[user] >= EACH:
                 raise Refusal(409, "chat_waits", "Your last message is still being answered. Wait for it.")
             if not self._places.acquire(blocking=False):
-                raise Refusal(
-                    503, "model_busy", "Many people are talking to the model just now. Try again in a moment."
-                )
+                says = "Many people are talking to the model just now. Try again in a moment."
+                raise Refusal(503, "model_busy", says)
             self._here[user] += 1
             mine = self._working.setdefault(user, threading.Lock())
         try:
@@ -87,17 +86,17 @@ class Partner:
                     del self._here[user], self._working[user]
 
     def ask(self, messages: Sequence[dict[str, str]]) -> Heard:
-        """Responses to a conversation. Raises: Refusal (422 too long; 502, 503, 504 the server does not do as it should)."""
+        """Responses to a conversation. Raises: Refusal (422 too long; 502, 503, 504 the server does not do its work)."""
         started = time.monotonic()
         if not self._turns.acquire(timeout=self.chat.seconds):
-            raise _busy("too many messages at a time")
+            raise _failed("model_busy", "too many messages at a time")
         try:
             left = self.chat.seconds - (time.monotonic() - started)
             return asyncio.run(self._within(messages, max(left, 0.0)))
         except TimeoutError:
-            raise _slow("it took too long") from None
+            raise _failed("model_slow", "it took too long") from None
         except (httpx.HTTPError, OSError) as problem:
-            raise _down(type(problem).__name__) from None
+            raise _failed("model_down", type(problem).__name__) from None
         finally:
             self._turns.release()
 
@@ -114,26 +113,20 @@ class Partner:
         """As many as are wanted; a server that gives one at a time is asked again."""
         model = self._model or await self._first_model(client)
         seed = random.SystemRandom().getrandbits(31)
-        wanted, found = self.chat.responses, list[Response]()
+        how = {"temperature": self.chat.temperature, "max_tokens": self.chat.max_tokens}
+        wanted, heard = self.chat.responses, list[Response]()
         for attempt in range(wanted):
-            body = {
-                "model": model, "messages": list(messages), "n": wanted - len(found), "temperature": self.chat.temperature,
-                "max_tokens": self.chat.max_tokens, "seed": seed + attempt,
-            }  # fmt: skip
-            found += _responses_of(await self._exchange(client, "POST", "/chat/completions", body), model)[
-                : wanted - len(found)
-            ]
-            if len(found) == wanted:
+            lacking = wanted - len(heard)
+            body = {"model": model, "messages": list(messages), "n": lacking, **how, "seed": seed + attempt}
+            answer = await self._exchange(client, "POST", "/chat/completions", body)
+            heard += _responses_of(answer, model)[:lacking]
+            if len(heard) == wanted:
                 break
-        if not any(one.text.strip() for one in found):
-            raise Refusal(
-                502,
-                "model_silent",
-                "The model said nothing. What you wrote is kept; say it in other words, or try again.",
-            )
-        return Heard(
-            tuple(found), Sampling(temperature=self.chat.temperature, max_new_tokens=self.chat.max_tokens, seed=seed)
-        )
+        if not any(response.text.strip() for response in heard):
+            says = "The model said nothing. What you wrote is kept; say it in other words, or try again."
+            raise Refusal(502, "model_silent", says)
+        sampling = Sampling(temperature=self.chat.temperature, max_new_tokens=self.chat.max_tokens, seed=seed)
+        return Heard(tuple(heard), sampling)
 
     async def _first_model(self, client: httpx.AsyncClient) -> str:
         listed = await self._exchange(client, "GET", "/models")
@@ -166,7 +159,8 @@ def key_of(config: WebConfig) -> str:
     key = os.environ.get(config.model_key_env, "").strip()
     if not key or not key.isascii() or not key.isprintable():
         raise UserError(
-            f"model_key_env={config.model_key_env}: this environment variable holds no key. Set it, or leave model_key_env out."
+            f"model_key_env={config.model_key_env}: this environment variable holds no key. "
+            "Set it, or leave model_key_env out."
         )
     return key
 
@@ -178,9 +172,8 @@ def _responses_of(answer: Any, model: str) -> list[Response]:
         raise _broken("an answer without choices")
     fingerprint = answer.get("system_fingerprint")
     sampler = f"{model}@{fingerprint}" if isinstance(fingerprint, str) and fingerprint else model
-    return [
-        _response(choice, _storable(sampler)[:LONGEST_SAMPLER], _num_tokens(answer, len(choices))) for choice in choices
-    ]
+    name, num_tokens = _storable(sampler)[:LONGEST_SAMPLER], _num_tokens(answer, len(choices))
+    return [_response(choice, name, num_tokens) for choice in choices]
 
 
 def _response(choice: Any, sampler: str, num_tokens: int) -> Response:
@@ -188,9 +181,8 @@ def _response(choice: Any, sampler: str, num_tokens: int) -> Response:
     text = message.get("content") if isinstance(message, dict) else None
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         raise _broken("a choice without a text, or with too long a one")
-    return Response(
-        text=_storable(text), num_tokens=num_tokens, finished=choice.get("finish_reason") == "stop", sampler=sampler
-    )
+    finished = choice.get("finish_reason") == "stop"
+    return Response(text=_storable(text), num_tokens=num_tokens, finished=finished, sampler=sampler)
 
 
 def _num_tokens(answer: dict[str, Any], num_choices: int) -> int:
@@ -211,44 +203,33 @@ def _unwilling(status: int, data: bytes) -> Refusal:
     if status in (400, 413, 422) and any(mark in said for mark in CONTEXT):
         return too_long()
     if status in (429, 503):
-        return _busy(f"HTTP {status}")
+        return _failed("model_busy", f"HTTP {status}")
     return _broken(f"HTTP {status}")
 
 
 def too_long() -> Refusal:
     """The conversation does not fit."""
-    return Refusal(
-        422, "chat_too_long", "The conversation is longer than the model can read. Say it shorter, or begin another."
-    )
+    says = "The conversation is longer than the model can read. Say it shorter, or begin another."
+    return Refusal(422, "chat_too_long", says)
 
 
-def _down(why: str) -> Refusal:
-    _log(why)
-    return Refusal(
-        502, "model_down", "The model cannot be reached just now. What you wrote is kept; try again in a moment."
-    )
+LATER = "What you wrote is kept; try again in a moment."
+FAILURES = {
+    "model_down": (502, f"The model cannot be reached just now. {LATER}"),
+    "model_slow": (504, f"The model took too long. {LATER}"),
+    "model_busy": (503, f"The model has too much to do just now. {LATER}"),
+    "model_broken": (
+        502, "The model's server does not answer as it should. What you wrote is kept; tell whoever leads this project."
+    ),
+}  # fmt: skip
+"""Code -> status, and what the annotator is told."""
 
 
-def _slow(why: str) -> Refusal:
-    _log(why)
-    return Refusal(504, "model_slow", "The model took too long. What you wrote is kept; try again in a moment.")
-
-
-def _busy(why: str) -> Refusal:
-    _log(why)
-    return Refusal(
-        503, "model_busy", "The model has too much to do just now. What you wrote is kept; try again in a moment."
-    )
+def _failed(code: str, why: str) -> Refusal:
+    """A failure of the server, whose reason goes to the log."""
+    log.warning("model server: %s", why)
+    return Refusal(FAILURES[code][0], code, FAILURES[code][1])
 
 
 def _broken(why: str) -> Refusal:
-    _log(why)
-    message = (
-        "The model's server does not answer as it should. What you wrote is kept; tell whoever leads this project."
-    )
-    return Refusal(502, "model_broken", message)
-
-
-def _log(why: str) -> None:
-    """For whoever runs the server; the annotator is told what it means for them."""
-    log.warning("model server: %s", why)
+    return _failed("model_broken", why)

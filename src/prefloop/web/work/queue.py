@@ -1,4 +1,4 @@
-"""Leases: which item an annotator sees next. What is shown is written down before it is shown, and nothing is over-collected.
+"""Leases: which item an annotator sees next. What is shown is written down before, and nothing is over-collected.
 
 A lease takes one of an item's `needed`; an answer turns it into `done`; a skip or its end gives it back. A clock that
 jumps back prolongs no lease by more than its length. Gold items, repeats and calibration look like all else.
@@ -17,6 +17,7 @@ from prefloop.web.security.accounts import User
 from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import cursors, guidelines, item_tags, items, presentations, users
+from prefloop.web.work.answers import MARKED
 from prefloop.web.work.items import QUEUED, checks, locked, recount
 
 SWEEP = 200
@@ -32,7 +33,7 @@ MOST = 10
 NEAR = 3
 """The same near the end of the queue, and in calibration."""
 SHARE = 10
-"""More than NEAR are held only up to one in so many of what waits, so that nobody who walks away keeps the rest from others."""
+"""More than NEAR are held only up to one in so many of what waits: who walks away keeps little from others."""
 REPEAT_AFTER = 20
 """Answers before the first silent repeat."""
 
@@ -66,12 +67,9 @@ class _Turn:
 
 
 _TO_CALIBRATE = select(items.c.id).where(checks("calibration"), ~items.c.retired)
+_VERSION = select(func.max(guidelines.c.version)).scalar_subquery().label("version")
 _WHO = (
-    select(
-        users,
-        select(func.max(guidelines.c.version)).scalar_subquery().label("version"),
-        _TO_CALIBRATE.exists().label("calibrates"),
-    )
+    select(users, _VERSION, _TO_CALIBRATE.exists().label("calibrates"))
     .where(users.c.id == bindparam("who"))
     .with_for_update(of=users)
 )
@@ -94,42 +92,28 @@ _HAD = select(presentations.c.id).where(
 """They have this item, or had it and it did not just run out."""
 _BY_PLACE = (
     select(items.c.id, items.c.place)
-    .where(
-        items.c.purpose == bindparam("purpose"),
-        literal_column("items.needed > 0"),
-        items.c.place > bindparam("after"),
-        ~_HAD.exists(),
-    )
+    .where(items.c.purpose == bindparam("purpose"), literal_column("items.needed > 0"))
+    .where(items.c.place > bindparam("after"), ~_HAD.exists())
     .order_by(items.c.place)
     .limit(bindparam("most", type_=Integer))
 )
 _BY_TAG = (
     select(items.c.id, item_tags.c.place)
     .join(items, items.c.id == item_tags.c.item)
-    .where(
-        item_tags.c.purpose == bindparam("purpose"),
-        item_tags.c.tag == bindparam("tag"),
-        literal_column("item_tags.open"),
-    )
-    .where(item_tags.c.place > bindparam("after"), ~_HAD.exists())
+    .where(item_tags.c.purpose == bindparam("purpose"), item_tags.c.tag == bindparam("tag"))
+    .where(literal_column("item_tags.open"), item_tags.c.place > bindparam("after"), ~_HAD.exists())
     .order_by(item_tags.c.place)
     .limit(bindparam("most", type_=Integer))
 )
 """Items behind a place that somebody may take, in order: all, or those with a tag."""
 _NUM_BY_PLACE, _NUM_BY_TAG = (select(func.count()).select_from(query.subquery()) for query in (_BY_PLACE, _BY_TAG))
-_TAKE = (
-    select(items)
-    .where(items.c.id == bindparam("which"), literal_column("items.needed > 0"))
-    .with_for_update(skip_locked=True)
-)
-_HELD = (
-    select(items.c.id)
-    .where(literal_column("items.leased > 0"), items.c.purpose == bindparam("purpose"), ~_HAD.exists())
-    .limit(1)
-)
+_NEEDED = select(items).where(items.c.id == bindparam("which"), literal_column("items.needed > 0"))
+_TAKE = _NEEDED.with_for_update(skip_locked=True)
+_WITH_OTHERS = select(items.c.id).where(literal_column("items.leased > 0"), items.c.purpose == bindparam("purpose"))
+_HELD = _WITH_OTHERS.where(~_HAD.exists()).limit(1)
 """An item that is with others and may come back."""
-_CURSOR = select(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
-_MOVE = update(cursors).where(cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of"))
+_MINE = cursors.c.user == bindparam("who"), cursors.c.purpose == bindparam("of")
+_CURSOR, _MOVE = select(cursors).where(*_MINE), update(cursors).where(*_MINE)
 _BEFORE = select(presentations.c.id).where(
     presentations.c.item == bindparam("which"),
     presentations.c.user == bindparam("who"),
@@ -149,53 +133,50 @@ def lease(site: Site, user: User, count: int, *, purpose: str = "work") -> Serve
 
 
 def _lease(connection: Connection, site: Site, user: User, count: int, purpose: str) -> Served:
-    row = connection.execute(_WHO, {"who": user.id}).one()
-    turn = _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
+    turn = _turn(connection, site, user, purpose)
+    row = turn.user
     calibrating = row.calibrates and not row.calibrated and row.role == "annotator"
     purposes = ("calibration",) if calibrating else ("gold", "work") if purpose == "work" else (purpose,)
-    found = list(connection.execute(_OPEN, {"who": user.id, "purposes": purposes, "count": count}).scalars())
-    if found:
-        connection.execute(
-            update(presentations)
-            .where(presentations.c.id.in_(found))
-            .values(leased_at=turn.now, leased_until=turn.until)
-        )
+    held = list(connection.execute(_OPEN, {"who": user.id, "purposes": purposes, "count": count}).scalars())
+    if held:
+        anew = update(presentations).where(presentations.c.id.in_(held))
+        connection.execute(anew.values(leased_at=turn.now, leased_until=turn.until))
     served = row.served
     shy = calibrating or purpose == "chat"
     most = count if count <= NEAR else NEAR if shy else min(count, max(NEAR, _waiting(turn) // SHARE))
-    while len(found) < most:
-        new = (
-            _calibration(turn, served)
-            if calibrating
-            else _own(turn, served)
-            if purpose == "chat"
-            else _next(turn, served)
-        )
-        if new is None:
-            break
-        found.append(new)
+    following = _calibration if calibrating else _own if purpose == "chat" else _next
+    while len(held) < most and (new := following(turn, served)) is not None:
+        held.append(new)
         served += 1
     if served != row.served:
         connection.execute(update(users).where(users.c.id == user.id).values(served=served))
-    if found:
-        return Served(tuple(found), None)
+    if held:
+        return Served(tuple(held), None)
     return Served((), "calibration_failed" if calibrating else _why_empty(turn))
+
+
+def _turn(connection: Connection, site: Site, user: User, purpose: str) -> _Turn:
+    row = connection.execute(_WHO, {"who": user.id}).one()
+    return _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
+
+
+def has_calibration(connection: Connection) -> bool:
+    """True if there are calibration items."""
+    return connection.execute(_TO_CALIBRATE.limit(1)).first() is not None
 
 
 def must_calibrate(connection: Connection, user: Row[Any] | User) -> bool:
     """True if the user must still pass the calibration items before they may work."""
-    if user.calibrated or user.role != "annotator":
-        return False
-    return connection.execute(_TO_CALIBRATE.limit(1)).first() is not None
+    return not user.calibrated and user.role == "annotator" and has_calibration(connection)
 
 
 def hand(connection: Connection, site: Site, user: User, item: int) -> str:
-    """Puts an item in front of exactly this annotator, beside the queue: gold and repeats keep their pace. Returns: the presentation."""
-    row = connection.execute(_WHO, {"who": user.id}).one()
-    turn = _Turn(connection, site, row, project(connection), "chat", site.clock(), row.version or 0)
-    taken = locked(connection, item)
-    recount(connection, taken, leased=1)
-    return _show(turn, taken, row.served)
+    """Puts an item before exactly this annotator, beside the queue: gold and repeats keep their pace.
+
+    Returns: the presentation.
+    """
+    turn = _turn(connection, site, user, "chat")
+    return _give(turn, locked(connection, item), turn.user.served)
 
 
 def take(connection: Connection, site: Site, user: User, number: int, *, purpose: str) -> str:
@@ -203,40 +184,34 @@ def take(connection: Connection, site: Site, user: User, number: int, *, purpose
 
     Returns: the presentation. Raises: Refusal (404, 409 taken if it is answered, or with somebody else).
     """
-    row = connection.execute(_WHO, {"who": user.id}).one()
+    turn = _turn(connection, site, user, purpose)
     held = (
         select(presentations)
         .join(items, items.c.id == presentations.c.item)
         .where(presentations.c.user == user.id, items.c.purpose == purpose)
         .where(literal_column("presentations.state = 'leased'") | (presentations.c.item == number))
     )
-    mine = connection.execute(held.with_for_update(of=presentations)).all()
-    wanted = sorted({number, *(one.item for one in mine)})
+    mine = {row.item: row for row in connection.execute(held.with_for_update(of=presentations))}
+    wanted = sorted({number, *mine})
     rows = connection.execute(select(items).where(items.c.id.in_(wanted)).order_by(items.c.id).with_for_update()).all()
-    item = next((one for one in rows if one.id == number and one.purpose == purpose and not one.retired), None)
+    item = next((row for row in rows if row.id == number and row.purpose == purpose and not row.retired), None)
     if item is None:
         raise missing("item")
-    again = next((one for one in mine if one.item == number), None)
-    is_mine = again is not None and again.state == "leased"
-    if (again is not None and again.state == "answered") or (item.needed <= 0 and not is_mine):
-        raise Refusal(
-            409,
-            "taken",
-            "This item is answered already, or somebody else has it open. Load the page anew to see what was decided.",
+    state = mine[number].state if number in mine else None
+    if state == "answered" or (item.needed <= 0 and state != "leased"):
+        says = (
+            "This item is answered already, or somebody else has it open. Load the page anew to see what was decided."
         )
-    for one in mine:
-        if one.item != number:
-            connection.execute(update(presentations).where(presentations.c.id == one.id).values(state="expired"))
-            give_back(connection, one.item)
-    turn = _Turn(connection, site, row, project(connection), purpose, site.clock(), row.version or 0)
-    if not is_mine:
-        recount(connection, item, leased=1)
-    shown = _show(turn, item, row.served)
+        raise Refusal(409, "taken", says)
+    for other in sorted(mine.keys() - {number}):
+        ended = update(presentations).where(presentations.c.id == mine[other].id)
+        connection.execute(ended.values(state="expired"))
+        give_back(connection, other)
+    shown = _show(turn, item, turn.user.served) if state == "leased" else _give(turn, item, turn.user.served)
     had = select(func.min(presentations.c.number)).join(items, items.c.id == presentations.c.item)
     lowest = connection.execute(had.where(presentations.c.user == user.id, items.c.purpose == purpose)).scalar_one()
-    connection.execute(
-        update(presentations).where(presentations.c.id == shown).values(number=lowest - 1)
-    )  # before all that they ever had there
+    first = update(presentations).where(presentations.c.id == shown)
+    connection.execute(first.values(number=lowest - 1))  # before all that they ever had there
     return shown
 
 
@@ -245,20 +220,13 @@ def _own(turn: _Turn, served: int) -> str | None:
     query = (
         select(items.c.id)
         .join(presentations, presentations.c.item == items.c.id)
-        .where(
-            items.c.purpose == "chat",
-            presentations.c.user == turn.user.id,
-            literal_column("presentations.state = 'expired'"),
-        )
+        .where(items.c.purpose == "chat", presentations.c.user == turn.user.id)
+        .where(literal_column("presentations.state = 'expired'"))
         .order_by(presentations.c.created)
         .limit(1)
     )
-    found = turn.connection.execute(query).scalar()
-    if found is None:
-        return None
-    item = locked(turn.connection, found)
-    recount(turn.connection, item, leased=1)
-    return _show(turn, item, served)
+    item = turn.connection.execute(query).scalar()
+    return None if item is None else _give(turn, locked(turn.connection, item), served)
 
 
 def _calibration(turn: _Turn, served: int) -> str | None:
@@ -276,11 +244,8 @@ def _next(turn: _Turn, served: int) -> str | None:
         every = FIRST // checks.gold_first if served < FIRST and checks.gold_first else checks.gold_every
         if due(turn.user.id, "gold", served, every) and (gold := _gold(turn, served)):
             return gold
-        if (
-            served >= REPEAT_AFTER
-            and due(turn.user.id, "repeat", served, checks.repeat_every)
-            and (again := _repeat(turn, served))
-        ):
+        repeats = served >= REPEAT_AFTER and due(turn.user.id, "repeat", served, checks.repeat_every)
+        if repeats and (again := _repeat(turn, served)):
             return again
     return _work(turn, served)
 
@@ -295,11 +260,12 @@ def due(user: int, what: str, number: int, every: int) -> bool:
 
 
 def _gold(turn: _Turn, served: int) -> str | None:
-    """The next gold item that the annotator has not had, nor met as work or in calibration: twice the same would tell."""
+    """The next gold item that the annotator has not had, nor met as work or in calibration: that would tell."""
     other = items.alias("other")
     met = (
         select(presentations.c.id).join(other, other.c.id == presentations.c.item)
-        .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison, other.c.purpose != "gold")
+        .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison)
+        .where(other.c.purpose != "gold")
     )  # fmt: skip
     query = select(items).where(checks("gold"), ~items.c.retired, ~_HAD.exists(), ~met.exists())
     item = turn.connection.execute(query.order_by(items.c.place).limit(1), {"who": turn.user.id}).first()
@@ -309,22 +275,14 @@ def _gold(turn: _Turn, served: int) -> str | None:
 def _repeat(turn: _Turn, served: int) -> str | None:
     """An item that the annotator answered some time ago, with its sides swapped."""
     again = presentations.alias("again")
-    seen = select(again.c.id).where(
-        again.c.item == presentations.c.item, again.c.user == turn.user.id, again.c.repeat == 1
-    )
+    mine = again.c.item == presentations.c.item, again.c.user == turn.user.id, again.c.repeat == 1
+    seen = select(again.c.id).where(*mine)
     query = (
         select(presentations.c.item, presentations.c.order)
         .join(items, items.c.id == presentations.c.item)
-        .where(
-            presentations.c.user == turn.user.id,
-            literal_column("presentations.state = 'answered' AND presentations.repeat = 0"),
-        )
-        .where(
-            items.c.purpose == "work",
-            items.c.kind.in_(("pair", "ranking", "rating", "thumb")),
-            ~items.c.retired,
-            ~seen.exists(),
-        )
+        .where(presentations.c.user == turn.user.id)
+        .where(literal_column("presentations.state = 'answered' AND presentations.repeat = 0"))
+        .where(items.c.purpose == "work", items.c.kind.in_(MARKED), ~items.c.retired, ~seen.exists())
         .order_by(presentations.c.number.desc())
         .offset(REPEAT_AFTER // 2)
         .limit(1)
@@ -344,12 +302,9 @@ def _work(turn: _Turn, served: int) -> str | None:
         _move(turn, 0, scanned=turn.now)
         rows = _candidates(turn, 0)
     for position, row in enumerate(rows):
-        if row.needed_by_lock is None:
-            continue  # another transaction holds it: leave the cursor before it
-        _move(turn, row.place if position == 0 else rows[0].place - 1)
-        item = row.needed_by_lock
-        recount(turn.connection, item, leased=1)
-        return _show(turn, item, served)
+        if row.item is not None:  # else another transaction holds it: leave the cursor before it
+            _move(turn, row.place if position == 0 else rows[0].place - 1)
+            return _give(turn, row.item, served)
     return None
 
 
@@ -359,7 +314,7 @@ def _waiting(turn: _Turn) -> int:
 
 
 def num_left(connection: Connection, user: Row[Any] | User, *, purpose: str, most: int) -> int:
-    """Items of a queue that somebody may still be given, counted up to `most`; one with two of their tags counts twice."""
+    """Items of a queue that somebody may still be given, up to `most`; what has two of their tags counts twice."""
     cursor = connection.execute(_CURSOR, {"who": user.id, "of": purpose}).first()
     asked = {"who": user.id, "purpose": purpose, "after": cursor.place if cursor else 0, "most": most}
     if not user.tags:
@@ -370,8 +325,8 @@ def num_left(connection: Connection, user: Row[Any] | User, *, purpose: str, mos
 @dataclass(frozen=True)
 class _Candidate:
     place: int
-    needed_by_lock: Row[Any] | None
-    """The item, locked; None if somebody else holds it just now."""
+    item: Row[Any] | None
+    """Locked; None if somebody else holds it just now."""
 
 
 def _candidates(turn: _Turn, after: int) -> list[_Candidate]:
@@ -379,14 +334,10 @@ def _candidates(turn: _Turn, after: int) -> list[_Candidate]:
     few = 1 if turn.site.database.is_sqlite else CANDIDATES
     asked = {"who": turn.user.id, "purpose": turn.purpose, "after": after, "most": few}
     queries = [(_BY_TAG, {**asked, "tag": tag}) for tag in turn.user.tags] or [(_BY_PLACE, asked)]
-    found = sorted(
-        {(row.place, row.id) for query, values in queries for row in turn.connection.execute(query, values)}
-    )[:few]
-    if not found:
-        return []
-    ids = [item for _, item in found]
-    held = _first_lock(turn, ids)
-    return [_Candidate(place, held.get(item)) for place, item in found]
+    rows = {(row.place, row.id) for query, values in queries for row in turn.connection.execute(query, values)}
+    first = sorted(rows)[:few]
+    held = _first_lock(turn, [item for _, item in first])
+    return [_Candidate(place, held.get(item)) for place, item in first]
 
 
 def _first_lock(turn: _Turn, ids: list[int]) -> dict[int, Row[Any]]:
@@ -411,6 +362,12 @@ def _move(turn: _Turn, place: int, **more: float) -> None:
     turn.connection.execute(_MOVE, {"who": turn.user.id, "of": turn.purpose, "place": place, **more})
 
 
+def _give(turn: _Turn, item: Row[Any], served: int) -> str:
+    """One lease of a locked item. Returns: the presentation."""
+    recount(turn.connection, item, leased=1)
+    return _show(turn, item, served)
+
+
 def _show(turn: _Turn, item: Row[Any], served: int, *, repeat: int = 0) -> str:
     """An item in front of the annotator; if its lease ran out before, it comes again as it was, with its draft."""
     before = turn.connection.execute(_BEFORE, {"which": item.id, "who": turn.user.id, "times": repeat}).scalar()
@@ -427,24 +384,15 @@ def _present(turn: _Turn, item: Row[Any], served: int, *, repeat: int, order: li
     """Writes down what will be shown."""
     identity = str(uuid.uuid4())
     when = {"leased_at": turn.now, "leased_until": turn.until, "created": turn.now, "state": "leased"}
-    row = {
-        "id": identity,
-        "item": item.id,
-        "user": turn.user.id,
-        "repeat": repeat,
-        "order": order,
-        "guideline": turn.guideline,
-        "number": served + 1,
-    }
-    turn.connection.execute(insert(presentations), {**row, **when})
+    what = {"id": identity, "item": item.id, "repeat": repeat, "order": order, "guideline": turn.guideline}
+    turn.connection.execute(insert(presentations), {**what, **when, "user": turn.user.id, "number": served + 1})
     return identity
 
 
 def _why_empty(turn: _Turn) -> str:
     """`waiting` if others hold items that may come back, else `done`."""
-    return (
-        "waiting" if turn.connection.execute(_HELD, {"who": turn.user.id, "purpose": turn.purpose}).first() else "done"
-    )
+    held = turn.connection.execute(_HELD, {"who": turn.user.id, "purpose": turn.purpose}).first()
+    return "waiting" if held else "done"
 
 
 # -- coming back ------------------------------------------------------------------------------------------------------
@@ -466,26 +414,19 @@ def _over(now: float, length: float) -> Any:
 
 
 def _expire(connection: Connection, now: float, length: float) -> int:
-    query = (
-        select(presentations).where(literal_column("presentations.state = 'leased'"), _over(now, length)).limit(SWEEP)
-    )
-    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-    jumped = [
-        row.id for row in rows if row.leased_until > now + length
-    ]  # the clock went back, or leases became shorter
+    query = select(presentations).where(literal_column("presentations.state = 'leased'"), _over(now, length))
+    rows = connection.execute(query.limit(SWEEP).with_for_update(skip_locked=True)).all()
+    jumped = [row.id for row in rows if row.leased_until > now + length]  # a clock set back, or shorter leases
     if jumped:
-        connection.execute(
-            update(presentations).where(presentations.c.id.in_(jumped)).values(leased_at=now, leased_until=now + length)
-        )
+        anew = update(presentations).where(presentations.c.id.in_(jumped))
+        connection.execute(anew.values(leased_at=now, leased_until=now + length))
     ended = [row for row in rows if row.leased_until <= now]
     if ended:
-        connection.execute(
-            update(presentations).where(presentations.c.id.in_([row.id for row in ended])).values(state="expired")
-        )
+        these = presentations.c.id.in_([row.id for row in ended])
+        connection.execute(update(presentations).where(these).values(state="expired"))
     back = sorted(row.item for row in ended if row.repeat == 0)
-    connection.execute(
-        select(items.c.id).where(items.c.id.in_(back)).order_by(items.c.id).with_for_update()
-    ).all()  # all, before the cursor
+    all_of_them = select(items.c.id).where(items.c.id.in_(back)).order_by(items.c.id)
+    connection.execute(all_of_them.with_for_update()).all()  # before the cursor
     for item in back:
         give_back(connection, item)
     return len(ended)

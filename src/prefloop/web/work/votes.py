@@ -1,19 +1,15 @@
-"""What was judged, as the arithmetic of `people` wants it: the newest revision of each judgement, and how much there was to read.
+"""Votes: what was judged, as arithmetic wants it: the newest revision of each judgement with what it was about.
 
-Reads: judgements, presentations, items, users; lengths of texts. At most `MOST` judgements, the newest ones.
+Reads: judgements, presentations, items, users. At most `MOST` of them, the newest ones.
 """
 
-import math
-import re
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
-from prefloop.web.store.site import Site
-from prefloop.web.store.tables import chain, comparisons, items, judgements, presentations, responses, users
+from prefloop.web.store.tables import items, judgements, presentations, users
 from prefloop.web.work import answers
 
 T = TypeVar("T")
@@ -21,17 +17,12 @@ Unit = tuple[str, str, tuple[int, ...]]
 """What was decided upon: comparison, kind, responses."""
 MOST = 50_000
 """Judgements that quality is reckoned from, the newest ones."""
-PART = 500
-"""Names in one query."""
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 WAS_SHOWN = presentations.c.leased_until > presentations.c.leased_at
 """Of a presentation that was somebody's to judge; one that was brought in has a lease of no length."""
-LETTERS_PER_WORD = 1.6
-"""Chinese characters that are read in the time of one English word."""
 
 
 @dataclass(frozen=True)
-class Fact:
+class Vote:
     """One judgement in its newest revision, with what it was about."""
 
     id: str
@@ -73,23 +64,8 @@ class Fact:
         return 0.5 if self.best is None else float(self.best == index)
 
 
-Votes = Mapping[Unit, Sequence[Fact]]
+Votes = Mapping[Unit, Sequence[Vote]]
 """What was said of each unit."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How much a comparison is to read."""
-
-    prompt_words: float
-    letters: dict[int, int]
-    """of each response"""
-    words: dict[int, float]
-    """of each response"""
-
-    def of(self, indices: Iterable[int]) -> float:
-        """Words of the prompt and these responses."""
-        return self.prompt_words + sum(self.words.get(index, 0.0) for index in indices)
 
 
 def is_newest() -> Any:
@@ -98,137 +74,57 @@ def is_newest() -> Any:
     return ~select(later.c.id).where(later.c.replaces == judgements.c.id).exists()
 
 
-def load(connection: Connection, *where: Any, limit: int = MOST) -> list[Fact]:
+def votes_where(connection: Connection, *where: Any, limit: int = MOST) -> list[Vote]:
     """The newest judgements that meet conditions, in the order they were made."""
-    return [fact(row) for row in reversed(connection.execute(_query(*where).limit(limit)).all())]
-
-
-def _query(*where: Any) -> Any:
-    return (
+    query = (
         select(
-            judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind, items.c.purpose,
-            items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected, presentations.c.repeat, judgements.c.counted,
-            judgements.c.right, judgements.c.active_seconds, judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,
+            judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind,
+            items.c.purpose, items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected,
+            presentations.c.repeat, judgements.c.counted, judgements.c.right, judgements.c.active_seconds,
+            judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,
         )
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
         .where(is_newest(), *where)
         .order_by(judgements.c.at.desc(), judgements.c.id.desc())
+        .limit(limit)
     )  # fmt: skip
+    return [_vote(row) for row in reversed(connection.execute(query).all())]
 
 
-def fact(row: Any) -> Fact:
-    """A row as a fact."""
+def _vote(row: Any) -> Vote:
     expected = row.expected.get("answer") if row.expected else None
-    return Fact(
-        row.id, row.user, row.name, row.item, row.comparison, row.kind, row.purpose, tuple(row.responses), tuple(row.order), row.answer,
-        answers.meaning(row.kind, row.answer, row.order), expected, row.repeat > 0 and row.purpose != "calibration", row.counted, row.right,
-        row.active_seconds, row.at, bool(row.was_shown), row.comment,
+    meaning = answers.meaning(row.kind, row.answer, row.order)
+    is_repeat = row.repeat > 0 and row.purpose != "calibration"
+    return Vote(
+        row.id, row.user, row.name, row.item, row.comparison, row.kind, row.purpose, tuple(row.responses),
+        tuple(row.order), row.answer, meaning, expected, is_repeat, row.counted, row.right, row.active_seconds, row.at,
+        bool(row.was_shown), row.comment,
     )  # fmt: skip
 
 
 def ruled(connection: Connection) -> set[Unit]:
     """What leads have ruled upon: there the annotators' judgements speak no more."""
-    query = select(items.c.comparison, items.c.kind, items.c.responses).where(
-        items.c.purpose == "adjudication", items.c.done > 0
-    )
-    return {(row.comparison, row.kind, tuple(row.responses)) for row in connection.execute(query)}
+    query = select(items.c.comparison, items.c.kind, items.c.responses)
+    rows = connection.execute(query.where(items.c.purpose == "adjudication", items.c.done > 0))
+    return {(row.comparison, row.kind, tuple(row.responses)) for row in rows}
 
 
-def heard(facts: Sequence[Fact]) -> list[Fact]:
-    """Facts without the annotators' judgements of what a lead has ruled upon: the ruling alone speaks."""
-    overruled = {one.unit for one in facts if one.purpose == "adjudication"}
-    return [one for one in facts if one.purpose == "adjudication" or one.unit not in overruled]
+def heard(votes: Sequence[Vote]) -> list[Vote]:
+    """Votes without the annotators' of what a lead has ruled upon: the ruling alone speaks."""
+    overruled = {vote.unit for vote in votes if vote.purpose == "adjudication"}
+    return [vote for vote in votes if vote.purpose == "adjudication" or vote.unit not in overruled]
 
 
-def parts(names: Iterable[Any]) -> Iterator[list[Any]]:
-    """Names in lists that fit into one query."""
-    whole = sorted(set(names))
-    for start in range(0, len(whole), PART):
-        yield whole[start : start + PART]
+def grouped(votes: Sequence[Vote], key: Callable[[Vote], T]) -> dict[T, list[Vote]]:
+    """Votes by a key, each list in their order."""
+    groups: dict[T, list[Vote]] = {}
+    for vote in votes:
+        groups.setdefault(key(vote), []).append(vote)
+    return groups
 
 
-def num_words(text: str) -> float:
-    """Words of English, or what takes as long to read of Chinese."""
-    found = WORD.findall(text)
-    chinese = sum(1 for word in found if "\u3400" <= word[0] <= "\u9fff" or "\uf900" <= word[0] <= "\ufaff")
-    return len(found) - chinese + chinese / LETTERS_PER_WORD
-
-
-def readings(connection: Connection, names: Iterable[str]) -> dict[str, Reading]:
-    """How much each of these comparisons is to read."""
-    found: dict[str, Reading] = {}
-    for some in parts(names):
-        for row in connection.execute(
-            select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some))
-        ):
-            found[row.id] = Reading(sum(num_words(message["content"]) for message in row.messages), {}, {})
-        texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(
-            responses.c.comparison.in_(some)
-        )
-        for row in connection.execute(texts):
-            reading = found[row.comparison]
-            reading.letters[row.number], reading.words[row.number] = len(row.text), num_words(row.text)
-    return found
-
-
-def prompts_of(connection: Connection, names: Iterable[str]) -> dict[str, str]:
-    """What was said before the responses of each of these comparisons, all turns joined by newlines."""
-    found: dict[str, str] = {}
-    for some in parts(names):
-        rows = connection.execute(select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some)))
-        found |= {row.id: "\n".join(message["content"] for message in row.messages) for row in rows}
-    return found
-
-
-def of_responses(connection: Connection, names: Iterable[str], column: Any) -> dict[tuple[str, int], Any]:
-    """(comparison, index) -> a column of its response, of all responses of these comparisons."""
-    query = select(responses.c.comparison, responses.c.index.label("number"), column.label("value"))
-    return {
-        (row.comparison, row.number): row.value
-        for part in parts(names)
-        for row in connection.execute(query.where(responses.c.comparison.in_(part)))
-    }
-
-
-def tags_of(connection: Connection, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The tags of each of these comparisons."""
-    found: dict[str, tuple[str, ...]] = {}
-    for some in parts(names):
-        rows = connection.execute(select(comparisons.c.id, comparisons.c.tags).where(comparisons.c.id.in_(some)))
-        found |= {row.id: tuple(row.tags) for row in rows}
-    return found
-
-
-def by(facts: Sequence[Fact], key: Callable[[Fact], T]) -> dict[T, list[Fact]]:
-    """Facts by a key, each list in their order."""
-    found: dict[T, list[Fact]] = {}
-    for one in facts:
-        found.setdefault(key(one), []).append(one)
-    return found
-
-
-def finite(value: float | None, digits: int = 6) -> float | None:
-    """A number that JSON can hold; None for what is not one."""
-    return None if value is None or not math.isfinite(value) else round(float(value), digits)
-
-
-class Kept(Generic[T]):
-    """Something dear to reckon, kept for each site until the log has grown and some seconds are over."""
-
-    def __init__(self, reckon: Callable[[Site, Connection], T], *, seconds: float) -> None:
-        self._reckon, self._seconds = reckon, seconds
-        self._kept: weakref.WeakKeyDictionary[Site, tuple[int, float, T]] = weakref.WeakKeyDictionary()
-
-    def of(self, site: Site) -> T:
-        """The newest, or one a few seconds old."""
-        now = site.clock()
-        with site.database.reading() as connection:
-            seq = connection.execute(select(chain.c.seq)).scalar_one()
-            before = self._kept.get(site)
-            if before is not None and (before[0] == seq or 0 <= now - before[1] < self._seconds):
-                return before[2]
-            value = self._reckon(site, connection)
-        self._kept[site] = (seq, now, value)
-        return value
+def units_of(votes: Sequence[Vote], *kinds: str) -> dict[Unit, list[Vote]]:
+    """Votes of these kinds (none for all) by what they decide upon."""
+    return grouped([vote for vote in votes if not kinds or vote.kind in kinds], lambda vote: vote.unit)

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from prefloop.web.store.lead_tables import metadata  # all of it: importing this adds the leads' tables
+from prefloop.web.store.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=False)
