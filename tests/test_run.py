@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from prefloop.config import RunConfig
 from prefloop.errors import UserError
 from prefloop.run import Run
+from prefloop.settings import RunConfig
 
 
 class CountConfig(RunConfig):

@@ -33,6 +33,11 @@ STAGES: dict[str, tuple[str, str, str]] = {
         "learn a reward model from preferences",
     ),
     "ppo": ("prefloop.align.config:PPOConfig", "prefloop.align.ppo:train", "optimise a policy against a reward"),
+    "reinforce": (
+        "prefloop.align.config:REINFORCEConfig",
+        "prefloop.align.reinforce:train",
+        "optimise a policy against a reward, without a critic",
+    ),
     "evaluate": (
         "prefloop.evaluate.config:EvaluateConfig",
         "prefloop.evaluate.stage:evaluate",

@@ -37,8 +37,8 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
             "kl_unit = batch only makes sense in the reward",
         ),
         (
-            ["ppo", *PPO, "advantage=batch_mean", "critic=separate"],
-            "advantage = batch_mean uses no critic, but critic = separate is set",
+            ["reinforce", *PPO, "credit=response", "discount=0.9"],
+            "credit = response takes a response as one decision, so discount = 0.9 does nothing",
         ),
         (
             ["pretrain", "corpus=x", "model.hidden_sise=8"],

@@ -19,8 +19,7 @@ from prefloop.evaluate.measure import (
     summary,
     win_rate,
 )
-from prefloop.models.load import Loaded
-from prefloop.models.stream import prepare
+from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
 
 PROMPTS, RESPONSES = [[5, 9, 7], [8], [3, 4]], [[30, 2, 11, 1], [12, 1], [6, 6, 6, 6, 6]]
@@ -48,34 +47,31 @@ def prompts(count: int, tags: tuple[str, ...] = ()) -> list[Prompt]:
 
 @pytest.mark.parametrize("micro_tokens", [16384, 16])
 def test_kl_by_explicit_sum(
-    loaded: Loaded,
+    network: Network,
     plain: PreTrainedModel,
     new_llama: Callable[..., PreTrainedModel],
-    config: EvaluateConfig,
+    door: Callable[[PreTrainedModel], Network],
     micro_tokens: int,
 ):
     """sum over response tokens and over the vocabulary of p (log p - log q), by transformers, in float64."""
-    reference, streamed = new_llama(2).eval(), new_llama(2).eval()
-    prepare(streamed)
+    reference, streamed = new_llama(2).eval(), door(new_llama(2))
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
         ids = torch.tensor([[*prompt, *response]])
         with torch.no_grad():
             p, q = (m(ids).logits[0, len(prompt) - 1 : -1].double().softmax(-1) for m in (plain, reference))
         expected.append(sum(float((p[t] * (p[t].log() - q[t].log())).sum()) for t in range(len(response))))
-    found = response_kl(
-        loaded.model, streamed, PROMPTS, RESPONSES, config.model_copy(update={"micro_tokens": micro_tokens})
-    )
+    found = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
     assert min(expected) > 0.1
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_reference_has_not_drifted_from_itself(loaded: Loaded, config: EvaluateConfig):
-    assert response_kl(loaded.model, loaded.model, PROMPTS, RESPONSES, config) == [0.0, 0.0, 0.0]
+def test_the_reference_has_not_drifted_from_itself(network: Network):
+    assert response_kl(network, network, PROMPTS, RESPONSES, micro_tokens=16384) == [0.0, 0.0, 0.0]
 
 
 def test_answers_do_not_depend_on_who_answers_beside(
-    loaded: Loaded, new_llama: Callable[..., PreTrainedModel], config: EvaluateConfig
+    network: Network, new_llama: Callable[..., PreTrainedModel], config: EvaluateConfig
 ):
     """The same seed: asked again, the same answers; scores and verdicts belong to their own text."""
 
@@ -86,16 +82,16 @@ def test_answers_do_not_depend_on_who_answers_beside(
             return torch.tensor([float(len(r)) for r in responses])
 
     asked = prompts(9)
-    found = answers(loaded, loaded.model, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    assert found == answers(loaded, loaded.model, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    found = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    assert found == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
     for prompt, answer in zip(asked, found, strict=True):
         assert answer.score == len(answer.text)
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0
         assert 1 <= answer.num_tokens <= 6
     greedy = config.model_copy(update={"temperature": 0.0})
-    assert answers(loaded, loaded.model, asked, None, None, greedy) == answers(
-        loaded, loaded.model, asked, None, None, greedy.model_copy(update={"batch_prompts": 2})
+    assert answers(network, network, asked, None, None, greedy) == answers(
+        network, network, asked, None, None, greedy.model_copy(update={"batch_prompts": 2})
     )
 
 

@@ -33,19 +33,16 @@ def main(arguments: Sequence[str]) -> int:
     found = [speakers(path) for path in paths]
     chosen = found[0] if len(found) == 1 else [several[-1] for several in found]  # of a pipeline, the aligned policy
 
-    import torch
-
     from prefloop.chat.talk import Talker
-    from prefloop.config import RunConfig
-    from prefloop.models.device import chosen_device
+    from prefloop.models.device import placement
     from prefloop.models.load import causal
 
-    device = chosen_device(RunConfig(out="", device=config.device))
+    place = placement(config.device, "float32")
     talkers = []
     for speaker in chosen:
         memory = config.memory == "on" or (config.memory == "auto" and not speaker.single_turn)
-        loaded = causal(speaker.path, torch.device(device), template=config.template or speaker.template)
-        talkers.append(Talker(loaded, config, name=speaker.name, memory=memory))
+        network = causal(speaker.path, place, template=config.template or speaker.template)
+        talkers.append(Talker(network, config, name=speaker.name, memory=memory))
     _converse(talkers)
     return 0
 

@@ -101,7 +101,7 @@ def remarks(talker: Talker, answer: Answer) -> list[str]:
     who = f"{talker.name}: "
     said = []
     if answer.num_forgotten:
-        context = talker.loaded.codec.context
+        context = talker.network.codec.context
         said.append(
             f"{who}the conversation is longer than its context of {context} tokens; the oldest {answer.num_forgotten} turns are forgotten."
         )

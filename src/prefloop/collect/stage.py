@@ -18,13 +18,15 @@ from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
-from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal, model_folder
+from prefloop.models.device import placement
+from prefloop.models.load import causal, model_folder
+from prefloop.models.network import Network
 from prefloop.ops.stats import distinct_n
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
-from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.text.batches import seeded
+from prefloop.sampling.in_process import InProcess
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
 from prefloop.world.annotators import Annotator, judged_before
 
 
@@ -33,16 +35,14 @@ def collect(config: CollectConfig) -> Path:
     with Run("collect", config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
-        device = chosen_device(config)
-        loaded = causal(config.model, device, template=config.template)
+        policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
-        prompts, too_long = _prompts(config, loaded)
+        prompts, too_long = _prompts(config, policy)
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
         for index in run.parts(len(chunks)):
-            with precision(config):
-                comparisons, counts = _comparisons(chunks[index], loaded, config, sampler, index)
+            comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
             judgements = (
                 [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
             )
@@ -77,13 +77,13 @@ def collect(config: CollectConfig) -> Path:
     return run.folder
 
 
-def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
+def _prompts(config: CollectConfig, policy: Network) -> tuple[list[Prompt], int]:
     records = list(read_prompts(config.prompts).records)
     records = records[: config.num_prompts or len(records)]
-    _, kept = loaded.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
+    _, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
     if not kept:
         raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {policy.codec.context}. Lower it."
         )
     if len(kept) < len(records):
         print(
@@ -93,10 +93,10 @@ def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
 
 
 def _comparisons(
-    prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int
+    prompts: Sequence[Prompt], policy: Network, config: CollectConfig, sampler: str, index: int
 ) -> tuple[list[Comparison], dict[str, int]]:
     """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
-    codec, wanted = loaded.codec, config.responses_per_prompt
+    codec, wanted = policy.codec, config.responses_per_prompt
     settings = SamplingConfig(
         temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens
     )
@@ -107,8 +107,8 @@ def _comparisons(
         if not short:
             break
         ids = [codec.prompt_ids(prompts[i].messages) for i in short]
-        generator = seeded(config.seed, index, attempt)
-        drawn = generate(loaded.model, ids, settings, stop_ids=codec.stop_ids, generator=generator, copies=wanted)
+        place = seed_of(config.seed, "collect.responses", index, attempt)
+        drawn = InProcess(policy).sample(ids, settings, place, copies=wanted)
         for place, i in enumerate(short):
             for sampled in drawn[place * wanted : (place + 1) * wanted]:
                 text = codec.decode(sampled.tokens)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.settings import RunConfig
 
 
 class WorldConfig(RunConfig):

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.models.device import precision
-from prefloop.models.load import Loaded
-from prefloop.models.scorers import Scorer
-from prefloop.models.stream import ResponseStream, hidden_states, logits_of
+from prefloop.models.network import Network
+from prefloop.models.stream import ResponseStream
 from prefloop.ops.kl import kl_full
 from prefloop.ops.stats import distinct_n, mean_interval, wilson_interval, win_rate_interval
 from prefloop.records import Prompt
-from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.text.batches import cut, seeded
+from prefloop.sampling.in_process import InProcess
+from prefloop.scoring.protocol import Scorer
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
+from prefloop.text.batches import cut
 
 KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"
 CONFIDENCE = 0.95
@@ -43,30 +43,26 @@ Judge = Callable[[str, str], dict[str, Any]]
 
 
 def answers(
-    loaded: Loaded,
-    reference: PreTrainedModel,
+    policy: Network,
+    reference: Network,
     prompts: Sequence[Prompt],
     scorer: Scorer | None,
     judge: Judge | None,
     config: EvaluateConfig,
 ) -> list[Answer]:
     """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers."""
-    codec = loaded.codec
-    ids = [codec.prompt_ids(p.messages) for p in prompts]
-    sampling = SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens)
+    ids = [policy.codec.prompt_ids(p.messages) for p in prompts]
+    sampler, sampling = (
+        InProcess(policy),
+        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
+    )
     sampled = []
     for start in range(0, len(ids), config.batch_prompts):
-        with precision(config):
-            sampled += generate(
-                loaded.model, ids[start : start + config.batch_prompts], sampling,
-                stop_ids=codec.stop_ids, generator=seeded(config.seed, 20, start),
-            )  # fmt: skip
-    kl = response_kl(loaded.model, reference, ids, [s.tokens for s in sampled], config)
-    texts = [codec.decode(s.tokens) for s in sampled]
-    scores = None
-    if scorer is not None:
-        with precision(config):
-            scores = scorer.score([p.messages for p in prompts], texts).tolist()
+        place = seed_of(config.seed, "evaluate.responses", start)
+        sampled += sampler.sample(ids[start : start + config.batch_prompts], sampling, place)
+    kl = response_kl(policy, reference, ids, [s.tokens for s in sampled], micro_tokens=config.micro_tokens)
+    texts = [policy.codec.decode(s.tokens) for s in sampled]
+    scores = None if scorer is None else scorer.score([p.messages for p in prompts], texts).tolist()
     return [
         Answer(
             text,
@@ -82,23 +78,19 @@ def answers(
 
 @torch.no_grad()
 def response_kl(
-    model: PreTrainedModel,
-    reference: PreTrainedModel,
+    policy: Network,
+    reference: Network,
     prompts: Sequence[Sequence[int]],
     responses: Sequence[Sequence[int]],
-    config: EvaluateConfig,
+    *,
+    micro_tokens: int,
 ) -> list[float]:
     """Nats for each response: the KL between both models' next-token distributions, summed over its tokens."""
-    device = model.device
     lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
     kl = torch.zeros(len(prompts), dtype=torch.float64)
-    for part in cut(range(len(prompts)), lengths, limit=config.micro_tokens):
-        packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], device)
-        logits = []
-        for each in (model, reference):
-            with precision(config):
-                hidden = hidden_states(each.base_model, packed.stream).index_select(0, packed.index)
-            logits.append(logits_of(each, hidden))
+    for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
+        packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], policy.device)
+        logits = [network.response_logits(packed) for network in (policy, reference)]
         kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).double().sum(1).cpu()
     return kl.tolist()
 
@@ -183,7 +175,7 @@ def win_rate(
     Args:
         judge_pair: (prompt, left, right) -> -1 if left is better, 1 if right is, 0 for a tie.
     """
-    rng = np.random.default_rng([seed, 21])
+    rng = np.random.default_rng(seed_of(seed, "evaluate.sides"))
     outcome = {1: 0, 0: 0, -1: 0}
     for prompt, ours, theirs in zip(prompts, candidate, reference, strict=True):
         ours_left = bool(rng.integers(2))

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import log_expit
 
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.files.tables import read_records
-from prefloop.models.device import precision
-from prefloop.models.scorers import RewardModel, Scorer
 from prefloop.ops.stats import bootstrap_interval, reliability, wilson_interval
 from prefloop.records import Comparison, Judgement, Preference
+from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.reward_model import RewardModel
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 
@@ -41,7 +40,7 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     judgements = [
         j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"
     ]
-    scores = _scores(comparisons, scorer, config)
+    scores = _scores(comparisons, scorer)
     by_id = {c.id: c for c in comparisons}
     against_gold = _against_gold(held_out, by_id, scores)
     labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
@@ -94,10 +93,9 @@ def _trained(scorer: Scorer) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))["result"] if file.is_file() else {}
 
 
-def _scores(comparisons: list[Comparison], scorer: Scorer, config: EvaluateConfig) -> Scores:
+def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:
     rows = [(c, i) for c in comparisons for i in range(len(c.responses))]
-    with precision(config), torch.no_grad():
-        values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
+    values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
     return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
 
 

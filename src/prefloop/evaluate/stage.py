@@ -25,11 +25,13 @@ from prefloop.files import fingerprints
 from prefloop.files.atomic import write_json, write_text
 from prefloop.files.foreign import read_demonstrations, read_prompts
 from prefloop.files.tables import jsonl
-from prefloop.models.device import chosen_device
-from prefloop.models.load import Loaded, causal, model_folder
-from prefloop.models.scorers import Scorer, reward_input, scorer
+from prefloop.models.device import Placement, placement
+from prefloop.models.load import causal, model_folder
+from prefloop.models.network import Network
 from prefloop.records import Prompt
 from prefloop.run import Run
+from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.protocol import Scorer
 from prefloop.world import gold
 
 SPLITS = ("validation", "test", "ood")
@@ -40,8 +42,8 @@ class _World:
     """What all measurements share."""
 
     config: EvaluateConfig
-    device: torch.device
-    reference: Loaded
+    place: Placement
+    reference: Network
     scorer: Scorer | None
     prompts: dict[str, list[Prompt]]
 
@@ -64,13 +66,13 @@ def evaluate(config: EvaluateConfig) -> Path:
             raise UserError(
                 "evaluate: judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
             )
-        device = chosen_device(config)
-        reference = causal(config.reference, device, template=config.template)
+        place = placement(config.device, config.dtype)
+        reference = causal(config.reference, place, template=config.template)
         world = _World(
             config,
-            device,
+            place,
             reference,
-            scorer(config.reward, device) if config.reward else None,
+            scorer(config.reward, place) if config.reward else None,
             _prompts(config, reference),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
@@ -133,7 +135,7 @@ def _step(name: str) -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt]]:
+def _prompts(config: EvaluateConfig, reference: Network) -> dict[str, list[Prompt]]:
     """The prompts of each split that leave room for a response; the test prompts must be new."""
     files = {
         "validation": (config.validation_prompts, config.num_validation),
@@ -168,18 +170,16 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
     name, split = key
     run.stop_if_interrupted()
     if not run.part(index).exists():
-        loaded = (
-            world.reference
-            if name == "reference"
-            else causal(str(folders[name]), world.device, template=world.config.template)
-        )
-        if loaded.codec.fingerprint != world.reference.codec.fingerprint:
+        policy = world.reference
+        if name != "reference":
+            policy = causal(str(folders[name]), world.place, template=world.config.template)
+        if policy.codec.fingerprint != world.reference.codec.fingerprint:
             raise UserError(
                 f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
-            found = answers(loaded, world.reference.model, world.prompts[split], world.scorer, judge, world.config)
+            found = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(found)})
     part = json.loads(run.part(index).read_text(encoding="utf-8"))
     run.progress.advance()

@@ -27,6 +27,7 @@ STAGES: dict[str, tuple[str, str]] = {
     "collect": ("prefloop.collect.config:CollectConfig", "prefloop.collect.stage:collect"),
     "reward": ("prefloop.reward.config:RewardConfig", "prefloop.reward.stage:train"),
     "ppo": ("prefloop.align.config:PPOConfig", "prefloop.align.ppo:train"),
+    "reinforce": ("prefloop.align.config:REINFORCEConfig", "prefloop.align.reinforce:train"),
     "evaluate": ("prefloop.evaluate.config:EvaluateConfig", "prefloop.evaluate.stage:evaluate"),
     "report": ("prefloop.report.config:ReportConfig", "prefloop.report.stage:write"),
 }

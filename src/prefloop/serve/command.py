@@ -38,23 +38,22 @@ def main(arguments: Sequence[str]) -> int:
 def _serve(speaker: Speaker, config: ServeConfig, listener: socket.socket) -> None:
     import uvicorn
 
-    from prefloop.config import RunConfig
     from prefloop.files import fingerprints
-    from prefloop.models.device import chosen_device
+    from prefloop.models.device import placement
     from prefloop.models.load import causal
     from prefloop.serve.app import create_app
     from prefloop.serve.engine import Engine
 
-    device = chosen_device(RunConfig(out="", device=config.device))
-    loaded = causal(speaker.path, device, template=config.template or speaker.template)
+    place = placement(config.device, "float32")
+    policy = causal(speaker.path, place, template=config.template or speaker.template)
     name = config.name or served_name(speaker.path)
-    engine = Engine(loaded, name=name, fingerprint=fingerprints.of_path(loaded.path), max_tokens=config.max_tokens)
+    engine = Engine(policy, name=name, fingerprint=fingerprints.of_path(policy.path), max_tokens=config.max_tokens)
     if speaker.single_turn:
         print(
             "serve: this policy has only ever seen single questions; earlier turns of a conversation confuse it.",
             flush=True,
         )
-    print(f"serve: {name}, with a context of {loaded.codec.context} tokens on {device}", flush=True)
+    print(f"serve: {name}, with a context of {policy.codec.context} tokens on {place.device}", flush=True)
     print(f"serve: http://{HOST}:{listener.getsockname()[1]}/v1", flush=True)
     server = uvicorn.Server(
         uvicorn.Config(
