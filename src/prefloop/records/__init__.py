@@ -1,3 +1,4 @@
+# ruff: noqa: F401  the names below are for others
 """The language on disk: what stages hand to each other, and what they leave beside it.
 
 Every record is frozen and strict: a field with the wrong name or type is an error with a sentence, never a guess.
@@ -5,29 +6,27 @@ A prompt is a conversation that ends with the user's turn; a response is plain t
 """
 
 from prefloop.records.conversations import (
-    AnnotatorKind,
-    Comparison,
     Conversation,
     Demonstration,
-    EmbeddedScore,
-    Judgement,
     Message,
-    PairChoice,
-    Preference,
     Prompt,
-    Ranking,
-    Record,
     Response,
     Role,
     Sampling,
+    opening,
+    spoken,
+)
+from prefloop.records.judgements import (
+    AnnotatorKind,
+    Comparison,
+    EmbeddedScore,
+    Judgement,
+    PairChoice,
+    Preference,
+    Ranking,
     Score,
     Side,
-    Text,
     Vote,
-    opening,
 )
-
-__all__ = [
-    "AnnotatorKind", "Comparison", "Conversation", "Demonstration", "EmbeddedScore", "Judgement", "Message", "PairChoice",
-    "Preference", "Prompt", "Ranking", "Record", "Response", "Role", "Sampling", "Score", "Side", "Text", "Vote", "opening",
-]  # fmt: skip
+from prefloop.records.record import Record, Text
+from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing

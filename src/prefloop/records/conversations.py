@@ -1,31 +1,12 @@
-"""The language on disk: what stages hand to each other, one record per JSONL line.
+"""Conversations: what is asked, what was demonstrated, and what a model wrote."""
 
-Every record is frozen and strict: a field with the wrong name or type is an error with a sentence, never a guess.
-A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
-"""
+from typing import Annotated, Literal
 
-from typing import Annotated, Any, Literal, Self
+from pydantic import AfterValidator, Field
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-from prefloop.config import frozen
+from prefloop.records.record import Record, Text
 
 Role = Literal["system", "user", "assistant"]
-Text = Annotated[str, Field(min_length=1)]
-AnnotatorKind = Literal["person", "simulated", "model"]
-PairChoice = Literal["left", "right", "tie", "both_bad"]
-Side = Literal["chosen", "rejected", "tie"]
-
-
-class Record(BaseModel):
-    """Base of everything on disk: frozen, no unknown fields, no silent conversions except list -> tuple."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, values: Any) -> Any:
-        return frozen(values)
 
 
 class Message(Record):
@@ -50,8 +31,13 @@ Conversation = Annotated[tuple[Message, ...], Field(min_length=1), AfterValidato
 
 
 def opening(messages: tuple[Message, ...]) -> str:
-    """The user's first words: conversations that begin alike, whatever their ids, count as one prompt when a share is held out."""
+    """The user's first words: conversations that begin alike count as one prompt when a share is held out."""
     return next(message.content for message in messages if message.role == "user")
+
+
+def spoken(messages: tuple[Message, ...]) -> str:
+    """A conversation as one string: all its turns, joined by newlines."""
+    return "\n".join(message.content for message in messages)
 
 
 class Prompt(Record):
@@ -66,8 +52,8 @@ class Prompt(Record):
 
     @property
     def text(self) -> str:
-        """The prompt as one string: the user's words, all turns joined by newlines."""
-        return "\n".join(message.content for message in self.messages)
+        """The prompt as one string."""
+        return spoken(self.messages)
 
 
 class Demonstration(Prompt):
@@ -105,161 +91,3 @@ class Sampling(Record):
     """Limit on sampled tokens."""
     seed: int = 0
     """Seed of the generator that drew them."""
-
-
-class Comparison(Record):
-    """Responses to one prompt, waiting for judgements."""
-
-    id: Text
-    """Unique within its file."""
-    prompt_id: Text
-    """The prompt's id."""
-    messages: Conversation
-    """The prompt's conversation."""
-    responses: Annotated[tuple[Response, ...], Field(min_length=2)]
-    """K responses, in sampling order."""
-    sampling: Sampling
-    """How they were drawn."""
-    tags: tuple[str, ...] = ()
-    """The prompt's tags."""
-
-    @property
-    def text(self) -> str:
-        """The prompt as one string."""
-        return "\n".join(message.content for message in self.messages)
-
-
-class Judgement(Record):
-    """One annotator's decision about one comparison. Immutable: a change of mind is a new judgement."""
-
-    id: Text
-    """Unique within its file."""
-    comparison: Text
-    """The comparison's id."""
-    annotator: Text
-    """Who judged."""
-    annotator_kind: AnnotatorKind
-    """A person, a simulation or a model."""
-    kind: Literal["pair", "ranking", "rating", "thumb"]
-    """What was asked."""
-    order: tuple[int, ...]
-    """Indices of the responses in the order shown: for a pair (left, right)."""
-    choice: PairChoice | None = None
-    """pair: the side preferred, as shown."""
-    strength: int | None = None
-    """pair: 1 slightly, 2 clearly, 3 much better; None for ties."""
-    ranks: tuple[int, ...] | None = None
-    """ranking: the rank of each shown response, 1 is best, equal ranks are ties."""
-    ratings: dict[str, tuple[int, ...]] | None = None
-    """rating: for each axis the 1-5 rating of each shown response."""
-    thumbs: tuple[bool, ...] | None = None
-    """thumb: good (True) or bad for each shown response."""
-    seconds: float
-    """Active time taken."""
-    guideline: str = ""
-    """Version of the guideline the annotator saw."""
-    ruling: bool = False
-    """A lead's decision where annotators differed: of a pair on which there is one, all other judgements speak no more."""
-    comment: str = ""
-    """What the annotator wrote beside the answer."""
-
-    @model_validator(mode="after")
-    def _answers_its_kind(self) -> Self:
-        answers = {"pair": self.choice, "ranking": self.ranks, "rating": self.ratings, "thumb": self.thumbs}
-        given = [name for name, answer in answers.items() if answer is not None]
-        if given != [self.kind]:
-            raise ValueError(f"a {self.kind} judgement must answer exactly that, but it answers {given or 'nothing'}")
-        return self
-
-
-class Vote(Record):
-    """What one annotator said about the pair of a preference."""
-
-    side: Side
-    """Which response they preferred."""
-    strength: int | None = Field(default=None, ge=1, le=3)
-    """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
-
-
-class Preference(Record):
-    """A decision that training uses: of two responses to one prompt, which is better."""
-
-    id: Text
-    """Unique within its file."""
-    messages: Conversation
-    """The prompt's conversation."""
-    chosen: Text
-    """The better response."""
-    rejected: Text
-    """The worse response."""
-    strength: float | None = None
-    """Mean strength stated, 1 to 3, if it was asked."""
-    weight: float = 1.0
-    """Weight in training."""
-    agreement: float | None = None
-    """Share of the judgements that agree with the decision."""
-    num_judgements: int = 1
-    """Judgements behind it."""
-    votes: tuple[Vote, ...] = ()
-    """What each of those annotators said; none if only the decision is known."""
-    comparison: str = ""
-    """The comparison it came from, if it came from one."""
-    chosen_index: int | None = None
-    """Index of the chosen response in its comparison."""
-    rejected_index: int | None = None
-    """Index of the rejected response in its comparison."""
-    tags: tuple[str, ...] = ()
-    """The prompt's tags."""
-
-    @model_validator(mode="after")
-    def _differs(self) -> Self:
-        if self.chosen == self.rejected:
-            raise ValueError("chosen and rejected are the same text, so there is nothing to learn; remove the row")
-        return self
-
-    @property
-    def outcome(self) -> float | None:
-        """Share of the votes with a side that are for the chosen response; 1 if only the decision is known, None if all are ties."""
-        if not self.votes:
-            return 1.0
-        sides = [vote.side for vote in self.votes if vote.side != "tie"]
-        return sides.count("chosen") / len(sides) if sides else None
-
-
-class Ranking(Record):
-    """K responses to one prompt in order of preference."""
-
-    id: Text
-    """Unique within its file."""
-    messages: Conversation
-    """The prompt's conversation."""
-    responses: Annotated[tuple[str, ...], Field(min_length=2)]
-    """The responses."""
-    ranks: tuple[int, ...]
-    """Rank of each response, 1 is best, equal ranks are ties."""
-    num_judgements: int = 1
-    """Judgements behind it."""
-    comparison: str = ""
-    """The comparison it came from."""
-
-    @model_validator(mode="after")
-    def _one_rank_each(self) -> Self:
-        if len(self.ranks) != len(self.responses):
-            raise ValueError(f"{len(self.responses)} responses but {len(self.ranks)} ranks; give each one rank")
-        return self
-
-
-class Score(Record):
-    """A reward model's number for one response (written by `prefloop score`)."""
-
-    id: Text
-    """The row's id."""
-    score: float
-    """Reward units: shifted and scaled so that SFT demonstrations have mean 0 and deviation 1."""
-
-
-class EmbeddedScore(Score):
-    """The same, and where the reward model sees prompt and response (written by `prefloop score embed=true`)."""
-
-    embedding: Annotated[tuple[float, ...], Field(min_length=1)]
-    """Only distances between embeddings of one model mean anything."""
