@@ -80,11 +80,7 @@ def help_text() -> str:
     """What `prefloop web --help` prints."""
     from prefloop.config import settings_help
 
-    return (
-        USAGE
-        + "\n"
-        + settings_help("web", "the page where people judge what a model wrote", WebConfig).partition("\n\n")[2]
-    )
+    return settings_help(USAGE, WebConfig)
 
 
 def make_demo(folder: Path) -> None:
