@@ -70,9 +70,14 @@ def step_of(name: str) -> int | None:
     return int(number) if number.isdigit() else None
 
 
+def model_card(folder: Path) -> Path:
+    """The file by which a model folder of transformers is known."""
+    return folder / "config.json"
+
+
 def is_model(folder: Path) -> bool:
-    """True for a model folder, as transformers writes it."""
-    return (folder / "config.json").is_file()
+    """True for a model folder."""
+    return model_card(folder).is_file()
 
 
 def policies(run: Path) -> list[Path]:

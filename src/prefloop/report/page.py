@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from prefloop import layout
 from prefloop.report import charts, comparison, curves, samples, summary
 from prefloop.report.cautions import cautions
 from prefloop.report.evaluation import Evaluation, RewardModel
@@ -204,7 +205,7 @@ def reward_model(proxy: RewardModel | None, words: Words) -> Context | None:
 def again(pipeline: Pipeline) -> str:
     """What to type after `prefloop run` to get the same pipeline in another folder."""
     folder = pipeline.folder.as_posix()
-    return f"{shlex.quote(f'{folder}/recipe.yaml')} out={shlex.quote(f'{folder}-again')}"
+    return f"{shlex.quote(f'{folder}/{layout.RECIPE}')} out={shlex.quote(f'{folder}-again')}"
 
 
 def stages(pipeline: Pipeline) -> list[Context]:
