@@ -35,7 +35,7 @@ from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import make_folder, new_folder, remove_leftovers, write_json, write_text, writing
 from prefloop.files.tables import jsonl
-from prefloop.progress import Progress
+from prefloop.run.progress import Progress
 
 State = dict[str, Any]
 LOGS = ("metrics.jsonl", "samples.jsonl")
