@@ -99,10 +99,7 @@ def train(config: PPOConfig) -> Path:
                 save_model(run.folder / layout.policy(at.step), loaded.model, loaded.codec)
         kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
         last = layout.policy(config.steps)
-        run.finish(
-            outputs={name: name for name in kept},
-            result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out},
-        )
+        run.finish(outputs=kept, result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out})
     return run.folder / last
 
 

@@ -62,17 +62,14 @@ def collect(config: CollectConfig) -> Path:
         result = _write(run, comparisons, judgements, config)
         result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
         run.finish(
-            outputs={
-                n: n
-                for n in (
-                    layout.COMPARISONS,
-                    layout.JUDGEMENTS,
-                    layout.PREFERENCES,
-                    layout.HELD_OUT,
-                    layout.UNDECIDED,
-                    layout.RANKINGS,
-                )
-            },
+            outputs=[
+                layout.COMPARISONS,
+                layout.JUDGEMENTS,
+                layout.PREFERENCES,
+                layout.HELD_OUT,
+                layout.UNDECIDED,
+                layout.RANKINGS,
+            ],
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
         )
     return run.folder

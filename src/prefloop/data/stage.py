@@ -40,5 +40,5 @@ def write(config: WorldConfig) -> Path:
         for name, (split, count, start) in slices.items():
             files.append(layout.prompts(name))
             write_records(run.folder / files[-1], prompts(split, count, language=language, seed=seed, start=start))
-        run.finish(outputs={name: name for name in files}, result={"language": language, "num_demonstrations": begin})
+        run.finish(outputs=files, result={"language": language, "num_demonstrations": begin})
     return run.folder

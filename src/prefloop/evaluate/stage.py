@@ -106,10 +106,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             "samples": _samples(world, found, choice.name),
         }
         write_json(path, result)
-        files = {
-            layout.EVALUATION: layout.EVALUATION,
-            **_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)}),
-        }
+        files = [layout.EVALUATION, *_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)})]
         run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
 
@@ -248,16 +245,16 @@ def _samples(world: _World, found: dict[tuple[str, str], list[Answer]], name: st
 
 def _arena(
     run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], models: dict[str, dict[str, Any]]
-) -> dict[str, str]:
+) -> list[str]:
     """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
     answered = {f"{name} {model['fingerprint'][:8]}": found[name, "test"] for name, model in models.items()}
     rows = arena_rows(
         world.prompts["test"], answered, num_arena=world.config.num_arena, num_audit=world.config.num_audit
     )
     if not rows:
-        return {}
+        return []
     write_text(run.folder / layout.ARENA, jsonl(rows))
-    return {layout.ARENA: layout.ARENA}
+    return [layout.ARENA]
 
 
 def _sides(before: Answer, after: Answer) -> dict[str, Any]:

@@ -72,9 +72,7 @@ def train(config: PretrainConfig) -> Path:
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         model.load_state_dict(best.weights)
         save_model(run.folder / layout.MODEL, model, codec)
-        run.finish(
-            outputs={layout.MODEL: layout.MODEL}, result=_result(best, optimizer.done, documents, validation, codec)
-        )
+        run.finish(outputs=[layout.MODEL], result=_result(best, optimizer.done, documents, validation, codec))
     return run.folder / layout.MODEL
 
 

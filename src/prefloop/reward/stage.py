@@ -131,7 +131,7 @@ def train(config: RewardConfig) -> Path:
             "num_skipped": data.num_skipped,
         }
         run.finish(
-            outputs={layout.MODEL: layout.MODEL},
+            outputs=[layout.MODEL],
             result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)},
         )
     return run.folder / layout.MODEL

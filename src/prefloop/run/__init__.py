@@ -1,4 +1,4 @@
-"""A run: one folder with its settings, command, inputs, metrics, samples and checkpoints; exact to resume."""
+"""A run's folder: claim, identity, logs, checkpoints, interrupts, parts, timing and progress apart, `Run` of them all."""
 
 from prefloop.run.run import Run
 

@@ -73,7 +73,7 @@ def train(config: SFTConfig) -> Path:
             "num_too_long": data.num_too_long,
             **gate,
         }
-        run.finish(outputs={layout.MODEL: layout.MODEL}, result=result)
+        run.finish(outputs=[layout.MODEL], result=result)
     return run.folder / layout.MODEL
 
 
