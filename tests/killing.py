@@ -1,7 +1,7 @@
 """Kills work at random moments and starts it again until it is done, and compares what came of it.
 
-As a program, `python killing.py FOLDER SEED KILLS [STAGE ...]`: runs the miniature recipe whole in FOLDER/whole, then each
-stage once more in FOLDER/killed with KILLS kills, and prints one JSON object: stage -> [kills, names of files that differ].
+As a program, `python killing.py FOLDER SEED KILLS [STAGE ...]`: runs the miniature recipe whole in FOLDER/whole, then
+each stage once more in FOLDER/killed with KILLS kills, and prints one JSON object: stage -> [kills, files that differ].
 A child is forked for every attempt, because importing torch takes longer than a stage of the miniature.
 """
 

@@ -1,4 +1,4 @@
-"""The documentation: every command that is shown could be typed, every link leads somewhere, every stage has its page."""
+"""The documentation: every command shown could be typed, every link leads somewhere, every stage has its page."""
 
 import re
 import shlex

@@ -84,7 +84,8 @@ def test_a_missing_settings_file(refused: Refused, tmp_path: Path):
     [
         (
             ["run", "helpdsk"],
-            "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. There are: helpdesk",
+            "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. "
+            "There are: helpdesk",
         ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),

@@ -174,14 +174,15 @@ def verdict(report: Report) -> str:
 
 
 def taken_by(what: str) -> str:
-    """Which stages take a file that holds this, by which setting; for its prompts too, if it serves as a file of them."""
-    own = [f"{stage.name} ({stage.reads[what]})" for stage in STAGES.values() if what in stage.reads]
+    """Which stages take a file that holds this, and by which setting; if it serves as prompts, who takes those."""
+    own = [f"{name} ({stage.reads[what]})" for name, stage in STAGES.items() if what in stage.reads]
     sentences = [f"{_listed(own)} it" if own else NO_TAKER.get(what, "no stage takes it")]
     if what != "prompts" and Prompt in SERVES.get(what, ()):
-        others = [f"{stage.name} ({stage.reads['prompts']})" for stage in STAGES.values() if "prompts" in stage.reads]
+        others = [f"{name} ({stage.reads['prompts']})" for name, stage in STAGES.items() if "prompts" in stage.reads]
         sentences.append(f"for its prompts {_listed(others)} it")
-    if not own and any(what in stage.writes for stage in STAGES.values()):
-        sentences.append(f"{_listed([stage.name for stage in STAGES.values() if what in stage.writes], 'write')} it")
+    writers = [name for name, stage in STAGES.items() if what in stage.writes]
+    if writers and not own:
+        sentences.append(f"{_listed(writers, 'write')} it")
     return "; ".join(sentences) + "."
 
 

@@ -1,6 +1,7 @@
 """Writes the helpdesk's files: text, demonstrations, and prompts for each purpose, none of them shared.
 
-Reads: nothing. Writes: corpus.jsonl, practice.jsonl, demonstrations.jsonl, prompts.{collect,ppo,validation,test,ood}.jsonl.
+Reads: nothing. Writes: corpus.jsonl, practice.jsonl, demonstrations.jsonl,
+prompts.{collect,ppo,validation,test,ood}.jsonl.
 """
 
 from pathlib import Path

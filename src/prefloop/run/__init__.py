@@ -1,4 +1,4 @@
-"""A run's folder: claim, identity, logs, checkpoints, interrupts, parts, timing and progress apart, `Run` of them all."""
+"""A run's folder: claim, identity, logs, checkpoints, interrupts, parts, timing, progress; `Run` is all of them."""
 
 from prefloop.run.run import Run
 

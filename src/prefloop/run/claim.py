@@ -13,7 +13,7 @@ class Claim:
     """A run's folder, held until `release`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises: UserError if the folder holds other things or cannot be written, or if another process works there."""
+        """Raises: UserError if the folder holds other things, cannot be written, or another process works there."""
         if folder.is_dir() and not (folder / layout.CARD).is_file():
             foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
             if foreign:
