@@ -14,9 +14,8 @@ from pathlib import Path
 import killing
 import miniature
 from prefloop.files.forms import recognise
-from prefloop.stages import STAGES
+from prefloop.stages import RUNS, STAGES
 
-RUNS = [name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 from pydantic import Field
 
-from prefloop import layout, stages
+from prefloop import layout
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.tables import as_record, read_rows
 from prefloop.report.evaluation import Evaluation, Loose
+from prefloop.stages import RUNS
 
-STAGES = tuple(name for name, stage in stages.STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
+STAGES = RUNS
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 Row = dict[str, Any]
 
