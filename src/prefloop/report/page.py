@@ -13,9 +13,10 @@ from prefloop.report.cautions import cautions
 from prefloop.report.evaluation import Evaluation, RewardModel
 from prefloop.report.flow import flow
 from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import STAGES, Pipeline
+from prefloop.report.pipeline import Pipeline
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
+from prefloop.stages import RUNS
 
 HERE = Path(__file__).parent
 Context = dict[str, Any]
@@ -45,7 +46,7 @@ def page(pipeline: Pipeline, language: str, title: str) -> str:
         "main_curves": curves.cards(pipeline, words, main=True),
         "more_curves": curves.cards(pipeline, words, main=False),
         "stages": stages(pipeline),
-        "absent": [name for name in STAGES if name not in pipeline.stages],
+        "absent": [name for name in RUNS if name not in pipeline.stages],
         "totals": summary.summary(pipeline),
         "again": again(pipeline),
         "machine": next((s.started.machine for s in reversed(pipeline.stages.values()) if s.started.machine), {}),

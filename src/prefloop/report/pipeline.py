@@ -17,7 +17,6 @@ from prefloop.files.tables import as_record, read_rows
 from prefloop.report.evaluation import Evaluation, Loose
 from prefloop.stages import RUNS
 
-STAGES = RUNS
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 Row = dict[str, Any]
 
@@ -116,7 +115,7 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    ran = {name: _stage(root / name, lost) for name in STAGES if (root / name / layout.CARD).is_file()}
+    ran = {name: _stage(root / name, lost) for name in RUNS if (root / name / layout.CARD).is_file()}
     if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
