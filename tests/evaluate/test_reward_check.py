@@ -70,8 +70,10 @@ def make(tmp_path: Path) -> Callable[..., EvaluateConfig]:
         ]
         write_records(folder / "judgements.jsonl", [Judgement(**j) for j in judgements])
         config = CollectConfig(out=str(folder), model="m", prompts="p", seed=3).model_dump(mode="json")
-        (folder / "run.json").write_text(json.dumps({"config": config}))
-        (folder / "finished.json").write_text(json.dumps({"result": {"agreement": 0.75}}))
+        card = {"stage": "collect", "command": "", "seed": 3, "threads": 1, "versions": {}, "machine": {}, "inputs": {}}
+        identity = {"stage": "collect", "settings": {}, "inputs": {}}
+        (folder / "run.json").write_text(json.dumps({**card, "config": config, "identity": identity}))
+        (folder / "finished.json").write_text(json.dumps({"outputs": {}, "result": {"agreement": 0.75}}))
         return EvaluateConfig(
             out="x",
             reference="x",

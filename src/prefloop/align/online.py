@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prefloop import layout
 from prefloop.align.config import OnlineConfig
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_prompts
@@ -209,19 +210,18 @@ def log(
     )
 
 
-def policy_name(step: int) -> str:
-    """Where the policy after `step` steps is kept, inside the run's folder."""
-    return f"models/step-{step:06d}"
-
-
 def save(run: Run, setup: Setup, config: OnlineConfig, done: int) -> None:
     """Keeps the policy after `done` steps, if it is to be kept."""
     if done % config.save_every == 0 or done == config.steps:
-        save_model(run.folder / policy_name(done), setup.policy.pretrained, setup.policy.codec)
+        save_model(run.folder / layout.policy(done), setup.policy.pretrained, setup.policy.codec)
 
 
 def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None:
     """Marks the run as done, with all the policies that were kept."""
-    kept = sorted(f"models/{p.name}" for p in (run.folder / "models").iterdir() if not p.name.startswith("."))
-    result: dict[str, Any] = {"last": policy_name(config.steps), "kl_coef": kl_coef, "num_left_out": setup.num_left_out}
-    run.finish(outputs={name: name for name in kept}, result=result)
+    kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+    result: dict[str, Any] = {
+        "last": layout.policy(config.steps),
+        "kl_coef": kl_coef,
+        "num_left_out": setup.num_left_out,
+    }
+    run.finish(outputs=kept, result=result)

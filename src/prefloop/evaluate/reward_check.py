@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import log_expit
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
+from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
 from prefloop.ops.stats import bootstrap_interval, reliability, wilson_interval
-from prefloop.records import Comparison, Judgement, Preference
+from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.world import gold
@@ -28,17 +30,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
     """The reward model's accuracy on the held-out comparisons of a collect folder; None if they cannot tell it."""
     assert config.collected is not None  # the caller checks
     folder = Path(config.collected)
-    if not (folder / "finished.json").is_file():
+    if not (folder / layout.FINISHED).is_file():
         raise UserError(
             f"{folder}: this is not the folder of a finished collect run. Give the one that the reward model learned from."
         )
-    if not (folder / "held_out.jsonl").stat().st_size:
+    if not (folder / layout.HELD_OUT).stat().st_size:
         return None
-    held_out = read_records(folder / "held_out.jsonl", Preference)
+    held_out = read_records(folder / layout.HELD_OUT, Preference)
     names = {p.comparison for p in held_out}
-    comparisons = [c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names]
+    comparisons = [c for c in read_records(folder / layout.COMPARISONS, Comparison) if c.id in names]
     judgements = [
-        j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"
+        j for j in read_records(folder / layout.JUDGEMENTS, Judgement) if j.comparison in names and j.kind == "pair"
     ]
     scores = _scores(comparisons, scorer)
     by_id = {c.id: c for c in comparisons}
@@ -63,9 +65,7 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> dict[str, Any] | Non
         "accuracy_labels_low": label_low,
         "accuracy_labels_high": label_high,
         "bayes_accuracy": float(np.mean(bayes)) if len(bayes) == len(labels) else None,  # nobody knows a person's
-        "annotator_agreement": json.loads((folder / "finished.json").read_text(encoding="utf-8"))["result"][
-            "agreement"
-        ],
+        "annotator_agreement": read_document(folder / layout.FINISHED, Finished).result["agreement"],
         "num_pairs": len(against_gold),
         "num_judgements": len(labels),
         **{
@@ -83,14 +83,14 @@ def _ordered(difference: float, truth: float) -> float:
 
 def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
     """The held-out pairs without a majority, whose votes count for calibration."""
-    file = folder / "undecided.jsonl"
+    file = folder / layout.UNDECIDED
     return [p for p in read_records(file, Preference) if p.comparison in by_id] if file.is_file() else []
 
 
 def _trained(scorer: Scorer) -> dict[str, Any]:
     """What the reward stage reported, if the scorer is a folder that it wrote."""
-    file = Path(scorer.name).parent / "finished.json"
-    return json.loads(file.read_text(encoding="utf-8"))["result"] if file.is_file() else {}
+    file = Path(scorer.name).parent / layout.FINISHED
+    return read_document(file, Finished).result if file.is_file() else {}
 
 
 def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:
@@ -138,8 +138,8 @@ def _against_labels(
 
 def _annotators(folder: Path) -> dict[str, Annotator]:
     """The simulated annotators as the collect run had them."""
-    resolved = json.loads((folder / "run.json").read_text(encoding="utf-8"))["config"]
-    members = PanelConfig.model_validate_json(json.dumps(resolved["annotators"])).annotators(resolved["seed"])
+    card = read_document(folder / layout.CARD, RunCard)
+    members = PanelConfig.model_validate_json(json.dumps(card.config["annotators"])).annotators(card.seed)
     return {a.name: a for a in members}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
@@ -59,7 +60,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         "reward": reward_input(config.reward) if config.reward else None,
     }
     with Run("evaluate", config, inputs=inputs) as run:
-        path = run.folder / "evaluation.json"
+        path = run.folder / layout.EVALUATION
         if run.finished:
             return path
         if config.judge == "score" and config.reward is None:
@@ -91,7 +92,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             models[name] = {
                 "path": str(folder),
                 "fingerprint": fingerprints.of_path(folder),
-                "step": _step(name),
+                "step": layout.step_of(name),
                 **own,
             }
         result = {
@@ -107,10 +108,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             "samples": _samples(world, found, choice.name),
         }
         write_json(path, result)
-        files = {
-            "evaluation.json": "evaluation.json",
-            **_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)}),
-        }
+        files = [layout.EVALUATION, *_arena(run, world, found, {n: models[n] for n in ("reference", choice.name)})]
         run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
 
@@ -118,9 +116,9 @@ def evaluate(config: EvaluateConfig) -> Path:
 def candidates(folder: str) -> dict[str, Path]:
     """The model folders inside a folder, or the folder itself if it is one. Raises: UserError if there is none."""
     path = Path(folder)
-    if (path / "config.json").is_file():
+    if layout.is_model(path):
         return {path.name: path}
-    found = {p.name: p for p in sorted(path.glob("*")) if (p / "config.json").is_file()}
+    found = {p.name: p for p in sorted(path.glob("*")) if layout.is_model(p)}
     if "reference" in found:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not found:
@@ -128,11 +126,6 @@ def candidates(folder: str) -> dict[str, Path]:
             f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
         )
     return found
-
-
-def _step(name: str) -> int | None:
-    number = name.removeprefix("step-")
-    return int(number) if number.isdigit() else None
 
 
 def _prompts(config: EvaluateConfig, reference: Network) -> dict[str, list[Prompt]]:
@@ -252,16 +245,16 @@ def _samples(world: _World, found: dict[tuple[str, str], list[Answer]], name: st
 
 def _arena(
     run: Run, world: _World, found: dict[tuple[str, str], list[Answer]], models: dict[str, dict[str, Any]]
-) -> dict[str, str]:
+) -> list[str]:
     """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
     answered = {f"{name} {model['fingerprint'][:8]}": found[name, "test"] for name, model in models.items()}
     rows = arena_rows(
         world.prompts["test"], answered, num_arena=world.config.num_arena, num_audit=world.config.num_audit
     )
     if not rows:
-        return {}
-    write_text(run.folder / "arena.jsonl", jsonl(rows))
-    return {"arena.jsonl": "arena.jsonl"}
+        return []
+    write_text(run.folder / layout.ARENA, jsonl(rows))
+    return [layout.ARENA]
 
 
 def _sides(before: Answer, after: Answer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
 from prefloop.models.device import Placement, placement
@@ -34,7 +35,7 @@ def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
     with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
-            return run.folder / "model"
+            return run.folder / layout.MODEL
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
         if len(texts) <= held_out:
@@ -69,9 +70,9 @@ def train(config: PretrainConfig) -> Path:
             state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         network.load_state_dict(best.weights)
-        save_model(run.folder / "model", network.pretrained, codec)
-        run.finish(outputs={"model": "model"}, result=_result(best, optimizer.done, documents, validation, codec))
-    return run.folder / "model"
+        save_model(run.folder / layout.MODEL, network.pretrained, codec)
+        run.finish(outputs=[layout.MODEL], result=_result(best, optimizer.done, documents, validation, codec))
+    return run.folder / layout.MODEL
 
 
 class _Order:

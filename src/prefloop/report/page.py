@@ -7,14 +7,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from prefloop import layout
 from prefloop.report import charts, comparison, curves, samples, summary
 from prefloop.report.cautions import cautions
 from prefloop.report.evaluation import Evaluation, RewardModel
 from prefloop.report.flow import flow
 from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import STAGES, Pipeline
+from prefloop.report.pipeline import Pipeline
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
+from prefloop.stages import RUNS
 
 HERE = Path(__file__).parent
 Context = dict[str, Any]
@@ -44,7 +46,7 @@ def page(pipeline: Pipeline, language: str, title: str) -> str:
         "main_curves": curves.cards(pipeline, words, main=True),
         "more_curves": curves.cards(pipeline, words, main=False),
         "stages": stages(pipeline),
-        "absent": [name for name in STAGES if name not in pipeline.stages],
+        "absent": [name for name in RUNS if name not in pipeline.stages],
         "totals": summary.summary(pipeline),
         "again": again(pipeline),
         "machine": next((s.started.machine for s in reversed(pipeline.stages.values()) if s.started.machine), {}),
@@ -204,7 +206,7 @@ def reward_model(proxy: RewardModel | None, words: Words) -> Context | None:
 def again(pipeline: Pipeline) -> str:
     """What to type after `prefloop run` to get the same pipeline in another folder."""
     folder = pipeline.folder.as_posix()
-    return f"{shlex.quote(f'{folder}/recipe.yaml')} out={shlex.quote(f'{folder}-again')}"
+    return f"{shlex.quote(f'{folder}/{layout.RECIPE}')} out={shlex.quote(f'{folder}-again')}"
 
 
 def stages(pipeline: Pipeline) -> list[Context]:

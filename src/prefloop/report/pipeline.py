@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
+from prefloop import layout
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.tables import as_record, read_rows
 from prefloop.report.evaluation import Evaluation, Loose
+from prefloop.stages import RUNS
 
-STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 Row = dict[str, Any]
 
@@ -114,12 +115,12 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    stages = {name: _stage(root / name, lost) for name in STAGES if (root / name / "run.json").is_file()}
-    if not stages:
+    ran = {name: _stage(root / name, lost) for name in RUNS if (root / name / layout.CARD).is_file()}
+    if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
         )
-    recipe = root / "recipe.yaml"
+    recipe = root / layout.RECIPE
     has_recipe = recipe.is_file()
     values = read_yaml(str(recipe))[0] if has_recipe else {}
     return Pipeline(
@@ -127,22 +128,22 @@ def read(folder: str) -> Pipeline:
         name=cleaned_text(str(values.get("name") or root.resolve().name)),
         recipe=cleaned_text(recipe.read_text(encoding="utf-8")) if has_recipe else "",
         recipe_fingerprint=fingerprints.of_path(recipe) if has_recipe else None,
-        stages=stages,
-        evaluation=_evaluation(root / "evaluate" / "evaluation.json", lost),
-        samples=_rows(root / "ppo" / "samples.jsonl", lost),
+        stages=ran,
+        evaluation=_evaluation(root / layout.EVALUATE / layout.EVALUATION, lost),
+        samples=_rows(root / layout.PPO / layout.SAMPLES, lost),
         not_numbers={name: num for name, num in lost.items() if num},
     )
 
 
 def _stage(folder: Path, lost: dict[str, int]) -> Stage:
-    finished = folder / "finished.json"
-    timing = folder / "timing.json"
+    finished = folder / layout.FINISHED
+    timing = folder / layout.TIMING
     return Stage(
         name=folder.name,
-        started=as_record(_object(folder / "run.json", lost), Started, str(folder / "run.json")),
+        started=as_record(_object(folder / layout.CARD, lost), Started, str(folder / layout.CARD)),
         finished=as_record(_object(finished, lost), Finished, str(finished)) if finished.is_file() else None,
         timing=as_record(_object(timing, lost), Timing, str(timing)) if timing.is_file() else Timing(),
-        metrics=_rows(folder / "metrics.jsonl", lost),
+        metrics=_rows(folder / layout.METRICS, lost),
     )
 
 

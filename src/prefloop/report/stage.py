@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prefloop import layout
 from prefloop.files import atomic
 from prefloop.report import pipeline
 from prefloop.report.config import ReportConfig
@@ -17,6 +18,6 @@ def write(config: ReportConfig) -> Path:
     found = pipeline.read(config.pipeline)
     out = Path(config.out)
     html = page(found, config.language, config.title)
-    atomic.write_json(out / "summary.json", summary(found))
-    atomic.write_text(out / "index.html", html)
-    return out / "index.html"
+    atomic.write_json(out / layout.SUMMARY, summary(found))
+    atomic.write_text(out / layout.PAGE, html)
+    return out / layout.PAGE

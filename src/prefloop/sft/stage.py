@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import placement
@@ -36,7 +37,7 @@ def train(config: SFTConfig) -> Path:
         "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
     ) as run:
         if run.finished:
-            return run.folder / "model"
+            return run.folder / layout.MODEL
         network = causal(config.model, placement(config.device, config.dtype), template=config.template)
         data = _data(config, network)
         lengths = [example.length for example in data.training]
@@ -67,15 +68,15 @@ def train(config: SFTConfig) -> Path:
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         held_out = validation_loss(network, data.validation, config)
         gate = _gate(network, data.validation, config, run, step=optimizer.done)
-        save_model(run.folder / "model", network.pretrained, network.codec)
+        save_model(run.folder / layout.MODEL, network.pretrained, network.codec)
         result = {
             "loss_validation": held_out,
             "num_demonstrations": len(data.training),
             "num_too_long": data.num_too_long,
             **gate,
         }
-        run.finish(outputs={"model": "model"}, result=result)
-    return run.folder / "model"
+        run.finish(outputs=[layout.MODEL], result=result)
+    return run.folder / layout.MODEL
 
 
 @dataclass(frozen=True)
