@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 
 from prefloop.errors import UserError
+from prefloop.files.documents import read_document
+from prefloop.records.evaluations import Evaluation
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,12 @@ def _of_pipeline(folder: Path) -> list[Speaker]:
     single = _is_helpdesk(folder)
     evaluation = folder / "evaluate" / "evaluation.json"
     if evaluation.is_file():
-        found = json.loads(evaluation.read_text(encoding="utf-8"))
-        names = (found["reference"], found["selected"])
-        paths = [_moved(found["models"][name]["path"], folder) for name in names]
+        evaluated = read_document(evaluation, Evaluation)
+        paths = [_moved(model.path, folder) for model in evaluated.compared]
         template = _template(folder)
         return [
             Speaker(f"reference ({_short(paths[0])})", paths[0], single, template),
-            Speaker(f"selected ({names[1]})", paths[1], single, template),
+            Speaker(f"selected ({evaluated.selected})", paths[1], single, template),
         ]
     sft = folder / "sft" / "model"
     before = [Speaker("sft", str(sft), single)] if (sft / "config.json").is_file() else []

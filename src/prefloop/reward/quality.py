@@ -11,8 +11,18 @@ from scipy.special import expit
 from prefloop.ops.stats import expected_calibration_error, fitted_temperature, wilson_interval
 from prefloop.records import Preference
 from prefloop.reward.votes import sided_log_odds
+from prefloop.signs import RULES, of_reward_model
 
 BINS = 10
+WARNINGS = {
+    "suspicious": "held-out accuracy {value:.1%} is above {percent:.0f} %: look for held-out prompts among the training ones, "
+    "or a shortcut such as length.",
+    "memorises": "accuracy is {training:.1%} in training but {value:.1%} held out: it memorises. "
+    "Use fewer epochs or more preferences.",
+    "length_only": "held-out accuracy {value:.1%} is not clearly above the length-only rule's {length:.1%}: "
+    "it may only count words.",
+}
+"""Sign -> what its alarm says."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def quality(
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
-    return Quality(numbers, _warnings(numbers))
+    return Quality(numbers, _warnings(right / n, low, numbers["accuracy_train"], numbers["length_only_accuracy"]))
 
 
 def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: float) -> float:
@@ -90,19 +100,8 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
     return rows
 
 
-def _warnings(numbers: dict[str, Any]) -> tuple[str, ...]:
-    found = []
-    accuracy, training, length = (numbers[name] for name in ("accuracy", "accuracy_train", "length_only_accuracy"))
-    if accuracy > 0.95:
-        found.append(
-            f"held-out accuracy {accuracy:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length."
-        )
-    if training - accuracy > 0.1:
-        found.append(
-            f"accuracy is {training:.1%} in training but {accuracy:.1%} held out: it memorises. Use fewer epochs or more preferences."
-        )
-    if numbers["accuracy_low"] < length:
-        found.append(
-            f"held-out accuracy {accuracy:.1%} is not clearly above the length-only rule's {length:.1%}: it may only count words."
-        )
-    return tuple(found)
+def _warnings(accuracy: float, low: float, training: float, length: float) -> tuple[str, ...]:
+    signs = [sign for sign in of_reward_model(accuracy, low, training, length) if sign.level == "alarm"]
+    return tuple(
+        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0)) for sign in signs
+    )
