@@ -72,7 +72,7 @@ def levels(said: list[signs.Sign]) -> dict[str, str]:
 
 
 def test_an_evaluation():
-    """The selected model beside the reference: what was not measured is unchecked, everything is without an evaluation."""
+    """The selected model beside the reference: what was not measured is unchecked, and all without an evaluation."""
     sound = levels(signs.of_evaluation(evaluation()))
     assert [name for name, level in sound.items() if level == "unchecked"] == ["over_refusal"]
     assert set(sound.values()) == {"fine", "unchecked"}

@@ -1,4 +1,4 @@
-"""Signs: what is wrong with a reward model, with a run that is going on, or with what came of it. Each rule is said once.
+"""Signs: what is wrong with a reward model, with a run that goes on, or with what came of it. Each rule is said once.
 
 A rule looks at a few numbers and raises an alarm or finds them fine; without one of its numbers it is unchecked. Its
 threshold stands in `RULES` and nowhere else. Who tells people puts the sentence to it: the reward stage, the report.
@@ -75,7 +75,7 @@ def sign(name: str, **values: Value) -> Sign:
 
 
 def of_reward_model(accuracy: float, low: float, training: float, length: float) -> list[Sign]:
-    """Of a reward model: `accuracy` on held-out preferences, `low` end of its interval, `training` accuracy, length alone."""
+    """Of a reward model: accuracy on held-out preferences, low end of its interval; in training; of length alone."""
     return [
         sign("suspicious", value=accuracy),
         sign("memorises", value=accuracy, training=training),
@@ -106,7 +106,7 @@ def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:
 
 
 def _over_optimised(evaluation: Evaluation | None) -> Sign:
-    """From the reference to the selected model on test prompts, or from there to a later checkpoint on validation prompts."""
+    """From the reference to the selected model on test prompts; from that to a later checkpoint on validation prompts."""
     if evaluation is None:
         return sign("over_optimised", s0=None)
     (sft, final), chosen = evaluation.tested, evaluation.compared[1]

@@ -121,7 +121,7 @@ def test_a_judge_who_always_says_left_finds_no_difference():
 
 
 def test_repetition_by_hand():
-    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5 in all. Said in another response is not repeated."""
+    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5. Said in another response is not repeated."""
     assert repetition([["a", "b", "a", "b"], ["c", "d", "e"]]) == pytest.approx(1 / 5)
     assert repetition([["a", "b"], ["a", "b"]]) == 0
     assert repetition([["a"], []]) == 0

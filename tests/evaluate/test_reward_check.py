@@ -27,10 +27,10 @@ class Fixed:
     """A scorer that knows each text's score."""
 
     def __init__(self, *scores: float) -> None:
-        self.name, self.known = "fixed", dict(zip(TEXTS, scores, strict=True))
+        self.name, self.scores = "fixed", dict(zip(TEXTS, scores, strict=True))
 
     def score(self, prompts: object, responses: list[str]) -> torch.Tensor:
-        return torch.tensor([self.known[r] for r in responses])
+        return torch.tensor([self.scores[r] for r in responses])
 
 
 @pytest.fixture

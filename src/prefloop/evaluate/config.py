@@ -47,7 +47,7 @@ class EvaluateConfig(RunConfig):
     """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
 
     num_audit: int = Field(default=10, ge=0)
-    """Of the other test prompts, those with the highest score and as many with the highest KL, for people to look at."""
+    """Of the other test prompts, how many with the highest score, and how many with the highest KL, people look at."""
 
     template: str | None = None
     """Chat template, if the model folders record none."""

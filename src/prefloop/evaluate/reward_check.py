@@ -1,7 +1,7 @@
 """Is the reward model as good as its annotators allow? Held-out comparisons of the helpdesk, where the truth is known.
 
-Three answers to the same question, "which of these two is better?": the reward model's, the annotators', and the truth's.
-The Bayes limit is the accuracy of someone who knows exactly how each annotator decides: E max(p, 1 - p).
+Three answers to the same question, "which of these two is better?": the reward model's, the annotators', and the
+truth's. The Bayes limit is the accuracy of someone who knows exactly how each annotator decides: E max(p, 1 - p).
 """
 
 from pathlib import Path

@@ -21,7 +21,8 @@ def selected(candidates: dict[str, Split], *, kl_limit: float) -> Selection:
         candidates: name -> numbers on validation prompts.
         kl_limit: nats per response.
 
-    Raises: UserError if there is no candidate. If all have drifted too far the nearest is taken, and the reason says so.
+    Returns: the best within the limit; if all have drifted too far the nearest, and the reason says so.
+    Raises: UserError if there is no candidate.
     """
     if not candidates:
         raise UserError("evaluate: there is no candidate to select from.")

@@ -1,9 +1,9 @@
 """Evaluation: several checkpoints against the reference on held-out prompts; one is selected, and then measured.
 
-Reads: model folders, prompts, and what the stages before collected. Writes: `evaluation.json`. Follows EVAL-1, 2, 4, 5, 6,
-9: scores, KL (estimator named), gold axes, win rate with random sides and intervals, out of distribution, harmful and
-over-refusal together. Checkpoints are selected on validation prompts and measured on test prompts, so that being selected
-does not flatter them. Leaves out: people (the web page) and model judges.
+Reads: model folders, prompts, and what the stages before collected. Writes: `evaluation.json`. Follows EVAL-1, 2, 4, 5,
+6, 9: scores, KL (estimator named), gold axes, win rate with random sides and intervals, out of distribution, harmful
+and over-refusal together. Checkpoints are selected on validation prompts and measured on test prompts, so that being
+selected does not flatter them. Leaves out: people (the web page) and model judges.
 """
 
 import itertools
@@ -148,17 +148,20 @@ def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt
         _, kept = reference.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
         if not kept:
             raise UserError(
-                f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {reference.codec.context}. Lower it."
+                f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} "
+                f"in the context of {reference.codec.context}. Lower it."
             )
         if len(kept) < len(records):
             print(
-                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response and are left out."
+                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response "
+                "and are left out."
             )
         prompts[split] = [records[i] for i in kept]
     both = {p.text for p in prompts["validation"]} & {p.text for p in prompts["test"]}
     if both:
         raise UserError(
-            f"{config.test_prompts}: {len(both)} of its prompts are also in {config.validation_prompts}, for instance {min(both)!r}. Test prompts must be new."
+            f"{config.test_prompts}: {len(both)} of its prompts are also in {config.validation_prompts}, "
+            f"for instance {min(both)!r}. Test prompts must be new."
         )
     return prompts
 

@@ -15,8 +15,8 @@ from prefloop.signs import RULES, of_reward_model
 
 BINS = 10
 WARNINGS = {
-    "suspicious": "held-out accuracy {value:.1%} is above {percent:.0f} %: look for held-out prompts among the training ones, "
-    "or a shortcut such as length.",
+    "suspicious": "held-out accuracy {value:.1%} is above {percent:.0f} %: look for held-out prompts "
+    "among the training ones, or a shortcut such as length.",
     "memorises": "accuracy is {training:.1%} in training but {value:.1%} held out: it memorises. "
     "Use fewer epochs or more preferences.",
     "length_only": "held-out accuracy {value:.1%} is not clearly above the length-only rule's {length:.1%}: "
@@ -34,9 +34,14 @@ class Quality:
 
 
 def quality(
-    margins: Sequence[float], held_out: Sequence[Preference], training: Sequence[Preference], *, margins_train: Sequence[float],
-    undecided: Sequence[tuple[float, Preference]] = (), first_edge: float = 0.0,
-) -> Quality:  # fmt: skip
+    margins: Sequence[float],
+    held_out: Sequence[Preference],
+    training: Sequence[Preference],
+    *,
+    margins_train: Sequence[float],
+    undecided: Sequence[tuple[float, Preference]] = (),
+    first_edge: float = 0.0,
+) -> Quality:
     """Accuracy with its interval beside the annotators' agreement and a length-only baseline; calibration; warnings.
 
     Args:
@@ -76,7 +81,7 @@ def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: 
 
 
 def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:
-    """Accuracy of "the longer wins" or "the shorter wins", whichever is right more often in training; ties count half."""
+    """Accuracy of "the longer wins" or "the shorter wins", whichever is right more often in training; ties are half."""
     sign = 1 if sum(_longer(p) for p in training) >= 0 else -1
     return sum((1 + sign * _longer(p)) / 2 for p in held_out) / len(held_out)
 
