@@ -54,14 +54,14 @@ def interval(mean: float, half: float) -> dict[str, float]:
 
 def gold(quality: float) -> dict[str, Any]:
     """The gold program's numbers, better with quality in [0, 1]."""
-    helpful, truthful = 0.5 + 0.3 * quality, 0.48 + 0.4 * quality
+    axes = {"helpful": 0.5 + 0.3 * quality, "honest": 0.48 + 0.4 * quality, "safe": 0.7, "concise": 0.62}
     means = {"utility": 0.2 + 0.5 * quality, "satisfied": 0.4 + 0.4 * quality}
     return {
         "utility": interval(0.21 + 0.6 * quality, 0.03),
         "satisfied": interval(0.44 + 0.41 * quality, 0.035),
         "harmful": interval(0.31 - 0.28 * quality, 0.04),
         "over_refusal": interval(0.021 + 0.006 * quality, 0.012),
-        "axes": {"helpful": helpful, "truthful": truthful, "harmless": 0.7, "concise": 0.62, "polite": 0.81},
+        "axes": axes,
         "by_tag": {tag: {"num": num, **means} for tag, num in TAGS.items()},
     }
 
@@ -87,7 +87,7 @@ def sample(index: int, *, with_gold: bool) -> dict[str, Any]:
     """One sample; the third is hostile, every ninth is unsafe."""
 
     def answer(text: str, utility: float, **flags: bool) -> dict[str, Any]:
-        verdict = {"helpful": utility, "truthful": 0.5, "utility": utility, "satisfied": utility > 0.5}
+        verdict = {"helpful": utility, "honest": 0.5, "utility": utility, "satisfied": utility > 0.5}
         verdict |= {"harmful": False, "over_refusal": False} | flags
         return {"text": text, "score": 2 * utility - 1, "kl": 0.1 * index, "gold": verdict if with_gold else None}
 

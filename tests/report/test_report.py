@@ -14,6 +14,7 @@ import pytest
 
 import prefloop.report
 from prefloop.errors import UserError
+from prefloop.records.evaluations import GOLD
 from prefloop.report import charts, numerals
 from prefloop.report.config import ReportConfig
 from prefloop.report.sentences import SENTENCES
@@ -81,7 +82,6 @@ def test_page_is_well_formed_loads_nothing_and_its_links_arrive(pipeline: Write,
     assert "url(" not in style
     assert "@import" not in style
     assert "default-src 'none'" in html
-
     tags = Reader(html).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -98,11 +98,9 @@ def test_numbers_on_the_page_are_those_in_the_summary(pipeline: Write):
         for part in key.split("."):
             place = place[part]
         assert place == value, key
-    keys = {key for key, _ in numbers}
-    gold = {f"{who}.{name}" for who in ("sft", "final") for name in ("utility", "satisfied", "harmful", "over_refusal")}
-    assert (
-        gold | {"final.kl_nats", "final.win_rate.mean", "reward_model.accuracy", "seconds.total", "peak_rss_mb"} <= keys
-    )
+    gold = {f"{who}.{name}" for who in ("sft", "final") for name in GOLD}
+    rest = {"final.kl_nats", "final.win_rate.mean", "reward_model.accuracy", "seconds.total", "peak_rss_mb"}
+    assert gold | rest <= {key for key, _ in numbers}
 
 
 def test_summary_by_hand(pipeline: Write):
@@ -194,9 +192,8 @@ def test_absent_stages_are_named_and_nothing_is_made_up(pipeline: Write, stages:
 def test_without_gold_the_keys_are_null(pipeline: Write):
     html, summary = report(pipeline(with_gold=False))
     for who in ("sft", "final"):
-        assert [summary[who][name] for name in ("utility", "satisfied", "harmful", "over_refusal")] == [None] * 4
-    keys = {key for key, _ in Reader(html).numbers}
-    assert not keys & {"final.utility", "final.satisfied", "final.harmful", "final.over_refusal"}
+        assert [summary[who][name] for name in GOLD] == [None] * 4
+    assert not {key for key, _ in Reader(html).numbers} & {f"final.{name}" for name in GOLD}
     text = plain(html)
     assert "There is no gold preference in this run" in text
     assert "That judge is the very score that was optimised" in text
@@ -335,9 +332,15 @@ def test_both_languages_are_complete_and_fill_in_the_same_values():
     assert not LABELS.keys() & SENTENCES.keys()
 
 
+def test_no_threshold_stands_in_a_sentence():
+    """A rule's number comes from signs.py."""
+    for key, texts in SENTENCES.items():
+        if key.startswith("rule."):
+            assert not re.search(r"\d", re.sub(r"\{.*?\}", "", " ".join(texts))), key
+
+
 def test_every_key_that_code_and_templates_use_is_in_the_table():
     folder = Path(prefloop.report.__file__).parent
-    known = LABELS | SENTENCES
     used: set[str] = set()
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -348,7 +351,7 @@ def test_every_key_that_code_and_templates_use_is_in_the_table():
     for file in folder.glob("*.html"):
         used |= set(re.findall(r'\bt\("([^"]+)"[,)]', file.read_text(encoding="utf-8")))
     assert len(used) > 80
-    assert used <= known.keys()
+    assert used <= LABELS.keys() | SENTENCES.keys()
 
 
 def test_a_chinese_page_has_no_english_sentences(pipeline: Write):
@@ -391,9 +394,9 @@ def test_moving_average_by_hand():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.0, 7.5), (0.0, 1e-6), (99.0, 100.0), (0.0, 123456.0)])
 def test_ticks_are_few_and_inside(low: float, high: float):
-    found = charts.ticks(low, high)
-    assert 2 <= len(found) <= 7
-    assert low - 1e-9 <= found[0] < found[-1] <= high + 1e-9
+    ticks = charts.ticks(low, high)
+    assert 2 <= len(ticks) <= 7
+    assert low - 1e-9 <= ticks[0] < ticks[-1] <= high + 1e-9
 
 
 @pytest.mark.parametrize("values", [[0.0], [1.0, 1.0], [0.0, 0.0, 0.0], [1e-9, 2e-9], [-5.0, 1e6], [0.5] * 1000])

@@ -9,9 +9,8 @@ from prefloop.report.charts import range_bar
 from prefloop.report.numerals import Kind, estimate, figure, in_words, written
 from prefloop.report.words import Words
 
-TRUTH = ("tru", "honest", "fact", "correct", "ground", "accura", "invent", "wrong", "halluc", "right")
-STYLE = ("conc", "brev", "short", "length", "filler", "verb", "polite", "style", "fluen")
-WORSE_HIGH = ("invent", "wrong", "halluc", "filler", "verb")
+TRUTH = ("accurate", "honest")
+STYLE = ("concise",)
 
 
 @dataclass(frozen=True)
@@ -125,15 +124,13 @@ class _Table:
             )
         ]
 
-    def axes(self, starts: tuple[str, ...]) -> list[Row]:
-        """Gold axes whose name begins in one of these ways; with none given, the axes no other group took."""
+    def axes(self, names: tuple[str, ...]) -> list[Row]:
+        """The gold axes of these names; with none given, those that no other group took."""
         sft, final = (split.gold.axes if split.gold else {} for split in (self.sft, self.final))
         rows: list[Row] = []
         for name in sft | final:
-            taken = name.lower().startswith(starts) if starts else not name.lower().startswith(TRUTH + STYLE)
-            if taken:
-                up = not name.lower().startswith(WORSE_HIGH)
-                rows += self.made(self.words.axis(name), sft.get(name), final.get(name), "plain", up=up)
+            if name in names or (not names and name not in TRUTH + STYLE):
+                rows += self.made(self.words.axis(name), sft.get(name), final.get(name), "plain", up=True)
         return rows
 
 

@@ -17,19 +17,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A word on a response: bad, warn, good or plain."""
-
-    word: str
-    kind: str
-
-
-@dataclass(frozen=True)
 class Side:
     """One response with its flags and numbers."""
 
     text: str
-    flags: tuple[Flag, ...]
+    flags: tuple[tuple[str, str], ...]
+    """(word, kind): bad, warn, good or plain."""
     numbers: tuple[str, ...]
     reasons: tuple[str, ...]
     """What the gold program noticed, in its own words."""
@@ -91,9 +84,9 @@ def journey(rows: Sequence[Row]) -> list[Row]:
 
 def _side(response: SampledResponse, words: Words) -> Side:
     gold = response.gold or {}
-    flags = [Flag(words.plain(f"flag.{name}"), kind) for name, kind in FLAGS.items() if gold.get(name)]
+    flags = [(words.plain(f"flag.{name}"), kind) for name, kind in FLAGS.items() if gold.get(name)]
     if gold.get("satisfied") is False:
-        flags.append(Flag(words.plain("flag.unsatisfied"), "plain"))
+        flags.append((words.plain("flag.unsatisfied"), "plain"))
     numbers = [(words.plain("measure.score.short"), response.score)]
     numbers.append((words.plain("measure.utility.short"), as_number(gold.get("utility"))))
     numbers += [(words.axis(name), as_number(value)) for name, value in gold.items() if name != "utility"]

@@ -196,15 +196,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "run.machine": ("Machine", "机器"),
     "run.absent": ("Not in this run: {names}.", "本次没有：{names}。"),
     "axis.helpful": ("helpful", "有帮助"),
-    "axis.truthful": ("truthful", "真实"),
     "axis.honest": ("honest", "诚实"),
-    "axis.correct": ("correct", "正确"),
     "axis.accurate": ("accurate", "准确"),
     "axis.empathetic": ("empathetic", "体贴"),
-    "axis.harmless": ("harmless", "无害"),
     "axis.safe": ("safe", "安全"),
     "axis.concise": ("concise", "简洁"),
-    "axis.polite": ("polite", "礼貌"),
 }
 
 
