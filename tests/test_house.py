@@ -1,6 +1,7 @@
 """The house rules that a machine can keep (CONTRIBUTING.md); floors are import-linter's, in pyproject.toml."""
 
 import ast
+import graphlib
 import importlib
 import pkgutil
 import re
@@ -15,6 +16,7 @@ import pytest
 
 import prefloop
 from prefloop.config import Config
+from prefloop.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "prefloop"
@@ -181,18 +183,11 @@ def test_every_import_is_among_the_dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.split(r"[^\w-]", text)[0].lower() for text in project["dependencies"]}
     allowed = set(sys.stdlib_module_names) | {"prefloop"} | named
-    found = set()
+    needed = set()
     for tree in OURS.values():
-        for node in ast.walk(tree):
-            modules = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            found |= {ONE_IMPORT_NAME.get(m.split(".")[0], m.split(".")[0]).lower() for m in modules}
-    assert found - allowed == set()
+        roots = {module.split(".")[0] for node in ast.walk(tree) for module in imported(node)}
+        needed |= {ONE_IMPORT_NAME.get(root, root).lower() for root in roots}
+    assert needed - allowed == set()
 
 
 def test_the_dependencies_are_pinned():
@@ -218,6 +213,73 @@ def logged() -> set[str]:
 
 def test_every_metric_is_in_the_table_and_nothing_else():
     assert set(ROW.findall(METRICS_PAGE.read_text(encoding="utf-8"))) == logged()
+
+
+START, EXTRA, PARQUET = "speed of start", "not on every machine", "a third of a second, and only for Parquet"
+HIDDEN: dict[tuple[str, str], str] = {
+    ("cli", "prefloop.config"): START,
+    ("chat.command", "prefloop.chat.conversation"): START,
+    ("chat.conversation", "readline"): EXTRA,
+    ("data.command", "prefloop.data.check"): START,
+    ("data.command", "prefloop.data.preview"): START,
+    ("files.tables", "pyarrow"): PARQUET,
+    ("files.tables", "pyarrow.parquet"): PARQUET,
+    ("serve.command", "prefloop.serve.server"): START,
+    ("web.command", "prefloop.config"): START,
+    ("web.command", "prefloop.web.serving"): START,
+    ("web.database", "alembic"): START,
+    ("web.database", "alembic.config"): START,
+    ("web.database", "alembic.script"): START,
+    ("web.outcome_files", "pyarrow"): PARQUET,
+    ("web.outcome_files", "pyarrow.parquet"): PARQUET,
+}
+"""(our module, what it imports inside a function or for types only) -> why it is not at the top of the file."""
+BY_NAME = {"prefloop.cli": False, "prefloop.rounds.recipe": True, "prefloop.rounds.command": True}
+"""Modules that import what the table of stages names -> whether only the stages that may stand in a recipe."""
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of ours."""
+    parts = path.relative_to(SRC.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): tree for path, tree in OURS.items()}
+
+
+def imported(node: ast.AST) -> set[str]:
+    """The modules that an import statement loads; none for any other node."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if not isinstance(node, ast.ImportFrom) or node.module is None:
+        return set()
+    inner = {f"{node.module}.{alias.name}" for alias in node.names}
+    return (inner & MODULES.keys()) | ({node.module} if inner - MODULES.keys() else set())
+
+
+def test_every_hidden_import_is_listed_with_its_reason():
+    hidden = set()
+    for name, tree in MODULES.items():
+        top = {id(node) for node in ast.iter_child_nodes(tree)}
+        inner = (node for node in ast.walk(tree) if id(node) not in top)
+        hidden |= {(name.removeprefix("prefloop."), module) for node in inner for module in imported(node)}
+    assert hidden == HIDDEN.keys()
+
+
+def test_no_imports_go_round_in_a_circle_hidden_ones_and_stages_by_name_included():
+    graph = {
+        name: {module for node in ast.walk(tree) for module in imported(node)} & MODULES.keys()
+        for name, tree in MODULES.items()
+    }
+    assert {name for name, modules in graph.items() if "prefloop.named" in modules} == BY_NAME.keys()
+    for name, only_recipes in BY_NAME.items():
+        stages = [stage for stage in STAGES.values() if stage.in_recipe or not only_recipes]
+        named = {part for stage in stages for part in (stage.function, stage.settings) if part is not None}
+        graph[name] |= {part.partition(":")[0] for part in named}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as problem:
+        pytest.fail(" -> ".join(reversed(problem.args[1])))
 
 
 def test_help_is_instant_and_loads_nothing():

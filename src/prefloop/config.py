@@ -198,8 +198,7 @@ def _inner(config: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | Non
 def section(annotation: Any) -> type[BaseModel] | None:
     """The settings class inside `Inner`, `Inner | None` or `tuple[Inner, ...]`; None for a plain value."""
     options = typing.get_args(annotation) or (annotation,)
-    found = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
-    return found[0] if found else None
+    return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
 
 
 def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
@@ -208,9 +207,9 @@ def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
     return f"{loc[-1]}: {field.description}" if field and field.description else ""
 
 
-def settings_help(stage: str, sentence: str, config: type[BaseModel]) -> str:
-    """What `prefloop STAGE --help` prints: every setting with its default and its docstring."""
-    return "\n".join([f"prefloop {stage} [file.yaml] [key=value ...]: {sentence}.", "", *_settings(config, "")])
+def settings_help(heading: str, config: type[BaseModel]) -> str:
+    """What `--help` prints: the heading, then every setting with its default and its docstring."""
+    return "\n".join([heading.rstrip(), "", *_settings(config, "")])
 
 
 def _settings(config: type[BaseModel], prefix: str) -> list[str]:

@@ -32,8 +32,8 @@ def test_a_model_without_a_template(refused: Refused, copied: Path, demonstratio
     (copied / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     command = ["sft", f"model={copied}", f"demonstrations={demonstrations()}", f"out={out}"]
     assert (
-        f"{copied}: this model folder records no chat template. Say which it was trained with, for instance template=plain."
-        in refused(*command)
+        f"{copied}: this model folder records no chat template. "
+        "Say which it was trained with, for instance template=plain." in refused(*command)
     )
     assert "template=plane: there is no such template. There are: turns" in refused(
         *command[:-1], f"out={out}2", "template=plane"

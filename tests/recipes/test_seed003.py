@@ -8,7 +8,7 @@ from prefloop.sft.config import SFTConfig
 
 def test_the_settings_are_the_documents():
     """Retyped from the document's code: SFTTrainer, RewardModelTrainer, RLHF_PPO."""
-    steps = {step.stage: step.config for step in load("seed003", ["base=somebody/model", "out=mine"]).steps}
+    steps = {step.stage.name: step.config for step in load("seed003", ["base=somebody/model", "out=mine"]).steps}
     assert list(steps) == ["sft", "reward", "ppo", "evaluate", "report"]
     sft, reward, ppo = steps["sft"], steps["reward"], steps["ppo"]
     assert isinstance(sft, SFTConfig)
@@ -30,7 +30,7 @@ def test_the_settings_are_the_documents():
 
 def test_files_of_the_user_can_be_named_on_the_command_line():
     steps = {
-        s.stage: s.config
+        s.stage.name: s.config
         for s in load("seed003", ["base=b", "out=o", "sft.demonstrations=mine/d.jsonl", "ppo.steps=3"]).steps
     }
     assert steps["sft"].model_dump()["demonstrations"] == "mine/d.jsonl"

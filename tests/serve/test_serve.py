@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from prefloop.cli import main as cli
 from prefloop.serve.app import MOST_BYTES, create_app
-from prefloop.serve.command import main, served_name
+from prefloop.serve.command import main
 from prefloop.serve.engine import Engine
+from prefloop.serve.server import served_name
 
 HELLO = [{"role": "user", "content": "where is my parcel 12?"}]
 URL = "http://127.0.0.1"

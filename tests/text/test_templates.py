@@ -18,8 +18,8 @@ EXPECTED = {
     "turns": "<|system|>be kind<|user|>hello<|assistant|>hi<|end|><|user|>who?<|assistant|>",
     "human-assistant": "be kind\n\n### Human: hello\n### Assistant: hi<|end|>\n### Human: who?\n### Assistant: ",
     "instruction-zh": "输入：be kind\n指令：hello\n输出：hi<|end|>\n指令：who?\n输出：",
-    "chatml": "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\nhi<|im_end|>\n"
-    "<|im_start|>user\nwho?<|im_end|>\n<|im_start|>assistant\n",
+    "chatml": "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n"
+    "<|im_start|>assistant\nhi<|im_end|>\n<|im_start|>user\nwho?<|im_end|>\n<|im_start|>assistant\n",
     "plain": "be kindhellohiwho?",
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from prefloop import layout
 from prefloop.align.config import PPOConfig
 from prefloop.align.experience import Sources, drift, micro_batches, minibatches, sample_rollouts
 from prefloop.errors import UserError
@@ -95,19 +96,11 @@ def train(config: PPOConfig) -> Path:
             optimizer.done = (at.step + 1) * plan  # the schedule goes by steps, whether or not a step was cut short
             at = Progress(at.step + 1, _next_kl_coef(config, at))
             if at.step % config.save_every == 0 or at.step == config.steps:
-                save_model(run.folder / policy_name(at.step), loaded.model, loaded.codec)
-        kept = sorted(p.name for p in (run.folder / "models").iterdir() if not p.name.startswith("."))
-        last = policy_name(config.steps)
-        run.finish(
-            outputs={f"models/{name}": f"models/{name}" for name in kept},
-            result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out},
-        )
+                save_model(run.folder / layout.policy(at.step), loaded.model, loaded.codec)
+        kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+        last = layout.policy(config.steps)
+        run.finish(outputs=kept, result={"last": last, "kl_coef": at.kl_coef, "num_left_out": left_out})
     return run.folder / last
-
-
-def policy_name(step: int) -> str:
-    """Where the policy after `step` steps is kept, inside the run's folder."""
-    return f"models/step-{step:06d}"
 
 
 def _update(

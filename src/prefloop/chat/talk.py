@@ -91,7 +91,8 @@ def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[M
         if len(ids) + room <= codec.context:
             return messages[start:], ids
     raise UserError(
-        f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. Say it shorter."
+        f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. "
+        "Say it shorter."
     )
 
 

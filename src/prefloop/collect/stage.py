@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prefloop import layout
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
@@ -61,17 +62,14 @@ def collect(config: CollectConfig) -> Path:
         result = _write(run, comparisons, judgements, config)
         result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
         run.finish(
-            outputs={
-                n: n
-                for n in (
-                    "comparisons.jsonl",
-                    "judgements.jsonl",
-                    "preferences.jsonl",
-                    "held_out.jsonl",
-                    "undecided.jsonl",
-                    "rankings.jsonl",
-                )
-            },
+            outputs=[
+                layout.COMPARISONS,
+                layout.JUDGEMENTS,
+                layout.PREFERENCES,
+                layout.HELD_OUT,
+                layout.UNDECIDED,
+                layout.RANKINGS,
+            ],
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
         )
     return run.folder
@@ -185,12 +183,12 @@ def _write(
         raise UserError(
             f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature."
         )
-    write_records(run.folder / "comparisons.jsonl", comparisons)
-    write_records(run.folder / "judgements.jsonl", judgements)
-    write_records(run.folder / "preferences.jsonl", training)
-    write_records(run.folder / "held_out.jsonl", validation)
-    write_records(run.folder / "undecided.jsonl", decisions.undecided)
-    write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
+    write_records(run.folder / layout.COMPARISONS, comparisons)
+    write_records(run.folder / layout.JUDGEMENTS, judgements)
+    write_records(run.folder / layout.PREFERENCES, training)
+    write_records(run.folder / layout.HELD_OUT, validation)
+    write_records(run.folder / layout.UNDECIDED, decisions.undecided)
+    write_records(run.folder / layout.RANKINGS, [r for r in decisions.rankings if r.comparison not in held_out])
     texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
     return {
         "num_comparisons": len(comparisons),

@@ -1,10 +1,20 @@
-"""Settings of the helpdesk's files (`prefloop data world`, and `world:` in a recipe)."""
+"""Settings of `prefloop data preview`, and of the helpdesk's files (`data world`; `world:` in a recipe)."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.config import Config, RunConfig
+
+
+class PreviewConfig(Config):
+    """What `prefloop data preview` shows."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none."""
+
+    rows: int = Field(default=3, ge=1)
+    """Examples shown."""
 
 
 class WorldConfig(RunConfig):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.special import log_expit
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import CONFIDENCE
@@ -32,18 +33,18 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | None:
     """How good the reward model is on the held-out comparisons of a collect folder; None if they cannot say."""
     assert config.collected is not None  # the caller checks
     folder = Path(config.collected)
-    if not (folder / "finished.json").is_file():
+    if not (folder / layout.FINISHED).is_file():
         raise UserError(
             f"{folder}: this is not the folder of a finished collect run. "
             "Give the one that the reward model learned from."
         )
-    if not (folder / "held_out.jsonl").stat().st_size:
+    if not (folder / layout.HELD_OUT).stat().st_size:
         return None
-    held_out = read_records(folder / "held_out.jsonl", Preference)
+    held_out = read_records(folder / layout.HELD_OUT, Preference)
     names = {p.comparison for p in held_out}
-    by_id = {c.id: c for c in read_records(folder / "comparisons.jsonl", Comparison) if c.id in names}
+    by_id = {c.id: c for c in read_records(folder / layout.COMPARISONS, Comparison) if c.id in names}
     judgements = [
-        j for j in read_records(folder / "judgements.jsonl", Judgement) if j.comparison in names and j.kind == "pair"
+        j for j in read_records(folder / layout.JUDGEMENTS, Judgement) if j.comparison in names and j.kind == "pair"
     ]
     scores = _scores(list(by_id.values()), scorer, config)
     against_gold = _against_gold(held_out, by_id, scores)
@@ -87,18 +88,18 @@ def _ordered(difference: float, truth: float) -> float:
 
 def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
     """The held-out pairs without a majority, whose votes count for calibration."""
-    file = folder / "undecided.jsonl"
+    file = folder / layout.UNDECIDED
     return [p for p in read_records(file, Preference) if p.comparison in by_id] if file.is_file() else []
 
 
 def _trained(scorer: Scorer) -> dict[str, Any]:
     """What the reward stage reported, if the scorer is a folder that it wrote."""
     folder = Path(scorer.name).parent
-    return _result(folder) if (folder / "finished.json").is_file() else {}
+    return _result(folder) if (folder / layout.FINISHED).is_file() else {}
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    return read_document(folder / "finished.json", Finished).result
+    return read_document(folder / layout.FINISHED, Finished).result
 
 
 def _scores(comparisons: list[Comparison], scorer: Scorer, config: EvaluateConfig) -> Scores:
@@ -153,8 +154,8 @@ def _against_labels(
 
 def _annotators(folder: Path) -> dict[str, Annotator]:
     """The simulated annotators as the collect run had them."""
-    resolved = read_document(folder / "run.json", RunCard).config
-    members = PanelConfig.model_validate(resolved["annotators"]).annotators(resolved["seed"])
+    card = read_document(folder / layout.CARD, RunCard)
+    members = PanelConfig.model_validate(card.config["annotators"]).annotators(card.seed)
     return {a.name: a for a in members}
 
 

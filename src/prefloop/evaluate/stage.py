@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
@@ -60,7 +61,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         "reward": reward_input(config.reward) if config.reward else None,
     }
     with Run("evaluate", config, inputs=inputs) as run:
-        path = run.folder / "evaluation.json"
+        path = run.folder / layout.EVALUATION
         if run.finished:
             return path
         if config.judge == "score" and config.reward is None:
@@ -96,7 +97,7 @@ def evaluate(config: EvaluateConfig) -> Path:
                 name: Model(
                     path=str(folder),
                     fingerprint=fingerprints.of_path(folder),
-                    step=_step(name),
+                    step=layout.step_of(name),
                     validation=validation[name],
                     test=_numbers(world, answered, name, "test") if (name, "test") in answered else None,
                     ood=_numbers(world, answered, name, "ood") if (name, "ood") in answered else None,
@@ -108,7 +109,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             samples=tuple(_samples(world, answered, choice.name)),
         )
         write_document(path, evaluation)
-        files = {"evaluation.json": "evaluation.json", **_arena(run, world, answered, evaluation)}
+        files = [layout.EVALUATION, *_arena(run, world, answered, evaluation)]
         run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
 
@@ -116,9 +117,9 @@ def evaluate(config: EvaluateConfig) -> Path:
 def candidates(folder: str) -> dict[str, Path]:
     """The model folders inside a folder, or the folder itself if it is one. Raises: UserError if there is none."""
     path = Path(folder)
-    if (path / "config.json").is_file():
+    if layout.is_model(path):
         return {path.name: path}
-    models = {p.name: p for p in sorted(path.glob("*")) if (p / "config.json").is_file()}
+    models = {p.name: p for p in sorted(path.glob("*")) if layout.is_model(p)}
     if "reference" in models:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not models:
@@ -126,11 +127,6 @@ def candidates(folder: str) -> dict[str, Path]:
             f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
         )
     return models
-
-
-def _step(name: str) -> int | None:
-    number = name.removeprefix("step-")
-    return int(number) if number.isdigit() else None
 
 
 def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt]]:
@@ -247,7 +243,7 @@ def _samples(world: _World, answered: Answered, name: str) -> Iterator[Sample]:
             )
 
 
-def _arena(run: Run, world: _World, answered: Answered, evaluation: Evaluation) -> dict[str, str]:
+def _arena(run: Run, world: _World, answered: Answered, evaluation: Evaluation) -> list[str]:
     """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
     models = zip((evaluation.reference, evaluation.selected), evaluation.compared, strict=True)
     answers = {f"{name} {model.fingerprint[:8]}": answered[name, "test"] for name, model in models}
@@ -255,6 +251,6 @@ def _arena(run: Run, world: _World, answered: Answered, evaluation: Evaluation) 
         world.prompts["test"], answers, num_arena=world.config.num_arena, num_audit=world.config.num_audit
     )
     if not rows:
-        return {}
-    write_text(run.folder / "arena.jsonl", jsonl(rows))
-    return {"arena.jsonl": "arena.jsonl"}
+        return []
+    write_text(run.folder / layout.ARENA, jsonl(rows))
+    return [layout.ARENA]

@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers import logging as hf_logging
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder
 from prefloop.models.stream import prepare
@@ -51,7 +52,7 @@ def loading(path: str) -> Iterator[None]:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{path}: this is a file; give the model's folder.")
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    if folder.is_dir() and not layout.is_model(folder):
         raise UserError(
             f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
 from prefloop.models.device import chosen_device, precision
@@ -32,7 +33,7 @@ def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
     with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
-            return run.folder / "model"
+            return run.folder / layout.MODEL
         device = chosen_device(config)
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
@@ -70,9 +71,9 @@ def train(config: PretrainConfig) -> Path:
             state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         model.load_state_dict(best.weights)
-        save_model(run.folder / "model", model, codec)
-        run.finish(outputs={"model": "model"}, result=_result(best, optimizer.done, documents, validation, codec))
-    return run.folder / "model"
+        save_model(run.folder / layout.MODEL, model, codec)
+        run.finish(outputs=[layout.MODEL], result=_result(best, optimizer.done, documents, validation, codec))
+    return run.folder / layout.MODEL
 
 
 class _Order:

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from prefloop import layout
 from prefloop.records.evaluations import Evaluation, Measured, RewardCheck, Split, Summary, mean
 from prefloop.report import charts, comparison, curves, samples
 from prefloop.report.cautions import cautions
@@ -177,4 +178,4 @@ def reward_model(check: RewardCheck | None, words: Words) -> Context | None:
 def again(pipeline: Pipeline) -> str:
     """What to type after `prefloop run` to get the same pipeline in another folder."""
     folder = pipeline.folder.as_posix()
-    return f"{shlex.quote(f'{folder}/recipe.yaml')} out={shlex.quote(f'{folder}-again')}"
+    return f"{shlex.quote(f'{folder}/{layout.RECIPE}')} out={shlex.quote(f'{folder}-again')}"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from prefloop import layout, stages
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
@@ -16,7 +17,7 @@ from prefloop.files.tables import read_rows
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
 
-STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
+STAGES = tuple(name for name, stage in stages.STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
@@ -87,21 +88,21 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    stages = {name: _stage(root / name, lost) for name in STAGES if (root / name / "run.json").is_file()}
-    if not stages:
+    ran = {name: _stage(root / name, lost) for name in STAGES if (root / name / layout.CARD).is_file()}
+    if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
         )
-    recipe = root / "recipe.yaml"
+    recipe = root / layout.RECIPE
     values = read_yaml(str(recipe))[0] if recipe.is_file() else {}
     return Pipeline(
         folder=root,
         name=str(values.get("name") or root.resolve().name),
         recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
         recipe_fingerprint=fingerprints.of_path(recipe) if recipe.is_file() else None,
-        stages=stages,
-        evaluation=_document(root / "evaluate" / "evaluation.json", Evaluation, lost),
-        samples=_rows(root / "ppo" / "samples.jsonl", lost),
+        stages=ran,
+        evaluation=_document(root / layout.EVALUATE / layout.EVALUATION, Evaluation, lost),
+        samples=_rows(root / layout.PPO / layout.SAMPLES, lost),
         not_numbers={name: num for name, num in lost.items() if num},
     )
 
@@ -109,10 +110,10 @@ def read(folder: str) -> Pipeline:
 def _stage(folder: Path, lost: dict[str, int]) -> Stage:
     return Stage(
         name=folder.name,
-        card=read_document(folder / "run.json", RunCard),
-        finished=_document(folder / "finished.json", Finished, lost),
-        timing=_document(folder / "timing.json", Timing, lost),
-        metrics=_rows(folder / "metrics.jsonl", lost),
+        card=read_document(folder / layout.CARD, RunCard),
+        finished=_document(folder / layout.FINISHED, Finished, lost),
+        timing=_document(folder / layout.TIMING, Timing, lost),
+        metrics=_rows(folder / layout.METRICS, lost),
     )
 
 

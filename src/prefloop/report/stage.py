@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from prefloop import layout
 from prefloop.files.atomic import write_text
 from prefloop.report.config import ReportConfig
 from prefloop.report.page import page
@@ -19,6 +20,6 @@ def write(config: ReportConfig) -> Path:
     totals = summary(pipeline)
     html = page(pipeline, totals, config.language, config.title)
     numbers = json.dumps(totals.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(out / "summary.json", visible(numbers) + "\n")
-    write_text(out / "index.html", html)
-    return out / "index.html"
+    write_text(out / layout.SUMMARY, visible(numbers) + "\n")
+    write_text(out / layout.PAGE, html)
+    return out / layout.PAGE

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
@@ -65,7 +66,7 @@ def train(config: RewardConfig) -> Path:
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
     with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
-            return run.folder / "model"
+            return run.folder / layout.MODEL
         device = chosen_device(config)
         loaded = scalar(config.model, device, fresh_head=True, template=config.template)
         model, edges = loaded.model.train(), Edges().to(device)
@@ -123,17 +124,17 @@ def train(config: RewardConfig) -> Path:
         )  # fmt: skip
         for warning in found.warnings:
             print(f"reward: {warning}")
-        _save(run.folder / "model", loaded, config, data.training)
+        _save(run.folder / layout.MODEL, loaded, config, data.training)
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
             "num_skipped": data.num_skipped,
         }
         run.finish(
-            outputs={"model": "model"},
+            outputs=[layout.MODEL],
             result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)},
         )
-    return run.folder / "model"
+    return run.folder / layout.MODEL
 
 
 def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import chosen_device, precision
@@ -33,7 +34,7 @@ def train(config: SFTConfig) -> Path:
         "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
     ) as run:
         if run.finished:
-            return run.folder / "model"
+            return run.folder / layout.MODEL
         device = chosen_device(config)
         loaded = causal(config.model, device, template=config.template)
         model = loaded.model.train()
@@ -65,15 +66,15 @@ def train(config: SFTConfig) -> Path:
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         held_out = validation_loss(model, data.validation, device, config)
         gate = _gate(loaded, data.validation, config, run)
-        save_model(run.folder / "model", model, loaded.codec)
+        save_model(run.folder / layout.MODEL, model, loaded.codec)
         result = {
             "loss_validation": held_out,
             "num_demonstrations": len(data.training),
             "num_too_long": data.num_too_long,
             **gate,
         }
-        run.finish(outputs={"model": "model"}, result=result)
-    return run.folder / "model"
+        run.finish(outputs=[layout.MODEL], result=result)
+    return run.folder / layout.MODEL
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web.config import WebConfig
@@ -80,17 +81,13 @@ def help_text() -> str:
     """What `prefloop web --help` prints."""
     from prefloop.config import settings_help
 
-    return (
-        USAGE
-        + "\n"
-        + settings_help("web", "the page where people judge what a model wrote", WebConfig).partition("\n\n")[2]
-    )
+    return settings_help(USAGE, WebConfig)
 
 
 def make_demo(folder: Path) -> None:
     """Puts the ready-made comparisons into a folder, unless it has some."""
     make_folder(folder, otherwise=ELSEWHERE)
-    target = folder / "comparisons.jsonl"
+    target = folder / layout.COMPARISONS
     if not target.exists():
         source = importlib.resources.files("prefloop.web") / "demo.jsonl"
         with writing(target, otherwise=ELSEWHERE), importlib.resources.as_file(source) as path:
@@ -99,20 +96,20 @@ def make_demo(folder: Path) -> None:
 
 def comparisons_of(folder: Path) -> Path:
     """The file of comparisons in a run's folder. Raises: UserError if there is none."""
-    for path in (folder / "collect" / "comparisons.jsonl", folder / "comparisons.jsonl"):
+    for path in (folder / layout.COLLECT / layout.COMPARISONS, folder / layout.COMPARISONS):
         if path.is_file():
             return path
     raise UserError(
-        f"{folder}: there is no comparisons.jsonl here, and none in {folder / 'collect'}. "
+        f"{folder}: there is no comparisons.jsonl here, and none in {folder / layout.COLLECT}. "
         "Give a folder of `prefloop run`, or try the page with: prefloop web --demo"
     )
 
 
 def arena_of(folder: Path) -> Path | None:
     """What `prefloop evaluate` wrote for people to compare blind, if it is there."""
-    folders = (folder, folder.resolve().parent) if folder.resolve().name == "collect" else (folder,)
+    folders = (folder, folder.resolve().parent) if folder.resolve().name == layout.COLLECT else (folder,)
     found = [
-        path for one in folders for path in (one / "evaluate" / "arena.jsonl", one / "arena.jsonl") if path.is_file()
+        path for one in folders for path in (one / layout.EVALUATE / layout.ARENA, one / layout.ARENA) if path.is_file()
     ]
     return found[0] if found else None
 

@@ -11,6 +11,7 @@ import filelock
 import uvicorn
 from sqlalchemy import Connection, update
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web import accounts, chain, importing, ingest, settings
@@ -62,7 +63,7 @@ def home_of(folder: Path) -> Path:
     Two databases would both write the same judgements.jsonl.
     """
     whole = comparisons_of(folder).parent.resolve()
-    names = [folder, whole, *([whole.parent] if whole.name == "collect" else [])]
+    names = [folder, whole, *([whole.parent] if whole.name == layout.COLLECT else [])]
     return next((name for name in names if (name / "web" / KEPT).is_file()), folder)
 
 
@@ -82,7 +83,7 @@ def _told_if_long(path: Path) -> Iterator[None]:
 def _named_after(folder: Path) -> str:
     """What the project of a folder is called: as the folder that was typed, or as the run whose `collect` it is."""
     whole = folder.resolve()
-    return whole.parent.name if whole.name == "collect" and (whole.parent / "recipe.yaml").is_file() else whole.name
+    return whole.parent.name if whole.name == layout.COLLECT and (whole.parent / layout.RECIPE).is_file() else whole.name
 
 
 def _take_in_arena(site: Site, path: Path) -> None:

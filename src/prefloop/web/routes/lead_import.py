@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
+from prefloop import layout
 from prefloop.web import arena, desk, importing, outcome_files, reward_scores
 from prefloop.web.accounts import User, needs
 from prefloop.web.desk import Reader, site_of
@@ -77,7 +78,7 @@ async def import_arena(
     request: Request,
     wanted: Annotated[int, Query(ge=1, le=50)] = 1,
     on_bad: OnBad = "stop",
-    file: FileName = "arena.jsonl",
+    file: FileName = layout.ARENA,
 ) -> dict[str, Any]:
     """Responses of several samplers to the same prompts, to be judged blind."""
     return await _with_file(
