@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from prefloop import layout
-from prefloop.records.evaluations import Evaluation, Measured, RewardCheck, Split, Summary, mean
+from prefloop.records.evaluations import Evaluation, Interval, Measured, RewardCheck, Split, Summary, mean
 from prefloop.report import charts, comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
@@ -106,9 +106,7 @@ def tiles(evaluation: Evaluation | None, totals: Summary, words: Words) -> list[
 
 
 def _accuracy_bracket(check: RewardCheck) -> str:
-    if check.accuracy_low is None or check.accuracy_high is None:
-        return ""
-    return f"[{written(check.accuracy_low, 'share')}, {written(check.accuracy_high, 'share')}]".replace("%", "")
+    return bracket(Interval(mean=check.accuracy or 0.0, low=check.accuracy_low, high=check.accuracy_high), "share")
 
 
 def _checkpoints(evaluation: Evaluation) -> list[Context]:
