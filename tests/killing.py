@@ -109,8 +109,8 @@ def _die_at(operation: int, *, after: bool) -> None:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every visible file in a folder but those that differ by nature."""
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    kept = {n: p for n, p in sorted(found.items()) if p.name not in DIFFERS_BY_NATURE and not p.name.startswith(".")}
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    kept = {n: p for n, p in sorted(paths.items()) if p.name not in DIFFERS_BY_NATURE and not p.name.startswith(".")}
     return {n: _without_out(p.read_bytes()) if p.name == "config.yaml" else p.read_bytes() for n, p in kept.items()}
 
 

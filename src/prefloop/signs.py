@@ -106,7 +106,7 @@ def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:
 
 
 def _over_optimised(evaluation: Evaluation | None) -> Sign:
-    """From the reference to the selected model on test prompts; from that to a later checkpoint on validation prompts."""
+    """From the reference to the selected model on test prompts; from that to a later one on validation prompts."""
     if evaluation is None:
         return sign("over_optimised", s0=None)
     (sft, final), chosen = evaluation.tested, evaluation.compared[1]

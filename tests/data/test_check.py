@@ -122,10 +122,10 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
 def test_a_bad_file_is_told_row_by_row(tmp_path, capsys):
     good = {"prompt": "a", "response": "b"}
     assert print_check(file_of(tmp_path, good, good, {"prompt": "a", "response": ""})) == 1
-    told = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
-    assert "rows that repeat the texts of an earlier row: 1" in told
-    assert told[-2] == "rows.jsonl:3: `response` is empty; give it text or remove the row."
-    assert told[-1].startswith("Verdict: 1 of 3 rows must be mended or removed. Then sft (demonstrations=), reward")
+    lines = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
+    assert "rows that repeat the texts of an earlier row: 1" in lines
+    assert lines[-2] == "rows.jsonl:3: `response` is empty; give it text or remove the row."
+    assert lines[-1].startswith("Verdict: 1 of 3 rows must be mended or removed. Then sft (demonstrations=), reward")
 
 
 def test_a_file_without_one_good_row(tmp_path, capsys):

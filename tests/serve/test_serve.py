@@ -50,14 +50,14 @@ def test_the_one_model_is_listed(speaker: TestClient):
 
 def test_n_responses_and_what_they_used(speaker: TestClient, loaded: Any):
     answer = ask(speaker, n=3, max_tokens=5, seed=1)
-    told = answer.json()
-    assert [choice["index"] for choice in told["choices"]] == [0, 1, 2]
+    reply = answer.json()
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert len(set(texts(answer))) > 1
-    assert all(choice["message"]["role"] == "assistant" for choice in told["choices"])
+    assert all(choice["message"]["role"] == "assistant" for choice in reply["choices"])
     prompt = len(loaded.codec.prompt_ids([type("M", (), m)() for m in HELLO]))
-    assert told["usage"]["prompt_tokens"] == prompt
-    assert told["usage"]["total_tokens"] == prompt + told["usage"]["completion_tokens"] <= prompt + 15
-    assert (told["model"], told["system_fingerprint"], told["object"]) == ("tiny", "abc", "chat.completion")
+    assert reply["usage"]["prompt_tokens"] == prompt
+    assert reply["usage"]["total_tokens"] == prompt + reply["usage"]["completion_tokens"] <= prompt + 15
+    assert (reply["model"], reply["system_fingerprint"], reply["object"]) == ("tiny", "abc", "chat.completion")
 
 
 def test_a_seed_says_the_same_again_and_without_one_it_differs(speaker: TestClient):

@@ -149,8 +149,8 @@ def _prompts(config: EvaluateConfig, reference: Loaded) -> dict[str, list[Prompt
             )
         if len(kept) < len(records):
             print(
-                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room for a response "
-                "and are left out."
+                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room "
+                "for a response and are left out."
             )
         prompts[split] = [records[i] for i in kept]
     both = {p.text for p in prompts["validation"]} & {p.text for p in prompts["test"]}

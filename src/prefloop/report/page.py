@@ -13,10 +13,11 @@ from prefloop.report import charts, comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
 from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import STAGES, Pipeline, visible
+from prefloop.report.pipeline import Pipeline, visible
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
 from prefloop.signs import sign
+from prefloop.stages import RUNS
 
 HERE = Path(__file__).parent
 Context = dict[str, Any]
@@ -44,7 +45,7 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
         "cautions": cautions(pipeline, words),
         "main_curves": curves.cards(pipeline, words, main=True),
         "more_curves": curves.cards(pipeline, words, main=False),
-        "absent": [name for name in STAGES if name not in pipeline.stages],
+        "absent": [name for name in RUNS if name not in pipeline.stages],
         "totals": totals,
         "again": again(pipeline),
         "machine": list(pipeline.stages.values())[-1].card.machine,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from prefloop import layout, stages
+from prefloop import layout
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
@@ -16,8 +16,8 @@ from prefloop.files.documents import read_document
 from prefloop.files.tables import read_rows
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
+from prefloop.stages import RUNS
 
-STAGES = tuple(name for name, stage in stages.STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
@@ -88,7 +88,7 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    ran = {name: _stage(root / name, lost) for name in STAGES if (root / name / layout.CARD).is_file()}
+    ran = {name: _stage(root / name, lost) for name in RUNS if (root / name / layout.CARD).is_file()}
     if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
