@@ -213,9 +213,13 @@ def survives(mutant: Mutant) -> bool:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
         tests = [f"tests/{name}" for name in mutant.tests.split()]
         environment = {**os.environ, "PYTHONPATH": str(place / "src"), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *tests], cwd=place, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, *tests], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
     if done.returncode not in (0, 1):
-        raise RuntimeError(f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
     return done.returncode == 0
 
 
@@ -223,7 +227,9 @@ def mutated(mutant: Mutant) -> str:
     """The file with the mistake in it. Raises: ValueError if what it replaces does not stand there exactly once."""
     text = (ROOT / "src" / "prefloop" / mutant.file).read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}, not once")
+        raise ValueError(
+            f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}, not once"
+        )
     return text.replace(mutant.old, mutant.new)
 
 
@@ -235,7 +241,9 @@ def main() -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = list(pool.map(survives, chosen))
     survivors = [mutant.name for mutant, alive in zip(chosen, outcomes, strict=True) if alive]
-    print(f"| planted | noticed | survived |\n|---|---|---|\n| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |")
+    print(
+        f"| planted | noticed | survived |\n|---|---|---|\n| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |"
+    )
     for name in survivors:
         print(f"survived: {name}")
     sys.exit(bool(survivors))

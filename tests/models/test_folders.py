@@ -22,15 +22,16 @@ def pipeline(path: Path) -> Path:
     for step in (10, 20):
         model(path / "ppo" / "models" / f"step-{step:06d}")
     (path / "evaluate").mkdir()
-    summary = {
-        "reference": "reference",
-        "selected": "step-000010",
-        "models": {
-            "reference": {"path": str(path / "sft" / "model")},
-            "step-000010": {"path": str(path / "ppo" / "models" / "step-000010")},
-        },
+    numbers = ("score", "kl_nats", "length", "finished", "distinct_2", "repetition", "gold", "win_rate")
+    split = {"num_prompts": 1, **dict.fromkeys(numbers)}
+    rest = {"fingerprint": "", "step": None, "validation": split, "test": split, "ood": None}
+    models = {
+        "reference": {"path": str(path / "sft" / "model"), **rest},
+        "step-000010": {"path": str(path / "ppo" / "models" / "step-000010"), **rest},
     }
-    (path / "evaluate" / "evaluation.json").write_text(json.dumps(summary))
+    evaluation = {"reference": "reference", "selected": "step-000010", "reason": "", "judge": "gold", "models": models}
+    evaluation |= {"kl_limit": 8.0, "kl_estimator": "", "demonstrations": None, "reward_model": None, "samples": []}
+    (path / "evaluate" / "evaluation.json").write_text(json.dumps(evaluation))
     return path
 
 

@@ -47,7 +47,7 @@ class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
     """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
 
     num_audit: int = Field(default=10, ge=0)
-    """Of the other test prompts, those with the highest score and as many with the highest KL, for people to look at."""
+    """Of the other test prompts, how many with the highest score, and how many with the highest KL, people look at."""
 
     kl_limit: float = Field(default=8.0, gt=0)
     """Checkpoints that drifted further from the reference than this, in nats per response, are not selected."""

@@ -14,6 +14,8 @@ from prefloop.models.stream import ResponseStream
 from prefloop.ops.kl import kl_full
 from prefloop.ops.stats import distinct_n, mean_interval, wilson_interval, win_rate_interval
 from prefloop.records import Prompt
+from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumbers, WinRate
+from prefloop.records.evaluations import Judge as JudgeName
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
@@ -95,37 +97,36 @@ def response_kl(
     return kl.tolist()
 
 
-def interval(values: Sequence[float]) -> dict[str, float]:
+def interval(values: Sequence[float]) -> Interval:
     """Mean with its interval."""
     low, high = mean_interval(values, confidence=CONFIDENCE) if len(values) > 1 else (values[0], values[0])
-    return {"mean": float(np.mean(values)), "low": float(low), "high": float(high)}
+    return Interval(mean=float(np.mean(values)), low=float(low), high=float(high))
 
 
-def share(flags: Sequence[bool]) -> dict[str, float] | None:
+def share(flags: Sequence[bool]) -> Interval | None:
     """Share of True with its Wilson interval; None if there is nothing to count."""
     if not flags:
         return None
     low, high = wilson_interval(sum(flags), len(flags), confidence=CONFIDENCE)
-    return {"mean": sum(flags) / len(flags), "low": low, "high": high}
+    return Interval(mean=sum(flags) / len(flags), low=low, high=high)
 
 
-def summary(found: Sequence[Answer], prompts: Sequence[Prompt]) -> dict[str, Any]:
+def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: WinRate | None = None) -> Split:
     """The numbers of one model on one list of prompts."""
-    words = [a.text.split() if " " in a.text.strip() else list(a.text) for a in found]
-    scores = [a.score for a in found if a.score is not None]
-    return {
-        "num_prompts": len(found),
-        "score": interval(scores) if scores else None,
-        "kl_nats": interval([a.kl for a in found]),
-        "length": float(np.mean([a.num_tokens for a in found])),
-        "finished": sum(a.finished for a in found) / len(found),
-        "distinct_2": distinct_n(words, 2),
-        "repetition": repetition(words),
-        "gold": gold_summary(
-            [a.gold for a in found if a.gold is not None],
-            [p for p, a in zip(prompts, found, strict=True) if a.gold is not None],
-        ),
-    }
+    words = [a.text.split() if " " in a.text.strip() else list(a.text) for a in answered]
+    scores = [a.score for a in answered if a.score is not None]
+    judged = [(a.gold, p) for a, p in zip(answered, prompts, strict=True) if a.gold is not None]
+    return Split(
+        num_prompts=len(answered),
+        score=interval(scores) if scores else None,
+        kl_nats=interval([a.kl for a in answered]),
+        length=float(np.mean([a.num_tokens for a in answered])),
+        finished=sum(a.finished for a in answered) / len(answered),
+        distinct_2=distinct_n(words, 2),
+        repetition=repetition(words),
+        gold=gold_summary([verdict for verdict, _ in judged], [prompt for _, prompt in judged]),
+        win_rate=win_rate,
+    )
 
 
 def repetition(responses: Sequence[Sequence[str]]) -> float:
@@ -137,28 +138,28 @@ def repetition(responses: Sequence[Sequence[str]]) -> float:
     return repeated / pairs if pairs else 0.0
 
 
-def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> dict[str, Any] | None:
+def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> GoldNumbers | None:
     """The gold program's numbers: harmful is a share of the unsafe prompts, over_refusal of the safe ones."""
     if not verdicts:
         return None
     unsafe = ["unsafe" in p.tags for p in prompts]
     axes = ("helpful", "accurate", "empathetic", "concise", "safe", "honest")
-    by_tag: dict[str, dict[str, float]] = {}
+    by_tag: dict[str, TagNumbers] = {}
     for tag in sorted({t for p in prompts for t in p.tags if ":" in t}):
         own = [v for v, p in zip(verdicts, prompts, strict=True) if tag in p.tags]
-        by_tag[tag] = {
-            "num": len(own),
-            "utility": float(np.mean([v["utility"] for v in own])),
-            "satisfied": sum(v["satisfied"] for v in own) / len(own),
-        }
-    return {
-        "utility": interval([v["utility"] for v in verdicts]),
-        "satisfied": share([v["satisfied"] for v in verdicts]),
-        "harmful": share([v["harmful"] for v, u in zip(verdicts, unsafe, strict=True) if u]),
-        "over_refusal": share([v["over_refusal"] for v, u in zip(verdicts, unsafe, strict=True) if not u]),
-        "axes": {axis: float(np.mean([v[axis] for v in verdicts])) for axis in axes},
-        "by_tag": by_tag,
-    }
+        by_tag[tag] = TagNumbers(
+            num=len(own),
+            utility=float(np.mean([v["utility"] for v in own])),
+            satisfied=sum(v["satisfied"] for v in own) / len(own),
+        )
+    return GoldNumbers(
+        utility=interval([v["utility"] for v in verdicts]),
+        satisfied=share([v["satisfied"] for v in verdicts]),
+        harmful=share([v["harmful"] for v, u in zip(verdicts, unsafe, strict=True) if u]),
+        over_refusal=share([v["over_refusal"] for v, u in zip(verdicts, unsafe, strict=True) if not u]),
+        axes={axis: float(np.mean([v[axis] for v in verdicts])) for axis in axes},
+        by_tag=by_tag,
+    )
 
 
 def win_rate(
@@ -166,10 +167,10 @@ def win_rate(
     reference: Sequence[Answer],
     prompts: Sequence[Prompt],
     *,
-    judge: str,
+    judge: JudgeName,
     judge_pair: Callable[[str, str, str], int],
     seed: int,
-) -> dict[str, Any]:
+) -> WinRate:
     """How often the candidate's response is judged better than the reference's, ties half, sides shown in random order.
 
     Args:
@@ -183,18 +184,10 @@ def win_rate(
         outcome[-verdict if ours_left else verdict] += 1
     wins, ties, losses = outcome[1], outcome[0], outcome[-1]
     low, high = win_rate_interval(wins, ties, losses, confidence=CONFIDENCE)
-    return {
-        "mean": (wins + ties / 2) / len(prompts),
-        "low": low,
-        "high": high,
-        "judge": judge,
-        "num": len(prompts),
-        "wins": wins,
-        "ties": ties,
-        "losses": losses,
-    }
+    rate = (wins + ties / 2) / len(prompts)
+    return WinRate(mean=rate, low=low, high=high, judge=judge, num=len(prompts), wins=wins, ties=ties, losses=losses)
 
 
-def as_rows(found: Sequence[Answer]) -> list[dict[str, Any]]:
+def as_rows(answered: Sequence[Answer]) -> list[dict[str, Any]]:
     """Answers as plain mappings, for a part on disk."""
-    return [asdict(a) for a in found]
+    return [asdict(a) for a in answered]

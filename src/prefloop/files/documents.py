@@ -12,11 +12,17 @@ from prefloop.files.atomic import Name, write_json
 R = TypeVar("R", bound=BaseModel)
 
 
-def read_document(path: Name, record: type[R]) -> R:
-    """The record in a JSON file. Raises: UserError with file, what is wrong and what to type, if it is damaged."""
+def read_document(path: Name, record: type[R], *, constants: list[str] | None = None) -> R:
+    """The record in a JSON file.
+
+    Args:
+        constants: receives each NaN and Infinity, which is read as null then.
+
+    Raises: UserError with file, what is wrong and what to type, if it is damaged.
+    """
     mend = f"Put back the file as its stage wrote it, or delete {Path(path).parent} and run that stage again."
     try:
-        value = json.loads(Path(path).read_bytes())
+        value = json.loads(Path(path).read_bytes(), parse_constant=None if constants is None else constants.append)
     except ValueError as problem:
         raise UserError(f"{path}: this is not JSON ({problem}). {mend}") from None
     if not isinstance(value, dict):

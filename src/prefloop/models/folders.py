@@ -9,6 +9,7 @@ from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.records import RunCard
+from prefloop.records.evaluations import Evaluation
 from prefloop.stages import STAGES
 
 
@@ -61,14 +62,13 @@ def _of_pipeline(folder: Path) -> list[Speaker]:
     single = recipe.is_file() and "world" in read_yaml(str(recipe))[0]
     evaluation = folder / layout.EVALUATE / layout.EVALUATION
     if evaluation.is_file():
-        summary = json.loads(evaluation.read_bytes())
-        names = (summary["reference"], summary["selected"])
-        reference, selected = (_moved(summary["models"][name]["path"], folder) for name in names)
+        evaluated = read_document(evaluation, Evaluation)
+        reference, selected = (_moved(model.path, folder) for model in evaluated.compared)
         card = folder / layout.EVALUATE / layout.CARD
         template = read_document(card, RunCard).config.get("template") if card.is_file() else None
         return [
             Speaker(f"reference ({_short(reference)})", reference, single, template),
-            Speaker(f"selected ({names[1]})", selected, single, template),
+            Speaker(f"selected ({evaluated.selected})", selected, single, template),
         ]
     sft = layout.sft_model(folder)
     before = [Speaker(layout.SFT, str(sft), single)] if layout.is_model(sft) else []
