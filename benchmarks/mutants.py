@@ -201,13 +201,19 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-def survives(mutant: Mutant) -> bool:
+def copied(place: Path) -> Path:
+    """The checkout as it is now, without the page."""
+    for name in ("src", "tests", "benchmarks"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "web"))
+    shutil.copy(ROOT / "pyproject.toml", place)
+    return place
+
+
+def survives(mutant: Mutant, checkout: Path) -> bool:
     """Plants a mutant in a copy and runs its tests. Returns: True if they all pass."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        for name in ("src", "tests", "recipes", "benchmarks", "docs"):
-            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "*.png", "web"))
-        shutil.copy(ROOT / "pyproject.toml", place)
+        place = Path(folder) / "copy"
+        shutil.copytree(checkout, place)
         file = place / "src" / "prefloop" / mutant.file
         file.write_text(mutated(mutant), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
@@ -238,8 +244,9 @@ def main() -> None:
     chosen = [m for m in MUTANTS if not sys.argv[1:] or any(part in m.name for part in sys.argv[1:])]
     for mutant in chosen:
         mutated(mutant)  # all of them, before the first minute is spent
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(survives, chosen))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        checkout = copied(Path(folder))
+        outcomes = list(pool.map(lambda mutant: survives(mutant, checkout), chosen))
     survivors = [mutant.name for mutant, alive in zip(chosen, outcomes, strict=True) if alive]
     print(
         f"| planted | noticed | survived |\n|---|---|---|\n| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |"

@@ -74,3 +74,5 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
 )}  # fmt: skip
 RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
 """Stages of a recipe whose folder is a run's."""
+ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.writes)
+"""Stages that train a policy from rollouts."""

@@ -10,7 +10,7 @@ from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.records import RunCard
 from prefloop.records.evaluations import Evaluation
-from prefloop.stages import STAGES
+from prefloop.stages import ALIGNING
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def _of_pipeline(folder: Path) -> list[Speaker]:
         ]
     sft = layout.sft_model(folder)
     before = [Speaker(layout.SFT, str(sft), single)] if layout.is_model(sft) else []
-    trained = [stage.name for stage in STAGES.values() if "policies" in stage.writes]
-    policies = [policy for name in trained for policy in layout.policies(folder / name)]
+    policies = [policy for name in ALIGNING for policy in layout.policies(folder / name)]
     after = [Speaker(policy.name, str(policy), single) for policy in policies[-1:]]
     if not before and not after:
         raise UserError(

@@ -9,7 +9,7 @@ from prefloop.records.evaluations import Evaluation, bounds, mean
 from prefloop.report import charts
 from prefloop.report.charts import Dot, Series
 from prefloop.report.numerals import Kind, written
-from prefloop.report.pipeline import Pipeline, Stage, as_number
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
 from prefloop.signs import RULES
 
@@ -39,20 +39,20 @@ class Card:
 
 
 SPECS = (
-    Spec("ppo", ("scores/mean",), main=True),
-    Spec("ppo", ("rewards/kl",), "nats", main=True),
-    Spec("ppo", ("rollouts/length",), "tokens", main=True),
-    Spec("ppo", ("entropy/mean",), main=True),
-    Spec("ppo", ("ratio/clipped",), "share", main=True),
-    Spec("ppo", ("ratio/kl",), main=True),
-    Spec("ppo", ("rollouts/finished",), "share"),
-    Spec("ppo", ("values/explained_variance",), "share"),
-    Spec("ppo", ("advantages/std",)),
-    Spec("ppo", ("loss/policy",)),
-    Spec("ppo", ("loss/value",)),
-    Spec("ppo", ("kl/coef",)),
-    Spec("ppo", ("grad/norm",)),
-    Spec("ppo", ("lr",)),
+    Spec(POLICY, ("scores/mean",), main=True),
+    Spec(POLICY, ("rewards/kl",), "nats", main=True),
+    Spec(POLICY, ("rollouts/length",), "tokens", main=True),
+    Spec(POLICY, ("entropy/mean",), main=True),
+    Spec(POLICY, ("ratio/clipped",), "share", main=True),
+    Spec(POLICY, ("ratio/kl",), main=True),
+    Spec(POLICY, ("rollouts/finished",), "share"),
+    Spec(POLICY, ("values/explained_variance",), "share"),
+    Spec(POLICY, ("advantages/std",)),
+    Spec(POLICY, ("loss/policy",)),
+    Spec(POLICY, ("loss/value",)),
+    Spec(POLICY, ("kl/coef",)),
+    Spec(POLICY, ("grad/norm",)),
+    Spec(POLICY, ("lr",)),
     Spec("pretrain", ("loss/validation", "loss/train")),
     Spec("sft", ("loss/validation", "loss/train")),
     Spec("reward", ("accuracy/validation",), "share"),
@@ -67,7 +67,7 @@ def cards(pipeline: Pipeline, words: Words, *, main: bool) -> list[Card]:
 
 
 def _card(spec: Spec, pipeline: Pipeline, words: Words) -> Card | None:
-    stage = pipeline.stages.get(spec.stage)
+    stage = pipeline.stage(spec.stage)
     if stage is None:
         return None
     series = [
@@ -78,7 +78,7 @@ def _card(spec: Spec, pipeline: Pipeline, words: Words) -> Card | None:
     if not series:
         return None
     name = spec.metrics[0]
-    key = name if spec.stage == "ppo" else f"{spec.stage}/{name}"
+    key = name if spec.stage == POLICY else f"{spec.stage}/{name}"
     title = words.plain(f"curve.{key}")
     first, last = (written(series[0].points[place][1], spec.kind) for place in (0, -1))
     plot = charts.curve(
@@ -90,7 +90,7 @@ def _card(spec: Spec, pipeline: Pipeline, words: Words) -> Card | None:
         selected=_selected(spec, pipeline.evaluation, words),
     )
     says = words.plain(f"curve.{key}.says", clipped=written(RULES["clipped"].limit, "share"))
-    return Card(spec.stage, name, title, says, plot, last, _lost(stage, name))
+    return Card(stage.name, name, title, says, plot, last, _lost(stage, name))
 
 
 def _lost(stage: Stage, metric: str) -> int:
@@ -105,7 +105,7 @@ def _limit(metric: str, evaluation: Evaluation | None, words: Words) -> tuple[fl
 
 def _selected(spec: Spec, evaluation: Evaluation | None, words: Words) -> tuple[float, str] | None:
     step = evaluation.compared[1].step if evaluation else None
-    return None if spec.stage != "ppo" or step is None else (float(step), words.plain("selected"))
+    return None if spec.stage != POLICY or step is None else (float(step), words.plain("selected"))
 
 
 def frontier(evaluation: Evaluation, words: Words) -> list[tuple[str, str, Markup]]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from prefloop.report import svg
 from prefloop.report.numerals import Kind, duration, written
-from prefloop.report.pipeline import Pipeline, Stage, as_number
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
 
 LINE = ("pretrain", "sft", "collect", "reward")
@@ -57,7 +57,7 @@ def flow(pipeline: Pipeline, words: Words) -> Markup:
     }
     boxes |= _models(pipeline, words)
     label = words.plain("flow.label")
-    title = _loop_title(pipeline.stages.get("ppo"), words)
+    title = _loop_title(pipeline.stage(POLICY), words)
     update = words.plain("flow.update")
     wide = svg.drawing(1080, 668, label, *_wide(boxes, title, update), kind="flow wide", prefix="wide")
     tall = svg.drawing(360, 1206, label, *_tall(boxes, title, update), kind="flow tall", prefix="tall")
@@ -84,9 +84,9 @@ def _stage_box(pipeline: Pipeline, name: str, words: Words) -> Box:
 
 
 def _given(pipeline: Pipeline, name: str) -> str:
-    """Fingerprint of an input that PPO was given and no stage of this pipeline wrote, else empty."""
-    ppo = pipeline.stages.get("ppo")
-    return ppo.card.inputs[name].fingerprint if ppo and name in ppo.card.inputs else ""
+    """Fingerprint of an input that the policy's stage was given and no stage of this pipeline wrote, else empty."""
+    aligning = pipeline.stage(POLICY)
+    return aligning.card.inputs[name].fingerprint if aligning and name in aligning.card.inputs else ""
 
 
 def _facts(stage: Stage, words: Words) -> list[str]:
@@ -113,32 +113,33 @@ def _models(pipeline: Pipeline, words: Words) -> dict[str, Box]:
 
 
 def _spine(pipeline: Pipeline, words: Words) -> dict[str, list[str]]:
-    ppo = pipeline.stages.get("ppo")
+    aligning = pipeline.stage(POLICY)
     facts: dict[str, list[str]] = {name: [] for name in SPINE}
-    if ppo is None:
+    if aligning is None:
         return facts | {"prompts": [words.plain("flow.absent")]}
-    size = as_number(ppo.card.config.get("rollouts_per_step"))
+    size = as_number(aligning.card.config.get("rollouts_per_step"))
     if size is not None:
         facts["prompts"].append(words.plain("fact.per_step", value=written(size, "count")))
-    scores = ppo.series("scores/mean")
+    scores = aligning.series("scores/mean")
     if scores:
         facts["scores"].append(f"{written(scores[0][1])} → {written(scores[-1][1])}")
     for box, key, metric, kind in SPINE_FACTS:
-        value = ppo.last(metric)
+        value = aligning.last(metric)
         if value is not None:
             facts[box].append(words.plain(key, value=written(value, kind)))
     return facts
 
 
-def _loop_title(ppo: Stage | None, words: Words) -> str:
-    if ppo is None:
-        return words.plain("flow.loop")
-    parts = [words.plain("flow.loop")]
-    steps = ppo.metrics[-1].get("step") if ppo.metrics else None
+def _loop_title(aligning: Stage | None, words: Words) -> str:
+    name = "ppo" if aligning is None else aligning.name
+    parts = [words.plain("flow.loop", algorithm=words.plain(f"stage.{name}"))]
+    if aligning is None:
+        return parts[0]
+    steps = aligning.metrics[-1].get("step") if aligning.metrics else None
     if isinstance(steps, int):
         parts.append(words.plain("fact.steps", value=f"{steps:,}"))
-    if ppo.seconds is not None:
-        parts.append(duration(ppo.seconds))
+    if aligning.seconds is not None:
+        parts.append(duration(aligning.seconds))
     return " · ".join(parts)
 
 

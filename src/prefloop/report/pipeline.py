@@ -16,11 +16,14 @@ from prefloop.files.documents import read_document
 from prefloop.files.tables import read_rows
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
-from prefloop.stages import RUNS
+from prefloop.stages import ALIGNING, RUNS
 
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
+
+POLICY = "policy"
+"""Stands for the stage that trained the policy, whichever algorithm it was."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,14 @@ class Pipeline:
     stages: dict[str, Stage]
     evaluation: Evaluation | None
     samples: tuple[Row, ...]
-    """Samples that PPO logged on its way."""
+    """Samples that the stage which trains the policy logged on its way."""
     not_numbers: dict[str, int]
     """File -> how many of its numbers are NaN or infinite, where any are."""
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of that name, if it ran; `policy` stands for the one that trained the policy."""
+        names = ALIGNING if name == POLICY else (name,)
+        return next((self.stages[each] for each in names if each in self.stages), None)
 
 
 def as_number(value: Any) -> float | None:
@@ -102,7 +110,7 @@ def read(folder: str) -> Pipeline:
         recipe_fingerprint=fingerprints.of_path(recipe) if recipe.is_file() else None,
         stages=ran,
         evaluation=_document(root / layout.EVALUATE / layout.EVALUATION, Evaluation, lost),
-        samples=_rows(root / layout.PPO / layout.SAMPLES, lost),
+        samples=next((rows for name in ALIGNING if (rows := _rows(root / name / layout.SAMPLES, lost))), ()),
         not_numbers={name: num for name, num in lost.items() if num},
     )
 
