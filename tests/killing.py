@@ -130,21 +130,18 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
     import miniature
     from prefloop.named import named
     from prefloop.rounds.command import run
-    from prefloop.rounds.recipe import load
+    from prefloop.rounds.recipe import STAGES, load
 
     whole, outcomes = folder / "whole", {}
     recipe = load("helpdesk", [f"out={whole}", *miniature.overrides()])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)
-    for step in recipe.steps:
-        stage = step.stage.name
-        if stage not in stages:
-            continue
+    for stage in stages:
         out = folder / "killed" / stage
-        settings = step.config.model_copy(update={"out": str(out)})
+        settings = recipe.settings[stage].model_copy(update={"out": str(out)})
         seconds = json.loads((whole / stage / "timing.json").read_text(encoding="utf-8"))["seconds"]
         when = moments(random.Random(f"{seed} {stage}"), seconds=seconds / 3, operations=24)
-        work = named(step.stage.function)
+        work = named(STAGES[stage].function)
         killed = until_done(lambda work=work, settings=settings: work(settings), kills=kills, when=when)
         outcomes[stage] = killed, differing(whole / stage, out)
     return outcomes

@@ -49,12 +49,12 @@ def check_setting(text: str, config: Any) -> None:
 
 def check_recipe(arguments: list[str]) -> None:
     """Fails unless the recipe exists and its overrides name its settings."""
-    stages = {step.stage.name: step.stage for step in recipe.load(arguments[0], ["base=base"]).steps}
+    settings = recipe.load(arguments[0], ["base=base"]).settings
     for text in arguments[1:]:
         stage, dot, setting = text.partition("=")[0].partition(".")
         if dot:
-            assert stage in stages, f"{text}: the recipe has no such stage"
-            check_setting(text.removeprefix(f"{stage}."), named(stages[stage].settings))
+            assert stage in settings, f"{text}: the recipe has no such stage"
+            check_setting(text.removeprefix(f"{stage}."), type(settings[stage]))
         else:
             assert stage in ("out", "base", "name", *recipe.SHARED), f"{text}: a recipe has no {setting or stage}"
 
@@ -112,4 +112,4 @@ def test_the_chinese_readme_shows_every_command_of_the_english_one():
 
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_recipe_is_valid(file: Path):
-    assert recipe.load(str(file), ["base=base"]).steps
+    assert recipe.load(str(file), ["base=base"]).settings

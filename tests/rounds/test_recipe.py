@@ -43,13 +43,13 @@ def mine(tmp_path: Path) -> Path:
 
 def settings(recipe: Recipe, stage: str) -> dict[str, Any]:
     """The resolved settings of one stage."""
-    return next(step.config.model_dump() for step in recipe.steps if step.stage.name == stage)
+    return recipe.settings[stage].model_dump()
 
 
 def test_names_become_paths(mine: Path):
     recipe = load(str(mine), ["base=model", "out=runs/a"])
     beside = mine.parent
-    assert [step.stage.name for step in recipe.steps] == ["sft", "reward", "ppo", "report"]
+    assert list(recipe.settings) == ["sft", "reward", "ppo", "report"]
     assert settings(recipe, "sft")["model"] == "model"
     assert settings(recipe, "sft")["demonstrations"] == str(beside / "rows.jsonl")
     assert settings(recipe, "sft")["out"] == str(Path("runs/a/sft"))
@@ -105,8 +105,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str]
 
     monkeypatch.setattr(command, "named", function_of)
     whole = load("helpdesk", [f"out={tmp_path / 'out'}"])
-    steps = tuple(step for step in whole.steps if step.stage.name in ("sft", "ppo", "report"))
-    return seen, Recipe("two", tmp_path / "out", steps, {"name": "two", "ppo": {"steps": 1}})
+    chosen = {stage: whole.settings[stage] for stage in ("sft", "ppo", "report")}
+    return seen, Recipe("two", tmp_path / "out", chosen, {"name": "two", "ppo": {"steps": 1}})
 
 
 def test_stages_run_in_order_and_the_recipe_is_kept(recorded: tuple[list[str], Recipe]):
@@ -122,7 +122,7 @@ def test_a_refused_recipe_does_not_replace_the_one_that_ran(recorded: tuple[list
     command.run(recipe)
     (tmp_path / "bad").touch()
     with pytest.raises(UserError):
-        command.run(Recipe(recipe.name, recipe.out, recipe.steps, {"name": "two", "ppo": {"steps": 2}}))
+        command.run(Recipe(recipe.name, recipe.out, recipe.settings, {"name": "two", "ppo": {"steps": 2}}))
     assert read_yaml(str(recipe.out / "recipe.yaml"))[0]["ppo"] == {"steps": 1}
 
 

@@ -45,15 +45,14 @@ def run(recipe: Recipe) -> dict[str, Path]:
     _claim(recipe.out)
     if not card.is_file():
         write_text(card, text)
-    for number, step in enumerate(recipe.steps, start=1):
-        name = step.stage.name
-        before = (Path(step.config.model_dump()["out"]) / layout.FINISHED).is_file()
+    for number, (name, config) in enumerate(recipe.settings.items(), start=1):
+        before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
-        if "pipeline" in step.stage.reads:  # every stage has accepted its settings: the recipe is what really ran
+        if "pipeline" in STAGES[name].reads:  # every stage has accepted its settings: the recipe is what really ran
             write_text(card, text)
-        results[name] = named(step.stage.function)(step.config)
+        results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
-        print(f"[{number}/{len(recipe.steps)}] {name:<9} {took}", file=sys.stdout, flush=True)
+        print(f"[{number}/{len(recipe.settings)}] {name:<9} {took}", file=sys.stdout, flush=True)
     return results
 
 

@@ -29,20 +29,13 @@ SHARED = ("seed", "device", "dtype", "threads")
 
 
 @dataclass(frozen=True)
-class Step:
-    """One stage of a recipe, with its settings resolved."""
-
-    stage: Stage
-    config: Config
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A recipe with everything resolved."""
 
     name: str
     out: Path
-    steps: tuple[Step, ...]
+    settings: Mapping[str, Config]
+    """stage -> its settings, in the order of the recipe"""
     values: dict[str, Any]
     """the recipe as it stands after overrides"""
 
@@ -81,13 +74,13 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
             place = f"{path}:{lines[key]}" if key in lines else path
             raise UserError(f"{place}: a recipe has no `{key}`. There are: {', '.join(sorted(keys))}.")
     out = Path(str(values.get("out") or values.get("name") or Path(path).stem))
-    steps = tuple(_step(STAGES[key], values, out, path, lines) for key in values if key in STAGES)
-    if not steps:
+    settings = {key: _settings(STAGES[key], values, out, path, lines) for key in values if key in STAGES}
+    if not settings:
         raise UserError(f"{path}: this recipe has no stage. Add for instance `sft:` with its settings.")
-    return Recipe(str(values.get("name") or Path(path).stem), out, steps, {**values, "out": str(out)})
+    return Recipe(str(values.get("name") or Path(path).stem), out, settings, {**values, "out": str(out)})
 
 
-def _step(stage: Stage, values: dict[str, Any], out: Path, path: str, lines: dict[str, int]) -> Step:
+def _settings(stage: Stage, values: dict[str, Any], out: Path, path: str, lines: dict[str, int]) -> Config:
     name = stage.name
     section = values[name] if values[name] is not None else {}
     if not isinstance(section, dict):
@@ -105,7 +98,7 @@ def _step(stage: Stage, values: dict[str, Any], out: Path, path: str, lines: dic
     }
     own_lines = {key.removeprefix(f"{name}."): line for key, line in lines.items() if key.startswith(f"{name}.")}
     settings = {**inherited, "out": str(out / name), **given}
-    return Step(stage, config_class.parse(settings, where=f"{path}: {name}", lines=own_lines))
+    return config_class.parse(settings, where=f"{path}: {name}", lines=own_lines)
 
 
 def _resolved(value: Any, values: dict[str, Any], out: Path, beside: Path, place: str) -> Any:
