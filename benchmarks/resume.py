@@ -17,8 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import killing
 import miniature
-
-STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
+from prefloop.stages import RUNS
 
 
 def run(folder: Path) -> None:
@@ -50,7 +49,7 @@ def main(kills: int, seed: int) -> int:
         print(f"{count} kills, seed {seed}, {len(runs)} runs; an undisturbed one takes {seconds:.1f} s.\n")
         print("| stage | files compared | bytes compared | files that differ |\n|---|---:|---:|---:|")
         total = 0
-        for stage in STAGES:
+        for stage in RUNS:
             kept = killing.files(whole / "demo" / stage)
             differ = [name for out in runs for name in killing.differing(whole / "demo" / stage, out / "demo" / stage)]
             total += len(differ)

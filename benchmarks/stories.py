@@ -20,15 +20,16 @@ from transformers import AutoModelForCausalLM
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import answers
 from prefloop.files.foreign import read_prompts
+from prefloop.models.device import Placement
 from prefloop.models.load import causal
-from prefloop.models.scorers import scorer
 from prefloop.models.stream import ResponseStream, hidden_states, logits_of
 from prefloop.ops.logprobs import token_logprobs
 from prefloop.rounds.command import run
 from prefloop.rounds.recipe import load
+from prefloop.scoring.named import scorer
 
 TABLE = Path(__file__).parents[1] / "docs" / "results" / "stories.md"
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def perplexity_of(path: str, base: str, settings: EvaluateConfig) -> float:
     total, count = 0.0, 0
     for start in range(0, len(found), 40):
         few = [reader.codec.response_ids(a.text, finished=a.finished) for a in found[start : start + 40]]
-        packed = ResponseStream.of(ids[start : start + 40], few, CPU)
+        packed = ResponseStream.of(ids[start : start + 40], few, CPU.device)
         hidden = hidden_states(reader.model.base_model, packed.stream).index_select(0, packed.index)
         logprobs = token_logprobs(logits_of(reader.model, hidden), packed.tokens, temperature=1.0)
         total, count = total - float(logprobs.double().sum()), count + len(logprobs)

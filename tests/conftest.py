@@ -13,10 +13,10 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
-    from prefloop.models.load import Loaded
+    from prefloop.models.device import Placement
+    from prefloop.models.network import Network
     from prefloop.text.codec import Codec
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; and sums that come out the same each time
@@ -38,11 +38,13 @@ CONTEXT = 64
 
 
 @pytest.fixture(scope="session")
-def cpu() -> "torch.device":
+def cpu() -> "Placement":
     import torch
 
+    from prefloop.models.device import Placement
+
     torch.set_num_threads(1)
-    return torch.device("cpu")
+    return Placement(torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +92,7 @@ def folder(
     tmp_path_factory: pytest.TempPathFactory,
     codec: "Codec",
     new_llama: "Callable[..., PreTrainedModel]",
-    cpu: "torch.device",
+    cpu: "Placement",
 ) -> str:
     """A model folder, only to be read."""
     from prefloop.models.load import save_model
@@ -100,8 +102,16 @@ def folder(
     return str(path)
 
 
+@pytest.fixture(scope="session")
+def door(codec: "Codec", cpu: "Placement") -> "Callable[[PreTrainedModel], Network]":
+    """Puts a model behind the door, in float32."""
+    from prefloop.models.network import Network
+
+    return lambda model: Network(model, codec, path="made here", placement=cpu)
+
+
 @pytest.fixture
-def loaded(folder: str, cpu: "torch.device") -> "Loaded":
+def network(folder: str, cpu: "Placement") -> "Network":
     """The folder's model, fresh for each test."""
     from prefloop.models.load import causal
 

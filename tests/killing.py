@@ -1,7 +1,7 @@
 """Kills work at random moments and starts it again until it is done, and compares what came of it.
 
-As a program, `python killing.py FOLDER SEED KILLS [STAGE ...]`: runs the miniature recipe whole in FOLDER/whole, then each
-stage once more in FOLDER/killed with KILLS kills, and prints one JSON object: stage -> [kills, names of files that differ].
+As a program, `python killing.py FOLDER SEED KILLS [STAGE ...]`: runs the miniature recipe whole in FOLDER/whole, then
+each stage once more in FOLDER/killed with KILLS kills, and prints one JSON object: stage -> [kills, files that differ].
 A child is forked for every attempt, because importing torch takes longer than a stage of the miniature.
 """
 
@@ -109,8 +109,8 @@ def _die_at(operation: int, *, after: bool) -> None:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every visible file in a folder but those that differ by nature."""
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    kept = {n: p for n, p in sorted(found.items()) if p.name not in DIFFERS_BY_NATURE and not p.name.startswith(".")}
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    kept = {n: p for n, p in sorted(paths.items()) if p.name not in DIFFERS_BY_NATURE and not p.name.startswith(".")}
     return {n: _without_out(p.read_bytes()) if p.name == "config.yaml" else p.read_bytes() for n, p in kept.items()}
 
 
@@ -128,24 +128,23 @@ def differing(one: Path, other: Path) -> list[str]:
 def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dict[str, tuple[int, list[str]]]:
     """The miniature once whole, then each stage with kills. Returns: stage -> (kills, names of files that differ)."""
     import miniature
+    from prefloop.named import named
     from prefloop.rounds.command import run
-    from prefloop.rounds.recipe import load, named
+    from prefloop.rounds.recipe import STAGES, load
 
-    whole, found = folder / "whole", {}
+    whole, outcomes = folder / "whole", {}
     recipe = load("helpdesk", [f"out={whole}", *miniature.overrides()])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)
-    for step in recipe.steps:
-        if step.stage not in stages:
-            continue
-        out = folder / "killed" / step.stage
-        settings = step.config.model_copy(update={"out": str(out)})
-        seconds = json.loads((whole / step.stage / "timing.json").read_text(encoding="utf-8"))["seconds"]
-        when = moments(random.Random(f"{seed} {step.stage}"), seconds=seconds / 3, operations=24)
-        work = named(step.function)
+    for stage in stages:
+        out = folder / "killed" / stage
+        settings = recipe.settings[stage].model_copy(update={"out": str(out)})
+        seconds = json.loads((whole / stage / "timing.json").read_text(encoding="utf-8"))["seconds"]
+        when = moments(random.Random(f"{seed} {stage}"), seconds=seconds / 3, operations=24)
+        work = named(STAGES[stage].function)
         killed = until_done(lambda work=work, settings=settings: work(settings), kills=kills, when=when)
-        found[step.stage] = killed, differing(whole / step.stage, out)
-    return found
+        outcomes[stage] = killed, differing(whole / stage, out)
+    return outcomes
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def overrides(file: Path = FILE) -> list[str]:
 
 def flattened(values: dict[str, Any], prefix: str) -> list[str]:
     """Nested settings as dotted `key=value`."""
-    found: list[str] = []
+    settings: list[str] = []
     for key, value in values.items():
-        found += flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}={value}"]
-    return found
+        settings += flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}={value}"]
+    return settings

@@ -10,24 +10,21 @@ import pytest
 
 from prefloop import cli
 from prefloop.config import Config
+from prefloop.named import named
+from prefloop.stages import STAGES
 
-
-def named(name: str) -> Any:
-    """What `module:name` names."""
-    module, _, attribute = name.partition(":")
-    return vars(__import__(module, fromlist=["_"]))[attribute]
-
-
-CONFIGS: dict[str, type[Config]] = {stage: named(config) for stage, (config, _, _) in cli.STAGES.items() if config}
+CONFIGS: dict[str, type[Config]] = {
+    stage.command: named(stage.settings) for stage in STAGES.values() if stage.settings is not None
+}
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
 def test_help_names_every_stage(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     assert cli.main(arguments) == 0
     said = capsys.readouterr().out
-    for stage, (_, _, sentence) in cli.STAGES.items():
-        assert f"  {stage} " in said
-        assert sentence in said
+    for stage in STAGES.values():
+        assert f"  {stage.command.split()[0]} " in said
+        assert stage.sentence in said or stage.command == "data world"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]):
@@ -37,11 +34,11 @@ def test_version(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out == f"prefloop {prefloop.__version__}\n"
 
 
-@pytest.mark.parametrize("stage", CONFIGS)
-def test_stage_help_explains_every_setting(stage: str, capsys: pytest.CaptureFixture[str]):
-    assert cli.main([stage, "--help"]) == 0
+@pytest.mark.parametrize("command", CONFIGS)
+def test_stage_help_explains_every_setting(command: str, capsys: pytest.CaptureFixture[str]):
+    assert cli.main([*command.split(), "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for name, field in CONFIGS[stage].model_fields.items():
+    for name, field in CONFIGS[command].model_fields.items():
         about = next((i for i, line in enumerate(lines) if line.strip().startswith((f"{name}  (", f"{name}: "))), None)
         assert about is not None, name
         assert any(str(field.description) in line for line in lines[about : about + 2]), name
@@ -58,17 +55,12 @@ def test_help_is_shown_also_after_the_name_of_a_recipe(capsys: pytest.CaptureFix
     assert "prefloop run RECIPE" in capsys.readouterr().out
 
 
-def test_every_stage_names_a_function():
-    for config, function, _ in cli.STAGES.values():
-        assert callable(named(function))
-        assert not config or issubclass(named(config), Config)
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["rewrad"], "there is no stage called `rewrad`. Did you mean `reward`?"),
-        (["xyzzy"], "there is no stage called `xyzzy`. There are: data, pretrain"),
+        (["xyzzy"], "there is no stage called `xyzzy`. There are: data, data world, pretrain"),
+        (["world"], "there is no stage called `world`. Did you mean `data world`?"),
         (["data", "chek", "x.jsonl"], "`prefloop data chek x.jsonl` is not a command"),
     ],
 )

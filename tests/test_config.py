@@ -6,8 +6,9 @@ from typing import Any, Literal, Self
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from prefloop.config import Config, RunConfig, frozen, parse_yaml, read_yaml, section
+from prefloop.config import Config, frozen, parse_yaml, read_yaml, section
 from prefloop.errors import UserError
+from prefloop.settings import RunConfig
 
 
 class Kettle(Config):

@@ -1,4 +1,4 @@
-"""The documentation: every command that is shown could be typed, every link leads somewhere, every stage has its page."""
+"""The documentation: every command shown could be typed, every link leads somewhere, every stage has its page."""
 
 import re
 import shlex
@@ -10,7 +10,9 @@ import pytest
 
 from prefloop import cli
 from prefloop.config import override, section
+from prefloop.named import named
 from prefloop.rounds import recipe
+from prefloop.stages import STAGES, Stage
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -47,12 +49,12 @@ def check_setting(text: str, config: Any) -> None:
 
 def check_recipe(arguments: list[str]) -> None:
     """Fails unless the recipe exists and its overrides name its settings."""
-    known = {step.stage for step in recipe.load(arguments[0], ["base=base"]).steps}
+    settings = recipe.load(arguments[0], ["base=base"]).settings
     for text in arguments[1:]:
         stage, dot, setting = text.partition("=")[0].partition(".")
         if dot:
-            assert stage in known, f"{text}: the recipe has no such stage"
-            check_setting(text.removeprefix(f"{stage}."), recipe.named(recipe.STAGES[stage][0]))
+            assert stage in settings, f"{text}: the recipe has no such stage"
+            check_setting(text.removeprefix(f"{stage}."), type(settings[stage]))
         else:
             assert stage in ("out", "base", "name", *recipe.SHARED), f"{text}: a recipe has no {setting or stage}"
 
@@ -63,22 +65,18 @@ def test_a_command_that_is_shown_could_be_typed(page: str, command: str, monkeyp
     stage, *arguments = shlex.split(re.split(r" [|>&] | && ", command)[0])[1:]
     if stage in ("--help", "--version"):
         return
-    assert stage in cli.STAGES, f"{page}: there is no stage {stage}"
-    if arguments[-1:] in (["--help"], ["-h"]):
+    chosen, rest = cli.chosen([stage, *arguments])
+    if rest[-1:] in (["--help"], ["-h"]):
         return
-    config_name = cli.STAGES[stage][0]
     if stage == "run":
-        check_recipe(arguments)
-    elif config_name:
-        for text in arguments if "=" in arguments[0] else arguments[1:]:
-            check_setting(text, recipe.named(config_name))
-    elif arguments[:1] == ["world"]:
-        for text in arguments[1:]:
-            check_setting(text, recipe.named(recipe.STAGES["world"][0]))
+        check_recipe(rest)
+    elif chosen.settings is not None:
+        for text in rest if "=" in rest[0] else rest[1:]:
+            check_setting(text, named(chosen.settings))
 
 
 def test_commands_are_found():
-    assert len({page for page, _ in commands()}) >= len(cli.STAGES) - 2
+    assert len({page for page, _ in commands()}) >= len(STAGES) - 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -101,11 +99,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("stage", cli.STAGES)
-def test_every_stage_has_its_page(stage: str):
-    page = ROOT / "docs" / "stages" / f"{stage}.md"
-    assert page.is_file()
-    assert f"prefloop {stage}" in page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
+def test_every_stage_has_its_page(stage: Stage):
+    page = ROOT / "docs" / "stages" / f"{stage.name}.md"
+    assert f"prefloop {stage.command}" in page.read_text(encoding="utf-8")
 
 
 def test_the_chinese_readme_shows_every_command_of_the_english_one():
@@ -115,4 +112,4 @@ def test_the_chinese_readme_shows_every_command_of_the_english_one():
 
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_recipe_is_valid(file: Path):
-    assert recipe.load(str(file), ["base=base"]).steps
+    assert recipe.load(str(file), ["base=base"]).settings

@@ -1,6 +1,7 @@
 """The house rules that a machine can keep (CONTRIBUTING.md); floors are import-linter's, in pyproject.toml."""
 
 import ast
+import graphlib
 import importlib
 import pkgutil
 import re
@@ -15,6 +16,7 @@ import pytest
 
 import prefloop
 from prefloop.config import Config
+from prefloop.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "prefloop"
@@ -52,13 +54,8 @@ def test_files_are_at_most_500_lines():
 
 
 def test_functions_are_shorter_than_80_lines():
-    long = [
-        where(path, f)
-        for path, tree in TREES.items()
-        for f in functions(tree)
-        if (f.end_lineno or f.lineno) - f.lineno + 1 >= 80
-    ]
-    assert long == []
+    every = [(path, function) for path, tree in TREES.items() for function in functions(tree)]
+    assert [where(path, f) for path, f in every if (f.end_lineno or f.lineno) - f.lineno + 1 >= 80] == []
 
 
 def depth(node: ast.AST) -> int:
@@ -82,49 +79,39 @@ def test_blocks_nest_at_most_four_deep():
 
 
 def test_nothing_is_caught_wholesale():
-    found = []
-    for path, tree in OURS.items():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.ExceptHandler):
-                continue
-            names = (
-                {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else {"everything"}
-            )
-            if (
-                names & {"everything", "Exception", "BaseException"}
-                and path.name != "cli.py"
-                and path.relative_to(SRC).as_posix() not in BROAD
-            ):
-                found.append(where(path, node))
-    assert found == []
+    offenders = []
+    for path in OURS.keys() - {SRC / name for name in ("cli.py", *BROAD)}:
+        for node in ast.walk(OURS[path]):
+            if isinstance(node, ast.ExceptHandler):
+                names = ast.walk(node.type) if node.type else [ast.Name("Exception")]
+                if {n.id for n in names if isinstance(n, ast.Name)} & {"Exception", "BaseException"}:
+                    offenders.append(where(path, node))
+    assert offenders == []
 
 
 def test_no_reflection_on_our_own_objects():
     names = {"getattr", "hasattr", "setattr", "delattr"}
-    found = [
+    offenders = [
         where(path, node)
         for path, tree in OURS.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
         if path.relative_to(SRC).as_posix() not in REFLECTION
     ]
-    assert found == []
+    assert offenders == []
+
+
+def public(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Functions and classes without an underscore."""
+    return [node for node in body if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")]
 
 
 def test_every_module_and_public_thing_says_what_it_is():
     missing = [where(path) for path, tree in OURS.items() if tree.body and not ast.get_docstring(tree)]
     for path, tree in OURS.items():
-        public = [
-            node for node in tree.body if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
-        ]
-        methods = [
-            m
-            for c in public
-            if isinstance(c, ast.ClassDef)
-            for m in c.body
-            if isinstance(m, Function) and not m.name.startswith("_")
-        ]
-        missing += [where(path, node) for node in [*public, *methods] if not ast.get_docstring(node)]
+        things = public(tree.body)
+        things += [method for thing in things if isinstance(thing, ast.ClassDef) for method in public(thing.body)]
+        missing += [where(path, thing) for thing in things if not ast.get_docstring(thing)]
     assert missing == []
 
 
@@ -135,7 +122,7 @@ def takes_arrays(function: Function) -> bool:
 
 def test_ops_tell_shapes():
     shape = re.compile(r"\([A-Z][\w, ]*\)|\(n[,)]|shape|\bn\b|\bnumber\b")
-    found = [
+    offenders = [
         where(path, node)
         for path, tree in OURS.items()
         if path.parent.name == "ops"
@@ -143,7 +130,7 @@ def test_ops_tell_shapes():
         if isinstance(node, Function) and not node.name.startswith("_")
         if takes_arrays(node) and not shape.search(ast.get_docstring(node) or "")
     ]
-    assert found == []
+    assert offenders == []
 
 
 def all_modules() -> list[str]:
@@ -154,22 +141,21 @@ def all_modules() -> list[str]:
 def test_every_setting_has_a_docstring():
     for name in all_modules():
         importlib.import_module(name)
-    classes, found = [Config], []
+    classes, offenders = [Config], []
     while classes:
         inner = classes.pop()
         classes += inner.__subclasses__()
         if inner.__module__.startswith("prefloop."):
-            found += [
-                f"{inner.__module__}.{inner.__name__}.{field}"
-                for field, info in inner.model_fields.items()
-                if not info.description
-            ]
-    assert found == []
+            bare = [name for name, field in inner.model_fields.items() if not field.description]
+            offenders += [f"{inner.__module__}.{inner.__name__}.{name}" for name in bare]
+    assert offenders == []
 
 
 def test_only_parallel_knows_other_processes():
-    found = [where(p) for p in OURS if "torch.distributed" in p.read_text(encoding="utf-8") and p.name != "parallel.py"]
-    assert found == []
+    offenders = [
+        where(p) for p in OURS if "torch.distributed" in p.read_text(encoding="utf-8") and p.name != "parallel.py"
+    ]
+    assert offenders == []
 
 
 def test_no_module_has_a_name_that_says_nothing():
@@ -181,18 +167,11 @@ def test_every_import_is_among_the_dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.split(r"[^\w-]", text)[0].lower() for text in project["dependencies"]}
     allowed = set(sys.stdlib_module_names) | {"prefloop"} | named
-    found = set()
+    needed = set()
     for tree in OURS.values():
-        for node in ast.walk(tree):
-            modules = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            found |= {ONE_IMPORT_NAME.get(m.split(".")[0], m.split(".")[0]).lower() for m in modules}
-    assert found - allowed == set()
+        roots = {module.split(".")[0] for node in ast.walk(tree) for module in imported(node)}
+        needed |= {ONE_IMPORT_NAME.get(root, root).lower() for root in roots}
+    assert needed - allowed == set()
 
 
 def test_the_dependencies_are_pinned():
@@ -205,6 +184,7 @@ def test_the_dependencies_are_pinned():
 
 
 METRIC = re.compile(r"\"([a-z]+/[a-z0-9_]+|lr|updates)\"")
+LOGS = re.compile(r"\b(run|online)\.log\(")
 NOT_WRITTEN = {"ratio/max_error"}  # becomes ratio/first_error
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `([a-z0-9_/]+)` \|", flags=re.MULTILINE)
@@ -212,12 +192,75 @@ ROW = re.compile(r"^\| `([a-z0-9_/]+)` \|", flags=re.MULTILINE)
 
 def logged() -> set[str]:
     """Names of metrics in the files that log them."""
-    texts = [path.read_text(encoding="utf-8") for path in OURS if "run.log(" in path.read_text(encoding="utf-8")]
+    texts = [text for text in (path.read_text(encoding="utf-8") for path in OURS) if LOGS.search(text)]
     return {name for text in texts for name in METRIC.findall(text)} - NOT_WRITTEN
 
 
 def test_every_metric_is_in_the_table_and_nothing_else():
     assert set(ROW.findall(METRICS_PAGE.read_text(encoding="utf-8"))) == logged()
+
+
+START, EXTRA, PARQUET = "speed of start", "not on every machine", "a third of a second, and only for Parquet"
+HIDDEN: dict[tuple[str, str], str] = {
+    ("cli", "prefloop.config"): START,
+    ("chat.command", "prefloop.chat.conversation"): START,
+    ("chat.conversation", "readline"): EXTRA,
+    ("data.command", "prefloop.data.check"): START,
+    ("data.command", "prefloop.data.preview"): START,
+    ("files.tables", "pyarrow"): PARQUET,
+    ("files.tables", "pyarrow.parquet"): PARQUET,
+    ("serve.command", "prefloop.serve.server"): START,
+    ("web.command", "prefloop.web.serving"): START,
+    ("web.exchange.outcome_files", "pyarrow"): PARQUET,
+    ("web.exchange.outcome_files", "pyarrow.parquet"): PARQUET,
+}
+"""(our module, what it imports inside a function or for types only) -> why it is not at the top of the file."""
+BY_NAME = {"prefloop.cli": False, "prefloop.rounds.recipe": True, "prefloop.rounds.command": True}
+"""Modules that import what the table of stages names -> whether only the stages that may stand in a recipe."""
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file of ours."""
+    parts = path.relative_to(SRC.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): tree for path, tree in OURS.items()}
+
+
+def imported(node: ast.AST) -> set[str]:
+    """The modules that an import statement loads; none for any other node."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if not isinstance(node, ast.ImportFrom) or node.module is None:
+        return set()
+    inner = {f"{node.module}.{alias.name}" for alias in node.names}
+    return (inner & MODULES.keys()) | ({node.module} if inner - MODULES.keys() else set())
+
+
+def test_every_hidden_import_is_listed_with_its_reason():
+    hidden = set()
+    for name, tree in MODULES.items():
+        top = {id(node) for node in ast.iter_child_nodes(tree)}
+        inner = (node for node in ast.walk(tree) if id(node) not in top)
+        hidden |= {(name.removeprefix("prefloop."), module) for node in inner for module in imported(node)}
+    assert hidden == HIDDEN.keys()
+
+
+def test_no_imports_go_round_in_a_circle_hidden_ones_and_stages_by_name_included():
+    graph = {
+        name: {module for node in ast.walk(tree) for module in imported(node)} & MODULES.keys()
+        for name, tree in MODULES.items()
+    }
+    assert {name for name, modules in graph.items() if "prefloop.named" in modules} == BY_NAME.keys()
+    for name, only_recipes in BY_NAME.items():
+        stages = [stage for stage in STAGES.values() if stage.in_recipe or not only_recipes]
+        named = {part for stage in stages for part in (stage.function, stage.settings) if part is not None}
+        graph[name] |= {part.partition(":")[0] for part in named}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as problem:
+        pytest.fail(" -> ".join(reversed(problem.args[1])))
 
 
 def test_help_is_instant_and_loads_nothing():
@@ -252,9 +295,9 @@ def tracked() -> list[Path]:
 
 
 def test_no_file_names_a_place_on_this_machine():
-    found = []
+    offenders = []
     for path in tracked():
         if path.is_file() and path != Path(__file__):
             text = path.read_bytes().decode("utf-8", "replace")
-            found += [f"{path.relative_to(ROOT)}: {match}" for match in PLACES.findall(text)]
-    assert found == []
+            offenders += [f"{path.relative_to(ROOT)}: {match}" for match in PLACES.findall(text)]
+    assert offenders == []

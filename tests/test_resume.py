@@ -13,22 +13,26 @@ from pathlib import Path
 
 import killing
 import miniature
+from prefloop.files.forms import recognise
+from prefloop.stages import RUNS, STAGES
 
-STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 def test_every_stage_survives_kills_bit_for_bit(tmp_path: Path):
-    program = [sys.executable, str(Path(killing.__file__)), str(tmp_path), "0", "8", *STAGES]
+    program = [sys.executable, str(Path(killing.__file__)), str(tmp_path), "0", "8", *RUNS]
     done = subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, tuple[int, list[str]]] = json.loads(done.stdout)
-    assert {stage: names for stage, (_, names) in found.items()} == {stage: [] for stage in STAGES}
-    assert sum(kills for kills, _ in found.values()) >= 15
-    assert "model/model.safetensors" in killing.files(
-        tmp_path / "killed" / "pretrain"
-    )  # what was compared is what counts
+    outcomes: dict[str, tuple[int, list[str]]] = json.loads(done.stdout)
+    assert {stage: names for stage, (_, names) in outcomes.items()} == {stage: [] for stage in RUNS}
+    assert sum(kills for kills, _ in outcomes.values()) >= 15
+    # what was compared is what counts
+    assert "model/model.safetensors" in killing.files(tmp_path / "killed" / "pretrain")
     assert "metrics.jsonl" in killing.files(tmp_path / "killed" / "ppo")
+    for stage in ("world", "collect"):  # the whole run is here: it wrote what the table of stages says
+        outputs = [tmp_path / "whole" / stage / name for name in killing.files(tmp_path / "whole" / stage)]
+        rows = [path for path in outputs if path.suffix == ".jsonl" and path.stat().st_size]
+        assert {recognise(path).what for path in rows} == set(STAGES[stage].writes)
 
 
 def test_a_ppo_checkpoint_falls_inside_a_step():

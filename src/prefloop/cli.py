@@ -1,61 +1,24 @@
 """The command line: `prefloop STAGE [file.yaml] [key=value ...]`. A stage is imported only when it is chosen."""
 
-import importlib
+import difflib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from prefloop import __version__
 from prefloop.errors import UserError
+from prefloop.named import named
+from prefloop.stages import STAGES, Stage
 
-STAGES: dict[str, tuple[str, str, str]] = {
-    # name: (module:Config, module:function, sentence); the order is the order of a round
-    "data": (
-        "",
-        "prefloop.data.command:main",
-        "look at data: check FILE, preview MODEL FILE, make the helpdesk's files",
-    ),
-    "pretrain": (
-        "prefloop.pretrain.config:PretrainConfig",
-        "prefloop.pretrain.stage:train",
-        "train a tokenizer and a small Llama from raw text",
-    ),
-    "sft": ("prefloop.sft.config:SFTConfig", "prefloop.sft.stage:train", "fine-tune a model on demonstrations"),
-    "collect": (
-        "prefloop.collect.config:CollectConfig",
-        "prefloop.collect.stage:collect",
-        "sample responses and have them judged",
-    ),
-    "reward": (
-        "prefloop.reward.config:RewardConfig",
-        "prefloop.reward.stage:train",
-        "learn a reward model from preferences",
-    ),
-    "ppo": ("prefloop.align.config:PPOConfig", "prefloop.align.ppo:train", "optimise a policy against a reward"),
-    "evaluate": (
-        "prefloop.evaluate.config:EvaluateConfig",
-        "prefloop.evaluate.stage:evaluate",
-        "compare checkpoints with the reference, and select one",
-    ),
-    "report": ("prefloop.report.config:ReportConfig", "prefloop.report.stage:write", "write the report of a pipeline"),
-    "run": ("", "prefloop.rounds.command:main", "run a recipe: all of the above, in order"),
-    "web": ("", "prefloop.web.command:main", "serve the page where people judge what a model wrote"),
-    "chat": ("", "prefloop.chat.command:main", "talk to one model, or to two side by side"),
-    "serve": ("", "prefloop.serve.command:main", "serve a policy over HTTP, as OpenAI's API does"),
-    "score": (
-        "prefloop.score.config:ScoreConfig",
-        "prefloop.score.stage:score",
-        "score a file of prompts and responses with a reward model",
-    ),
-}
+COMMANDS = {stage.command: stage for stage in STAGES.values()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns: the exit code (0 well, 2 the user can mend it, 130 stopped by Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the machine;
-    # threads that never spin lose a third when nothing does
+    # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the
+    # machine; threads that never spin lose a third when nothing does
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
@@ -66,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"prefloop: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        import shlex
-
         again = shlex.join(["prefloop", *arguments])
         print(f"\nprefloop: stopped; what was done is saved. Go on with the same command: {again}", file=sys.stderr)
         return 130
@@ -80,41 +41,38 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
-    stage, *rest = arguments
-    if stage in ("-V", "--version"):
+    if arguments[0] in ("-V", "--version"):
         print(f"prefloop {__version__}")
         return 0
-    if stage not in STAGES:
-        import difflib
-
-        near = difflib.get_close_matches(stage, STAGES, n=1)
-        raise UserError(
-            f"there is no stage called `{stage}`. "
-            + (f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(STAGES)}.")
-        )
-    config_name, function_name, sentence = STAGES[stage]
-    if not config_name:
-        return int(_named(function_name)(rest))
-    config_class = _named(config_name)
+    stage, rest = chosen(arguments)
+    if stage.settings is None:
+        return int(named(stage.function)(rest))
+    settings = named(stage.settings)
     if any(argument in ("-h", "--help") for argument in rest):
         from prefloop.config import settings_help
 
-        print(settings_help(stage, sentence, config_class))
+        print(settings_help(f"prefloop {stage.command} [file.yaml] [key=value ...]: {stage.sentence}.", settings))
         return 0
     path = rest.pop(0) if rest and "=" not in rest[0] else None
-    config = config_class.load(path, rest)
-    print(_named(function_name)(config))
+    config = settings.load(path, rest)
+    print(named(stage.function)(config))
     return 0
 
 
-def _named(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return vars(importlib.import_module(module))[attribute]
+def chosen(arguments: list[str]) -> tuple[Stage, list[str]]:
+    """The stage that was typed, and its arguments. Raises: UserError if there is none of that name."""
+    for words in (2, 1):
+        stage = COMMANDS.get(" ".join(arguments[:words]))
+        if stage is not None:
+            return stage, arguments[words:]
+    near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+    hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(COMMANDS)}."
+    raise UserError(f"there is no stage called `{arguments[0]}`. {hint}")
 
 
 def overview() -> str:
     """What `prefloop --help` prints."""
-    rows = "\n".join(f"  {name:<9} {sentence}" for name, (_, _, sentence) in STAGES.items())
+    rows = "\n".join(f"  {name:<9} {stage.sentence}" for name, stage in COMMANDS.items() if " " not in name)
     return (
         f"prefloop {__version__} closes the preference loop for language models.\n\n"
         f"  prefloop STAGE [file.yaml] [key=value ...]\n\n{rows}\n\n"

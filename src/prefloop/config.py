@@ -3,15 +3,16 @@
 A field's docstring is its help text, its error message and its row in the docs.
 """
 
+import copy
 import difflib
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prefloop.errors import UserError
 
@@ -23,6 +24,17 @@ class Config(BaseModel):
     """Base of every stage's settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    def __init_subclass__(cls, *, defaults: Mapping[str, Any] | None = None) -> None:
+        """Args: defaults: other defaults for inherited settings: `class Mine(Shared, defaults={"lr": 1e-4})`."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, defaults: Mapping[str, Any] | None = None, **_: Any) -> None:
+        for name, value in (defaults or {}).items():
+            cls.model_fields[name] = inherited = copy.copy(cls.model_fields[name])
+            inherited.default = value
+        if defaults:
+            cls.model_rebuild(force=True)
 
     @classmethod
     def load(cls, path: str | None, overrides: Sequence[str] = ()) -> Self:
@@ -45,25 +57,6 @@ class Config(BaseModel):
             return cls.model_validate(frozen(values))
         except ValidationError as problem:
             raise UserError(sentence(cls, problem, where, lines or {})) from None
-
-
-class RunConfig(Config):
-    """What every stage that trains or samples has in common."""
-
-    out: str
-    """Folder that the stage writes; the same command continues it."""
-
-    seed: int = 0
-    """Decides every random choice of the stage."""
-
-    device: typing.Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where tensors live: auto takes CUDA, then MPS, then CPU."""
-
-    dtype: typing.Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of matrix products in training: auto takes bfloat16 where the hardware has it. Weights stay float32."""
-
-    threads: int = Field(default=0, ge=0)
-    """CPU threads; 0 takes OMP_NUM_THREADS if it is set and otherwise all cores. Exact resume needs the same number."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -198,8 +191,7 @@ def _inner(config: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | Non
 def section(annotation: Any) -> type[BaseModel] | None:
     """The settings class inside `Inner`, `Inner | None` or `tuple[Inner, ...]`; None for a plain value."""
     options = typing.get_args(annotation) or (annotation,)
-    found = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
-    return found[0] if found else None
+    return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
 
 
 def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
@@ -208,9 +200,9 @@ def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
     return f"{loc[-1]}: {field.description}" if field and field.description else ""
 
 
-def settings_help(stage: str, sentence: str, config: type[BaseModel]) -> str:
-    """What `prefloop STAGE --help` prints: every setting with its default and its docstring."""
-    return "\n".join([f"prefloop {stage} [file.yaml] [key=value ...]: {sentence}.", "", *_settings(config, "")])
+def settings_help(heading: str, config: type[BaseModel]) -> str:
+    """What `--help` prints: the heading, then every setting with its default and its docstring."""
+    return "\n".join([heading.rstrip(), "", *_settings(config, "")])
 
 
 def _settings(config: type[BaseModel], prefix: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the tests of PPO share: settings for a run of seconds, and a reward that a text decides."""
+"""What the tests of PPO and REINFORCE share: settings for a run of seconds, and a reward that a text decides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prefloop.align import ppo
-from prefloop.align.config import PPOConfig
-from prefloop.align.experience import Sources
-from prefloop.models.load import Loaded
-from prefloop.models.policy import Policy
-from prefloop.models.scorers import scorer
-from prefloop.models.stream import prepare
-from prefloop.records import Message
-from prefloop.rollouts import Rollouts
+from prefloop.align import online, ppo
+from prefloop.align.config import OnlineConfig, PPOConfig
+from prefloop.align.online import Setup
+from prefloop.align.ppo import Batch
+from prefloop.models.network import Network
 
 REWARD = "def score(prompts, responses):\n    return [sum(map(ord, r)) % 17 / 8 - 1 for r in responses]\n"
 
@@ -28,89 +23,72 @@ def expected_score(text: str) -> float:
 
 
 @pytest.fixture
-def make_config(folder: str, prompts_file: str, tmp_path: Path) -> Callable[..., PPOConfig]:
+def make_config(folder: str, prompts_file: str, tmp_path: Path) -> Callable[..., Any]:
     """Settings of a tiny run; `out` counts up so that each run has a folder of its own."""
     (tmp_path / "reward.py").write_text(REWARD, encoding="utf-8")
-    made: list[PPOConfig] = []
+    made: list[OnlineConfig] = []
 
-    def make(**settings: Any) -> PPOConfig:
+    def make(algorithm: type[OnlineConfig] = PPOConfig, **settings: Any) -> OnlineConfig:
         values: dict[str, Any] = {
-            "out": str(tmp_path / f"ppo-{len(made)}"),
+            "out": str(tmp_path / f"run-{len(made)}"),
             "policy": folder,
             "reward": f"python:{tmp_path / 'reward.py'}:score",
             "prompts": prompts_file,
             "steps": 1,
             "rollouts_per_step": 8,
-            "minibatch_size": 8,
-            "epochs": 1,
             "max_new_tokens": 8,
             "lr": 0.01,
             "warmup": 0.0,
             "dtype": "float32",
             "threads": 1,
         }
-        made.append(PPOConfig(**{**values, **settings}))
+        if algorithm is PPOConfig:
+            values |= {"minibatch_size": 8, "epochs": 1}
+        made.append(algorithm(**{**values, **settings}))
         return made[-1]
 
     return make
 
 
 @pytest.fixture
-def other(new_llama: Callable[..., PreTrainedModel]) -> PreTrainedModel:
-    """A reference that is not the policy, ready for streams."""
-    model = new_llama(2).eval()
-    prepare(model)
-    return model
+def other(new_llama: Callable[..., PreTrainedModel], door: Callable[[PreTrainedModel], Network]) -> Network:
+    """A reference that is not the policy."""
+    return door(new_llama(2)).requires_grad_(False)
 
 
-@pytest.fixture
-def sources(loaded: Loaded, other: PreTrainedModel, tmp_path: Path, ending: None) -> Callable[[PPOConfig], Sources]:
-    """Sources with a critic that has an opinion, and a reference that is another model."""
-
-    def make(config: PPOConfig) -> Sources:
-        policy = Policy(loaded.model, critic="shared", device=torch.device("cpu"))
-        assert policy.value is not None
-        torch.nn.init.normal_(policy.value.weight, generator=torch.Generator().manual_seed(4))
-        conversations = [(Message(role="user", content=f"where is {i * 7}?"),) for i in range(12)]
-        prompts = [(c, loaded.codec.prompt_ids(c)) for c in conversations]
-        return Sources(loaded, policy, other, scorer(config.reward, torch.device("cpu")), prompts)
-
-    return make
-
-
-@pytest.fixture
-def ending(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+def often_ending(network: Network) -> Network:
     """Makes a sixth of the vocabulary end a response, so that a random model writes responses of all lengths."""
-    object.__setattr__(loaded.codec, "stop_ids", (loaded.codec.stop_ids[0], *range(100, 150)))
+    network.codec = replace(network.codec, stop_ids=(network.codec.stop_ids[0], *range(100, 150)))
+    return network
 
 
 @dataclass
 class Seen:
     """What a run's steps were made of."""
 
-    rollouts: list[Rollouts] = field(default_factory=list)
-    sources: list[Sources] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    setups: list[Setup] = field(default_factory=list)
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
-    """Records every step's rollouts in `train`, after changing them if asked. Ends come often, as in `ending`."""
+    """Records every step's batch in `ppo.train`, after changing it if asked. Ends come often, as in `often_ending`."""
 
-    def start(change: Callable[[Rollouts], Rollouts] = lambda r: r) -> Seen:
-        seen, real, real_causal = Seen(), ppo.__dict__["sample_rollouts"], ppo.__dict__["causal"]
+    def start(change: Callable[[Batch], Batch] = lambda b: b, *, reference: Network | None = None) -> Seen:
+        seen, real, real_prepared = Seen(), ppo.__dict__["Batch"], online.__dict__["prepared"]
 
-        def sample(*args: Any, **kwargs: Any) -> Rollouts:
-            seen.sources.append(args[1])
-            seen.rollouts.append(change(real(*args, **kwargs)))
-            return seen.rollouts[-1]
+        def batch(*args: Any, **kwargs: Any) -> Batch:
+            seen.batches.append(change(real(*args, **kwargs)))
+            return seen.batches[-1]
 
-        def causal(*args: Any, **kwargs: Any) -> Loaded:
-            loaded = real_causal(*args, **kwargs)
-            codec = replace(loaded.codec, stop_ids=(loaded.codec.stop_ids[0], *range(100, 150)))
-            return replace(loaded, codec=codec)
+        def prepared(*args: Any) -> Setup:
+            setup = real_prepared(*args)
+            often_ending(setup.policy)
+            seen.setups.append(replace(setup, reference=reference or setup.reference))
+            return seen.setups[-1]
 
-        monkeypatch.setattr(ppo, "sample_rollouts", sample)
-        monkeypatch.setattr(ppo, "causal", causal)
+        monkeypatch.setattr(ppo, "Batch", batch)
+        monkeypatch.setattr(online, "prepared", prepared)
         return seen
 
     return start

@@ -3,15 +3,17 @@
 A vocabulary of four tokens and responses of at most two make thirteen responses, whose probabilities are enumerated.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from prefloop.align.config import PPOConfig
-from prefloop.align.ppo import train
+from prefloop.align import ppo, reinforce
+from prefloop.align.config import PPOConfig, REINFORCEConfig
 from prefloop.models.load import save_model
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
@@ -62,14 +64,27 @@ def probabilities(model: PreTrainedModel) -> torch.Tensor:
     return torch.tensor(p, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("settings", [{"advantage": "gae", "critic": "shared"}])
-def test_the_known_optimum_is_reached(bandit: str, settings: dict[str, str]):
-    made = train(PPOConfig(
-        out=f"{bandit}/ppo", policy=f"{bandit}/policy", reward=f"python:{bandit}/reward.py:score", prompts=f"{bandit}/prompts.jsonl",
-        steps=120, rollouts_per_step=512, minibatch_size=512, epochs=2, max_new_tokens=2, kl_coef=KL_COEF, unfinished_penalty=0.0,
-        whiten_advantages=False, lr=0.01, warmup=0.0, value_coef=0.5, value_clip=10.0, save_every=1000, checkpoint_every=0,
-        dtype="float32", threads=1, **settings,
-    ))  # fmt: skip
+def settings(bandit: str, **own: Any) -> dict[str, Any]:
+    return {
+        "out": f"{bandit}/run", "policy": f"{bandit}/policy", "reward": f"python:{bandit}/reward.py:score",
+        "prompts": f"{bandit}/prompts.jsonl", "rollouts_per_step": 512, "max_new_tokens": 2, "kl_coef": KL_COEF,
+        "unfinished_penalty": 0.0, "whiten_advantages": False, "lr": 0.01, "warmup": 0.0, "save_every": 1000,
+        "checkpoint_every": 0, "dtype": "float32", "threads": 1, **own,
+    }  # fmt: skip
+
+
+def by_ppo(bandit: str) -> Path:
+    own = {"steps": 120, "minibatch_size": 512, "epochs": 2, "value_coef": 0.5, "value_clip": 10.0}
+    return ppo.train(PPOConfig(**settings(bandit, **own)))
+
+
+def by_reinforce(bandit: str) -> Path:
+    return reinforce.train(REINFORCEConfig(**settings(bandit, steps=150, rollouts_per_step=1024, lr=0.02)))
+
+
+@pytest.mark.parametrize(("algorithm", "within"), [(by_ppo, 0.01), (by_reinforce, 0.02)])  # without a critic: noisier
+def test_the_known_optimum_is_reached(bandit: str, algorithm: Callable[[str], Path], within: float):
+    made = algorithm(bandit)
     reference = probabilities(AutoModelForCausalLM.from_pretrained(f"{bandit}/policy").eval())
     assert float(reference.sum()) == pytest.approx(1)
     scores = torch.tensor([score("".join(NAMES[t] for t in r)) for r in RESPONSES], dtype=torch.float64)
@@ -77,5 +92,5 @@ def test_the_known_optimum_is_reached(bandit: str, settings: dict[str, str]):
     optimum /= optimum.sum()
     found = probabilities(AutoModelForCausalLM.from_pretrained(made).eval())
     assert (optimum - reference).abs().max() > 0.1  # there was something to learn
-    assert (found - optimum).abs().max() < 0.01  # four seeds came within 0.002
-    assert 0.5 * (found - optimum).abs().sum() < 0.01  # total variation
+    assert (found - optimum).abs().max() < within
+    assert 0.5 * (found - optimum).abs().sum() < within  # total variation

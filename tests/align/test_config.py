@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from prefloop.align.config import PPOConfig
+from prefloop.align.config import PPOConfig, REINFORCEConfig
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,16 @@ from prefloop.align.config import PPOConfig
             {"kl_where": "loss", "kl_estimator": "k3", "kl_unit": "batch"},
             "kl_unit = batch only makes sense in the reward",
         ),
-        ({"advantage": "batch_mean", "critic": "separate"}, "Leave critic out"),
         ({"kl_target": 6.0, "kl_horizon": 1.0}, "kl_horizon = 1.* Set kl_horizon"),
-        ({"temperature": 0.0}, "greater than 0"),
+        ({"temperature": 0.0}, "Set it above 0"),
         ({"kl_coef": -0.1}, "greater than or equal to 0"),
     ],
 )
 def test_contradictions(make_config: Callable[..., PPOConfig], settings: dict[str, Any], message: str):
     with pytest.raises(ValidationError, match=message):
         make_config(**settings)
+
+
+def test_a_response_as_one_decision_has_no_discount(make_config: Callable[..., REINFORCEConfig]):
+    with pytest.raises(ValidationError, match=r"discount = 0.9 does nothing. Leave discount out"):
+        make_config(REINFORCEConfig, credit="response", discount=0.9)

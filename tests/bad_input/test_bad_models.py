@@ -11,51 +11,49 @@ Refused = Callable[..., str]
 Write = Callable[..., str]
 
 
-@pytest.fixture
-def copied(folder: str, tmp_path: Path) -> Path:
-    """A model folder to spoil."""
-    return Path(shutil.copytree(folder, tmp_path / "model"))
+def without(names: str) -> Callable[[Path], None]:
+    """Takes files away."""
+    return lambda model: [path.unlink() for path in model.glob(names)] and None
 
 
-def test_a_model_without_a_tokenizer(refused: Refused, copied: Path, demonstrations: Write, out: str):
-    for path in copied.glob("tokenizer*"):
-        path.unlink()
-    said = refused("sft", f"model={copied}", f"demonstrations={demonstrations()}", f"out={out}")
-    assert f"{copied}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files" in said
-
-
-def test_a_model_without_a_template(refused: Refused, copied: Path, demonstrations: Write, out: str):
-    for path in copied.glob("chat_template*"):
-        path.unlink()
-    settings = json.loads((copied / "tokenizer_config.json").read_text(encoding="utf-8"))
+def without_template(model: Path) -> None:
+    """Takes the chat template away."""
+    without("chat_template*")(model)
+    settings = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings.pop("chat_template", None)
-    (copied / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    command = ["sft", f"model={copied}", f"demonstrations={demonstrations()}", f"out={out}"]
-    assert (
-        f"{copied}: this model folder records no chat template. Say which it was trained with, for instance template=plain."
-        in refused(*command)
-    )
-    assert "template=plane: there is no such template. There are: turns" in refused(
-        *command[:-1], f"out={out}2", "template=plane"
-    )
+    (model / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def test_another_template_than_recorded(refused: Refused, folder: str, demonstrations: Write, out: str):
-    said = refused("sft", f"model={folder}", f"demonstrations={demonstrations()}", "template=chatml", f"out={out}")
-    assert "was trained with the template `turns`, but template=chatml is set" in said
+def cut_short(model: Path) -> None:
+    """Leaves only the head of the weights."""
+    (model / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes()[:200])
 
 
-def test_a_folder_that_holds_no_model(refused: Refused, tmp_path: Path, demonstrations: Write, out: str):
-    (tmp_path / "empty").mkdir()
-    said = refused("sft", f"model={tmp_path / 'empty'}", f"demonstrations={demonstrations()}", f"out={out}")
-    assert "this folder has no config.json, so it holds no model" in said or "has no tokenizer" in said
-
-
-def test_damaged_weights(refused: Refused, copied: Path, demonstrations: Write, out: str):
-    weights = copied / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:200])
-    said = refused("sft", f"model={copied}", f"demonstrations={demonstrations()}", f"out={out}")
-    assert f"{copied}: the model cannot be loaded" in said
+@pytest.mark.parametrize(
+    ("spoil", "settings", "says"),
+    [
+        (without("tokenizer*"), [], "no tokenizer (tokenizer.json). Copy the tokenizer's files"),
+        (without_template, [], "no chat template. Say which it was trained with, for instance template=plain."),
+        (without_template, ["template=plane"], "template=plane: there is no such template. There are: turns"),
+        (without("nothing"), ["template=chatml"], "trained with the template `turns`, but template=chatml is set"),
+        (without("config.json"), [], "no config.json, so it holds no model"),
+        (cut_short, [], "the model cannot be loaded"),
+    ],
+)
+def test_a_folder_that_cannot_be_fine_tuned(
+    spoil: Callable[[Path], None],
+    settings: list[str],
+    says: str,
+    refused: Refused,
+    folder: str,
+    demonstrations: Write,
+    tmp_path: Path,
+):
+    model = Path(shutil.copytree(folder, tmp_path / "model"))
+    spoil(model)
+    said = refused("sft", f"model={model}", f"demonstrations={demonstrations()}", f"out={tmp_path / 'out'}", *settings)
+    assert says in said
+    assert settings == ["template=plane"] or str(model) in said
 
 
 def test_a_hub_id_without_a_network(refused: Refused, demonstrations: Write, out: str):
@@ -73,51 +71,25 @@ def test_a_policy_is_no_reward_model(refused: Refused, folder: str, prompts_file
 
 
 @pytest.mark.parametrize(
-    ("body", "function", "says"),
+    ("body", "says"),
     [
-        (
-            "def score(prompts, responses):\n    return [float('nan')] * len(responses)\n",
-            "score",
-            "returned nan for the response",
-        ),
-        (
-            "def score(prompts, responses):\n    return [float('inf')] * len(responses)\n",
-            "score",
-            "returned inf for the response",
-        ),
-        (
-            "def score(prompts, responses):\n    return [1.0]\n",
-            "score",
-            "returned 1 numbers for 16 responses; return one float for each",
-        ),
-        (
-            "def score(prompts, responses):\n    return None\n",
-            "score",
-            "returned NoneType, not one float for each response",
-        ),
-        (
-            "def score(prompts, responses):\n    return ['good'] * len(responses)\n",
-            "score",
-            "not one float for each response",
-        ),
-        ("def score(prompts, responses:\n", "score", ":1: this is not Python"),
-        ("def points(prompts, responses):\n    return [1.0]\n", "score", "there is no function called `score`"),
+        ("return [float('nan')] * len(responses)", "returned nan for the response"),
+        ("return [float('inf')] * len(responses)", "returned inf for the response"),
+        ("return [1.0]", "returned 1 numbers for 16 responses; return one float for each"),
+        ("return None", "returned NoneType, not one float for each response"),
+        ("return ['good'] * len(responses)", "not one float for each response"),
+        ("return [", ":2: this is not Python"),
+        ("pass\ndel score", "there is no function called `score`"),
     ],
 )
 def test_a_reward_that_gives_no_number(
-    body: str, function: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path
+    body: str, says: str, refused: Refused, folder: str, prompts_file: str, out: str, tmp_path: Path
 ):
     file = tmp_path / "mine.py"
-    file.write_text(body, encoding="utf-8")
+    file.write_text(f"def score(prompts, responses):\n    {body}\n", encoding="utf-8")
     settings = ["steps=1", "rollouts_per_step=16", "minibatch_size=8", "max_new_tokens=8", "threads=1"]
-    said = refused(
-        "ppo",
-        f"policy={folder}",
-        f"reward=python:{file}:{function}",
-        f"prompts={prompts_file}",
-        f"out={out}",
-        *settings,
-    )
+    inputs = [f"policy={folder}", f"reward=python:{file}:score", f"prompts={prompts_file}", f"out={out}"]
+    said = refused("ppo", *inputs, *settings)
     assert str(file) in said
     assert says in said
     assert not Path(out, "models").exists()

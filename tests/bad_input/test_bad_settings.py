@@ -37,8 +37,8 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
             "kl_unit = batch only makes sense in the reward",
         ),
         (
-            ["ppo", *PPO, "advantage=batch_mean", "critic=separate"],
-            "advantage = batch_mean uses no critic, but critic = separate is set",
+            ["reinforce", *PPO, "credit=response", "discount=0.9"],
+            "credit = response takes a response as one decision, so discount = 0.9 does nothing",
         ),
         (
             ["pretrain", "corpus=x", "model.hidden_sise=8"],
@@ -48,7 +48,7 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
         (["evaluate"], "is needed"),
         (["score", "data=x.jsonl", "modell=m"], "no setting is called `modell`. Did you mean `model`?"),
         (["pro"], "there is no stage called `pro`. Did you mean `ppo`?"),
-        (["data", "preview", "model", "file", "row=3"], "`row=3` is not a setting of the preview"),
+        (["data", "preview", "model", "file", "row=3"], "no setting is called `row`. Did you mean `rows`?"),
     ],
 )
 def test_a_bad_setting(arguments: list[str], says: str, refused: Refused, tmp_path: Path):
@@ -84,7 +84,8 @@ def test_a_missing_settings_file(refused: Refused, tmp_path: Path):
     [
         (
             ["run", "helpdsk"],
-            "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. There are: helpdesk",
+            "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. "
+            "There are: helpdesk",
         ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),

@@ -128,8 +128,8 @@ def test_at_a_terminal_two_models_stand_side_by_side(folder: str):
 
 def read_until(terminal: int, mark: bytes, *, patience: float = 120) -> bytes:
     """What the terminal shows up to the mark, or in `patience` seconds."""
-    found, deadline = b"", time.monotonic() + patience
-    while not found.endswith(mark) and (left := deadline - time.monotonic()) > 0:
+    shown, deadline = b"", time.monotonic() + patience
+    while not shown.endswith(mark) and (left := deadline - time.monotonic()) > 0:
         if select.select([terminal], [], [], left)[0]:
-            found += os.read(terminal, 4096).replace(b"\r\n", b"\n").replace(b"\r", b"")
-    return found
+            shown += os.read(terminal, 4096).replace(b"\r\n", b"\n").replace(b"\r", b"")
+    return shown

@@ -5,15 +5,15 @@ import pytest
 from prefloop.chat.config import ChatConfig
 from prefloop.chat.talk import Talker, fitting, so_far
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded
+from prefloop.models.network import Network
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 
 HOT = ChatConfig(temperature=1.0, max_new_tokens=12)
 
 
-def talker(loaded: Loaded, *, memory: bool = True, config: ChatConfig = HOT) -> Talker:
-    return Talker(loaded, config, name="it", memory=memory)
+def talker(network: Network, *, memory: bool = True, config: ChatConfig = HOT) -> Talker:
+    return Talker(network, config, name="it", memory=memory)
 
 
 def always(_: str) -> bool:
@@ -56,8 +56,8 @@ def test_a_turn_that_cannot_fit_is_refused_with_numbers(codec: Codec):
         fitting(codec, turns, room=4)
 
 
-def test_the_conversation_is_remembered_and_forgotten(loaded: Loaded):
-    it = talker(loaded)
+def test_the_conversation_is_remembered_and_forgotten(network: Network):
+    it = talker(network)
     first = it.answer("where is my parcel 1?", turn=0, on_text=always)
     assert it.history == conversation("where is my parcel 1?", first.text)
     it.answer("please", turn=1, on_text=always)
@@ -67,31 +67,31 @@ def test_the_conversation_is_remembered_and_forgotten(loaded: Loaded):
     assert it.answer("where is my parcel 1?", turn=0, on_text=always) == first
 
 
-def test_memory_changes_what_the_model_reads_and_no_memory_does_not(loaded: Loaded):
-    alone = talker(loaded).answer("please", turn=1, on_text=always).text
+def test_memory_changes_what_the_model_reads_and_no_memory_does_not(network: Network):
+    alone = talker(network).answer("please", turn=1, on_text=always).text
     answers = {}
     for memory in (True, False):
-        it = talker(loaded, memory=memory)
+        it = talker(network, memory=memory)
         it.answer("where is my parcel 1?", turn=0, on_text=always)
         answers[memory] = it.answer("please", turn=1, on_text=always).text
     assert answers[False] == alone
     assert answers[True] != alone
 
 
-def test_two_copies_of_a_model_answer_alike(loaded: Loaded):
-    both = [talker(loaded).answer("please", turn=3, on_text=always) for _ in range(2)]
+def test_two_copies_of_a_model_answer_alike(network: Network):
+    both = [talker(network).answer("please", turn=3, on_text=always) for _ in range(2)]
     assert both[0] == both[1]
 
 
-def test_stopping_keeps_what_was_said(loaded: Loaded):
-    whole = talker(loaded).answer("where is my parcel 2?", turn=0, on_text=always)
+def test_stopping_keeps_what_was_said(network: Network):
+    whole = talker(network).answer("where is my parcel 2?", turn=0, on_text=always)
     heard: list[str] = []
 
     def enough(text: str) -> bool:
         heard.append(text)
         return len(heard) < 4
 
-    it = talker(loaded)
+    it = talker(network)
     stopped = it.answer("where is my parcel 2?", turn=0, on_text=enough)
     assert len(heard) == 4
     assert not stopped.finished
@@ -99,8 +99,8 @@ def test_stopping_keeps_what_was_said(loaded: Loaded):
     assert it.history[-1].content == stopped.text
 
 
-def test_a_long_conversation_never_leaves_the_context(loaded: Loaded):
-    it = talker(loaded, config=ChatConfig(temperature=1.0, max_new_tokens=1000))
+def test_a_long_conversation_never_leaves_the_context(network: Network):
+    it = talker(network, config=ChatConfig(temperature=1.0, max_new_tokens=1000))
     forgotten = [it.answer(f"where is my parcel {i}?", turn=i, on_text=always).num_forgotten for i in range(8)]
     assert sum(forgotten) > 0
-    assert len(loaded.codec.prompt_ids(it.history[:-1])) <= loaded.codec.context
+    assert len(network.codec.prompt_ids(it.history[:-1])) <= network.codec.context

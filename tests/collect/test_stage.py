@@ -11,9 +11,9 @@ from prefloop.collect.config import CollectConfig
 from prefloop.collect.stage import collect, is_held_out, overlap
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records
-from prefloop.models.load import Loaded
 from prefloop.records import Comparison, Judgement, Preference, Ranking
-from prefloop.sampling.generate import Sampled
+from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
 from prefloop.world.annotators import PanelConfig
 
 
@@ -70,26 +70,15 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, int], str]
     def replace(text: Callable[[int, int], str]) -> list[int]:
         attempts: list[int] = []
 
-        def generate(
-            model: Any, prompts: Any, sampling: Any, *, stop_ids: Any, generator: Any, copies: int
-        ) -> list[Sampled]:
-            codec = loaded_codec[0]
-            attempts.append(len(prompts))
-            texts = [text(len(attempts) - 1, k) for _ in prompts for k in range(copies)]
-            return [Sampled(tuple(codec.response_ids(t)), True) for t in texts]
+        class Speaker(InProcess):
+            def sample(self, prompts: Any, sampling: Any, place: int, *, copies: int = 1) -> list[Sampled]:
+                attempts.append(len(prompts))
+                texts = [text(len(attempts) - 1, k) for _ in prompts for k in range(copies)]
+                return [Sampled(tuple(self.policy.codec.response_ids(t)), True) for t in texts]
 
-        monkeypatch.setattr(stage, "generate", generate)
+        monkeypatch.setattr(stage, "InProcess", Speaker)
         return attempts
 
-    loaded_codec: list[Any] = []
-    real = stage.__dict__["causal"]
-
-    def causal(*args: Any, **kwargs: Any) -> Loaded:
-        loaded = real(*args, **kwargs)
-        loaded_codec.append(loaded.codec)
-        return loaded
-
-    monkeypatch.setattr(stage, "causal", causal)
     return replace
 
 

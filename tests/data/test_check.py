@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefloop.data.check import RECORD_OF, STAGES, Length, check, print_check
+from prefloop.data.check import Length, check, print_check, taken_by
 from prefloop.errors import UserError
 from prefloop.files.forms import FORMS
 from prefloop.files.tables import write_records
@@ -114,18 +114,18 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "words in chosen: median 1, longest 1",
         "words in rejected: median 3, longest 3",
         "rows.jsonl: columns that were not used: `origin` (1 rows).",
-        "Verdict: all 1 rows are good; reward and align (dpo) take it, and for its prompts "
-        "collect, align (ppo, rloo, grpo) and evaluate.",
+        "Verdict: all 1 rows are good; reward (preferences=) and score (data=) take it; for its prompts "
+        "collect (prompts=), ppo (prompts=), reinforce (prompts=) and evaluate (test_prompts=) take it.",
     ]
 
 
 def test_a_bad_file_is_told_row_by_row(tmp_path, capsys):
     good = {"prompt": "a", "response": "b"}
     assert print_check(file_of(tmp_path, good, good, {"prompt": "a", "response": ""})) == 1
-    told = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
-    assert "rows that repeat the texts of an earlier row: 1" in told
-    assert told[-2] == "rows.jsonl:3: `response` is empty; give it text or remove the row."
-    assert told[-1].startswith("Verdict: 1 of 3 rows must be mended or removed. Then sft takes it, ")
+    lines = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
+    assert "rows that repeat the texts of an earlier row: 1" in lines
+    assert lines[-2] == "rows.jsonl:3: `response` is empty; give it text or remove the row."
+    assert lines[-1].startswith("Verdict: 1 of 3 rows must be mended or removed. Then sft (demonstrations=), reward")
 
 
 def test_a_file_without_one_good_row(tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_a_file_without_one_good_row(tmp_path, capsys):
 
 def test_unpaired_preferences_are_named_and_serve_as_prompts(tmp_path, capsys):
     assert print_check(file_of(tmp_path, {"prompt": "a", "completion": "b", "label": True})) == 0
-    assert "reward needs two responses to each prompt" in capsys.readouterr().out
+    assert "need two responses to each prompt; for its prompts collect (prompts=)" in capsys.readouterr().out
 
 
 def test_what_no_one_knows_is_refused(tmp_path):
@@ -145,9 +145,9 @@ def test_what_no_one_knows_is_refused(tmp_path):
         check(tmp_path / "missing.jsonl")
 
 
-def test_every_form_has_a_verdict():
-    assert {form.what for form in FORMS.values()} == set(STAGES)
-    assert set(RECORD_OF) <= set(STAGES)
+def test_what_no_stage_takes_is_said_with_who_writes_it():
+    assert taken_by("rankings") == "no stage takes it; collect writes it."
+    assert taken_by("texts") == "pretrain (corpus=) takes it."
 
 
 def test_a_hundred_thousand_rows_take_seconds(tmp_path):

@@ -1,4 +1,4 @@
-"""What people may compare blind: first prompts as they come, and an audit of the reward's favourites and of the furthest drift."""
+"""What people may compare blind: first prompts as they come, and an audit of favourites and of the furthest drift."""
 
 from prefloop.evaluate.arena import TOP_KL, TOP_REWARD, arena_rows
 from prefloop.evaluate.measure import Answer

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -19,25 +21,17 @@ from prefloop.evaluate.measure import (
     summary,
     win_rate,
 )
-from prefloop.models.load import Loaded
-from prefloop.models.stream import prepare
+from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
+from prefloop.records.evaluations import Interval, mean
 
 PROMPTS, RESPONSES = [[5, 9, 7], [8], [3, 4]], [[30, 2, 11, 1], [12, 1], [6, 6, 6, 6, 6]]
 
 
 @pytest.fixture
 def config() -> EvaluateConfig:
-    return EvaluateConfig(
-        out="x",
-        reference="x",
-        candidates="x",
-        validation_prompts="x",
-        test_prompts="x",
-        max_new_tokens=6,
-        dtype="float32",
-        threads=1,
-    )
+    files = dict.fromkeys(("out", "reference", "candidates", "validation_prompts", "test_prompts"), "x")
+    return EvaluateConfig(**files, max_new_tokens=6, dtype="float32", threads=1)
 
 
 def prompts(count: int, tags: tuple[str, ...] = ()) -> list[Prompt]:
@@ -48,34 +42,31 @@ def prompts(count: int, tags: tuple[str, ...] = ()) -> list[Prompt]:
 
 @pytest.mark.parametrize("micro_tokens", [16384, 16])
 def test_kl_by_explicit_sum(
-    loaded: Loaded,
+    network: Network,
     plain: PreTrainedModel,
     new_llama: Callable[..., PreTrainedModel],
-    config: EvaluateConfig,
+    door: Callable[[PreTrainedModel], Network],
     micro_tokens: int,
 ):
     """sum over response tokens and over the vocabulary of p (log p - log q), by transformers, in float64."""
-    reference, streamed = new_llama(2).eval(), new_llama(2).eval()
-    prepare(streamed)
+    reference, streamed = new_llama(2).eval(), door(new_llama(2))
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
         ids = torch.tensor([[*prompt, *response]])
         with torch.no_grad():
             p, q = (m(ids).logits[0, len(prompt) - 1 : -1].double().softmax(-1) for m in (plain, reference))
         expected.append(sum(float((p[t] * (p[t].log() - q[t].log())).sum()) for t in range(len(response))))
-    found = response_kl(
-        loaded.model, streamed, PROMPTS, RESPONSES, config.model_copy(update={"micro_tokens": micro_tokens})
-    )
+    found = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
     assert min(expected) > 0.1
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_reference_has_not_drifted_from_itself(loaded: Loaded, config: EvaluateConfig):
-    assert response_kl(loaded.model, loaded.model, PROMPTS, RESPONSES, config) == [0.0, 0.0, 0.0]
+def test_the_reference_has_not_drifted_from_itself(network: Network):
+    assert response_kl(network, network, PROMPTS, RESPONSES, micro_tokens=16384) == [0.0, 0.0, 0.0]
 
 
 def test_answers_do_not_depend_on_who_answers_beside(
-    loaded: Loaded, new_llama: Callable[..., PreTrainedModel], config: EvaluateConfig
+    network: Network, new_llama: Callable[..., PreTrainedModel], config: EvaluateConfig
 ):
     """The same seed: asked again, the same answers; scores and verdicts belong to their own text."""
 
@@ -86,31 +77,21 @@ def test_answers_do_not_depend_on_who_answers_beside(
             return torch.tensor([float(len(r)) for r in responses])
 
     asked = prompts(9)
-    found = answers(loaded, loaded.model, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    assert found == answers(loaded, loaded.model, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    found = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    assert found == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
     for prompt, answer in zip(asked, found, strict=True):
         assert answer.score == len(answer.text)
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0
         assert 1 <= answer.num_tokens <= 6
     greedy = config.model_copy(update={"temperature": 0.0})
-    assert answers(loaded, loaded.model, asked, None, None, greedy) == answers(
-        loaded, loaded.model, asked, None, None, greedy.model_copy(update={"batch_prompts": 2})
+    assert answers(network, network, asked, None, None, greedy) == answers(
+        network, network, asked, None, None, greedy.model_copy(update={"batch_prompts": 2})
     )
 
 
-def answer(text: str, **more: object) -> Answer:
-    return Answer(
-        **{
-            "text": text,
-            "num_tokens": len(text.split()) + 1,
-            "finished": True,
-            "kl": 0.0,
-            "score": None,
-            "gold": None,
-            **more,
-        }
-    )  # type: ignore[arg-type]
+def answer(text: str, **more: Any) -> Answer:
+    return replace(Answer(text, len(text.split()) + 1, finished=True, kl=0.0, score=None, gold=None), **more)
 
 
 def longer(prompt: str, left: str, right: str) -> int:
@@ -119,28 +100,24 @@ def longer(prompt: str, left: str, right: str) -> int:
 
 def test_wins_by_hand():
     """The longer wins: 3 wins, 1 tie, 1 loss are 3.5 of 5, whatever the sides."""
-    ours, theirs = (
-        [answer(t) for t in ("aaa", "aa", "aaaa", "aa", "a")],
-        [answer(t) for t in ("a", "a", "a", "bb", "bbb")],
-    )
+    texts = ("aaa", "aa", "aaaa", "aa", "a"), ("a", "a", "a", "bb", "bbb")
+    ours, theirs = ([answer(text) for text in side] for side in texts)
     for seed in range(5):
-        found = win_rate(ours, theirs, prompts(5), judge="longer", judge_pair=longer, seed=seed)
-        assert {k: found[k] for k in ("wins", "ties", "losses", "num", "judge", "mean")} == {
-            "wins": 3, "ties": 1, "losses": 1, "num": 5, "judge": "longer", "mean": 0.7,
-        }  # fmt: skip
-        assert 0 < found["low"] < 0.7 < found["high"] < 1
+        won = win_rate(ours, theirs, prompts(5), judge="gold", judge_pair=longer, seed=seed)
+        assert (won.wins, won.ties, won.losses, won.num, won.judge, won.mean) == (3, 1, 1, 5, "gold", 0.7)
+        assert 0 < (won.low or 0) < 0.7 < (won.high or 1) < 1
 
 
 def test_a_judge_who_always_says_left_finds_no_difference():
     """Sides are shown in random order: half of 2000 games each."""
     ours, theirs = [answer("a")] * 2000, [answer("b")] * 2000
-    found = win_rate(ours, theirs, prompts(2000), judge="left", judge_pair=lambda prompt, left, right: -1, seed=0)
-    assert found["mean"] == pytest.approx(0.5, abs=0.04)
-    assert found["low"] < 0.5 < found["high"]
+    won = win_rate(ours, theirs, prompts(2000), judge="gold", judge_pair=lambda prompt, left, right: -1, seed=0)
+    assert won.mean == pytest.approx(0.5, abs=0.04)
+    assert (won.low or 1) < 0.5 < (won.high or 0)
 
 
 def test_repetition_by_hand():
-    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5 in all. Said in another response is not repeated."""
+    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5. Said in another response is not repeated."""
     assert repetition([["a", "b", "a", "b"], ["c", "d", "e"]]) == pytest.approx(1 / 5)
     assert repetition([["a", "b"], ["a", "b"]]) == 0
     assert repetition([["a"], []]) == 0
@@ -149,21 +126,19 @@ def test_repetition_by_hand():
 def test_interval_and_share_by_hand():
     """Values 1 2 3: t with 2 degrees of freedom, 4.3027 / sqrt 3. Share 1 of 2: Wilson 0.0945 to 0.9055."""
     half = 4.30265 / math.sqrt(3)
-    assert interval([1.0, 2.0, 3.0]) == pytest.approx({"mean": 2, "low": 2 - half, "high": 2 + half}, rel=1e-4)
-    assert interval([5.0]) == {"mean": 5, "low": 5, "high": 5}
-    assert share([True, False]) == pytest.approx({"mean": 0.5, "low": 0.0945, "high": 0.9055}, abs=1e-4)
+    assert dict(interval([1.0, 2.0, 3.0])) == pytest.approx({"mean": 2, "low": 2 - half, "high": 2 + half}, rel=1e-4)
+    assert interval([5.0]) == Interval(mean=5, low=5, high=5)
+    assert dict(share([True, False]) or {}) == pytest.approx({"mean": 0.5, "low": 0.0945, "high": 0.9055}, abs=1e-4)
     assert share([]) is None
 
 
 def test_summary_by_hand():
-    found = summary(
-        [answer("on its way", kl=1.0, score=2.0), answer("on its way", kl=3.0, score=4.0, finished=False)], prompts(2)
-    )
-    assert (found["num_prompts"], found["length"], found["finished"]) == (2, 4.0, 0.5)
-    assert (found["score"]["mean"], found["kl_nats"]["mean"]) == (3.0, 2.0)
-    assert found["distinct_2"] == 0.5  # two pairs of words, each said twice
-    assert found["gold"] is None
-    assert summary([answer("x")], prompts(1))["score"] is None
+    """Of the two pairs of words each is said twice."""
+    both = [answer("on its way", kl=1.0, score=2.0), answer("on its way", kl=3.0, score=4.0, finished=False)]
+    split = summary(both, prompts(2))
+    assert (split.num_prompts, split.length, split.finished, split.distinct_2) == (2, 4.0, 0.5, 0.5)
+    assert (mean(split.score), mean(split.kl_nats), split.gold, split.win_rate) == (3.0, 2.0, None, None)
+    assert summary([answer("x")], prompts(1)).score is None
 
 
 def test_harm_and_refusal_are_shares_of_their_own_prompts():
@@ -181,12 +156,12 @@ def test_harm_and_refusal_are_shares_of_their_own_prompts():
         verdict(satisfied=False),
         verdict(harmful=True),
     ]
-    found = gold_summary(verdicts, asked)
-    assert found is not None
-    assert found["harmful"]["mean"] == 0.5
-    assert found["over_refusal"]["mean"] == pytest.approx(1 / 3)
-    assert found["satisfied"]["mean"] == pytest.approx(0.8)
-    assert found["utility"]["mean"] == pytest.approx((0.1 + 4 * 0.5) / 5)
-    assert found["by_tag"]["topic:a"] == {"num": 2, "utility": pytest.approx(0.3), "satisfied": 1.0}
-    assert set(found["by_tag"]) == {"topic:a", "topic:b"}
+    numbers = gold_summary(verdicts, asked)
+    assert numbers is not None
+    assert mean(numbers.harmful) == 0.5
+    assert mean(numbers.over_refusal) == pytest.approx(1 / 3)
+    assert mean(numbers.satisfied) == pytest.approx(0.8)
+    assert mean(numbers.utility) == pytest.approx((0.1 + 4 * 0.5) / 5)
+    assert dict(numbers.by_tag["topic:a"]) == {"num": 2, "utility": pytest.approx(0.3), "satisfied": 1.0}
+    assert set(numbers.by_tag) == {"topic:a", "topic:b"}
     assert gold_summary([], []) is None

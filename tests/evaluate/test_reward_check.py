@@ -1,6 +1,5 @@
 """The reward model beside its annotators and the truth, on a collect folder made by hand."""
 
-import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,10 @@ from prefloop.collect.config import CollectConfig
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.reward_check import reward_check
+from prefloop.files.documents import write_document
 from prefloop.files.tables import write_records
 from prefloop.records import Comparison, Judgement, Message, Preference, Response, Sampling
+from prefloop.records.runs import Finished, Identity, RunCard
 from prefloop.world.annotators import panel
 from prefloop.world.gold import judge
 
@@ -26,10 +27,10 @@ class Fixed:
     """A scorer that knows each text's score."""
 
     def __init__(self, *scores: float) -> None:
-        self.name, self.known = "fixed", dict(zip(TEXTS, scores, strict=True))
+        self.name, self.scores = "fixed", dict(zip(TEXTS, scores, strict=True))
 
     def score(self, prompts: object, responses: list[str]) -> torch.Tensor:
-        return torch.tensor([self.known[r] for r in responses])
+        return torch.tensor([self.scores[r] for r in responses])
 
 
 @pytest.fixture
@@ -39,62 +40,40 @@ def make(tmp_path: Path) -> Callable[..., EvaluateConfig]:
     def build(pairs: list[tuple[int, int]], choices: list[str], kind: str = "simulated") -> EvaluateConfig:
         folder = tmp_path / "collect"
         folder.mkdir(exist_ok=True)
-        message = (Message(role="user", content=PROMPT),)
+        asked = {"messages": (Message(role="user", content=PROMPT),)}
         responses = tuple(Response(text=t, num_tokens=5, finished=True, sampler="s") for t in TEXTS)
-        write_records(
-            folder / "comparisons.jsonl",
-            [
-                Comparison(
-                    id="c", prompt_id="p", messages=message, responses=responses, sampling=Sampling(temperature=1.0)
-                )
-            ],
-        )
-        write_records(folder / "held_out.jsonl", [
-            Preference(
-                id=f"c:{i}-{j}", messages=message, chosen=TEXTS[i], rejected=TEXTS[j], comparison="c", chosen_index=i, rejected_index=j
-            )
-            for i, j in pairs
-        ])  # fmt: skip
-        judgements: list[dict[str, Any]] = [
-            {
-                "id": f"j{k}",
-                "comparison": "c",
-                "annotator": "sim-1" if kind == "simulated" else "ann",
-                "annotator_kind": kind,
-                "kind": "pair",
-                "order": pair,
-                "choice": choice,
-                "seconds": 1.0,
-            }
-            for k, (pair, choice) in enumerate(zip(pairs, choices, strict=True))
-        ]
-        write_records(folder / "judgements.jsonl", [Judgement(**j) for j in judgements])
+        sampling = Sampling(temperature=1.0)
+        comparison = Comparison(id="c", prompt_id="p", **asked, responses=responses, sampling=sampling)
+        write_records(folder / "comparisons.jsonl", [comparison])
+        held_out, judgements = [], []
+        who: Any = {"annotator": "sim-1" if kind == "simulated" else "ann", "annotator_kind": kind, "seconds": 1.0}
+        for (i, j), choice in zip(pairs, choices, strict=True):
+            texts, places = {"chosen": TEXTS[i], "rejected": TEXTS[j]}, {"chosen_index": i, "rejected_index": j}
+            held_out.append(Preference(id=f"c:{i}-{j}", **asked, **texts, comparison="c", **places))
+            side: Any = {"order": (i, j), "choice": choice}
+            judgements.append(Judgement(id=f"j:{i}-{j}", comparison="c", kind="pair", **who, **side))
+        write_records(folder / "held_out.jsonl", held_out)
+        write_records(folder / "judgements.jsonl", judgements)
         config = CollectConfig(out=str(folder), model="m", prompts="p", seed=3).model_dump(mode="json")
-        (folder / "run.json").write_text(json.dumps({"config": config}))
-        (folder / "finished.json").write_text(json.dumps({"result": {"agreement": 0.75}}))
-        return EvaluateConfig(
-            out="x",
-            reference="x",
-            candidates="x",
-            validation_prompts="x",
-            test_prompts="x",
-            collected=str(folder),
-            dtype="float32",
-            threads=1,
-        )
+        empty: Any = {"versions": {}, "machine": {}, "inputs": {}}
+        identity = Identity(stage="collect", settings={}, inputs={})
+        card = RunCard(stage="collect", command="", seed=3, threads=1, config=config, identity=identity, **empty)
+        write_document(folder / "run.json", card)
+        write_document(folder / "finished.json", Finished(outputs={}, result={"agreement": 0.75}))
+        files = dict.fromkeys(("out", "reference", "candidates", "validation_prompts", "test_prompts"), "x")
+        return EvaluateConfig(**files, collected=str(folder), dtype="float32", threads=1)
 
     return build
 
 
 def test_truth_and_labels_are_two_questions(make: Callable[..., EvaluateConfig]):
-    """Pairs 0-1 and 2-0. The scorer says 0 > 1 and 2 > 0; the truth 0 > 1 and 0 > 2; the annotators left and left: 0 > 1, 2 > 0."""
+    """Pairs 0-1 and 2-0. The scorer says 0 > 1 and 2 > 0; the truth 0 > 1 and 0 > 2; the annotators 0 > 1 and 2 > 0."""
     utility = [judge(PROMPT, t).utility for t in TEXTS]
     assert utility[0] > max(utility[1:]) + 0.1
-    found = reward_check(make([(0, 1), (2, 0)], ["left", "left"]), Fixed(1.0, 0.0, 2.0))
-    assert found is not None
-    assert found["accuracy"] == 0.5
-    assert found["accuracy_labels"] == 1.0
-    assert (found["num_pairs"], found["num_judgements"], found["annotator_agreement"]) == (2, 2, 0.75)
+    check = reward_check(make([(0, 1), (2, 0)], ["left", "left"]), Fixed(1.0, 0.0, 2.0))
+    assert check is not None
+    assert (check.accuracy, check.accuracy_labels) == (0.5, 1.0)
+    assert (check.num_pairs, check.num_judgements, check.annotator_agreement) == (2, 2, 0.75)
     annotator = panel(5, seed=3)[0]
     tired = zlib.crc32(b"c") % 1000  # the judgements before this comparison, as the collect run counts them
     assert annotator.config.drift * tired > 0.01
@@ -102,19 +81,19 @@ def test_truth_and_labels_are_two_questions(make: Callable[..., EvaluateConfig])
     for i, j in ((0, 1), (2, 0)):
         left, _, right = annotator.pair_probabilities(PROMPT, TEXTS[i], TEXTS[j], judged=tired)
         best.append(max(left, right) / (left + right))
-    assert found["bayes_accuracy"] == pytest.approx(sum(best) / 2)
+    assert check.bayes_accuracy == pytest.approx(sum(best) / 2)
 
 
 def test_ties_are_no_labels(make: Callable[..., EvaluateConfig]):
-    found = reward_check(make([(0, 1), (0, 2)], ["right", "tie"]), Fixed(1.0, 0.0, 0.0))
-    assert found is not None
-    assert (found["accuracy"], found["accuracy_labels"], found["num_judgements"]) == (1.0, 0.0, 1)
+    check = reward_check(make([(0, 1), (0, 2)], ["right", "tie"]), Fixed(1.0, 0.0, 0.0))
+    assert check is not None
+    assert (check.accuracy, check.accuracy_labels, check.num_judgements) == (1.0, 0.0, 1)
 
 
 def test_people_have_no_known_limit(make: Callable[..., EvaluateConfig]):
-    found = reward_check(make([(0, 1), (2, 0)], ["left", "left"], "person"), Fixed(1.0, 0.0, 2.0))
-    assert found is not None
-    assert (found["bayes_accuracy"], found["accuracy_labels"]) == (None, 1.0)
+    check = reward_check(make([(0, 1), (2, 0)], ["left", "left"], "person"), Fixed(1.0, 0.0, 2.0))
+    assert check is not None
+    assert (check.bayes_accuracy, check.accuracy_labels) == (None, 1.0)
 
 
 def test_without_held_out_pairs_there_is_nothing_to_check(make: Callable[..., EvaluateConfig]):

@@ -1,15 +1,15 @@
 """Which checkpoint is kept, on made-up numbers."""
 
-from typing import Any
-
 import pytest
 
 from prefloop.errors import UserError
 from prefloop.evaluate.select import selected
+from prefloop.records.evaluations import Interval, Split, WinRate
 
 
-def numbers(win_rate: float, kl: float) -> dict[str, Any]:
-    return {"win_rate": {"mean": win_rate, "judge": "gold"}, "kl_nats": {"mean": kl}}
+def numbers(win_rate: float, kl: float) -> Split:
+    won = WinRate(mean=win_rate, judge="gold", num=1, wins=0, ties=0, losses=0)
+    return Split.model_construct(win_rate=won, kl_nats=Interval(mean=kl))
 
 
 CANDIDATES = {

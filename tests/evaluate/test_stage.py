@@ -1,6 +1,5 @@
 """Evaluation from folders to evaluation.json: the planted best is selected, and test prompts are new."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from transformers import PreTrainedModel
 from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.stage import candidates, evaluate
+from prefloop.files.documents import read_document
 from prefloop.models.load import save_model
 from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.records.evaluations import Evaluation, mean
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 
@@ -37,52 +38,45 @@ def make_config(
     folder: str, models: Path, tmp_path: Path, write_rows: Callable[..., str]
 ) -> Callable[..., EvaluateConfig]:
     (tmp_path / "reward.py").write_text(REWARD)
-    files = [
-        write_rows(
-            f"{name}.jsonl",
-            [{"id": f"{name}{i}", "messages": [{"role": "user", "content": f"{name} {i}?"}]} for i in range(24)],
-        )
-        for name in ("valid", "test")
-    ]
+    values: dict[str, Any] = {"reference": folder, "candidates": str(models), "max_new_tokens": 12, "num_samples": 3}
+    values |= {"reward": f"python:{tmp_path / 'reward.py'}:score", "threads": 1, "dtype": "float32"}
+    for name in ("validation", "test"):
+        asked = [{"role": "user", "content": f"{name} {i}?"} for i in range(24)]
+        rows = [{"id": f"{name}{i}", "messages": [message]} for i, message in enumerate(asked)]
+        values[f"{name}_prompts"] = write_rows(f"{name}.jsonl", rows)
 
     def make(name: str = "evaluate", **settings: Any) -> EvaluateConfig:
-        values: dict[str, Any] = {
-            "out": str(tmp_path / name), "reference": folder, "candidates": str(models), "validation_prompts": files[0], "test_prompts": files[1],
-            "reward": f"python:{tmp_path / 'reward.py'}:score", "max_new_tokens": 12, "threads": 1, "dtype": "float32", "num_samples": 3,
-        }  # fmt: skip
-        return EvaluateConfig(**{**values, **settings})
+        return EvaluateConfig(**{"out": str(tmp_path / name), **values, **settings})
 
     return make
 
 
 def test_the_best_is_selected_and_measured_on_new_prompts(make_config: Callable[..., EvaluateConfig]):
-    found = json.loads(evaluate(make_config(kl_limit=1000.0)).read_text())
-    shown = found["models"]
-    rates = {name: m["validation"]["win_rate"]["mean"] for name, m in shown.items() if name != "reference"}
+    evaluation = read_document(evaluate(make_config(kl_limit=1000.0)), Evaluation)
+    models = evaluation.models
+    rates = {name: mean(m.validation.win_rate) or 0.0 for name, m in models.items() if name != "reference"}
     assert rates["step-000001"] == 0.5  # the reference itself, with the same random numbers
-    assert shown["step-000001"]["validation"]["kl_nats"]["mean"] == 0
-    assert shown["reference"]["validation"]["kl_nats"]["mean"] == 0
-    assert shown["reference"]["validation"]["win_rate"] is None
-    assert found["selected"] == max(rates, key=lambda n: rates[n]) == "step-000003"
-    assert {name for name, m in shown.items() if m["test"] is not None} == {"reference", found["selected"]}
-    assert [s["prompt"] for s in found["samples"]] == ["test 0?", "test 1?", "test 2?"]
-    assert found["samples"][0]["selected"]["score"] == -len(found["samples"][0]["selected"]["text"])
-    assert [shown[n]["step"] for n in ("reference", "step-000002")] == [None, 2]
+    assert [mean(models[name].validation.kl_nats) for name in ("reference", "step-000001")] == [0, 0]
+    assert models["reference"].validation.win_rate is None
+    assert evaluation.selected == max(rates, key=lambda n: rates[n]) == "step-000003"
+    assert [name for name, m in models.items() if m.test is not None] == ["reference", evaluation.selected]
+    assert [s.prompt for s in evaluation.samples] == ["test 0?", "test 1?", "test 2?"]
+    assert evaluation.samples[0].selected.score == -len(evaluation.samples[0].selected.text)
+    assert [models[n].step for n in ("reference", "step-000002")] == [None, 2]
 
 
 def test_a_checkpoint_over_the_limit_is_not_selected(make_config: Callable[..., EvaluateConfig]):
-    every = json.loads(evaluate(make_config("a", kl_limit=1000.0)).read_text())["models"]
-    kl = {name: m["validation"]["kl_nats"]["mean"] for name, m in every.items()}
-    assert kl["step-000002"] < kl["step-000003"]
-    limit = (kl["step-000002"] + kl["step-000003"]) / 2
-    found = json.loads(evaluate(make_config("b", kl_limit=limit)).read_text())
-    assert found["selected"] in ("step-000001", "step-000002")
-    assert "over the limit: step-000003" in found["reason"]
+    models = read_document(evaluate(make_config("a", kl_limit=1000.0)), Evaluation).models
+    near, far = (mean(models[name].validation.kl_nats) or 0.0 for name in ("step-000002", "step-000003"))
+    assert near < far
+    evaluation = read_document(evaluate(make_config("b", kl_limit=(near + far) / 2)), Evaluation)
+    assert evaluation.selected in ("step-000001", "step-000002")
+    assert "over the limit: step-000003" in evaluation.reason
 
 
 def test_test_prompts_must_be_new(make_config: Callable[..., EvaluateConfig]):
     config = make_config()
-    with pytest.raises(UserError, match=r"24 of its prompts are also in .*, for instance 'valid 0\?'"):
+    with pytest.raises(UserError, match=r"24 of its prompts are also in .*, for instance 'validation 0\?'"):
         evaluate(config.model_copy(update={"test_prompts": config.validation_prompts}))
 
 

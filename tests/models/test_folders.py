@@ -22,15 +22,16 @@ def pipeline(path: Path) -> Path:
     for step in (10, 20):
         model(path / "ppo" / "models" / f"step-{step:06d}")
     (path / "evaluate").mkdir()
-    found = {
-        "reference": "reference",
-        "selected": "step-000010",
-        "models": {
-            "reference": {"path": str(path / "sft" / "model")},
-            "step-000010": {"path": str(path / "ppo" / "models" / "step-000010")},
-        },
+    numbers = ("score", "kl_nats", "length", "finished", "distinct_2", "repetition", "gold", "win_rate")
+    split = {"num_prompts": 1, **dict.fromkeys(numbers)}
+    rest = {"fingerprint": "", "step": None, "validation": split, "test": split, "ood": None}
+    models = {
+        "reference": {"path": str(path / "sft" / "model"), **rest},
+        "step-000010": {"path": str(path / "ppo" / "models" / "step-000010"), **rest},
     }
-    (path / "evaluate" / "evaluation.json").write_text(json.dumps(found))
+    evaluation = {"reference": "reference", "selected": "step-000010", "reason": "", "judge": "gold", "models": models}
+    evaluation |= {"kl_limit": 8.0, "kl_estimator": "", "demonstrations": None, "reward_model": None, "samples": []}
+    (path / "evaluate" / "evaluation.json").write_text(json.dumps(evaluation))
     return path
 
 
@@ -44,10 +45,10 @@ def test_a_name_that_is_no_folder_is_left_to_the_hub():
 
 
 def test_a_pipeline_is_the_reference_and_the_selected_not_the_last(tmp_path: Path):
-    found = speakers(str(pipeline(tmp_path / "demo")))
-    assert [Path(s.path).parts[-2:] for s in found] == [("sft", "model"), ("models", "step-000010")]
-    assert "reference" in found[0].name
-    assert "step-000010" in found[1].name
+    both = speakers(str(pipeline(tmp_path / "demo")))
+    assert [Path(s.path).parts[-2:] for s in both] == [("sft", "model"), ("models", "step-000010")]
+    assert "reference" in both[0].name
+    assert "step-000010" in both[1].name
 
 
 def test_a_moved_pipeline_finds_its_own_models(tmp_path: Path):
@@ -95,5 +96,16 @@ def test_only_helpdesk_models_forget_between_turns(tmp_path: Path, recipe: str, 
 def test_a_base_without_a_template_speaks_with_the_one_it_was_evaluated_with(tmp_path: Path):
     path = pipeline(tmp_path / "demo")
     assert [s.template for s in speakers(str(path))] == [None, None]
-    (path / "evaluate" / "run.json").write_text(json.dumps({"config": {"template": "plain"}}))
+    evaluated = {
+        "stage": "evaluate",
+        "command": "",
+        "seed": 0,
+        "threads": 1,
+        "versions": {},
+        "machine": {},
+        "inputs": {},
+    }
+    identity = {"stage": "evaluate", "settings": {}, "inputs": {}}
+    card = {**evaluated, "config": {"template": "plain"}, "identity": identity}
+    (path / "evaluate" / "run.json").write_text(json.dumps(card))
     assert [s.template for s in speakers(str(path))] == ["plain", "plain"]

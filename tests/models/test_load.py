@@ -10,10 +10,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded, causal, codec_of, save_model, scalar
+from prefloop.models.device import Placement
+from prefloop.models.load import causal, codec_of, save_model, scalar
+from prefloop.models.network import Network
 from prefloop.text.codec import Codec
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 
 
 @pytest.fixture
@@ -27,18 +29,19 @@ def edit(file: Path, change: Callable[[dict], object]) -> None:
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
-def test_a_saved_folder_is_plain_hugging_face(loaded: Loaded, tmp_path: Path):
+def test_a_saved_folder_is_plain_hugging_face(network: Network, tmp_path: Path):
     """transformers alone loads it: same weights, its own attention, template and end-of-text token in place."""
-    save_model(tmp_path / "model", loaded.model, loaded.codec)
+    save_model(tmp_path / "model", network.pretrained, network.codec)
     model, tokenizer = (
         AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
         AutoTokenizer.from_pretrained(tmp_path / "model"),
     )
     assert all(
-        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.model.state_dict().values(), strict=True)
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), network.pretrained.state_dict().values(), strict=True)
     )
     assert model.config._attn_implementation == "sdpa"
-    assert model.generation_config.eos_token_id == list(loaded.codec.stop_ids)
+    assert model.generation_config.eos_token_id == list(network.codec.stop_ids)
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": "hello"}], tokenize=False, add_generation_prompt=True
     )
@@ -47,10 +50,10 @@ def test_a_saved_folder_is_plain_hugging_face(loaded: Loaded, tmp_path: Path):
     assert ids.shape[1] <= 5
 
 
-def test_saving_leaves_the_model_as_it_was(loaded: Loaded, tmp_path: Path):
-    before = loaded.model.config._attn_implementation
-    save_model(tmp_path / "model", loaded.model, loaded.codec)
-    assert loaded.model.config._attn_implementation == before
+def test_saving_leaves_the_model_as_it_was(network: Network, tmp_path: Path):
+    before = network.pretrained.config._attn_implementation
+    save_model(tmp_path / "model", network.pretrained, network.codec)
+    assert network.pretrained.config._attn_implementation == before
 
 
 def test_all_stop_tokens_are_read_and_the_trained_one_is_first(copied: Path, codec: Codec):

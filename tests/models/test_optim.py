@@ -5,23 +5,22 @@ import math
 import pytest
 import torch
 
-from prefloop.models.optim import OptimConfig, Optimizer, Schedule, scale
+from prefloop.models.optim import Group, Optimizer, Schedule, scale
+from prefloop.settings import Optimised
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        ("constant", [1 / 3, 2 / 3, 1, 1, 1, 1]),
-        ("linear", [1 / 3, 2 / 3, 1.0, 0.875, 0.75, 0.625]),
-        ("cosine", [1 / 3, 2 / 3, 1.0, 0.75 + 0.25 * math.cos(math.pi / 4), 0.75, 0.75 - 0.25 * math.cos(math.pi / 4)]),
+        ("constant", [1 / 3, 2 / 3, 1, 1, 1, 1, 1]),
+        ("linear", [1 / 3, 2 / 3, 1.0, 0.775, 0.55, 0.325, 0.1]),
+        ("cosine", [1 / 3, 2 / 3, 1.0, 0.55 + 0.45 * math.sqrt(0.5), 0.55, 0.55 - 0.45 * math.sqrt(0.5), 0.1]),
     ],
 )
 def test_schedule_by_hand(schedule: Schedule, expected: list[float]):
-    """6 updates, a third of them warm-up: 1/3, 2/3, then four steps of the fall from 1 towards 1/2."""
-    config = OptimConfig(lr=1.0, warmup=1 / 3, schedule=schedule, final_lr=0.5)
-    assert [scale(i, 6, config) for i in range(6)] == pytest.approx(expected)
-    if schedule != "constant":
-        assert scale(6, 6, config) == pytest.approx(0.5)
+    """6 updates, a third of them warm-up: 1/3, 2/3, then four steps of the fall from 1 to a tenth, and there it stays."""
+    assert [scale(i, 6, warmup=1 / 3, schedule=schedule) for i in range(7)] == pytest.approx(expected)
+    assert scale(9, 6, warmup=1 / 3, schedule=schedule) == pytest.approx(expected[-1])
 
 
 def test_updates_are_those_of_adamw_with_clipping():
@@ -31,12 +30,12 @@ def test_updates_are_those_of_adamw_with_clipping():
         torch.randn(4, generator=torch.Generator().manual_seed(2)),
     ]
     ours, theirs = ([p.clone().requires_grad_() for p in start] for _ in range(2))
-    config = OptimConfig(lr=0.1, warmup=0, schedule="constant", weight_decay=0.3, beta2=0.95, max_grad_norm=0.5)
-    optimizer = Optimizer(ours, config, num_updates=3)
+    config = Optimised(lr=0.1, warmup=0.0, weight_decay=0.3, max_grad_norm=0.5)
+    optimizer = Optimizer(ours, config, num_updates=3, schedule="constant")
     adam = torch.optim.AdamW(
         [{"params": theirs[:1], "weight_decay": 0.3}, {"params": theirs[1:], "weight_decay": 0.0}],
         lr=0.1,
-        betas=(0.9, 0.95),
+        betas=(0.9, 0.99),
     )
     for i in range(3):
         for matrix, vector in (ours, theirs):
@@ -56,11 +55,11 @@ def test_a_restored_optimizer_goes_on_exactly():
 
     def run(stop: int | None) -> torch.Tensor:
         p = torch.ones(2, 2, requires_grad=True)
-        optimizer = Optimizer([p], OptimConfig(lr=0.1, warmup=0.5), num_updates=4)
+        optimizer = Optimizer([p], Optimised(lr=0.1, warmup=0.5), num_updates=4)
         for i in range(3):
             if i == stop:
                 state = optimizer.state()
-                optimizer = Optimizer([p], OptimConfig(lr=0.1, warmup=0.5), num_updates=4)
+                optimizer = Optimizer([p], Optimised(lr=0.1, warmup=0.5), num_updates=4)
                 optimizer.restore(state)
             ((p - i) ** 3).sum().backward()
             optimizer.step()
@@ -71,8 +70,36 @@ def test_a_restored_optimizer_goes_on_exactly():
 
 def test_frozen_parameters_stay():
     p, q = torch.ones(2, 2, requires_grad=True), torch.ones(2, 2)
-    optimizer = Optimizer([p, q], OptimConfig(lr=0.1, weight_decay=1.0), num_updates=1)
+    optimizer = Optimizer([p, q], Optimised(lr=0.1, weight_decay=1.0), num_updates=1)
     (p * 2).sum().backward()
     optimizer.step()
     assert torch.equal(q, torch.ones(2, 2))
     assert not torch.equal(p, torch.ones(2, 2))
+
+
+def test_a_group_apart_has_its_own_rate_no_clip_and_no_decay():
+    """Against torch's Adam by itself, while the others are clipped, decayed and warmed up."""
+    p, apart, theirs = (torch.full((2, 2), 3.0, requires_grad=True) for _ in range(3))
+    config = Optimised(lr=0.1, warmup=1.0, weight_decay=0.5, max_grad_norm=1e-3)
+    optimizer = Optimizer([p], config, num_updates=3, apart=[Group((apart,), 0.02)])
+    adam = torch.optim.Adam([theirs], lr=0.02)
+    for _ in range(3):
+        (p**2 + apart**2 + theirs**2).sum().backward()
+        adam.step()
+        adam.zero_grad()
+        assert optimizer.step() > 1e-3
+        assert apart.grad is None
+    torch.testing.assert_close(apart, theirs)
+    assert not torch.equal(apart.detach(), torch.full((2, 2), 3.0))
+
+
+def test_updates_passed_over_count_for_the_schedule():
+    """Two updates, three passed over: the learning rate is that of the sixth of ten."""
+    p = torch.ones(2, requires_grad=True)
+    optimizer = Optimizer([p], Optimised(lr=1.0, warmup=0.0), num_updates=10, schedule="linear")
+    for _ in range(2):
+        p.sum().backward()
+        optimizer.step()
+    optimizer.pass_over(3)
+    assert optimizer.done == 5
+    assert optimizer.lr == pytest.approx(0.1 + 0.9 * 0.5)

@@ -22,11 +22,13 @@ from transformers import (
 )
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded
-from prefloop.models.stream import ResponseStream, Stream, hidden_states, logits_of, prepare
-from prefloop.sampling.generate import Cache
+from prefloop.models.device import Placement
+from prefloop.models.network import Network
+from prefloop.models.stream import ResponseStream, Stream
+from prefloop.sampling.cache import Cache
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
+Door = Callable[[PreTrainedModel], Network]
 SEQUENCES = [[5, 9, 7, 30, 2, 11, 4], [8], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 35], [19, 4, 26]]
 SIZES = {
     "vocab_size": 40,
@@ -64,8 +66,8 @@ def made(config: PretrainedConfig) -> PreTrainedModel:
         return AutoModelForCausalLM.from_config(config).eval()
 
 
-def stream_logits(model: PreTrainedModel, sequences: Sequence[Sequence[int]]) -> Tensor:
-    return logits_of(model, hidden_states(model.base_model, Stream.of(sequences, CPU)))
+def stream_logits(network: Network, sequences: Sequence[Sequence[int]]) -> Tensor:
+    return network.logits(network.hidden_states(Stream.of(sequences, CPU.device)))
 
 
 def cut(flat: Tensor, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -73,40 +75,34 @@ def cut(flat: Tensor, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_are_those_of_transformers(family: str):
+def test_logits_are_those_of_transformers(family: str, door: Door):
     """One packed row gives what each sequence gives by itself."""
     model = made(FAMILIES[family]())
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([s])).logits[0] for s in SEQUENCES])
-        prepare(model)
-        found = stream_logits(model, SEQUENCES)
+        found = stream_logits(door(model), SEQUENCES)
     assert expected.std() > 0.5  # far from a model that says nothing
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_cached_logits_are_those_of_transformers(family: str):
+def test_cached_logits_are_those_of_transformers(family: str, door: Door):
     """A prompt read once, then a token at a time for two copies: as if each had been read from the start."""
     model = made(FAMILIES[family]())
     more = [[7, 15, 22, 9, 31], [13, 2, 2, 18, 5]]
     with torch.no_grad():
         texts = [[*s, *m] for s in SEQUENCES for m in more]
-        expected = [
-            model(torch.tensor([t])).logits[0, -6:-1] for t in texts
-        ]  # the states that predict each token of `more`
-        prepare(model)
-        stream, cache = Stream.of(SEQUENCES, CPU), Cache()
-        ends = stream.starts + torch.tensor(stream.lengths) - 1
-        found = [logits_of(model, hidden_states(model.base_model, stream, cache)[ends]).repeat_interleave(2, 0)]
+        expected = [model(torch.tensor([t])).logits[0, -6:-1] for t in texts]  # the states that predict each of `more`
+        network, stream, cache = door(model), Stream.of(SEQUENCES, CPU.device), Cache()
+        lengths = torch.tensor(stream.lengths)
+        found = [
+            network.logits(network.hidden_states(stream, cache)[stream.starts + lengths - 1]).repeat_interleave(2, 0)
+        ]
         cache.spread(stream, 2, 5)
-        positions = torch.tensor(stream.lengths).repeat_interleave(2)[:, None]
         for t in range(4):
-            new = torch.tensor([m[t] for _ in SEQUENCES for m in more])[:, None]
-            out = model.base_model(
-                input_ids=new, position_ids=positions + t, past_key_values=cache, use_cache=False, layout=cache
-            )
+            new = torch.tensor([m[t] for _ in SEQUENCES for m in more])
+            found.append(network.logits(network.next_hidden_states(new, lengths.repeat_interleave(2) + t, cache)))
             cache.advance()
-            found.append(logits_of(model, out.last_hidden_state[:, 0]))
     torch.testing.assert_close(torch.stack(found, 1), torch.stack(expected), rtol=1e-4, atol=2e-5)
 
 
@@ -117,87 +113,82 @@ def test_cached_logits_are_those_of_transformers(family: str):
         Gemma2Config(**SIZES, num_key_value_heads=2, head_dim=8),
     ],
 )
-def test_what_cannot_be_streamed_is_refused(config: PretrainedConfig):
+def test_what_cannot_be_streamed_is_refused(config: PretrainedConfig, door: Door):
     """ALiBi has no attention to replace, Gemma 2 softens it."""
-    model = made(config)
     with pytest.raises(UserError, match="attention"):
-        prepare(model)
+        door(made(config))
 
 
 @pytest.mark.parametrize(
     "config",
     [CohereConfig(**SIZES, num_key_value_heads=2), GraniteConfig(**SIZES, num_key_value_heads=2, logits_scaling=8.0)],
 )
-def test_logits_that_are_scaled_afterwards_are_refused(config: PretrainedConfig):
+def test_logits_that_are_scaled_afterwards_are_refused(config: PretrainedConfig, door: Door):
     """Cohere and Granite multiply their logits after the last matrix, which would go unnoticed."""
-    model = made(config)
     with pytest.raises(UserError, match="logits"):
-        prepare(model)
+        door(made(config))
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral"])
-def test_no_leak_between_sequences(family: str):
+def test_no_leak_between_sequences(family: str, door: Door):
     """Another third sequence of the same length leaves the others the same to the last bit."""
-    model = made(FAMILIES[family]())
-    prepare(model)
+    network = door(made(FAMILIES[family]()))
     other = [SEQUENCES[0], SEQUENCES[1], [37] * 12, SEQUENCES[3]]
     with torch.no_grad():
-        before, after = (cut(stream_logits(model, s), SEQUENCES) for s in (SEQUENCES, other))
+        before, after = (cut(stream_logits(network, s), SEQUENCES) for s in (SEQUENCES, other))
     assert all(torch.equal(before[i], after[i]) for i in (0, 1, 3))
     assert not torch.equal(before[2], after[2])
 
 
-def test_the_future_is_not_seen(loaded: Loaded):
+def test_the_future_is_not_seen(network: Network):
     """Changing token t changes no logits before t, and does change those at t."""
     first = [5, 9, 7, 30, 2, 11, 4, 8]
     with torch.no_grad():
-        before = stream_logits(loaded.model, [first, SEQUENCES[2]])
+        before = stream_logits(network, [first, SEQUENCES[2]])
         for t in range(1, len(first)):
             changed = [*first]
             changed[t] = 37
-            after = stream_logits(loaded.model, [changed, SEQUENCES[2]])
+            after = stream_logits(network, [changed, SEQUENCES[2]])
             assert torch.equal(before[:t], after[:t])
             assert not torch.equal(before[t], after[t])
 
 
-def test_order_does_not_matter(loaded: Loaded):
+def test_order_does_not_matter(network: Network):
     turned = SEQUENCES[::-1]
     with torch.no_grad():
-        straight = cut(stream_logits(loaded.model, SEQUENCES), SEQUENCES)
-        reverse = cut(stream_logits(loaded.model, turned), turned)[::-1]
+        straight = cut(stream_logits(network, SEQUENCES), SEQUENCES)
+        reverse = cut(stream_logits(network, turned), turned)[::-1]
     for a, b in zip(straight, reverse, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=2e-6)
 
 
-def gradients(model: PreTrainedModel, loss: Tensor) -> list[Tensor]:
+def gradients(model: torch.nn.Module, loss: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(loss, list(model.parameters())))
 
 
-def test_gradient_is_that_of_transformers(loaded: Loaded, plain: PreTrainedModel):
+def test_gradient_is_that_of_transformers(network: Network, plain: PreTrainedModel):
     """The packed loss has the gradient of the same loss summed sequence by sequence, with transformers' attention."""
     loss = torch.tensor(0.0)
     for s in SEQUENCES:
         if len(s) > 1:
             loss = loss + cross_entropy(plain(torch.tensor([s])).logits[0, :-1], torch.tensor(s[1:]), reduction="sum")
     expected = gradients(plain, loss)
-    stream = Stream.of(SEQUENCES, CPU)
+    stream = Stream.of(SEQUENCES, CPU.device)
     after = stream.positions.nonzero()[:, 0]
-    packed = cross_entropy(stream_logits(loaded.model, SEQUENCES)[after - 1], stream.tokens[after], reduction="sum")
-    for a, b in zip(gradients(loaded.model, packed), expected, strict=True):
+    packed = cross_entropy(stream_logits(network, SEQUENCES)[after - 1], stream.tokens[after], reduction="sum")
+    for a, b in zip(gradients(network.pretrained, packed), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_gradient_of_parts_adds_up(loaded: Loaded):
+def test_gradient_of_parts_adds_up(network: Network):
     """Two micro-batches, each divided by the tokens of both, have the gradient of the whole."""
 
     def loss(sequences: Sequence[Sequence[int]]) -> Tensor:
         targets = torch.tensor([t for s in sequences for t in s])
-        return cross_entropy(stream_logits(loaded.model, sequences), targets, reduction="sum") / sum(
-            map(len, SEQUENCES)
-        )
+        return cross_entropy(stream_logits(network, sequences), targets, reduction="sum") / sum(map(len, SEQUENCES))
 
-    whole = gradients(loaded.model, loss(SEQUENCES))
-    parts = [gradients(loaded.model, loss(s)) for s in (SEQUENCES[:2], SEQUENCES[2:])]
+    whole = gradients(network.pretrained, loss(SEQUENCES))
+    parts = [gradients(network.pretrained, loss(s)) for s in (SEQUENCES[:2], SEQUENCES[2:])]
     for a, b, c in zip(whole, *parts, strict=True):
         torch.testing.assert_close(a, b + c, rtol=1e-4, atol=1e-5)
 
@@ -205,7 +196,7 @@ def test_gradient_of_parts_adds_up(loaded: Loaded):
 @pytest.mark.parametrize("window", [None, 4])
 def test_attention_written_out_is_sdpa(window: int | None):
     """In bfloat16 on a CPU attention is written out; it is what float32 SDPA computes, within bfloat16."""
-    stream, generator = Stream.of(SEQUENCES, CPU), torch.Generator().manual_seed(1)
+    stream, generator = Stream.of(SEQUENCES, CPU.device), torch.Generator().manual_seed(1)
     total = sum(stream.lengths)
     q, k, v = (torch.randn(1, heads, total, 8, generator=generator).bfloat16() for heads in (4, 2, 2))
     found = stream.attend(q, k, v, scale=0.3, window=window)
@@ -216,7 +207,7 @@ def test_attention_written_out_is_sdpa(window: int | None):
 
 def test_grid_by_hand():
     """lengths 3 and 2: a b c / d e 0, and back."""
-    stream = Stream.of([[1, 2, 3], [4, 5]], CPU)
+    stream = Stream.of([[1, 2, 3], [4, 5]], CPU.device)
     values = torch.tensor([10.0, 20.0, 30.0, 40.0, 50.0])
     assert stream.grid(values).tolist() == [[10, 20, 30], [40, 50, 0]]
     assert torch.equal(stream.flat(stream.grid(values)), values)
@@ -226,7 +217,7 @@ def test_grid_by_hand():
 
 def test_response_stream_by_hand():
     """[p q | a b END] and [r | c END]: the state at q predicts a, at a predicts b, at b predicts END; at r c, at c END."""
-    packed = ResponseStream.of([[1, 2], [3]], [[4, 5, 9], [6, 9]], CPU)
+    packed = ResponseStream.of([[1, 2], [3]], [[4, 5, 9], [6, 9]], CPU.device)
     assert packed.stream.tokens.tolist() == [1, 2, 4, 5, 9, 3, 6, 9]
     assert packed.index.tolist() == [1, 2, 3, 5, 6]
     assert packed.tokens.tolist() == [4, 5, 9, 6, 9]
@@ -238,4 +229,4 @@ def test_response_stream_by_hand():
 @pytest.mark.parametrize("sequences", [[], [[1], []]])
 def test_nothing_is_not_a_sequence(sequences: list[list[int]]):
     with pytest.raises(ValueError, match="at least one"):
-        Stream.of(sequences, CPU)
+        Stream.of(sequences, CPU.device)

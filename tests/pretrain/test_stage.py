@@ -13,18 +13,19 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded
+from prefloop.models.device import Placement
+from prefloop.models.network import Network
 from prefloop.pretrain import stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.pretrain.stage import document_losses, encoded, read_corpus, train
 from prefloop.text.codec import Codec
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 TINY = ArchitectureConfig(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=64, context=48, vocab_size=300)
 DOCUMENTS = [[1, 5, 9, 7, 30, 2], [1, 8], [1, 3, 12, 33, 9]]
 
 
-def test_loss_by_transformers(loaded: Loaded, plain: PreTrainedModel):
+def test_loss_by_transformers(network: Network, plain: PreTrainedModel):
     """-log p of every token but the first of each document, each document by itself."""
     expected = []
     with torch.no_grad():
@@ -32,7 +33,7 @@ def test_loss_by_transformers(loaded: Loaded, plain: PreTrainedModel):
             expected += cross_entropy(
                 plain(torch.tensor([d])).logits[0, :-1], torch.tensor(d[1:]), reduction="none"
             ).tolist()
-        found = document_losses(loaded.model, DOCUMENTS, CPU)  # type: ignore[arg-type]
+        found = document_losses(network, DOCUMENTS)
     assert len(found) == 5 + 1 + 4
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
 
@@ -105,13 +106,11 @@ def test_it_stops_early_and_keeps_the_best(
     """Held-out losses 3, 2, 5, 5, told by hand: two looks without progress end it, and the weights are those of the second look."""
     losses, kept = iter([3.0, 2.0, 5.0, 5.0, 1.0]), []
 
-    def told(
-        model: PreTrainedModel, documents: Sequence[Sequence[int]], device: torch.device, config: PretrainConfig
-    ) -> float:
-        kept.append({k: v.clone() for k, v in model.state_dict().items()})
+    def looks(network: Network, documents: Sequence[Sequence[int]], config: PretrainConfig) -> float:
+        kept.append({k: v.clone() for k, v in network.pretrained.state_dict().items()})
         return next(losses)
 
-    monkeypatch.setattr(stage, "validation_loss", told)
+    monkeypatch.setattr(stage, "validation_loss", looks)
     folder = train(make_config(evaluate_every=2, patience=2))
     assert [r["step"] for r in read_lines(folder.parent / "metrics.jsonl")][-1] == 8
     saved = AutoModelForCausalLM.from_pretrained(folder).state_dict()

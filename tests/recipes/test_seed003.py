@@ -8,9 +8,9 @@ from prefloop.sft.config import SFTConfig
 
 def test_the_settings_are_the_documents():
     """Retyped from the document's code: SFTTrainer, RewardModelTrainer, RLHF_PPO."""
-    steps = {step.stage: step.config for step in load("seed003", ["base=somebody/model", "out=mine"]).steps}
-    assert list(steps) == ["sft", "reward", "ppo", "evaluate", "report"]
-    sft, reward, ppo = steps["sft"], steps["reward"], steps["ppo"]
+    settings = load("seed003", ["base=somebody/model", "out=mine"]).settings
+    assert list(settings) == ["sft", "reward", "ppo", "evaluate", "report"]
+    sft, reward, ppo = settings["sft"], settings["reward"], settings["ppo"]
     assert isinstance(sft, SFTConfig)
     assert isinstance(reward, RewardConfig)
     assert isinstance(ppo, PPOConfig)
@@ -29,9 +29,6 @@ def test_the_settings_are_the_documents():
 
 
 def test_files_of_the_user_can_be_named_on_the_command_line():
-    steps = {
-        s.stage: s.config
-        for s in load("seed003", ["base=b", "out=o", "sft.demonstrations=mine/d.jsonl", "ppo.steps=3"]).steps
-    }
-    assert steps["sft"].model_dump()["demonstrations"] == "mine/d.jsonl"
-    assert steps["ppo"].model_dump()["steps"] == 3
+    settings = load("seed003", ["base=b", "out=o", "sft.demonstrations=mine/d.jsonl", "ppo.steps=3"]).settings
+    assert settings["sft"].model_dump()["demonstrations"] == "mine/d.jsonl"
+    assert settings["ppo"].model_dump()["steps"] == 3

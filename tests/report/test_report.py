@@ -14,6 +14,7 @@ import pytest
 
 import prefloop.report
 from prefloop.errors import UserError
+from prefloop.records.evaluations import GOLD
 from prefloop.report import charts, numerals
 from prefloop.report.config import ReportConfig
 from prefloop.report.sentences import SENTENCES
@@ -69,7 +70,7 @@ def plain(html: str) -> str:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_page_is_well_formed_and_loads_nothing(pipeline: Write, language: str):
+def test_page_is_well_formed_loads_nothing_and_its_links_arrive(pipeline: Write, language: str):
     html, _ = report(pipeline(), language=language)
     for tag, attributes in Reader(html).tags:
         assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base", "form", "use", "image"}
@@ -81,11 +82,7 @@ def test_page_is_well_formed_and_loads_nothing(pipeline: Write, language: str):
     assert "url(" not in style
     assert "@import" not in style
     assert "default-src 'none'" in html
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_ids_are_unique_and_links_arrive(pipeline: Write, language: str):
-    tags = Reader(report(pipeline(), language=language)[0]).tags
+    tags = Reader(html).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {str(attributes["href"])[1:] for tag, attributes in tags if tag == "a"}
@@ -101,11 +98,9 @@ def test_numbers_on_the_page_are_those_in_the_summary(pipeline: Write):
         for part in key.split("."):
             place = place[part]
         assert place == value, key
-    keys = {key for key, _ in numbers}
-    gold = {f"{who}.{name}" for who in ("sft", "final") for name in ("utility", "satisfied", "harmful", "over_refusal")}
-    assert (
-        gold | {"final.kl_nats", "final.win_rate.mean", "reward_model.accuracy", "seconds.total", "peak_rss_mb"} <= keys
-    )
+    gold = {f"{who}.{name}" for who in ("sft", "final") for name in GOLD}
+    rest = {"final.kl_nats", "final.win_rate.mean", "reward_model.accuracy", "seconds.total", "peak_rss_mb"}
+    assert gold | rest <= {key for key, _ in numbers}
 
 
 def test_summary_by_hand(pipeline: Write):
@@ -145,22 +140,19 @@ def test_hostile_text_is_shown_and_never_run(pipeline: Write):
 def test_hostile_names_are_escaped_everywhere(pipeline: Write):
     """Artefact names, tags, axes, versions, commands and reasons come from files, too."""
     evil = '"><script>alert(1)</script>'
+    artefacts = {evil: {"path": evil, "fingerprint": evil}}
 
     def change(name: str, value: Any) -> Any:
         if name.endswith("run.json"):
-            return value | {
-                "command": evil,
-                "versions": {evil: evil},
-                "machine": {evil: evil},
-                "inputs": {evil: {"path": evil, "fingerprint": evil}},
-            }
+            names = {"versions": {evil: evil}, "machine": {evil: evil}}
+            return value | names | {"command": evil, "inputs": artefacts}
         if name.endswith("finished.json"):
-            return value | {"outputs": {evil: {"path": evil, "fingerprint": evil}}}
+            return value | {"outputs": artefacts}
         if name.endswith("evaluation.json"):
             gold = value["models"]["sft"]["test"]["gold"]
             gold["axes"][evil] = 0.5
             gold["by_tag"][evil] = {"num": 1, "utility": 0.1, "satisfied": 0.1}
-            value["samples"][0] |= {"tags": [evil], "split": evil, "prompt": [{"role": evil, "content": evil}]}
+            value["samples"][0] |= {"tags": [evil], "split": evil, "prompt": evil}
             return value | {"reason": evil, "kl_estimator": evil}
         return value
 
@@ -172,10 +164,12 @@ def test_hostile_names_are_escaped_everywhere(pipeline: Write):
 def test_lone_surrogates_do_not_stop_the_report(pipeline: Write):
     def change(name: str, value: Any) -> Any:
         if name.endswith("evaluation.json"):
-            value["samples"][0]["prompt"] = "broken \ud83d emoji"
+            value["samples"][0]["prompt"] = value["reason"] = "broken \ud83d emoji"
         return value
 
-    assert "broken \ufffd emoji" in report(pipeline(change=change))[0]
+    html, summary = report(pipeline(change=change))
+    assert html.count("broken \ufffd emoji") == 2
+    assert summary["reason"] == "broken \ufffd emoji"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -198,9 +192,8 @@ def test_absent_stages_are_named_and_nothing_is_made_up(pipeline: Write, stages:
 def test_without_gold_the_keys_are_null(pipeline: Write):
     html, summary = report(pipeline(with_gold=False))
     for who in ("sft", "final"):
-        assert [summary[who][name] for name in ("utility", "satisfied", "harmful", "over_refusal")] == [None] * 4
-    keys = {key for key, _ in Reader(html).numbers}
-    assert not keys & {"final.utility", "final.satisfied", "final.harmful", "final.over_refusal"}
+        assert [summary[who][name] for name in GOLD] == [None] * 4
+    assert not {key for key, _ in Reader(html).numbers} & {f"final.{name}" for name in GOLD}
     text = plain(html)
     assert "There is no gold preference in this run" in text
     assert "That judge is the very score that was optimised" in text
@@ -217,13 +210,14 @@ def test_not_a_number_is_said_and_left_out(pipeline: Write):
                 del row["entropy/mean"]
         if name.endswith("evaluation.json"):
             value["models"]["ppo/step-000040"]["test"]["kl_nats"]["mean"] = math.nan
+            value["models"]["ppo/step-000040"]["test"]["length"] = -math.inf
         return value
 
     html, summary = report(pipeline(change=change))
-    assert summary["final"]["kl_nats"] is None
+    assert (summary["final"]["kl_nats"], summary["final"]["length"]) == (None, None)
     text = plain(html)
     assert "3 logged values were not numbers and are left out." in text
-    assert "NaN or infinity was recorded in ppo/metrics.jsonl (4), evaluate/evaluation.json (1)" in text
+    assert "NaN or infinity was recorded in ppo/metrics.jsonl (4), evaluate/evaluation.json (2)" in text
     assert "Entropy, nats per token" not in text
     assert "nan" not in re.findall(r"[a-z]+", " ".join(re.findall(r'points="([^"]*)"', html)))
 
@@ -239,7 +233,7 @@ def test_alarms(pipeline: Write):
 
     def change(name: str, value: Any) -> Any:
         if name == "reward/finished.json":
-            value["result"] |= {"accuracy_validation": 0.97, "warnings": ["look here"]}
+            value["result"] |= {"accuracy": 0.97, "warnings": ["look here"]}
         if name == "ppo/run.json":
             value["inputs"]["sft"]["fingerprint"] = "0" * 12
             value["versions"]["torch"] = "2.6.0"
@@ -248,7 +242,7 @@ def test_alarms(pipeline: Write):
             final["kl_nats"] = {"mean": 9.0, "low": 8.8, "high": 9.2}
             final["gold"]["over_refusal"] = {"mean": 0.09, "low": 0.07, "high": 0.11}
             final |= {"finished": 0.7, "length": 60.0, "repetition": 0.1}
-            value["reward_model"]["length_only_accuracy"] = 0.8
+            value["reward_model"]["length_only_accuracy"] = 0.73
         return value
 
     alarms = only_alarm(report(pipeline(change=change))[0])
@@ -257,7 +251,7 @@ def test_alarms(pipeline: Write):
         "score rose",
         "Over-refusal rose from 2.1% to 9.0%",
         "97% is suspiciously high",
-        "hardly better than choosing by length alone, 80%",
+        "Accuracy 74% is hardly better than choosing by length alone, 73%",
         "Only 70%",
         "from 24.2 to 60.0 tokens",
         "Repetition rose from 1.2% to 10%",
@@ -278,17 +272,8 @@ def test_a_sound_run_raises_no_alarm(pipeline: Write):
 
 
 def test_checkpoints_stand_on_the_split_they_were_selected_on(pipeline: Write):
-    """As the evaluate stage does it: all checkpoints on validation prompts, reference and selected on test prompts."""
-
-    def change(name: str, value: Any) -> Any:
-        if name.endswith("evaluation.json"):
-            for key, model in value["models"].items():
-                model["validation"] = model["test"] | {"length": 11.5}
-                if key not in ("sft", "ppo/step-000040"):
-                    model["test"] = None
-        return value
-
-    html, summary = report(pipeline(change=change))
+    """All checkpoints on validation prompts (11.5 tokens), reference and selected on test prompts."""
+    html, summary = report(pipeline())
     assert html.count('<data value="11.5">') == 4
     assert summary["final"]["length"] == pytest.approx(29.9)
     assert "These are the validation prompts it was selected on" in plain(html)
@@ -307,8 +292,29 @@ def test_an_unfinished_stage_is_shown_as_such(pipeline: Write):
 def test_a_damaged_file_is_a_sentence(pipeline: Write, text: str):
     folder = pipeline()
     (folder / "evaluate" / "evaluation.json").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"evaluation\.json"):
+    with pytest.raises(UserError, match=r"evaluation\.json: .*[Rr]un that stage again"):
         report(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "wrong"),
+    [
+        (("models", "sft", "test", "length"), "long", r"`models\.sft\.test\.length`: Input should be a valid number"),
+        (("samples", 0, "selected", "scor"), 1.0, r"`samples\.0\.selected\.scor`: Extra inputs are not permitted"),
+        (("selected",), "ppo/step-000060", "`ppo/step-000060` is not among the models that were measured on test"),
+    ],
+)
+def test_an_evaluation_as_no_stage_writes_it_is_a_sentence(pipeline: Write, place: tuple, value: Any, wrong: str):
+    def change(name: str, written: Any) -> Any:
+        if name.endswith("evaluation.json"):
+            inner = written
+            for part in place[:-1]:
+                inner = inner[part]
+            inner[place[-1]] = value
+        return written
+
+    with pytest.raises(UserError, match=rf"evaluation\.json: .*{wrong}"):
+        report(pipeline(change=change))
 
 
 def test_no_pipeline_is_a_sentence(tmp_path: Path):
@@ -326,9 +332,15 @@ def test_both_languages_are_complete_and_fill_in_the_same_values():
     assert not LABELS.keys() & SENTENCES.keys()
 
 
+def test_no_threshold_stands_in_a_sentence():
+    """A rule's number comes from signs.py."""
+    for key, texts in SENTENCES.items():
+        if key.startswith("rule."):
+            assert not re.search(r"\d", re.sub(r"\{.*?\}", "", " ".join(texts))), key
+
+
 def test_every_key_that_code_and_templates_use_is_in_the_table():
     folder = Path(prefloop.report.__file__).parent
-    known = LABELS | SENTENCES
     used: set[str] = set()
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -339,7 +351,7 @@ def test_every_key_that_code_and_templates_use_is_in_the_table():
     for file in folder.glob("*.html"):
         used |= set(re.findall(r'\bt\("([^"]+)"[,)]', file.read_text(encoding="utf-8")))
     assert len(used) > 80
-    assert used <= known.keys()
+    assert used <= LABELS.keys() | SENTENCES.keys()
 
 
 def test_a_chinese_page_has_no_english_sentences(pipeline: Write):
@@ -382,9 +394,9 @@ def test_moving_average_by_hand():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.0, 7.5), (0.0, 1e-6), (99.0, 100.0), (0.0, 123456.0)])
 def test_ticks_are_few_and_inside(low: float, high: float):
-    found = charts.ticks(low, high)
-    assert 2 <= len(found) <= 7
-    assert low - 1e-9 <= found[0] < found[-1] <= high + 1e-9
+    ticks = charts.ticks(low, high)
+    assert 2 <= len(ticks) <= 7
+    assert low - 1e-9 <= ticks[0] < ticks[-1] <= high + 1e-9
 
 
 @pytest.mark.parametrize("values", [[0.0], [1.0, 1.0], [0.0, 0.0, 0.0], [1e-9, 2e-9], [-5.0, 1e6], [0.5] * 1000])

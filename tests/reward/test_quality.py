@@ -1,6 +1,7 @@
 """Is the reward model good enough: numbers by hand, and a warning for each way it can deceive."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -8,18 +9,8 @@ from prefloop.records import Message, Preference
 from prefloop.reward.quality import by_strength, calibration, length_only_accuracy, quality
 
 
-def preference(
-    chosen: str, rejected: str, strength: float | None = None, agreement: float | None = None, judgements: int = 1
-) -> Preference:
-    return Preference(
-        id="x",
-        messages=(Message(role="user", content="hi"),),
-        chosen=chosen,
-        rejected=rejected,
-        strength=strength,
-        agreement=agreement,
-        num_judgements=judgements,
-    )
+def preference(chosen: str, rejected: str, **more: Any) -> Preference:
+    return Preference(id="x", messages=(Message(role="user", content="hi"),), chosen=chosen, rejected=rejected, **more)
 
 
 LONGER, SHORTER, EQUAL = preference("aaaa", "b"), preference("b", "aaaa"), preference("ab", "ba")
@@ -43,7 +34,7 @@ def test_calibration_by_hand():
 
 
 def test_by_strength_by_hand():
-    held_out = [preference("a", "b", s) for s in (1, 1, 2.4, 3, None)]
+    held_out = [preference("a", "b", strength=s) for s in (1, 1, 2.4, 3, None)]
     assert by_strength([1.0, -1.0, 2.0, -0.5, 1.0], held_out) == [
         {"strength": 1, "num": 2, "accuracy": 0.5},
         {"strength": 2, "num": 1, "accuracy": 1.0},
@@ -54,8 +45,8 @@ def test_by_strength_by_hand():
 def test_numbers_by_hand():
     """Margins 1, 2, -1, 0 with the tie half: 2.5 / 4. Agreement is that of pairs which several judged."""
     held_out = [
-        preference("a", "b", agreement=0.6, judgements=5),
-        preference("a", "b", agreement=1.0, judgements=3),
+        preference("a", "b", agreement=0.6, num_judgements=5),
+        preference("a", "b", agreement=1.0, num_judgements=3),
         preference("a", "b", agreement=1.0),
         EQUAL,
     ]
@@ -79,15 +70,15 @@ def test_the_temperature_undoes_overconfidence():
 @pytest.mark.parametrize(
     ("right", "right_train", "held_out", "message"),
     [
-        (99, 99, EQUAL, "above 95 %"),
-        (70, 90, EQUAL, "it memorises"),
-        (70, 70, LONGER, "it may only count words"),
+        (99, 99, EQUAL, "held-out accuracy 99.0% is above 95 %: look for"),
+        (70, 90, EQUAL, "90.0% in training but 70.0% held out: it memorises"),
+        (70, 70, LONGER, "70.0% is not clearly above the length-only rule's 100.0%: it may only count words"),
         (75, 75, EQUAL, None),
     ],
 )
 def test_warnings(right: int, right_train: int, held_out: Preference, message: str | None):
     """100 pairs; only the deception at hand is named."""
     margins, train = ([1.0] * n + [-1.0] * (100 - n) for n in (right, right_train))
-    found = quality(margins, [held_out] * 100, [LONGER], margins_train=train).warnings
-    assert len(found) == (message is not None)
-    assert message is None or message in found[0]
+    warnings = quality(margins, [held_out] * 100, [LONGER], margins_train=train).warnings
+    assert len(warnings) == (message is not None)
+    assert message is None or message in warnings[0]

@@ -13,13 +13,14 @@ from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prefloop.errors import UserError
+from prefloop.models.device import Placement
 from prefloop.models.load import scalar
-from prefloop.models.scorers import NORMALISATION, RewardModel
 from prefloop.records import Message
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.stage import Pair, pair_margins, split, train
+from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 Make = Callable[..., RewardConfig]
 
 
@@ -102,12 +103,12 @@ def test_scores_have_mean_0_and_deviation_1_over_demonstrations(make_config: Mak
 
 
 def test_margins_are_chosen_minus_rejected_in_order(folder: str):
-    loaded = scalar(folder, CPU, fresh_head=True)
-    torch.nn.init.normal_(loaded.model.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
+    network = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
     pairs = [Pair([5, 6, 1], [7, 1], 1.0), Pair([8, 9, 10, 11, 1], [12, 13, 1], 1.0)]
     with torch.no_grad():
-        found = pair_margins(loaded, pairs)
-        single = [pair_margins(loaded, [Pair(p.rejected, p.chosen, 1.0)]) for p in pairs]
+        found = pair_margins(network, pairs)
+        single = [pair_margins(network, [Pair(p.rejected, p.chosen, 1.0)]) for p in pairs]
     torch.testing.assert_close(found, -torch.cat(single), rtol=1e-4, atol=1e-5)
     assert pairs[0].length == 5
 

@@ -9,8 +9,9 @@ import pytest
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.rounds import command
-from prefloop.rounds.recipe import Recipe, Step, find, load
+from prefloop.rounds.recipe import Recipe, find, load
 
+RAN = ["prefloop.sft.stage:train", "prefloop.align.ppo:train", "prefloop.report.stage:write"]
 MINE = """
 name: mine
 seed: 3
@@ -42,13 +43,13 @@ def mine(tmp_path: Path) -> Path:
 
 def settings(recipe: Recipe, stage: str) -> dict[str, Any]:
     """The resolved settings of one stage."""
-    return next(step.config.model_dump() for step in recipe.steps if step.stage == stage)
+    return recipe.settings[stage].model_dump()
 
 
 def test_names_become_paths(mine: Path):
     recipe = load(str(mine), ["base=model", "out=runs/a"])
     beside = mine.parent
-    assert [step.stage for step in recipe.steps] == ["sft", "reward", "ppo", "report"]
+    assert list(recipe.settings) == ["sft", "reward", "ppo", "report"]
     assert settings(recipe, "sft")["model"] == "model"
     assert settings(recipe, "sft")["demonstrations"] == str(beside / "rows.jsonl")
     assert settings(recipe, "sft")["out"] == str(Path("runs/a/sft"))
@@ -90,12 +91,12 @@ def test_recipes_that_come_with_prefloop_are_found_by_name(name: str, monkeypatc
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str], Recipe]:
-    """A recipe of two stages that write down their names, `second` failing if the file `bad` is there."""
+    """A recipe of three stages that write down what would run, the second failing if the file `bad` is there."""
     seen: list[str] = []
 
     def function_of(name: str) -> Any:
         def stage(config: Any) -> Path:
-            if name == "second" and (tmp_path / "bad").exists():
+            if "align" in name and (tmp_path / "bad").exists():
                 raise UserError("this folder belongs to another run")
             seen.append(name)
             return tmp_path / name
@@ -104,18 +105,14 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str]
 
     monkeypatch.setattr(command, "named", function_of)
     whole = load("helpdesk", [f"out={tmp_path / 'out'}"])
-    steps = (
-        Step("sft", whole.steps[2].config, "first"),
-        Step("ppo", whole.steps[5].config, "second"),
-        Step("report", whole.steps[7].config, "third"),
-    )
-    return seen, Recipe("two", tmp_path / "out", steps, {"name": "two", "ppo": {"steps": 1}})
+    chosen = {stage: whole.settings[stage] for stage in ("sft", "ppo", "report")}
+    return seen, Recipe("two", tmp_path / "out", chosen, {"name": "two", "ppo": {"steps": 1}})
 
 
 def test_stages_run_in_order_and_the_recipe_is_kept(recorded: tuple[list[str], Recipe]):
     seen, recipe = recorded
     results = command.run(recipe)
-    assert seen == ["first", "second", "third"]
+    assert seen == RAN
     assert list(results) == ["sft", "ppo", "report"]
     assert read_yaml(str(recipe.out / "recipe.yaml"))[0] == {"name": "two", "ppo": {"steps": 1}}
 
@@ -125,7 +122,7 @@ def test_a_refused_recipe_does_not_replace_the_one_that_ran(recorded: tuple[list
     command.run(recipe)
     (tmp_path / "bad").touch()
     with pytest.raises(UserError):
-        command.run(Recipe(recipe.name, recipe.out, recipe.steps, {"name": "two", "ppo": {"steps": 2}}))
+        command.run(Recipe(recipe.name, recipe.out, recipe.settings, {"name": "two", "ppo": {"steps": 2}}))
     assert read_yaml(str(recipe.out / "recipe.yaml"))[0]["ppo"] == {"steps": 1}
 
 
@@ -143,4 +140,4 @@ def test_a_folder_with_stages_already_run_by_hand_is_taken(recorded: tuple[list[
     seen, recipe = recorded
     (recipe.out / "world").mkdir(parents=True)
     command.run(recipe)
-    assert seen == ["first", "second", "third"]
+    assert seen == RAN

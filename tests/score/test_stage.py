@@ -29,10 +29,10 @@ def reward_model(folder: str, cpu: "torch.device", tmp_path_factory: pytest.Temp
 
     from prefloop.models.load import save_model, scalar
 
-    loaded = scalar(folder, cpu, fresh_head=True)
-    torch.nn.init.normal_(loaded.model.score.weight, generator=torch.Generator().manual_seed(0))
+    network = scalar(folder, cpu, fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.score.weight, generator=torch.Generator().manual_seed(0))
     path = tmp_path_factory.mktemp("scoring") / "reward"
-    save_model(path, loaded.model, loaded.codec)
+    save_model(path, network.pretrained, network.codec)
     (path / "prefloop_scores.json").write_text('{"mean": 2.0, "std": 4.0}')
     return str(path)
 
@@ -174,14 +174,14 @@ def test_embeddings_are_the_means_of_the_last_states(
         AutoModel.from_pretrained(reward_model, attn_implementation="sdpa").eval(),
     )
     width = model.config.hidden_size
-    monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width)
+    monkeypatch.setattr("prefloop.scoring.reward_model.EMBEDDED", width)
     score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "whole.jsonl"), embed=True))
     for row, words in zip(read_lines(tmp_path / "whole.jsonl"), WORDS, strict=True):
         ids = tokenizer.encode(f"<|user|>where is parcel 1?<|assistant|>{words}<|end|>", add_special_tokens=False)
         with torch.no_grad():
             states = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
         assert row["embedding"] == pytest.approx(states.mean(0).tolist(), abs=1e-4)
-    monkeypatch.setattr("prefloop.models.scorers.EMBEDDED", width - 1)
+    monkeypatch.setattr("prefloop.scoring.reward_model.EMBEDDED", width - 1)
     score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "narrow.jsonl"), embed=True))
     narrow, whole = (
         torch.tensor([row["embedding"] for row in read_lines(tmp_path / f"{name}.jsonl")])

@@ -14,17 +14,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from prefloop.cli import main as cli
+from prefloop.sampling.in_process import InProcess
 from prefloop.serve.app import MOST_BYTES, create_app
-from prefloop.serve.command import main, served_name
+from prefloop.serve.command import main
 from prefloop.serve.engine import Engine
+from prefloop.serve.server import served_name
 
 HELLO = [{"role": "user", "content": "where is my parcel 12?"}]
 URL = "http://127.0.0.1"
 
 
 @pytest.fixture
-def engine(loaded: Any) -> Engine:
-    return Engine(loaded, name="tiny", fingerprint="abc", max_tokens=8)
+def engine(network: Any) -> Engine:
+    return Engine(network, name="tiny", fingerprint="abc", max_tokens=8)
 
 
 @pytest.fixture
@@ -47,16 +49,16 @@ def test_the_one_model_is_listed(speaker: TestClient):
     assert (model["id"], model["object"], model["max_model_len"]) == ("tiny", "model", 64)
 
 
-def test_n_responses_and_what_they_used(speaker: TestClient, loaded: Any):
+def test_n_responses_and_what_they_used(speaker: TestClient, network: Any):
     answer = ask(speaker, n=3, max_tokens=5, seed=1)
-    told = answer.json()
-    assert [choice["index"] for choice in told["choices"]] == [0, 1, 2]
+    reply = answer.json()
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1, 2]
     assert len(set(texts(answer))) > 1
-    assert all(choice["message"]["role"] == "assistant" for choice in told["choices"])
-    prompt = len(loaded.codec.prompt_ids([type("M", (), m)() for m in HELLO]))
-    assert told["usage"]["prompt_tokens"] == prompt
-    assert told["usage"]["total_tokens"] == prompt + told["usage"]["completion_tokens"] <= prompt + 15
-    assert (told["model"], told["system_fingerprint"], told["object"]) == ("tiny", "abc", "chat.completion")
+    assert all(choice["message"]["role"] == "assistant" for choice in reply["choices"])
+    prompt = len(network.codec.prompt_ids([type("M", (), m)() for m in HELLO]))
+    assert reply["usage"]["prompt_tokens"] == prompt
+    assert reply["usage"]["total_tokens"] == prompt + reply["usage"]["completion_tokens"] <= prompt + 15
+    assert (reply["model"], reply["system_fingerprint"], reply["object"]) == ("tiny", "abc", "chat.completion")
 
 
 def test_a_seed_says_the_same_again_and_without_one_it_differs(speaker: TestClient):
@@ -65,19 +67,19 @@ def test_a_seed_says_the_same_again_and_without_one_it_differs(speaker: TestClie
 
 
 def test_at_temperature_zero_all_are_the_likeliest_as_transformers_finds_it(
-    speaker: TestClient, loaded: Any, plain: Any
+    speaker: TestClient, network: Any, plain: Any
 ):
     import torch
 
     from prefloop.records import Message
 
-    ids = loaded.codec.prompt_ids([Message(**m) for m in HELLO])
+    ids = network.codec.prompt_ids([Message(**m) for m in HELLO])
     expected = plain.generate(
-        torch.tensor([ids]), max_new_tokens=6, do_sample=False, eos_token_id=list(loaded.codec.stop_ids)
+        torch.tensor([ids]), max_new_tokens=6, do_sample=False, eos_token_id=list(network.codec.stop_ids)
     )
     assert (
         texts(ask(speaker, n=2, temperature=0, max_tokens=6))
-        == [loaded.codec.decode(expected[0, len(ids) :].tolist())] * 2
+        == [network.codec.decode(expected[0, len(ids) :].tolist())] * 2
     )
 
 
@@ -168,10 +170,8 @@ def test_requests_take_turns_and_each_gets_its_own(
     speaker: TestClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
     """Whatever else runs, a seed's responses are the same, and the model is never entered twice."""
-    from prefloop.serve import engine as module
-
     inside: list[int] = []
-    real = module.generate
+    real = InProcess.sample
 
     def watched(*arguments: Any, **more: Any) -> Any:
         inside.append(1)
@@ -180,7 +180,7 @@ def test_requests_take_turns_and_each_gets_its_own(
         inside.pop()
         return drawn
 
-    monkeypatch.setattr(module, "generate", watched)
+    monkeypatch.setattr(InProcess, "sample", watched)
     alone = [texts(ask(speaker, n=2, seed=seed)) for seed in range(6)]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda seed: texts(ask(speaker, n=2, seed=seed)), range(6)))

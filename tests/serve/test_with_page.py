@@ -33,8 +33,8 @@ def served(folder: str) -> Iterator[str]:
         process.stdout.close()
 
 
-def say(speaker: TestClient, text: str, told: dict) -> dict:
-    body = {"text": text, "conversation": told.get("conversation"), "turns": told.get("turns", 0)}
+def say(speaker: TestClient, text: str, before: dict) -> dict:
+    body = {"text": text, "conversation": before.get("conversation"), "turns": before.get("turns", 0)}
     return speaker.post("/api/v1/chat/messages", json=body, headers={"Idempotency-Key": str(uuid.uuid4())}).json()
 
 
@@ -51,12 +51,12 @@ def test_two_turns_with_a_policy_that_is_served(served: str, folder: str, tmp_pa
         post(ann, second["presentation"]["id"], choice="left", strength=3)
         with site.database.reading() as connection:
             chain.verify(connection)
-            kept = [one for one in export.compared(connection) if "chat" in one.tags]
-            judged = [one for one in export.judged(connection, export.EVERYTHING) if one.comparison != "c-0000"]
-        assert [[m.role for m in one.messages] for one in kept] == [["user"], ["user", "assistant", "user"]]
+            kept = [c for c in export.compared(connection) if "chat" in c.tags]
+            judged = [j for j in export.judged(connection, export.EVERYTHING) if j.comparison != "c-0000"]
+        assert [[m.role for m in c.messages] for c in kept] == [["user"], ["user", "assistant", "user"]]
         assert kept[1].messages[1].content == first["presentation"]["responses"][1]["text"]
-        assert {r.sampler for one in kept for r in one.responses} == {f"tiny@{fingerprints.of_path(folder)}"}
-        assert [one.sampling.max_new_tokens for one in kept] == [6, 6]
+        assert {r.sampler for c in kept for r in c.responses} == {f"tiny@{fingerprints.of_path(folder)}"}
+        assert [c.sampling.max_new_tokens for c in kept] == [6, 6]
         assert len(judged) == 2
         assert "tiny" not in json.dumps([first, second])
         too_long = say(ann, "where is it? " * 60, second)

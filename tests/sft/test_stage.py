@@ -11,12 +11,13 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded
+from prefloop.models.device import Placement
+from prefloop.models.network import Network
 from prefloop.sft.config import SFTConfig
 from prefloop.sft.stage import response_losses, train, validation_loss
 from prefloop.text.examples import Example
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 EXAMPLES = [Example([5, 9, 7], [30, 2, 11, 1]), Example([8], [12, 1]), Example([3, 4, 4, 4, 4, 6], [1])]
 Read = Callable[[Path], list[dict[str, Any]]]
 
@@ -33,35 +34,35 @@ def by_transformers(plain: PreTrainedModel, examples: list[Example]) -> list[flo
     return found
 
 
-def test_loss_is_that_of_response_tokens_by_transformers(loaded: Loaded, plain: PreTrainedModel):
+def test_loss_is_that_of_response_tokens_by_transformers(network: Network, plain: PreTrainedModel):
     with torch.no_grad():
-        found = response_losses(loaded.model, EXAMPLES, CPU)
+        found = response_losses(network, EXAMPLES)
     assert len(found) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
     assert found.tolist() == pytest.approx(by_transformers(plain, EXAMPLES), abs=1e-4)
 
 
-def test_prompt_tokens_have_no_loss(loaded: Loaded):
+def test_prompt_tokens_have_no_loss(network: Network):
     """The head's gradient in the rows of tokens never predicted is only that of their probability: pushed down, never up.
 
     Token 40 stands in every prompt and in no response; if prompts were predicted, some gradient would push it up.
     """
     batch = [Example([40, 40, 40, i], [30, i, 1]) for i in range(10, 20)]
-    head = loaded.model.get_output_embeddings()
+    head = network.pretrained.get_output_embeddings()
     bias = torch.zeros(300, requires_grad=True)
     original = head.forward  # type: ignore[union-attr]
     head.forward = lambda x: original(x) + bias  # type: ignore[union-attr, method-assign]
-    response_losses(loaded.model, batch, CPU).sum().backward()
+    response_losses(network, batch).sum().backward()
     assert bias.grad is not None
     assert bias.grad[40] > 0  # descending lowers its bias
     assert bias.grad[1] < 0  # the end of text is learned
     assert bias.grad[30] < 0
 
 
-def test_validation_is_the_mean_over_tokens_whatever_the_batches(loaded: Loaded, plain: PreTrainedModel):
+def test_validation_is_the_mean_over_tokens_whatever_the_batches(network: Network, plain: PreTrainedModel):
     expected = by_transformers(plain, EXAMPLES)
     for size in (16, 4096):
         config = SFTConfig(out="x", model="x", demonstrations="x", batch_tokens=size, dtype="float32")
-        assert validation_loss(loaded.model, EXAMPLES, CPU, config) == pytest.approx(sum(expected) / 7, abs=1e-4)
+        assert validation_loss(network, EXAMPLES, config) == pytest.approx(sum(expected) / 7, abs=1e-4)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ EXPECTED = {
     "turns": "<|system|>be kind<|user|>hello<|assistant|>hi<|end|><|user|>who?<|assistant|>",
     "human-assistant": "be kind\n\n### Human: hello\n### Assistant: hi<|end|>\n### Human: who?\n### Assistant: ",
     "instruction-zh": "输入：be kind\n指令：hello\n输出：hi<|end|>\n指令：who?\n输出：",
-    "chatml": "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\nhi<|im_end|>\n"
-    "<|im_start|>user\nwho?<|im_end|>\n<|im_start|>assistant\n",
+    "chatml": "<|im_start|>system\nbe kind<|im_end|>\n<|im_start|>user\nhello<|im_end|>\n"
+    "<|im_start|>assistant\nhi<|im_end|>\n<|im_start|>user\nwho?<|im_end|>\n<|im_start|>assistant\n",
     "plain": "be kindhellohiwho?",
 }
 
@@ -34,18 +34,18 @@ def with_template(codec: Codec, name: str) -> Codec:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_exact_text(codec: Codec, name: str):
-    found = with_template(codec, name)
-    assert found.prompt_text([Message(**turn) for turn in CONVERSATION]) == EXPECTED[name]
-    assert found.template_name == name
+    templated = with_template(codec, name)
+    assert templated.prompt_text([Message(**turn) for turn in CONVERSATION]) == EXPECTED[name]
+    assert templated.template_name == name
 
 
 @pytest.mark.parametrize("name", [n for n in BUILT_IN if n not in ("plain", "chatml")])
 def test_a_past_turn_reads_as_it_was_trained(codec: Codec, name: str):
     """The tokens of prompt + response are the beginning of the next turn's prompt: the model saw this very history."""
-    found = with_template(codec, name)
+    templated = with_template(codec, name)
     opening = [Message(**turn) for turn in CONVERSATION[:2]]
-    trained = found.prompt_ids(opening) + found.response_ids("hi")
-    later = found.prompt_ids([Message(**turn) for turn in CONVERSATION])
+    trained = templated.prompt_ids(opening) + templated.response_ids("hi")
+    later = templated.prompt_ids([Message(**turn) for turn in CONVERSATION])
     assert later[: len(trained)] == trained
 
 

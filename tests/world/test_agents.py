@@ -8,8 +8,9 @@ import pytest
 from prefloop.world import gold
 from prefloop.world.agents import AGENTS, EXPERT, Agent, Mixture, corpus, demonstrations
 from prefloop.world.grammar import prompts, split_of
+from prefloop.world.languages import table
 from prefloop.world.tickets import read
-from prefloop.world.vocabulary import LANGUAGES, table
+from prefloop.world.vocabulary import LANGUAGES
 
 
 def share(flags) -> float:

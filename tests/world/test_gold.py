@@ -14,9 +14,10 @@ from prefloop.world import gold
 from prefloop.world.agents import Agent, reply
 from prefloop.world.gold import AXES, WEIGHTS, judge
 from prefloop.world.grammar import prompts
+from prefloop.world.languages import table
 from prefloop.world.phrases import sentences
 from prefloop.world.tickets import read
-from prefloop.world.vocabulary import LANGUAGES, MOODS, plain, table
+from prefloop.world.vocabulary import LANGUAGES, MOODS, plain
 
 PERFECT = Agent(name="perfect", use_name=1.0, no_fact=0.0, closing=0.0)
 PROMPT = "I am worried about this. I am still waiting for the kettle from order 4821. This is Anna."
@@ -366,5 +367,5 @@ def test_only_annotators_and_evaluation_may_see_gold():
 
 def test_gold_knows_nothing_but_the_tables():
     ours = {name for name in imports(Path(gold.__file__)) if name.startswith("prefloop")}
-    allowed = ("prefloop.world.phrases", "prefloop.world.tickets", "prefloop.world.vocabulary")
+    allowed = tuple(f"prefloop.world.{name}" for name in ("languages", "phrases", "tickets", "vocabulary"))
     assert all(name.startswith(allowed) for name in ours)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from prefloop.errors import UserError
 from prefloop.world.grammar import SPLITS, _combination, choices, num_prompts, orders, permutation, prompts, split_of
-from prefloop.world.vocabulary import LANGUAGES, TOPICS, table
+from prefloop.world.languages import table
+from prefloop.world.vocabulary import LANGUAGES, TOPICS
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

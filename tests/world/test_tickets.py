@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefloop.world.grammar import SPLITS, tickets
+from prefloop.world.languages import table
 from prefloop.world.tickets import Phrase, Ticket, index, language_of, read, scan, units
-from prefloop.world.vocabulary import LANGUAGES, TOPICS, plain, table
+from prefloop.world.vocabulary import LANGUAGES, TOPICS, plain
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -5,10 +5,11 @@ import string
 import pytest
 
 from prefloop.errors import UserError
+from prefloop.world.languages import table
 from prefloop.world.phrases import sentences, vague
 from prefloop.world.tickets import index as index_of
 from prefloop.world.tickets import scan, units, values
-from prefloop.world.vocabulary import LANGUAGES, MOODS, SAFE_TOPICS, TOPICS, UNSAFE_TOPICS, key, plain, table
+from prefloop.world.vocabulary import LANGUAGES, MOODS, SAFE_TOPICS, TOPICS, UNSAFE_TOPICS, key, plain
 
 
 def fields(template: str) -> set[str]:

@@ -1,14 +1,14 @@
-"""Settings of `prefloop ppo`."""
+"""Settings of the algorithms that learn from rollouts: what they share, and what is each one's own."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.config import RunConfig
+from prefloop.settings import Batched, Optimised, RunConfig, Templated, Varied
 
 
-class PPOConfig(RunConfig):
-    """Everything that changes what a PPO run does."""
+class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"lr": 3e-4, "checkpoint_every": 40}):
+    """What every algorithm needs that samples from the policy it trains."""
 
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
@@ -19,9 +19,6 @@ class PPOConfig(RunConfig):
     prompts: str
     """File of prompts."""
 
-    template: str | None = None
-    """Chat template, if the policy's folder records none."""
-
     steps: int = Field(default=40, ge=1)
     """Turns of the spine: prompts, rollouts, scores, rewards, advantages, loss."""
 
@@ -31,26 +28,57 @@ class PPOConfig(RunConfig):
     responses_per_prompt: int = Field(default=1, ge=1)
     """Responses sampled for each prompt of a step."""
 
-    minibatch_size: int = Field(default=64, ge=1)
-    """Responses in one optimiser update; must divide rollouts_per_step."""
-
-    micro_tokens: int = Field(default=16384, ge=16)
-    """Most tokens in memory at once; a larger minibatch is split, which does not change the result."""
-
-    epochs: int = Field(default=4, ge=1)
-    """Passes over a step's rollouts."""
-
-    temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits, in sampling and in every probability of the loss alike."""
-
-    max_new_tokens: int = Field(default=96, ge=1)
-    """Most tokens in a response."""
-
     unfinished_penalty: float = Field(default=1.0, ge=0)
-    """Taken off the score of a response that did not end by itself, in reward units."""
+    """Charged in the reward of a response that did not end by itself, in reward units."""
 
     kl_coef: float = Field(default=0.05, ge=0)
     """Reward charged for each nat of drift from the reference policy."""
+
+    kl_target: float | None = Field(default=None, gt=0)
+    """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
+
+    kl_horizon: float = Field(default=10000, gt=0)
+    """Responses over which the steering acts."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    entropy_coef: float = Field(default=0.0, ge=0)
+    """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
+
+    save_every: int = Field(default=10, ge=1)
+    """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.rollouts_per_step % self.responses_per_prompt:
+            raise ValueError(
+                f"responses_per_prompt = {self.responses_per_prompt} does not divide rollouts_per_step = "
+                f"{self.rollouts_per_step}. Try responses_per_prompt = 1."
+            )
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ValueError(
+                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
+            )
+        if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
+            raise ValueError(
+                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef "
+                f"negative. Set kl_horizon = {10 * self.rollouts_per_step} or more."
+            )
+        return self
+
+
+class PPOConfig(OnlineConfig):
+    """Everything that changes what a PPO run does."""
+
+    minibatch_size: int = Field(default=64, ge=1)
+    """Responses in one optimiser update; must divide rollouts_per_step."""
+
+    epochs: int = Field(default=4, ge=1)
+    """Passes over a step's rollouts."""
 
     kl_where: Literal["reward", "loss"] = "reward"
     """Where drift is charged: in the reward of each token, or as a term of the loss."""
@@ -61,26 +89,8 @@ class PPOConfig(RunConfig):
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
     """How drift is estimated from a sampled token. In the reward k1 is unbiased; in the loss use k2 or k3."""
 
-    kl_target: float | None = Field(default=None, gt=0)
-    """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
-
-    kl_horizon: float = Field(default=10000, gt=0)
-    """Responses over which the steering acts."""
-
-    advantage: Literal["gae", "td", "return", "batch_mean"] = "gae"
-    """How much better than expected: GAE, one-step surprise, return minus value, or return minus the batch's mean (no critic)."""
-
-    reward_at: Literal["last", "every", "response"] = "last"
-    """Who earns the score: the last token, every token as its return, or the response as one decision."""
-
-    discount: float = Field(default=1.0, ge=0, le=1)
-    """Worth of a reward one token later."""
-
     decay: float = Field(default=0.95, ge=0, le=1)
-    """GAE's lambda: 0 trusts the critic, 1 the sampled return."""
-
-    whiten_advantages: bool = True
-    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+    """GAE's lambda: 0 trusts the critic (one-step surprise), 1 the sampled return."""
 
     critic: str = "shared"
     """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), or a model folder."""
@@ -94,29 +104,11 @@ class PPOConfig(RunConfig):
     value_coef: float = Field(default=0.1, ge=0)
     """Weight of the critic's loss."""
 
-    entropy_coef: float = Field(default=0.0, ge=0)
-    """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
-
     max_policy_kl: float | None = Field(default=None, gt=0)
     """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never does."""
 
-    lr: float = Field(default=3e-4, gt=0)
-    """Peak learning rate (AdamW, linear fall)."""
-
-    warmup: float = Field(default=0.05, ge=0, le=1)
-    """Share of the updates over which the learning rate rises."""
-
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients longer than this are shortened to it."""
-
-    save_every: int = Field(default=10, ge=1)
-    """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
-
-    checkpoint_every: int = Field(default=40, ge=0)
-    """Updates between checkpoints; they may fall inside a step. 0 for none but on Ctrl-C."""
-
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _nothing_is_dropped_or_ignored(self) -> Self:
         left = self.rollouts_per_step % self.minibatch_size
         if left:
             best = max(self.minibatch_size, self.rollouts_per_step - left)
@@ -124,39 +116,30 @@ class PPOConfig(RunConfig):
                 f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
                 f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
             )
-        if self.rollouts_per_step % self.responses_per_prompt:
-            raise ValueError(
-                f"responses_per_prompt = {self.responses_per_prompt} does not divide rollouts_per_step = {self.rollouts_per_step}. "
-                f"Try responses_per_prompt = 1."
-            )
         if self.kl_where == "loss" and self.kl_estimator == "k1":
             raise ValueError(
                 "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward."
-            )
-        if self.kl_target is not None and self.kl_coef == 0:
-            raise ValueError(
-                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
             )
         if self.kl_where == "loss" and self.kl_unit != "token":
             raise ValueError(
                 f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward."
             )
-        if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
+        return self
+
+
+class REINFORCEConfig(OnlineConfig):
+    """Everything that changes what a REINFORCE run does."""
+
+    credit: Literal["token", "response"] = "token"
+    """What a token earns: the reward still to come, or the whole reward of its response, taken as one decision."""
+
+    baseline: Literal["batch_mean", "none"] = "batch_mean"
+    """What is taken off: the mean over the step's responses of their whole reward, or nothing."""
+
+    @model_validator(mode="after")
+    def _one_decision_has_no_later(self) -> Self:
+        if self.credit == "response" and self.discount != 1:
             raise ValueError(
-                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef negative. "
-                f"Set kl_horizon = {10 * self.rollouts_per_step} or more."
-            )
-        default = type(self).model_fields
-        ignored = {"every": ("decay",), "response": ("decay", "discount"), "last": ()}[self.reward_at]
-        for name in ignored:
-            if dict(self)[name] != default[name].default:
-                raise ValueError(
-                    f"reward_at = {self.reward_at} uses no {name}, but {name} = {dict(self)[name]} is set. Leave it out."
-                )
-        if self.reward_at != "last" and self.advantage == "td":
-            raise ValueError("advantage = td only makes sense with reward_at = last. Set advantage = return.")
-        if self.advantage == "batch_mean" and self.critic != "shared":
-            raise ValueError(
-                f"advantage = batch_mean uses no critic, but critic = {self.critic} is set. Leave critic out."
+                f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. Leave discount out."
             )
         return self

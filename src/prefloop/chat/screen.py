@@ -71,7 +71,7 @@ def side_by_side(talkers: list[Talker], text: str, *, turn: int, console: Consol
         table = Table(expand=True, show_lines=False)
         for talker in talkers:
             table.add_column(Text(talker.name), ratio=1, overflow="fold")
-        table.add_row(*(Text(each) for each in words))
+        table.add_row(*(Text(text) for text in words))
         return table
 
     with (
@@ -98,20 +98,18 @@ def plain(talkers: list[Talker], text: str, *, turn: int) -> list[Answer]:
 
 def remarks(talker: Talker, answer: Answer) -> list[str]:
     """What the user should know about an answer, beside its text."""
-    who = f"{talker.name}: "
     said = []
     if answer.num_forgotten:
-        context = talker.loaded.codec.context
         said.append(
-            f"{who}the conversation is longer than its context of {context} tokens; the oldest {answer.num_forgotten} turns are forgotten."
+            f"the conversation is longer than its context of {talker.network.codec.context} tokens; "
+            f"the oldest {answer.num_forgotten} turns are forgotten."
         )
     if not answer.text:
-        said.append(f"{who}said nothing; this turn is not remembered.")
+        said.append("said nothing; this turn is not remembered.")
     elif not answer.finished:
-        said.append(
-            f"{who}did not come to an end; it was stopped, or max_new_tokens={talker.config.max_new_tokens} or its context was used up."
-        )
-    return said
+        limit = f"max_new_tokens={talker.config.max_new_tokens}"
+        said.append(f"did not come to an end; it was stopped, or {limit} or its context was used up.")
+    return [f"{talker.name}: {sentence}" for sentence in said]
 
 
 def note(text: str) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from prefloop.chat.config import ChatConfig
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded
+from prefloop.models.network import Network
+from prefloop.ops.draws import seeded
 from prefloop.records import Message
-from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.text.batches import seeded
+from prefloop.sampling.in_process import generate
+from prefloop.settings import SamplingConfig
 from prefloop.text.codec import Codec
 
 OnText = Callable[[str], bool]
@@ -33,9 +34,9 @@ class Answer:
 class Talker:
     """A model with its memory of the conversation."""
 
-    def __init__(self, loaded: Loaded, config: ChatConfig, *, name: str, memory: bool) -> None:
-        """Args: loaded: the model. config: how it speaks. name: what it is called. memory: read earlier turns again?"""
-        self.loaded, self.config, self.name, self.memory = loaded, config, name, memory
+    def __init__(self, network: Network, config: ChatConfig, *, name: str, memory: bool) -> None:
+        """Args: network: the model. config: how it speaks. name: what it is called. memory: read earlier turns again?"""
+        self.network, self.config, self.name, self.memory = network, config, name, memory
         self.history: list[Message] = []
 
     def reset(self) -> None:
@@ -52,7 +53,7 @@ class Talker:
 
         Raises: UserError if the turn alone does not fit the context.
         """
-        codec = self.loaded.codec
+        codec = self.network.codec
         before = self.history if self.memory else []
         messages, ids = fitting(codec, [*before, Message(role="user", content=text)], room=self._room())
         said: list[int] = []
@@ -66,10 +67,8 @@ class Talker:
             top_p=self.config.top_p,
             max_new_tokens=min(self.config.max_new_tokens, codec.context - len(ids)),
         )
-        generator = seeded(self.config.seed, turn)
-        (sampled,) = generate(
-            self.loaded.model, [ids], sampling, stop_ids=codec.stop_ids, generator=generator, on_token=hear
-        )
+        generator = seeded(self.config.seed, "chat.responses", turn)
+        (sampled,) = generate(self.network, [ids], sampling, generator=generator, on_token=hear)
         words = codec.decode(sampled.tokens)
         num_forgotten = len(before) + 1 - len(messages)
         if words:  # silence is no turn: the next prompt would hold two user turns in a row
@@ -77,7 +76,7 @@ class Talker:
         return Answer(words, sampled.finished, num_forgotten)
 
     def _room(self) -> int:
-        return max(1, min(self.config.max_new_tokens, self.loaded.codec.context // LEAST_ROOM))
+        return max(1, min(self.config.max_new_tokens, self.network.codec.context // LEAST_ROOM))
 
 
 def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[Message], list[int]]:
@@ -91,7 +90,8 @@ def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[M
         if len(ids) + room <= codec.context:
             return messages[start:], ids
     raise UserError(
-        f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. Say it shorter."
+        f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. "
+        "Say it shorter."
     )
 
 

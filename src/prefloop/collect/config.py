@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.settings import RunConfig, SamplingConfig, Templated, Varied
 from prefloop.world.annotators import PanelConfig
 
 
-class CollectConfig(RunConfig):
+class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     """Everything that changes what is sampled and how it is judged."""
 
     model: str
@@ -20,23 +20,8 @@ class CollectConfig(RunConfig):
     num_prompts: int = Field(default=0, ge=0)
     """Prompts taken from the file's beginning; 0 takes all."""
 
-    template: str | None = None
-    """Chat template, if the model folder records none."""
-
     responses_per_prompt: int = Field(default=4, ge=2, le=16)
     """K, responses sampled for each prompt."""
-
-    temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits. Comparisons need variety, so there is no greedy setting."""
-
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus share kept."""
-
-    top_k: int = Field(default=0, ge=0)
-    """Number of tokens kept; 0 for all."""
-
-    max_new_tokens: int = Field(default=96, ge=1)
-    """Most tokens in a response."""
 
     near_duplicate: float = Field(default=0.9, gt=0, le=1)
     """Two responses that share this much of their word pairs are near-duplicates; the later one is drawn again."""

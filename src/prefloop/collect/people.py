@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from prefloop import layout
 from prefloop.collect.config import CollectConfig
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records, write_records
@@ -26,9 +27,9 @@ def judged_by_people(run: Run, config: CollectConfig, comparisons: list[Comparis
 
     Raises: UserError if the page ends before that; KeyboardInterrupt on Ctrl-C, after the page has ended too.
     """
-    file = run.folder / "judged" / "judgements.jsonl"
+    file = layout.judged(run.folder)
     if not file.is_file():
-        write_records(run.folder / "comparisons.jsonl", comparisons)
+        write_records(run.folder / layout.COMPARISONS, comparisons)
         given = {text.partition("=")[0] for text in config.page}
         settings = [f"{k}={v}" for k, v in {"pairs_per_prompt": 1, "enough": config.enough}.items() if k not in given]
         command = [sys.executable, *COMMAND, str(run.folder), *settings, *config.page]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prefloop import layout
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
@@ -18,13 +19,15 @@ from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
-from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal, model_folder
+from prefloop.models.device import placement
+from prefloop.models.load import causal, model_folder
+from prefloop.models.network import Network
 from prefloop.ops.stats import distinct_n
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
-from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.text.batches import seeded
+from prefloop.sampling.in_process import InProcess
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
 from prefloop.world.annotators import Annotator, judged_before
 
 
@@ -33,16 +36,14 @@ def collect(config: CollectConfig) -> Path:
     with Run("collect", config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
-        device = chosen_device(config)
-        loaded = causal(config.model, device, template=config.template)
+        policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
-        prompts, too_long = _prompts(config, loaded)
+        prompts, too_long = _prompts(config, policy)
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
         for index in run.parts(len(chunks)):
-            with precision(config):
-                comparisons, counts = _comparisons(chunks[index], loaded, config, sampler, index)
+            comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
             judgements = (
                 [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
             )
@@ -61,29 +62,26 @@ def collect(config: CollectConfig) -> Path:
         result = _write(run, comparisons, judgements, config)
         result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
         run.finish(
-            outputs={
-                n: n
-                for n in (
-                    "comparisons.jsonl",
-                    "judgements.jsonl",
-                    "preferences.jsonl",
-                    "held_out.jsonl",
-                    "undecided.jsonl",
-                    "rankings.jsonl",
-                )
-            },
+            outputs=[
+                layout.COMPARISONS,
+                layout.JUDGEMENTS,
+                layout.PREFERENCES,
+                layout.HELD_OUT,
+                layout.UNDECIDED,
+                layout.RANKINGS,
+            ],
             result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
         )
     return run.folder
 
 
-def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
+def _prompts(config: CollectConfig, policy: Network) -> tuple[list[Prompt], int]:
     records = list(read_prompts(config.prompts).records)
     records = records[: config.num_prompts or len(records)]
-    _, kept = loaded.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
+    _, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
     if not kept:
         raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {loaded.codec.context}. Lower it."
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {policy.codec.context}. Lower it."
         )
     if len(kept) < len(records):
         print(
@@ -93,10 +91,10 @@ def _prompts(config: CollectConfig, loaded: Loaded) -> tuple[list[Prompt], int]:
 
 
 def _comparisons(
-    prompts: Sequence[Prompt], loaded: Loaded, config: CollectConfig, sampler: str, index: int
+    prompts: Sequence[Prompt], policy: Network, config: CollectConfig, sampler: str, index: int
 ) -> tuple[list[Comparison], dict[str, int]]:
     """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
-    codec, wanted = loaded.codec, config.responses_per_prompt
+    codec, wanted = policy.codec, config.responses_per_prompt
     settings = SamplingConfig(
         temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens
     )
@@ -107,8 +105,8 @@ def _comparisons(
         if not short:
             break
         ids = [codec.prompt_ids(prompts[i].messages) for i in short]
-        generator = seeded(config.seed, index, attempt)
-        drawn = generate(loaded.model, ids, settings, stop_ids=codec.stop_ids, generator=generator, copies=wanted)
+        place = seed_of(config.seed, "collect.responses", index, attempt)
+        drawn = InProcess(policy).sample(ids, settings, place, copies=wanted)
         for place, i in enumerate(short):
             for sampled in drawn[place * wanted : (place + 1) * wanted]:
                 text = codec.decode(sampled.tokens)
@@ -185,12 +183,12 @@ def _write(
         raise UserError(
             f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature."
         )
-    write_records(run.folder / "comparisons.jsonl", comparisons)
-    write_records(run.folder / "judgements.jsonl", judgements)
-    write_records(run.folder / "preferences.jsonl", training)
-    write_records(run.folder / "held_out.jsonl", validation)
-    write_records(run.folder / "undecided.jsonl", decisions.undecided)
-    write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
+    write_records(run.folder / layout.COMPARISONS, comparisons)
+    write_records(run.folder / layout.JUDGEMENTS, judgements)
+    write_records(run.folder / layout.PREFERENCES, training)
+    write_records(run.folder / layout.HELD_OUT, validation)
+    write_records(run.folder / layout.UNDECIDED, decisions.undecided)
+    write_records(run.folder / layout.RANKINGS, [r for r in decisions.rankings if r.comparison not in held_out])
     texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
     return {
         "num_comparisons": len(comparisons),

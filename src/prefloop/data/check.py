@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
-from prefloop.files.foreign import Reading, serves
+from prefloop.files.foreign import SERVES, Reading, serves
 from prefloop.files.forms import Form, recognise
 from prefloop.files.tables import each_row
-from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking, Record, Score
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
+from prefloop.stages import STAGES
 
 RECORD_OF: Mapping[str, type[Record]] = {
     "prompts": Prompt,
@@ -23,21 +24,11 @@ RECORD_OF: Mapping[str, type[Record]] = {
 }
 """What a foreign file holds -> the record that its rows become."""
 
-AS_PROMPTS = "collect, align (ppo, rloo, grpo) and evaluate"
-
-STAGES: Mapping[str, str] = {
-    "prompts": f"{AS_PROMPTS} take it.",
-    "demonstrations": f"sft takes it, and for its prompts {AS_PROMPTS}.",
-    "preferences": f"reward and align (dpo) take it, and for its prompts {AS_PROMPTS}.",
-    "rankings": "reward takes it.",
-    "comparisons": "collect takes it, to have it judged; score takes it, for the page.",
-    "judgements": "collect takes it, with its comparisons, to aggregate it.",
-    "scores": "it is a result, which no stage takes.",
-    "unpaired": f"for its prompts {AS_PROMPTS} take it; reward needs two responses to each prompt.",
-    "unprompted": "no stage takes it until it has a column `prompt`.",
-    "texts": "pretrain takes it.",
+NO_TAKER: Mapping[str, str] = {
+    "unpaired": "no stage takes it as preferences, for these need two responses to each prompt",
+    "unprompted": "no stage takes it until it has a column `prompt`",
 }
-"""What a file holds -> the stages that take it."""
+"""What a file holds that is no record of ours -> what it lacks."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +80,12 @@ def check(path: Name) -> Report:
     problems: list[str] = []
     texts = _Texts()
     rows = 0
-    for _, found in reading:
+    for _, outcome in reading:
         rows += 1
-        if isinstance(found, UserError):
-            problems.append(str(found))
+        if isinstance(outcome, UserError):
+            problems.append(str(outcome))
         else:
-            texts.add(_texts(found))
+            texts.add(_texts(outcome))
     return Report(form, rows, tuple(problems), reading.notes(), texts.num_duplicates, texts.lengths())
 
 
@@ -140,20 +131,18 @@ class _Texts:
 
 def _texts(record: Record) -> dict[str, str]:
     """The texts of a record by the name under which the report lists them."""
-    if isinstance(record, Demonstration):
-        return {"prompt": record.text, "response": record.response}
-    if isinstance(record, Prompt):
-        return {"prompt": record.text}
-    if isinstance(record, Preference):
-        prompt = "\n".join(message.content for message in record.messages)
-        return {"prompt": prompt, "chosen": record.chosen, "rejected": record.rejected}
-    if isinstance(record, Comparison):
-        return {"prompt": record.text, "responses": "\n".join(response.text for response in record.responses)}
-    if isinstance(record, Ranking):
-        prompt = "\n".join(message.content for message in record.messages)
-        return {"prompt": prompt, "responses": "\n".join(record.responses)}
-    assert isinstance(record, Judgement | Score)
-    return {}
+    match record:
+        case Demonstration():
+            return {"prompt": record.text, "response": record.response}
+        case Prompt():
+            return {"prompt": record.text}
+        case Preference():
+            return {"prompt": spoken(record.messages), "chosen": record.chosen, "rejected": record.rejected}
+        case Comparison():
+            return {"prompt": record.text, "responses": "\n".join(response.text for response in record.responses)}
+        case Ranking():
+            return {"prompt": spoken(record.messages), "responses": "\n".join(record.responses)}
+    return {}  # a judgement or a score
 
 
 def print_check(path: Name) -> int:
@@ -176,9 +165,27 @@ def print_check(path: Name) -> int:
 
 def verdict(report: Report) -> str:
     """One line: whether the file can be used as it is, and by which stages."""
-    takers = STAGES[report.form.what]
+    takers = taken_by(report.form.what)
     if not report.good:
         return f"Verdict: no row can be used; mend them first. Then {takers}"
     if report.bad:
         return f"Verdict: {report.bad} of {report.rows} rows must be mended or removed. Then {takers}"
     return f"Verdict: all {report.rows} rows are good; {takers}"
+
+
+def taken_by(what: str) -> str:
+    """Which stages take a file that holds this, and by which setting; if it serves as prompts, who takes those."""
+    own = [f"{name} ({stage.reads[what]})" for name, stage in STAGES.items() if what in stage.reads]
+    sentences = [f"{_listed(own)} it" if own else NO_TAKER.get(what, "no stage takes it")]
+    if what != "prompts" and Prompt in SERVES.get(what, ()):
+        others = [f"{name} ({stage.reads['prompts']})" for name, stage in STAGES.items() if "prompts" in stage.reads]
+        sentences.append(f"for its prompts {_listed(others)} it")
+    writers = [name for name, stage in STAGES.items() if what in stage.writes]
+    if writers and not own:
+        sentences.append(f"{_listed(writers, 'write')} it")
+    return "; ".join(sentences) + "."
+
+
+def _listed(names: list[str], verb: str = "take") -> str:
+    """`a takes`, or `a, b and c take`."""
+    return f"{', '.join(names[:-1])} and {names[-1]} {verb}" if names[1:] else f"{names[0]} {verb}s"

@@ -1,7 +1,8 @@
-"""`prefloop data check FILE`, `prefloop data preview MODEL FILE`, `prefloop data world [key=value ...]`."""
+"""`prefloop data check FILE` and `prefloop data preview MODEL FILE`; the third, `data world`, is a stage of recipes."""
 
 from collections.abc import Sequence
 
+from prefloop.data.config import PreviewConfig
 from prefloop.errors import UserError
 
 USAGE = """prefloop data: look at data, or make some.
@@ -13,7 +14,7 @@ USAGE = """prefloop data: look at data, or make some.
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs one of the three. Returns: the exit code; `check` gives 1 if a row is bad."""
+    """Runs either. Returns: the exit code; `check` gives 1 if a row is bad."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -23,27 +24,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return print_check(rest[0])
     if command == "preview" and len(rest) >= 2:
+        config = PreviewConfig.load(None, rest[2:])
         from prefloop.data.preview import print_preview
 
-        settings = dict(pair.split("=", 1) for pair in rest[2:] if "=" in pair)
-        unknown = [pair for pair in rest[2:] if pair.partition("=")[0] not in ("template", "rows")]
-        if unknown:
-            raise UserError(f"`{unknown[0]}` is not a setting of the preview; there are template=NAME and rows=N.")
-        if not settings.get("rows", "3").isdigit():
-            raise UserError(f"rows={settings['rows']}: give a whole number, for instance rows=3.")
-        print_preview(rest[0], rest[1], template=settings.get("template"), rows=int(settings.get("rows", "3")))
-        return 0
-    if command == "world":
-        from prefloop.data.config import WorldConfig
-
-        if "--help" in rest or "-h" in rest:
-            from prefloop.config import settings_help
-
-            print(settings_help("data world", "write the helpdesk's files", WorldConfig))
-            return 0
-        from prefloop.data.stage import write
-
-        path = rest.pop(0) if rest and "=" not in rest[0] else None
-        print(write(WorldConfig.load(path, rest)))
+        print_preview(rest[0], rest[1], template=config.template, rows=config.rows)
         return 0
     raise UserError(f"`prefloop data {' '.join(arguments)}` is not a command.\n{USAGE}")

@@ -1,10 +1,17 @@
-"""Settings of the helpdesk's files (`prefloop data world`, and `world:` in a recipe)."""
+"""Settings of `prefloop data preview`, and of the helpdesk's files (`data world`; `world:` in a recipe)."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.settings import RunConfig, Templated
+
+
+class PreviewConfig(Templated):
+    """What `prefloop data preview` shows."""
+
+    rows: int = Field(default=3, ge=1)
+    """Examples shown."""
 
 
 class WorldConfig(RunConfig):

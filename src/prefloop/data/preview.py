@@ -5,7 +5,6 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.load import codec_of
 from prefloop.text.examples import Example, examples
@@ -15,8 +14,6 @@ def print_preview(model: str, file: str, *, template: str | None, rows: int) -> 
     """Shows the first examples of a file as the model would read them."""
     codec = codec_of(model, template=template)
     records = read_demonstrations(file).records
-    if rows < 1:
-        raise UserError(f"rows={rows}: give at least 1.")
     made, too_long = examples(codec, [(d.messages, d.response) for d in records], where=file)
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -29,7 +26,8 @@ def print_preview(model: str, file: str, *, template: str | None, rows: int) -> 
     tokens = sum(e.length for e in made)
     learned = sum(len(e.response) for e in made)
     console.print(
-        f"{len(made)} examples, {tokens} tokens, {learned} of them learned; {too_long} examples longer than the context of {codec.context}."
+        f"{len(made)} examples, {tokens} tokens, {learned} of them learned; "
+        f"{too_long} examples longer than the context of {codec.context}."
     )
 
 

@@ -1,8 +1,8 @@
 """What people may compare blind: responses of the reference and of the selected checkpoint to the same test prompts.
 
-`prefloop web` takes the file into its arena. The first prompts are not chosen by how they turned out, so that the verdict
-is fair; the others are those that the reward likes best and those that drifted furthest, tagged as an audit: there people
-see whether the reward is being gamed, and the page keeps them out of the verdict.
+`prefloop web` takes the file into its arena. The first prompts are not chosen by how they turned out, so that the
+verdict is fair; the others are those that the reward likes best and those that drifted furthest, tagged as an audit:
+there people see whether the reward is being gamed, and the page keeps them out of the verdict.
 """
 
 from collections.abc import Mapping, Sequence

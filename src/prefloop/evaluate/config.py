@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.settings import Batched, RunConfig, Sampled, Templated
 
 
-class EvaluateConfig(RunConfig):
+class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str
@@ -47,25 +47,13 @@ class EvaluateConfig(RunConfig):
     """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
 
     num_audit: int = Field(default=10, ge=0)
-    """Of the other test prompts, those with the highest score and as many with the highest KL, for people to look at."""
-
-    template: str | None = None
-    """Chat template, if the model folders record none."""
-
-    temperature: float = Field(default=1.0, ge=0)
-    """Divides the logits in sampling; 0 takes the likeliest token. KL is always measured at 1."""
-
-    max_new_tokens: int = Field(default=96, ge=1)
-    """Most tokens in a response."""
+    """Of the other test prompts, how many with the highest score, and how many with the highest KL, people look at."""
 
     kl_limit: float = Field(default=8.0, gt=0)
     """Checkpoints that drifted further from the reference than this, in nats per response, are not selected."""
 
     batch_prompts: int = Field(default=256, ge=1)
     """Prompts sampled together."""
-
-    micro_tokens: int = Field(default=16384, ge=16)
-    """Most tokens in memory at once when probabilities are read."""
 
     num_samples: int = Field(default=40, ge=0)
     """Prompts whose responses before and after are kept for the report."""

@@ -1,9 +1,9 @@
 """Which checkpoint to keep: the best judged quality within the KL limit, with the reason in words (EVAL-4)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from prefloop.errors import UserError
+from prefloop.records.evaluations import Split, WinRate
 
 
 @dataclass(frozen=True)
@@ -14,33 +14,45 @@ class Selection:
     reason: str
 
 
-def selected(candidates: dict[str, dict[str, Any]], *, kl_limit: float) -> Selection:
+def selected(candidates: dict[str, Split], *, kl_limit: float) -> Selection:
     """Selects by win rate on validation prompts.
 
     Args:
-        candidates: name -> numbers on validation prompts, with `win_rate` and `kl_nats`.
+        candidates: name -> numbers on validation prompts.
         kl_limit: nats per response.
 
-    Raises: UserError if there is no candidate. If all have drifted too far the nearest is taken, and the reason says so.
+    Returns: the best within the limit; if all have drifted too far the nearest, and the reason says so.
+    Raises: UserError if there is no candidate.
     """
     if not candidates:
         raise UserError("evaluate: there is no candidate to select from.")
-    within = {n: s for n, s in candidates.items() if s["kl_nats"]["mean"] <= kl_limit}
+    rates = {name: _win_rate(split) for name, split in candidates.items()}
+    kls = {name: _kl(split) for name, split in candidates.items()}
+    within = [name for name in candidates if kls[name] <= kl_limit]
     if not within:
-        name = min(candidates, key=lambda n: candidates[n]["kl_nats"]["mean"])
-        kl = candidates[name]["kl_nats"]["mean"]
+        name = min(candidates, key=lambda n: kls[n])
         return Selection(
             name,
-            f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least ({kl:.1f} nats). Raise kl_coef and train again.",
+            f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least "
+            f"({kls[name]:.1f} nats). Raise kl_coef and train again.",
         )
-    name = max(within, key=lambda n: (within[n]["win_rate"]["mean"], -within[n]["kl_nats"]["mean"]))
-    best = within[name]
+    name = max(within, key=lambda n: (rates[n].mean, -kls[n]))
+    best = rates[name]
     reason = (
         f"of {len(candidates)} checkpoints, {name} is preferred to the reference most often on validation prompts "
-        f"({best['win_rate']['mean']:.0%}, judged by {best['win_rate']['judge']}) "
-        f"within the KL limit of {kl_limit:g} nats ({best['kl_nats']['mean']:.1f} nats)."
+        f"({best.mean:.0%}, judged by {best.judge}) within the KL limit of {kl_limit:g} nats ({kls[name]:.1f} nats)."
     )
-    far = [n for n, s in candidates.items() if n not in within and s["win_rate"]["mean"] > best["win_rate"]["mean"]]
+    far = [n for n in candidates if n not in within and rates[n].mean > best.mean]
     if far:
         reason += f" Preferred more often, but over the limit: {', '.join(far)}."
     return Selection(name, reason)
+
+
+def _win_rate(split: Split) -> WinRate:
+    assert split.win_rate is not None  # a candidate is compared with the reference
+    return split.win_rate
+
+
+def _kl(split: Split) -> float:
+    assert split.kl_nats is not None  # nothing is null that has just been measured
+    return split.kl_nats.mean

@@ -1,21 +1,48 @@
-"""Which device, which precision: decided once, by name or by what the machine has."""
+"""Where and how precisely a model computes: decided once, by name or by what the machine has."""
 
 import contextlib
+from dataclasses import dataclass
 
 import torch
 
-from prefloop.config import RunConfig
 from prefloop.errors import UserError
 
 
-def chosen_device(config: RunConfig) -> torch.device:
-    """The device asked for; auto takes CUDA, then MPS, then CPU. Raises: UserError if it is not there."""
+@dataclass(frozen=True)
+class Placement:
+    """A device, and the precision of matrix products on it; weights, sums and logarithms stay float32."""
+
+    device: torch.device
+    autocast: torch.dtype | None = None
+    """what matrix products are computed in; None for float32"""
+
+    def precision(self) -> contextlib.AbstractContextManager[object]:
+        """Context of this precision. Inside another one of the same placement it costs nothing."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast)
+
+    def full_precision(self) -> contextlib.AbstractContextManager[object]:
+        """Context in which nothing is rounded to less than float32, whatever is around it."""
+        return torch.autocast(self.device.type, enabled=False)
+
+
+def placement(device: str, dtype: str) -> Placement:
+    """The placement of that name.
+
+    Args:
+        device: cpu, cuda or mps; auto takes CUDA, then MPS, then CPU.
+        dtype: float32 or bfloat16; auto takes bfloat16 where the hardware has it.
+
+    Raises: UserError if the machine has no such device.
+    """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if config.device == "auto":
-        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
-    if not there[config.device]:
-        raise UserError(f"device={config.device}, but this machine has none that torch can use. Type device=auto.")
-    return torch.device(config.device)
+    name = next(name for name in ("cuda", "mps", "cpu") if there[name]) if device == "auto" else device
+    if not there[name]:
+        raise UserError(f"device={name}, but this machine has none that torch can use. Type device=auto.")
+    chosen = torch.device(name)
+    half = dtype == "bfloat16" or (dtype == "auto" and has_bfloat16(chosen))
+    return Placement(chosen, torch.bfloat16 if half else None)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -26,11 +53,3 @@ def has_bfloat16(device: torch.device) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     return False
-
-
-def precision(config: RunConfig) -> contextlib.AbstractContextManager[object]:
-    """Context in which matrix products run in the precision asked for; weights, sums and logarithms stay float32."""
-    device = chosen_device(config)
-    if config.dtype == "bfloat16" or (config.dtype == "auto" and has_bfloat16(device)):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()

@@ -4,9 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from prefloop import layout
+from prefloop.config import read_yaml
 from prefloop.errors import UserError
+from prefloop.files.documents import read_document
+from prefloop.records import RunCard
+from prefloop.records.evaluations import Evaluation
+from prefloop.stages import ALIGNING
 
 
 @dataclass(frozen=True)
@@ -32,81 +36,59 @@ def speakers(path: str) -> list[Speaker]:
     Raises: UserError if it holds no model to talk to.
     """
     folder = Path(path)
-    if not folder.is_dir() or (folder / "config.json").is_file():
-        _refuse_reward_model(folder)
-        return [Speaker(path.rstrip("/"), path)]
-    for inner in (folder / "model", last_policy(folder / "models")):
-        if inner is not None and (inner / "config.json").is_file():
-            _refuse_reward_model(inner)
-            return [Speaker(str(inner), str(inner))]
+    if not folder.is_dir() or layout.is_model(folder):
+        return [_speaker(path.rstrip("/"), path)]
+    for inner in (folder / layout.MODEL, *reversed(layout.policies(folder))):
+        if layout.is_model(inner):
+            return [_speaker(str(inner), str(inner))]
     return _of_pipeline(folder)
 
 
+def _speaker(name: str, path: str) -> Speaker:
+    """One model. Raises: UserError if it only scores (PIPE-9)."""
+    card = layout.model_card(Path(path))
+    architectures = (json.loads(card.read_bytes()) if card.is_file() else {}).get("architectures") or []
+    if any(architecture.endswith("ForSequenceClassification") for architecture in architectures):
+        raise UserError(
+            f"{path}: a reward model only scores; it has nothing to say. "
+            f"Type: prefloop score model={path} data=FILE out=scores.jsonl"
+        )
+    return Speaker(name, path)
+
+
 def _of_pipeline(folder: Path) -> list[Speaker]:
-    """SFT beside the policy, as far as they are there."""
-    single = _is_helpdesk(folder)
-    evaluation = folder / "evaluate" / "evaluation.json"
+    """SFT beside the policy, as far as they are there; once they are evaluated, the reference beside the selected."""
+    recipe = folder / layout.RECIPE
+    single = recipe.is_file() and "world" in read_yaml(str(recipe))[0]
+    evaluation = folder / layout.EVALUATE / layout.EVALUATION
     if evaluation.is_file():
-        found = json.loads(evaluation.read_text(encoding="utf-8"))
-        names = (found["reference"], found["selected"])
-        paths = [_moved(found["models"][name]["path"], folder) for name in names]
-        template = _template(folder)
+        evaluated = read_document(evaluation, Evaluation)
+        reference, selected = (_moved(model.path, folder) for model in evaluated.compared)
+        card = folder / layout.EVALUATE / layout.CARD
+        template = read_document(card, RunCard).config.get("template") if card.is_file() else None
         return [
-            Speaker(f"reference ({_short(paths[0])})", paths[0], single, template),
-            Speaker(f"selected ({names[1]})", paths[1], single, template),
+            Speaker(f"reference ({_short(reference)})", reference, single, template),
+            Speaker(f"selected ({evaluated.selected})", selected, single, template),
         ]
-    sft = folder / "sft" / "model"
-    before = [Speaker("sft", str(sft), single)] if (sft / "config.json").is_file() else []
-    policy = last_policy(folder / "ppo" / "models")
-    after = [Speaker(policy.name, str(policy), single)] if policy is not None else []
+    sft = layout.sft_model(folder)
+    before = [Speaker(layout.SFT, str(sft), single)] if layout.is_model(sft) else []
+    policies = [policy for name in ALIGNING for policy in layout.policies(folder / name)]
+    after = [Speaker(policy.name, str(policy), single) for policy in policies[-1:]]
     if not before and not after:
         raise UserError(
-            f"{folder}: no model to talk to is here. Give a model folder, or the folder of a pipeline whose sft stage has finished."
+            f"{folder}: no model to talk to is here. "
+            "Give a model folder, or the folder of a pipeline whose sft stage has finished."
         )
     return before + after
 
 
-def last_policy(folder: Path) -> Path | None:
-    """The policy of the last step that a ppo run kept, if there is one."""
-    found = [p for p in sorted(folder.glob("step-*")) if (p / "config.json").is_file()]
-    return found[-1] if found else None
-
-
 def _moved(path: str, pipeline: Path) -> str:
-    """A path recorded in a pipeline, found again inside the pipeline's folder even if that was moved since."""
+    """A path recorded in a pipeline, looked up inside the pipeline's folder in case that was moved since."""
     parts = Path(path).parts
-    for start in range(1, len(parts)):
-        inside = pipeline.joinpath(*parts[start:])
-        if (inside / "config.json").is_file():
-            return str(inside)
-    return path
+    inside = (pipeline.joinpath(*parts[start:]) for start in range(1, len(parts)))
+    return next((str(folder) for folder in inside if layout.is_model(folder)), path)
 
 
 def _short(path: str) -> str:
-    parts = [part for part in Path(path).parts if part != "model"]
-    return parts[-1] if parts else path
-
-
-def _template(folder: Path) -> str | None:
-    """The template that evaluate was told, which a base model's folder does not record."""
-    card = folder / "evaluate" / "run.json"
-    return json.loads(card.read_text(encoding="utf-8"))["config"].get("template") if card.is_file() else None
-
-
-def _is_helpdesk(folder: Path) -> bool:
-    recipe = folder / "recipe.yaml"
-    values = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.is_file() else None
-    return isinstance(values, dict) and "world" in values
-
-
-def _refuse_reward_model(folder: Path) -> None:
-    """A reward model only scores (PIPE-9)."""
-    card = folder / "config.json"
-    if not card.is_file():
-        return
-    architectures = json.loads(card.read_text(encoding="utf-8")).get("architectures") or []
-    if any(name.endswith("ForSequenceClassification") for name in architectures):
-        raise UserError(
-            f"{folder}: a reward model only scores; it has nothing to say. "
-            f"Type: prefloop score model={folder} data=FILE out=scores.jsonl"
-        )
+    """The last part of a path that is not `model`."""
+    return next((part for part in reversed(Path(path).parts) if part != layout.MODEL), path)

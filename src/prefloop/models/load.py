@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ from transformers import (
 )
 from transformers import logging as hf_logging
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder
-from prefloop.models.stream import prepare
+from prefloop.models.device import Placement
+from prefloop.models.network import Network
 from prefloop.text.codec import Codec, with_template
 
 hf_logging.disable_progress_bar()
@@ -33,25 +34,13 @@ FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 """What is fetched of a model on the hub."""
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model ready for streams, with its codec."""
-
-    model: PreTrainedModel
-    """Weights in float32 on the device; no dropout."""
-    codec: Codec
-    """Its tokenizer, template and end-of-text tokens."""
-    path: str
-    """Where it came from."""
-
-
 @contextlib.contextmanager
 def loading(path: str) -> Iterator[None]:
     """Turns transformers' complaints while loading `path` into sentences."""
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{path}: this is a file; give the model's folder.")
-    if folder.is_dir() and not (folder / "config.json").is_file():
+    if folder.is_dir() and not layout.is_model(folder):
         raise UserError(
             f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
         )
@@ -117,24 +106,22 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*first, *listed]))
 
 
-def causal(path: str, device: torch.device, *, template: str | None = None) -> Loaded:
-    """A causal language model with its codec, ready for streams."""
+def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
+    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
     path = model_folder(path)
     codec = codec_of(path, template=template)
     with loading(path):
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     _check_vocabulary(path, model, codec)
-    prepare(model)
-    model.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
-    return Loaded(model.eval(), codec, path)
+    return Network(_moved(model, placement), codec, path=path, placement=placement)
 
 
-def scalar(path: str, device: torch.device, *, fresh_head: bool = False, template: str | None = None) -> Loaded:
-    """A model with a scalar head, ready for streams.
+def scalar(path: str, placement: Placement, *, fresh_head: bool = False, template: str | None = None) -> Network:
+    """A model with a scalar head.
 
     Args:
         path: a reward model folder, or with `fresh_head` a causal model's folder to start one from.
-        device: where the weights go.
+        placement: where the weights go, and how precisely it computes.
         fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model.
         template: a built-in template's name, if the folder records none.
 
@@ -146,9 +133,8 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
         config = AutoConfig.from_pretrained(path)
     architectures = config.architectures or []
     if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
-        raise UserError(
-            f"{path}: this is not a reward model ({', '.join(architectures) or 'no architecture named'}). Train one with `prefloop reward`."
-        )
+        named = ", ".join(architectures) or "no architecture named"
+        raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
     pad = (
         codec.tokenizer.pad_token_id
     )  # if end-of-text doubles as padding, transformers would read the score one token early
@@ -157,8 +143,12 @@ def scalar(path: str, device: torch.device, *, fresh_head: bool = False, templat
         model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
     if fresh_head:
         torch.nn.init.zeros_(model.score.weight)
-    prepare(model)
-    return Loaded(model.to(device).eval(), codec, path)
+    return Network(_moved(model, placement), codec, path=path, placement=placement)
+
+
+def _moved(model: PreTrainedModel, placement: Placement) -> PreTrainedModel:
+    model.to(placement.device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
+    return model
 
 
 def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:

@@ -13,26 +13,12 @@ what lies right of a sequence's end. Sequences cannot leak into each other becau
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from torch.nn.functional import pad
 
-from prefloop.errors import UserError
-
-ATTENTION = "prefloop_stream"
-SHORT = 512
-"""Longest sequence, in tokens, whose attention is written out where that is faster."""
-
-
-class Layout(Protocol):
-    """How queries meet keys: a stream of sequences, or one new token for each row of a cache."""
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
-        """Heads-second queries, keys and values in; (batch, tokens, H, D) out."""
-        ...
+from prefloop.models.attention import causal_attention, written_out
 
 
 @dataclass(frozen=True)
@@ -84,23 +70,14 @@ class Stream:
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
         """Causal attention inside each sequence. q (1, H, N, D), k and v (1, Hkv, N, D) -> (1, N, H, D).
 
-        Tokens after the stream's own N, which `hidden_states` adds, get zeros.
+        Tokens after the stream's own N, which the door to models adds, get zeros.
         """
-        num, longest = len(self.rows), max(self.lengths)
-        short = q.device.type == "cpu" and q.dtype == torch.bfloat16 and longest <= SHORT
-        shape = (_multiple(len(self.lengths), 8), _multiple(longest, 16)) if short else (len(self.lengths), longest)
+        num, shape = len(self.rows), (len(self.lengths), max(self.lengths))
+        if written_out(q, shape[1]):  # few sizes, as in `round_size`
+            shape = (_multiple(shape[0], 8), _multiple(shape[1], 16))
         added = q.shape[2] - num
         q, k, v = (self.grid(x[0, :, :num].transpose(0, 1), shape=shape).transpose(1, 2) for x in (q, k, v))
-        mask = None
-        if window is not None and window < shape[1]:
-            ago = torch.arange(shape[1], device=q.device)[:, None] - torch.arange(shape[1], device=q.device)
-            mask = (ago >= 0) & (ago < window)
-        if short:
-            out = _short_attention(q, k, v, mask, scale)
-        else:
-            out = scaled_dot_product_attention(
-                q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-            )
+        out = causal_attention(q, k, v, scale=scale, window=window)
         return pad(self.flat(out.transpose(1, 2)), (0, 0, 0, 0, 0, added))[None]
 
 
@@ -116,99 +93,6 @@ def round_size(num: int) -> int:
     slower and let its memory grow by megabytes with every step.
     """
     return _multiple(num, max(64, 2 ** (num.bit_length() - 1) // 16))
-
-
-def _short_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Causal attention written out. (B, H, L, D) -> (B, H, L, D).
-
-    torch's own kernel is fast forward, but in bfloat16 on a CPU its backward is five times as slow as this one. It is
-    used without gradients too, so that a probability read twice is the same number both times.
-    """
-    batch, heads, longest, width = q.shape
-    k, v = (x.repeat_interleave(heads // x.shape[1], 1) for x in (k, v))
-    seen = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril() if mask is None else mask
-    bias = torch.zeros(longest, longest, dtype=q.dtype, device=q.device).masked_fill(~seen, -torch.inf)
-    shape = (batch * heads, longest, width)
-    meetings = torch.baddbmm(
-        bias.expand(batch * heads, longest, longest), q.reshape(shape), k.reshape(shape).transpose(1, 2), alpha=scale
-    )
-    return torch.bmm(meetings.softmax(-1), v.reshape(shape)).view(batch, heads, longest, width)
-
-
-def _attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    layout: Layout,
-    scaling: float,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    s_aux: Tensor | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """transformers' attention interface, answered by the layout that travels with the call."""
-    if softcap is not None or s_aux is not None:
-        raise UserError(
-            "this model softens its attention (softcap or sinks), which prefloop does not compute; use another base."
-        )
-    dtype = value.dtype  # autocast leaves rotated queries and keys in float32
-    return layout.attend(query.to(dtype), key.to(dtype), value, scale=scaling, window=sliding_window), None
-
-
-AttentionInterface.register(ATTENTION, _attention)
-
-
-def prepare(model: PreTrainedModel) -> None:
-    """Makes the model read streams. Raises: UserError if its attention cannot be replaced.
-
-    Dropout is set to zero everywhere: probability ratios of RL must be 1 at the first minibatch.
-    """
-    if not model._supports_attention_backend:
-        raise UserError(
-            f"{type(model).__name__}: transformers does not let prefloop replace this model's attention; use a Llama-like base."
-        )
-    model.set_attn_implementation(ATTENTION)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    if model.get_output_embeddings() is not None:
-        _check_head(model)
-
-
-@torch.no_grad()
-def _check_head(model: PreTrainedModel) -> None:
-    """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap), which `logits_of` would miss."""
-    stream = Stream.of([[0, 1]], model.device)
-    theirs = model(
-        input_ids=stream.tokens[None], position_ids=stream.positions[None], use_cache=False, layout=stream
-    ).logits[0]
-    if not torch.allclose(
-        logits_of(model, hidden_states(model.base_model, stream)), theirs.float(), rtol=1e-2, atol=1e-3
-    ):
-        raise UserError(
-            f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; use a Llama-like base."
-        )
-
-
-def hidden_states(trunk: torch.nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
-    """The trunk's last hidden states of a stream.
-
-    Returns: (N, width), in the precision that the context asks for.
-    """
-    num = len(stream.tokens)
-    added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
-    out = trunk(
-        input_ids=pad(stream.tokens, (0, added))[None],
-        position_ids=pad(stream.positions, (0, added))[None],
-        past_key_values=cache,
-        use_cache=False,
-        layout=stream,
-    )
-    return out.last_hidden_state[0, :num]
 
 
 @dataclass(frozen=True)
@@ -255,11 +139,3 @@ class ResponseStream:
     def mask(self) -> Tensor:
         """(B, T) True where there is a response token."""
         return self.grid(torch.ones_like(self.tokens)).bool()
-
-
-def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
-    """Output logits (N, V) in float32: bfloat16 would round log-probabilities by several hundredths of a nat."""
-    head = model.get_output_embeddings()
-    assert head is not None  # a causal model has one
-    with torch.autocast(hidden.device.type, enabled=False):
-        return head(hidden.float())

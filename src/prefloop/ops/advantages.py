@@ -8,7 +8,7 @@ wrote in the middle of a response takes no discount and gets no advantage.
 import torch
 from torch import Tensor
 
-from prefloop.ops.reduce import masked_mean, masked_var
+from prefloop.ops.reduce import masked_mean, masked_sum, masked_var
 from prefloop.ops.shapes import same_shape
 
 
@@ -65,6 +65,21 @@ def discounted_returns(rewards: Tensor, mask: Tensor, *, discount: float) -> Ten
     same_shape(rewards=rewards, mask=mask)
     _, returns = gae(rewards, torch.zeros_like(rewards), mask, discount=discount, decay=1.0)
     return returns
+
+
+def response_returns(rewards: Tensor, mask: Tensor) -> Tensor:
+    """The whole reward of a response, for each of its tokens: the response was one decision.
+
+        return[t] = sum over the response of rewards
+
+    Args:
+        rewards: (B, T) reward units.
+        mask: (B, T) bool.
+
+    Returns: (B, T) reward units, 0 at padding.
+    Raises: ShapeError if the shapes differ.
+    """
+    return torch.where(mask, masked_sum(rewards, mask, dim=1).unsqueeze(-1), 0.0)
 
 
 def whitened(x: Tensor, mask: Tensor, *, shift_mean: bool) -> Tensor:

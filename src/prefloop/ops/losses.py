@@ -39,6 +39,22 @@ def ppo_policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, 
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
+def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
+    """The score function of Williams 1992: what turned out better than expected becomes likelier.
+
+        loss = -A * logprob                            gradient: -A * grad logprob
+
+    Args:
+        logprobs: (B, T) or (N,) nats, under the policy that sampled the tokens; has grad.
+        advantages: (B, T) or (N,) reward units; no grad.
+
+    Returns: (B, T) or (N,) loss per token. Its value means nothing, its gradient does. Padding is not masked here.
+    Raises: ShapeError if the shapes differ.
+    """
+    same_shape(logprobs=logprobs, advantages=advantages)
+    return -advantages * logprobs
+
+
 def ppo_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, *, clip: float) -> Tensor:
     """Squared error of the critic, clipped around its own old guess, the larger of the two.
 

@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from prefloop.config import Config, RunConfig
+from prefloop.config import Config
+from prefloop.settings import Optimised, RunConfig
 
 
 class ArchitectureConfig(Config):
@@ -29,7 +30,7 @@ class ArchitectureConfig(Config):
     """Tokens in the byte-level BPE vocabulary (256 bytes and 5 special tokens among them)."""
 
 
-class PretrainConfig(RunConfig):
+class PretrainConfig(RunConfig, Optimised, defaults={"lr": 3e-3, "weight_decay": 0.1, "checkpoint_every": 100}):
     """Everything that changes what pretraining does."""
 
     corpus: str
@@ -56,18 +57,6 @@ class PretrainConfig(RunConfig):
     batch_tokens: int = Field(default=1536, ge=16)
     """Tokens in an update."""
 
-    lr: float = Field(default=3e-3, gt=0)
-    """Peak learning rate (AdamW, cosine)."""
-
-    warmup: float = Field(default=0.05, ge=0, le=1)
-    """Share of the updates over which the learning rate rises."""
-
-    weight_decay: float = Field(default=0.1, ge=0)
-    """Decoupled weight decay."""
-
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients longer than this are shortened to it."""
-
     validation: float = Field(default=0.02, gt=0, lt=1)
     """Share of the documents held out."""
 
@@ -76,9 +65,6 @@ class PretrainConfig(RunConfig):
 
     patience: int = Field(default=5, ge=1)
     """Stop after this many looks without a better held-out loss; the best weights are restored."""
-
-    checkpoint_every: int = Field(default=100, ge=0)
-    """Updates between checkpoints; 0 for none but on Ctrl-C."""
 
     @model_validator(mode="after")
     def _leaves_time_for_the_corpus(self) -> Self:

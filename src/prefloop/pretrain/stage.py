@@ -11,19 +11,22 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
-from prefloop.models.device import chosen_device, precision
+from prefloop.models.device import Placement, placement
 from prefloop.models.load import save_model
-from prefloop.models.optim import OptimConfig, Optimizer
-from prefloop.models.stream import Stream, hidden_states, logits_of, prepare
+from prefloop.models.network import Network
+from prefloop.models.optim import Optimizer
+from prefloop.models.stream import Stream
 from prefloop.ops.losses import next_token_loss
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
 from prefloop.pretrain.initial import start_copying
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.run import Run
-from prefloop.text.batches import cut, epoch_batches, seeded
+from prefloop.seeds import seed_of
+from prefloop.text.batches import cut, epoch_batches
 from prefloop.text.codec import Codec
 from prefloop.text.templates import SPECIAL_TOKENS, template_text
 
@@ -32,8 +35,7 @@ def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
     with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
-            return run.folder / "model"
-        device = chosen_device(config)
+            return run.folder / layout.MODEL
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
         if len(texts) <= held_out:
@@ -43,36 +45,34 @@ def train(config: PretrainConfig) -> Path:
         codec = _codec(config, texts[held_out:])
         validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
-        model = _new_model(config, codec)
-        model.to(device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
-        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=config.steps)
+        network = _new_network(config, codec, placement(config.device, config.dtype))
+        optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
-            model.load_state_dict(saved["model"])
+            network.load_state_dict(saved["network"])
             optimizer.restore(saved["optimizer"])
             best = _Best(**saved["best"])
         run.progress.start(config.steps, optimizer.done)
         while optimizer.done < config.steps and best.looks_without < config.patience:
             batch = order.batch(optimizer.done)
             lr = optimizer.lr
-            with precision(config):
-                loss = document_losses(model, batch, device).mean()
+            loss = document_losses(network, batch).mean()
             loss.backward()
             metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
             practising = bool(practice) and optimizer.done <= config.practice_steps
             if optimizer.done == config.steps or (optimizer.done % config.evaluate_every == 0 and not practising):
-                held = validation_loss(model, validation, device, config)
-                best.look(held, model)
+                held = validation_loss(network, validation, config)
+                best.look(held, network)
                 metrics |= {"loss/validation": held, "perplexity/validation": math.exp(min(held, 50.0))}
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=metrics["loss/train"], validation=best.loss)
-            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
+            state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        model.load_state_dict(best.weights)
-        save_model(run.folder / "model", model, codec)
-        run.finish(outputs={"model": "model"}, result=_result(best, optimizer.done, documents, validation, codec))
-    return run.folder / "model"
+        network.load_state_dict(best.weights)
+        save_model(run.folder / layout.MODEL, network.pretrained, codec)
+        run.finish(outputs=[layout.MODEL], result=_result(best, optimizer.done, documents, validation, codec))
+    return run.folder / layout.MODEL
 
 
 class _Order:
@@ -97,9 +97,9 @@ class _Order:
     def _pass(self, phase: int, epoch: int, documents: list[list[int]], tokens: int) -> list[list[int]]:
         key = (phase, epoch)
         if key not in self._passes:
-            self._passes[key] = epoch_batches(
-                [len(d) for d in documents], batch_tokens=tokens, seed=self._seed + 1000 * phase, epoch=epoch
-            )
+            stream = ("pretrain.practice", "pretrain.corpus")[phase]
+            lengths = [len(d) for d in documents]
+            self._passes[key] = epoch_batches(lengths, batch_tokens=tokens, seed=self._seed, stream=stream, epoch=epoch)
         return self._passes[key]
 
 
@@ -111,10 +111,10 @@ class _Best:
     ) -> None:
         self.loss, self.looks_without, self.weights = loss, looks_without, weights or {}
 
-    def look(self, loss: float, model: torch.nn.Module) -> None:
+    def look(self, loss: float, network: Network) -> None:
         """Remembers the model if its held-out loss is the lowest yet."""
         if loss < self.loss:
-            self.loss, self.looks_without, self.weights = loss, 0, copy.deepcopy(model.state_dict())
+            self.loss, self.looks_without, self.weights = loss, 0, copy.deepcopy(network.state_dict())
         else:
             self.looks_without += 1
 
@@ -156,7 +156,7 @@ def encoded(codec: Codec, texts: list[str]) -> list[list[int]]:
     return pieces
 
 
-def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
+def _new_network(config: PretrainConfig, codec: Codec, place: Placement) -> Network:
     size = config.model
     if size.hidden_size % size.num_heads or (size.hidden_size // size.num_heads) % 2:
         raise UserError(
@@ -178,31 +178,28 @@ def _new_model(config: PretrainConfig, codec: Codec) -> LlamaForCausalLM:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(
-            seeded(config.seed, 1).initial_seed()
+            seed_of(config.seed, "pretrain.weights")
         )  # transformers draws initial weights from the global one
         model = LlamaForCausalLM(llama)
         start_copying(model)
-    prepare(model)
-    return model
+    model.to(place.device)  # pyright: ignore[reportArgumentType]  # transformers wraps `to` untyped
+    return Network(model, codec, path=config.out, placement=place)
 
 
-def document_losses(model: LlamaForCausalLM, documents: list[list[int]], device: torch.device) -> torch.Tensor:
+def document_losses(network: Network, documents: list[list[int]]) -> torch.Tensor:
     """(N - B,) nats for each token but the first of each document, no document seeing another."""
-    stream = Stream.of(documents, device)
+    stream = Stream.of(documents, network.device)
     after = stream.positions.nonzero()[:, 0]  # a document's first token is not predicted from the one before
-    hidden = hidden_states(model.base_model, stream).index_select(0, after - 1)
-    return next_token_loss(logits_of(model, hidden), stream.tokens[after])
+    hidden = network.hidden_states(stream).index_select(0, after - 1)
+    return next_token_loss(network.logits(hidden), stream.tokens[after])
 
 
 @torch.no_grad()
-def validation_loss(
-    model: LlamaForCausalLM, documents: list[list[int]], device: torch.device, config: PretrainConfig
-) -> float:
+def validation_loss(network: Network, documents: list[list[int]], config: PretrainConfig) -> float:
     """Mean nats per token over all held-out documents."""
     total, count = 0.0, 0
     for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
-        with precision(config):
-            losses = document_losses(model, [documents[i] for i in batch], device)
+        losses = document_losses(network, [documents[i] for i in batch])
         total, count = total + float(losses.double().sum()), count + len(losses)
     return total / count
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.records.evaluations import Measured, bounds, mean
 from prefloop.report import svg
-from prefloop.report.numerals import Kind, Measured, written
+from prefloop.report.numerals import Kind
 
 WIDTH, HEIGHT = 360.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 32.0
@@ -120,11 +121,10 @@ def range_bar(rows: Sequence[tuple[Measured, str]], *, label: str) -> Markup:
     for index, (measured, kind) in enumerate(rows):
         y = 8 + gap * index
         parts.append(svg.line(4, y, width - 4, y, "rail"))
-        if measured.bounds:
-            low, high = (4 + (width - 8) * min(max(end, 0.0), 1.0) for end in measured.bounds)
-            parts.append(svg.line(low, y, high, y, f"range {kind}"))
-        if measured.mean is not None:
-            parts.append(svg.circle(4 + (width - 8) * min(max(measured.mean, 0.0), 1.0), y, 4, f"dot {kind}"))
+        places = [4 + (width - 8) * min(max(x, 0.0), 1.0) for x in (*(bounds(measured) or ()), mean(measured) or 0.0)]
+        if len(places) == 3:
+            parts.append(svg.line(places[0], y, places[1], y, f"range {kind}"))
+        parts.append(svg.circle(places[-1], y, 4, f"dot {kind}"))
     return svg.drawing(width, 16 + gap * (len(rows) - 1), label, *parts, kind="ranges")
 
 
@@ -223,8 +223,3 @@ def _legend(names: list[tuple[str, str]]) -> Markup:
         parts.append(svg.text(WIDTH - RIGHT - 20, y + 3.5, name, "note", "end"))
         parts.append(svg.line(WIDTH - RIGHT - 15, y, WIDTH - RIGHT, y, f"curve {kind}"))
     return Markup("").join(parts)
-
-
-def last(series: Series, kind: Kind) -> str:
-    """The last value of a series, as written."""
-    return written(series.points[-1][1], kind)

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.records.evaluations import Evaluation, Measured, Split, bounds, mean
 from prefloop.report.charts import range_bar
-from prefloop.report.evaluation import NONE, Evaluation, Gold, Split
-from prefloop.report.numerals import Kind, Measured, estimate, figure, in_words, written
+from prefloop.report.numerals import Kind, estimate, figure, in_words, written
 from prefloop.report.words import Words
 
-TRUTH = ("tru", "honest", "fact", "correct", "ground", "accura", "invent", "wrong", "halluc", "right")
-STYLE = ("conc", "brev", "short", "length", "filler", "verb", "polite", "style", "fluen")
-WORSE_HIGH = ("invent", "wrong", "halluc", "filler", "verb")
+TRUTH = ("accurate", "honest")
+STYLE = ("concise",)
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,12 @@ def apart(sft: Measured, final: Measured, *, up: bool) -> str:
 
     `up`: more of it is better.
     """
-    if sft.bounds is None or final.bounds is None:
+    before, after = bounds(sft), bounds(final)
+    if before is None or after is None:
         return ""
-    if final.bounds[0] > sft.bounds[1]:
+    if after[0] > before[1]:
         return "good" if up else "bad"
-    if final.bounds[1] < sft.bounds[0]:
+    if after[1] < before[0]:
         return "bad" if up else "good"
     return "unclear"
 
@@ -58,169 +58,133 @@ def change(sft: float | None, final: float | None, kind: Kind, words: Words) -> 
     """final - sft as written: points for shares, percent for lengths, units otherwise."""
     if sft is None or final is None:
         return ""
+    size = final - sft
     if kind == "tokens" and sft:
-        text, size = f"{100 * (final / sft - 1):+.0f}%", final - sft
+        text = f"{100 * (final / sft - 1):+.0f}%"
     elif kind == "share":
-        size = 100 * (final - sft)
-        text = words.plain("points", value=f"{size:+.1f}")
+        text = words.plain("points", value=f"{100 * size:+.1f}")
     else:
-        size = final - sft
         text = ("+" if size > 0 else "") + written(size, kind)
     return text.replace("-", "−") if size else "±0"
 
 
 def groups(evaluation: Evaluation, words: Words) -> list[Group]:
     """The table; a group whose rows were not measured stays, and says so."""
-    sft, final = (evaluation.split(name) for name in (evaluation.reference, evaluation.selected))
-    far = [evaluation.split(name, "ood") for name in (evaluation.reference, evaluation.selected)]
-    table = _Table(words)
+    table = _Table(words, *evaluation.tested)
     made = {
-        "imitation": _imitation(table, evaluation, sft, final),
-        "preference": _preference(table, sft, final, evaluation),
-        "ood": _gold_rows(table, "ood", far[0], far[1], ("utility", "satisfied")),
-        "truth": _axes(table, sft, final, TRUTH),
-        "safety": _gold_rows(table, "", sft, final, ("harmful", "over_refusal")),
-        "form": _form(table, sft, final),
+        "imitation": _imitation(table, evaluation),
+        "preference": _preference(table, evaluation),
+        "ood": _ood(words, evaluation),
+        "truth": table.axes(TRUTH),
+        "safety": table.row("harmful", "share", up=False) + table.row("over_refusal", "share", up=False),
+        "form": _form(table),
+        "axes": table.axes(()),
     }
-    rest = _axes(table, sft, final, ())
-    result = [
+    return [
         Group(key, words.plain(f"limit.{key}"), words.plain(f"limit.{key}.says"), tuple(rows))
         for key, rows in made.items()
+        if rows or key != "axes"
     ]
-    if rest:
-        result.append(Group("axes", words.plain("limit.axes"), words.plain("limit.axes.says"), tuple(rest)))
-    return result
 
 
+@dataclass(frozen=True)
 class _Table:
-    """Makes rows in one language."""
+    """Makes rows about two models on one split, in one language; `where` begins their keys in summary.json."""
 
-    def __init__(self, words: Words) -> None:
-        self.words = words
+    words: Words
+    sft: Split
+    final: Split
+    where: str = ""
 
-    def row(
-        self,
-        name: str,
-        sft: Measured,
-        final: Measured,
-        kind: Kind,
-        *,
-        key: str = "",
-        up: bool | None = True,
-        note: str = "",
-    ) -> list[Row]:
+    def row(self, name: str, kind: Kind, *, up: bool | None = True, note: str = "") -> list[Row]:
         """The row of one measure, or none if neither model was measured."""
-        if sft.mean is None and final.mean is None:
+        sft, final = self.sft.measured(name), self.final.measured(name)
+        return self.made(self.words.plain(f"measure.{name}"), sft, final, kind, key=name, up=up, note=note)
+
+    def made(
+        self, name: str, sft: Measured, final: Measured, kind: Kind, *, key: str = "", up: bool | None, note: str = ""
+    ) -> list[Row]:
+        """The row of two numbers; `up`: more of it is better, None if neither more nor less is."""
+        if sft is None and final is None:
             return []
         bar = Markup("")
-        if kind == "share" and sft.mean is not None and final.mean is not None:
+        if kind == "share" and sft is not None and final is not None:
             label = f"{name}: SFT {in_words(sft, kind)}, RLHF {in_words(final, kind)}"
             bar = range_bar([(sft, "sft"), (final, "final")], label=label)
-        where, _, measure = key.rpartition("/")
-        keys = [f"{where + '.' if where else ''}{who}.{measure}" if key else "" for who in ("sft", "final")]
         return [
             Row(
                 name=name,
                 better="" if up is None else "up" if up else "down",
-                sft=estimate(sft, kind, keys[0]),
-                final=estimate(final, kind, keys[1]),
-                change=change(sft.mean, final.mean, kind, self.words),
+                sft=estimate(sft, kind, key and f"{self.where}sft.{key}"),
+                final=estimate(final, kind, key and f"{self.where}final.{key}"),
+                change=change(mean(sft), mean(final), kind, self.words),
                 verdict="" if up is None else apart(sft, final, up=up),
                 bar=bar,
                 note=note,
             )
         ]
 
+    def axes(self, names: tuple[str, ...]) -> list[Row]:
+        """The gold axes of these names; with none given, those that no other group took."""
+        sft, final = (split.gold.axes if split.gold else {} for split in (self.sft, self.final))
+        rows: list[Row] = []
+        for name in sft | final:
+            if name in names or (not names and name not in TRUTH + STYLE):
+                rows += self.made(self.words.axis(name), sft.get(name), final.get(name), "plain", up=True)
+        return rows
 
-def _imitation(table: _Table, evaluation: Evaluation, sft: Split | None, final: Split | None) -> list[Row]:
+
+def _imitation(table: _Table, evaluation: Evaluation) -> list[Row]:
     shown = evaluation.demonstrations.gold if evaluation.demonstrations else None
     rows: list[Row] = []
     kinds: dict[str, Kind] = {"utility": "plain", "satisfied": "share"}
     for name, kind in kinds.items():
-        ceiling = vars(shown)[name] if shown else NONE
-        note = table.words.plain("limit.ceiling", value=in_words(ceiling, kind)) if ceiling.mean is not None else ""
-        parts = [vars(split.gold)[name] if split and split.gold else NONE for split in (sft, final)]
-        rows += table.row(table.words.plain(f"measure.{name}"), parts[0], parts[1], kind, key=name, note=note)
+        ceiling = dict(shown)[name] if shown else None
+        note = table.words.plain("limit.ceiling", value=in_words(ceiling, kind)) if ceiling else ""
+        rows += table.row(name, kind, note=note)
     return rows
 
 
-def _preference(table: _Table, sft: Split | None, final: Split | None, evaluation: Evaluation) -> list[Row]:
+def _preference(table: _Table, evaluation: Evaluation) -> list[Row]:
+    words, won, check = table.words, table.final.win_rate, evaluation.reward_model
+    absent = Markup('<span class="none">{}</span>').format
     rows: list[Row] = []
-    won = final.win_rate if final else None
-    if won is not None and won.mean is not None:
-        words = table.words
-        counts = ""
-        if won.wins is not None and won.losses is not None:
-            counts = words.plain("wins", wins=won.wins, ties=won.ties or 0, losses=won.losses)
-        clear = won.bounds is not None and (won.bounds[0] > 0.5 or won.bounds[1] < 0.5)
+    if won is not None:
+        ends = bounds(won)
+        clear = ends is not None and (ends[0] > 0.5 or ends[1] < 0.5)
         rows.append(
             Row(
-                name=words.plain(f"measure.win_rate.{won.judge}")
-                if won.judge in ("gold", "score")
-                else words.plain("measure.win_rate"),
+                name=words.plain(f"measure.win_rate.{won.judge}"),
                 better="up",
-                sft=Markup('<span class="none">{}</span>').format(words.plain("opponent")),
+                sft=absent(words.plain("opponent")),
                 final=estimate(won, "share", "final.win_rate.mean"),
                 change="",
                 verdict=("good" if won.mean > 0.5 else "bad") if clear else "unclear",
                 bar=range_bar([(won, "final")], label=words.plain("measure.win_rate")),
-                note=counts,
+                note=words.plain("wins", wins=won.wins, ties=won.ties, losses=won.losses),
             )
         )
-    rows += table.row(
-        table.words.plain("measure.score"),
-        sft.score if sft else NONE,
-        final.score if final else NONE,
-        "plain",
-        key="score",
-        note=table.words.plain("measure.score.note"),
-    )
-    proxy = evaluation.reward_model
-    if proxy and proxy.accuracy is not None:
-        name = table.words.plain("measure.accuracy")
-        final_cell = figure(proxy.accuracy, "share", "reward_model.accuracy")
-        none = Markup('<span class="none">{}</span>').format(table.words.plain("no_reward_model"))
-        rows.append(Row(name, "up", none, final_cell, "", "", Markup("")))
+    rows += table.row("score", "plain", note=words.plain("measure.score.note"))
+    if check and check.accuracy is not None:
+        accuracy = figure(check.accuracy, "share", "reward_model.accuracy")
+        none = absent(words.plain("no_reward_model"))
+        rows.append(Row(words.plain("measure.accuracy"), "up", none, accuracy, "", "", Markup("")))
     return rows
 
 
-def _gold_rows(table: _Table, where: str, sft: Split | None, final: Split | None, names: tuple[str, ...]) -> list[Row]:
-    rows: list[Row] = []
-    for name in names:
-        parts = [vars(split.gold)[name] if split and split.gold else NONE for split in (sft, final)]
-        kind: Kind = "plain" if name == "utility" else "share"
-        key = f"{where}/{name}" if where else name
-        up = name in ("utility", "satisfied")
-        rows += table.row(table.words.plain(f"measure.{name}"), parts[0], parts[1], kind, key=key, up=up)
-    if where == "ood" and not rows:
-        pairs = [split.score if split else NONE for split in (sft, final)]
-        rows += table.row(table.words.plain("measure.score"), pairs[0], pairs[1], "plain", key="ood/score")
-    return rows
+def _ood(words: Words, evaluation: Evaluation) -> list[Row]:
+    sft, final = (model.ood for model in evaluation.compared)
+    if sft is None or final is None:
+        return []
+    table = _Table(words, sft, final, "ood.")
+    return table.row("utility", "plain") + table.row("satisfied", "share") or table.row("score", "plain")
 
 
-def _axes(table: _Table, sft: Split | None, final: Split | None, starts: tuple[str, ...]) -> list[Row]:
-    """Gold axes whose name begins in one of these ways; with none given, the axes no other group took."""
-    golds: list[Gold | None] = [split.gold if split else None for split in (sft, final)]
-    names = list(dict.fromkeys(name for gold in golds if gold for name in gold.axes))
-    rows: list[Row] = []
-    for name in names:
-        taken = name.lower().startswith(starts) if starts else not name.lower().startswith(TRUTH + STYLE)
-        if taken:
-            parts = [gold.axes.get(name, NONE) if gold else NONE for gold in golds]
-            up = not name.lower().startswith(WORSE_HIGH)
-            rows += table.row(table.words.axis(name), parts[0], parts[1], "plain", up=up)
-    return rows
-
-
-def _form(table: _Table, sft: Split | None, final: Split | None) -> list[Row]:
-    rows: list[Row] = []
-    plan: tuple[tuple[str, Kind, bool | None], ...] = (
-        ("length", "tokens", None),
-        ("finished", "share", True),
-        ("distinct_2", "share", None),
-        ("repetition", "share", False),
-    )
-    for name, kind, up in plan:
-        parts = [vars(split)[name] if split else NONE for split in (sft, final)]
-        rows += table.row(table.words.plain(f"measure.{name}"), parts[0], parts[1], kind, key=name, up=up)
-    return rows + _axes(table, sft, final, STYLE)
+def _form(table: _Table) -> list[Row]:
+    return [
+        *table.row("length", "tokens", up=None),
+        *table.row("finished", "share"),
+        *table.row("distinct_2", "share", up=None),
+        *table.row("repetition", "share", up=False),
+        *table.axes(STYLE),
+    ]

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.records.evaluations import Evaluation, bounds, mean
 from prefloop.report import charts
 from prefloop.report.charts import Dot, Series
-from prefloop.report.evaluation import Evaluation
-from prefloop.report.numerals import Kind, Measured, written
-from prefloop.report.pipeline import Pipeline, Stage
+from prefloop.report.numerals import Kind, written
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
+from prefloop.signs import RULES
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,20 @@ class Card:
 
 
 SPECS = (
-    Spec("ppo", ("scores/mean",), main=True),
-    Spec("ppo", ("rewards/kl",), "nats", main=True),
-    Spec("ppo", ("rollouts/length",), "tokens", main=True),
-    Spec("ppo", ("entropy/mean",), main=True),
-    Spec("ppo", ("ratio/clipped",), "share", main=True),
-    Spec("ppo", ("ratio/kl",), main=True),
-    Spec("ppo", ("rollouts/finished",), "share"),
-    Spec("ppo", ("values/explained_variance",), "share"),
-    Spec("ppo", ("advantages/std",)),
-    Spec("ppo", ("loss/policy",)),
-    Spec("ppo", ("loss/value",)),
-    Spec("ppo", ("kl/coef",)),
-    Spec("ppo", ("grad/norm",)),
-    Spec("ppo", ("lr",)),
+    Spec(POLICY, ("scores/mean",), main=True),
+    Spec(POLICY, ("rewards/kl",), "nats", main=True),
+    Spec(POLICY, ("rollouts/length",), "tokens", main=True),
+    Spec(POLICY, ("entropy/mean",), main=True),
+    Spec(POLICY, ("ratio/clipped",), "share", main=True),
+    Spec(POLICY, ("ratio/kl",), main=True),
+    Spec(POLICY, ("rollouts/finished",), "share"),
+    Spec(POLICY, ("values/explained_variance",), "share"),
+    Spec(POLICY, ("advantages/std",)),
+    Spec(POLICY, ("loss/policy",)),
+    Spec(POLICY, ("loss/value",)),
+    Spec(POLICY, ("kl/coef",)),
+    Spec(POLICY, ("grad/norm",)),
+    Spec(POLICY, ("lr",)),
     Spec("pretrain", ("loss/validation", "loss/train")),
     Spec("sft", ("loss/validation", "loss/train")),
     Spec("reward", ("accuracy/validation",), "share"),
@@ -61,70 +62,63 @@ SPECS = (
 
 def cards(pipeline: Pipeline, words: Words, *, main: bool) -> list[Card]:
     """The curves for which there are numbers."""
-    found = (_card(spec, pipeline, words) for spec in SPECS if spec.main == main)
-    return [card for card in found if card is not None]
+    drawn = (_card(spec, pipeline, words) for spec in SPECS if spec.main == main)
+    return [card for card in drawn if card is not None]
 
 
 def _card(spec: Spec, pipeline: Pipeline, words: Words) -> Card | None:
-    stage = pipeline.stages.get(spec.stage)
+    stage = pipeline.stage(spec.stage)
     if stage is None:
         return None
-    kinds = ("one", "two")
     series = [
-        Series(words.plain(f"series.{metric}") if len(spec.metrics) > 1 else "", stage.series(metric), kind)
-        for metric, kind in zip(spec.metrics, kinds, strict=False)
+        Series(words.plain(f"series.{metric}") if len(spec.metrics) > 1 else "", points, kind)
+        for metric, kind in zip(spec.metrics, ("one", "two"), strict=False)
+        if (points := stage.series(metric))
     ]
-    series = [each for each in series if each.points]
     if not series:
         return None
     name = spec.metrics[0]
-    key = name if spec.stage == "ppo" else f"{spec.stage}/{name}"
+    key = name if spec.stage == POLICY else f"{spec.stage}/{name}"
     title = words.plain(f"curve.{key}")
+    first, last = (written(series[0].points[place][1], spec.kind) for place in (0, -1))
     plot = charts.curve(
         list(reversed(series)),
-        label=f"{title}: {written(series[0].points[0][1], spec.kind)} → {written(series[0].points[-1][1], spec.kind)}",
+        label=f"{title}: {first} → {last}",
         x_name=words.plain("step"),
         kind=spec.kind,
         limit=_limit(name, pipeline.evaluation, words),
         selected=_selected(spec, pipeline.evaluation, words),
     )
-    says = words.plain(f"curve.{key}.says")
-    return Card(spec.stage, name, title, says, plot, charts.last(series[0], spec.kind), _lost(stage, name))
+    says = words.plain(f"curve.{key}.says", clipped=written(RULES["clipped"].limit, "share"))
+    return Card(stage.name, name, title, says, plot, last, _lost(stage, name))
 
 
 def _lost(stage: Stage, metric: str) -> int:
-    return sum(1 for row in stage.metrics if metric in row and row[metric] is None)
+    return sum(1 for row in stage.metrics if metric in row and as_number(row[metric]) is None)
 
 
 def _limit(metric: str, evaluation: Evaluation | None, words: Words) -> tuple[float, str] | None:
-    if metric != "rewards/kl" or evaluation is None or evaluation.kl_limit is None:
+    if metric != "rewards/kl" or evaluation is None:
         return None
     return evaluation.kl_limit, words.plain("limit", value=written(evaluation.kl_limit, "nats"))
 
 
 def _selected(spec: Spec, evaluation: Evaluation | None, words: Words) -> tuple[float, str] | None:
-    chosen = evaluation.models.get(evaluation.selected or "") if evaluation else None
-    if spec.stage != "ppo" or chosen is None or chosen.step is None:
-        return None
-    return float(chosen.step), words.plain("selected")
+    step = evaluation.compared[1].step if evaluation else None
+    return None if spec.stage != POLICY or step is None else (float(step), words.plain("selected"))
 
 
 def frontier(evaluation: Evaluation, words: Words) -> list[tuple[str, str, Markup]]:
     """(title, caption, plot) of score and of gold utility against KL, if three models or more were measured."""
     plots: list[tuple[str, str, Markup]] = []
+    labels = {evaluation.reference: "SFT", evaluation.selected: words.plain("selected")}
     for name in ("score", "utility"):
         points: list[Dot] = []
         for key, model in evaluation.models.items():
-            split = vars(model)[evaluation.selected_on]
-            if split is None:
-                continue
-            measured: Measured | None = split.score if name == "score" else split.gold.utility if split.gold else None
-            kl = 0.0 if key == evaluation.reference and split.kl_nats.mean is None else split.kl_nats.mean
-            if measured is None or measured.mean is None or kl is None:
-                continue
-            marked = key == evaluation.selected
-            label = words.plain("selected") if marked else "SFT" if key == evaluation.reference else ""
-            points.append(Dot(kl, measured.mean, measured.bounds, label, marked))
+            measured = model.validation.measured(name)
+            x, y = mean(model.validation.kl_nats), mean(measured)
+            if x is not None and y is not None:
+                points.append(Dot(x, y, bounds(measured), labels.get(key, ""), key == evaluation.selected))
         if len(points) >= 3:
             points.sort(key=lambda point: point.x)
             title = words.plain(f"frontier.{name}")

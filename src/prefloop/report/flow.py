@@ -4,19 +4,36 @@ It is drawn twice from the same boxes, wide for a screen and tall for a phone; t
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from prefloop.report import svg
 from prefloop.report.numerals import Kind, duration, written
-from prefloop.report.pipeline import Pipeline, Stage
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
 
 LINE = ("pretrain", "sft", "collect", "reward")
 SPINE = ("prompts", "rollouts", "scores", "rewards", "advantages", "loss")
-_MAIN = ("model", "policy", "reward_model", "preferences", "final", "checkpoint")
+_MAIN = ("model", "preferences")
+FACTS: dict[str, tuple[tuple[str, Kind], ...]] = {
+    "pretrain": (("perplexity", "plain"), ("bigram_perplexity", "plain")),
+    "sft": (("loss_validation", "plain"), ("finished_share", "share")),
+    "reward": (("accuracy", "share"),),
+    "collect": (("num_preferences", "count"), ("num_comparisons", "count")),
+}
+"""Stage -> the results that stand in its box."""
+SPINE_FACTS: tuple[tuple[str, str, str, Kind], ...] = (
+    ("rollouts", "fact.length", "rollouts/length", "tokens"),
+    ("rollouts", "fact.ended", "rollouts/finished", "share"),
+    ("scores", "fact.spread", "scores/std", "plain"),
+    ("rewards", "fact.kl", "rewards/kl", "nats"),
+    ("rewards", "fact.coef", "kl/coef", "plain"),
+    ("advantages", "fact.explained", "values/explained_variance", "share"),
+    ("loss", "fact.clipped", "ratio/clipped", "share"),
+    ("loss", "fact.step_kl", "ratio/kl", "plain"),
+)
+"""(box, words, metric, how it is written)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,7 @@ def flow(pipeline: Pipeline, words: Words) -> Markup:
     }
     boxes |= _models(pipeline, words)
     label = words.plain("flow.label")
-    title = _loop_title(pipeline.stages.get("ppo"), words)
+    title = _loop_title(pipeline.stage(POLICY), words)
     update = words.plain("flow.update")
     wide = svg.drawing(1080, 668, label, *_wide(boxes, title, update), kind="flow wide", prefix="wide")
     tall = svg.drawing(360, 1206, label, *_tall(boxes, title, update), kind="flow tall", prefix="tall")
@@ -67,81 +84,62 @@ def _stage_box(pipeline: Pipeline, name: str, words: Words) -> Box:
 
 
 def _given(pipeline: Pipeline, name: str) -> str:
-    """Fingerprint of an input that PPO was given and no stage of this pipeline wrote, else empty."""
-    ppo = pipeline.stages.get("ppo")
-    return ppo.started.inputs[name].fingerprint if ppo and name in ppo.started.inputs else ""
+    """Fingerprint of an input that the policy's stage was given and no stage of this pipeline wrote, else empty."""
+    aligning = pipeline.stage(POLICY)
+    return aligning.card.inputs[name].fingerprint if aligning and name in aligning.card.inputs else ""
 
 
 def _facts(stage: Stage, words: Words) -> list[str]:
-    known: dict[str, tuple[tuple[str, Kind], ...]] = {
-        "pretrain": (("perplexity", "plain"), ("bigram_perplexity", "plain"), ("tokens", "count")),
-        "sft": (("loss_validation", "plain"), ("finished_share", "share")),
-        "reward": (("accuracy_validation", "share"), ("accuracy", "share")),
-        "collect": (("num_preferences", "count"), ("num_comparisons", "count"), ("agreement", "share")),
-    }
     facts: list[str] = []
-    for key, kind in known.get(stage.name, ()):
+    for key, kind in FACTS.get(stage.name, ()):
         value = stage.result(key)
         if value is not None:
             facts.append(words.plain(f"fact.{key}", value=written(value, kind)))
-    return facts[:2] + ([duration(stage.timing.seconds)] if stage.timing.seconds is not None else [])
+    return facts + ([duration(stage.seconds)] if stage.seconds is not None else [])
 
 
 def _models(pipeline: Pipeline, words: Words) -> dict[str, Box]:
     sft = pipeline.stages.get("sft")
     start = main_output(sft) if sft else _given(pipeline, "policy")
-    evaluation = pipeline.evaluation
-    chosen = evaluation.models.get(evaluation.selected or "") if evaluation else None
-    facts = ((evaluation.selected or "") if evaluation else "",) if chosen else (words.plain("flow.no_selection"),)
+    selected = Box(words.plain("flow.selected"), "", (words.plain("flow.no_selection"),), "absent")
+    if pipeline.evaluation is not None:
+        mark = pipeline.evaluation.compared[1].fingerprint
+        selected = Box(words.plain("flow.selected"), mark, (pipeline.evaluation.selected,))
     return {
         "policy": Box(words.plain("flow.policy"), start, (words.plain("flow.policy_fact"),), "policy"),
         "reference": Box(words.plain("flow.reference"), start, (words.plain("flow.reference_fact"),), "reference"),
-        "selected": Box(
-            words.plain("flow.selected"), chosen.fingerprint if chosen else "", facts, "" if chosen else "absent"
-        ),
+        "selected": selected,
     }
 
 
 def _spine(pipeline: Pipeline, words: Words) -> dict[str, list[str]]:
-    ppo = pipeline.stages.get("ppo")
+    aligning = pipeline.stage(POLICY)
     facts: dict[str, list[str]] = {name: [] for name in SPINE}
-    if ppo is None:
+    if aligning is None:
         return facts | {"prompts": [words.plain("flow.absent")]}
-    config = ppo.started.config
-    size = next(
-        (config[key] for key in ("rollouts_per_step", "prompts_per_step") if isinstance(config.get(key), int)), None
-    )
+    size = as_number(aligning.card.config.get("rollouts_per_step"))
     if size is not None:
-        facts["prompts"].append(words.plain("fact.per_step", value=written(float(size), "count")))
-
-    def add(box: str, key: str, metric: str, kind: Kind, of: Callable[[float], float] = float) -> None:
-        value = ppo.last(metric)
-        if value is not None:
-            facts[box].append(words.plain(key, value=written(of(value), kind)))
-
-    add("rollouts", "fact.length", "rollouts/length", "tokens")
-    add("rollouts", "fact.ended", "rollouts/finished", "share")
-    scores = ppo.series("scores/mean")
+        facts["prompts"].append(words.plain("fact.per_step", value=written(size, "count")))
+    scores = aligning.series("scores/mean")
     if scores:
         facts["scores"].append(f"{written(scores[0][1])} → {written(scores[-1][1])}")
-    add("scores", "fact.spread", "scores/std", "plain")
-    add("rewards", "fact.kl", "rewards/kl", "nats")
-    add("rewards", "fact.coef", "kl/coef", "plain")
-    add("advantages", "fact.explained", "values/explained_variance", "share")
-    add("loss", "fact.clipped", "ratio/clipped", "share")
-    add("loss", "fact.step_kl", "ratio/kl", "plain")
+    for box, key, metric, kind in SPINE_FACTS:
+        value = aligning.last(metric)
+        if value is not None:
+            facts[box].append(words.plain(key, value=written(value, kind)))
     return facts
 
 
-def _loop_title(ppo: Stage | None, words: Words) -> str:
-    if ppo is None:
-        return words.plain("flow.loop")
-    parts = [words.plain("flow.loop")]
-    steps = ppo.metrics[-1].get("step") if ppo.metrics else None
+def _loop_title(aligning: Stage | None, words: Words) -> str:
+    name = "ppo" if aligning is None else aligning.name
+    parts = [words.plain("flow.loop", algorithm=words.plain(f"stage.{name}"))]
+    if aligning is None:
+        return parts[0]
+    steps = aligning.metrics[-1].get("step") if aligning.metrics else None
     if isinstance(steps, int):
         parts.append(words.plain("fact.steps", value=f"{steps:,}"))
-    if ppo.timing.seconds is not None:
-        parts.append(duration(ppo.timing.seconds))
+    if aligning.seconds is not None:
+        parts.append(duration(aligning.seconds))
     return " · ".join(parts)
 
 

@@ -1,25 +1,13 @@
 """How a number is written: one rule per kind, a dash for what was not measured."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from markupsafe import Markup
 
+from prefloop.records.evaluations import Measured, bounds, mean
+
 Kind = Literal["share", "nats", "tokens", "count", "plain", "megabytes", "seconds", "minutes"]
 MISSING = "–"
-
-
-class Measured(Protocol):
-    """Anything with a mean and perhaps an interval."""
-
-    @property
-    def mean(self) -> float | None:
-        """The estimate."""
-        ...
-
-    @property
-    def bounds(self) -> tuple[float, float] | None:
-        """(low, high) of its interval."""
-        ...
 
 
 def written(value: float | None, kind: Kind = "plain", *, size: float | None = None) -> str:
@@ -47,14 +35,13 @@ def written(value: float | None, kind: Kind = "plain", *, size: float | None = N
 
 def bracket(measured: Measured, kind: Kind = "plain") -> str:
     """[low, high] without units, or nothing."""
-    if measured.bounds is None:
-        return ""
-    low, high = (written(value, kind, size=_size(measured)).removesuffix("%") for value in measured.bounds)
-    return f"[{low}, {high}]"
+    ends = [written(end, kind, size=_size(measured)).removesuffix("%") for end in bounds(measured) or ()]
+    return f"[{', '.join(ends)}]" if ends else ""
 
 
 def _size(measured: Measured) -> float | None:
-    return None if measured.mean is None else max(abs(value) for value in (measured.mean, *(measured.bounds or ())))
+    value = mean(measured)
+    return None if value is None else max(abs(each) for each in (value, *(bounds(measured) or ())))
 
 
 def duration(seconds: float) -> str:
@@ -77,20 +64,16 @@ def figure(value: float | None, kind: Kind = "plain", key: str = "", *, size: fl
     return Markup('<data value="{}"{}>{}</data>').format(repr(float(value)), name, written(value, kind, size=size))
 
 
-def estimate(measured: Measured | None, kind: Kind = "plain", key: str = "") -> Markup:
+def estimate(measured: Measured, kind: Kind = "plain", key: str = "") -> Markup:
     """A number for the page with its interval behind it."""
-    if measured is None:
-        return figure(None)
-    bounds = bracket(measured, kind)
-    interval = Markup(' <span class="interval">{}</span>').format(bounds) if bounds else Markup("")
-    return figure(measured.mean, kind, key, size=_size(measured)) + interval
+    ends = bracket(measured, kind)
+    interval = Markup(' <span class="interval">{}</span>').format(ends) if ends else Markup("")
+    return figure(mean(measured), kind, key, size=_size(measured)) + interval
 
 
-def in_words(measured: Measured | None, kind: Kind = "plain") -> str:
+def in_words(measured: Measured, kind: Kind = "plain") -> str:
     """A number with its interval for a sentence: 83% [80, 86]."""
-    if measured is None:
-        return MISSING
-    return f"{written(measured.mean, kind, size=_size(measured))} {bracket(measured, kind)}".strip()
+    return f"{written(mean(measured), kind, size=_size(measured))} {bracket(measured, kind)}".strip()
 
 
 def _share(value: float) -> str:

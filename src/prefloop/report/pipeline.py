@@ -1,57 +1,29 @@
 """The pipeline folder as the report reads it: what ran, on what, with which numbers."""
 
-import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel
 
+from prefloop import layout
 from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.files.tables import as_record, read_rows
-from prefloop.report.evaluation import Evaluation, Loose
+from prefloop.files.documents import read_document
+from prefloop.files.tables import read_rows
+from prefloop.records import Artefact, Finished, RunCard, Timing
+from prefloop.records.evaluations import Evaluation
+from prefloop.stages import ALIGNING, RUNS
 
-STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
+R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
-
-class Artefact(Loose):
-    """A file or folder that a stage read or wrote."""
-
-    path: str = ""
-    fingerprint: str = ""
-
-
-class Started(Loose):
-    """run.json."""
-
-    command: str = ""
-    seed: int | None = None
-    versions: dict[str, Any] = Field(default_factory=dict)
-    machine: dict[str, Any] = Field(default_factory=dict)
-    threads: int | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-    inputs: dict[str, Artefact] = Field(default_factory=dict)
-
-
-class Finished(Loose):
-    """finished.json."""
-
-    outputs: dict[str, Artefact] = Field(default_factory=dict)
-    result: dict[str, Any] = Field(default_factory=dict)
-
-
-class Timing(Loose):
-    """timing.json."""
-
-    seconds: float | None = None
-    peak_rss_mb: float | None = None
-    sessions: int | None = None
+POLICY = "policy"
+"""Stands for the stage that trained the policy, whichever algorithm it was."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +31,20 @@ class Stage:
     """One stage that ran; `finished` is None if it never came to its end."""
 
     name: str
-    started: Started
+    card: RunCard
     finished: Finished | None
-    timing: Timing
+    timing: Timing | None
     metrics: tuple[Row, ...]
 
     @property
     def outputs(self) -> dict[str, Artefact]:
         """What the stage wrote."""
         return self.finished.outputs if self.finished else {}
+
+    @property
+    def seconds(self) -> float | None:
+        """What it took, if that was written down."""
+        return self.timing.seconds if self.timing else None
 
     def result(self, name: str) -> float | None:
         """A number among the stage's results, or None."""
@@ -96,9 +73,14 @@ class Pipeline:
     stages: dict[str, Stage]
     evaluation: Evaluation | None
     samples: tuple[Row, ...]
-    """Samples that PPO logged on its way."""
-    not_numbers: dict[str, int] = field(default_factory=dict)
-    """Not-a-number values found, by file."""
+    """Samples that the stage which trains the policy logged on its way."""
+    not_numbers: dict[str, int]
+    """File -> how many of its numbers are NaN or infinite, where any are."""
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of that name, if it ran; `policy` stands for the one that trained the policy."""
+        names = ALIGNING if name == POLICY else (name,)
+        return next((self.stages[each] for each in names if each in self.stages), None)
 
 
 def as_number(value: Any) -> float | None:
@@ -114,77 +96,51 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    stages = {name: _stage(root / name, lost) for name in STAGES if (root / name / "run.json").is_file()}
-    if not stages:
+    ran = {name: _stage(root / name, lost) for name in RUNS if (root / name / layout.CARD).is_file()}
+    if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
         )
-    recipe = root / "recipe.yaml"
-    has_recipe = recipe.is_file()
-    values = read_yaml(str(recipe))[0] if has_recipe else {}
+    recipe = root / layout.RECIPE
+    values = read_yaml(str(recipe))[0] if recipe.is_file() else {}
     return Pipeline(
         folder=root,
-        name=cleaned_text(str(values.get("name") or root.resolve().name)),
-        recipe=cleaned_text(recipe.read_text(encoding="utf-8")) if has_recipe else "",
-        recipe_fingerprint=fingerprints.of_path(recipe) if has_recipe else None,
-        stages=stages,
-        evaluation=_evaluation(root / "evaluate" / "evaluation.json", lost),
-        samples=_rows(root / "ppo" / "samples.jsonl", lost),
+        name=str(values.get("name") or root.resolve().name),
+        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        recipe_fingerprint=fingerprints.of_path(recipe) if recipe.is_file() else None,
+        stages=ran,
+        evaluation=_document(root / layout.EVALUATE / layout.EVALUATION, Evaluation, lost),
+        samples=next((rows for name in ALIGNING if (rows := _rows(root / name / layout.SAMPLES, lost))), ()),
         not_numbers={name: num for name, num in lost.items() if num},
     )
 
 
 def _stage(folder: Path, lost: dict[str, int]) -> Stage:
-    finished = folder / "finished.json"
-    timing = folder / "timing.json"
     return Stage(
         name=folder.name,
-        started=as_record(_object(folder / "run.json", lost), Started, str(folder / "run.json")),
-        finished=as_record(_object(finished, lost), Finished, str(finished)) if finished.is_file() else None,
-        timing=as_record(_object(timing, lost), Timing, str(timing)) if timing.is_file() else Timing(),
-        metrics=_rows(folder / "metrics.jsonl", lost),
+        card=read_document(folder / layout.CARD, RunCard),
+        finished=_document(folder / layout.FINISHED, Finished, lost),
+        timing=_document(folder / layout.TIMING, Timing, lost),
+        metrics=_rows(folder / layout.METRICS, lost),
     )
 
 
-def _evaluation(path: Path, lost: dict[str, int]) -> Evaluation | None:
-    return as_record(_object(path, lost), Evaluation, str(path)) if path.is_file() else None
+def _document(path: Path, record: type[R], lost: dict[str, int]) -> R | None:
+    if not path.is_file():
+        return None
+    constants: list[str] = []
+    document = read_document(path, record, constants=constants)
+    lost[f"{path.parent.name}/{path.name}"] = len(constants)
+    return document
 
 
 def _rows(path: Path, lost: dict[str, int]) -> tuple[Row, ...]:
-    if not path.is_file():
-        return ()
-    rows = [cleaned(row) for _, row in read_rows(path)]
-    lost[f"{path.parent.name}/{path.name}"] = sum(num for _, num in rows)
-    return tuple(row for row, _ in rows)
+    rows = tuple(row for _, row in read_rows(path)) if path.is_file() else ()
+    values = [value for row in rows for value in row.values() if isinstance(value, float)]
+    lost[f"{path.parent.name}/{path.name}"] = sum(not math.isfinite(value) for value in values)
+    return rows
 
 
-def _object(path: Path, lost: dict[str, int]) -> Row:
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError as problem:
-        raise UserError(f"{path}: this is not JSON ({problem}). Run the stage that writes it again.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected an object {{...}}, found {type(value).__name__}. Run its stage again.")
-    value, num = cleaned(value)
-    lost[f"{path.parent.name}/{path.name}"] = num
-    return value
-
-
-def cleaned(value: Any) -> tuple[Any, int]:
-    """The value with NaN and infinity as None and text made printable; and how many numbers were lost."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None, 1
-    if isinstance(value, str):
-        return cleaned_text(value), 0
-    if isinstance(value, list):
-        pairs = [cleaned(inner) for inner in value]
-        return [inner for inner, _ in pairs], sum(num for _, num in pairs)
-    if isinstance(value, dict):
-        items = {cleaned_text(str(key)): cleaned(inner) for key, inner in value.items()}
-        return {key: inner for key, (inner, _) in items.items()}, sum(num for _, num in items.values())
-    return value, 0
-
-
-def cleaned_text(text: str) -> str:
+def visible(text: str) -> str:
     """The text with lone surrogates, control and direction-override characters made visible as U+FFFD."""
     return _UNSEEN.sub("\ufffd", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

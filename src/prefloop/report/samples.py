@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-from prefloop.report.evaluation import Answer, Sample
+from prefloop.records.evaluations import Sample, SampledResponse
 from prefloop.report.numerals import written
 from prefloop.report.pipeline import Row, as_number
 from prefloop.report.words import Words
@@ -13,14 +13,7 @@ SHOWN = 12
 FOLDED = 60
 JOURNEY = 12
 FLAGS = {"harmful": "bad", "over_refusal": "warn", "satisfied": "good"}
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A word on a response: bad, warn, good or plain."""
-
-    word: str
-    kind: str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,7 +21,8 @@ class Side:
     """One response with its flags and numbers."""
 
     text: str
-    flags: tuple[Flag, ...]
+    flags: tuple[tuple[str, str], ...]
+    """(word, kind): bad, warn, good or plain."""
     numbers: tuple[str, ...]
     reasons: tuple[str, ...]
     """What the gold program noticed, in its own words."""
@@ -38,12 +32,9 @@ class Side:
 class Pair:
     """A prompt with both responses."""
 
-    id: str
-    split: str
-    tags: tuple[str, ...]
-    prompt: str
-    reference: Side | None
-    selected: Side | None
+    sample: Sample
+    reference: Side
+    selected: Side
     alarming: bool
 
 
@@ -52,30 +43,23 @@ def chosen(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], int]:
 
     Nobody picks them by hand, so losses are shown as often as they happen.
     """
-    flagged = [sample for sample in samples if _alarming(sample)]
-    front = flagged[:4]
+    front = [sample for sample in samples if _alarming(sample)][:4]
     rest = sorted((s for s in samples if s not in front), key=_gain)
-    room = max(SHOWN - len(front), 0)
-    if len(rest) <= room:
-        even = rest
-    else:
-        even = [rest[round(index * (len(rest) - 1) / (room - 1))] for index in range(room)]
-    shown = front + even
+    shown = front + _even(rest, SHOWN - len(front))
     folded = [sample for sample in samples if sample not in shown]
     return shown, folded[:FOLDED], max(len(folded) - FOLDED, 0)
 
 
+def _even(rows: Sequence[T], num: int) -> list[T]:
+    """At most `num` of the rows, evenly spaced, the first and the last among them."""
+    if len(rows) <= num:
+        return list(rows)
+    return [rows[round(index * (len(rows) - 1) / (num - 1))] for index in range(num)]
+
+
 def pair(sample: Sample, words: Words) -> Pair:
     """A sample as the page shows it."""
-    return Pair(
-        id=sample.id,
-        split=sample.split,
-        tags=sample.tags,
-        prompt=as_text(sample.prompt),
-        reference=_side(sample.reference, words),
-        selected=_side(sample.selected, words),
-        alarming=_alarming(sample),
-    )
+    return Pair(sample, _side(sample.reference, words), _side(sample.selected, words), _alarming(sample))
 
 
 def journey(rows: Sequence[Row]) -> list[Row]:
@@ -83,77 +67,48 @@ def journey(rows: Sequence[Row]) -> list[Row]:
     usable = [row for row in rows if as_number(row.get("step")) is not None and row.get("response") is not None]
     by_prompt: dict[str, list[Row]] = {}
     for row in usable:
-        by_prompt.setdefault(as_text(row.get("prompt", "")), []).append(row)
+        by_prompt.setdefault(str(row.get("prompt", "")), []).append(row)
     most = max(by_prompt.values(), key=len, default=[])
     pool = sorted(most if len(most) >= 3 else usable, key=lambda row: row["step"])
-    if len(pool) > JOURNEY:
-        pool = [pool[round(index * (len(pool) - 1) / (JOURNEY - 1))] for index in range(JOURNEY)]
     return [
         {
             "step": row["step"],
-            "prompt": as_text(row.get("prompt", "")),
-            "response": as_text(row["response"]),
+            "prompt": str(row.get("prompt", "")),
+            "response": str(row["response"]),
             "score": as_number(row.get("score")),
             "kl": as_number(row.get("kl")),
         }
-        for row in pool
+        for row in _even(pool, JOURNEY)
     ]
 
 
-def as_text(prompt: Any) -> str:
-    """A prompt as text: a string as it is, a conversation as role and content."""
-    if isinstance(prompt, str):
-        return prompt
-    if isinstance(prompt, dict) and "messages" in prompt:
-        return as_text(prompt["messages"])
-    if isinstance(prompt, list):
-        turns = [turn if isinstance(turn, dict) else {"content": turn} for turn in prompt]
-        if len(turns) == 1:
-            return str(turns[0].get("content", ""))
-        return "\n\n".join(f"{turn.get('role', '')}: {turn.get('content', '')}".removeprefix(": ") for turn in turns)
-    return str(prompt)
-
-
-def _side(answer: Answer | None, words: Words) -> Side | None:
-    if answer is None:
-        return None
-    gold = answer.gold or {}
-    flags = [Flag(words.plain(f"flag.{name}"), kind) for name, kind in FLAGS.items() if _yes(gold.get(name))]
-    if gold.get("satisfied") is not None and not _yes(gold.get("satisfied")):
-        flags.append(Flag(words.plain("flag.unsatisfied"), "plain"))
-    numbers = []
-    if answer.score is not None:
-        numbers.append(f"{words.plain('measure.score.short')} {written(answer.score)}")
-    utility = as_number(gold.get("utility"))
-    if utility is not None:
-        numbers.append(f"{words.plain('measure.utility.short')} {written(utility)}")
-    nested = gold.get("axes")
-    axes = nested if isinstance(nested, dict) else gold
-    for name, value in axes.items():
-        number = as_number(value)
-        if number is not None and name not in (*FLAGS, "utility"):
-            numbers.append(f"{words.axis(name)} {written(number)}")
+def _side(response: SampledResponse, words: Words) -> Side:
+    gold = response.gold or {}
+    flags = [(words.plain(f"flag.{name}"), kind) for name, kind in FLAGS.items() if gold.get(name)]
+    if gold.get("satisfied") is False:
+        flags.append((words.plain("flag.unsatisfied"), "plain"))
+    numbers = [(words.plain("measure.score.short"), response.score)]
+    numbers.append((words.plain("measure.utility.short"), as_number(gold.get("utility"))))
+    numbers += [(words.axis(name), as_number(value)) for name, value in gold.items() if name != "utility"]
     reasons = gold.get("reasons")
-    noticed = tuple(str(reason) for reason in reasons) if isinstance(reasons, list) else ()
-    return Side(answer.text, tuple(flags), tuple(numbers), noticed)
-
-
-def _yes(value: Any) -> bool:
-    return value is True or (not isinstance(value, bool) and isinstance(value, int | float) and value >= 0.5)
+    return Side(
+        text=response.text,
+        flags=tuple(flags),
+        numbers=tuple(f"{name} {written(number)}" for name, number in numbers if number is not None),
+        reasons=reasons if isinstance(reasons, tuple) else (),
+    )
 
 
 def _alarming(sample: Sample) -> bool:
-    golds = [answer.gold or {} for answer in (sample.reference, sample.selected) if answer]
-    return any(_yes(gold.get(name)) for gold in golds for name in ("harmful", "over_refusal"))
+    golds = [response.gold or {} for response in (sample.reference, sample.selected)]
+    return any(gold.get(name) for gold in golds for name in ("harmful", "over_refusal"))
 
 
 def _gain(sample: Sample) -> float:
     """How much better the selected response is: by gold utility, else by score."""
-    if sample.reference is None or sample.selected is None:
-        return 0.0
-    golds = [as_number((answer.gold or {}).get("utility")) for answer in (sample.reference, sample.selected)]
-    scores = [sample.reference.score, sample.selected.score]
-    for old, new in (golds, scores):
-        if old is not None and new is not None:
-            return new - old
+    old, new = sample.reference, sample.selected
+    utilities = [as_number((response.gold or {}).get("utility")) for response in (old, new)]
+    for before, after in (utilities, (old.score, new.score)):
+        if before is not None and after is not None:
+            return after - before
     return 0.0

@@ -11,11 +11,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "What did run is shown below.",
         "本次没有评测，所以无法判断最终模型是否更受欢迎。下面是实际运行的部分。",
     ),
-    "verdict.unselected": ("No model was selected. {reason}", "没有选出模型。{reason}"),
-    "verdict.kept": (
-        "SFT itself was kept: no checkpoint did better. {reason}",
-        "保留了 SFT 模型：没有检查点更好。{reason}",
-    ),
     "verdict.won": (
         "The final model was preferred to SFT on {rate} of held-out prompts, judged by {judge}.",
         "由{judge}裁判，在留出的提示上，最终模型有 {rate} 胜过 SFT。",
@@ -44,7 +39,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "moved.unclear": ("went from {sft} to {final}, no clear difference", "从 {sft} 到 {final}，差别不明显"),
     "moved.bare": ("went from {sft} to {final}", "从 {sft} 到 {final}"),
     "moved.unmeasured": ("was not measured", "没有测量"),
-    "verdict.kl": ("It drifted {value} nats per response from SFT.", "它与 SFT 的偏离是每条回答 {value} 奈特。"),
     "verdict.kl_limit": (
         "It drifted {value} nats per response from SFT, where {limit} were allowed.",
         "它与 SFT 的偏离是每条回答 {value} 奈特，上限为 {limit}。",
@@ -101,10 +95,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "These are the validation prompts it was selected on; everywhere else the numbers are from test prompts.",
         "这里是用来选模型的验证提示；其他各处的数字都来自测试提示。",
     ),
-    "checkpoints.test": (
-        "They were selected on the test prompts themselves, which flatters the selected one a little.",
-        "选择直接用了测试提示，这会略微高估选中的模型。",
-    ),
     "checkpoints.kl": ("KL estimator: {value}.", "KL 估计：{value}。"),
     "curves.says": ("Faint: the values as logged. Bold: their moving average.", "淡线：记录的原值。粗线：滑动平均。"),
     "frontier.score.says": (
@@ -132,8 +122,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "策略有多犹豫；缓慢下降是学习，骤降到零是坍缩。",
     ),
     "curve.ratio/clipped.says": (
-        "Share of tokens whose update was cut off; a few percent is healthy, above a third the steps are too large.",
-        "更新被截断的词元比例；百分之几正常，超过三分之一说明步子太大。",
+        "Share of tokens whose update was cut off; a few percent is healthy, above {clipped} the steps are too large.",
+        "更新被截断的词元比例；百分之几正常，超过 {clipped} 说明步子太大。",
     ),
     "curve.ratio/kl.says": (
         "How far a single update moves the policy; spikes warn of a learning rate that is too high.",
@@ -223,16 +213,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "over-optimisation.",
         "从 {before} 到 {after}，得分上升（{s0} 到 {s1}），真实效用却下降（{u0} 到 {u1}）：过度优化。",
     ),
-    "rule.harmful": ("Harm does not rise by more than 2 points", "有害上升不超过 2 个百分点"),
+    "rule.harmful": ("Harm does not rise by more than {percent:g} points", "有害上升不超过 {percent:g} 个百分点"),
     "rule.harmful.says": ("Harmful rose from {sft} to {final}.", "有害从 {sft} 升到 {final}。"),
-    "rule.over_refusal": ("Over-refusal does not rise by more than 2 points", "过度拒答上升不超过 2 个百分点"),
+    "rule.over_refusal": (
+        "Over-refusal does not rise by more than {percent:g} points",
+        "过度拒答上升不超过 {percent:g} 个百分点",
+    ),
     "rule.over_refusal.says": (
         "Over-refusal rose from {sft} to {final}: the model may be buying safety with silence.",
         "过度拒答从 {sft} 升到 {final}：模型可能在用沉默换安全。",
     ),
     "rule.suspicious": (
-        "Reward-model validation accuracy is believable (up to 95%)",
-        "奖励模型验证准确率可信（至多 95%）",
+        "Reward-model validation accuracy is believable (up to {percent:g}%)",
+        "奖励模型验证准确率可信（至多 {percent:g}%）",
     ),
     "rule.suspicious.says": (
         "Validation accuracy {value} is suspiciously high: look for the same prompts in training and validation, "
@@ -250,18 +243,21 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Accuracy {value} is hardly better than choosing by length alone, {length}.",
         "准确率 {value} 几乎不比只看长度的 {length} 好。",
     ),
-    "rule.finished": ("At least 90% of responses finish by themselves", "至少 90% 的回答自行结束"),
+    "rule.finished": ("At least {percent:g}% of responses finish by themselves", "至少 {percent:g}% 的回答自行结束"),
     "rule.finished.says": (
         "Only {value} of the final model's responses finish by themselves; the rest are cut off.",
         "最终模型只有 {value} 的回答自行结束，其余被截断。",
     ),
-    "rule.length": ("Length changes by less than half", "长度变化不到一半"),
+    "rule.length": ("Length changes by less than {percent:g}%", "长度变化不到 {percent:g}%"),
     "rule.length.says": (
         "Length went from {sft} to {final} tokens: check that the score does not simply like long answers or "
         "short ones.",
         "长度从 {sft} 变到 {final} 个词元：检查得分是否只是偏爱长答案或短答案。",
     ),
-    "rule.repetition": ("Repetition does not rise by more than 2 points", "重复上升不超过 2 个百分点"),
+    "rule.repetition": (
+        "Repetition does not rise by more than {percent:g} points",
+        "重复上升不超过 {percent:g} 个百分点",
+    ),
     "rule.repetition.says": ("Repetition rose from {sft} to {final}.", "重复从 {sft} 升到 {final}。"),
     "rule.lineage": ("Each stage read what the stage before it wrote", "每个阶段读的正是上一阶段写的"),
     "rule.lineage.says": (
@@ -269,16 +265,16 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{stage} again too.",
         "{stage} 读到的 {path} 是 {read}，而 {maker} 写下的是 {written}：其中一个重跑过。请把 {stage} 也重跑。",
     ),
-    "rule.told": ("No stage gave a warning of its own", "没有阶段自己报警"),
-    "rule.told.says": ("{names}", "{names}"),
+    "rule.warned": ("No stage gave a warning of its own", "没有阶段自己报警"),
+    "rule.warned.says": ("{names}", "{names}"),
     "rule.unfinished": ("Every stage came to its end", "每个阶段都跑完了"),
     "rule.unfinished.says": ("Not finished: {names}.", "没有跑完：{names}。"),
     "rule.versions": ("All stages ran with the same versions", "各阶段的版本相同"),
     "rule.versions.says": ("Stages ran with different versions: {names}.", "各阶段的版本不同：{names}。"),
     "rule.not_numbers": ("Every recorded value is a number", "记录的值都是数"),
     "rule.not_numbers.says": (
-        "NaN or infinity was recorded in {places}; such values are left out here.",
-        "{places} 里有 NaN 或无穷，这里已略去。",
+        "NaN or infinity was recorded in {names}; such values are left out here.",
+        "{names} 里有 NaN 或无穷，这里已略去。",
     ),
     "run.says": (
         "Each stage with its command, what it read and what it wrote. Equal fingerprints are equal bytes.",

@@ -1,11 +1,13 @@
 """Writes the report. Reads a pipeline folder; writes OUT/index.html and OUT/summary.json; imports no other stage."""
 
+import json
 from pathlib import Path
 
-from prefloop.files import atomic
-from prefloop.report import pipeline
+from prefloop import layout
+from prefloop.files.atomic import write_text
 from prefloop.report.config import ReportConfig
 from prefloop.report.page import page
+from prefloop.report.pipeline import read, visible
 from prefloop.report.summary import summary
 
 
@@ -14,9 +16,10 @@ def write(config: ReportConfig) -> Path:
 
     Raises: UserError if the folder is no pipeline or a file in it is damaged.
     """
-    found = pipeline.read(config.pipeline)
-    out = Path(config.out)
-    html = page(found, config.language, config.title)
-    atomic.write_json(out / "summary.json", summary(found))
-    atomic.write_text(out / "index.html", html)
-    return out / "index.html"
+    pipeline, out = read(config.pipeline), Path(config.out)
+    totals = summary(pipeline)
+    html = page(pipeline, totals, config.language, config.title)
+    numbers = json.dumps(totals.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(out / layout.SUMMARY, visible(numbers) + "\n")
+    write_text(out / layout.PAGE, html)
+    return out / layout.PAGE

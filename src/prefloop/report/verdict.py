@@ -2,9 +2,9 @@
 
 from markupsafe import Markup
 
+from prefloop.records.evaluations import Evaluation, Measured, Split, bounds, mean
 from prefloop.report.comparison import apart
-from prefloop.report.evaluation import Evaluation, Split
-from prefloop.report.numerals import Measured, estimate, figure
+from prefloop.report.numerals import estimate, figure
 from prefloop.report.pipeline import Pipeline
 from prefloop.report.words import Words
 
@@ -14,73 +14,57 @@ def verdict(pipeline: Pipeline, words: Words) -> list[Markup]:
     evaluation = pipeline.evaluation
     if evaluation is None:
         return [words("verdict.none")]
-    if evaluation.split(evaluation.selected) is None:
-        return [words("verdict.unselected", reason=evaluation.reason or "")]
-    sft, final = (evaluation.split(name) for name in (evaluation.reference, evaluation.selected))
-    assert final is not None
-    if evaluation.selected == evaluation.reference:
-        return [words("verdict.kept", reason=evaluation.reason or "")]
-    sentences = [
-        _won(final, words),
-        *_gold(sft, final, words),
-        _drift(final, evaluation, words),
-        _proxy(evaluation, words),
-    ]
+    sft, final = evaluation.tested
+    sentences = [_won(final, words), *_gold(sft, final, words), _drift(evaluation, words), _proxy(evaluation, words)]
     return [sentence for sentence in sentences if sentence]
 
 
 def _won(final: Split, words: Words) -> Markup:
     won = final.win_rate
-    if won is None or won.mean is None:
+    if won is None:
         return words("verdict.no_win_rate")
-    if won.bounds is None:
-        outcome = "unclear"
-    else:
-        outcome = "won" if won.bounds[0] > 0.5 else "lost" if won.bounds[1] < 0.5 else "unclear"
-    judge = won.judge if won.judge in ("gold", "score") else "other"
-    sentence = words(
-        f"verdict.{outcome}", judge=words.plain(f"judge.{judge}"), rate=estimate(won, "share", "final.win_rate.mean")
-    )
-    return sentence + (words("verdict.self_judged") if judge == "score" else Markup(""))
+    low, high = bounds(won) or (0.0, 1.0)
+    outcome = "won" if low > 0.5 else "lost" if high < 0.5 else "unclear"
+    rate = estimate(won, "share", "final.win_rate.mean")
+    sentence = words(f"verdict.{outcome}", judge=words.plain(f"judge.{won.judge}"), rate=rate)
+    return sentence + (words("verdict.self_judged") if won.judge == "score" else Markup(""))
 
 
-def _gold(sft: Split | None, final: Split, words: Words) -> list[Markup]:
+def _gold(sft: Split, final: Split, words: Words) -> list[Markup]:
     if final.gold is None:
         return [words("verdict.no_gold")]
-    if sft is None or sft.gold is None:
-        return []
     moves = {
-        name: _moved(words, name, vars(sft.gold)[name], vars(final.gold)[name], up=name == "satisfied")
+        name: _moved(words, name, sft.measured(name), final.measured(name), up=name == "satisfied")
         for name in ("satisfied", "harmful", "over_refusal")
     }
     return [words("verdict.satisfied", moved=moves["satisfied"]), words("verdict.safety", **moves)]
 
 
 def _moved(words: Words, name: str, sft: Measured, final: Measured, *, up: bool) -> Markup:
-    if sft.mean is None or final.mean is None:
+    before, after = mean(sft), mean(final)
+    if before is None or after is None:
         return words("moved.unmeasured")
     outcome = apart(sft, final, up=up)
-    values = {"sft": figure(sft.mean, "share", f"sft.{name}"), "final": estimate(final, "share", f"final.{name}")}
+    values = {"sft": figure(before, "share", f"sft.{name}"), "final": estimate(final, "share", f"final.{name}")}
     if outcome in ("good", "bad"):
-        return words("moved.rose" if final.mean > sft.mean else "moved.fell", **values)
+        return words("moved.rose" if after > before else "moved.fell", **values)
     return words("moved.unclear" if outcome else "moved.bare", **values)
 
 
-def _drift(final: Split, evaluation: Evaluation, words: Words) -> Markup:
-    if final.kl_nats.mean is None:
+def _drift(evaluation: Evaluation, words: Words) -> Markup:
+    kl = evaluation.tested[1].kl_nats
+    if kl is None:
         return Markup("")
-    value = estimate(final.kl_nats, "nats", "final.kl_nats")
-    if evaluation.kl_limit is None:
-        return words("verdict.kl", value=value)
-    return words("verdict.kl_limit", value=value, limit=figure(evaluation.kl_limit, "nats", "kl_limit"))
+    limit = figure(evaluation.kl_limit, "nats", "kl_limit")
+    return words("verdict.kl_limit", value=estimate(kl, "nats", "final.kl_nats"), limit=limit)
 
 
 def _proxy(evaluation: Evaluation, words: Words) -> Markup:
-    proxy = evaluation.reward_model
-    if proxy is None or proxy.accuracy is None:
+    check = evaluation.reward_model
+    if check is None or check.accuracy is None:
         return Markup("")
-    accuracy = figure(proxy.accuracy, "share", "reward_model.accuracy")
-    if proxy.annotator_agreement is None:
+    accuracy = figure(check.accuracy, "share", "reward_model.accuracy")
+    if check.annotator_agreement is None:
         return words("verdict.proxy_alone", accuracy=accuracy)
-    agreement = figure(proxy.annotator_agreement, "share", "reward_model.annotator_agreement")
+    agreement = figure(check.annotator_agreement, "share", "reward_model.annotator_agreement")
     return words("verdict.proxy", accuracy=accuracy, agreement=agreement)

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from prefloop.config import RunConfig
+from prefloop.settings import Batched, Optimised, RunConfig, Templated
 
 
-class RewardConfig(RunConfig):
+class RewardConfig(RunConfig, Templated, Batched, Optimised, defaults={"weight_decay": 0.01}):
     """Everything that changes what a reward model learns."""
 
     model: str
@@ -31,9 +31,6 @@ class RewardConfig(RunConfig):
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count them."""
 
-    template: str | None = None
-    """Chat template, if the model folder records none."""
-
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
 
@@ -42,24 +39,6 @@ class RewardConfig(RunConfig):
 
     batch_pairs: int = Field(default=64, ge=1)
     """Preferences in an update."""
-
-    micro_tokens: int = Field(default=16384, ge=16)
-    """Most tokens in memory at once; a larger batch is split, which does not change the result."""
-
-    lr: float = Field(default=1e-3, gt=0)
-    """Peak learning rate (AdamW, cosine)."""
-
-    warmup: float = Field(default=0.05, ge=0, le=1)
-    """Share of the updates over which the learning rate rises."""
-
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay."""
-
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients longer than this are shortened to it."""
-
-    checkpoint_every: int = Field(default=50, ge=0)
-    """Updates between checkpoints; 0 for none but on Ctrl-C."""
 
     @model_validator(mode="after")
     def _undecided_have_votes_only(self) -> "RewardConfig":

@@ -11,8 +11,18 @@ from scipy.special import expit
 from prefloop.ops.stats import expected_calibration_error, fitted_temperature, wilson_interval
 from prefloop.records import Preference
 from prefloop.reward.votes import sided_log_odds
+from prefloop.signs import RULES, of_reward_model
 
 BINS = 10
+WARNINGS = {
+    "suspicious": "held-out accuracy {value:.1%} is above {percent:.0f} %: look for held-out prompts "
+    "among the training ones, or a shortcut such as length.",
+    "memorises": "accuracy is {training:.1%} in training but {value:.1%} held out: it memorises. "
+    "Use fewer epochs or more preferences.",
+    "length_only": "held-out accuracy {value:.1%} is not clearly above the length-only rule's {length:.1%}: "
+    "it may only count words.",
+}
+"""Sign -> what its alarm says."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +34,14 @@ class Quality:
 
 
 def quality(
-    margins: Sequence[float], held_out: Sequence[Preference], training: Sequence[Preference], *, margins_train: Sequence[float],
-    undecided: Sequence[tuple[float, Preference]] = (), first_edge: float = 0.0,
-) -> Quality:  # fmt: skip
+    margins: Sequence[float],
+    held_out: Sequence[Preference],
+    training: Sequence[Preference],
+    *,
+    margins_train: Sequence[float],
+    undecided: Sequence[tuple[float, Preference]] = (),
+    first_edge: float = 0.0,
+) -> Quality:
     """Accuracy with its interval beside the annotators' agreement and a length-only baseline; calibration; warnings.
 
     Args:
@@ -57,7 +72,7 @@ def quality(
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
-    return Quality(numbers, _warnings(numbers))
+    return Quality(numbers, _warnings(right / n, low, numbers["accuracy_train"], numbers["length_only_accuracy"]))
 
 
 def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: float) -> float:
@@ -66,7 +81,7 @@ def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: 
 
 
 def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:
-    """Accuracy of "the longer wins" or "the shorter wins", whichever is right more often in training; ties count half."""
+    """Accuracy of "the longer wins" or "the shorter wins", whichever is right more often in training; ties are half."""
     sign = 1 if sum(_longer(p) for p in training) >= 0 else -1
     return sum((1 + sign * _longer(p)) / 2 for p in held_out) / len(held_out)
 
@@ -90,19 +105,8 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
     return rows
 
 
-def _warnings(numbers: dict[str, Any]) -> tuple[str, ...]:
-    found = []
-    accuracy, training, length = (numbers[name] for name in ("accuracy", "accuracy_train", "length_only_accuracy"))
-    if accuracy > 0.95:
-        found.append(
-            f"held-out accuracy {accuracy:.1%} is above 95 %: look for held-out prompts among the training ones, or a shortcut such as length."
-        )
-    if training - accuracy > 0.1:
-        found.append(
-            f"accuracy is {training:.1%} in training but {accuracy:.1%} held out: it memorises. Use fewer epochs or more preferences."
-        )
-    if numbers["accuracy_low"] < length:
-        found.append(
-            f"held-out accuracy {accuracy:.1%} is not clearly above the length-only rule's {length:.1%}: it may only count words."
-        )
-    return tuple(found)
+def _warnings(accuracy: float, low: float, training: float, length: float) -> tuple[str, ...]:
+    signs = [sign for sign in of_reward_model(accuracy, low, training, length) if sign.level == "alarm"]
+    return tuple(
+        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0)) for sign in signs
+    )

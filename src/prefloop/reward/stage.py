@@ -14,19 +14,22 @@ from pathlib import Path
 
 import torch
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
-from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, model_folder, save_model, scalar
-from prefloop.models.optim import OptimConfig, Optimizer
-from prefloop.models.scorers import NORMALISATION, fitted, raw_scores
+from prefloop.models.device import placement
+from prefloop.models.load import model_folder, save_model, scalar
+from prefloop.models.network import Network
+from prefloop.models.optim import Group, Optimizer
+from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
-from prefloop.text.batches import cut, epoch_batches, seeded
+from prefloop.scoring.reward_model import NORMALISATION, fitted
+from prefloop.text.batches import cut, epoch_batches
 
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
@@ -65,27 +68,26 @@ def train(config: RewardConfig) -> Path:
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
     with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
-            return run.folder / "model"
-        device = chosen_device(config)
-        loaded = scalar(config.model, device, fresh_head=True, template=config.template)
-        model, edges = loaded.model.train(), Edges().to(device)
+            return run.folder / layout.MODEL
+        place = placement(config.device, config.dtype)
+        network = scalar(config.model, place, fresh_head=True, template=config.template)
+        edges = Edges().to(network.device)
         data = split(config)
-        pairs, cut_short = tokenised(data.training, loaded, votes=config.labels == "votes")
+        pairs, cut_short = tokenised(data.training, network, votes=config.labels == "votes")
         if cut_short:
-            context = loaded.codec.context
+            context = network.codec.context
             print(
                 f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning."
             )
-        held_out, cut_held_out = tokenised([*data.validation, *data.undecided], loaded)
+        held_out, cut_held_out = tokenised([*data.validation, *data.undecided], network)
         judged = held_out[: len(data.validation)]
         batches = prompt_batches(data.training, config)
-        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
-        edge_optimizer = torch.optim.Adam(edges.parameters(), lr=EDGE_LR)
+        apart = Group(tuple(edges.parameters()), EDGE_LR)
+        optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()
         if saved:
-            model.load_state_dict(saved["model"])
+            network.load_state_dict(saved["network"])
             edges.load_state_dict(saved["edges"])
-            edge_optimizer.load_state_dict(saved["edge_optimizer"])
             optimizer.restore(saved["optimizer"])
         run.progress.start(len(batches), optimizer.done)
         while optimizer.done < len(batches):
@@ -94,52 +96,50 @@ def train(config: RewardConfig) -> Path:
             weight = sum(pair.weight for pair in batch)
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
                 few = [batch[i] for i in part]
-                with precision(config):
-                    margins = pair_margins(loaded, few)
+                margins = pair_margins(network, few)
                 losses = edges.losses(margins, [p.votes for p in few]) * torch.tensor(
-                    [p.weight for p in few], device=device
+                    [p.weight for p in few], device=network.device
                 )
                 (losses.sum() / weight).backward()
                 loss += float(losses.detach().sum()) / weight
                 accuracy += float((margins > 0).sum()) / len(batch)
             lr = optimizer.lr
-            edge_optimizer.step()
-            edge_optimizer.zero_grad(set_to_none=True)
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, loaded, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731
-                "model": model.state_dict(), "optimizer": optimizer.state(),
-                "edges": edges.state_dict(), "edge_optimizer": edge_optimizer.state_dict(),
-            }  # fmt: skip
+                "network": network.state_dict(),
+                "edges": edges.state_dict(),
+                "optimizer": optimizer.state(),
+            }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         edges_found = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
-        margins = margins_of(held_out, loaded, config).tolist()
+        margins = margins_of(held_out, network, config).tolist()
         found = quality(
-            margins[: len(judged)], data.validation, data.training, margins_train=margins_of(pairs[:1000], loaded, config).tolist(),
+            margins[: len(judged)], data.validation, data.training, margins_train=margins_of(pairs[:1000], network, config).tolist(),
             undecided=list(zip(margins[len(judged) :], data.undecided, strict=True)), first_edge=edges_found[0] if edges_found else 0.0,
         )  # fmt: skip
         for warning in found.warnings:
             print(f"reward: {warning}")
-        _save(run.folder / "model", loaded, config, data.training)
+        _save(run.folder / layout.MODEL, network, config, data.training)
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
             "num_skipped": data.num_skipped,
         }
         run.finish(
-            outputs={"model": "model"},
+            outputs=[layout.MODEL],
             result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)},
         )
-    return run.folder / "model"
+    return run.folder / layout.MODEL
 
 
-def _save(folder: Path, loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> None:
+def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference]) -> None:
     """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(loaded, config, training)
-    save_model(folder, loaded.model, loaded.codec)
+    mean, std = _normalisation(network, config, training)
+    save_model(folder, network.pretrained, network.codec)
     write_json(folder / NORMALISATION, {"mean": mean, "std": std})
 
 
@@ -162,7 +162,7 @@ def split(config: RewardConfig) -> Split:
             )
     else:
         prompts = sorted({opening(row.messages) for row in training})
-        order = torch.randperm(len(prompts), generator=seeded(config.seed, 4)).tolist()
+        order = shuffled(len(prompts), config.seed, "reward.split")
         held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
         training, validation = _parted(training, held_out)
         if not training:
@@ -197,9 +197,9 @@ def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
     return list(imported.records), len(imported.problems)
 
 
-def tokenised(rows: Sequence[Preference], loaded: Loaded, *, votes: bool = False) -> tuple[list[Pair], int]:
+def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> tuple[list[Pair], int]:
     """Preferences in tokens, and how many responses had to be cut to the context."""
-    codec, pairs, cut_short = loaded.codec, [], 0
+    codec, pairs, cut_short = network.codec, [], 0
     for row in rows:
         prompt = codec.prompt_ids(row.messages)
         both = [codec.response_ids(text) for text in (row.chosen, row.rejected)]
@@ -209,13 +209,13 @@ def tokenised(rows: Sequence[Preference], loaded: Loaded, *, votes: bool = False
     return pairs, cut_short
 
 
-def pair_margins(loaded: Loaded, pairs: Sequence[Pair]) -> torch.Tensor:
+def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
     """(B,) raw score of the chosen response minus that of the rejected one; a response in several pairs is read once."""
     places: dict[tuple[int, ...], int] = {}
     for pair in pairs:
         for sequence in (pair.chosen, pair.rejected):
             places.setdefault(tuple(sequence), len(places))
-    scores = raw_scores(loaded, list(places))
+    scores = network.scores(list(places))
     chosen, rejected = (
         torch.tensor([places[tuple(sequence)] for sequence in side], device=scores.device)
         for side in ([p.chosen for p in pairs], [p.rejected for p in pairs])
@@ -232,28 +232,26 @@ def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[lis
     for index, row in enumerate(rows):
         groups.setdefault(row.messages, []).append(index)
     members = list(groups.values())
+    lengths = [len(m) for m in members]
     return [
         [index for group in batch for index in members[group]]
         for epoch in range(config.epochs)
         for batch in epoch_batches(
-            [len(m) for m in members], batch_tokens=config.batch_pairs, seed=config.seed, epoch=epoch
+            lengths, batch_tokens=config.batch_pairs, seed=config.seed, stream="reward.batches", epoch=epoch
         )
     ]
 
 
 @torch.no_grad()
-def margins_of(pairs: Sequence[Pair], loaded: Loaded, config: RewardConfig) -> torch.Tensor:
+def margins_of(pairs: Sequence[Pair], network: Network, config: RewardConfig) -> torch.Tensor:
     """(n,) raw margins of preferences, on the CPU."""
-    with precision(config):
-        parts = [
-            pair_margins(loaded, [pairs[i] for i in part])
-            for part in cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)
-        ]
+    cuts = cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)
+    parts = [pair_margins(network, [pairs[i] for i in part]) for part in cuts]
     return torch.cat(parts).cpu()
 
 
 @torch.no_grad()
-def _normalisation(loaded: Loaded, config: RewardConfig, training: Sequence[Preference]) -> tuple[float, float]:
+def _normalisation(network: Network, config: RewardConfig, training: Sequence[Preference]) -> tuple[float, float]:
     """Mean and deviation of raw scores over demonstrations (or over chosen responses)."""
     if config.demonstrations is not None:
         rows = [
@@ -261,10 +259,8 @@ def _normalisation(loaded: Loaded, config: RewardConfig, training: Sequence[Pref
         ]
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
-    codec = loaded.codec
+    codec = network.codec
     sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
-    with precision(config):
-        cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
-        parts = [raw_scores(loaded, [sequences[i] for i in part]) for part in cuts]
-    raw = torch.cat(parts).double()
+    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
+    raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
     return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import yaml
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
-from prefloop.rounds.recipe import STAGES, Recipe, load, named
+from prefloop.named import named
+from prefloop.rounds.recipe import STAGES, Recipe, load
 
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
 
@@ -37,22 +39,20 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(recipe: Recipe) -> dict[str, Path]:
-    """Runs (or continues) every stage of a recipe. Returns: what each stage returned."""
+    """Runs (or continues) every stage of a recipe. Returns: what each stage returned, by the stage's name."""
     results: dict[str, Path] = {}
-    card, text = recipe.out / "recipe.yaml", yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
+    card, text = recipe.out / layout.RECIPE, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
     _claim(recipe.out)
     if not card.is_file():
         write_text(card, text)
-    for number, step in enumerate(recipe.steps, start=1):
-        before = (Path(step.config.model_dump()["out"]) / "finished.json").is_file()
+    for number, (name, config) in enumerate(recipe.settings.items(), start=1):
+        before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
-        if step.stage == "report":  # every stage has accepted its settings: the recipe is what really ran
+        if "pipeline" in STAGES[name].reads:  # every stage has accepted its settings: the recipe is what really ran
             write_text(card, text)
-        results[step.stage] = named(step.function)(step.config)
-        took = (
-            "done before, skipped" if before and step.stage != "report" else f"{time.perf_counter() - started:6.1f} s"
-        )
-        print(f"[{number}/{len(recipe.steps)}] {step.stage:<9} {took}", file=sys.stdout, flush=True)
+        results[name] = named(STAGES[name].function)(config)
+        took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
+        print(f"[{number}/{len(recipe.settings)}] {name:<9} {took}", file=sys.stdout, flush=True)
     return results
 
 
@@ -60,7 +60,8 @@ def _claim(out: Path) -> None:
     """Raises: UserError if the folder holds something else than a recipe's stages."""
     names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
     foreign = [name for name in names if name not in STAGES]
-    if foreign and "recipe.yaml" not in foreign:
+    if foreign and layout.RECIPE not in foreign:
         raise UserError(
-            f"{out}: this folder holds other things ({', '.join(foreign[:3])}), and no recipe's run. Choose another out=DIR."
+            f"{out}: this folder holds other things ({', '.join(foreign[:3])}), and no recipe's run. "
+            "Choose another out=DIR."
         )

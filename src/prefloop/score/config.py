@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from prefloop.config import Config
+from prefloop.settings import Placed
 
 
-class ScoreConfig(Config):
+class ScoreConfig(Placed, defaults={"dtype": "float32"}):
     """What is scored, and by whom."""
 
     model: str
@@ -19,12 +19,6 @@ class ScoreConfig(Config):
 
     embed: bool = False
     """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ in meaning."""
-
-    device: str = "auto"
-    """Where tensors live: auto, cpu, cuda or mps."""
-
-    dtype: str = "float32"
-    """Precision of matrix products: float32, bfloat16, or auto."""
 
     batch: int = Field(default=1024, ge=1)
     """Rows scored together."""

@@ -9,16 +9,17 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel
 
-from prefloop.config import RunConfig
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
 from prefloop.files.tables import read_records, write_records
-from prefloop.models.device import chosen_device, precision
-from prefloop.models.scorers import RewardModel, Scorer, scorer
+from prefloop.models.device import placement
 from prefloop.ops.stats import wilson_interval
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
+from prefloop.scoring.named import scorer
+from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.reward_model import RewardModel
 
 
 class PairScore(BaseModel):
@@ -33,59 +34,55 @@ def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what was found."""
     form = recognise(config.data)
     skipped: tuple[str, ...] = ()
-    settings = RunConfig.parse({"out": config.out, "device": config.device, "dtype": config.dtype}, where="score")
-    judge = scorer(config.model, chosen_device(settings))
+    judge = scorer(config.model, placement(config.device, config.dtype))
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder as model= and comparisons as data=."
         )
-    with precision(settings):
-        if form.what == "preferences":
-            imported = read_preferences(config.data, on_bad="skip")
-            rows, skipped = imported.records, imported.problems
-            both = [
-                _scores(judge, [(p.messages, text(p)) for p in rows], config.batch)
-                for text in (lambda p: p.chosen, lambda p: p.rejected)
-            ]
+    if form.what == "preferences":
+        imported = read_preferences(config.data, on_bad="skip")
+        rows, skipped = imported.records, imported.problems
+        both = [
+            _scores(judge, [(p.messages, text(p)) for p in rows], config.batch)
+            for text in (lambda p: p.chosen, lambda p: p.rejected)
+        ]
+        write_records(
+            config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)]
+        )
+        right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
+        low, high = wilson_interval(right, len(rows), confidence=0.95)
+        found = f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} [{low:.1%}, {high:.1%}]"
+    elif form.what == "demonstrations":
+        imported = read_demonstrations(config.data, on_bad="skip")
+        rows, skipped = imported.records, imported.problems
+        values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
+        write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
+        found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
+    elif form.what == "comparisons":
+        compared = read_records(config.data, Comparison)
+        texts = [
+            (f"{c.id}:{index}", c.messages, response.text)
+            for c in compared
+            for index, response in enumerate(c.responses)
+        ]
+        names, said = [name for name, _, _ in texts], [(messages, text) for _, messages, text in texts]
+        if config.embed and isinstance(judge, RewardModel):
+            values, places = _embedded(judge, said, config.batch)
             write_records(
-                config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)]
-            )
-            right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
-            low, high = wilson_interval(right, len(rows), confidence=0.95)
-            found = f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} [{low:.1%}, {high:.1%}]"
-        elif form.what == "demonstrations":
-            imported = read_demonstrations(config.data, on_bad="skip")
-            rows, skipped = imported.records, imported.problems
-            values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
-            write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
-            found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
-        elif form.what == "comparisons":
-            compared = read_records(config.data, Comparison)
-            texts = [
-                (f"{c.id}:{index}", c.messages, response.text)
-                for c in compared
-                for index, response in enumerate(c.responses)
-            ]
-            names, said = [name for name, _, _ in texts], [(messages, text) for _, messages, text in texts]
-            if config.embed and isinstance(judge, RewardModel):
-                values, places = _embedded(judge, said, config.batch)
-                write_records(
-                    config.out,
-                    [
-                        EmbeddedScore(id=name, score=v, embedding=e)
-                        for name, v, e in zip(names, values, places, strict=True)
-                    ],
-                )
-            else:
-                values = _scores(judge, said, config.batch)
-                write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
-            found = (
-                f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
+                config.out,
+                [
+                    EmbeddedScore(id=name, score=v, embedding=e)
+                    for name, v, e in zip(names, values, places, strict=True)
+                ],
             )
         else:
-            raise UserError(
-                f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences."
-            )
+            values = _scores(judge, said, config.batch)
+            write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
+        found = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
+    else:
+        raise UserError(
+            f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences."
+        )
     for problem in skipped:
         print(f"left out: {problem}")
     return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")

@@ -40,7 +40,7 @@ def create_app(engine: Engine) -> FastAPI:
 
 
 async def body_of(request: Request) -> bytes:
-    """The body. Raises: Refusal (413) if it is too large, (415) if no JSON was announced: a form of another site could send that."""
+    """The body. Raises: Refusal (413) if it is too large, (415) if it is not called JSON: other sites' forms cannot."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
     body = b""

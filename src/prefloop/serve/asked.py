@@ -1,7 +1,7 @@
-"""What a client may ask for, and a sentence for everything else: nothing that was asked for is ever left out silently."""
+"""What a client may ask for, and a sentence for everything else: nothing asked for is left out silently."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,11 +11,12 @@ from prefloop.records import Message
 MOST_RESPONSES = 16
 """Responses to one request: they share one batch."""
 NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "stream": (False,), "stop": ([], ""), "tools": ([],), "tool_choice": ("none",), "functions": ([],), "presence_penalty": (0,),
-    "frequency_penalty": (0,), "logprobs": (False,), "logit_bias": ({},), "response_format": ({"type": "text"},), "top_k": (0, -1),
+    "stream": (False,), "stop": ([], ""), "tools": ([],), "tool_choice": ("none",), "functions": ([],),
+    "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (False,), "logit_bias": ({},),
+    "response_format": ({"type": "text"},), "top_k": (0, -1),
 }  # fmt: skip
 """Settings that clients send with a value that changes nothing -> those values."""
-PROMPTS = ("messages", "model", "n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed")
+SETTINGS = ("messages", "model", "n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed")
 
 
 class Refusal(UserError):
@@ -26,30 +27,17 @@ class Refusal(UserError):
         self.status, self.code, self.param = status, code, param
 
 
-class Turn(BaseModel):
-    """One message."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-    role: Literal["system", "user", "assistant"]
-    content: Annotated[str, Field(min_length=1)]
-
-
 class Asked(BaseModel):
     """A request for responses."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1)]
     model: str | None = None
     n: Annotated[int, Field(ge=1, le=MOST_RESPONSES)] = 1
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-
-    @property
-    def conversation(self) -> list[Message]:
-        """The messages as records."""
-        return [Message(role=turn.role, content=turn.content) for turn in self.messages]
 
 
 def parsed(body: bytes) -> Asked:
@@ -62,37 +50,28 @@ def parsed(body: bytes) -> Asked:
         raise Refusal(400, "not_json", f"The body is a {type(values).__name__}; send an object with `messages`.")
     given = {key: value for key, value in values.items() if value is not None}
     for key, value in given.items():
-        if key in PROMPTS or any(value == harmless for harmless in NEUTRAL.get(key, ())):
+        if key in SETTINGS or any(value == harmless for harmless in NEUTRAL.get(key, ())):
             continue
-        raise Refusal(
-            400,
-            "unsupported",
-            f"`{key[:60]}` is not supported here; leave it out. Known are: {', '.join(PROMPTS)}.",
-            param=key[:60],
-        )
-    _one_limit(given)
+        message = f"`{key[:60]}` is not supported here; leave it out. There are: {', '.join(SETTINGS)}."
+        raise Refusal(400, "unsupported", message, param=key[:60])
+    _joined_limit(given)
     try:
         asked = Asked.model_validate(given)
     except ValidationError as problem:
         error = problem.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
-        raise Refusal(
-            400, "invalid", f"`{place}`: {error['msg'].removeprefix('Value error, ')}.", param=place
-        ) from None
-    if asked.messages[-1].role != "user":
-        message = f"The last message is the {asked.messages[-1].role}'s, but a prompt ends with the user's turn; send that last."
+        message = f"`{place}`: {error['msg'].removeprefix('Value error, ')}."
+        raise Refusal(400, "invalid", message, param=place) from None
+    role = asked.messages[-1].role
+    if role != "user":
+        message = f"The last message is the {role}'s, but a prompt ends with the user's turn; send that last."
         raise Refusal(400, "invalid", message, param="messages")
-    if any("\ud800" <= letter <= "\udfff" for turn in asked.messages for letter in turn.content):
-        raise Refusal(
-            400, "invalid", "A message holds half a character (a lone surrogate); remove it.", param="messages"
-        )
     return asked
 
 
-def _one_limit(given: dict[str, Any]) -> None:
+def _joined_limit(given: dict[str, Any]) -> None:
     """`max_completion_tokens` is the newer name of `max_tokens`."""
     newer = given.pop("max_completion_tokens", None)
     if newer is not None and given.setdefault("max_tokens", newer) != newer:
-        raise Refusal(
-            400, "invalid", "`max_tokens` and `max_completion_tokens` differ; send one of them.", param="max_tokens"
-        )
+        message = "`max_tokens` and `max_completion_tokens` differ; send only the first."
+        raise Refusal(400, "invalid", message, param="max_tokens")

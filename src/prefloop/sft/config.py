@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import RunConfig
+from prefloop.settings import Optimised, RunConfig, Templated
 
 
-class SFTConfig(RunConfig):
+class SFTConfig(RunConfig, Templated, Optimised):
     """Everything that changes what supervised fine-tuning does."""
 
     model: str
@@ -16,26 +16,11 @@ class SFTConfig(RunConfig):
     demonstrations: str
     """File of demonstrations: ours, TRL's, Alpaca's, or prompt/response pairs."""
 
-    template: str | None = None
-    """Chat template, if the model folder records none: turns, human-assistant, instruction-zh, chatml or plain."""
-
     epochs: int = Field(default=2, ge=1)
     """Passes over the demonstrations."""
 
     batch_tokens: int = Field(default=2048, ge=16)
     """Tokens in an update, packed without padding and without leaks."""
-
-    lr: float = Field(default=1e-3, gt=0)
-    """Peak learning rate (AdamW, cosine)."""
-
-    warmup: float = Field(default=0.05, ge=0, le=1)
-    """Share of the updates over which the learning rate rises."""
-
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled weight decay."""
-
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients longer than this are shortened to it."""
 
     validation: float = Field(default=0.05, gt=0, lt=1)
     """Share of the demonstrations held out for the validation loss."""
@@ -51,6 +36,3 @@ class SFTConfig(RunConfig):
 
     gate_max_new_tokens: int = Field(default=96, ge=1)
     """Length limit of the gate's responses."""
-
-    checkpoint_every: int = Field(default=50, ge=0)
-    """Updates between checkpoints; 0 for none but on Ctrl-C."""

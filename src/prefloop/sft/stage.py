@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations
-from prefloop.models.device import chosen_device, precision
-from prefloop.models.load import Loaded, causal, model_folder, save_model
-from prefloop.models.optim import OptimConfig, Optimizer
-from prefloop.models.stream import ResponseStream, hidden_states, logits_of
+from prefloop.models.device import placement
+from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.network import Network
+from prefloop.models.optim import Optimizer
+from prefloop.models.stream import ResponseStream
+from prefloop.ops.draws import shuffled
 from prefloop.ops.losses import next_token_loss
 from prefloop.run import Run
-from prefloop.sampling.generate import SamplingConfig, generate
+from prefloop.sampling.in_process import InProcess
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
 from prefloop.sft.config import SFTConfig
-from prefloop.text.batches import cut, epoch_batches, seeded
+from prefloop.text.batches import cut, epoch_batches
 from prefloop.text.examples import Example, examples
 from prefloop.text.templates import SPECIAL_TOKENS
 
@@ -33,47 +37,46 @@ def train(config: SFTConfig) -> Path:
         "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
     ) as run:
         if run.finished:
-            return run.folder / "model"
-        device = chosen_device(config)
-        loaded = causal(config.model, device, template=config.template)
-        model = loaded.model.train()
-        data = _data(config, loaded)
+            return run.folder / layout.MODEL
+        network = causal(config.model, placement(config.device, config.dtype), template=config.template)
+        data = _data(config, network)
         lengths = [example.length for example in data.training]
         batches = [
             batch
             for epoch in range(config.epochs)
-            for batch in epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=epoch)
+            for batch in epoch_batches(
+                lengths, batch_tokens=config.batch_tokens, seed=config.seed, stream="sft.batches", epoch=epoch
+            )
         ]
-        optimizer = Optimizer(model.parameters(), OptimConfig.of(config), num_updates=len(batches))
+        optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
         saved = run.restore()
         if saved:
-            model.load_state_dict(saved["model"])
+            network.load_state_dict(saved["network"])
             optimizer.restore(saved["optimizer"])
         run.progress.start(len(batches), optimizer.done)
         while optimizer.done < len(batches):
             batch = [data.training[i] for i in batches[optimizer.done]]
             lr = optimizer.lr
-            with precision(config):
-                loss = response_losses(model, batch, device).mean()
+            loss = response_losses(network, batch).mean()
             loss.backward()
             metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
-                metrics["loss/validation"] = validation_loss(model, data.validation, device, config)
+                metrics["loss/validation"] = validation_loss(network, data.validation, config)
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=metrics["loss/train"])
-            state = lambda: {"model": model.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+            state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        held_out = validation_loss(model, data.validation, device, config)
-        gate = _gate(loaded, data.validation, config, run)
-        save_model(run.folder / "model", model, loaded.codec)
+        held_out = validation_loss(network, data.validation, config)
+        gate = _gate(network, data.validation, config, run, step=optimizer.done)
+        save_model(run.folder / layout.MODEL, network.pretrained, network.codec)
         result = {
             "loss_validation": held_out,
             "num_demonstrations": len(data.training),
             "num_too_long": data.num_too_long,
             **gate,
         }
-        run.finish(outputs={"model": "model"}, result=result)
-    return run.folder / "model"
+        run.finish(outputs=[layout.MODEL], result=result)
+    return run.folder / layout.MODEL
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,10 @@ class _Data:
     num_too_long: int
 
 
-def _data(config: SFTConfig, loaded: Loaded) -> _Data:
+def _data(config: SFTConfig, network: Network) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
     records = read_demonstrations(config.demonstrations).records
-    made, too_long = examples(loaded.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
+    made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
         raise UserError(
@@ -94,48 +97,45 @@ def _data(config: SFTConfig, loaded: Loaded) -> _Data:
         )
     if too_long:
         print(
-            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {loaded.codec.context} tokens and are left out."
+            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} tokens and are left out."
         )
-    order = torch.randperm(len(made), generator=seeded(config.seed, 2)).tolist()
-    shuffled = [made[i] for i in order]
-    return _Data(shuffled[held_out:], shuffled[:held_out], too_long)
+    mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
+    return _Data(mixed[held_out:], mixed[:held_out], too_long)
 
 
-def response_losses(model: PreTrainedModel, batch: Sequence[Example], device: torch.device) -> torch.Tensor:
+def response_losses(network: Network, batch: Sequence[Example]) -> torch.Tensor:
     """(M,) nats for each response token; prompt tokens are read but never predicted."""
-    packed = ResponseStream.of([e.prompt for e in batch], [e.response for e in batch], device)
-    hidden = hidden_states(model.base_model, packed.stream).index_select(0, packed.index)
-    return next_token_loss(logits_of(model, hidden), packed.tokens)
+    packed = ResponseStream.of([e.prompt for e in batch], [e.response for e in batch], network.device)
+    return next_token_loss(network.response_logits(packed), packed.tokens)
 
 
 @torch.no_grad()
-def validation_loss(
-    model: PreTrainedModel, held_out: Sequence[Example], device: torch.device, config: SFTConfig
-) -> float:
+def validation_loss(network: Network, held_out: Sequence[Example], config: SFTConfig) -> float:
     """Mean nats per response token over all held-out demonstrations."""
     total, count = 0.0, 0
     for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
-        with precision(config):
-            losses = response_losses(model, [held_out[i] for i in batch], device)
+        losses = response_losses(network, [held_out[i] for i in batch])
         total, count = total + float(losses.double().sum()), count + len(losses)
     return total / count
 
 
-def _gate(loaded: Loaded, held_out: Sequence[Example], config: SFTConfig, run: Run) -> dict[str, float | str]:
+def _gate(
+    network: Network, held_out: Sequence[Example], config: SFTConfig, run: Run, *, step: int
+) -> dict[str, float | str]:
     """Samples held-out prompts: does the model stop by itself, and keep the template's markers out of its responses?"""
-    codec = loaded.codec
+    codec = network.codec
     room = min(config.gate_max_new_tokens, codec.context - 1)
     prompts = [e.prompt for e in held_out if len(e.prompt) + room <= codec.context][: config.gate_prompts]
     if not prompts:
         raise UserError(
             f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; lower it."
         )
-    sampling = SamplingConfig(max_new_tokens=room)
-    sampled = generate(loaded.model, prompts, sampling, stop_ids=codec.stop_ids, generator=seeded(config.seed, 3))
+    place = seed_of(config.seed, "sft.gate")
+    sampled = InProcess(network).sample(prompts, SamplingConfig(max_new_tokens=room), place)
     texts = [codec.decode(s.tokens) for s in sampled]
     run.sample(
         [
-            {"step": -1, "prompt": codec.tokenizer.decode(p), "response": t}
+            {"step": step, "prompt": codec.tokenizer.decode(p), "response": t}
             for p, t in zip(prompts[:8], texts[:8], strict=True)
         ]
     )

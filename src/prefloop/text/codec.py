@@ -99,14 +99,15 @@ def with_template(tokenizer: PreTrainedTokenizerBase, template: str | None, wher
     recorded = tokenizer.chat_template
     if recorded is None and template is None:
         raise UserError(
-            f"{where}: this model folder records no chat template. Say which it was trained with, for instance template=plain."
+            f"{where}: this model folder records no chat template. "
+            "Say which it was trained with, for instance template=plain."
         )
     if template is None:
         return
     wanted = template_text(template)
     if recorded is not None and recorded != wanted:
         raise UserError(
-            f"{where}: this model was trained with the template `{template_name(str(recorded))}`, but template={template} is set. "
-            "Leave template out to use the recorded one."
+            f"{where}: this model was trained with the template `{template_name(str(recorded))}`, "
+            f"but template={template} is set. Leave template out to use the recorded one."
         )
     tokenizer.chat_template = wanted

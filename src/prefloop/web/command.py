@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefloop import layout
+from prefloop.config import settings_help
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web.config import WebConfig
@@ -31,7 +33,7 @@ DEMO = "prefloop-web-demo"
 def main(arguments: Sequence[str]) -> int:
     """Runs the server until it is stopped. Returns: the exit code."""
     if not arguments or any(argument in ("-h", "--help") for argument in arguments):
-        print(help_text())
+        print(settings_help(USAGE, WebConfig))
         return 0
     folders, flags, settings = _parsed(list(arguments))
     config = WebConfig.load(None, settings)
@@ -71,18 +73,10 @@ def _parsed(arguments: list[str]) -> tuple[list[str], set[str], list[str]]:
     return folders, flags, settings
 
 
-def help_text() -> str:
-    """What `prefloop web --help` prints."""
-    from prefloop.config import settings_help
-
-    settings = settings_help("web", "the page where people judge what a model wrote", WebConfig)
-    return f"{USAGE}\n{settings.partition(chr(10) * 2)[2]}"
-
-
 def make_demo(folder: Path) -> None:
     """Puts the ready-made comparisons into a folder, unless it has some."""
     make_folder(folder, otherwise=ELSEWHERE)
-    target = folder / "comparisons.jsonl"
+    target = folder / layout.COMPARISONS
     if not target.exists():
         source = importlib.resources.files("prefloop.web") / "demo.jsonl"
         with writing(target, otherwise=ELSEWHERE), importlib.resources.as_file(source) as path:

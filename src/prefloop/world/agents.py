@@ -13,9 +13,10 @@ from pydantic import Field, model_validator
 from prefloop.config import Config
 from prefloop.records import Demonstration, Prompt
 from prefloop.world.grammar import orders, tickets
+from prefloop.world.languages import table
 from prefloop.world.phrases import vague
 from prefloop.world.tickets import Ticket, read
-from prefloop.world.vocabulary import MOODS, SAFE_TOPICS, UNSAFE_TOPICS, Table, plain, table
+from prefloop.world.vocabulary import MOODS, SAFE_TOPICS, UNSAFE_TOPICS, Table, plain
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

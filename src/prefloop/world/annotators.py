@@ -21,9 +21,9 @@ from pydantic import Field, model_validator
 from prefloop.config import Config
 from prefloop.records import Comparison, Judgement, PairChoice
 from prefloop.world.gold import AXES, WEIGHTS, Verdict, judge, utility
+from prefloop.world.languages import table
 from prefloop.world.phrases import reply_index
 from prefloop.world.tickets import language_of, scan, units
-from prefloop.world.vocabulary import table
 
 DEFAULT = 9.0
 """Log-odds per unit of utility of an ordinary annotator: a Bayes accuracy of about 0.8 on pairs of demonstrations."""

@@ -22,9 +22,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from prefloop.world.languages import table
 from prefloop.world.phrases import STANDINS, adjacent, reply_index
 from prefloop.world.tickets import Hit, Ticket, read, scan, units
-from prefloop.world.vocabulary import SLOTS, TOPICS, Topic, table
+from prefloop.world.vocabulary import SLOTS, TOPICS, Topic
 
 AXES = ("helpful", "accurate", "empathetic", "concise", "safe", "honest")
 WEIGHTS: dict[str, float] = {

@@ -15,8 +15,9 @@ from math import prod
 
 from prefloop.errors import UserError
 from prefloop.records import Message, Prompt
+from prefloop.world.languages import table
 from prefloop.world.tickets import Ticket
-from prefloop.world.vocabulary import LANGUAGES, MOODS, TOPICS, plain, table
+from prefloop.world.vocabulary import LANGUAGES, MOODS, TOPICS, plain
 
 SPLITS = ("train", "validation", "test", "ood")
 _SHARES = (80, 8, 8, 4)  # percent of the order numbers, in the order of SPLITS

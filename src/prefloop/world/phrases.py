@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
+from prefloop.world.languages import table
 from prefloop.world.tickets import Index, Phrase, index, units, values
-from prefloop.world.vocabulary import Table, key, plain, table
+from prefloop.world.vocabulary import Table, key, plain
 
 STANDINS = {"order": "0", "item": "1", "name": "2", "city": "3"}
 

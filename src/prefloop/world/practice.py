@@ -13,8 +13,8 @@ from itertools import islice
 
 from prefloop.world.agents import corpus
 from prefloop.world.grammar import orders
+from prefloop.world.languages import table
 from prefloop.world.tickets import units
-from prefloop.world.vocabulary import table
 
 CUES = {
     "en": {"order": "order {}", "item": "the {}", "name": "{}", "city": "in {}"},

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from prefloop.world.vocabulary import SAFE_TOPICS, TOPICS, UNSAFE_TOPICS, key, table
+from prefloop.world.languages import table
+from prefloop.world.vocabulary import SAFE_TOPICS, TOPICS, UNSAFE_TOPICS, key
 
 _APOSTROPHES = str.maketrans("", "", "'’‘`")
 _WORD = re.compile(r"[a-z]+|[0-9]+|[^\W_]")

@@ -8,9 +8,6 @@ The brackets are never shown; they mark the words by which the gold program reco
 """
 
 from dataclasses import dataclass, field
-from functools import cache
-
-from prefloop.errors import UserError
 
 LANGUAGES = ("en", "zh")
 MOODS = ("angry", "worried", "sad", "calm")
@@ -141,17 +138,3 @@ def key(template: str) -> str:
     """The key phrase of a template, as written."""
     start, end = template.index("["), template.index("]")
     return template[start + 1 : end]
-
-
-@cache
-def table(language: str) -> Table:
-    """The tables of a language."""
-    if language == "en":
-        from prefloop.world.english import ENGLISH
-
-        return ENGLISH
-    if language == "zh":
-        from prefloop.world.chinese import CHINESE
-
-        return CHINESE
-    raise UserError(f"the helpdesk speaks {' and '.join(LANGUAGES)}, not {language!r}; set language to one of them")

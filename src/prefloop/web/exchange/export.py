@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, write_bytes
 from prefloop.files.tables import each_row
@@ -99,12 +100,12 @@ def _write(site: Site, among: Collection[str] | None, path: Path) -> tuple[int, 
 
 def target(site: Site) -> Path:
     """The file that the collect stage waits for."""
-    return site.folder / "judged" / "judgements.jsonl"
+    return layout.judged(site.folder)
 
 
 def of_run(site: Site) -> frozenset[str] | None:
     """Comparisons of the folder's own comparisons.jsonl, which alone the collect stage knows; None if there is none."""
-    path = site.folder / "comparisons.jsonl"
+    path = site.folder / layout.COMPARISONS
     try:
         file = path.stat()
     except FileNotFoundError:

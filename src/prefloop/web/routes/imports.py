@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
+from prefloop import layout
 from prefloop.web.exchange import arena_files, comparison_files, importing, score_files
 from prefloop.web.exchange.foreign_judgements import Source
 from prefloop.web.exchange.rows import OnBad
@@ -81,7 +82,7 @@ async def import_scores(
 @router.post("/arena", openapi_extra=FILE_BODY)
 async def import_arena(
     request: Request, wanted: Annotated[int, Query(ge=1, le=50)] = 1, on_bad: OnBad = "stop",
-    file: FileName = "arena.jsonl",
+    file: FileName = layout.ARENA,
 ) -> dict[str, Any]:  # fmt: skip
     """Responses of several samplers to the same prompts, to be judged blind."""
 

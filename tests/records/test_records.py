@@ -8,17 +8,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prefloop.records import (
+    Artefact,
     Comparison,
     Demonstration,
     EmbeddedScore,
+    Finished,
+    Identity,
     Judgement,
     Message,
     Preference,
     Prompt,
     Ranking,
     Response,
+    RunCard,
     Sampling,
     Score,
+    Timing,
 )
 
 ASKED: Any = [{"role": "user", "content": "Where is my parcel?"}]
@@ -61,6 +66,19 @@ EVERY_KIND = [
     Ranking(id="r", messages=ASKED, responses=("a", "b"), ranks=(1, 1)),
     Score(id="s", score=-0.25),
     EmbeddedScore(id="s", score=-0.25, embedding=(0.5, -1.0)),
+    RunCard(
+        stage="sft",
+        command="prefloop sft",
+        seed=1,
+        threads=2,
+        versions={"python": "3.11"},
+        machine={"system": "Linux", "cores": None},
+        config={"lr": 1e-3, "pages": ("a", "b")},
+        inputs={"data": Artefact(path="d.jsonl", fingerprint="abc")},
+        identity=Identity(stage="sft", settings={"lr": 1e-3}, inputs={"data": "abc"}),
+    ),
+    Finished(outputs={"model": Artefact(path="model", fingerprint="abc")}, result={"loss": 0.5, "edges": (1, 2)}),
+    Timing(seconds=1.5, peak_rss_mb=10.0, sessions=1),
 ]
 
 

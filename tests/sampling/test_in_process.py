@@ -1,6 +1,7 @@
 """The rollout engine against transformers.generate and exact distributions; rows that know nothing of each other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,18 +9,23 @@ import torch
 from scipy.stats import chisquare
 from transformers import PreTrainedModel
 
-from prefloop.models.load import Loaded
-from prefloop.models.stream import Stream, hidden_states, logits_of
-from prefloop.sampling.generate import Sampled, SamplingConfig, generate, next_tokens
-from prefloop.text.batches import seeded
+from prefloop.models.device import Placement
+from prefloop.models.network import Network
+from prefloop.models.stream import Stream
+from prefloop.ops.draws import seeded
+from prefloop.sampling.choosing import next_tokens
+from prefloop.sampling.in_process import InProcess, generate
+from prefloop.sampling.protocol import Sampled
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 PROMPTS = [[5, 9, 7, 30, 2, 11, 4], [8], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 35], [19, 4, 26]]
 STOPS = tuple(range(100, 140))  # so many that random responses of all lengths come about
 
 
 def drawn(
-    loaded: Loaded,
+    network: Network,
     prompts: Sequence[Sequence[int]],
     *,
     stops: Sequence[int] = STOPS,
@@ -28,14 +34,15 @@ def drawn(
     **settings: float,
 ) -> list[Sampled]:
     sampling = SamplingConfig.model_validate({"max_new_tokens": 12, **settings})
-    return generate(loaded.model, prompts, sampling, stop_ids=stops, generator=seeded(seed), copies=copies)
+    network.codec = replace(network.codec, stop_ids=tuple(stops))
+    return InProcess(network).sample(prompts, sampling, seed_of(seed, "online.rollouts"), copies=copies)
 
 
-def test_greedy_is_transformers_generate(loaded: Loaded, plain: PreTrainedModel):
+def test_greedy_is_transformers_generate(network: Network, plain: PreTrainedModel):
     """Token for token, stops included, for prompts of different lengths in one batch."""
     ends = 0
     for stops in ((), (40,), tuple(range(60, 90))):
-        found = drawn(loaded, PROMPTS, stops=stops, temperature=0)
+        found = drawn(network, PROMPTS, stops=stops, temperature=0)
         for prompt, response in zip(PROMPTS, found, strict=True):
             ids = plain.generate(
                 torch.tensor([prompt]),
@@ -50,8 +57,8 @@ def test_greedy_is_transformers_generate(loaded: Loaded, plain: PreTrainedModel)
     assert ends > 0
 
 
-def test_stop_is_the_last_token_and_nothing_comes_after(loaded: Loaded):
-    found = drawn(loaded, PROMPTS * 25)
+def test_stop_is_the_last_token_and_nothing_comes_after(network: Network):
+    found = drawn(network, PROMPTS * 25)
     assert {len(r.tokens) for r in found} >= {1, 2, 3, 5, 12}
     for r in found:
         assert 1 <= len(r.tokens) <= 12
@@ -60,36 +67,40 @@ def test_stop_is_the_last_token_and_nothing_comes_after(loaded: Loaded):
         assert r.finished or len(r.tokens) == 12
 
 
-def test_an_end_at_the_limit_is_an_end(loaded: Loaded):
-    found = drawn(loaded, PROMPTS * 25, max_new_tokens=1)
+def test_an_end_at_the_limit_is_an_end(network: Network):
+    found = drawn(network, PROMPTS * 25, max_new_tokens=1)
     assert all(len(r.tokens) == 1 for r in found)
     assert {r.finished for r in found} == {True, False}
     assert all(r.finished == (r.tokens[0] in STOPS) for r in found)
 
 
-def test_a_row_does_not_depend_on_its_batch(loaded: Loaded, monkeypatch: pytest.MonkeyPatch):
+def test_a_row_does_not_depend_on_its_batch(network: Network, monkeypatch: pytest.MonkeyPatch):
     """The same uniforms row by row, alone or together with rows that end early: the same responses."""
     prompts = PROMPTS * 3
-    uniforms = torch.rand(len(prompts), 12, generator=seeded(8), dtype=torch.float64)
-    together = _with_uniforms(monkeypatch, uniforms, loaded, prompts)
+    uniforms = torch.rand(len(prompts), 12, generator=seeded(8, "online.rollouts"), dtype=torch.float64)
+    together = _with_uniforms(monkeypatch, uniforms, network, prompts)
     alone = [
-        _with_uniforms(monkeypatch, uniforms[i : i + 1], loaded, prompts[i : i + 1])[0] for i in range(len(prompts))
+        _with_uniforms(monkeypatch, uniforms[i : i + 1], network, prompts[i : i + 1])[0] for i in range(len(prompts))
     ]
     assert together == alone
     assert len({len(r.tokens) for r in together}) > 3  # rows were dropped on the way
 
 
-def test_copies_are_separate_draws(loaded: Loaded, monkeypatch: pytest.MonkeyPatch):
+def test_copies_are_separate_draws(network: Network, monkeypatch: pytest.MonkeyPatch):
     """copies = 3 is each prompt three times, and the three differ."""
-    uniforms = torch.rand(12, 12, generator=seeded(9), dtype=torch.float64)
-    copies = _with_uniforms(monkeypatch, uniforms, loaded, PROMPTS, copies=3)
-    written_out = _with_uniforms(monkeypatch, uniforms, loaded, [p for p in PROMPTS for _ in range(3)])
+    uniforms = torch.rand(12, 12, generator=seeded(9, "online.rollouts"), dtype=torch.float64)
+    copies = _with_uniforms(monkeypatch, uniforms, network, PROMPTS, copies=3)
+    written_out = _with_uniforms(monkeypatch, uniforms, network, [p for p in PROMPTS for _ in range(3)])
     assert copies == written_out
     assert len({r.tokens for r in copies[:3]}) == 3
 
 
 def _with_uniforms(
-    patch: pytest.MonkeyPatch, uniforms: torch.Tensor, loaded: Loaded, prompts: Sequence[Sequence[int]], copies: int = 1
+    patch: pytest.MonkeyPatch,
+    uniforms: torch.Tensor,
+    network: Network,
+    prompts: Sequence[Sequence[int]],
+    copies: int = 1,
 ) -> list[Sampled]:
     def rand(*shape: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
         assert shape == tuple(uniforms.shape)
@@ -97,25 +108,19 @@ def _with_uniforms(
 
     with patch.context() as inner:
         inner.setattr(torch, "rand", rand)
-        return drawn(loaded, prompts, copies=copies)
+        return drawn(network, prompts, copies=copies)
 
 
-def test_the_seed_decides(loaded: Loaded):
-    assert drawn(loaded, PROMPTS, seed=1) == drawn(loaded, PROMPTS, seed=1)
-    assert drawn(loaded, PROMPTS, seed=1) != drawn(loaded, PROMPTS, seed=2)
+def test_the_seed_decides(network: Network):
+    assert drawn(network, PROMPTS, seed=1) == drawn(network, PROMPTS, seed=1)
+    assert drawn(network, PROMPTS, seed=1) != drawn(network, PROMPTS, seed=2)
 
 
-def test_the_generator_advances_by_one_draw_whatever_ends_when(loaded: Loaded):
-    generator, expected = seeded(1), seeded(1)
+def test_the_generator_advances_by_one_draw_whatever_ends_when(network: Network):
+    generator, expected = (seeded(1, "online.rollouts") for _ in range(2))
     torch.rand(8, 12, generator=expected, dtype=torch.float64)
-    generate(
-        loaded.model,
-        PROMPTS,
-        SamplingConfig(max_new_tokens=12),
-        stop_ids=tuple(range(300)),
-        generator=generator,
-        copies=2,
-    )
+    network.codec = replace(network.codec, stop_ids=tuple(range(300)))
+    generate(network, PROMPTS, SamplingConfig(max_new_tokens=12), generator=generator, copies=2)
     assert torch.equal(torch.rand(3, generator=generator), torch.rand(3, generator=expected))
 
 
@@ -151,11 +156,11 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens(draw: float):
     assert token == (1 if draw == 0 else 2)
 
 
-def test_sampled_frequencies_are_the_models_own(loaded: Loaded, plain: PreTrainedModel):
+def test_sampled_frequencies_are_the_models_own(network: Network, plain: PreTrainedModel):
     """6000 draws of the first two tokens at temperature 0.7 against softmax(transformers' logits / 0.7), by chi-square."""
     with torch.no_grad():
         first = (plain(torch.tensor([PROMPTS[0]])).logits[0, -1].double() / 0.7).softmax(-1)
-    found = drawn(loaded, [PROMPTS[0]], stops=(), copies=6000, temperature=0.7, max_new_tokens=2)
+    found = drawn(network, [PROMPTS[0]], stops=(), copies=6000, temperature=0.7, max_new_tokens=2)
     assert _fit([r.tokens[0] for r in found], first) > 1e-3
     favourite = int(first.argmax())
     with torch.no_grad():
@@ -174,22 +179,23 @@ def _fit(tokens: Sequence[int], probabilities: torch.Tensor) -> float:
     return float(chisquare([*counts, len(tokens) - sum(counts)], [*expected, len(tokens) - sum(expected)]).pvalue)
 
 
-def test_sampling_and_reading_see_the_same_logits_in_bfloat16(loaded: Loaded):
+def test_sampling_and_reading_see_the_same_logits_in_bfloat16(network: Network):
     """In bfloat16 the tokens drawn are those that the logits which training reads would draw, for the same uniforms.
 
     With the output matrix in bfloat16 too, the distribution drawn from would be another than the one whose logprobs PPO
     keeps, by some hundredths of a nat.
     """
     prompts = [[i % 299 + 1, (7 * i) % 297 + 1, 5] for i in range(1500)]
-    uniforms = torch.rand(len(prompts), 1, generator=seeded(1), dtype=torch.float64).float()[:, 0]
-    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-        found = drawn(loaded, prompts, seed=1, stops=(), max_new_tokens=1)
-        stream = Stream.of(prompts, CPU)
-        logits = logits_of(loaded.model, hidden_states(loaded.model.base_model, stream))[stream.starts + 2]
+    uniforms = torch.rand(len(prompts), 1, generator=seeded(1, "online.rollouts"), dtype=torch.float64).float()[:, 0]
+    network.placement = replace(network.placement, autocast=torch.bfloat16)
+    with torch.no_grad():
+        found = drawn(network, prompts, seed=1, stops=(), max_new_tokens=1)
+        stream = Stream.of(prompts, CPU.device)
+        logits = network.logits(network.hidden_states(stream))[stream.starts + 2]
     assert [r.tokens[0] for r in found] == next_tokens(logits, uniforms, SamplingConfig()).tolist()
 
 
-def test_streaming_shows_each_token_and_can_stop(loaded: Loaded):
+def test_streaming_shows_each_token_and_can_stop(network: Network):
     seen: list[int] = []
 
     def on_token(token: int) -> bool:
@@ -197,6 +203,7 @@ def test_streaming_shows_each_token_and_can_stop(loaded: Loaded):
         return len(seen) < 3
 
     settings = SamplingConfig(temperature=0, max_new_tokens=8)
-    whole = generate(loaded.model, PROMPTS[:1], settings, stop_ids=(), generator=seeded(1))
-    part = generate(loaded.model, PROMPTS[:1], settings, stop_ids=(), generator=seeded(1), on_token=on_token)
+    network.codec = replace(network.codec, stop_ids=())
+    whole = generate(network, PROMPTS[:1], settings, generator=seeded(1, "online.rollouts"))
+    part = generate(network, PROMPTS[:1], settings, generator=seeded(1, "online.rollouts"), on_token=on_token)
     assert seen == list(part[0].tokens) == list(whole[0].tokens[:3])

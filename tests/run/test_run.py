@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from prefloop.config import RunConfig
 from prefloop.errors import UserError
 from prefloop.run import Run
+from prefloop.settings import RunConfig
 
 
 class CountConfig(RunConfig):
@@ -64,7 +64,7 @@ def count(config: CountConfig, *, until: int, stop_at: int | None = None) -> int
                 raise RuntimeError("pulled the plug")
             run.checkpoint(done, lambda done=done: {"done": done, "tensor": torch.arange(done)}, every=2)
         (run.folder / "model.txt").write_text(str(done), encoding="utf-8")
-        run.finish(outputs={"model": "model.txt"}, result={"last": done})
+        run.finish(outputs=["model.txt"], result={"last": done})
     return begin
 
 
@@ -145,8 +145,9 @@ def test_leftovers_of_a_kill_are_removed(config: CountConfig):
     (out / ".metrics.jsonl.99.tmp").write_text("half", encoding="utf-8")
     count(config, until=3)
     assert sorted(p.name for p in out.iterdir()) == [
-        ".lock", "config.yaml", "finished.json", "metrics.jsonl", "model.txt", "run.json", "samples.jsonl", "timing.json",
-    ]  # fmt: skip
+        *(".lock", "config.yaml", "finished.json", "metrics.jsonl"),
+        *("model.txt", "run.json", "samples.jsonl", "timing.json"),
+    ]
 
 
 def test_a_foreign_folder_is_refused_and_untouched(config: CountConfig):
@@ -189,6 +190,19 @@ def test_a_moved_input_is_the_same_input(config: CountConfig, data: Path):
     moved = data.rename(data.with_name("moved.jsonl"))
     with opened(changed(config, data=str(moved))) as run:
         assert run.finished
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"stage": "count"}'])
+def test_a_damaged_card_is_a_sentence_and_nothing_is_touched(config: CountConfig, text: str):
+    count(config, until=3)
+    card = Path(config.out) / "run.json"
+    whole = card.read_text(encoding="utf-8")
+    card.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"run.json: .* or delete {config.out} and run that stage again"):
+        opened(config)
+    card.write_text(whole, encoding="utf-8")
+    with opened(config) as run:  # the refusal let go of the lock
+        assert run.result == {"last": 3}
 
 
 def test_a_missing_input_is_a_sentence(config: CountConfig, data: Path):

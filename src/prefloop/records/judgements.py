@@ -1,110 +1,15 @@
-"""The language on disk: what stages hand to each other, one record per JSONL line.
+"""Judgements: responses waiting for a decision, what annotators decided, and what training makes of it."""
 
-Every record is frozen and strict: a field with the wrong name or type is an error with a sentence, never a guess.
-A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
-"""
+from typing import Annotated, Literal, Self
 
-from typing import Annotated, Any, Literal, Self
+from pydantic import Field, model_validator
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from prefloop.records.conversations import Conversation, Response, Sampling, spoken
+from prefloop.records.record import Record, Text
 
-from prefloop.config import frozen
-
-Role = Literal["system", "user", "assistant"]
-Text = Annotated[str, Field(min_length=1)]
 AnnotatorKind = Literal["person", "simulated", "model"]
 PairChoice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["chosen", "rejected", "tie"]
-
-
-class Record(BaseModel):
-    """Base of everything on disk: frozen, no unknown fields, no silent conversions except list -> tuple."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, values: Any) -> Any:
-        return frozen(values)
-
-
-class Message(Record):
-    """One turn of a conversation."""
-
-    role: Role
-    """Who speaks."""
-    content: Text
-    """What is said."""
-
-
-def _ends_with_user(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    if messages[-1].role != "user":
-        last = messages[-1].role
-        raise ValueError(
-            f"the last message of a prompt is the {last}'s, but a prompt ends with the user's turn; mend it"
-        )
-    return messages
-
-
-Conversation = Annotated[tuple[Message, ...], Field(min_length=1), AfterValidator(_ends_with_user)]
-
-
-def opening(messages: tuple[Message, ...]) -> str:
-    """The user's first words: conversations that begin alike, whatever their ids, count as one prompt when a share is held out."""
-    return next(message.content for message in messages if message.role == "user")
-
-
-class Prompt(Record):
-    """What is asked: a conversation that the policy is to continue."""
-
-    id: Text
-    """Unique within its file."""
-    messages: Conversation
-    """The conversation so far; the last turn is the user's."""
-    tags: tuple[str, ...] = ()
-    """Free words for slicing results, for instance `topic:refund`, `unsafe`, `ood`."""
-
-    @property
-    def text(self) -> str:
-        """The prompt as one string: the user's words, all turns joined by newlines."""
-        return "\n".join(message.content for message in self.messages)
-
-
-class Demonstration(Prompt):
-    """A prompt with the response that somebody wrote for it."""
-
-    response: Text
-    """The ideal (or at least real) response."""
-    source: str = ""
-    """Who wrote it."""
-
-
-class Response(Record):
-    """One sampled response and where it came from."""
-
-    text: str
-    """Decoded text without the end-of-text token; may be empty."""
-    num_tokens: int
-    """Tokens sampled, the end-of-text token included."""
-    finished: bool
-    """True if the model ended it by itself, False if it ran into the token limit."""
-    sampler: str
-    """Fingerprint of the model that sampled it."""
-
-
-class Sampling(Record):
-    """How responses were drawn; stored with every comparison."""
-
-    temperature: float
-    """Divides the logits."""
-    top_p: float = 1.0
-    """Nucleus share kept."""
-    top_k: int = 0
-    """Number of tokens kept, 0 for all."""
-    max_new_tokens: int = 64
-    """Limit on sampled tokens."""
-    seed: int = 0
-    """Seed of the generator that drew them."""
 
 
 class Comparison(Record):
@@ -126,7 +31,7 @@ class Comparison(Record):
     @property
     def text(self) -> str:
         """The prompt as one string."""
-        return "\n".join(message.content for message in self.messages)
+        return spoken(self.messages)
 
 
 class Judgement(Record):
@@ -159,7 +64,7 @@ class Judgement(Record):
     guideline: str = ""
     """Version of the guideline the annotator saw."""
     ruling: bool = False
-    """A lead's decision where annotators differed: of a pair on which there is one, all other judgements speak no more."""
+    """A lead's decision where annotators differed: beside it, other judgements of the same pair count no more."""
     comment: str = ""
     """What the annotator wrote beside the answer."""
 
@@ -219,7 +124,7 @@ class Preference(Record):
 
     @property
     def outcome(self) -> float | None:
-        """Share of the votes with a side that are for the chosen response; 1 if only the decision is known, None if all are ties."""
+        """Share for the chosen response of the votes with a side; 1 if there are no votes, None if all are ties."""
         if not self.votes:
             return 1.0
         sides = [vote.side for vote in self.votes if vote.side != "tie"]

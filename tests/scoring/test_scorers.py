@@ -9,11 +9,15 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from prefloop.errors import UserError
-from prefloop.models.load import Loaded, save_model, scalar
-from prefloop.models.scorers import NORMALISATION, PythonReward, RewardModel, fitted, raw_scores, reward_input, scorer
+from prefloop.models.device import Placement
+from prefloop.models.load import save_model, scalar
+from prefloop.models.network import Network
 from prefloop.records import Message
+from prefloop.scoring.function import PythonReward
+from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.reward_model import NORMALISATION, RewardModel, fitted
 
-CPU = torch.device("cpu")
+CPU = Placement(torch.device("cpu"))
 SEQUENCES = [[5, 9, 7, 30, 2, 11, 1], [8, 1], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 1], [19, 4, 1]]
 PROMPTS = [(Message(role="user", content=text),) for text in ("where is my parcel?", "money", "please", "包裹在哪里？")]
 RESPONSES = ["i am sorry.", "", "on its way on its way", "很抱歉。"]
@@ -21,10 +25,10 @@ RESPONSES = ["i am sorry.", "", "on its way on its way", "很抱歉。"]
 
 @pytest.fixture(scope="module")
 def reward_folder(folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    loaded = scalar(folder, CPU, fresh_head=True)
-    torch.nn.init.normal_(loaded.model.score.weight, generator=torch.Generator().manual_seed(5))
+    network = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.score.weight, generator=torch.Generator().manual_seed(5))
     path = tmp_path_factory.mktemp("reward") / "model"
-    save_model(path, loaded.model, loaded.codec)
+    save_model(path, network.pretrained, network.codec)
     (path / NORMALISATION).write_text(json.dumps({"mean": 0.5, "std": 2.0}), encoding="utf-8")
     return str(path)
 
@@ -42,7 +46,7 @@ def ours(reward_folder: str) -> RewardModel:
 @pytest.mark.parametrize("side", ["single", "right", "left"])
 @torch.no_grad()
 def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrainedModel, side: str):
-    found = raw_scores(ours.loaded, SEQUENCES)
+    found = ours.network.scores(SEQUENCES)
     if side == "single":
         expected = torch.cat([theirs(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
     else:
@@ -56,24 +60,24 @@ def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrai
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_end_of_text_as_padding_is_never_mistaken_for_it(loaded: Loaded, tmp_path: Path):
+def test_end_of_text_as_padding_is_never_mistaken_for_it(network: Network, tmp_path: Path):
     """Many tokenizers pad with the end-of-text token; transformers would then read the score one token too early."""
-    loaded.codec.tokenizer.pad_token = loaded.codec.tokenizer.eos_token
-    save_model(tmp_path / "base", loaded.model, loaded.codec)
+    network.codec.tokenizer.pad_token = network.codec.tokenizer.eos_token
+    save_model(tmp_path / "base", network.pretrained, network.codec)
     made = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
-    torch.nn.init.normal_(made.model.score.weight, generator=torch.Generator().manual_seed(5))
-    save_model(tmp_path / "model", made.model, made.codec)
+    torch.nn.init.normal_(made.pretrained.score.weight, generator=torch.Generator().manual_seed(5))
+    save_model(tmp_path / "model", made.pretrained, made.codec)
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
     with torch.no_grad():
         expected = torch.cat([plain(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
-        torch.testing.assert_close(raw_scores(made, SEQUENCES), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(made.scores(SEQUENCES), expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(ValueError, match="padding token"):  # in a padded batch transformers says so, rather than guess
         plain(torch.tensor([[5, 9, 1], [8, 1, 1]]))
 
 
 def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel, theirs: PreTrainedModel):
     """(raw - 0.5) / 2, raw read after the end-of-text token of template text and response."""
-    tokenizer = ours.loaded.codec.tokenizer
+    tokenizer = ours.network.codec.tokenizer
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
         ids = tokenizer(
@@ -108,7 +112,7 @@ def test_what_is_cut_is_counted(reward_folder: str):
 
 def test_a_score_has_no_gradient(ours: RewardModel):
     assert not ours.score(PROMPTS, RESPONSES).requires_grad
-    assert not any(p.requires_grad for p in ours.loaded.model.parameters())
+    assert not any(p.requires_grad for p in ours.network.pretrained.parameters())
 
 
 @pytest.fixture

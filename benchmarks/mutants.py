@@ -1,0 +1,260 @@
+"""Planted mistakes, each of which some test must notice: prints those that survive.
+
+    python benchmarks/mutants.py [PART OF A NAME ...]
+
+A mutant is one exact replacement in one file of `src/prefloop`. It is planted in a copy of the checkout, and the tests
+named with it run there until the first of them fails. What survives shows a law that no test watches.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted mistake."""
+
+    name: str
+    file: str
+    """inside src/prefloop"""
+    old: str
+    """stands exactly once in the file"""
+    new: str
+    tests: str
+    """files or folders inside tests/, in the order in which they run"""
+
+
+def planted(file: str, tests: str, *rows: tuple[str, str, str]) -> list[Mutant]:
+    """Mutants of one file; each row is (name, old, new)."""
+    return [Mutant(f"{file}: {name}", file, old, new, tests) for name, old, new in rows]
+
+
+MUTANTS = [
+    *planted(
+        "ops/losses.py", "ops/test_losses.py",
+        ("maximum for minimum", "torch.minimum(ratio * advantages", "torch.maximum(ratio * advantages"),
+        ("no upper clip", "ratio.clamp(1 - clip, 1 + clip)", "ratio.clamp(min=1 - clip)"),
+        ("ratio upside down", "ratio = (logprobs - old_logprobs).exp()", "ratio = (old_logprobs - logprobs).exp()"),
+        ("value clipped around the new value", "old_values + (values - old_values)", "values + (values - old_values)"),
+        ("smaller error of the two", "0.5 * torch.maximum(", "0.5 * torch.minimum("),
+        ("REINFORCE's sign", "return -advantages * logprobs", "return advantages * logprobs"),
+        ("margin added", "gap = gap - margin", "gap = gap + margin"),
+        ("an interval without its width", "functional.logsigmoid(gap - lower) - between", "functional.logsigmoid(gap - lower)"),
+        ("ranking from the worst", "best_first.flip(-1).logcumsumexp(-1).flip(-1)", "best_first.logcumsumexp(-1)"),
+        ("mean of next-token losses", 'reduction="none").view(tokens.shape)', 'reduction="mean").expand(tokens.shape)'),
+    ),
+    *planted(
+        "ops/advantages.py", "ops/test_advantages.py align/test_reinforce.py",
+        ("decay without discount", "surprise + discount * decay * next_advantage", "surprise + decay * next_advantage"),
+        ("no bootstrap", "rewards[:, t] + discount * next_value - values[:, t]", "rewards[:, t] - values[:, t]"),
+        ("padding takes a step", "next_value = torch.where(mask[:, t], values[:, t], next_value)", "next_value = values[:, t]"),
+        ("returns are advantages", "return advantages, advantages + values", "return advantages, advantages"),
+        ("whitening by variance", "torch.rsqrt(variance + 1e-8)", "1 / (variance + 1e-8)"),
+        ("whitening never shifts", "scaled if shift_mean else scaled + mean", "scaled + mean"),
+        ("a response earns its last reward", "masked_sum(rewards, mask, dim=1)", "rewards[:, -1]"),
+    ),
+    *planted(
+        "ops/kl.py", "ops/test_kl.py",
+        ("k3 mirrored", "torch.expm1(-difference) + difference", "torch.expm1(difference) - difference"),
+        ("k2 without its half", "0.5 * difference.square()", "difference.square()"),
+        ("full KL under the reference", "probabilities = logprobs.exp()", "probabilities = ref_logprobs.exp()"),
+        ("no cut of the error", "min(max(kl / target - 1.0, -0.2), 0.2)", "kl / target - 1.0"),
+        ("steered the wrong way", "coef * (1.0 + error", "coef * (1.0 - error"),
+    ),
+    *planted(
+        "ops/rewards.py", "ops/test_rewards.py",
+        ("KL is a bonus", "torch.where(is_last, scores.unsqueeze(-1), 0.0) - charges", "torch.where(is_last, scores.unsqueeze(-1), 0.0) + charges"),
+        ("score at the last column", "== last_index(mask).unsqueeze(-1)", "== mask.shape[-1] - 1"),
+        ("scaled before shifted", "return (raw - mean) / std", "return raw / std - mean"),
+    ),
+    *planted(
+        "ops/logprobs.py", "ops/test_logprobs.py",
+        ("temperature forgotten", "logits if temperature == 1 else logits / temperature", "logits"),
+        ("entropy of one sign", "return -(logprobs.exp()", "return (logprobs.exp()"),
+        ("rounded to the logits' precision", "logits.to(torch.promote_types(logits.dtype, torch.float32))", "logits"),
+    ),
+    *planted(
+        "ops/reduce.py", "ops/test_reduce.py",
+        ("NaN times 0", "chosen = torch.where(mask, x, 0)", "chosen = x * mask"),
+        ("divided by all", "masked_sum(x, mask, dim=dim) / _count(mask, dim)", "masked_sum(x, mask, dim=dim) / (mask.numel() if dim is None else mask.shape[dim])"),
+    ),
+    *planted(
+        "align/ppo.py", "align/test_ppo.py",
+        ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
+        ("the coefficient never changes in the loss", "at.batch, index, kl_coef=at.kl_coef)", "at.batch, index, kl_coef=config.kl_coef)"),
+        ("early-stop KL the other way", "kl_estimate(old, now.logprobs, estimator=\"k3\")", "kl_estimate(now.logprobs, old, estimator=\"k3\")"),
+        ("logged KL by k2", '.kl(rollouts.mask, "k1")', '.kl(rollouts.mask, "k2")'),
+        ("the schedule follows the updates done", "optimizer.pass_over(plan - at.done)", "optimizer.pass_over(0)"),
+        ("the sampler keeps old weights", "                setup.sampler.refresh(policy)\n", ""),
+        ("the score lacks the penalty's charge", "unfinished_penalty=config.unfinished_penalty", "unfinished_penalty=0.0"),
+        ("KL charged twice, in loss and reward", 'kl = torch.zeros_like(kl)\n    elif', 'kl = kl\n    elif'),
+        ("one mean for another", "kl.sum() / rollouts.mask.sum()", "kl.mean()"),
+        ("a micro-batch divides by itself", ".sum() / total\n        loss.backward()", ".sum() / len(old)\n        loss.backward()"),
+        ("the critic does not learn", '"loss/value": (config.value_coef, ', '"loss/value": (0.0, '),
+        ("entropy is punished", '"loss/entropy": (config.entropy_coef, -now.entropy)', '"loss/entropy": (config.entropy_coef, now.entropy)'),
+        ("clipped share of one side", "((ratio - 1).abs() > config.clip)", "((ratio - 1) > config.clip)"),
+        ("never stops early", "at.stopped = max_policy_kl is not None and", "at.stopped = False and"),
+        ("returns not decayed", "decay=config.decay", "decay=1.0"),
+        ("never whitened", "if config.whiten_advantages:", "if not config.whiten_advantages:"),
+        ("resume forgets the batch", "return Progress(**saved[\"at\"], batch=batch)", "return Progress(**saved[\"at\"])"),
+        ("resume forgets the optimiser", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
+    ),
+    *planted(
+        "align/online.py", "align/test_online.py align/test_ppo.py",
+        ("every step draws the same numbers", 'seed_of(config.seed, "online.rollouts", step)', 'seed_of(config.seed, "online.rollouts")'),
+        ("every step has the same prompts", "range(step * per_step, (step + 1) * per_step)", "range(per_step)"),
+        ("every epoch has the same order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
+        ("sampled at temperature 1", "SamplingConfig(temperature=config.temperature, max", "SamplingConfig(max"),
+        ("the reference is the policy", "setup.reference.logprobs(packed", "setup.policy.logprobs(packed"),
+        ("read at temperature 1", "now = setup.policy.read(packed, temperature=temperature)", "now = setup.policy.read(packed, temperature=1.0)"),
+        ("finished ones are charged", "(~rollouts.finished).float()", "rollouts.finished.float()"),
+        ("root mean square for a deviation", "masked_var(advantages, rollouts.mask).sqrt()", "masked_var(advantages, rollouts.mask).add((advantages * rollouts.mask).sum() / rollouts.mask.sum()).sqrt()"),
+        ("steered by nothing", "return coef\n    return adapted_kl_coef(", "return coef\n    return coef or adapted_kl_coef("),
+    ),
+    *planted(
+        "align/reinforce.py", "align/test_reinforce.py align/test_ppo.py",
+        ("baseline added", "returns - baseline", "returns + baseline"),
+        ("mean over all tokens", "returns[:, 0].mean()", "returns.mean()"),
+        ("entropy punished", "(loss - config.entropy_coef * entropy)", "(loss + config.entropy_coef * entropy)"),
+        ("no penalty", "unfinished_penalty=config.unfinished_penalty", "unfinished_penalty=0.0"),
+        ("credit mixed up", 'if config.credit == "response"', 'if config.credit == "token"'),
+        ("the optimiser starts anew", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
+    ),
+    *planted(
+        "models/network.py", "models/test_network.py models/test_stream.py sampling",
+        ("dropout on in train mode", "return super().train(False)", "return super().train(mode)"),
+        ("logits rounded", "return head(hidden.to(dtype)).float()", "return head(hidden.bfloat16().to(dtype)).float()"),
+        ("values of the token itself", "self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)", "self._states(self.critic.trunk, packed.stream).index_select(0, packed.index + 1)"),
+        ("a shared separate critic", "trunk=copy.deepcopy(trunk)", "trunk=trunk"),
+        ("the reference shares weights", "Network(copy.deepcopy(self.model), self.codec", "Network(self.model, self.codec"),
+        ("added tokens are kept", "out.last_hidden_state[0, :num]", "out.last_hidden_state[0]"),
+        ("precision forgotten", "        with self.placement.precision():\n            out = trunk(", "        if True:\n            out = trunk("),
+        ("hooks are passed by", "logits, values = self(self._logits_and_values, packed)", "logits, values = self._logits_and_values(packed)"),
+    ),
+    *planted(
+        "models/attention.py", "models/test_stream.py",
+        ("a window one too wide", "(ago < window)\n    if", "(ago <= window)\n    if"),
+        ("the future is seen", "mask = (ago >= 0) & (ago < window)", "mask = ago < window"),
+        ("written out without scale", "alpha=scale", "alpha=1.0"),
+        ("heads in another order", "x.repeat_interleave(heads // x.shape[1], 1)", "x.repeat(1, heads // x.shape[1], 1, 1)"),
+    ),
+    *planted(
+        "models/stream.py", "models/test_stream.py",
+        ("positions go on", "(torch.arange(len(starts)) - starts)", "torch.arange(len(starts))"),
+        ("the state of the token itself", "+ answer.positions - 1", "+ answer.positions"),
+    ),
+    *planted(
+        "models/optim.py", "models/test_optim.py align/test_ppo.py reward/test_votes.py reward/test_stage.py",
+        ("no warm-up", "if done < rising:", "if done < 0:"),
+        ("no clip", "clip_grad_norm_(self.parameters, self.settings.max_grad_norm)", "clip_grad_norm_(self.parameters, 1e9)"),
+        ("vectors decay", "(0.0, [p for p in self.parameters if p.ndim < 2])", "(settings.weight_decay, [p for p in self.parameters if p.ndim < 2])"),
+        ("groups apart follow the schedule", "self._adam.param_groups[self._apart :]", "self._adam.param_groups"),
+        ("resume forgets the moments", '        self._adam.load_state_dict(state["adam"])\n', ""),
+    ),
+    *planted(
+        "sampling/cache.py", "models/test_stream.py sampling",
+        ("a window one too wide", "mask & (ago < window)", "mask & (ago <= window)"),
+        ("padding is attended to", "(columns >= (longest - lengths)[:, None])", "(columns >= 0)[None].expand(len(lengths), -1)"),
+        ("rows keep others' masks", "        self.mask = self.mask[rows]\n", "        self.mask = self.mask[: len(rows)]\n"),
+        ("the column stands still", "self._column += 1", "self._column += 0"),
+    ),
+    *planted(
+        "sampling/in_process.py", "sampling models/test_stream.py",
+        ("positions stand still", "positions = positions + 1", "positions = positions"),
+        ("ended rows stay alive", "running = running & ~torch.isin(new, stops)", "running = running | torch.isin(new, stops)"),
+        ("all rows share their numbers", "draws[alive, step]", "draws[:1, step].expand(len(alive))"),
+        ("the place is ignored", "generator = torch.Generator().manual_seed(place)", "generator = torch.Generator().manual_seed(0)"),
+    ),
+    *planted(
+        "sampling/choosing.py", "sampling",
+        ("temperature forgotten", "logits = logits / sampling.temperature", "logits = logits * 1"),
+        ("top-k one too many", "logits.topk(sampling.top_k, dim=-1)", "logits.topk(sampling.top_k + 1, dim=-1)"),
+        ("the nucleus stops early", "above >= sampling.top_p", "ordered.cumsum(-1) >= sampling.top_p"),
+    ),
+    *planted(
+        "reward/stage.py", "reward",
+        ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
+        ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
+        ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),
+        ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
+        ("pairs of a prompt are torn apart", "groups.setdefault(row.messages, []).append(index)", "groups.setdefault((*row.messages, index), []).append(index)"),
+    ),
+    *planted(
+        "reward/votes.py", "reward/test_votes.py",
+        ("a tie is a win", "(1, _MINUS_FIRST, _FIRST)", "(1, _NOTHING, _FIRST)"),
+        ("slight and clear mixed up", "(_FIRST, _SECOND, _THIRD)[vote.strength - 1]", "(_SECOND, _FIRST, _THIRD)[vote.strength - 1]"),
+        ("rejected votes count for the chosen", 'else -1, low, high', 'else 1, low, high'),
+    ),
+    *planted(
+        "scoring/reward_model.py", "scoring score",
+        ("scores in the order of length", "raw[batch] = scores.cpu()", "raw[sorted(batch)] = scores.cpu()"),
+        ("not normalised", "normalised_scores(raw, mean=self.mean, std=self.std)", "raw"),
+    ),
+]  # fmt: skip
+
+
+def copied(place: Path) -> Path:
+    """The checkout as it is now, without the page."""
+    for name in ("src", "tests", "benchmarks"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", "web"))
+    shutil.copy(ROOT / "pyproject.toml", place)
+    return place
+
+
+def survives(mutant: Mutant, checkout: Path) -> bool:
+    """Plants a mutant in a copy and runs its tests. Returns: True if they all pass."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "copy"
+        shutil.copytree(checkout, place)
+        file = place / "src" / "prefloop" / mutant.file
+        file.write_text(mutated(mutant), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
+        tests = [f"tests/{name}" for name in mutant.tests.split()]
+        environment = {**os.environ, "PYTHONPATH": str(place / "src"), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, *tests], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+    if done.returncode not in (0, 1):
+        raise RuntimeError(
+            f"{mutant.name}: pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
+    return done.returncode == 0
+
+
+def mutated(mutant: Mutant) -> str:
+    """The file with the mistake in it. Raises: ValueError if what it replaces does not stand there exactly once."""
+    text = (ROOT / "src" / "prefloop" / mutant.file).read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(
+            f"{mutant.name}: {mutant.old!r} stands {text.count(mutant.old)} times in {mutant.file}, not once"
+        )
+    return text.replace(mutant.old, mutant.new)
+
+
+def main() -> None:
+    """Runs those whose name holds one of the arguments, or all."""
+    chosen = [m for m in MUTANTS if not sys.argv[1:] or any(part in m.name for part in sys.argv[1:])]
+    for mutant in chosen:
+        mutated(mutant)  # all of them, before the first minute is spent
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        checkout = copied(Path(folder))
+        outcomes = list(pool.map(lambda mutant: survives(mutant, checkout), chosen))
+    survivors = [mutant.name for mutant, alive in zip(chosen, outcomes, strict=True) if alive]
+    print(
+        f"| planted | noticed | survived |\n|---|---|---|\n| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |"
+    )
+    for name in survivors:
+        print(f"survived: {name}")
+    sys.exit(bool(survivors))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""What every algorithm shares that samples from the policy it trains: prompts -> rollouts -> scores, and the log line.
+
+Shapes: B responses of a step, T tokens of the longest, M response tokens of some of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prefloop import layout
+from prefloop.align.config import OnlineConfig
+from prefloop.errors import UserError
+from prefloop.files.foreign import read_prompts
+from prefloop.models.device import placement
+from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.network import Network
+from prefloop.ops.draws import shuffled
+from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
+from prefloop.ops.reduce import masked_var
+from prefloop.records import Message
+from prefloop.run import Run
+from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampler
+from prefloop.sampling.rollouts import Rollouts
+from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.protocol import Scorer
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
+from prefloop.text.batches import cut
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked."""
+
+    messages: tuple[Message, ...]
+    tokens: list[int]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run works with."""
+
+    policy: Network
+    reference: Network
+    sampler: Sampler
+    scorer: Scorer
+    prompts: list[Prompt]
+    num_left_out: int
+    """prompts that leave no room for a response"""
+
+
+def inputs(config: OnlineConfig) -> dict[str, str | None]:
+    """What a run reads, for its card."""
+    return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
+
+
+def prepared(stage: str, config: OnlineConfig) -> Setup:
+    """Loads the policy, copies it as the reference, and reads the prompts; says how many of those are left out."""
+    place = placement(config.device, config.dtype)
+    policy = causal(config.policy, place, template=config.template)
+    records = read_prompts(config.prompts).records
+    ids, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
+    if not kept:
+        raise UserError(
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of "
+            f"{policy.codec.context}. Lower it."
+        )
+    left_out = len(records) - len(kept)
+    if left_out:
+        print(f"{stage}: {left_out} of {len(records)} prompts leave no room for a response and are left out.")
+    prompts = [Prompt(records[i].messages, tokens) for i, tokens in zip(kept, ids, strict=True)]
+    return Setup(policy, policy.frozen_copy(), InProcess(policy), scorer(config.reward, place), prompts, left_out)
+
+
+def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
+    """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the seed."""
+    per_step = config.rollouts_per_step // config.responses_per_prompt
+    chosen: list[int] = []
+    order: list[int] = []
+    for place in range(step * per_step, (step + 1) * per_step):
+        number, index = divmod(place, len(prompts))
+        if index == 0 or not order:
+            order = shuffled(len(prompts), config.seed, "online.prompts", number)
+        chosen.append(order[index])
+    return [prompts[i] for i in chosen for _ in range(config.responses_per_prompt)]
+
+
+def sample(setup: Setup, prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> Rollouts:
+    """A response to each of `step_prompts`."""
+    copies = config.responses_per_prompt
+    sampled = setup.sampler.sample(
+        [prompt.tokens for prompt in prompts[::copies]],
+        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
+        seed_of(config.seed, "online.rollouts", step),
+        copies=copies,
+    )
+    return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
+
+
+def score(setup: Setup, prompts: Sequence[Prompt], rollouts: Rollouts) -> Tensor:
+    """(B,) the scorer's numbers for the responses as text, in reward units."""
+    texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
+    return setup.scorer.score([prompt.messages for prompt in prompts], texts)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was true of the rollouts before the step's updates. Grids of (B, T), 0 at padding."""
+
+    logprobs: Tensor
+    """nats, under the policy that sampled, at the sampling temperature"""
+    ref_logprobs: Tensor
+    """nats, under the reference"""
+    values: Tensor | None
+    """reward units, the critic's prediction; None without a critic"""
+
+    def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor:
+        """(B, T) drift from the reference at each token, estimated, in nats; 0 at padding."""
+        return torch.where(mask, kl_estimate(self.logprobs, self.ref_logprobs, estimator=estimator), 0.0)
+
+
+@torch.no_grad()
+def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, temperature: float) -> Before:
+    """Reads all rollouts with policy and reference, in the given groups of rows.
+
+    Read in the very groups of the first updates, the first ratio is exactly 1 and not nearly.
+    """
+    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
+    for rows in groups:
+        packed = rollouts.stream(rows)
+        now = setup.policy.read(packed, temperature=temperature)
+        where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
+        columns = (now.logprobs, setup.reference.logprobs(packed, temperature=temperature), now.values)
+        for grid, column in zip(grids, columns, strict=True):
+            if column is not None:
+                grid[where] = column
+    return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2])
+
+
+def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int) -> list[list[int]]:
+    """The rollouts of each update of a step: every epoch a new order of all `num`, cut into minibatches of `size`."""
+    orders = [shuffled(num, seed, "online.minibatches", step, epoch) for epoch in range(epochs)]
+    return [order[start : start + size] for order in orders for start in range(0, num, size)]
+
+
+def micro_batches(rollouts: Rollouts, rows: Sequence[int], *, limit: int) -> list[list[int]]:
+    """Some rollouts cut into what fits in memory: at most `limit` tokens, prompts included."""
+    lengths = rollouts.lengths
+    return [[rows[i] for i in part] for part in cut(range(len(rows)), [lengths[i] for i in rows], limit=limit)]
+
+
+def earned(scores: Tensor, rollouts: Rollouts, *, unfinished_penalty: float) -> Tensor:
+    """(B,) what a whole response earns, in reward units: its score, less the penalty if it did not end by itself."""
+    return scores.to(rollouts.mask.device) - unfinished_penalty * (~rollouts.finished).float()
+
+
+def next_kl_coef(config: OnlineConfig, coef: float, kl: float) -> float:
+    """The coefficient of the next step, after this one's drift of `kl` nats per response."""
+    if config.kl_target is None:
+        return coef
+    return adapted_kl_coef(
+        coef, kl, target=config.kl_target, horizon=config.kl_horizon, num_responses=config.rollouts_per_step
+    )
+
+
+def step_metrics(
+    rollouts: Rollouts, scores: Tensor, kl: Tensor, rewards: Tensor, advantages: Tensor
+) -> dict[str, float]:
+    """The part of the log line that is about rollouts.
+
+    Args:
+        scores: (B,) reward units.
+        kl: (B, T) nats, estimated by k1.
+        rewards: (B, T) reward units.
+        advantages: (B, T).
+    """
+    return {
+        "rollouts/length": float(rollouts.mask.sum(1).double().mean()),
+        "rollouts/finished": float(rollouts.finished.double().mean()),
+        "scores/mean": float(scores.double().mean()),
+        "scores/std": float(scores.double().std(correction=0)),
+        "rewards/mean": float(rewards.double().sum(1).mean()),
+        "rewards/kl": float(kl.double().sum(1).mean()),
+        "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),
+    }
+
+
+def log(
+    run: Run, setup: Setup, step: int, metrics: dict[str, float], rollouts: Rollouts, scores: Tensor, kl: Tensor
+) -> None:
+    """The log line of a step, a few of its responses, and the bar."""
+    run.log(step + 1, metrics)
+    run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
+    codec = setup.policy.codec
+    run.sample(
+        [
+            {
+                "step": step + 1,
+                "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
+                "response": codec.decode(rollouts.responses[i]),
+                "score": float(scores[i]),
+                "kl": float(kl[i].sum()),
+            }
+            for i in range(min(4, len(rollouts)))
+        ]
+    )
+
+
+def save(run: Run, setup: Setup, config: OnlineConfig, done: int) -> None:
+    """Keeps the policy after `done` steps, if it is to be kept."""
+    if done % config.save_every == 0 or done == config.steps:
+        save_model(run.folder / layout.policy(done), setup.policy.pretrained, setup.policy.codec)
+
+
+def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None:
+    """Marks the run as done, with all the policies that were kept."""
+    kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+    result: dict[str, Any] = {
+        "last": layout.policy(config.steps),
+        "kl_coef": kl_coef,
+        "num_left_out": setup.num_left_out,
+    }
+    run.finish(outputs=kept, result=result)

@@ -1,0 +1,114 @@
+"""REINFORCE: sample, score, charge drift, and make likelier what earned more than the others of its step.
+
+Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
+Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a step,
+on rollouts of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prefloop.align import online
+from prefloop.align.config import REINFORCEConfig
+from prefloop.models.network import Network
+from prefloop.models.optim import Optimizer
+from prefloop.ops.advantages import discounted_returns, response_returns, whitened
+from prefloop.ops.losses import reinforce_loss
+from prefloop.ops.rewards import token_rewards
+from prefloop.run import Run
+from prefloop.sampling.rollouts import Rollouts
+
+
+@dataclass
+class Progress:
+    """Where in the run we are; saved with every checkpoint."""
+
+    step: int = 0
+    """steps finished"""
+    kl_coef: float = 0.0
+    """the coefficient now"""
+
+
+def train(config: REINFORCEConfig) -> Path:
+    """Runs (or continues) REINFORCE. Returns: the folder of the last policy."""
+    with Run("reinforce", config, inputs=online.inputs(config)) as run:
+        if run.finished:
+            return run.folder / run.result["last"]
+        setup = online.prepared("reinforce", config)
+        policy = setup.policy
+        optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
+        at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
+        run.progress.start(config.steps, at.step)
+        while at.step < config.steps:
+            setup.sampler.refresh(policy)
+            prompts = online.step_prompts(setup.prompts, config, at.step)
+            rollouts = online.sample(setup, prompts, config, at.step)
+            scores = online.score(setup, prompts, rollouts)
+            groups = online.micro_batches(rollouts, range(len(rollouts)), limit=config.micro_tokens)
+            kl = online.read(setup, rollouts, groups, temperature=config.temperature).kl(rollouts.mask, "k1")
+            earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
+            rewards = token_rewards(earned, kl, rollouts.mask, kl_coef=at.kl_coef)
+            advantages = advantages_of(config, rewards, rollouts.mask)
+            metrics = {
+                **_update(config, policy, optimizer, rollouts, advantages, groups),  # loss
+                **online.step_metrics(rollouts, scores, kl, rewards, advantages),
+                "kl/coef": at.kl_coef,
+            }
+            online.log(run, setup, at.step, metrics, rollouts, scores, kl)
+            at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"]))
+            online.save(run, setup, config, at.step)
+            run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
+        online.finish(run, setup, config, at.kl_coef)
+        return run.folder / run.result["last"]
+
+
+def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Tensor:
+    """(B, T) what each token earned, less the baseline; 0 at padding."""
+    returns = (
+        response_returns(rewards, mask)
+        if config.credit == "response"
+        else discounted_returns(rewards, mask, discount=config.discount)
+    )
+    baseline = returns[:, 0].mean() if config.baseline == "batch_mean" else 0.0
+    advantages = torch.where(mask, returns - baseline, 0.0)
+    return whitened(advantages, mask, shift_mean=True) if config.whiten_advantages else advantages
+
+
+def _update(
+    config: REINFORCEConfig,
+    policy: Network,
+    optimizer: Optimizer,
+    rollouts: Rollouts,
+    advantages: Tensor,
+    groups: list[list[int]],
+) -> dict[str, float]:
+    """The step's one update. Returns: its metrics, means over the step's tokens."""
+    total = int(rollouts.mask.sum())
+    sums = {"loss/policy": 0.0, "loss/entropy": 0.0, "entropy/mean": 0.0}
+    lr = optimizer.lr
+    for rows in groups:
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        loss = reinforce_loss(now.logprobs, rollouts.packed(advantages, rows)).sum()
+        entropy = now.entropy.sum()
+        ((loss - config.entropy_coef * entropy) / total).backward()
+        for name, value in (("loss/policy", loss), ("loss/entropy", -entropy), ("entropy/mean", entropy)):
+            sums[name] += float(value.detach()) / total
+    return {**sums, "grad/norm": optimizer.step(), "lr": lr}
+
+
+def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
+    return {"policy": policy.state_dict(), "optimizer": optimizer.state(), "at": vars(at)}
+
+
+def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
+    saved = run.restore()
+    if saved is None:
+        return None
+    policy.load_state_dict(saved["policy"])
+    optimizer.restore(saved["optimizer"])
+    return Progress(**saved["at"])

@@ -1,0 +1,95 @@
+"""What lies where: the name of everything that one part of prefloop writes and another looks for, said once.
+
+PIPELINE/recipe.yaml              the recipe as it ran
+PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.jsonl, timing.json, finished.json;
+                                  while it is not finished checkpoints/ and parts/
+PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
+PIPELINE/ppo/models/step-000040/  the policy after 40 steps
+PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
+PIPELINE/evaluate/                evaluation.json, arena.jsonl
+PIPELINE/report/                  index.html, summary.json
+"""
+
+from pathlib import Path
+
+RECIPE = "recipe.yaml"
+SFT, COLLECT, PPO, EVALUATE = "sft", "collect", "ppo", "evaluate"
+"""Stages (stages.py has all of them) whose folders are looked for by others than a recipe."""
+
+CARD = "run.json"
+SETTINGS = "config.yaml"
+METRICS = "metrics.jsonl"
+SAMPLES = "samples.jsonl"
+TIMING = "timing.json"
+FINISHED = "finished.json"
+CHECKPOINTS = "checkpoints"
+STATE = "state.pt"
+PARTS = "parts"
+RUN_LOCK = ".lock"
+
+MODEL = "model"
+MODELS = "models"
+_STEP = "step-"
+
+CORPUS = "corpus.jsonl"
+PRACTICE = "practice.jsonl"
+DEMONSTRATIONS = "demonstrations.jsonl"
+
+COMPARISONS = "comparisons.jsonl"
+JUDGEMENTS = "judgements.jsonl"
+PREFERENCES = "preferences.jsonl"
+HELD_OUT = "held_out.jsonl"
+UNDECIDED = "undecided.jsonl"
+RANKINGS = "rankings.jsonl"
+
+EVALUATION = "evaluation.json"
+ARENA = "arena.jsonl"
+
+PAGE = "index.html"
+SUMMARY = "summary.json"
+
+
+def prompts(purpose: str) -> str:
+    """The file of prompts for one purpose: collect, ppo, validation, test or ood."""
+    return f"prompts.{purpose}.jsonl"
+
+
+def part(index: int) -> str:
+    """The file of one part of a stage that works part by part."""
+    return f"{index:06d}.json"
+
+
+def policy(step: int) -> str:
+    """Where the policy after `step` steps is, inside its run's folder."""
+    return f"{MODELS}/{_STEP}{step:06d}"
+
+
+def step_of(name: str) -> int | None:
+    """The number of steps in the name of a policy's folder; None if there is none."""
+    number = name.removeprefix(_STEP)
+    return int(number) if number.isdigit() else None
+
+
+def model_card(folder: Path) -> Path:
+    """The file by which a model folder of transformers is known."""
+    return folder / "config.json"
+
+
+def is_model(folder: Path) -> bool:
+    """True for a model folder."""
+    return model_card(folder).is_file()
+
+
+def policies(run: Path) -> list[Path]:
+    """The policies that a run kept, first to last."""
+    return [path for path in sorted((run / MODELS).glob(f"{_STEP}*")) if is_model(path)]
+
+
+def sft_model(pipeline: Path) -> Path:
+    """The model that policies of a pipeline begin as."""
+    return pipeline / SFT / MODEL
+
+
+def judged(collect: Path) -> Path:
+    """The file in which the page leaves what people judged, beside the comparisons."""
+    return collect / "judged" / JUDGEMENTS

@@ -1,0 +1,212 @@
+"""The one door to a model: hidden states, logits, logprobs, values and scores, in the precision of its placement.
+
+Shapes: B sequences, N tokens of a stream, M response tokens, R rows of a cache, V vocabulary.
+
+Policy, reference, reward model and critic are all a `Network`. Nobody else calls a trunk or a head: what stands behind
+the door (another structure, adapters, shards) may change without any stage knowing.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ParamSpec, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad
+from transformers import PreTrainedModel
+
+from prefloop.errors import UserError
+from prefloop.models.attention import Layout, prepare
+from prefloop.models.device import Placement
+from prefloop.models.stream import ResponseStream, Stream, round_size
+from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
+from prefloop.text.codec import Codec
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a policy says about M response tokens."""
+
+    logprobs: Tensor
+    """(M,) nats, at the sampling temperature"""
+    entropy: Tensor
+    """(M,) nats, of the whole distribution"""
+    values: Tensor | None
+    """(M,) reward units, expected return before the token; None without a critic"""
+
+
+class Critic(nn.Module):
+    """Expects a return: a head on the policy's trunk, or on a trunk of its own."""
+
+    def __init__(self, width: int, device: torch.device, *, trunk: nn.Module | None) -> None:
+        """Args: width: of the hidden states. device: where it lives. trunk: its own, or None to share the policy's."""
+        super().__init__()
+        self.trunk = trunk
+        self.head = nn.Linear(width, 1).to(device)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+
+class Network(nn.Module):
+    """A model with its codec, on its device, in its precision, without dropout."""
+
+    def __init__(self, model: nn.Module, codec: Codec, *, path: str, placement: Placement) -> None:
+        """Args: model: transformers', or something wrapped around it, on the device. path: where it came from.
+
+        Raises: UserError if it cannot read streams, or does more to its logits than one matrix.
+        """
+        super().__init__()
+        self.model, self.codec, self.path = model, codec, path
+        self.critic: Critic | None = None
+        self.placement = Placement(placement.device)  # in float32 for the check
+        prepare(self.pretrained)
+        self.eval()
+        self._check_logits()
+        self.placement = placement
+
+    @property
+    def pretrained(self) -> PreTrainedModel:
+        """transformers' own model, inside whatever is wrapped around it."""
+        return next(module for module in self.model.modules() if isinstance(module, PreTrainedModel))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.placement.device
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in evaluation mode: with dropout on, a probability read twice is two numbers, and no ratio is 1."""
+        return super().train(False)
+
+    def forward(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Every verb below passes through here, so that what is hooked to the whole (shards to gather) is around it."""
+        return verb(*args, **kwargs)
+
+    def hidden_states(self, stream: Stream, cache: object | None = None) -> Tensor:
+        """(N, width) last hidden states of a stream; keys and values go into `cache`, if there is one."""
+        return self(self._states, self.pretrained.base_model, stream, cache)
+
+    def next_hidden_states(self, tokens: Tensor, positions: Tensor, cache: Layout) -> Tensor:
+        """(R, width) last hidden states of one new token (R,) a row, at its place (R,), against a cache."""
+        return self(self._next_states, tokens, positions, cache)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(N, V) of hidden states (N, width), in float32: bfloat16 rounds logprobs by several hundredths of a nat."""
+        return self(self._logits, hidden)
+
+    def response_logits(self, packed: ResponseStream) -> Tensor:
+        """(M, V) logits at the places before response tokens."""
+        return self(self._response_logits, packed)
+
+    def logprobs(self, packed: ResponseStream, *, temperature: float) -> Tensor:
+        """(M,) nats, of response tokens at the sampling temperature."""
+        return token_logprobs(self.response_logits(packed), packed.tokens, temperature=temperature)
+
+    def read(self, packed: ResponseStream, *, temperature: float) -> Reading:
+        """Logprobs, entropy and, with a critic, values of every response token."""
+        logits, values = self(self._logits_and_values, packed)
+        return Reading(*logprobs_and_entropy(logits, packed.tokens, temperature=temperature), values)
+
+    def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
+        return self.scores_and_states(Stream.of(sequences, self.device))[0]
+
+    def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        """(B,) raw scores, and (N, width) the hidden states that they were read from."""
+        return self(self._scores_and_states, stream)
+
+    def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
+        """Adds a critic whose values start at 0.
+
+        Args:
+            begun_from: a model whose trunk becomes the critic's.
+            separate: True for a copy of the policy's trunk. With neither the policy's own trunk is shared.
+
+        Returns: self
+        """
+        source = begun_from or self
+        trunk = source.pretrained.base_model if begun_from or separate else None
+        width = int(source.pretrained.config.get_text_config().hidden_size)
+        self.critic = Critic(width, self.device, trunk=copy.deepcopy(trunk))
+        return self
+
+    def frozen_copy(self) -> "Network":
+        """The reference: a copy of the weights in memory (never loaded again from disk), without gradients or critic."""
+        copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
+        return copied.requires_grad_(False)
+
+    def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
+        num = len(stream.tokens)
+        added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
+        with self.placement.precision():
+            out = trunk(
+                input_ids=pad(stream.tokens, (0, added))[None],
+                position_ids=pad(stream.positions, (0, added))[None],
+                past_key_values=cache,
+                use_cache=False,
+                layout=stream,
+            )
+        return out.last_hidden_state[0, :num]
+
+    def _next_states(self, tokens: Tensor, positions: Tensor, cache: Layout) -> Tensor:
+        with self.placement.precision():
+            out = self.pretrained.base_model(
+                input_ids=tokens[:, None],
+                position_ids=positions[:, None],
+                past_key_values=cache,
+                use_cache=False,
+                layout=cache,
+            )
+        return out.last_hidden_state[:, 0]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        head = self.pretrained.get_output_embeddings()
+        assert head is not None  # a causal model has one
+        return self._in_float32(head, hidden)
+
+    def _in_float32(self, head: nn.Module, hidden: Tensor) -> Tensor:
+        with self.placement.full_precision():
+            dtype = next(head.parameters()).dtype
+            if type(head) is nn.Linear and dtype != torch.float32:
+                bias = None if head.bias is None else head.bias.float()
+                return linear(hidden.float(), head.weight.float(), bias)
+            return head(hidden.to(dtype)).float()
+
+    def _response_logits(self, packed: ResponseStream) -> Tensor:
+        return self._logits(self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index))
+
+    def _logits_and_values(self, packed: ResponseStream) -> tuple[Tensor, Tensor | None]:
+        """(M, V) logits and (M,) values at the places before response tokens."""
+        hidden = self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index)
+        logits = self._logits(hidden)
+        if self.critic is None:
+            return logits, None
+        if self.critic.trunk is not None:
+            hidden = self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)
+        return logits, self._in_float32(self.critic.head, hidden)[:, 0]
+
+    def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        hidden = self._states(self.pretrained.base_model, stream)
+        last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
+        head = self.pretrained.get_submodule("score")
+        return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
+
+    @torch.no_grad()
+    def _check_logits(self) -> None:
+        """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap)."""
+        model = self.pretrained
+        if model.get_output_embeddings() is None:
+            return
+        stream = Stream.of([[0, 1]], self.device)
+        tokens, positions = stream.tokens[None], stream.positions[None]
+        theirs = model(input_ids=tokens, position_ids=positions, use_cache=False, layout=stream).logits[0]
+        ours = self.logits(self.hidden_states(stream))
+        if not torch.allclose(ours, theirs.float(), rtol=1e-2, atol=1e-3):
+            raise UserError(
+                f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; "
+                "use a Llama-like base."
+            )

@@ -1,0 +1,15 @@
+"""Generators of random numbers for the named streams of `seeds.py`."""
+
+import torch
+
+from prefloop.seeds import seed_of
+
+
+def seeded(seed: int, stream: str, *place: int) -> torch.Generator:
+    """A generator on the CPU, decided by the run's seed, the stream's name and the place in the stream."""
+    return torch.Generator().manual_seed(seed_of(seed, stream, *place))
+
+
+def shuffled(num: int, seed: int, stream: str, *place: int) -> list[int]:
+    """The numbers 0 ... num - 1 in an order that seed, stream and place decide."""
+    return torch.randperm(num, generator=seeded(seed, stream, *place)).tolist()

@@ -1,0 +1,32 @@
+# ruff: noqa: F401  the names below are for others
+"""The language on disk: what stages hand to each other, and what they leave beside it.
+
+Every record is frozen and strict: a field with the wrong name or type is an error with a sentence, never a guess.
+A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
+"""
+
+from prefloop.records.conversations import (
+    Conversation,
+    Demonstration,
+    Message,
+    Prompt,
+    Response,
+    Role,
+    Sampling,
+    opening,
+    spoken,
+)
+from prefloop.records.judgements import (
+    AnnotatorKind,
+    Comparison,
+    EmbeddedScore,
+    Judgement,
+    PairChoice,
+    Preference,
+    Ranking,
+    Score,
+    Side,
+    Vote,
+)
+from prefloop.records.record import Record, Text
+from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing

@@ -1,0 +1,322 @@
+"""What was measured of every model (`evaluation.json`), and a pipeline's numbers for programs (`summary.json`).
+
+Shares and gold utilities lie in [0, 1]; intervals are of 95 %. A number that could not be computed is null.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from prefloop.records.record import Record
+
+GOLD = ("utility", "satisfied", "harmful", "over_refusal")
+Number = float | None
+Judge = Literal["gold", "score"]
+"""Who decides which of two responses is better: the helpdesk's gold program, or the score itself (a proxy)."""
+
+
+class Interval(Record):
+    """A mean over prompts with its interval."""
+
+    mean: float
+    low: Number = None
+    high: Number = None
+
+
+class WinRate(Interval):
+    """Share of prompts on which the judge preferred a model to the reference; ties count half."""
+
+    judge: Judge
+    num: int
+    wins: int
+    ties: int
+    losses: int
+
+
+def _computed(value: Any) -> Any:
+    """None in place of an interval whose mean is null."""
+    return None if isinstance(value, dict) and "mean" in value and value["mean"] is None else value
+
+
+Mean = Annotated[Interval | None, BeforeValidator(_computed)]
+Measured = Interval | float | None
+
+
+def mean(measured: Measured) -> Number:
+    """The number itself, with or without an interval."""
+    return measured.mean if isinstance(measured, Interval) else measured
+
+
+def bounds(measured: Measured) -> tuple[float, float] | None:
+    """(low, high) of its interval, or None if it has none."""
+    if not isinstance(measured, Interval) or measured.low is None or measured.high is None:
+        return None
+    return measured.low, measured.high
+
+
+class TagNumbers(Record):
+    """The gold program's verdict over the prompts with one tag: means, without intervals."""
+
+    num: int
+    utility: Number
+    satisfied: Number
+
+
+class GoldNumbers(Record):
+    """The gold program's verdict over all prompts."""
+
+    utility: Mean
+    satisfied: Mean
+    harmful: Mean
+    """Share of the unsafe prompts; null if there were none."""
+    over_refusal: Mean
+    """Share of the safe prompts; null if there were none."""
+    axes: dict[str, Number]
+    """Axis of quality -> mean."""
+    by_tag: dict[str, TagNumbers]
+
+
+class Split(Record):
+    """One model on the prompts of one split, one response to each."""
+
+    num_prompts: int
+    score: Mean
+    """Reward units; null if nobody scores."""
+    kl_nats: Mean
+    """Drift from the reference, nats per response."""
+    length: Number
+    """Mean tokens, the end-of-text token included."""
+    finished: Number
+    """Share of the responses that end by themselves."""
+    distinct_2: Number
+    """Share of all word pairs that are different."""
+    repetition: Number
+    """Share of a response's word pairs already used in it."""
+    gold: GoldNumbers | None
+    """Null if the gold program does not judge."""
+    win_rate: Annotated[WinRate | None, BeforeValidator(_computed)]
+    """Null for the reference."""
+
+    def measured(self, name: str) -> Measured:
+        """A number by its name, the gold program's four among them; None if it was not measured."""
+        if name in GOLD:
+            return dict(self.gold)[name] if self.gold else None
+        return dict(self)[name]
+
+
+class Model(Record):
+    """One evaluated model."""
+
+    path: str
+    fingerprint: str
+    step: int | None
+    """PPO step after which it was saved; null for the reference."""
+    validation: Split
+    """On the prompts by which one is selected."""
+    test: Split | None
+    """On new prompts; only of the reference and the selected one."""
+    ood: Split | None
+    """On prompts unlike those of training; only of those two."""
+
+
+class Demonstrations(Record):
+    """The demonstrations themselves: what perfect imitation would earn."""
+
+    num: int
+    gold: GoldNumbers | None
+
+
+class Strength(Record):
+    """The reward model on the held-out preferences of one strength: 1 slight, 2 clear, 3 much better."""
+
+    strength: int
+    num: int
+    accuracy: Number
+
+
+class Bin(Record):
+    """Held-out votes of which the reward model is between `low` and `high` sure: how sure, and how often right."""
+
+    low: float
+    high: float
+    confidence: Number
+    accuracy: Number
+    num: int
+
+
+class RewardCheck(Record):
+    """How well the reward model stands in for the people it learned from, on held-out comparisons."""
+
+    accuracy: Number
+    """Share of the pairs that it orders as the truth does."""
+    accuracy_low: Number
+    accuracy_high: Number
+    accuracy_labels: Number
+    """Share of the judgements with a side that it agrees with."""
+    accuracy_labels_low: Number
+    accuracy_labels_high: Number
+    bayes_accuracy: Number
+    """The best possible against these annotators; null if one is a person."""
+    annotator_agreement: Number
+    num_pairs: int
+    num_judgements: int
+    length_only_accuracy: Number
+    """What length alone gets; this and the next four as the reward stage measured them, null without one."""
+    ece: Number
+    ece_after_temperature: Number
+    temperature: Number
+    by_strength: tuple[Strength, ...] | None
+    reliability: tuple[Bin, ...]
+    """Empty without a reward model folder."""
+
+
+class SampledResponse(Record):
+    """What one model wrote to a sample prompt."""
+
+    text: str
+    score: Number
+    kl: Number
+    gold: dict[str, bool | float | tuple[str, ...] | None] | None
+    """The gold program's verdict: axes, utility, flags, reasons."""
+
+
+class Sample(Record):
+    """One prompt with what both models wrote."""
+
+    id: str
+    split: str
+    """test or ood."""
+    tags: tuple[str, ...]
+    prompt: str
+    reference: SampledResponse
+    selected: SampledResponse
+
+
+class Evaluation(Record):
+    """`evaluation.json`: every checkpoint against the reference, which one is selected, and how that one does."""
+
+    reference: str
+    """Name of the model that all are compared with."""
+    selected: str
+    """Name of the model to keep."""
+    reason: str
+    kl_limit: float
+    """Nats per response within which a checkpoint may be selected."""
+    kl_estimator: str
+    """How KL was measured, in words."""
+    judge: Judge
+    models: dict[str, Model]
+    demonstrations: Demonstrations | None
+    reward_model: RewardCheck | None
+    samples: tuple[Sample, ...]
+    """The first prompts, not chosen by how they turned out."""
+
+    @model_validator(mode="after")
+    def _both_are_tested(self) -> Self:
+        for name in (self.reference, self.selected):
+            if name not in self.models or self.models[name].test is None:
+                raise ValueError(f"`{name}` is not among the models that were measured on test prompts")
+        return self
+
+    @property
+    def compared(self) -> tuple[Model, Model]:
+        """(reference, selected)."""
+        return self.models[self.reference], self.models[self.selected]
+
+    @property
+    def tested(self) -> tuple[Split, Split]:
+        """(reference, selected) on the test prompts."""
+        before, after = (model.test for model in self.compared)
+        assert before is not None and after is not None  # checked above
+        return before, after
+
+
+class DemonstrationMeans(Record):
+    """The means of `Demonstrations`, under the same names; all null without them."""
+
+    num: int | None
+    utility: Number
+    satisfied: Number
+    harmful: Number
+    over_refusal: Number
+
+
+class NoWinRate(Record):
+    """Stands where no win rate was measured."""
+
+    mean: None = None
+    low: None = None
+    high: None = None
+
+
+class Means(Record):
+    """The means of a `Split`, under the same names; all null without one."""
+
+    num_prompts: int | None
+    utility: Number
+    satisfied: Number
+    harmful: Number
+    over_refusal: Number
+    score: Number
+    kl_nats: Number
+    length: Number
+    finished: Number
+    distinct_2: Number
+    repetition: Number
+    win_rate: WinRate | NoWinRate
+    intervals: dict[str, tuple[float, float]]
+    """Name -> (low, high), where there is one."""
+
+
+class BothMeans(Record):
+    """Both models on one split."""
+
+    sft: Means
+    final: Means
+
+
+class RewardNumbers(Record):
+    """The numbers of a `RewardCheck`, under the same names; all null without one."""
+
+    accuracy: Number = None
+    accuracy_low: Number = None
+    accuracy_high: Number = None
+    accuracy_labels: Number = None
+    bayes_accuracy: Number = None
+    length_only_accuracy: Number = None
+    annotator_agreement: Number = None
+    ece: Number = None
+    ece_after_temperature: Number = None
+    temperature: Number = None
+    num_pairs: int | None = None
+
+
+class Summary(Record):
+    """`summary.json`: the numbers of the report. What was not measured is null."""
+
+    name: str
+    """The recipe's."""
+    seed: int | None
+    """Null if the stages' seeds differ."""
+    recipe_fingerprint: str | None
+    reference: str | None
+    """This and the next five as in `Evaluation`; null without one."""
+    selected: str | None
+    selected_fingerprint: str | None
+    reason: str | None
+    kl_limit: Number
+    kl_estimator: str | None
+    sft: Means
+    """On test prompts."""
+    final: Means
+    """On test prompts."""
+    ood: BothMeans
+    """On prompts unlike those of training."""
+    demonstrations: DemonstrationMeans
+    reward_model: RewardNumbers
+    seconds: dict[str, Number]
+    """Stage -> seconds, and their `total`."""
+    peak_rss_mb: Number
+    """Of the stage that held most."""
+    versions: dict[str, str]
+    """Package -> version; several, if stages differ."""

@@ -1,0 +1,68 @@
+"""What every run leaves in its folder beside its results: where it came from, what it made, and what that took."""
+
+from typing import Any
+
+from prefloop.records.record import Record
+
+
+class Artefact(Record):
+    """A file or folder that a stage read or wrote."""
+
+    path: str
+    """Where it is: of an input as it was typed, of an output inside the run's folder."""
+    fingerprint: str
+    """What it is (files/fingerprints.py)."""
+
+
+class Identity(Record):
+    """What makes a run this run: the stage, its settings, and its inputs by content rather than by path."""
+
+    stage: str
+    """The stage's name."""
+    settings: dict[str, Any]
+    """Settings but for those that only say where."""
+    inputs: dict[str, str]
+    """Name -> fingerprint of everything that the stage reads."""
+
+
+class RunCard(Record):
+    """`run.json`: where a run came from. Written first; a folder without it is not a run's."""
+
+    stage: str
+    """The stage's name."""
+    command: str
+    """What was typed."""
+    seed: int
+    """Decides every random choice."""
+    threads: int
+    """CPU threads that it began with."""
+    versions: dict[str, str]
+    """Python, prefloop and the packages that numbers depend on."""
+    machine: dict[str, str | int | None]
+    """System, processor and number of cores."""
+    config: dict[str, Any]
+    """The resolved settings."""
+    inputs: dict[str, Artefact]
+    """Name -> everything that the stage reads."""
+    identity: Identity
+    """What the same command is recognised by."""
+
+
+class Finished(Record):
+    """`finished.json`: what a run made. Written last; a run without it has not ended well."""
+
+    outputs: dict[str, Artefact]
+    """Name -> everything that the stage wrote for others."""
+    result: dict[str, Any]
+    """Its headline numbers."""
+
+
+class Timing(Record):
+    """`timing.json`: what a run took, over all its sessions."""
+
+    seconds: float = 0.0
+    """Seconds of work."""
+    peak_rss_mb: float = 0.0
+    """Most memory held at once, in MB."""
+    sessions: int = 0
+    """How often it was started."""

@@ -1,0 +1,72 @@
+"""What makes a run this run: stage, settings, and inputs by content; written into its card, and compared with it."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+
+import prefloop
+from prefloop.files import fingerprints
+from prefloop.records import Artefact, Identity, RunCard
+from prefloop.settings import RunConfig
+
+WHERE_NOT_WHAT = ("out", "device", "threads", "page")
+"""Settings that do not make it another run."""
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
+"""What numbers depend on, beside Python and prefloop."""
+
+
+def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *, threads: int) -> RunCard:
+    """The card of a run that begins now. Raises: UserError if an input is not there.
+
+    Args:
+        inputs: name -> path of everything that the stage reads; None entries are left out.
+        threads: CPU threads of this process.
+    """
+    artefacts = {
+        name: Artefact(path=path, fingerprint=fingerprints.of_path(path))
+        for name, path in inputs.items()
+        if path is not None
+    }
+    settings = config.model_dump(mode="json")
+    places = [artefact.path for artefact in artefacts.values()]
+    identity = Identity(
+        stage=stage,
+        settings={key: v for key, v in settings.items() if key not in WHERE_NOT_WHAT and v not in places},
+        inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
+    )
+    return RunCard(
+        stage=stage,
+        command=shlex.join(["prefloop", *sys.argv[1:]]),
+        seed=config.seed,
+        threads=threads,
+        versions={
+            "prefloop": prefloop.__version__,
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
+        machine={"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        config=settings,
+        inputs=artefacts,
+        identity=identity,
+    )
+
+
+def difference(before: Identity, now: Identity) -> str:
+    """What differs between two identities, in words; empty if nothing does."""
+    if before.stage != now.stage:
+        return f"it was written by the stage `{before.stage}`, not `{now.stage}`"
+    settings = [
+        f"`{key}` was {json.dumps(before.settings.get(key))} and is now {json.dumps(now.settings.get(key))}"
+        for key in sorted({*before.settings, *now.settings})
+        if before.settings.get(key) != now.settings.get(key)
+    ]
+    inputs = [
+        f"the input `{key}` had the fingerprint {before.inputs.get(key)} and now has {now.inputs.get(key)}"
+        for key in sorted({*before.inputs, *now.inputs})
+        if before.inputs.get(key) != now.inputs.get(key)
+    ]
+    return "; ".join([*settings, *inputs])

@@ -1,0 +1,208 @@
+"""A run: one folder with its settings, command, inputs, metrics, samples and checkpoints; exact to resume.
+
+    config.yaml     the resolved settings                       metrics.jsonl   one line per logged step
+    run.json        command, versions, seed, inputs             samples.jsonl   what the model wrote on the way
+    finished.json   written last: outputs and result            checkpoints/    whole folders, newest kept
+    timing.json     seconds and memory, summed over sessions    parts/          for stages that work part by part
+
+Kill it at any moment and run the same command again: a finished stage is recognised and skipped, a broken one goes
+on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
+"""
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+import yaml
+
+from prefloop import layout
+from prefloop.errors import UserError
+from prefloop.files import fingerprints
+from prefloop.files.atomic import write_text
+from prefloop.files.documents import read_document, write_document
+from prefloop.records import Artefact, Finished, RunCard
+from prefloop.run.checkpoints import Checkpoints, State, remove
+from prefloop.run.claim import Claim
+from prefloop.run.identity import difference, new_card
+from prefloop.run.interrupts import Interrupts
+from prefloop.run.logs import Logs
+from prefloop.run.parts import Parts
+from prefloop.run.progress import Progress
+from prefloop.run.timing import Stopwatch
+from prefloop.settings import RunConfig
+
+ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
+
+
+class Run:
+    """One stage's folder, open for work. Use it as `with Run(...) as run:`."""
+
+    def __init__(self, stage: str, config: RunConfig, *, inputs: Mapping[str, str | None]) -> None:
+        """Opens (or continues) the folder `config.out`.
+
+        Args:
+            stage: the stage's name.
+            config: its settings.
+            inputs: name -> path of everything that the stage reads; None entries are left out.
+
+        Raises: UserError if the folder belongs to another run, or to this one with other settings or inputs.
+        """
+        self.config, self.folder = config, Path(config.out)
+        self.progress = Progress(stage)
+        self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
+        self._logs, self._parts = Logs(self.folder), Parts(self.folder)
+        self._checkpoints = Checkpoints(self.folder, self._logs)
+        torch.set_num_threads(config.threads or ALL_THREADS)
+        card = new_card(stage, config, inputs, threads=torch.get_num_threads())
+        self._claim = Claim(self.folder)
+        with contextlib.ExitStack() as on_refusal:
+            on_refusal.callback(self._claim.release)
+            self._open(card)
+            on_refusal.pop_all()
+
+    def _open(self, card: RunCard) -> None:
+        """Compares the card with the one that is there, or writes it: first of all files, or the folder is not ours."""
+        path, settings = self.folder / layout.CARD, self.folder / layout.SETTINGS
+        if path.is_file():
+            self._recognise(read_document(path, RunCard), card)
+        else:
+            write_document(path, card)
+        if not settings.is_file():
+            write_text(
+                settings, yaml.safe_dump(card.model_dump(mode="json")["config"], sort_keys=False, allow_unicode=True)
+            )
+        if self.finished:  # and perhaps killed before it could tidy up
+            self._tidy()
+
+    def _recognise(self, before: RunCard, now: RunCard) -> None:
+        """Raises: UserError if the folder's card is another run's."""
+        words = difference(before.identity, now.identity)
+        if words:
+            raise UserError(
+                f"{self.folder}: this folder belongs to another run: {words}. "
+                "Use another out=DIR, or delete the folder to start again."
+            )
+        if before.threads != now.threads and not self.finished:
+            print(
+                f"{self.folder}: begun with {before.threads} threads, going on with {now.threads}: "
+                f"the result will be as good, but not bit-identical. For that, set threads={before.threads}.",
+                file=sys.stderr,
+            )
+
+    def __enter__(self) -> Self:
+        if not self.finished:
+            self._interrupts.listen()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
+        self.progress.close()
+        self._interrupts.close()
+        self._logs.close()
+        if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
+            self._stopwatch.add_session()
+        self._claim.release()
+
+    @property
+    def interrupted(self) -> bool:
+        """True once the user pressed Ctrl-C: save and stop at the next safe place."""
+        return self._interrupts.asked
+
+    def stop_if_interrupted(self) -> None:
+        """For stages whose every written part is already safe. Raises: KeyboardInterrupt after Ctrl-C."""
+        self._interrupts.stop_if_asked()
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Appends one step's line to metrics.jsonl. Raises: UserError if a loss or a gradient is not a number."""
+        self.refuse_nan(step, metrics)
+        numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self._logs.append(layout.METRICS, [{"step": step, **numbers}])
+
+    def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
+        """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
+        for name, value in metrics.items():
+            if not math.isfinite(value) and name.startswith(("loss/", "grad/")):
+                raise UserError(
+                    f"{self.folder}: {name} became {value} in step {step}, so training has diverged and stops here. "
+                    "The last good checkpoint is kept. Lower the learning rate "
+                    f"(lr={self.config.model_dump().get('lr', '...')}) or set dtype=float32, with another out=DIR."
+                )
+
+    def sample(self, rows: list[dict[str, Any]]) -> None:
+        """Appends rows to samples.jsonl."""
+        self._logs.append(layout.SAMPLES, rows)
+
+    def checkpoint(self, position: int, state: Callable[[], State], *, every: int) -> None:
+        """Saves when `position` is due, or when the user pressed Ctrl-C.
+
+        Args:
+            position: optimiser updates done so far.
+            state: makes everything that the loop needs to go on: tensors, generators, counters.
+            every: save each time position has reached another multiple of it, which it may jump over; 0 saves only on
+                Ctrl-C.
+
+        Raises: KeyboardInterrupt after saving, if the user pressed Ctrl-C.
+        """
+        if self.interrupted or self._checkpoints.is_due(position, every=every):
+            self.save(position, state())
+        self.stop_if_interrupted()
+
+    def save(self, position: int, state: State) -> None:
+        """Writes a checkpoint, whole or not at all."""
+        self._checkpoints.save(position, state)
+
+    def restore(self) -> State | None:
+        """The last checkpoint's state, with the logs cut back to that moment; None if there is none."""
+        state = self._checkpoints.restore()
+        if state is not None:
+            self.progress.note(f"going on from update {self._checkpoints.position}")
+        return state
+
+    def parts(self, count: int) -> Iterator[int]:
+        """The numbers of the parts not written yet, for stages that work part by part (see `write_part`)."""
+        for index in self._parts.missing(count):
+            self.stop_if_interrupted()
+            yield index
+
+    def part(self, index: int) -> Path:
+        """Where part `index` is written."""
+        return self._parts.path(index)
+
+    def write_part(self, index: int, value: Any) -> None:
+        """Writes one part, whole or not at all."""
+        self._parts.write(index, value)
+
+    def read_parts(self, count: int) -> list[Any]:
+        """All parts, in order."""
+        return self._parts.read(count)
+
+    @property
+    def finished(self) -> bool:
+        """True if this very run has already ended well."""
+        return (self.folder / layout.FINISHED).is_file()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The numbers that a finished run reported."""
+        return read_document(self.folder / layout.FINISHED, Finished).result
+
+    def finish(self, *, outputs: Iterable[str], result: dict[str, Any]) -> None:
+        """Marks the run as done: fingerprints of what it wrote, and its headline numbers; drops the checkpoints.
+
+        Args:
+            outputs: names of files and folders inside the run's folder.
+        """
+        self._stopwatch.add_session()
+        artefacts = {
+            name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
+        }
+        write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, result=result))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes what only an unfinished run needs."""
+        remove(self.folder / layout.CHECKPOINTS)
+        remove(self.folder / layout.PARTS)

@@ -1,0 +1,68 @@
+"""The key-value cache of the rollout engine. Shapes: R rows, C columns, H heads, D width."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from prefloop.errors import UserError
+from prefloop.models.stream import Stream
+
+
+class Cache:
+    """Keys and values of every layer for R rows, prompts pushed right so that all rows write the same column."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._column = 0
+        self.mask = torch.empty(0)
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+        """Called by each attention layer: remembers new keys and values, returns all that queries may meet."""
+        if not self._keys:
+            if layer != len(self._seen):
+                raise UserError(
+                    "this model shares keys and values between layers, which the rollout engine does not do yet; use another base."
+                )
+            self._seen.append((keys, values))
+            return keys, values
+        end = self._column + 1
+        self._keys[layer][:, :, self._column : end] = keys
+        self._values[layer][:, :, self._column : end] = values
+        return self._keys[layer][:, :, :end], self._values[layer][:, :, :end]
+
+    def spread(self, stream: Stream, copies: int, room: int) -> None:
+        """Turns what the prompt stream left into rows, `copies` for each prompt, with `room` columns to write."""
+        longest = max(stream.lengths)
+        lengths = torch.tensor(stream.lengths, device=stream.tokens.device)
+        column = stream.positions + (longest - lengths)[stream.rows]
+        for keys, values in self._seen:
+            for x, kept in ((keys, self._keys), (values, self._values)):
+                grid = x.new_zeros(len(stream.lengths), longest + room, x.shape[1], x.shape[3])
+                grid[stream.rows, column] = x[0, :, : len(stream.rows)].transpose(0, 1)
+                kept.append(grid.transpose(1, 2).repeat_interleave(copies, 0))
+        columns = torch.arange(longest + room, device=stream.tokens.device)
+        self.mask = (columns >= (longest - lengths)[:, None]).repeat_interleave(copies, 0)
+        self._seen, self._column = [], longest
+
+    def advance(self) -> None:
+        """The next token goes into the next column."""
+        self._column += 1
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all other rows."""
+        self._keys = [k[rows] for k in self._keys]
+        self._values = [v[rows] for v in self._values]
+        self.mask = self.mask[rows]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
+        """One new token per row against its cache. q (R, H, 1, D), k and v (R, Hkv, C, D) -> (R, 1, H, D)."""
+        mask = self.mask[:, : k.shape[2]]
+        if window is not None:
+            ago = torch.arange(k.shape[2] - 1, -1, -1, device=k.device)
+            mask = mask & (ago < window)
+        out = scaled_dot_product_attention(
+            q, k, v, attn_mask=mask[:, None, None], scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        return out.transpose(1, 2)

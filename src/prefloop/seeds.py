@@ -1,0 +1,43 @@
+"""Random streams by name: what is drawn at a place is decided by (seed, stream, place) and by nothing else.
+
+So a position is enough to resume, and two streams never draw the same numbers. torch's generators are made of these
+seeds in `ops/draws.py`.
+"""
+
+import hashlib
+
+STREAMS: dict[str, str] = {
+    "pretrain.weights": "initial weights",
+    "pretrain.practice": "order of the practice documents, by pass",
+    "pretrain.corpus": "order of the corpus, by pass",
+    "sft.split": "which demonstrations are held out",
+    "sft.batches": "order of the demonstrations, by epoch",
+    "sft.gate": "responses that the gate looks at",
+    "collect.responses": "responses to be judged, by chunk and attempt",
+    "reward.split": "which prompts are held out",
+    "reward.batches": "order of the prompts, by epoch",
+    "online.prompts": "order of the prompts, by pass over them",
+    "online.rollouts": "responses of a step, by step",
+    "online.minibatches": "which rollouts share an update, by step and epoch",
+    "evaluate.responses": "responses of a model, by chunk; the same for every model",
+    "evaluate.sides": "on which side the candidate is shown to the judge",
+    "chat.responses": "what a model says, by turn",
+    "serve.responses": "responses to a request",
+}
+"""Stream -> what is drawn from it."""
+
+
+def seed_of(seed: int, stream: str, *place: int) -> int:
+    """The seed of a stream at a place, in [0, 2^63).
+
+    Args:
+        seed: the run's.
+        stream: a name in `STREAMS`.
+        place: where in the stream, for instance the step.
+
+    Raises: ValueError for a stream that is not in the table.
+    """
+    if stream not in STREAMS:
+        raise ValueError(f"no random stream is called {stream!r}; add it to STREAMS in seeds.py")
+    digest = hashlib.sha256(repr((seed, stream, place)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,99 @@
+"""Settings that several stages share, each declared once; a stage inherits them, and may give other defaults.
+
+class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
+"""
+
+import typing
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from prefloop.config import Config
+
+
+class Placed(Config):
+    """Where a stage computes, and how precisely."""
+
+    device: typing.Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where tensors live: auto takes CUDA, then MPS, then CPU."""
+
+    dtype: typing.Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of matrix products: auto takes bfloat16 where the hardware has it. Weights stay float32."""
+
+
+class RunConfig(Placed):
+    """What every stage that writes a run's folder has in common."""
+
+    out: str
+    """Folder that the stage writes; the same command continues it."""
+
+    seed: int = 0
+    """Decides every random choice of the stage."""
+
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 takes OMP_NUM_THREADS if it is set and otherwise all cores. Exact resume needs the same number."""
+
+
+class Templated(Config):
+    """How a conversation becomes text."""
+
+    template: str | None = None
+    """Chat template, if the model folder records none: turns, human-assistant, instruction-zh, chatml or plain."""
+
+
+class Batched(Config):
+    """How much is computed at once."""
+
+    micro_tokens: int = Field(default=16384, ge=16)
+    """Most tokens in memory at once; a larger batch is split, which does not change the result."""
+
+
+class Optimised(Config):
+    """How weights are updated: AdamW, its gradient shortened, its learning rate on a schedule."""
+
+    lr: float = Field(default=1e-3, gt=0)
+    """Peak learning rate (AdamW, falling to a tenth of it)."""
+
+    warmup: float = Field(default=0.05, ge=0, le=1)
+    """Share of the updates over which the learning rate rises."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay, on matrices only."""
+
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+
+    checkpoint_every: int = Field(default=50, ge=0)
+    """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
+
+
+class Sampled(Config):
+    """How responses are drawn."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """Divides the logits; 0 takes the likeliest token every time."""
+
+    max_new_tokens: int = Field(default=96, ge=1)
+    """Most tokens in a response."""
+
+
+class Varied(Sampled):
+    """How responses are drawn where they must differ from each other: never the likeliest token every time."""
+
+    @model_validator(mode="after")
+    def _not_greedy(self) -> Self:
+        if self.temperature == 0:
+            raise ValueError(
+                "temperature = 0 gives the same response every time, so nothing is to be compared. Set it above 0."
+            )
+        return self
+
+
+class SamplingConfig(Sampled):
+    """Everything that a sampler may be asked for."""
+
+    top_k: int = Field(default=0, ge=0)
+    """Keep only this many likeliest tokens; 0 keeps all."""
+
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Keep the likeliest tokens that together have this probability; 1 keeps all."""

@@ -1,0 +1,78 @@
+"""The table of stages: what there is to type, what it reads and what it writes. Everything that knows stages asks here.
+
+Pure words: modules are named as "module:name" and imported by whoever runs them, so that `prefloop --help` is instant.
+A new stage is one entry here, its folder and its page docs/stages/NAME.md.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """One stage, or one command that works on what stages write."""
+
+    name: str
+    """What it is called in a recipe, in run.json and as its folder."""
+    sentence: str
+    """What it does."""
+    function: str
+    """module:name of what runs it: takes the settings, or the arguments if there is no settings class."""
+    settings: str | None = None
+    """module:Class of its settings; None if the command parses its own arguments."""
+    in_recipe: bool = False
+    """May it stand in a recipe?"""
+    reads: Mapping[str, str] = {}
+    """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
+    writes: tuple[str, ...] = ()
+    """Kinds of data, models, policies or pages."""
+    typed: str = ""
+    """What follows `prefloop` on the command line, if not the name."""
+
+    @property
+    def command(self) -> str:
+        """What follows `prefloop` on the command line."""
+        return self.typed or self.name
+
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is the order of a round
+    Stage("data", "look at data: check FILE, preview MODEL FILE, make the helpdesk's files",
+          "prefloop.data.command:main"),
+    Stage("world", "write the helpdesk's files", "prefloop.data.stage:write", "prefloop.data.config:WorldConfig",
+          in_recipe=True, writes=("texts", "demonstrations", "prompts"), typed="data world"),
+    Stage("pretrain", "train a tokenizer and a small Llama from raw text",
+          "prefloop.pretrain.stage:train", "prefloop.pretrain.config:PretrainConfig",
+          in_recipe=True, reads={"texts": "corpus="}, writes=("model",)),
+    Stage("sft", "fine-tune a model on demonstrations", "prefloop.sft.stage:train", "prefloop.sft.config:SFTConfig",
+          in_recipe=True, reads={"demonstrations": "demonstrations="}, writes=("model",)),
+    Stage("collect", "sample responses and have them judged",
+          "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
+          reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
+          writes=("comparisons", "judgements", "preferences", "rankings")),
+    Stage("reward", "learn a reward model from preferences",
+          "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
+          reads={"preferences": "preferences=", "demonstrations": "demonstrations="}, writes=("model",)),
+    Stage("ppo", "optimise a policy against a reward", "prefloop.align.ppo:train", "prefloop.align.config:PPOConfig",
+          in_recipe=True, reads={"prompts": "prompts="}, writes=("policies",)),
+    Stage("reinforce", "the same without a critic, one update a step",
+          "prefloop.align.reinforce:train", "prefloop.align.config:REINFORCEConfig",
+          in_recipe=True, reads={"prompts": "prompts="}, writes=("policies",)),
+    Stage("evaluate", "compare checkpoints with the reference, and select one",
+          "prefloop.evaluate.stage:evaluate", "prefloop.evaluate.config:EvaluateConfig", in_recipe=True,
+          reads={"prompts": "test_prompts=", "demonstrations": "demonstrations="}, writes=("evaluation",)),
+    Stage("report", "write the report of a pipeline",
+          "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
+          in_recipe=True, reads={"pipeline": "pipeline="}, writes=("pages",)),
+    Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
+    Stage("web", "serve the page where people judge what a model wrote", "prefloop.web.command:main",
+          reads={"comparisons": "DIR, as comparisons.jsonl in it", "scores": "brought in by a lead"},
+          writes=("judgements",)),
+    Stage("chat", "talk to one model, or to two side by side", "prefloop.chat.command:main"),
+    Stage("serve", "serve a policy over HTTP, as OpenAI's API does", "prefloop.serve.command:main"),
+    Stage("score", "score a file of prompts and responses with a reward model",
+          "prefloop.score.stage:score", "prefloop.score.config:ScoreConfig",
+          reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="}, writes=("scores",)),
+)}  # fmt: skip
+RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
+"""Stages of a recipe whose folder is a run's."""
+ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.writes)
+"""Stages that train a policy from rollouts."""
