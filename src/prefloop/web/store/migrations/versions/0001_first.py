@@ -1,5 +1,7 @@
 """The first tables."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,21 +10,20 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+FLAG, COUNT, TIME, TEXT, JSON = sa.Boolean(), sa.Integer(), sa.Double(), sa.Text(), sa.JSON()
+MANY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+NO_JSON = sa.JSON(none_as_null=True)
+
 
 def upgrade() -> None:
     """Makes every table, the head of the log, and the cursors of what comes back."""
-    _people()
-    _doors()
-    _work()
-    _answers()
-    _log()
-    chain = sa.table("chain", sa.column("id"), sa.column("seq"), sa.column("hash"))
+    for make in (_people, _doors, _work, _answers, _log):
+        make()
+    chain = sa.table("chain", *map(sa.column, ("id", "seq", "hash")))
     op.bulk_insert(chain, [{"id": 1, "seq": 0, "hash": "0" * 64}])
-    cursors = sa.table("cursors", sa.column("user"), sa.column("purpose"), sa.column("place"), sa.column("scanned"))
-    rows = [
-        {"user": 0, "purpose": purpose, "place": 0, "scanned": 0.0} for purpose in ("work", "adjudication", "arena")
-    ]
-    op.bulk_insert(cursors, rows)
+    cursors = sa.table("cursors", *map(sa.column, ("user", "purpose", "place", "scanned")))
+    purposes = ("work", "adjudication", "arena")
+    op.bulk_insert(cursors, [{"user": 0, "purpose": name, "place": 0, "scanned": 0.0} for name in purposes])
 
 
 def downgrade() -> None:
@@ -30,331 +31,137 @@ def downgrade() -> None:
     raise NotImplementedError
 
 
+def _letters(most: int) -> Any:
+    return sa.String(length=most)
+
+
+def _table(
+    name: str,
+    columns: dict[str, Any],
+    *,
+    key: tuple[str, ...] = ("id",),
+    empty: tuple[str, ...] = (),
+    given: tuple[str, ...] = (),
+    to: dict[str, str] | None = None,
+    once: tuple[tuple[str, ...], ...] = (),
+    rules: dict[str, str] | None = None,
+) -> None:
+    """A table; `empty` columns may be so, `given` ones are not counted up by the database, rows are alone in `once`."""
+    op.create_table(
+        name,
+        *(
+            sa.Column(column, kind, nullable=column in empty, autoincrement="auto" if column not in given else False)
+            for column, kind in columns.items()
+        ),
+        *(sa.CheckConstraint(rule, name=op.f(f"ck_{name}_{about}")) for about, rule in (rules or {}).items()),
+        *(sa.ForeignKeyConstraint([c], [there], name=op.f(f"fk_{name}_{c}")) for c, there in (to or {}).items()),
+        sa.PrimaryKeyConstraint(*key, name=op.f(f"pk_{name}")),
+        *(sa.UniqueConstraint(*group, name=op.f(f"uq_{name}_{'_'.join(group)}")) for group in once),
+    )
+
+
+def _index(table: str, *columns: str) -> None:
+    op.create_index(op.f(f"ix_{table}_{'_'.join(columns)}"), table, [*columns], unique=False)
+
+
+def _of_some(name: str, table: str, *columns: str, where: str) -> None:
+    """An index of the rows for which `where` holds."""
+    some = sa.text(where)
+    op.create_index(name, table, [*columns], unique=False, sqlite_where=some, postgresql_where=some)
+
+
 def _people() -> None:
-    op.create_table(
-        "settings",
-        sa.Column("key", sa.String(length=80), nullable=False),
-        sa.Column("value", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_settings")),
-    )
-    op.create_table(
-        "users",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("password", sa.Text(), nullable=False),
-        sa.Column("preferences", sa.JSON(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("calibrated", sa.Boolean(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("served", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.CheckConstraint("role IN ('admin', 'lead', 'annotator')", name=op.f("ck_users_role")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
-        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
-    )
-    op.create_table(
-        "cursors",
-        sa.Column("user", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("purpose", sa.String(length=16), nullable=False),
-        sa.Column("place", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("scanned", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("user", "purpose", name=op.f("pk_cursors")),
-    )
-    op.create_table(
-        "invitations",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("role", sa.String(length=16), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("uses", sa.Integer(), nullable=False),
-        sa.Column("expires", sa.Double(), nullable=False),
-        sa.Column("by", sa.Integer(), nullable=True),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["by"], ["users.id"], name=op.f("fk_invitations_by")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
-        sa.UniqueConstraint("hash", name=op.f("uq_invitations_hash")),
-    )
+    _table("settings", {"key": _letters(80), "value": JSON}, key=("key",))
+    _table("users", {
+        "id": COUNT, "name": _letters(80), "role": _letters(16), "password": TEXT, "preferences": JSON, "tags": JSON,
+        "active": FLAG, "calibrated": FLAG, "attempt": COUNT, "served": COUNT, "created": TIME,
+    }, rules={"role": "role IN ('admin', 'lead', 'annotator')"}, once=(("name",),))  # fmt: skip
+    _table("cursors", {"user": COUNT, "purpose": _letters(16), "place": MANY, "scanned": TIME},
+           key=("user", "purpose"), given=("user",))  # fmt: skip
+    _table("invitations", {
+        "id": COUNT, "hash": _letters(64), "role": _letters(16), "tags": JSON, "uses": COUNT, "expires": TIME,
+        "by": COUNT, "created": TIME,
+    }, empty=("by",), to={"by": "users.id"}, once=(("hash",),))  # fmt: skip
 
 
 def _doors() -> None:
-    op.create_table(
-        "sessions",
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("user", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.Column("seen", sa.Double(), nullable=False),
-        sa.Column("expires", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["user"], ["users.id"], name=op.f("fk_sessions_user")),
-        sa.PrimaryKeyConstraint("hash", name=op.f("pk_sessions")),
-    )
-    op.create_index(op.f("ix_sessions_user"), "sessions", ["user"], unique=False)
-    op.create_table(
-        "tokens",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("scopes", sa.JSON(), nullable=False),
-        sa.Column("user", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.Column("revoked", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(["user"], ["users.id"], name=op.f("fk_tokens_user")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
-        sa.UniqueConstraint("hash", name=op.f("uq_tokens_hash")),
-    )
-    op.create_table(
-        "attempts",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("address", sa.String(length=64), nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
-    )
-    op.create_index(op.f("ix_attempts_address_at"), "attempts", ["address", "at"], unique=False)
-    op.create_index(op.f("ix_attempts_name_at"), "attempts", ["name", "at"], unique=False)
-    op.create_table(
-        "guidelines",
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("tree", sa.JSON(), nullable=False),
-        sa.Column("by", sa.Integer(), nullable=True),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["by"], ["users.id"], name=op.f("fk_guidelines_by")),
-        sa.PrimaryKeyConstraint("version", name=op.f("pk_guidelines")),
-    )
+    _table("sessions", {"hash": _letters(64), "user": COUNT, "created": TIME, "seen": TIME, "expires": TIME},
+           key=("hash",), to={"user": "users.id"})  # fmt: skip
+    _index("sessions", "user")
+    _table("tokens", {
+        "id": COUNT, "hash": _letters(64), "name": _letters(80), "scopes": JSON, "user": COUNT, "created": TIME,
+        "revoked": TIME,
+    }, empty=("revoked",), to={"user": "users.id"}, once=(("hash",),))  # fmt: skip
+    _table("attempts", {"id": MANY, "name": _letters(80), "address": _letters(64), "at": TIME})
+    _index("attempts", "address", "at")
+    _index("attempts", "name", "at")
+    _table("guidelines", {"version": COUNT, "text": TEXT, "tree": JSON, "by": COUNT, "at": TIME},
+           key=("version",), given=("version",), empty=("by",), to={"by": "users.id"})  # fmt: skip
 
 
 def _work() -> None:
-    op.create_table(
-        "comparisons",
-        sa.Column("id", sa.String(length=200), nullable=False),
-        sa.Column("prompt_id", sa.String(length=200), nullable=False),
-        sa.Column("messages", sa.JSON(), nullable=False),
-        sa.Column("trees", sa.JSON(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("sampling", sa.JSON(), nullable=False),
-        sa.Column("batch", sa.String(length=80), nullable=False),
-        sa.Column("fingerprint", sa.String(length=16), nullable=False),
-        sa.Column("renderer", sa.Integer(), nullable=False),
-        sa.Column("added", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_comparisons")),
-    )
-    op.create_table(
-        "responses",
-        sa.Column("comparison", sa.String(length=200), nullable=False),
-        sa.Column("index", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("tree", sa.JSON(), nullable=False),
-        sa.Column("sampler", sa.String(length=200), nullable=False),
-        sa.Column("num_tokens", sa.Integer(), nullable=False),
-        sa.Column("finished", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_responses_comparison")),
-        sa.PrimaryKeyConstraint("comparison", "index", name=op.f("pk_responses")),
-    )
-    op.create_table(
-        "items",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("key", sa.String(length=320), nullable=False),
-        sa.Column("comparison", sa.String(length=200), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("responses", sa.JSON(), nullable=False),
-        sa.Column("purpose", sa.String(length=16), nullable=False),
-        sa.Column("wanted", sa.Integer(), nullable=False),
-        sa.Column("done", sa.Integer(), nullable=False),
-        sa.Column("leased", sa.Integer(), nullable=False),
-        sa.Column("needed", sa.Integer(), nullable=False),
-        sa.Column("extended", sa.Boolean(), nullable=False),
-        sa.Column("place", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("strategy", sa.String(length=40), nullable=False),
-        sa.Column("probability", sa.Double(), nullable=False),
-        sa.Column("expected", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("added", sa.Double(), nullable=False),
-        sa.CheckConstraint(
-            "needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END",
-            name=op.f("ck_items_needed"),
-        ),
-        sa.CheckConstraint("wanted >= 0 AND done >= 0 AND leased >= 0", name=op.f("ck_items_counts")),
-        sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_items_comparison")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_items")),
-        sa.UniqueConstraint("key", name=op.f("uq_items_key")),
-    )
-    op.create_index(
-        "ix_items_checks",
-        "items",
-        ["purpose", "place"],
-        unique=False,
-        sqlite_where=sa.text("purpose IN ('gold', 'calibration')"),
-        postgresql_where=sa.text("purpose IN ('gold', 'calibration')"),
-    )
-    op.create_index(op.f("ix_items_comparison"), "items", ["comparison"], unique=False)
-    op.create_index(
-        "ix_items_leased",
-        "items",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("leased > 0"),
-        postgresql_where=sa.text("leased > 0"),
-    )
-    op.create_index(
-        "ix_items_queue",
-        "items",
-        ["purpose", "place"],
-        unique=False,
-        sqlite_where=sa.text("needed > 0"),
-        postgresql_where=sa.text("needed > 0"),
-    )
-    op.create_table(
-        "item_tags",
-        sa.Column("item", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("tag", sa.String(length=200), nullable=False),
-        sa.Column("purpose", sa.String(length=16), nullable=False),
-        sa.Column("place", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("open", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["item"], ["items.id"], name=op.f("fk_item_tags_item")),
-        sa.PrimaryKeyConstraint("item", "tag", name=op.f("pk_item_tags")),
-    )
-    op.create_index(
-        "ix_item_tags_queue",
-        "item_tags",
-        ["purpose", "tag", "place"],
-        unique=False,
-        sqlite_where=sa.text("open"),
-        postgresql_where=sa.text("open"),
-    )
+    _table("comparisons", {
+        "id": _letters(200), "prompt_id": _letters(200), "messages": JSON, "trees": JSON, "tags": JSON,
+        "sampling": JSON, "batch": _letters(80), "fingerprint": _letters(16), "renderer": COUNT, "added": TIME,
+    })  # fmt: skip
+    _table("responses", {
+        "comparison": _letters(200), "index": COUNT, "text": TEXT, "tree": JSON, "sampler": _letters(200),
+        "num_tokens": COUNT, "finished": FLAG,
+    }, key=("comparison", "index"), given=("index",), to={"comparison": "comparisons.id"})  # fmt: skip
+    _table("items", {
+        "id": MANY, "key": _letters(320), "comparison": _letters(200), "kind": _letters(16), "responses": JSON,
+        "purpose": _letters(16), "wanted": COUNT, "done": COUNT, "leased": COUNT, "needed": COUNT, "extended": FLAG,
+        "place": MANY, "strategy": _letters(40), "probability": TIME, "expected": NO_JSON, "added": TIME,
+    }, empty=("expected",), to={"comparison": "comparisons.id"}, once=(("key",),), rules={
+        "needed": "needed = CASE WHEN wanted > done + leased THEN wanted - done - leased ELSE 0 END",
+        "counts": "wanted >= 0 AND done >= 0 AND leased >= 0",
+    })  # fmt: skip
+    _of_some("ix_items_checks", "items", "purpose", "place", where="purpose IN ('gold', 'calibration')")
+    _index("items", "comparison")
+    _of_some("ix_items_leased", "items", "id", where="leased > 0")
+    _of_some("ix_items_queue", "items", "purpose", "place", where="needed > 0")
+    _table("item_tags", {"item": MANY, "tag": _letters(200), "purpose": _letters(16), "place": MANY, "open": FLAG},
+           key=("item", "tag"), to={"item": "items.id"})  # fmt: skip
+    _of_some("ix_item_tags_queue", "item_tags", "purpose", "tag", "place", where="open")
 
 
 def _answers() -> None:
-    op.create_table(
-        "presentations",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("item", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("user", sa.Integer(), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("repeat", sa.Integer(), nullable=False),
-        sa.Column("order", sa.JSON(), nullable=False),
-        sa.Column("guideline", sa.Integer(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("leased_at", sa.Double(), nullable=False),
-        sa.Column("leased_until", sa.Double(), nullable=False),
-        sa.Column("draft", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.CheckConstraint(
-            "state IN ('leased', 'answered', 'skipped', 'expired')", name=op.f("ck_presentations_state")
-        ),
-        sa.ForeignKeyConstraint(["item"], ["items.id"], name=op.f("fk_presentations_item")),
-        sa.ForeignKeyConstraint(["user"], ["users.id"], name=op.f("fk_presentations_user")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_presentations")),
-        sa.UniqueConstraint("item", "user", "repeat", name=op.f("uq_presentations_item_user_repeat")),
-    )
-    op.create_index(
-        "ix_presentations_answered",
-        "presentations",
-        ["user", "number"],
-        unique=False,
-        sqlite_where=sa.text("state = 'answered' AND repeat = 0"),
-        postgresql_where=sa.text("state = 'answered' AND repeat = 0"),
-    )
-    op.create_index(
-        "ix_presentations_lease",
-        "presentations",
-        ["leased_until"],
-        unique=False,
-        sqlite_where=sa.text("state = 'leased'"),
-        postgresql_where=sa.text("state = 'leased'"),
-    )
-    op.create_index(
-        "ix_presentations_open",
-        "presentations",
-        ["user", "number"],
-        unique=False,
-        sqlite_where=sa.text("state = 'leased'"),
-        postgresql_where=sa.text("state = 'leased'"),
-    )
-    op.create_table(
-        "judgements",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("presentation", sa.String(length=36), nullable=False),
-        sa.Column("item", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("user", sa.Integer(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("replaces", sa.String(length=64), nullable=True),
-        sa.Column("answer", sa.JSON(), nullable=False),
-        sa.Column("counted", sa.Boolean(), nullable=False),
-        sa.Column("late", sa.Boolean(), nullable=False),
-        sa.Column("right", sa.Boolean(), nullable=True),
-        sa.Column("active_seconds", sa.Double(), nullable=False),
-        sa.Column("first_key_seconds", sa.Double(), nullable=True),
-        sa.Column("seen", sa.Double(), nullable=True),
-        sa.Column("comment", sa.Text(), nullable=False),
-        sa.Column("guideline", sa.Integer(), nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["item"], ["items.id"], name=op.f("fk_judgements_item")),
-        sa.ForeignKeyConstraint(["presentation"], ["presentations.id"], name=op.f("fk_judgements_presentation")),
-        sa.ForeignKeyConstraint(["replaces"], ["judgements.id"], name=op.f("fk_judgements_replaces")),
-        sa.ForeignKeyConstraint(["user"], ["users.id"], name=op.f("fk_judgements_user")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_judgements")),
-        sa.UniqueConstraint("presentation", "revision", name=op.f("uq_judgements_presentation_revision")),
-        sa.UniqueConstraint("replaces", name=op.f("uq_judgements_replaces")),
-    )
-    op.create_index(op.f("ix_judgements_at"), "judgements", ["at"], unique=False)
-    op.create_index(op.f("ix_judgements_item"), "judgements", ["item"], unique=False)
-    op.create_index(op.f("ix_judgements_user_at"), "judgements", ["user", "at"], unique=False)
+    _table("presentations", {
+        "id": _letters(36), "item": MANY, "user": COUNT, "number": COUNT, "repeat": COUNT, "order": JSON,
+        "guideline": COUNT, "state": _letters(16), "leased_at": TIME, "leased_until": TIME, "draft": NO_JSON,
+        "created": TIME,
+    }, empty=("draft",), to={"item": "items.id", "user": "users.id"}, once=(("item", "user", "repeat"),),
+        rules={"state": "state IN ('leased', 'answered', 'skipped', 'expired')"})  # fmt: skip
+    answered = "state = 'answered' AND repeat = 0"
+    _of_some("ix_presentations_answered", "presentations", "user", "number", where=answered)
+    _of_some("ix_presentations_lease", "presentations", "leased_until", where="state = 'leased'")
+    _of_some("ix_presentations_open", "presentations", "user", "number", where="state = 'leased'")
+    _table("judgements", {
+        "id": _letters(64), "presentation": _letters(36), "item": MANY, "user": COUNT, "revision": COUNT,
+        "replaces": _letters(64), "answer": JSON, "counted": FLAG, "late": FLAG, "right": FLAG,
+        "active_seconds": TIME, "first_key_seconds": TIME, "seen": TIME, "comment": TEXT, "guideline": COUNT,
+        "at": TIME,
+    }, empty=("replaces", "right", "first_key_seconds", "seen"), once=(("presentation", "revision"), ("replaces",)),
+       to={
+        "item": "items.id", "presentation": "presentations.id", "replaces": "judgements.id", "user": "users.id",
+    })  # fmt: skip
+    _index("judgements", "at")
+    _index("judgements", "item")
+    _index("judgements", "user", "at")
 
 
 def _log() -> None:
-    op.create_table(
-        "events",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("at", sa.Double(), nullable=False),
-        sa.Column("actor", sa.String(length=80), nullable=False),
-        sa.Column("kind", sa.String(length=40), nullable=False),
-        sa.Column("key", sa.String(length=96), nullable=True),
-        sa.Column("payload", sa.Text(), nullable=False),
-        sa.Column("previous", sa.String(length=64), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
-        sa.UniqueConstraint("key", name=op.f("uq_events_key")),
-    )
-    op.create_index(op.f("ix_events_kind_seq"), "events", ["kind", "seq"], unique=False)
-    op.create_table(
-        "chain",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_chain")),
-    )
-    op.create_table(
-        "webhooks",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("secret", sa.String(length=80), nullable=False),
-        sa.Column("kinds", sa.JSON(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("by", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["by"], ["users.id"], name=op.f("fk_webhooks_by")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
-    )
-    op.create_table(
-        "deliveries",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("webhook", sa.Integer(), nullable=False),
-        sa.Column("event", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("due", sa.Double(), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["event"], ["events.seq"], name=op.f("fk_deliveries_event")),
-        sa.ForeignKeyConstraint(["webhook"], ["webhooks.id"], name=op.f("fk_deliveries_webhook")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
-        sa.UniqueConstraint("webhook", "event", name=op.f("uq_deliveries_webhook_event")),
-    )
-    op.create_index(
-        "ix_deliveries_due",
-        "deliveries",
-        ["due"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
-    )
+    _table("events", {
+        "seq": MANY, "at": TIME, "actor": _letters(80), "kind": _letters(40), "key": _letters(96), "payload": TEXT,
+        "previous": _letters(64), "hash": _letters(64),
+    }, key=("seq",), given=("seq",), empty=("key",), once=(("key",),))  # fmt: skip
+    _index("events", "kind", "seq")
+    _table("chain", {"id": COUNT, "seq": MANY, "hash": _letters(64)}, given=("id",))
+    _table("webhooks", {
+        "id": COUNT, "url": TEXT, "secret": _letters(80), "kinds": JSON, "active": FLAG, "by": COUNT, "created": TIME,
+    }, to={"by": "users.id"})  # fmt: skip
+    _table("deliveries", {
+        "id": MANY, "webhook": COUNT, "event": MANY, "state": _letters(16), "tries": COUNT, "due": TIME,
+        "problem": TEXT,
+    }, to={"event": "events.seq", "webhook": "webhooks.id"}, once=(("webhook", "event"),))  # fmt: skip
+    _of_some("ix_deliveries_due", "deliveries", "due", where="state = 'waiting'")

@@ -13,7 +13,7 @@ SEEN = "webhooks_seen"
 
 
 def upgrade() -> None:
-    """Gives each webhook its place: before the oldest event that it has not got yet, so that it may hear one twice but misses none."""
+    """Gives each webhook its place: before the oldest event that it lacks, so that it may hear one twice but misses none."""
     for column in (
         sa.Column("told", Count, nullable=False, server_default="0"),
         sa.Column("sent", Count, nullable=False, server_default="0"),

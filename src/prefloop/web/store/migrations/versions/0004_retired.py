@@ -1,4 +1,4 @@
-"""Items that a lead took away for good have a mark of their own; until now they could be asked again when the overlap changed."""
+"""Items taken away for good have a mark of their own; until now they could be asked again when the overlap changed."""
 
 import json
 
@@ -18,10 +18,8 @@ def upgrade() -> None:
     items = sa.table("items", *map(sa.column, names), sa.column("responses", sa.JSON()))
     tags = sa.table("item_tags", sa.column("item"), sa.column("open"))
     connection = op.get_bind()
-    known = sa.select(items.c.comparison, items.c.kind, items.c.responses).where(
-        items.c.purpose.in_(("gold", "calibration"))
-    )
-    for row in connection.execute(known).all():
+    questions = sa.select(items.c.comparison, items.c.kind, items.c.responses)
+    for row in connection.execute(questions.where(items.c.purpose.in_(("gold", "calibration")))).all():
         key = json.dumps([row.comparison, row.kind, list(row.responses), "work"], ensure_ascii=False)
         number = connection.execute(sa.select(items.c.id).where(items.c.key == key)).scalar()
         if number is not None:

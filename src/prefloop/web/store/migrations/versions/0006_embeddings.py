@@ -1,4 +1,4 @@
-"""Scores may come with an embedding of the response; what ran out of somebody's leases has an index, and so has what is held back."""
+"""Scores may come with an embedding; presentations that ran out have an index, and so have items held back."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,9 +14,8 @@ def upgrade() -> None:
     held = sa.text("strategy = 'held'")
     op.create_index("ix_items_held", "items", ["id"], sqlite_where=held, postgresql_where=held)
     ended = sa.text("state = 'expired'")
-    op.create_index(
-        "ix_presentations_ended", "presentations", ["user", "created"], sqlite_where=ended, postgresql_where=ended
-    )
+    rows = {"sqlite_where": ended, "postgresql_where": ended}
+    op.create_index("ix_presentations_ended", "presentations", ["user", "created"], **rows)
     op.add_column("scores", sa.Column("embedding", sa.LargeBinary(), nullable=True))
 
 
