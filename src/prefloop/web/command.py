@@ -1,7 +1,7 @@
 """`prefloop web DIR`: the page where people judge what a model wrote.
 
-Reads: comparisons.jsonl of DIR (a folder of `prefloop run`, or of `collect`). Writes: DIR/web/ (database, log) and, when
-enough is judged, judged/judgements.jsonl beside the comparisons.
+Reads: comparisons.jsonl of DIR (a folder of `prefloop run`, or of `collect`). Writes: DIR/web/ (database, log) and,
+when enough is judged, judged/judgements.jsonl beside the comparisons.
 """
 
 import importlib.resources

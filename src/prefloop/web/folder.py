@@ -5,7 +5,8 @@ from pathlib import Path
 from prefloop import layout
 from prefloop.errors import UserError
 
-ELSEWHERE = "The page keeps what is judged here: give another DIR to `prefloop web`, for instance a copy of this one that is yours."
+ELSEWHERE = ("The page keeps what is judged here: "
+             "give another DIR to `prefloop web`, for instance a copy of this one that is yours.")  # fmt: skip
 KEPT = "prefloop.sqlite"
 """The database's file."""
 
@@ -30,7 +31,7 @@ def arena_of(folder: Path) -> Path | None:
 
 
 def home_of(folder: Path) -> Path:
-    """The folder whose `web` holds the page: a run and its `collect` are two names of one, and the page is where it began.
+    """The folder whose `web` holds the page: a run and its `collect` are one, and the page is where it began.
 
     Two databases would both write the same judgements.jsonl.
     """

@@ -29,7 +29,7 @@ BACKLOG_SECONDS = 20
 PATIENCE = 2.0
 """Seconds of reading after which it is said."""
 SWITCH_SECONDS = 0.0005
-"""How long a thread keeps the interpreter while another wants it: the one that writes must not wait for those that render."""
+"""How long a thread keeps the interpreter while another wants it: writers must not wait for those that render."""
 
 
 def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
@@ -134,8 +134,9 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
         say("web: without https whoever is on the network between can read along; "
             "put it behind a server that speaks https, and set https=true.")  # fmt: skip
     if config.https and not config.proxies:
-        say("web: another server stands in front (https=true), but proxies= does not say which: everybody seems to come "
-            "from one address, and whoever guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
+        say("web: another server stands in front (https=true), but proxies= does not say which: "
+            "everybody seems to come from one address, "
+            "and whoever guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
     if alone:
         say(f"web: nobody can administer this project yet. This link works once: {address}/join/{_admin_link(site)}")
     say(f"web: {address}")

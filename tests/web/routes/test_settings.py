@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prefloop.web.config import ProjectConfig
-from prefloop.web.pages.lead_words import DESK, IN_SCRIPTS, SCRIPTS
+from prefloop.web.pages.lead_words import IN_SCRIPTS, PAGES, SCRIPTS
 from prefloop.web.pages.project_words import HELP_ZH, PROJECT, PROJECT_SCRIPTS
 from prefloop.web.routes.settings import GROUPS, help_of
 from prefloop.web.store.site import Site
@@ -19,7 +19,7 @@ HTML = {"accept": "text/html"}
 
 
 def test_every_word_is_in_both_languages():
-    assert set(PROJECT) & set(DESK) == set()
+    assert set(PROJECT) & set(PAGES) == set()
     assert set(PROJECT_SCRIPTS) & set(SCRIPTS) == set()
     for english, chinese in [*PROJECT.values(), *PROJECT_SCRIPTS.values()]:
         assert fields(english) == fields(chinese)

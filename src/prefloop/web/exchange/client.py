@@ -39,7 +39,7 @@ class Client:
         self, url: str, token: str, *, tries: int = 6, first_wait: float = 0.5, timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None, sleep: Callable[[float], None] = time.sleep,
     ) -> None:  # fmt: skip
-        """Args: tries: times that a request is sent at most; first_wait: seconds before the second, doubled for each."""
+        """Args: tries: how often a request is sent at most; first_wait: seconds before the second, then doubled."""
         headers, base = {"Authorization": f"Bearer {token}", "Accept": "application/json"}, f"{url.rstrip('/')}/api/v1"
         self._http = httpx.Client(base_url=base, headers=headers, timeout=timeout, transport=transport)
         self._tries, self._first_wait, self._sleep = tries, first_wait, sleep
@@ -54,7 +54,7 @@ class Client:
         """Ends the connection."""
         self._http.close()
 
-    # -- judging ----------------------------------------------------------------------------------------------------------
+    # -- judging ------------------------------------------------------------------------------------------------------
 
     def me(self) -> dict[str, Any]:
         """Who the token is."""
@@ -76,7 +76,7 @@ class Client:
         """Gives an item back to others."""
         return self._json("POST", f"/presentations/{presentation}/skip", body={"reason": reason, "comment": comment})
 
-    # -- leading ----------------------------------------------------------------------------------------------------------
+    # -- leading ------------------------------------------------------------------------------------------------------
 
     def quality(self) -> dict[str, Any]:
         """Agreement of the project, and a report of each annotator."""
@@ -121,7 +121,7 @@ class Client:
         """Brings in responses of several samplers to the same prompts."""
         return self._file("/import/arena", Path(path), {"wanted": str(wanted), "on_bad": on_bad})
 
-    # -- sending ----------------------------------------------------------------------------------------------------------
+    # -- sending ------------------------------------------------------------------------------------------------------
 
     def _file(self, where: str, path: Path, query: dict[str, Any]) -> dict[str, Any]:
         if not path.is_file():
@@ -139,7 +139,7 @@ class Client:
         self, method: str, where: str, *, query: dict[str, Any] | None = None, content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:  # fmt: skip
-        """Sends until there is an answer that will not change. Raises: Refused, or UserError if there is no connection."""
+        """Sends until there is an answer that will not change. Raises: Refused; UserError if there is no connection."""
         sent = {**(headers or {}), **({"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {})}
         trouble = ""
         for attempt in range(self._tries):

@@ -1,8 +1,8 @@
 """What was judged, as records on disk: the newest counted revisions as judgements.jsonl, and the comparisons.
 
-The file for the collect stage is written whole, when every item is done or `enough` judgements are in; after that again
-when judgements were added or changed, but at most every half minute. It tells of the folder's own comparisons only: what
-a lead brought in is in the exports. Edits and demonstrations are texts, which are exported apart and do not count.
+The file for the collect stage is written whole, when every item is done or `enough` judgements are in; after that
+again when judgements were added or changed, but at most every half minute. It tells of the folder's own comparisons
+only: what a lead brought in is in the exports. Edits and demonstrations are exported apart and do not count.
 """
 
 import functools

@@ -40,7 +40,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a row becomes."""
+    """A comparison out of a row, with the judgements that came with it."""
 
     comparison: Comparison
     said: tuple[Said, ...] = ()
@@ -169,7 +169,7 @@ def _tags(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(word).strip()[:200] for word in words if str(word).strip()))
 
 
-# -- what people said --------------------------------------------------------------------------------------------------
+# -- what people said -------------------------------------------------------------------------------------------------
 
 
 def choice(word: Any, place: str, *, numbered_from: int = 1) -> dict[str, Any]:

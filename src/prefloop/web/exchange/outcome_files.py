@@ -1,4 +1,4 @@
-"""Outcomes as files: our own records or TRL's forms, JSONL or Parquet, with a manifest that tells what they are made of."""
+"""Outcomes as files: our own records or TRL's forms, JSONL or Parquet, with a manifest of what they are made of."""
 
 import hashlib
 import io

@@ -1,10 +1,10 @@
 """From judgements to what training reads: preferences, rankings, ratings, thumbs, demonstrations and edits, weighted.
 
-Preferences are aggregated in one of four ways. Every way first gives p, the probability that one response is the better
-one; the weight of a preference is 2 p - 1: a pair of which nothing is known teaches nothing. majority: p is 1, under the
-rule of `prefloop.decisions`. weighted: each vote weighs the log odds of its annotator's accuracy on gold. dawid_skene:
-accuracies and truth by EM, from the votes alone. crowd_bt: Bradley-Terry with an ability and a side bias for each
-annotator. Where leads adjudicated, their ruling alone speaks, in every way and of every kind; a tie is a ruling too.
+Preferences are aggregated in one of four ways. Every way first gives p, the probability that one response is the
+better; the weight of a preference is 2 p - 1: a pair of which nothing is known teaches nothing. majority: p is 1, under
+the rule of `prefloop.decisions`. weighted: each vote weighs the log odds of its annotator's accuracy on gold.
+dawid_skene: accuracies and truth by EM, from the votes alone. crowd_bt: Bradley-Terry with an ability and a side bias
+for each annotator. Where leads adjudicated, their ruling alone speaks, in every way and of every kind, a tie too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

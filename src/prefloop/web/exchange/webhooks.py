@@ -1,9 +1,9 @@
 """Webhooks: somebody else's server is told what happened, in order, signed, again and again until it says yes.
 
 Each webhook has a place in the log: what it has got. A thread sends the event after it, and only when the receiver has
-said yes the one after that; a failed one is tried again after 10 s, 20 s, 40 s ... and then every hour until it arrives or
-an admin ends the webhook, so that nothing is left out, also not when the server stops meanwhile. What arrived twice has
-the same number.
+said yes the one after that; what failed is tried again after 10 s, 20 s, 40 s ... and then every hour until it arrives
+or an admin ends the webhook, so that nothing is left out, also not when the server stops meanwhile. What arrived twice
+has the same number.
 
     X-Prefloop-Signature: sha256=HMAC-SHA256(secret, "TIME." + body)        X-Prefloop-Time: TIME (UTC seconds)
 
@@ -115,7 +115,7 @@ def signature(secret: str, at: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
-# -- what leads do --------------------------------------------------------------------------------------------------------
+# -- what leads do ----------------------------------------------------------------------------------------------------
 
 
 def allows_private(connection: Connection) -> bool:
@@ -142,8 +142,8 @@ def add(connection: Connection, site: Site, hook: Hook, *, by: int, actor: str) 
     secret, kinds, at = secrets.token_urlsafe(32), sorted(set(hook.kinds)), site.clock()
     row = {"url": hook.url, "secret": secret, "kinds": kinds, "active": True, "by": by, "created": at}
     number = connection.execute(insert(webhooks).values(row).returning(webhooks.c.id)).scalar_one()
-    told = {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": kinds}
-    now = record(connection, "webhook", actor, at, told)
+    hooked = {"webhook": number, "host": httpx.URL(hook.url).host, "kinds": kinds}
+    now = record(connection, "webhook", actor, at, hooked)
     connection.execute(update(webhooks).where(webhooks.c.id == number).values(told=now))
     return {"id": number, "secret": secret}
 
@@ -156,7 +156,7 @@ def end(connection: Connection, site: Site, number: int, *, actor: str) -> None:
 
 
 def skip(connection: Connection, site: Site, number: int, event: int, *, actor: str) -> None:
-    """Leaves out the event that a hook fails at; twice is once. Raises: Refusal (404) if it fails at another, or at none."""
+    """Leaves out the event that a hook fails at; twice is once. Raises: Refusal (404) if it does not fail at it."""
     mine = select(webhooks).where(webhooks.c.id == number, webhooks.c.active)
     hook = connection.execute(mine.with_for_update()).first()
     if hook is None or (hook.told < event and event != _stuck(connection, hook)):
@@ -189,7 +189,7 @@ def listed(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-# -- sending --------------------------------------------------------------------------------------------------------------
+# -- sending ----------------------------------------------------------------------------------------------------------
 
 
 def _following(connection: Connection, hook: Row[Any]) -> Row[Any] | None:
@@ -228,8 +228,8 @@ class Courier:
 
     def _sent(self, hook: Row[Any], event: Row[Any], private: bool) -> bool:
         """Sends one event and keeps what came of it."""
-        told = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at}
-        body = json.dumps({**told, "payload": json.loads(event.payload)}).encode()
+        about = {"event": event.seq, "kind": event.kind, "actor": event.actor, "at": event.at}
+        body = json.dumps({**about, "payload": json.loads(event.payload)}).encode()
         problem = self._posted(hook, event, body, private)
         if problem and self.stop.is_set():
             return False  # it was cut short, which is not the receiver's fault

@@ -104,7 +104,7 @@ def to_sign_in(request: Request) -> Response:
 
 
 def error_page(request: Request, status: int, code: str = "", message: str = "") -> HTMLResponse:
-    """A page for an error, made without the database, which may be what is broken: what its code means, or its status."""
+    """A page for an error, made without the database (which may be broken): what its code means, or its status."""
     words = Words(language_of(request, None))
     kind = status if words.has(f"error.{status}.title") else 500 if status >= 500 else 400
     key = f"refusal.{code}" if code not in GENERAL and words.has(f"refusal.{code}") else f"error.{kind}.says"

@@ -7,7 +7,7 @@ from typing import Any
 from prefloop.web.pages.project_words import PROJECT, PROJECT_SCRIPTS
 from prefloop.web.pages.words import Words
 
-DESK: dict[str, tuple[str, str]] = {
+PAGES: dict[str, tuple[str, str]] = {
     "desk.dashboard": ("Progress", "进度"),
     "desk.annotators": ("Annotators", "标注员"),
     "desk.agreement": ("Agreement", "一致性"),
@@ -28,84 +28,64 @@ DESK: dict[str, tuple[str, str]] = {
     "begin.title": ("Before the first judgement", "开始评判之前"),
     "begin.guideline": ("Write when a response is better, and what a tie is", "写明怎样算更好，怎样算平手"),
     "begin.settings": ("Say what is asked, and how often each item is judged", "设定提问方式和每题评判人数"),
-    "begin.items": (
-        "Give some items the answer that is right (gold), or make a practice round",
-        "为部分题目设定标准答案（金标），或制作练习题",
-    ),
+    "begin.items": ("Give some items the answer that is right (gold), or make a practice round",
+        "为部分题目设定标准答案（金标），或制作练习题"),
     "begin.people": ("Invite annotators", "邀请标注员"),
     "dashboard.hours": ("Judgements in each hour", "每小时评判数"),
     "dashboard.curve": ("Reward accuracy against the number of labels", "奖励准确率与标注数量"),
-    "dashboard.curve_says": (
-        "The curve is of a small model of words, learned again every minute and tried on prompts that it has not seen; your reward model "
-        "should do better, and shows in the table when its scores are brought in under “What to ask next”. The bars are 95 % intervals.",
-        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“下一步标什么”页导入其分数后会列入表中。竖线为 95 % 区间。",
-    ),
+    "dashboard.curve_says": ("The curve is of a small model of words, learned again every minute and tried on prompts "
+        "that it has not seen; your reward model should do better, and shows in the table when its scores are brought "
+        "in under “What to ask next”. The bars are 95 % intervals.",
+        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“下一步标什么”页导"
+        "入其分数后会列入表中。竖线为 95 % 区间。"),
     "dashboard.tags": ("Tags", "标签"),
-    "dashboard.tags_says": (
-        "Comparisons judged for each tag. A tag with a floor is shown even if nothing has it.",
-        "各标签已评判的比较数。设了下限的标签即使没有数据也会列出。",
-    ),
+    "dashboard.tags_says": ("Comparisons judged for each tag. A tag with a floor is shown even if nothing has it.",
+        "各标签已评判的比较数。设了下限的标签即使没有数据也会列出。"),
     "dashboard.people": ("Who worked since yesterday", "最近一天的工作者"),
     "dashboard.settings": ("Cost and floors", "成本与下限"),
     "dashboard.cost_hour": ("Cost of an hour of attention", "每小时人工成本"),
     "dashboard.currency": ("Currency", "货币"),
     "dashboard.floors": ("Floors: tag = comparisons that must be judged", "下限：标签 = 必须评判的比较数"),
-    "dashboard.floors_says": (
-        "One to a line. Give the red-team tags one, so that they are never silently empty.",
-        "每行一个。请为红队标签设置下限，避免其悄然为空。",
-    ),
+    "dashboard.floors_says": ("One to a line. Give the red-team tags one, so that they are never silently empty.",
+        "每行一个。请为红队标签设置下限，避免其悄然为空。"),
     # what to ask next, adjudication
-    "selection.says": (
-        "A part is always random; the rest goes where a judgement teaches most. The probability of every choice is kept, so that estimates can be weighted.",
-        "始终保留一部分随机抽取，其余分给最有价值的题目。每次选择的概率都会保存，便于加权估计。",
-    ),
+    "selection.says": ("A part is always random; the rest goes where a judgement teaches most. The probability of "
+        "every choice is kept, so that estimates can be weighted.",
+        "始终保留一部分随机抽取，其余分给最有价值的题目。每次选择的概率都会保存，便于加权估计。"),
     "selection.num": ("Items", "题数"),
-    "selection.shares": (
-        "Shares: strategy = share of the places, summing to 1; random has at least 0.2",
-        "份额：策略 = 名额占比，总和为 1；random 至少 0.2",
-    ),
+    "selection.shares": ("Shares: strategy = share of the places, summing to 1; random has at least 0.2",
+        "份额：策略 = 名额占比，总和为 1；random 至少 0.2"),
     "selection.strategies": ("Strategies", "策略"),
-    "selection.strategy.random": (
-        "every item with the same chance; what is said of all of them rests on these.",
-        "每题机会相同，对整体的估计以此为依据。",
-    ),
-    "selection.strategy.disagreement": (
-        "where the scores of two or more reward models contradict each other most.",
-        "两个及以上奖励模型分歧最大的题目。",
-    ),
-    "selection.strategy.diversity": (
-        "what is least like what was judged: by a reward model’s embeddings, if its scores came with some (prefloop score … embed=true), "
-        "else by the prompts’ words.",
-        "与已评判题目最不相似的题目：若导入的奖励模型分数带有嵌入（prefloop score … embed=true），按嵌入比较；否则按提示的用词比较。",
-    ),
+    "selection.strategy.random": ("every item with the same chance; what is said of all of them rests on these.",
+        "每题机会相同，对整体的估计以此为依据。"),
+    "selection.strategy.disagreement": ("where the scores of two or more reward models contradict each other most.",
+        "两个及以上奖励模型分歧最大的题目。"),
+    "selection.strategy.diversity": ("what is least like what was judged: by a reward model’s embeddings, if its "
+        "scores came with some (prefloop score … embed=true), else by the prompts’ words.",
+        "与已评判题目最不相似的题目：若导入的奖励模型分数带有嵌入（prefloop score … embed=true），按嵌入比较；否则按"
+        "提示的用词比较。"),
     "selection.strategy.rise": (
         "where a response's score rose most from the older to the newer model; that is where a reward is gamed.",
-        "从旧模型到新模型分数升幅最大的回答，奖励常在此处被钻空子。",
-    ),
+        "从旧模型到新模型分数升幅最大的回答，奖励常在此处被钻空子。"),
     "selection.strategy.longest": ("the longest responses.", "最长的回答。"),
-    "selection.strategy.out_of_distribution": (
-        "items with one of the tags that are named below.",
-        "带有下方所列标签的题目。",
-    ),
+    "selection.strategy.out_of_distribution": ("items with one of the tags that are named below.",
+        "带有下方所列标签的题目。"),
     "selection.rise": ("For rise: the older and the newer model of scores", "rise 所用的旧、新评分模型"),
     "selection.ood": ("For out_of_distribution: tags", "out_of_distribution 所用标签"),
     "selection.seed": ("Seed", "随机种子"),
     "selection.choose": ("Choose", "选择"),
     "selection.release": ("Release what is held back", "放回暂缓的题目"),
-    "selection.release_says": (
-        "What was not chosen is held back until it is chosen or released.",
-        "未选中的题目会暂缓提问，直到被选中或放回。",
-    ),
+    "selection.release_says": ("What was not chosen is held back until it is chosen or released.",
+        "未选中的题目会暂缓提问，直到被选中或放回。"),
     "selection.models": ("Reward models", "奖励模型"),
     "selection.model": ("Model", "模型"),
     "selection.scores": ("Scores", "分数条数"),
     "selection.accuracy": ("Agrees with people", "与人一致"),
     "selection.weighted": ("Weighted by probability", "按概率加权"),
     "selection.upload": ("Bring in scores (.jsonl)", "导入分数（.jsonl）"),
-    "adjudication.says": (
-        "Where annotators differ without a majority, and where a reward model is sure that the majority is wrong. What you decide is what is exported.",
-        "标注员没有多数意见的题目，以及奖励模型确信多数有误的题目。你的裁决将作为导出结果。",
-    ),
+    "adjudication.says": ("Where annotators differ without a majority, and where a reward model is sure that the "
+        "majority is wrong. What you decide is what is exported.",
+        "标注员没有多数意见的题目，以及奖励模型确信多数有误的题目。你的裁决将作为导出结果。"),
     "items.retire": ("Retire", "停用"),
     "items.retire_of": ("Retire item {n}", "停用题目 {n}"),
     "items.retired": ("retired", "已停用"),
@@ -115,14 +95,11 @@ DESK: dict[str, tuple[str, str]] = {
     "items.to_calibration_of": ("Make calibration of item {n}", "改为校准题：题目 {n}"),
     "items.to_gold": ("Make gold", "改为金标"),
     "items.to_gold_of": ("Make gold of item {n}", "改为金标：题目 {n}"),
-    "gold.retire_says": (
-        "A retired item is asked of nobody any more. Its past answers are kept and still count in what is said of people.",
-        "停用后不再向任何人提问；已有回答会保留，并继续计入对标注员的统计。",
-    ),
-    "gold.is_retired": (
-        "This item is retired: nobody is asked it. Saving it asks it again.",
-        "该题已停用，不再提问；保存即重新启用。",
-    ),
+    "gold.retire_says": ("A retired item is asked of nobody any more. Its past answers are kept and still count in "
+        "what is said of people.",
+        "停用后不再向任何人提问；已有回答会保留，并继续计入对标注员的统计。"),
+    "gold.is_retired": ("This item is retired: nobody is asked it. Saving it asks it again.",
+        "该题已停用，不再提问；保存即重新启用。"),
     "adjudication.send": ("Look for more", "查找更多"),
     "adjudication.confidence": ("A model is sure from", "模型确信的概率下限"),
     "adjudication.start": ("Decide", "开始裁决"),
@@ -140,11 +117,9 @@ DESK: dict[str, tuple[str, str]] = {
     "meaning.both_bad": ("both bad", "都不好"),
     "meaning.other": ("another kind of answer", "其他回答"),
     # arena
-    "arena.says": (
-        "Samplers answer the same prompts and are judged blind. A verdict may be looked at any time: "
-        "a model that is no better is shipped with a chance of at most {alpha}.",
-        "各模型回答相同提示并接受盲评。可随时查看结论：并不更好的模型被判定上线的概率不超过 {alpha}。",
-    ),
+    "arena.says": ("Samplers answer the same prompts and are judged blind. A verdict may be looked at any time: a "
+        "model that is no better is shipped with a chance of at most {alpha}.",
+        "各模型回答相同提示并接受盲评。可随时查看结论：并不更好的模型被判定上线的概率不超过 {alpha}。"),
     "arena.duels": ("One against one", "两两对决"),
     "arena.new": ("New", "新模型"),
     "arena.old": ("Old", "旧模型"),
@@ -164,13 +139,10 @@ DESK: dict[str, tuple[str, str]] = {
     "arena.elo": ("Elo", "Elo"),
     "arena.elo_says": (
         "Elo moves with every judgement and depends on their order; believe the strengths and their intervals.",
-        "Elo 随每次评判变动并受顺序影响；请以强度及其区间为准。",
-    ),
-    "arena.audit": (
-        "Chosen because the reward likes them best, or because they drifted furthest. If people do not like them better here, the reward is "
-        "being gamed. They do not count in the verdict.",
-        "这些回答因奖励最高或偏离最远而被选出。若人们在此并不更喜欢它们，说明奖励被钻了空子。它们不计入结论。",
-    ),
+        "Elo 随每次评判变动并受顺序影响；请以强度及其区间为准。"),
+    "arena.audit": ("Chosen because the reward likes them best, or because they drifted furthest. If people do not "
+        "like them better here, the reward is being gamed. They do not count in the verdict.",
+        "这些回答因奖励最高或偏离最远而被选出。若人们在此并不更喜欢它们，说明奖励被钻了空子。它们不计入结论。"),
     "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} nats。"),
     "arena.slice": ("Tag {tag}", "标签 {tag}"),
     "arena.slices": ("By tag", "按标签"),
@@ -178,10 +150,8 @@ DESK: dict[str, tuple[str, str]] = {
     "arena.share": ("Won, ties half", "胜率（平局计半）"),
     "arena.left": ("{n} judgements are still wanted.", "还需要 {n} 次评判。"),
     "arena.judge": ("Judge in the arena", "参与盲评"),
-    "arena.upload": (
-        "Bring in responses: one .jsonl with `prompt`, `response` and `sampler` in each row",
-        "导入回答：.jsonl，每行含 prompt、response 与 sampler",
-    ),
+    "arena.upload": ("Bring in responses: one .jsonl with `prompt`, `response` and `sampler` in each row",
+        "导入回答：.jsonl，每行含 prompt、response 与 sampler"),
     "arena.wanted": ("Judgements of each pair", "每对评判次数"),
     # data
     "data.says": ("What training reads, and what comes from elsewhere.", "供训练读取的数据，以及来自别处的数据。"),
@@ -206,10 +176,10 @@ DESK: dict[str, tuple[str, str]] = {
     "data.skip": ("keep the rest", "导入其余行"),
     # annotators
     "annotators.says": (
-        "What the judgements say of those who made them. A finding is a reason to talk to somebody, never to shut them out by itself; "
-        "all findings together accuse an honest annotator in at most {alpha} of cases.",
-        "从评判本身看每位标注员。发现只是与对方沟通的理由，绝不应据此直接停用；所有检验合计冤枉诚实标注员的概率不超过 {alpha}。",
-    ),
+        "What the judgements say of those who made them. A finding is a reason to talk to somebody, never to shut "
+        "them out by itself; all findings together accuse an honest annotator in at most {alpha} of cases.",
+        "从评判本身看每位标注员。发现只是与对方沟通的理由，绝不应据此直接停用；所有检验合计冤枉诚实标注员的概率不超过"
+        " {alpha}。"),
     "annotators.name": ("Annotator", "标注员"),
     "annotators.judgements": ("Judgements", "评判数"),
     "annotators.agreement": ("Agrees with others", "与他人一致"),
@@ -220,28 +190,21 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.seconds": ("Seconds", "秒数"),
     "annotators.reading": ("Of reading time", "占阅读时间"),
     "annotators.look": ("Worth a look", "值得关注"),
-    "annotators.looked": (
-        "Findings were looked for after {n} judgements; the next look is after {next}.",
-        "已在 {n} 次评判后检验，下一次在 {next} 次后。",
-    ),
+    "annotators.looked": ("Findings were looked for after {n} judgements; the next look is after {next}.",
+        "已在 {n} 次评判后检验，下一次在 {next} 次后。"),
     "annotators.not_yet": ("Findings are looked for from {n} judgements on.", "评判满 {n} 次后开始检验。"),
-    "annotators.curve": (
-        "Agreement with what others or gold favour, over their judgements",
-        "随评判进行，与他人或金标的一致率",
-    ),
+    "annotators.curve": ("Agreement with what others or gold favour, over their judgements",
+        "随评判进行，与他人或金标的一致率"),
     "annotators.speed": ("Seconds for each of the last judgements", "最近各次评判的用时（秒）"),
     "annotators.fine": ("nothing", "无"),
     "annotators.early": ("too early ({n} of {first})", "为时尚早（{n} / {first}）"),
     "annotators.back": ("All annotators", "全部标注员"),
     "annotators.comments": ("What they wrote beside their judgements", "评判时写下的评论"),
-    "annotators.samplers": (
-        "Leaning: whose responses they prefer more often than people do, on the same pairs",
-        "倾向：在相同题目上，比他人更常偏好哪个来源的回答",
-    ),
-    "annotators.samplers_says": (
-        "Who sees better than others leans to the better source too; a model that leans to its own kind is the reason to look.",
-        "判断力更强的人也会更偏向更好的来源；若模型评判者偏向同类模型，则需要留意。",
-    ),
+    "annotators.samplers": ("Leaning: whose responses they prefer more often than people do, on the same pairs",
+        "倾向：在相同题目上，比他人更常偏好哪个来源的回答"),
+    "annotators.samplers_says": ("Who sees better than others leans to the better source too; a model that leans to "
+        "its own kind is the reason to look.",
+        "判断力更强的人也会更偏向更好的来源；若模型评判者偏向同类模型，则需要留意。"),
     "annotators.compared": ("Comparisons", "比较数"),
     "annotators.sampler": ("Written by", "来源"),
     "annotators.own_share": ("They preferred it", "该标注员偏好"),
@@ -249,41 +212,26 @@ DESK: dict[str, tuple[str, str]] = {
     "annotators.difference": ("Difference, 95 %", "差值（95% 区间）"),
     "annotators.leans": ("leans", "有倾向"),
     "annotators.interval": ("Rates, with intervals of 95 %", "各项比率及 95% 区间"),
-    "finding.one side": (
-        "One side: chose the left in {left} of {sides} judgements, whatever was shown there",
-        "偏向一侧：{sides} 次中 {left} 次选左，与内容无关",
-    ),
-    "finding.random": (
-        "As if at random: agreed with others in {agreed} of {n}, where {expected} is expected",
-        "近似随机：与他人一致 {agreed}/{n}，预期 {expected}",
-    ),
-    "finding.opposite": (
-        "The other way round: agreed with others in {agreed} of {n}; are the keys swapped?",
-        "方向相反：与他人一致 {agreed}/{n}，按键是否弄反？",
-    ),
+    "finding.one side": ("One side: chose the left in {left} of {sides} judgements, whatever was shown there",
+        "偏向一侧：{sides} 次中 {left} 次选左，与内容无关"),
+    "finding.random": ("As if at random: agreed with others in {agreed} of {n}, where {expected} is expected",
+        "近似随机：与他人一致 {agreed}/{n}，预期 {expected}"),
+    "finding.opposite": ("The other way round: agreed with others in {agreed} of {n}; are the keys swapped?",
+        "方向相反：与他人一致 {agreed}/{n}，按键是否弄反？"),
     "finding.gold": ("Gold: right in {right} of {golds}", "金标：{golds} 题对 {right} 题"),
-    "finding.drift": (
-        "Drift: agreed in {early} of the first half and {late} of the second",
-        "漂移：前半一致 {early}，后半 {late}",
-    ),
-    "finding.alert": (
-        "Gold accuracy is below {floor} with probability {below}",
-        "金标正确率低于 {floor} 的概率为 {below}",
-    ),
-    "finding.hurried": (
-        "Faster than reading: {share} of the time it takes to read",
-        "快于阅读：仅为阅读所需时间的 {share}",
-    ),
+    "finding.drift": ("Drift: agreed in {early} of the first half and {late} of the second",
+        "漂移：前半一致 {early}，后半 {late}"),
+    "finding.alert": ("Gold accuracy is below {floor} with probability {below}",
+        "金标正确率低于 {floor} 的概率为 {below}"),
+    "finding.hurried": ("Faster than reading: {share} of the time it takes to read",
+        "快于阅读：仅为阅读所需时间的 {share}"),
     # agreement
     "agreement.says": (
         "How far people agree about the same work, beyond chance. Gold and leads’ rulings do not count here.",
-        "多人对同一题目的一致程度（扣除偶然）。金标与裁决题不计入。",
-    ),
+        "多人对同一题目的一致程度（扣除偶然）。金标与裁决题不计入。"),
     "agreement.pairs": ("Pairs", "两两比较"),
-    "agreement.units": (
-        "{n} pairs were judged, {twice} of them by two or more people.",
-        "共评判 {n} 对，其中 {twice} 对由两人及以上评判。",
-    ),
+    "agreement.units": ("{n} pairs were judged, {twice} of them by two or more people.",
+        "共评判 {n} 对，其中 {twice} 对由两人及以上评判。"),
     "agreement.measure": ("Measure", "指标"),
     "agreement.value": ("Value", "数值"),
     "agreement.range": ("95 %", "95% 区间"),
@@ -306,21 +254,18 @@ DESK: dict[str, tuple[str, str]] = {
     "agreement.cycles": ("Cycles among three responses", "三个回答间的循环"),
     "agreement.ratings": ("Ratings: {axis}", "评分：{axis}"),
     "agreement.thumbs": ("Thumbs", "好坏评价"),
-}
+}  # fmt: skip
 
 SCRIPTS: dict[str, tuple[str, str]] = {
     "desk.sending": ("Sending…", "发送中…"),
     "desk.done": ("Done.", "完成。"),
     "desk.failed": ("Not done: {why}", "未完成：{why}"),
     "none.yet": ("Nothing yet.", "暂无数据。"),
-    "selection.chosen": (
-        "{n} of {of} items were chosen and are asked next.",
-        "已从 {of} 题中选出 {n} 题，接下来优先提问。",
-    ),
+    "selection.chosen": ("{n} of {of} items were chosen and are asked next.",
+        "已从 {of} 题中选出 {n} 题，接下来优先提问。"),
     "selection.by_words": (
         "Diversity went by the prompts’ words; for meaning, bring in scores with embeddings of every comparison.",
-        "多样性按提示的用词比较；若要按含义比较，请导入每个比较都带嵌入的分数。",
-    ),
+        "多样性按提示的用词比较；若要按含义比较，请导入每个比较都带嵌入的分数。"),
     "selection.by_model": ("Diversity went by the embeddings of {model}.", "多样性按 {model} 的嵌入比较。"),
     "selection.released": ("Back in the queue: {n}.", "已放回队列：{n} 题。"),
     "adjudication.looking": ("Looking for what is new…", "正在查找新题目…"),
@@ -342,14 +287,11 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "dashboard.cost_left": ("{cost} for what is left", "剩余部分约 {cost}"),
     "dashboard.hours_n": ("{n} h", "{n} 小时"),
     "dashboard.forecast": ("of work left at this pace", "按此速度还需"),
-    "dashboard.floor": (
-        "Tag {tag}: {judged} judged, {floor} wanted; {open} are waiting in the queue.",
-        "标签 {tag}：已评判 {judged}，下限 {floor}，队列中还有 {open}。",
-    ),
+    "dashboard.floor": ("Tag {tag}: {judged} judged, {floor} wanted; {open} are waiting in the queue.",
+        "标签 {tag}：已评判 {judged}，下限 {floor}，队列中还有 {open}。"),
     "dashboard.floor_bad": (
         "Tag {tag}: {judged} judged, {floor} wanted, and only {open} are left in the queue. Bring in more of it.",
-        "标签 {tag}：已评判 {judged}，下限 {floor}，队列中仅剩 {open}。请补充该类数据。",
-    ),
+        "标签 {tag}：已评判 {judged}，下限 {floor}，队列中仅剩 {open}。请补充该类数据。"),
     "dashboard.tag": ("Tag", "标签"),
     "dashboard.judged": ("Judged", "已评判"),
     "dashboard.open": ("Waiting", "等待中"),
@@ -358,31 +300,24 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "dashboard.last_hour": ("Last hour", "最近一小时"),
     "dashboard.last_day": ("Last day", "最近一天"),
     "dashboard.last": ("Last one", "最后一次"),
-    "curve.label": (
-        "Accuracy on prompts not learned from, against pairs learned from",
-        "在未学过的提示上的准确率与学习所用成对数",
-    ),
+    "curve.label": ("Accuracy on prompts not learned from, against pairs learned from",
+        "在未学过的提示上的准确率与学习所用成对数"),
     "curve.axis": ("pairs learned from (each step doubles)", "学习所用的成对数（逐步翻倍）"),
     "curve.people": ("two people agree: {rate}", "两人一致：{rate}"),
-    "curve.few": (
-        "{pairs} pairs are judged; a curve begins at about fifty with a clear answer.",
-        "已评判 {pairs} 对；约五十对有明确答案后开始显示曲线。",
-    ),
-    "curve.helps": (
-        "More labels help: the last doubling brought {gain} ± {error} points.",
-        "更多标注仍有帮助：最近一次翻倍提高了 {gain} ± {error} 个百分点。",
-    ),
-    "curve.unclear": (
-        "The last doubling brought {gain} ± {error} points, which may be nothing. What helps now may be harder pairs, more judgements of each, "
-        "or a clearer guideline.",
-        "最近一次翻倍带来 {gain} ± {error} 个百分点，可能并无提升。此时更难的比较、更多重复评判或更清晰的指南也许更有帮助。",
-    ),
+    "curve.few": ("{pairs} pairs are judged; a curve begins at about fifty with a clear answer.",
+        "已评判 {pairs} 对；约五十对有明确答案后开始显示曲线。"),
+    "curve.helps": ("More labels help: the last doubling brought {gain} ± {error} points.",
+        "更多标注仍有帮助：最近一次翻倍提高了 {gain} ± {error} 个百分点。"),
+    "curve.unclear": ("The last doubling brought {gain} ± {error} points, which may be nothing. What helps now may be "
+        "harder pairs, more judgements of each, or a clearer guideline.",
+        "最近一次翻倍带来 {gain} ± {error} 个百分点，可能并无提升。此时更难的比较、更多重复评判或更清晰的指南也许更有"
+        "帮助。"),
     "curve.model": ("Reward model", "奖励模型"),
     "curve.labels": ("Judgements when its scores came", "导入分数时的评判数"),
     "curve.since": ("Pairs judged since", "此后评判的成对数"),
     "curve.accuracy": ("Accuracy on those", "在其上的准确率"),
     "desk.stale": ("No connection; these numbers are from {when}.", "连接中断，数字截至 {when}。"),
-}
+}  # fmt: skip
 
 
 REASONS = {
@@ -393,7 +328,7 @@ REASONS = {
     "only one category was ever used, so that there is no chance agreement to compare with": "只用过一个类别，无从与随机一致率比较",
 }
 """Why a coefficient of `people.agreement` is undefined -> the same in Chinese."""
-IN_PAGES = {**DESK, **PROJECT}
+IN_PAGES = {**PAGES, **PROJECT}
 IN_SCRIPTS = {**SCRIPTS, **PROJECT_SCRIPTS}
 
 

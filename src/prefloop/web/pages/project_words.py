@@ -1,4 +1,4 @@
-"""The words of the pages on which a lead runs a project, in English and Chinese: people, guideline, settings, gold, access."""
+"""The words of the pages on which a lead runs a project, in English and Chinese."""
 
 PROJECT: dict[str, tuple[str, str]] = {
     "desk.people": ("People", "成员"),
@@ -12,10 +12,9 @@ PROJECT: dict[str, tuple[str, str]] = {
     "desk.tags_known": ("Tags in this project: {tags}", "本项目的标签：{tags}"),
     "desk.when": ("Times are UTC.", "时间均为 UTC。"),
     # people
-    "people.says": (
-        "Nobody signs up by themselves: whoever holds an invitation link may join. Leads run the project; admins also change leads and tokens.",
-        "无法自行注册，持邀请链接者方可加入。负责人管理项目，管理员还可管理负责人与令牌。",
-    ),
+    "people.says": ("Nobody signs up by themselves: whoever holds an invitation link may join. Leads run the project; "
+        "admins also change leads and tokens.",
+        "无法自行注册，持邀请链接者方可加入。负责人管理项目，管理员还可管理负责人与令牌。"),
     "people.invite": ("Invite somebody", "邀请成员"),
     "people.role": ("Role", "角色"),
     "people.role.annotator": ("annotator", "标注员"),
@@ -50,29 +49,26 @@ PROJECT: dict[str, tuple[str, str]] = {
     "people.may_come": ("May sign in and judge", "可登录并评判"),
     "people.not_yours": ("admins only", "仅管理员"),
     # guideline
-    "guide.says": (
-        "What everybody judges by. Every judgement keeps the version that its annotator saw; whoever is judging is told of a new one.",
-        "所有人的评判依据。每条评判都会记录当时的准则版本；新版本会通知正在评判的人。",
-    ),
+    "guide.says": ("What everybody judges by. Every judgement keeps the version that its annotator saw; whoever is "
+        "judging is told of a new one.",
+        "所有人的评判依据。每条评判都会记录当时的准则版本；新版本会通知正在评判的人。"),
     "guide.text": ("Text, in Markdown", "正文（Markdown）"),
     "guide.preview": ("Preview", "预览"),
     "guide.note": ("What is new (for the list of versions)", "修改说明（显示在版本列表）"),
     "guide.save": ("Save as version {n}", "保存为版本 {n}"),
     "guide.first": ("There is none yet. Write the first one.", "还没有准则，请写第一版。"),
     "guide.now": ("Version {n} is in force.", "现行版本：{n}。"),
-    "guide.moved_do": (
-        "Your text is still here, and nothing was saved. Bring over what is new in that version, then save again: yours becomes the next one.",
-        "你的文本仍在这里，尚未保存。请将该版本的新内容合并进来，再次保存即成为下一版本。",
-    ),
+    "guide.moved_do": ("Your text is still here, and nothing was saved. Bring over what is new in that version, then "
+        "save again: yours becomes the next one.",
+        "你的文本仍在这里，尚未保存。请将该版本的新内容合并进来，再次保存即成为下一版本。"),
     "guide.moved_text": ("Its text, to copy from", "该版本的原文（可复制）"),
     "guide.versions": ("Versions", "版本"),
     "guide.version": ("Version {n}", "版本 {n}"),
     "guide.by": ("by {name}, {at}", "{name}，{at}"),
     # settings
-    "set.says": (
-        "What is asked of people. What changes holds from now on, and the overlap also for the items that are there; every change is in the log.",
-        "向标注员提出的要求。修改即时生效，重叠数对已有题目同样生效；每次修改都会写入日志。",
-    ),
+    "set.says": ("What is asked of people. What changes holds from now on, and the overlap also for the items that "
+        "are there; every change is in the log.",
+        "向标注员提出的要求。修改即时生效，重叠数对已有题目同样生效；每次修改都会写入日志。"),
     "set.project": ("Project", "项目"),
     "set.asked": ("What is asked", "标注内容"),
     "set.overlap": ("How many judge each item", "每题评判人数"),
@@ -95,10 +91,9 @@ PROJECT: dict[str, tuple[str, str]] = {
     "setting.lease_minutes": ("Minutes for an item", "每题时限（分钟）"),
     "setting.enough": ("Judgements that are enough", "足够的评判数"),
     # gold and flags
-    "items.says": (
-        "Gold items have a known answer: some are shown among the work to see who reads, calibration items come before it and explain themselves.",
-        "金标题答案已知：部分混入日常工作以检验是否认真阅读，校准题则在开始前出现并附讲解。",
-    ),
+    "items.says": ("Gold items have a known answer: some are shown among the work to see who reads, calibration items "
+        "come before it and explain themselves.",
+        "金标题答案已知：部分混入日常工作以检验是否认真阅读，校准题则在开始前出现并附讲解。"),
     "items.gold": ("Gold items", "金标题"),
     "items.calibration": ("Calibration items", "校准题"),
     "items.prompt": ("Prompt", "提示"),
@@ -109,10 +104,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "items.change": ("Change", "修改"),
     "items.change_of": ("Change item {n}", "修改题目 {n}"),
     "items.make": ("Make one of what was judged", "由已评判的题目制作"),
-    "items.make_says": (
-        "Items that were judged, with what people said. The ones on which they agree make good gold.",
-        "已评判的题目及评判结果。意见一致的适合作为金标。",
-    ),
+    "items.make_says": ("Items that were judged, with what people said. The ones on which they agree make good gold.",
+        "已评判的题目及评判结果。意见一致的适合作为金标。"),
     "items.said": ("People said", "评判结果"),
     "items.use": ("Make gold", "设为金标"),
     "items.use_of": ("Make gold of item {n}", "将题目 {n} 设为金标"),
@@ -133,10 +126,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "items.look_of": ("Look at it: {id}", "查看 {id}"),
     # one gold item
     "gold.title": ("Gold item", "金标题"),
-    "gold.says": (
-        "Say the right answer and why. The question is withdrawn from the work, since its answer is known.",
-        "填写正确答案及理由。答案既已确定，该题将不再作为日常工作出现。",
-    ),
+    "gold.says": ("Say the right answer and why. The question is withdrawn from the work, since its answer is known.",
+        "填写正确答案及理由。答案既已确定，该题将不再作为日常工作出现。"),
     "gold.back": ("All gold items and flags", "全部金标与报告"),
     "gold.conversation": ("The conversation", "对话"),
     "gold.response": ("Response {n}", "回答 {n}"),
@@ -155,10 +146,9 @@ PROJECT: dict[str, tuple[str, str]] = {
     "gold.purpose": ("Shown", "出现方式"),
     "gold.as_gold": ("Gold: among the work, looking like all else", "金标：混入日常工作，与普通题无异"),
     "gold.as_calibration": ("Calibration: before the work, with the explanation", "校准：开始工作之前，并显示讲解"),
-    "gold.round": (
-        "Once there is a calibration item, every annotator who has not passed must do the round before going on, also people who are at work already.",
-        "只要有校准题，尚未通过的标注员都必须先完成校准才能继续，包括已经在工作的人。",
-    ),
+    "gold.round": ("Once there is a calibration item, every annotator who has not passed must do the round before "
+        "going on, also people who are at work already.",
+        "只要有校准题，尚未通过的标注员都必须先完成校准才能继续，包括已经在工作的人。"),
     "gold.why": ("Explanation, in Markdown (shown in calibration)", "讲解（Markdown，校准时显示）"),
     "gold.save": ("Save", "保存"),
     "gold.user": ("user", "用户"),
@@ -166,7 +156,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "gold.system": ("system", "系统"),
     "gold.tool": ("tool", "工具"),
     # access
-    "access.says": ("What programs may do here, what is told elsewhere, and whether the log is whole.", "程序的访问权限、对外通知，以及日志是否完整。"),
+    "access.says": ("What programs may do here, what is told elsewhere, and whether the log is whole.",
+        "程序的访问权限、对外通知，以及日志是否完整。"),
     "access.tokens": ("Tokens for programs", "程序令牌"),
     "access.new": ("A new token", "新令牌"),
     "access.name": ("What it is for", "用途"),
@@ -176,11 +167,10 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.scope.judge": ("judge", "评判"),
     "access.scope.admin": ("administer", "管理"),
     "access.user": ("Of a program that judges: its name", "供评判程序使用：程序名称"),
-    "access.user_says": (
-        "Empty: the token is yours. Else the program is an annotator of this name, who can never sign in; what it says is counted, checked "
-        "against gold and looked at for side and length as that of people.",
-        "留空则令牌属于您自己。否则该程序成为此名称的标注员，无法登录；其评判与真人一样计入、用金标检验，并检查偏左与偏长。",
-    ),
+    "access.user_says": ("Empty: the token is yours. Else the program is an annotator of this name, who can never "
+        "sign in; what it says is counted, checked against gold and looked at for side and length as that of people.",
+        "留空则令牌属于您自己。否则该程序成为此名称的标注员，无法登录；其评判与真人一样计入、用金标检验，并检查偏左与"
+        "偏长。"),
     "access.make": ("Make the token", "生成令牌"),
     "access.token": ("Token", "令牌"),
     "access.made": ("Made", "创建时间"),
@@ -192,8 +182,7 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.hooks": ("Webhooks", "Webhook"),
     "access.hooks_says": (
         "Signed messages to another server when something happens here. Verify X-Prefloop-Signature there.",
-        "发生事件时向其他服务器发送签名消息，接收方请校验 X-Prefloop-Signature。",
-    ),
+        "发生事件时向其他服务器发送签名消息，接收方请校验 X-Prefloop-Signature。"),
     "access.url": ("Address (https://…)", "地址（https://…）"),
     "access.kinds": ("Tell of", "通知事件"),
     "access.add": ("Add the webhook", "添加 Webhook"),
@@ -202,37 +191,37 @@ PROJECT: dict[str, tuple[str, str]] = {
     "access.delivery.waiting": ("waiting", "等待"),
     "access.delivery.sent": ("sent", "已送达"),
     "access.failing": ("failing", "失败中"),
-    "access.failing_since": ("since {at} UTC; tries: {n}. It is tried again by itself.", "自 {at}（UTC）起，已尝试 {n} 次，会自动重试。"),
+    "access.failing_since": ("since {at} UTC; tries: {n}. It is tried again by itself.",
+        "自 {at}（UTC）起，已尝试 {n} 次，会自动重试。"),
     "access.on": ("on", "启用"),
     "access.off": ("ended", "已停用"),
     "access.end": ("End it", "停用"),
     "access.end_of": ("End it: the webhook to {url}", "停用到 {url} 的 Webhook"),
     "access.skip": ("Skip this event", "跳过该事件"),
-    "access.skip_of": ("Skip this event: number {n}, for the webhook to {url}", "对发往 {url} 的 Webhook 跳过该事件（编号 {n}）"),
+    "access.skip_of": ("Skip this event: number {n}, for the webhook to {url}",
+        "对发往 {url} 的 Webhook 跳过该事件（编号 {n}）"),
     "access.private": ("Let webhooks call addresses inside the network", "允许 Webhook 访问内网地址"),
     "access.log": ("The log", "日志"),
-    "access.log_says": (
-        "Everything that was done is in a chain of hashes, so that a change or a gap shows. Keep an export elsewhere too.",
-        "所有操作都记录在哈希链中，改动或缺失都会被发现。请同时在别处保存导出文件。",
-    ),
+    "access.log_says": ("Everything that was done is in a chain of hashes, so that a change or a gap shows. Keep an "
+        "export elsewhere too.",
+        "所有操作都记录在哈希链中，改动或缺失都会被发现。请同时在别处保存导出文件。"),
     "access.verify": ("Verify the log", "校验日志"),
     "access.downloads": ("Download", "下载"),
     "access.everybody": ("Sign everybody out", "让所有人退出登录"),
-    "access.everybody_says": ("For the case that a device was lost. You, too, will have to sign in again.", "设备丢失时使用。你自己也需要重新登录。"),
+    "access.everybody_says": ("For the case that a device was lost. You, too, will have to sign in again.",
+        "设备丢失时使用。你自己也需要重新登录。"),
 }  # fmt: skip
 
 PROJECT_SCRIPTS: dict[str, tuple[str, str]] = {
     "once.copied": ("Copied.", "已复制。"),
     "once.select": ("It is selected; copy it with your keyboard.", "已选中，请用键盘复制。"),
-    "access.whole": (
-        "The log is whole: {n} events, nothing changed or removed.",
-        "日志完整：共 {n} 条事件，未被改动或删除。",
-    ),
+    "access.whole": ("The log is whole: {n} events, nothing changed or removed.",
+        "日志完整：共 {n} 条事件，未被改动或删除。"),
     "access.broken": ("The log is broken: {why}", "日志已损坏：{why}"),
     "guide.moved": ("Version {n} was saved by {name} meanwhile", "期间 {name} 保存了版本 {n}"),
     "guide.save_as": ("Save as version {n}", "保存为版本 {n}"),
     "guide.current": ("This is what is in force.", "与现行版本相同。"),
-}
+}  # fmt: skip
 
 HELP_ZH: dict[str, str] = {
     "name": "项目名称，显示在每个页面上；留空则使用文件夹名。",

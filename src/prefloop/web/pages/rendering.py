@@ -18,7 +18,7 @@ LONGEST = 40_000
 """Letters; a longer text is shown as it is, without Markdown."""
 
 DEEPEST = 20
-"""Quotes and lists inside each other that Markdown may have; deeper ones are left out by the parser, so such a text is shown as it is."""
+"""Quotes and lists inside each other that Markdown may have; a text with deeper ones is shown as it is."""
 
 MOST_INSIDE = 50
 """Elements inside each other; whoever reads a tree goes down all of it, and a text with more is shown as it is."""
@@ -126,10 +126,10 @@ def _attributes(tag: str, given: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     if tag == "a" and HREF.fullmatch(given.get("href", "")):
         kept["href"] = given["href"]
-    if tag == "code" and (found := LANGUAGE.fullmatch(given.get("class", ""))):
-        kept["lang"] = found[1]
+    if tag == "code" and (match := LANGUAGE.fullmatch(given.get("class", ""))):
+        kept["lang"] = match[1]
     if tag == "ol" and START.fullmatch(given.get("start", "")):
         kept["start"] = given["start"]
-    if tag in ("th", "td") and (found := ALIGN.search(given.get("style", "").replace(" ", ""))):
-        kept["align"] = found[1]
+    if tag in ("th", "td") and (match := ALIGN.search(given.get("style", "").replace(" ", ""))):
+        kept["align"] = match[1]
     return kept

@@ -53,7 +53,7 @@ def table(units: Sequence[Sequence[float]]) -> Array:
     return np.array(rows, dtype=float).reshape(len(units), width)
 
 
-def told(coefficient: Coefficient) -> dict[str, Any]:
+def as_json(coefficient: Coefficient) -> dict[str, Any]:
     """A coefficient for JSON."""
     return {"value": finite(coefficient.value), "reason": coefficient.reason}
 
@@ -61,7 +61,7 @@ def told(coefficient: Coefficient) -> dict[str, Any]:
 def _alpha(ratings: Array, level: Level) -> dict[str, Any]:
     interval = agreement.krippendorff_interval(ratings, level=level, confidence=CONFIDENCE, resamples=RESAMPLES, seed=0)
     low, high = interval or (None, None)
-    return {**told(agreement.krippendorff_alpha(ratings, level=level)), "low": finite(low), "high": finite(high)}
+    return {**as_json(agreement.krippendorff_alpha(ratings, level=level)), "low": finite(low), "high": finite(high)}
 
 
 def _fleiss(units: Sequence[Sequence[float]]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _fleiss(units: Sequence[Sequence[float]]) -> dict[str, Any]:
     whole = [unit for unit in units if len(unit) == size]
     classes = sorted({value for unit in whole for value in unit})
     counts = [[list(unit).count(value) for value in classes] for unit in whole]
-    return {**told(agreement.fleiss_kappa(counts)), "n": len(whole), "judgements": size}
+    return {**as_json(agreement.fleiss_kappa(counts)), "n": len(whole), "judgements": size}
 
 
 def _cohen(units: Sequence[Sequence[Vote]]) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _cohen(units: Sequence[Sequence[Vote]]) -> list[dict[str, Any]]:
             counts[classes.index(first), classes.index(second)] += 1
         kappa, same = agreement.cohen_kappa(counts, weights="none"), float(np.trace(counts) / counts.sum())
         who = {"first": names[a], "second": names[b]}
-        couples.append({**who, "n": len(both), "percent": round(same, 4), **told(kappa)})
+        couples.append({**who, "n": len(both), "percent": round(same, 4), **as_json(kappa)})
     return couples
 
 
@@ -108,8 +108,8 @@ def pairs(judged: Sequence[Vote]) -> dict[str, Any]:
     return {
         "units": len(units),
         "judged_twice": sum(len(unit) >= 2 for unit in units),
-        "percent": told(agreement.percent_agreement(table(classes))),
-        "percent_of_sides": told(sided),
+        "percent": as_json(agreement.percent_agreement(table(classes))),
+        "percent_of_sides": as_json(sided),
         "single_accuracy": finite(single),
         "majority_of_3": finite(aggregate.majority_accuracy(single, 3)) if single else None,
         "fleiss": _fleiss(classes),
@@ -151,7 +151,7 @@ def thumbs(judged: Sequence[Vote]) -> dict[str, Any]:
     if not units:
         return {"units": 0}
     grid = table(list(units.values()))
-    percent = told(agreement.percent_agreement(grid))
+    percent = as_json(agreement.percent_agreement(grid))
     return {"units": len(units), "percent": percent, "nominal": _alpha(grid, "nominal")}
 
 

@@ -167,7 +167,7 @@ def _curve(judged: Judged) -> list[list[float]]:
     return [[int(places[window[-1]]) + 1, round(float(agreed[window].mean()), 3)] for window in windows]
 
 
-# -- everybody, or one -------------------------------------------------------------------------------------------------
+# -- everybody, or one ------------------------------------------------------------------------------------------------
 
 
 WHO = ("id", "name", "role", "active", "calibrated")

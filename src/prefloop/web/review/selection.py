@@ -37,7 +37,7 @@ STRATEGIES = ("disagreement", "diversity", "rise", "longest", "out_of_distributi
 
 
 class Choice(Body):
-    """What to choose."""
+    """How many items are asked next, and by which strategies."""
 
     num: Annotated[int, Field(ge=1, le=POOL)]
     """Items."""

@@ -1,4 +1,4 @@
-"""The chat with the policy under test, where a model server is configured. docs/decisions/004-web.md tells the shapes."""
+"""The chat with the policy under test, where a model server is configured; shapes: docs/decisions/004-web.md."""
 
 import uuid
 from typing import Annotated, Any

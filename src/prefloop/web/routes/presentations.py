@@ -25,7 +25,7 @@ class Wanted(Body):
 
 
 class Draft(Body):
-    """What was begun."""
+    """An answer that is not finished."""
 
     draft: dict[str, Any]
     """Whatever the page wants to keep."""

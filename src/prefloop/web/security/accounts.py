@@ -83,7 +83,7 @@ def _user(row: Row[Any], scopes: Sequence[str] | None = None) -> User:
     return User(row.id, row.name, row.role, dict(row.preferences), tuple(row.tags), row.calibrated, only)
 
 
-# -- who asks -------------------------------------------------------------------------------------------------------
+# -- who asks ---------------------------------------------------------------------------------------------------------
 
 
 def current_user(request: Request) -> User | None:
@@ -326,7 +326,7 @@ def add_user(
 
 
 def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
-    """A user for somebody whose judgements are brought in, who never signs in, whoever has the name. Returns: the id."""
+    """The id of a user, made if need be, for somebody whose judgements are brought in, who never signs in."""
     plain = known_as(name) or "somebody"
     for number in itertools.count(1):
         suffix = f" (imported{f' {number}' if number > 1 else ''})"
@@ -348,7 +348,7 @@ def has_admin(connection: Connection) -> bool:
     return connection.execute(some).first() is not None
 
 
-# -- what an admin or lead sees and changes --------------------------------------------------------------------------
+# -- what an admin or lead sees and changes ---------------------------------------------------------------------------
 
 
 USER = ("id", "name", "role", "tags", "active", "calibrated", "served", "created")

@@ -76,8 +76,8 @@ def verify(connection: Connection) -> int:
         number += 1
         if event["seq"] != number:
             raise Broken(f"the log is broken: event {number} is missing. Somebody removed it")
-        told = {name: event[name] for name in ("kind", "actor", "at", "payload")}
-        if event["previous"] != previous or event["hash"] != digest(previous, **told):
+        content = {name: event[name] for name in ("kind", "actor", "at", "payload")}
+        if event["previous"] != previous or event["hash"] != digest(previous, **content):
             raise Broken(f"the log is broken: event {number} ({event['kind']}) was changed after it was written")
         previous = event["hash"]
         if event["kind"] in JUDGEMENT:

@@ -56,7 +56,7 @@ def tags_of(connection: Connection, names: Iterable[str]) -> dict[str, tuple[str
 
 
 def as_brought(connection: Connection, names: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Those of these comparisons that are here (a few hundred at most), by id, as `Comparison.model_validate` takes them."""
+    """Those of a few hundred comparisons that are here, by id, as `Comparison.model_validate` takes them."""
     records: dict[str, dict[str, Any]] = {}
     for row in connection.execute(select(comparisons).where(comparisons.c.id.in_(names)).order_by(comparisons.c.id)):
         record = {name: row._mapping[name] for name in ("id", "prompt_id", "messages", "sampling", "tags")}

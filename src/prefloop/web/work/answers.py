@@ -20,7 +20,7 @@ Stars = Annotated[int, Field(ge=1, le=5)]
 
 
 class Pair(Body):
-    """Which of two."""
+    """An answer to a pair."""
 
     choice: Literal["left", "right", "tie", "both_bad"]
     """The better side, as shown."""
@@ -29,28 +29,28 @@ class Pair(Body):
 
 
 class Ranks(Body):
-    """All in order."""
+    """An answer to a ranking."""
 
     ranks: Annotated[list[Rank], Field(max_length=100)]
     """For each slot; 1 is best, equal ranks are ties."""
 
 
 class Ratings(Body):
-    """Each on several axes."""
+    """An answer to a rating."""
 
     ratings: Annotated[dict[str, Annotated[list[Stars], Field(max_length=100)]], Field(max_length=12)]
     """For each axis, 1 to 5 for each slot."""
 
 
 class Thumbs(Body):
-    """Each good or bad."""
+    """An answer to thumbs."""
 
     thumbs: Annotated[list[bool], Field(max_length=100)]
     """For each slot."""
 
 
 class Edit(Body):
-    """A response, made better."""
+    """An answer to an edit: a response, made better."""
 
     slot: Annotated[int, Field(ge=0, le=100)]
     """Of the response that is made better."""
@@ -59,7 +59,7 @@ class Edit(Body):
 
 
 class Written(Body):
-    """A response of one's own."""
+    """An answer to a demonstration: a response of one's own."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST)]
     """The response."""

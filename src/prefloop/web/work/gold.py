@@ -32,7 +32,7 @@ class Mark(Body):
     comparison: Annotated[str, Field(min_length=1, max_length=200)]
     """The comparison's id."""
     kind: Marked
-    """What is asked."""
+    """The kind of item."""
     responses: Annotated[list[Annotated[int, Field(ge=0, le=1000)]], Field(min_length=1, max_length=100)]
     """Indices of its responses, ascending."""
     purpose: Purpose

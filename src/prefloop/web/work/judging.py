@@ -46,7 +46,7 @@ class Judged(Body):
     id: Identity
     """Made by the client, once for each decision."""
     presentation: Identity
-    """What was shown."""
+    """The presentation that is answered."""
     answer: Answer
     """What was decided, in slots as shown."""
     active_seconds: Annotated[float, Field(ge=0, le=DAY)]

@@ -86,7 +86,7 @@ class Partner:
                     del self._here[user], self._working[user]
 
     def ask(self, messages: Sequence[dict[str, str]]) -> Heard:
-        """Responses to a conversation. Raises: Refusal (422 too long; 502, 503, 504 the server does not do its work)."""
+        """Responses to a conversation. Raises: Refusal (422 too long; 502, 503, 504 the server fails)."""
         started = time.monotonic()
         if not self._turns.acquire(timeout=self.chat.seconds):
             raise _failed("model_busy", "too many messages at a time")

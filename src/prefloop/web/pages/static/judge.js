@@ -12,7 +12,7 @@ import { Guideline } from "./guideline.js";
 import { build, known } from "./item.js";
 import { PLACES, action, bindings, name as keyName } from "./keys.js";
 import { Outbox } from "./outbox.js";
-import { Pasts } from "./revisions.js";
+import { Revisions } from "./revisions.js";
 import { Queue } from "./queue.js";
 import { away, blank } from "./states.js";
 import { announce, showProgress, watch } from "./status.js";
@@ -33,7 +33,7 @@ class Judge {
     this.queue = new Queue((id) => this.outbox.holds(id), meta("purpose"));
     this.drafts = new Drafts(this.user, (id) => this.shown?.item.id === id && !this.queue.done.has(id) && this.bar.hint(t("lease.lost")));
     this.guideline = new Guideline(this.user, this.bound.guideline, () => this.focusItem());
-    this.pasts = new Pasts(this.user, meta("purpose"));
+    this.revisions = new Revisions(this.user, meta("purpose"));
     this.tab = new Tab(this.user, () => this.leaveToOther());
     this.bar = new Bar(this.bound, (wanted) => this.act(wanted), () => this.focusItem());
     this.chat = meta("purpose") === "chat" ? new Chat(this.place, this.user, this.outbox, { answered: (item) => this.answered(item), moved: (messages) => this.moved(messages), expired: (error) => this.expired(error) }) : null;
@@ -78,16 +78,16 @@ class Judge {
   start() {
     this.drafts.tidy();
     this.tab.claim();
-    this.pasts.tell(language, (past) => {
+    this.revisions.tell(language, (past) => {
       const { view } = this.built(past.item);
       view.restore(past.state);
       return view.says();
     });
-    const wanted = this.pasts.wanted(new URLSearchParams(location.search).get("revise"));
+    const wanted = this.revisions.wanted(new URLSearchParams(location.search).get("revise"));
     if (wanted) this.revise(wanted);
     else {
       blank(this.place, "loading");
-      this.bar.draw({ past: this.pasts.last, shown: false });
+      this.bar.draw({ past: this.revisions.last, shown: false });
     }
     this.outbox.again();
     void this.queue.fill();
@@ -137,14 +137,14 @@ class Judge {
   show(item) {
     if (!known(item.kind)) return this.unknown(item);
     const built = this.ready.get(item.id) ?? this.made(item);
-    if (this.chat && !this.revising) this.pasts.only(() => false); // the conversation went on from what was judged before
+    if (this.chat && !this.revising) this.revisions.only(() => false); // the conversation went on from what was judged before
     this.ready.delete(item.id);
     this.shown = built;
     this.time = new ActiveTime();
     this.seen = new Seen(built.words);
     this.practice(item);
     this.place.replaceChildren(built.article);
-    this.bar.show(built, { comment: this.revising?.comment ?? this.drafts.newest(item)?.comment ?? "", revising: this.revising !== null, past: this.pasts.before(this.revising) });
+    this.bar.show(built, { comment: this.revising?.comment ?? this.drafts.newest(item)?.comment ?? "", revising: this.revising !== null, past: this.revisions.before(this.revising) });
     built.article.focus({ preventScroll: true });
     afterPaint(() => this.settled(built));
   }
@@ -174,7 +174,7 @@ class Judge {
     const judged = this.shown?.item ?? null;
     this.shown = null;
     this.practice(null);
-    this.bar.draw({ past: this.pasts.last, shown: false });
+    this.bar.draw({ past: this.revisions.last, shown: false });
     if (this.queue.error?.expired) return this.expired(this.queue.error);
     if (this.chat && this.queue.empty !== "calibration_failed") {
       showProgress(this.queue.progress, this.since, 0);
@@ -193,14 +193,14 @@ class Judge {
   /** In a chat only what was judged last may be reopened, and only until the next message. @param {import("./types.js").Message[]} messages */
   moved(messages) {
     const asked = JSON.stringify(messages.slice(0, -1));
-    this.pasts.only((past) => JSON.stringify(past.item.messages) === asked);
-    if (!this.shown) this.bar.draw({ past: this.pasts.last, shown: false });
+    this.revisions.only((past) => JSON.stringify(past.item.messages) === asked);
+    if (!this.shown) this.bar.draw({ past: this.revisions.last, shown: false });
   }
 
   /** @param {Presentation} item */
   unknown(item) {
     this.shown = null;
-    this.bar.draw({ past: this.pasts.last, shown: false });
+    this.bar.draw({ past: this.revisions.last, shown: false });
     blank(this.place, "unknown", { again: () => {
       this.giveBack(item, "broken", `kind ${item.kind}`);
       this.next();
@@ -288,7 +288,7 @@ class Judge {
     }
     const { item } = built;
     const past = this.revising;
-    if (past && this.pasts.same(past, built.view.state(), this.bar.comment)) return this.back();
+    if (past && this.revisions.same(past, built.view.state(), this.bar.comment)) return this.back();
     this.seen.look();
     const id = uuid();
     const body = { id, presentation: item.id, ...this.time.measured(), seen: this.seen.share, comment: this.bar.comment, answer };
@@ -299,7 +299,7 @@ class Judge {
     const decided = { judgement: id, item, state: built.view.state(), comment: this.bar.comment, says: built.view.says(), language };
     if (!past) this.since += 1;
     if (item.purpose === "calibration") return this.await(id);
-    this.pasts.add(decided, past);
+    this.revisions.add(decided, past);
     this.next();
   }
 
@@ -337,7 +337,7 @@ class Judge {
 
   undo() {
     if (this.held || this.chat?.busy) return;
-    const past = this.pasts.before(this.revising);
+    const past = this.revisions.before(this.revising);
     if (!past) return announce(t("undo.none"));
     this.keepDraft();
     if (this.shown && !this.revising) this.queue.putBack(this.shown.item);
@@ -429,7 +429,7 @@ class Judge {
   /** @param {{entry: import("./types.js").Entry, error: Refused}} detail */
   refused({ entry, error }) {
     announce(t("refused.one", { why: error.status ? error.message : "" }));
-    this.pasts.drop(entry.id);
+    this.revisions.drop(entry.id);
     if (entry.id === this.awaited) this.explain(null);
   }
 

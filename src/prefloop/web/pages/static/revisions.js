@@ -6,7 +6,7 @@ import { keep, recall, recalled } from "./store.js";
 
 const MOST = 12;
 
-export class Pasts {
+export class Revisions {
   /** @param {string} user @param {string} purpose each queue, and the chat, has its own */
   constructor(user, purpose = "work") {
     this.key = purpose === "work" ? `prefloop.past.${user}` : `prefloop.past.${purpose}.${user}`;

@@ -13,7 +13,7 @@ SEEN = "webhooks_seen"
 
 
 def upgrade() -> None:
-    """Gives each webhook its place: before the oldest event that it lacks, so that it may hear one twice but misses none."""
+    """Gives each webhook its place: before the oldest event that it lacks, so that it misses none."""
     for column in (
         sa.Column("told", Count, nullable=False, server_default="0"),
         sa.Column("sent", Count, nullable=False, server_default="0"),
@@ -37,8 +37,8 @@ def upgrade() -> None:
         sent = connection.execute(
             sa.select(sa.func.count()).select_from(deliveries).where(mine, deliveries.c.state == "sent")
         ).scalar_one()
-        told = oldest - 1 if oldest is not None else seen if isinstance(seen, int) else head
-        connection.execute(sa.update(hooks).where(hooks.c.id == hook).values(told=told, sent=sent))
+        place = oldest - 1 if oldest is not None else seen if isinstance(seen, int) else head
+        connection.execute(sa.update(hooks).where(hooks.c.id == hook).values(told=place, sent=sent))
     connection.execute(sa.delete(settings).where(settings.c.key == SEEN))
     op.drop_table("deliveries")
 

@@ -14,8 +14,8 @@ def upgrade() -> None:
     held = sa.text("strategy = 'held'")
     op.create_index("ix_items_held", "items", ["id"], sqlite_where=held, postgresql_where=held)
     ended = sa.text("state = 'expired'")
-    rows = {"sqlite_where": ended, "postgresql_where": ended}
-    op.create_index("ix_presentations_ended", "presentations", ["user", "created"], **rows)
+    names, table = ["user", "created"], "presentations"
+    op.create_index("ix_presentations_ended", table, names, sqlite_where=ended, postgresql_where=ended)
     op.add_column("scores", sa.Column("embedding", sa.LargeBinary(), nullable=True))
 
 
