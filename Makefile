@@ -48,7 +48,7 @@ clean:
 	touch $@
 
 .venv/demo.stamp: .venv/python.stamp pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
 .venv/dev.stamp: .venv/python.stamp pyproject.toml constraints.txt

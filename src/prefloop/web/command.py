@@ -12,6 +12,7 @@ from pathlib import Path
 from prefloop import layout
 from prefloop.config import settings_help
 from prefloop.errors import UserError
+from prefloop.extras import check_extra
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web.config import WebConfig
 from prefloop.web.folder import ELSEWHERE
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         folders = [DEMO]
     if len(folders) != 1:
         raise UserError("`prefloop web` needs one folder, for instance: prefloop web demo (or prefloop web --demo)")
+    check_extra("web", "`prefloop web`")
     folder = Path(folders[0])
     if "--demo" in flags:
         make_demo(folder)
