@@ -67,14 +67,9 @@ TYPES = {
     ".json": "application/json",
 }
 CODES = {
-    400: "bad_request",
-    401: "signed_out",
-    403: "forbidden",
-    404: "not_found",
-    405: "wrong_method",
-    413: "too_large",
+    400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "wrong_method", 413: "too_large",
     415: "not_json",
-}
+}  # fmt: skip
 PROBLEMS = (UserError, OSError, ValueError, SQLAlchemyError)
 """What ends one look of the housekeeping, not the housekeeping."""
 log = logging.getLogger("prefloop.web")

@@ -135,13 +135,9 @@ def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(
 def row(number: int, annotator: str = "ann", **more: Any) -> str:
     """A line with a prompt, two responses, and what somebody said of them."""
     told = {
-        "id": f"r-{number}",
-        "prompt": f"Where is **{number}**?",
-        "response_a": "There.",
-        "response_b": "Here.",
-        "choice": "b",
-        "annotator": annotator,
-    }
+        "id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here.",
+        "choice": "b", "annotator": annotator,
+    }  # fmt: skip
     return json.dumps(told | more) + "\n"
 
 

@@ -54,15 +54,8 @@ def codes() -> set[str]:
 
 def test_codes_are_found_in_the_source():
     assert {
-        "wrong",
-        "throttled",
-        "other_user",
-        "broken",
-        "locked",
-        "cross_site",
-        "unknown_event",
-        "last_admin",
-    } <= codes()
+        "wrong", "throttled", "other_user", "broken", "locked", "cross_site", "unknown_event", "last_admin",
+    } <= codes()  # fmt: skip
     assert codes_in(ast.parse("Refusal(1, 'a', 'b'); refuse_unless(x, 'y', code='c'); sentence(r, 5, 'd', 'e')")) == {
         "a",
         "c",

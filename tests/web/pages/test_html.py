@@ -261,13 +261,9 @@ def test_error_pages(site, client, status, title):
     from starlette.requests import Request
 
     scope = {
-        "type": "http",
-        "app": client.app,
-        "path": "/nowhere",
-        "query_string": b"",
-        "headers": [(b"accept-language", b"en")],
-        "method": "GET",
-    }
+        "type": "http", "app": client.app, "path": "/nowhere", "query_string": b"",
+        "headers": [(b"accept-language", b"en")], "method": "GET",
+    }  # fmt: skip
     page = html.error_page(Request(scope), status)
     assert page.status_code == status
     assert title in page.body.decode()

@@ -72,25 +72,13 @@ def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
     site = new_site()
     number, tree = 30_000, [["p", {}, ["x"]]]
     shared = {
-        "messages": [],
-        "trees": [],
-        "tags": [],
-        "sampling": {},
-        "batch": "b",
-        "fingerprint": "f",
-        "renderer": 1,
+        "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "b", "fingerprint": "f", "renderer": 1,
         "added": 0.0,
-    }
+    }  # fmt: skip
     counts = {
-        "wanted": 1,
-        "done": 0,
-        "leased": 0,
-        "needed": 1,
-        "extended": False,
-        "strategy": "all",
-        "probability": 1.0,
+        "wanted": 1, "done": 0, "leased": 0, "needed": 1, "extended": False, "strategy": "all", "probability": 1.0,
         "added": 0.0,
-    }
+    }  # fmt: skip
 
     def make(connection: object) -> None:
         names = [f"m-{i}" for i in range(number)]
@@ -99,16 +87,11 @@ def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
             insert(responses),
             [
                 {
-                    "comparison": names[0],
-                    "index": 0,
-                    "text": "x",
-                    "tree": tree,
-                    "sampler": "s",
-                    "num_tokens": 1,
+                    "comparison": names[0], "index": 0, "text": "x", "tree": tree, "sampler": "s", "num_tokens": 1,
                     "finished": True,
                 }
             ],
-        )
+        )  # fmt: skip
         same = {"kind": "pair", "responses": [0, 1], "purpose": "work", **counts}
         rows = [{"key": name, "comparison": name, "place": (i + 1) * GAP, **same} for i, name in enumerate(names)]
         connection.execute(insert(items), rows)  # type: ignore[attr-defined]

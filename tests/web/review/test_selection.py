@@ -101,13 +101,9 @@ def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_p
     with site.database.reading() as connection:
         found = selection.candidates(connection, 0)
         shares = {
-            "random": 0.2,
-            "disagreement": 0.2,
-            "rise": 0.2,
-            "longest": 0.2,
-            "diversity": 0.1,
+            "random": 0.2, "disagreement": 0.2, "rise": 0.2, "longest": 0.2, "diversity": 0.1,
             "out_of_distribution": 0.1,
-        }
+        }  # fmt: skip
         told, by = selection.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
     assert found.names[int(told["disagreement"].argmax())] == names[7]
     assert found.names[int(told["rise"].argmax())] in (names[9], names[7])

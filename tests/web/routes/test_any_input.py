@@ -27,21 +27,11 @@ RAW = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
         [
-            b"",
-            b"{",
-            b"[" * 100_000,
-            b'{"a":' * 50_000,
-            b"\xff\xfe",
-            b"null",
-            b"[]",
-            b"1",
-            b'"x"',
-            b'{"count": NaN}',
-            b'{"count": 1e999}',
-            b'{"count": "\\ud800"}',
+            b"", b"{", b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"null", b"[]", b"1", b'"x"', b'{"count": NaN}',
+            b'{"count": 1e999}', b'{"count": "\\ud800"}',
         ]
     ),
-)
+)  # fmt: skip
 
 
 def good(speaker: Any) -> dict[tuple[str, str], Any]:
@@ -71,14 +61,10 @@ def good(speaker: Any) -> dict[tuple[str, str], Any]:
         },
         ("POST", "/guidelines"): {"text": "# x"},
         ("POST", "/items"): {
-            "comparison": "c-0000",
-            "kind": "pair",
-            "responses": [0, 1],
-            "purpose": "gold",
-            "expected": {"best": 1},
+            "comparison": "c-0000", "kind": "pair", "responses": [0, 1], "purpose": "gold", "expected": {"best": 1},
             "explanation": "x",
         },
-    }
+    }  # fmt: skip
 
 
 def paths_in(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -136,17 +122,9 @@ def test_no_bodies_at_all(site: Site):
 
 
 PLACES = [
-    "/presentations/{}",
-    "/judgements/{}/revise",
-    "/users/{}",
-    "/invitations/{}",
-    "/tokens/{}",
-    "/join/{}",
-    "/history?limit={}",
-    "/items?after={}",
-    "/items?purpose={}",
-    "/export/{}.jsonl",
-]
+    "/presentations/{}", "/judgements/{}/revise", "/users/{}", "/invitations/{}", "/tokens/{}", "/join/{}",
+    "/history?limit={}", "/items?after={}", "/items?purpose={}", "/export/{}.jsonl",
+]  # fmt: skip
 
 
 WEIRD = ["%00", "-1", "0", "99999999999999999999999", "x" * 3000, "%ff%fe", "..%2f..", "é", "1e5", "NaN", "a b"]

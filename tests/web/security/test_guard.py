@@ -50,15 +50,11 @@ def test_headers_on_every_answer(site: Site, path: str):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"},
-        {"sec-fetch-site": "none"},
-        {"origin": "http://evil.example"},
-        {"origin": "null"},
-        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "none"},
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9999"},
         {"origin": "http://127.0.0.1", "sec-fetch-site": "cross-site"},
     ],
-)
+)  # fmt: skip
 def test_a_write_from_another_site_is_refused(site: Site, headers: dict[str, str], caplog: pytest.LogCaptureFixture):
     fill(site, 1)
     speaker = signed_in(site)
@@ -173,15 +169,10 @@ def test_guessing_many_names_from_one_place_is_slowed_down(site: Site):
 @pytest.mark.parametrize(
     "then",
     [
-        "//evil.example",
-        "https://evil.example",
-        "/\\evil.example",
-        "\\\\evil",
-        "javascript:alert(1)",
-        "/%0d\r\nx: y",
+        "//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "/%0d\r\nx: y",
         "",
     ],
-)
+)  # fmt: skip
 def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, then: str):
     signed_in(site)
     answer = client(site).post("/login", data={"name": "ann", "password": PASSWORD, "next": then}, headers=OURS)
@@ -191,15 +182,10 @@ def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, then: str):
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/../app.py",
-        "/static/..%2fapp.py",
-        "/static/%2e%2e/app.py",
-        "/static//etc/passwd",
-        "/static/..\\app.py",
-        "/static/%00",
-        "/static/....//app.py",
+        "/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd",
+        "/static/..\\app.py", "/static/%00", "/static/....//app.py",
     ],
-)
+)  # fmt: skip
 def test_no_path_leads_out_of_the_static_files(site: Site, path: str):
     answer = client(site).get(path)
     assert answer.status_code == 404
@@ -244,17 +230,9 @@ def test_nobody_reads_or_judges_anothers_work(site: Site, caplog: pytest.LogCapt
 
 
 LEADS = [
-    "users",
-    "invitations",
-    "settings",
-    "guidelines",
-    "items",
-    "flags",
-    "progress",
-    "export/judgements.jsonl",
-    "export/events.jsonl",
-    "log/verify",
-]
+    "users", "invitations", "settings", "guidelines", "items", "flags", "progress", "export/judgements.jsonl",
+    "export/events.jsonl", "log/verify",
+]  # fmt: skip
 
 
 def test_an_annotator_sees_nothing_of_the_leads(site: Site, caplog: pytest.LogCaptureFixture):

@@ -28,17 +28,9 @@ def verified(site: Site) -> int:
 
 
 ALIEN = {
-    "id": "x",
-    "prompt_id": "x",
-    "messages": [],
-    "trees": [],
-    "tags": [],
-    "sampling": {},
-    "batch": "",
-    "fingerprint": "",
-    "renderer": 1,
-    "added": 0.0,
-}
+    "id": "x", "prompt_id": "x", "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "",
+    "fingerprint": "", "renderer": 1, "added": 0.0,
+}  # fmt: skip
 TAMPERED: dict[str, Callable[[Any], Any]] = {
     "was changed": lambda c: c.execute(update(events).where(events.c.seq == 3).values(payload='{"x":1}')),
     "somebody else": lambda c: c.execute(update(events).where(events.c.seq == 3).values(actor="nobody")),

@@ -16,13 +16,9 @@ def known(speaker: Any, number: int, purpose: str, best: int = 1, first: int = 0
     made = []
     for i in range(first, first + number):
         body = {
-            "comparison": f"c-{i:04d}",
-            "kind": "pair",
-            "responses": [0, 1],
-            "purpose": purpose,
-            "expected": {"best": best},
-            "explanation": "The *second* is kinder.",
-        }
+            "comparison": f"c-{i:04d}", "kind": "pair", "responses": [0, 1], "purpose": purpose,
+            "expected": {"best": best}, "explanation": "The *second* is kinder.",
+        }  # fmt: skip
         answer = speaker.post("/api/v1/items", json=body)
         assert answer.status_code == 200, answer.text
         made.append(answer.json()["item"])

@@ -18,18 +18,8 @@ def test_a_presentation_as_the_contract_shows_it(site: Site):
     fill(site, 1, responses=2)
     shown = to_judge(signed_in(site))[0]
     assert set(shown) == {
-        "id",
-        "kind",
-        "purpose",
-        "guideline",
-        "expires",
-        "state",
-        "draft",
-        "messages",
-        "responses",
-        "axes",
-        "progress",
-    }
+        "id", "kind", "purpose", "guideline", "expires", "state", "draft", "messages", "responses", "axes", "progress",
+    }  # fmt: skip
     assert shown["messages"] == [
         {"role": "user", "tree": [["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]]}
     ]
@@ -115,11 +105,7 @@ GOOD = {
 }
 BAD = {
     "ranking": [
-        {"ranks": [1, 2]},
-        {"ranks": [2, 2, 3]},
-        {"ranks": [1, 2, 4]},
-        {"ranks": [0, 1, 2]},
-        {"choice": "left"},
+        {"ranks": [1, 2]}, {"ranks": [2, 2, 3]}, {"ranks": [1, 2, 4]}, {"ranks": [0, 1, 2]}, {"choice": "left"},
     ],
     "rating": [
         {"ratings": {"helpful": [1, 2, 3]}},
@@ -129,7 +115,7 @@ BAD = {
     "thumb": [{"thumbs": [True]}, {"thumbs": [1, 0, 1]}],
     "edit": [{"slot": 3, "text": "x"}, {"slot": -1, "text": "x"}, {"slot": 0, "text": "  "}],
     "demonstration": [{"text": ""}, {"text": " \n"}, {"text": "x" * 50_000}],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -153,21 +139,11 @@ def test_each_kind_takes_its_answers_and_no_others(site: Site, kind: str):
 
 
 WRONG = [
-    {"active_seconds": -1},
-    {"active_seconds": 1e9},
-    {"seen": 1.5},
-    {"first_key_seconds": -0.1},
-    {"comment": "x" * 5000},
-    {"comment": "a\u0000b"},
-    {"id": "x"},
-    {"id": "../../x/y"},
-    {"unknown": 1},
-    {"answer": {"choice": "middle"}},
-    {"answer": {"choice": "tie", "strength": 1}},
-    {"answer": {"choice": "left", "strength": 4}},
-    {"answer": None},
-    {"presentation": 3},
-]
+    {"active_seconds": -1}, {"active_seconds": 1e9}, {"seen": 1.5}, {"first_key_seconds": -0.1},
+    {"comment": "x" * 5000}, {"comment": "a\u0000b"}, {"id": "x"}, {"id": "../../x/y"}, {"unknown": 1},
+    {"answer": {"choice": "middle"}}, {"answer": {"choice": "tie", "strength": 1}},
+    {"answer": {"choice": "left", "strength": 4}}, {"answer": None}, {"presentation": 3},
+]  # fmt: skip
 
 
 def test_what_is_wrong_is_refused_with_a_sentence(site: Site):

@@ -3,15 +3,13 @@
 CHAT_PAGES: dict[str, tuple[str, str]] = {"nav.chat": ("Chat", "对话"), "chat.title": ("Chat", "对话")}
 
 CHAT_SCRIPTS: dict[str, tuple[str, str]] = {
-    "chat.label": ("Chat with the model", "与模型对话"),
-    "chat.first": ("Say something to the model", "对模型说点什么"),
+    "chat.label": ("Chat with the model", "与模型对话"), "chat.first": ("Say something to the model", "对模型说点什么"),
     "chat.first_says": (
         "It answers twice. You say which response is better, and the conversation goes on with that one.",
         "它会给出两个回答。你选出更好的一个，对话就沿着它继续。"),
     "chat.message": ("Your message", "你的消息"),
     "chat.hint": ("Control and Enter sends; Escape leaves the text.", "Control 加 Enter 发送，Escape 离开文本。"),
-    "chat.send": ("Send", "发送"),
-    "chat.another": ("Begin another conversation", "开始新的对话"),
+    "chat.send": ("Send", "发送"), "chat.another": ("Begin another conversation", "开始新的对话"),
     "chat.begun": ("A new conversation. Write the first message.", "新的对话。请写第一条消息。"),
     "chat.ask": ("Write a message first.", "请先写消息。"),
     "chat.asking": ("The model is writing. This may take a minute.", "模型正在回答，可能需要一分钟。"),

@@ -71,20 +71,12 @@ def _page(
     chats = (("/chat", "nav.chat"),) if user and request.app.state.partner and user.may_chat else ()
     leads = (("/lead", "nav.lead"),) if user and user.is_at_least("lead") else ()
     context = {
-        "t": words,
-        "lang": TAGS[words.language],
-        "theme": theme if theme in THEMES else "auto",
-        "user": user,
-        "nav": (*NAV[:1], *chats, *NAV[1:], *leads),
-        "here": request.url.path,
-        "static": lambda file: f"/static/{request.app.state.static_version}/{file}",
-        "scripted": False,
-        "keys": json.dumps(preferences.get("keys", {})),
-        "words": words.for_scripts(),
-        "carried": "",
-        "status": status,
+        "t": words, "lang": TAGS[words.language], "theme": theme if theme in THEMES else "auto", "user": user,
+        "nav": (*NAV[:1], *chats, *NAV[1:], *leads), "here": request.url.path,
+        "static": lambda file: f"/static/{request.app.state.static_version}/{file}", "scripted": False,
+        "keys": json.dumps(preferences.get("keys", {})), "words": words.for_scripts(), "carried": "", "status": status,
         **values,
-    }
+    }  # fmt: skip
     response = HTMLResponse(environment.get_template(template).render(context), status_code=status)
     if request.cookies.get(COOKIE) != words.language:
         response.set_cookie(COOKIE, words.language, max_age=YEAR, path="/", httponly=True, samesite="lax")
