@@ -99,11 +99,11 @@ def timed(times: list[tuple[float, float]], work: Callable[[], Any]) -> Any:
 
 def quantiles(times: list[tuple[float, float]]) -> dict[str, float]:
     """Milliseconds by the clock; and of the processor, which other programs on the machine hardly lengthen."""
-    found = {}
+    result = {}
     for name, which in (("", 0), ("processor_", 1)):
         parts = statistics.quantiles([time[which] for time in times], n=100)
-        found |= {f"{name}p{part}_ms": round(parts[part - 1] * 1000, 2) for part in (50, 95, 99)}
-    return found
+        result |= {f"{name}p{part}_ms": round(parts[part - 1] * 1000, 2) for part in (50, 95, 99)}
+    return result
 
 
 def measure(site: Site, people: list[accounts.User], number: int) -> dict[str, Any]:

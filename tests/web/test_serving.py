@@ -178,10 +178,10 @@ def test_the_demo_is_ready_made(tmp_path: Path):
             assert caller.get("/api/v1/me").json()["role"] == "admin"
             assert caller.post("/api/v1/leases", json={}).json()["presentations"]
             assert caller.post(f"/api/v1/join/{token}", json={"name": "Bob", "password": PASSWORD}).status_code == 404
-    found = read_records(tmp_path / "demo" / "comparisons.jsonl", Comparison)
-    assert len(found) >= 40
-    assert {len(one.responses) for one in found} == {2, 3, 4}
-    assert any("lang:zh" in one.tags for one in found)
+    result = read_records(tmp_path / "demo" / "comparisons.jsonl", Comparison)
+    assert len(result) >= 40
+    assert {len(row.responses) for row in result} == {2, 3, 4}
+    assert any("lang:zh" in row.tags for row in result)
     with serving(tmp_path / "demo", "--demo") as (_, _, said):  # again: nothing new, and somebody administers it
         assert "join" not in said
         assert "new comparisons" not in said

@@ -130,8 +130,8 @@ class Stand:
 
     def calibration(self, identity: str, expected: dict[str, Any], explanation: str) -> None:
         """Makes a comparison's first pair a calibration item."""
-        told = {"answer": expected, "explanation": explanation, "tree": rendering.tree(explanation)}
-        row = items.new_item(identity, "pair", (0, 1), purpose="calibration", expected=told)
+        marked = {"answer": expected, "explanation": explanation, "tree": rendering.tree(explanation)}
+        row = items.new_item(identity, "pair", (0, 1), purpose="calibration", expected=marked)
         self.site.database.write(lambda c: items.add(c, self.site.database, [row], {identity: ()}))
 
     def judgements(self) -> list[Any]:

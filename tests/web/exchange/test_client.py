@@ -3,7 +3,6 @@
 import json
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -51,8 +50,7 @@ def speaking(site: Site, role: str, *scopes: str) -> tuple[Client, Line]:
 
 
 @on_sqlite
-def test_it_judges_all_there_is_over_a_line_that_breaks(new_site: Callable[..., Site]):
-    site = new_site()
+def test_it_judges_all_there_is_over_a_line_that_breaks(site: Site):
     fill(site, 6)
     client, line = speaking(site, "annotator", "judge")
     with client:
@@ -65,8 +63,7 @@ def test_it_judges_all_there_is_over_a_line_that_breaks(new_site: Callable[..., 
 
 
 @on_sqlite
-def test_it_gives_up_with_a_sentence_and_does_not_repeat_a_refusal(new_site: Callable[..., Site]):
-    site = new_site()
+def test_it_gives_up_with_a_sentence_and_does_not_repeat_a_refusal(site: Site):
     client, line = speaking(site, "annotator", "judge")
     line.breaks = ["before"] * 99
     with pytest.raises(UserError, match="no answer after 6 tries"):
@@ -78,8 +75,7 @@ def test_it_gives_up_with_a_sentence_and_does_not_repeat_a_refusal(new_site: Cal
 
 
 @on_sqlite
-def test_a_lead_brings_in_and_exports(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_a_lead_brings_in_and_exports(site: Site, tmp_path: Path):
     client, _ = speaking(site, "lead", "read", "write", "judge")
     tickets = tmp_path / "tickets.jsonl"
     tickets.write_text(

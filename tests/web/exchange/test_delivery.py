@@ -1,7 +1,6 @@
 """The file that the collect stage waits for: what is enough, what is in it, and how often it is written."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from web.crowd import on_sqlite
 
 def delivered(site: Site) -> list[str]:
     """Comparisons in the file, in alphabetical order."""
-    return sorted(one.comparison for one in read_records(export.target(site), Judgement))
+    return sorted(row.comparison for row in read_records(export.target(site), Judgement))
 
 
 def bring_others(site: Site, number: int) -> None:
@@ -86,8 +85,7 @@ def test_it_is_written_again_only_when_judgements_changed_and_not_all_the_time(
 
 
 @on_sqlite
-def test_when_nothing_is_left_to_judge_enough_is_waited_for_no_longer(new_site: Callable[..., Site]):
-    site = new_site()
+def test_when_nothing_is_left_to_judge_enough_is_waited_for_no_longer(site: Site):
     ask(site, enough=100)
     fill(site, 3)
     delivery, ann = Delivery(site), user(site, "ann")
@@ -104,8 +102,7 @@ def test_when_nothing_is_left_to_judge_enough_is_waited_for_no_longer(new_site: 
 
 
 @on_sqlite
-def test_edits_and_demonstrations_are_not_judgements_that_are_enough(new_site: Callable[..., Site]):
-    site = new_site()
+def test_edits_and_demonstrations_are_not_judgements_that_are_enough(site: Site):
     ask(site, enough=2, kinds=["demonstration", "pair"])
     fill(site, 3)
     delivery, ann = Delivery(site), user(site, "ann")
@@ -118,8 +115,7 @@ def test_edits_and_demonstrations_are_not_judgements_that_are_enough(new_site: C
 
 
 @on_sqlite
-def test_the_server_that_ends_writes_what_it_kept_back(new_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch):
-    site = new_site()
+def test_the_server_that_ends_writes_what_it_kept_back(site: Site, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("prefloop.web.app.EVERY", 0.01)
     ask(site, enough=1)
     fill(site, 2)

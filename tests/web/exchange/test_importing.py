@@ -77,10 +77,7 @@ def said(site: Site) -> list[tuple[str, dict[str, Any]]]:
     ],
 )
 @on_sqlite
-def test_other_tools_exports_become_ours(
-    new_site: Callable[..., Site], tmp_path: Path, source: Any, row: Any, who: Any
-):
-    site = new_site()
+def test_other_tools_exports_become_ours(site: Site, tmp_path: Path, source: Any, row: Any, who: Any):
     assert bring(site, tmp_path / "x.json", json.dumps([row]), source)["judgements"] == len(who)
     assert said(site) == who
     assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == {
@@ -91,7 +88,7 @@ def test_other_tools_exports_become_ours(
     }
     with site.database.reading() as connection:
         verify(connection)
-        assert [one.annotator for one in export.judged(connection)] == [name for name, _ in who] or len(who) == 2
+        assert [entry.annotator for entry in export.judged(connection)] == [name for name, _ in who] or len(who) == 2
     check_counts(site)
 
 
@@ -117,28 +114,25 @@ BAD = {
 
 @pytest.mark.parametrize("line", BAD)
 @on_sqlite
-def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(
-    new_site: Callable[..., Site], tmp_path: Path, line: str
-):
-    site = new_site()
+def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(site: Site, tmp_path: Path, line: str):
     good = '{"prompt": "x", "response_a": "1", "response_b": "2", "choice": "B", "annotator": "ann"}'
     text = "\n".join([good, line, good.replace('"x"', '"y"')])
     with pytest.raises(UserError) as problem:
         bring(site, tmp_path / "t.jsonl", text)
     assert BAD[line] in str(problem.value)
     assert rows(site, comparisons) == []
-    told = bring(site, tmp_path / "t.jsonl", text, on_bad="skip")
-    assert (told["comparisons"], told["judgements"], told["left_out"]) == (2, 2, 1)
+    answer = bring(site, tmp_path / "t.jsonl", text, on_bad="skip")
+    assert (answer["comparisons"], answer["judgements"], answer["left_out"]) == (2, 2, 1)
     assert said(site) == [("ann (imported)", {"best": 1})] * 2
 
 
 def row(number: int, annotator: str = "ann", **more: Any) -> str:
     """A line with a prompt, two responses, and what somebody said of them."""
-    told = {
+    ticket = {
         "id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here.",
         "choice": "b", "annotator": annotator,
     }  # fmt: skip
-    return json.dumps(told | more) + "\n"
+    return json.dumps(ticket | more) + "\n"
 
 
 MIXED = "".join(
@@ -161,9 +155,9 @@ def brought(site: Site, path: Path, what: str) -> dict[str, Any]:
 
 def state(site: Site) -> list[Any]:
     """All that an import leaves, whatever the order."""
-    found = [(one.id, one.fingerprint) for one in rows(site, comparisons)]
-    found += sorted((one.key, one.wanted, one.done, one.needed) for one in rows(site, items))
-    return [*found, *said(site)]
+    result = [(row.id, row.fingerprint) for row in rows(site, comparisons)]
+    result += sorted((row.key, row.wanted, row.done, row.needed) for row in rows(site, items))
+    return [*result, *said(site)]
 
 
 @pytest.mark.parametrize("what", ["rows", "arena"])
@@ -174,7 +168,7 @@ def test_an_import_is_rendered_outside_of_transactions_and_written_in_parts(
     writing, rendered, written = [False], [0], [0]
     write, tree = site.database.write, rendering.tree
 
-    def told(work: Callable[[Any], Any]) -> Any:
+    def watched(work: Callable[[Any], Any]) -> Any:
         writing[0], written[0] = True, written[0] + 1
         try:
             return write(work)
@@ -186,7 +180,7 @@ def test_an_import_is_rendered_outside_of_transactions_and_written_in_parts(
         rendered[0] += 1
         return tree(text)
 
-    monkeypatch.setattr(site.database, "write", told)
+    monkeypatch.setattr(site.database, "write", watched)
     monkeypatch.setattr(rendering, "tree", render)
     brought(site, tmp_path / "x.jsonl", what)
     assert written[0] >= 3
@@ -240,8 +234,8 @@ def test_a_file_with_another_row_of_the_same_name_keeps_nothing_unless_asked(
     with pytest.raises(UserError, match=r"t.jsonl:6: there is another comparison called 'r-1'"):
         bring(site, path, "".join(row(n) for n in (5, 6, 7, 8, 9)) + other)
     assert len(rows(site, comparisons)) == 1
-    told = bring(site, path, "".join(row(n) for n in (5, 6, 7, 8, 9)) + other, on_bad="skip")
-    assert (told["comparisons"], told["left_out"], told["problems"][0][:12]) == (5, 1, "t.jsonl:6: t")
+    answer = bring(site, path, "".join(row(n) for n in (5, 6, 7, 8, 9)) + other, on_bad="skip")
+    assert (answer["comparisons"], answer["left_out"], answer["problems"][0][:12]) == (5, 1, "t.jsonl:6: t")
 
 
 @on_sqlite
@@ -256,10 +250,10 @@ def test_a_large_file_takes_no_more_memory_than_a_few_rows(
         file.write("prompt,response_a,response_b\n")
         file.writelines(f"{n} {long},1 {long},2 {long}\n" for n in range(300))
     tracemalloc.start()
-    told = importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
+    answer = importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert told["comparisons"] == 300
+    assert answer["comparisons"] == 300
     assert peak < path.stat().st_size / 3
 
 
@@ -275,10 +269,10 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
     names = [name for name, _ in said(site)]
     assert names[:2] == ["ann (imported)", "bob (imported 2)"]
     assert (len(names[2]), names[2].endswith(" (imported)")) == (80, True)
-    told = rows(site, events, events.c.kind.in_(("judgement", "user")))
-    mine = [one for one in told if one.kind == "judgement" or "imported" in one.payload]
-    assert {one.actor for one in mine} == {"lead", "bob (imported)"}  # the second is the one who joined
-    assert {one.actor for one in mine if one.kind == "judgement"} == {"lead"}
+    reply = rows(site, events, events.c.kind.in_(("judgement", "user")))
+    mine = [entry for entry in reply if entry.kind == "judgement" or "imported" in entry.payload]
+    assert {entry.actor for entry in mine} == {"lead", "bob (imported)"}  # the second is the one who joined
+    assert {entry.actor for entry in mine if entry.kind == "judgement"} == {"lead"}
     with site.database.reading() as connection:
         verify(connection)
 
@@ -286,9 +280,9 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
 def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
     """As an older prefloop had it: judgements are those of whoever has the name."""
     kept = accounts.known_as(name) or "imported"
-    found = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
+    result = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
     return (
-        found if found is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
+        result if result is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
     )
 
 
@@ -307,15 +301,14 @@ def test_what_was_credited_to_somebody_here_is_found_again(site: Site, tmp_path:
     assert work(site, ann) == 1
     assert bring(site, path, text + row(7, "Ann", choice="b"))["judgements"] == 1
     theirs = rows(site, users, users.c.name.like("%(imported)"))
-    assert [one.name for one in theirs] == ["ann (imported)"]
+    assert [entry.name for entry in theirs] == ["ann (imported)"]
     check_counts(site)
 
 
 @on_sqlite
 def test_an_imported_person_cannot_sign_in_and_takes_as_long_as_a_wrong_password(
-    new_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    site = new_site()
     signed_in(site, "real", "annotator")
     bring(site, tmp_path / "t.jsonl", row(1, "ann"))
     hashes: list[str] = []
@@ -334,17 +327,19 @@ def test_an_imported_person_cannot_sign_in_and_takes_as_long_as_a_wrong_password
     assert all(kept.startswith("$argon2id$") for kept in hashes)
     assert hashes[2:4] == hashes[4:6]
     lead = signed_in(site, "boss", "admin")
-    number = next(one["id"] for one in lead.get("/api/v1/users").json()["users"] if one["name"] == "ann (imported)")
+    number = next(
+        entry["id"] for entry in lead.get("/api/v1/users").json()["users"] if entry["name"] == "ann (imported)"
+    )
     assert lead.put(f"/api/v1/users/{number}", json={"role": "admin"}).status_code == 200
-    mine = next(one["id"] for one in lead.get("/api/v1/users").json()["users"] if one["name"] == "boss")
+    mine = next(entry["id"] for entry in lead.get("/api/v1/users").json()["users"] if entry["name"] == "boss")
     assert lead.put(f"/api/v1/users/{mine}", json={"role": "annotator"}).json()["error"]["code"] == "last_admin"
 
 
 def brought_in_by_an_older_prefloop(row: Any, source: Any, place: str) -> Imported:
     """A row as it was when a prompt without a name was called as its row."""
-    found = imported(row, source, place)
-    before = as_before(found.comparison)
-    return found if before is None else replace(found, comparison=before)
+    result = imported(row, source, place)
+    before = as_before(result.comparison)
+    return result if before is None else replace(result, comparison=before)
 
 
 @on_sqlite
@@ -355,7 +350,7 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     text = "".join([*pairs, row(6, prompt="Where is 0?", prompt_id="mine"), '{"prompt": "Where is 1?"}\n'])
     site, path = new_site(), tmp_path / "t.jsonl"
     bring(site, path, text)
-    names = {one.id: one.prompt_id for one in rows(site, comparisons)}
+    names = {entry.id: entry.prompt_id for entry in rows(site, comparisons)}
     assert len({names[f"r-{n}"] for n in (0, 2, 4)}) == len({names[f"r-{n}"] for n in (1, 3, 5)}) == 1
     assert sorted(Counter(names.values()).values()) == [1, 3, 4]
     older = new_site()
@@ -363,7 +358,7 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     bring(older, path, text)
     monkeypatch.undo()
     before = state(older)
-    assert [one.prompt_id for one in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
+    assert [entry.prompt_id for entry in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
     assert bring(older, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
     assert state(older) == before
     with pytest.raises(UserError, match=r"t.jsonl:1: there is another comparison called 'r-0'"):
@@ -401,7 +396,7 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
     assert rows(site, comparisons) == []
     fits = plain | {
         "tags": ["t" * 200],
-        "responses": [one | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for one in responses],
+        "responses": [row | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for row in responses],
     }
     answer = lead.post("/api/v1/import/comparisons", content=json.dumps(fits), headers=headers)
     assert (answer.status_code, answer.json()["added"]) == (200, 1)
@@ -409,14 +404,14 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
 
 def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_again(site: Site, tmp_path: Path):
     ask(site, kinds=["pair", "ranking"])
-    told = [
+    lines = [
         json.dumps({"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]}) for end in "xy"
     ]
     for added in (2, 0):
-        assert bring(site, tmp_path / "t.jsonl", "\n".join(told))["comparisons"] == added
-    found = rows(site, items, items.c.kind == "ranking")
+        assert bring(site, tmp_path / "t.jsonl", "\n".join(lines))["comparisons"] == added
+    result = rows(site, items, items.c.kind == "ranking")
     assert len(rows(site, items)) == 4
-    assert sorted(one.comparison[:1] for one in found) == ["x", "y"]
+    assert sorted(row.comparison[:1] for row in result) == ["x", "y"]
     lead = signed_in(site, "lead", "lead")
     gold = {
         "comparison": "x" * 190,
@@ -426,14 +421,17 @@ def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_a
         "expected": {"ranks": list(range(1, 61))},
     }
     assert lead.post("/api/v1/items", json=gold).status_code == 200
-    assert [one.comparison[:1] for one in rows(site, items, items.c.kind == "ranking", items.c.retired)] == ["x"]
+    assert [row.comparison[:1] for row in rows(site, items, items.c.kind == "ranking", items.c.retired)] == ["x"]
 
 
 def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp_path: Path):
     ranks = [{"value": f"response-{n}", "rank": n} for n in range(1, 100)] + [{"value": "response-99", "rank": 99}] * 2
-    told = {"fields": {"prompt": "x", "responses": ["y"] * 101}, "responses": {"q": [{"value": ranks, "user_id": "u"}]}}
+    record = {
+        "fields": {"prompt": "x", "responses": ["y"] * 101},
+        "responses": {"q": [{"value": ranks, "user_id": "u"}]},
+    }
     with pytest.raises(UserError, match=r"^t.json:1: `ranks`: List should have at most 100 items"):
-        bring(site, tmp_path / "t.json", json.dumps([told]), "argilla")
+        bring(site, tmp_path / "t.json", json.dumps([record]), "argilla")
 
 
 def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):
@@ -463,8 +461,7 @@ def test_no_row_breaks_it(row: dict[str, Any], source: Any):
 
 
 @on_sqlite
-def test_over_http(new_site: Callable[..., Site]):
-    site = new_site()
+def test_over_http(site: Site):
     lead = signed_in(site, "lead", "lead")
     headers = {"Content-Type": "application/x-ndjson"}
     body = '{"prompt": "x", "response_a": "1", "response_b": "2"}\nnot json\n'

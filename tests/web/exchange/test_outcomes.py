@@ -4,7 +4,6 @@ import io
 import json
 import random
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ WAYS = ("majority", "weighted", "dawid_skene", "crowd_bt")
 def of(facts: list[Vote], gold: dict[str, tuple[int, int]] | None = None) -> Snapshot:
     """Facts about ready-made comparisons."""
     known: dict[str, Comparison] = {
-        one.comparison: comparison(one.item).model_copy(update={"id": one.comparison}) for one in facts
+        row.comparison: comparison(row.item).model_copy(update={"id": row.comparison}) for row in facts
     }
     return Snapshot(tuple(facts), known, gold or {})
 
@@ -41,10 +40,10 @@ def test_three_who_agree_decide_in_every_way(way: Any):
         for n in range(12)
         for who in (1, 2, 3)
     ]
-    found = outcomes.aggregated(of(facts), way)
-    assert [one.chosen_index for one in found.preferences] == [n % 2 for n in range(12)]
-    assert all(one.agreement == 1.0 and one.num_judgements == 3 and 0 < one.weight <= 1 for one in found.preferences)
-    assert found.undecided == 0
+    result = outcomes.aggregated(of(facts), way)
+    assert [row.chosen_index for row in result.preferences] == [n % 2 for n in range(12)]
+    assert all(row.agreement == 1.0 and row.num_judgements == 3 and 0 < row.weight <= 1 for row in result.preferences)
+    assert result.undecided == 0
 
 
 def test_majority_leaves_a_tie_open_and_gold_breaks_it():
@@ -52,10 +51,10 @@ def test_majority_leaves_a_tie_open_and_gold_breaks_it():
     pair = [said(1, 1, 0), said(1, 2, 1)]
     assert outcomes.aggregated(of(pair), "majority").preferences == ()
     assert outcomes.aggregated(of(pair), "majority").undecided == 1
-    found = outcomes.aggregated(of(pair, {"u1": (15, 15), "u2": (0, 5)}), "weighted")
-    assert found.preferences[0].chosen_index == 0
-    assert found.preferences[0].weight == pytest.approx(2 * 0.95 - 1)
-    assert found.preferences[0].agreement == 0.5
+    result = outcomes.aggregated(of(pair, {"u1": (15, 15), "u2": (0, 5)}), "weighted")
+    assert result.preferences[0].chosen_index == 0
+    assert result.preferences[0].weight == pytest.approx(2 * 0.95 - 1)
+    assert result.preferences[0].agreement == 0.5
 
 
 @pytest.mark.parametrize("way", ["dawid_skene", "crowd_bt"])
@@ -63,11 +62,11 @@ def test_two_who_toss_coins_do_not_outvote_three_who_know(way: Any):
     rng = random.Random(2)
     facts = [said(n, who, 0 if rng.random() < right else 1, order=rng.choice([(0, 1), (1, 0)]))
              for n in range(150) for who, right in ((1, 0.95), (2, 0.95), (3, 0.95), (4, 0.5), (5, 0.5))]  # fmt: skip
-    found = outcomes.aggregated(of(facts), way)
-    accuracy = {one["name"]: one["accuracy"] for one in found.annotators}
+    result = outcomes.aggregated(of(facts), way)
+    accuracy = {row["name"]: row["accuracy"] for row in result.annotators}
     assert min(accuracy[f"u{n}"] for n in (1, 2, 3)) > max(accuracy["u4"], accuracy["u5"]) + 0.1
-    right = [one.chosen_index == 0 for one in found.preferences]
-    majority = [one.chosen_index == 0 for one in outcomes.aggregated(of(facts), "majority").preferences]
+    right = [row.chosen_index == 0 for row in result.preferences]
+    majority = [row.chosen_index == 0 for row in outcomes.aggregated(of(facts), "majority").preferences]
     assert sum(right) >= sum(majority)
     assert sum(right) / len(right) > 0.95
 
@@ -81,7 +80,7 @@ def test_a_side_bias_is_told_and_taken_out():
             said(n, 1, 0 if rng.random() < 0.9 else 1, order=rng.choice([(0, 1), (1, 0)])),
             said(n, 2, order[0], order=order),
         ]
-    bias = {one["name"]: one["bias_to_left"] for one in outcomes.aggregated(of(facts), "crowd_bt").annotators}
+    bias = {row["name"]: row["bias_to_left"] for row in outcomes.aggregated(of(facts), "crowd_bt").annotators}
     assert bias["u2"] > 1.0 > abs(bias["u1"])
 
 
@@ -101,8 +100,8 @@ def test_the_lead_decides_where_people_differ(way: Any):
 @pytest.mark.parametrize("choice", ["tie", "both_bad"])
 def test_a_lead_who_sees_no_better_one_leaves_nothing_to_train_on(way: Any, choice: str):
     ruling = said(1, 9, None, purpose="adjudication", answer={"choice": choice}, meaning={"choice": choice})
-    found = outcomes.aggregated(of([said(1, 1, 0), said(1, 2, 0), ruling]), way)
-    assert (found.preferences, found.undecided) == ((), 1)
+    result = outcomes.aggregated(of([said(1, 1, 0), said(1, 2, 0), ruling]), way)
+    assert (result.preferences, result.undecided) == ((), 1)
 
 
 @pytest.mark.parametrize("kind", ["ranking", "rating", "thumb"])
@@ -114,11 +113,11 @@ def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
     facts = [said(1, who, None, kind=kind, answer={name: says[kind][who == 9]}, meaning={name: says[kind][who == 9]},
                   purpose="adjudication" if who == 9 else "work") for who in (1, 2, 3, 9)]  # fmt: skip
     for way in WAYS:
-        found = outcomes.aggregated(of(facts), way)
-        assert [one.ranks for one in found.rankings] == ([(2, 1)] if kind == "ranking" else [])
-        assert [one.chosen_index for one in found.preferences] == ([1] if kind == "ranking" else [])
-        assert [one["attributes"]["helpful"] for one in found.ratings] == ([2.0, 4.0] if kind == "rating" else [])
-        assert [(one["label"], one["num_judgements"]) for one in found.thumbs] == (
+        result = outcomes.aggregated(of(facts), way)
+        assert [row.ranks for row in result.rankings] == ([(2, 1)] if kind == "ranking" else [])
+        assert [row.chosen_index for row in result.preferences] == ([1] if kind == "ranking" else [])
+        assert [row["attributes"]["helpful"] for row in result.ratings] == ([2.0, 4.0] if kind == "rating" else [])
+        assert [(row["label"], row["num_judgements"]) for row in result.thumbs] == (
             [(False, 1), (True, 1)] if kind == "thumb" else []
         )
 
@@ -127,10 +126,10 @@ def test_rankings_of_several_people_become_one():
     orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3]]
     facts = [said(1, who, None, kind="ranking", responses=(0, 1, 2), order=(0, 1, 2), answer={"ranks": ranks}, meaning={"ranks": ranks})
              for who, ranks in enumerate(orders)]  # fmt: skip
-    told = Snapshot(tuple(facts), {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}, {})
-    found = outcomes.aggregated(told, "majority")
-    assert [(one.ranks, one.num_judgements) for one in found.rankings] == [((1, 2, 3), 3)]
-    assert len(outcome_files.rows(found, "rankings", "trl")) == 3
+    answer = Snapshot(tuple(facts), {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}, {})
+    result = outcomes.aggregated(answer, "majority")
+    assert [(row.ranks, row.num_judgements) for row in result.rankings] == [((1, 2, 3), 3)]
+    assert len(outcome_files.rows(result, "rankings", "trl")) == 3
 
 
 def answer_of(kind: str, order: list[int]) -> dict[str, Any]:
@@ -143,8 +142,7 @@ def answer_of(kind: str, order: list[int]) -> dict[str, Any]:
 
 
 @on_sqlite
-def test_every_kind_comes_out_in_every_form_and_can_be_read_again(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tmp_path: Path):
     kinds = ["pair", "ranking", "rating", "thumb", "edit", "demonstration"]
     ask(site, kinds=kinds)
     fill(site, 3, tags=("t",))
@@ -156,8 +154,8 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(new_site: Call
         )
         submit(site, who, judged(served[0], **answer_of(kind, list(shown.order))))
     lead = signed_in(site, "lead", "lead")
-    told = lead.get("/api/v1/export/manifest").json()
-    assert {name: one["rows"] for name, one in told["files"].items()} == {
+    answer = lead.get("/api/v1/export/manifest").json()
+    assert {name: entry["rows"] for name, entry in answer["files"].items()} == {
         "preferences.jsonl": 3, "rankings.jsonl": 3, "ratings.jsonl": 6, "thumbs.jsonl": 6, "demonstrations.jsonl": 6, "edits.jsonl": 3,
     }  # fmt: skip
     for form in ("prefloop", "trl"):
@@ -177,22 +175,23 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(new_site: Call
     assert edit.rejected.startswith("Answer")
     assert len(read_preferences(tmp_path / "trl-preferences.jsonl").records) == 3
     assert len(read_demonstrations(tmp_path / "trl-demonstrations.jsonl").records) == 6
-    pair = next(one for one in read_records(tmp_path / "prefloop-preferences.jsonl", Preference) if one.strength == 3)
+    pair = next(
+        entry for entry in read_records(tmp_path / "prefloop-preferences.jsonl", Preference) if entry.strength == 3
+    )
     assert (pair.chosen_index, len(pair.votes)) == (0, 2)  # the ranking says it too
 
 
 @on_sqlite
-def test_the_manifest_changes_with_the_data_and_only_then(new_site: Callable[..., Site]):
-    site = new_site()
+def test_the_manifest_changes_with_the_data_and_only_then(site: Site):
     ask(site, overlap={"judgements": 2})
     fill(site, 12)
     gold(site, ["c-0000", "c-0001"])
     let_work(site, {"a": honest(random.Random(1)), "b": tosses(random.Random(2))}, 5)
     lead = signed_in(site, "lead", "lead")
-    one, same = (lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json() for _ in range(2))
-    assert one["content_hash"] == same["content_hash"]
+    manifest, same = (lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json() for _ in range(2))
+    assert manifest["content_hash"] == same["content_hash"]
     let_work(site, {"c": honest(random.Random(1))}, 5)
-    assert lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json()["content_hash"] != one["content_hash"]
+    assert lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json()["content_hash"] != manifest["content_hash"]
     packed = lead.get("/api/v1/export/bundle?aggregate=weighted&form=trl&format=parquet")
     names = zipfile.ZipFile(io.BytesIO(packed.content)).namelist()
     assert names == ["manifest.json", "preferences.parquet"]

@@ -7,8 +7,8 @@ from prefloop.web.exchange.spool import Row, Spool
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")), max_size=40), st.sampled_from("abcd"))
-def test_rows_come_back_as_a_list_would_give_them(told: list[tuple[str, str]], forgotten: str):
-    rows = [Row(name, mark, f"f:{n}", b"%d" % n) for n, (name, mark) in enumerate(told)]
+def test_rows_come_back_as_a_list_would_give_them(named: list[tuple[str, str]], forgotten: str):
+    rows = [Row(name, mark, f"f:{n}", b"%d" % n) for n, (name, mark) in enumerate(named)]
     with Spool() as spool:
         for row in rows:
             spool.add(row)

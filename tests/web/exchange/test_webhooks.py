@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -54,7 +54,7 @@ def hook(site: Site, *kinds: str) -> dict[str, Any]:
 
 def test_what_happens_is_told_in_order_and_signed(site: Site):
     fill(site, 3)
-    told = hook(site, "judgement")
+    made = hook(site, "judgement")
     receiver = Receiver()
     assert work(site, user(site, "a")) == 3
     assert courier(site, receiver).look() == 3
@@ -62,12 +62,12 @@ def test_what_happens_is_told_in_order_and_signed(site: Site):
     bodies = [json.loads(request.content) for request in receiver.got]
     assert [body["kind"] for body in bodies] == ["judgement"] * 3
     assert [body["event"] for body in bodies] == sorted(body["event"] for body in bodies)
-    one = receiver.got[0]
+    request = receiver.got[0]
     signed = hmac.new(
-        told["secret"].encode(), one.headers["X-Prefloop-Time"].encode() + b"." + one.content, hashlib.sha256
+        made["secret"].encode(), request.headers["X-Prefloop-Time"].encode() + b"." + request.content, hashlib.sha256
     ).hexdigest()
-    assert one.headers["X-Prefloop-Signature"] == f"sha256={signed}"
-    assert (one.url.host, one.headers["Host"]) == ("93.184.215.14", "hooks.example.org")
+    assert request.headers["X-Prefloop-Signature"] == f"sha256={signed}"
+    assert (request.url.host, request.headers["Host"]) == ("93.184.215.14", "hooks.example.org")
 
 
 def numbers(receiver: Receiver) -> list[int]:
@@ -112,22 +112,22 @@ def test_an_event_that_is_never_received_can_be_skipped(site: Site):
     fill(site, 3)
     number = hook(site, "judgement")["id"]
     work(site, user(site, "a"))
-    told = [row.seq for row in rows(site, events, events.c.kind == "judgement")]
+    judged = [row.seq for row in rows(site, events, events.c.kind == "judgement")]
     place = f"/api/v1/webhooks/{number}/events"
-    assert admin.delete(f"{place}/{told[0]}").status_code == 404  # nothing fails
+    assert admin.delete(f"{place}/{judged[0]}").status_code == 404  # nothing fails
     receiver = Receiver()
     receiver.answers = [413]
     assert courier(site, receiver).look() == 0
-    assert admin.get("/api/v1/webhooks").json()["webhooks"][0]["stuck"] == told[0]
+    assert admin.get("/api/v1/webhooks").json()["webhooks"][0]["stuck"] == judged[0]
     assert "Skip this event" in admin.get("/lead/access").text
-    assert admin.delete(f"{place}/{told[1]}").status_code == 404
+    assert admin.delete(f"{place}/{judged[1]}").status_code == 404
     for _ in range(2):  # twice is once
-        assert admin.delete(f"{place}/{told[0]}").json() == {"id": number, "skipped": told[0]}
+        assert admin.delete(f"{place}/{judged[0]}").json() == {"id": number, "skipped": judged[0]}
     assert [(row.actor, json.loads(row.payload)) for row in rows(site, events, events.c.kind == "webhook_skipped")] == [
-        ("ann", {"webhook": number, "event": told[0]})
+        ("ann", {"webhook": number, "event": judged[0]})
     ]
     assert courier(site, receiver).look() == 2
-    assert numbers(receiver) == told
+    assert numbers(receiver) == judged
     row = admin.get("/api/v1/webhooks").json()["webhooks"][0]
     assert (row["sent"], row["stuck"], row["failing"]) == (2, None, None)
     assert "Skip this event" not in admin.get("/lead/access").text
@@ -206,10 +206,10 @@ def test_a_receiver_that_drips_its_answer_holds_up_no_other(
     work(site, user(site, "a"))
     receiver = Receiver()
     caller = httpx.Client(mounts={"http://": httpx.HTTPTransport(), "https://": httpx.MockTransport(receiver)})
-    told = Courier(
+    sender = Courier(
         site, client=caller, resolve=lambda host, port: [host] if host == "127.0.0.1" else public(host, port)
     )
-    looking = threading.Thread(target=told.look, daemon=True)
+    looking = threading.Thread(target=sender.look, daemon=True)
     looking.start()
     looking.join(timeout=10)
     assert not looking.is_alive()
@@ -299,8 +299,8 @@ def test_other_urls_are_refused(url: str):
 
 def test_the_address_that_the_system_would_take_is_called(monkeypatch: pytest.MonkeyPatch):
     """A machine without IPv6 puts those addresses last, however they are spelled."""
-    found = [(2, 1, 6, "", (address, 443)) for address in ("93.184.215.14", "2606:2800::1", "93.184.215.14")]
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    result = [(2, 1, 6, "", (address, 443)) for address in ("93.184.215.14", "2606:2800::1", "93.184.215.14")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: result)
     url, _, _ = target("https://hooks.example.org/in", private=False)
     assert url.host == "93.184.215.14"
     assert webhooks.resolved("hooks.example.org", 443) == ["93.184.215.14", "2606:2800::1"]
@@ -317,8 +317,7 @@ def test_a_name_that_changes_its_address_later_is_not_called(site: Site):
 
 
 @on_sqlite
-def test_over_http_by_admins_only(new_site: Callable[..., Site]):
-    site = new_site()
+def test_over_http_by_admins_only(site: Site):
     admin = signed_in(site, "boss", "admin")
     body = {"url": "http://127.0.0.1:9/x", "kinds": ["judgement"]}
     assert admin.post("/api/v1/webhooks", json=body).status_code == 422
@@ -327,7 +326,7 @@ def test_over_http_by_admins_only(new_site: Callable[..., Site]):
     assert len(made["secret"]) > 30
     assert made["secret"] not in admin.get("/api/v1/webhooks").text
     assert admin.post("/api/v1/webhooks", json={"url": body["url"], "kinds": ["gossip"]}).status_code == 422
-    told = admin.get("/api/v1/webhooks").json()["webhooks"][0]
-    assert (told["sent"], told["waiting"], told["failing"], told["problem"]) == (0, 0, None, "")
+    answer = admin.get("/api/v1/webhooks").json()["webhooks"][0]
+    assert (answer["sent"], answer["waiting"], answer["failing"], answer["problem"]) == (0, 0, None, "")
     assert admin.delete(f"/api/v1/webhooks/{made['id']}").json()["active"] is False
     assert signed_in(site, "lead", "lead").get("/api/v1/webhooks").status_code == 403

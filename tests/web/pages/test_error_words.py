@@ -36,13 +36,13 @@ def constant(node: ast.expr | None) -> str | None:
 
 def codes_in(tree: ast.AST) -> set[str]:
     """The codes of all refusals that a file raises."""
-    found: set[str | None] = set()
+    result: set[str | None] = set()
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         if name in ("Refusal", "sentence") and len(call.args) > 1:
-            found.add(constant(call.args[1 if name == "Refusal" else 2]))
-        found |= {constant(word.value) for word in call.keywords if name == "refuse_unless" and word.arg == "code"}
-    return {code for code in found if code is not None}
+            result.add(constant(call.args[1 if name == "Refusal" else 2]))
+        result |= {constant(word.value) for word in call.keywords if name == "refuse_unless" and word.arg == "code"}
+    return {code for code in result if code is not None}
 
 
 def codes() -> set[str]:
@@ -133,8 +133,8 @@ def test_what_the_guard_refuses_is_a_page_for_people_and_json_for_programs(
     assert answer.status_code == status
     assert Words("zh").plain(f"refusal.{code}") in answer.text
     assert answer.headers["content-security-policy"]
-    told = client(site).request(method, path, headers={**FORM, **headers})
-    assert (told.status_code, told.json()["error"]["code"]) == (status, code)
+    reply = client(site).request(method, path, headers={**FORM, **headers})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
 
 
 def test_a_lead_page_that_is_refused_says_so_in_the_readers_language(site: Site, monkeypatch: pytest.MonkeyPatch):

@@ -74,7 +74,7 @@ def test_no_key_stands_in_both_tables():
 
 
 def test_templates_hold_no_sentence_of_their_own():
-    found = {}
+    result = {}
     for path in TEMPLATES:
         text = re.sub(
             r"\{% block body_class %\}\w*|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>",
@@ -86,8 +86,8 @@ def test_templates_hold_no_sentence_of_their_own():
             word for word in re.findall(r"[^\W\d_]{2,}", text) if word not in ("English", "中文")
         ]  # each language's own name for itself
         if words:
-            found[path.name] = words
-    assert found == {}
+            result[path.name] = words
+    assert result == {}
 
 
 def test_templates_name_no_word_in_an_attribute():
@@ -103,15 +103,15 @@ def strings_of(text: str) -> list[str]:
 
 def test_scripts_hold_no_sentence_of_their_own():
     code = re.compile(r"^[a-z0-9 .#:=\-\[\]>,(){}_$*+/@'\"\\?!|^&;%A-Z]*$")
-    found = []
+    result = []
     for path in SCRIPT_FILES:
         for literal in strings_of(path.read_text(encoding="utf-8")):
             outside = re.sub(r"\$\{[^}]*\}", "", literal)
             if re.search(r"[A-Z][a-z]+ [a-z]+ |[\u4e00-\u9fff]", outside) or (
                 not code.match(outside) and re.search(r"[^\W\d_]{2,} [^\W\d_]{2,} [^\W\d_]{2,}", outside)
             ):
-                found.append((path.name, literal))
-    assert found == []
+                result.append((path.name, literal))
+    assert result == []
 
 
 def test_every_word_that_is_asked_for_is_there():

@@ -1,6 +1,5 @@
 """A lead's ruling alone speaks, of every kind: in the file that the next stage reads and in the exports, and its newest revision."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +57,11 @@ def written(site: Site, path: Path) -> list[Judgement]:
 
 @pytest.mark.parametrize("kind", SAYS)
 @on_sqlite
-def test_a_ruling_silences_the_annotators_of_its_item(new_site: Callable[..., Site], tmp_path: Path, kind: str):
-    site = new_site()
+def test_a_ruling_silences_the_annotators_of_its_item(site: Site, tmp_path: Path, kind: str):
     lead = differ_and_ask_the_lead(site, kind)
-    assert sorted(one.annotator for one in written(site, tmp_path / "j.jsonl")) == ["ann", "bob"]
+    assert sorted(row.annotator for row in written(site, tmp_path / "j.jsonl")) == ["ann", "bob"]
     decide(site, lead, SAYS[kind][2], kind, "adjudication")
-    assert [one.annotator for one in written(site, tmp_path / "j.jsonl")] == ["lead"]
+    assert [row.annotator for row in written(site, tmp_path / "j.jsonl")] == ["lead"]
 
 
 def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind(site: Site, tmp_path: Path):
@@ -76,7 +74,7 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
             exported = outcomes.aggregated(outcomes.gathered(connection), "majority")
         collected = decided(known, written(site, tmp_path / "j.jsonl"))
         mine = [
-            [(one.chosen_index, one.num_judgements) for one in found.preferences] for found in (collected, exported)
+            [(row.chosen_index, row.num_judgements) for row in result.preferences] for result in (collected, exported)
         ]
         assert mine[0] == mine[1]
         return mine[0]
@@ -92,11 +90,8 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
 
 @pytest.mark.parametrize("ruled", ["pair", "ranking"])
 @on_sqlite
-def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(
-    new_site: Callable[..., Site], tmp_path: Path, ruled: str
-):
+def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(site: Site, tmp_path: Path, ruled: str):
     """Pairs differ and rankings agree, or the other way round; the lead rules against all who agree. File, export and collect say the same."""
-    site = new_site()
     ask(site, kinds=["pair", "ranking"], overlap={"judgements": 2})
     fill(site, 1)
     people = [user(site, name) for name in ("ann", "bob")]
@@ -106,7 +101,7 @@ def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(
     site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
     decide(site, user(site, "lead", "lead"), SAYS[ruled][0], ruled, "adjudication")
     file = written(site, tmp_path / "j.jsonl")
-    assert sorted((one.annotator, one.kind == ruled, one.ruling) for one in file) == [
+    assert sorted((row.annotator, row.kind == ruled, row.ruling) for row in file) == [
         ("ann", False, False), ("bob", False, False), ("lead", True, True)
     ]  # fmt: skip
     with site.database.reading() as connection:
@@ -185,8 +180,8 @@ def test_opening_one_item_is_for_leads(site: Site):
     differ_and_ask_the_lead(site, "pair")
     number = rows(site, items, items.c.purpose == "adjudication")[0].id
     assert signed_in(site, "eve", "annotator").post(f"/api/v1/lead/adjudication/{number}").status_code == 403
-    told = signed_in(site, "kim", "lead").post(f"/api/v1/lead/adjudication/{number}").json()
-    assert rows(site, presentations, presentations.c.id == told["presentation"])[0].item == number
+    answer = signed_in(site, "kim", "lead").post(f"/api/v1/lead/adjudication/{number}").json()
+    assert rows(site, presentations, presentations.c.id == answer["presentation"])[0].item == number
 
 
 def test_a_vote_that_is_not_over_is_not_adjudicated(site: Site):

@@ -5,7 +5,6 @@ import inspect
 import json
 import random
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,14 +30,14 @@ def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site:
     rng = random.Random(10)
     crowd = {f"honest {i}": honest(rng) for i in range(5)} | {"tosses": tosses(rng), "lefts": lefts}
     let_work(site, crowd, 60)
-    found = {one["name"]: one for one in annotators.everybody.of(site)}
-    names = {name: {finding["name"] for finding in one["findings"]} for name, one in found.items()}
+    result = {row["name"]: row for row in annotators.everybody.of(site)}
+    names = {name: {finding["name"] for finding in row["findings"]} for name, row in result.items()}
     assert "random" in names["tosses"] or "gold" in names["tosses"]
     assert "one side" in names["lefts"]
     assert {name: says for name, says in names.items() if name.startswith("honest") and says} == {}
-    assert all(one["looked_at"] in (30, 60) for one in found.values())
-    assert found["lefts"]["side"]["rate"] == 1.0
-    assert found["honest 0"]["gold"]["n"] == 12
+    assert all(row["looked_at"] in (30, 60) for row in result.values())
+    assert result["lefts"]["side"]["rate"] == 1.0
+    assert result["honest 0"]["gold"]["n"] == 12
 
 
 def test_honest_people_are_seldom_accused_however_often_one_looks():
@@ -70,19 +69,18 @@ def test_repeats_tell_whether_somebody_agrees_with_themselves():
 
 
 @on_sqlite
-def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site], tmp_path: Path):
+def test_a_judge_that_leans_to_its_own_kind_is_told(site: Site, tmp_path: Path):
     """Of 60 pairs a model prefers what `secret-1` wrote more often than two people do, who toss coins; of a third sampler there is too little."""
-    site = new_site()
     wrote = ["secret-1"] * 60 + ["other"] * 5 + ["secret-0"] * 10
     odd = [comparison(n, sampler=sampler) for n, sampler in enumerate(wrote)]
     site.database.write(lambda c: intake.take_in(c, site, odd, actor="test"))
-    rng, names = random.Random(3), [one.id for one in odd]
+    rng, names = random.Random(3), [entry.id for entry in odd]
     mine = [said(n, 1, int(rng.random() < 0.85), comparison=name) for n, name in enumerate(names)]
     people = [said(n, who, int(rng.random() < 0.5), comparison=name) for n, name in enumerate(names) for who in (2, 3)]
     repeats = [said(n, 1, 0, comparison=name, repeat=True) for n, name in enumerate(names)]
     votes = annotators.votes_of([*mine, *people])
     with site.database.reading() as connection:
-        found = {
+        result = {
             row["sampler"]: row
             for row in self_preference.by_sampler(connection, [*mine, *repeats], votes, look=(60, 0.024))
         }
@@ -91,16 +89,17 @@ def test_a_judge_that_leans_to_its_own_kind_is_told(new_site: Callable[..., Site
         early = self_preference.by_sampler(connection, mine, votes, look=(0, 0.0))
     assert alone == []
     assert [row["leans"] for row in early] == [False, False]
-    assert [row["difference"] for row in early] == [row["difference"] for row in found.values()]
-    assert set(found) == {"secret-0", "secret-1"}
+    assert [row["difference"] for row in early] == [row["difference"] for row in result.values()]
+    assert set(result) == {"secret-0", "secret-1"}
     gap = {
-        name: sum(one.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, one in enumerate(mine[:60])) / 60
+        name: sum(entry.best - sum(p.best for p in people[2 * n : 2 * n + 2]) / 2 for n, entry in enumerate(mine[:60]))
+        / 60
         for name in ("secret-1",)
     }
-    assert found["secret-1"]["n"] == 60
-    assert found["secret-1"]["difference"] == pytest.approx(gap["secret-1"], abs=1e-4)
-    assert found["secret-1"]["leans"]
-    assert found["secret-1"]["low"] > 0 > found["secret-0"]["high"]
+    assert result["secret-1"]["n"] == 60
+    assert result["secret-1"]["difference"] == pytest.approx(gap["secret-1"], abs=1e-4)
+    assert result["secret-1"]["leans"]
+    assert result["secret-1"]["low"] > 0 > result["secret-0"]["high"]
     assert not any(row["leans"] and row["difference"] > 0 and row["sampler"] == "secret-1" for row in other)
 
 
@@ -114,11 +113,11 @@ def table_of(counts: list[list[int]]) -> list[list[object]]:
     ("counts", "kappa"), [([[20, 5], [10, 15]], 0.4), ([[45, 15], [25, 15]], 0.1304), ([[25, 35], [5, 35]], 0.2593)]
 )
 def test_cohen_as_in_the_books(counts: list[list[int]], kappa: float):
-    judged = [one for unit in table_of(counts) for one in unit]
-    found = agreement.of_work(judged)["pairs"]
-    assert found["cohen"][0]["value"] == pytest.approx(kappa, abs=1e-4)
-    assert found["cohen"][0]["n"] == found["units"] == sum(map(sum, counts))
-    assert found["percent"]["value"] == pytest.approx((counts[0][0] + counts[1][1]) / found["units"])
+    judged = [row for unit in table_of(counts) for row in unit]
+    result = agreement.of_work(judged)["pairs"]
+    assert result["cohen"][0]["value"] == pytest.approx(kappa, abs=1e-4)
+    assert result["cohen"][0]["n"] == result["units"] == sum(map(sum, counts))
+    assert result["percent"]["value"] == pytest.approx((counts[0][0] + counts[1][1]) / result["units"])
 
 
 def test_both_bad_is_a_class_of_its_own_and_strength_makes_the_line():
@@ -133,15 +132,14 @@ def test_three_majorities_that_go_round():
 
 
 @on_sqlite
-def test_the_pages_and_the_api_are_for_leads(new_site: Callable[..., Site]):
-    site = new_site()
+def test_the_pages_and_the_api_are_for_leads(site: Site):
     ask(site, overlap={"judgements": 2})
     fill(site, 30)
     let_work(site, {"a": lefts, "b": honest(random.Random(2))}, 30)
     lead = signed_in(site, "lead", "lead")
-    told = lead.get("/api/v1/lead/quality").json()
-    assert {one["name"] for one in told["annotators"]} == {"a", "b"}
-    number = next(one["id"] for one in told["annotators"] if one["name"] == "a")
+    answer = lead.get("/api/v1/lead/quality").json()
+    assert {row["name"] for row in answer["annotators"]} == {"a", "b"}
+    number = next(row["id"] for row in answer["annotators"] if row["name"] == "a")
     assert lead.get(f"/api/v1/lead/annotators/{number}").json()["findings"][0]["name"] == "one side"
     assert lead.get("/api/v1/lead/annotators/999").status_code == 404
     for language in ("en", "zh"):
@@ -159,25 +157,26 @@ def test_the_pages_and_the_api_are_for_leads(new_site: Callable[..., Site]):
 def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: Site, tmp_path: Path):
     """200 rows of chosen and rejected by one person: no finding, no side, and crowd_bt believes them."""
     path = tmp_path / "t.jsonl"
-    told = [{"prompt": f"Q{n}", "chosen": f"good {n}", "rejected": f"bad {n}", "annotator": "zoe"} for n in range(200)]
-    path.write_text("".join(json.dumps(one) + "\n" for one in told))
+    tickets = [
+        {"prompt": f"Q{n}", "chosen": f"good {n}", "rejected": f"bad {n}", "annotator": "zoe"} for n in range(200)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in tickets))
     importing.from_file(site, path, source="tickets", on_bad="stop", actor="lead")
     (report,) = annotators.everybody.of(site)
     assert (report["num_pairs"], report["side"]["n"], report["findings"], report["flagged"]) == (200, 0, [], False)
     assert (report["speed"]["share_of_reading"], report["speed"]["median_seconds"]) == (None, None)
     with site.database.reading() as connection:
-        found = outcomes.aggregated(outcomes.gathered(connection), "crowd_bt")
-    assert found.annotators[0]["bias_to_left"] is None
-    assert [one.chosen_index for one in found.preferences] == [0] * 200
-    assert min(one.weight for one in found.preferences) > 0.5
+        result = outcomes.aggregated(outcomes.gathered(connection), "crowd_bt")
+    assert result.annotators[0]["bias_to_left"] is None
+    assert [row.chosen_index for row in result.preferences] == [0] * 200
+    assert min(row.weight for row in result.preferences) > 0.5
     lead = signed_in(site, "lead", "lead")
     assert lead.get("/lead/annotators").status_code == lead.get(f"/lead/annotators/{report['id']}").status_code == 200
 
 
 @on_sqlite
-def test_two_judges_of_one_family_do_not_hide_each_other(new_site: Callable[..., Site]):
+def test_two_judges_of_one_family_do_not_hide_each_other(site: Site):
     """Programs are compared with people, not with each other; an honest person is marked no more often than findings are."""
-    site = new_site()
     fill(site, 60)
     rng = random.Random(4)
     first, second = (

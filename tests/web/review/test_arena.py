@@ -41,9 +41,9 @@ def test_a_clear_winner_ships_a_clear_loser_holds_and_an_even_one_goes_on():
 
 def test_nine_of_ten_is_the_e_value_of_the_books():
     games = [Game(f"p-{n}", "new", "old", float(n > 0), (1, 1), ()) for n in range(10)]
-    told = arena.duel(games, "new", "old", alpha=0.05, worthwhile=0.5)
-    assert (told["wins"], told["losses"], told["prompts"]) == (9, 1, 10)
-    assert told["e_value"] == pytest.approx(1024 / 110, abs=1e-3)
+    answer = arena.duel(games, "new", "old", alpha=0.05, worthwhile=0.5)
+    assert (answer["wins"], answer["losses"], answer["prompts"]) == (9, 1, 10)
+    assert answer["e_value"] == pytest.approx(1024 / 110, abs=1e-3)
 
 
 def test_equals_are_seldom_shipped_although_one_looks_after_every_judgement():
@@ -58,9 +58,9 @@ def test_equals_are_seldom_shipped_although_one_looks_after_every_judgement():
 
 
 def test_twenty_judgements_of_one_prompt_are_one_observation():
-    told = arena.duel(played(3, 0.95, per_prompt=60), "new", "old", alpha=0.05, worthwhile=0.5)
-    assert told["verdict"] == "continue"
-    assert told["prompts"] == 3
+    answer = arena.duel(played(3, 0.95, per_prompt=60), "new", "old", alpha=0.05, worthwhile=0.5)
+    assert answer["verdict"] == "continue"
+    assert answer["prompts"] == 3
 
 
 def test_length_is_taken_out():
@@ -104,11 +104,11 @@ def test_a_board_of_nothing_or_of_one_says_nothing():
 def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tmp_path: Path):
     site, path = new_site(), tmp_path / "f.jsonl"
 
-    def bring(*told: tuple[str, str, str]) -> dict[str, Any]:
-        path.write_text("".join(json.dumps({"prompt": p, "response": r, "sampler": s}) + "\n" for p, r, s in told))
+    def bring(*answer: tuple[str, str, str]) -> dict[str, Any]:
+        path.write_text("".join(json.dumps({"prompt": p, "response": r, "sampler": s}) + "\n" for p, r, s in answer))
         return arena_files.from_file(site, path, wanted=1, on_bad="stop", actor="lead")
 
-    for told, says in (
+    for answer, says in (
         ((("x", "1", "a"), ("y", "2", "b")), "f.jsonl:1: the prompt 'x' has no response of b"),
         ((("x", "1", "a"),), "at least two samplers"),
         (
@@ -117,16 +117,15 @@ def test_samplers_must_answer_the_same_prompts(new_site: Callable[..., Site], tm
         ),
     ):
         with pytest.raises(UserError, match=says):
-            bring(*told)
+            bring(*answer)
         assert rows(site, items) == []
     assert bring(("x", "1", "a"), ("y", "2", "b"), ("x", "2", "b"), ("y", "1", "a"))["prompts"] == 2
-    assert [one.sampler for one in rows(site, responses)] == ["a", "b", "a", "b"]
-    assert [(one.purpose, one.needed) for one in rows(site, items)] == [("arena", 1)] * 2
+    assert [row.sampler for row in rows(site, responses)] == ["a", "b", "a", "b"]
+    assert [(row.purpose, row.needed) for row in rows(site, items)] == [("arena", 1)] * 2
 
 
 @on_sqlite
-def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
-    site = new_site()
+def test_it_is_blind_and_apart_from_the_work(site: Site):
     fill(site, 2)
     lead = signed_in(site, "lead", "lead")
     lines = [
@@ -135,8 +134,8 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
     ]  # fmt: skip
     body = "\n".join(lines)
     headers = {"Content-Type": "application/x-ndjson"}
-    told = lead.post("/api/v1/import/arena?wanted=1", content=body, headers=headers).json()
-    assert (told["prompts"], told["items"], told["samplers"]) == (40, 40, 2)
+    answer = lead.post("/api/v1/import/arena?wanted=1", content=body, headers=headers).json()
+    assert (answer["prompts"], answer["items"], answer["samplers"]) == (40, 40, 2)
     assert (
         lead.post("/api/v1/import/arena", content=body, headers=headers).json()["items"] == 0
     )  # the same again is nothing new
@@ -157,13 +156,13 @@ def test_it_is_blind_and_apart_from_the_work(new_site: Callable[..., Site]):
             "active_seconds": 3.0,
         }
         assert judge.post("/api/v1/judgements", json=sent).status_code == 200
-    told = lead.get("/api/v1/lead/arena").json()
-    duel = told["duels"][0]
+    answer = lead.get("/api/v1/lead/arena").json()
+    duel = answer["duels"][0]
     wins = duel["wins"] if duel["new"] == "ckpt-new" else duel["losses"]
-    assert (wins, duel["prompts"], told["judgements_left"]) == (40, 40, 0)
+    assert (wins, duel["prompts"], answer["judgements_left"]) == (40, 40, 0)
     assert {duel["verdict"]} <= {"ship", "hold"}
-    assert told["board"]["rows"][0]["sampler"] == "ckpt-new"
-    assert set(told["slices"]) == {"easy"}
+    assert answer["board"]["rows"][0]["sampler"] == "ckpt-new"
+    assert set(answer["slices"]) == {"easy"}
     for language in ("en", "zh"):
         page = lead.get("/lead/arena", headers={"Accept-Language": language})
         assert page.status_code == 200, page.text
@@ -196,11 +195,15 @@ def test_an_audit_is_no_part_of_the_verdict(site: Site, tmp_path: Path):
     while served := queue.lease(site, who, 1, purpose="arena").presentations:
         submit(site, who, judged(served[0], choice="left", strength=1))
     with site.database.reading() as connection:
-        told = arena.standings(connection)
-    assert told["board"]["games"] == 6
-    assert told["duels"][0]["prompts"] == 6
-    assert {tag: one["games"] for tag, one in told["slices"].items()} == {"audit:top_reward": 6, "fair": 6, "both": 6}
-    assert sum(row["elo"] for row in told["board"]["rows"]) == pytest.approx(2000)
+        answer = arena.standings(connection)
+    assert answer["board"]["games"] == 6
+    assert answer["duels"][0]["prompts"] == 6
+    assert {tag: entry["games"] for tag, entry in answer["slices"].items()} == {
+        "audit:top_reward": 6,
+        "fair": 6,
+        "both": 6,
+    }
+    assert sum(row["elo"] for row in answer["board"]["rows"]) == pytest.approx(2000)
 
 
 def test_what_evaluate_wrote_is_taken_in_once_when_the_page_starts(tmp_path: Path):

@@ -1,7 +1,6 @@
 """What annotators wrote reaches the leads: beside flags, at adjudication, on the annotator's page, and in the exports."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_comments_stand_among_flags_newest_first_as_they_now_are(site: Site, clo
     site.database.write(lambda c: judging.revise(c, site, ann, first.id, changed))
     with site.database.reading() as connection:
         said = [
-            (one["kind"], one["by"], one["comment"], bool(one["prompt"])) for one in comments.everything(connection)
+            (row["kind"], row["by"], row["comment"], bool(row["prompt"])) for row in comments.everything(connection)
         ]
     assert said == [
         ("comment", "ann", "too curt, but right", True),
@@ -53,12 +52,11 @@ def test_comments_stand_among_flags_newest_first_as_they_now_are(site: Site, clo
 
 
 @on_sqlite
-def test_leads_read_comments_where_they_look(new_site: Callable[..., Site]):
-    site = new_site()
+def test_leads_read_comments_where_they_look(site: Site):
     fill(site, 2)
     commented(site, "ann", "<b>sneaky</b> wording")
     lead = signed_in(site, "lea", "lead")
-    (ann,) = (one for one in lead.get("/api/v1/lead/people").json()["people"] if one["name"] == "ann")
+    (ann,) = (row for row in lead.get("/api/v1/lead/people").json()["people"] if row["name"] == "ann")
     for path in ("/lead/items", f"/lead/annotators/{ann['id']}"):
         page = lead.get(path, headers=HTML).text
         assert "&lt;b&gt;sneaky&lt;/b&gt; wording" in page, path
@@ -66,8 +64,7 @@ def test_leads_read_comments_where_they_look(new_site: Callable[..., Site]):
 
 
 @on_sqlite
-def test_adjudication_tells_what_annotators_wrote(new_site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch):
-    site = new_site()
+def test_adjudication_tells_what_annotators_wrote(site: Site, monkeypatch: pytest.MonkeyPatch):
     whole = judging.submit
     monkeypatch.setattr(
         judging,
@@ -77,17 +74,18 @@ def test_adjudication_tells_what_annotators_wrote(new_site: Callable[..., Site],
     differ_and_ask_the_lead(site, "pair")
     speaker = signed_in(site, "lea", "lead")
     (item,) = speaker.get("/api/v1/lead/adjudication").json()["items"]
-    assert sorted(one["comment"] for one in item["said"]) == ["says ann", "says bob"]
+    assert sorted(row["comment"] for row in item["said"]) == ["says ann", "says bob"]
     assert "says bob" in speaker.get("/lead/adjudication", headers=HTML).text
 
 
 @on_sqlite
-def test_comments_are_exported_and_files_without_them_still_read(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_comments_are_exported_and_files_without_them_still_read(site: Site, tmp_path: Path):
     fill(site, 1)
     name = commented(site, "ann", "两个都差不多")
     exported = signed_in(site, "lea", "lead").get("/api/v1/export/judgements.jsonl").text
-    assert [(one["id"], one["comment"]) for one in map(json.loads, exported.splitlines())] == [(name, "两个都差不多")]
+    assert [(entry["id"], entry["comment"]) for entry in map(json.loads, exported.splitlines())] == [
+        (name, "两个都差不多")
+    ]
     path = tmp_path / "judgements.jsonl"
     export.write_judgements(site, path)
     (row,) = read_records(path, Judgement)

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Callable
 
 import pytest
 from sqlalchemy import insert
@@ -22,17 +21,17 @@ def test_numbers_add_up(site: Site, clock: Clock):
     assert work(site, user(site, "a")) == 10
     clock.now += 3600
     assert work(site, user(site, "b"), 5) == 5
-    told = dashboard.numbers.of(site)
-    assert told["progress"]["done"] == 15
-    assert told["progress"]["left"] == 5
-    assert told["progress"]["share"] == pytest.approx(0.75)
-    assert told["progress"]["items"]["work"] == 10
-    assert [hour["judgements"] for hour in told["pace"]["hours"][-2:]] == [10, 5]
-    assert told["pace"]["per_hour"] == 7.5
-    assert told["pace"]["median_seconds"] == 2.0
-    assert told["hours_left"] == pytest.approx(5 / 7.5, abs=0.05)
-    assert {tag["tag"]: (tag["judged"], tag["open"]) for tag in told["tags"]} == {"red-team": (10, 5), "zh": (10, 5)}
-    assert [one["name"] for one in told["people"]] == ["b", "a"]
+    answer = dashboard.numbers.of(site)
+    assert answer["progress"]["done"] == 15
+    assert answer["progress"]["left"] == 5
+    assert answer["progress"]["share"] == pytest.approx(0.75)
+    assert answer["progress"]["items"]["work"] == 10
+    assert [hour["judgements"] for hour in answer["pace"]["hours"][-2:]] == [10, 5]
+    assert answer["pace"]["per_hour"] == 7.5
+    assert answer["pace"]["median_seconds"] == 2.0
+    assert answer["hours_left"] == pytest.approx(5 / 7.5, abs=0.05)
+    assert {tag["tag"]: (tag["judged"], tag["open"]) for tag in answer["tags"]} == {"red-team": (10, 5), "zh": (10, 5)}
+    assert [row["name"] for row in answer["people"]] == ["b", "a"]
 
 
 def test_it_is_kept_for_two_seconds_and_then_new(site: Site, clock: Clock):
@@ -45,19 +44,18 @@ def test_it_is_kept_for_two_seconds_and_then_new(site: Site, clock: Clock):
     assert dashboard.numbers.of(site)["progress"]["done"] == 1
 
 
-def test_a_red_team_tag_is_never_silently_empty(new_site: Callable[..., Site]):
-    site = new_site()
+def test_a_red_team_tag_is_never_silently_empty(site: Site):
     fill(site, 4, tags=("easy",))
     lead = signed_in(site, "lead", "lead")
     body = {"cost_per_hour": 36.0, "currency": "EUR", "floors": {"red-team": 5, "easy": 2}}
     assert lead.put("/api/v1/lead/desk", json=body).json() == body
     let_work(site, {"a": honest(random.Random(1))}, 4)
     site.clock.now += 5  # type: ignore[attr-defined]
-    told = lead.get("/api/v1/lead/dashboard").json()
-    tags = {tag["tag"]: tag for tag in told["tags"]}
+    answer = lead.get("/api/v1/lead/dashboard").json()
+    tags = {tag["tag"]: tag for tag in answer["tags"]}
     assert (tags["red-team"]["missing"], tags["red-team"]["out_of_reach"], tags["easy"]["missing"]) == (5, True, 0)
     assert "there is none at all" in tags["red-team"]["sentence"]
-    assert told["pace"]["cost_per_judgement"] == pytest.approx(2.0 * 36 / 3600)
+    assert answer["pace"]["cost_per_judgement"] == pytest.approx(2.0 * 36 / 3600)
     assert lead.put("/api/v1/lead/desk", json={"floors": {"x": -1}}).status_code == 422
     assert lead.put("/api/v1/lead/desk", json={"floor": {}}).status_code == 422
     assert signed_in(site, "ann", "annotator").get("/api/v1/lead/dashboard").status_code == 403
@@ -67,9 +65,8 @@ def test_a_red_team_tag_is_never_silently_empty(new_site: Callable[..., Site]):
 
 
 @on_sqlite
-def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
+def test_many_comparisons_do_not_slow_it(site: Site):
     """Thirty thousand here; a million are measured by benchmarks."""
-    site = new_site()
     number, tree = 30_000, [["p", {}, ["x"]]]
     shared = {
         "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "b", "fingerprint": "f", "renderer": 1,
@@ -98,14 +95,14 @@ def test_many_comparisons_do_not_slow_it(new_site: Callable[..., Site]):
 
     site.database.write(make)
     started = time.perf_counter()
-    told = dashboard.numbers.of(site)
+    answer = dashboard.numbers.of(site)
     assert time.perf_counter() - started < 1.0
-    assert told["progress"]["left"] == number
-    assert told["progress"]["left_exact"] is False
+    assert answer["progress"]["left"] == number
+    assert answer["progress"]["left_exact"] is False
 
 
 def test_what_somebody_holds_is_still_to_be_done(site: Site):
     fill(site, 10)
     queue.lease(site, user(site, "a"), 3)
-    told = dashboard.numbers.of(site)["progress"]
-    assert (told["open"], told["leased"], told["left"]) == (7, 3, 10)
+    answer = dashboard.numbers.of(site)["progress"]
+    assert (answer["open"], answer["leased"], answer["left"]) == (7, 3, 10)

@@ -42,7 +42,7 @@ def prefer_sorry(site: Site, limit: int) -> None:
     who = user(site, f"ann{limit}")
     for _ in range(limit):
         (shown,) = queue.lease(site, who, 1).presentations
-        speaker_sees = site.database.write(lambda c, one=shown: _left_says(c, one))
+        speaker_sees = site.database.write(lambda c, row=shown: _left_says(c, row))
         submit(site, who, judged(shown, choice="left" if speaker_sees.startswith("sorry") else "right", strength=2))
 
 
@@ -71,10 +71,10 @@ def test_the_curve_rises_with_the_labels(site: Site, clock: Clock):
     assert lead.get("/api/v1/lead/curve").json()["verdict"] == "few"
     prefer_sorry(site, 120)
     clock.now += 61
-    told = lead.get("/api/v1/lead/curve").json()
-    assert told["pairs"] == 120
-    assert [one["pairs"] for one in told["points"]] == [24, 48, 96]
-    assert told["points"][-1]["accuracy"] > 0.95
+    answer = lead.get("/api/v1/lead/curve").json()
+    assert answer["pairs"] == 120
+    assert [row["pairs"] for row in answer["points"]] == [24, 48, 96]
+    assert answer["points"][-1]["accuracy"] > 0.95
     assert "number of labels" in lead.get("/lead").text
     assert signed_in(site, "ann", "annotator").get("/api/v1/lead/curve").status_code == 403
 
@@ -95,6 +95,6 @@ def test_a_reward_model_is_tried_on_what_was_judged_after_it_came(site: Site, cl
     assert learning_curve.numbers.of(site)["models"][0]["since"] == 0
     prefer_sorry(site, 60)
     clock.now += 100
-    (told,) = learning_curve.numbers.of(site)["models"]
-    assert told["since"] == 60
-    assert 0.3 < told["low"] < told["accuracy"] < told["high"] < 0.7
+    (answer,) = learning_curve.numbers.of(site)["models"]
+    assert answer["since"] == 60
+    assert 0.3 < answer["low"] < answer["accuracy"] < answer["high"] < 0.7

@@ -31,25 +31,25 @@ def some(number: int, tag_every: int = 0, thinned: int = 1) -> Candidates:
 
 def test_probabilities_are_the_frequencies():
     """Over 4,000 draws each item comes as often as the probability that is kept with it says."""
-    found, scores = some(20), {"longest": np.arange(20.0) ** 2}
-    times, told = np.zeros(20), np.zeros(20)
+    result, scores = some(20), {"longest": np.arange(20.0) ** 2}
+    times, answer = np.zeros(20), np.zeros(20)
     for seed in range(4000):
-        chosen = selection.sampled(found, scores, Choice(num=5, shares={"random": 0.4, "longest": 0.6}, seed=seed), {})
+        chosen = selection.sampled(result, scores, Choice(num=5, shares={"random": 0.4, "longest": 0.6}, seed=seed), {})
         assert len(chosen) == 5
         for place, (_, probability) in chosen.items():
             times[place] += 1
-            told[place] = probability
-    spread = np.sqrt(told * (1 - told) / 4000)
-    assert np.all(np.abs(times / 4000 - told) <= 4.5 * spread + 1e-9)
-    assert told.min() >= 0.4 * 5 / 20 - 1e-9
+            answer[place] = probability
+    spread = np.sqrt(answer * (1 - answer) / 4000)
+    assert np.all(np.abs(times / 4000 - answer) <= 4.5 * spread + 1e-9)
+    assert answer.min() >= 0.4 * 5 / 20 - 1e-9
 
 
 def test_a_tag_short_of_its_floor_gets_it_with_a_known_probability():
     chosen = selection.sampled(some(100, tag_every=10), {}, Choice(num=20, shares={"random": 1.0}), {"red": 6})
-    red = {place: told for place, told in chosen.items() if place % 10 == 0}
+    red = {place: answer for place, answer in chosen.items() if place % 10 == 0}
     assert len(red) == 6
-    assert all(told == ("floor:red", pytest.approx(0.6)) for told in red.values())
-    assert all(told == ("random", pytest.approx(14 / 90)) for place, told in chosen.items() if place % 10)
+    assert all(answer == ("floor:red", pytest.approx(0.6)) for answer in red.values())
+    assert all(answer == ("random", pytest.approx(14 / 90)) for place, answer in chosen.items() if place % 10)
 
 
 def test_a_thinned_pool_tells_its_probability_too():
@@ -67,8 +67,8 @@ def test_chosen_items_come_first_and_the_rest_waits_until_it_is_released(site: S
     fill(site, 30, tags=("t",))
     who = user(site, "a")
     assert work(site, who, 4) == 4
-    told = selection.choose(site, Choice(num=6, shares={"random": 1.0}), actor="lead")
-    assert (told["chosen"], told["of"]) == (6, 26)
+    answer = selection.choose(site, Choice(num=6, shares={"random": 1.0}), actor="lead")
+    assert (answer["chosen"], answer["of"]) == (6, 26)
     waiting = rows(site, items, items.c.needed > 0)
     assert {(row.strategy, round(row.probability, 6)) for row in waiting} == {("random", round(6 / 26, 6))}
     assert work(site, user(site, "b", tags=("t",)), 2) == 2
@@ -92,24 +92,23 @@ def scored(tmp_path: Path, site: Site, model: str, margins: dict[str, float]) ->
 
 
 @on_sqlite
-def test_strategies_favour_what_they_should(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_strategies_favour_what_they_should(site: Site, tmp_path: Path):
     fill(site, 40)
     names = [comparison(n).id for n in range(40)]
     scored(tmp_path, site, "one", {name: 5.0 * (n == 7) for n, name in enumerate(names)})
     scored(tmp_path, site, "two", {name: -5.0 * (n == 7) + 9.0 * (n == 9) for n, name in enumerate(names)})
     with site.database.reading() as connection:
-        found = selection.candidates(connection, 0)
+        result = selection.candidates(connection, 0)
         shares = {
             "random": 0.2, "disagreement": 0.2, "rise": 0.2, "longest": 0.2, "diversity": 0.1,
             "out_of_distribution": 0.1,
         }  # fmt: skip
-        told, by = selection.opinions(connection, found, Choice(num=10, shares=shares, rise=["one", "two"]))
-    assert found.names[int(told["disagreement"].argmax())] == names[7]
-    assert found.names[int(told["rise"].argmax())] in (names[9], names[7])
-    assert told["diversity"].sum() == 1
+        answer, by = selection.opinions(connection, result, Choice(num=10, shares=shares, rise=["one", "two"]))
+    assert result.names[int(answer["disagreement"].argmax())] == names[7]
+    assert result.names[int(answer["rise"].argmax())] in (names[9], names[7])
+    assert answer["diversity"].sum() == 1
     assert by is None
-    assert told["longest"].min() > 0
+    assert answer["longest"].min() > 0
 
 
 def embedded(tmp_path: Path, site: Site, model: str, places: dict[str, list[float]], **more: Any) -> dict[str, Any]:
@@ -138,8 +137,8 @@ def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: P
     embedded(tmp_path, site, "seen", places)
     assert {names[4], names[8]} < chosen()[0]
     assert chosen()[1] == "seen"
-    told = selection.choose(site, Choice(num=5, shares={"random": 0.2, "diversity": 0.8}), actor="lead")
-    assert told["diversity_by"] == "seen"
+    answer = selection.choose(site, Choice(num=5, shares={"random": 0.2, "diversity": 0.8}), actor="lead")
+    assert answer["diversity_by"] == "seen"
     with site.database.reading() as connection:
         assert reward_scores.models(connection)[0] == {"model": "seen", "scores": 24, "embeddings": 24}
         assert reward_scores.margin(reward_scores.scores_of(connection, names)["seen"], names[0], (0, 1)) == 0
@@ -149,26 +148,21 @@ def test_diversity_goes_by_embeddings_where_all_have_one(site: Site, tmp_path: P
 
 @on_sqlite
 @pytest.mark.parametrize("wrong", [[], [1.0, "x"], [True], [float("nan")], [1e300], [0.0] * 1025, "x", {}, [[1.0]]])
-def test_an_embedding_that_is_none_is_refused_with_its_place(new_site: Callable[..., Site], tmp_path: Path, wrong: Any):
-    site = new_site()
+def test_an_embedding_that_is_none_is_refused_with_its_place(site: Site, tmp_path: Path, wrong: Any):
     fill(site, 2)
     with pytest.raises(UserError, match=r"bad\.jsonl:1: `embedding` should be a list of 1 to 1024 finite numbers"):
         embedded(tmp_path, site, "bad", {comparison(0).id: [0.0]}, embedding=wrong)
 
 
 @on_sqlite
-def test_embeddings_of_two_lengths_are_refused(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_embeddings_of_two_lengths_are_refused(site: Site, tmp_path: Path):
     fill(site, 2)
     with pytest.raises(UserError, match=r"two\.jsonl:3: `embedding` has 1 numbers, but those before have 2"):
         embedded(tmp_path, site, "two", {comparison(0).id: [0.0, 1.0], comparison(1).id: [0.0]})
 
 
 @on_sqlite
-def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(
-    new_site: Callable[..., Site], tmp_path: Path
-):
-    site = new_site()
+def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(site: Site, tmp_path: Path):
     ask(site, overlap={"judgements": 2})
     fill(site, 4)
     for name, wanted in (("a", (0, 0, 0, 0)), ("b", (0, 0, 0, 1))):
@@ -187,8 +181,8 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(
     }
     lead = signed_in(site, "lead", "lead")
     listed = lead.get("/api/v1/lead/adjudication").json()["items"]
-    assert {one["comparison"]: one["why"] for one in listed} == {"c-0003": "disagreement", "c-0001": "reward_model"}
-    assert all(one["margins"] == {} for one in listed)  # nothing of a model before the lead has decided
+    assert {row["comparison"]: row["why"] for row in listed} == {"c-0003": "disagreement", "c-0001": "reward_model"}
+    assert all(row["margins"] == {} for row in listed)  # nothing of a model before the lead has decided
     assert queue.lease(site, user(site, "c"), 1).presentations == ()
     given = lead.post("/api/v1/leases", json={"count": 3, "purpose": "adjudication"}).json()["presentations"]
     assert len(given) == 2
@@ -199,8 +193,7 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(
 
 
 @on_sqlite
-def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(new_site: Callable[..., Site], tmp_path: Path):
-    site = new_site()
+def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(site: Site, tmp_path: Path):
     fill(site, 4)
     lead = signed_in(site, "lead", "lead")
     for shares in (
@@ -244,33 +237,32 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
             raise KeyboardInterrupt
         return write(work)
 
-    def told() -> list[float]:
+    def kept() -> list[float]:
         with site.database.reading() as connection:
-            found = reward_scores.scores_of(connection, names)
-        assert len(found["other"]) == 10
-        return [abs(found["m"][key]) for key in sorted(found["m"])]
+            scores = reward_scores.scores_of(connection, names)
+        assert len(scores["other"]) == 10
+        return [abs(scores["m"][key]) for key in sorted(scores["m"])]
 
     with monkeypatch.context() as only:
         only.setattr(site.database, "write", stopped)
         with pytest.raises(KeyboardInterrupt):
             scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))
-    assert told() == [2.0] * 6 + [1.0] * 4
+    assert kept() == [2.0] * 6 + [1.0] * 4
     assert scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))["added"] == 8
-    assert told() == [2.0] * 8  # the fifth comparison has no newer score
+    assert kept() == [2.0] * 8  # the fifth comparison has no newer score
     (tmp_path / "none.jsonl").write_text("")
     assert score_files.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
-    assert told() == [2.0] * 8
+    assert kept() == [2.0] * 8
     with site.database.reading() as connection:
         verify(connection)
 
 
 @on_sqlite
-def test_floors_reach_the_queue(new_site: Callable[..., Site]):
-    site = new_site()
+def test_floors_reach_the_queue(site: Site):
     fill(site, 20, tags=("red-team",))
     site.database.write(lambda c: change_targets(c, Targets(floors={"red-team": 8, "absent": 3}), actor="lead", at=0.0))
-    told = selection.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
-    assert told["reasons"] == {"floor:red-team": 10}
-    assert any("absent" in problem for problem in told["problems"])
+    answer = selection.choose(site, Choice(num=10, shares={"random": 1.0}), actor="lead")
+    assert answer["reasons"] == {"floor:red-team": 10}
+    assert any("absent" in problem for problem in answer["problems"])
     let_work(site, {"a": honest(random.Random(0))}, 12)
     assert len(rows(site, judgements)) == 10

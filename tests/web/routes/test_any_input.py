@@ -70,7 +70,7 @@ def good(speaker: Any) -> dict[tuple[str, str], Any]:
 def paths_in(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [here, *[place for key, one in inner for place in paths_in(one, (*here, key))]]
+    return [here, *[place for key, row in inner for place in paths_in(row, (*here, key))]]
 
 
 def changed(value: Any, place: tuple[Any, ...], new: Any) -> Any:

@@ -64,9 +64,9 @@ def test_access_is_for_admins(site: Site):
 def test_people_and_when_they_were_seen(site: Site):
     fill(site, 1)
     work(site, user(site, "bob"))
-    told = {one["name"]: one for one in signed_in(site, "lea", "lead").get("/api/v1/lead/people").json()["people"]}
-    assert told["bob"]["seen"] == told["bob"]["last"] == site.clock()
-    assert told["lea"]["last"] is None
+    people = {row["name"]: row for row in signed_in(site, "lea", "lead").get("/api/v1/lead/people").json()["people"]}
+    assert people["bob"]["seen"] == people["bob"]["last"] == site.clock()
+    assert people["lea"]["last"] is None
 
 
 def test_a_preview_keeps_nothing_and_a_note_is_shown(site: Site):
@@ -105,6 +105,6 @@ def test_a_guideline_begun_from_an_older_version_drops_nothing(site: Site):
     assert "base 2" in answer.json()["error"]["message"]
     for base in (0, 3):
         assert max_.post("/api/v1/guidelines", json={"text": "x", "base": base}).status_code == 409
-    assert [one["text"] for one in lea.get("/api/v1/guidelines").json()["guidelines"]] == ["two, by lea", "one"]
+    assert [row["text"] for row in lea.get("/api/v1/guidelines").json()["guidelines"]] == ["two, by lea", "one"]
     assert max_.post("/api/v1/guidelines", json={"text": "both", "base": 2}).json()["version"] == 3
     assert max_.post("/api/v1/guidelines", json={"text": "a program"}).json()["version"] == 4

@@ -59,7 +59,7 @@ def test_a_lead_makes_no_admin_and_the_last_admin_stays(site: Site):
 
 def test_two_admins_who_demote_each_other_at_once_leave_one(site: Site, monkeypatch: pytest.MonkeyPatch):
     """Each looks for another admin before the other has finished, if they can."""
-    one, other = user(site, "one", "admin"), user(site, "other", "admin")
+    first, other = user(site, "one", "admin"), user(site, "other", "admin")
     both, has_admin = threading.Barrier(2, timeout=0.5), accounts.has_admin
     problems: list[str] = []
 
@@ -75,7 +75,7 @@ def test_two_admins_who_demote_each_other_at_once_leave_one(site: Site, monkeypa
             problems.append(problem.code)
 
     monkeypatch.setattr(accounts, "has_admin", looking)
-    threads = [threading.Thread(target=demote, args=pair) for pair in ((one, other), (other, one))]
+    threads = [threading.Thread(target=demote, args=pair) for pair in ((first, other), (other, first))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -103,7 +103,7 @@ def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
     (shown,) = judge.post("/api/v1/leases", json={"count": 1}, headers=headers).json()["presentations"]
     kept = judge.post("/api/v1/judgements", json=judged(shown["id"]).model_dump(mode="json"), headers=headers)
     assert kept.status_code == 200
-    assert [one["name"] for one in ann.get("/api/v1/lead/quality").json()["annotators"]] == ["qwen-judge"]
+    assert [row["name"] for row in ann.get("/api/v1/lead/quality").json()["annotators"]] == ["qwen-judge"]
     again = ann.post("/api/v1/tokens", json={**asked, "name": "another"}).json()["token"]
     assert judge.get("/api/v1/me", headers={"authorization": f"Bearer {again}"}).json()["id"] == me["id"]
     for password in ("program", accounts.PROGRAM, PASSWORD):

@@ -155,8 +155,8 @@ def test_a_page_of_somebody_else_may_not_use_the_browsers_cookie(site: Site, cap
     assert rows(site, judgements) == []
     assert refused(caplog, "other_user")
     token = ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["judge"]}).json()["token"]
-    told = client(site).get("/api/v1/me", headers={"authorization": f"Bearer {token}", "x-prefloop-user": "7"})
-    assert told.status_code == 200  # a program has no other tabs
+    reply = client(site).get("/api/v1/me", headers={"authorization": f"Bearer {token}", "x-prefloop-user": "7"})
+    assert reply.status_code == 200  # a program has no other tabs
 
 
 def test_guessing_many_names_from_one_place_is_slowed_down(site: Site):

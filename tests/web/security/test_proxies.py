@@ -127,11 +127,11 @@ def test_whoever_stands_behind_another_server_is_told_to_name_it(
         sockets[0].close()
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    for proxies, told in (((), True), (("127.0.0.1",), False)):
+    for proxies, answer in (((), True), (("127.0.0.1",), False)):
         serving.run(
             tmp_path, WebConfig(port=0, https=True, proxies=proxies, password_memory_kb=8), link=False, verify=False
         )
-        assert ("Set proxies=" in capsys.readouterr().out) == told
+        assert ("Set proxies=" in capsys.readouterr().out) == answer
 
 
 def test_the_origin_of_a_write_is_the_name_in_front(new_site: Callable[..., Site]):

@@ -117,8 +117,8 @@ def test_exported_judgements_are_the_newest_that_count(site: Site, tmp_path: Pat
     ann.post(f"/api/v1/judgements/{first}/revise", json=newer.model_dump(mode="json"))
     path = tmp_path / "j.jsonl"
     assert export.write_judgements(site, path) == 1
-    found = read_records(path, Judgement)
-    assert [(j.id, j.comparison, j.annotator, j.annotator_kind, j.choice, j.strength) for j in found] == [
+    result = read_records(path, Judgement)
+    assert [(j.id, j.comparison, j.annotator, j.annotator_kind, j.choice, j.strength) for j in result] == [
         (newer.id, "c-0000", "ann", "person", "right", 2)
     ]
     assert ann.get("/api/v1/export/judgements.jsonl").text == path.read_text(encoding="utf-8")

@@ -79,8 +79,8 @@ def test_work_that_became_gold_is_marked_for_good(new_url: Callable[[], str]):
     database.write(before)
     database.migrate()
     with database.reading() as connection:
-        found = connection.execute(select(items).order_by(items.c.id)).all()
-        assert [(row.retired, row.wanted, row.needed) for row in found] == [(True, 2, 0), (False, 3, 1), (False, 0, 0)]
+        result = connection.execute(select(items).order_by(items.c.id)).all()
+        assert [(row.retired, row.wanted, row.needed) for row in result] == [(True, 2, 0), (False, 3, 1), (False, 0, 0)]
         queued = connection.execute(select(item_tags.c.open).order_by(item_tags.c.item)).scalars().all()
         assert queued == [False, True, True]
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

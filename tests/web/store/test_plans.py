@@ -22,33 +22,32 @@ WALKS = re.compile(rf"SCAN ({LARGE}|other|again|later)\b(?! USING (COVERING )?IN
 
 def asked(site: Site, act: Callable[[], Any]) -> dict[str, Any]:
     """Statement -> its values, of all that the database was asked meanwhile."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        found[statement] = values[0] if many else values
+        result[statement] = values[0] if many else values
 
     event.listen(site.engine, "before_cursor_execute", note)
     try:
         act()
     finally:
         event.remove(site.engine, "before_cursor_execute", note)
-    return found
+    return result
 
 
 def walks(site: Site, statements: dict[str, Any]) -> list[str]:
     """Those that look through a whole table, with how."""
-    found = []
+    result = []
     with site.database.reading() as connection:
         for statement, values in statements.items():
             if statement.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"):
                 plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
-                found += [f"{line}: {statement}" for line in plan if WALKS.search(line)]
-    return found
+                result += [f"{line}: {statement}" for line in plan if WALKS.search(line)]
+    return result
 
 
 @on_sqlite
-def test_nothing_that_an_annotator_does_walks_over_a_table(new_site: Callable[..., Site], clock: Clock):
-    site = new_site()
+def test_nothing_that_an_annotator_does_walks_over_a_table(site: Site, clock: Clock):
     ask(
         site, overlap={"judgements": 2, "adaptive": True}, checks={"gold_first": 50, "gold_every": 2, "repeat_every": 2}
     )
@@ -97,8 +96,7 @@ def test_nothing_that_an_annotator_does_walks_over_a_table(new_site: Callable[..
 
 
 @on_sqlite
-def test_calibration_does_not_either(new_site: Callable[..., Site]):
-    site = new_site()
+def test_calibration_does_not_either(site: Site):
     fill(site, 30)
     lead = signed_in(site, "lea", "lead")
     for n in range(3):
@@ -123,8 +121,7 @@ def test_calibration_does_not_either(new_site: Callable[..., Site]):
 
 
 @on_sqlite
-def test_a_walk_would_be_found(new_site: Callable[..., Site]):
-    site = new_site()
+def test_a_walk_would_be_found(site: Site):
     fill(site, 3)
     for statement in (
         "SELECT id FROM items WHERE purpose = 'calibration'",

@@ -78,12 +78,12 @@ def standing(speaker: TestClient) -> dict[str, Any]:
     return answer.json()
 
 
-def shown_texts(told: dict[str, Any]) -> list[str]:
-    return [response["text"] for response in told["presentation"]["responses"]]
+def shown_texts(answer: dict[str, Any]) -> list[str]:
+    return [response["text"] for response in answer["presentation"]["responses"]]
 
 
-def words(told: dict[str, Any]) -> list[str]:
-    return [json.dumps(message["tree"]) for message in told["messages"]]
+def words(answer: dict[str, Any]) -> list[str]:
+    return [json.dumps(message["tree"]) for message in answer["messages"]]
 
 
 def test_a_conversation_is_ordinary_comparisons_with_ordinary_pairs(chats: Callable[..., Site], model: ModelServer):
@@ -124,10 +124,10 @@ def test_a_conversation_is_ordinary_comparisons_with_ordinary_pairs(chats: Calla
         chain.verify(connection)
         compared: list[Comparison] = list(export.compared(connection))
         judged: list[Judgement] = list(export.judged(connection, export.EVERYTHING))
-    assert [one.responses[0].sampler for one in compared] == [f"{NAME}@f00"] * 2
-    assert {(one.comparison, one.annotator) for one in judged} == {(one.id, "ann") for one in compared}
-    told = [json.loads(row.payload) for row in rows(site, events) if row.kind == "chat"]
-    assert [(one["number"], one["shown"], one["samplers"]) for one in told] == [
+    assert [entry.responses[0].sampler for entry in compared] == [f"{NAME}@f00"] * 2
+    assert {(entry.comparison, entry.annotator) for entry in judged} == {(entry.id, "ann") for entry in compared}
+    logged = [json.loads(row.payload) for row in rows(site, events) if row.kind == "chat"]
+    assert [(entry["number"], entry["shown"], entry["samplers"]) for entry in logged] == [
         (1, [0, 1], [f"{NAME}@f00"]),
         (2, [0, 1], [f"{NAME}@f00"]),
     ]
@@ -188,12 +188,12 @@ def test_responses_that_are_the_same_are_shown_once_and_ask_nothing(chats: Calla
     site = chats(responses=3)
     ann = signed_in(site)
     model.replies = lambda messages, count: ["Yes. ", "yes", "YES."][:count]
-    told = said(ann, "Hello")
-    assert (told["presentation"], told["goes_on"], len(told["messages"])) == (None, "same", 2)
+    answer = said(ann, "Hello")
+    assert (answer["presentation"], answer["goes_on"], len(answer["messages"])) == (None, "same", 2)
     assert rows(site, items) == []
     model.replies = lambda messages, count: ["Yes. ", "yes", "No."][:count]
-    told = said(ann, "Sure?", told)
-    assert sorted(shown_texts(told)) == ["No.", "Yes. "]
+    answer = said(ann, "Sure?", answer)
+    assert sorted(shown_texts(answer)) == ["No.", "Yes. "]
     assert rows(site, items)[0].responses == [0, 2]
     assert len(rows(site, turns)) == 2
 
@@ -218,7 +218,7 @@ def test_a_server_that_gives_one_at_a_time_is_asked_again(chats: Callable[..., S
     assert model.requests[0]["seed"] + 1 == model.requests[1]["seed"]
     with site.database.reading() as connection:
         (kept,) = export.compared(connection)
-    assert [one.num_tokens for one in kept.responses] == [7, 7]
+    assert [row.num_tokens for row in kept.responses] == [7, 7]
 
 
 def test_a_message_sent_twice_is_one_turn(chats: Callable[..., Site], model: ModelServer):
@@ -226,10 +226,10 @@ def test_a_message_sent_twice_is_one_turn(chats: Callable[..., Site], model: Mod
     ann = signed_in(site)
     model.seconds = 0.3
     with ThreadPoolExecutor(2) as pool:
-        told = list(pool.map(lambda _: say(ann, "Hello", key="one").json(), range(2)))
-    assert told[0]["presentation"]["id"] == told[1]["presentation"]["id"]
-    assert say(ann, "Hello", key="one").json()["presentation"]["id"] == told[0]["presentation"]["id"]
-    assert told[0]["key"] == "one"
+        answer = list(pool.map(lambda _: say(ann, "Hello", key="one").json(), range(2)))
+    assert answer[0]["presentation"]["id"] == answer[1]["presentation"]["id"]
+    assert say(ann, "Hello", key="one").json()["presentation"]["id"] == answer[0]["presentation"]["id"]
+    assert answer[0]["key"] == "one"
     assert len(model.requests) == len(rows(site, turns)) == len(rows(site, conversations)) == 1
 
 
@@ -251,15 +251,15 @@ def test_two_servers_at_one_database_keep_one_turn(chats: Callable[..., Site], s
 
     def begun(key: str) -> Any:
         with site.database.reading() as connection:
-            found = chat.prepared(connection, ann, "Hello", conversation=None, num_turns=0, key=key)
-        assert found is not None
-        comparison = chat.compared(found, apart(lambda: Partner(site.config).ask(found.messages)))
-        return found, intake.ready(site, [comparison])[0]
+            result = chat.prepared(connection, ann, "Hello", conversation=None, num_turns=0, key=key)
+        assert result is not None
+        comparison = chat.compared(result, apart(lambda: Partner(site.config).ask(result.messages)))
+        return result, intake.ready(site, [comparison])[0]
 
     both = [begun("one"), begun(second)]
-    for key, (found, ready) in zip(("one", second), both, strict=True):
-        keep = lambda c, found=found, ready=ready, key=key: chat.keep(c, site, ann, found, ready, key=key)  # noqa: E731
-        if found is both[1][0] and code:
+    for key, (result, ready) in zip(("one", second), both, strict=True):
+        keep = lambda c, result=result, ready=ready, key=key: chat.keep(c, site, ann, result, ready, key=key)  # noqa: E731
+        if result is both[1][0] and code:
             with pytest.raises(Refusal) as problem:
                 site.database.write(keep)
             assert problem.value.code == code
@@ -281,7 +281,7 @@ def test_the_conversation_is_in_the_database(chats: Callable[..., Site], clock: 
     login(again, "ann", PASSWORD)
     assert standing(again)["presentation"]["id"] == first["presentation"]["id"]
     shown = again.post("/api/v1/leases", json={"count": 1, "purpose": "chat"}).json()["presentations"]
-    assert [one["id"] for one in shown] == [first["presentation"]["id"]] == [standing(again)["presentation"]["id"]]
+    assert [row["id"] for row in shown] == [first["presentation"]["id"]] == [standing(again)["presentation"]["id"]]
     bob = signed_in(site, "bob", role="annotator")
     assert standing(bob)["messages"] == []
     assert bob.get(f"/api/v1/presentations/{first['presentation']['id']}").status_code == 404
@@ -301,8 +301,8 @@ def test_it_ends_and_another_begins(chats: Callable[..., Site]):
     assert ann.post("/api/v1/chat/end", json=end).json()["error"]["code"] == "not_judged"
     post(ann, first["presentation"]["id"])
     for _ in range(2):
-        told = ann.post("/api/v1/chat/end", json=end).json()
-        assert (told["conversation"], told["messages"], told["turns"]) == (None, [], 0)
+        answer = ann.post("/api/v1/chat/end", json=end).json()
+        assert (answer["conversation"], answer["messages"], answer["turns"]) == (None, [], 0)
     assert say(ann, "More", first).json()["error"]["code"] == "chat_moved"
     assert said(ann, "Hello again")["conversation"] != first["conversation"]
     bob = signed_in(site, "bob")
@@ -336,8 +336,7 @@ def test_who_must_calibrate_or_may_not_judge_chats_does_not_chat(chats: Callable
     assert say(ann, "Hello").json()["error"]["code"] == "chat_calibration"
 
 
-def test_without_a_model_server_there_is_no_chat(new_site: Make):
-    site = new_site()
+def test_without_a_model_server_there_is_no_chat(site: Site):
     fill(site, 1)
     ann = signed_in(site)
     assert say(ann, "Hello").json()["error"]["code"] == "no_chat"
@@ -357,8 +356,8 @@ def test_chat_is_not_what_the_run_waits_for(chats: Callable[..., Site], tmp_path
     served = ann.get("/api/v1/me").json()["progress"]["left"]
     for number in range(3):
         before = standing(ann)
-        told = said(ann, f"Hello {number}", before)
-        post(ann, told["presentation"]["id"])
+        answer = said(ann, f"Hello {number}", before)
+        post(ann, answer["presentation"]["id"])
     assert ann.get("/api/v1/me").json()["progress"] == {"today": 3, "left": served}
     with site.database.reading() as connection:
         assert not export.is_over(connection)
@@ -454,11 +453,11 @@ def test_many_at_once_are_told_to_wait(chats: Callable[..., Site], model: ModelS
 def test_markup_and_broken_letters_are_text(chats: Callable[..., Site], model: ModelServer):
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script> [a](javascript:alert(3)) \0 \ud800 **b**"
     model.replies = lambda messages, count: [hostile, "fine"][:count]
-    told = said(signed_in(chats()), "<b>hello</b>")
-    tree = json.dumps(told["presentation"])
+    answer = said(signed_in(chats()), "<b>hello</b>")
+    tree = json.dumps(answer["presentation"])
     assert '"script"' not in tree
     assert '"img"' not in tree
-    assert "javascript:" not in json.dumps([one["tree"] for one in told["presentation"]["responses"]]).replace(
+    assert "javascript:" not in json.dumps([row["tree"] for row in answer["presentation"]["responses"]]).replace(
         "](javascript:", ""
     )
     assert "\\u0000" not in tree

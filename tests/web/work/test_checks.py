@@ -38,18 +38,18 @@ def test_calibration_gates_the_work_and_may_be_taken_again(site: Site):
     for turn in range(4):  # two of four are right: not enough
         shown = to_judge(bob)[0]
         assert shown["purpose"] == "calibration"
-        told = post(bob, shown["id"], choice=choose(site, shown["id"], turn % 2)).json()["feedback"]
-        assert told["right"] == bool(turn % 2)
-        assert told["expected"] == {"choice": choose(site, shown["id"], 1)}
-        assert told["explanation"] == [["p", {}, ["The ", ["em", {}, ["second"]], " is kinder."]]]
-        assert (told["num_done"], told["passed"]) == (turn + 1, False if turn == 3 else None)
+        answer = post(bob, shown["id"], choice=choose(site, shown["id"], turn % 2)).json()["feedback"]
+        assert answer["right"] == bool(turn % 2)
+        assert answer["expected"] == {"choice": choose(site, shown["id"], 1)}
+        assert answer["explanation"] == [["p", {}, ["The ", ["em", {}, ["second"]], " is kinder."]]]
+        assert (answer["num_done"], answer["passed"]) == (turn + 1, False if turn == 3 else None)
     assert bob.post("/api/v1/leases", json={}).json() == {"presentations": [], "empty": "calibration_failed"}
     assert bob.post("/api/v1/calibration/retake").status_code == 200
     assert bob.post("/api/v1/calibration/retake").status_code == 409
     for turn in range(4):  # three of four are
         shown = to_judge(bob)[0]["id"]
-        told = post(bob, shown, choice=choose(site, shown, 0 if turn == 0 else 1)).json()["feedback"]
-    assert told["passed"] is True
+        answer = post(bob, shown, choice=choose(site, shown, 0 if turn == 0 else 1)).json()["feedback"]
+    assert answer["passed"] is True
     assert bob.get("/api/v1/me").json()["calibrated"] is True
     assert to_judge(bob)[0]["purpose"] == "work"
     assert {row.counted for row in rows(site, judgements)} == {False}
@@ -85,8 +85,8 @@ def test_a_round_of_nothing_is_not_passed(site: Site):
     item = known(lead, 1, "calibration")[0]
     shown = to_judge(bob)[0]["id"]
     assert lead.put(f"/api/v1/items/{item}", json={"retired": True}).status_code == 200
-    told = post(bob, shown, choice=choose(site, shown, 0)).json()["feedback"]
-    assert (told["right"], told["num_items"], told["passed"]) == (False, 0, None)
+    answer = post(bob, shown, choice=choose(site, shown, 0)).json()["feedback"]
+    assert (answer["right"], answer["num_items"], answer["passed"]) == (False, 0, None)
     assert not rows(site, users, users.c.name == "bob")[0].calibrated
     known(lead, 1, "calibration", first=1)
     assert to_judge(bob)[0]["purpose"] == "calibration"
@@ -97,15 +97,15 @@ def test_an_answer_from_an_earlier_round_ends_no_round(site: Site):
     fill(site, 4)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
     retired = known(lead, 3, "calibration")[2]
-    first = [one["id"] for one in to_judge(bob, 3)]
+    first = [entry["id"] for entry in to_judge(bob, 3)]
     assert lead.put(f"/api/v1/items/{retired}", json={"retired": True}).status_code == 200
     late = next(row.id for row in rows(site, presentations) if row.item == retired)
     for shown in first:
         if shown != late:
             post(bob, shown, choice=choose(site, shown, 0))
     assert bob.post("/api/v1/calibration/retake").status_code == 200
-    for one in to_judge(bob, 2):
-        post(bob, one["id"], choice=choose(site, one["id"], 1))
+    for entry in to_judge(bob, 2):
+        post(bob, entry["id"], choice=choose(site, entry["id"], 1))
     assert bob.get("/api/v1/me").json()["calibrated"] is True
     post(bob, late, choice=choose(site, late, 0))
     assert bob.get("/api/v1/me").json()["calibrated"] is True
@@ -141,8 +141,8 @@ def test_gold_is_front_loaded_and_looks_like_work(site: Site):
     gold = {row.id for row in rows(site, items, items.c.purpose == "gold")}
     assert sum(row.item in gold for row in shown if row.number <= 100) == 20
     reply = [submit(site, bob, judged(queue.lease(site, bob, 1).presentations[0])) for _ in range(3)]
-    assert {frozenset(one) for one in reply} == {frozenset(("judgement", "counted", "revision", "feedback"))}
-    assert all(one["counted"] and one["feedback"] is None for one in reply)
+    assert {frozenset(entry) for entry in reply} == {frozenset(("judgement", "counted", "revision", "feedback"))}
+    assert all(entry["counted"] and entry["feedback"] is None for entry in reply)
     assert {row.right for row in rows(site, judgements) if row.item in gold} == {True, False}
     assert {row.counted for row in rows(site, judgements) if row.item in gold} == {False}
     check_counts(site)

@@ -1,7 +1,6 @@
 """What is gold is asked as work no more, whatever happens later; gold is retired and turned, and nothing that was said is lost."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -75,9 +74,9 @@ def test_what_became_gold_is_never_work_again(site: Site, clock: Clock, how: str
     elif how == "a skip":
         assert [
             speaker.post(
-                f"/api/v1/presentations/{one['id']}/skip", json={"reason": "unclear", "comment": ""}
+                f"/api/v1/presentations/{entry['id']}/skip", json={"reason": "unclear", "comment": ""}
             ).status_code
-            for one in shown
+            for entry in shown
         ] == [200, 200]
     else:
         fill(site, 2, tags=("t",))
@@ -91,8 +90,7 @@ def test_what_became_gold_is_never_work_again(site: Site, clock: Clock, how: str
 
 
 @on_sqlite
-def test_a_question_that_was_gold_before_it_was_work_never_becomes_work(new_site: Callable[..., Site]):
-    site = new_site()
+def test_a_question_that_was_gold_before_it_was_work_never_becomes_work(site: Site):
     fill(site, 1, responses=3)
     for pair in ([0, 1], [0, 2], [1, 2]):
         body = Mark(comparison="c-0000", kind="pair", responses=pair, purpose="gold", expected={"best": pair[0]})
@@ -113,8 +111,8 @@ def test_a_retired_gold_item_is_asked_of_nobody_and_its_answers_still_count(site
     open_now = queue.lease(site, bob, 1).presentations
     assert rows(site, presentations, presentations.c.id == open_now[0])[0].item == number
     for _ in range(2):
-        told = lead.put(f"/api/v1/items/{number}", json={"retired": True})
-        assert told.json() == {"item": number, "purpose": "gold", "retired": True}
+        answer = lead.put(f"/api/v1/items/{number}", json={"retired": True})
+        assert answer.json() == {"item": number, "purpose": "gold", "retired": True}
     assert queue.lease(site, bob, 1).presentations != open_now
     submit(site, bob, judged(open_now[0]))  # it was in front of them: nothing acknowledged is lost
     work(site, user(site, "cat"))
@@ -122,7 +120,7 @@ def test_a_retired_gold_item_is_asked_of_nobody_and_its_answers_still_count(site
     report = lead.get(f"/api/v1/lead/annotators/{ann.id}").json()
     assert report["gold"]["n"] == 1
     kept = [json.loads(row.payload) for row in rows(site, events, events.c.kind == "item_changed")]
-    assert [(one["item"], one["retired"], one["comparison"]) for one in kept] == [(number, True, "c-0000")]
+    assert [(entry["item"], entry["retired"], entry["comparison"]) for entry in kept] == [(number, True, "c-0000")]
     assert lead.put(f"/api/v1/items/{number}", json={"retired": False}).json()["retired"] is False
     assert (
         rows(site, presentations, presentations.c.id == queue.lease(site, user(site, "dan"), 1).presentations[0])[
@@ -141,22 +139,22 @@ def test_gold_becomes_calibration_and_gold_again(site: Site):
     lead, ann = signed_in(site, "lead", "lead"), user(site, "ann")
     work(site, ann, 1)
     for _ in range(2):
-        told = lead.put(f"/api/v1/items/{number}", json={"purpose": "calibration"}).json()
-    assert told["item"] != number
-    assert (told["purpose"], told["retired"]) == ("calibration", False)
+        answer = lead.put(f"/api/v1/items/{number}", json={"purpose": "calibration"}).json()
+    assert answer["item"] != number
+    assert (answer["purpose"], answer["retired"]) == ("calibration", False)
     both = {row.purpose: row for row in rows(site, item_table, item_table.c.purpose != "work")}
     assert (both["gold"].retired, both["calibration"].retired) == (True, False)
     assert both["gold"].expected == both["calibration"].expected
     bob = signed_in(site, "bob", "annotator")
     shown = bob.post("/api/v1/leases", json={"count": 1}).json()["presentations"][0]
     assert shown["purpose"] == "calibration"
-    again = lead.put(f"/api/v1/items/{told['item']}", json={"purpose": "gold"}).json()
+    again = lead.put(f"/api/v1/items/{answer['item']}", json={"purpose": "gold"}).json()
     assert again == {"item": number, "purpose": "gold", "retired": False}
     assert len(rows(site, events, events.c.kind == "item_changed")) == 2
     number_of_bob = rows(site, users, users.c.name == "bob")[0].id
     assert number not in [row.item for row in rows(site, presentations, presentations.c.user == number_of_bob)]
     next_of_bob = bob.post("/api/v1/leases", json={"count": 3}).json()["presentations"]
-    given = [rows(site, presentations, presentations.c.id == one["id"])[0].item for one in next_of_bob]
+    given = [rows(site, presentations, presentations.c.id == entry["id"])[0].item for entry in next_of_bob]
     assert number not in given  # the explanation was theirs to see: it would say nothing of them
     with site.database.reading() as connection:
         chain.verify(connection)
@@ -184,8 +182,7 @@ def test_who_failed_for_an_item_that_is_retired_has_passed(site: Site):
 
 
 @on_sqlite
-def test_what_cannot_be_changed_is_a_sentence_and_an_annotator_changes_nothing(new_site: Callable[..., Site]):
-    site = new_site()
+def test_what_cannot_be_changed_is_a_sentence_and_an_annotator_changes_nothing(site: Site):
     fill(site, 2)
     number = make(site, "c-0000")
     lead = signed_in(site, "lead", "lead")
@@ -204,8 +201,7 @@ def test_what_cannot_be_changed_is_a_sentence_and_an_annotator_changes_nothing(n
 
 @on_sqlite
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_pages_have_the_buttons(new_site: Callable[..., Site], language: str):
-    site = new_site()
+def test_the_pages_have_the_buttons(site: Site, language: str):
     fill(site, 2)
     number = make(site, "c-0000")
     lead = signed_in(site, "lead", "lead")

@@ -78,8 +78,8 @@ def test_a_change_of_mind_is_a_new_revision_and_the_old_one_stays(site: Site):
         (2, "tie", first),
     ]
     assert rows(site, items)[0].done == 1
-    told = ann.get("/api/v1/history").json()["judgements"]
-    assert [(one["answer"]["choice"], one["revision"], one["presentation"]["id"]) for one in told] == [
+    answer = ann.get("/api/v1/history").json()["judgements"]
+    assert [(entry["answer"]["choice"], entry["revision"], entry["presentation"]["id"]) for entry in answer] == [
         ("tie", 2, shown)
     ]
 
@@ -197,8 +197,10 @@ def test_a_flag_is_told_to_the_lead_once(site: Site):
     for _ in range(2):
         body = {"presentation": shown, "comment": "both are the same"}
         assert ann.post("/api/v1/flags", json=body, headers={"Idempotency-Key": "k1"}).status_code == 200
-    told = ann.get("/api/v1/flags").json()["flags"]
-    assert [(one["by"], one["comment"], one["comparison"]) for one in told] == [("ann", "both are the same", "c-0000")]
+    answer = ann.get("/api/v1/flags").json()["flags"]
+    assert [(row["by"], row["comment"], row["comparison"]) for row in answer] == [
+        ("ann", "both are the same", "c-0000")
+    ]
 
 
 def test_meanings_do_not_depend_on_sides():
@@ -221,10 +223,10 @@ def test_every_judgement_is_an_event_in_the_same_transaction(site: Site):
     for _ in range(3):
         post(ann, to_judge(ann)[0]["id"])
     with site.database.reading() as connection:
-        told = connection.execute(
+        answer = connection.execute(
             select(func.count()).select_from(events).where(events.c.kind == "judgement")
         ).scalar_one()
-    assert told == len(rows(site, judgements)) == 3
+    assert answer == len(rows(site, judgements)) == 3
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -259,5 +261,5 @@ def test_a_draft_that_is_too_deep_already_stops_no_lease(site: Site):
     site.database.write(
         lambda c: c.execute(update(presentations).where(presentations.c.id == shown).values(draft={"x": deep}))
     )
-    assert [(one["id"], one["draft"]) for one in to_judge(speaker)] == [(shown, None)]
+    assert [(row["id"], row["draft"]) for row in to_judge(speaker)] == [(shown, None)]
     assert post(speaker, shown).status_code == 200

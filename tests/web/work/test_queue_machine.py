@@ -69,7 +69,7 @@ class Annotators(RuleBasedStateMachine):
         served = queue.lease(self.site, self.people[who], count)
         assert len(served.presentations) <= count
         assert (served.empty is None) == bool(served.presentations)
-        self.shown += [(who, one) for one in served.presentations if (who, one) not in self.shown]
+        self.shown += [(who, entry) for entry in served.presentations if (who, entry) not in self.shown]
 
     @precondition(lambda self: self.shown)
     @rule(data=st.data(), choice=CHOICES)
