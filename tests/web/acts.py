@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.web.app import create_app
 from prefloop.web.security import accounts
-from prefloop.web.store import settings
+from prefloop.web.store import chain, settings
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, presentations
 from prefloop.web.work import intake, judging, queue
@@ -21,6 +21,8 @@ from prefloop.web.work.judging import Judged
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 OURS = {"origin": "http://127.0.0.1"}
+HTML = {"accept": "text/html", "accept-language": "en"}
+LINES = {"content-type": "application/x-ndjson"}
 PASSWORD = "a sentence is a good one"
 
 
@@ -36,17 +38,12 @@ class Clock:
 
 def comparison(number: int, *, responses: int = 2, tags: tuple[str, ...] = (), sampler: str = "secret-1") -> Comparison:
     """A comparison, different for each number; `secret-0` wrote its first response, `sampler` the others."""
-    return Comparison(
-        id=f"c-{number:04d}",
-        prompt_id=f"p-{number}",
-        messages=(Message(role="user", content=f"Where is parcel **{number}**?"),),
-        responses=tuple(
-            Response(text=f"Answer {i} to {number}.", num_tokens=4, finished=True, sampler=sampler if i else "secret-0")
-            for i in range(responses)
-        ),
-        sampling=Sampling(temperature=1.0),
-        tags=tags,
-    )
+    asked = Message(role="user", content=f"Where is parcel **{number}**?")
+    names = ["secret-0", *[sampler] * (responses - 1)]
+    texts = {f"Answer {i} to {number}.": name for i, name in enumerate(names)}
+    made = tuple(Response(text=text, num_tokens=4, finished=True, sampler=name) for text, name in texts.items())
+    drawn = {"messages": (asked,), "responses": made, "sampling": Sampling(temperature=1.0), "tags": tags}
+    return Comparison(id=f"c-{number:04d}", prompt_id=f"p-{number}", **drawn)
 
 
 def fill(site: Site, number: int, **more: Any) -> None:
@@ -68,14 +65,8 @@ def user(site: Site, name: str, role: str = "annotator", tags: tuple[str, ...] =
 
 def judged(presentation: str, **answer: Any) -> Judged:
     """A judgement with an id of its own."""
-    return Judged.model_validate(
-        {
-            "id": str(uuid.uuid4()),
-            "presentation": presentation,
-            "answer": answer or {"choice": "left"},
-            "active_seconds": 2.0,
-        }
-    )
+    body = {"id": str(uuid.uuid4()), "presentation": presentation, "answer": answer or {"choice": "left"}}
+    return Judged.model_validate({**body, "active_seconds": 2.0})
 
 
 def submit(site: Site, who: accounts.User, what: Judged) -> dict[str, Any]:
@@ -99,6 +90,12 @@ def rows(site: Site, table: Any, *where: Any) -> list[Any]:
         return list(connection.execute(select(table).where(*where).order_by(*table.primary_key.columns)))
 
 
+def check_log(site: Site) -> int:
+    """The log is whole. Returns: the number of its events."""
+    with site.database.reading() as connection:
+        return chain.verify(connection)
+
+
 def check_counts(site: Site) -> None:
     """Every item's counts are those of its presentations and judgements, and nothing is over-collected."""
     shown = rows(site, presentations)
@@ -117,13 +114,29 @@ def client(site: Site, **more: Any) -> TestClient:
     )
 
 
-def signed_in(site: Site, name: str = "ann", role: str = "admin") -> TestClient:
+def invited(site: Site, role: str = "annotator", **more: Any) -> str:
+    """The token of an invitation."""
+    return site.database.write(lambda c: accounts.invite(c, site, role=role, by=None, **more))
+
+
+def signed_in(site: Site, name: str = "ann", role: str = "admin", **more: Any) -> TestClient:
     """The same, joined by invitation."""
-    token = site.database.write(lambda c: accounts.invite(c, site, role=role, by=None))
     speaker = client(site)
-    answer = speaker.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
+    answer = speaker.post(f"/api/v1/join/{invited(site, role, **more)}", json={"name": name, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     return speaker
+
+
+def program(site: Site, owner: TestClient, *scopes: str, **more: Any) -> TestClient:
+    """A program that speaks with a token of `owner`'s."""
+    answer = owner.post("/api/v1/tokens", json={"name": "t", "scopes": scopes, **more})
+    assert answer.status_code == 200, answer.text
+    return client(site, headers={"authorization": f"Bearer {answer.json()['token']}"})
+
+
+def error(answer: Any) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    return answer.status_code, answer.json()["error"]["code"]
 
 
 def to_judge(speaker: TestClient, count: int = 1) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from prefloop.web.store.chain import verify
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, users
 from prefloop.web.work import intake, votes
-from web.acts import ask, check_counts, comparison, rows, signed_in, user, work
+from web.acts import ask, check_counts, check_log, comparison, rows, signed_in, user, work
 from web.crowd import on_sqlite
 
 LABEL_STUDIO = {
@@ -214,8 +214,7 @@ def test_who_is_stopped_between_two_parts_brings_it_in_again_and_nothing_is_doub
         brought(site, tmp_path / "x.jsonl", what)
         assert state(site) == state(whole)
     check_counts(site)
-    with site.database.reading() as connection:
-        verify(connection)
+    check_log(site)
 
 
 @on_sqlite
@@ -273,8 +272,7 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
     mine = [entry for entry in reply if entry.kind == "judgement" or "imported" in entry.payload]
     assert {entry.actor for entry in mine} == {"lead", "bob (imported)"}  # the second is the one who joined
     assert {entry.actor for entry in mine if entry.kind == "judgement"} == {"lead"}
-    with site.database.reading() as connection:
-        verify(connection)
+    check_log(site)
 
 
 def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
@@ -363,8 +361,7 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     assert state(older) == before
     with pytest.raises(UserError, match=r"t.jsonl:1: there is another comparison called 'r-0'"):
         bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
-    with older.database.reading() as connection:
-        verify(connection)
+    check_log(older)
 
 
 def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site: Site, tmp_path: Path):

@@ -1,12 +1,12 @@
 """The pages without a browser: words complete in both languages and nowhere else, languages, doors, errors."""
 
-import json
 import re
 import string
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
+from starlette.requests import Request
+from starlette.testclient import TestClient
 
 from prefloop.web import serving
 from prefloop.web.app import create_app
@@ -16,21 +16,16 @@ from prefloop.web.pages.html import HERE
 from prefloop.web.pages.words import PAGES, SCRIPTS, Words
 from prefloop.web.routes import pages
 from prefloop.web.security import accounts
+from prefloop.web.store.tables import users
+from web.acts import HTML, OURS, PASSWORD, comparison, invited
 
-WEB = HERE
-TEMPLATES = sorted((WEB / "templates").glob("*.html"))
-SCRIPT_FILES = sorted((WEB / "static").glob("*.js"))
-PASSWORD = "a sentence is easy"
-HTML = {"accept": "text/html", "accept-language": "en"}
-ROW = {
-    "id": "one", "prompt_id": "p", "messages": [{"role": "user", "content": "Hello?"}], "sampling": {"temperature": 1.0}, "tags": [],
-    "responses": [{"text": text, "num_tokens": 1, "finished": True, "sampler": "s"} for text in ("a", "b")],
-}  # fmt: skip
+TEMPLATES = sorted((HERE / "templates").glob("*.html"))
+SCRIPT_FILES = sorted((HERE / "static").glob("*.js"))
 
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "comparisons.jsonl").write_text(json.dumps(ROW) + "\n", encoding="utf-8")
+    (tmp_path / "comparisons.jsonl").write_text(comparison(1).model_dump_json() + "\n", encoding="utf-8")
     opened = serving.open_site(tmp_path, WebConfig(password_memory_kb=8, name="Help <desk>"))
     yield opened
     opened.database.close()
@@ -45,8 +40,6 @@ def client(site):
 def sign_in(site, client, role="annotator", **preferences):
     def add(connection):
         number = accounts.add_user(connection, site, "ada", site.hasher.hash(PASSWORD), role=role)
-        from prefloop.web.store.tables import users
-
         connection.execute(users.update().where(users.c.id == number).values(preferences=preferences))
 
     site.database.write(add)
@@ -73,21 +66,14 @@ def test_no_key_stands_in_both_tables():
     assert set(PAGES) & set(SCRIPTS) == set()
 
 
+CODE = re.compile(r"\{% block body_class %\}\w*|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", flags=re.DOTALL)
+"""What is not words in a template."""
+
+
 def test_templates_hold_no_sentence_of_their_own():
-    result = {}
-    for path in TEMPLATES:
-        text = re.sub(
-            r"\{% block body_class %\}\w*|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>",
-            " ",
-            path.read_text(encoding="utf-8"),
-            flags=re.DOTALL,
-        )
-        words = [
-            word for word in re.findall(r"[^\W\d_]{2,}", text) if word not in ("English", "中文")
-        ]  # each language's own name for itself
-        if words:
-            result[path.name] = words
-    assert result == {}
+    texts = {path.name: CODE.sub(" ", path.read_text(encoding="utf-8")) for path in TEMPLATES}
+    words = [(name, word) for name, text in texts.items() for word in re.findall(r"[^\W\d_]{2,}", text)]
+    assert {word for _, word in words} <= {"English", "中文"}, words  # each language's own name for itself
 
 
 def test_templates_name_no_word_in_an_attribute():
@@ -125,9 +111,8 @@ def test_every_word_that_is_asked_for_is_there():
 
 
 def test_every_word_is_asked_for_by_somebody():
-    code = "\n".join(
-        path.read_text(encoding="utf-8") for path in [*TEMPLATES, *SCRIPT_FILES, WEB / "html.py", Path(pages.__file__)]
-    )
+    files = [*TEMPLATES, *SCRIPT_FILES, HERE / "html.py", Path(pages.__file__)]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     code += "".join(f"{name}.{state}" for name in ("raw", "lock") for state in ("on", "off"))  # judge.js: flip
     stems = set(re.findall(r"[\"`]([a-z_.]+\.)(?:\"|\$\{|\{)", code))
     unused = [key for key in [*PAGES, *SCRIPTS] if key not in code and not any(key.startswith(stem) for stem in stems)]
@@ -135,10 +120,16 @@ def test_every_word_is_asked_for_by_somebody():
 
 
 def test_actions_and_kinds_have_words():
-    text = (WEB / "static" / "keys.js").read_text(encoding="utf-8")
+    text = (HERE / "static" / "keys.js").read_text(encoding="utf-8")
     actions = re.findall(r"(\w+): \"[^\"]+\"", text.partition("DEFAULTS = {")[2].partition("};")[0])
     assert len(actions) > 20
     assert [action for action in actions if f"key.{action}" not in SCRIPTS] == []
+
+
+PARSES = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser"
+    r"|setAttribute\(\"(?:style|on)"
+)
 
 
 def test_nothing_is_inline_and_nothing_is_parsed_as_html():
@@ -146,18 +137,12 @@ def test_nothing_is_inline_and_nothing_is_parsed_as_html():
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=\"|\|\s*safe", text), path.name
     for path in SCRIPT_FILES:
-        text = path.read_text(encoding="utf-8")
-        assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|setAttribute\(\"(?:style|on)",
-            text,
-        ), path.name
+        assert not PARSES.search(path.read_text(encoding="utf-8")), path.name
 
 
 def test_files_of_the_page_are_short():
-    lengths = {
-        path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in (WEB / "static").glob("*.[jc]s*")
-    }
-    assert {name: length for name, length in lengths.items() if length > 500} == {}
+    files = {path.name: path.read_text(encoding="utf-8") for path in (HERE / "static").glob("*.[jc]s*")}
+    assert [name for name, text in files.items() if len(text.splitlines()) > 500] == []
 
 
 @pytest.mark.parametrize("path", ["/", "/guideline", "/history", "/help", "/preferences"])
@@ -196,14 +181,10 @@ def test_the_judging_page_is_not_kept_and_its_files_are(site, client):
     assert "immutable" in client.get(name).headers["cache-control"]
 
 
-def test_leads_see_their_pages_in_the_menu(site, client):
-    sign_in(site, client, role="lead")
-    assert 'href="/lead"' in client.get("/help", headers=HTML).text
-
-
-def test_annotators_do_not(site, client):
-    sign_in(site, client)
-    assert 'href="/lead"' not in client.get("/help", headers=HTML).text
+@pytest.mark.parametrize("role", ["lead", "annotator"])
+def test_only_leads_see_their_pages_in_the_menu(site, client, role):
+    sign_in(site, client, role=role)
+    assert ('href="/lead"' in client.get("/help", headers=HTML).text) == (role == "lead")
 
 
 def test_the_language_of_a_stranger(client):
@@ -219,16 +200,16 @@ def test_the_way_back_is_carried_and_escaped(client):
     assert 'name="next" value="/history&#34;&gt;&lt;script&gt;"' in text
 
 
-@pytest.mark.parametrize(
-    ("code", "says"), [("wrong", "wrong"), ("throttled", "quarter of an hour"), ("anything", "did not work")]
-)
+PROBLEMS = {"wrong": "wrong", "throttled": "quarter of an hour", "anything": "did not work"}
+
+
+@pytest.mark.parametrize(("code", "says"), PROBLEMS.items())
 def test_a_failed_sign_in_says_why(client, code, says):
     assert says in client.get(f"/login?error={code}", headers=HTML).text
 
 
 def test_an_invitation_that_is_good_and_one_that_is_not(site, client):
-    token = site.database.write(lambda c: accounts.invite(c, site, role="lead", by=None))
-    good = client.get(f"/join/{token}", headers=HTML)
+    good = client.get(f"/join/{invited(site, 'lead')}", headers=HTML)
     assert good.status_code == 200
     assert "as a lead" in good.text
     bad = client.get("/join/" + "x" * 30, headers=HTML)
@@ -237,37 +218,24 @@ def test_an_invitation_that_is_good_and_one_that_is_not(site, client):
 
 
 def test_joining_works_without_a_script(site, client):
-    token = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None))
     form = {"name": "Grace", "password": PASSWORD, "lang": "en"}
-    joined = client.post(
-        f"/join/{token}", data=form, headers={**HTML, "origin": "http://127.0.0.1", "sec-fetch-site": "same-origin"}
-    )
-    assert joined.status_code == 303
+    headers = {**HTML, **OURS, "sec-fetch-site": "same-origin"}
+    assert client.post(f"/join/{invited(site)}", data=form, headers=headers).status_code == 303
     assert client.get("/", headers=HTML).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("status", "title"),
-    [
-        (404, "There is nothing here"),
-        (403, "This is not yours"),
-        (500, "Something is broken"),
-        (503, "Something is broken"),
-        (418, "This did not work"),
-    ],
-)
-def test_error_pages(site, client, status, title):
-    request = client.build_request("GET", "/nowhere", headers=HTML)
-    from starlette.requests import Request
+TITLES = {
+    404: "There is nothing here", 403: "This is not yours", 500: "Something is broken", 503: "Something is broken",
+    418: "This did not work",
+}  # fmt: skip
 
-    scope = {
-        "type": "http", "app": client.app, "path": "/nowhere", "query_string": b"",
-        "headers": [(b"accept-language", b"en")], "method": "GET",
-    }  # fmt: skip
-    page = html.error_page(Request(scope), status)
+
+@pytest.mark.parametrize(("status", "title"), TITLES.items())
+def test_error_pages(client, status, title):
+    scope = {"type": "http", "app": client.app, "method": "GET", "path": "/nowhere", "query_string": b""}
+    page = html.error_page(Request({**scope, "headers": [(b"accept-language", b"en")]}), status)
     assert page.status_code == status
     assert title in page.body.decode()
-    assert request.url.path == "/nowhere"
 
 
 def test_a_missing_page_is_a_page(client):
@@ -278,11 +246,8 @@ def test_a_missing_page_is_a_page(client):
 
 def test_a_form_that_a_script_sends_does_nothing_before_the_script_is_there():
     """Else what was typed, a secret maybe, would go into the address of the page."""
-    forms = [
-        form
-        for file in (HERE / "templates").rglob("*.html")
-        for form in re.findall(r"<form[^>]*>", file.read_text(encoding="utf-8"))
-    ]
+    texts = [file.read_text(encoding="utf-8") for file in (HERE / "templates").rglob("*.html")]
+    forms = [form for text in texts for form in re.findall(r"<form[^>]*>", text)]
     scripted = [form for form in forms if "data-call" in form]
     assert len(scripted) > 15
     assert [form for form in scripted if 'method="dialog"' not in form] == []

@@ -15,11 +15,10 @@ from prefloop.web.review import adjudication, dashboard, diversity, reward_score
 from prefloop.web.review.adjudication import Wanted
 from prefloop.web.review.dashboard import Targets, change_targets
 from prefloop.web.review.selection import Candidates, Choice
-from prefloop.web.store.chain import verify
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, judgements, presentations
 from prefloop.web.work import queue
-from web.acts import ask, check_counts, comparison, fill, judged, rows, signed_in, submit, user, work
+from web.acts import ask, check_counts, check_log, comparison, fill, judged, rows, signed_in, submit, user, work
 from web.crowd import honest, let_work, on_sqlite
 
 
@@ -253,8 +252,7 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
     (tmp_path / "none.jsonl").write_text("")
     assert score_files.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
     assert kept() == [2.0] * 8
-    with site.database.reading() as connection:
-        verify(connection)
+    check_log(site)
 
 
 @on_sqlite

@@ -11,7 +11,25 @@ from prefloop.web.errors import Refusal
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import attempts, users
-from web.acts import FORM, OURS, PASSWORD, Clock, client, cookie_of, fill, judged, login, refused, rows, signed_in, user
+from web.acts import (
+    FORM,
+    OURS,
+    PASSWORD,
+    Clock,
+    client,
+    cookie_of,
+    error,
+    fill,
+    invited,
+    login,
+    post,
+    program,
+    refused,
+    rows,
+    signed_in,
+    to_judge,
+    user,
+)
 
 
 def test_sessions_end(site: Site, clock: Clock):
@@ -95,23 +113,18 @@ def test_whoever_is_shut_out_is_out_at_once(site: Site):
 def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
     fill(site, 2)
     ann = signed_in(site)
-    asked = {"name": "judge", "scopes": ["judge"], "user": "Qwen-Judge"}
-    token = ann.post("/api/v1/tokens", json=asked).json()["token"]
-    judge, headers = client(site), {"authorization": f"Bearer {token}"}
-    me = judge.get("/api/v1/me", headers=headers).json()
+    judge = program(site, ann, "judge", user="Qwen-Judge")
+    me = judge.get("/api/v1/me").json()
     assert (me["name"], me["role"]) == ("qwen-judge", "annotator")
-    (shown,) = judge.post("/api/v1/leases", json={"count": 1}, headers=headers).json()["presentations"]
-    kept = judge.post("/api/v1/judgements", json=judged(shown["id"]).model_dump(mode="json"), headers=headers)
-    assert kept.status_code == 200
+    assert post(judge, to_judge(judge)[0]["id"]).status_code == 200
     assert [row["name"] for row in ann.get("/api/v1/lead/quality").json()["annotators"]] == ["qwen-judge"]
-    again = ann.post("/api/v1/tokens", json={**asked, "name": "another"}).json()["token"]
-    assert judge.get("/api/v1/me", headers={"authorization": f"Bearer {again}"}).json()["id"] == me["id"]
+    again = program(site, ann, "judge", user="Qwen-Judge", name="another")
+    assert again.get("/api/v1/me").json()["id"] == me["id"]
     for password in ("program", accounts.PROGRAM, PASSWORD):
-        assert (
-            client(site).post("/api/v1/session", json={"name": "qwen-judge", "password": password}).status_code == 401
-        )
+        body = {"name": "qwen-judge", "password": password}
+        assert client(site).post("/api/v1/session", json=body).status_code == 401
     signed_in(site, "bob", "annotator")
-    answer = ann.post("/api/v1/tokens", json={**asked, "user": "bob"})
+    answer = ann.post("/api/v1/tokens", json={"name": "judge", "scopes": ["judge"], "user": "bob"})
     assert answer.status_code == 422
     assert "is a person" in answer.json()["error"]["message"]
 
@@ -119,17 +132,10 @@ def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
 def test_a_token_may_what_its_scopes_say(site: Site, caplog: pytest.LogCaptureFixture):
     fill(site, 1)
     ann = signed_in(site)
-    made = {
-        scope: ann.post("/api/v1/tokens", json={"name": scope, "scopes": [scope]}).json()["token"]
-        for scope in accounts.SCOPES
-    }
+    programs = {scope: program(site, ann, scope) for scope in accounts.SCOPES}
 
     def status(scope: str, method: str, path: str, **more: Any) -> int:
-        return (
-            client(site)
-            .request(method, f"/api/v1/{path}", headers={"authorization": f"Bearer {made[scope]}"}, **more)
-            .status_code
-        )
+        return programs[scope].request(method, f"/api/v1/{path}", **more).status_code
 
     assert status("read", "GET", "export/judgements.jsonl") == 200
     assert status("read", "POST", "leases", json={}) == 403
@@ -149,45 +155,32 @@ def test_a_token_may_what_its_scopes_say(site: Site, caplog: pytest.LogCaptureFi
 
 def test_invitations_are_for_so_many_people_and_so_long(site: Site, clock: Clock):
     signed_in(site)
-    token = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=2, days=1))
-    body = {"password": PASSWORD}
-    assert [client(site).post(f"/api/v1/join/{token}", json={"name": n, **body}).status_code for n in "bcd"] == [
-        200,
-        200,
-        404,
-    ]
-    late = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=9, days=1))
-    assert client(site).post(f"/api/v1/join/{late}", json={"name": "ANN", **body}).status_code == 409
-    assert (
-        client(site).post(f"/api/v1/join/{late}", json={"name": "e", "password": "short"}).json()["error"]["code"]
-        == "weak_password"
-    )
+    token, late = invited(site, uses=2, days=1), invited(site, uses=9, days=1)
+
+    def join(link: str, name: str, password: str = PASSWORD) -> Any:
+        return client(site).post(f"/api/v1/join/{link}", json={"name": name, "password": password})
+
+    assert [join(token, name).status_code for name in "bcd"] == [200, 200, 404]
+    assert join(late, "ANN").status_code == 409
+    assert error(join(late, "e", "short")) == (422, "weak_password")
     clock.now += 86401
-    assert client(site).post(f"/api/v1/join/{late}", json={"name": "e", **body}).status_code == 404
-    assert (
-        client(site).post(f"/join/{late}", data={"name": "e", **body}, headers=OURS).headers["location"]
-        == f"/join/{late}?error=no_invitation"
-    )
+    assert join(late, "e").status_code == 404
+    form = client(site).post(f"/join/{late}", data={"name": "e", "password": PASSWORD}, headers=OURS)
+    assert form.headers["location"] == f"/join/{late}?error=no_invitation"
 
 
 @pytest.mark.parametrize(("role", "home"), [("annotator", "/"), ("lead", "/lead"), ("admin", "/lead")])
 def test_leads_begin_with_their_own_pages(site: Site, role: str, home: str):
     """The judging page would take items for somebody who only looks in."""
-    token = site.database.write(lambda c: accounts.invite(c, site, role=role, by=None, uses=1, days=1))
-    speaker = client(site)
-    joined = speaker.post(
-        f"/join/{token}", data={"name": "ann", "password": PASSWORD}, headers=OURS, follow_redirects=False
-    )
-    assert joined.headers["location"] == home
+    speaker, form = client(site), {"name": "ann", "password": PASSWORD}
+    assert speaker.post(f"/join/{invited(site, role)}", data=form, headers=OURS).headers["location"] == home
     assert login(speaker, "ann", PASSWORD).headers["location"] == home
-    asked = speaker.post(
-        "/login", data={"name": "ann", "password": PASSWORD, "next": "/guideline"}, headers=OURS, follow_redirects=False
-    )
+    asked = speaker.post("/login", data={**form, "next": "/guideline"}, headers=OURS)
     assert asked.headers["location"] == "/guideline"
 
 
 def test_somebody_goes_on_in_the_language_in_which_they_joined(site: Site):
-    token = site.database.write(lambda c: accounts.invite(c, site, role="annotator", by=None, uses=2, days=1))
+    token = invited(site, uses=2)
     for name, language in (("ann", "zh"), ("bob", "xx")):
         client(site).post(f"/join/{token}", data={"name": name, "password": PASSWORD, "lang": language}, headers=OURS)
     assert [row.preferences for row in rows(site, users)] == [{"language": "zh"}, {}]

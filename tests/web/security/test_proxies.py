@@ -13,7 +13,7 @@ from prefloop.web import serving
 from prefloop.web.config import WebConfig
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import attempts, events
-from web.acts import OURS, PASSWORD, client, rows, signed_in
+from web.acts import OURS, PASSWORD, client, program, rows, signed_in
 
 FRONT = ("10.0.0.7", 50000)
 """Where the proxy's connections come from."""
@@ -29,40 +29,25 @@ def new_url(new_sqlite: Callable[[], str]) -> Callable[[], str]:
 def guess(site: Site, forwarded: str | None, *, peer: tuple[str, int] = FRONT, name: str = "ann") -> int:
     """One wrong password. Returns: the status."""
     headers = {} if forwarded is None else {"x-forwarded-for": forwarded}
-    return (
-        client(site, client=peer)
-        .post("/api/v1/session", json={"name": name, "password": "wrong"}, headers=headers)
-        .status_code
-    )
+    speaker, body = client(site, client=peer, headers=headers), {"name": name, "password": "wrong"}
+    return speaker.post("/api/v1/session", json=body).status_code
 
 
 def test_one_who_guesses_locks_nobody_else_out(new_site: Callable[..., Site]):
     site = new_site(proxies=("10.0.0.7",))
     signed_in(site, "ann")
     assert [guess(site, "203.0.113.1") for _ in range(7)] == [401] * 5 + [429] * 2
-    answer = client(site, client=FRONT).post(
-        "/api/v1/session", json={"name": "ann", "password": PASSWORD}, headers={"x-forwarded-for": "203.0.113.2"}
-    )
-    assert answer.status_code == 200
-    assert json.loads(next(row for row in rows(site, events) if row.kind == "sign_in").payload) == {
-        "address": "203.0.113.2"
-    }
+    speaker = client(site, client=FRONT, headers={"x-forwarded-for": "203.0.113.2"})
+    assert speaker.post("/api/v1/session", json={"name": "ann", "password": PASSWORD}).status_code == 200
+    signed = rows(site, events, events.c.kind == "sign_in")
+    assert json.loads(signed[0].payload) == {"address": "203.0.113.2"}
 
 
 FORWARDED = [
     (("10.0.0.7",), "10.0.0.7", "203.0.113.1", "203.0.113.1"),
-    (
-        ("10.0.0.7",),
-        "10.0.0.7",
-        "1.1.1.1, 203.0.113.1",
-        "203.0.113.1",
-    ),  # what the client says itself stands on the left
-    (
-        ("10.0.0.0/24",),
-        "10.0.0.7",
-        "1.1.1.1, 203.0.113.1, 10.0.0.9",
-        "203.0.113.1",
-    ),  # two of ours, one behind the other
+    # what the client says itself stands on the left; two of ours, one behind the other
+    (("10.0.0.7",), "10.0.0.7", "1.1.1.1, 203.0.113.1", "203.0.113.1"),
+    (("10.0.0.0/24",), "10.0.0.7", "1.1.1.1, 203.0.113.1, 10.0.0.9", "203.0.113.1"),
     (("10.0.0.7",), "10.0.0.7", "203.0.113.1:4711", "203.0.113.1"),
     (("10.0.0.7",), "10.0.0.7", "[2001:db8::1]:4711", "2001:db8::1"),
     (("10.0.0.7",), "::ffff:10.0.0.7", "203.0.113.1", "203.0.113.1"),  # seen by a socket that speaks IPv6
@@ -85,29 +70,24 @@ def test_the_address_of_whoever_asks(
     assert [row.address for row in rows(site, attempts)] == [address]
 
 
-@pytest.mark.parametrize(
-    ("proxies", "proto", "secure"),
-    [
-        (("10.0.0.7",), "https", True),
-        (("10.0.0.7",), "http", False),
-        ((), "https", False),
-        (("10.0.0.8",), "https", False),
-    ],
-)
+@pytest.mark.parametrize(("proxies", "proto", "secure"), [
+    (("10.0.0.7",), "https", True), (("10.0.0.7",), "http", False), ((), "https", False),
+    (("10.0.0.8",), "https", False),
+])  # fmt: skip
 def test_https_in_front_makes_cookies_secure_and_links_right(
     new_site: Callable[..., Site], proxies: tuple[str, ...], proto: str, secure: bool
 ):
     site = new_site(proxies=proxies, names=("page.example.org",))
     signed_in(site, "ann")
-    speaker = client(
-        site, client=FRONT, headers={**NAMED, "x-forwarded-proto": proto, "x-forwarded-for": "203.0.113.1"}
-    )
+    headers = {**NAMED, "x-forwarded-proto": proto, "x-forwarded-for": "203.0.113.1"}
+    speaker = client(site, client=FRONT, headers=headers)
     said = speaker.post("/login", data={"name": "ann", "password": PASSWORD}).headers["set-cookie"].lower()
     assert ("; secure" in said) == secure
     cookie = said.partition("=")[2].partition(";")[0]
     assert cookie
-    token = signed_in(site, "boss").post("/api/v1/tokens", json={"name": "t", "scopes": ["admin"]}).json()["token"]
-    link = speaker.post("/api/v1/invitations", json={}, headers={"authorization": f"Bearer {token}"}).json()["link"]
+    robot = program(site, signed_in(site, "boss"), "admin")
+    headers["authorization"] = robot.headers["authorization"]
+    link = client(site, client=FRONT, headers=headers).post("/api/v1/invitations", json={}).json()["link"]
     assert link.startswith(f"{'https' if secure else 'http'}://page.example.org/join/")
 
 
@@ -128,18 +108,14 @@ def test_whoever_stands_behind_another_server_is_told_to_name_it(
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
     for proxies, answer in (((), True), (("127.0.0.1",), False)):
-        serving.run(
-            tmp_path, WebConfig(port=0, https=True, proxies=proxies, password_memory_kb=8), link=False, verify=False
-        )
+        config = WebConfig(port=0, https=True, proxies=proxies, password_memory_kb=8)
+        serving.run(tmp_path, config, link=False, verify=False)
         assert ("Set proxies=" in capsys.readouterr().out) == answer
 
 
 def test_the_origin_of_a_write_is_the_name_in_front(new_site: Callable[..., Site]):
     site = new_site(proxies=("10.0.0.7",), names=("page.example.org",))
     signed_in(site, "ann")
-    speaker = client(site, client=FRONT)
-    ours = {**NAMED, "x-forwarded-proto": "https"}
-    assert speaker.post("/login", data={"name": "ann", "password": PASSWORD}, headers=ours).status_code == 303
-    assert (
-        speaker.post("/login", data={"name": "ann", "password": PASSWORD}, headers={**ours, **OURS}).status_code == 403
-    )
+    speaker = client(site, client=FRONT, headers={**NAMED, "x-forwarded-proto": "https"})
+    form = {"name": "ann", "password": PASSWORD}
+    assert [speaker.post("/login", data=form, headers=more).status_code for more in ({}, OURS)] == [303, 403]

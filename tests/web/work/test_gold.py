@@ -8,13 +8,12 @@ import pytest
 from prefloop.web.review import selection
 from prefloop.web.review.selection import Choice
 from prefloop.web.security.accounts import User
-from prefloop.web.store import chain
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, judgements, presentations, users
 from prefloop.web.store.tables import items as item_table
 from prefloop.web.work import gold, items, queue
 from prefloop.web.work.gold import Mark
-from web.acts import Clock, ask, check_counts, fill, judged, rows, signed_in, submit, user, work
+from web.acts import Clock, ask, check_counts, check_log, fill, judged, rows, signed_in, submit, user, work
 from web.crowd import on_sqlite
 
 
@@ -128,8 +127,7 @@ def test_a_retired_gold_item_is_asked_of_nobody_and_its_answers_still_count(site
         ].item
         == number
     )
-    with site.database.reading() as connection:
-        chain.verify(connection)
+    check_log(site)
 
 
 def test_gold_becomes_calibration_and_gold_again(site: Site):
@@ -156,8 +154,7 @@ def test_gold_becomes_calibration_and_gold_again(site: Site):
     next_of_bob = bob.post("/api/v1/leases", json={"count": 3}).json()["presentations"]
     given = [rows(site, presentations, presentations.c.id == entry["id"])[0].item for entry in next_of_bob]
     assert number not in given  # the explanation was theirs to see: it would say nothing of them
-    with site.database.reading() as connection:
-        chain.verify(connection)
+    check_log(site)
 
 
 def test_who_failed_for_an_item_that_is_retired_has_passed(site: Site):

@@ -1,17 +1,16 @@
 """Judgements over HTTP: sent twice, changed, too late, wrong; drafts, skips, flags; and what is never told."""
 
 import json
-import threading
 import uuid
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, items, judgements, presentations
 from prefloop.web.work import answers
-from web.acts import Clock, ask, fill, judged, post, rows, signed_in, to_judge
+from web.acts import Clock, ask, error, fill, judged, post, rows, signed_in, to_judge
 
 
 def test_a_presentation_as_the_contract_shows_it(site: Site):
@@ -20,9 +19,8 @@ def test_a_presentation_as_the_contract_shows_it(site: Site):
     assert set(shown) == {
         "id", "kind", "purpose", "guideline", "expires", "state", "draft", "messages", "responses", "axes", "progress",
     }  # fmt: skip
-    assert shown["messages"] == [
-        {"role": "user", "tree": [["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]]}
-    ]
+    tree = ["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]
+    assert shown["messages"] == [{"role": "user", "tree": [tree]}]
     assert [set(response) for response in shown["responses"]] == [{"slot", "tree", "text"}] * 2
     assert "secret" not in str(shown)  # the samplers' names
     kept = rows(site, presentations)[0]
@@ -45,14 +43,8 @@ def test_sent_many_times_at_once_it_is_still_one(site: Site):
     fill(site, 1)
     ann = signed_in(site)
     body = judged(to_judge(ann)[0]["id"]).model_dump(mode="json")
-    replies: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: replies.append(ann.post("/api/v1/judgements", json=body))) for _ in range(6)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(lambda _: ann.post("/api/v1/judgements", json=body), range(6)))
     assert [reply.status_code for reply in replies] == [200] * 6
     assert len({reply.text for reply in replies}) == 1
     assert (len(rows(site, judgements)), rows(site, items)[0].done) == (1, 1)
@@ -63,25 +55,15 @@ def test_a_change_of_mind_is_a_new_revision_and_the_old_one_stays(site: Site):
     ann = signed_in(site)
     shown = to_judge(ann)[0]["id"]
     first = post(ann, shown, choice="left").json()["judgement"]
-    change = judged(shown, choice="tie").model_dump(mode="json")
-    assert ann.post(f"/api/v1/judgements/{first}/revise", json=change).json()["revision"] == 2
-    assert ann.post(f"/api/v1/judgements/{first}/revise", json=change).json()["revision"] == 2  # again: the same
-    assert (
-        ann.post(f"/api/v1/judgements/{first}/revise", json=judged(shown).model_dump(mode="json")).json()["error"][
-            "code"
-        ]
-        == "revised"
-    )
-    kept = sorted(rows(site, judgements), key=lambda row: row.revision)
-    assert [(row.revision, row.answer["choice"], row.replaces) for row in kept] == [
-        (1, "left", None),
-        (2, "tie", first),
-    ]
+    change, other = (judged(shown, choice=side).model_dump(mode="json") for side in ("tie", "left"))
+    for _ in range(2):  # again: the same
+        assert ann.post(f"/api/v1/judgements/{first}/revise", json=change).json()["revision"] == 2
+    assert error(ann.post(f"/api/v1/judgements/{first}/revise", json=other)) == (409, "revised")
+    kept = sorted((row.revision, row.answer["choice"], row.replaces) for row in rows(site, judgements))
+    assert kept == [(1, "left", None), (2, "tie", first)]
     assert rows(site, items)[0].done == 1
-    answer = ann.get("/api/v1/history").json()["judgements"]
-    assert [(entry["answer"]["choice"], entry["revision"], entry["presentation"]["id"]) for entry in answer] == [
-        ("tie", 2, shown)
-    ]
+    (last,) = ann.get("/api/v1/history").json()["judgements"]
+    assert (last["answer"]["choice"], last["revision"], last["presentation"]["id"]) == ("tie", 2, shown)
 
 
 def test_a_revision_that_ends_a_disagreement_needs_no_third(site: Site):
@@ -107,11 +89,9 @@ BAD = {
     "ranking": [
         {"ranks": [1, 2]}, {"ranks": [2, 2, 3]}, {"ranks": [1, 2, 4]}, {"ranks": [0, 1, 2]}, {"choice": "left"},
     ],
-    "rating": [
-        {"ratings": {"helpful": [1, 2, 3]}},
-        {"ratings": {"helpful": [1, 2], "honest": [1, 2]}},
-        {"ratings": {"helpful": [1, 2, 6], "honest": [1, 2, 3]}},
-    ],
+    "rating": [{"ratings": given} for given in (
+        {"helpful": [1, 2, 3]}, {"helpful": [1, 2], "honest": [1, 2]}, {"helpful": [1, 2, 6], "honest": [1, 2, 3]},
+    )],
     "thumb": [{"thumbs": [True]}, {"thumbs": [1, 0, 1]}],
     "edit": [{"slot": 3, "text": "x"}, {"slot": -1, "text": "x"}, {"slot": 0, "text": "  "}],
     "demonstration": [{"text": ""}, {"text": " \n"}, {"text": "x" * 50_000}],
@@ -127,13 +107,8 @@ def test_each_kind_takes_its_answers_and_no_others(site: Site, kind: str):
         shown = to_judge(ann)[0]
         assert len(shown["responses"]) == (0 if kind == "demonstration" else 3)
         for bad in BAD[kind]:
-            assert (
-                ann.post(
-                    "/api/v1/judgements",
-                    json={"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": bad, "active_seconds": 1.0},
-                ).status_code
-                == 422
-            )
+            body = {"id": str(uuid.uuid4()), "presentation": shown["id"], "answer": bad, "active_seconds": 1.0}
+            assert ann.post("/api/v1/judgements", json=body).status_code == 422
         assert post(ann, shown["id"], **good).status_code == 200
     assert len(rows(site, judgements)) == len(GOOD[kind])
 
@@ -160,20 +135,16 @@ def test_what_is_wrong_is_refused_with_a_sentence(site: Site):
 def test_drafts_are_kept_and_prolong_the_lease(site: Site, clock: Clock):
     fill(site, 1)
     ann = signed_in(site)
-    shown = to_judge(ann)[0]["id"]
+    shown, draft = to_judge(ann)[0]["id"], {"choice": "left", "四": ["五"]}
+    place = f"/api/v1/presentations/{shown}/draft"
     for _ in range(3):
         clock.now += 20 * 60
-        assert (
-            ann.put(
-                f"/api/v1/presentations/{shown}/draft", json={"draft": {"choice": "left", "四": ["五"]}}
-            ).status_code
-            == 200
-        )
+        assert ann.put(place, json={"draft": draft}).status_code == 200
     assert to_judge(signed_in(site, "bob")) == []
-    assert to_judge(ann)[0]["draft"] == {"choice": "left", "四": ["五"]}
-    assert ann.put(f"/api/v1/presentations/{shown}/draft", json={"draft": {"x": "y" * 250_000}}).status_code == 422
+    assert to_judge(ann)[0]["draft"] == draft
+    assert ann.put(place, json={"draft": {"x": "y" * 250_000}}).status_code == 422
     post(ann, shown)
-    assert ann.put(f"/api/v1/presentations/{shown}/draft", json={"draft": {}}).json()["error"]["code"] == "answered"
+    assert error(ann.put(place, json={"draft": {}})) == (409, "answered")
 
 
 def test_a_skip_gives_back_to_others_and_not_to_oneself(site: Site):
@@ -181,10 +152,8 @@ def test_a_skip_gives_back_to_others_and_not_to_oneself(site: Site):
     ann, bob = signed_in(site), signed_in(site, "bob", "annotator")
     shown = to_judge(ann)[0]["id"]
     for _ in range(2):
-        assert (
-            ann.post(f"/api/v1/presentations/{shown}/skip", json={"reason": "unclear", "comment": "?"}).json()["state"]
-            == "skipped"
-        )
+        answer = ann.post(f"/api/v1/presentations/{shown}/skip", json={"reason": "unclear", "comment": "?"})
+        assert answer.json()["state"] == "skipped"
     assert to_judge(ann) == []
     assert len(to_judge(bob)) == 1
     assert len(rows(site, events, events.c.kind == "skip")) == 1
@@ -197,10 +166,8 @@ def test_a_flag_is_told_to_the_lead_once(site: Site):
     for _ in range(2):
         body = {"presentation": shown, "comment": "both are the same"}
         assert ann.post("/api/v1/flags", json=body, headers={"Idempotency-Key": "k1"}).status_code == 200
-    answer = ann.get("/api/v1/flags").json()["flags"]
-    assert [(row["by"], row["comment"], row["comparison"]) for row in answer] == [
-        ("ann", "both are the same", "c-0000")
-    ]
+    (flag,) = ann.get("/api/v1/flags").json()["flags"]
+    assert (flag["by"], flag["comment"], flag["comparison"]) == ("ann", "both are the same", "c-0000")
 
 
 def test_meanings_do_not_depend_on_sides():
@@ -222,11 +189,7 @@ def test_every_judgement_is_an_event_in_the_same_transaction(site: Site):
     ann = signed_in(site)
     for _ in range(3):
         post(ann, to_judge(ann)[0]["id"])
-    with site.database.reading() as connection:
-        answer = connection.execute(
-            select(func.count()).select_from(events).where(events.c.kind == "judgement")
-        ).scalar_one()
-    assert answer == len(rows(site, judgements)) == 3
+    assert len(rows(site, events, events.c.kind == "judgement")) == len(rows(site, judgements)) == 3
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -249,7 +212,7 @@ def test_a_draft_is_not_nested_deeper_than_can_be_sent_again(site: Site):
     assert to_judge(speaker)[0]["draft"] == deepest["draft"]
     for depth in (19, 400):
         refused = speaker.put(place, json={"draft": json.loads('{"x":' + "[" * depth + "]" * depth + "}")})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid")
+        assert error(refused) == (422, "invalid")
         assert "nested deeper than 20 levels" in refused.json()["error"]["message"]
 
 
@@ -258,8 +221,7 @@ def test_a_draft_that_is_too_deep_already_stops_no_lease(site: Site):
     speaker = signed_in(site)
     shown = to_judge(speaker)[0]["id"]
     deep = json.loads("[" * 400 + "]" * 400)
-    site.database.write(
-        lambda c: c.execute(update(presentations).where(presentations.c.id == shown).values(draft={"x": deep}))
-    )
+    keep = update(presentations).where(presentations.c.id == shown).values(draft={"x": deep})
+    site.database.write(lambda c: c.execute(keep))
     assert [(row["id"], row["draft"]) for row in to_judge(speaker)] == [(shown, None)]
     assert post(speaker, shown).status_code == 200
