@@ -16,11 +16,10 @@ from prefloop.records import Comparison, Demonstration, Preference, Ranking
 from prefloop.web.exchange import outcome_files, outcomes
 from prefloop.web.exchange.outcomes import Snapshot
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import presentations
 from prefloop.web.work import queue
 from prefloop.web.work.votes import Vote
-from web.acts import ask, comparison, fill, judged, rows, signed_in, submit, user
-from web.crowd import gold, honest, let_work, on_sqlite, said, tosses
+from web.acts import ask, comparison, fill, item_of, judged, mark, presented, signed_in, submit, user
+from web.crowd import honest, let_work, on_sqlite, said, tosses
 
 WAYS = ("majority", "weighted", "dawid_skene", "crowd_bt")
 
@@ -148,11 +147,8 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
     fill(site, 3, tags=("t",))
     who = user(site, "a")
     while served := queue.lease(site, who, 1).presentations:
-        shown = rows(site, presentations, presentations.c.id == served[0])[0]
-        kind = next(
-            kind for kind, asked in zip(kinds * 3, rows(site, outcomes.items), strict=True) if asked.id == shown.item
-        )
-        submit(site, who, judged(served[0], **answer_of(kind, list(shown.order))))
+        kind, order = item_of(site, served[0]).kind, list(presented(site, served[0]).order)
+        submit(site, who, judged(served[0], **answer_of(kind, order)))
     lead = signed_in(site, "lead", "lead")
     answer = lead.get("/api/v1/export/manifest").json()
     assert {name: entry["rows"] for name, entry in answer["files"].items()} == {
@@ -185,7 +181,8 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
 def test_the_manifest_changes_with_the_data_and_only_then(site: Site):
     ask(site, overlap={"judgements": 2})
     fill(site, 12)
-    gold(site, ["c-0000", "c-0001"])
+    for name in ["c-0000", "c-0001"]:
+        mark(site, name)
     let_work(site, {"a": honest(random.Random(1)), "b": tosses(random.Random(2))}, 5)
     lead = signed_in(site, "lead", "lead")
     manifest, same = (lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json() for _ in range(2))

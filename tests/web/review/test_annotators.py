@@ -16,8 +16,8 @@ from prefloop.web.review import agreement, annotators, self_preference
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
 from prefloop.web.work import intake
-from web.acts import ask, client, comparison, fill, signed_in
-from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
+from web.acts import ask, client, comparison, fill, mark, signed_in
+from web.crowd import honest, lefts, let_work, on_sqlite, said, tosses
 
 
 @on_sqlite
@@ -26,7 +26,8 @@ def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site:
     site = dataclasses.replace(site, rng=random.Random(5))
     ask(site, overlap={"judgements": 3})
     fill(site, 160)
-    gold(site, [f"c-{i:04d}" for i in range(12)])
+    for name in [f"c-{i:04d}" for i in range(12)]:
+        mark(site, name)
     rng = random.Random(10)
     crowd = {f"honest {i}": honest(rng) for i in range(5)} | {"tosses": tosses(rng), "lefts": lefts}
     let_work(site, crowd, 60)

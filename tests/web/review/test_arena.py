@@ -14,9 +14,9 @@ from prefloop.web.review import arena
 from prefloop.web.review.arena import Game
 from prefloop.web.serving import open_site
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import items, presentations, responses
+from prefloop.web.store.tables import items, responses
 from prefloop.web.work import queue
-from web.acts import LINES, comparison, fill, judged, post, rows, signed_in, submit, to_judge, user
+from web.acts import LINES, comparison, fill, item_of, judged, post, presented, rows, signed_in, submit, to_judge, user
 from web.crowd import on_sqlite
 
 
@@ -136,10 +136,9 @@ def test_it_is_blind_and_apart_from_the_work(site: Site):
     about = {(row.comparison, row.index): row.sampler for row in rows(site, responses)}
     while given := judge.post("/api/v1/leases", json={"count": 1, "purpose": "arena"}).json()["presentations"]:
         assert "ckpt" not in json.dumps(given)
-        shown = rows(site, presentations, presentations.c.id == given[0]["id"])[0]
-        item = rows(site, items, items.c.id == shown.item)[0]
-        side = "left" if about[item.comparison, shown.order[0]] == "ckpt-new" else "right"
-        assert post(judge, shown.id, choice=side).status_code == 200
+        shown, comparison = presented(site, given[0]["id"]), item_of(site, given[0]["id"]).comparison
+        choice = "left" if about[comparison, shown.order[0]] == "ckpt-new" else "right"
+        assert post(judge, shown.id, choice=choice).status_code == 200
     answer = lead.get("/api/v1/lead/arena").json()
     pair = answer["duels"][0]
     wins = pair["wins"] if pair["new"] == "ckpt-new" else pair["losses"]
