@@ -108,7 +108,7 @@ def side(site: Site, presentation: str, best: int) -> str:
 
 
 def mark(site: Site, comparison: str, purpose: Any = "gold", expected: Any = None, explanation: str = "") -> int:
-    """Makes a comparison's first pair gold or calibration; response 0 is better if nothing else is. Returns: its item."""
+    """Makes a comparison's first pair gold or calibration, response 0 being better if not told. Returns: its item."""
     answer = {"best": 0} if expected is None else expected
     body = Mark(
         comparison=comparison, kind="pair", responses=[0, 1], purpose=purpose, expected=answer, explanation=explanation

@@ -1,4 +1,4 @@
-"""A real server for the browser: a folder of comparisons, a database, people who are signed in, and a server to stop and start."""
+"""A real server for the browser: comparisons, a database, people who are signed in, and a server to stop and start."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A lead's ruling alone speaks, of every kind: in the file that the next stage reads and in the exports, and its newest revision."""
+"""A lead's ruling alone speaks, of every kind: in the next stage's file, in the exports, and its newest revision."""
 
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
 @pytest.mark.parametrize("ruled", ["pair", "ranking"])
 @on_sqlite
 def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(site: Site, tmp_path: Path, ruled: str):
-    """Pairs differ and rankings agree, or the other way round; the lead rules against all who agree. File, export and collect say the same."""
+    """Pairs differ and rankings agree, or vice versa; the lead rules against all. File, export and collect agree."""
     ask(site, kinds=["pair", "ranking"], overlap={"judgements": 2})
     fill(site, 1)
     people = [user(site, name) for name in ("ann", "bob")]
@@ -157,7 +157,7 @@ def test_one_item_is_opened_before_the_others(site: Site):
 
 
 def test_an_item_answered_too_late_is_not_opened_again(site: Site, clock: Clock):
-    """Lea's lease runs out, Max takes the item, Lea answers late, Max skips: it is Max's or another's to decide, for Lea has."""
+    """Lea's lease runs out, Max takes the item, Lea answers late, Max skips: it is anybody's to decide but Lea's."""
     differ_and_ask_the_lead(site, "pair")
     lea, max_ = user(site, "lea", "lead"), user(site, "max", "lead")
     late = queue.lease(site, lea, 1, purpose="adjudication").presentations[0]

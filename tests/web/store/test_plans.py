@@ -1,4 +1,4 @@
-"""How SQLite finds what it is asked for: nothing that an annotator does looks through a whole table, so a million items are as fast as ten."""
+"""How SQLite looks things up: nothing that annotators do looks through a whole table, however many items there are."""
 
 import contextlib
 import re

@@ -94,7 +94,7 @@ def test_a_round_of_nothing_is_not_passed(site: Site):
 
 
 def test_an_answer_from_an_earlier_round_ends_no_round(site: Site):
-    """Two wrong answers fail the first round, while the third item is retired; its answer comes when the second round is passed."""
+    """Two wrong answers fail a round while a third item is retired; its answer comes when another round is passed."""
     fill(site, 4)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
     retired = marked(site, 3, "calibration")[2]

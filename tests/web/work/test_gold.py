@@ -1,4 +1,4 @@
-"""What is gold is asked as work no more, whatever happens later; gold is retired and turned, and nothing that was said is lost."""
+"""What is gold is work no more, whatever happens later; gold is retired and turned, and nothing said is lost."""
 
 import json
 
