@@ -2,9 +2,9 @@
 
     python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=5.0] [kills=0] [database=URL]
 
-Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its judgement again and again
-until it is acknowledged. Who is given nothing asks again after ten seconds, as the page does. Every acknowledged id is then looked for in
-the export. Prints one JSON object.
+Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its
+judgement again and again until it is acknowledged. Who is given nothing asks again after ten seconds, as the page does.
+Every acknowledged id is then looked for in the export. Prints one JSON object.
 """
 
 import asyncio
@@ -119,8 +119,9 @@ async def annotator(number: int, base: str, token: str, think: float, seen: Seen
             for shown in result["presentations"]:
                 await asyncio.sleep(rng.expovariate(1 / think) if think else 0)
                 judged = {
-                    "id": str(uuid.UUID(int=rng.getrandbits(128))), "presentation": shown["id"], "active_seconds": think,
+                    "id": str(uuid.UUID(int=rng.getrandbits(128))), "presentation": shown["id"],
                     "answer": {"choice": rng.choice(["left", "right", "tie"]), "strength": None},
+                    "active_seconds": think,
                 }  # fmt: skip
                 if judged["answer"]["choice"] != "tie":
                     judged["answer"]["strength"] = rng.randint(1, 3)
@@ -193,8 +194,17 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def tenths(values: list[float]) -> list[list[float]]:
-    """In the order in which they came: the first hold the moment in which all join, the last that in which the queue runs dry."""
+    """In the order in which they came: in the first all join, in the last the queue runs dry."""
     return [values[len(values) * n // 10 : len(values) * (n + 1) // 10] for n in range(10)]
+
+
+def comparison(number: int) -> dict[str, Any]:
+    """A comparison as comparisons.jsonl holds it."""
+    texts = random.Random(number).sample(TEXTS, 2)
+    made = [{"text": text, "num_tokens": 9, "finished": True, "sampler": "s"} for text in texts]
+    asked = [{"role": "user", "content": f"Where is parcel {number}?"}]
+    rest = {"prompt_id": f"p{number}", "sampling": {"temperature": 1.0}}
+    return {"id": f"c{number}", "messages": asked, "responses": made, **rest}
 
 
 def main() -> None:
@@ -204,27 +214,13 @@ def main() -> None:
         int(given.get(name, usual)) for name, usual in (("annotators", 200), ("judgements", 20000), ("kills", 0))
     )
     think = float(given.get("think", 5.0))
-    seconds = (
-        float(given.get("seconds_between_kills", max(2.0, wanted / people * (think + 0.3) / (kills + 1))))
-        if kills
-        else 1.0
-    )
+    usual = max(2.0, wanted / people * (think + 0.3) / (kills + 1)) if kills else 1.0
+    seconds = float(given.get("seconds_between_kills", usual))
     with tempfile.TemporaryDirectory() as folder:
-        lines = [
-            {"id": f"c{n}", "prompt_id": f"p{n}", "messages": [{"role": "user", "content": f"Where is parcel {n}?"}],
-             "responses": [{"text": t, "num_tokens": 9, "finished": True, "sampler": "s"} for t in random.Random(n).sample(TEXTS, 2)],
-             "sampling": {"temperature": 1.0}}
-            for n in range(wanted // OVERLAP)
-        ]  # fmt: skip
-        (Path(folder) / "comparisons.jsonl").write_text(
-            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
-        )
-        settings = [
-            f"overlap.judgements={OVERLAP}",
-            "checks.repeat_every=0",
-            "password_memory_kb=64",
-            "lease_minutes=10",
-        ]
+        text = "".join(json.dumps(comparison(n)) + "\n" for n in range(wanted // OVERLAP))
+        (Path(folder) / "comparisons.jsonl").write_text(text, encoding="utf-8")
+        settings = ["checks.repeat_every=0", "password_memory_kb=64", "lease_minutes=10"]
+        settings.append(f"overlap.judgements={OVERLAP}")
         server = Server(Path(folder), settings + ([f"database={given['database']}"] if "database" in given else []))
         server.start()
         seen, began = Seen(), time.perf_counter()
@@ -234,12 +230,14 @@ def main() -> None:
         result = checked(server, cookies, seen)
         server.kill()
     print(json.dumps({
-        "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think, "kills": done,
+        "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think,
+        "kills": done, "seconds": round(took, 1), "cores": os.cpu_count(),
         "acknowledged": len(seen.acknowledged), **result, "refused": dict(seen.refused), "retries": seen.retries,
-        "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95), "lease_p95_ms": quantile(seen.lease, 0.95),
+        "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95),
+        "lease_p95_ms": quantile(seen.lease, 0.95),
         "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
         "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
-        "judgements_per_second": round(len(seen.acknowledged) / took, 1), "seconds": round(took, 1), "cores": os.cpu_count(),
+        "judgements_per_second": round(len(seen.acknowledged) / took, 1),
         "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2) if not kills else None,
     }, indent=1))  # fmt: skip
 

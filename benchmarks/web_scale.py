@@ -45,34 +45,15 @@ def rows(
         tags = ["lang:zh" if n % 10 == 0 else "lang:en", f"topic:{n % 20}"]
         made = {"prompt_id": name, "messages": message, "trees": [tree], "tags": tags, "sampling": {"temperature": 1.0}}
         kept = {"batch": "b", "fingerprint": "f", "renderer": 1, "added": 0.0}
-        answers = [
-            {
-                "comparison": name,
-                "index": i,
-                "text": TEXT,
-                "tree": tree,
-                "sampler": "s",
-                "num_tokens": 50,
-                "finished": True,
-            }
-            for i in (0, 1)
-        ]
+        answer = {"comparison": name, "text": TEXT, "tree": tree, "sampler": "s", "num_tokens": 50, "finished": True}
         counts = {"wanted": 1, "done": done, "leased": 0, "needed": 1 - done, "extended": False, "place": (n + 1) * GAP}
         chosen = {"strategy": "all", "probability": 1.0, "expected": None, "added": 0.0}
-        item = {
-            "id": n + 1,
-            "key": name,
-            "comparison": name,
-            "kind": "pair",
-            "responses": [0, 1],
-            "purpose": "work",
-            **counts,
-            **chosen,
-        }
+        item = {"id": n + 1, "key": name, "comparison": name, "kind": "pair", "responses": [0, 1], "purpose": "work"}
         tagged = [
             {"item": n + 1, "tag": tag, "purpose": "work", "place": (n + 1) * GAP, "open": not done} for tag in tags
         ]
-        yield {"id": name, **made, **kept}, answers, item, tagged
+        answers = [{"index": index, **answer} for index in (0, 1)]
+        yield {"id": name, **made, **kept}, answers, {**item, **counts, **chosen}, tagged
 
 
 def fill(site: Site, number: int, judged: int) -> None:
