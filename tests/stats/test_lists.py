@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from prefloop.stats.lists import plackett_luce
-from prefloop.stats.ranking import bradley_terry
+from prefloop.stats.strengths import bradley_terry
 from prefloop.stats.ties import davidson
 from stats.reference import REFERENCE
 

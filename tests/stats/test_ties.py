@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from prefloop.stats.ranking import Strengths, bradley_terry
+from prefloop.stats.strengths import Strengths, bradley_terry
 from prefloop.stats.ties import davidson, rao_kupper
 from stats.reference import REFERENCE
 

@@ -26,9 +26,9 @@ from prefloop.models.stream import ResponseStream
 from prefloop.ops.kl import adapted_kl_coef, kl_estimate
 from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
 from prefloop.ops.reduce import masked_mean
-from prefloop.ops.stats import explained_variance
 from prefloop.rollouts import Rollouts
 from prefloop.run import Run
+from prefloop.stats.intervals import explained_variance
 
 
 @dataclass

@@ -20,10 +20,10 @@ from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
 from prefloop.models.device import chosen_device, precision
 from prefloop.models.load import Loaded, causal, model_folder
-from prefloop.ops.stats import distinct_n
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.generate import SamplingConfig, generate
+from prefloop.stats.intervals import distinct_n
 from prefloop.text.batches import seeded
 from prefloop.world.annotators import Annotator, judged_before
 

@@ -15,9 +15,9 @@ from prefloop.models.load import Loaded
 from prefloop.models.scorers import Scorer
 from prefloop.models.stream import ResponseStream, hidden_states, logits_of
 from prefloop.ops.kl import kl_full
-from prefloop.ops.stats import distinct_n, mean_interval, wilson_interval, win_rate_interval
 from prefloop.records import Prompt
 from prefloop.sampling.generate import SamplingConfig, generate
+from prefloop.stats.intervals import distinct_n, mean_interval, wilson_interval, win_rate_interval
 from prefloop.text.batches import cut, seeded
 
 KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"

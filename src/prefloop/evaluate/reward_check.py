@@ -17,8 +17,8 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.files.tables import read_records
 from prefloop.models.device import precision
 from prefloop.models.scorers import RewardModel, Scorer
-from prefloop.ops.stats import bootstrap_interval, reliability, wilson_interval
 from prefloop.records import Comparison, Judgement, Preference
+from prefloop.stats.intervals import bootstrap_interval, reliability, wilson_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 

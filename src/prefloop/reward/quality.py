@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from prefloop.ops.stats import expected_calibration_error, fitted_temperature, wilson_interval
 from prefloop.records import Preference
 from prefloop.reward.votes import sided_log_odds
+from prefloop.stats.intervals import expected_calibration_error, fitted_temperature, wilson_interval
 
 BINS = 10
 

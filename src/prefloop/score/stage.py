@@ -16,9 +16,9 @@ from prefloop.files.forms import recognise
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import chosen_device, precision
 from prefloop.models.scorers import RewardModel, Scorer, scorer
-from prefloop.ops.stats import wilson_interval
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
+from prefloop.stats.intervals import wilson_interval
 
 
 class PairScore(BaseModel):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from prefloop.stats.newton import connected, contrasts, inverse, minimised
-from prefloop.stats.ranking import Strengths
+from prefloop.stats.strengths import Strengths
 
 Array = NDArray[np.float64]
 Group = tuple[int, ...]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from prefloop.stats.newton import connected, contrasts, inverse, minimised, players
-from prefloop.stats.ranking import Strengths
+from prefloop.stats.strengths import Strengths
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 from scipy import stats as scipy_stats
 
-from prefloop.ops.stats import (
+from prefloop.stats.intervals import (
     bootstrap_interval,
     brier,
     distinct_n,
@@ -153,7 +153,7 @@ def test_bootstrap_weighs_values_and_not_clusters():
 
 def test_a_large_bootstrap_is_drawn_in_parts_and_has_all_its_resamples(monkeypatch: pytest.MonkeyPatch):
     values = np.random.default_rng(0).normal(size=50)
-    monkeypatch.setattr("prefloop.ops.stats._RESAMPLED_AT_ONCE", 730)
+    monkeypatch.setattr("prefloop.stats.intervals._RESAMPLED_AT_ONCE", 730)
     in_parts = bootstrap_interval(values, confidence=0.95, resamples=1001, seed=3)
     monkeypatch.undo()
     assert in_parts == pytest.approx(bootstrap_interval(values, confidence=0.95, resamples=1001, seed=3), abs=1e-12)

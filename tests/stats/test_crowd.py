@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from prefloop.stats.ranking import bradley_terry
-from prefloop.stats.voters import CrowdPenalties, crowd_bradley_terry, crowd_surprise
+from prefloop.stats.crowd import CrowdPenalties, crowd_bradley_terry, crowd_surprise
+from prefloop.stats.strengths import bradley_terry
 
 PENALTIES = CrowdPenalties(strength=0.1, bias=1.0, ability=0.3, usual_ability=0.85)
 

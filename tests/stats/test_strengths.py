@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from prefloop.stats.ranking import Strengths, bradley_terry, bradley_terry_bootstrap, elo, normalised_difference
+from prefloop.stats.strengths import Strengths, bradley_terry, bradley_terry_bootstrap, elo, normalised_difference
 from stats.reference import REFERENCE
 
 
