@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
-from prefloop.stats.intervals import expected_calibration_error
+from prefloop.stats.calibration import expected_calibration_error
 
 
 def preference(*votes: tuple[str, int | None]) -> Preference:

@@ -1,19 +1,12 @@
-import math
-
 import numpy as np
 import pytest
-from scipy import special
 from scipy import stats as scipy_stats
 
 from prefloop.stats.intervals import (
     bootstrap_interval,
-    brier,
-    distinct_n,
-    expected_calibration_error,
-    explained_variance,
-    fitted_temperature,
+    holm,
     mean_interval,
-    reliability,
+    proportion,
     wilson_interval,
     win_rate_interval,
 )
@@ -22,9 +15,6 @@ from prefloop.stats.intervals import (
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20)
-
-
-# Intervals
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (0, 20), (1, 20), (7, 20), (20, 20), (403, 805)])
@@ -54,8 +44,8 @@ def test_wilson_coverage_by_enumeration(p: float):
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 10), (3, 7), (10, 0), (450, 355)])
 def test_win_rate_without_ties_is_wilson(wins: int, losses: int):
-    found = win_rate_interval(wins, 0, losses, confidence=0.95)
-    assert found == pytest.approx(wilson_interval(wins, wins + losses, confidence=0.95))
+    interval = win_rate_interval(wins, 0, losses, confidence=0.95)
+    assert interval == pytest.approx(wilson_interval(wins, wins + losses, confidence=0.95))
 
 
 def test_win_rate_by_hand():
@@ -124,8 +114,8 @@ def test_bootstrap_coverage_with_clusters_and_without(rng: np.random.Generator):
 
 def test_bootstrap_agrees_with_t_for_many_values(rng: np.random.Generator):
     values = rng.normal(size=400)
-    found = bootstrap_interval(values, confidence=0.9, resamples=4000, seed=0)
-    assert found == pytest.approx(mean_interval(values, confidence=0.9), abs=0.01)
+    interval = bootstrap_interval(values, confidence=0.9, resamples=4000, seed=0)
+    assert interval == pytest.approx(mean_interval(values, confidence=0.9), abs=0.01)
 
 
 def test_bootstrap_laws(rng: np.random.Generator):
@@ -159,157 +149,40 @@ def test_a_large_bootstrap_is_drawn_in_parts_and_has_all_its_resamples(monkeypat
     assert in_parts == pytest.approx(bootstrap_interval(values, confidence=0.95, resamples=1001, seed=3), abs=1e-12)
 
 
-def test_interval_refusals():
-    with pytest.raises(ValueError, match="3 of 2"):
-        wilson_interval(3, 2, confidence=0.95)
-    with pytest.raises(ValueError, match="0 of 0"):
-        wilson_interval(0, 0, confidence=0.95)
-    with pytest.raises(ValueError, match="at least one game"):
-        win_rate_interval(0, 0, 0, confidence=0.95)
-    with pytest.raises(ValueError, match="at least 2 values"):
-        mean_interval([1.0], confidence=0.95)
-    with pytest.raises(ValueError, match="at least 2 independent clusters, got 1"):
-        bootstrap_interval([1.0, 2.0], confidence=0.95, resamples=10, seed=0, clusters=["a", "a"])
-    with pytest.raises(ValueError, match="same length"):
-        bootstrap_interval([1.0, 2.0], confidence=0.95, resamples=10, seed=0, clusters=["a"])
+@pytest.mark.parametrize(
+    ("interval", "given", "sentence"),
+    [
+        (wilson_interval, (3, 2), "3 of 2"),
+        (wilson_interval, (0, 0), "0 of 0"),
+        (proportion, (6, 5), "6 of 5"),
+        (win_rate_interval, (0, 0, 0), "at least one game"),
+        (mean_interval, ([1.0],), "at least 2 values"),
+    ],
+)
+def test_what_has_no_interval(interval, given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        interval(*given, confidence=0.95)
     for confidence in (0.0, 1.0, 95):
         with pytest.raises(ValueError, match="between 0 and 1"):
             wilson_interval(1, 2, confidence=confidence)
 
 
-# Calibration
+@pytest.mark.parametrize(("clusters", "sentence"), [("aa", "at least 2 independent clusters, got 1"), ("a", "length")])
+def test_what_cannot_be_drawn_anew(clusters, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        bootstrap_interval([1.0, 2.0], confidence=0.95, resamples=10, seed=0, clusters=list(clusters))
 
 
-def test_expected_calibration_error_by_hand():
-    """Two bins, [1/2, 3/4) and [3/4, 1]; confidence and accuracy:
-
-    p 0.6, outcome 1 -> 0.6, right    p 0.3, outcome 1 -> 0.7, wrong    bin 1: 0.65, 1/2, gap 0.15
-    p 0.9, outcome 1 -> 0.9, right    p 0.0, outcome 0 -> 1.0, right    bin 2: 0.95, 1,   gap 0.05
-    ECE = (2 * 0.15 + 2 * 0.05) / 4 = 0.1
-    """
-    p, o = [0.6, 0.3, 0.9, 0.0], [1, 1, 1, 0]
-    assert expected_calibration_error(p, o, bins=2) == pytest.approx(0.1)
-    table = reliability(p, o, bins=2)
-    assert table.edges.tolist() == [0.5, 0.75, 1.0]
-    assert table.counts.tolist() == [2, 2]
-    assert table.confidence.tolist() == pytest.approx([0.65, 0.95])
-    assert table.accuracy.tolist() == pytest.approx([0.5, 1.0])
+def test_proportion_by_hand():
+    """5 of 5: exact two-sided p 2 / 32; Wilson from 5 / (5 + z^2) to 1."""
+    whole = proportion(5, 5, confidence=0.95)
+    assert (whole.rate, whole.p_value) == (1.0, pytest.approx(2 / 32))
+    assert (whole.low, whole.high) == pytest.approx((5 / (5 + 1.959964**2), 1.0), abs=1e-6)
+    nothing = proportion(0, 0, confidence=0.95)
+    assert (nothing.rate, nothing.low, nothing.high, nothing.p_value) == (None, 0.0, 1.0, 1.0)
 
 
-def test_always_sure_and_right_seven_times_in_ten():
-    """0.9 said, 0.7 found: 0.2 whatever the bins, and empty bins count for nothing."""
-    for bins in (1, 3, 10):
-        assert expected_calibration_error([0.9] * 10, [1] * 7 + [0] * 3, bins=bins) == pytest.approx(0.2)
-    assert np.isnan(reliability([0.9], [1], bins=10).accuracy).sum() == 9
-
-
-def test_calibration_does_not_know_which_response_came_first(rng: np.random.Generator):
-    p = rng.uniform(size=500)
-    o = rng.integers(2, size=500)
-    swapped = expected_calibration_error(1 - p, 1 - o, bins=10)
-    assert swapped == pytest.approx(expected_calibration_error(p, o, bins=10))
-
-
-def test_calibrated_predictions_are_near_the_noise_floor(rng: np.random.Generator):
-    """p uniform, n = 2000, M = 10: mean of |N(0, c (1 - c) / (n / M))| over c in [1/2, 1] is
-    sqrt(2 / pi) * (pi / 8) * sqrt(M / n) = 0.3133 * 0.0707 = 0.0222. Twice too sure, it is far above."""
-    floor, sure = [], []
-    for _ in range(100):
-        p = rng.uniform(size=2000)
-        outcomes = rng.uniform(size=2000) < p
-        floor.append(expected_calibration_error(p, outcomes, bins=10))
-        sure.append(expected_calibration_error(special.expit(2 * special.logit(p)), outcomes, bins=10))
-    assert np.mean(floor) == pytest.approx(0.0222, rel=0.1)
-    assert np.mean(sure) > 3 * np.mean(floor)
-    assert np.min(sure) > np.max(floor)
-
-
-def test_brier_by_hand():
-    """(0.2^2 + 0.6^2 + 1^2) / 3 = 1.4 / 3; a coin scores 1/4."""
-    assert brier([0.8, 0.6, 0.0], [1, 0, 1]) == pytest.approx(1.4 / 3)
-    assert brier([0.5] * 4, [0, 1, 1, 1]) == 0.25
-    assert brier([0.0, 1.0], [0, 1]) == 0
-
-
-def test_brier_is_least_for_the_true_probability():
-    """A proper score: with outcome rate 0.3 the best constant is 0.3, and it scores 0.3 * 0.7."""
-    outcomes = [1] * 3 + [0] * 7
-    scores = {p: brier([p / 10] * 10, outcomes) for p in range(11)}
-    assert min(scores, key=lambda p: scores[p]) == 3
-    assert scores[3] == pytest.approx(0.21)
-
-
-@pytest.mark.parametrize("truth", [0.5, 1.0, 3.0])
-def test_fitted_temperature_recovers_the_truth_and_calibrates(truth: float, rng: np.random.Generator):
-    margins = rng.normal(0, 2 * truth, size=20_000)
-    outcomes = rng.uniform(size=20_000) < special.expit(margins / truth)
-    found = fitted_temperature(margins, outcomes)
-    assert found == pytest.approx(truth, rel=0.05)
-    assert expected_calibration_error(special.expit(margins / found), outcomes, bins=10) < 0.02
-
-
-def test_fitted_temperature_by_hand():
-    """All margins log 9, right 3 times of 4: sigmoid(log 9 / T) = 3/4 = sigmoid(log 3), so T = 2."""
-    assert fitted_temperature([math.log(9)] * 4, [1, 1, 0, 1]) == pytest.approx(2.0, rel=1e-6)
-
-
-def test_fitted_temperature_is_a_stationary_point(rng: np.random.Generator):
-    """d / d(1/T) of the surprise is sum of (p - outcome) margin: 0 at the best T. Scores scaled, T scaled."""
-    margins = rng.normal(size=300)
-    outcomes = rng.uniform(size=300) < special.expit(margins)
-    found = fitted_temperature(margins, outcomes)
-    assert ((special.expit(margins / found) - outcomes) * margins).mean() == pytest.approx(0, abs=1e-6)
-    assert fitted_temperature(100 * margins, outcomes) == pytest.approx(100 * found, rel=1e-5)
-    assert fitted_temperature(-margins, ~outcomes) == pytest.approx(found, rel=1e-5)
-
-
-def test_fitted_temperature_at_its_ends():
-    """Never wrong: no temperature is cold enough. Always wrong: none is hot enough. Both stay finite."""
-    assert fitted_temperature([1.0, -1.0], [1, 0]) < 0.1
-    assert fitted_temperature([1.0, -1.0], [0, 1]) > 900
-
-
-def test_calibration_refusals():
-    with pytest.raises(ValueError, match="one outcome each"):
-        expected_calibration_error([0.5, 0.5], [1], bins=10)
-    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
-        brier([2.0], [1])
-    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
-        brier([math.nan], [1])
-    with pytest.raises(ValueError, match="one outcome each"):
-        brier([], [])
-    with pytest.raises(ValueError, match="one outcome per margin"):
-        fitted_temperature([0.0, 0.0], [1, 0])
-    with pytest.raises(ValueError, match="one outcome per margin"):
-        fitted_temperature([1.0], [1, 0])
-
-
-# Critic, annotators, diversity
-
-
-def test_explained_variance_by_hand():
-    """returns 0, 2, 4 (var 8/3), errors 0, 0, 3 (var 2): 1 - 2 / (8/3) = 1/4."""
-    assert explained_variance([0, 2, 1], [0, 2, 4]) == pytest.approx(0.25)
-
-
-def test_explained_variance_laws(rng: np.random.Generator):
-    """1 if perfect up to a shift, 0 for a constant, -3 for the exact opposite; undefined if nothing varies."""
-    returns = rng.normal(size=50)
-    assert explained_variance(returns + 7, returns) == pytest.approx(1)
-    assert explained_variance(np.full(50, 7.0), returns) == pytest.approx(0)
-    assert explained_variance(-returns, returns) == pytest.approx(-3)
-    assert math.isnan(explained_variance(returns, np.ones(50)))
-    with pytest.raises(ValueError, match="one shape"):
-        explained_variance(returns, returns[:49])
-
-
-def test_distinct_n_by_hand():
-    """the cat the dog | the cat: 6 words, 3 distinct; pairs the-cat cat-the the-dog the-cat: 4, 3 distinct."""
-    texts = [["the", "cat", "the", "dog"], ["the", "cat"]]
-    assert distinct_n(texts, 1) == pytest.approx(3 / 6)
-    assert distinct_n(texts, 2) == pytest.approx(3 / 4)
-    assert distinct_n(texts, 3) == 1
-    assert distinct_n(texts, 5) == 0
-    assert distinct_n([[7, 7, 7, 7]], 2) == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="at least one word"):
-        distinct_n(texts, 0)
+def test_holm_by_hand():
+    """Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1, never falling."""
+    assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert holm([0.9, 0.9]) == pytest.approx([1.0, 1.0])

@@ -25,10 +25,9 @@ from prefloop.models.scorers import reward_input, scorer
 from prefloop.models.stream import ResponseStream
 from prefloop.ops.kl import adapted_kl_coef, kl_estimate
 from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
-from prefloop.ops.reduce import masked_mean
+from prefloop.ops.reduce import explained_variance, masked_mean
 from prefloop.rollouts import Rollouts
 from prefloop.run import Run
-from prefloop.stats.intervals import explained_variance
 
 
 @dataclass
@@ -187,10 +186,8 @@ def _log(config: PPOConfig, run: Run, loaded: Loaded, at: Progress, optimizer: O
         "updates": at.done,
     }
     if "loss/value" in metrics:
-        values, returns = (grid[rollouts.mask] for grid in (rollouts.values, rollouts.returns))
-        metrics["values/explained_variance"] = explained_variance(
-            values.double().cpu().numpy(), returns.double().cpu().numpy()
-        )
+        values, returns = rollouts.values.double(), rollouts.returns.double()
+        metrics["values/explained_variance"] = float(explained_variance(values, returns, rollouts.mask))
     run.log(at.step + 1, metrics)
     run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
     decode = loaded.codec.tokenizer.decode

@@ -23,7 +23,7 @@ from prefloop.models.load import Loaded, causal, model_folder
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.stats.intervals import distinct_n
+from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.batches import seeded
 from prefloop.world.annotators import Annotator, judged_before
 
@@ -138,15 +138,6 @@ def _comparisons(
     return comparisons, {"resampled": resampled, "missing": missing, "left_out": len(prompts) - len(comparisons)}
 
 
-def overlap(a: str, b: str) -> float:
-    """Share of word pairs that two texts have in common (Jaccard over bigrams; characters for text without spaces)."""
-    pairs = []
-    for text in (a, b):
-        words = text.lower().split() if " " in text.strip() else list(text.strip())
-        pairs.append(set(itertools.pairwise(["", *words, ""])))
-    return len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1])
-
-
 def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:
     """Judgements of one comparison; everything random about them is decided by the seed and the comparison's id."""
     rng = random.Random(f"{config.seed} {comparison.id}")
@@ -191,7 +182,7 @@ def _write(
     write_records(run.folder / "held_out.jsonl", validation)
     write_records(run.folder / "undecided.jsonl", decisions.undecided)
     write_records(run.folder / "rankings.jsonl", [r for r in decisions.rankings if r.comparison not in held_out])
-    texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
+    texts = [words(r.text) for c in comparisons for r in c.responses]
     return {
         "num_comparisons": len(comparisons),
         "num_judgements": len(judgements),

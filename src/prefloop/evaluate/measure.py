@@ -1,6 +1,5 @@
 """What a model writes to a list of prompts, and the numbers about it. Every number has its 95 % interval."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +16,8 @@ from prefloop.models.stream import ResponseStream, hidden_states, logits_of
 from prefloop.ops.kl import kl_full
 from prefloop.records import Prompt
 from prefloop.sampling.generate import SamplingConfig, generate
-from prefloop.stats.intervals import distinct_n, mean_interval, wilson_interval, win_rate_interval
+from prefloop.stats.intervals import mean_interval, wilson_interval, win_rate_interval
+from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut, seeded
 
 KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"
@@ -119,7 +119,7 @@ def share(flags: Sequence[bool]) -> dict[str, float] | None:
 
 def summary(found: Sequence[Answer], prompts: Sequence[Prompt]) -> dict[str, Any]:
     """The numbers of one model on one list of prompts."""
-    words = [a.text.split() if " " in a.text.strip() else list(a.text) for a in found]
+    texts = [words(a.text) for a in found]
     scores = [a.score for a in found if a.score is not None]
     return {
         "num_prompts": len(found),
@@ -127,22 +127,13 @@ def summary(found: Sequence[Answer], prompts: Sequence[Prompt]) -> dict[str, Any
         "kl_nats": interval([a.kl for a in found]),
         "length": float(np.mean([a.num_tokens for a in found])),
         "finished": sum(a.finished for a in found) / len(found),
-        "distinct_2": distinct_n(words, 2),
-        "repetition": repetition(words),
+        "distinct_2": distinct_n(texts, 2),
+        "repetition": repetition(texts),
         "gold": gold_summary(
             [a.gold for a in found if a.gold is not None],
             [p for p, a in zip(prompts, found, strict=True) if a.gold is not None],
         ),
     }
-
-
-def repetition(responses: Sequence[Sequence[str]]) -> float:
-    """Share of word pairs that the same response has already used: 0 never repeats itself."""
-    pairs = repeated = 0
-    for words in responses:
-        own = list(itertools.pairwise(words))
-        pairs, repeated = pairs + len(own), repeated + len(own) - len(set(own))
-    return repeated / pairs if pairs else 0.0
 
 
 def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> dict[str, Any] | None:

@@ -18,7 +18,8 @@ from prefloop.files.tables import read_records
 from prefloop.models.device import precision
 from prefloop.models.scorers import RewardModel, Scorer
 from prefloop.records import Comparison, Judgement, Preference
-from prefloop.stats.intervals import bootstrap_interval, reliability, wilson_interval
+from prefloop.stats.calibration import reliability
+from prefloop.stats.intervals import bootstrap_interval, wilson_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 

@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from prefloop.records import Preference
 from prefloop.reward.votes import sided_log_odds
-from prefloop.stats.intervals import expected_calibration_error, fitted_temperature, wilson_interval
+from prefloop.stats.calibration import expected_calibration_error, fitted_temperature
+from prefloop.stats.intervals import wilson_interval
 
 BINS = 10
 
