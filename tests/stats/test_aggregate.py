@@ -18,11 +18,6 @@ CAPITAL = np.array([[0, 42, 42, 42], [58, 0, 68, 68], [58, 32, 0, 83], [58, 32, 
 """Tennessee votes for its capital: Memphis, Nashville, Chattanooga, Knoxville; the textbook example of Tideman."""
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(3)
-
-
 def anaesthetists() -> np.ndarray:
     """(J, 3) patient, observer, class from 0."""
     patients = REFERENCE["dawid_skene_1979_anaesthetists"]["ratings"]

@@ -19,11 +19,6 @@ from stats.reference import REFERENCE
 LEVELS: tuple[Level, ...] = ("nominal", "ordinal", "interval", "ratio")
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(7)
-
-
 def table_of(name: str) -> np.ndarray:
     """(n, A) ratings of a reference, nan where missing."""
     return np.array(REFERENCE[name]["ratings"], dtype=float).T
@@ -171,8 +166,9 @@ def test_two_annotators_swap():
 def test_tables_that_are_none():
     with pytest.raises(ValueError, match="square table"):
         cohen_kappa([[1, 2, 3]])
-    with pytest.raises(ValueError, match="at least 0, and some"):
-        cohen_kappa([[0, 0], [0, 0]])
+    for counts in ([[0, 0], [0, 0]], [[2, -1], [1, 1]]):
+        with pytest.raises(ValueError, match="at least 0, and some"):
+            cohen_kappa(counts)
     with pytest.raises(ValueError, match="Krippendorff"):
         fleiss_kappa([[3, 0], [2, 0]])
     with pytest.raises(ValueError, match="ratio"):

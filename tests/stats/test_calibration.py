@@ -7,11 +7,6 @@ from scipy import special
 from prefloop.stats.calibration import brier, expected_calibration_error, fitted_temperature, reliability
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(20)
-
-
 def test_expected_calibration_error_by_hand():
     """Two bins, [1/2, 3/4) and [3/4, 1]; confidence and accuracy:
 

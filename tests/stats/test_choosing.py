@@ -11,12 +11,6 @@ from prefloop.stats.choosing import (
     tag_coverage,
 )
 
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(13)
-
-
 # Strategies
 
 

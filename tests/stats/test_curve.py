@@ -36,6 +36,9 @@ def test_features_by_hand():
     hashed, marks = curve.marks("Order 12?", "order 12 order")
     assert sorted(hashed.values()) == pytest.approx([np.log1p(1)] * 3 + [np.log1p(2)])  # order twice, 12, two couples
     assert marks.tolist() == pytest.approx([np.log1p(3), 1.0, 1.0])
+    row = curve.differences(["Order 12?"], ["order 12 order"], ["order"]).toarray()[0]
+    assert row[-curve.MARKS :] == pytest.approx(marks - [np.log1p(1), 1.0, 0.0])
+    assert row[: -curve.MARKS].sum() == pytest.approx(sum(hashed.values()) - np.log1p(1))
 
 
 def test_chinese_is_read_by_letters():

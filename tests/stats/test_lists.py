@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from prefloop.stats.lists import plackett_luce
-from prefloop.stats.strengths import bradley_terry, davidson
+from prefloop.stats.strengths import bradley_terry, strengths_with_ties
 from stats.reference import REFERENCE
 
 FRUITS = ((1, 2, 0), (3, 1, 2), (2, 1, 1), (1, 2, 3), (2, 1, 1), (1, 0, 2))
@@ -58,7 +58,7 @@ def test_two_with_ties_is_davidson():
         lists += [[[a - 1], [b - 1]]] * wins + [[[b - 1], [a - 1]]] * losses + [[[a - 1, b - 1]]] * ties
     i, j, wins, losses, ties = np.array(rows).T
     fitted = plackett_luce(lists, num_players=6, ridge=0.0)
-    expected = davidson(i - 1, j - 1, wins, losses, ties, num_players=6)
+    expected = strengths_with_ties(i - 1, j - 1, wins, losses, ties, num_players=6, model="davidson")
     assert fitted.worth == pytest.approx(expected.worth)
     assert fitted.effects == pytest.approx(expected.effects)
     assert fitted.log_likelihood == pytest.approx(-809.7095, abs=6e-5)

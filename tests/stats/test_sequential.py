@@ -50,11 +50,12 @@ def test_about_twenty_gold_items_either_way():
 
 @pytest.mark.parametrize(
     ("correct", "wrong", "verdict"),
-    [(8, 0, "continue"), (9, 0, "good"), (0, 3, "continue"), (0, 4, "bad"), (2, 4, "continue"), (1, 4, "bad")],
+    [(8, 0, "continue"), (9, 0, "good"), (21, 4, "continue"), (18, 3, "good"), (24, 11, "continue"), (5, 5, "bad")],
 )
 def test_wald_by_hand(correct: int, wrong: int, verdict: str):
-    """A right one is log(65 / 85) = -0.268, a wrong one log(35 / 15) = 0.847; the bounds log(0.1 / 0.95) = -2.251 and
-    log(0.9 / 0.05) = 2.890."""
+    """A right one is log(65 / 85) = -0.26826, a wrong one log(35 / 15) = 0.84730; the bounds log(0.1 / 0.95) = -2.2513
+    and log(0.9 / 0.05) = 2.8904. 8, 9, 21 and 4, 18 and 3: -2.1461, -2.4143, -2.2444, -2.2869. 24 and 11, 5 and 5:
+    2.8819, 2.8952."""
     assert annotator_test(correct, wrong, **WALD) == verdict
 
 
@@ -149,14 +150,16 @@ def test_equals_end_where_only_better_is_worthwhile():
     assert decision(50, 50, 0, alpha=0.05, worthwhile=0.6).expected_more is not None
 
 
-def test_the_forecast_comes_true_if_the_rate_stays():
-    """60 %, continued as it goes, ships within one of the judgements foretold."""
-    now = decision(24, 16, 0, alpha=0.05)
-    assert now.verdict == "continue"
-    more, rate = now.expected_more or 0, 25 / 42
-    assert 50 < more < 400
-    assert decision(24 + rate * (more - 2), 16 + (1 - rate) * (more - 2), 0, alpha=0.05).verdict == "continue"
-    assert decision(24 + rate * (more + 2), 16 + (1 - rate) * (more + 2), 0, alpha=0.05).verdict == "ship"
+@pytest.mark.parametrize(
+    ("wins", "losses", "worthwhile", "verdict"), [(24, 16, 0.5, "ship"), (53, 47, 0.6, "hold"), (116, 84, 0.6, "ship")]
+)
+def test_the_forecast_comes_true_if_the_rate_stays(wins: int, losses: int, worthwhile: float, verdict: str):
+    """Continued as it goes, whichever verdict is nearer falls within two of the judgements forecast."""
+    rule = {"alpha": 0.05, "worthwhile": worthwhile}
+    more, rate = decision(wins, losses, 0, **rule).expected_more or 0, (wins + 1) / (wins + losses + 2)
+    assert 50 < more < 800
+    for extra, expected in ((0, "continue"), (more - 2, "continue"), (more + 2, verdict)):
+        assert decision(wins + rate * extra, losses + (1 - rate) * extra, 0, **rule).verdict == expected
 
 
 def test_numbers_that_make_no_sense():

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import optimize, special
@@ -6,21 +8,16 @@ from prefloop.stats.strengths import (
     Strengths,
     bradley_terry,
     bradley_terry_bootstrap,
-    davidson,
     elo,
     normalised_difference,
-    rao_kupper,
+    strengths_with_ties,
 )
 from stats.reference import REFERENCE
 
+davidson, rao_kupper = (partial(strengths_with_ties, model=model) for model in ("davidson", "rao-kupper"))
 TIES = {"davidson": davidson, "rao_kupper": rao_kupper}
 PUDDINGS = np.array(REFERENCE["ties_chocolate_pudding"]["rows"])
 EXPECTED = REFERENCE["ties_chocolate_pudding"]["expected"]
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(11)
 
 
 def of_table(wins: object, ridge: float = 0.0) -> Strengths:
@@ -241,11 +238,17 @@ def test_rao_kupper_is_a_maximum_of_its_definition():
 
 @pytest.mark.parametrize("model", ["davidson", "rao_kupper"])
 def test_two_equals_by_hand(model: str):
-    """30 wins, 30 losses, 40 ties. Davidson: nu / (2 + nu) = 0.4. Rao and Kupper: 1 / (1 + theta) = 0.3."""
+    """30 wins, 30 losses, 40 ties. Davidson: nu / (2 + nu) = 0.4. Rao and Kupper: 1 / (1 + theta) = 0.3.
+
+    A share t of ties has information 100 t'^2 / (t (1 - t)), t' its slope: t (1 - t) = 0.24 by log nu, and
+    (1 - t^2) / 2 = 0.42 by log theta.
+    """
     fit = TIES[model]
     fitted = fit([0], [1], [30], [30], [40], num_players=2)
     assert fitted.strengths == pytest.approx([0, 0], abs=1e-9)
-    assert fitted.effects == pytest.approx([np.log(4 / 3 if model == "davidson" else 7 / 3)])
+    tie, slope = (4 / 3, 0.24) if model == "davidson" else (7 / 3, 0.42)
+    assert fitted.effects == pytest.approx([np.log(tie)])
+    assert fitted.effect_errors == pytest.approx([np.sqrt(0.24 / 100) / slope])
     assert gap(fit([0], [1], [40], [20], [40], num_players=2))[0] > 0.4
 
 

@@ -81,7 +81,7 @@ def bradley_terry(
     Bradley and Terry 1952. With covariates it is contextual: style control gives each game the difference in style
     (see `normalised_difference`), and a column of ones is the advantage of being first. The covariance is the inverse
     Fisher information; with clusters it is the sandwich of `newton.sandwich`, which is right even if games of one
-    cluster hang together. A tie as outcome 1/2 gives biased strengths: better `davidson`.
+    cluster hang together. A tie as outcome 1/2 gives biased strengths: better `strengths_with_ties`.
 
     Args:
         first, second: (n,) indices of the players.
@@ -125,44 +125,57 @@ def bradley_terry(
     return strengths_at(u, covariance, basis, float(u @ penalty @ u) / 2.0 - surprise(u))
 
 
-def davidson(
-    first: ArrayLike, second: ArrayLike, wins: ArrayLike, losses: ArrayLike, ties: ArrayLike, *, num_players: int
+def strengths_with_ties(
+    first: ArrayLike,
+    second: ArrayLike,
+    wins: ArrayLike,
+    losses: ArrayLike,
+    ties: ArrayLike,
+    *,
+    num_players: int,
+    model: Literal["davidson", "rao-kupper"],
 ) -> Strengths:
-    """Strengths where a tie is an outcome of its own, likeliest between equals.
+    """Maximum likelihood strengths where a tie is an outcome of its own, by Fisher scoring.
 
-        P(i) : P(j) : P(tie) = worth_i : worth_j : nu sqrt(worth_i worth_j)
+        davidson    P(i) : P(j) : P(tie) = worth_i : worth_j : nu sqrt(worth_i worth_j)
+        rao-kupper  P(i) = worth_i / (worth_i + theta worth_j)        P(j) alike        P(tie) = the rest
 
-    Davidson 1970, by Fisher scoring. nu = 2 if a tie between equals is as likely as not; effects is (log nu,).
+    Davidson 1970: ties are likeliest between equals, nu = 2 if as likely there as not. Rao and Kupper 1967: a difference
+    below a threshold is not seen, theta > 1.
 
     Args:
         first, second: (n,) indices of the players; a row may hold one game or many.
         wins, losses, ties: (n,) counts, wins of the first.
         num_players: K.
+        model: how likely a tie is.
 
-    Returns: Strengths.
+    Returns: Strengths; effects is (log nu,) or (log theta,).
     Raises: ValueError if shapes differ, a count is negative, nothing is tied, or no finite maximum exists.
     """
-    return _with_ties(first, second, wins, losses, ties, num_players=num_players, model="davidson")
+    i, j = players(first, second, num_players)
+    counts = np.stack([np.broadcast_to(np.asarray(c, dtype=float), i.shape) for c in (wins, losses, ties)], axis=1)
+    if counts.size == 0 or counts.min() < 0 or not counts[:, 2].sum() > 0:
+        raise ValueError("a model of ties needs counts of at least 0 and some ties; without ties use bradley_terry")
+    connected(np.r_[i, j], np.r_[j, i], np.r_[counts[:, 0] + counts[:, 2], counts[:, 1] + counts[:, 2]], num_players)
+    basis = contrasts(num_players)
+    difference, games = basis[i] - basis[j], counts.sum(1, keepdims=True)
+    outcome = {"davidson": _davidson_logprobs, "rao-kupper": _rao_kupper_logprobs}[model]
 
+    def surprise(u: Array) -> float:
+        return -float((counts * outcome(difference @ u[:-1], u[-1])[0]).sum())
 
-def rao_kupper(
-    first: ArrayLike, second: ArrayLike, wins: ArrayLike, losses: ArrayLike, ties: ArrayLike, *, num_players: int
-) -> Strengths:
-    """Strengths where a difference below a threshold is not seen.
+    def derivatives(u: Array) -> tuple[Array, Array]:
+        logprobs, by_margin, by_tie = outcome(difference @ u[:-1], u[-1])
+        slopes = np.concatenate([by_margin[:, :, None] * difference[:, None, :], by_tie[:, :, None]], axis=2)
+        information = np.einsum("no,noa,nob->ab", games * np.exp(logprobs), slopes, slopes)
+        return -np.einsum("no,noa->a", counts, slopes), information
 
-        P(i) = worth_i / (worth_i + theta worth_j)        P(j) alike        P(tie) = the rest
-
-    Rao and Kupper 1967, by Fisher scoring. theta > 1; effects is (log theta,).
-
-    Args:
-        first, second: (n,) indices of the players; a row may hold one game or many.
-        wins, losses, ties: (n,) counts, wins of the first.
-        num_players: K.
-
-    Returns: Strengths.
-    Raises: ValueError if shapes differ, a count is negative, nothing is tied, or no finite maximum exists.
-    """
-    return _with_ties(first, second, wins, losses, ties, num_players=num_players, model="rao-kupper")
+    u = minimised(surprise, derivatives, np.zeros(num_players))  # the last is log nu, or log log theta
+    covariance, tie = inverse(derivatives(u)[1]), u[-1]
+    if model == "rao-kupper":  # to log theta
+        scale, tie = np.r_[np.ones(num_players - 1), np.exp(tie)], np.exp(tie)
+        covariance = covariance * np.outer(scale, scale)
+    return strengths_at(np.r_[u[:-1], tie], covariance, basis, -surprise(u))
 
 
 def bradley_terry_bootstrap(
@@ -212,7 +225,8 @@ def bradley_terry_bootstrap(
         strengths[r] = fitted.strengths
     ranks = 1 + (strengths[:, None, :] > strengths[:, :, None]).sum(2)
     best, worst = middle(ranks, confidence=confidence, method="inverted_cdf").astype(np.int64)
-    return BootstrapStrengths(*middle(strengths, confidence=confidence), best, worst)
+    low, high = middle(strengths, confidence=confidence)
+    return BootstrapStrengths(low, high, best, worst)
 
 
 def elo(first: ArrayLike, second: ArrayLike, outcomes: ArrayLike, *, num_players: int, k: float, start: float) -> Array:
@@ -258,43 +272,6 @@ def normalised_difference(first: ArrayLike, second: ArrayLike) -> Array:
     if a.size and min(a.min(), b.min()) < 0:
         raise ValueError(f"counts of style are at least 0, got {min(a.min(), b.min()):g}")
     return np.divide(a - b, a + b, out=np.zeros_like(a), where=a + b > 0)
-
-
-def _with_ties(
-    first: ArrayLike,
-    second: ArrayLike,
-    wins: ArrayLike,
-    losses: ArrayLike,
-    ties: ArrayLike,
-    *,
-    num_players: int,
-    model: Literal["davidson", "rao-kupper"],
-) -> Strengths:
-    """Fisher scoring on strengths and one number for ties: log nu, or log log theta."""
-    i, j = players(first, second, num_players)
-    counts = np.stack([np.broadcast_to(np.asarray(c, dtype=float), i.shape) for c in (wins, losses, ties)], axis=1)
-    if counts.size == 0 or counts.min() < 0 or not counts[:, 2].sum() > 0:
-        raise ValueError("a model of ties needs counts of at least 0 and some ties; without ties use bradley_terry")
-    connected(np.r_[i, j], np.r_[j, i], np.r_[counts[:, 0] + counts[:, 2], counts[:, 1] + counts[:, 2]], num_players)
-    basis = contrasts(num_players)
-    difference, games = basis[i] - basis[j], counts.sum(1, keepdims=True)
-    outcome = {"davidson": _davidson_logprobs, "rao-kupper": _rao_kupper_logprobs}[model]
-
-    def surprise(u: Array) -> float:
-        return -float((counts * outcome(difference @ u[:-1], u[-1])[0]).sum())
-
-    def derivatives(u: Array) -> tuple[Array, Array]:
-        logprobs, by_margin, by_tie = outcome(difference @ u[:-1], u[-1])
-        slopes = np.concatenate([by_margin[:, :, None] * difference[:, None, :], by_tie[:, :, None]], axis=2)
-        information = np.einsum("no,noa,nob->ab", games * np.exp(logprobs), slopes, slopes)
-        return -np.einsum("no,noa->a", counts, slopes), information
-
-    u = minimised(surprise, derivatives, np.zeros(num_players))
-    covariance, tie = inverse(derivatives(u)[1]), u[-1]
-    if model == "rao-kupper":  # from log log theta to log theta
-        scale, tie = np.r_[np.ones(num_players - 1), np.exp(tie)], np.exp(tie)
-        covariance = covariance * np.outer(scale, scale)
-    return strengths_at(np.r_[u[:-1], tie], covariance, basis, -surprise(u))
 
 
 def _davidson_logprobs(margin: Array, tie: float) -> tuple[Array, Array, Array]:
