@@ -23,7 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from prefloop.files.atomic import write_text
 from prefloop.files.foreign import read_preferences
 from prefloop.files.tables import jsonl, read_rows, write_records
-from prefloop.ops.stats import wilson_interval
 from prefloop.pretrain import stage as pretraining
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.records import Preference
@@ -31,6 +30,7 @@ from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
+from prefloop.stats.intervals import wilson_interval
 
 SEEDS = (0, 1, 2)
 HELD_OUT = 0.25

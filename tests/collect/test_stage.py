@@ -8,28 +8,13 @@ import pytest
 
 from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
-from prefloop.collect.stage import collect, is_held_out, overlap
+from prefloop.collect.stage import collect, is_held_out
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement, Preference, Ranking
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
 from prefloop.world.annotators import PanelConfig
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ("on its way", "on its way", 1.0),
-        ("On its way", "on ITS way", 1.0),
-        ("on its way", "no idea at all", 0.0),
-        ("on its way", "on its road", 2 / 6),  # ^on, on-its shared; its-way way$ its-road road$ not
-        ("很抱歉", "很抱歉", 1.0),
-        ("很抱歉", "很抱怨", 2 / 6),
-    ],
-)
-def test_overlap_by_hand(a: str, b: str, expected: float):
-    assert overlap(a, b) == overlap(b, a) == pytest.approx(expected)
 
 
 @pytest.fixture

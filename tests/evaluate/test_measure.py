@@ -10,17 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import (
-    Answer,
-    answers,
-    gold_summary,
-    interval,
-    repetition,
-    response_kl,
-    share,
-    summary,
-    win_rate,
-)
+from prefloop.evaluate.measure import Answer, answers, gold_summary, interval, response_kl, share, summary, win_rate
 from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
 from prefloop.records.evaluations import Interval, mean
@@ -114,13 +104,6 @@ def test_a_judge_who_always_says_left_finds_no_difference():
     won = win_rate(ours, theirs, prompts(2000), judge="gold", judge_pair=lambda prompt, left, right: -1, seed=0)
     assert won.mean == pytest.approx(0.5, abs=0.04)
     assert (won.low or 1) < 0.5 < (won.high or 0)
-
-
-def test_repetition_by_hand():
-    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5. Said in another response is not repeated."""
-    assert repetition([["a", "b", "a", "b"], ["c", "d", "e"]]) == pytest.approx(1 / 5)
-    assert repetition([["a", "b"], ["a", "b"]]) == 0
-    assert repetition([["a"], []]) == 0
 
 
 def test_interval_and_share_by_hand():

@@ -9,9 +9,9 @@ import torch
 from scipy.special import expit
 from torch.nn.functional import logsigmoid
 
-from prefloop.ops.stats import expected_calibration_error
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
+from prefloop.stats.calibration import expected_calibration_error
 
 
 def preference(*votes: tuple[str, int | None]) -> Preference:

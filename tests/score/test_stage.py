@@ -9,9 +9,9 @@ import pytest
 
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
-from prefloop.ops.stats import wilson_interval
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
+from prefloop.stats.intervals import wilson_interval
 
 if TYPE_CHECKING:
     import torch

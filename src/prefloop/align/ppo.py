@@ -24,8 +24,8 @@ from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
+from prefloop.ops.reduce import explained_variance
 from prefloop.ops.rewards import last_index, token_rewards
-from prefloop.ops.stats import explained_variance
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -195,11 +195,12 @@ def _log(run: Run, setup: Setup, at: Progress, batch: Batch) -> float:
     """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
-    values, returns = (grid[rollouts.mask].double().cpu().numpy() for grid in (batch.values, batch.returns))
     metrics = {
         **{name: value / at.done for name, value in at.sums.items() if name != "ratio/max_error"},
         **online.step_metrics(rollouts, batch.scores, kl, batch.rewards, batch.advantages),
-        "values/explained_variance": explained_variance(values, returns),
+        "values/explained_variance": float(
+            explained_variance(batch.values.double(), batch.returns.double(), rollouts.mask)
+        ),
         "kl/coef": at.kl_coef,
         "ratio/first_error": at.first_error,
         "updates": at.done,

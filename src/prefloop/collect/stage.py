@@ -22,12 +22,12 @@ from prefloop.files.tables import write_records
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
-from prefloop.ops.stats import distinct_n
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
+from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.world.annotators import Annotator, judged_before
 
 
@@ -136,15 +136,6 @@ def _comparisons(
     return comparisons, {"resampled": resampled, "missing": missing, "left_out": len(prompts) - len(comparisons)}
 
 
-def overlap(a: str, b: str) -> float:
-    """Share of word pairs that two texts have in common (Jaccard over bigrams; characters for text without spaces)."""
-    pairs = []
-    for text in (a, b):
-        words = text.lower().split() if " " in text.strip() else list(text.strip())
-        pairs.append(set(itertools.pairwise(["", *words, ""])))
-    return len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1])
-
-
 def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:
     """Judgements of one comparison; everything random about them is decided by the seed and the comparison's id."""
     rng = random.Random(f"{config.seed} {comparison.id}")
@@ -189,7 +180,7 @@ def _write(
     write_records(run.folder / layout.HELD_OUT, validation)
     write_records(run.folder / layout.UNDECIDED, decisions.undecided)
     write_records(run.folder / layout.RANKINGS, [r for r in decisions.rankings if r.comparison not in held_out])
-    texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
+    texts = [words(r.text) for c in comparisons for r in c.responses]
     return {
         "num_comparisons": len(comparisons),
         "num_judgements": len(judgements),

@@ -15,6 +15,7 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
 from prefloop.stages import STAGES
+from prefloop.stats.text import words
 
 RECORD_OF: Mapping[str, type[Record]] = {
     "prompts": Prompt,
@@ -119,14 +120,14 @@ class _Texts:
     def add(self, texts: Mapping[str, str]) -> None:
         """Counts one row's texts; rows without any are no duplicates of each other."""
         for name, text in texts.items():
-            self._words.setdefault(name, []).append(len(text.split()))
+            self._words.setdefault(name, []).append(len(words(text)))
         digest = hashlib.sha256("\0".join(texts.values()).encode()).digest()
         self.num_duplicates += bool(texts) and digest in self._digests
         self._digests.add(digest)
 
     def lengths(self) -> dict[str, Length]:
         """Median and maximum for each field."""
-        return {name: Length(statistics.median(words), max(words)) for name, words in self._words.items()}
+        return {name: Length(statistics.median(numbers), max(numbers)) for name, numbers in self._words.items()}
 
 
 def _texts(record: Record) -> dict[str, str]:

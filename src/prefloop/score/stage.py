@@ -14,12 +14,12 @@ from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
-from prefloop.ops.stats import wilson_interval
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.named import scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
+from prefloop.stats.intervals import wilson_interval
 
 
 class PairScore(BaseModel):

@@ -93,7 +93,7 @@ def _cohen(units: Sequence[Sequence[Fact]]) -> list[dict[str, Any]]:
         counts = np.zeros((len(classes), len(classes)))
         for first, second in both:
             counts[classes.index(first), classes.index(second)] += 1
-        kappa = agreement.cohen_kappa(counts, weights="none")
+        kappa = agreement.cohen_kappa(counts)
         same = float(np.trace(counts) / counts.sum())
         found.append({"first": names[a], "second": names[b], "n": len(both), "percent": round(same, 4), **told(kappa)})
     return found
@@ -183,8 +183,8 @@ def cycles(judged: Sequence[Fact]) -> dict[str, Any]:
         grid = np.zeros((size, size))
         for (i, j), number in won.items():
             grid[i, j] = number
-        found = agreement.intransitivity(grid)
-        round_, triads = round_ + found.cycles, triads + found.triads
+        cyclic, all_triads = agreement.intransitivity(grid)
+        round_, triads = round_ + cyclic, triads + all_triads
     return {"cycles": round_, "triads": triads, "share": finite(round_ / triads) if triads else None}
 
 

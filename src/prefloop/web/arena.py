@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func, select
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.records import Comparison, Message, Response, Sampling
-from prefloop.stats import ranking, sequential
+from prefloop.stats import sequential, strengths
 from prefloop.web import facts, ingest, items
 from prefloop.web.facts import finite
 from prefloop.web.site import Site
@@ -207,20 +207,20 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
     first, second = np.array([place[g.first] for g in played]), np.array([place[g.second] for g in played])
     scores, prompts = np.array([g.score for g in played]), [g.prompt for g in played]
     enough = len(set(prompts)) >= CONTROLLED
-    lengths = ranking.normalised_difference([g.letters[0] for g in played], [g.letters[1] for g in played])
+    lengths = strengths.normalised_difference([g.letters[0] for g in played], [g.letters[1] for g in played])
     clusters = prompts if len(set(prompts)) >= 2 else None
     known: dict[str, Any] = {"num_players": len(names), "ridge": RIDGE, "clusters": clusters}
     problem, controlled = "", None
-    raw = ranking.bradley_terry(first, second, scores, **known)
+    raw = strengths.bradley_terry(first, second, scores, **known)
     try:
         controlled = (
-            ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **known)
+            strengths.bradley_terry(first, second, scores, covariates=lengths[:, None], **known)
             if enough and np.ptp(lengths) > 0
             else None
         )
     except ValueError as trouble:
         problem = str(trouble)
-    points = ranking.elo(first, second, scores, num_players=len(names), **ELO)
+    points = strengths.elo(first, second, scores, num_players=len(names), **ELO)
     rows = [{**_standing(name, n, raw, controlled, played), "elo": finite(points[n], 1)} for name, n in place.items()]
     effect = (
         None
@@ -238,7 +238,7 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
 
 
 def _standing(
-    name: str, place: int, raw: ranking.Strengths, controlled: ranking.Strengths | None, played: Sequence[Game]
+    name: str, place: int, raw: strengths.Strengths, controlled: strengths.Strengths | None, played: Sequence[Game]
 ) -> dict[str, Any]:
     mine = [
         game.score if game.first == name else 1 - game.score for game in played if name in (game.first, game.second)

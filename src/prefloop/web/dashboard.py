@@ -4,13 +4,13 @@ Counts come from covering indexes (items by purpose, open items) and from the ju
 answer is kept for two seconds, so that many open pages cost as much as one.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import Connection, Integer, case, cast, func, insert, literal_column, select
 from sqlalchemy import delete as delete_rows
 
+from prefloop.stats.agreement import equal_couples
 from prefloop.stats.choosing import TagCoverage
 from prefloop.web import chain, facts
 from prefloop.web.answers import Body
@@ -166,15 +166,8 @@ def agreed(connection: Connection) -> dict[str, Any]:
     """How often two people say the same, over the newest judgements."""
     recent = facts.load(connection, items.c.purpose == "work", items.c.kind == "pair", limit=RECENT)
     units = facts.by([one for one in recent if not one.repeat and one.best is not None], lambda one: one.unit).values()
-    same = sum(units_same(unit) for unit in units)
-    couples = sum(len(unit) * (len(unit) - 1) // 2 for unit in units)
+    same, couples = equal_couples([(one.user, one.best) for one in unit] for unit in units)
     return {"rate": finite(same / couples) if couples else None, "couples": couples}
-
-
-def units_same(unit: Sequence[facts.Fact]) -> int:
-    """Couples of one unit that say the same."""
-    said = [one.best for one in unit]
-    return sum(first == second for place, first in enumerate(said) for second in said[:place])
 
 
 def active(connection: Connection, now: float) -> list[dict[str, Any]]:

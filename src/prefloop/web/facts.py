@@ -4,7 +4,6 @@ Reads: judgements, presentations, items, users; lengths of texts. At most `MOST`
 """
 
 import math
-import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, select
 
+from prefloop.stats.text import words_to_read
 from prefloop.web import answers
 from prefloop.web.site import Site
 from prefloop.web.tables import chain, comparisons, items, judgements, presentations, responses, users
@@ -23,11 +23,8 @@ MOST = 50_000
 """Judgements that quality is reckoned from, the newest ones."""
 PART = 500
 """Names in one query."""
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
 WAS_SHOWN = presentations.c.leased_until > presentations.c.leased_at
 """Of a presentation that was somebody's to judge; one that was brought in has a lease of no length."""
-LETTERS_PER_WORD = 1.6
-"""Chinese characters that are read in the time of one English word."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +146,6 @@ def parts(names: Iterable[Any]) -> Iterator[list[Any]]:
         yield whole[start : start + PART]
 
 
-def num_words(text: str) -> float:
-    """Words of English, or what takes as long to read of Chinese."""
-    found = WORD.findall(text)
-    chinese = sum(1 for word in found if "\u3400" <= word[0] <= "\u9fff" or "\uf900" <= word[0] <= "\ufaff")
-    return len(found) - chinese + chinese / LETTERS_PER_WORD
-
-
 def readings(connection: Connection, names: Iterable[str]) -> dict[str, Reading]:
     """How much each of these comparisons is to read."""
     found: dict[str, Reading] = {}
@@ -163,13 +153,13 @@ def readings(connection: Connection, names: Iterable[str]) -> dict[str, Reading]
         for row in connection.execute(
             select(comparisons.c.id, comparisons.c.messages).where(comparisons.c.id.in_(some))
         ):
-            found[row.id] = Reading(sum(num_words(message["content"]) for message in row.messages), {}, {})
+            found[row.id] = Reading(sum(words_to_read(message["content"]) for message in row.messages), {}, {})
         texts = select(responses.c.comparison, responses.c.index.label("number"), responses.c.text).where(
             responses.c.comparison.in_(some)
         )
         for row in connection.execute(texts):
             reading = found[row.comparison]
-            reading.letters[row.number], reading.words[row.number] = len(row.text), num_words(row.text)
+            reading.letters[row.number], reading.words[row.number] = len(row.text), words_to_read(row.text)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from prefloop.stats import annotators
+from prefloop.stats import annotators, intervals
 from prefloop.stats.annotators import Leaning, Norms
 from prefloop.web import facts
 from prefloop.web.accounts import PROGRAM
@@ -37,7 +37,7 @@ def by_sampler(
     early = _leanings(mine[: look[0]], people, known)
     found = {
         sampler
-        for sampler, p in zip(early, annotators.holm([one.p_value for one in early.values()]), strict=True)
+        for sampler, p in zip(early, intervals.holm([one.p_value for one in early.values()]), strict=True)
         if p < look[1]
     }
     rows = [

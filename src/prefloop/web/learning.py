@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from prefloop.stats import curve as arithmetic
-from prefloop.stats.annotators import proportion
+from prefloop.stats.intervals import proportion
 from prefloop.web import facts, reward_scores
 from prefloop.web.dashboard import agreed
 from prefloop.web.facts import Fact, Kept, Unit, finite

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from prefloop import decisions
 from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
-from prefloop.stats import aggregate, voters
+from prefloop.stats import aggregate, crowd
 from prefloop.web import facts, stored
 from prefloop.web.facts import Fact
 from prefloop.web.tables import items, judgements
@@ -28,7 +28,7 @@ PRIOR = (4.0, 1.0)
 """Right and wrong gold judgements that everybody is taken to have made before, see `people.annotators.Norms`."""
 SMOOTHING, TRUST = 0.5, 2.0
 """Pseudo-counts of Dawid-Skene."""
-PENALTIES = voters.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
+PENALTIES = crowd.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
 MARGIN = 1e-6
 """Distance of p from 1/2 below which a pair is undecided."""
 
@@ -218,7 +218,7 @@ def _crowd(
     high = np.array([players[b.pair[0], b.pair[2]] for b in ballots])
     on_left = np.array([b.left_first for b in ballots])
     sided = np.array([b.sided for b in ballots])
-    found = voters.crowd_bradley_terry(
+    found = crowd.crowd_bradley_terry(
         np.where(on_left, low, high), np.where(on_left, high, low), who, np.where(on_left, first, 1 - first), num_players=len(players),
         num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
     )  # fmt: skip

@@ -13,7 +13,8 @@ import numpy as np
 from sqlalchemy import Connection, or_, select
 
 from prefloop.stats import annotators, sequential
-from prefloop.stats.annotators import Judged, Norms, Proportion
+from prefloop.stats.annotators import Judged, Norms
+from prefloop.stats.intervals import Proportion, proportion
 from prefloop.web import answers, facts, leaning
 from prefloop.web.facts import Fact, Kept, Reading, Votes, finite
 from prefloop.web.site import Site
@@ -112,9 +113,9 @@ def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) 
         "consensus": {"agreed": consensus.agreed, "n": consensus.n, "expected": finite(consensus.expected), "p_value": finite(consensus.p_value)},
         "gold": {
             **share(gold.accuracy), "probability_below": finite(gold.probability_below), "alert": gold.alert,
-            "verdict": sequential.annotator_test(sum(checked), len(checked) - sum(checked), **WALD).verdict,
+            "verdict": sequential.annotator_test(sum(checked), len(checked) - sum(checked), **WALD),
         },
-        "side": {**share(whole.side.left), "p_value": finite(whole.side.p_value)},
+        "side": {**share(whole.side), "p_value": finite(whole.side.p_value)},
         "length": {**share(whole.length), "p_value": finite(whole.length.p_value)},
         "speed": {"share_of_reading": finite(speed.share), "hurried": hurried, "median_seconds": _median(timed)},
         "drift": {"early": finite(drift.early), "late": finite(drift.late), "p_value": finite(drift.p_value)},
@@ -126,10 +127,10 @@ def report(mine: Sequence[Fact], votes: Votes, readings: Mapping[str, Reading]) 
     }  # fmt: skip
 
 
-def share(proportion: Proportion) -> dict[str, Any]:
+def share(of: Proportion) -> dict[str, Any]:
     """A share with its interval, for JSON."""
-    names = {"successes": proportion.successes, "n": proportion.n}
-    return {**names, "rate": finite(proportion.rate), "low": finite(proportion.low), "high": finite(proportion.high)}
+    bounds = {"rate": finite(of.rate), "low": finite(of.low), "high": finite(of.high)}
+    return {"successes": of.successes, "n": of.n, **bounds}
 
 
 def _agreed_with_others(mine: Sequence[Fact], votes: Votes) -> Proportion:
@@ -142,7 +143,7 @@ def _agreed_with_others(mine: Sequence[Fact], votes: Votes) -> Proportion:
         same = sum(answers.agrees(one.kind, one.meaning, other.meaning) for other in others)
         if others and 2 * same != len(others):
             number, agreed = number + 1, agreed + (2 * same > len(others))
-    return annotators.proportion(agreed, number, confidence=NORMS.confidence)
+    return proportion(agreed, number, confidence=NORMS.confidence)
 
 
 def _with_themselves(mine: Sequence[Fact]) -> Proportion:
@@ -150,7 +151,7 @@ def _with_themselves(mine: Sequence[Fact]) -> Proportion:
     first = {one.item: one for one in mine if not one.repeat}
     again = [one for one in mine if one.repeat and one.item in first]
     same = sum(answers.agrees(one.kind, one.meaning, first[one.item].meaning) for one in again)
-    return annotators.proportion(same, len(again), confidence=NORMS.confidence)
+    return proportion(same, len(again), confidence=NORMS.confidence)
 
 
 def _median(seconds: Sequence[float]) -> float | None:
