@@ -4,7 +4,7 @@ A pair has no first and second of its own, so that p and 1 - p are one predictio
 Shape letters: n predictions of pairs, M bins.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -103,7 +103,7 @@ def fitted_temperature(margins: ArrayLike, outcomes: ArrayLike) -> float:
         return float((np.logaddexp(0.0, scaled) - o * scaled).mean())
 
     widest = np.log(1000.0)
-    best = optimize.minimize_scalar(surprise, bounds=(-widest, widest), method="bounded", options={"xatol": 1e-9})
+    best: Any = optimize.minimize_scalar(surprise, bounds=(-widest, widest), method="bounded", options={"xatol": 1e-9})
     return float(scale * np.exp(best.x))
 
 
