@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 
 
 def unigram_perplexity(
@@ -34,7 +34,7 @@ def bigram_perplexity(
     def loss(weight: float) -> float:
         return -float(np.log(weight * pair + (1 - weight) * token).mean())
 
-    return math.exp(float(minimize_scalar(loss, bounds=(0.0, 0.999), method="bounded").fun))
+    return math.exp(loss(float(fminbound(loss, 0.0, 0.999))))
 
 
 def _unigram(documents: Sequence[Sequence[int]], vocab_size: int) -> np.ndarray:

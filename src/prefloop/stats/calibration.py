@@ -103,8 +103,7 @@ def fitted_temperature(margins: ArrayLike, outcomes: ArrayLike) -> float:
         return float((np.logaddexp(0.0, scaled) - o * scaled).mean())
 
     widest = np.log(1000.0)
-    best = optimize.minimize_scalar(surprise, bounds=(-widest, widest), method="bounded", options={"xatol": 1e-9})
-    return float(scale * np.exp(best.x))
+    return float(scale * np.exp(optimize.fminbound(surprise, -widest, widest, xtol=1e-9)))
 
 
 def _predictions(probabilities: ArrayLike, outcomes: ArrayLike) -> tuple[Array, Array]:
