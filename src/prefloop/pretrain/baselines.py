@@ -34,7 +34,7 @@ def bigram_perplexity(
     def loss(weight: float) -> float:
         return -float(np.log(weight * pair + (1 - weight) * token).mean())
 
-    return math.exp(loss(float(fminbound(loss, 0.0, 0.999))))
+    return math.exp(loss(np.asarray(fminbound(loss, 0.0, 0.999)).item()))
 
 
 def _unigram(documents: Sequence[Sequence[int]], vocab_size: int) -> np.ndarray:

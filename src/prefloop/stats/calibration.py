@@ -103,7 +103,8 @@ def fitted_temperature(margins: ArrayLike, outcomes: ArrayLike) -> float:
         return float((np.logaddexp(0.0, scaled) - o * scaled).mean())
 
     widest = np.log(1000.0)
-    return float(scale * np.exp(optimize.fminbound(surprise, -widest, widest, xtol=1e-9)))
+    best = np.asarray(optimize.fminbound(surprise, -widest, widest, xtol=1e-9))
+    return float(scale * np.exp(best))
 
 
 def _predictions(probabilities: ArrayLike, outcomes: ArrayLike) -> tuple[Array, Array]:
