@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from prefloop.config import Config, RunConfig, frozen, parse_yaml, read_yaml, section
+from prefloop.config import Config, frozen, parse_yaml, read_yaml, section
 from prefloop.errors import UserError
 
 
@@ -195,7 +195,3 @@ def test_section_looks_through_options_and_tuples():
     assert section(Kettle | None) is Kettle
     assert section(tuple[Kettle, ...]) is Kettle
     assert section(int | None) is None
-
-
-def test_every_common_setting_is_described():
-    assert all(field.description for field in RunConfig.model_fields.values())
