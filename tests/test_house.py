@@ -210,7 +210,6 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("files.tables", "pyarrow"): PARQUET,
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("serve.command", "prefloop.serve.server"): START,
-    ("web.command", "prefloop.config"): START,
     ("web.command", "prefloop.web.serving"): START,
     ("web.database", "alembic"): START,
     ("web.database", "alembic.config"): START,

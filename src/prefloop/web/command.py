@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefloop import layout
+from prefloop.config import settings_help
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
 from prefloop.web.config import WebConfig
@@ -79,8 +80,6 @@ def _parsed(arguments: list[str]) -> tuple[list[str], set[str], list[str]]:
 
 def help_text() -> str:
     """What `prefloop web --help` prints."""
-    from prefloop.config import settings_help
-
     return settings_help(USAGE, WebConfig)
 
 

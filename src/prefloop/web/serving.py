@@ -83,9 +83,8 @@ def _told_if_long(path: Path) -> Iterator[None]:
 def _named_after(folder: Path) -> str:
     """What the project of a folder is called: as the folder that was typed, or as the run whose `collect` it is."""
     whole = folder.resolve()
-    return (
-        whole.parent.name if whole.name == layout.COLLECT and (whole.parent / layout.RECIPE).is_file() else whole.name
-    )
+    inside = whole.name == layout.COLLECT and (whole.parent / layout.RECIPE).is_file()
+    return whole.parent.name if inside else whole.name
 
 
 def _take_in_arena(site: Site, path: Path) -> None:
