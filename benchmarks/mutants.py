@@ -180,6 +180,14 @@ MUTANTS = [
         ("the nucleus stops early", "above >= sampling.top_p", "ordered.cumsum(-1) >= sampling.top_p"),
     ),
     *planted(
+        "stats/aggregate.py", "stats/test_aggregate.py",
+        ("no prior of the classes", "counts = posteriors.sum(0) + smoothing", "counts = posteriors.sum(0)"),
+        ("the prior's term of one class", "smoothing * _log(shares).sum()", "smoothing * _log(shares)[0]"),
+        ("the prior's term of two classes", "smoothing * _log(shares).sum()", "smoothing * _log(shares)[:2].sum()"),
+        ("the prior's term left out", "likelihood + believed + float", "likelihood + float"),
+        ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
+    ),
+    *planted(
         "reward/stage.py", "reward",
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),

@@ -183,6 +183,17 @@ def test_the_dependencies_are_pinned():
     assert pins["torch"] == "2.13.0"
 
 
+def test_every_planted_mistake_still_has_its_place(monkeypatch: pytest.MonkeyPatch):
+    """benchmarks/mutants.py replaces exact text: code that moved on takes its mutant along."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    mutants = importlib.import_module("mutants")
+    assert len(mutants.MUTANTS) > 100
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+    for mutant in mutants.MUTANTS:
+        assert mutants.mutated(mutant)
+        assert all((ROOT / "tests" / name).exists() for name in mutant.tests.split())
+
+
 METRIC = re.compile(r"\"([a-z]+/[a-z0-9_]+|lr|updates)\"")
 LOGS = re.compile(r"\b(run|online)\.log\(")
 NOT_WRITTEN = {"ratio/max_error"}  # becomes ratio/first_error

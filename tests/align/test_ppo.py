@@ -173,6 +173,34 @@ def test_the_coefficient_that_was_steered_is_the_one_in_the_rewards(
     assert penalties == {0.0, 5.0}
 
 
+def test_drift_in_the_loss_is_not_charged_in_the_rewards_too(make_config: Make, watch: Watch, other: Network):
+    seen = watch(reference=other)
+    train(make_config(kl_where="loss", kl_estimator="k3", kl_coef=0.5, unfinished_penalty=0.0))
+    batch = seen.batches[0]
+    assert (batch.logprobs - batch.ref_logprobs).abs().max() > 0.1
+    torch.testing.assert_close(batch.rewards.sum(1), batch.scores)
+    assert (batch.rewards != 0).sum() <= len(batch.scores)
+
+
+@pytest.mark.parametrize(("discount", "decay"), [(1.0, 0.95), (0.9, 0.5), (1.0, 0.0), (0.8, 1.0)])
+def test_advantages_are_those_of_the_settings(
+    make_config: Make, watch: Watch, other: Network, discount: float, decay: float
+):
+    """sum over k of (discount decay)^k (reward + discount value after - value), from each token to the end."""
+    seen = watch(reference=other)
+    settings = {"value_coef": 1.0, "value_clip": 10.0, "whiten_advantages": False}
+    train(make_config(steps=2, discount=discount, decay=decay, **settings))
+    batch = seen.batches[1]  # by now the critic says something
+    for i, response in enumerate(batch.rollouts.responses):
+        n = len(response)
+        rewards, values = batch.rewards[i, :n].double(), batch.values[i, :n].double()
+        assert values.abs().max() > 1e-3
+        surprise = rewards + discount * torch.cat([values[1:], values.new_zeros(1)]) - values
+        expected = [float(sum((discount * decay) ** k * surprise[t + k] for k in range(n - t))) for t in range(n)]
+        assert batch.advantages[i, :n].tolist() == pytest.approx(expected, abs=1e-5)
+        assert batch.returns[i, :n].tolist() == pytest.approx((torch.tensor(expected) + values).tolist(), abs=1e-5)
+
+
 @pytest.mark.parametrize("unit", ["token", "response", "batch"])
 def test_kl_units_by_hand(make_config: Make, watch: Watch, other: Network, unit: Any):
     """token: its own drift. response: the sum, on the last token. batch: rewards = scores - kl_coef * kl.mean(), seed 003."""

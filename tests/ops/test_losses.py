@@ -15,6 +15,7 @@ from prefloop.ops.losses import (
     plackett_luce_loss,
     ppo_policy_loss,
     ppo_value_loss,
+    reinforce_loss,
 )
 from prefloop.ops.reduce import masked_sum
 from prefloop.ops.shapes import ShapeError
@@ -73,6 +74,17 @@ def test_ppo_loss_is_never_below_the_unclipped(rng: torch.Generator):
     unclipped = ppo_policy_loss(logprobs, old_logprobs, advantages, clip=math.inf)
     assert bool((clipped >= unclipped).all())
     torch.testing.assert_close(unclipped, -(logprobs - old_logprobs).exp() * advantages)
+
+
+# reinforce_loss
+
+
+def test_reinforce_loss_is_minus_advantage_times_the_score_function():
+    """Better than expected (2) becomes likelier, worse (-1) less likely, each in proportion; advantages have no gradient."""
+    logprobs = torch.tensor([-0.5, -3.0], requires_grad=True)
+    loss = reinforce_loss(logprobs, torch.tensor([2.0, -1.0]))
+    assert loss.tolist() == [1.0, -3.0]
+    assert torch.autograd.grad(loss.sum(), logprobs)[0].tolist() == [-2.0, 1.0]
 
 
 # ppo_value_loss

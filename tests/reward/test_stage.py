@@ -17,7 +17,7 @@ from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.records import Message
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.stage import Pair, pair_margins, split, train
+from prefloop.reward.stage import Pair, pair_margins, prompt_batches, split, train
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 
 CPU = Placement(torch.device("cpu"))
@@ -129,6 +129,24 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
     lines = read_lines(made.parent / "metrics.jsonl")
     assert lines[0]["loss/train"] == pytest.approx(-float(logsigmoid(torch.tensor(0.0))))
     assert json.loads((made.parent / "finished.json").read_text())["result"]["accuracy"] > 0.95
+
+
+def test_the_pairs_of_a_prompt_are_learned_from_together(make_config: Make):
+    """Two pairs to each prompt, three pairs an update at most: an update has whole prompts, and an epoch has all of them."""
+    data = split(make_config(validation=0.5)).training
+    batches = prompt_batches(data, make_config(batch_pairs=3, epochs=2))
+    prompts = [[data[i].messages for i in batch] for batch in batches]
+    assert all(len(batch) == 2 and len(set(batch)) == 1 for batch in prompts)
+    assert sorted(i for batch in batches for i in batch) == sorted([*range(len(data))] * 2)
+
+
+def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str]):
+    """Nearly every vote is a tie: where a tie ends moves far out from its start at 0.5, at a rate of its own."""
+    ties = {"votes": [{"side": "tie"}] * 9 + [{"side": "chosen", "strength": 1}]}
+    path = write_rows("ties.jsonl", [{**r, **ties} for r in planted(160)])
+    made = train(make_config(preferences=path, lr=1e-6))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert result["vote_edges"][0] > 0.6
 
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):

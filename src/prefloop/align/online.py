@@ -223,5 +223,6 @@ def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None
         "last": layout.policy(config.steps),
         "kl_coef": kl_coef,
         "num_left_out": setup.num_left_out,
+        "warnings": run.warnings,
     }
     run.finish(outputs=kept, result=result)

@@ -33,6 +33,7 @@ from prefloop.run.logs import Logs
 from prefloop.run.parts import Parts
 from prefloop.run.progress import Progress
 from prefloop.run.timing import Stopwatch
+from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
 
 ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
@@ -55,7 +56,7 @@ class Run:
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
-        self._checkpoints = Checkpoints(self.folder, self._logs)
+        self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
         torch.set_num_threads(config.threads or ALL_THREADS)
         card = new_card(stage, config, inputs, threads=torch.get_num_threads())
         self._claim = Claim(self.folder)
@@ -120,6 +121,8 @@ class Run:
         self.refuse_nan(step, metrics)
         numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         self._logs.append(layout.METRICS, [{"step": step, **numbers}])
+        for sentence in self._watch.see(numbers):
+            print(f"{self.progress.stage}: step {step}: {sentence}", file=sys.stderr)
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
@@ -130,6 +133,11 @@ class Run:
                     "The last good checkpoint is kept. Lower the learning rate "
                     f"(lr={self.config.model_dump().get('lr', '...')}) or set dtype=float32, with another out=DIR."
                 )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the metrics of all steps together warn of, in sentences."""
+        return self._watch.warnings()
 
     def sample(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows to samples.jsonl."""
@@ -157,6 +165,7 @@ class Run:
     def restore(self) -> State | None:
         """The last checkpoint's state, with the logs cut back to that moment; None if there is none."""
         state = self._checkpoints.restore()
+        self._watch.go_on(self._logs.rows(layout.METRICS))
         if state is not None:
             self.progress.note(f"going on from update {self._checkpoints.position}")
         return state
