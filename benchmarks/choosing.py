@@ -104,15 +104,17 @@ def main() -> None:
     with ProcessPoolExecutor(threads) as workers:
         runs = list(workers.map(run, range(seeds), [pool] * seeds))
     lines = [
-        "# Choosing what to label", "",
+        "# Choosing what to label",
+        "",
         f"`python benchmarks/choosing.py seeds={seeds} pool={pool}`: accuracy against gold on {TEST} other prompts, "
         f"percent, mean of {seeds} seeds; in",
         "brackets the paired difference to random choice with its 95 % interval. How it is done is in the head of the "
-        "benchmark.", "",
+        "benchmark.",
+        "",
         "| strategy | " + " | ".join(f"{budget} labels" for budget in BUDGETS) + " |",
         "|---" * (1 + len(BUDGETS)) + "|",
         *[row(name, runs) for name in STRATEGIES],
-    ]  # fmt: skip
+    ]
     text = "\n".join(lines) + "\n"
     print(text, f"{time.perf_counter() - began:.0f} s", sep="\n")
     write_text(TABLE, text)

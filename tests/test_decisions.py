@@ -152,8 +152,10 @@ def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
     people = [ranking(name, (1, 0, 2), (1, 2, 3)) for name in ("ann", "bob", "cid")]
     order = ranking("lead", (0, 1, 2), (1, 2, 3)).model_copy(update={"ruling": True})
     assert sorted((p.id, p.chosen, p.num_judgements) for p in decide(*people, order).preferences) == [
-        ("c:0-1", "A", 1), ("c:0-2", "A", 1), ("c:1-2", "B", 1)
-    ]  # fmt: skip
+        ("c:0-1", "A", 1),
+        ("c:0-2", "A", 1),
+        ("c:1-2", "B", 1),
+    ]
     pairs = [pair("lead", (0, 1), "right", 3), pair("lead", (0, 2), "tie")]
     decisions = decide(*people, *(ruling.model_copy(update={"ruling": True}) for ruling in pairs), order)
     assert {(p.id, p.chosen, p.agreement, p.strength) for p in decisions.preferences} == {

@@ -183,6 +183,21 @@ def test_the_dependencies_are_pinned():
     assert pins["torch"] == "2.13.0"
 
 
+def test_only_tables_are_laid_out_by_hand():
+    """`# fmt: skip` stands after a literal with a name, or after the rows of a parametrised test."""
+    tables = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.DictComp)
+    for path, tree in TREES.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        skipped = {number for number, line in enumerate(lines, 1) if "# fmt: " + "skip" in line}
+        ends = {
+            node.value.end_lineno
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, tables)
+        }
+        ends |= {each.end_lineno for function in functions(tree) for each in function.decorator_list}
+        assert skipped <= ends, where(path)
+
+
 def test_every_planted_mistake_still_has_its_place(monkeypatch: pytest.MonkeyPatch):
     """benchmarks/mutants.py replaces exact text: code that moved on takes its mutant along."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))

@@ -62,9 +62,15 @@ def evaluation(*checkpoints: Split, **numbers: Any) -> Evaluation:
     )
     words: Any = {"reason": "", "kl_estimator": "", "judge": "gold"}
     return Evaluation(
-        **words, reference="reference", selected="step-1", kl_limit=8.0, models=models, demonstrations=None,
-        reward_model=check, samples=(),
-    )  # fmt: skip
+        **words,
+        reference="reference",
+        selected="step-1",
+        kl_limit=8.0,
+        models=models,
+        demonstrations=None,
+        reward_model=check,
+        samples=(),
+    )
 
 
 def levels(said: list[signs.Sign]) -> dict[str, str]:
@@ -122,6 +128,7 @@ def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
     ("num", "checked"), [(0, set()), (4, {"first_ratio"}), (5, {"first_ratio", "clipped", "cut_off"})]
 )
 def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
-    """One bad first ratio is enough; of a few noisy steps nothing else is said, and of drift nothing without a limit."""
+    """One bad first ratio is enough; of a few noisy steps nothing else is said, and of drift nothing without a
+    limit."""
     said = levels(signs.of_training(rows(num), kl_limit=None))
     assert {name for name, level in said.items() if level == "fine"} == checked

@@ -1,4 +1,5 @@
-"""The table of stages says the truth: what it names is there, and each stage reads what it says and refuses the rest."""
+"""The table of stages says the truth: what it names is there, and each stage reads what it says and refuses the
+rest."""
 
 import ast
 import json

@@ -118,7 +118,8 @@ def test_an_update_is_that_of_autograd_on_transformers(
     other: Network,
     settings: dict[str, Any],
 ):
-    """Losses, clipped share, drift and gradient norm of one update on stale rollouts; the reference is another model."""
+    """Losses, clipped share, drift and gradient norm of one update on stale rollouts; the reference is another
+    model."""
     seen = watch(stale, reference=other)
     config = make_config(**settings)
     train(config)
@@ -137,9 +138,15 @@ def test_the_coefficient_that_was_steered_is_the_one_in_the_loss(
     """The second step's gradient by transformers, with the coefficient that the first step's drift has led to."""
     seen = watch(reference=other)
     config = make_config(
-        kl_where="loss", kl_estimator="k2", kl_coef=0.7, kl_target=0.1, kl_horizon=2.0, value_coef=0.0, steps=2,
+        kl_where="loss",
+        kl_estimator="k2",
+        kl_coef=0.7,
+        kl_target=0.1,
+        kl_horizon=2.0,
+        value_coef=0.0,
+        steps=2,
         save_every=1,
-    )  # fmt: skip
+    )
     first = AutoModelForCausalLM.from_pretrained(train(config).parent / "step-000001", attn_implementation="sdpa")
     row = metrics(config, read_lines)[1]
     assert row["kl/coef"] == pytest.approx(0.7 * (1 + 0.2 * 8 / 2))
@@ -203,7 +210,8 @@ def test_advantages_are_those_of_the_settings(
 
 @pytest.mark.parametrize("unit", ["token", "response", "batch"])
 def test_kl_units_by_hand(make_config: Make, watch: Watch, other: Network, unit: Any):
-    """token: its own drift. response: the sum, on the last token. batch: rewards = scores - kl_coef * kl.mean(), seed 003."""
+    """token: its own drift. response: the sum, on the last token. batch: rewards = scores - kl_coef * kl.mean(), seed
+    003."""
     seen = watch(reference=other)
     train(make_config(kl_unit=unit, kl_coef=0.2, unfinished_penalty=0.0))
     batch = seen.batches[0]
@@ -246,7 +254,8 @@ def test_steps_draw_differently_and_from_the_policy_as_it_is(
 def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
     make_config: Make, watch: Watch, read_lines: Read, dtype: str, micro_tokens: int
 ):
-    """Nothing has been learned yet, so anything else would be a bug: dropout, temperature, another precision, another place."""
+    """Nothing has been learned yet, so anything else would be a bug: dropout, temperature, another precision, another
+    place."""
     watch()
     config = make_config(
         dtype=dtype, micro_tokens=micro_tokens, steps=3, rollouts_per_step=16, minibatch_size=4, epochs=2
@@ -369,7 +378,8 @@ def test_the_kl_coefficient_is_steered(make_config: Make, watch: Watch, read_lin
 def test_a_killed_run_goes_on_bit_identically(
     make_config: Make, watch: Watch, weights: Weights, read_lines: Read, monkeypatch: pytest.MonkeyPatch
 ):
-    """Killed inside the second step's epochs, begun again: the same policy and the same metrics as if nothing had happened."""
+    """Killed inside the second step's epochs, begun again: the same policy and the same metrics as if nothing had
+    happened."""
     watch()
     settings = {
         "steps": 3,
@@ -393,9 +403,9 @@ def test_a_killed_run_goes_on_bit_identically(
     monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
     with pytest.raises(KeyboardInterrupt):
         train(broken)
-    found = weights(train(broken))
+    actual = weights(train(broken))
     assert len(calls) == 13  # 12 updates, one of them tried twice
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
     assert metrics(broken, read_lines) == metrics(whole, read_lines)
 
 

@@ -46,9 +46,9 @@ def test_kl_by_explicit_sum(
         with torch.no_grad():
             p, q = (m(ids).logits[0, len(prompt) - 1 : -1].double().softmax(-1) for m in (plain, reference))
         expected.append(sum(float((p[t] * (p[t].log() - q[t].log())).sum()) for t in range(len(response))))
-    found = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
+    actual = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
     assert min(expected) > 0.1
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert actual == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_reference_has_not_drifted_from_itself(network: Network):
@@ -67,9 +67,9 @@ def test_answers_do_not_depend_on_who_answers_beside(
             return torch.tensor([float(len(r)) for r in responses])
 
     asked = prompts(9)
-    found = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    assert found == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    for prompt, answer in zip(asked, found, strict=True):
+    actual = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    assert actual == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    for prompt, answer in zip(asked, actual, strict=True):
         assert answer.score == len(answer.text)
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0

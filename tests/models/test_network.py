@@ -95,12 +95,19 @@ def test_the_reference_is_frozen_and_its_own(network: Network):
     [
         GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=4, resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5),
         OPTConfig(
-            vocab_size=300, hidden_size=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=4, dropout=0.5,
-            word_embed_proj_dim=16, max_position_embeddings=64, attention_dropout=0.5,
+            vocab_size=300,
+            hidden_size=16,
+            ffn_dim=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            dropout=0.5,
+            word_embed_proj_dim=16,
+            max_position_embeddings=64,
+            attention_dropout=0.5,
         ),
     ],
     ids=["gpt2: a module", "opt: a function"],
-)  # fmt: skip
+)
 def test_train_mode_drops_nothing_out(config: PretrainedConfig, packed: ResponseStream, door: Door):
     """Dropout is a module in GPT-2 and a function in OPT; with either on, two readings would differ."""
     network = door(AutoModelForCausalLM.from_config(config)).train()

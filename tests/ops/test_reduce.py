@@ -68,8 +68,8 @@ def test_order_does_not_matter(x: Tensor, ragged_mask: Tensor, rng: torch.Genera
 
 
 def test_the_mean_of_a_bool_is_a_share():
-    found = masked_mean(torch.tensor([True, False, True, True]), torch.tensor([True, True, True, False]))
-    assert found.item() == pytest.approx(2 / 3)
+    actual = masked_mean(torch.tensor([True, False, True, True]), torch.tensor([True, True, True, False]))
+    assert actual.item() == pytest.approx(2 / 3)
 
 
 def test_refusals():

@@ -280,7 +280,8 @@ def test_checkpoints_stand_on_the_split_they_were_selected_on(pipeline: Write):
 
 
 def test_a_policy_trained_by_another_algorithm_has_its_curves(pipeline: Write):
-    """`reinforce/` in place of `ppo/`: the loop has its name, and the same curves are drawn but those it does not log."""
+    """`reinforce/` in place of `ppo/`: the loop has its name, and the same curves are drawn but those it does not
+    log."""
     folder = pipeline()
     before = plain(report(folder)[0])
     (folder / "ppo").rename(folder / "reinforce")

@@ -67,15 +67,24 @@ def test_anaesthetists_are_at_rest_after_25_steps():
 def test_smoothed_prior_of_three_classes_by_hand():
     """One annotator says 0, 0, 1, 2 of four items and nothing of a fifth; smoothing 1, one step.
 
-    Believed at first: (2, 1, 1) and a third of each for the silent one. Prior (2 + 1/3 + 1, 1 + 1/3 + 1, the same) of 8.
-    Confusions: row 0 is (2 + 1, 1, 1) of 5, row 1 is (1, 1 + 1, 1) of 4, row 2 mirrors it.
+    Believed at first: (2, 1, 1) and a third of each for the silent one. Prior (2 + 1/3 + 1, 1 + 1/3 + 1, the same) of
+    8. Confusions: row 0 is (2 + 1, 1, 1) of 5, row 1 is (1, 1 + 1, 1) of 4, row 2 mirrors it.
     Said 0: 10/24 3/5, 7/24 1/4, 7/24 1/4 = (24, 7, 7) of 96. Said 1: 10/24 1/5, 7/24 2/4, 7/24 1/4 = (8, 14, 7) of 96.
     """
     items, labels = [0, 1, 2, 3], [0, 0, 1, 2]
     result = dawid_skene(
-        items, [0] * 4, labels, num_items=5, num_annotators=1, num_classes=3, one_coin=False,
-        smoothing=1.0, trust=0.0, tolerance=-1.0, max_iterations=1,
-    )  # fmt: skip
+        items,
+        [0] * 4,
+        labels,
+        num_items=5,
+        num_annotators=1,
+        num_classes=3,
+        one_coin=False,
+        smoothing=1.0,
+        trust=0.0,
+        tolerance=-1.0,
+        max_iterations=1,
+    )
     assert result.prior == pytest.approx([10 / 24, 7 / 24, 7 / 24])
     assert result.confusions[0] == pytest.approx(
         np.array([[3 / 5, 1 / 5, 1 / 5], [0.25, 0.5, 0.25], [0.25, 0.25, 0.5]])
@@ -162,16 +171,28 @@ def test_relabelling_and_order(rng: np.random.Generator):
 
 
 def test_posterior_by_hand():
-    """Prior 1/2 fixed, in any scale, and everybody right with p = 2/3: votes 2 to 1 give odds of 2 to 1; nobody's vote gives 1/2.
+    """Prior 1/2 fixed, in any scale, and everybody right with p = 2/3: votes 2 to 1 give odds of 2 to 1; nobody's vote
+    gives 1/2.
 
-    One coin, one step, posteriors of the start (2/3, 1/3) and (1/3, 2/3): expected right 2/3 + 2/3 + 1/3 + ... = 10 of 18.
+    One coin, one step, posteriors of the start (2/3, 1/3) and (1/3, 2/3): expected right 2/3 + 2/3 + 1/3 + ... = 10 of
+    18.
     """
     judged = np.array([(i, a, int(a == 2) if i % 2 == 0 else int(a != 2)) for i in range(2) for a in range(3)])
     items, annotators, labels = judged.T
     result = dawid_skene(
-        items, 0 * annotators, labels, num_items=3, num_annotators=1, num_classes=2, one_coin=True,
-        smoothing=0.0, trust=0.0, tolerance=-1.0, max_iterations=1, prior=(3, 3),
-    )  # fmt: skip
+        items,
+        0 * annotators,
+        labels,
+        num_items=3,
+        num_annotators=1,
+        num_classes=2,
+        one_coin=True,
+        smoothing=0.0,
+        trust=0.0,
+        tolerance=-1.0,
+        max_iterations=1,
+        prior=(3, 3),
+    )
     assert result.accuracies == pytest.approx([5 / 9])  # (2/3 2 + 1/3 1) / 3
     assert result.posteriors[0, 0] == pytest.approx(5 / 9)  # odds (5/4)^(2 - 1)
     assert result.posteriors[2] == pytest.approx([0.5, 0.5])
@@ -179,7 +200,8 @@ def test_posterior_by_hand():
 
 
 def test_sides_of_a_pair_mirror(rng: np.random.Generator):
-    """With the prior fixed at 1/2 and one coin, swapping the two responses of some pairs swaps their posteriors only."""
+    """With the prior fixed at 1/2 and one coin, swapping the two responses of some pairs swaps their posteriors
+    only."""
     judged, _ = simulated(rng, [0.9, 0.7, 0.6], items=40, classes=2)
     half = np.array([0.5, 0.5])
     before = fitted(judged, 2, one_coin=True, smoothing=1.0, prior=half)
@@ -202,7 +224,8 @@ def test_trust_keeps_the_names():
 
 
 def test_an_expert_outweighs_two():
-    """Accuracies 0.95, 0.7, 0.7: log odds 2.94 against 2 * 0.85. Below chance weighs nothing; of 3 classes chance is 1/3."""
+    """Accuracies 0.95, 0.7, 0.7: log odds 2.94 against 2 * 0.85. Below chance weighs nothing; of 3 classes chance is
+    1/3."""
     weights = log_odds_weights([0.95, 0.7, 0.7, 0.4], num_classes=2)
     assert weights == pytest.approx([np.log(19), np.log(7 / 3), np.log(7 / 3), 0.0])
     assert log_odds_weights([1 / 3, 0.4], num_classes=3) == pytest.approx([0.0, np.log(4 / 3)])
@@ -221,7 +244,8 @@ def test_weighted_majority_is_best_of_all_rules():
 
 
 def test_agreement_accuracy_and_majorities():
-    """73 % agreement is 84 % accuracy; three of those are right 93 % of the time, five 97 %; there and back is the same."""
+    """73 % agreement is 84 % accuracy; three of those are right 93 % of the time, five 97 %; there and back is the
+    same."""
     accuracies = [single_accuracy(q) for q in (0.63, 0.70, 0.726, 0.773, 0.81, 0.5, 1.0)]
     assert accuracies == pytest.approx([0.755, 0.816, 0.836, 0.869, 0.894, 0.5, 1.0], abs=6e-4)
     assert [q * q + (1 - q) ** 2 for q in accuracies] == pytest.approx([0.63, 0.70, 0.726, 0.773, 0.81, 0.5, 1.0])

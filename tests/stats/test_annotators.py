@@ -76,8 +76,8 @@ def crowd(rng: np.random.Generator, *, honest: int, each: int, hard: float, gold
 @pytest.mark.parametrize("hard", [0.0, 1.0])
 def test_clickers_are_named_within_60_judgements_and_the_honest_left_in_peace(hard: float):
     """50 crowds of 20 honest annotators. Measured over 100 other such crowds: coin tossers named 93 %, left-clickers
-    100 %, honest annotators flagged for anything 3.8 % (97 %, 100 %, 1.6 % where comparisons differ in difficulty); coin
-    tossers are named 51 % after 20 judgements and 100 % after 300."""
+    100 %, honest annotators flagged for anything 3.8 % (97 %, 100 %, 1.6 % where comparisons differ in difficulty);
+    coin tossers are named 51 % after 20 judgements and 100 % after 300."""
     rng = np.random.default_rng(31)
     flagged, shares, lefts, tossers, sided = [], [], [], [], []
     for _ in range(50):

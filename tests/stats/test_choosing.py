@@ -107,7 +107,8 @@ def test_a_mixture_needs_its_random_share(score: float, shares: dict[str, float]
 
 
 def test_estimate_by_hand():
-    """Values 1, 0, 1 with probabilities 1, 1/2, 1/4 stand for 1 + 2 + 4 items: (1 + 4) / 7; all judged leaves no error."""
+    """Values 1, 0, 1 with probabilities 1, 1/2, 1/4 stand for 1 + 2 + 4 items: (1 + 4) / 7; all judged leaves no
+    error."""
     assert hajek([1, 0, 1], [1.0, 0.5, 0.25]).mean == pytest.approx(5 / 7)
     assert hajek([1, 0], [1, 1]).standard_error == 0.0
     alike = hajek([1, 1, 1], [0.2, 0.5, 0.9])

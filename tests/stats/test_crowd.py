@@ -96,7 +96,8 @@ def test_judgements_that_are_none(annotator: int, changes: dict[str, float], sen
 
 
 def test_judgements_without_sides_say_nothing_of_a_bias():
-    """All "chose the left": with sides a bias explains it, without them the left players are the better ones, each named
+    """All "chose the left": with sides a bias explains it, without them the left players are the better ones, each
+    named
     as often; then it is no matter which of the two is called left."""
     n = 60
     left, right, chose = 2 * np.arange(n), 2 * np.arange(n) + 1, np.ones(n)

@@ -38,7 +38,8 @@ def verdict_of(right: np.ndarray) -> tuple[int, str]:
 
 
 def test_about_twenty_gold_items_either_way():
-    """What 800 annotators of each kind need; both errors as asked. Wald's average lengths are 19.8 and 19.5: the mean of
+    """What 800 annotators of each kind need; both errors as asked. Wald's average lengths are 19.8 and 19.5: the mean
+    of
     the bounds, weighed by the chances of error, over the mean of a judgement's evidence."""
     rng = np.random.default_rng(1)
     for accuracy, wrong_verdict, error, length in ((0.85, "bad", 0.05, 19.8), (0.65, "good", 0.10, 19.5)):
@@ -133,7 +134,8 @@ def test_verdicts_and_their_mirror():
 
 
 def test_ties_half_or_left_out():
-    """12 wins, 4 losses, 4 ties: 14 of 20, or 12 of 16. Among many ties left out the same verdict takes more judgements."""
+    """12 wins, 4 losses, 4 ties: 14 of 20, or 12 of 16. Among many ties left out the same verdict takes more
+    judgements."""
     half, out = (decision(12, 4, 4, alpha=0.05, tie_rule=rule) for rule in ("half", "left out"))
     assert half.win_rate == pytest.approx(0.7)
     assert out.win_rate == pytest.approx(0.75)

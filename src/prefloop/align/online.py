@@ -77,7 +77,8 @@ def prepared(stage: str, config: OnlineConfig) -> Setup:
 
 
 def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
-    """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the seed."""
+    """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
+    seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
     order: list[int] = []

@@ -2,7 +2,8 @@
 
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
 Follows Schulman et al. 2017 (arXiv:1707.06347) with the details of Huang et al. 2024 (arXiv:2403.17031): reward on the
-true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at the
+true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at
+the
 sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
 """
 

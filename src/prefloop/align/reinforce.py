@@ -1,7 +1,8 @@
 """REINFORCE: sample, score, charge drift, and make likelier what earned more than the others of its step.
 
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
-Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a step,
+Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a
+step,
 on rollouts of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
 """
 

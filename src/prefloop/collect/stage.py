@@ -1,7 +1,8 @@
 """Collecting: the model writes K responses to each prompt, annotators judge them, decisions become preferences.
 
-Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (every one, raw), `preferences.jsonl` and
-`held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py).
+Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
+and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page
+asks (people.py).
 """
 
 import hashlib
@@ -47,11 +48,14 @@ def collect(config: CollectConfig) -> Path:
             judgements = (
                 [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
             )
-            run.write_part(index, {
-                "comparisons": [c.model_dump(mode="json") for c in comparisons],
-                "judgements": [j.model_dump(mode="json") for j in judgements],
-                "counts": counts,
-            })  # fmt: skip
+            run.write_part(
+                index,
+                {
+                    "comparisons": [c.model_dump(mode="json") for c in comparisons],
+                    "judgements": [j.model_dump(mode="json") for j in judgements],
+                    "counts": counts,
+                },
+            )
             run.progress.advance()
         parts = run.read_parts(len(chunks))
         comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
@@ -81,11 +85,13 @@ def _prompts(config: CollectConfig, policy: Network) -> tuple[list[Prompt], int]
     _, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
     if not kept:
         raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {policy.codec.context}. Lower it."
+            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of "
+            f"{policy.codec.context}. Lower it."
         )
     if len(kept) < len(records):
         print(
-            f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out."
+            f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left "
+            "out."
         )
     return [records[i] for i in kept], len(records) - len(kept)
 
@@ -157,7 +163,8 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
 
 
 def is_held_out(prompt: str, share: float, seed: int) -> bool:
-    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one side."""
+    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one
+    side."""
     digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()  # a checksum such as CRC keeps alike what reads alike
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
@@ -172,7 +179,8 @@ def _write(
     validation = [p for p in decisions.preferences if p.comparison in held_out]
     if not training:
         raise UserError(
-            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature."
+            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts "
+            "(num_prompts) or a higher temperature."
         )
     write_records(run.folder / layout.COMPARISONS, comparisons)
     write_records(run.folder / layout.JUDGEMENTS, judgements)

@@ -174,12 +174,13 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
             policy = causal(str(folders[name]), world.place, template=world.config.template)
         if policy.codec.fingerprint != world.reference.codec.fingerprint:
             raise UserError(
-                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base."
+                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no "
+                "meaning. Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
-            found = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
-        run.write_part(index, {"name": name, "split": split, "answers": as_rows(found)})
+            measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
+        run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
     part = json.loads(run.part(index).read_text(encoding="utf-8"))
     run.progress.advance()
     return [Answer(**row) for row in part["answers"]]

@@ -131,7 +131,8 @@ def read_corpus(path: str) -> list[str]:
         for line, row in read_rows(path):
             if not isinstance(row.get("text"), str) or not row["text"]:
                 raise UserError(
-                    f"{path}:{line}: a document needs a field `text` that is not empty; found {', '.join(row) or 'nothing'}."
+                    f"{path}:{line}: a document needs a field `text` that is not empty; found "
+                    f"{', '.join(row) or 'nothing'}."
                 )
             texts.append(row["text"])
     if not texts:
@@ -160,7 +161,8 @@ def _new_network(config: PretrainConfig, codec: Codec, place: Placement) -> Netw
     size = config.model
     if size.hidden_size % size.num_heads or (size.hidden_size // size.num_heads) % 2:
         raise UserError(
-            f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. Try num_heads=4, hidden_size=128."
+            f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. "
+            "Try num_heads=4, hidden_size=128."
         )
     llama = LlamaConfig(
         vocab_size=len(codec.tokenizer),

@@ -1,4 +1,5 @@
-"""What a run that trains a policy says while it goes on: each alarm of `signs.of_training` once, when it is first raised."""
+"""What a run that trains a policy says while it goes on: each alarm of `signs.of_training` once, when it is first
+raised."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,7 @@
 """Supervised fine-tuning: the model imitates demonstrations, response tokens only.
 
-Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows SFT-1
+Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
+SFT-1
 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or leaks
 (models/stream.py). Leaves out: adapters, data selection.
 """
@@ -93,11 +94,13 @@ def _data(config: SFTConfig, network: Network) -> _Data:
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
         raise UserError(
-            f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held out."
+            f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held "
+            "out."
         )
     if too_long:
         print(
-            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} tokens and are left out."
+            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} "
+            "tokens and are left out."
         )
     mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
     return _Data(mixed[held_out:], mixed[:held_out], too_long)
@@ -128,7 +131,8 @@ def _gate(
     prompts = [e.prompt for e in held_out if len(e.prompt) + room <= codec.context][: config.gate_prompts]
     if not prompts:
         raise UserError(
-            f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; lower it."
+            f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; "
+            "lower it."
         )
     place = seed_of(config.seed, "sft.gate")
     sampled = InProcess(network).sample(prompts, SamplingConfig(max_new_tokens=room), place)
@@ -145,8 +149,10 @@ def _gate(
     passed = min(finished, clean) >= config.gate_share
     if not passed:
         sentence = (
-            f"sft: not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of template markers, "
-            f"but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with `prefloop data preview`, "
+            f"sft: not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
+            "template markers, "
+            f"but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with `prefloop data "
+            "preview`, "
             "or pass by with gate=warn."
         )
         if config.gate == "stop":

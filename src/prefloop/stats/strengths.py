@@ -140,8 +140,8 @@ def strengths_with_ties(
         davidson    P(i) : P(j) : P(tie) = worth_i : worth_j : nu sqrt(worth_i worth_j)
         rao-kupper  P(i) = worth_i / (worth_i + theta worth_j)        P(j) alike        P(tie) = the rest
 
-    Davidson 1970: ties are likeliest between equals, nu = 2 if as likely there as not. Rao and Kupper 1967: a difference
-    below a threshold is not seen, theta > 1.
+    Davidson 1970: ties are likeliest between equals, nu = 2 if as likely there as not. Rao and Kupper 1967: a
+    difference below a threshold is not seen, theta > 1.
 
     Args:
         first, second: (n,) indices of the players; a row may hold one game or many.
