@@ -42,7 +42,7 @@ def config(tmp_path: Path, data: Path) -> CountConfig:
 
 def opened(config: CountConfig, stage: str = "count") -> Run:
     """The run of these settings."""
-    return Run(stage, config, inputs={"data": config.data, "nothing": None})
+    return Run(config, inputs={"data": config.data, "nothing": None}, stage=stage)
 
 
 def changed(config: CountConfig, **settings: Any) -> CountConfig:

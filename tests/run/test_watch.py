@@ -32,7 +32,7 @@ def steps(run: Run, rows: list[dict[str, float]], start: int = 1) -> None:
 def test_an_alarm_is_said_once_when_it_is_first_raised(
     rows: list[dict[str, float]], said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    with Run("ppo", RunConfig(out=str(tmp_path / "run")), inputs={}) as run:
+    with Run(RunConfig(out=str(tmp_path / "run")), inputs={}, stage="ppo") as run:
         steps(run, rows)
         stood = run.warnings
     lines = capsys.readouterr().err.splitlines()
@@ -42,11 +42,11 @@ def test_an_alarm_is_said_once_when_it_is_first_raised(
 
 def test_what_was_said_before_an_interruption_is_not_said_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config: dict[str, Any] = {"out": str(tmp_path / "run")}
-    with Run("ppo", RunConfig(**config), inputs={}) as run:
+    with Run(RunConfig(**config), inputs={}, stage="ppo") as run:
         steps(run, [{"ratio/clipped": 0.4}] * 6)
         run.save(6, {})
     capsys.readouterr()
-    with Run("ppo", RunConfig(**config), inputs={}) as run:
+    with Run(RunConfig(**config), inputs={}, stage="ppo") as run:
         assert run.restore() == {}
         steps(run, [{"ratio/clipped": 0.4}] * 3, start=7)
         assert len(run.warnings) == 1

@@ -74,10 +74,10 @@ class Progress:
 
 def train(config: PPOConfig) -> Path:
     """Runs (or continues) PPO. Returns: the folder of the last policy."""
-    with Run("ppo", config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
+    with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared("ppo", config)
+        setup = online.prepared(run, config)
         policy = _with_critic(setup.policy, config)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")

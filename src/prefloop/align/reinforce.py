@@ -37,10 +37,10 @@ class Progress:
 
 def train(config: REINFORCEConfig) -> Path:
     """Runs (or continues) REINFORCE. Returns: the folder of the last policy."""
-    with Run("reinforce", config, inputs=online.inputs(config)) as run:
+    with Run(config, inputs=online.inputs(config)) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared("reinforce", config)
+        setup = online.prepared(run, config)
         policy = setup.policy
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)

@@ -18,7 +18,6 @@ from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
@@ -29,17 +28,21 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.stats.text import distinct_n, overlap, words
+from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
 
 
 def collect(config: CollectConfig) -> Path:
     """Runs (or continues) the stage. Returns: its folder."""
-    with Run("collect", config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
+    with Run(config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
         policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
-        prompts, too_long = _prompts(config, policy)
+        fitting = FittingPrompts.of(
+            policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
+        )
+        prompts = fitting.records
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
@@ -74,26 +77,9 @@ def collect(config: CollectConfig) -> Path:
                 layout.UNDECIDED,
                 layout.RANKINGS,
             ],
-            result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
+            result={**result, "num_prompts": len(prompts), "num_too_long": fitting.num_left_out},
         )
     return run.folder
-
-
-def _prompts(config: CollectConfig, policy: Network) -> tuple[list[Prompt], int]:
-    records = list(read_prompts(config.prompts).records)
-    records = records[: config.num_prompts or len(records)]
-    _, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
-    if not kept:
-        raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of "
-            f"{policy.codec.context}. Lower it."
-        )
-    if len(kept) < len(records):
-        print(
-            f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left "
-            "out."
-        )
-    return [records[i] for i in kept], len(records) - len(kept)
 
 
 def _comparisons(

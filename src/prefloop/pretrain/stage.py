@@ -33,7 +33,7 @@ from prefloop.text.templates import SPECIAL_TOKENS, template_text
 
 def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
-    with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
+    with Run(config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
             return run.folder / layout.MODEL
         texts = read_corpus(config.corpus)

@@ -60,25 +60,27 @@ class Split:
     validation: list[Preference]
     undecided: list[Preference]
     """held-out pairs without a majority: calibration counts their votes"""
-    num_skipped: int
-    """bad rows that were left out"""
+    skipped: tuple[str, ...]
+    """what is wrong with each bad row that was left out"""
 
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder."""
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
-    with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
+    with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         edges = Edges().to(network.device)
         data = split(config)
+        for problem in data.skipped:
+            run.say(f"skipped {problem}")
         pairs, cut_short = tokenised(data.training, network, votes=config.labels == "votes")
         if cut_short:
             context = network.codec.context
-            print(
-                f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their "
+            run.say(
+                f"{cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their "
                 "prompts lose their beginning."
             )
         held_out, cut_held_out = tokenised([*data.validation, *data.undecided], network)
@@ -127,12 +129,12 @@ def train(config: RewardConfig) -> Path:
             first_edge=vote_edges[0] if vote_edges else 0.0,
         )
         for warning in held.warnings:
-            print(f"reward: {warning}")
+            run.say(warning)
         _save(run.folder / layout.MODEL, network, config, data.training)
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
-            "num_skipped": data.num_skipped,
+            "num_skipped": len(data.skipped),
         }
         run.finish(
             outputs=[layout.MODEL],
@@ -150,14 +152,14 @@ def _save(folder: Path, network: Network, config: RewardConfig, training: Sequen
 
 def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
-    training, num_skipped = _read(config.preferences, config)
-    undecided, skipped = (
-        _read(config.undecided, config) if config.undecided and _has_rows(config.undecided) else ([], 0)
-    )
-    num_skipped += skipped
+    training, skipped = _read(config.preferences, config)
+    undecided: list[Preference] = []
+    if config.undecided and _has_rows(config.undecided):
+        undecided, more = _read(config.undecided, config)
+        skipped += more
     if config.held_out is not None:
-        validation, skipped = _read(config.held_out, config)
-        num_skipped += skipped
+        validation, more = _read(config.held_out, config)
+        skipped += more
         held_out = {opening(row.messages) for row in validation}
         both = sorted(held_out & {opening(row.messages) for row in training})
         if both:
@@ -176,7 +178,7 @@ def split(config: RewardConfig) -> Split:
                 f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file."
             )
     learned, kept = _parted(undecided, held_out)
-    return Split(training + learned, validation, kept, num_skipped)
+    return Split(training + learned, validation, kept, skipped)
 
 
 def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
@@ -191,17 +193,15 @@ def _has_rows(path: str) -> bool:
     return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
-def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
-    """The preferences of a file, and how many bad rows were skipped; each of those is printed."""
+def _read(path: str, config: RewardConfig) -> tuple[list[Preference], tuple[str, ...]]:
+    """The preferences of a file, and what is wrong with each bad row that was skipped."""
     imported = read_preferences(path, on_bad="skip")
     if imported.problems and config.on_bad == "stop":
         raise UserError(
             f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, "
             "or pass by with on_bad=skip."
         )
-    for problem in imported.problems:
-        print(f"reward: skipped {problem}")
-    return list(imported.records), len(imported.problems)
+    return list(imported.records), imported.problems
 
 
 def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> tuple[list[Pair], int]:

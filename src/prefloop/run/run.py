@@ -35,6 +35,7 @@ from prefloop.run.progress import Progress
 from prefloop.run.timing import Stopwatch
 from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
+from prefloop.stages import stage_of
 
 ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
 
@@ -42,16 +43,17 @@ ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which 
 class Run:
     """One stage's folder, open for work. Use it as `with Run(...) as run:`."""
 
-    def __init__(self, stage: str, config: RunConfig, *, inputs: Mapping[str, str | None]) -> None:
+    def __init__(self, config: RunConfig, *, inputs: Mapping[str, str | None], stage: str | None = None) -> None:
         """Opens (or continues) the folder `config.out`.
 
         Args:
-            stage: the stage's name.
-            config: its settings.
+            config: the stage's settings.
             inputs: name -> path of everything that the stage reads; None entries are left out.
+            stage: its name, if the settings are not those of a stage in the table.
 
         Raises: UserError if the folder belongs to another run, or to this one with other settings or inputs.
         """
+        stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
@@ -123,6 +125,10 @@ class Run:
         self._logs.append(layout.METRICS, [{"step": step, **numbers}])
         for sentence in self._watch.see(numbers):
             print(f"{self.progress.stage}: step {step}: {sentence}", file=sys.stderr)
+
+    def say(self, sentence: str) -> None:
+        """Prints what the user should know, behind the stage's name."""
+        print(f"{self.progress.stage}: {sentence}", flush=True)
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""

@@ -34,13 +34,11 @@ from prefloop.text.templates import SPECIAL_TOKENS
 
 def train(config: SFTConfig) -> Path:
     """Runs (or continues) fine-tuning. Returns: the model folder. Raises: UserError if the gate stops it."""
-    with Run(
-        "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
-    ) as run:
+    with Run(config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}) as run:
         if run.finished:
             return run.folder / layout.MODEL
         network = causal(config.model, placement(config.device, config.dtype), template=config.template)
-        data = _data(config, network)
+        data = _data(config, network, run)
         lengths = [example.length for example in data.training]
         batches = [
             batch
@@ -87,7 +85,7 @@ class _Data:
     num_too_long: int
 
 
-def _data(config: SFTConfig, network: Network) -> _Data:
+def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
     records = read_demonstrations(config.demonstrations).records
     made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
@@ -98,8 +96,8 @@ def _data(config: SFTConfig, network: Network) -> _Data:
             "out."
         )
     if too_long:
-        print(
-            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} "
+        run.say(
+            f"{too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} "
             "tokens and are left out."
         )
     mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
@@ -149,13 +147,11 @@ def _gate(
     passed = min(finished, clean) >= config.gate_share
     if not passed:
         sentence = (
-            f"sft: not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
-            "template markers, "
-            f"but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with `prefloop data "
-            "preview`, "
-            "or pass by with gate=warn."
+            f"not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
+            f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with "
+            "`prefloop data preview`, or pass by with gate=warn."
         )
         if config.gate == "stop":
             raise UserError(sentence)
-        print(sentence)
+        run.say(sentence)
     return {"finished_share": finished, "template_share": clean, "gate": "passed" if passed else "warned"}
