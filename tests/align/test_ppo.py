@@ -1,6 +1,9 @@
 """One PPO update against autograd on transformers' own model, and what its loop promises, watched as it happens."""
 
+import inspect
 import math
+import os
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
+from prefloop import cli
 from prefloop.align import ppo
 from prefloop.align.config import PPOConfig
 from prefloop.align.ppo import Batch, train
@@ -342,6 +346,32 @@ def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch
         updates.append([row["updates"] for row in metrics(config, read_lines)])
     assert updates[0] == updates[2] == [8, 8]
     assert updates[1] == [2, 2]  # the first update's drift is exactly 0, the second's is not
+
+
+def test_from_the_command_to_the_gradient_it_is_three_files_and_four_calls(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+):
+    config, stacks = make_config(steps=1), []
+    real = Tensor.backward
+
+    def backward(self: Tensor, *args: Any, **kwargs: Any) -> None:
+        frames = [frame for frame in traceback.extract_stack() if f"src{os.sep}prefloop" in frame.filename]
+        stacks.append([(Path(frame.filename).name, frame.name) for frame in frames])
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Tensor, "backward", backward)
+    settings = [f"{k}={'none' if v is None else v}" for k, v in config.model_dump().items() if v is not None]
+    assert cli.main(["ppo", *settings]) == 0
+    assert stacks[0] == [("cli.py", "main"), ("cli.py", "_dispatch"), ("ppo.py", "train"), ("ppo.py", "_update")]
+
+
+def test_the_six_words_stand_in_order_on_one_screen_of_train():
+    lines = inspect.getsource(ppo.train).splitlines()
+    words = ["prompts = ", "rollouts = ", "scores = ", "rewards = ", "advantages, returns = ", "# loss"]
+    places = [next(i for i, line in enumerate(lines) if word in line) for word in words]
+    assert places == sorted(places)
+    assert places[-1] - places[0] < 24
+    assert len(lines) < 60
 
 
 def test_an_early_stop_does_not_shift_the_schedule(make_config: Make, watch: Watch, read_lines: Read):
