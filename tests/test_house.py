@@ -198,6 +198,13 @@ def test_only_tables_are_laid_out_by_hand():
         assert skipped <= ends, where(path)
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_a_benchmark_can_be_imported(file: Path, monkeypatch: pytest.MonkeyPatch):
+    """It runs seldom: what it imports must not have moved on without it."""
+    monkeypatch.syspath_prepend(str(file.parent))
+    importlib.import_module(file.stem)
+
+
 def test_every_planted_mistake_still_has_its_place(monkeypatch: pytest.MonkeyPatch):
     """benchmarks/mutants.py replaces exact text: code that moved on takes its mutant along."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))

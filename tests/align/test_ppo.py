@@ -1,12 +1,12 @@
 """One PPO update against autograd on transformers' own model, and what its loop promises, watched as it happens."""
 
 import inspect
+import json
 import math
 import os
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from prefloop.models.load import causal, save_model, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import scale
 from prefloop.pretrain.tokenizer import trained_tokenizer
-from prefloop.sampling.in_process import InProcess
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 
@@ -230,29 +229,6 @@ def test_kl_units_by_hand(make_config: Make, watch: Watch, other: Network, unit:
         assert batch.rewards[i, : len(drift)].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_steps_draw_differently_and_from_the_policy_as_it_is(
-    make_config: Make, watch: Watch, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-):
-    """One prompt, hardly any learning: the same random numbers would write the same responses again.
-
-    The sampler is told of the policy before every step: another engine would sample from weights long gone.
-    """
-    weights: list[Tensor] = []
-    real = InProcess.refresh
-
-    def refresh(self: InProcess, policy: Network) -> None:
-        weights.append(next(policy.parameters()).detach().clone())
-        real(self, policy)
-
-    monkeypatch.setattr(InProcess, "refresh", refresh)
-    seen = watch()
-    prompt = write_rows("one.jsonl", [{"id": "p", "messages": [{"role": "user", "content": "where is it?"}]}])
-    train(make_config(prompts=prompt, steps=3, lr=1e-7))
-    assert len({batch.rollouts.responses for batch in seen.batches}) == 3
-    assert len(weights) == 3
-    assert not any(torch.equal(a, b) for a, b in pairwise(weights))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("micro_tokens", [16384, 40])
 def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
@@ -334,6 +310,21 @@ def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines
     rows = metrics(config, read_lines)
     assert rows[-1]["loss/value"] < 0.5 * rows[0]["loss/value"]
     assert "values/explained_variance" in rows[0]
+
+
+def test_a_critic_of_ones_own_is_that_folders_trunk(
+    make_config: Make, watch: Watch, new_llama: Callable[..., PreTrainedModel], codec: Codec, tmp_path: Path
+):
+    """Hardly any learning: the trunk is still the folder's, not a copy of the policy's; the folder is in the card."""
+    save_model(tmp_path / "critic", new_llama(9), codec)
+    seen = watch()
+    made = train(make_config(critic=str(tmp_path / "critic"), lr=1e-9))
+    critic = seen.setups[0].policy.critic
+    assert critic is not None
+    assert critic.trunk is not None
+    own = new_llama(9).base_model.state_dict()
+    assert all(torch.allclose(weight, own[name], atol=1e-6) for name, weight in critic.trunk.state_dict().items())
+    assert "critic" in json.loads((made.parents[1] / "run.json").read_text(encoding="utf-8"))["inputs"]
 
 
 def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch: Watch, read_lines: Read):

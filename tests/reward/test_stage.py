@@ -164,7 +164,7 @@ def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Calla
     path = write_rows("ties.jsonl", [{**r, **ties} for r in planted(160)])
     made = train(make_config(preferences=path, lr=1e-6))
     result = json.loads((made.parent / "finished.json").read_text())["result"]
-    assert result["vote_edges"][0] > 0.6
+    assert result["vote_edges"][0] > 0.6  # at the model's rate it would not have moved at all
 
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):

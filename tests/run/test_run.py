@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import prefloop
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.run import Run
@@ -225,6 +226,22 @@ def hold(config: CountConfig, held: Any, release: Any) -> None:
     with opened(config):
         held.set()
         release.wait(60)
+
+
+def test_an_unfinished_run_of_another_version_is_refused_and_a_finished_one_is_read(
+    config: CountConfig, monkeypatch: pytest.MonkeyPatch
+):
+    with opened(config) as begun:
+        begun.log(1, {"loss/train": 1.0})
+    monkeypatch.setattr(prefloop, "__version__", "9.9.9")
+    with pytest.raises(UserError, match=r"begun with prefloop \S+ and not finished; this is 9\.9\.9"):
+        opened(config)
+    monkeypatch.undo()
+    with opened(config) as begun:
+        begun.finish(outputs=[], result={"n": 1})
+    monkeypatch.setattr(prefloop, "__version__", "9.9.9")
+    with opened(config) as finished:
+        assert finished.result == {"n": 1}
 
 
 def test_two_processes_cannot_work_in_one_folder(config: CountConfig):

@@ -1,6 +1,6 @@
 """Settings of the algorithms that learn from rollouts: what they share, and what is each one's own."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -73,6 +73,13 @@ class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"
         return self
 
 
+GONE = {
+    "advantage": "Of td, gae and return decay = 0, between, and 1 are left; for batch_mean type prefloop reinforce.",
+    "reward_at": "For every set decay = 1; for response type prefloop reinforce credit=response.",
+}
+"""Settings that PPO had once -> what to type instead."""
+
+
 class PPOConfig(OnlineConfig):
     """Everything that changes what a PPO run does."""
 
@@ -111,6 +118,14 @@ class PPOConfig(OnlineConfig):
     max_policy_kl: float | None = Field(default=None, gt=0)
     """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
     does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_have_gone(cls, values: Any) -> Any:
+        for name, instead in GONE.items():
+            if isinstance(values, dict) and name in values:
+                raise ValueError(f"the setting `{name}` is gone. {instead}")
+        return values
 
     @model_validator(mode="after")
     def _nothing_is_dropped_or_ignored(self) -> Self:

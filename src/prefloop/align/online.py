@@ -171,12 +171,12 @@ def step_metrics(
         advantages: (B, T).
     """
     return {
-        "rollouts/length": float(rollouts.mask.sum(1).double().mean()),
-        "rollouts/finished": float(rollouts.finished.double().mean()),
-        "scores/mean": float(scores.double().mean()),
-        "scores/std": float(scores.double().std(correction=0)),
-        "rewards/mean": float(rewards.double().sum(1).mean()),
-        "rewards/kl": float(kl.double().sum(1).mean()),
+        "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
+        "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
+        "scores/mean": float(scores.cpu().double().mean()),
+        "scores/std": float(scores.cpu().double().std(correction=0)),
+        "rewards/mean": float(rewards.cpu().double().sum(1).mean()),
+        "rewards/kl": float(kl.cpu().double().sum(1).mean()),
         "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),
     }
 

@@ -154,7 +154,7 @@ def _update(
                 "entropy/mean": now.entropy,
             }
             for name, value in seen.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach().double().sum()) / total
+                sums[name] = sums.get(name, 0.0) + float(value.detach().cpu().double().sum()) / total
             largest = max(largest, float((ratio - 1).abs().max()))
     return {**sums, "ratio/max_error": largest, "grad/norm": optimizer.step(), "lr": lr}
 
@@ -200,7 +200,7 @@ def _log(run: Run, setup: Setup, at: Progress, batch: Batch) -> float:
         **{name: value / at.done for name, value in at.sums.items() if name != "ratio/max_error"},
         **online.step_metrics(rollouts, batch.scores, kl, batch.rewards, batch.advantages),
         "values/explained_variance": float(
-            explained_variance(batch.values.double(), batch.returns.double(), rollouts.mask)
+            explained_variance(batch.values.cpu().double(), batch.returns.cpu().double(), rollouts.mask.cpu())
         ),
         "kl/coef": at.kl_coef,
         "ratio/first_error": at.first_error,

@@ -93,7 +93,7 @@ def response_kl(
     for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
         packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], policy.device)
         logits = [network.response_logits(packed) for network in (policy, reference)]
-        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).double().sum(1).cpu()
+        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).cpu().double().sum(1)
     return kl.tolist()
 
 

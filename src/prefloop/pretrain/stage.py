@@ -36,6 +36,7 @@ def train(config: PretrainConfig) -> Path:
     with Run(config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
             return run.folder / layout.MODEL
+        place = placement(config.device, config.dtype)
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
         if len(texts) <= held_out:
@@ -45,7 +46,7 @@ def train(config: PretrainConfig) -> Path:
         codec = _codec(config, texts[held_out:])
         validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
-        network = _new_network(config, codec, placement(config.device, config.dtype))
+        network = _new_network(config, codec, place)
         optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
@@ -202,7 +203,7 @@ def validation_loss(network: Network, documents: list[list[int]], config: Pretra
     total, count = 0.0, 0
     for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
         losses = document_losses(network, [documents[i] for i in batch])
-        total, count = total + float(losses.double().sum()), count + len(losses)
+        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
     return total / count
 
 

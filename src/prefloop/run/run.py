@@ -89,6 +89,12 @@ class Run:
                 f"{self.folder}: this folder belongs to another run: {words}. "
                 "Use another out=DIR, or delete the folder to start again."
             )
+        begun, here = (card.versions.get("prefloop") for card in (before, now))
+        if begun != here and not self.finished:
+            raise UserError(
+                f"{self.folder}: begun with prefloop {begun} and not finished; this is {here}, which draws other random "
+                f"numbers. Go on with {begun}, use another out=DIR, or delete the folder to start again."
+            )
         if before.threads != now.threads and not self.finished:
             print(
                 f"{self.folder}: begun with {before.threads} threads, going on with {now.threads}: "

@@ -116,7 +116,7 @@ def validation_loss(network: Network, held_out: Sequence[Example], config: SFTCo
     total, count = 0.0, 0
     for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
         losses = response_losses(network, [held_out[i] for i in batch])
-        total, count = total + float(losses.double().sum()), count + len(losses)
+        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
     return total / count
 
 
