@@ -2,6 +2,7 @@
 # make test    the tests, with the packages that they need
 # make check   everything that is checked without running prefloop: style, types, floors, house rules
 # make wheel   the tests against the installed wheel: a fresh environment, and no checkout within reach
+# make pictures  every page of `prefloop web` as a picture in build/pictures, in both languages; needs chromium
 # make bench   benchmarks/*.py, each of which prints a table in Markdown
 # Needs only Python >= 3.11 with its venv module, and make. PYTHON=python3.12 make demo takes another Python.
 
@@ -11,7 +12,7 @@ JOBS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check wheel bench clean
+.PHONY: demo test check wheel bench pictures clean
 
 demo: .venv/demo.stamp
 	$(BIN)/prefloop run recipes/helpdesk.yaml out=$(OUT)
@@ -39,6 +40,9 @@ wheel: .venv/dev.stamp
 bench: .venv/dev.stamp
 	for file in benchmarks/*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file || exit 1; done
 
+pictures: .venv/dev.stamp
+	$(BIN)/python benchmarks/screens.py build/pictures
+
 clean:
 	rm -rf .venv
 
@@ -48,7 +52,7 @@ clean:
 	touch $@
 
 .venv/demo.stamp: .venv/python.stamp pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e '.[web]'
 	touch $@
 
 .venv/dev.stamp: .venv/python.stamp pyproject.toml constraints.txt

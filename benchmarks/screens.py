@@ -1,14 +1,15 @@
-"""Pictures of every page, in both languages, light and dark, on a desk and on a phone: python benchmarks/screens.py docs/web [PART ...]
+"""Pictures of every page, in both languages, light and dark, on a desk and on a phone: make pictures
 
-Parts: judging, doors, leading, numbers, chatting; all of them if none is named. Reads: nothing. Writes: FOLDER/*.png.
-Needs chromium and playwright (pip install prefloop[dev]).
+python benchmarks/screens.py [FOLDER [PART ...]]: FOLDER is build/pictures; parts are judging, doors, leading, numbers
+and chatting, all of them if none is named, and readme: `python benchmarks/screens.py docs/pictures readme` makes the
+three of the README. Reads: nothing. Writes: FOLDER/*.png. Needs chromium and playwright (pip install prefloop[dev]).
 """
 
 import json
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from prefloop.web import importing, queue, reward_scores
-from prefloop.web.tables import presentations
+from prefloop.web.exchange import arena_files, score_files
+from prefloop.web.store.tables import presentations
+from prefloop.web.work import queue
 from prefloop.world import gold, grammar
 from prefloop.world.agents import BROAD, reply
 from prefloop.world.tickets import read
@@ -26,9 +28,18 @@ from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import CHROMIUM, KINDS, Stand
 from web.model_server import ModelServer
 
-DESK, PHONE = (1440, 900), (360, 740)
+DESK, PHONE, SMALL = (1440, 900), (360, 740), (1000, 625)
+Look = tuple[str, str, tuple[int, int], str]
+"""Language, theme, size, and how the picture's name ends."""
+LOOKS: tuple[Look, ...] = (
+    ("en", "light", DESK, "-en-light"),
+    ("zh", "dark", DESK, "-zh-dark"),
+    ("zh", "light", PHONE, "-zh-phone"),
+    ("en", "dark", PHONE, "-en-phone"),
+)
 KEYS = {
-    "pair": ["1"], "ranking": ["3", "1", "t", "2"], "rating": ["4", "5", "2"], "thumb": ["1"], "edit": ["1"], "demonstration": [],
+    "pair": ["1"], "ranking": ["3", "1", "t", "2"], "rating": ["4", "5", "2"], "thumb": ["1"], "edit": ["1"],
+    "demonstration": [],
 }  # fmt: skip
 
 
@@ -49,21 +60,13 @@ def shoot(page: Page, folder: Path, name: str, *, whole: bool = False) -> None:
     print(name, flush=True)
 
 
-def looks() -> Iterator[tuple[str, str, tuple[int, int], str]]:
-    """(language, theme, size, suffix)"""
-    yield from (
-        ("en", "light", DESK, "en-light"),
-        ("zh", "dark", DESK, "zh-dark"),
-        ("zh", "light", PHONE, "zh-phone"),
-        ("en", "dark", PHONE, "en-phone"),
-    )
-
-
-def judging(browser: Browser, folder: Path, place: Path) -> None:
+def judging(
+    browser: Browser, folder: Path, place: Path, looks: Sequence[Look] = LOOKS, kinds: Sequence[str] = KINDS
+) -> None:
     """The judging page, for every kind, and its other states."""
-    for language, theme, size, suffix in looks():
+    for language, theme, size, suffix in looks:
         rows = ENGLISH if language == "en" else CHINESE
-        for kind in KINDS:
+        for kind in kinds:
             picked = [rows[1 if kind in ("ranking", "demonstration") else 0]] + [EMPTY] * (kind == "pair")
             stand = Stand(place / f"{suffix}-{kind}", picked, kinds=(kind,), axes=("helpful", "correct", "polite"))
             stand.guideline(GUIDELINE[language])
@@ -72,8 +75,8 @@ def judging(browser: Browser, folder: Path, place: Path) -> None:
             page.wait_for_selector("article.item")
             for key in KEYS[kind]:
                 page.keyboard.press(key)
-            shoot(page, folder, f"judge-{kind}-{suffix}")
-            if kind == "pair":
+            shoot(page, folder, f"judge-{kind}{suffix}")
+            if kind == "pair" and size != SMALL:
                 others(page, stand, folder, suffix)
             page.context.close()
             stand.stop()
@@ -84,30 +87,30 @@ def others(page: Page, stand: Stand, folder: Path, suffix: str) -> None:
     page.keyboard.press("w")
     page.keyboard.press("Enter")
     page.keyboard.press("s")
-    shoot(page, folder, f"skip-{suffix}")
+    shoot(page, folder, f"skip{suffix}")
     page.keyboard.press("Escape")
-    shoot(page, folder, f"judge-rtl-{suffix}")
+    shoot(page, folder, f"judge-rtl{suffix}")
     page.keyboard.press("z")
-    shoot(page, folder, f"judge-revise-{suffix}")
+    shoot(page, folder, f"judge-revise{suffix}")
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     page.context.set_offline(True)
     page.keyboard.press("4")
     page.keyboard.press("Enter")
     page.wait_for_timeout(1500)
-    shoot(page, folder, f"offline-{suffix}")
+    shoot(page, folder, f"offline{suffix}")
     page.context.set_offline(False)
     page.wait_for_selector(".state.done", timeout=30000)
-    shoot(page, folder, f"done-{suffix}")
+    shoot(page, folder, f"done{suffix}")
     for name in ("history", "guideline", "help", "preferences", "nowhere"):
         page.goto(f"{stand.url}/{name}")
         page.wait_for_timeout(300)
-        shoot(page, folder, f"{name if name != 'nowhere' else 'error'}-{suffix}", whole=True)
+        shoot(page, folder, f"{name if name != 'nowhere' else 'error'}{suffix}", whole=True)
 
 
 def doors(browser: Browser, folder: Path, place: Path) -> None:
     """Signing in, joining, calibration."""
-    for language, theme, size, suffix in looks():
+    for language, theme, size, suffix in LOOKS:
         rows = ENGLISH if language == "en" else CHINESE
         stand = Stand(place / f"{suffix}-door", rows[:1])
         link = stand.invitation()
@@ -119,11 +122,13 @@ def doors(browser: Browser, folder: Path, place: Path) -> None:
             ("join-invalid", "/join/" + "x" * 30),
         ):
             page.goto(f"{stand.url}{path}{'&' if '?' in path else '?'}lang={language}")
-            shoot(page, folder, f"{name}-{suffix}")
+            shoot(page, folder, f"{name}{suffix}")
         page.context.close()
-        why = {"en": "One of them closes the case although nothing is solved.", "zh": "其中一个没有解决问题就结案了。"}[
-            language
-        ]
+        why = (
+            "One of them closes the case although nothing is solved."
+            if language == "en"
+            else "其中一个没有解决问题就结案了。"
+        )
         stand.calibration(rows[0]["id"], {"best": 0}, why)
         page = new_page(browser, stand.person(language=language, theme=theme), size, theme)
         page.goto(stand.url)
@@ -131,7 +136,7 @@ def doors(browser: Browser, folder: Path, place: Path) -> None:
         for key in ("2", "w", "Enter"):
             page.keyboard.press(key)
         page.wait_for_selector(".feedback")
-        shoot(page, folder, f"calibration-{suffix}")
+        shoot(page, folder, f"calibration{suffix}")
         page.context.close()
         stand.stop()
 
@@ -141,7 +146,7 @@ LEAD = ("people", "guideline", "settings", "items", "items/gold?comparison={id}"
 
 def leading(browser: Browser, folder: Path, place: Path) -> None:
     """The pages on which a lead runs the project."""
-    for language, theme, size, suffix in looks():
+    for language, theme, size, suffix in LOOKS:
         rows = ENGLISH if language == "en" else CHINESE
         stand = Stand(place / f"{suffix}-lead", rows, axes=("helpful", "correct", "polite"))
         cookie = stand.person("lea", "admin", language=language, theme=theme)
@@ -162,14 +167,15 @@ def leading(browser: Browser, folder: Path, place: Path) -> None:
             if name == "people":
                 page.locator("form[data-once] button").click()
                 page.wait_for_selector("#link:not([hidden])")
-            shoot(page, folder, f"lead-{name.partition('?')[0].replace('/', '-')}-{suffix}", whole=True)
+            shoot(page, folder, f"lead-{name.partition('?')[0].replace('/', '-')}{suffix}", whole=True)
         page.context.close()
         stand.stop()
 
 
 NUMBERS = (
-    "", "annotators", "annotators/{clicker}", "agreement", "selection", "adjudication", "arena", "data",
+    "", "annotators", "annotators/{clicker}", "agreement", "selection", "adjudication", "arena", "data"
 )  # fmt: skip
+"""Pages under /lead."""
 
 
 def helpdesk(language: str, number: int, seed: int) -> list[dict[str, Any]]:
@@ -187,45 +193,57 @@ def helpdesk(language: str, number: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def numbers(browser: Browser, folder: Path, place: Path) -> None:
-    """The pages on which a lead sees how the work goes, with five people and one who only clicks left."""
-    for language, theme, size, suffix in looks():
+def numbers(
+    browser: Browser, folder: Path, place: Path, looks: Sequence[Look] = LOOKS, names: Sequence[str] = NUMBERS
+) -> None:
+    """The pages on which a lead sees how the work goes, with five people and somebody who only clicks left."""
+    for language, theme, size, suffix in looks:
         rows, rng = helpdesk(language, 320, 1), random.Random(1)
         stand = Stand(place / f"{suffix}-numbers", rows, overlap={"judgements": 3})
         crowd.gold(stand.site, [row["id"] for row in rows[:6]])
-        names = ("ada", "ben", "chen", "dora", "emil") if language == "en" else ("阿达", "小本", "小陈", "朵拉", "小米")
-        people = {name: crowd.honest(random.Random(name), 0.75 + 0.04 * n) for n, name in enumerate(names)}
+        honest = (
+            ("ada", "ben", "chen", "dora", "emil") if language == "en" else ("阿达", "小本", "小陈", "朵拉", "小米")
+        )
+        people = {name: crowd.honest(random.Random(name), 0.75 + 0.04 * n) for n, name in enumerate(honest)}
         users = crowd.let_work(stand.site, {**people, "left" if language == "en" else "小左": crowd.lefts}, 155)
         for model, noise in (("round 1", 2.0), ("round 2", 0.8)):
             scores = [
                 {"id": f"{row['id']}:{i}", "score": (1 - i) + noise * rng.gauss(0, 1)} for row in rows for i in (0, 1)
             ]
             (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
-            reward_scores.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
+            score_files.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
         duel = [
-            {"id": row["id"], "messages": row["messages"], "response": row["responses"][place]["text"], "sampler": sampler,
-             "tags": ["audit:top_reward"] if n > 100 else row["tags"]}
-            for n, row in enumerate(helpdesk(language, 120, 2)) for place, sampler in enumerate(("step-000030", "reference"))
-        ]  # fmt: skip
+            {
+                "id": row["id"],
+                "messages": row["messages"],
+                "response": row["responses"][index]["text"],
+                "sampler": sampler,
+                "tags": ["audit:top_reward"] if n > 100 else row["tags"],
+            }
+            for n, row in enumerate(helpdesk(language, 120, 2))
+            for index, sampler in ((1, "reference"), (0, "step-000030"))
+        ]
         (place / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in duel), encoding="utf-8")
-        importing.for_arena(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
+        arena_files.from_file(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
         page = new_page(browser, stand.person("lea", "admin", language=language, theme=theme), size, theme)
-        judge, choose = next(iter(users.values())), crowd.honest(random.Random(3), 0.7)
+        judge, choose = next(iter(users.values())), crowd.honest(random.Random(3), 0.3)
         for _ in range(110):
             (shown,) = queue.lease(stand.site, judge, 1, purpose="arena").presentations
             order = crowd.rows(stand.site, presentations, presentations.c.id == shown)[0].order
             crowd.submit(stand.site, judge, crowd.judged(shown, choice=choose(order)))
-        for name in NUMBERS:
+        for name in names:
             page.goto(f"{stand.url}/lead/{name.format(clicker=list(users.values())[-1].id)}")
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(1500 if not name else 0)
-            shoot(page, folder, f"lead-{'annotator' if '/' in name else name or 'progress'}-{suffix}", whole=True)
+            called = "annotator" if "/" in name else name or "progress"
+            shoot(page, folder, f"lead-{called}{suffix}", whole=size != SMALL)
         page.context.close()
         stand.stop()
 
 
 SAID = {
-    "en": (("My parcel has not come. Where is it?", "I am sorry that you have to wait. It left yesterday and comes **tomorrow**.", "It is on its way."),
+    "en": (("My parcel has not come. Where is it?",
+            "I am sorry that you have to wait. It left yesterday and comes **tomorrow**.", "It is on its way."),
            ("Can it come on Friday instead?", "Of course. I have moved it to Friday, between 9 and 12.", "No.")),
     "zh": (("我的包裹还没到，在哪里？", "很抱歉让您久等。包裹昨天已发出，**明天**送达。", "在路上。"),
            ("可以改到星期五吗？", "当然可以，已改为星期五上午 9 点到 12 点。", "不行。")),
@@ -234,7 +252,7 @@ SAID = {
 
 def chatting(browser: Browser, folder: Path, place: Path) -> None:
     """A conversation with the policy under test, at its second turn."""
-    for language, theme, size, suffix in looks():
+    for language, theme, size, suffix in LOOKS:
         model = ModelServer()
         said = {asked: replies for asked, *replies in SAID[language]}
         model.replies = lambda messages, count, said=said: said[messages[-1]["content"]][:count]
@@ -250,21 +268,27 @@ def chatting(browser: Browser, folder: Path, place: Path) -> None:
                 better = page.locator("article.item .pane-words").first.inner_text()
                 for key in ("1" if said[asked][0][:6] in better else "2", "w", "Enter"):
                     page.keyboard.press(key)
-        shoot(page, folder, f"chat-{suffix}", whole=True)
+        shoot(page, folder, f"chat{suffix}", whole=True)
         page.context.close()
         stand.stop()
         model.close()
 
 
+def readme(browser: Browser, folder: Path, place: Path) -> None:
+    """The judging page, a lead's first page and the arena, smaller."""
+    look: Look = ("en", "light", SMALL, "")
+    judging(browser, folder, place, [look], ["pair"])
+    numbers(browser, folder, place, [look], ["", "arena"])
+
+
+PARTS = {part.__name__: part for part in (judging, doors, leading, numbers, chatting, readme)}
+
+
 def main(arguments: list[str]) -> int:
     """Makes them all. Returns: the exit code."""
-    folder = Path(arguments[0] if arguments else "docs/web")
+    folder = Path(arguments[0] if arguments else "build/pictures")
     folder.mkdir(parents=True, exist_ok=True)
-    parts: list[Any] = [
-        part
-        for part in (judging, doors, leading, numbers, chatting)
-        if len(arguments) < 2 or part.__name__ in arguments[1:]
-    ]
+    parts = [PARTS[name] for name in arguments[1:]] or [part for part in PARTS.values() if part is not readme]
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for part in parts:

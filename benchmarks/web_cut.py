@@ -28,11 +28,11 @@ def measured(browser: Browser, place: Path, how: How, seconds: float) -> dict[st
     page.context.add_cookies([{**stand.person(), "url": line.url}])  # type: ignore[list-item]
     page.goto(line.url)
     page.wait_for_selector("article.item")
-    found = through(page, stand, line, how=how, seconds=seconds, pace=2.0)
+    result = through(page, stand, line, how=how, seconds=seconds, pace=2.0)
     page.context.close()
     line.close()
     stand.stop()
-    return found
+    return result
 
 
 def main(arguments: list[str]) -> int:

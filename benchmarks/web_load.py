@@ -111,12 +111,12 @@ async def annotator(number: int, base: str, token: str, think: float, seen: Seen
             if answer.status_code != 200:
                 seen.refused[f"lease {answer.status_code}"] += 1
                 return
-            found = answer.json()
-            if not found["presentations"]:
-                if found["empty"] != "waiting":
+            result = answer.json()
+            if not result["presentations"]:
+                if result["empty"] != "waiting":
                     return
                 await asyncio.sleep(AGAIN)
-            for shown in found["presentations"]:
+            for shown in result["presentations"]:
                 await asyncio.sleep(rng.expovariate(1 / think) if think else 0)
                 judged = {
                     "id": str(uuid.UUID(int=rng.getrandbits(128))), "presentation": shown["id"], "active_seconds": think,
@@ -231,11 +231,11 @@ def main() -> None:
         before = server.cpu_seconds()
         done, cookies = asyncio.run(load(server, people, think, kills, seconds, seen))
         took, cpu = time.perf_counter() - began, server.cpu_seconds() - before
-        found = checked(server, cookies, seen)
+        result = checked(server, cookies, seen)
         server.kill()
     print(json.dumps({
         "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think, "kills": done,
-        "acknowledged": len(seen.acknowledged), **found, "refused": dict(seen.refused), "retries": seen.retries,
+        "acknowledged": len(seen.acknowledged), **result, "refused": dict(seen.refused), "retries": seen.retries,
         "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95), "lease_p95_ms": quantile(seen.lease, 0.95),
         "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
         "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,

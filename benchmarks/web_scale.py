@@ -19,14 +19,16 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from prefloop.web import accounts, dashboard, judging, presenting, queue
 from prefloop.web.config import WebConfig
-from prefloop.web.database import Database
-from prefloop.web.export import is_over
-from prefloop.web.items import GAP
-from prefloop.web.judging import Judged
-from prefloop.web.site import Site
-from prefloop.web.tables import comparisons, cursors, item_tags, items, responses
+from prefloop.web.exchange.export import is_over
+from prefloop.web.review import dashboard
+from prefloop.web.security import accounts
+from prefloop.web.store.database import Database
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import comparisons, cursors, item_tags, items, responses
+from prefloop.web.work import judging, presenting, queue
+from prefloop.web.work.items import GAP
+from prefloop.web.work.judging import Judged
 
 PART = 20_000
 TEXT = "I am sorry to hear that. Please tell me the order number, and I look it up at once. " * 3
@@ -97,11 +99,11 @@ def timed(times: list[tuple[float, float]], work: Callable[[], Any]) -> Any:
 
 def quantiles(times: list[tuple[float, float]]) -> dict[str, float]:
     """Milliseconds by the clock; and of the processor, which other programs on the machine hardly lengthen."""
-    found = {}
+    result = {}
     for name, which in (("", 0), ("processor_", 1)):
         parts = statistics.quantiles([time[which] for time in times], n=100)
-        found |= {f"{name}p{part}_ms": round(parts[part - 1] * 1000, 2) for part in (50, 95, 99)}
-    return found
+        result |= {f"{name}p{part}_ms": round(parts[part - 1] * 1000, 2) for part in (50, 95, 99)}
+    return result
 
 
 def measure(site: Site, people: list[accounts.User], number: int) -> dict[str, Any]:

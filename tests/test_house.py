@@ -16,6 +16,7 @@ import pytest
 
 import prefloop
 from prefloop.config import Config
+from prefloop.extras import EXTRAS
 from prefloop.stages import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,8 @@ BROAD: dict[str, str] = {}
 """File outside cli.py -> why it may catch everything."""
 ONE_IMPORT_NAME = {"yaml": "PyYAML", "markdown_it": "markdown-it-py", "argon2": "argon2-cffi"}
 """Import name -> package name, where they differ."""
+FOLDERS = {"web": ("web", "serve")}
+"""Extra -> the folders of src/prefloop that may import what it brings."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 INDENTING = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
 
@@ -163,23 +166,31 @@ def test_no_module_has_a_name_that_says_nothing():
     assert names == []
 
 
-def test_every_import_is_among_the_dependencies():
+def packages(requirements: list[str]) -> set[str]:
+    """Names of required packages, in small letters."""
+    return {re.split(r"[^\w-]", text)[0].lower() for text in requirements}
+
+
+def test_every_import_is_among_the_dependencies_or_in_the_folders_of_its_extra():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = {re.split(r"[^\w-]", text)[0].lower() for text in project["dependencies"]}
-    allowed = set(sys.stdlib_module_names) | {"prefloop"} | named
-    needed = set()
-    for tree in OURS.values():
+    always = set(sys.stdlib_module_names) | {"prefloop"} | packages(project["dependencies"])
+    only = {extra: packages(project["optional-dependencies"][extra]) for extra in EXTRAS}
+    assert only == {extra: {ONE_IMPORT_NAME.get(name, name) for name in names} for extra, names in EXTRAS.items()}
+    assert len(project["dependencies"]) <= 14
+    offenders = []
+    for path, tree in OURS.items():
         roots = {module.split(".")[0] for node in ast.walk(tree) for module in imported(node)}
-        needed |= {ONE_IMPORT_NAME.get(root, root).lower() for root in roots}
-    assert needed - allowed == set()
+        folder = path.relative_to(SRC).parts[0]
+        allowed = always.union(*(names for extra, names in only.items() if folder in FOLDERS[extra]))
+        offenders += [where(path) for root in roots if ONE_IMPORT_NAME.get(root, root).lower() not in allowed]
+    assert offenders == []
 
 
 def test_the_dependencies_are_pinned():
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    pinned = {name.lower() for name in pins}
-    assert [text for text in named if re.split(r"[^\w-]", text)[0].lower() not in pinned] == []
+    named = packages(project["dependencies"]).union(*map(packages, project["optional-dependencies"].values()))
+    assert named - {name.lower() for name in pins} - {"prefloop"} == set()
     assert pins["torch"] == "2.13.0"
 
 
@@ -244,11 +255,8 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("serve.command", "prefloop.serve.server"): START,
     ("web.command", "prefloop.web.serving"): START,
-    ("web.database", "alembic"): START,
-    ("web.database", "alembic.config"): START,
-    ("web.database", "alembic.script"): START,
-    ("web.outcome_files", "pyarrow"): PARQUET,
-    ("web.outcome_files", "pyarrow.parquet"): PARQUET,
+    ("web.exchange.outcome_files", "pyarrow"): PARQUET,
+    ("web.exchange.outcome_files", "pyarrow.parquet"): PARQUET,
 }
 """(our module, what it imports inside a function or for types only) -> why it is not at the top of the file."""
 BY_NAME = {"prefloop.cli": False, "prefloop.rounds.recipe": True, "prefloop.rounds.command": True}

@@ -47,7 +47,7 @@ Reader = Callable[[Path], object]
 
 def of_page(path: Path) -> None:
     """A file as the page takes scores in."""
-    from prefloop.web.reward_scores import parsed
+    from prefloop.web.exchange.score_files import parsed
 
     for number, row in read_rows(path):
         parsed(row, f"{path}:{number}")

@@ -115,3 +115,10 @@ def test_judgements_of_another_run_are_refused(config: CollectConfig, page: Call
 def test_the_command_is_prefloops_own():
     assert people.COMMAND == ("-m", "prefloop.cli", "web")
     assert sys.executable
+
+
+def test_without_the_pages_packages_nothing_is_sampled(config: CollectConfig, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(UserError, match=r"by=people needs fastapi, .* pip install 'prefloop\[web\]'"):
+        collect(config)
+    assert not list((Path(config.out) / "parts").glob("*"))

@@ -11,10 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from prefloop.files import fingerprints
-from prefloop.web import chain, export
 from prefloop.web.config import WebConfig
+from prefloop.web.exchange import export
 from prefloop.web.serving import open_site
-from web.work import comparison, post, signed_in
+from prefloop.web.store import chain
+from web.acts import comparison, post, signed_in
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy
 
 from prefloop.web.config import WebConfig
-from prefloop.web.database import MIGRATIONS, Database
-from prefloop.web.site import Site
-from prefloop.web.tables import metadata
+from prefloop.web.store.database import MIGRATIONS, Database
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import metadata
 from web import postgres
-from web.work import Clock
+from web.acts import Clock
 
 NUMBERS = itertools.count(1)
 LEFT: list[str] = []

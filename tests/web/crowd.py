@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from prefloop.web import accounts, items, queue
-from prefloop.web.facts import Fact
-from prefloop.web.site import Site
-from prefloop.web.tables import presentations
-from web.work import judged, rows, submit, user
+from prefloop.web.security import accounts
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import presentations
+from prefloop.web.work import items, queue
+from prefloop.web.work.votes import Vote
+from web.acts import judged, rows, submit, user
 
 Chooser = Callable[[list[int]], str]
 on_sqlite = pytest.mark.parametrize("new_url", ["new_sqlite"], ids=["sqlite"], indirect=True)
@@ -66,7 +67,7 @@ def gold(site: Site, names: list[str]) -> None:
     site.database.write(mark)
 
 
-def said(number: int, who: int, best: int | None, *, order: tuple[int, int] = (0, 1), **more: Any) -> Fact:
+def said(number: int, who: int, best: int | None, *, order: tuple[int, int] = (0, 1), **more: Any) -> Vote:
     """A pair judgement, without a database."""
     choice = "tie" if best is None else "left" if order[0] == best else "right"
     known: dict[str, Any] = {
@@ -74,4 +75,4 @@ def said(number: int, who: int, best: int | None, *, order: tuple[int, int] = (0
         "responses": (0, 1), "order": order, "answer": {"choice": choice}, "meaning": {"choice": "tie"} if best is None else {"best": best},
         "expected": None, "repeat": False, "counted": True, "right": None, "seconds": 8.0, "at": float(number),
     }  # fmt: skip
-    return Fact(**{**known, **more})
+    return Vote(**{**known, **more})

@@ -14,8 +14,8 @@ import pytest
 
 def programs() -> Path:
     """The folder of initdb and postgres; the test is skipped if there is none."""
-    found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    result = shutil.which("initdb")
+    folders = [Path(result).parent] if result else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not folders:
         pytest.skip("PostgreSQL is not installed here (Debian: postgresql)")
     pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'prefloop[postgres]')")

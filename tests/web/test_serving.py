@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import json
 import re
 import shutil
 import signal
@@ -11,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +21,16 @@ import pytest
 from prefloop import cli
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement
-from prefloop.web import accounts, chain, export, ingest, outcome_files, settings
 from prefloop.web import serving as serving_module
-from prefloop.web.command import arena_of, own_address
+from prefloop.web.address import base, own_address
 from prefloop.web.config import WebConfig
-from prefloop.web.serving import base, home_of, open_site
-from prefloop.web.tables import items, judgements
-from web.work import PASSWORD, client, comparison, rows
+from prefloop.web.exchange import comparison_files, export, outcome_files
+from prefloop.web.folder import arena_of, home_of
+from prefloop.web.security import accounts
+from prefloop.web.serving import open_site
+from prefloop.web.store import settings
+from prefloop.web.store.tables import items, judgements
+from web.acts import PASSWORD, check_log, client, comparison, judged, rows
 
 QUICK = ["password_memory_kb=64"]
 
@@ -84,12 +85,7 @@ def work_until_killed(base: str, token: str, name: str, kept: list[str]) -> None
         caller.post(f"/api/v1/join/{token}", json={"name": name, "password": PASSWORD})
         while True:
             for shown in caller.post("/api/v1/leases", json={"count": 2}).json()["presentations"]:
-                body = {
-                    "id": str(uuid.uuid4()),
-                    "presentation": shown["id"],
-                    "answer": {"choice": "left"},
-                    "active_seconds": 1.0,
-                }
+                body = judged(shown["id"]).model_dump(mode="json")
                 if caller.post("/api/v1/judgements", json=body).status_code == 200:
                     kept.append(body["id"])
 
@@ -157,13 +153,9 @@ def test_a_kill_in_the_middle_loses_nothing_acknowledged(tmp_path: Path):
     assert set(kept) <= stored
     assert len(stored) - len(kept) <= 6  # written, but the answer did not get through: sent again, each is found
     assert all(row.done <= row.wanted for row in rows(site, items))
-    with site.database.reading() as connection:
-        assert chain.verify(connection) > len(stored)
-    assert (
-        export.write_judgements(site, tmp_path / "j.jsonl")
-        == len(read_records(tmp_path / "j.jsonl", Judgement))
-        == len(stored)
-    )
+    assert check_log(site) > len(stored)
+    assert export.write_judgements(site, tmp_path / "j.jsonl") == len(stored)
+    assert len(read_records(tmp_path / "j.jsonl", Judgement)) == len(stored)
     site.database.close()
 
 
@@ -175,10 +167,10 @@ def test_the_demo_is_ready_made(tmp_path: Path):
             assert caller.get("/api/v1/me").json()["role"] == "admin"
             assert caller.post("/api/v1/leases", json={}).json()["presentations"]
             assert caller.post(f"/api/v1/join/{token}", json={"name": "Bob", "password": PASSWORD}).status_code == 404
-    found = read_records(tmp_path / "demo" / "comparisons.jsonl", Comparison)
-    assert len(found) >= 40
-    assert {len(one.responses) for one in found} == {2, 3, 4}
-    assert any("lang:zh" in one.tags for one in found)
+    result = read_records(tmp_path / "demo" / "comparisons.jsonl", Comparison)
+    assert len(result) >= 40
+    assert {len(row.responses) for row in result} == {2, 3, 4}
+    assert any("lang:zh" in row.tags for row in result)
     with serving(tmp_path / "demo", "--demo") as (_, _, said):  # again: nothing new, and somebody administers it
         assert "join" not in said
         assert "new comparisons" not in said
@@ -196,32 +188,20 @@ def test_verify_says_that_the_log_is_whole(tmp_path: Path, capsys: pytest.Captur
     assert "event 1 (comparisons) was changed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["nowhere"], "there is no comparisons.jsonl here"),
-        (["a", "b"], "needs one folder"),
-        (["--port"], "--port needs a value, for instance --port 8080"),
-        (["x", "--prot", "1"], "knows no --prot"),
-        (["x", "pairs=2"], "no setting is called `pairs`"),
-        (["x", "kinds=[chat]"], "ask at least one of pair"),
-        (["x", "port=99999"], "`port` should be less than or equal to 65535"),
-    ],
-)
+MISTAKES = {
+    "nowhere": "there is no comparisons.jsonl here", "a b": "needs one folder", "x --prot 1": "knows no --prot",
+    "--port": "--port needs a value, for instance --port 8080", "x pairs=2": "no setting is called `pairs`",
+    "x kinds=[chat]": "ask at least one of pair", "x port=99999": "`port` should be less than or equal to 65535",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "says"), MISTAKES.items())
 def test_mistakes_are_sentences(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: str, says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["web", *arguments]) == 2
+    assert cli.main(["web", *typed.split()]) == 2
     assert says in capsys.readouterr().err
-
-
-def test_a_new_link_is_printed_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    folder = project(tmp_path / "run", 1)
-    assert cli.main(["web", str(folder), "--link", *QUICK]) == 0
-    site = open_site(folder, WebConfig())
-    assert accounts.invited(site, token_in(capsys.readouterr().out)) == "admin"
-    site.database.close()
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]):
@@ -232,13 +212,14 @@ def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]):
         assert str(field.description) in said
 
 
-def test_a_port_in_use_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_port_in_use_is_a_sentence_before_anything_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = project(tmp_path / "run", 1)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         assert cli.main(["web", str(folder), "--port", str(other.getsockname()[1]), *QUICK]) == 2
     assert "--port 0 takes a free one" in capsys.readouterr().err
+    assert not (folder / "web" / "prefloop.sqlite").exists()
 
 
 def test_settings_typed_are_kept(tmp_path: Path):
@@ -252,43 +233,34 @@ def test_settings_typed_are_kept(tmp_path: Path):
     again.database.close()
 
 
-def shape_of(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """(method, path) of everything described."""
-    return [(method, path) for path, methods in document["paths"].items() for method in methods]
-
-
 def test_openapi_describes_the_contract(tmp_path: Path):
     site = open_site(project(tmp_path / "run", 1), WebConfig(password_memory_kb=64))
-    described = shape_of(client(site).get("/api/v1/openapi.json").json())
+    paths = client(site).get("/api/v1/openapi.json").json()["paths"]
     site.database.close()
     for call in [
-        ("get", "/me"),
-        ("put", "/me"),
-        ("post", "/leases"),
-        ("post", "/judgements"),
-        ("get", "/history"),
-        ("post", "/flags"),
-        ("get", "/guideline"),
+        "get /me",
+        "put /me",
+        "post /leases",
+        "post /judgements",
+        "get /history",
+        "post /flags",
+        "get /guideline",
     ]:
-        assert (call[0], f"/api/v1{call[1]}") in described
-    assert json.dumps(described)
+        method, path = call.split()
+        assert method in paths[f"/api/v1{path}"]
 
 
-@pytest.mark.parametrize(
-    ("typed", "printed"),
-    [
-        ([], "http://127.0.0.1:80"),
-        (["host=0.0.0.0", "names=[page.lan, other.lan]"], "http://page.lan:80"),
-        (["https=true", "names=[page.example.org]"], "https://page.example.org"),
-        (["host=::1"], "http://[::1]:80"),
-    ],
-)
-def test_the_link_that_is_printed_is_one_that_can_be_opened(typed: list[str], printed: str):
-    assert base(WebConfig.load(None, typed), 80) == printed
+@pytest.mark.parametrize(("typed", "printed"), [
+    ("", "http://127.0.0.1:80"), ("host=::1", "http://[::1]:80"),
+    ("host=0.0.0.0 names=[page.lan,other.lan]", "http://page.lan:80"),
+    ("https=true names=[page.example.org]", "https://page.example.org"),
+])  # fmt: skip
+def test_the_link_that_is_printed_is_one_that_can_be_opened(typed: str, printed: str):
+    assert base(WebConfig.load(None, typed.split()), 80) == printed
 
 
 def test_where_the_network_is_let_in_the_machines_own_address_is_printed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("prefloop.web.serving.own_address", lambda host: "10.1.2.3")
+    monkeypatch.setattr("prefloop.web.address.own_address", lambda host: "10.1.2.3")
     assert base(WebConfig(host="0.0.0.0"), 80) == "http://10.1.2.3:80"
 
 
@@ -320,19 +292,10 @@ def test_a_second_server_of_the_same_folder_is_refused_and_the_first_says_goodby
     assert "Traceback" not in said
 
 
-def test_a_port_in_use_is_told_before_anything_is_read(tmp_path: Path):
-    folder = project(tmp_path / "run", 1)
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        assert cli.main(["web", str(folder), "--port", str(other.getsockname()[1]), *QUICK]) == 2
-    assert not (folder / "web" / "prefloop.sqlite").exists()
-
-
 def test_what_takes_long_to_read_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    folder, take_in, said = project(tmp_path / "run", 1), ingest.from_file, threading.Event()
+    folder, take_in, said = project(tmp_path / "run", 1), comparison_files.from_file, threading.Event()
     monkeypatch.setattr(serving_module, "PATIENCE", 0.0)
     monkeypatch.setattr(serving_module, "say", lambda line: (print(line), said.set()))
 
@@ -340,7 +303,7 @@ def test_what_takes_long_to_read_is_named(
         assert said.wait(60)
         return take_in(*rest)
 
-    monkeypatch.setattr(ingest, "from_file", slow)
+    monkeypatch.setattr(comparison_files, "from_file", slow)
     open_site(folder, WebConfig()).database.close()
     assert f"web: reading {folder / 'collect' / 'comparisons.jsonl'} ..." in capsys.readouterr().out
 

@@ -17,6 +17,7 @@ from prefloop.collect.config import CollectConfig
 from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
 from prefloop.errors import UserError
+from prefloop.extras import check_extra
 from prefloop.files import fingerprints
 from prefloop.files.tables import write_records
 from prefloop.models.device import placement
@@ -37,6 +38,8 @@ def collect(config: CollectConfig) -> Path:
     with Run(config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
+        if config.by == "people" and not layout.judged(run.folder).is_file():
+            check_extra("web", "by=people")
         policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
         fitting = FittingPrompts.of(

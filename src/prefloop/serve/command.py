@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from prefloop.config import settings_help
 from prefloop.errors import UserError
+from prefloop.extras import check_extra
 from prefloop.serve.config import ServeConfig
 
 USAGE = """prefloop serve FOLDER [key=value ...]: serve a policy over HTTP, as OpenAI's API does.
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     config = ServeConfig.load(None, [argument for argument in arguments if "=" in argument])
     if len(paths) != 1:
         raise UserError("`prefloop serve` needs one folder, for instance: prefloop serve demo")
+    check_extra("web", "`prefloop serve`")
     from prefloop.serve.server import serve
 
     serve(paths[0], config)

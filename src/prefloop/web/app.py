@@ -20,16 +20,43 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import prefloop
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
-from prefloop.web import pages, queue
-from prefloop.web.error_words import TYPES as CAUSE_OF
 from prefloop.web.errors import Refusal
-from prefloop.web.export import Delivery
-from prefloop.web.partner import Partner
-from prefloop.web.routes import annotator, chat, lead, lead_desk, session
-from prefloop.web.security import HEADERS, Guard, believed, log_refusal
-from prefloop.web.site import Site
+from prefloop.web.exchange.export import Delivery
+from prefloop.web.pages.error_words import TYPES as CAUSE_OF
+from prefloop.web.pages.html import HERE, error_page
+from prefloop.web.routes import (
+    access,
+    adjudication,
+    annotators,
+    arena,
+    chat,
+    dashboard,
+    exports,
+    flags,
+    gold,
+    guidelines,
+    imports,
+    items,
+    judgements,
+    me,
+    pages,
+    people,
+    presentations,
+    selection,
+    session,
+    settings,
+    webhooks,
+)
+from prefloop.web.security.guard import HEADERS, Guard, believed, log_refusal
+from prefloop.web.store.site import Site
+from prefloop.web.work import queue
+from prefloop.web.work.partner import Partner
 
-STATIC = Path(__file__).with_name("static")
+ROUTES = (
+    presentations, judgements, flags, me, chat, session, guidelines, people, access, settings, items, gold, dashboard,
+    annotators, selection, adjudication, arena, imports, exports, webhooks,
+)  # fmt: skip
+STATIC = HERE / "static"
 EVERY = 2.0
 """Seconds between two looks at leases that ran out and at whether enough is judged."""
 TYPES = {
@@ -40,14 +67,11 @@ TYPES = {
     ".json": "application/json",
 }
 CODES = {
-    400: "bad_request",
-    401: "signed_out",
-    403: "forbidden",
-    404: "not_found",
-    405: "wrong_method",
-    413: "too_large",
+    400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "wrong_method", 413: "too_large",
     415: "not_json",
-}
+}  # fmt: skip
+PROBLEMS = (UserError, OSError, ValueError, SQLAlchemyError)
+"""What ends one look of the housekeeping, not the housekeeping."""
 log = logging.getLogger("prefloop.web")
 
 
@@ -66,7 +90,7 @@ def create_app(site: Site) -> FastAPI:
     app.state.site = site
     app.state.static_version = fingerprints.of_path(STATIC) if STATIC.is_dir() else "none"
     app.state.partner = Partner(site.config) if site.config.model_server else None
-    for routes in (annotator, chat, session, lead, lead_desk):
+    for routes in ROUTES:
         app.include_router(routes.router)
     app.mount(f"/static/{app.state.static_version}", Files(directory=STATIC, check_dir=False, forever=True))
     app.mount("/static", Files(directory=STATIC, check_dir=False, forever=False))
@@ -89,7 +113,7 @@ class Files(StaticFiles):
         self.forever = forever
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """One file."""
+        """A file, and how long it may be kept."""
         response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if self.forever else "no-cache"
         return response
@@ -107,11 +131,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 while queue.expire(site) >= queue.SWEEP:
                     pass
                 delivery.look()
-            except (UserError, OSError, ValueError, SQLAlchemyError) as problem:
+            except PROBLEMS as problem:
                 log.warning("housekeeping: %s", problem)
-        with contextlib.suppress(
-            UserError, OSError, ValueError, SQLAlchemyError
-        ):  # what is kept back is kept in the database
+        with contextlib.suppress(*PROBLEMS):  # what is kept back is kept in the database
             delivery.look(last=True)
 
     thread = threading.Thread(target=keep_house, daemon=True)
@@ -120,9 +142,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop.set()
     thread.join(timeout=10)
     site.database.close()
-
-
-# -- errors are sentences ---------------------------------------------------------------------------------------------
 
 
 def sentence(
@@ -137,9 +156,9 @@ def sentence(
     """An error: JSON for the API, with what is wrong with which field if that is known, or a page for people."""
     message = message.encode("utf-8", "replace").decode("utf-8")[:1000]
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        told = {"code": code, "message": message} | ({"why": why} if why else {})
-        return JSONResponse({"error": told}, status_code=status, headers=headers)
-    page = pages.error_page(request, status, code, message)
+        says = {"code": code, "message": message} | ({"why": why} if why else {})
+        return JSONResponse({"error": says}, status_code=status, headers=headers)
+    page = error_page(request, status, code, message)
     page.headers.update(headers or {})
     return page
 
@@ -160,12 +179,8 @@ def _invalid(request: Request, problem: Exception) -> Response:
     message = str(error.get("msg", "not valid")).removeprefix("Value error, ")
     text = f"`{place}`: {message}." if place else f"{message}."
     cause, limit = CAUSE_OF.get(str(error.get("type")), ("", ""))
-    why = (
-        {"field": place[:200], "cause": cause, "limit": error.get("ctx", {}).get(limit, "")}
-        if cause and place
-        else None
-    )
-    return sentence(request, 422, "invalid", text, why=why)
+    why = {"field": place[:200], "cause": cause, "limit": error.get("ctx", {}).get(limit, "")}
+    return sentence(request, 422, "invalid", text, why=why if cause and place else None)
 
 
 def _http(request: Request, problem: Exception) -> Response:
@@ -178,10 +193,5 @@ def _http(request: Request, problem: Exception) -> Response:
 def _broken(request: Request, problem: Exception) -> Response:
     log.error("broken: %s %s", request.method, request.url.path, exc_info=problem)
     headers = {**HEADERS, "Cache-Control": "no-store"}  # this answer is made outside of the guard
-    return sentence(
-        request,
-        500,
-        "broken",
-        "Something is broken on the server; the log tells what. Nothing that was acknowledged is lost.",
-        headers,
-    )
+    says = "Something is broken on the server; the log tells what. Nothing that was acknowledged is lost."
+    return sentence(request, 500, "broken", says, headers)

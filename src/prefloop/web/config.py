@@ -1,4 +1,4 @@
-"""Settings of `prefloop web`: those of the project, which a lead may also change in the page, and those of the server."""
+"""Settings of `prefloop web`: those of the project, which leads may change in the page too, and those of the server."""
 
 import ipaddress
 from typing import Annotated, Literal, Self
@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from prefloop.config import Config
 
 Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
+LANGUAGES = ("en", "zh")
 Word = Annotated[str, Field(min_length=1, max_length=80)]
 
 
@@ -32,7 +33,8 @@ class ChecksConfig(Config):
     """After the first 100 items, one item of this many is gold; 0 for none."""
 
     repeat_every: int = Field(default=50, ge=0)
-    """One item of this many is shown a second time with its sides swapped, to see whether the annotator agrees with themselves; 0 for none."""
+    """One item of this many is shown a second time with its sides swapped, to see whether the annotator agrees with
+    themselves; 0 for none."""
 
     calibration_pass: float = Field(default=0.75, ge=0, le=1)
     """Share of the calibration items that an annotator must get right before they may work."""
@@ -48,7 +50,8 @@ class ProjectConfig(Config):
     """Language of the page until an annotator chooses another."""
 
     kinds: tuple[Kind, ...] = ("pair",)
-    """What is asked about each comparison: pair, ranking, rating, thumb, edit, demonstration; several make several items."""
+    """What is asked about each comparison: pair, ranking, rating, thumb, edit, demonstration; several make several
+    items."""
 
     pairs_per_prompt: int = Field(default=1, ge=1)
     """Pairs asked of the K (K - 1) / 2 of each comparison, drawn at random."""
@@ -74,7 +77,8 @@ class ProjectConfig(Config):
     def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
         if not kinds or "chat" in kinds:
             raise ValueError(
-                "ask at least one of pair, ranking, rating, thumb, edit, demonstration (a chat is not made from comparisons)"
+                "ask at least one of pair, ranking, rating, thumb, edit, demonstration "
+                "(a chat is not made from comparisons)"
             )
         return kinds
 
@@ -111,7 +115,8 @@ class WebConfig(ProjectConfig):
     """Port to listen on; 0 takes a free one."""
 
     database: str = ""
-    """Database, for instance postgresql+psycopg://user@host/name; empty takes a file of its own, DIR/web/prefloop.sqlite."""
+    """Database, for instance postgresql+psycopg://user@host/name; empty takes a file of its own,
+    DIR/web/prefloop.sqlite."""
 
     seed: int = 0
     """Decides which pairs are asked of a comparison."""
@@ -129,14 +134,17 @@ class WebConfig(ProjectConfig):
     """Host names under which the page is reached, if it stands behind another server: page.example.org."""
 
     proxies: tuple[str, ...] = ()
-    """Addresses or networks of the servers that this one stands behind: 127.0.0.1, 10.0.0.0/8. Only they are believed when they say (X-Forwarded-For,
-    X-Forwarded-Proto) where a request came from; without it everybody behind them has one address, and shares one brake on guessing."""
+    """Addresses or networks of the servers that this one stands behind: 127.0.0.1, 10.0.0.0/8. Only they are believed
+    when they say (X-Forwarded-For, X-Forwarded-Proto) where a request came from; without it everybody behind them has
+    one address, and shares one brake on guessing."""
 
     https: bool = False
-    """True if the page is reached by https (through another server), so that cookies are never sent without; one of `proxies` may also say so."""
+    """True if the page is reached by https (through another server), so that cookies are never sent without; one of
+    `proxies` may also say so."""
 
     model_server: str = ""
-    """Server of the policy under test, to chat with in the page: http://127.0.0.1:8001/v1 (see `prefloop serve`); empty for none."""
+    """Server of the policy under test, to chat with in the page: http://127.0.0.1:8001/v1 (see `prefloop serve`); empty
+    for none."""
 
     model: str = Field(default="", max_length=150)
     """Which of that server's models; empty takes its first."""
@@ -148,30 +156,31 @@ class WebConfig(ProjectConfig):
     """How the policy under test answers in the page's chat."""
 
     password_memory_kb: int = Field(default=65536, ge=8)
-    """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a stolen database."""
+    """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a
+    stolen database."""
 
     @field_validator("proxies")
     @classmethod
     def _are_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
-        for one in proxies:
+        for proxy in proxies:
             try:
-                ipaddress.ip_network(one)
+                ipaddress.ip_network(proxy)
             except ValueError:
                 raise ValueError(
-                    f"{one[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, not a name and not *"
+                    f"{proxy[:80]!r} is neither an address nor a network; write 127.0.0.1 or 10.0.0.0/8, "
+                    "not a name and not *"
                 ) from None
         return proxies
 
     @field_validator("model_server")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        if not url:
-            return url
         if "@" in url:
             raise ValueError(
-                "put no name and no key into the address; name an environment variable that holds the key: model_key_env=MODEL_KEY"
+                "put no name and no key into the address; name an environment variable that holds the key: "
+                "model_key_env=MODEL_KEY"
             )
-        if not _is_http(url):
+        if url and not _is_http(url):
             raise ValueError(
                 "give the address of a server as OpenAI's API has it, for instance http://127.0.0.1:8001/v1"
             )
@@ -181,12 +190,7 @@ class WebConfig(ProjectConfig):
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and not parts.query
-            and not parts.fragment
-        )
+        is_bare = bool(parts.hostname) and parts.port != 0 and not parts.query and not parts.fragment
+        return parts.scheme in ("http", "https") and is_bare
     except ValueError:
         return False

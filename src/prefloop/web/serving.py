@@ -11,25 +11,25 @@ import filelock
 import uvicorn
 from sqlalchemy import Connection, update
 
-from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
-from prefloop.web import accounts, chain, importing, ingest, settings
+from prefloop.web.address import base, free_port
 from prefloop.web.app import create_app
-from prefloop.web.command import ELSEWHERE, EVERYWHERE, arena_of, comparisons_of, free_port, own_address, say
 from prefloop.web.config import WebConfig
-from prefloop.web.database import Database
-from prefloop.web.security import is_loopback, log_to
-from prefloop.web.site import Site
-from prefloop.web.tables import invitations
+from prefloop.web.exchange import arena_files, comparison_files
+from prefloop.web.folder import ELSEWHERE, KEPT, arena_of, comparisons_of, home_of, name_of
+from prefloop.web.security import accounts
+from prefloop.web.security.guard import is_loopback, log_to
+from prefloop.web.store import chain, settings
+from prefloop.web.store.database import Database
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import invitations
 
 BACKLOG_SECONDS = 20
-KEPT = "prefloop.sqlite"
-"""The database's file."""
 PATIENCE = 2.0
 """Seconds of reading after which it is said."""
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter while another wants it: the one that writes must not wait for those that render."""
+"""How long a thread keeps the interpreter while another wants it: writers must not wait for those that render."""
 
 
 def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
@@ -41,34 +41,24 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
     make_folder(home / "web", otherwise=ELSEWHERE)
     database = Database(config.database or f"sqlite:///{home.resolve() / 'web' / KEPT}")
     database.migrate()
-    site = Site(database=database, config=config, folder=comparisons.parent, name=_named_after(folder))
+    site = Site(database=database, config=config, folder=comparisons.parent, name=name_of(folder))
     if take_in:
         changes = settings.typed(config)
         if changes:
             database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
-        with _told_if_long(comparisons):
-            added, _ = ingest.from_file(site, comparisons)
+        with _said_if_long(comparisons):
+            added, _ = comparison_files.from_file(site, comparisons)
         if added:
             say(f"web: {added} new comparisons from {comparisons}")
         arena = arena_of(folder)
         if arena is not None:
-            with _told_if_long(arena):
+            with _said_if_long(arena):
                 _take_in_arena(site, arena)
     return site
 
 
-def home_of(folder: Path) -> Path:
-    """The folder whose `web` holds the page: a run and its `collect` are two names of one, and the page is where it was begun.
-
-    Two databases would both write the same judgements.jsonl.
-    """
-    whole = comparisons_of(folder).parent.resolve()
-    names = [folder, whole, *([whole.parent] if whole.name == layout.COLLECT else [])]
-    return next((name for name in names if (name / "web" / KEPT).is_file()), folder)
-
-
 @contextlib.contextmanager
-def _told_if_long(path: Path) -> Iterator[None]:
+def _said_if_long(path: Path) -> Iterator[None]:
     """Says which file is read, if that takes its time."""
     timer = threading.Timer(PATIENCE, say, [f"web: reading {path} ..."])
     timer.daemon = True
@@ -80,24 +70,17 @@ def _told_if_long(path: Path) -> Iterator[None]:
         timer.join()
 
 
-def _named_after(folder: Path) -> str:
-    """What the project of a folder is called: as the folder that was typed, or as the run whose `collect` it is."""
-    whole = folder.resolve()
-    inside = whole.name == layout.COLLECT and (whole.parent / layout.RECIPE).is_file()
-    return whole.parent.name if inside else whole.name
-
-
 def _take_in_arena(site: Site, path: Path) -> None:
     """What people may compare blind; the page serves without what is wrong in it, and says so."""
     try:
-        told = importing.for_arena(site, path, wanted=1, on_bad="skip", actor="server")
+        answer = arena_files.from_file(site, path, wanted=1, on_bad="skip", actor="server")
     except UserError as problem:
         say(f"web: the arena is left out: {problem}")
         return
-    if told["items"]:
-        say(f"web: {told['items']} new pairs for the arena from {path}")
-    if told["left_out"]:
-        say(f"web: {told['left_out']} rows of {path} are left out: {told['problems'][0]}")
+    if answer["items"]:
+        say(f"web: {answer['items']} new pairs for the arena from {path}")
+    if answer["left_out"]:
+        say(f"web: {answer['left_out']} rows of {path} are left out: {answer['problems'][0]}")
 
 
 def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
@@ -148,20 +131,19 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
     with site.database.reading() as connection:
         alone = not accounts.has_admin(connection)
     if not is_loopback(config.host) and not config.https:
-        say(
-            "web: without https whoever is on the network between can read along; put it behind a server that speaks https, and set https=true."
-        )
+        say("web: without https whoever is on the network between can read along; "
+            "put it behind a server that speaks https, and set https=true.")  # fmt: skip
     if config.https and not config.proxies:
-        say("web: another server stands in front (https=true), but proxies= does not say which: everybody seems to come from one address, "
-            "and one who guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
+        say("web: another server stands in front (https=true), but proxies= does not say which: "
+            "everybody seems to come from one address, "
+            "and whoever guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
     if alone:
         say(f"web: nobody can administer this project yet. This link works once: {address}/join/{_admin_link(site)}")
     say(f"web: {address}")
     log_to(home_of(folder) / "web")
-    server = uvicorn.Server(uvicorn.Config(
-        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, timeout_keep_alive=BACKLOG_SECONDS,
-        timeout_graceful_shutdown=BACKLOG_SECONDS,
-    ))  # fmt: skip
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False, server_header=False)
+    settings.timeout_keep_alive = settings.timeout_graceful_shutdown = BACKLOG_SECONDS
+    server = uvicorn.Server(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         server.run(sockets=[listener])
@@ -185,11 +167,6 @@ def _admin_link(site: Site) -> str:
     return site.database.write(renew)
 
 
-def base(config: WebConfig, port: int) -> str:
-    """The address that is printed: one that a colleague can open where the network is let in."""
-    if config.https and config.names:
-        return f"https://{config.names[0]}"
-    host = config.host
-    if host in EVERYWHERE:
-        host = config.names[0] if config.names else own_address(host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def say(line: str) -> None:
+    """A line for whoever started the server, at once."""
+    print(line, flush=True)

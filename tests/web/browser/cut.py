@@ -47,21 +47,21 @@ class Line:
         threading.Thread(target=self._carry, args=(server, caller), daemon=True).start()
         self._carry(caller, server)
 
-    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while part := one.recv(65536):
+            while part := near.recv(65536):
                 self.whole.wait()
-                other.sendall(part)
+                far.sendall(part)
             self.whole.wait()
-            other.shutdown(socket.SHUT_WR)
+            far.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """No more."""
         self.whole.set()
-        for one in (self.listener, *self.sockets):
+        for line in (self.listener, *self.sockets):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                line.shutdown(socket.SHUT_RDWR)
+            line.close()
 
 
 def judge_one(page: Any) -> bool:

@@ -10,12 +10,16 @@ from typing import Any
 
 import uvicorn
 
-from prefloop.web import accounts, ingest, items, rendering, serving
+from prefloop.web import serving
 from prefloop.web.app import create_app
-from prefloop.web.chain import record
 from prefloop.web.config import WebConfig
-from prefloop.web.site import Site
-from prefloop.web.tables import events, guidelines, judgements, sessions, users
+from prefloop.web.exchange import comparison_files
+from prefloop.web.pages import rendering
+from prefloop.web.security import accounts
+from prefloop.web.store.chain import record
+from prefloop.web.store.site import Site
+from prefloop.web.store.tables import events, guidelines, judgements, sessions, users
+from prefloop.web.work import items
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser; None if there is none here."""
@@ -126,8 +130,8 @@ class Stand:
 
     def calibration(self, identity: str, expected: dict[str, Any], explanation: str) -> None:
         """Makes a comparison's first pair a calibration item."""
-        told = {"answer": expected, "explanation": explanation, "tree": rendering.tree(explanation)}
-        row = items.new_item(identity, "pair", (0, 1), purpose="calibration", expected=told)
+        marked = {"answer": expected, "explanation": explanation, "tree": rendering.tree(explanation)}
+        row = items.new_item(identity, "pair", (0, 1), purpose="calibration", expected=marked)
         self.site.database.write(lambda c: items.add(c, self.site.database, [row], {identity: ()}))
 
     def judgements(self) -> list[Any]:
@@ -144,4 +148,4 @@ class Stand:
         """More comparisons."""
         path = self.folder / "more.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        ingest.from_file(self.site, path)
+        comparison_files.from_file(self.site, path)

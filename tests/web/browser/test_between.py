@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prefloop.web.tables import users
+from prefloop.web.store.tables import users
 from web.browser.acts import begin, follow, item, keys, next_item, reads, saved, until
 from web.browser.stand import PASSWORD, plain
 

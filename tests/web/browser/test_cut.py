@@ -13,11 +13,11 @@ def test_nothing_is_lost_or_doubled_and_the_page_recovers_by_itself(serve, windo
     line = Line(stand.port)
     page = window({**stand.person(), "url": line.url})
     begin(page, line.url)
-    found = through(page, stand, line, how=how, seconds=3, pace=0.1)
+    result = through(page, stand, line, how=how, seconds=3, pace=0.1)
     line.close()
-    assert (found["lost"], found["doubled"], found["refused"]) == (0, 0, 0)
-    assert found["given_during"] > 3  # of the ten that it holds, while much is left
-    assert found["acknowledged_during"] == 0
-    assert found["acknowledged_after"] == found["kept_in_browser"] == found["given_during"]
-    assert found["recovered_seconds"] < 20
-    assert ("offline" in found["said"]) == (how == "offline")  # who hears nothing waits for a while before it says so
+    assert (result["lost"], result["doubled"], result["refused"]) == (0, 0, 0)
+    assert result["given_during"] > 3  # of the ten that it holds, while much is left
+    assert result["acknowledged_during"] == 0
+    assert result["acknowledged_after"] == result["kept_in_browser"] == result["given_during"]
+    assert result["recovered_seconds"] < 20
+    assert ("offline" in result["said"]) == (how == "offline")  # who hears nothing waits for a while before it says so

@@ -52,9 +52,9 @@ def test_refusals_are_told_in_the_readers_language(serve, window):
     page.locator("form[data-call='POST /webhooks'] button").click()
     reads(page, 'form[data-call="POST /webhooks"] [role=status]', "该地址在内网")
     begin(page, stand.url)
-    told = json.dumps({"error": {"code": "answered", "message": "This was already judged."}})
+    answer = json.dumps({"error": {"code": "answered", "message": "This was already judged."}})
     page.route(
-        "**/api/v1/judgements", lambda route: route.fulfill(status=409, content_type="application/json", body=told)
+        "**/api/v1/judgements", lambda route: route.fulfill(status=409, content_type="application/json", body=answer)
     )
     before = asked(page)
     keys(page, "1", "w", "Enter")

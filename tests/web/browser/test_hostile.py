@@ -38,9 +38,9 @@ def test_hostile_texts_are_shown_and_run_nothing(serve, window):
     begin(page, stand.url)
     for n in range(len(rows)):
         page.wait_for_timeout(150)
-        found = page.evaluate(FOUND, BAD)
-        assert found == {"hit": None, "bad": 0, "links": found["links"], "on": 0}
-        assert set(found["links"]) <= {"https:", "http:", ":"}
+        result = page.evaluate(FOUND, BAD)
+        assert result == {"hit": None, "bad": 0, "links": result["links"], "on": 0}
+        assert set(result["links"]) <= {"https:", "http:", ":"}
         before = page.inner_text(".turn:last-child .words")
         keys(page, "r", "r", "1", "w", "c")
         page.keyboard.insert_text(HOSTILE[n])
@@ -59,8 +59,8 @@ def test_hostile_texts_are_shown_and_run_nothing(serve, window):
     ):
         page.goto(stand.url + path)
         page.wait_for_timeout(200)
-        found = page.evaluate("() => [window.hit, document.querySelectorAll('script:not([src]), img, iframe').length]")
-        assert found == [None, 0], path
+        result = page.evaluate("() => [window.hit, document.querySelectorAll('script:not([src]), img, iframe').length]")
+        assert result == [None, 0], path
     assert len({row.comment for row in stand.judgements()}) == len(rows)
 
 

@@ -136,9 +136,9 @@ def test_the_clock_stops_when_nobody_is_there(serve, window):
     keys(page, "w", "Enter")
     page.clock.run_for(1000)
     until(lambda: len(stand.judgements()) == 1)
-    found = stand.judgements()[0]
-    assert 129 <= found.active_seconds <= 133
-    assert 10 <= found.first_key_seconds <= 12
+    result = stand.judgements()[0]
+    assert 129 <= result.active_seconds <= 133
+    assert 10 <= result.first_key_seconds <= 12
 
 
 def test_a_hidden_page_is_not_work(serve, window):

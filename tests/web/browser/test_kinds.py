@@ -14,7 +14,7 @@ Serve = Callable[..., Stand]
 Window = Callable[..., Any]
 
 
-def one(serve: Serve, window: Window, kind: str, responses: int = 2, **settings: Any) -> tuple[Stand, Any]:
+def opened(serve: Serve, window: Window, kind: str, responses: int = 2, **settings: Any) -> tuple[Stand, Any]:
     """A page with items of one kind."""
     stand = serve(plain(2, responses), kinds=(kind,), **settings)
     page = window(stand.person())
@@ -54,25 +54,25 @@ def test_a_whole_session_by_keys_alone(serve, window):
         if kind != "demonstration":
             page.wait_for_function("kind => document.querySelector('#bar')?.dataset.kind !== kind", arg=kind)
     page.wait_for_selector(".state.done")
-    found = answers(stand, 6)
-    assert found[:4] == [
+    result = answers(stand, 6)
+    assert result[:4] == [
         {"choice": "right", "strength": 3}, {"ranks": [2, 2, 1]}, {"ratings": {"helpful": [1, 3, 5], "polite": [2, 4, 1]}},
         {"thumbs": [True, False, True]},
     ]  # fmt: skip
-    assert found[4]["slot"] == 1
-    assert found[4]["text"].endswith(" Better.")
-    assert found[5] == {"text": "My own words 1 2 3."}
+    assert result[4]["slot"] == 1
+    assert result[4]["text"].endswith(" Better.")
+    assert result[5] == {"text": "My own words 1 2 3."}
 
 
 @pytest.mark.parametrize(("key", "choice"), [("3", "tie"), ("4", "both_bad")])
 def test_a_tie_has_no_strength(serve, window, key, choice):
-    stand, page = one(serve, window, "pair")
+    stand, page = opened(serve, window, "pair")
     keys(page, "1", "w", key, "Enter")
     assert answers(stand) == [{"choice": choice, "strength": None}]
 
 
 def test_confirming_too_early_says_what_is_missing(serve, window):
-    stand, page = one(serve, window, "pair")
+    stand, page = opened(serve, window, "pair")
     keys(page, "Enter")
     assert page.inner_text("#hint") == "Choose a side, a tie, or both bad."
     keys(page, "1", "Enter")
@@ -82,7 +82,7 @@ def test_confirming_too_early_says_what_is_missing(serve, window):
 
 
 def test_a_pair_by_mouse(serve, window):
-    stand, page = one(serve, window, "pair")
+    stand, page = opened(serve, window, "pair")
     page.get_by_label("B is better").check()
     page.get_by_role("radio", name="much").check()
     page.get_by_role("button", name="Confirm").click()
@@ -101,7 +101,7 @@ def test_a_pair_by_touch_on_a_phone(serve, window):
 
 
 def test_ranking_by_drag(serve, window):
-    stand, page = one(serve, window, "ranking", 3)
+    stand, page = opened(serve, window, "ranking", 3)
     for slot, place in ((0, 2), (1, 1), (2, 2)):
         page.get_by_role("button", name=re.compile(f"^{'ABC'[slot]} ?:")).drag_to(
             page.locator(f".zone[data-rank='{place}']")
@@ -112,7 +112,7 @@ def test_ranking_by_drag(serve, window):
 
 
 def test_ranking_with_arrows_on_a_chip_and_by_place(serve, window):
-    stand, page = one(serve, window, "ranking", 3)
+    stand, page = opened(serve, window, "ranking", 3)
     page.get_by_role("button", name=re.compile("^B ?:")).focus()
     keys(page, "ArrowRight")
     assert "place 1 of 3" in page.evaluate("() => document.activeElement.textContent")
@@ -123,19 +123,19 @@ def test_ranking_with_arrows_on_a_chip_and_by_place(serve, window):
 
 
 def test_the_same_number_twice_takes_the_place_back(serve, window):
-    stand, page = one(serve, window, "ranking", 2)
+    stand, page = opened(serve, window, "ranking", 2)
     keys(page, "1", "1", "2", "1", "Enter")
     assert answers(stand) == [{"ranks": [2, 1]}]
 
 
 def test_rating_by_arrows_goes_back_and_forth(serve, window):
-    stand, page = one(serve, window, "rating", 2, axes=("helpful",))
+    stand, page = opened(serve, window, "rating", 2, axes=("helpful",))
     keys(page, "5", "ArrowLeft", "2", "3", "Enter")
     assert answers(stand) == [{"ratings": {"helpful": [2, 3]}}]
 
 
 def test_an_unchanged_edit_is_confirmed_twice(serve, window):
-    stand, page = one(serve, window, "edit", 2)
+    stand, page = opened(serve, window, "edit", 2)
     keys(page, "1", "Enter")
     assert "Nothing is changed" in page.inner_text("#hint")
     assert stand.judgements() == []
@@ -144,7 +144,7 @@ def test_an_unchanged_edit_is_confirmed_twice(serve, window):
 
 
 def test_keys_of_one_kind_do_nothing_in_another(serve, window):
-    _, page = one(serve, window, "demonstration")
+    _, page = opened(serve, window, "demonstration")
     keys(page, "1", "q", "t")
     assert page.input_value("textarea.editor") == ""
 
@@ -171,9 +171,9 @@ def test_skip_and_flag(serve, window):
     keys(page, "s", "2", "Enter")
     next_item(page, first)
     saved(page)
-    told = stand.events()
-    assert [json.loads(row.payload)["reason"] for row in told if row.kind == "skip"] == ["expertise"]
-    assert [json.loads(row.payload)["comment"] for row in told if row.kind == "flag"] == [
+    answer = stand.events()
+    assert [json.loads(row.payload)["reason"] for row in answer if row.kind == "skip"] == ["expertise"]
+    assert [json.loads(row.payload)["comment"] for row in answer if row.kind == "flag"] == [
         "The prompt is cut off. s z 1"
     ]
     assert stand.judgements() == []

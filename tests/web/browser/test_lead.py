@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from prefloop.web.tables import items, users
+from prefloop.web.store.tables import items, users
 from web.browser.acts import begin, done, follow, keys, reads, saved, until
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import PASSWORD, comparison, plain
@@ -128,11 +128,11 @@ def test_an_error_stands_beside_the_form_and_names_the_field(serve, window):
     page.get_by_label("One more where they differ").check()
     page.get_by_role("button", name="Save").click()
     done(page)
-    told = json.loads(stand.events()[-1].payload)
-    assert told["axes"] == ["helpful", "polite"]
-    assert told["kinds"] == ["pair", "ranking"]
-    assert told["overlap"]["adaptive"] is True
-    assert told["checks"]["calibration_pass"] == 0.5
+    answer = json.loads(stand.events()[-1].payload)
+    assert answer["axes"] == ["helpful", "polite"]
+    assert answer["kinds"] == ["pair", "ranking"]
+    assert answer["overlap"]["adaptive"] is True
+    assert answer["checks"]["calibration_pass"] == 0.5
 
 
 def test_a_user_is_shut_out_and_let_in_again(serve, window):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefloop.web.tables import items
+from prefloop.web.store.tables import items
 from web.browser.acts import done
 from web.browser.stand import comparison
 from web.browser.test_access import violations

@@ -256,9 +256,9 @@ def test_signing_in_again_sends_what_waited(serve, window):
 
 def test_what_the_server_refuses_for_good_is_kept_and_shown(serve, window):
     stand, page = start(serve, window)
-    told = json.dumps({"error": {"code": "invalid", "message": "This will not do."}})
+    answer = json.dumps({"error": {"code": "invalid", "message": "This will not do."}})
     page.route(
-        "**/api/v1/judgements", lambda route: route.fulfill(status=422, content_type="application/json", body=told)
+        "**/api/v1/judgements", lambda route: route.fulfill(status=422, content_type="application/json", body=answer)
     )
     decide(page)
     page.wait_for_selector("#refused:not([hidden])")

@@ -1,1 +1,1 @@
-"""The routes: what may be asked over HTTP, one file for each kind of caller."""
+"""Addresses of the page and of its API, one noun a file; none of them holds SQL."""

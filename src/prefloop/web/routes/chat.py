@@ -1,28 +1,27 @@
-"""The chat's API, where a model server is configured. docs/decisions/004-web.md tells the shapes."""
+"""The chat with the policy under test, where a model server is configured; shapes: docs/decisions/004-web.md."""
 
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 
-from prefloop.web import chatting, ingest
-from prefloop.web.accounts import User, needs
-from prefloop.web.answers import Body
+from prefloop.web.body import Body
 from prefloop.web.errors import Refusal, refuse_unless
-from prefloop.web.partner import Partner
-from prefloop.web.routes.annotator import Key, site_of
+from prefloop.web.routes.parameters import Annotator, Here, Judge, Key, read
+from prefloop.web.security.accounts import User
+from prefloop.web.store.site import Site
+from prefloop.web.work import chat, intake
+from prefloop.web.work.partner import Partner
 
 router = APIRouter(prefix="/api/v1/chat", tags=["annotator"])
 Conversation = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
-Reader = Annotated[User, Depends(needs("annotator", "read", "judge"))]
-Judge = Annotated[User, Depends(needs("annotator", "judge"))]
 
 
 class Said(Body):
     """A message to the policy."""
 
-    text: Annotated[str, Field(min_length=1, max_length=chatting.LONGEST)]
+    text: Annotated[str, Field(min_length=1, max_length=chat.LONGEST)]
     """What is said."""
     conversation: Conversation | None = None
     """That it goes on with; none begins one."""
@@ -34,7 +33,7 @@ class Ended(Body):
     """The end of a conversation."""
 
     conversation: Conversation
-    """Which."""
+    """That ends."""
 
 
 def partner_of(request: Request, user: User) -> Partner:
@@ -42,44 +41,40 @@ def partner_of(request: Request, user: User) -> Partner:
     partner: Partner | None = request.app.state.partner
     if partner is None:
         raise Refusal(404, "no_chat", "There is no chat here: no model server is configured.")
-    if not chatting.may_chat(user):
-        raise Refusal(
-            403, "no_chat", "The chat is not among the tags that you may judge. Ask the lead if it should be."
-        )
+    if not user.may_chat:
+        says = "The chat is not among the tags that you may judge. Ask the lead if it should be."
+        raise Refusal(403, "no_chat", says)
     return partner
 
 
+def _sent(site: Site, user: User) -> dict[str, Any]:
+    return read(site, lambda c: chat.sent(c, site, user))
+
+
 @router.get("")
-def conversation(request: Request, user: Reader) -> dict[str, Any]:
+def conversation(request: Request, user: Annotator, site: Here) -> dict[str, Any]:
     """The conversation that is under way."""
     partner_of(request, user)
-    site = site_of(request)
-    with site.database.reading() as connection:
-        return chatting.sent(connection, site, user)
+    return _sent(site, user)
 
 
 @router.post("/messages")
-def say(request: Request, user: Judge, body: Said, key: Key = None) -> dict[str, Any]:
+def say(request: Request, user: Judge, site: Here, body: Said, key: Key = None) -> dict[str, Any]:
     """Says something, and brings the responses; the same `Idempotency-Key` twice is one message."""
-    partner, site, key = partner_of(request, user), site_of(request), key or str(uuid.uuid4())
+    partner, key = partner_of(request, user), key or str(uuid.uuid4())
     refuse_unless(bool(body.text.strip()), "The message is empty.")
     with partner.place(user.id):
-        with site.database.reading() as connection:
-            before = {"conversation": body.conversation, "num_turns": body.turns}
-            begun = chatting.prepared(connection, user, body.text, **before, key=key)
+        before: dict[str, Any] = {"conversation": body.conversation, "num_turns": body.turns, "key": key}
+        begun = read(site, lambda c: chat.prepared(c, user, body.text, **before))
         if begun is not None:
-            comparison = chatting.compared(begun, partner.ask(begun.messages))
-            (ready,) = ingest.ready(site, [comparison])
-            site.database.write(lambda c: chatting.keep(c, site, user, begun, ready, key=key))
-    with site.database.reading() as connection:
-        return chatting.sent(connection, site, user)
+            (ready,) = intake.ready(site, [chat.compared(begun, partner.ask(begun.messages))])
+            site.database.write(lambda c: chat.keep(c, site, user, begun, ready, key=key))
+    return _sent(site, user)
 
 
 @router.post("/end")
-def end(request: Request, user: Judge, body: Ended) -> dict[str, Any]:
+def end(request: Request, user: Judge, site: Here, body: Ended) -> dict[str, Any]:
     """Ends the conversation; the next message begins another."""
     partner_of(request, user)
-    site = site_of(request)
-    site.database.write(lambda c: chatting.end(c, site, user, body.conversation))
-    with site.database.reading() as connection:
-        return chatting.sent(connection, site, user)
+    site.database.write(lambda c: chat.end(c, site, user, body.conversation))
+    return _sent(site, user)

@@ -12,12 +12,11 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from prefloop.web import accounts
-from prefloop.web.answers import Body
+from prefloop.web.body import Body
 from prefloop.web.errors import Refusal
-from prefloop.web.routes.annotator import site_of
-from prefloop.web.security import log_refusal
-from prefloop.web.site import Site
+from prefloop.web.security import accounts
+from prefloop.web.security.guard import log_refusal
+from prefloop.web.store.site import Site, site_of
 
 router = APIRouter(tags=["session"])
 Token = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,64}$")]
@@ -48,13 +47,14 @@ def inside(path: str) -> str:
 
 
 def _home(site: Site, cookie: str) -> str:
-    """Where somebody begins who named no page: leads with the leads' pages, for the judging page would take items for them."""
+    """Where somebody begins who named no page: leads with their own, for the judging page would take items for them."""
     user = accounts.by_session(site, cookie)
     return "/lead" if user is not None and user.is_at_least("lead") else "/"
 
 
-def _address(request: Request) -> str:
-    return request.client.host[:64] if request.client else "-"
+def _from(request: Request) -> dict[str, Any]:
+    """Where a sign-in comes from, and the session that it ends."""
+    return {"address": request.client.host[:64] if request.client else "-", "old": request.cookies.get(accounts.COOKIE)}
 
 
 def _with_cookie(request: Request, response: Response, cookie: str) -> Response:
@@ -76,14 +76,11 @@ def login(request: Request, fields: Form) -> Response:
     site, named = site_of(request), fields.get("next", "")
     name, password = fields.get("name", "")[:200], fields.get("password", "")[: accounts.LONGEST]
     try:
-        cookie = accounts.sign_in(
-            site, name, password, address=_address(request), old=request.cookies.get(accounts.COOKIE)
-        )
+        cookie = accounts.sign_in(site, name, password, **_from(request))
     except Refusal as problem:
         return _back(request, "/login", problem, **({"next": inside(named)} if named else {}))
-    return _with_cookie(
-        request, RedirectResponse(inside(named) if named else _home(site, cookie), status_code=303), cookie
-    )
+    then = inside(named) if named else _home(site, cookie)
+    return _with_cookie(request, RedirectResponse(then, status_code=303), cookie)
 
 
 @router.post("/join/{token}", include_in_schema=False)
@@ -91,10 +88,8 @@ def join(request: Request, token: Token, fields: Form) -> Response:
     """Joins by form: name, password."""
     site = site_of(request)
     try:
-        cookie = accounts.join(
-            site, token, fields.get("name", "")[:200], fields.get("password", ""), old=request.cookies.get(accounts.COOKIE),
-            language=fields.get("lang", ""),
-        )  # fmt: skip
+        more = {"old": request.cookies.get(accounts.COOKIE), "language": fields.get("lang", "")}
+        cookie = accounts.join(site, token, fields.get("name", "")[:200], fields.get("password", ""), **more)
     except Refusal as problem:
         return _back(request, f"/join/{token}", problem)
     return _with_cookie(request, RedirectResponse(_home(site, cookie), status_code=303), cookie)
@@ -114,10 +109,7 @@ async def logout(request: Request) -> Response:
 @router.post("/api/v1/session")
 def begin(request: Request, body: Credentials) -> Response:
     """Signs in; the cookie comes with the answer."""
-    site = site_of(request)
-    cookie = accounts.sign_in(
-        site, body.name, body.password, address=_address(request), old=request.cookies.get(accounts.COOKIE)
-    )
+    cookie = accounts.sign_in(site_of(request), body.name, body.password, **_from(request))
     return _with_cookie(request, JSONResponse({"name": accounts.known_as(body.name)}), cookie)
 
 
@@ -133,6 +125,6 @@ def end(request: Request) -> dict[str, Any]:
 @router.post("/api/v1/join/{token}")
 def join_by_json(request: Request, token: Token, body: Credentials) -> Response:
     """Joins; the cookie comes with the answer."""
-    site = site_of(request)
-    cookie = accounts.join(site, token, body.name, body.password, old=request.cookies.get(accounts.COOKIE))
+    old = request.cookies.get(accounts.COOKIE)
+    cookie = accounts.join(site_of(request), token, body.name, body.password, old=old)
     return _with_cookie(request, JSONResponse({"name": accounts.known_as(body.name)}), cookie)

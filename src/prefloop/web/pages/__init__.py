@@ -1,0 +1,1 @@
+"""What is shown: templates, scripts, words in two languages, Markdown as trees."""

@@ -1,0 +1,1 @@
+"""What leads look at and decide: progress, agreement, annotators, what to ask next, adjudication, the arena."""

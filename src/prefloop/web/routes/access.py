@@ -1,0 +1,81 @@
+"""The access of programs, the log, and everybody's sessions: what admins see to."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import Field
+
+from prefloop.web.body import Body
+from prefloop.web.exchange import webhooks
+from prefloop.web.pages import lead_pages
+from prefloop.web.pages.lead_words import LeadWords, on
+from prefloop.web.routes.parameters import Admin, Here, Number, Reader, read
+from prefloop.web.security import accounts
+from prefloop.web.security.accounts import SCOPES, User
+from prefloop.web.store import chain
+
+router = APIRouter(tags=["lead"])
+
+
+class NewToken(Body):
+    """A token for a program."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    """What it is for."""
+    scopes: Annotated[list[Literal["read", "write", "judge", "admin"]], Field(min_length=1, max_length=4)]
+    """What the program may do."""
+    user: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    """Whose it is: a program, such as a model that judges, becomes an annotator of this name, who can never sign in;
+    else your own."""
+
+
+@router.get("/api/v1/tokens")
+def list_tokens(user: Admin, site: Here) -> dict[str, Any]:
+    """Tokens of programs, without their secrets."""
+    rows = read(site, accounts.all_tokens)
+    return {"tokens": [{name: value for name, value in row.items() if name != "owner"} for row in rows]}
+
+
+@router.post("/api/v1/tokens")
+def new_token(user: Admin, site: Here, body: NewToken) -> dict[str, Any]:
+    """A token; told once."""
+    make = {"by": user, "user": body.user}
+    return {"token": site.database.write(lambda c: accounts.new_token(c, site, body.name, body.scopes, **make))}
+
+
+@router.delete("/api/v1/tokens/{number}")
+def revoke_token(user: Admin, site: Here, number: Number) -> dict[str, Any]:
+    """A token is not good any more."""
+    site.database.write(lambda c: accounts.revoke_token(c, site, number, by=user))
+    return {"id": number, "revoked": True}
+
+
+@router.delete("/api/v1/sessions")
+def end_all_sessions(user: Admin, site: Here) -> dict[str, Any]:
+    """Signs everybody out."""
+    return {"ended": site.database.write(lambda c: accounts.end_sessions(c, site, by=user))}
+
+
+@router.get("/api/v1/log/verify")
+def verify_log(user: Reader, site: Here) -> dict[str, Any]:
+    """Walks the log. The answer's `whole` tells whether nothing was changed or removed."""
+    with site.database.snapshot() as connection:
+        try:
+            return {"whole": True, "events": chain.verify(connection), "problem": None}
+        except chain.Broken as problem:
+            return {"whole": False, "events": None, "problem": str(problem)}
+
+
+@router.get("/lead/access", include_in_schema=False)
+def access_page(request: Request, site: Here) -> Response:
+    """Tokens, webhooks, the log."""
+
+    def gather(words: LeadWords, user: User) -> dict[str, Any]:
+        with site.database.reading() as connection:
+            tokens, hooks = accounts.all_tokens(connection)[::-1], webhooks.listed(connection)
+            private = webhooks.allows_private(connection)
+        there = {"tokens": tokens, "hooks": hooks, "private": private, "scopes": SCOPES, "hook_kinds": webhooks.KINDS}
+        return {"lead": words("access.says"), "on": on, "has": words.has, **there}
+
+    return lead_pages.page(request, "access.html", "desk.access", gather, role="admin")

@@ -1,0 +1,66 @@
+"""Items: their list, and those whose answer is known, made, turned and retired."""
+
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from prefloop.web.pages import lead_pages, rendering
+from prefloop.web.pages.lead_words import LeadWords, meant
+from prefloop.web.review import comments
+from prefloop.web.routes.parameters import Here, Lead, LongNumber, Reader, read
+from prefloop.web.security.accounts import User
+from prefloop.web.work import gold, items
+from prefloop.web.work.answers import MARKED
+
+router = APIRouter(tags=["lead"])
+PAGE, SUSPECT = 30, 5
+"""Judged items on a page; answers from which a gold item that most get wrong is worth a look."""
+Purpose = Literal["work", "gold", "calibration", "adjudication", "arena", "chat"]
+
+
+@router.get("/api/v1/items")
+def list_items(
+    user: Reader, site: Here, purpose: Purpose = "work", after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> dict[str, Any]:  # fmt: skip
+    """Items by number, a page at a time: the next one begins `after` the last number of this one."""
+    return {"items": read(site, lambda c: items.listed(c, purpose, after=after, limit=limit))}
+
+
+@router.post("/api/v1/items")
+def mark(user: Lead, site: Here, body: gold.Mark) -> dict[str, Any]:
+    """Makes a gold or calibration item of a comparison; it is work no longer."""
+    tree = rendering.tree(body.explanation)
+    return site.database.write(lambda c: gold.mark(c, site, body, tree, actor=user.name))
+
+
+@router.put("/api/v1/items/{number}")
+def change_item(user: Lead, site: Here, number: LongNumber, body: gold.Change) -> dict[str, Any]:
+    """Retires a gold or calibration item, asks it again, or turns one into the other."""
+    return site.database.write(lambda c: gold.change(c, site, number, body, actor=user.name))
+
+
+@router.get("/lead/items", include_in_schema=False)
+def items_page(
+    request: Request, site: Here, before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    missing: Annotated[str, Query(max_length=200)] = "",
+) -> Response:  # fmt: skip
+    """Gold, calibration, candidates, flags and comments."""
+
+    def gather(words: LeadWords, user: User) -> dict[str, Any]:
+        with site.database.reading() as connection:
+            marked = {purpose: gold.marked(connection, purpose) for purpose in gold.PURPOSES}
+            candidates = gold.candidates(connection, before, limit=PAGE)
+            remarks = comments.everything(connection)
+        for row in (*marked["gold"], *marked["calibration"]):
+            row["answer"] = meant(row["kind"], row["expected"], words)
+            row["suspect"] = row["number"] >= SUSPECT and 2 * row["right"] < row["number"]
+        for row in candidates:
+            row["votes"] = Counter(meant(row["kind"], said, words) for said in row["said"]).most_common()
+        flags = [words.remark(remark) for remark in remarks]
+        shown = {"missing": missing, "page": PAGE, "markable": MARKED, "candidates": candidates, "flags": flags}
+        return {"lead": words("items.says"), **marked, **shown}
+
+    return lead_pages.page(request, "items.html", "desk.items", gather)

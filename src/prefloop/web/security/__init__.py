@@ -1,0 +1,1 @@
+"""Who may come in, and what may: accounts, and the guard before every route."""

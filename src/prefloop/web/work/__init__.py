@@ -1,0 +1,1 @@
+"""What annotators do: items in a queue, answers, judgements, gold and calibration, the chat."""
