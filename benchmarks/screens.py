@@ -18,12 +18,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from prefloop.web.exchange import arena_files, score_files
-from prefloop.web.store.tables import presentations
 from prefloop.web.work import queue
 from prefloop.world import gold, grammar
 from prefloop.world.agents import BROAD, reply
 from prefloop.world.tickets import read
 from web import crowd
+from web.acts import mark, presented
 from web.browser.samples import CHINESE, EMPTY, ENGLISH, GUIDELINE
 from web.browser.stand import CHROMIUM, KINDS, Stand
 from web.model_server import ModelServer
@@ -200,7 +200,8 @@ def numbers(
     for language, theme, size, suffix in looks:
         rows, rng = helpdesk(language, 320, 1), random.Random(1)
         stand = Stand(place / f"{suffix}-numbers", rows, overlap={"judgements": 3})
-        crowd.gold(stand.site, [row["id"] for row in rows[:6]])
+        for row in rows[:6]:
+            mark(stand.site, row["id"])
         honest = (
             ("ada", "ben", "chen", "dora", "emil") if language == "en" else ("阿达", "小本", "小陈", "朵拉", "小米")
         )
@@ -229,7 +230,7 @@ def numbers(
         judge, choose = next(iter(users.values())), crowd.honest(random.Random(3), 0.3)
         for _ in range(110):
             (shown,) = queue.lease(stand.site, judge, 1, purpose="arena").presentations
-            order = crowd.rows(stand.site, presentations, presentations.c.id == shown)[0].order
+            order = presented(stand.site, shown).order
             crowd.submit(stand.site, judge, crowd.judged(shown, choice=choose(order)))
         for name in names:
             page.goto(f"{stand.url}/lead/{name.format(clicker=list(users.values())[-1].id)}")

@@ -11,11 +11,13 @@ from starlette.testclient import TestClient
 
 from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.web.app import create_app
+from prefloop.web.pages import rendering
 from prefloop.web.security import accounts
 from prefloop.web.store import chain, settings
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, presentations
-from prefloop.web.work import intake, judging, queue
+from prefloop.web.work import gold, intake, judging, queue
+from prefloop.web.work.gold import Mark
 from prefloop.web.work.items import QUEUED
 from prefloop.web.work.judging import Judged
 
@@ -88,6 +90,30 @@ def rows(site: Site, table: Any, *where: Any) -> list[Any]:
     """Rows of a table, in the order of its first column."""
     with site.database.reading() as connection:
         return list(connection.execute(select(table).where(*where).order_by(*table.primary_key.columns)))
+
+
+def presented(site: Site, presentation: str) -> Any:
+    """What was put in front of somebody."""
+    return rows(site, presentations, presentations.c.id == presentation)[0]
+
+
+def item_of(site: Site, presentation: str) -> Any:
+    """The item that was shown."""
+    return rows(site, items, items.c.id == presented(site, presentation).item)[0]
+
+
+def side(site: Site, presentation: str, best: int) -> str:
+    """The side on which a response stands."""
+    return "left" if presented(site, presentation).order[0] == best else "right"
+
+
+def mark(site: Site, comparison: str, purpose: Any = "gold", expected: Any = None, explanation: str = "") -> int:
+    """Makes a comparison's first pair gold or calibration, response 0 being better if not told. Returns: its item."""
+    answer = {"best": 0} if expected is None else expected
+    body = Mark(
+        comparison=comparison, kind="pair", responses=[0, 1], purpose=purpose, expected=answer, explanation=explanation
+    )
+    return site.database.write(lambda c: gold.mark(c, site, body, rendering.tree(explanation), actor="lead"))["item"]
 
 
 def check_log(site: Site) -> int:

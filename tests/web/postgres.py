@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: started on loopback in a folder that goes away, with Debian's programs if they are there."""
+"""A PostgreSQL server of the tests' own, on loopback, in a folder that goes away; with Debian's programs if need be."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The server as a process: how it starts, what it prints, and that a kill in the middle of writing loses nothing acknowledged."""
+"""The server as a process: how it starts, what it prints, and that a kill in mid-writing loses nothing acknowledged."""
 
 import contextlib
 import ipaddress

@@ -79,14 +79,8 @@ def create_app(site: Site) -> FastAPI:
     """The page of a site, as an ASGI application."""
     for suffix, kind in TYPES.items():
         mimetypes.add_type(kind, suffix)
-    app = FastAPI(
-        title="prefloop web",
-        version=prefloop.__version__,
-        openapi_url="/api/v1/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=_lifespan,
-    )
+    urls = {"openapi_url": "/api/v1/openapi.json", "docs_url": None, "redoc_url": None}
+    app = FastAPI(title="prefloop web", version=prefloop.__version__, lifespan=_lifespan, **urls)
     app.state.site = site
     app.state.static_version = fingerprints.of_path(STATIC) if STATIC.is_dir() else "none"
     app.state.partner = Partner(site.config) if site.config.model_server else None

@@ -25,7 +25,7 @@ def saved(page: Any) -> None:
 
 
 def reads(page: Any, where: str, words: str | re.Pattern[str]) -> None:
-    """Waits until the first of these elements is there and has these words in it, seen or not; on the page before and the page after, too."""
+    """Waits until the first of these elements has these words in it, seen or not, on this page or the next."""
     page.locator(where).filter(has_text=words).first.wait_for(state="attached")
 
 

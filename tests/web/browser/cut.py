@@ -1,6 +1,6 @@
 """A network that is cut while somebody judges on by keyboard, and comes back; what became of every answer.
 
-`offline`: the browser knows (aeroplane mode). `silent`: nothing arrives any more and nobody says so (a router that lost its line);
+`offline`: the browser knows (aeroplane mode). `silent`: nothing arrives and nobody says so (a router lost its line);
 what was on its way arrives when the line is back, as TCP does it, although the page may have given it up long ago.
 """
 
@@ -65,7 +65,7 @@ class Line:
 
 
 def judge_one(page: Any) -> bool:
-    """Judges what is on the page by keyboard, and waits a moment for what follows. Returns: whether there was something."""
+    """Judges what is on the page by keyboard, and waits for what follows. Returns: whether there was something."""
     if not page.query_selector("article.item"):
         return False
     before = page.inner_text(".turn:last-child .words")
@@ -87,11 +87,15 @@ def cut(page: Any, line: Line, how: How, away: bool) -> None:
         line.whole.set()
 
 
-def through(page: Any, stand: Stand, line: Line, *, how: How, seconds: float, pace: float) -> dict[str, Any]:
-    """Judges two items, cuts the network for so long and judges on, every `pace` seconds, until the page has no more; then only waits.
+REFUSED = "() => Object.keys(localStorage).filter(key => key.startsWith('prefloop.refused.')).length"
 
-    Returns: answers given during the cut, what the server had of them before it was whole again, what it has at last, how many of all
-    answers are lost or there twice, and the seconds that the page took to send all of them and to show an item, by itself.
+
+def through(page: Any, stand: Stand, line: Line, *, how: How, seconds: float, pace: float) -> dict[str, Any]:
+    """Judges two items, cuts the network for so long and judges on, every `pace` seconds, until the page has no more.
+
+    Returns: answers given during the cut, what the server had of them before it was whole again, what it has at last,
+    how many of all answers are lost or there twice, and the seconds that the page took to send all of them and to show
+    an item, by itself.
     """
     for _ in range(2):
         judge_one(page)
@@ -119,8 +123,8 @@ def through(page: Any, stand: Stand, line: Line, *, how: How, seconds: float, pa
     rows = stand.judgements()
     after = {row.id for row in rows}
     return {
-        "how": how, "cut_seconds": seconds, "given_during": given, "kept_in_browser": len(kept), "acknowledged_during": len(during),
-        "acknowledged_after": len(kept & after), "lost": 2 + given + 1 - len(after), "doubled": len(rows) - len({row.presentation for row in rows}),
-        "refused": page.evaluate("() => Object.keys(localStorage).filter(key => key.startsWith('prefloop.refused.')).length"),
+        "how": how, "cut_seconds": seconds, "given_during": given, "kept_in_browser": len(kept),
+        "acknowledged_during": len(during), "acknowledged_after": len(kept & after), "lost": 2 + given + 1 - len(after),
+        "doubled": len(rows) - len({row.presentation for row in rows}), "refused": page.evaluate(REFUSED),
         "ran_dry_after_seconds": ran_dry, "said": sorted(said), "recovered_seconds": round(recovered, 2),
     }  # fmt: skip

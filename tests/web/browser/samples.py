@@ -1,4 +1,4 @@
-"""Comparisons as people meet them: short and long, English and Chinese, code, a conversation of several turns, right to left."""
+"""Comparisons as people meet them: short, long, English, Chinese, code, several turns, right to left."""
 
 from typing import Any
 
@@ -33,20 +33,30 @@ Choose *both bad* if you would send neither.
 """,
 }
 HELP = (
-    "I am sorry that it is not there. Let us find it together:\n\n1. Please look at the *safe place* on the delivery note, and ask your neighbours.\n"
+    "I am sorry that it is not there. Let us find it together:\n\n"
+    "1. Please look at the *safe place* on the delivery note, and ask your neighbours.\n"
     "2. If it is nowhere, reply with the **order number**; I open an enquiry with the carrier today.\n"
     "3. If they do not find it within 5 days, you get your money back or a new one, whichever you like.\n\n"
     "You can follow the enquiry under `Orders > Enquiries`."
 )
-SHORT = "It says delivered, so it was delivered. Please check again with your household. There is nothing further that I can do from here."
-CODE = (
-    "Use a dictionary:\n\n```python\ndef count(words):\n    found = {}\n    for word in words:\n        found[word] = found.get(word, 0) + 1\n"
-    "    return found\n```\n\nIt takes one pass."
-)
+SHORT = ("It says delivered, so it was delivered. Please check again with your household. "
+         "There is nothing further that I can do from here.")  # fmt: skip
+CODE = """Use a dictionary:
+
+```python
+def count(words):
+    times = {}
+    for word in words:
+        times[word] = times.get(word, 0) + 1
+    return times
+```
+
+It takes one pass."""
 SECOND = "`collections.Counter` does it:\n\n```python\nfrom collections import Counter\n\ncount = Counter(words)\n```"
 LONG = "\n\n".join(
-    f"**Step {n}.** Open the settings, choose *Returns*, and print the label for parcel {n}. Put it on the box so that the old code is "
-    "covered, and hand it to the driver or to any shop with our sign. Keep the receipt until the money has arrived."
+    f"**Step {n}.** Open the settings, choose *Returns*, and print the label for parcel {n}. Put it on the box so that "
+    "the old code is covered, and hand it to the driver or to any shop with our sign. Keep the receipt until the money "
+    "has arrived."
     for n in range(1, 13)
 )
 THREAD = [
@@ -59,13 +69,14 @@ THREAD = [
 ENGLISH: list[dict[str, Any]] = [
     comparison("en-1", [("user", "My parcel says **delivered**, but it is not here. What now?")], [HELP, SHORT]),
     comparison("en-2", THREAD, [
-        "Yes: the blue one leaves today by express and is with you on Thursday. Keep the red one for the driver, no packing needed.",
+        "Yes: the blue one leaves today by express and is with you on Thursday. Keep the red one, unpacked.",
         "We will do our best to send a kettle soon. Delivery usually takes 5 to 9 working days.",
         "Certainly! Kettles are wonderful. Did you know that the first electric kettle was sold in 1893?",
         "Yes, by Thursday. Please send the red one back first, at your cost, and then we see.",
     ]),
     comparison("en-3", [("user", "How do I count words in Python?")], [CODE, SECOND]),
-    comparison("en-4", [("user", "How do I send things back?")], [LONG, "Print the label in *Returns* and give the box to the driver."]),
+    comparison("en-4", [("user", "How do I send things back?")],
+               [LONG, "Print the label in *Returns* and give the box to the driver."]),
 ]  # fmt: skip
 CHINESE: list[dict[str, Any]] = [
     comparison("zh-1", [("user", "物流显示**已签收**，可是我没收到，怎么办？")], [

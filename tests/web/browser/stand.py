@@ -1,4 +1,4 @@
-"""A real server for the browser: a folder of comparisons, a database, people who are signed in, and a server to stop and start."""
+"""A real server for the browser: comparisons, a database, people who are signed in, and a server to stop and start."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from prefloop.web.security import accounts
 from prefloop.web.store.chain import record
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, guidelines, judgements, sessions, users
-from prefloop.web.work import items
+from web.acts import invited, mark
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 """The browser; None if there is none here."""
@@ -35,22 +35,15 @@ def response(text: str) -> dict[str, Any]:
 def comparison(identity: str, messages: Sequence[tuple[str, str]], texts: Sequence[str]) -> dict[str, Any]:
     """A comparison as comparisons.jsonl holds it."""
     turns = [{"role": role, "content": content} for role, content in messages]
-    return {
-        "id": identity, "prompt_id": f"prompt-{identity}", "messages": turns, "responses": [response(text) for text in texts],
-        "sampling": {"temperature": 1.0}, "tags": [],
-    }  # fmt: skip
+    made = [response(text) for text in texts]
+    rest = {"prompt_id": f"prompt-{identity}", "sampling": {"temperature": 1.0}, "tags": []}
+    return {"id": identity, "messages": turns, "responses": made, **rest}
 
 
 def plain(number: int, responses: int = 2) -> list[dict[str, Any]]:
     """Comparisons with short texts that tell which is which."""
-    return [
-        comparison(
-            f"plain-{n:04d}",
-            [("user", f"Question number {n}?")],
-            [f"Answer {k} to question {n}." for k in range(responses)],
-        )
-        for n in range(number)
-    ]
+    texts = [[f"Answer {k} to question {n}." for k in range(responses)] for n in range(number)]
+    return [comparison(f"plain-{n:04d}", [("user", f"Question number {n}?")], texts[n]) for n in range(number)]
 
 
 class Stand:
@@ -74,9 +67,8 @@ class Stand:
         listener.bind(("127.0.0.1", self.port))
         listener.listen(128)
         self.port = listener.getsockname()[1]
-        self.server = uvicorn.Server(
-            uvicorn.Config(create_app(self.site), log_level="error", access_log=False, timeout_graceful_shutdown=2)
-        )
+        settings: dict[str, Any] = {"log_level": "error", "access_log": False, "timeout_graceful_shutdown": 2}
+        self.server = uvicorn.Server(uvicorn.Config(create_app(self.site), **settings))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listener]}, daemon=True)
         self.thread.start()
         while not self.server.started and self.thread.is_alive():
@@ -110,7 +102,7 @@ class Stand:
 
     def invitation(self, role: str = "annotator") -> str:
         """A link's token."""
-        return self.site.database.write(lambda c: accounts.invite(c, self.site, role=role, by=None))
+        return invited(self.site, role)
 
     def sign_everybody_out(self) -> None:
         """Ends all sessions."""
@@ -130,9 +122,7 @@ class Stand:
 
     def calibration(self, identity: str, expected: dict[str, Any], explanation: str) -> None:
         """Makes a comparison's first pair a calibration item."""
-        marked = {"answer": expected, "explanation": explanation, "tree": rendering.tree(explanation)}
-        row = items.new_item(identity, "pair", (0, 1), purpose="calibration", expected=marked)
-        self.site.database.write(lambda c: items.add(c, self.site.database, [row], {identity: ()}))
+        mark(self.site, identity, "calibration", expected, explanation)
 
     def judgements(self) -> list[Any]:
         """Everything that was decided, oldest first."""

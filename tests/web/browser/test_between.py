@@ -1,4 +1,4 @@
-"""What comes between the page and its server: a proxy that answers in its stead, and somebody else in the same browser."""
+"""What comes between the page and its server: a proxy that answers instead, and somebody else in the same browser."""
 
 import json
 

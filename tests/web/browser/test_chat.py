@@ -1,4 +1,4 @@
-"""Chat with the policy under test, by keyboard: what is said is judged, kept over a reload, and never lost when the model is away."""
+"""Chat with the policy, by keyboard: what is said is judged, survives a reload, and waits when the model is away."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

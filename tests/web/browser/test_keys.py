@@ -147,7 +147,8 @@ def test_a_hidden_page_is_not_work(serve, window):
     page.clock.install()
     begin(page, stand.url)
     page.clock.run_for(5_000)
-    hide = "hidden => { Object.defineProperty(document, 'visibilityState', { value: hidden ? 'hidden' : 'visible', configurable: true });"
+    hide = "hidden => { const value = hidden ? 'hidden' : 'visible';"
+    hide += " Object.defineProperty(document, 'visibilityState', { value, configurable: true });"
     hide += " document.dispatchEvent(new Event('visibilitychange')) }"
     page.evaluate(hide, True)
     page.clock.run_for(60_000)

@@ -56,8 +56,8 @@ def test_a_whole_session_by_keys_alone(serve, window):
     page.wait_for_selector(".state.done")
     result = answers(stand, 6)
     assert result[:4] == [
-        {"choice": "right", "strength": 3}, {"ranks": [2, 2, 1]}, {"ratings": {"helpful": [1, 3, 5], "polite": [2, 4, 1]}},
-        {"thumbs": [True, False, True]},
+        {"choice": "right", "strength": 3}, {"ranks": [2, 2, 1]},
+        {"ratings": {"helpful": [1, 3, 5], "polite": [2, 4, 1]}}, {"thumbs": [True, False, True]},
     ]  # fmt: skip
     assert result[4]["slot"] == 1
     assert result[4]["text"].endswith(" Better.")

@@ -1,4 +1,4 @@
-"""Every page for leads in a browser: no error, no serious violation, nothing wider than the window; and the way of a lead who writes no code."""
+"""Every page for leads in a browser: no error, no violation, nothing too wide; and the way of a lead without code."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from web.browser.stand import PASSWORD, comparison, plain
 from web.browser.test_access import violations
 
 PAGES = (
-    "/lead", "/lead/people", "/lead/guideline", "/lead/settings", "/lead/items", "/lead/items/gold?comparison={id}", "/lead/annotators",
-    "/lead/annotators/1", "/lead/agreement", "/lead/selection", "/lead/adjudication", "/lead/arena", "/lead/data", "/lead/access",
+    "/lead", "/lead/people", "/lead/guideline", "/lead/settings", "/lead/items", "/lead/items/gold?comparison={id}",
+    "/lead/annotators", "/lead/annotators/1", "/lead/agreement", "/lead/selection", "/lead/adjudication",
+    "/lead/arena", "/lead/data", "/lead/access",
 )  # fmt: skip
 LOOKS = [("en", "light", 1280), ("en", "dark", 360), ("zh", "dark", 1280), ("zh", "light", 360)]
 
@@ -176,14 +177,10 @@ def test_gold_of_every_kind_and_its_change(serve, window, kind):
     with stand.site.database.reading() as connection:
         gold = connection.execute(items.select().where(items.c.purpose == "gold")).one()
     expected = {
-        "pair": {"best": 2}, "ranking": {"ranks": [2, 1]}, "rating": {"ratings": {"helpful": [2, 3], "Very polite.": [3, 3]}},
-        "thumb": {"thumbs": [False, True]},
-    }  # fmt: skip
-    assert (gold.responses, gold.expected["answer"], gold.expected["explanation"]) == (
-        [0, 2],
-        expected[kind],
-        "Because.",
-    )
+        "pair": {"best": 2}, "ranking": {"ranks": [2, 1]}, "thumb": {"thumbs": [False, True]},
+        "rating": {"ratings": {"helpful": [2, 3], "Very polite.": [3, 3]}},
+    }[kind]  # fmt: skip
+    assert (gold.responses, gold.expected["answer"], gold.expected["explanation"]) == ([0, 2], expected, "Because.")
 
 
 def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window):

@@ -1,4 +1,4 @@
-"""What the leads' pages say in a browser: links that follow choices, what came of a form, and when it is too early to tell."""
+"""What the leads' pages say in a browser: links that follow choices, what came of a form, when it is too early."""
 
 from web.browser.acts import begin, keys, saved
 from web.browser.stand import plain

@@ -1,4 +1,4 @@
-"""The leads' sections on a phone of 360 pixels: all in sight once opened, by touch and by keyboard, and no page wider than the window."""
+"""The leads' sections on a phone of 360 pixels: all in sight once opened, by touch and keyboard, no page too wide."""
 
 import pytest
 
@@ -59,7 +59,9 @@ def test_cells_are_wide_enough_for_their_words(serve, window):
     stand.calibration("plain-0000", {"best": 0}, "Because.")
     page = window(stand.person("ada", "admin"), width=WIDTH, height=740)
     page.goto(f"{stand.url}/lead/items")
-    lines = "node => { const all = document.createRange(); all.selectNodeContents(node); return all.getClientRects().length }"
+    lines = (
+        "node => { const it = document.createRange(); it.selectNodeContents(node); return it.getClientRects().length }"
+    )
     assert page.get_by_role("cell", name="Pair").first.evaluate(lines) == 1  # not letter under letter
     assert page.evaluate("() => document.documentElement.scrollWidth") <= WIDTH
 

@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing is doubled: reloads, cut networks, dead servers, two tabs, double clicks, ended sessions."""
+"""Nothing is lost or doubled: reloads, cut networks, dead servers, two tabs, double clicks, ended sessions."""
 
 import json
 from collections.abc import Callable

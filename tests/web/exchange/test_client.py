@@ -19,7 +19,7 @@ from web.crowd import on_sqlite
 
 
 class Line(httpx.BaseTransport):
-    """A line to the application that breaks when it is told to: before the server hears, or before its answer arrives."""
+    """A line to the application that breaks when told to: before the server hears, or before its answer arrives."""
 
     def __init__(self, site: Site) -> None:
         self.server, self.breaks, self.waits = work.client(site), [], []

@@ -1,4 +1,4 @@
-"""Bringing in: exports of other tools become comparisons and judgements; a bad row is a sentence, and nothing is half kept."""
+"""Bringing in: other tools' exports become ours; a bad row is a sentence, and nothing is half kept."""
 
 import contextlib
 import json
@@ -21,24 +21,26 @@ from prefloop.web.exchange.foreign_judgements import SOURCES, Imported, as_befor
 from prefloop.web.exchange.rows import rows as rows_of
 from prefloop.web.pages import rendering
 from prefloop.web.security import accounts
-from prefloop.web.store.chain import verify
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, users
 from prefloop.web.work import intake, votes
-from web.acts import ask, check_counts, check_log, comparison, rows, signed_in, user, work
+from web.acts import LINES, ask, check_counts, check_log, comparison, rows, signed_in, user, work
 from web.crowd import on_sqlite
 
+LEFT, RIGHT = ([{"type": "pairwise", "value": {"selected": side}}] for side in ("left", "right"))
 LABEL_STUDIO = {
     "id": 17, "data": {"prompt": "Where is it?", "answer1": "There.", "answer2": "Here."},
     "annotations": [
-        {"completed_by": 4, "was_cancelled": False, "lead_time": 6.5, "result": [{"type": "pairwise", "value": {"selected": "right"}}]},
-        {"completed_by": {"id": 5, "email": "b@x.org"}, "result": [{"type": "pairwise", "value": {"selected": "left"}}]},
-        {"completed_by": 6, "was_cancelled": True, "result": [{"type": "pairwise", "value": {"selected": "left"}}]},
+        {"completed_by": 4, "was_cancelled": False, "lead_time": 6.5, "result": RIGHT},
+        {"completed_by": {"id": 5, "email": "b@x.org"}, "result": LEFT},
+        {"completed_by": 6, "was_cancelled": True, "result": LEFT},
     ],
 }  # fmt: skip
 ARGILLA = {
     "id": "r1", "fields": {"instruction": "Where is it?", "response-1": "There.", "response-2": "Here."},
-    "responses": {"preference": [{"value": "response-2", "user_id": "u1", "status": "submitted"}, {"value": "response-1", "status": "draft"}]},
+    "responses": {"preference": [
+        {"value": "response-2", "user_id": "u1", "status": "submitted"}, {"value": "response-1", "status": "draft"},
+    ]},
 }  # fmt: skip
 ARGILLA_RANKING = {
     "id": "r2", "fields": {"prompt": "Order them", "response-1": "A", "response-2": "B", "response-3": "C"},
@@ -46,8 +48,8 @@ ARGILLA_RANKING = {
         {"value": "response-2", "rank": 1}, {"value": "response-1", "rank": 3}, {"value": "response-3", "rank": 1}]}}}],
 }  # fmt: skip
 POTATO = {
-    "id": "p1", "user_id": "w9", "displayed_text": {"prompt": "Where is it?", "response_a": "There.", "response_b": "Here."},
-    "label_annotations": {"preference": {"A": "true", "B": ""}},
+    "id": "p1", "user_id": "w9", "label_annotations": {"preference": {"A": "true", "B": ""}},
+    "displayed_text": {"prompt": "Where is it?", "response_a": "There.", "response_b": "Here."},
 }  # fmt: skip
 
 
@@ -63,31 +65,23 @@ def said(site: Site) -> list[tuple[str, dict[str, Any]]]:
         return sorted((vote.name, vote.meaning) for vote in votes.votes_where(connection))
 
 
-@pytest.mark.parametrize(
-    ("source", "row", "who"),
-    [
-        (
-            "label_studio",
-            LABEL_STUDIO,
-            [("b@x.org (imported)", {"best": 0}), ("label-studio-4 (imported)", {"best": 1})],
-        ),
-        ("argilla", ARGILLA, [("u1 (imported)", {"best": 1})]),
-        ("argilla", ARGILLA_RANKING, [("u1 (imported)", {"ranks": [2, 1, 1]})]),
-        ("potato", POTATO, [("w9 (imported)", {"best": 0})]),
-    ],
-)
+OTHERS = [
+    ("label_studio", LABEL_STUDIO, [("b@x.org (imported)", {"best": 0}), ("label-studio-4 (imported)", {"best": 1})]),
+    ("argilla", ARGILLA, [("u1 (imported)", {"best": 1})]),
+    ("argilla", ARGILLA_RANKING, [("u1 (imported)", {"ranks": [2, 1, 1]})]),
+    ("potato", POTATO, [("w9 (imported)", {"best": 0})]),
+]
+NOTHING = {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+
+
+@pytest.mark.parametrize(("source", "row", "who"), OTHERS)
 @on_sqlite
 def test_other_tools_exports_become_ours(site: Site, tmp_path: Path, source: Any, row: Any, who: Any):
     assert bring(site, tmp_path / "x.json", json.dumps([row]), source)["judgements"] == len(who)
     assert said(site) == who
-    assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == {
-        "comparisons": 0,
-        "judgements": 0,
-        "left_out": 0,
-        "problems": [],
-    }
+    assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == NOTHING
+    check_log(site)
     with site.database.reading() as connection:
-        verify(connection)
         assert [entry.annotator for entry in export.judged(connection)] == [name for name, _ in who] or len(who) == 2
     check_counts(site)
 
@@ -108,7 +102,7 @@ BAD = {
     "{": "t.jsonl:2: this line is not JSON",
     '{"prompt": "x\\u0000", "response_a": "1", "response_b": "2"}': "t.jsonl:2: a text holds a NUL",
     '{"messages": [{"role": "assistant", "content": "x"}]}': "ends with the user's turn",
-    '{"prompt": "x", "response_a": "1", "response_b": "2", "choice": "perhaps", "annotator": "a"}': "t.jsonl:2: 'perhaps' is not a choice",
+    '{"prompt": "x", "response_a": "1", "response_b": "2", "choice": "?", "annotator": "a"}': "'?' is not a choice",
 }
 
 
@@ -128,25 +122,19 @@ def test_a_bad_row_is_a_sentence_and_nothing_is_kept_unless_asked(site: Site, tm
 
 def row(number: int, annotator: str = "ann", **more: Any) -> str:
     """A line with a prompt, two responses, and what somebody said of them."""
-    ticket = {
-        "id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here.",
-        "choice": "b", "annotator": annotator,
-    }  # fmt: skip
-    return json.dumps(ticket | more) + "\n"
+    asked = {"id": f"r-{number}", "prompt": f"Where is **{number}**?", "response_a": "There.", "response_b": "Here."}
+    return json.dumps({**asked, "choice": "b", "annotator": annotator, **more}) + "\n"
 
 
 MIXED = "".join(
     [*(row(n) for n in range(7)), *(row(n, "bob") for n in range(3)), '{"id": "alone", "prompt": "Write a poem."}\n']
 )
-ARENA = "".join(
-    json.dumps({"prompt": f"Question {n}?", "response": f"{name} {n}", "sampler": name}) + "\n"
-    for n in range(7)
-    for name in ("a", "b")
-)
+ANSWERED = [{"prompt": f"Question {n}?", "response": f"{name} {n}", "sampler": name} for n in range(7) for name in "ab"]
+ARENA = "".join(json.dumps(answer) + "\n" for answer in ANSWERED)
 
 
 def brought(site: Site, path: Path, what: str) -> dict[str, Any]:
-    """Brings in the one or the other."""
+    """Brings in tickets or an arena."""
     if what == "rows":
         return bring(site, path, MIXED)
     path.write_text(ARENA)
@@ -262,14 +250,14 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
     lead = signed_in(site, "lead", "lead")
     body = row(1, "Ann") + row(1, "bob") + row(1, "x" * 80) + row(1, "x" * 80 + "y")
     for number in (4, 0):
-        answer = lead.post("/api/v1/import/rows", content=body, headers={"Content-Type": "application/x-ndjson"})
+        answer = lead.post("/api/v1/import/rows", content=body, headers=LINES)
         assert answer.json()["judgements"] == (number and 3)  # the last two names are one in 80 letters
     assert ann.get("/api/v1/history").json()["judgements"] == []
     names = [name for name, _ in said(site)]
     assert names[:2] == ["ann (imported)", "bob (imported 2)"]
     assert (len(names[2]), names[2].endswith(" (imported)")) == (80, True)
-    reply = rows(site, events, events.c.kind.in_(("judgement", "user")))
-    mine = [entry for entry in reply if entry.kind == "judgement" or "imported" in entry.payload]
+    logged = rows(site, events, events.c.kind.in_(("judgement", "user")))
+    mine = [entry for entry in logged if entry.kind == "judgement" or "imported" in entry.payload]
     assert {entry.actor for entry in mine} == {"lead", "bob (imported)"}  # the second is the one who joined
     assert {entry.actor for entry in mine if entry.kind == "judgement"} == {"lead"}
     check_log(site)
@@ -278,21 +266,19 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
 def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
     """As an older prefloop had it: judgements are those of whoever has the name."""
     kept = accounts.known_as(name) or "imported"
-    result = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
-    return (
-        result if result is not None else accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
-    )
+    same = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
+    return same or accounts.add_user(connection, site, kept, "imported", role="annotator", by=by)
 
 
 def test_what_was_credited_to_somebody_here_is_found_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Ann and somebody unknown were brought in when names alone counted; what Ann judged here herself is no obstacle."""
+    """Ann and a stranger were brought in when names alone counted; what Ann judged here herself is no obstacle."""
     ann, path = user(site, "ann"), tmp_path / "t.jsonl"
     text = "".join(row(n, name) for n in range(5) for name in ("Ann", "bob", " "))
     monkeypatch.setattr(accounts, "imported", credited_by_name)
     assert bring(site, path, text)["judgements"] == 15
     monkeypatch.undo()
     before = state(site)
-    assert bring(site, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+    assert bring(site, path, text) == NOTHING
     assert state(site) == before
     assert len(rows(site, users)) == 3
     bring(site, path, row(7, choice=""))
@@ -357,7 +343,7 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     monkeypatch.undo()
     before = state(older)
     assert [entry.prompt_id for entry in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
-    assert bring(older, path, text) == {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+    assert bring(older, path, text) == NOTHING
     assert state(older) == before
     with pytest.raises(UserError, match=r"t.jsonl:1: there is another comparison called 'r-0'"):
         bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
@@ -368,65 +354,50 @@ def test_what_is_too_long_to_be_kept_is_a_sentence_and_200_letters_are_not(site:
     lead = signed_in(site, "lead", "lead")
     plain = comparison(1).model_dump(mode="json")
     responses = [plain["responses"][0], plain["responses"][1]]
-    wrong = {
-        "the tag 'tttt": {"tags": ["t" * 201]},
-        "the sampler 'ssss": {"responses": [responses[0], responses[1] | {"sampler": "s" * 201}]},
-        "`num_tokens` goes from 0": {"responses": [responses[0], responses[1] | {"num_tokens": 2**31}]},
-    }
-    headers = {"Content-Type": "application/x-ndjson"}
+    long, many = (
+        {"responses": [responses[0], responses[1] | more]} for more in ({"sampler": "s" * 201}, {"num_tokens": 2**31})
+    )
+    wrong = {"the tag 'tttt": {"tags": ["t" * 201]}, "the sampler 'ssss": long, "`num_tokens` goes from 0": many}
     for says, what in wrong.items():
         body = json.dumps(plain | {"id": "first"}) + "\n" + json.dumps(plain | what)
-        answer = lead.post("/api/v1/import/comparisons", content=body, headers=headers)
-        assert (answer.status_code, answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")) == (
-            422,
-            True,
-        )
+        answer = lead.post("/api/v1/import/comparisons", content=body, headers=LINES)
+        assert answer.status_code == 422
+        assert answer.json()["error"]["message"].startswith(f"import.jsonl:2: {says}")
         path = tmp_path / "comparisons.jsonl"  # as the page finds it when it starts
         path.write_text(body)
         with pytest.raises(UserError, match=r"comparisons.jsonl:2: "):
             comparison_files.from_file(site, path)
-    body = "".join(
-        json.dumps({"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]}) + "\n" for name in "ab"
-    )
-    answer = lead.post("/api/v1/import/arena?file=a.jsonl", content=body, headers=headers)
+    long_tag = [{"prompt": "p", "response": name, "sampler": name, "tags": ["t" * 201]} for name in "ab"]
+    body = "".join(json.dumps(answer) + "\n" for answer in long_tag)
+    answer = lead.post("/api/v1/import/arena?file=a.jsonl", content=body, headers=LINES)
     assert (answer.status_code, answer.json()["error"]["message"][:21]) == (422, "a.jsonl:1: the tag 't")
     assert rows(site, comparisons) == []
-    fits = plain | {
-        "tags": ["t" * 200],
-        "responses": [row | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for row in responses],
-    }
-    answer = lead.post("/api/v1/import/comparisons", content=json.dumps(fits), headers=headers)
+    fitting = [response | {"sampler": "s" * 200, "num_tokens": 2**31 - 1} for response in responses]
+    fits = plain | {"tags": ["t" * 200], "responses": fitting}
+    answer = lead.post("/api/v1/import/comparisons", content=json.dumps(fits), headers=LINES)
     assert (answer.status_code, answer.json()["added"]) == (200, 1)
 
 
 def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_again(site: Site, tmp_path: Path):
     ask(site, kinds=["pair", "ranking"])
-    lines = [
-        json.dumps({"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]}) for end in "xy"
-    ]
+    tickets = [{"id": end * 190, "prompt": "p", "responses": [f"{end} {n}" for n in range(60)]} for end in "xy"]
+    lines = [json.dumps(ticket) for ticket in tickets]
     for added in (2, 0):
         assert bring(site, tmp_path / "t.jsonl", "\n".join(lines))["comparisons"] == added
     result = rows(site, items, items.c.kind == "ranking")
     assert len(rows(site, items)) == 4
     assert sorted(row.comparison[:1] for row in result) == ["x", "y"]
     lead = signed_in(site, "lead", "lead")
-    gold = {
-        "comparison": "x" * 190,
-        "kind": "ranking",
-        "responses": list(range(60)),
-        "purpose": "gold",
-        "expected": {"ranks": list(range(1, 61))},
-    }
-    assert lead.post("/api/v1/items", json=gold).status_code == 200
+    gold = {"comparison": "x" * 190, "kind": "ranking", "responses": list(range(60)), "purpose": "gold"}
+    expected = {"ranks": list(range(1, 61))}
+    assert lead.post("/api/v1/items", json={**gold, "expected": expected}).status_code == 200
     assert [row.comparison[:1] for row in rows(site, items, items.c.kind == "ranking", items.c.retired)] == ["x"]
 
 
 def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp_path: Path):
     ranks = [{"value": f"response-{n}", "rank": n} for n in range(1, 100)] + [{"value": "response-99", "rank": 99}] * 2
-    record = {
-        "fields": {"prompt": "x", "responses": ["y"] * 101},
-        "responses": {"q": [{"value": ranks, "user_id": "u"}]},
-    }
+    said = {"q": [{"value": ranks, "user_id": "u"}]}
+    record = {"fields": {"prompt": "x", "responses": ["y"] * 101}, "responses": said}
     with pytest.raises(UserError, match=r"^t.json:1: `ranks`: List should have at most 100 items"):
         bring(site, tmp_path / "t.json", json.dumps([record]), "argilla")
 
@@ -440,18 +411,20 @@ def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):
         list(rows_of(path))
 
 
+OUTER = ["prompt", "data", "fields", "responses", "annotations", "id", "label_annotations", "messages", "x:::a"]
+INNER = [
+    *OUTER[:-1], "result", "value", "type", "rank", "choices", "selected", "response_a", "response_b", "choice",
+    "annotator", "values", "completed_by", "tags", "lead_time",
+]  # fmt: skip
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["prompt", "messages", "data", "fields", "responses", "annotations", "result", "value", "type", "rank", "choices", "selected", "id",
-         "response_a", "response_b", "choice", "annotator", "label_annotations", "values", "completed_by", "tags", "lead_time"]), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INNER), inner, max_size=5),
     max_leaves=14,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(st.sampled_from(["prompt", "data", "fields", "responses", "annotations", "id", "label_annotations", "messages", "x:::a"]), json_values),
-       st.sampled_from(SOURCES))  # fmt: skip
+@given(st.dictionaries(st.sampled_from(OUTER), json_values), st.sampled_from(SOURCES))
 def test_no_row_breaks_it(row: dict[str, Any], source: Any):
     with contextlib.suppress(UserError, ValueError):
         imported(row, source, "f:1")
@@ -460,21 +433,18 @@ def test_no_row_breaks_it(row: dict[str, Any], source: Any):
 @on_sqlite
 def test_over_http(site: Site):
     lead = signed_in(site, "lead", "lead")
-    headers = {"Content-Type": "application/x-ndjson"}
     body = '{"prompt": "x", "response_a": "1", "response_b": "2"}\nnot json\n'
-    refused = lead.post("/api/v1/import/rows?file=../../etc/tickets.jsonl", content=body, headers=headers)
+    refused = lead.post("/api/v1/import/rows?file=../../etc/tickets.jsonl", content=body, headers=LINES)
     assert refused.status_code == 422
     assert refused.json()["error"]["message"].startswith("tickets.jsonl:2: this line is not JSON")
-    kept = lead.post("/api/v1/import/rows?on_bad=skip", content=body, headers=headers).json()
+    kept = lead.post("/api/v1/import/rows?on_bad=skip", content=body, headers=LINES).json()
     assert (kept["comparisons"], kept["left_out"]) == (1, 1)
     for bad in (b"", b"\x00\xff", b"[" * 100_000, b'{"prompt": 1}', b"PAR1"):
         for name in ("a.jsonl", "a.json", "a.csv", "a.parquet", "a.jsonl.gz", "\u202e.jsonl", "..", "x" * 200):
-            answer = lead.post("/api/v1/import/rows", params={"file": name}, content=bad, headers=headers)
+            answer = lead.post("/api/v1/import/rows", params={"file": name}, content=bad, headers=LINES)
             assert answer.status_code == 422, (name, bad[:9], answer.text)
-    assert (
-        signed_in(site, "ann", "annotator").post("/api/v1/import/rows", content=body, headers=headers).status_code
-        == 403
-    )
+    ann = signed_in(site, "ann", "annotator")
+    assert ann.post("/api/v1/import/rows", content=body, headers=LINES).status_code == 403
     assert lead.get("/lead/data").status_code == 200
     table = "prompt,response_a,response_b\nwhat now?,this,that\n"
     for name, kind, new in (("", "text/csv", 1), ("?file=t.csv", "application/octet-stream", 0)):

@@ -16,11 +16,10 @@ from prefloop.records import Comparison, Demonstration, Preference, Ranking
 from prefloop.web.exchange import outcome_files, outcomes
 from prefloop.web.exchange.outcomes import Snapshot
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import presentations
 from prefloop.web.work import queue
 from prefloop.web.work.votes import Vote
-from web.acts import ask, comparison, fill, judged, rows, signed_in, submit, user
-from web.crowd import gold, honest, let_work, on_sqlite, said, tosses
+from web.acts import ask, comparison, fill, item_of, judged, mark, presented, signed_in, submit, user
+from web.crowd import honest, let_work, on_sqlite, said, tosses
 
 WAYS = ("majority", "weighted", "dawid_skene", "crowd_bt")
 
@@ -47,7 +46,7 @@ def test_three_who_agree_decide_in_every_way(way: Any):
 
 
 def test_majority_leaves_a_tie_open_and_gold_breaks_it():
-    """One against one: the majority is silent; log odds of 19/20 against 1/2 choose, with p = 19/20 of (15 + 4) / (15 + 5)."""
+    """1 against 1: the majority is silent; log odds of 19/20 against 1/2 choose, p is 19/20 of (15 + 4) / (15 + 5)."""
     pair = [said(1, 1, 0), said(1, 2, 1)]
     assert outcomes.aggregated(of(pair), "majority").preferences == ()
     assert outcomes.aggregated(of(pair), "majority").undecided == 1
@@ -106,28 +105,28 @@ def test_a_lead_who_sees_no_better_one_leaves_nothing_to_train_on(way: Any, choi
 
 @pytest.mark.parametrize("kind", ["ranking", "rating", "thumb"])
 def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
-    says: dict[str, list[Any]] = {
-        "ranking": [[1, 2], [2, 1]], "rating": [{"helpful": [5, 1]}, {"helpful": [2, 4]}], "thumb": [[True, False], [False, True]]
-    }  # fmt: skip
-    name = f"{kind}s" if kind in ("rating", "thumb") else "ranks"
-    facts = [said(1, who, None, kind=kind, answer={name: says[kind][who == 9]}, meaning={name: says[kind][who == 9]},
-                  purpose="adjudication" if who == 9 else "work") for who in (1, 2, 3, 9)]  # fmt: skip
+    name, theirs, ruling = {
+        "ranking": ("ranks", [1, 2], [2, 1]), "thumb": ("thumbs", [True, False], [False, True]),
+        "rating": ("ratings", {"helpful": [5, 1]}, {"helpful": [2, 4]}),
+    }[kind]  # fmt: skip
+    facts = [said(1, who, None, kind=kind, answer={name: theirs}, meaning={name: theirs}) for who in (1, 2, 3)]
+    facts += [said(1, 9, None, kind=kind, answer={name: ruling}, meaning={name: ruling}, purpose="adjudication")]
     for way in WAYS:
         result = outcomes.aggregated(of(facts), way)
         assert [row.ranks for row in result.rankings] == ([(2, 1)] if kind == "ranking" else [])
         assert [row.chosen_index for row in result.preferences] == ([1] if kind == "ranking" else [])
         assert [row["attributes"]["helpful"] for row in result.ratings] == ([2.0, 4.0] if kind == "rating" else [])
-        assert [(row["label"], row["num_judgements"]) for row in result.thumbs] == (
-            [(False, 1), (True, 1)] if kind == "thumb" else []
-        )
+        thumbs = [(row["label"], row["num_judgements"]) for row in result.thumbs]
+        assert thumbs == ([(False, 1), (True, 1)] if kind == "thumb" else [])
 
 
 def test_rankings_of_several_people_become_one():
     orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3]]
-    facts = [said(1, who, None, kind="ranking", responses=(0, 1, 2), order=(0, 1, 2), answer={"ranks": ranks}, meaning={"ranks": ranks})
-             for who, ranks in enumerate(orders)]  # fmt: skip
-    answer = Snapshot(tuple(facts), {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}, {})
-    result = outcomes.aggregated(answer, "majority")
+    three: dict[str, Any] = {"kind": "ranking", "responses": (0, 1, 2), "order": (0, 1, 2)}
+    says = [{"ranks": ranks} for ranks in orders]
+    facts = [said(1, who, None, answer=ranks, meaning=ranks, **three) for who, ranks in enumerate(says)]
+    compared = {"c-1": comparison(1, responses=3).model_copy(update={"id": "c-1"})}
+    result = outcomes.aggregated(Snapshot(tuple(facts), compared, {}), "majority")
     assert [(row.ranks, row.num_judgements) for row in result.rankings] == [((1, 2, 3), 3)]
     assert len(outcome_files.rows(result, "rankings", "trl")) == 3
 
@@ -135,8 +134,8 @@ def test_rankings_of_several_people_become_one():
 def answer_of(kind: str, order: list[int]) -> dict[str, Any]:
     """Some answer of each kind; response 0 is the better one."""
     return {
-        "pair": {"choice": "right" if order and order[0] else "left", "strength": 3}, "ranking": {"ranks": [i + 1 for i in order]},
-        "rating": {"ratings": {"helpful": [5, 2]}},
+        "pair": {"choice": "right" if order and order[0] else "left", "strength": 3},
+        "ranking": {"ranks": [i + 1 for i in order]}, "rating": {"ratings": {"helpful": [5, 2]}},
         "thumb": {"thumbs": [True, False]}, "edit": {"slot": 1, "text": "Better."}, "demonstration": {"text": "Mine."},
     }[kind]  # fmt: skip
 
@@ -148,15 +147,13 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
     fill(site, 3, tags=("t",))
     who = user(site, "a")
     while served := queue.lease(site, who, 1).presentations:
-        shown = rows(site, presentations, presentations.c.id == served[0])[0]
-        kind = next(
-            kind for kind, asked in zip(kinds * 3, rows(site, outcomes.items), strict=True) if asked.id == shown.item
-        )
-        submit(site, who, judged(served[0], **answer_of(kind, list(shown.order))))
+        kind, order = item_of(site, served[0]).kind, list(presented(site, served[0]).order)
+        submit(site, who, judged(served[0], **answer_of(kind, order)))
     lead = signed_in(site, "lead", "lead")
     answer = lead.get("/api/v1/export/manifest").json()
     assert {name: entry["rows"] for name, entry in answer["files"].items()} == {
-        "preferences.jsonl": 3, "rankings.jsonl": 3, "ratings.jsonl": 6, "thumbs.jsonl": 6, "demonstrations.jsonl": 6, "edits.jsonl": 3,
+        "preferences.jsonl": 3, "rankings.jsonl": 3, "ratings.jsonl": 6, "thumbs.jsonl": 6, "demonstrations.jsonl": 6,
+        "edits.jsonl": 3,
     }  # fmt: skip
     for form in ("prefloop", "trl"):
         for what in outcome_files.WHATS:
@@ -185,7 +182,8 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
 def test_the_manifest_changes_with_the_data_and_only_then(site: Site):
     ask(site, overlap={"judgements": 2})
     fill(site, 12)
-    gold(site, ["c-0000", "c-0001"])
+    for name in ["c-0000", "c-0001"]:
+        mark(site, name)
     let_work(site, {"a": honest(random.Random(1)), "b": tosses(random.Random(2))}, 5)
     lead = signed_in(site, "lead", "lead")
     manifest, same = (lead.get("/api/v1/export/manifest?aggregate=dawid_skene").json() for _ in range(2))

@@ -1,4 +1,4 @@
-"""Every refusal is told in the reader's language: by its code, on the pages of the server and on those that scripts draw."""
+"""Every refusal is told in the reader's language, by its code, on the server's pages and on those of scripts."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""A lead's ruling alone speaks, of every kind: in the file that the next stage reads and in the exports, and its newest revision."""
+"""A lead's ruling alone speaks, of every kind: in the next stage's file, in the exports, and its newest revision."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, presentations
 from prefloop.web.work import judging, presenting, queue
 from prefloop.web.work.answers import as_shown
-from web.acts import Clock, ask, check_counts, fill, judged, rows, signed_in, submit, user
+from web.acts import Clock, ask, check_counts, fill, judged, presented, rows, signed_in, submit, user
 from web.crowd import on_sqlite
 
 SAYS: dict[str, list[dict[str, Any]]] = {
@@ -31,12 +31,10 @@ SAYS: dict[str, list[dict[str, Any]]] = {
 
 def decide(site: Site, who: User, meaning: dict[str, Any], kind: str, purpose: str = "work") -> tuple[str, str]:
     """Judges the next item, saying this of the responses. Returns: (presentation, judgement)."""
-    shown = rows(
-        site, presentations, presentations.c.id == queue.lease(site, who, 1, purpose=purpose).presentations[0]
-    )[0]
-    what = judged(shown.id, **as_shown(kind, meaning, shown.order))
+    (given,) = queue.lease(site, who, 1, purpose=purpose).presentations
+    what = judged(given, **as_shown(kind, meaning, presented(site, given).order))
     submit(site, who, what)
-    return shown.id, what.id
+    return given, what.id
 
 
 def differ_and_ask_the_lead(site: Site, kind: str) -> User:
@@ -80,7 +78,7 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
         return mine[0]
 
     assert outcome() == [(1, 1)]
-    order = rows(site, presentations, presentations.c.id == shown)[0].order
+    order = presented(site, shown).order
     newer = judged(shown, **as_shown("pair", {"best": 0}, order))
     site.database.write(lambda c: judging.revise(c, site, lead, first, newer))
     assert outcome() == [(0, 1)]
@@ -91,7 +89,7 @@ def test_the_next_stage_decides_as_the_lead_ruled_and_as_they_changed_their_mind
 @pytest.mark.parametrize("ruled", ["pair", "ranking"])
 @on_sqlite
 def test_a_ruling_is_heard_alone_against_judgements_of_another_kind(site: Site, tmp_path: Path, ruled: str):
-    """Pairs differ and rankings agree, or the other way round; the lead rules against all who agree. File, export and collect say the same."""
+    """Pairs differ and rankings agree, or vice versa; the lead rules against all. File, export and collect agree."""
     ask(site, kinds=["pair", "ranking"], overlap={"judgements": 2})
     fill(site, 1)
     people = [user(site, name) for name in ("ann", "bob")]
@@ -145,7 +143,7 @@ def test_one_item_is_opened_before_the_others(site: Site):
     check_counts(site)
     assert queue.lease(site, lea, 3, purpose="adjudication").presentations[0] == mine
     assert take(lea, draft[0]) == draft[1] in first
-    assert rows(site, presentations, presentations.c.id == draft[1])[0].draft == {"note": "half"}
+    assert presented(site, draft[1]).draft == {"note": "half"}
     for who, number in ((max_, draft[0]), (max_, 10_000), (max_, 1)):  # with somebody else; nowhere; work
         with pytest.raises(Refusal) as refused:
             take(who, number)
@@ -159,7 +157,7 @@ def test_one_item_is_opened_before_the_others(site: Site):
 
 
 def test_an_item_answered_too_late_is_not_opened_again(site: Site, clock: Clock):
-    """Lea's lease runs out, Max takes the item, Lea answers late, Max skips: it is Max's or another's to decide, for Lea has."""
+    """Lea's lease runs out, Max takes the item, Lea answers late, Max skips: it is anybody's to decide but Lea's."""
     differ_and_ask_the_lead(site, "pair")
     lea, max_ = user(site, "lea", "lead"), user(site, "max", "lead")
     late = queue.lease(site, lea, 1, purpose="adjudication").presentations[0]
@@ -168,10 +166,10 @@ def test_an_item_answered_too_late_is_not_opened_again(site: Site, clock: Clock)
     other = queue.lease(site, max_, 1, purpose="adjudication").presentations[0]
     assert not submit(site, lea, judged(late))["counted"]
     site.database.write(lambda c: judging.skip(c, site, max_, other, "unsure", ""))
-    number = rows(site, presentations, presentations.c.id == late)[0].item
+    number = presented(site, late).item
     with pytest.raises(Refusal, match="answered already"):
         site.database.write(lambda c: queue.take(c, site, lea, number, purpose="adjudication"))
-    assert rows(site, presentations, presentations.c.id == late)[0].state == "answered"
+    assert presented(site, late).state == "answered"
     assert site.database.write(lambda c: queue.take(c, site, max_, number, purpose="adjudication")) == other
     check_counts(site)
 
@@ -181,7 +179,7 @@ def test_opening_one_item_is_for_leads(site: Site):
     number = rows(site, items, items.c.purpose == "adjudication")[0].id
     assert signed_in(site, "eve", "annotator").post(f"/api/v1/lead/adjudication/{number}").status_code == 403
     answer = signed_in(site, "kim", "lead").post(f"/api/v1/lead/adjudication/{number}").json()
-    assert rows(site, presentations, presentations.c.id == answer["presentation"])[0].item == number
+    assert presented(site, answer["presentation"]).item == number
 
 
 def test_a_vote_that_is_not_over_is_not_adjudicated(site: Site):

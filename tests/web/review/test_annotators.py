@@ -16,8 +16,8 @@ from prefloop.web.review import agreement, annotators, self_preference
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
 from prefloop.web.work import intake
-from web.acts import ask, client, comparison, fill, signed_in
-from web.crowd import gold, honest, lefts, let_work, on_sqlite, said, tosses
+from web.acts import ask, client, comparison, fill, mark, signed_in
+from web.crowd import honest, lefts, let_work, on_sqlite, said, tosses
 
 
 @on_sqlite
@@ -26,7 +26,8 @@ def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site:
     site = dataclasses.replace(site, rng=random.Random(5))
     ask(site, overlap={"judgements": 3})
     fill(site, 160)
-    gold(site, [f"c-{i:04d}" for i in range(12)])
+    for name in [f"c-{i:04d}" for i in range(12)]:
+        mark(site, name)
     rng = random.Random(10)
     crowd = {f"honest {i}": honest(rng) for i in range(5)} | {"tosses": tosses(rng), "lefts": lefts}
     let_work(site, crowd, 60)
@@ -41,7 +42,7 @@ def test_clickers_are_named_within_60_judgements_and_honest_people_are_not(site:
 
 
 def test_honest_people_are_seldom_accused_however_often_one_looks():
-    """At most `alpha` of honest people are ever named, looked at after every judgement (looks change at 30, 60, 120)."""
+    """At most `alpha` of honest people are ever named, looking after every judgement (looks are at 30, 60, 120)."""
     rng, accused, tries = random.Random(1), 0, 120
     for who in range(tries):
         truth = [rng.random() < 0.5 for _ in range(120)]
@@ -70,7 +71,7 @@ def test_repeats_tell_whether_somebody_agrees_with_themselves():
 
 @on_sqlite
 def test_a_judge_that_leans_to_its_own_kind_is_told(site: Site, tmp_path: Path):
-    """Of 60 pairs a model prefers what `secret-1` wrote more often than two people do, who toss coins; of a third sampler there is too little."""
+    """Of 60 pairs a model prefers `secret-1` more often than two people do by tossing coins; a third is too rare."""
     wrote = ["secret-1"] * 60 + ["other"] * 5 + ["secret-0"] * 10
     odd = [comparison(n, sampler=sampler) for n, sampler in enumerate(wrote)]
     site.database.write(lambda c: intake.take_in(c, site, odd, actor="test"))
@@ -176,7 +177,7 @@ def test_who_was_brought_in_leans_to_no_side_and_hurries_through_nothing(site: S
 
 @on_sqlite
 def test_two_judges_of_one_family_do_not_hide_each_other(site: Site):
-    """Programs are compared with people, not with each other; an honest person is marked no more often than findings are."""
+    """Programs are compared with people, not each other; honest people are marked no more often than findings are."""
     fill(site, 60)
     rng = random.Random(4)
     first, second = (

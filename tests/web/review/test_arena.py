@@ -14,19 +14,21 @@ from prefloop.web.review import arena
 from prefloop.web.review.arena import Game
 from prefloop.web.serving import open_site
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import items, presentations, responses
+from prefloop.web.store.tables import items, responses
 from prefloop.web.work import queue
-from web.acts import LINES, comparison, fill, judged, post, rows, signed_in, submit, to_judge, user
+from web.acts import LINES, comparison, fill, item_of, judged, post, presented, rows, signed_in, submit, to_judge, user
 from web.crowd import on_sqlite
 
 
 def played(number: int, rate: float, seed: int = 0, per_prompt: int = 1) -> list[Game]:
     """Games that `new` wins as often as this."""
     rng = random.Random(seed)
-    return [
-        Game(f"p-{n}", *(("new", "old") if flip else ("old", "new")), float((rng.random() < rate) == flip), (10, 10), ("t",))
-        for n in range(number) for _ in range(per_prompt) for flip in [rng.random() < 0.5]
-    ]  # fmt: skip
+    games = []
+    for n in range(number * per_prompt):
+        flip = rng.random() < 0.5
+        names, won = ("new", "old") if flip else ("old", "new"), float((rng.random() < rate) == flip)
+        games.append(Game(f"p-{n // per_prompt}", *names, won, (10, 10), ("t",)))
+    return games
 
 
 def duel(games: list[Game], worthwhile: float = 0.5) -> dict[str, Any]:
@@ -122,10 +124,11 @@ def test_samplers_must_answer_the_same_prompts(site: Site, tmp_path: Path):
 def test_it_is_blind_and_apart_from_the_work(site: Site):
     fill(site, 2)
     lead = signed_in(site, "lead", "lead")
+    names = [(f"Question {n}?", name) for n in range(40) for name in ("old", "new")]
     lines = [
-        json.dumps({"prompt": f"Question {n}?", "response": f"{name} says {n}", "sampler": f"ckpt-{name}", "tags": ["easy"]})
-        for n in range(40) for name in ("old", "new")
-    ]  # fmt: skip
+        json.dumps({"prompt": prompt, "response": f"{name}: {prompt}", "sampler": f"ckpt-{name}", "tags": ["easy"]})
+        for prompt, name in names
+    ]
     for number in (40, 0):  # the same again is nothing new
         answer = lead.post("/api/v1/import/arena?wanted=1", content="\n".join(lines), headers=LINES).json()
         assert (answer["prompts"], answer["items"], answer["samplers"]) == (40, number, 2)
@@ -136,10 +139,9 @@ def test_it_is_blind_and_apart_from_the_work(site: Site):
     about = {(row.comparison, row.index): row.sampler for row in rows(site, responses)}
     while given := judge.post("/api/v1/leases", json={"count": 1, "purpose": "arena"}).json()["presentations"]:
         assert "ckpt" not in json.dumps(given)
-        shown = rows(site, presentations, presentations.c.id == given[0]["id"])[0]
-        item = rows(site, items, items.c.id == shown.item)[0]
-        side = "left" if about[item.comparison, shown.order[0]] == "ckpt-new" else "right"
-        assert post(judge, shown.id, choice=side).status_code == 200
+        shown, comparison = presented(site, given[0]["id"]), item_of(site, given[0]["id"]).comparison
+        choice = "left" if about[comparison, shown.order[0]] == "ckpt-new" else "right"
+        assert post(judge, shown.id, choice=choice).status_code == 200
     answer = lead.get("/api/v1/lead/arena").json()
     pair = answer["duels"][0]
     wins = pair["wins"] if pair["new"] == "ckpt-new" else pair["losses"]

@@ -1,4 +1,4 @@
-"""What annotators wrote reaches the leads: beside flags, at adjudication, on the annotator's page, and in the exports."""
+"""What annotators wrote reaches the leads: beside flags, at adjudication, on their page, and in the exports."""
 
 import json
 from pathlib import Path

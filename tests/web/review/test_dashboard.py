@@ -8,10 +8,10 @@ from sqlalchemy import insert
 
 from prefloop.web.review import dashboard
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import comparisons, items, responses
+from prefloop.web.store.tables import comparisons, items
 from prefloop.web.work import queue
 from prefloop.web.work.items import GAP
-from web.acts import Clock, ask, fill, signed_in, user, work
+from web.acts import Clock, ask, fill, rows, signed_in, user, work
 from web.crowd import honest, let_work, on_sqlite
 
 
@@ -67,33 +67,14 @@ def test_a_red_team_tag_is_never_silently_empty(site: Site):
 @on_sqlite
 def test_many_comparisons_do_not_slow_it(site: Site):
     """Thirty thousand here; a million are measured by benchmarks."""
-    number, tree = 30_000, [["p", {}, ["x"]]]
-    shared = {
-        "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "b", "fingerprint": "f", "renderer": 1,
-        "added": 0.0,
-    }  # fmt: skip
-    counts = {
-        "wanted": 1, "done": 0, "leased": 0, "needed": 1, "extended": False, "strategy": "all", "probability": 1.0,
-        "added": 0.0,
-    }  # fmt: skip
-
-    def make(connection: object) -> None:
-        names = [f"m-{i}" for i in range(number)]
-        connection.execute(insert(comparisons), [{"id": name, "prompt_id": name, **shared} for name in names])  # type: ignore[attr-defined]
-        connection.execute(  # type: ignore[attr-defined]
-            insert(responses),
-            [
-                {
-                    "comparison": names[0], "index": 0, "text": "x", "tree": tree, "sampler": "s", "num_tokens": 1,
-                    "finished": True,
-                }
-            ],
-        )  # fmt: skip
-        same = {"kind": "pair", "responses": [0, 1], "purpose": "work", **counts}
-        rows = [{"key": name, "comparison": name, "place": (i + 1) * GAP, **same} for i, name in enumerate(names)]
-        connection.execute(insert(items), rows)  # type: ignore[attr-defined]
-
-    site.database.write(make)
+    number = 30_000
+    fill(site, 1)
+    compared, item = (rows(site, table)[0]._asdict() for table in (comparisons, items))
+    del item["id"]
+    names = [f"m-{n}" for n in range(1, number)]
+    more = [{**item, "key": name, "comparison": name, "place": (n + 2) * GAP} for n, name in enumerate(names)]
+    site.database.write(lambda c: c.execute(insert(comparisons), [{**compared, "id": name} for name in names]))
+    site.database.write(lambda c: c.execute(insert(items), more))
     started = time.perf_counter()
     answer = dashboard.numbers.of(site)
     assert time.perf_counter() - started < 1.0

@@ -2,39 +2,26 @@
 
 import random
 
-from sqlalchemy import Connection, select
-
-from prefloop.records import Comparison, Message, Response, Sampling
+from prefloop.records import Response
 from prefloop.web.exchange import score_files
 from prefloop.web.review import learning_curve
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import items, judgements, presentations, responses
+from prefloop.web.store.tables import judgements, responses
 from prefloop.web.work import intake, judging, queue
-from web.acts import Clock, ask, judged, rows, signed_in, submit, user
+from web.acts import Clock, ask, comparison, item_of, judged, rows, side, signed_in, submit, user
 
 
 def take_in(site: Site, number: int) -> None:
     """Comparisons of which the one that says sorry is better."""
-    rng = random.Random(1)
-    made_of = []
+    rng, batch = random.Random(1), []
     for i in range(number):
         texts = [f"sorry about {rng.random()}", f"whatever {rng.random()}"]
         rng.shuffle(texts)
         made = tuple(Response(text=text, num_tokens=4, finished=True, sampler="s") for text in texts)
-        asked = (Message(role="user", content=f"Where is parcel {i}?"),)
-        made_of.append(
-            Comparison(
-                id=f"c{i}",
-                prompt_id=f"p{i}",
-                messages=asked,
-                responses=made,
-                sampling=Sampling(temperature=1.0),
-                tags=(),
-            )
-        )
+        batch.append(comparison(i).model_copy(update={"id": f"c{i}", "responses": made}))
     ask(site, checks={"repeat_every": 0})
-    site.database.write(lambda c: intake.take_in(c, site, made_of, actor="test"))
+    site.database.write(lambda c: intake.take_in(c, site, batch, actor="test"))
 
 
 def prefer_sorry(site: Site, limit: int) -> None:
@@ -42,8 +29,9 @@ def prefer_sorry(site: Site, limit: int) -> None:
     who = user(site, f"ann{limit}")
     for _ in range(limit):
         (shown,) = queue.lease(site, who, 1).presentations
-        speaker_sees = site.database.write(lambda c, row=shown: _left_says(c, row))
-        submit(site, who, judged(shown, choice="left" if speaker_sees.startswith("sorry") else "right", strength=2))
+        texts = rows(site, responses, responses.c.comparison == item_of(site, shown).comparison)
+        better = next(row.index for row in texts if row.text.startswith("sorry"))
+        submit(site, who, judged(shown, choice=side(site, shown, better), strength=2))
 
 
 def revise_all(site: Site) -> None:
@@ -52,17 +40,6 @@ def revise_all(site: Site) -> None:
         again = judged(row.presentation, **row.answer)
         who = accounts.User(row.user, "x", "annotator")
         site.database.write(lambda c, who=who, old=row.id, again=again: judging.revise(c, site, who, old, again))
-
-
-def _left_says(connection: Connection, presentation: str) -> str:
-    row = connection.execute(
-        select(presentations.c.order, items.c.comparison)
-        .join(items, items.c.id == presentations.c.item)
-        .where(presentations.c.id == presentation)
-    ).one()
-    return connection.execute(
-        select(responses.c.text).where(responses.c.comparison == row.comparison, responses.c.index == row.order[0])
-    ).scalar_one()
 
 
 def test_the_curve_rises_with_the_labels(site: Site, clock: Clock):
@@ -86,9 +63,8 @@ def test_a_reward_model_is_tried_on_what_was_judged_after_it_came(site: Site, cl
     path.write_text("".join(f'{{"comparison": "c{i}", "margin": 1.0}}\n' for i in range(100)))
     clock.now += 10
     score_files.from_file(site, path, model="m", actor="lead", skip=False)
-    assert learning_curve.numbers.of(site)["models"] == [
-        {"model": "m", "labels": 40, "since": 0, "accuracy": None, "low": None, "high": None}
-    ]
+    nothing = dict.fromkeys(("accuracy", "low", "high"))
+    assert learning_curve.numbers.of(site)["models"] == [{"model": "m", "labels": 40, "since": 0, **nothing}]
     clock.now += 100
     revise_all(site)  # judged anew, but not new: it may have been learned from
     clock.now += 100

@@ -16,9 +16,23 @@ from prefloop.web.review.adjudication import Wanted
 from prefloop.web.review.dashboard import Targets, change_targets
 from prefloop.web.review.selection import Candidates, Choice
 from prefloop.web.store.site import Site
-from prefloop.web.store.tables import items, judgements, presentations
+from prefloop.web.store.tables import items, judgements
 from prefloop.web.work import queue
-from web.acts import ask, check_counts, check_log, comparison, fill, judged, rows, signed_in, submit, user, work
+from web.acts import (
+    ask,
+    check_counts,
+    check_log,
+    comparison,
+    fill,
+    item_of,
+    judged,
+    rows,
+    side,
+    signed_in,
+    submit,
+    user,
+    work,
+)
 from web.crowd import honest, let_work, on_sqlite
 
 
@@ -167,17 +181,12 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(site:
     for name, wanted in (("a", (0, 0, 0, 0)), ("b", (0, 0, 0, 1))):
         who = user(site, name)
         while served := queue.lease(site, who, 1).presentations:
-            shown = rows(site, presentations, presentations.c.id == served[0])[0]
-            item = rows(site, items, items.c.id == shown.item)[0]
-            best = wanted[int(item.comparison[-1])]
-            submit(site, who, judged(served[0], choice="left" if shown.order[0] == best else "right"))
+            best = wanted[int(item_of(site, served[0]).comparison[-1])]
+            submit(site, who, judged(served[0], choice=side(site, served[0], best)))
     scored(tmp_path, site, "rm", {"c-0000": 4.0, "c-0001": -4.0, "c-0002": -0.5})
-    made = site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
-    assert made == {"disagreement": 1, "reward_model": 1}
-    assert site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead")) == {
-        "disagreement": 0,
-        "reward_model": 0,
-    }
+    for number in (1, 0):
+        made = site.database.write(lambda c: adjudication.send(c, site, Wanted(), actor="lead"))
+        assert made == {"disagreement": number, "reward_model": number}
     lead = signed_in(site, "lead", "lead")
     listed = lead.get("/api/v1/lead/adjudication").json()["items"]
     assert {row["comparison"]: row["why"] for row in listed} == {"c-0003": "disagreement", "c-0001": "reward_model"}
@@ -195,25 +204,15 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(site:
 def test_bad_choices_and_bad_scores_are_refused_with_a_sentence(site: Site, tmp_path: Path):
     fill(site, 4)
     lead = signed_in(site, "lead", "lead")
-    for shares in (
-        {"random": 0.1, "longest": 0.9},
-        {"longest": 1.0},
-        {"random": 1.0, "magic": 0.0},
-        {"random": 2.0, "longest": -1.0},
-        {},
-    ):
+    odd = ({"random": 0.1, "longest": 0.9}, {"random": 1.0, "magic": 0.0}, {"random": 2.0, "longest": -1.0})
+    for shares in (*odd, {"longest": 1.0}, {}):
         answer = lead.post("/api/v1/lead/selection", json={"num": 2, "shares": shares})
         assert answer.status_code == 422, shares
     assert lead.post("/api/v1/lead/selection", json={"num": 0}).status_code == 422
     assert lead.post("/api/v1/lead/selection", json={"num": 3}).json()["chosen"] == 3
     assert lead.delete("/api/v1/lead/selection").json() == {"released": 1}
-    bad = {
-        '{"id": "c-0000", "score": 1}': "COMPARISON:INDEX",
-        '{"id": "c-0000:1", "score": "x"}': "finite number",
-        "[1]": "expected an object",
-    }
-    for line, says in bad.items():
-        path = tmp_path / "s.jsonl"
+    path, bad = tmp_path / "s.jsonl", {"[1]": "expected an object", '{"id": "c-0000", "score": 1}': "COMPARISON:INDEX"}
+    for line, says in {**bad, '{"id": "c-0000:1", "score": "x"}': "finite number"}.items():
         path.write_text(line)
         with pytest.raises(UserError, match=says):
             score_files.from_file(site, path, model="m", actor="lead", skip=False)

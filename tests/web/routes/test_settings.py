@@ -1,4 +1,4 @@
-"""What only the pages that run a project need: their words, who may see them, and that a new overlap lets what is held back be."""
+"""Pages that run a project: their words, who may see them, and that a new overlap lets what is held back be."""
 
 from pathlib import Path
 

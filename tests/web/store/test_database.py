@@ -26,7 +26,7 @@ def test_migrations_make_the_tables(new_url: Callable[[], str]):
 
 
 def test_webhooks_keep_their_place_when_the_outbox_goes(new_url: Callable[[], str]):
-    """From 0002: one that waits for event 4 hears it next, one that waits for nothing goes on after event 6, which was looked at."""
+    """From 0002: a hook that waits for event 4 hears it next, one that waits for none goes on after 6, already seen."""
     database, config = Database(new_url()), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
 
@@ -57,7 +57,7 @@ def test_webhooks_keep_their_place_when_the_outbox_goes(new_url: Callable[[], st
 
 
 def test_work_that_became_gold_is_marked_for_good(new_url: Callable[[], str]):
-    """From 0003, where a new overlap had asked for one more judgement of it; what is with somebody may still be answered."""
+    """From 0003, where a new overlap had asked for one more judgement; what is with somebody may still be answered."""
     database, config = Database(new_url()), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
 
@@ -71,9 +71,8 @@ def test_work_that_became_gold_is_marked_for_good(new_url: Callable[[], str]):
         for number, name, purpose, wanted in ((1, "é", "work", 3), (2, "d", "work", 3), (3, "é", "gold", 0)):
             counts = "3, 1, 1, 1" if wanted else "0, 0, 0, 0"
             key = f'["{name}", "pair", [0, 1], "{purpose}"]'
-            run(
-                f"INSERT INTO items VALUES ({number}, '{key}', '{name}', 'pair', '[0, 1]', '{purpose}', {counts}, false, 1, 'all', 1, NULL, 0)"
-            )
+            rest = f"'pair', '[0, 1]', '{purpose}', {counts}, false, 1, 'all', 1, NULL, 0"
+            run(f"INSERT INTO items VALUES ({number}, '{key}', '{name}', {rest})")
             run(f"INSERT INTO item_tags VALUES ({number}, 't', '{purpose}', 1, true)")
 
     database.write(before)
@@ -131,9 +130,8 @@ def test_a_locked_database_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_server_that_started_anew_is_asked_first(new_postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch):
     """A connection that rested is asked whether it still holds; one that did not rest fails once, with a sentence."""
     database = Database(new_postgresql())
-    ends = sqlalchemy.text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    others_here = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ends = sqlalchemy.text(f"SELECT pg_terminate_backend(pid) {others_here}")
     others = sqlalchemy.create_engine(database.url)
 
     def broken() -> None:

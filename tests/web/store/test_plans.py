@@ -1,4 +1,4 @@
-"""How SQLite finds what it is asked for: nothing that an annotator does looks through a whole table, so a million items are as fast as ten."""
+"""How SQLite looks things up: nothing that annotators do looks through a whole table, however many items there are."""
 
 import contextlib
 import re
@@ -10,8 +10,8 @@ from sqlalchemy import event
 from prefloop.web.errors import Refusal
 from prefloop.web.store.site import Site
 from prefloop.web.work import queue
-from web.acts import Clock, ask, fill, judged, signed_in, user, work
-from web.crowd import gold, on_sqlite
+from web.acts import Clock, ask, fill, judged, mark, signed_in, user, work
+from web.crowd import on_sqlite
 
 LARGE = "items|item_tags|comparisons|responses|presentations|judgements|events|turns|conversations|scores"
 """Tables that grow with the work."""
@@ -52,7 +52,8 @@ def test_nothing_that_an_annotator_does_walks_over_a_table(site: Site, clock: Cl
         site, overlap={"judgements": 2, "adaptive": True}, checks={"gold_first": 50, "gold_every": 2, "repeat_every": 2}
     )
     fill(site, 60, tags=("t", "s"))
-    gold(site, [f"c-{n:04d}" for n in range(50, 56)])
+    for name in [f"c-{n:04d}" for n in range(50, 56)]:
+        mark(site, name)
     work(site, user(site, "before"), 40)
     ann = signed_in(site, "ann", "annotator")
     bob = signed_in(site, "bob", "annotator")

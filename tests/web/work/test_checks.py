@@ -7,40 +7,42 @@ import pytest
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import events, items, judgements, presentations, users
 from prefloop.web.work import queue
-from web.acts import Clock, ask, check_counts, fill, judged, post, rows, signed_in, submit, to_judge, user, work
-from web.crowd import gold
+from web.acts import (
+    Clock,
+    ask,
+    check_counts,
+    fill,
+    item_of,
+    judged,
+    mark,
+    post,
+    rows,
+    side,
+    signed_in,
+    submit,
+    to_judge,
+    user,
+    work,
+)
 
 
-def known(speaker: Any, number: int, purpose: str, best: int = 1, first: int = 0) -> list[int]:
-    """Makes the first comparisons gold or calibration items. Returns: the items."""
-    made = []
-    for i in range(first, first + number):
-        body = {
-            "comparison": f"c-{i:04d}", "kind": "pair", "responses": [0, 1], "purpose": purpose,
-            "expected": {"best": best}, "explanation": "The *second* is kinder.",
-        }  # fmt: skip
-        answer = speaker.post("/api/v1/items", json=body)
-        assert answer.status_code == 200, answer.text
-        made.append(answer.json()["item"])
-    return made
-
-
-def choose(site: Site, shown: str, best: int) -> str:
-    """The side on which a response stands."""
-    return "left" if rows(site, presentations, presentations.c.id == shown)[0].order[0] == best else "right"
+def marked(site: Site, number: int, purpose: str, first: int = 0) -> list[int]:
+    """Makes the first comparisons gold or calibration items, the second response being better. Returns: the items."""
+    names = [f"c-{n:04d}" for n in range(first, first + number)]
+    return [mark(site, name, purpose, {"best": 1}, "The *second* is kinder.") for name in names]
 
 
 def test_calibration_gates_the_work_and_may_be_taken_again(site: Site):
     fill(site, 6)
-    lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
-    known(lead, 4, "calibration")
+    bob = signed_in(site, "bob", "annotator")
+    marked(site, 4, "calibration")
     assert bob.get("/api/v1/me").json()["calibration"] == {"num_items": 4, "num_done": 0, "num_right": 0}
     for turn in range(4):  # two of four are right: not enough
         shown = to_judge(bob)[0]
         assert shown["purpose"] == "calibration"
-        answer = post(bob, shown["id"], choice=choose(site, shown["id"], turn % 2)).json()["feedback"]
+        answer = post(bob, shown["id"], choice=side(site, shown["id"], turn % 2)).json()["feedback"]
         assert answer["right"] == bool(turn % 2)
-        assert answer["expected"] == {"choice": choose(site, shown["id"], 1)}
+        assert answer["expected"] == {"choice": side(site, shown["id"], 1)}
         assert answer["explanation"] == [["p", {}, ["The ", ["em", {}, ["second"]], " is kinder."]]]
         assert (answer["num_done"], answer["passed"]) == (turn + 1, False if turn == 3 else None)
     assert bob.post("/api/v1/leases", json={}).json() == {"presentations": [], "empty": "calibration_failed"}
@@ -48,7 +50,7 @@ def test_calibration_gates_the_work_and_may_be_taken_again(site: Site):
     assert bob.post("/api/v1/calibration/retake").status_code == 409
     for turn in range(4):  # three of four are
         shown = to_judge(bob)[0]["id"]
-        answer = post(bob, shown, choice=choose(site, shown, 0 if turn == 0 else 1)).json()["feedback"]
+        answer = post(bob, shown, choice=side(site, shown, 0 if turn == 0 else 1)).json()["feedback"]
     assert answer["passed"] is True
     assert bob.get("/api/v1/me").json()["calibrated"] is True
     assert to_judge(bob)[0]["purpose"] == "work"
@@ -58,56 +60,55 @@ def test_calibration_gates_the_work_and_may_be_taken_again(site: Site):
 def test_practice_says_how_far_it_is_and_work_says_nothing(site: Site):
     fill(site, 5)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
-    known(lead, 3, "calibration")
+    marked(site, 3, "calibration")
     assert [shown["practice"] for shown in to_judge(bob, 3)] == [{"number": number, "of": 3} for number in (1, 2, 3)]
     assert "practice" not in to_judge(lead)[0]
 
 
 def test_who_walks_away_in_calibration_goes_on_there(site: Site, clock: Clock):
     fill(site, 3)
-    lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
-    known(lead, 2, "calibration")
+    bob = signed_in(site, "bob", "annotator")
+    marked(site, 2, "calibration")
     before = to_judge(bob)[0]["id"]
     clock.now += 3600
     queue.expire(site)
     assert to_judge(bob)[0]["id"] == before
     assert bob.post(f"/api/v1/presentations/{before}/skip", json={"reason": "x"}).status_code == 200
     shown = to_judge(bob)[0]["id"]
-    assert (
-        post(bob, shown, choice=choose(site, shown, 1)).json()["feedback"]["passed"] is False
-    )  # a skipped one is not right
+    feedback = post(bob, shown, choice=side(site, shown, 1)).json()["feedback"]
+    assert feedback["passed"] is False  # a skipped one is not right
     assert not rows(site, users, users.c.name == "bob")[0].calibrated
 
 
 def test_a_round_of_nothing_is_not_passed(site: Site):
     fill(site, 3)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
-    item = known(lead, 1, "calibration")[0]
+    item = marked(site, 1, "calibration")[0]
     shown = to_judge(bob)[0]["id"]
     assert lead.put(f"/api/v1/items/{item}", json={"retired": True}).status_code == 200
-    answer = post(bob, shown, choice=choose(site, shown, 0)).json()["feedback"]
+    answer = post(bob, shown, choice=side(site, shown, 0)).json()["feedback"]
     assert (answer["right"], answer["num_items"], answer["passed"]) == (False, 0, None)
     assert not rows(site, users, users.c.name == "bob")[0].calibrated
-    known(lead, 1, "calibration", first=1)
+    marked(site, 1, "calibration", first=1)
     assert to_judge(bob)[0]["purpose"] == "calibration"
 
 
 def test_an_answer_from_an_earlier_round_ends_no_round(site: Site):
-    """Two wrong answers fail the first round, while the third item is retired; its answer comes when the second round is passed."""
+    """Two wrong answers fail a round while a third item is retired; its answer comes when another round is passed."""
     fill(site, 4)
     lead, bob = signed_in(site), signed_in(site, "bob", "annotator")
-    retired = known(lead, 3, "calibration")[2]
+    retired = marked(site, 3, "calibration")[2]
     first = [entry["id"] for entry in to_judge(bob, 3)]
     assert lead.put(f"/api/v1/items/{retired}", json={"retired": True}).status_code == 200
     late = next(row.id for row in rows(site, presentations) if row.item == retired)
     for shown in first:
         if shown != late:
-            post(bob, shown, choice=choose(site, shown, 0))
+            post(bob, shown, choice=side(site, shown, 0))
     assert bob.post("/api/v1/calibration/retake").status_code == 200
     for entry in to_judge(bob, 2):
-        post(bob, entry["id"], choice=choose(site, entry["id"], 1))
+        post(bob, entry["id"], choice=side(site, entry["id"], 1))
     assert bob.get("/api/v1/me").json()["calibrated"] is True
-    post(bob, late, choice=choose(site, late, 0))
+    post(bob, late, choice=side(site, late, 0))
     assert bob.get("/api/v1/me").json()["calibrated"] is True
     assert len(rows(site, events, events.c.kind == "calibration")) == 2
 
@@ -115,26 +116,20 @@ def test_an_answer_from_an_earlier_round_ends_no_round(site: Site):
 def test_a_lead_needs_no_calibration(site: Site):
     fill(site, 2)
     lead = signed_in(site)
-    known(lead, 1, "calibration")
+    marked(site, 1, "calibration")
     assert to_judge(lead)[0]["purpose"] == "work"
 
 
 def test_a_known_item_is_work_no_longer(site: Site):
     fill(site, 3)
-    lead = signed_in(site)
-    known(lead, 1, "gold")
-    assert [(row.purpose, row.wanted) for row in rows(site, items)] == [
-        ("work", 0),
-        ("work", 1),
-        ("work", 1),
-        ("gold", 0),
-    ]
+    marked(site, 1, "gold")
+    wanted = [(row.purpose, row.wanted) for row in rows(site, items)]
+    assert wanted == [("work", 0), ("work", 1), ("work", 1), ("gold", 0)]
 
 
 def test_gold_is_front_loaded_and_looks_like_work(site: Site):
     fill(site, 150)
-    lead = signed_in(site)
-    known(lead, 25, "gold")
+    marked(site, 25, "gold")
     bob = user(site, "bob")
     work(site, bob, 100)
     shown = rows(site, presentations, presentations.c.user == bob.id)
@@ -182,16 +177,11 @@ def test_gold_is_not_asked_of_whoever_met_the_question_as_work(site: Site):
     ann, bob = user(site, "ann"), user(site, "bob")
     (shown,) = queue.lease(site, ann, 1).presentations
     submit(site, ann, judged(shown))
-    known = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == shown)[0].item)[
-        0
-    ].comparison
-    gold(site, [known])
+    mark(site, item_of(site, shown).comparison)
     met = {who.name: set() for who in (ann, bob)}
     for who in (ann, bob):
         while served := queue.lease(site, who, 1).presentations:
-            item = rows(site, items, items.c.id == rows(site, presentations, presentations.c.id == served[0])[0].item)[
-                0
-            ]
+            item = item_of(site, served[0])
             met[who.name].add(item.purpose)
             submit(site, who, judged(served[0]))
     assert met == {"ann": {"work"}, "bob": {"gold", "work"}}

@@ -1,7 +1,6 @@
-"""What is gold is asked as work no more, whatever happens later; gold is retired and turned, and nothing that was said is lost."""
+"""What is gold is work no more, whatever happens later; gold is retired and turned, and nothing said is lost."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -13,14 +12,24 @@ from prefloop.web.store.tables import events, judgements, presentations, users
 from prefloop.web.store.tables import items as item_table
 from prefloop.web.work import gold, items, queue
 from prefloop.web.work.gold import Mark
-from web.acts import Clock, ask, check_counts, check_log, fill, judged, rows, signed_in, submit, user, work
+from web.acts import (
+    Clock,
+    ask,
+    check_counts,
+    check_log,
+    fill,
+    judged,
+    mark,
+    presented,
+    rows,
+    side,
+    signed_in,
+    submit,
+    to_judge,
+    user,
+    work,
+)
 from web.crowd import on_sqlite
-
-
-def make(site: Site, name: str, purpose: Any = "gold", best: int = 0) -> int:
-    """Makes an item whose answer is known. Returns: its number."""
-    body = Mark(comparison=name, kind="pair", responses=[0, 1], purpose=purpose, expected={"best": best})
-    return site.database.write(lambda c: gold.mark(c, site, body, [], actor="lead"))["item"]
 
 
 def asked(site: Site, who: User) -> list[str]:
@@ -56,12 +65,8 @@ def test_what_became_gold_is_never_work_again(site: Site, clock: Clock, how: str
     ann, speaker = user(site, "ann"), signed_in(site, "bob", "annotator")
     if how == "a release":
         hold(site)
-    shown = (
-        speaker.post("/api/v1/leases", json={"count": 3}).json()["presentations"]
-        if how in ("a lease that runs out", "a skip")
-        else []
-    )
-    make(site, "c-0000")
+    given = to_judge(speaker, 3) if how in ("a lease that runs out", "a skip") else []
+    mark(site, "c-0000")
     if how == "a new overlap":
         assert lead.put("/api/v1/settings", json={"overlap": {"judgements": 3}}).status_code == 200
     elif how == "a selection":
@@ -71,12 +76,9 @@ def test_what_became_gold_is_never_work_again(site: Site, clock: Clock, how: str
     elif how == "a lease that runs out":
         clock.now += 10_000
     elif how == "a skip":
-        assert [
-            speaker.post(
-                f"/api/v1/presentations/{entry['id']}/skip", json={"reason": "unclear", "comment": ""}
-            ).status_code
-            for entry in shown
-        ] == [200, 200]
+        for entry in given:
+            place, body = f"/api/v1/presentations/{entry['id']}/skip", {"reason": "unclear", "comment": ""}
+            assert speaker.post(place, json=body).status_code == 200
     else:
         fill(site, 2, tags=("t",))
     for who in (ann, user(site, "tim", tags=("t",))):
@@ -102,13 +104,13 @@ def test_a_question_that_was_gold_before_it_was_work_never_becomes_work(site: Si
 def test_a_retired_gold_item_is_asked_of_nobody_and_its_answers_still_count(site: Site):
     ask(site, checks={"gold_first": 100, "gold_every": 1, "repeat_every": 0})
     fill(site, 3)
-    number = make(site, "c-0000")
+    number = mark(site, "c-0000")
     lead, ann = signed_in(site, "lead", "lead"), user(site, "ann")
     assert work(site, ann, 1) == 1
     assert [row.right is None for row in rows(site, judgements)] == [False]
     bob = user(site, "bob")
     open_now = queue.lease(site, bob, 1).presentations
-    assert rows(site, presentations, presentations.c.id == open_now[0])[0].item == number
+    assert presented(site, open_now[0]).item == number
     for _ in range(2):
         answer = lead.put(f"/api/v1/items/{number}", json={"retired": True})
         assert answer.json() == {"item": number, "purpose": "gold", "retired": True}
@@ -121,19 +123,15 @@ def test_a_retired_gold_item_is_asked_of_nobody_and_its_answers_still_count(site
     kept = [json.loads(row.payload) for row in rows(site, events, events.c.kind == "item_changed")]
     assert [(entry["item"], entry["retired"], entry["comparison"]) for entry in kept] == [(number, True, "c-0000")]
     assert lead.put(f"/api/v1/items/{number}", json={"retired": False}).json()["retired"] is False
-    assert (
-        rows(site, presentations, presentations.c.id == queue.lease(site, user(site, "dan"), 1).presentations[0])[
-            0
-        ].item
-        == number
-    )
+    (shown,) = queue.lease(site, user(site, "dan"), 1).presentations
+    assert presented(site, shown).item == number
     check_log(site)
 
 
 def test_gold_becomes_calibration_and_gold_again(site: Site):
     ask(site, checks={"gold_first": 100, "gold_every": 1, "repeat_every": 0, "calibration_pass": 1.0})
     fill(site, 2)
-    number = make(site, "c-0000")
+    number = mark(site, "c-0000")
     lead, ann = signed_in(site, "lead", "lead"), user(site, "ann")
     work(site, ann, 1)
     for _ in range(2):
@@ -144,15 +142,13 @@ def test_gold_becomes_calibration_and_gold_again(site: Site):
     assert (both["gold"].retired, both["calibration"].retired) == (True, False)
     assert both["gold"].expected == both["calibration"].expected
     bob = signed_in(site, "bob", "annotator")
-    shown = bob.post("/api/v1/leases", json={"count": 1}).json()["presentations"][0]
-    assert shown["purpose"] == "calibration"
+    assert to_judge(bob)[0]["purpose"] == "calibration"
     again = lead.put(f"/api/v1/items/{answer['item']}", json={"purpose": "gold"}).json()
     assert again == {"item": number, "purpose": "gold", "retired": False}
     assert len(rows(site, events, events.c.kind == "item_changed")) == 2
     number_of_bob = rows(site, users, users.c.name == "bob")[0].id
     assert number not in [row.item for row in rows(site, presentations, presentations.c.user == number_of_bob)]
-    next_of_bob = bob.post("/api/v1/leases", json={"count": 3}).json()["presentations"]
-    given = [rows(site, presentations, presentations.c.id == entry["id"])[0].item for entry in next_of_bob]
+    given = [presented(site, entry["id"]).item for entry in to_judge(bob, 3)]
     assert number not in given  # the explanation was theirs to see: it would say nothing of them
     check_log(site)
 
@@ -160,19 +156,19 @@ def test_gold_becomes_calibration_and_gold_again(site: Site):
 def test_who_failed_for_an_item_that_is_retired_has_passed(site: Site):
     ask(site, checks={"calibration_pass": 1.0})
     fill(site, 4)
-    good, bad = make(site, "c-0000", "calibration", 0), make(site, "c-0001", "calibration", 1)
+    good, bad = mark(site, "c-0000", "calibration"), mark(site, "c-0001", "calibration", {"best": 1})
     ann, lead = user(site, "ann"), signed_in(site, "lead", "lead")
     for _ in range(2):
-        shown = rows(site, presentations, presentations.c.id == queue.lease(site, ann, 1).presentations[0])[0]
-        submit(site, ann, judged(shown.id, choice="left" if shown.order[0] == 0 else "right"))
+        (shown,) = queue.lease(site, ann, 1).presentations
+        submit(site, ann, judged(shown, choice=side(site, shown, 0)))
     assert queue.lease(site, ann, 1).empty == "calibration_failed"
     half = user(site, "half")
-    shown = rows(site, presentations, presentations.c.id == queue.lease(site, half, 1).presentations[0])[0]
-    assert shown.item == good
+    (shown,) = queue.lease(site, half, 1).presentations
+    assert presented(site, shown).item == good
     assert lead.put(f"/api/v1/items/{bad}", json={"retired": True}).status_code == 200
     assert queue.lease(site, ann, 1).presentations
     assert [row.calibrated for row in rows(site, users, users.c.name.in_(["ann", "half"]))] == [True, False]
-    submit(site, half, judged(shown.id, choice="left" if shown.order[0] == 0 else "right"))
+    submit(site, half, judged(shown, choice=side(site, shown, 0)))
     assert [row.calibrated for row in rows(site, users, users.c.name.in_(["ann", "half"]))] == [True, True]
     lead.put(f"/api/v1/items/{good}", json={"retired": True})
     assert queue.lease(site, user(site, "new"), 1).presentations  # there is nothing to calibrate on
@@ -181,7 +177,7 @@ def test_who_failed_for_an_item_that_is_retired_has_passed(site: Site):
 @on_sqlite
 def test_what_cannot_be_changed_is_a_sentence_and_an_annotator_changes_nothing(site: Site):
     fill(site, 2)
-    number = make(site, "c-0000")
+    number = mark(site, "c-0000")
     lead = signed_in(site, "lead", "lead")
     of_work = rows(site, item_table, item_table.c.purpose == "work")[0].id
     for item, body, status, says in (
@@ -200,7 +196,7 @@ def test_what_cannot_be_changed_is_a_sentence_and_an_annotator_changes_nothing(s
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_pages_have_the_buttons(site: Site, language: str):
     fill(site, 2)
-    number = make(site, "c-0000")
+    number = mark(site, "c-0000")
     lead = signed_in(site, "lead", "lead")
     lead.put("/api/v1/me", json={"language": language})
     words = {"en": ("Retire", "Make calibration", "Ask again"), "zh": ("停用", "改为校准题", "重新启用")}[language]

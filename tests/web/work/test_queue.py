@@ -9,8 +9,7 @@ from prefloop.web.store.site import Site
 from prefloop.web.store.tables import items, judgements, presentations
 from prefloop.web.work import queue
 from prefloop.web.work.queue import due, lease
-from web.acts import Clock, ask, check_counts, fill, judged, rows, submit, user, work
-from web.crowd import gold
+from web.acts import Clock, ask, check_counts, fill, judged, mark, rows, side, submit, user, work
 
 
 def test_one_judgement_of_each_and_then_nothing(site: Site):
@@ -50,9 +49,8 @@ def test_sides_agree_whatever_the_order(site: Site):
     fill(site, 20)
     for who in (user(site, "a"), user(site, "b")):
         for _ in range(20):
-            shown = lease(site, who, 1).presentations[0]
-            order = rows(site, presentations, presentations.c.id == shown)[0].order
-            submit(site, who, judged(shown, choice="left" if order[0] == 0 else "right"))
+            (shown,) = lease(site, who, 1).presentations
+            submit(site, who, judged(shown, choice=side(site, shown, 0)))
     assert {row.wanted for row in rows(site, items)} == {2}
     assert {tuple(row.order) for row in rows(site, presentations)} == {(0, 1), (1, 0)}
 
@@ -149,7 +147,8 @@ def test_gold_keeps_its_pace_when_ten_are_held(site: Site):
     """As many of the first hundred as one by one, and repeats are of what was answered some time ago."""
     ask(site, checks={"gold_first": 20, "gold_every": 10, "repeat_every": 10})
     fill(site, 400)
-    gold(site, [f"c-{number:04d}" for number in range(30)])
+    for name in [f"c-{number:04d}" for number in range(30)]:
+        mark(site, name)
     bob = user(site, "bob")
     for _ in range(15):
         for shown in queue.lease(site, bob, 10).presentations:

@@ -1,4 +1,4 @@
-"""Whatever people do, in whatever order, while the clock jumps: nothing over-collected, no answer lost, nothing stuck."""
+"""Whatever people do, in any order, while the clock jumps: nothing over-collected, no answer lost, nothing stuck."""
 
 import shutil
 import tempfile

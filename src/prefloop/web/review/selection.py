@@ -197,12 +197,8 @@ def choose(site: Site, wanted: Choice, *, actor: str) -> dict[str, Any]:
         chosen = sampled(pool, scores, wanted, short)
     order = [int(place) for place in np.random.default_rng([wanted.seed, 3]).permutation(sorted(chosen))]
     reasons = Counter(why for why, _ in chosen.values())
-    outcome = {
-        "chosen": len(chosen),
-        "of": len(pool.ids),
-        "thinned": pool.thinned,
-        "reasons": dict(sorted(reasons.items())),
-    }
+    outcome = {"chosen": len(chosen), "of": len(pool.ids), "thinned": pool.thinned}
+    outcome |= {"reasons": dict(sorted(reasons.items()))}
     outcome |= {"diversity_by": seen_by} if "diversity" in wanted.shares else {}  # None: the prompts' words
 
     def ask(connection: Connection) -> None:

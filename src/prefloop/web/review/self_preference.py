@@ -41,16 +41,10 @@ def by_sampler(
     early = _leanings(mine[: look[0]], people, samplers)
     p_values = intervals.holm([leaning.p_value for leaning in early.values()])
     leans = {sampler for sampler, p in zip(early, p_values, strict=True) if p < look[1]}
-    names = ("mine", "others", "difference", "low", "high")
-    rows = [
-        {
-            "sampler": sampler,
-            "n": leaning.n,
-            **{name: finite(asdict(leaning)[name]) for name in names},
-            "leans": sampler in leans,
-        }
-        for sampler, leaning in _leanings(mine, people, samplers).items()
-    ]
+    rows = []
+    for sampler, leaning in _leanings(mine, people, samplers).items():
+        numbers = {name: finite(asdict(leaning)[name]) for name in ("mine", "others", "difference", "low", "high")}
+        rows.append({"sampler": sampler, "n": leaning.n, **numbers, "leans": sampler in leans})
     return sorted(rows, key=lambda row: -abs(row["difference"]))
 
 

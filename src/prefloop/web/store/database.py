@@ -164,13 +164,8 @@ def _sqlite(url: sqlalchemy.URL) -> Engine:
     def prepare(connection: Any, record: object) -> None:
         connection.isolation_level = None  # or Python begins transactions by itself, and too late
         cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_SECONDS * 1000}",
-            "cache_size=-32000",
-        ):
+        settings = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-32000")
+        for pragma in (*settings, f"busy_timeout={BUSY_SECONDS * 1000}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

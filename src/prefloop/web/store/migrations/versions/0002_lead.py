@@ -11,11 +11,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Makes the table and its index."""
+    keys = {"model": sa.String(length=80), "comparison": sa.String(length=200), "index": sa.Integer()}
     op.create_table(
         "scores",
-        sa.Column("model", sa.String(length=80), nullable=False),
-        sa.Column("comparison", sa.String(length=200), nullable=False),
-        sa.Column("index", sa.Integer(), autoincrement=False, nullable=False),
+        *(sa.Column(name, kind, autoincrement=False, nullable=False) for name, kind in keys.items()),
         sa.Column("score", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_scores_comparison")),
         sa.PrimaryKeyConstraint("model", "comparison", "index", name=op.f("pk_scores")),

@@ -14,15 +14,10 @@ SEEN = "webhooks_seen"
 
 def upgrade() -> None:
     """Gives each webhook its place: before the oldest event that it lacks, so that it misses none."""
-    for column in (
-        sa.Column("told", Count, nullable=False, server_default="0"),
-        sa.Column("sent", Count, nullable=False, server_default="0"),
-        sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
-        sa.Column("due", sa.Double(), nullable=False, server_default="0"),
-        sa.Column("failing", sa.Double(), nullable=True),
-        sa.Column("problem", sa.Text(), nullable=False, server_default=""),
-    ):
-        op.add_column("webhooks", column)
+    for name, kind in {"told": Count, "sent": Count, "tries": sa.Integer(), "due": sa.Double()}.items():
+        op.add_column("webhooks", sa.Column(name, kind, nullable=False, server_default="0"))
+    op.add_column("webhooks", sa.Column("failing", sa.Double(), nullable=True))
+    op.add_column("webhooks", sa.Column("problem", sa.Text(), nullable=False, server_default=""))
     connection = op.get_bind()
     hooks = sa.table("webhooks", *map(sa.column, ("id", "told", "sent")))
     deliveries = sa.table("deliveries", *map(sa.column, ("webhook", "event", "state")))
@@ -45,15 +40,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Makes the outbox again, empty, and looks at the log from now on."""
+    columns = {
+        "id": Count, "webhook": sa.Integer(), "event": Count, "state": sa.String(length=16), "tries": sa.Integer(),
+        "due": sa.Double(), "problem": sa.Text(),
+    }  # fmt: skip
     op.create_table(
         "deliveries",
-        sa.Column("id", Count, nullable=False),
-        sa.Column("webhook", sa.Integer(), nullable=False),
-        sa.Column("event", Count, nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("due", sa.Double(), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=False),
+        *(sa.Column(name, kind, nullable=False) for name, kind in columns.items()),
         sa.ForeignKeyConstraint(["event"], ["events.seq"], name=op.f("fk_deliveries_event")),
         sa.ForeignKeyConstraint(["webhook"], ["webhooks.id"], name=op.f("fk_deliveries_webhook")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),

@@ -23,13 +23,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversations")),
     )
     op.create_index(op.f("ix_conversations_user"), "conversations", ["user"])
+    columns = {
+        "conversation": sa.String(length=36), "number": sa.Integer(), "comparison": sa.String(length=200),
+        "shown": sa.JSON(), "key": sa.String(length=96),
+    }  # fmt: skip
     op.create_table(
         "turns",
-        sa.Column("conversation", sa.String(length=36), nullable=False),
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("comparison", sa.String(length=200), nullable=False),
-        sa.Column("shown", sa.JSON(), nullable=False),
-        sa.Column("key", sa.String(length=96), nullable=False),
+        *(sa.Column(name, kind, autoincrement=False, nullable=False) for name, kind in columns.items()),
         sa.ForeignKeyConstraint(["comparison"], ["comparisons.id"], name=op.f("fk_turns_comparison")),
         sa.ForeignKeyConstraint(["conversation"], ["conversations.id"], name=op.f("fk_turns_conversation")),
         sa.PrimaryKeyConstraint("conversation", "number", name=op.f("pk_turns")),
