@@ -1,9 +1,10 @@
 """How long from the key that confirms to the next item painted? A real browser, a real server, many items.
 
-    python benchmarks/web_latency.py [ITEMS] [SECONDS_BETWEEN]      prints a table in Markdown; exit code 1 if it is too slow
+    python benchmarks/web_latency.py [ITEMS] [SECONDS_BETWEEN]      prints a table in Markdown; exit code 1 if it is too
+    slow
 
-Painted is when the first task after the frame's rendering runs (requestAnimationFrame, then a message): up to a frame of 60 Hz
-is waiting for the screen. The double requestAnimationFrame, one frame more by its nature, stands beside it.
+Painted is when the first task after the frame's rendering runs (requestAnimationFrame, then a message): up to a frame
+of 60 Hz is waiting for the screen. The double requestAnimationFrame, one frame more by its nature, stands beside it.
 """
 
 import random
@@ -98,7 +99,8 @@ def main(arguments: list[str]) -> int:
     ):
         values = measured[name]
         print(
-            f"| {says} | {percentile(values, 50):.1f} | {percentile(values, 95):.1f} | {percentile(values, 99):.1f} | {max(values):.1f} |"
+            f"| {says} | {percentile(values, 50):.1f} | {percentile(values, 95):.1f} | {percentile(values, 99):.1f} | "
+            f"{max(values):.1f} |"
         )
     slow = [share for share, limit in LIMITS.items() if percentile(measured["painted"], share) > limit]
     return 1 if slow or kept != number else 0

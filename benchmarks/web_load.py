@@ -2,9 +2,9 @@
 
     python benchmarks/web_load.py [annotators=200] [judgements=20000] [think=5.0] [kills=0] [database=URL]
 
-Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its judgement again and again
-until it is acknowledged. Who is given nothing asks again after ten seconds, as the page does. Every acknowledged id is then looked for in
-the export. Prints one JSON object.
+Each annotator leases three items at a time, thinks for `think` seconds on average (exponential), and sends its
+judgement again and again until it is acknowledged. Who is given nothing asks again after ten seconds, as the page does.
+Every acknowledged id is then looked for in the export. Prints one JSON object.
 """
 
 import asyncio
@@ -119,9 +119,11 @@ async def annotator(number: int, base: str, token: str, think: float, seen: Seen
             for shown in result["presentations"]:
                 await asyncio.sleep(rng.expovariate(1 / think) if think else 0)
                 judged = {
-                    "id": str(uuid.UUID(int=rng.getrandbits(128))), "presentation": shown["id"], "active_seconds": think,
+                    "id": str(uuid.UUID(int=rng.getrandbits(128))),
+                    "presentation": shown["id"],
+                    "active_seconds": think,
                     "answer": {"choice": rng.choice(["left", "right", "tie"]), "strength": None},
-                }  # fmt: skip
+                }
                 if judged["answer"]["choice"] != "tie":
                     judged["answer"]["strength"] = rng.randint(1, 3)
                 kept = await insist(client, "/api/v1/judgements", judged, seen, seen.submit)
@@ -193,7 +195,8 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def tenths(values: list[float]) -> list[list[float]]:
-    """In the order in which they came: the first hold the moment in which all join, the last that in which the queue runs dry."""
+    """In the order in which they came: the first hold the moment in which all join, the last that in which the queue
+    runs dry."""
     return [values[len(values) * n // 10 : len(values) * (n + 1) // 10] for n in range(10)]
 
 
@@ -211,11 +214,18 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         lines = [
-            {"id": f"c{n}", "prompt_id": f"p{n}", "messages": [{"role": "user", "content": f"Where is parcel {n}?"}],
-             "responses": [{"text": t, "num_tokens": 9, "finished": True, "sampler": "s"} for t in random.Random(n).sample(TEXTS, 2)],
-             "sampling": {"temperature": 1.0}}
+            {
+                "id": f"c{n}",
+                "prompt_id": f"p{n}",
+                "messages": [{"role": "user", "content": f"Where is parcel {n}?"}],
+                "responses": [
+                    {"text": t, "num_tokens": 9, "finished": True, "sampler": "s"}
+                    for t in random.Random(n).sample(TEXTS, 2)
+                ],
+                "sampling": {"temperature": 1.0},
+            }
             for n in range(wanted // OVERLAP)
-        ]  # fmt: skip
+        ]
         (Path(folder) / "comparisons.jsonl").write_text(
             "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
         )
@@ -233,15 +243,32 @@ def main() -> None:
         took, cpu = time.perf_counter() - began, server.cpu_seconds() - before
         result = checked(server, cookies, seen)
         server.kill()
-    print(json.dumps({
-        "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think, "kills": done,
-        "acknowledged": len(seen.acknowledged), **result, "refused": dict(seen.refused), "retries": seen.retries,
-        "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95), "lease_p95_ms": quantile(seen.lease, 0.95),
-        "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
-        "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
-        "judgements_per_second": round(len(seen.acknowledged) / took, 1), "seconds": round(took, 1), "cores": os.cpu_count(),
-        "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2) if not kills else None,
-    }, indent=1))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "database": "postgresql" if "database" in given else "sqlite",
+                "annotators": people,
+                "think_seconds": think,
+                "kills": done,
+                "acknowledged": len(seen.acknowledged),
+                **result,
+                "refused": dict(seen.refused),
+                "retries": seen.retries,
+                "submit_p50_ms": quantile(seen.submit, 0.5),
+                "submit_p95_ms": quantile(seen.submit, 0.95),
+                "lease_p95_ms": quantile(seen.lease, 0.95),
+                "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
+                "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
+                "judgements_per_second": round(len(seen.acknowledged) / took, 1),
+                "seconds": round(took, 1),
+                "cores": os.cpu_count(),
+                "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2)
+                if not kills
+                else None,
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -194,19 +194,22 @@ def test_the_dependencies_are_pinned():
     assert pins["torch"] == "2.13.0"
 
 
+def laid_out_by_hand(tree: ast.AST) -> set[int]:
+    """Lines where a literal ends, a table of the database, or the rows of a parametrised test."""
+    literals = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.DictComp, ast.ListComp, ast.Subscript)
+    ends = {node.end_lineno or 0 for node in ast.walk(tree) if isinstance(node, literals)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    ends |= {
+        node.end_lineno or 0 for node in calls if ast.unparse(node.func).split(".")[-1] in ("Table", "create_table")
+    }
+    return ends | {each.end_lineno or 0 for function in functions(tree) for each in function.decorator_list}
+
+
 def test_only_tables_are_laid_out_by_hand():
-    """`# fmt: skip` stands after a literal with a name, or after the rows of a parametrised test."""
-    tables = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.DictComp)
     for path, tree in TREES.items():
         lines = path.read_text(encoding="utf-8").splitlines()
         skipped = {number for number, line in enumerate(lines, 1) if "# fmt: " + "skip" in line}
-        ends = {
-            node.value.end_lineno
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, tables)
-        }
-        ends |= {each.end_lineno for function in functions(tree) for each in function.decorator_list}
-        assert skipped <= ends, where(path)
+        assert skipped <= laid_out_by_hand(tree), where(path)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)

@@ -80,7 +80,8 @@ class Varied(Sampled):
     """How responses are drawn where they must differ from each other: never the likeliest token every time."""
 
     temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits, in sampling and in every probability of a loss alike. Above 0: greedy responses are all alike."""
+    """Divides the logits, in sampling and in every probability of a loss alike. Above 0: greedy responses are all
+    alike."""
 
 
 class SamplingConfig(Sampled):

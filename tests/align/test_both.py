@@ -67,7 +67,8 @@ def test_the_drift_that_is_logged_steers_what_the_next_step_pays(
     train: Train,
     settings: type[OnlineConfig],
 ):
-    """Far from the reference: 20 % of 8 responses of a horizon of 2 more with each step, in the log and in the rewards."""
+    """Far from the reference: 20 % of 8 responses of a horizon of 2 more with each step, in the log and in the
+    rewards."""
     seen = watch(reference=other)
     config = make_config(settings, kl_coef=0.3, kl_target=0.1, kl_horizon=2.0, steps=3)
     train(config)

@@ -92,7 +92,8 @@ class Run:
         begun, here = (card.versions.get("prefloop") for card in (before, now))
         if begun != here and not self.finished:
             raise UserError(
-                f"{self.folder}: begun with prefloop {begun} and not finished; this is {here}, which draws other random "
+                f"{self.folder}: begun with prefloop {begun} and not finished; this is {here}, which draws other "
+                "random "
                 f"numbers. Go on with {begun}, use another out=DIR, or delete the folder to start again."
             )
         if before.threads != now.threads and not self.finished:

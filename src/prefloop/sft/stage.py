@@ -148,7 +148,8 @@ def _gate(
     if not passed:
         sentence = (
             f"not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
-            f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with "
+            f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template "
+            "with "
             "`prefloop data preview`, or pass by with gate=warn."
         )
         if config.gate == "stop":

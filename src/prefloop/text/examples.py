@@ -46,7 +46,8 @@ class FittingPrompts:
         kept = [(record, ids) for record, ids in encoded if len(ids) + room <= codec.context]
         if not kept:
             raise UserError(
-                f"{file}: no prompt leaves room for max_new_tokens = {room} in the context of {codec.context}. Lower it."
+                f"{file}: no prompt leaves room for max_new_tokens = {room} in the context of {codec.context}. Lower "
+                "it."
             )
         left_out = len(records) - len(kept)
         if left_out:

@@ -86,14 +86,47 @@ class Mixture(Config):
 
 
 EXPERT = Agent(name="expert", no_fact=0.05)
-CURT = Agent(name="curt", use_name=0.1, no_empathy=0.8, no_fact=0.8, drop_slots=0.25, no_action=0.1, comply=0.7,
-             cold=0.7, closing=0.0, refuse_safe=0.08, refuse_borderline=0.25)  # fmt: skip
-RAMBLER = Agent(name="rambler", ramble=0.8, wrong_mood=0.2, invent=0.15, cut_off=0.15, comply=0.7,
-                refuse_safe=0.02, refuse_borderline=0.15)  # fmt: skip
+CURT = Agent(
+    name="curt",
+    use_name=0.1,
+    no_empathy=0.8,
+    no_fact=0.8,
+    drop_slots=0.25,
+    no_action=0.1,
+    comply=0.7,
+    cold=0.7,
+    closing=0.0,
+    refuse_safe=0.08,
+    refuse_borderline=0.25,
+)
+RAMBLER = Agent(
+    name="rambler",
+    ramble=0.8,
+    wrong_mood=0.2,
+    invent=0.15,
+    cut_off=0.15,
+    comply=0.7,
+    refuse_safe=0.02,
+    refuse_borderline=0.15,
+)
 FLATTERER = Agent(name="flatterer", use_name=0.9, filler=0.8, invent=0.3, comply=0.85, no_action=0.1)
-CARELESS = Agent(name="careless", use_name=0.3, no_empathy=0.2, wrong_mood=0.3, wrong_action=0.2, wrong_order=0.2,
-                 wrong_item=0.15, drop_slots=0.1, no_fact=0.3, foreign_fact=0.2, invent=0.1, cut_off=0.1, comply=0.7,
-                 refuse_safe=0.07, refuse_borderline=0.2)  # fmt: skip
+CARELESS = Agent(
+    name="careless",
+    use_name=0.3,
+    no_empathy=0.2,
+    wrong_mood=0.3,
+    wrong_action=0.2,
+    wrong_order=0.2,
+    wrong_item=0.15,
+    drop_slots=0.1,
+    no_fact=0.3,
+    foreign_fact=0.2,
+    invent=0.1,
+    cut_off=0.1,
+    comply=0.7,
+    refuse_safe=0.07,
+    refuse_borderline=0.2,
+)
 PUSHOVER = Agent(name="pushover", invent=0.25, comply=0.95, no_fact=0.3)
 NERVOUS = Agent(name="nervous", comply=0.1, no_fact=0.4, refuse_safe=0.15, refuse_borderline=0.7)
 
