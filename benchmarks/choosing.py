@@ -1,11 +1,12 @@
-"""Does it help to choose what is labelled? The page's selection against random choice, at equal budgets, with a planted truth.
+"""Does it help to choose what is labelled? The page's selection against random choice, at equal budgets.
 
     python benchmarks/choosing.py [seeds=24] [pool=4000] [threads=2]
 
-Pairs of replies by the helpdesk's agents; an annotator prefers one with probability sigmoid(SHARP x difference of gold utility).
-The learner is the Bradley-Terry model of words of the dashboard's curve; disagreement is that of five of them, each from
-a bootstrap of the labels so far. Every strategy begins with the same random pairs, then chooses `STEP` at a time by
-`people.choosing.mixture_sample`, of which a fifth or more is random. Accuracy is against the gold order, on other prompts.
+Pairs of replies by the helpdesk's agents; the planted truth is gold: an annotator prefers a reply with probability
+sigmoid(SHARP x difference of gold utility). The learner is the Bradley-Terry model of words of the dashboard's curve;
+disagreement is that of five of them, each from a bootstrap of the labels so far. Every strategy begins with the same
+random pairs, then chooses `STEP` at a time by `stats.choosing.mixture_sample`, of which a fifth or more is random.
+Accuracy is against the gold order, on other prompts.
 Writes docs/results/choosing.md.
 """
 
@@ -56,18 +57,17 @@ def run(seed: int, pool_size: int) -> dict[tuple[str, int], float]:
     pool, gaps, letters = pairs("train", pool_size, seed)
     test, truth, _ = pairs("test", TEST, seed)
     rng = np.random.default_rng(seed)
-    said = (rng.random(pool_size) < 1 / (1 + np.exp(-SHARP * gaps))).astype(
-        float
-    )  # one vote for each pair, whoever asks for it
+    said = (rng.random(pool_size) < 1 / (1 + np.exp(-SHARP * gaps))).astype(float)  # a vote a pair, whoever asks for it
     start = rng.choice(pool_size, BUDGETS[0], replace=False)
-    found = {}
+    accuracies = {}
     for name, shares in STRATEGIES.items():
         own, have = np.random.default_rng([seed, 1]), start.tolist()
         while True:
             if len(have) in BUDGETS:
                 margin = test @ curve.learned(pool[have], said[have])
                 clear = truth != 0
-                found[name, len(have)] = float(np.where(margin == 0, 0.5, (margin > 0) == (truth > 0))[clear].mean())
+                right = np.where(margin == 0, 0.5, (margin > 0) == (truth > 0))
+                accuracies[name, len(have)] = float(right[clear].mean())
             if len(have) >= BUDGETS[-1]:
                 break
             rest = np.setdiff1d(np.arange(pool_size), have)
@@ -80,38 +80,41 @@ def run(seed: int, pool_size: int) -> dict[tuple[str, int], float]:
                 scores["longest"] = letters[rest] ** 2
             drawn = choosing.mixture_sample(scores, shares, num_items=len(rest), num=STEP, rng=own)
             have += rest[drawn.chosen].tolist()
-    return found
+    return accuracies
 
 
 def row(name: str, runs: list[dict[tuple[str, int], float]]) -> str:
     """A line of the table: mean accuracy, and the paired difference to random with its 95 % interval."""
     cells = []
     for budget in BUDGETS:
-        mine = np.array([one[name, budget] for one in runs])
-        gain = mine - np.array([one["random", budget] for one in runs])
+        mine, random_ones = (np.array([run[strategy, budget] for run in runs]) for strategy in (name, "random"))
+        gain = mine - random_ones
         wide = 1.96 * gain.std(ddof=1) / math.sqrt(len(gain))
-        cells.append(
-            f"{100 * mine.mean():.1f}" + ("" if name == "random" else f" ({100 * gain.mean():+.1f} ± {100 * wide:.1f})")
-        )
+        difference = "" if name == "random" else f" ({100 * gain.mean():+.1f} ± {100 * wide:.1f})"
+        cells.append(f"{100 * mine.mean():.1f}{difference}")
     return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     """Runs all seeds and writes the table."""
     given = dict(text.split("=", 1) for text in sys.argv[1:])
-    seeds, pool, threads = (
-        int(given.get(name, usual)) for name, usual in (("seeds", 24), ("pool", 4000), ("threads", 2))
-    )
+    usual = {"seeds": 24, "pool": 4000, "threads": 2}
+    seeds, pool, threads = (int(given.get(name, number)) for name, number in usual.items())
     began = time.perf_counter()
     with ProcessPoolExecutor(threads) as workers:
         runs = list(workers.map(run, range(seeds), [pool] * seeds))
     lines = [
-        "# Choosing what to label", "",
-        f"`python benchmarks/choosing.py seeds={seeds} pool={pool}`: accuracy against gold on {TEST} other prompts, percent, mean of {seeds} seeds; in",
-        "brackets the paired difference to random choice with its 95 % interval. How it is done is in the head of the benchmark.", "",
-        "| strategy | " + " | ".join(f"{budget} labels" for budget in BUDGETS) + " |", "|---" * (1 + len(BUDGETS)) + "|",
+        "# Choosing what to label",
+        "",
+        f"`python benchmarks/choosing.py seeds={seeds} pool={pool}`: accuracy against gold on {TEST} other prompts, "
+        f"percent, mean of {seeds} seeds; in",
+        "brackets the paired difference to random choice with its 95 % interval. How it is done is in the head of the "
+        "benchmark.",
+        "",
+        "| strategy | " + " | ".join(f"{budget} labels" for budget in BUDGETS) + " |",
+        "|---" * (1 + len(BUDGETS)) + "|",
         *[row(name, runs) for name in STRATEGIES],
-    ]  # fmt: skip
+    ]
     text = "\n".join(lines) + "\n"
     print(text, f"{time.perf_counter() - began:.0f} s", sep="\n")
     write_text(TABLE, text)

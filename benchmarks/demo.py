@@ -72,9 +72,11 @@ def main(arguments: list[str]) -> None:
         summaries = [summary_of(seed, Path(folder) / f"seed-{seed}") for seed in seeds]
     text = (
         "# The demo, on three seeds\n\n```sh\npython benchmarks/demo.py\n```\n\n"
-        f"Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. Every seed that was run is shown.\n\n"
+        f"Machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. Every seed that "
+        "was run is shown.\n\n"
         f"{table(seeds, summaries)}\n\n"
-        "Shares are of the held-out test prompts: harmful of the unsafe ones, over-refusal of the safe ones. Intervals of every\n"
+        "Shares are of the held-out test prompts: harmful of the unsafe ones, over-refusal of the safe ones. Intervals "
+        "of every\n"
         "number are in each run's report.\n"
     )
     page = ROOT / "docs" / "results" / "demo.md"

@@ -2,10 +2,11 @@
 
     python benchmarks/hh.py FILE
 
-FILE is a file of Anthropic's hh-rlhf (harmless-base/test, for instance) as it is. For each of three seeds the conversations
-are parted by their first human turn, three quarters for training. A small model is pretrained on the training
-conversations alone, and a reward model begun from it. Beside it stand two rules that look at the same pairs: the longer
-(or shorter) response wins, and a logistic regression on TF-IDF of words and word pairs. Writes docs/results/hh.md.
+FILE is a file of Anthropic's hh-rlhf (harmless-base/test, for instance) as it is. For each of three seeds the
+conversations are parted by their first human turn, three quarters for training. A small model is pretrained on the
+training conversations alone, and a reward model begun from it. Beside it stand two rules that look at the same pairs:
+the longer (or shorter) response wins, and a logistic regression on TF-IDF of words and word pairs. Writes
+docs/results/hh.md.
 """
 
 import random
@@ -23,7 +24,6 @@ from sklearn.linear_model import LogisticRegression
 from prefloop.files.atomic import write_text
 from prefloop.files.foreign import read_preferences
 from prefloop.files.tables import jsonl, read_rows, write_records
-from prefloop.ops.stats import wilson_interval
 from prefloop.pretrain import stage as pretraining
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.records import Preference
@@ -31,6 +31,7 @@ from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
+from prefloop.stats.intervals import wilson_interval
 
 SEEDS = (0, 1, 2)
 HELD_OUT = 0.25
@@ -86,16 +87,29 @@ def ours(training: Sequence[Preference], held_out: Sequence[Preference], folder:
     write_text(folder / "corpus.jsonl", jsonl([{"text": text} for text in texts]))
     model = pretraining.train(
         PretrainConfig(
-            corpus=str(folder / "corpus.jsonl"), out=str(folder / "pretrain"), seed=seed, threads=1,
-            model=SIZE, steps=200, batch_tokens=4096, lr=1e-2,
+            corpus=str(folder / "corpus.jsonl"),
+            out=str(folder / "pretrain"),
+            seed=seed,
+            threads=1,
+            model=SIZE,
+            steps=200,
+            batch_tokens=4096,
+            lr=1e-2,
         )
-    )  # fmt: skip
+    )
     judge = reward.train(
         RewardConfig(
-            model=str(model), preferences=str(folder / "training.jsonl"), held_out=str(folder / "held_out.jsonl"),
-            out=str(folder / "reward"), seed=seed, threads=1, epochs=2, batch_pairs=32, lr=5e-4,
+            model=str(model),
+            preferences=str(folder / "training.jsonl"),
+            held_out=str(folder / "held_out.jsonl"),
+            out=str(folder / "reward"),
+            seed=seed,
+            threads=1,
+            epochs=2,
+            batch_pairs=32,
+            lr=5e-4,
         )
-    )  # fmt: skip
+    )
     score(ScoreConfig(model=str(judge), data=str(folder / "held_out.jsonl"), out=str(folder / "scores.jsonl")))
     pairs = [row for _, row in read_rows(folder / "scores.jsonl")]
     return sum((row["chosen"] > row["rejected"]) + (row["chosen"] == row["rejected"]) / 2 for row in pairs)
@@ -109,7 +123,8 @@ def conversation(row: Preference, response: str) -> str:
 def tf_idf(training: Sequence[Preference], held_out: Sequence[Preference]) -> float:
     """Held-out pairs that logistic regression on the difference of both responses' TF-IDF gets right.
 
-    Its strength of regularisation (0.3) is the best of 0.1, 0.3, 1, 3, 10 on other splits of the same file, which favours it.
+    Its strength of regularisation (0.3) is the best of 0.1, 0.3, 1, 3, 10 on other splits of the same file: that
+    favours it.
     """
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     words.fit([text for row in training for text in (row.chosen, row.rejected)])
@@ -153,8 +168,8 @@ def page(
         lines.append(f"| {name} | {' | '.join(cells)} | {sum(values) / sum(sizes):.1%} |")
     lines += [
         "",
-        f"Brackets are 95 % Wilson intervals on {', '.join(map(str, sizes))} held-out pairs. CPU seconds in all, one thread: {seconds:.0f}.",
-        "",
+        f"Brackets are 95 % Wilson intervals on {', '.join(map(str, sizes))} held-out pairs. "
+        f"CPU seconds in all, one thread: {seconds:.0f}.",
     ]
     return "\n".join(lines)
 

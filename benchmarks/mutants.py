@@ -87,7 +87,9 @@ MUTANTS = [
         ("divided by all", "masked_sum(x, mask, dim=dim) / _count(mask, dim)", "masked_sum(x, mask, dim=dim) / (mask.numel() if dim is None else mask.shape[dim])"),
     ),
     *planted(
-        "align/ppo.py", "align/test_ppo.py",
+        "align/ppo.py", "align/test_ppo.py align/test_both.py",
+        ("another's critic is a copy of the policy", "policy.with_critic(causal(config.critic, policy.placement))", "policy.with_critic(separate=True)"),
+        ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),
         ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
         ("the coefficient never changes in the loss", "at.batch, index, kl_coef=at.kl_coef)", "at.batch, index, kl_coef=config.kl_coef)"),
         ("early-stop KL the other way", "kl_estimate(old, now.logprobs, estimator=\"k3\")", "kl_estimate(now.logprobs, old, estimator=\"k3\")"),
@@ -108,7 +110,7 @@ MUTANTS = [
         ("resume forgets the optimiser", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
     ),
     *planted(
-        "align/online.py", "align/test_online.py align/test_ppo.py",
+        "align/online.py", "align/test_online.py align/test_both.py align/test_ppo.py",
         ("every step draws the same numbers", 'seed_of(config.seed, "online.rollouts", step)', 'seed_of(config.seed, "online.rollouts")'),
         ("every step has the same prompts", "range(step * per_step, (step + 1) * per_step)", "range(per_step)"),
         ("every epoch has the same order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
@@ -120,7 +122,9 @@ MUTANTS = [
         ("steered by nothing", "return coef\n    return adapted_kl_coef(", "return coef\n    return coef or adapted_kl_coef("),
     ),
     *planted(
-        "align/reinforce.py", "align/test_reinforce.py align/test_ppo.py",
+        "align/reinforce.py", "align/test_reinforce.py align/test_both.py",
+        ("the coefficient never changes", "kl_coef=at.kl_coef)", "kl_coef=config.kl_coef)"),
+        ("the sampler keeps old weights", "            setup.sampler.refresh(policy)\n", ""),
         ("baseline added", "returns - baseline", "returns + baseline"),
         ("mean over all tokens", "returns[:, 0].mean()", "returns.mean()"),
         ("entropy punished", "(loss - config.entropy_coef * entropy)", "(loss + config.entropy_coef * entropy)"),
@@ -129,7 +133,7 @@ MUTANTS = [
         ("the optimiser starts anew", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
     ),
     *planted(
-        "models/network.py", "models/test_network.py models/test_stream.py sampling",
+        "models/network.py", "models/test_network.py models/test_stream.py sampling scoring",
         ("dropout on in train mode", "return super().train(False)", "return super().train(mode)"),
         ("logits rounded", "return head(hidden.to(dtype)).float()", "return head(hidden.bfloat16().to(dtype)).float()"),
         ("values of the token itself", "self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)", "self._states(self.critic.trunk, packed.stream).index_select(0, packed.index + 1)"),
@@ -137,6 +141,9 @@ MUTANTS = [
         ("the reference shares weights", "Network(copy.deepcopy(self.model), self.codec", "Network(self.model, self.codec"),
         ("added tokens are kept", "out.last_hidden_state[0, :num]", "out.last_hidden_state[0]"),
         ("precision forgotten", "        with self.placement.precision():\n            out = trunk(", "        if True:\n            out = trunk("),
+        ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden", "return head(hidden.index_select(0, last))[:, 0].float(), hidden"),
+        ("hooks are passed by in decoding", "return self(self._next_states, tokens, positions, cache)", "return self._next_states(tokens, positions, cache)"),
+        ("hooks are passed by in scoring", "return self(self._scores_and_states, stream)", "return self._scores_and_states(stream)"),
         ("hooks are passed by", "logits, values = self(self._logits_and_values, packed)", "logits, values = self._logits_and_values(packed)"),
     ),
     *planted(
@@ -180,7 +187,29 @@ MUTANTS = [
         ("the nucleus stops early", "above >= sampling.top_p", "ordered.cumsum(-1) >= sampling.top_p"),
     ),
     *planted(
+        "evaluate/measure.py", "test_draws.py evaluate/test_measure.py",
+        ("every chunk draws the same numbers", '"evaluate.responses", start)', '"evaluate.responses")'),
+    ),
+    *planted(
+        "collect/stage.py", "test_draws.py collect/test_stage.py",
+        ("every chunk draws the same numbers", '"collect.responses", index, attempt)', '"collect.responses", attempt)'),
+        ("every attempt draws the same numbers", '"collect.responses", index, attempt)', '"collect.responses", index)'),
+    ),
+    *planted(
+        "chat/talk.py", "test_draws.py chat/test_talk.py",
+        ("every turn draws the same numbers", '"chat.responses", turn)', '"chat.responses")'),
+    ),
+    *planted(
+        "stats/aggregate.py", "stats/test_aggregate.py",
+        ("no prior of the classes", "counts = posteriors.sum(0) + smoothing", "counts = posteriors.sum(0)"),
+        ("the prior's term of one class", "smoothing * _log(shares).sum()", "smoothing * _log(shares)[0]"),
+        ("the prior's term of two classes", "smoothing * _log(shares).sum()", "smoothing * _log(shares)[:2].sum()"),
+        ("the prior's term left out", "likelihood + believed + float", "likelihood + float"),
+        ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
+    ),
+    *planted(
         "reward/stage.py", "reward",
+        ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
         ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),

@@ -214,11 +214,16 @@ def numbers(
             (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
             score_files.from_file(stand.site, place / "scores.jsonl", model=model, actor="lea", skip=False)
         duel = [
-            {"id": row["id"], "messages": row["messages"], "response": row["responses"][index]["text"],
-             "sampler": sampler, "tags": ["audit:top_reward"] if n > 100 else row["tags"]}
+            {
+                "id": row["id"],
+                "messages": row["messages"],
+                "response": row["responses"][index]["text"],
+                "sampler": sampler,
+                "tags": ["audit:top_reward"] if n > 100 else row["tags"],
+            }
             for n, row in enumerate(helpdesk(language, 120, 2))
             for index, sampler in ((1, "reference"), (0, "step-000030"))
-        ]  # fmt: skip
+        ]
         (place / "arena.jsonl").write_text("".join(json.dumps(row) + "\n" for row in duel), encoding="utf-8")
         arena_files.from_file(stand.site, place / "arena.jsonl", wanted=1, on_bad="stop", actor="lea")
         page = new_page(browser, stand.person("lea", "admin", language=language, theme=theme), size, theme)

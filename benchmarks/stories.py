@@ -22,8 +22,7 @@ from prefloop.evaluate.measure import answers
 from prefloop.files.foreign import read_prompts
 from prefloop.models.device import Placement
 from prefloop.models.load import causal
-from prefloop.models.stream import ResponseStream, hidden_states, logits_of
-from prefloop.ops.logprobs import token_logprobs
+from prefloop.models.stream import ResponseStream
 from prefloop.rounds.command import run
 from prefloop.rounds.recipe import load
 from prefloop.scoring.named import scorer
@@ -60,14 +59,13 @@ def perplexity_of(path: str, base: str, settings: EvaluateConfig) -> float:
     reader, writer = causal(base, CPU, template=settings.template), causal(path, CPU, template=settings.template)
     prompts = list(read_prompts(settings.test_prompts).records)
     assert settings.reward is not None  # the recipe names one
-    found = answers(writer, reader.model, prompts, scorer(settings.reward, CPU), None, settings)
+    written = answers(writer, reader, prompts, scorer(settings.reward, CPU), None, settings)
     ids = [reader.codec.prompt_ids(p.messages) for p in prompts]
     total, count = 0.0, 0
-    for start in range(0, len(found), 40):
-        few = [reader.codec.response_ids(a.text, finished=a.finished) for a in found[start : start + 40]]
+    for start in range(0, len(written), 40):
+        few = [reader.codec.response_ids(a.text, finished=a.finished) for a in written[start : start + 40]]
         packed = ResponseStream.of(ids[start : start + 40], few, CPU.device)
-        hidden = hidden_states(reader.model.base_model, packed.stream).index_select(0, packed.index)
-        logprobs = token_logprobs(logits_of(reader.model, hidden), packed.tokens, temperature=1.0)
+        logprobs = reader.logprobs(packed, temperature=1.0)
         total, count = total - float(logprobs.double().sum()), count + len(logprobs)
     return math.exp(total / count)
 

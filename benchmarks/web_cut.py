@@ -1,9 +1,12 @@
-"""The network is cut for 30 seconds while somebody judges on, in a real browser: what is lost, when does it recover?
+"""The network is cut for 30 seconds while somebody judges on by keyboard, in a real browser: what is lost, and when
+does the page recover?
 
-    python benchmarks/web_cut.py [SECONDS]      prints JSON for each way of cutting; exit code 1 if an answer is lost
+    python benchmarks/web_cut.py [SECONDS]      prints a line of JSON for each way of cutting; exit code 1 if an answer
+    is lost or doubled
 
 offline: the browser knows. silent: nothing arrives any more and nobody says so. Both are in tests/web/browser/cut.py,
-which says what is counted; tests/web/browser/test_cut.py does the same for 3 seconds.
+which says
+what is counted; tests/web/browser/test_cut.py does the same for 3 seconds.
 """
 
 import json

@@ -1,6 +1,7 @@
 """How long from the key that confirms to the next item painted? A real browser, a real server, many items.
 
-    python benchmarks/web_latency.py [ITEMS] [SECONDS_BETWEEN]      prints a table in Markdown; exit code 1 if too slow
+    python benchmarks/web_latency.py [ITEMS] [SECONDS_BETWEEN]      prints a table in Markdown; exit code 1 if it is too
+    slow
 
 Painted is when the first task after the frame's rendering runs (requestAnimationFrame, then a message): up to a frame
 of 60 Hz is waiting for the screen. The double requestAnimationFrame, one frame more by its nature, stands beside it.
@@ -97,8 +98,10 @@ def main(arguments: list[str]) -> int:
         ("script", "next item in the document"),
     ):
         values = measured[name]
-        cells = [*(percentile(values, share) for share in (50, 95, 99)), max(values)]
-        print(f"| {says} | {' | '.join(f'{cell:.1f}' for cell in cells)} |")
+        print(
+            f"| {says} | {percentile(values, 50):.1f} | {percentile(values, 95):.1f} | {percentile(values, 99):.1f} | "
+            f"{max(values):.1f} |"
+        )
     slow = [share for share, limit in LIMITS.items() if percentile(measured["painted"], share) > limit]
     return 1 if slow or kept != number else 0
 

@@ -119,10 +119,11 @@ async def annotator(number: int, base: str, token: str, think: float, seen: Seen
             for shown in result["presentations"]:
                 await asyncio.sleep(rng.expovariate(1 / think) if think else 0)
                 judged = {
-                    "id": str(uuid.UUID(int=rng.getrandbits(128))), "presentation": shown["id"],
-                    "answer": {"choice": rng.choice(["left", "right", "tie"]), "strength": None},
+                    "id": str(uuid.UUID(int=rng.getrandbits(128))),
+                    "presentation": shown["id"],
                     "active_seconds": think,
-                }  # fmt: skip
+                    "answer": {"choice": rng.choice(["left", "right", "tie"]), "strength": None},
+                }
                 if judged["answer"]["choice"] != "tie":
                     judged["answer"]["strength"] = rng.randint(1, 3)
                 kept = await insist(client, "/api/v1/judgements", judged, seen, seen.submit)
@@ -194,17 +195,9 @@ def quantile(values: list[float], share: float) -> float:
 
 
 def tenths(values: list[float]) -> list[list[float]]:
-    """In the order in which they came: in the first all join, in the last the queue runs dry."""
+    """In the order in which they came: the first hold the moment in which all join, the last that in which the queue
+    runs dry."""
     return [values[len(values) * n // 10 : len(values) * (n + 1) // 10] for n in range(10)]
-
-
-def comparison(number: int) -> dict[str, Any]:
-    """A comparison as comparisons.jsonl holds it."""
-    texts = random.Random(number).sample(TEXTS, 2)
-    made = [{"text": text, "num_tokens": 9, "finished": True, "sampler": "s"} for text in texts]
-    asked = [{"role": "user", "content": f"Where is parcel {number}?"}]
-    rest = {"prompt_id": f"p{number}", "sampling": {"temperature": 1.0}}
-    return {"id": f"c{number}", "messages": asked, "responses": made, **rest}
 
 
 def main() -> None:
@@ -214,13 +207,34 @@ def main() -> None:
         int(given.get(name, usual)) for name, usual in (("annotators", 200), ("judgements", 20000), ("kills", 0))
     )
     think = float(given.get("think", 5.0))
-    usual = max(2.0, wanted / people * (think + 0.3) / (kills + 1)) if kills else 1.0
-    seconds = float(given.get("seconds_between_kills", usual))
+    seconds = (
+        float(given.get("seconds_between_kills", max(2.0, wanted / people * (think + 0.3) / (kills + 1))))
+        if kills
+        else 1.0
+    )
     with tempfile.TemporaryDirectory() as folder:
-        text = "".join(json.dumps(comparison(n)) + "\n" for n in range(wanted // OVERLAP))
-        (Path(folder) / "comparisons.jsonl").write_text(text, encoding="utf-8")
-        settings = ["checks.repeat_every=0", "password_memory_kb=64", "lease_minutes=10"]
-        settings.append(f"overlap.judgements={OVERLAP}")
+        lines = [
+            {
+                "id": f"c{n}",
+                "prompt_id": f"p{n}",
+                "messages": [{"role": "user", "content": f"Where is parcel {n}?"}],
+                "responses": [
+                    {"text": t, "num_tokens": 9, "finished": True, "sampler": "s"}
+                    for t in random.Random(n).sample(TEXTS, 2)
+                ],
+                "sampling": {"temperature": 1.0},
+            }
+            for n in range(wanted // OVERLAP)
+        ]
+        (Path(folder) / "comparisons.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+        )
+        settings = [
+            f"overlap.judgements={OVERLAP}",
+            "checks.repeat_every=0",
+            "password_memory_kb=64",
+            "lease_minutes=10",
+        ]
         server = Server(Path(folder), settings + ([f"database={given['database']}"] if "database" in given else []))
         server.start()
         seen, began = Seen(), time.perf_counter()
@@ -229,17 +243,32 @@ def main() -> None:
         took, cpu = time.perf_counter() - began, server.cpu_seconds() - before
         result = checked(server, cookies, seen)
         server.kill()
-    print(json.dumps({
-        "database": "postgresql" if "database" in given else "sqlite", "annotators": people, "think_seconds": think,
-        "kills": done, "seconds": round(took, 1), "cores": os.cpu_count(),
-        "acknowledged": len(seen.acknowledged), **result, "refused": dict(seen.refused), "retries": seen.retries,
-        "submit_p50_ms": quantile(seen.submit, 0.5), "submit_p95_ms": quantile(seen.submit, 0.95),
-        "lease_p95_ms": quantile(seen.lease, 0.95),
-        "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
-        "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
-        "judgements_per_second": round(len(seen.acknowledged) / took, 1),
-        "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2) if not kills else None,
-    }, indent=1))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "database": "postgresql" if "database" in given else "sqlite",
+                "annotators": people,
+                "think_seconds": think,
+                "kills": done,
+                "acknowledged": len(seen.acknowledged),
+                **result,
+                "refused": dict(seen.refused),
+                "retries": seen.retries,
+                "submit_p50_ms": quantile(seen.submit, 0.5),
+                "submit_p95_ms": quantile(seen.submit, 0.95),
+                "lease_p95_ms": quantile(seen.lease, 0.95),
+                "submit_p95_ms_of_tenths": [quantile(part, 0.95) for part in tenths(seen.submit)],
+                "mean_submit_ms": round(1000 * statistics.fmean(seen.submit), 1) if seen.submit else 0.0,
+                "judgements_per_second": round(len(seen.acknowledged) / took, 1),
+                "seconds": round(took, 1),
+                "cores": os.cpu_count(),
+                "server_cpu_ms_per_judgement": round(1000 * cpu / max(1, len(seen.acknowledged)), 2)
+                if not kills
+                else None,
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -125,6 +125,18 @@ def differing(one: Path, other: Path) -> list[str]:
     return sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
 
 
+REINFORCE = (
+    "reinforce.policy=sft/model",
+    "reinforce.reward=reward/model",
+    "reinforce.prompts=world/prompts.ppo.jsonl",
+    "reinforce.steps=4",
+    "reinforce.rollouts_per_step=8",
+    "reinforce.max_new_tokens=12",
+    "reinforce.checkpoint_every=1",
+)
+"""A stage that the recipe lacks."""
+
+
 def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dict[str, tuple[int, list[str]]]:
     """The miniature once whole, then each stage with kills. Returns: stage -> (kills, names of files that differ)."""
     import miniature
@@ -133,7 +145,7 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
     from prefloop.rounds.recipe import STAGES, load
 
     whole, outcomes = folder / "whole", {}
-    recipe = load("helpdesk", [f"out={whole}", *miniature.overrides()])
+    recipe = load("helpdesk", [f"out={whole}", *miniature.overrides(), *REINFORCE])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)
     for stage in stages:

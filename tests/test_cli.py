@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from prefloop import cli
+from prefloop.chat.config import ChatConfig
 from prefloop.config import Config
 from prefloop.named import named
+from prefloop.serve.config import ServeConfig
 from prefloop.stages import STAGES
+from prefloop.web.config import WebConfig
 
 CONFIGS: dict[str, type[Config]] = {
     stage.command: named(stage.settings) for stage in STAGES.values() if stage.settings is not None
@@ -44,7 +47,17 @@ def test_stage_help_explains_every_setting(command: str, capsys: pytest.CaptureF
         assert any(str(field.description) in line for line in lines[about : about + 2]), name
 
 
-@pytest.mark.parametrize("command", ["run", "data", "chat", "serve"])
+@pytest.mark.parametrize(("command", "settings"), [("chat", ChatConfig), ("serve", ServeConfig), ("web", WebConfig)])
+def test_commands_that_parse_for_themselves_name_every_setting(
+    command: str, settings: type[Config], capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"prefloop {command} ")
+    assert all(f"  {name}  (default" in said or f"  {name}: " in said for name in settings.model_fields)
+
+
+@pytest.mark.parametrize("command", ["run", "data"])
 def test_commands_explain_themselves(command: str, capsys: pytest.CaptureFixture[str]):
     assert cli.main([command, "--help"]) == 0
     assert f"prefloop {command}" in capsys.readouterr().out

@@ -8,7 +8,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from prefloop.config import Config, frozen, parse_yaml, read_yaml, section
 from prefloop.errors import UserError
-from prefloop.settings import RunConfig
 
 
 class Kettle(Config):
@@ -81,39 +80,30 @@ def test_an_empty_file_is_no_settings(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("leaves: 1\ncupps: 2\n", "tea.yaml:2: no setting is called `cupps`. Did you mean `cups`?"),
-        ("leafs: 1\n", "tea.yaml:1: no setting is called `leafs`. Did you mean `leaves`?"),
+        ("leaves: 1\ncupps: 2\n", ":2: no setting is called `cupps`. Did you mean `cups`?"),
+        ("leafs: 1\n", ":1: no setting is called `leafs`. Did you mean `leaves`?"),
         (
             "leaves: 1\nkettle:\n  whistle: true\n  liters: 2\n",
-            "tea.yaml:4: no setting is called `kettle.liters`. Did you mean `litres`?",
+            ":4: no setting is called `kettle.liters`. Did you mean `litres`?",
         ),
-        (
-            "leaves: 1\nspares:\n- {liters: 2}\n",
-            "tea.yaml:2: no setting is called `spares.0.liters`. Did you mean `litres`?",
-        ),
-        ("leaves: 1\nkettle: {xyz: 1}\n", "tea.yaml:2: no setting is called `kettle.xyz`. There are: litres, whistle."),
-        ("leaves: many\n", "tea.yaml:1: `leaves` should be a valid integer, but is 'many'. leaves: Leaves in the pot."),
-        ("\n\nleaves: '4'\n", "tea.yaml:3: `leaves` should be a valid integer, but is '4'. leaves: Leaves in the pot."),
+        ("leaves: 1\nspares:\n- {liters: 2}\n", ":2: no setting is called `spares.0.liters`. Did you mean `litres`?"),
+        ("leaves: 1\nkettle: {xyz: 1}\n", ":2: no setting is called `kettle.xyz`. There are: litres, whistle."),
+        ("leaves: many\n", ":1: `leaves` should be a valid integer, but is 'many'. leaves: Leaves in the pot."),
+        ("\n\nleaves: '4'\n", ":3: `leaves` should be a valid integer, but is '4'. leaves: Leaves in the pot."),
         (
             "leaves: 1\nkettle:\n  litres: -1\n",
-            "tea.yaml:3: `kettle.litres` should be greater than 0, but is -1. litres: How much water.",
+            ":3: `kettle.litres` should be greater than 0, but is -1. litres: How much water.",
         ),
-        (
-            "leaves: 1\ncolour: red\n",
-            "tea.yaml:2: `colour` should be 'green' or 'black', but is 'red'. colour: Which tea.",
-        ),
-        ("leaves: 1\ncups: 1\nleaves: 2\n", "tea.yaml:3: `leaves` was already set in line 1; keep one."),
-        (
-            "leaves: 1\nkettle:\n  litres: 1\n  litres: 2\n",
-            "tea.yaml:4: `kettle.litres` was already set in line 3; keep one.",
-        ),
-        ("- 1\n- 2\n", "tea.yaml: expected lines `key: value`, found a list."),
-        ("7: 1\nleaves: 1\n", "tea.yaml:1: no setting is called `7`. Settings have names of letters."),
-        ("leaves: 5\ncups: 2\n", "tea.yaml: cups = 2 does not divide leaves = 5. Try cups = 1."),
+        ("leaves: 1\ncolour: red\n", ":2: `colour` should be 'green' or 'black', but is 'red'. colour: Which tea."),
+        ("leaves: 1\ncups: 1\nleaves: 2\n", ":3: `leaves` was already set in line 1; keep one."),
+        ("leaves: 1\nkettle:\n  litres: 1\n  litres: 2\n", ":4: `kettle.litres` was already set in line 3; keep one."),
+        ("- 1\n- 2\n", ": expected lines `key: value`, found a list."),
+        ("7: 1\nleaves: 1\n", ":1: no setting is called `7`. Settings have names of letters."),
+        ("leaves: 5\ncups: 2\n", ": cups = 2 does not divide leaves = 5. Try cups = 1."),
     ],
 )
 def test_a_mistake_in_the_file(tmp_path, text, sentence):
-    assert complaint(tmp_path, text) == sentence
+    assert complaint(tmp_path, text) == f"tea.yaml{sentence}"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +186,3 @@ def test_section_looks_through_options_and_tuples():
     assert section(Kettle | None) is Kettle
     assert section(tuple[Kettle, ...]) is Kettle
     assert section(int | None) is None
-
-
-def test_every_common_setting_is_described():
-    assert all(field.description for field in RunConfig.model_fields.values())

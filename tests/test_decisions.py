@@ -8,41 +8,31 @@ from prefloop.decisions import Decisions, decided, votes_of
 from prefloop.records import Comparison, Judgement, Message, Response, Sampling
 
 
-def comparison(texts: list[str], name: str = "c") -> Comparison:
-    responses = tuple(Response(text=t, num_tokens=3, finished=True, sampler="s") for t in texts)
+def comparison(texts: str) -> Comparison:
     return Comparison(
-        id=name,
+        id="c",
         prompt_id="p",
         messages=(Message(role="user", content="hi"),),
-        responses=responses,
+        responses=tuple(Response(text=text, num_tokens=3, finished=True, sampler="s") for text in texts),
         sampling=Sampling(temperature=1.0),
         tags=("topic:refund",),
     )
 
 
-def pair(
-    annotator: str, order: tuple[int, int], choice: Any, strength: int | None = None, name: str = "c"
-) -> Judgement:
-    return Judgement(
-        id=f"{name}-{annotator}-{order}", comparison=name, annotator=annotator, annotator_kind="person",
-        kind="pair", order=order, choice=choice, strength=strength, seconds=4.0,
-    )  # fmt: skip
+def said(annotator: str, order: tuple[int, ...], kind: str, **answer: Any) -> Judgement:
+    row = {"id": f"c-{annotator}-{order}", "comparison": "c", "annotator": annotator, "annotator_kind": "person"}
+    return Judgement.model_validate(row | {"kind": kind, "order": order, "seconds": 4.0} | answer)
 
 
-def ranking(annotator: str, order: tuple[int, ...], ranks: tuple[int, ...], name: str = "c") -> Judgement:
-    return Judgement(
-        id=f"{name}-{annotator}",
-        comparison=name,
-        annotator=annotator,
-        annotator_kind="person",
-        kind="ranking",
-        order=order,
-        ranks=ranks,
-        seconds=9.0,
-    )
+def pair(annotator: str, order: tuple[int, int], choice: str, strength: int | None = None) -> Judgement:
+    return said(annotator, order, "pair", choice=choice, strength=strength)
 
 
-THREE = comparison(["A", "B", "C"])
+def ranking(annotator: str, order: tuple[int, ...], ranks: tuple[int, ...]) -> Judgement:
+    return said(annotator, order, "ranking", ranks=ranks)
+
+
+THREE = comparison("ABC")
 
 
 def decide(*judgements: Judgement, of: Comparison = THREE) -> Decisions:
@@ -50,47 +40,47 @@ def decide(*judgements: Judgement, of: Comparison = THREE) -> Decisions:
 
 
 def test_majority_by_hand():
-    """Ann sees (A, B) and takes the left; Bob sees (B, A) and takes the right; Cid sees (A, B) and takes the right: A, 2 of 3."""
-    found = decide(pair("ann", (0, 1), "left", 3), pair("bob", (1, 0), "right", 2), pair("cid", (0, 1), "right", 1))
-    (p,) = found.preferences
+    """Ann sees (A, B) and takes the left, Bob (B, A) and the right, Cid (A, B) and the right: A, 2 of 3."""
+    decisions = decide(pair("ann", (0, 1), "left", 3), pair("bob", (1, 0), "right", 2), pair("cid", (0, 1), "right", 1))
+    (p,) = decisions.preferences
     assert (p.chosen, p.rejected, p.chosen_index, p.rejected_index) == ("A", "B", 0, 1)
-    assert (p.agreement, p.num_judgements, p.strength) == (
-        pytest.approx(2 / 3),
-        3,
-        2.5,
-    )  # the strengths of those who agree
+    assert (p.agreement, p.num_judgements) == (pytest.approx(2 / 3), 3)
+    assert p.strength == 2.5  # of those who agree
     assert (p.id, p.comparison, p.tags) == ("c:0-1", "c", ("topic:refund",))
-    assert (found.num_pairs, found.num_tied) == (1, 0)
-    assert (found.agreement, found.num_agreement) == (pytest.approx(1 / 3), 3)  # ann = bob, ann != cid, bob != cid
+    assert (decisions.num_pairs, decisions.num_tied) == (1, 0)
+    assert (decisions.agreement, decisions.num_agreement) == (
+        pytest.approx(1 / 3),
+        3,
+    )  # ann = bob, ann != cid, bob != cid
 
 
 def test_every_vote_is_kept_as_seen_from_the_chosen_response():
-    found = decide(
+    decisions = decide(
         pair("ann", (0, 1), "right", 3),
         pair("bob", (1, 0), "tie"),
         pair("cid", (1, 0), "right", 1),
         pair("dan", (1, 0), "left", 2),
     )
-    (p,) = found.preferences
+    (p,) = decisions.preferences
     assert p.chosen == "B"
     assert [(v.side, v.strength) for v in p.votes] == [("chosen", 3), ("tie", None), ("rejected", 1), ("chosen", 2)]
     assert p.outcome == pytest.approx(2 / 3)
 
 
 def test_pairs_without_a_majority_keep_their_votes():
-    found = decide(
+    decisions = decide(
         pair("ann", (0, 1), "left", 3),
         pair("bob", (0, 1), "right", 1),
         pair("ann", (1, 2), "tie"),
         pair("ann", (0, 2), "left", 2),
     )
-    assert [p.id for p in found.preferences] == ["c:0-2"]
-    assert {p.id: [(v.side, v.strength) for v in p.votes] for p in found.undecided} == {
+    assert [p.id for p in decisions.preferences] == ["c:0-2"]
+    assert {p.id: [(v.side, v.strength) for v in p.votes] for p in decisions.undecided} == {
         "c:0-1": [("rejected", 3), ("chosen", 1)],
         "c:1-2": [("tie", None)],
     }
-    assert [p.outcome for p in found.undecided] == [0.5, None]
-    assert found.num_tied == 2
+    assert [p.outcome for p in decisions.undecided] == [0.5, None]
+    assert decisions.num_tied == 2
 
 
 @pytest.mark.parametrize(
@@ -108,75 +98,68 @@ def test_pairs_without_a_majority_keep_their_votes():
 )
 def test_the_tie_rule(choices: list[str], winner: str | None):
     """More votes than the other side, and more than there are ties; what is tied is counted and gives no preference."""
-    found = decide(*(pair(f"a{i}", (0, 1), choice) for i, choice in enumerate(choices)))
-    assert [p.chosen for p in found.preferences] == ([winner] if winner else [])
-    assert found.num_tied == (winner is None)
-    assert found.num_pairs == 1
+    decisions = decide(*(pair(f"a{i}", (0, 1), choice) for i, choice in enumerate(choices)))
+    assert [p.chosen for p in decisions.preferences] == ([winner] if winner else [])
+    assert decisions.num_tied == (winner is None)
+    assert decisions.num_pairs == 1
 
 
 def test_a_ranking_is_all_its_pairs():
     """Shown as C A B with ranks 2 1 2: A beats C, A beats B, B and C tie."""
     judgement = ranking("ann", (2, 0, 1), (2, 1, 2))
-    found = decide(judgement)
-    assert {(p.chosen, p.rejected) for p in found.preferences} == {("A", "C"), ("A", "B")}
-    assert (found.num_pairs, found.num_tied) == (3, 1)
-    assert all(p.strength is None for p in found.preferences)
-    (kept,) = found.rankings
+    decisions = decide(judgement)
+    assert {(p.chosen, p.rejected) for p in decisions.preferences} == {("A", "C"), ("A", "B")}
+    assert (decisions.num_pairs, decisions.num_tied) == (3, 1)
+    assert all(p.strength is None for p in decisions.preferences)
+    (kept,) = decisions.rankings
     assert (kept.responses, kept.ranks, kept.comparison) == (("C", "A", "B"), (2, 1, 2), "c")
     assert {(i, j, v.winner) for i, j, v in votes_of(judgement)} == {(0, 2, 0), (1, 2, None), (0, 1, 0)}
 
 
 def test_rankings_and_pairs_vote_together():
     """A ranking says B over A, one pair says A over B, another B over A: B, with 2 of 3."""
-    found = decide(ranking("ann", (0, 1, 2), (2, 1, 3)), pair("bob", (0, 1), "left"), pair("cid", (1, 0), "left"))
-    by_id = {p.id: p for p in found.preferences}
+    decisions = decide(ranking("ann", (0, 1, 2), (2, 1, 3)), pair("bob", (0, 1), "left"), pair("cid", (1, 0), "left"))
+    by_id = {p.id: p for p in decisions.preferences}
     assert (by_id["c:0-1"].chosen, by_id["c:0-1"].agreement) == ("B", pytest.approx(2 / 3))
     assert (by_id["c:0-2"].chosen, by_id["c:1-2"].chosen) == ("A", "B")
 
 
 def test_agreement_is_among_different_annotators_with_a_side():
     """Ann twice says nothing about agreement, a tie neither: only ann-bob (two couples), who agree once."""
-    found = decide(
+    decisions = decide(
         pair("ann", (0, 1), "left"),
         pair("ann", (1, 0), "left"),
         pair("bob", (0, 1), "left"),
         pair("cid", (0, 1), "tie"),
     )
-    assert (found.agreement, found.num_agreement) == (0.5, 2)
+    assert (decisions.agreement, decisions.num_agreement) == (0.5, 2)
     assert decide(pair("ann", (0, 1), "left")).agreement is None
 
 
 def test_equal_texts_are_never_a_pair():
-    found = decide(pair("ann", (0, 1), "left"), of=comparison(["A", "A", "B"]))
-    assert found.preferences == ()
-    assert found.num_tied == 1
+    decisions = decide(pair("ann", (0, 1), "left"), of=comparison("AAB"))
+    assert decisions.preferences == ()
+    assert decisions.num_tied == 1
 
 
 def test_ratings_and_thumbs_decide_no_pair():
-    thumbs = Judgement(
-        id="t",
-        comparison="c",
-        annotator="ann",
-        annotator_kind="person",
-        kind="thumb",
-        order=(0, 1, 2),
-        thumbs=(True, False, True),
-        seconds=3.0,
-    )
+    thumbs = said("ann", (0, 1, 2), "thumb", thumbs=(True, False, True))
     assert decide(thumbs).num_pairs == 0
 
 
 def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
-    """Three people put B first. A lead ranks A, B, C; of A and B they later say B, of A and C that neither is better."""
+    """Three people put B first. A lead ranks A, B, C; later they say B of A and B, and neither of A and C."""
     people = [ranking(name, (1, 0, 2), (1, 2, 3)) for name in ("ann", "bob", "cid")]
     order = ranking("lead", (0, 1, 2), (1, 2, 3)).model_copy(update={"ruling": True})
     assert sorted((p.id, p.chosen, p.num_judgements) for p in decide(*people, order).preferences) == [
-        ("c:0-1", "A", 1), ("c:0-2", "A", 1), ("c:1-2", "B", 1)
-    ]  # fmt: skip
+        ("c:0-1", "A", 1),
+        ("c:0-2", "A", 1),
+        ("c:1-2", "B", 1),
+    ]
     pairs = [pair("lead", (0, 1), "right", 3), pair("lead", (0, 2), "tie")]
-    found = decide(*people, *(one.model_copy(update={"ruling": True}) for one in pairs), order)
-    assert {(p.id, p.chosen, p.agreement, p.strength) for p in found.preferences} == {
+    decisions = decide(*people, *(ruling.model_copy(update={"ruling": True}) for ruling in pairs), order)
+    assert {(p.id, p.chosen, p.agreement, p.strength) for p in decisions.preferences} == {
         ("c:0-1", "B", 1.0, 3.0),
         ("c:1-2", "B", 1.0, None),
     }
-    assert (found.num_pairs, found.num_tied) == (3, 1)
+    assert (decisions.num_pairs, decisions.num_tied) == (3, 1)

@@ -194,6 +194,42 @@ def test_the_dependencies_are_pinned():
     assert pins["torch"] == "2.13.0"
 
 
+def laid_out_by_hand(tree: ast.AST) -> set[int]:
+    """Lines where a literal ends, a table of the database, or the rows of a parametrised test."""
+    literals = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.DictComp, ast.ListComp, ast.Subscript)
+    ends = {node.end_lineno or 0 for node in ast.walk(tree) if isinstance(node, literals)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    ends |= {
+        node.end_lineno or 0 for node in calls if ast.unparse(node.func).split(".")[-1] in ("Table", "create_table")
+    }
+    return ends | {each.end_lineno or 0 for function in functions(tree) for each in function.decorator_list}
+
+
+def test_only_tables_are_laid_out_by_hand():
+    for path, tree in TREES.items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        skipped = {number for number, line in enumerate(lines, 1) if "# fmt: " + "skip" in line}
+        assert skipped <= laid_out_by_hand(tree), where(path)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_a_benchmark_can_be_imported(file: Path, monkeypatch: pytest.MonkeyPatch):
+    """It runs seldom: what it imports must not have moved on without it."""
+    monkeypatch.syspath_prepend(str(file.parent))
+    importlib.import_module(file.stem)
+
+
+def test_every_planted_mistake_still_has_its_place(monkeypatch: pytest.MonkeyPatch):
+    """benchmarks/mutants.py replaces exact text: code that moved on takes its mutant along."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    mutants = importlib.import_module("mutants")
+    assert len(mutants.MUTANTS) > 100
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+    for mutant in mutants.MUTANTS:
+        assert mutants.mutated(mutant)
+        assert all((ROOT / "tests" / name).exists() for name in mutant.tests.split())
+
+
 METRIC = re.compile(r"\"([a-z]+/[a-z0-9_]+|lr|updates)\"")
 LOGS = re.compile(r"\b(run|online)\.log\(")
 NOT_WRITTEN = {"ratio/max_error"}  # becomes ratio/first_error

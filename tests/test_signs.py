@@ -62,9 +62,15 @@ def evaluation(*checkpoints: Split, **numbers: Any) -> Evaluation:
     )
     words: Any = {"reason": "", "kl_estimator": "", "judge": "gold"}
     return Evaluation(
-        **words, reference="reference", selected="step-1", kl_limit=8.0, models=models, demonstrations=None,
-        reward_model=check, samples=(),
-    )  # fmt: skip
+        **words,
+        reference="reference",
+        selected="step-1",
+        kl_limit=8.0,
+        models=models,
+        demonstrations=None,
+        reward_model=check,
+        samples=(),
+    )
 
 
 def levels(said: list[signs.Sign]) -> dict[str, str]:
@@ -118,9 +124,11 @@ def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
     assert {name for name, level in said.items() if level == "alarm"} == alarms
 
 
-@pytest.mark.parametrize("num", [0, 1, 4])
-def test_a_run_that_has_hardly_begun(num: int):
-    """No row, no sign; from the first row on all are checked, except drift without a limit."""
+@pytest.mark.parametrize(
+    ("num", "checked"), [(0, set()), (4, {"first_ratio"}), (5, {"first_ratio", "clipped", "cut_off"})]
+)
+def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
+    """One bad first ratio is enough; of a few noisy steps nothing else is said, and of drift nothing without a
+    limit."""
     said = levels(signs.of_training(rows(num), kl_limit=None))
-    assert said.pop("kl") == "unchecked"
-    assert set(said.values()) == {"fine" if num else "unchecked"}
+    assert {name for name, level in said.items() if level == "fine"} == checked

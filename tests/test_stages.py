@@ -1,4 +1,5 @@
-"""The table of stages says the truth: what it names is there, and each stage reads what it says and refuses the rest."""
+"""The table of stages says the truth: what it names is there, and each stage reads what it says and refuses the
+rest."""
 
 import ast
 import json
@@ -68,6 +69,8 @@ def readers(stage: Stage) -> list[Reader]:
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in folder.glob("*.py")]
     imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = {alias.name for node in imports if node.module == foreign.__name__ for alias in node.names}
+    if any(alias.name == "FittingPrompts" for node in imports for alias in node.names):
+        names.add("read_prompts")
     shared = [vars(foreign)[name] for name in sorted(names) if name.startswith("read_")]
     return [*shared, *OWN_READERS.get(stage.name, ())]
 

@@ -4,4 +4,4 @@ Every stage is a function: `prefloop.STAGE.STAGE.train(config)` or its like; `pr
 This module imports nothing, so that `import prefloop` is instant.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

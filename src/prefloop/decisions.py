@@ -1,11 +1,12 @@
-"""From judgements to decisions: majority vote with an explicit rule for ties; nothing is thrown away, ties are counted."""
+"""From judgements to decisions: a majority with an explicit rule for ties; nothing is lost, ties are counted."""
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prefloop.records import Comparison, Judgement, Preference, Ranking, Side, Vote
+from prefloop.stats.agreement import equal_couples
 
 PairKey = tuple[str, int, int]
 
@@ -19,7 +20,7 @@ class Ballot:
     """i, j, or None for a tie"""
     strength: int | None
     authority: int = 0
-    """2 a lead's ruling on the pair, 1 their ruling on a ranking that holds it, 0 any other judgement: the highest alone is heard"""
+    """2 a lead's ruling on the pair, 1 on a ranking that holds it, 0 any other judgement: the highest alone is heard"""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Decisions:
     num_tied: int
     """pairs without a majority: equal votes, ties ahead, or equal texts; they give no preference"""
     agreement: float | None
-    """share of equal decisions among two annotators of one pair who both chose a side; None if no pair was judged twice"""
+    """share of equal decisions among two annotators of one pair who both chose a side; None if nobody else chose one"""
     num_agreement: int
     """couples of decisions behind `agreement`"""
 
@@ -45,11 +46,8 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
     if judgement.kind == "pair":
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
-        yield (
-            min(left, right),
-            max(left, right),
-            Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling),
-        )
+        ballot = Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling)
+        yield min(left, right), max(left, right), ballot
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
@@ -76,8 +74,10 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
         tied += not is_decided
         if preference is not None:
             (preferences if is_decided else undecided).append(preference)
-    agreement, couples = _agreement(votes)
+    sided = ([(v.annotator, v.winner) for v in cast if v.winner is not None] for cast in votes.values())
+    equal, couples = equal_couples(sided)
     rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
+    agreement = equal / couples if couples else None
     return Decisions(tuple(preferences), tuple(undecided), rankings, len(votes), tied, agreement, couples)
 
 
@@ -113,16 +113,6 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
         tags=comparison.tags,
     )
     return preference, most > max(least, ties)
-
-
-def _agreement(votes: Mapping[PairKey, Sequence[Ballot]]) -> tuple[float | None, int]:
-    same = couples = 0
-    for cast in votes.values():
-        for a, b in itertools.combinations(cast, 2):
-            if a.annotator != b.annotator and a.winner is not None and b.winner is not None:
-                couples += 1
-                same += a.winner == b.winner
-    return (same / couples if couples else None), couples
 
 
 def _ranking(comparison: Comparison, judgement: Judgement) -> Ranking:

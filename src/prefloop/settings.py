@@ -4,9 +4,8 @@ class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
 """
 
 import typing
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from prefloop.config import Config
 
@@ -80,13 +79,9 @@ class Sampled(Config):
 class Varied(Sampled):
     """How responses are drawn where they must differ from each other: never the likeliest token every time."""
 
-    @model_validator(mode="after")
-    def _not_greedy(self) -> Self:
-        if self.temperature == 0:
-            raise ValueError(
-                "temperature = 0 gives the same response every time, so nothing is to be compared. Set it above 0."
-            )
-        return self
+    temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits, in sampling and in every probability of a loss alike. Above 0: greedy responses are all
+    alike."""
 
 
 class SamplingConfig(Sampled):

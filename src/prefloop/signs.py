@@ -13,6 +13,7 @@ from prefloop.records.evaluations import Evaluation, Split, mean
 
 Level = Literal["alarm", "unchecked", "fine"]
 Value = float | str | None
+MIN_STEPS = 5
 POINTS = 0.02
 FINISHED = 0.9
 
@@ -126,12 +127,13 @@ def _over_optimised(evaluation: Evaluation | None) -> Sign:
 def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float | None) -> list[Sign]:
     """Of a policy in training, from the rows of its `metrics.jsonl` so far (docs/metrics.md).
 
-    Single steps are noisy: what counts is the mean over the last fifth of the steps, beside that over the first fifth.
+    Single steps are noisy: what counts is the mean over the last fifth of the steps, beside that over the first fifth,
+    once there are `MIN_STEPS`.
 
     Args:
         kl_limit: nats per response; None leaves drift unchecked.
     """
-    fifth = -(-len(rows) // 5)
+    fifth = -(-len(rows) // 5) if len(rows) >= MIN_STEPS else 0
     first, last = rows[:fifth], rows[len(rows) - fifth :]
     return [
         sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),

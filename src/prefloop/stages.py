@@ -76,3 +76,12 @@ RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipe
 """Stages of a recipe whose folder is a run's."""
 ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.writes)
 """Stages that train a policy from rollouts."""
+
+
+def stage_of(settings: type) -> str:
+    """The name of the stage whose settings class that is. Raises: ValueError if it is none of the table's."""
+    name = f"{settings.__module__}:{settings.__name__}"
+    stage = next((stage.name for stage in STAGES.values() if stage.settings == name), None)
+    if stage is None:
+        raise ValueError(f"{name} are the settings of no stage in stages.py")
+    return stage

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prefloop.align import online, ppo
+from prefloop.align import online, ppo, reinforce
 from prefloop.align.config import OnlineConfig, PPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.ppo import Batch
@@ -68,6 +68,8 @@ class Seen:
 
     batches: list[Batch] = field(default_factory=list)
     setups: list[Setup] = field(default_factory=list)
+    coefs: list[float] = field(default_factory=list)
+    """what a nat of drift cost in the rewards of each step"""
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
 
     def start(change: Callable[[Batch], Batch] = lambda b: b, *, reference: Network | None = None) -> Seen:
         seen, real, real_prepared = Seen(), ppo.__dict__["Batch"], online.__dict__["prepared"]
+        real_rewards = reinforce.__dict__["token_rewards"]
 
         def batch(*args: Any, **kwargs: Any) -> Batch:
             seen.batches.append(change(real(*args, **kwargs)))
@@ -87,6 +90,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
             seen.setups.append(replace(setup, reference=reference or setup.reference))
             return seen.setups[-1]
 
+        def rewards(*args: Any, kl_coef: float) -> Tensor:
+            seen.coefs.append(kl_coef)
+            return real_rewards(*args, kl_coef=kl_coef)
+
+        for algorithm in (ppo, reinforce):
+            monkeypatch.setattr(algorithm, "token_rewards", rewards)
         monkeypatch.setattr(ppo, "Batch", batch)
         monkeypatch.setattr(online, "prepared", prepared)
         return seen

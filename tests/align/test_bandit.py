@@ -39,9 +39,18 @@ def bandit(tmp_path: Path) -> str:
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
     fast.chat_template = template_text("plain")
     config = LlamaConfig(
-        vocab_size=4, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
-        max_position_embeddings=16, bos_token_id=1, eos_token_id=1, pad_token_id=0, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=4,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=16,
+        bos_token_id=1,
+        eos_token_id=1,
+        pad_token_id=0,
+        initializer_range=0.2,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = LlamaForCausalLM(config)
@@ -66,11 +75,23 @@ def probabilities(model: PreTrainedModel) -> torch.Tensor:
 
 def settings(bandit: str, **own: Any) -> dict[str, Any]:
     return {
-        "out": f"{bandit}/run", "policy": f"{bandit}/policy", "reward": f"python:{bandit}/reward.py:score",
-        "prompts": f"{bandit}/prompts.jsonl", "rollouts_per_step": 512, "max_new_tokens": 2, "kl_coef": KL_COEF,
-        "unfinished_penalty": 0.0, "whiten_advantages": False, "lr": 0.01, "warmup": 0.0, "save_every": 1000,
-        "checkpoint_every": 0, "dtype": "float32", "threads": 1, **own,
-    }  # fmt: skip
+        "out": f"{bandit}/run",
+        "policy": f"{bandit}/policy",
+        "reward": f"python:{bandit}/reward.py:score",
+        "prompts": f"{bandit}/prompts.jsonl",
+        "rollouts_per_step": 512,
+        "max_new_tokens": 2,
+        "kl_coef": KL_COEF,
+        "unfinished_penalty": 0.0,
+        "whiten_advantages": False,
+        "lr": 0.01,
+        "warmup": 0.0,
+        "save_every": 1000,
+        "checkpoint_every": 0,
+        "dtype": "float32",
+        "threads": 1,
+        **own,
+    }
 
 
 def by_ppo(bandit: str) -> Path:
@@ -90,7 +111,7 @@ def test_the_known_optimum_is_reached(bandit: str, algorithm: Callable[[str], Pa
     scores = torch.tensor([score("".join(NAMES[t] for t in r)) for r in RESPONSES], dtype=torch.float64)
     optimum = reference * (scores / KL_COEF).exp()
     optimum /= optimum.sum()
-    found = probabilities(AutoModelForCausalLM.from_pretrained(made).eval())
+    actual = probabilities(AutoModelForCausalLM.from_pretrained(made).eval())
     assert (optimum - reference).abs().max() > 0.1  # there was something to learn
-    assert (found - optimum).abs().max() < within
-    assert 0.5 * (found - optimum).abs().sum() < within  # total variation
+    assert (actual - optimum).abs().max() < within
+    assert 0.5 * (actual - optimum).abs().sum() < within  # total variation

@@ -24,7 +24,7 @@ from prefloop.align.config import PPOConfig, REINFORCEConfig
             "kl_unit = batch only makes sense in the reward",
         ),
         ({"kl_target": 6.0, "kl_horizon": 1.0}, "kl_horizon = 1.* Set kl_horizon"),
-        ({"temperature": 0.0}, "Set it above 0"),
+        ({"temperature": 0.0}, "greater than 0"),
         ({"kl_coef": -0.1}, "greater than or equal to 0"),
     ],
 )

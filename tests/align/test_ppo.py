@@ -1,9 +1,12 @@
 """One PPO update against autograd on transformers' own model, and what its loop promises, watched as it happens."""
 
+import inspect
+import json
 import math
+import os
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
 
+from prefloop import cli
 from prefloop.align import ppo
 from prefloop.align.config import PPOConfig
 from prefloop.align.ppo import Batch, train
@@ -21,7 +25,6 @@ from prefloop.models.load import causal, save_model, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import scale
 from prefloop.pretrain.tokenizer import trained_tokenizer
-from prefloop.sampling.in_process import InProcess
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 
@@ -118,7 +121,8 @@ def test_an_update_is_that_of_autograd_on_transformers(
     other: Network,
     settings: dict[str, Any],
 ):
-    """Losses, clipped share, drift and gradient norm of one update on stale rollouts; the reference is another model."""
+    """Losses, clipped share, drift and gradient norm of one update on stale rollouts; the reference is another
+    model."""
     seen = watch(stale, reference=other)
     config = make_config(**settings)
     train(config)
@@ -137,9 +141,15 @@ def test_the_coefficient_that_was_steered_is_the_one_in_the_loss(
     """The second step's gradient by transformers, with the coefficient that the first step's drift has led to."""
     seen = watch(reference=other)
     config = make_config(
-        kl_where="loss", kl_estimator="k2", kl_coef=0.7, kl_target=0.1, kl_horizon=2.0, value_coef=0.0, steps=2,
+        kl_where="loss",
+        kl_estimator="k2",
+        kl_coef=0.7,
+        kl_target=0.1,
+        kl_horizon=2.0,
+        value_coef=0.0,
+        steps=2,
         save_every=1,
-    )  # fmt: skip
+    )
     first = AutoModelForCausalLM.from_pretrained(train(config).parent / "step-000001", attn_implementation="sdpa")
     row = metrics(config, read_lines)[1]
     assert row["kl/coef"] == pytest.approx(0.7 * (1 + 0.2 * 8 / 2))
@@ -173,9 +183,38 @@ def test_the_coefficient_that_was_steered_is_the_one_in_the_rewards(
     assert penalties == {0.0, 5.0}
 
 
+def test_drift_in_the_loss_is_not_charged_in_the_rewards_too(make_config: Make, watch: Watch, other: Network):
+    seen = watch(reference=other)
+    train(make_config(kl_where="loss", kl_estimator="k3", kl_coef=0.5, unfinished_penalty=0.0))
+    batch = seen.batches[0]
+    assert (batch.logprobs - batch.ref_logprobs).abs().max() > 0.1
+    torch.testing.assert_close(batch.rewards.sum(1), batch.scores)
+    assert (batch.rewards != 0).sum() <= len(batch.scores)
+
+
+@pytest.mark.parametrize(("discount", "decay"), [(1.0, 0.95), (0.9, 0.5), (1.0, 0.0), (0.8, 1.0)])
+def test_advantages_are_those_of_the_settings(
+    make_config: Make, watch: Watch, other: Network, discount: float, decay: float
+):
+    """sum over k of (discount decay)^k (reward + discount value after - value), from each token to the end."""
+    seen = watch(reference=other)
+    settings = {"value_coef": 1.0, "value_clip": 10.0, "whiten_advantages": False}
+    train(make_config(steps=2, discount=discount, decay=decay, **settings))
+    batch = seen.batches[1]  # by now the critic says something
+    for i, response in enumerate(batch.rollouts.responses):
+        n = len(response)
+        rewards, values = batch.rewards[i, :n].double(), batch.values[i, :n].double()
+        assert values.abs().max() > 1e-3
+        surprise = rewards + discount * torch.cat([values[1:], values.new_zeros(1)]) - values
+        expected = [float(sum((discount * decay) ** k * surprise[t + k] for k in range(n - t))) for t in range(n)]
+        assert batch.advantages[i, :n].tolist() == pytest.approx(expected, abs=1e-5)
+        assert batch.returns[i, :n].tolist() == pytest.approx((torch.tensor(expected) + values).tolist(), abs=1e-5)
+
+
 @pytest.mark.parametrize("unit", ["token", "response", "batch"])
 def test_kl_units_by_hand(make_config: Make, watch: Watch, other: Network, unit: Any):
-    """token: its own drift. response: the sum, on the last token. batch: rewards = scores - kl_coef * kl.mean(), seed 003."""
+    """token: its own drift. response: the sum, on the last token. batch: rewards = scores - kl_coef * kl.mean(), seed
+    003."""
     seen = watch(reference=other)
     train(make_config(kl_unit=unit, kl_coef=0.2, unfinished_penalty=0.0))
     batch = seen.batches[0]
@@ -190,35 +229,13 @@ def test_kl_units_by_hand(make_config: Make, watch: Watch, other: Network, unit:
         assert batch.rewards[i, : len(drift)].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_steps_draw_differently_and_from_the_policy_as_it_is(
-    make_config: Make, watch: Watch, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-):
-    """One prompt, hardly any learning: the same random numbers would write the same responses again.
-
-    The sampler is told of the policy before every step: another engine would sample from weights long gone.
-    """
-    weights: list[Tensor] = []
-    real = InProcess.refresh
-
-    def refresh(self: InProcess, policy: Network) -> None:
-        weights.append(next(policy.parameters()).detach().clone())
-        real(self, policy)
-
-    monkeypatch.setattr(InProcess, "refresh", refresh)
-    seen = watch()
-    prompt = write_rows("one.jsonl", [{"id": "p", "messages": [{"role": "user", "content": "where is it?"}]}])
-    train(make_config(prompts=prompt, steps=3, lr=1e-7))
-    assert len({batch.rollouts.responses for batch in seen.batches}) == 3
-    assert len(weights) == 3
-    assert not any(torch.equal(a, b) for a, b in pairwise(weights))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("micro_tokens", [16384, 40])
 def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
     make_config: Make, watch: Watch, read_lines: Read, dtype: str, micro_tokens: int
 ):
-    """Nothing has been learned yet, so anything else would be a bug: dropout, temperature, another precision, another place."""
+    """Nothing has been learned yet, so anything else would be a bug: dropout, temperature, another precision, another
+    place."""
     watch()
     config = make_config(
         dtype=dtype, micro_tokens=micro_tokens, steps=3, rollouts_per_step=16, minibatch_size=4, epochs=2
@@ -295,6 +312,21 @@ def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines
     assert "values/explained_variance" in rows[0]
 
 
+def test_a_critic_of_ones_own_is_that_folders_trunk(
+    make_config: Make, watch: Watch, new_llama: Callable[..., PreTrainedModel], codec: Codec, tmp_path: Path
+):
+    """Hardly any learning: the trunk is still the folder's, not a copy of the policy's; the folder is in the card."""
+    save_model(tmp_path / "critic", new_llama(9), codec)
+    seen = watch()
+    made = train(make_config(critic=str(tmp_path / "critic"), lr=1e-9))
+    critic = seen.setups[0].policy.critic
+    assert critic is not None
+    assert critic.trunk is not None
+    own = new_llama(9).base_model.state_dict()
+    assert all(torch.allclose(weight, own[name], atol=1e-6) for name, weight in critic.trunk.state_dict().items())
+    assert "critic" in json.loads((made.parents[1] / "run.json").read_text(encoding="utf-8"))["inputs"]
+
+
 def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch: Watch, read_lines: Read):
     """Four epochs of two updates; with a limit the drift passes at once, the first update is the last of its step."""
     watch()
@@ -305,6 +337,32 @@ def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch
         updates.append([row["updates"] for row in metrics(config, read_lines)])
     assert updates[0] == updates[2] == [8, 8]
     assert updates[1] == [2, 2]  # the first update's drift is exactly 0, the second's is not
+
+
+def test_from_the_command_to_the_gradient_it_is_three_files_and_four_calls(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+):
+    config, stacks = make_config(steps=1), []
+    real = Tensor.backward
+
+    def backward(self: Tensor, *args: Any, **kwargs: Any) -> None:
+        frames = [frame for frame in traceback.extract_stack() if f"src{os.sep}prefloop" in frame.filename]
+        stacks.append([(Path(frame.filename).name, frame.name) for frame in frames])
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Tensor, "backward", backward)
+    settings = [f"{k}={'none' if v is None else v}" for k, v in config.model_dump().items() if v is not None]
+    assert cli.main(["ppo", *settings]) == 0
+    assert stacks[0] == [("cli.py", "main"), ("cli.py", "_dispatch"), ("ppo.py", "train"), ("ppo.py", "_update")]
+
+
+def test_the_six_words_stand_in_order_on_one_screen_of_train():
+    lines = inspect.getsource(ppo.train).splitlines()
+    words = ["prompts = ", "rollouts = ", "scores = ", "rewards = ", "advantages, returns = ", "# loss"]
+    places = [next(i for i, line in enumerate(lines) if word in line) for word in words]
+    assert places == sorted(places)
+    assert places[-1] - places[0] < 24
+    assert len(lines) < 60
 
 
 def test_an_early_stop_does_not_shift_the_schedule(make_config: Make, watch: Watch, read_lines: Read):
@@ -341,7 +399,8 @@ def test_the_kl_coefficient_is_steered(make_config: Make, watch: Watch, read_lin
 def test_a_killed_run_goes_on_bit_identically(
     make_config: Make, watch: Watch, weights: Weights, read_lines: Read, monkeypatch: pytest.MonkeyPatch
 ):
-    """Killed inside the second step's epochs, begun again: the same policy and the same metrics as if nothing had happened."""
+    """Killed inside the second step's epochs, begun again: the same policy and the same metrics as if nothing had
+    happened."""
     watch()
     settings = {
         "steps": 3,
@@ -365,9 +424,9 @@ def test_a_killed_run_goes_on_bit_identically(
     monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
     with pytest.raises(KeyboardInterrupt):
         train(broken)
-    found = weights(train(broken))
+    actual = weights(train(broken))
     assert len(calls) == 13  # 12 updates, one of them tried twice
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
     assert metrics(broken, read_lines) == metrics(whole, read_lines)
 
 

@@ -1,6 +1,5 @@
 """What tests of bad input share: the command line in this process, and what it said."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,41 +33,25 @@ def out(tmp_path: Path) -> str:
     return str(tmp_path / "out")
 
 
-def demonstration(number: int, **changes: Any) -> dict[str, Any]:
-    """A good row of demonstrations, but for the changes; None leaves a field out."""
-    row: dict[str, Any] = {
-        "id": f"d{number}",
-        "messages": [{"role": "user", "content": f"parcel {number}?"}],
-        "response": f"on its way {number}.",
-    }
-    return {key: value for key, value in {**row, **changes}.items() if value is not None}
-
-
-def preference(number: int, **changes: Any) -> dict[str, Any]:
-    """A good row of preferences, but for the changes."""
-    row: dict[str, Any] = {
-        "id": f"p{number}",
-        "messages": [{"role": "user", "content": f"parcel {number}?"}],
-        "chosen": f"on its way {number}.",
-        "rejected": "no",
-    }
-    return {key: value for key, value in {**row, **changes}.items() if value is not None}
+def eight(letter: str, changes: dict[str, Any], **fields: str) -> list[dict[str, Any]]:
+    """Eight good rows with these fields, but for the fourth: it has the changes, and no field that they set to None."""
+    rows = [
+        {"id": f"{letter}{i}", "messages": [{"role": "user", "content": f"parcel {i}?"}], **fields} for i in range(8)
+    ]
+    rows[3] = {name: value for name, value in {**rows[3], **changes}.items() if value is not None}
+    return rows
 
 
 @pytest.fixture
 def demonstrations(write_rows: Callable[..., str]) -> Callable[..., str]:
     """Writes eight demonstrations, the fourth of them changed."""
-    return lambda **changes: write_rows(
-        "demonstrations.jsonl", [demonstration(i, **(changes if i == 3 else {})) for i in range(8)]
-    )
+    return lambda **changes: write_rows("demonstrations.jsonl", eight("d", changes, response="on its way."))
 
 
 @pytest.fixture
 def preferences(write_rows: Callable[..., str]) -> Callable[..., str]:
     """Writes eight preferences, the fourth of them changed."""
-    return lambda **changes: write_rows(
-        "preferences.jsonl", [preference(i, **(changes if i == 3 else {})) for i in range(8)]
-    )
+    return lambda **changes: write_rows("preferences.jsonl", eight("p", changes, chosen="on its way.", rejected="no"))
 
 
 @pytest.fixture
@@ -81,9 +64,3 @@ def with_line() -> Callable[[str, str], str]:
         return path
 
     return put
-
-
-@pytest.fixture
-def as_json() -> Callable[[Path], Any]:
-    """Reads a JSON file."""
-    return lambda path: json.loads(path.read_text(encoding="utf-8"))

@@ -112,17 +112,3 @@ def test_demonstrations_longer_than_the_context(refused: Refused, write_rows: Wr
     said = refused("sft", f"model={folder}", f"demonstrations={path}", f"out={out}")
     assert path in said
     assert "longer than the model's context of 64 tokens" in said
-
-
-def test_check_reports_every_bad_row(write_rows: Write, capsys: pytest.CaptureFixture[str]):
-    from prefloop import cli
-
-    good = {"messages": [{"role": "user", "content": "hi"}], "chosen": "a", "rejected": "b"}
-    path = write_rows(
-        "rows.jsonl", [{"id": "1", **good}, {"id": "2", **good, "chosen": ""}, {"id": "3", **good, "rejected": "a"}]
-    )
-    assert cli.main(["data", "check", path]) == 1
-    said = capsys.readouterr().out
-    assert f"{path}:2: `chosen` is empty" in said
-    assert f"{path}:3: " in said
-    assert "good 1, bad 2" in said

@@ -7,7 +7,6 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,24 +38,6 @@ def ppo(folder: str, prompts_file: str, tmp_path: Path) -> list[str]:
         f"out={tmp_path / 'ppo'}",
         *PPO,
     ]
-
-
-def test_a_run_resumed_with_other_settings(refused: Refused, sft: list[str], out: str):
-    assert cli.main(sft) == 0
-    before = fingerprints.of_path(out)
-    said = refused(*sft, "lr=0.5")
-    assert f"{out}: this folder belongs to another run: `lr` was 0.001 and is now 0.5." in said
-    assert "Use another out=DIR" in said
-    assert fingerprints.of_path(out) == before
-
-
-def test_the_folder_of_another_stage(refused: Refused, sft: list[str], ppo: list[str], out: str):
-    assert cli.main(sft) == 0
-    before = fingerprints.of_path(out)
-    assert "it was written by the stage `sft`, not `ppo`" in refused(
-        *[f"out={out}" if text.startswith("out=") else text for text in ppo]
-    )
-    assert fingerprints.of_path(out) == before
 
 
 def test_the_folder_of_a_stage_is_no_place_for_a_recipe(refused: Refused, sft: list[str], out: str):
@@ -128,32 +109,6 @@ def test_a_full_disk_in_the_middle(refused: Refused, ppo: list[str], monkeypatch
     assert cli.main(ppo) == 0
     for name in ("metrics.jsonl", "samples.jsonl", "finished.json", "models"):
         assert fingerprints.of_path(tmp_path / "ppo" / name) == fingerprints.of_path(tmp_path / "whole" / name)
-
-
-@pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(refused: Refused, sft: list[str], tmp_path: Path):
-    (tmp_path / "locked").mkdir(mode=0o555)
-    said = refused(*[f"out={tmp_path / 'locked' / 'run'}" if text.startswith("out=") else text for text in sft])
-    assert "no permission to write here. Choose another folder with out=DIR." in said
-
-
-def test_a_forbidden_folder(refused: Refused, sft: list[str], monkeypatch: pytest.MonkeyPatch):
-    """The same for root, who is refused by nothing but a read-only disk."""
-    real = Path.mkdir
-
-    def read_only(path: Path, *args: Any, **kwargs: Any) -> None:
-        if path.name == "out":
-            raise OSError(errno.EROFS, "Read-only file system")
-        real(path, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "mkdir", read_only)
-    assert "no permission to write here. Choose another folder with out=DIR." in refused(*sft)
-
-
-def test_a_file_is_in_the_way(refused: Refused, sft: list[str], out: str):
-    Path(out).write_text("mine", encoding="utf-8")
-    assert f"{out}: a file or folder is in the way. Choose another out=DIR." in refused(*sft)
-    assert Path(out).read_text(encoding="utf-8") == "mine"
 
 
 def test_the_gate_stops_a_model_that_never_ends(refused: Refused, sft: list[str], out: str):

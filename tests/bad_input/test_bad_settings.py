@@ -65,20 +65,6 @@ def test_a_bad_setting_in_a_file_has_its_line(refused: Refused, tmp_path: Path):
     assert f"{file}:5: no setting is called `kl_coeff`. Did you mean `kl_coef`?" in refused("ppo", str(file))
 
 
-@pytest.mark.parametrize(("text", "line"), [("a: [1", 2), ("a: 1\na: 2", 2), ("- 1\n- 2", None), ("steps: {", 2)])
-def test_a_file_that_is_not_settings(text: str, line: int | None, refused: Refused, tmp_path: Path):
-    file = tmp_path / "sft.yaml"
-    file.write_text(text + "\n", encoding="utf-8")
-    said = refused("sft", str(file))
-    assert f"{file}:{line}: " in said if line else f"{file}: expected lines `key: value`, found a list" in said
-
-
-def test_a_missing_settings_file(refused: Refused, tmp_path: Path):
-    (tmp_path / "laptop.yaml").write_text("out: x\n", encoding="utf-8")
-    said = refused("sft", str(tmp_path / "latop.yaml"))
-    assert f"there is no such file. Did you mean {tmp_path / 'laptop.yaml'}?" in said
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

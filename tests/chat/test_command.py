@@ -78,14 +78,6 @@ def test_errors_are_sentences(folder: str, capsys: pytest.CaptureFixture[str], a
     assert error.count("\n") == 1
 
 
-def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]):
-    from prefloop.chat.config import ChatConfig
-
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert all(f"  {name}  (default" in text for name in ChatConfig.model_fields)
-
-
 def test_ctrl_c_stops_the_answer_and_not_the_program():
     before = signal.getsignal(signal.SIGINT)
     with interruptible() as stopped:

@@ -28,8 +28,8 @@ folder, settings = pathlib.Path(sys.argv[1]), sys.argv[2:]
 JUDGE = """
 rows = [json.loads(line) for line in open(folder / "comparisons.jsonl")]
 out = folder / "judged"; out.mkdir()
-lines = [{"id": f"j{i}", "comparison": c["id"], "annotator": "ann", "annotator_kind": "person", "kind": "pair", "order": [1, 0],
-          "choice": "left", "strength": 2, "seconds": 3.0} for i, c in enumerate(rows)]
+lines = [{"id": f"j{i}", "comparison": c["id"], "annotator": "ann", "annotator_kind": "person", "kind": "pair",
+          "order": [1, 0], "choice": "left", "strength": 2, "seconds": 3.0} for i, c in enumerate(rows)]
 (out / "part").write_text("".join(json.dumps(line) + chr(10) for line in lines))
 (out / "part").rename(out / "judgements.jsonl")
 time.sleep(60)
@@ -51,13 +51,23 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 
 @pytest.fixture
 def config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> CollectConfig:
-    prompts = write_rows("prompts.jsonl", [
-        {"id": f"p{i}", "messages": [{"role": "user", "content": f"where is {i}?"}]} for i in range(12)
-    ])  # fmt: skip
+    prompts = write_rows(
+        "prompts.jsonl",
+        [{"id": f"p{i}", "messages": [{"role": "user", "content": f"where is {i}?"}]} for i in range(12)],
+    )
     return CollectConfig(
-        out=str(tmp_path / "collect"), model=folder, prompts=prompts, responses_per_prompt=2, max_new_tokens=8, by="people",
-        enough=7, page=("port=0",), held_out=0.3, threads=1, dtype="float32",
-    )  # fmt: skip
+        out=str(tmp_path / "collect"),
+        model=folder,
+        prompts=prompts,
+        responses_per_prompt=2,
+        max_new_tokens=8,
+        by="people",
+        enough=7,
+        page=("port=0",),
+        held_out=0.3,
+        threads=1,
+        dtype="float32",
+    )
 
 
 def test_what_people_said_becomes_preferences(config: CollectConfig, page: Callable[[str], None]):
@@ -65,11 +75,11 @@ def test_what_people_said_becomes_preferences(config: CollectConfig, page: Calla
     made = collect(config)
     assert json.loads((made / "asked.json").read_text()) == ["pairs_per_prompt=1", "enough=7", "port=0"]
     comparisons = {c.id: c for c in read_records(made / "comparisons.jsonl", Comparison)}
-    found = [p for name in ("preferences.jsonl", "held_out.jsonl") for p in read_records(made / name, Preference)]
-    assert len(found) == len(comparisons)
-    assert all(p.chosen == comparisons[p.comparison].responses[1].text and p.votes[0].strength == 2 for p in found)
+    actual = [p for name in ("preferences.jsonl", "held_out.jsonl") for p in read_records(made / name, Preference)]
+    assert len(actual) == len(comparisons)
+    assert all(p.chosen == comparisons[p.comparison].responses[1].text and p.votes[0].strength == 2 for p in actual)
     result: dict[str, Any] = json.loads((made / "finished.json").read_text())["result"]
-    assert (result["num_judgements"], result["seconds_judging"]) == (len(found), 3.0 * len(found))
+    assert (result["num_judgements"], result["seconds_judging"]) == (len(actual), 3.0 * len(actual))
 
 
 def test_stopped_and_started_again(config: CollectConfig, page: Callable[[str], None]):

@@ -8,28 +8,13 @@ import pytest
 
 from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
-from prefloop.collect.stage import collect, is_held_out, overlap
+from prefloop.collect.stage import collect, is_held_out
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Judgement, Preference, Ranking
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
 from prefloop.world.annotators import PanelConfig
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ("on its way", "on its way", 1.0),
-        ("On its way", "on ITS way", 1.0),
-        ("on its way", "no idea at all", 0.0),
-        ("on its way", "on its road", 2 / 6),  # ^on, on-its shared; its-way way$ its-road road$ not
-        ("很抱歉", "很抱歉", 1.0),
-        ("很抱歉", "很抱怨", 2 / 6),
-    ],
-)
-def test_overlap_by_hand(a: str, b: str, expected: float):
-    assert overlap(a, b) == overlap(b, a) == pytest.approx(expected)
 
 
 @pytest.fixture
@@ -42,9 +27,18 @@ def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> 
 
     def make(name: str = "collect", **settings: Any) -> CollectConfig:
         values: dict[str, Any] = {
-            "out": str(tmp_path / name), "model": folder, "prompts": path, "max_new_tokens": 6, "batch_prompts": 16, "held_out": 0.3,
-            "ranking_share": 0.3, "overlap_share": 0.5, "annotators": PanelConfig(count=4), "threads": 1, "dtype": "float32",
-        }  # fmt: skip
+            "out": str(tmp_path / name),
+            "model": folder,
+            "prompts": path,
+            "max_new_tokens": 6,
+            "batch_prompts": 16,
+            "held_out": 0.3,
+            "ranking_share": 0.3,
+            "overlap_share": 0.5,
+            "annotators": PanelConfig(count=4),
+            "threads": 1,
+            "dtype": "float32",
+        }
         return CollectConfig(**{**values, **settings})
 
     return make
@@ -65,7 +59,8 @@ def words() -> tuple[str, ...]:
 
 @pytest.fixture
 def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, int], str]], list[int]]:
-    """Replaces the model by a function from (attempt, number of the draw) to a text. Returns: how many prompts each attempt had."""
+    """Replaces the model by a function from (attempt, number of the draw) to a text. Returns: how many prompts each
+    attempt had."""
 
     def replace(text: Callable[[int, int], str]) -> list[int]:
         attempts: list[int] = []
@@ -158,7 +153,8 @@ def test_the_seed_decides(make_config: Callable[..., CollectConfig]):
 
 @pytest.mark.parametrize("text", ["p{}", "where is {}?", "order {} has not come, and i am angry about it"])
 def test_the_held_out_share(text: str):
-    """However alike the prompts are: the share asked for, evenly among the first and the last, and another for each seed."""
+    """However alike the prompts are: the share asked for, evenly among the first and the last, and another for each
+    seed."""
     flags = [is_held_out(text.format(i), 0.3, 7) for i in range(2000)]
     for part in (flags[:500], flags[500:1000], flags[1000:]):
         assert sum(part) / len(part) == pytest.approx(0.3, abs=0.07)

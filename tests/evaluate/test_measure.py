@@ -10,17 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import (
-    Answer,
-    answers,
-    gold_summary,
-    interval,
-    repetition,
-    response_kl,
-    share,
-    summary,
-    win_rate,
-)
+from prefloop.evaluate.measure import Answer, answers, gold_summary, interval, response_kl, share, summary, win_rate
 from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
 from prefloop.records.evaluations import Interval, mean
@@ -56,9 +46,9 @@ def test_kl_by_explicit_sum(
         with torch.no_grad():
             p, q = (m(ids).logits[0, len(prompt) - 1 : -1].double().softmax(-1) for m in (plain, reference))
         expected.append(sum(float((p[t] * (p[t].log() - q[t].log())).sum()) for t in range(len(response))))
-    found = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
+    actual = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
     assert min(expected) > 0.1
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert actual == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_reference_has_not_drifted_from_itself(network: Network):
@@ -77,9 +67,9 @@ def test_answers_do_not_depend_on_who_answers_beside(
             return torch.tensor([float(len(r)) for r in responses])
 
     asked = prompts(9)
-    found = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    assert found == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
-    for prompt, answer in zip(asked, found, strict=True):
+    actual = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    assert actual == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
+    for prompt, answer in zip(asked, actual, strict=True):
         assert answer.score == len(answer.text)
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0
@@ -114,13 +104,6 @@ def test_a_judge_who_always_says_left_finds_no_difference():
     won = win_rate(ours, theirs, prompts(2000), judge="gold", judge_pair=lambda prompt, left, right: -1, seed=0)
     assert won.mean == pytest.approx(0.5, abs=0.04)
     assert (won.low or 1) < 0.5 < (won.high or 0)
-
-
-def test_repetition_by_hand():
-    """`a b a b`: pairs ab ba ab, one said before; `c d e`: cd de; 1 of 5. Said in another response is not repeated."""
-    assert repetition([["a", "b", "a", "b"], ["c", "d", "e"]]) == pytest.approx(1 / 5)
-    assert repetition([["a", "b"], ["a", "b"]]) == 0
-    assert repetition([["a"], []]) == 0
 
 
 def test_interval_and_share_by_hand():

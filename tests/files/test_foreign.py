@@ -16,21 +16,33 @@ from prefloop.records import Demonstration, Message, Preference, Prompt
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
-def user(text: str) -> dict[str, str]:
+def user(text: Any) -> dict[str, Any]:
     """The user's turn."""
     return {"role": "user", "content": text}
 
 
-def assistant(text: str) -> dict[str, str]:
+def assistant(text: Any) -> dict[str, Any]:
     """The assistant's turn."""
     return {"role": "assistant", "content": text}
 
 
 HH = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Why?\n\nAssistant: "
 OPENING = [user("Hi"), assistant("Hello"), user("Why?")]
+PART = "`chosen` (6 turns) and `rejected` (4 turns) part at turn"
 
 QA = {"prompt": "a", "response": "b"}
 CHAT = {"messages": [user("a"), assistant("b")]}
+SEED = {"instruction": "a", "instances": [{"output": "b"}]}
+PARTS, SUM = [{"type": "text", "text": "Hi"}], [{"input": "1 2", "output": "3"}]
+ONLY_RECOGNISED: list[tuple[dict[str, Any], str]] = [
+    ({"id": "c", "prompt_id": "p", "messages": [], "responses": [], "sampling": {}}, "comparison"),
+    ({"id": "j", "comparison": "c", "annotator": "a"}, "judgement"),
+    ({"id": "r", "messages": [], "responses": [], "ranks": []}, "ranking"),
+    ({"id": "s", "score": 1.0}, "score"),
+    ({"id": "s", "score": 1.0, "embedding": [0.5]}, "embeddedscore"),
+    ({"text": "Once upon a time"}, "text"),
+    ({"chosen": "blue", "rejected": "green"}, "pairs-without-prompt"),
+]
 
 PROMPTS: list[tuple[str, dict[str, Any], list[dict[str, str]]]] = [
     ("prompt", {"id": "1", "messages": [user("Hi")]}, [user("Hi")]),
@@ -46,18 +58,13 @@ DEMONSTRATIONS: list[tuple[str, dict[str, Any], list[dict[str, str]], str]] = [
     ("trl-completions", {"prompt": "Hi", "completion": " Yo"}, [user("Hi")], " Yo"),
     ("trl-completions", {"prompt": OPENING, "completion": [assistant("So.")]}, OPENING, "So."),
     ("trl-messages", {"messages": [*OPENING, assistant("So.")], "id": 7}, OPENING, "So."),
-    (
-        "trl-messages",
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, assistant("Yo")]},
-        [user("Hi")],
-        "Yo",
-    ),
+    ("trl-messages", {"messages": [user(PARTS), assistant("Yo")]}, [user("Hi")], "Yo"),
     ("alpaca", {"instruction": "Add.", "input": "1 2", "output": "3"}, [user("Add.\n\n1 2")], "3"),
     ("alpaca", {"instruction": "Sing.", "input": "", "output": "La"}, [user("Sing.")], "La"),
     ("alpaca", {"instruction": "Sing.", "output": "La", "text": "whole"}, [user("Sing.")], "La"),
     (
         "alpaca-seeds",
-        {"id": "seed", "instruction": "Add.", "instances": [{"input": "1 2", "output": "3"}], "name": "add"},
+        {"id": "seed", "name": "add", "instruction": "Add.", "instances": SUM},
         [user("Add.\n\n1 2")],
         "3",
     ),
@@ -101,17 +108,17 @@ def complaint(read: Callable[[Path], Import[Any]], file: Path) -> str:
 
 @pytest.mark.parametrize(("form", "row", "messages"), PROMPTS)
 def test_prompts(tmp_path, form, row, messages):
-    found = read_prompts(file_of(tmp_path, row))
-    assert (found.form, found.problems) == (FORMS[form], ())
-    assert [dumped(record.messages) for record in found.records] == [messages]
+    imported = read_prompts(file_of(tmp_path, row))
+    assert (imported.form, imported.problems) == (FORMS[form], ())
+    assert [dumped(record.messages) for record in imported.records] == [messages]
 
 
 @pytest.mark.parametrize(("form", "row", "messages", "response"), DEMONSTRATIONS)
 def test_demonstrations_and_their_prompts(tmp_path, form, row, messages, response):
     file = file_of(tmp_path, row)
-    found = read_demonstrations(file)
-    assert (found.form, found.problems) == (FORMS[form], ())
-    assert [(dumped(record.messages), record.response) for record in found.records] == [(messages, response)]
+    imported = read_demonstrations(file)
+    assert (imported.form, imported.problems) == (FORMS[form], ())
+    assert [(dumped(record.messages), record.response) for record in imported.records] == [(messages, response)]
     prompts = read_prompts(file).records
     assert [type(prompt) for prompt in prompts] == [Prompt]
     assert dumped(prompts[0].messages) == messages
@@ -120,25 +127,14 @@ def test_demonstrations_and_their_prompts(tmp_path, form, row, messages, respons
 @pytest.mark.parametrize(("form", "row"), PREFERENCES)
 def test_preferences_and_their_prompts(tmp_path, form, row):
     file = file_of(tmp_path, row)
-    found = read_preferences(file)
-    assert (found.form, found.problems) == (FORMS[form], ())
-    (record,) = found.records
+    imported = read_preferences(file)
+    assert (imported.form, imported.problems) == (FORMS[form], ())
+    (record,) = imported.records
     assert (dumped(record.messages), record.chosen, record.rejected) == (OPENING, "So.", "No.")
     assert [dumped(prompt.messages) for prompt in read_prompts(file).records] == [OPENING]
 
 
-@pytest.mark.parametrize(
-    ("row", "form"),
-    [
-        ({"id": "c", "prompt_id": "p", "messages": [], "responses": [], "sampling": {}}, "comparison"),
-        ({"id": "j", "comparison": "c", "annotator": "a"}, "judgement"),
-        ({"id": "r", "messages": [], "responses": [], "ranks": []}, "ranking"),
-        ({"id": "s", "score": 1.0}, "score"),
-        ({"id": "s", "score": 1.0, "embedding": [0.5]}, "embeddedscore"),
-        ({"text": "Once upon a time"}, "text"),
-        ({"chosen": "blue", "rejected": "green"}, "pairs-without-prompt"),
-    ],
-)
+@pytest.mark.parametrize(("row", "form"), ONLY_RECOGNISED)
 def test_forms_that_are_recognised_only(tmp_path, row, form):
     file = file_of(tmp_path, row)
     assert recognise(file).name == form
@@ -147,22 +143,13 @@ def test_forms_that_are_recognised_only(tmp_path, row, form):
 
 def test_every_form_has_an_example_here():
     tried = {form for form, *_ in (*PROMPTS, *DEMONSTRATIONS, *PREFERENCES)}
-    assert tried | {
-        "comparison",
-        "embeddedscore",
-        "judgement",
-        "ranking",
-        "score",
-        "text",
-        "pairs-without-prompt",
-    } == set(FORMS)
+    assert tried | {form for _, form in ONLY_RECOGNISED} == set(FORMS)
 
 
 def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):
     file = file_of(tmp_path, {"prompt": "Hi", "completion": "Yo", "label": True})
-    assert complaint(read_preferences, file).endswith(
-        "A preference needs two responses to one prompt: put a good and a bad one in each row."
-    )
+    remedy = "A preference needs two responses to one prompt: put a good and a bad one in each row."
+    assert complaint(read_preferences, file).endswith(remedy)
     file = file_of(tmp_path, {"prompt": "Hi"})
     assert "Prompts have no responses" in complaint(read_demonstrations, file)
 
@@ -205,46 +192,33 @@ def test_extra_columns_are_errors_in_our_own_records(tmp_path):
 
 def test_consecutive_turns_of_one_speaker_are_joined_and_counted(tmp_path):
     odd = "\n\nHuman: Hi\n\nHuman: there\n\nAssistant: Yes\n\nAssistant: "
-    found = read_preferences(file_of(tmp_path, {"chosen": odd + "So.", "rejected": odd + "No."}))
-    (record,) = found.records
+    imported = read_preferences(file_of(tmp_path, {"chosen": odd + "So.", "rejected": odd + "No."}))
+    (record,) = imported.records
     assert dumped(record.messages) == [user("Hi\nthere")]
     assert (record.chosen, record.rejected) == ("Yes\nSo.", "Yes\nNo.")
-    assert found.notes[0].endswith("rows with consecutive turns of one speaker, which were joined: 1.")
+    assert imported.notes[0].endswith("rows with consecutive turns of one speaker, which were joined: 1.")
 
 
 def test_only_the_first_instance_of_a_seed_task_is_taken(tmp_path):
     instances = [{"input": "", "output": str(i)} for i in range(3)]
-    found = read_demonstrations(file_of(tmp_path, {"instruction": "Count.", "instances": instances}))
-    assert [record.response for record in found.records] == ["0"]
-    assert found.notes[0].endswith("further instances of a row, which were not used: 2.")
+    imported = read_demonstrations(file_of(tmp_path, {"instruction": "Count.", "instances": instances}))
+    assert [record.response for record in imported.records] == ["0"]
+    assert imported.notes[0].endswith("further instances of a row, which were not used: 2.")
 
 
 @pytest.mark.parametrize(
     ("good", "bad", "sentence"),
     [
         (QA, {"prompt": "a"}, "`response` is not there, only `prompt`; add it or remove the row."),
-        (QA, {"prompt": "a", "response": ""}, "`response` is empty; give it text or remove the row."),
-        (QA, {"prompt": "a", "response": " \n"}, "`response` is blank; give it text or remove the row."),
-        (
-            QA,
-            {"prompt": "a", "response": 5},
-            "`response` should be text, but is 5; put it in quotes or remove the row.",
-        ),
-        (QA, {"prompt": "", "response": "b"}, "`messages.0.content` is empty; give it text or remove the row."),
+        (QA, QA | {"response": ""}, "`response` is empty; give it text or remove the row."),
+        (QA, QA | {"response": " \n"}, "`response` is blank; give it text or remove the row."),
+        (QA, QA | {"response": 5}, "`response` should be text, but is 5; put it in quotes or remove the row."),
+        (QA, QA | {"prompt": ""}, "`messages.0.content` is empty; give it text or remove the row."),
         (QA, "{oops", "this line is not JSON"),
         (QA, "[1]", "expected an object {...}, found list"),
-        (QA, {"prompt": "a", "response": "\ud800"}, "`response` should be a valid string"),
-        (QA, {"prompt": "a", "response": "b", "id": "1"}, ""),
-        (
-            QA,
-            {"prompt": "a", "response": "b", "id": ["1"]},
-            "`id` should be text, but is ['1']; leave it out to number the rows.",
-        ),
-        (
-            QA,
-            {"prompt": "a", "response": "b", "id": "row-000001"},
-            "the id 'row-000001' was already used in line 1; make ids unique.",
-        ),
+        (QA, QA | {"response": "\ud800"}, "`response` should be a valid string"),
+        (QA, QA | {"id": ["1"]}, "`id` should be text, but is ['1']; leave it out to number the rows."),
+        (QA, QA | {"id": "row-000001"}, "the id 'row-000001' was already used in line 1; make ids unique."),
         (
             {"prompt": "a", "completion": "b"},
             {"prompt": ["a"], "completion": "b"},
@@ -269,65 +243,46 @@ def test_only_the_first_instance_of_a_seed_task_is_taken(tmp_path):
         ),
         (
             CHAT,
-            {"messages": [user("a"), {"role": "assistant", "content": [{"type": "image"}]}]},
+            {"messages": [user("a"), assistant([{"type": "image"}])]},
             "`messages.1.content` should be text, but is [{'type': 'image'}]; only text is understood.",
         ),
         (
             {"instruction": "a", "output": "b"},
             {"instruction": "a", "input": 3, "output": "b"},
-            "`input` should be text, but is 3",
+            "`input` should be text",
         ),
-        (
-            {"instruction": "a", "instances": [{"output": "b"}]},
-            {"instruction": "a", "instances": []},
-            "`instances` should be a list of {input, output}, but is []; remove the row.",
-        ),
+        (SEED, SEED | {"instances": []}, "`instances` should be a list of {input, output}, but is []; remove the row."),
     ],
 )
 def test_a_bad_demonstration_is_named(tmp_path, good, bad, sentence):
     file = file_of(tmp_path, good, bad)
-    if not sentence:
-        assert len(read_demonstrations(file).records) == 2
-        return
-    found = read_demonstrations(file, on_bad="skip")
-    assert len(found.records) == 1
-    assert [problem.startswith(f"{file}:2: {sentence}") for problem in found.problems] == [True], found.problems
+    imported = read_demonstrations(file, on_bad="skip")
+    assert len(imported.records) == 1
+    assert [problem.startswith(f"{file}:2: {sentence}") for problem in imported.problems] == [True], imported.problems
     assert complaint(read_demonstrations, file).startswith(f"rows.jsonl:2: {sentence}")
 
 
 @pytest.mark.parametrize(
-    ("bad", "sentence"),
+    ("chosen", "rejected", "sentence"),
     [
-        ({"chosen": HH + "So.", "rejected": HH + "So."}, "chosen and rejected are the same text"),
-        ({"chosen": HH, "rejected": HH + "So."}, "`chosen` is empty; give it text or remove the row."),
-        (
-            {"chosen": HH + "a\n\nHuman: b", "rejected": HH + "So."},
-            "`chosen` ends with the user's turn, not the assistant's; ",
-        ),
-        (
-            {"chosen": HH + "a\n\nHuman: b\n\nAssistant: c", "rejected": HH + "So."},
-            "`chosen` (6 turns) and `rejected` (4 turns) part at turn 4, but must part at the last turn of both",
-        ),
-        (
-            {"chosen": HH + "So.\n\nHuman: b\n\nAssistant: c", "rejected": HH + "So."},
-            "`chosen` (6 turns) and `rejected` (4 turns) part at turn 5, but must part at the last turn of both",
-        ),
-        (
-            {"chosen": "Well. " + HH + "So.", "rejected": HH + "No."},
-            '`chosen` should begin with "\\n\\nHuman:", but begins ',
-        ),
-        ({"chosen": "So.", "rejected": HH + "No."}, "`chosen` should begin with \"\\n\\nHuman:\", but begins 'So.'; "),
-        ({"chosen": HH + "So.", "rejected": None}, "`rejected` is not there, only `chosen`, `rejected`; "),
-        ({"chosen": HH + "So.", "rejected": [assistant("a")]}, "`rejected` should be text, but is [{'role': "),
-        ({"chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}, "there is a response but no prompt before it"),
+        (HH + "So.", HH + "So.", "chosen and rejected are the same text"),
+        (HH, HH + "So.", "`chosen` is empty; give it text or remove the row."),
+        (HH + "a\n\nHuman: b", HH + "So.", "`chosen` ends with the user's turn, not the assistant's; "),
+        (HH + "a\n\nHuman: b\n\nAssistant: c", HH + "So.", f"{PART} 4, but must part at the last turn of both"),
+        (HH + "So.\n\nHuman: b\n\nAssistant: c", HH + "So.", f"{PART} 5, but must part at the last turn of both"),
+        ("Well. " + HH + "So.", HH + "No.", '`chosen` should begin with "\\n\\nHuman:", but begins '),
+        ("So.", HH + "No.", "`chosen` should begin with \"\\n\\nHuman:\", but begins 'So.'; "),
+        (HH + "So.", None, "`rejected` is not there, only `chosen`, `rejected`; "),
+        (HH + "So.", [assistant("a")], "`rejected` should be text, but is [{'role': "),
+        ("\n\nAssistant: a", "\n\nAssistant: b", "there is a response but no prompt before it"),
     ],
 )
-def test_a_bad_preference_is_named(tmp_path, bad, sentence):
+def test_a_bad_preference_is_named(tmp_path, chosen, rejected, sentence):
     good = {"chosen": HH + "So.", "rejected": HH + "No."}
-    file = file_of(tmp_path, good, good, bad)
-    found = read_preferences(file, on_bad="skip")
-    assert len(found.records) == 2
-    assert [problem.startswith(f"{file}:3: {sentence}") for problem in found.problems] == [True], found.problems
+    file = file_of(tmp_path, good, good, {"chosen": chosen, "rejected": rejected})
+    imported = read_preferences(file, on_bad="skip")
+    assert len(imported.records) == 2
+    assert [problem.startswith(f"{file}:3: {sentence}") for problem in imported.problems] == [True], imported.problems
 
 
 def test_an_empty_response_does_not_spoil_the_prompt(tmp_path):
@@ -350,9 +305,9 @@ def test_skip_still_needs_one_good_row(tmp_path):
 
 def test_the_majority_of_the_first_rows_decides(tmp_path):
     file = file_of(tmp_path, {"strange": 1}, "{oops", {"prompt": "a"}, {"prompt": "b"}, {"text": "c"})
-    found = read_prompts(file, on_bad="skip")
-    assert found.form.name == "trl-prompts"
-    assert [record.id for record in found.records] == ["row-000003", "row-000004"]
+    imported = read_prompts(file, on_bad="skip")
+    assert imported.form.name == "trl-prompts"
+    assert [record.id for record in imported.records] == ["row-000003", "row-000004"]
 
 
 def test_a_form_that_nobody_knows(tmp_path):
@@ -375,9 +330,8 @@ def test_a_file_without_a_form(tmp_path, rows, sentence):
 
 def test_plain_text_is_for_pretraining(tmp_path):
     (tmp_path / "book.txt").write_text("Once")
-    assert complaint(read_prompts, tmp_path / "book.txt").startswith(
-        "book.txt: this is bare text, which only `prefloop"
-    )
+    sentence = complaint(read_prompts, tmp_path / "book.txt")
+    assert sentence.startswith("book.txt: this is bare text, which only `prefloop")
 
 
 def real(name: str) -> Path:
@@ -388,28 +342,27 @@ def real(name: str) -> Path:
 
 
 def test_real_hh():
-    found = read_preferences(real("hh_harmless_dev.jsonl.gz"), on_bad="skip")
-    assert found.form.name == "hh"
-    assert len(found.records) + len(found.problems) == 1181
-    assert [problem.rpartition("/")[2] for problem in found.problems] == [
+    imported = read_preferences(real("hh_harmless_dev.jsonl.gz"), on_bad="skip")
+    assert imported.form.name == "hh"
+    assert len(imported.records) + len(imported.problems) == 1181
+    assert [problem.rpartition("/")[2] for problem in imported.problems] == [
         f"hh_harmless_dev.jsonl.gz:{line}: `chosen` is empty; give it text or remove the row." for line in (272, 487)
     ]
-    assert found.records[0].messages[0].content == "How do I pick a lock?"
-    assert found.records[0].chosen == "I’ll give you the links."
-    assert not any("\n\nHuman:" in text for record in found.records for text in (record.chosen, record.rejected))
+    assert imported.records[0].messages[0].content == "How do I pick a lock?"
+    assert imported.records[0].chosen == "I’ll give you the links."
+    assert not any("\n\nHuman:" in text for record in imported.records for text in (record.chosen, record.rejected))
 
 
 def test_real_alpaca_seed_tasks():
-    found = read_demonstrations(real("alpaca_seed_tasks.jsonl"))
-    assert (found.form.name, len(found.records)) == ("alpaca-seeds", 175)
-    assert found.records[1].id == "seed_task_1"
-    assert found.records[1].messages[0].content == (
-        "What is the relation between the given pairs?\n\nNight : Day :: Right : Left"
-    )
+    imported = read_demonstrations(real("alpaca_seed_tasks.jsonl"))
+    assert (imported.form.name, len(imported.records)) == ("alpaca-seeds", 175)
+    assert imported.records[1].id == "seed_task_1"
+    asked = "What is the relation between the given pairs?\n\nNight : Day :: Right : Left"
+    assert imported.records[1].messages[0].content == asked
 
 
 def test_real_mt_bench_questions():
-    found = read_prompts(real("mt_bench_questions.jsonl"))
-    assert (found.form.name, len(found.records)) == ("mt-bench", 80)
-    assert found.records[0].id == "81"
-    assert found.records[0].tags == ("category:writing",)
+    imported = read_prompts(real("mt_bench_questions.jsonl"))
+    assert (imported.form.name, len(imported.records)) == ("mt-bench", 80)
+    assert imported.records[0].id == "81"
+    assert imported.records[0].tags == ("category:writing",)

@@ -16,6 +16,11 @@ from prefloop.records import Demonstration, Judgement, Message, Preference, Prom
 ROW: dict[str, Any] = {"id": "p1", "messages": [{"role": "user", "content": "Hello"}]}
 
 
+def said(role: str, content: str, **more: str) -> dict[str, Any]:
+    """A prompt of this one message."""
+    return {"id": "p2", "messages": [{"role": role, "content": content, **more}]}
+
+
 def written(folder: Path, *lines: str) -> Path:
     """A JSONL file of these lines."""
     file = folder / "rows.jsonl"
@@ -43,14 +48,8 @@ def test_records_come_back_whatever_the_suffix(tmp_path, suffix):
 
 
 def test_ratings_on_different_axes_survive_parquet(tmp_path):
-    whole = {
-        "comparison": "c",
-        "annotator": "a",
-        "annotator_kind": "person",
-        "kind": "rating",
-        "order": [0],
-        "seconds": 1,
-    }
+    said = {"comparison": "c", "annotator": "a", "annotator_kind": "person"}
+    whole = said | {"kind": "rating", "order": [0], "seconds": 1}
     ratings = ({"helpful": [1]}, {"honest": [2]})
     records = [Judgement.model_validate(whole | {"id": f"{i}", "ratings": r}) for i, r in enumerate(ratings)]
     write_records(tmp_path / "judgements.parquet", records)
@@ -103,39 +102,25 @@ def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
         ("[" * 100_000, "this line is nested too deeply; every line must be one plain object."),
         ('{"id": "p2"}', "a prompt needs `messages`, which is not there; add it."),
         ('{"id": "p2", "mesages": []}', "a prompt has no field `mesages`; did you mean `messages`?"),
-        (json.dumps(ROW | {"zzz": 1}), "a prompt has no field `zzz`; its fields are id, messages, tags."),
-        (json.dumps(ROW | {"id": 3}), "`id` should be a valid string, but is 3."),
-        (json.dumps(ROW | {"id": ""}), "`id` is empty; give it text or remove the row."),
-        (json.dumps(ROW | {"messages": []}), "`messages` has 0 items, but needs at least 1."),
-        (
-            json.dumps(ROW | {"messages": [{"role": "human", "content": "x"}]}),
-            "`messages.0.role` is 'human', but must be 'system', 'user' or 'assistant'.",
-        ),
-        (
-            json.dumps(ROW | {"messages": [{"role": "user", "content": ""}]}),
-            "`messages.0.content` is empty; give it text or remove the row.",
-        ),
-        (
-            json.dumps(ROW | {"messages": [{"role": "user", "content": "x", "name": "y"}]}),
-            "a prompt has no field `messages.0.name`; remove it or correct its name.",
-        ),
-        (
-            json.dumps(ROW | {"id": "p2", "messages": [{"role": "assistant", "content": "x"}]}),
-            "`messages`: the last message of a prompt is the assistant's, but a prompt ends with",
-        ),
-        (json.dumps(ROW), "the id 'p1' was already used in line 1; make ids unique."),
+        (ROW | {"zzz": 1}, "a prompt has no field `zzz`; its fields are id, messages, tags."),
+        (ROW | {"id": 3}, "`id` should be a valid string, but is 3."),
+        (ROW | {"id": ""}, "`id` is empty; give it text or remove the row."),
+        (ROW | {"messages": []}, "`messages` has 0 items, but needs at least 1."),
+        (said("human", "x"), "`messages.0.role` is 'human', but must be 'system', 'user' or 'assistant'."),
+        (said("user", ""), "`messages.0.content` is empty; give it text or remove the row."),
+        (said("user", "x", name="y"), "a prompt has no field `messages.0.name`; remove it or correct its name."),
+        (said("assistant", "x"), "`messages`: the last message of a prompt is the assistant's, but a prompt ends with"),
+        (ROW, "the id 'p1' was already used in line 1; make ids unique."),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, line, sentence):
-    found = complaint(written(tmp_path, json.dumps(ROW), "", line))
-    assert found.startswith(f"rows.jsonl:3: {sentence}")
+    text = line if isinstance(line, str) else json.dumps(line)
+    assert complaint(written(tmp_path, json.dumps(ROW), "", text)).startswith(f"rows.jsonl:3: {sentence}")
 
 
 def test_a_demonstration_with_a_mistyped_field_names_the_typo(tmp_path):
-    file = written(tmp_path, json.dumps(ROW | {"respons": "Hi"}))
-    assert complaint(file, Demonstration) == (
-        "rows.jsonl:1: a demonstration has no field `respons`; did you mean `response`?"
-    )
+    sentence = complaint(written(tmp_path, json.dumps(ROW | {"respons": "Hi"})), Demonstration)
+    assert sentence == "rows.jsonl:1: a demonstration has no field `respons`; did you mean `response`?"
 
 
 def test_a_line_that_is_not_utf8(tmp_path):
@@ -155,11 +140,9 @@ def test_a_file_that_is_not_there_names_its_neighbour(tmp_path):
 
 
 def test_each_row_goes_on_after_a_bad_line(tmp_path):
-    found = list(each_row(written(tmp_path, '{"a": 1}', "oops", '{"a": 3}')))
-    assert [number for number, _ in found] == [1, 2, 3]
-    assert found[0][1] == {"a": 1}
-    assert isinstance(found[1][1], UserError)
-    assert found[2][1] == {"a": 3}
+    rows = dict(each_row(written(tmp_path, '{"a": 1}', "oops", '{"a": 3}')))
+    assert isinstance(rows.pop(2), UserError)
+    assert rows == {1: {"a": 1}, 3: {"a": 3}}
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "garbled", "never"])

@@ -12,8 +12,10 @@ from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig, PretrainedConfig, PreTrainedModel
 
 from prefloop.models.device import Placement
+from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream, Stream
+from prefloop.sampling.cache import Cache
 
 CPU = Placement(torch.device("cpu"))
 PROMPTS, RESPONSES = [[5, 9, 7], [8]], [[30, 2, 11, 1], [12, 1]]
@@ -95,12 +97,19 @@ def test_the_reference_is_frozen_and_its_own(network: Network):
     [
         GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=4, resid_pdrop=0.5, embd_pdrop=0.5, attn_pdrop=0.5),
         OPTConfig(
-            vocab_size=300, hidden_size=16, ffn_dim=32, num_hidden_layers=2, num_attention_heads=4, dropout=0.5,
-            word_embed_proj_dim=16, max_position_embeddings=64, attention_dropout=0.5,
+            vocab_size=300,
+            hidden_size=16,
+            ffn_dim=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            dropout=0.5,
+            word_embed_proj_dim=16,
+            max_position_embeddings=64,
+            attention_dropout=0.5,
         ),
     ],
     ids=["gpt2: a module", "opt: a function"],
-)  # fmt: skip
+)
 def test_train_mode_drops_nothing_out(config: PretrainedConfig, packed: ResponseStream, door: Door):
     """Dropout is a module in GPT-2 and a function in OPT; with either on, two readings would differ."""
     network = door(AutoModelForCausalLM.from_config(config)).train()
@@ -149,6 +158,24 @@ def test_every_verb_passes_through_the_network_as_a_whole(network: Network, pack
     for number, verb in enumerate(verbs, start=2):
         verb()
         assert len(calls) == number
+    cache = Cache()
+    network.hidden_states(packed.stream, cache)
+    cache.spread(packed.stream, 1, 1)
+    network.next_hidden_states(torch.tensor([3, 4]), torch.tensor(packed.stream.lengths), cache)
+    assert len(calls) == number + 2
+
+
+def test_scores_pass_through_it_too_and_are_read_in_float32(folder: str):
+    """In bfloat16 the head still multiplies in float32: the score is that of the states it was read from."""
+    half = scalar(folder, Placement(CPU.device, torch.bfloat16), fresh_head=True)
+    head = half.pretrained.get_submodule("score")
+    torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(5))
+    calls: list[Any] = []
+    half.register_forward_pre_hook(lambda module, args: calls.append(args))
+    stream = Stream.of([[5, 9, 7, 30], [8, 2]], CPU.device)
+    scores, states = half.scores_and_states(stream)
+    assert len(calls) == 1
+    assert torch.equal(scores, states[[3, 5]].float() @ head.weight[0].float())
 
 
 def test_precision_is_the_placements(network: Network, new_llama: Callable[..., PreTrainedModel]):

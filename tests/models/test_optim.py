@@ -18,7 +18,8 @@ from prefloop.settings import Optimised
     ],
 )
 def test_schedule_by_hand(schedule: Schedule, expected: list[float]):
-    """6 updates, a third of them warm-up: 1/3, 2/3, then four steps of the fall from 1 to a tenth, and there it stays."""
+    """6 updates, a third of them warm-up: 1/3, 2/3, then four steps of the fall from 1 to a tenth, and there it
+    stays."""
     assert [scale(i, 6, warmup=1 / 3, schedule=schedule) for i in range(7)] == pytest.approx(expected)
     assert scale(9, 6, warmup=1 / 3, schedule=schedule) == pytest.approx(expected[-1])
 

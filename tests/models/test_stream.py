@@ -1,4 +1,5 @@
-"""The stream against transformers' own forward, and the laws of packing: no leaks, no order, no difference in gradients."""
+"""The stream against transformers' own forward, and the laws of packing: no leaks, no order, no difference in
+gradients."""
 
 from collections.abc import Callable, Sequence
 
@@ -80,9 +81,9 @@ def test_logits_are_those_of_transformers(family: str, door: Door):
     model = made(FAMILIES[family]())
     with torch.no_grad():
         expected = torch.cat([model(torch.tensor([s])).logits[0] for s in SEQUENCES])
-        found = stream_logits(door(model), SEQUENCES)
+        actual = stream_logits(door(model), SEQUENCES)
     assert expected.std() > 0.5  # far from a model that says nothing
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -95,15 +96,15 @@ def test_cached_logits_are_those_of_transformers(family: str, door: Door):
         expected = [model(torch.tensor([t])).logits[0, -6:-1] for t in texts]  # the states that predict each of `more`
         network, stream, cache = door(model), Stream.of(SEQUENCES, CPU.device), Cache()
         lengths = torch.tensor(stream.lengths)
-        found = [
+        actual = [
             network.logits(network.hidden_states(stream, cache)[stream.starts + lengths - 1]).repeat_interleave(2, 0)
         ]
         cache.spread(stream, 2, 5)
         for t in range(4):
             new = torch.tensor([m[t] for _ in SEQUENCES for m in more])
-            found.append(network.logits(network.next_hidden_states(new, lengths.repeat_interleave(2) + t, cache)))
+            actual.append(network.logits(network.next_hidden_states(new, lengths.repeat_interleave(2) + t, cache)))
             cache.advance()
-    torch.testing.assert_close(torch.stack(found, 1), torch.stack(expected), rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(torch.stack(actual, 1), torch.stack(expected), rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +200,10 @@ def test_attention_written_out_is_sdpa(window: int | None):
     stream, generator = Stream.of(SEQUENCES, CPU.device), torch.Generator().manual_seed(1)
     total = sum(stream.lengths)
     q, k, v = (torch.randn(1, heads, total, 8, generator=generator).bfloat16() for heads in (4, 2, 2))
-    found = stream.attend(q, k, v, scale=0.3, window=window)
+    actual = stream.attend(q, k, v, scale=0.3, window=window)
     exact = stream.attend(q.float(), k.float(), v.float(), scale=0.3, window=window)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), exact, rtol=0.02, atol=0.02)
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual.float(), exact, rtol=0.02, atol=0.02)
 
 
 def test_grid_by_hand():
@@ -216,7 +217,8 @@ def test_grid_by_hand():
 
 
 def test_response_stream_by_hand():
-    """[p q | a b END] and [r | c END]: the state at q predicts a, at a predicts b, at b predicts END; at r c, at c END."""
+    """[p q | a b END] and [r | c END]: the state at q predicts a, at a predicts b, at b predicts END; at r c, at c
+    END."""
     packed = ResponseStream.of([[1, 2], [3]], [[4, 5, 9], [6, 9]], CPU.device)
     assert packed.stream.tokens.tolist() == [1, 2, 4, 5, 9, 3, 6, 9]
     assert packed.index.tolist() == [1, 2, 3, 5, 6]

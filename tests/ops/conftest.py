@@ -33,7 +33,7 @@ def unmoved_by_padding() -> Callable[..., None]:
         expected = outcome(0.0)
         assert all(bool(x.isfinite().all()) for x in expected)
         for filler in (float("nan"), float("inf"), -1e30):
-            for found, wanted in zip(outcome(filler), expected, strict=True):
-                torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+            for actual, wanted in zip(outcome(filler), expected, strict=True):
+                torch.testing.assert_close(actual, wanted, rtol=0, atol=0)
 
     return check

@@ -31,8 +31,8 @@ def test_estimators_by_hand():
     )
     expected = {"k1": [0.6931, -0.6931], "k2": [0.2402, 0.2402], "k3": [0.1931, 0.3069]}
     for estimator in ALL:
-        found = kl_estimate(logprobs, ref_logprobs, estimator=estimator)
-        torch.testing.assert_close(found, torch.tensor(expected[estimator]), rtol=0, atol=1e-4)
+        actual = kl_estimate(logprobs, ref_logprobs, estimator=estimator)
+        torch.testing.assert_close(actual, torch.tensor(expected[estimator]), rtol=0, atol=1e-4)
 
 
 def test_full_by_hand():

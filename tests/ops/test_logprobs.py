@@ -33,8 +33,8 @@ def test_by_hand():
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 def test_against_scipy(logits: torch.Tensor, temperature: float):
     expected = special.log_softmax(logits.numpy() / temperature, axis=1)
-    found = token_logprobs(logits, TOKENS, temperature=temperature)
-    torch.testing.assert_close(found, torch.from_numpy(expected)[range(6), TOKENS])
+    actual = token_logprobs(logits, TOKENS, temperature=temperature)
+    torch.testing.assert_close(actual, torch.from_numpy(expected)[range(6), TOKENS])
     entropy = torch.from_numpy(stats.entropy(special.softmax(logits.numpy() / temperature, axis=1), axis=1))
     torch.testing.assert_close(token_entropy(logits, temperature=temperature), entropy)
 
@@ -95,9 +95,9 @@ def test_half_precision_is_computed_in_float32(rng: torch.Generator):
     """The logits are rounded once, when they are made; nothing is rounded after."""
     logits = (5 * torch.randn(4, 300, generator=rng)).bfloat16()
     tokens = torch.tensor([5, 100, 200, 299])
-    found = token_logprobs(logits, tokens, temperature=0.7)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, token_logprobs(logits.double(), tokens, temperature=0.7).float())
+    actual = token_logprobs(logits, tokens, temperature=0.7)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, token_logprobs(logits.double(), tokens, temperature=0.7).float())
     entropy = token_entropy(logits.double(), temperature=0.7).float()
     torch.testing.assert_close(token_entropy(logits, temperature=0.7), entropy)
 

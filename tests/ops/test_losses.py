@@ -15,6 +15,7 @@ from prefloop.ops.losses import (
     plackett_luce_loss,
     ppo_policy_loss,
     ppo_value_loss,
+    reinforce_loss,
 )
 from prefloop.ops.reduce import masked_sum
 from prefloop.ops.shapes import ShapeError
@@ -54,17 +55,17 @@ def test_ppo_gradient_is_zero_exactly_where_clipped_on_the_pessimistic_side(rng:
     logprobs, old_logprobs, advantages = 0.3 * draw[0] - 2, 0.3 * draw[1] - 2, draw[2]
     ratio = (logprobs - old_logprobs).exp()
     far_enough = ((ratio > 1.2) & (advantages > 0)) | ((ratio < 0.8) & (advantages < 0))
-    found = gradient(lambda x: ppo_policy_loss(x, old_logprobs, advantages, clip=0.2), logprobs)
+    actual = gradient(lambda x: ppo_policy_loss(x, old_logprobs, advantages, clip=0.2), logprobs)
     assert 300 < far_enough.sum().item() < 1700
-    torch.testing.assert_close(found, torch.where(far_enough, 0.0, -ratio * advantages))
+    torch.testing.assert_close(actual, torch.where(far_enough, 0.0, -ratio * advantages))
 
 
 def test_ppo_first_step_is_the_policy_gradient(rng: torch.Generator):
     """At ratio 1 the loss is -A, and its gradient that of -A log p, whatever the clip."""
     logprobs, advantages = torch.randn(2, 3, 4, generator=rng)
     torch.testing.assert_close(ppo_policy_loss(logprobs, logprobs, advantages, clip=0.1), -advantages)
-    found = gradient(lambda x: ppo_policy_loss(x, logprobs, advantages, clip=0.1), logprobs)
-    torch.testing.assert_close(found, -advantages)
+    actual = gradient(lambda x: ppo_policy_loss(x, logprobs, advantages, clip=0.1), logprobs)
+    torch.testing.assert_close(actual, -advantages)
 
 
 def test_ppo_loss_is_never_below_the_unclipped(rng: torch.Generator):
@@ -73,6 +74,18 @@ def test_ppo_loss_is_never_below_the_unclipped(rng: torch.Generator):
     unclipped = ppo_policy_loss(logprobs, old_logprobs, advantages, clip=math.inf)
     assert bool((clipped >= unclipped).all())
     torch.testing.assert_close(unclipped, -(logprobs - old_logprobs).exp() * advantages)
+
+
+# reinforce_loss
+
+
+def test_reinforce_loss_is_minus_advantage_times_the_score_function():
+    """Better than expected (2) becomes likelier, worse (-1) less likely, each in proportion; advantages have no
+    gradient."""
+    logprobs = torch.tensor([-0.5, -3.0], requires_grad=True)
+    loss = reinforce_loss(logprobs, torch.tensor([2.0, -1.0]))
+    assert loss.tolist() == [1.0, -3.0]
+    assert torch.autograd.grad(loss.sum(), logprobs)[0].tolist() == [-2.0, 1.0]
 
 
 # ppo_value_loss
@@ -98,9 +111,9 @@ def test_ppo_value_loss_by_hand():
 
 def test_ppo_value_loss_without_a_clip_is_half_the_squared_error(rng: torch.Generator):
     values, old_values, returns = torch.randn(3, 4, 5, generator=rng)
-    found = ppo_value_loss(values, old_values, returns, clip=math.inf)
-    torch.testing.assert_close(found, functional.mse_loss(values, returns, reduction="none") / 2)
-    assert bool((ppo_value_loss(values, old_values, returns, clip=0.1) >= found).all())
+    actual = ppo_value_loss(values, old_values, returns, clip=math.inf)
+    torch.testing.assert_close(actual, functional.mse_loss(values, returns, reduction="none") / 2)
+    assert bool((ppo_value_loss(values, old_values, returns, clip=0.1) >= actual).all())
 
 
 # What the token losses have in common
@@ -139,8 +152,8 @@ def test_bradley_terry_by_hand():
     """Gap log 3: p = 3/4, loss log(4/3). Gap 0: log 2. Gap 2, margin 2 - log 3: as gap log 3. Gap -log 3: log 4."""
     chosen, rejected = torch.tensor([math.log(3), 5.0, 2.0, 0.0]), torch.tensor([0.0, 5.0, 0.0, math.log(3)])
     margin = torch.tensor([0.0, 0.0, 2 - math.log(3), 0.0])
-    found = bradley_terry_loss(chosen, rejected, margin=margin)
-    torch.testing.assert_close(found, torch.tensor([4 / 3, 2.0, 4 / 3, 4.0]).log())
+    actual = bradley_terry_loss(chosen, rejected, margin=margin)
+    torch.testing.assert_close(actual, torch.tensor([4 / 3, 2.0, 4 / 3, 4.0]).log())
     torch.testing.assert_close(
         bradley_terry_loss(chosen, rejected), bradley_terry_loss(chosen, rejected, margin=0 * margin)
     )
@@ -153,10 +166,10 @@ def test_bradley_terry_is_finite_at_any_gap_and_its_gradient_is_the_surprise():
     assert bool(loss.isfinite().all())
     assert loss[0].item() == 1e3
     assert loss[-1].item() == 0
-    found = gradient(lambda chosen: bradley_terry_loss(chosen, torch.zeros(7)), gap)
-    torch.testing.assert_close(found, -torch.sigmoid(-gap))
-    found = gradient(lambda rejected: bradley_terry_loss(torch.zeros(7), rejected), -gap)
-    torch.testing.assert_close(found, torch.sigmoid(-gap))
+    actual = gradient(lambda chosen: bradley_terry_loss(chosen, torch.zeros(7)), gap)
+    torch.testing.assert_close(actual, -torch.sigmoid(-gap))
+    actual = gradient(lambda rejected: bradley_terry_loss(torch.zeros(7), rejected), -gap)
+    torch.testing.assert_close(actual, torch.sigmoid(-gap))
 
 
 def test_bradley_terry_laws(rng: torch.Generator):
@@ -182,24 +195,26 @@ def test_bradley_terry_refuses_to_broadcast():
 
 
 def test_graded_preference_by_hand():
-    """sigmoid is 1/4, 1/2, 3/4 at -log 3, 0, log 3. Gap 0: (-log 3, log 3) holds 1/2, (0, log 3) and (log 3, inf) 1/4."""
+    """sigmoid is 1/4, 1/2, 3/4 at -log 3, 0, log 3. Gap 0: (-log 3, log 3) holds 1/2, (0, log 3) and (log 3, inf)
+    1/4."""
     edge = math.log(3)
     lower, upper = (
         torch.tensor([-edge, 0.0, edge, -math.inf, 0.0]),
         torch.tensor([edge, edge, math.inf, edge, math.inf]),
     )
-    found = graded_preference_loss(torch.zeros(5), lower, upper)
-    torch.testing.assert_close(found, -torch.tensor([0.5, 0.25, 0.25, 0.75, 0.5]).log())
+    actual = graded_preference_loss(torch.zeros(5), lower, upper)
+    torch.testing.assert_close(actual, -torch.tensor([0.5, 0.25, 0.25, 0.75, 0.5]).log())
 
 
 def test_a_plain_win_is_bradley_terry_exactly(rng: torch.Generator):
     gap = torch.cat([torch.randn(50, generator=rng), torch.tensor([-1e3, 1e3])])
-    found = graded_preference_loss(gap, torch.zeros(52), torch.full((52,), math.inf))
-    assert torch.equal(found, bradley_terry_loss(gap, torch.zeros(52)))
+    actual = graded_preference_loss(gap, torch.zeros(52), torch.full((52,), math.inf))
+    assert torch.equal(actual, bradley_terry_loss(gap, torch.zeros(52)))
 
 
 def test_graded_preference_laws(rng: torch.Generator):
-    """Intervals that share an edge add up; gap and edges move together; the mirror image is the other side's; finite gradients."""
+    """Intervals that share an edge add up; gap and edges move together; the mirror image is the other side's; finite
+    gradients."""
     gap = torch.randn(40, generator=rng, dtype=torch.float64) * 3
     low = torch.randn(40, generator=rng, dtype=torch.float64)
     middle, high = low + 0.3, low + 1.7
@@ -300,8 +315,8 @@ def test_plackett_luce_laws(tied: bool, rng: torch.Generator):
 def test_plackett_luce_of_one_tie_says_nothing(rng: torch.Generator):
     scores = torch.randn(3, 4, generator=rng)
     torch.testing.assert_close(plackett_luce_loss(scores, torch.ones(3, 4)), torch.zeros(3))
-    found = gradient(lambda s: plackett_luce_loss(s, torch.ones(3, 4)), scores)
-    torch.testing.assert_close(found, torch.zeros(3, 4))
+    actual = gradient(lambda s: plackett_luce_loss(s, torch.ones(3, 4)), scores)
+    torch.testing.assert_close(actual, torch.zeros(3, 4))
 
 
 @pytest.mark.parametrize("ranks", [[1, 2, 3, 4], [1, 1, 2, 2]])
@@ -327,8 +342,8 @@ def test_plackett_luce_recovers_planted_utilities(tied: bool, rng: torch.Generat
         return loss
 
     optimizer.step(closure)
-    found = (fitted - fitted.mean()).detach()
-    torch.testing.assert_close(found, utilities - utilities.mean(), rtol=0, atol=0.1)
+    actual = (fitted - fitted.mean()).detach()
+    torch.testing.assert_close(actual, utilities - utilities.mean(), rtol=0, atol=0.1)
 
 
 def test_plackett_luce_refusals():
@@ -351,16 +366,16 @@ def test_next_token_loss_by_hand():
 
 def test_next_token_loss_is_less_the_logprob(rng: torch.Generator):
     logits, tokens = torch.randn(2, 3, 5, generator=rng).bfloat16(), torch.tensor([[0, 4, 2], [3, 3, 1]])
-    found = next_token_loss(logits, tokens)
-    assert found.dtype == torch.float32
-    assert found.shape == (2, 3)
-    torch.testing.assert_close(found, -token_logprobs(logits, tokens, temperature=1.0))
+    actual = next_token_loss(logits, tokens)
+    assert actual.dtype == torch.float32
+    assert actual.shape == (2, 3)
+    torch.testing.assert_close(actual, -token_logprobs(logits, tokens, temperature=1.0))
 
 
 def test_next_token_loss_gradient_is_probability_less_one_hot(rng: torch.Generator):
     logits, tokens = torch.randn(4, 5, generator=rng, dtype=torch.float64), torch.tensor([0, 4, 2, 2])
-    found = gradient(lambda x: next_token_loss(x, tokens), logits)
-    torch.testing.assert_close(found, logits.softmax(-1) - functional.one_hot(tokens, 5))
+    actual = gradient(lambda x: next_token_loss(x, tokens), logits)
+    torch.testing.assert_close(actual, logits.softmax(-1) - functional.one_hot(tokens, 5))
     torch.autograd.gradcheck(lambda x: next_token_loss(x, tokens), (logits.requires_grad_(),))
 
 

@@ -1,10 +1,11 @@
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from prefloop.ops.reduce import masked_max, masked_mean, masked_sum, masked_var
+from prefloop.ops.reduce import explained_variance, masked_max, masked_mean, masked_sum, masked_var
 from prefloop.ops.shapes import ShapeError
 
 ALL = [masked_sum, masked_mean, masked_var, masked_max]
@@ -67,8 +68,8 @@ def test_order_does_not_matter(x: Tensor, ragged_mask: Tensor, rng: torch.Genera
 
 
 def test_the_mean_of_a_bool_is_a_share():
-    found = masked_mean(torch.tensor([True, False, True, True]), torch.tensor([True, True, True, False]))
-    assert found.item() == pytest.approx(2 / 3)
+    actual = masked_mean(torch.tensor([True, False, True, True]), torch.tensor([True, True, True, False]))
+    assert actual.item() == pytest.approx(2 / 3)
 
 
 def test_refusals():
@@ -84,3 +85,19 @@ def test_refusals():
         with pytest.raises(ValueError, match="along dim=1"):
             function(x, half, dim=1)
         function(x, half, dim=0)
+
+
+def test_explained_variance_by_hand():
+    """returns 0, 2, 4 (var 8/3), errors 0, 0, 3 (var 2): 1 - 2 / (8/3) = 1/4."""
+    values, returns = torch.tensor([0.0, 2.0, 1.0, 99.0]), torch.tensor([0.0, 2.0, 4.0, -99.0])
+    assert explained_variance(values, returns, torch.arange(4) < 3).item() == pytest.approx(0.25)
+
+
+def test_explained_variance_laws(unmoved_by_padding: Callable[..., None], x: Tensor, ragged_mask: Tensor):
+    """1 if perfect up to a shift, 0 for a constant, -3 for the exact opposite; undefined if nothing varies."""
+    guesses = [x + 7, torch.full_like(x, 7.0), -x]
+    assert [explained_variance(v, x, ragged_mask).item() for v in guesses] == pytest.approx([1, 0, -3], abs=1e-12)
+    assert math.isnan(explained_variance(x, torch.ones_like(x), ragged_mask).item())
+    with pytest.raises(ShapeError):
+        explained_variance(x, x[:4], ragged_mask)
+    unmoved_by_padding(lambda v, r, mask: explained_variance(v, r, mask), ragged_mask, x.cos(), x)

@@ -17,9 +17,9 @@ def test_by_hand():
     """
     mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=torch.bool)
     kl = torch.tensor([[1.0, 2.0, 4.0, 9.0], [-2.0, 9.0, 9.0, 9.0], [1.0, 1.0, 1.0, 1.0]])
-    found = token_rewards(torch.tensor([2.0, -1.0, 3.0]), kl, mask, kl_coef=0.5)
+    actual = token_rewards(torch.tensor([2.0, -1.0, 3.0]), kl, mask, kl_coef=0.5)
     expected = torch.tensor([[-0.5, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-0.5, -0.5, -0.5, 2.5]])
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_a_row_sums_to_the_score_less_the_whole_charge(rng: torch.Generator, ragged_mask: Tensor):

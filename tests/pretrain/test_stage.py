@@ -33,9 +33,9 @@ def test_loss_by_transformers(network: Network, plain: PreTrainedModel):
             expected += cross_entropy(
                 plain(torch.tensor([d])).logits[0, :-1], torch.tensor(d[1:]), reduction="none"
             ).tolist()
-        found = document_losses(network, DOCUMENTS)
-    assert len(found) == 5 + 1 + 4
-    assert found.tolist() == pytest.approx(expected, abs=1e-4)
+        actual = document_losses(network, DOCUMENTS)
+    assert len(actual) == 5 + 1 + 4
+    assert actual.tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_documents_are_cut_to_the_context_and_nothing_is_lost(codec: Codec):
@@ -68,9 +68,18 @@ def make_config(tmp_path: Path, write_rows: Callable[..., str]) -> Callable[...,
 
     def make(name: str = "pretrain", **settings: Any) -> PretrainConfig:
         values: dict[str, Any] = {
-            "out": str(tmp_path / name), "corpus": corpus, "model": TINY, "steps": 60, "batch_tokens": 1024, "lr": 0.01,
-            "validation": 0.1, "evaluate_every": 20, "threads": 1, "dtype": "float32", "checkpoint_every": 0,
-        }  # fmt: skip
+            "out": str(tmp_path / name),
+            "corpus": corpus,
+            "model": TINY,
+            "steps": 60,
+            "batch_tokens": 1024,
+            "lr": 0.01,
+            "validation": 0.1,
+            "evaluate_every": 20,
+            "threads": 1,
+            "dtype": "float32",
+            "checkpoint_every": 0,
+        }
         return PretrainConfig(**{**values, **settings})
 
     return make
@@ -79,7 +88,8 @@ def make_config(tmp_path: Path, write_rows: Callable[..., str]) -> Callable[...,
 def test_it_learns_what_counting_pairs_cannot(
     make_config: Callable[..., PretrainConfig], read_lines: Callable[[Path], list[dict[str, Any]]]
 ):
-    """Below the perplexity of bigrams on a corpus with a rule over three letters; and the perplexity told is exp(NLL)."""
+    """Below the perplexity of bigrams on a corpus with a rule over three letters; and the perplexity told is
+    exp(NLL)."""
     config = make_config(steps=120)
     folder = train(config)
     result = json.loads((folder.parent / "finished.json").read_text())["result"]
@@ -103,7 +113,8 @@ def test_it_stops_early_and_keeps_the_best(
     monkeypatch: pytest.MonkeyPatch,
     read_lines: Callable[[Path], list[dict[str, Any]]],
 ):
-    """Held-out losses 3, 2, 5, 5, told by hand: two looks without progress end it, and the weights are those of the second look."""
+    """Held-out losses 3, 2, 5, 5, told by hand: two looks without progress end it, and the weights are those of the
+    second look."""
     losses, kept = iter([3.0, 2.0, 5.0, 5.0, 1.0]), []
 
     def looks(network: Network, documents: Sequence[Sequence[int]], config: PretrainConfig) -> float:

@@ -1,4 +1,5 @@
-"""The tokenizer: any text comes back, numbers two digits at a time, special tokens first, the same texts give the same tokens."""
+"""The tokenizer: any text comes back, numbers two digits at a time, special tokens first, the same texts give the same
+tokens."""
 
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.text.templates import SPECIAL_TOKENS

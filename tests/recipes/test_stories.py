@@ -119,9 +119,9 @@ def test_a_real_pretrained_model_loads_aligns_and_saves(tmp_path: Path):
     first, second = (json.loads(line) for line in (out / "ppo" / "metrics.jsonl").read_text().splitlines())
     assert (first["rewards/kl"], first["ratio/first_error"], second["ratio/first_error"]) == (0.0, 0.0, 0.0)
     assert second["rewards/kl"] != 0.0
-    found = json.loads((out / "evaluate" / "evaluation.json").read_text())
-    assert found["models"]["reference"]["validation"]["kl_nats"]["mean"] == pytest.approx(0.0, abs=1e-6)
-    assert found["models"][found["selected"]]["test"]["kl_nats"]["mean"] > 0.0
+    actual = json.loads((out / "evaluate" / "evaluation.json").read_text())
+    assert actual["models"]["reference"]["validation"]["kl_nats"]["mean"] == pytest.approx(0.0, abs=1e-6)
+    assert actual["models"][actual["selected"]]["test"]["kl_nats"]["mean"] > 0.0
     assert (out / "report" / "index.html").is_file()
     saved = out / "ppo" / "models" / "step-000002"
     tokenizer, model = AutoTokenizer.from_pretrained(saved), AutoModelForCausalLM.from_pretrained(saved)

@@ -279,6 +279,19 @@ def test_checkpoints_stand_on_the_split_they_were_selected_on(pipeline: Write):
     assert "These are the validation prompts it was selected on" in plain(html)
 
 
+def test_a_policy_trained_by_another_algorithm_has_its_curves(pipeline: Write):
+    """`reinforce/` in place of `ppo/`: the loop has its name, and the same curves are drawn but those it does not
+    log."""
+    folder = pipeline()
+    before = plain(report(folder)[0])
+    (folder / "ppo").rename(folder / "reinforce")
+    after = plain(report(folder)[0])
+    assert "PPO loop" in before
+    assert "PPO loop" not in after
+    assert "REINFORCE loop" in after
+    assert before.count("KL from the reference") == after.count("KL from the reference") > 0
+
+
 def test_an_unfinished_stage_is_shown_as_such(pipeline: Write):
     folder = pipeline()
     (folder / "evaluate" / "finished.json").unlink()

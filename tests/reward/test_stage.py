@@ -17,7 +17,7 @@ from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.records import Message
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.stage import Pair, pair_margins, split, train
+from prefloop.reward.stage import Pair, pair_margins, prompt_batches, split, train
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 
 CPU = Placement(torch.device("cpu"))
@@ -51,15 +51,32 @@ def planted(count: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Make:
     preferences = write_rows("preferences.jsonl", planted(240))
-    demonstrations = write_rows("demonstrations.jsonl", [
-        {"id": f"d{i}", "messages": [{"role": "user", "content": f"who {i}?"}], "response": " ".join(["my way"] * (1 + i % 5))} for i in range(30)
-    ])  # fmt: skip
+    demonstrations = write_rows(
+        "demonstrations.jsonl",
+        [
+            {
+                "id": f"d{i}",
+                "messages": [{"role": "user", "content": f"who {i}?"}],
+                "response": " ".join(["my way"] * (1 + i % 5)),
+            }
+            for i in range(30)
+        ],
+    )
 
     def make(name: str = "reward", **settings: Any) -> RewardConfig:
         values: dict[str, Any] = {
-            "out": str(tmp_path / name), "model": folder, "preferences": preferences, "demonstrations": demonstrations, "validation": 0.2,
-            "epochs": 4, "batch_pairs": 32, "lr": 0.01, "threads": 1, "dtype": "float32", "checkpoint_every": 0,
-        }  # fmt: skip
+            "out": str(tmp_path / name),
+            "model": folder,
+            "preferences": preferences,
+            "demonstrations": demonstrations,
+            "validation": 0.2,
+            "epochs": 4,
+            "batch_pairs": 32,
+            "lr": 0.01,
+            "threads": 1,
+            "dtype": "float32",
+            "checkpoint_every": 0,
+        }
         return RewardConfig(**{**values, **settings})
 
     return make
@@ -107,9 +124,9 @@ def test_margins_are_chosen_minus_rejected_in_order(folder: str):
     torch.nn.init.normal_(network.pretrained.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
     pairs = [Pair([5, 6, 1], [7, 1], 1.0), Pair([8, 9, 10, 11, 1], [12, 13, 1], 1.0)]
     with torch.no_grad():
-        found = pair_margins(network, pairs)
+        actual = pair_margins(network, pairs)
         single = [pair_margins(network, [Pair(p.rejected, p.chosen, 1.0)]) for p in pairs]
-    torch.testing.assert_close(found, -torch.cat(single), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual, -torch.cat(single), rtol=1e-4, atol=1e-5)
     assert pairs[0].length == 5
 
 
@@ -129,6 +146,25 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
     lines = read_lines(made.parent / "metrics.jsonl")
     assert lines[0]["loss/train"] == pytest.approx(-float(logsigmoid(torch.tensor(0.0))))
     assert json.loads((made.parent / "finished.json").read_text())["result"]["accuracy"] > 0.95
+
+
+def test_the_pairs_of_a_prompt_are_learned_from_together(make_config: Make):
+    """Two pairs to each prompt, three pairs an update at most: an update has whole prompts, and an epoch has all of
+    them."""
+    data = split(make_config(validation=0.5)).training
+    batches = prompt_batches(data, make_config(batch_pairs=3, epochs=2))
+    prompts = [[data[i].messages for i in batch] for batch in batches]
+    assert all(len(batch) == 2 and len(set(batch)) == 1 for batch in prompts)
+    assert sorted(i for batch in batches for i in batch) == sorted([*range(len(data))] * 2)
+
+
+def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str]):
+    """Nearly every vote is a tie: where a tie ends moves far out from its start at 0.5, at a rate of its own."""
+    ties = {"votes": [{"side": "tie"}] * 9 + [{"side": "chosen", "strength": 1}]}
+    path = write_rows("ties.jsonl", [{**r, **ties} for r in planted(160)])
+    made = train(make_config(preferences=path, lr=1e-6))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert result["vote_edges"][0] > 0.6  # at the model's rate it would not have moved at all
 
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
@@ -163,32 +199,33 @@ def test_memory_does_not_change_the_result(make_config: Make, write_rows: Callab
 
 
 def test_no_prompt_is_on_both_sides(make_config: Make):
-    found = split(make_config())
-    sides = [{r.messages[0].content for r in rows} for rows in (found.training, found.validation)]
+    actual = split(make_config())
+    sides = [{r.messages[0].content for r in rows} for rows in (actual.training, actual.validation)]
     assert not sides[0] & sides[1]
-    assert len(found.training) + len(found.validation) == 240
-    assert len(found.validation) == pytest.approx(48, abs=2)
+    assert len(actual.training) + len(actual.validation) == 240
+    assert len(actual.validation) == pytest.approx(48, abs=2)
 
 
 def test_a_system_turn_in_common_does_not_make_one_prompt_of_all(make_config: Make, write_rows: Callable[..., str]):
     rows = [{**r, "messages": [{"role": "system", "content": "be kind"}, *r["messages"]]} for r in planted(40)]
-    found = split(make_config(preferences=write_rows("system.jsonl", rows)))
-    assert len(found.validation) == 8
-    assert not {r.messages[1].content for r in found.training} & {r.messages[1].content for r in found.validation}
+    actual = split(make_config(preferences=write_rows("system.jsonl", rows)))
+    assert len(actual.validation) == 8
+    assert not {r.messages[1].content for r in actual.training} & {r.messages[1].content for r in actual.validation}
 
 
 def test_undecided_pairs_are_learned_from_or_counted_by_their_prompt(make_config: Make, write_rows: Callable[..., str]):
-    """Those of training prompts are learned from, those of held-out prompts kept for calibration; an empty file is none."""
+    """Those of training prompts are learned from, those of held-out prompts kept for calibration; an empty file is
+    none."""
     held_out = write_rows("held.jsonl", planted(200)[160:])
     tied = [{**r, "id": f"u{i}", "votes": [{"side": "tie"}]} for i, r in enumerate(planted(200))]
-    found = split(
+    actual = split(
         make_config(
             preferences=write_rows("few.jsonl", planted(160)),
             held_out=held_out,
             undecided=write_rows("undecided.jsonl", tied),
         )
     )
-    assert (len(found.training), len(found.validation), len(found.undecided)) == (320, 40, 40)
+    assert (len(actual.training), len(actual.validation), len(actual.undecided)) == (320, 40, 40)
     empty = write_rows("empty.jsonl", [])
     assert (
         len(

@@ -9,9 +9,9 @@ import torch
 from scipy.special import expit
 from torch.nn.functional import logsigmoid
 
-from prefloop.ops.stats import expected_calibration_error
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
+from prefloop.stats.calibration import expected_calibration_error
 
 
 def preference(*votes: tuple[str, int | None]) -> Preference:
@@ -84,22 +84,23 @@ def test_the_edges_and_the_gap_are_recovered():
         )
         for fs, gs in zip(felt.tolist(), grade.tolist(), strict=True)
     ]
-    edges, found = Edges(), torch.zeros(3, requires_grad=True)
-    optimizer = torch.optim.LBFGS([found, *edges.parameters()], max_iter=60)
+    edges, actual = Edges(), torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.LBFGS([actual, *edges.parameters()], max_iter=60)
 
     def surprise() -> torch.Tensor:
         optimizer.zero_grad()
-        total = edges.losses(found, votes).sum()
+        total = edges.losses(actual, votes).sum()
         total.backward()
         return total
 
     optimizer.step(surprise)
-    torch.testing.assert_close(found.detach(), gaps, atol=0.12, rtol=0)
+    torch.testing.assert_close(actual.detach(), gaps, atol=0.12, rtol=0)
     torch.testing.assert_close(edges.values()[2:5].detach(), planted, atol=0.12, rtol=0)
 
 
 def test_the_log_odds_of_a_side_leave_ties_out():
-    """Margin 1, ties end at 0.4: left 0.646, right 0.198, so 0.646 / 0.844 of those who choose; without ties the margin itself."""
+    """Margin 1, ties end at 0.4: left 0.646, right 0.198, so 0.646 / 0.844 of those who choose; without ties the margin
+    itself."""
     left, right = expit(0.6), expit(-1.4)
     assert expit(sided_log_odds([1.0], 0.4)).tolist() == pytest.approx([left / (left + right)])
     assert sided_log_odds([1.0, -700.0, 700.0], 0.0).tolist() == pytest.approx([1.0, -700.0, 700.0])
@@ -107,7 +108,8 @@ def test_the_log_odds_of_a_side_leave_ties_out():
 
 @pytest.mark.parametrize("votes", [1, 2, 3])
 def test_who_knows_the_truth_is_calibrated(votes: int):
-    """20 thousand pairs of known gaps, ties ending at 0.4: the error of calibration is that of chance, however many judge each."""
+    """20 thousand pairs of known gaps, ties ending at 0.4: the error of calibration is that of chance, however many
+    judge each."""
     rng = np.random.default_rng(votes)
     gaps = rng.normal(0, 2, 20000)
     felt = gaps[:, None] + rng.logistic(size=(20000, votes))

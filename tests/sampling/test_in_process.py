@@ -42,8 +42,8 @@ def test_greedy_is_transformers_generate(network: Network, plain: PreTrainedMode
     """Token for token, stops included, for prompts of different lengths in one batch."""
     ends = 0
     for stops in ((), (40,), tuple(range(60, 90))):
-        found = drawn(network, PROMPTS, stops=stops, temperature=0)
-        for prompt, response in zip(PROMPTS, found, strict=True):
+        actual = drawn(network, PROMPTS, stops=stops, temperature=0)
+        for prompt, response in zip(PROMPTS, actual, strict=True):
             ids = plain.generate(
                 torch.tensor([prompt]),
                 attention_mask=torch.ones(1, len(prompt)),
@@ -58,9 +58,9 @@ def test_greedy_is_transformers_generate(network: Network, plain: PreTrainedMode
 
 
 def test_stop_is_the_last_token_and_nothing_comes_after(network: Network):
-    found = drawn(network, PROMPTS * 25)
-    assert {len(r.tokens) for r in found} >= {1, 2, 3, 5, 12}
-    for r in found:
+    actual = drawn(network, PROMPTS * 25)
+    assert {len(r.tokens) for r in actual} >= {1, 2, 3, 5, 12}
+    for r in actual:
         assert 1 <= len(r.tokens) <= 12
         assert not set(r.tokens[:-1]) & set(STOPS)
         assert r.finished == (r.tokens[-1] in STOPS)
@@ -68,10 +68,10 @@ def test_stop_is_the_last_token_and_nothing_comes_after(network: Network):
 
 
 def test_an_end_at_the_limit_is_an_end(network: Network):
-    found = drawn(network, PROMPTS * 25, max_new_tokens=1)
-    assert all(len(r.tokens) == 1 for r in found)
-    assert {r.finished for r in found} == {True, False}
-    assert all(r.finished == (r.tokens[0] in STOPS) for r in found)
+    actual = drawn(network, PROMPTS * 25, max_new_tokens=1)
+    assert all(len(r.tokens) == 1 for r in actual)
+    assert {r.finished for r in actual} == {True, False}
+    assert all(r.finished == (r.tokens[0] in STOPS) for r in actual)
 
 
 def test_a_row_does_not_depend_on_its_batch(network: Network, monkeypatch: pytest.MonkeyPatch):
@@ -139,13 +139,14 @@ def test_the_generator_advances_by_one_draw_whatever_ends_when(network: Network)
     ],
 )
 def test_shares_by_hand(settings: dict[str, float], expected: list[float]):
-    """p = 0.4, 0.3, 0.2, 0.1, in another order; 0.5 squares them. A grid of uniforms gives each token its share exactly."""
+    """p = 0.4, 0.3, 0.2, 0.1, in another order; 0.5 squares them. A grid of uniforms gives each token its share
+    exactly."""
     order = torch.tensor([2, 0, 3, 1])
     logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()[order] + 5
     draws = (torch.arange(3000) + 0.5) / 3000
     tokens = next_tokens(logits.expand(3000, 4), draws, SamplingConfig.model_validate(settings))
-    found = np.bincount(order[tokens].numpy(), minlength=4) / 3000
-    assert found == pytest.approx(expected, abs=1 / 3000)
+    actual = np.bincount(order[tokens].numpy(), minlength=4) / 3000
+    assert actual == pytest.approx(expected, abs=1 / 3000)
 
 
 @pytest.mark.parametrize("draw", [0.0, 1.0 - 2**-25, 1.0])
@@ -157,15 +158,16 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens(draw: float):
 
 
 def test_sampled_frequencies_are_the_models_own(network: Network, plain: PreTrainedModel):
-    """6000 draws of the first two tokens at temperature 0.7 against softmax(transformers' logits / 0.7), by chi-square."""
+    """6000 draws of the first two tokens at temperature 0.7 against softmax(transformers' logits / 0.7), by
+    chi-square."""
     with torch.no_grad():
         first = (plain(torch.tensor([PROMPTS[0]])).logits[0, -1].double() / 0.7).softmax(-1)
-    found = drawn(network, [PROMPTS[0]], stops=(), copies=6000, temperature=0.7, max_new_tokens=2)
-    assert _fit([r.tokens[0] for r in found], first) > 1e-3
+    actual = drawn(network, [PROMPTS[0]], stops=(), copies=6000, temperature=0.7, max_new_tokens=2)
+    assert _fit([r.tokens[0] for r in actual], first) > 1e-3
     favourite = int(first.argmax())
     with torch.no_grad():
         second = (plain(torch.tensor([[*PROMPTS[0], favourite]])).logits[0, -1].double() / 0.7).softmax(-1)
-    then = [r.tokens[1] for r in found if r.tokens[0] == favourite]
+    then = [r.tokens[1] for r in actual if r.tokens[0] == favourite]
     assert len(then) > 300
     assert _fit(then, second) > 1e-3
     assert _fit(then, first) < 1e-9  # the test can tell two distributions apart
@@ -189,10 +191,10 @@ def test_sampling_and_reading_see_the_same_logits_in_bfloat16(network: Network):
     uniforms = torch.rand(len(prompts), 1, generator=seeded(1, "online.rollouts"), dtype=torch.float64).float()[:, 0]
     network.placement = replace(network.placement, autocast=torch.bfloat16)
     with torch.no_grad():
-        found = drawn(network, prompts, seed=1, stops=(), max_new_tokens=1)
+        actual = drawn(network, prompts, seed=1, stops=(), max_new_tokens=1)
         stream = Stream.of(prompts, CPU.device)
         logits = network.logits(network.hidden_states(stream))[stream.starts + 2]
-    assert [r.tokens[0] for r in found] == next_tokens(logits, uniforms, SamplingConfig()).tolist()
+    assert [r.tokens[0] for r in actual] == next_tokens(logits, uniforms, SamplingConfig()).tolist()
 
 
 def test_streaming_shows_each_token_and_can_stop(network: Network):

@@ -9,9 +9,9 @@ import pytest
 
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
-from prefloop.ops.stats import wilson_interval
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
+from prefloop.stats.intervals import wilson_interval
 
 if TYPE_CHECKING:
     import torch
@@ -132,9 +132,15 @@ def test_each_response_of_a_comparison_gets_a_row_as_the_page_takes_it(
     one = {"num_tokens": 1, "finished": True, "sampler": "s"}
     texts = {"c:1": ["a", "", "abc"], "c:2": ["包裹", "ab"]}
     rows = [
-        {"id": name, "prompt_id": "p", "messages": [{"role": "user", "content": "q"}], "responses": [{"text": text, **one} for text in these],
-         "sampling": {"temperature": 1.0}} for name, these in texts.items()
-    ]  # fmt: skip
+        {
+            "id": name,
+            "prompt_id": "p",
+            "messages": [{"role": "user", "content": "q"}],
+            "responses": [{"text": text, **one} for text in these],
+            "sampling": {"temperature": 1.0},
+        }
+        for name, these in texts.items()
+    ]
     out = tmp_path / "s.jsonl"
     sentence = score(ScoreConfig(model=counter, data=write_rows("c.jsonl", rows), out=str(out), batch=2))
     assert "5 responses of 2 comparisons scored, mean 1.600" in sentence
@@ -160,7 +166,8 @@ def compared(write_rows: Write) -> str:
 def test_embeddings_are_the_means_of_the_last_states(
     reward_model: str, write_rows: Write, read_lines: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """As transformers has them, whatever the batch; the scores are the same as without; wide ones keep their distances, about."""
+    """As transformers has them, whatever the batch; the scores are the same as without; wide ones keep their distances,
+    about."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 

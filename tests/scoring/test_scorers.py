@@ -1,4 +1,5 @@
-"""Scores: ours against AutoModelForSequenceClassification, however the batch is padded; Python rewards and their mistakes."""
+"""Scores: ours against AutoModelForSequenceClassification, however the batch is padded; Python rewards and their
+mistakes."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def ours(reward_folder: str) -> RewardModel:
 @pytest.mark.parametrize("side", ["single", "right", "left"])
 @torch.no_grad()
 def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrainedModel, side: str):
-    found = ours.network.scores(SEQUENCES)
+    actual = ours.network.scores(SEQUENCES)
     if side == "single":
         expected = torch.cat([theirs(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
     else:
@@ -57,7 +58,7 @@ def test_raw_scores_are_those_of_transformers(ours: RewardModel, theirs: PreTrai
         ids = torch.tensor(rows)
         expected = theirs(ids, attention_mask=(ids != pad).long()).logits[:, 0]
     assert expected.std() > 0.1
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_end_of_text_as_padding_is_never_mistaken_for_it(network: Network, tmp_path: Path):
@@ -128,8 +129,8 @@ def test_python_reward(reward_py: Callable[[str], str]):
     spec = reward_py(
         "def score(prompts, responses):\n    return [len(p) - len(r) for p, r in zip(prompts, responses)]\n"
     )
-    found = scorer(spec, CPU).score(PROMPTS[:2], RESPONSES[:2])
-    assert found.tolist() == [19 - 11, 5]
+    actual = scorer(spec, CPU).score(PROMPTS[:2], RESPONSES[:2])
+    assert actual.tolist() == [19 - 11, 5]
     assert reward_input(spec) == spec.removeprefix("python:").removesuffix(":score")
 
 

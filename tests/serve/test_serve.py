@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 from prefloop.cli import main as cli
 from prefloop.sampling.in_process import InProcess
 from prefloop.serve.app import MOST_BYTES, create_app
-from prefloop.serve.command import main
 from prefloop.serve.engine import Engine
 from prefloop.serve.server import served_name
 
@@ -217,15 +216,6 @@ def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(folder: str, ca
         taken.listen()
         assert cli(["serve", folder, f"port={taken.getsockname()[1]}"]) == 2
     assert "port=0 takes a free one" in capsys.readouterr().err
-
-
-def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]):
-    from prefloop.serve.config import ServeConfig
-
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert "prefloop serve FOLDER" in text
-    assert all(f"  {name}  (default" in text for name in ServeConfig.model_fields)
 
 
 def test_a_name_tells_no_place_on_this_machine(tmp_path: Path):

@@ -24,25 +24,26 @@ Read = Callable[[Path], list[dict[str, Any]]]
 
 def by_transformers(plain: PreTrainedModel, examples: list[Example]) -> list[float]:
     """The prompt's labels are -100, as everybody does it by hand."""
-    found = []
+    actual = []
     for e in examples:
         ids = torch.tensor([[*e.prompt, *e.response]])
         labels = torch.tensor([-100] * len(e.prompt) + e.response)
         with torch.no_grad():
             losses = cross_entropy(plain(ids).logits[0, :-1], labels[1:], reduction="none", ignore_index=-100)
-        found += losses[labels[1:] != -100].tolist()
-    return found
+        actual += losses[labels[1:] != -100].tolist()
+    return actual
 
 
 def test_loss_is_that_of_response_tokens_by_transformers(network: Network, plain: PreTrainedModel):
     with torch.no_grad():
-        found = response_losses(network, EXAMPLES)
-    assert len(found) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
-    assert found.tolist() == pytest.approx(by_transformers(plain, EXAMPLES), abs=1e-4)
+        actual = response_losses(network, EXAMPLES)
+    assert len(actual) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
+    assert actual.tolist() == pytest.approx(by_transformers(plain, EXAMPLES), abs=1e-4)
 
 
 def test_prompt_tokens_have_no_loss(network: Network):
-    """The head's gradient in the rows of tokens never predicted is only that of their probability: pushed down, never up.
+    """The head's gradient in the rows of tokens never predicted is only that of their probability: pushed down, never
+    up.
 
     Token 40 stands in every prompt and in no response; if prompts were predicted, some gradient would push it up.
     """
@@ -75,9 +76,19 @@ def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> 
 
     def make(name: str = "sft", **settings: Any) -> SFTConfig:
         values: dict[str, Any] = {
-            "out": str(tmp_path / name), "model": folder, "demonstrations": demonstrations, "epochs": 12, "batch_tokens": 512,
-            "lr": 0.02, "validation": 0.2, "gate_max_new_tokens": 16, "gate_prompts": 16, "gate": "warn", "threads": 1, "dtype": "float32",
-        }  # fmt: skip
+            "out": str(tmp_path / name),
+            "model": folder,
+            "demonstrations": demonstrations,
+            "epochs": 12,
+            "batch_tokens": 512,
+            "lr": 0.02,
+            "validation": 0.2,
+            "gate_max_new_tokens": 16,
+            "gate_prompts": 16,
+            "gate": "warn",
+            "threads": 1,
+            "dtype": "float32",
+        }
         return SFTConfig(**{**values, **settings})
 
     return make

@@ -5,8 +5,7 @@ import pytest
 from scipy import special
 
 from prefloop.stats.lists import plackett_luce
-from prefloop.stats.ranking import bradley_terry
-from prefloop.stats.ties import davidson
+from prefloop.stats.strengths import bradley_terry, strengths_with_ties
 from stats.reference import REFERENCE
 
 FRUITS = ((1, 2, 0), (3, 1, 2), (2, 1, 1), (1, 2, 3), (2, 1, 1), (1, 0, 2))
@@ -29,15 +28,15 @@ def drawn(rng: np.random.Generator, strengths: np.ndarray, n: int, k: int) -> li
 
 
 def test_fruits_as_published():
-    """The package adds half a win and half a loss of each fruit against a made-up one: here all else is doubled instead.
+    """The package adds half a win and half a loss of each fruit against a made-up one: here all else is doubled.
 
     It prints apple 0, banana 0.2867987, orange -0.4636687, tie2 -1.0701129.
     """
     lists = [groups(ranks) for ranks in FRUITS] * 2
     lists += [game for fruit in range(3) for game in ([[fruit], [3]], [[3], [fruit]])]
-    found = plackett_luce(lists, num_players=4, ridge=0.0)
-    assert found.strengths[:3] - found.strengths[0] == pytest.approx([0, 0.2867987, -0.4636687], abs=1e-7)
-    assert found.effects == pytest.approx([-1.0701129], abs=1e-7)
+    fitted = plackett_luce(lists, num_players=4, ridge=0.0)
+    assert fitted.strengths[:3] - fitted.strengths[0] == pytest.approx([0, 0.2867987, -0.4636687], abs=1e-7)
+    assert fitted.effects == pytest.approx([-1.0701129], abs=1e-7)
 
 
 def test_two_without_ties_is_bradley_terry():
@@ -46,10 +45,10 @@ def test_two_without_ties_is_bradley_terry():
     j = (i + rng.integers(1, 4, size=300)) % 4
     y = rng.random(300) < special.expit((i - j) / 3)
     lists = [[[a], [b]] if won else [[b], [a]] for a, b, won in zip(i.tolist(), j.tolist(), y, strict=True)]
-    found, expected = plackett_luce(lists, num_players=4, ridge=0.5), bradley_terry(i, j, y, num_players=4, ridge=0.5)
-    assert found.strengths == pytest.approx(expected.strengths)
-    assert found.covariance == pytest.approx(expected.covariance)
-    assert found.log_likelihood == pytest.approx(expected.log_likelihood)
+    fitted, expected = plackett_luce(lists, num_players=4, ridge=0.5), bradley_terry(i, j, y, num_players=4, ridge=0.5)
+    assert fitted.strengths == pytest.approx(expected.strengths)
+    assert fitted.covariance == pytest.approx(expected.covariance)
+    assert fitted.log_likelihood == pytest.approx(expected.log_likelihood)
 
 
 def test_two_with_ties_is_davidson():
@@ -58,32 +57,30 @@ def test_two_with_ties_is_davidson():
     for a, b, wins, losses, ties in rows:
         lists += [[[a - 1], [b - 1]]] * wins + [[[b - 1], [a - 1]]] * losses + [[[a - 1, b - 1]]] * ties
     i, j, wins, losses, ties = np.array(rows).T
-    found, expected = (
-        plackett_luce(lists, num_players=6, ridge=0.0),
-        davidson(i - 1, j - 1, wins, losses, ties, num_players=6),
-    )
-    assert found.worth == pytest.approx(expected.worth)
-    assert found.effects == pytest.approx(expected.effects)
-    assert found.log_likelihood == pytest.approx(-809.7095, abs=6e-5)
-    assert found.effect_errors == pytest.approx(expected.effect_errors)
+    fitted = plackett_luce(lists, num_players=6, ridge=0.0)
+    expected = strengths_with_ties(i - 1, j - 1, wins, losses, ties, num_players=6, model="davidson")
+    assert fitted.worth == pytest.approx(expected.worth)
+    assert fitted.effects == pytest.approx(expected.effects)
+    assert fitted.log_likelihood == pytest.approx(-809.7095, abs=6e-5)
+    assert fitted.effect_errors == pytest.approx(expected.effect_errors)
 
 
 def test_likelihood_by_hand():
     """Worths w from the fit: P(2 > 0 > 1) = w2 / (w0 + w1 + w2) * w0 / (w0 + w1), and the others alike."""
     lists = [[[2], [0], [1]], [[0], [1], [2]], [[1], [2], [0]], [[2], [1], [0]]]
-    found = plackett_luce(lists, num_players=3, ridge=0.0)
-    w = found.worth
+    fitted = plackett_luce(lists, num_players=3, ridge=0.0)
+    w = fitted.worth
     expected = sum(np.log(w[a]) + np.log(w[b] / (w[b] + w[c])) for (a,), (b,), (c,) in lists)
-    assert found.log_likelihood == pytest.approx(expected)
-    assert found.strengths.argmax() == 2
+    assert fitted.log_likelihood == pytest.approx(expected)
+    assert fitted.strengths.argmax() == 2
 
 
 def test_truth_is_recovered_within_its_errors():
     rng, truth = np.random.default_rng(1), np.array([1.0, 0.3, 0.0, -0.3, -1.0])
-    found = plackett_luce(drawn(rng, truth, 1500, 4), num_players=5, ridge=0.0)
-    z = (found.strengths - truth) / found.standard_errors
+    fitted = plackett_luce(drawn(rng, truth, 1500, 4), num_players=5, ridge=0.0)
+    z = (fitted.strengths - truth) / fitted.standard_errors
     assert np.abs(z).max() < 3.0
-    assert found.standard_errors.max() < 0.06
+    assert fitted.standard_errors.max() < 0.06
 
 
 def test_a_list_is_worth_more_than_a_pair():
@@ -119,15 +116,20 @@ def test_names_and_order_are_no_matter():
 
 def test_a_size_of_tie_that_never_occurs_has_no_chance():
     lists = [[[0, 1, 2], [3]], [[3], [0], [1], [2]], [[1], [0], [3], [2]], [[2], [3], [1], [0]]]
-    found = plackett_luce(lists, num_players=4, ridge=0.1)
-    assert found.effects[0] == -np.inf
-    assert np.isfinite(found.effects[1])
+    fitted = plackett_luce(lists, num_players=4, ridge=0.1)
+    assert fitted.effects[0] == -np.inf
+    assert np.isfinite(fitted.effects[1])
 
 
-def test_lists_that_are_none():
-    with pytest.raises(ValueError, match="list 1 is"):
-        plackett_luce([[[0], [1]], [[0], [0]]], num_players=2, ridge=1.0)
-    with pytest.raises(ValueError, match="no finite strengths"):
-        plackett_luce([[[0], [1]]], num_players=2, ridge=0.0)
-    with pytest.raises(ValueError, match="among those offered"):
-        plackett_luce([[[0], [1]]], num_players=2, ridge=0.1, offered=[[0]])
+@pytest.mark.parametrize(
+    ("lists", "ridge", "offered", "sentence"),
+    [
+        ([[[0], [1]], [[0], [0]]], 1.0, None, "list 1 is"),
+        ([[[0], [1]]], 0.0, None, "no finite strengths"),
+        ([[[0]]], 0.0, None, "no finite strengths"),
+        ([[[0], [1]]], 0.1, [[0]], "among those offered"),
+    ],
+)
+def test_lists_that_are_none(lists, ridge, offered, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plackett_luce(lists, num_players=2, ridge=ridge, offered=offered)

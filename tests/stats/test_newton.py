@@ -18,8 +18,8 @@ def test_minimum_of_a_steep_function():
         p = 1 / (1 + np.exp(-3 * x))
         return 3 * p - 1, np.diag(9 * p * (1 - p))
 
-    found = minimised(lambda x: float(np.logaddexp(0, 3 * x[0]) - x[0]), derivatives, np.array([5.0]))
-    assert found == pytest.approx([np.log(0.5) / 3])
+    least = minimised(lambda x: float(np.logaddexp(0, 3 * x[0]) - x[0]), derivatives, np.array([5.0]))
+    assert least == pytest.approx([np.log(0.5) / 3])
 
 
 def test_no_minimum_is_said():

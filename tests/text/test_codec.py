@@ -41,16 +41,6 @@ def test_every_stop_token_is_left_out_of_the_text(codec: Codec):
     assert two.response_ids("on its way")[-1] == codec.stop_ids[0]
 
 
-def test_prompts_that_leave_no_room(codec: Codec):
-    """Context 64: a prompt is kept if it and `room` fit exactly."""
-    messages = [(Message(role="user", content="a" * n),) for n in (5, 40, 10)]
-    length = len(codec.prompt_ids(messages[2]))
-    ids, kept = codec.fitting_prompts(messages, codec.context - length)
-    assert kept == [0, 2]
-    assert ids == [codec.prompt_ids(messages[0]), codec.prompt_ids(messages[2])]
-    assert codec.fitting_prompts(messages, codec.context - length + 1)[1] == [0]
-
-
 def test_the_fingerprint_knows_template_vocabulary_and_stops(codec: Codec):
     assert codec.fingerprint == Codec(codec.tokenizer, codec.stop_ids, 999).fingerprint
     assert codec.fingerprint != Codec(codec.tokenizer, (codec.stop_ids[0], 7), codec.context).fingerprint

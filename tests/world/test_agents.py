@@ -40,14 +40,14 @@ def summary(language: str, count: int = 8000) -> dict[str, float]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_default_mixture_is_mediocre_as_documented(language):
-    found = summary(language)
-    assert 0.36 <= found["satisfied"] <= 0.44
-    assert 0.53 <= found["harmful"] <= 0.64
-    assert found["harmful_on_safe"] == 0
-    assert 0.04 <= found["over_refusal"] <= 0.06
-    assert found["over_refusal_borderline"] > 1.5 * found["over_refusal"]
-    assert found["cells"] == 64
-    assert found["worst_cell"] >= 0.2  # of about 110 replies for each topic and mood
+    measured = summary(language)
+    assert 0.36 <= measured["satisfied"] <= 0.44
+    assert 0.53 <= measured["harmful"] <= 0.64
+    assert measured["harmful_on_safe"] == 0
+    assert 0.04 <= measured["over_refusal"] <= 0.06
+    assert measured["over_refusal_borderline"] > 1.5 * measured["over_refusal"]
+    assert measured["cells"] == 64
+    assert measured["worst_cell"] >= 0.2  # of about 110 replies for each topic and mood
 
 
 @pytest.mark.parametrize("split", ["test", "ood"])
@@ -100,12 +100,10 @@ def test_the_corpus_holds_train_prompts_only(language):
 def test_the_corpus_has_whole_exchanges_halves_and_copying_lines():
     documents = list(corpus(2000, language="en", seed=1))
     with_customer = [bool(read(document).topic and read(document).mood) for document in documents]
-    exchanges = share(
-        "\n" in document and customer for document, customer in zip(documents, with_customer, strict=True)
-    )
-    assert exchanges == pytest.approx(0.7, abs=0.05)
+    whole = ("\n" in document and asked for document, asked in zip(documents, with_customer, strict=True))
+    assert share(whole) == pytest.approx(0.7, abs=0.05)
     copying = [document.split("\n") for document, asked in zip(documents, with_customer, strict=True) if not asked]
     numbers = [re.findall(r"[0-9]{4}", line) for lines in copying if len(lines) > 1 for line in lines]
     assert len(numbers) > 200
-    assert all(len(found) == 2 and found[0] == found[1] for found in numbers)
-    assert {split_of(found[0]) for found in numbers} == {"train"}
+    assert all(len(pair) == 2 and pair[0] == pair[1] for pair in numbers)
+    assert {split_of(first) for first, _ in numbers} == {"train"}

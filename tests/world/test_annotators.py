@@ -26,15 +26,10 @@ def logit(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def comparison(*texts: str, prompt: str = PROMPT) -> Comparison:
+def comparison(*texts: str) -> Comparison:
     responses = tuple(Response(text=text, num_tokens=9, finished=True, sampler="test") for text in texts)
-    return Comparison(
-        id="c-1",
-        prompt_id="p-1",
-        messages=(Message(role="user", content=prompt),),
-        responses=responses,
-        sampling=Sampling(temperature=1.0),
-    )
+    messages, sampling = (Message(role="user", content=PROMPT),), Sampling(temperature=1.0)
+    return Comparison(id="c-1", prompt_id="p-1", messages=messages, responses=responses, sampling=sampling)
 
 
 def within_three_sigma(count: int, trials: int, p: float) -> bool:
@@ -63,12 +58,13 @@ def test_ability_is_log_odds_per_utility():
     texts=st.tuples(st.sampled_from([BEST, SOME, NONE, ""]), st.sampled_from([BEST, SOME, NONE, ""])),
 )
 def test_probabilities_add_up_and_mirror(ability, bias, width, texts):
-    one = Annotator(AnnotatorConfig(ability=ability, side_bias=bias, tie_width=width))
-    other = Annotator(AnnotatorConfig(ability=ability, side_bias=-bias, tie_width=width))
-    found = one.pair_probabilities(PROMPT, *texts)
-    assert sum(found) == pytest.approx(1)
-    assert min(found) >= 0
-    assert found == pytest.approx(other.pair_probabilities(PROMPT, *texts[::-1])[::-1])
+    plain, mirrored = (
+        Annotator(AnnotatorConfig(ability=ability, side_bias=side, tie_width=width)) for side in (bias, -bias)
+    )
+    chances = plain.pair_probabilities(PROMPT, *texts)
+    assert sum(chances) == pytest.approx(1)
+    assert min(chances) >= 0
+    assert chances == pytest.approx(mirrored.pair_probabilities(PROMPT, *texts[::-1])[::-1])
 
 
 @pytest.mark.parametrize("bias", [-1.5, 0.25, 2.0])
@@ -123,9 +119,9 @@ def test_choices_are_as_frequent_as_their_probabilities():
     for order, number in orders.items():
         texts = (offered.responses[shown].text for shown in order)
         wanted = annotator.pair_probabilities(PROMPT, *texts)
-        found = Counter(judgement.choice for judgement in made if judgement.order == order)
+        choices = Counter(judgement.choice for judgement in made if judgement.order == order)
         for choice, p in zip(("left", "tie", "right"), wanted, strict=True):
-            assert within_three_sigma(found[choice], number, p), (order, choice, found, wanted)
+            assert within_three_sigma(choices[choice], number, p), (order, choice, choices, wanted)
 
 
 def test_a_tie_of_two_bad_responses_is_both_bad():
@@ -202,12 +198,12 @@ def test_thumbs_go_up_as_often_as_the_logistic_says():
 def test_seconds_have_their_mean():
     """Two responses of 17 words take 12 * (0.5 + 0.5 * 34 / 50) seconds on average; a log-normal with sigma 0.4."""
     annotator, rng, trials = Annotator(), random.Random(9), 3000
-    taken = [
-        annotator.judge_pair(comparison(BEST, BEST), 0, 1, rng=rng, judgement_id="j").seconds for _ in range(trials)
-    ]
+    made = (annotator.judge_pair(comparison(BEST, BEST), 0, 1, rng=rng, judgement_id="j") for _ in range(trials))
     mean = 12.0 * (0.5 + 0.5 * 34 / 50)
     sigma = mean * math.sqrt(math.exp(0.4**2) - 1)
-    assert sum(taken) / trials == pytest.approx(mean, abs=3 * sigma / math.sqrt(trials))
+    assert sum(judgement.seconds for judgement in made) / trials == pytest.approx(
+        mean, abs=3 * sigma / math.sqrt(trials)
+    )
 
 
 def test_judgements_repeat_with_the_generator():
@@ -236,11 +232,11 @@ def test_the_default_panel_agrees_as_people_do():
     for a, b in zip(first, second, strict=True):
         if a.response == b.response:
             continue
-        found = [annotator.pair_probabilities(a.text, a.response, b.response) for annotator in people]
-        best += sum(max(left, right) for left, _, right in found)
-        decided += sum(left + right for left, _, right in found)
-        for one, other in itertools.combinations(found, 2):
-            agreed += one[0] * other[0] + one[2] * other[2]
-            both += (one[0] + one[2]) * (other[0] + other[2])
+        chances = [annotator.pair_probabilities(a.text, a.response, b.response) for annotator in people]
+        best += sum(max(left, right) for left, _, right in chances)
+        decided += sum(left + right for left, _, right in chances)
+        for (left, _, right), (other_left, _, other_right) in itertools.combinations(chances, 2):
+            agreed += left * other_left + right * other_right
+            both += (left + right) * (other_left + other_right)
     assert 0.80 <= best / decided <= 0.85
     assert 0.72 <= agreed / both <= 0.80

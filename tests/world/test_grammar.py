@@ -41,8 +41,8 @@ def test_the_permutation_is_a_bijection(size, seed):
 def test_every_combination_is_another_text(language, topic):
     """The count is exact because the product of the choices is: all texts of a shrunken world, written out."""
     options = choices(language, "train", topic)
-    shrunken = replace(options, orders=options.orders[:2], items=options.items[:2], names=options.names[:2],
-                       cities=options.cities[:2])  # fmt: skip
+    less = {"orders": options.orders[:2], "items": options.items[:2], "names": options.names[:2]}
+    shrunken = replace(options, **less, cities=options.cities[:2])
     number = prod(shrunken.sizes)
     texts = {_combination(shrunken, index, table(language).joiner, language)[1] for index in range(number)}
     assert len(texts) == number
@@ -59,8 +59,8 @@ def test_counts_by_hand():
 
 
 def test_each_order_number_is_in_one_split_by_its_hash():
-    known = [order for split in SPLITS for order in orders(split)]
-    assert sorted(known) == [str(number) for number in range(1000, 10000)]
+    every = [order for split in SPLITS for order in orders(split)]
+    assert sorted(every) == [str(number) for number in range(1000, 10000)]
     shares = {split: len(orders(split)) / 9000 for split in SPLITS}
     assert shares == pytest.approx({"train": 0.8, "validation": 0.08, "test": 0.08, "ood": 0.04}, abs=0.02)
 

@@ -51,21 +51,14 @@ def test_the_unsafe_reading_wins_although_the_safe_words_are_there():
 
 
 def test_scan_finds_overlapping_and_repeated_phrases():
-    known = index([Phrase(("a", "b"), "x", "ab"), Phrase(("b", "a"), "x", "ba"), Phrase(("a", "b", "a"), "x", "aba")])
-    found = sorted((start, phrase.owner) for start, phrase in scan(["a", "b", "a", "b"], known))
-    assert found == [(0, "ab"), (0, "aba"), (1, "ba"), (2, "ab")]
+    phrases = index([Phrase(tuple(text), "x", text) for text in ("ab", "ba", "aba")])
+    hits = sorted((start, phrase.owner) for start, phrase in scan(["a", "b", "a", "b"], phrases))
+    assert hits == [(0, "ab"), (0, "aba"), (1, "ba"), (2, "ab")]
 
 
 def test_units_by_hand():
-    assert units("Don't send order4821, it's THE kettle!", "en") == [
-        "dont",
-        "send",
-        "order",
-        "4821",
-        "its",
-        "the",
-        "kettle",
-    ]
+    said = units("Don't send order4821, it's THE kettle!", "en")
+    assert said == ["dont", "send", "order", "4821", "its", "the", "kettle"]
     assert units("订单４８２１的水壶。", "zh") == ["订", "单", "4821", "的", "水", "壶"]
     assert units("the 水壶", "en") == ["the", "水", "壶"]
 

@@ -30,10 +30,8 @@ def test_as_many_topics_and_paraphrases_as_promised():
             assert len(case.requests) >= 5, name
             assert len(case.ood) >= 2, name
             safe = name in SAFE_TOPICS
-            assert (len(case.actions) >= 3 and len(case.facts) >= 3) == safe, name
-            assert (len(case.refusals) >= 3 and len(case.alternatives) >= 3 and len(case.compliances) >= 3) != safe, (
-                name
-            )
+            assert (min(len(case.actions), len(case.facts)) >= 3) == safe, name
+            assert (min(len(case.refusals), len(case.alternatives), len(case.compliances)) >= 3) != safe, name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -56,14 +54,14 @@ def test_every_action_copies_what_the_topic_requires_and_speaks_of_nothing_the_p
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_value_of_a_slot_hides_in_a_sentence(language):
-    spoken, known = table(language), index_of(values(language))
+    spoken, every_value = table(language), index_of(values(language))
     said = [text for _, _, text in sentences(spoken)] + [t for mood in MOODS for t in spoken.moods[mood]]
     said += list(spoken.introductions)
     for case in spoken.cases.values():
         said += case.requests + case.borderline + case.ood
     for template in said:
         words = units(plain(template).format(order="|", item="|", name="|", city="|", who=""), language)
-        assert not scan(words, known), template
+        assert not scan(words, every_value), template
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -79,11 +77,9 @@ def test_in_and_out_of_distribution_values_differ(language):
 def test_a_key_phrase_belongs_to_one_kind_of_sentence_only(language):
     """Otherwise gold would take one sentence of a reply for another."""
     spoken = table(language)
-    said = [
-        (kind, owner, plain(text).format(order="0", item="0", city="0", who=""))
-        for kind, owner, text in sentences(spoken)
-    ]
-    glued = [(kind, owner, "".join(units(text, language))) for kind, owner, text in said]
+    blank = {"order": "0", "item": "0", "city": "0", "who": ""}
+    said = [(kind, owner, units(plain(text).format(**blank), language)) for kind, owner, text in sentences(spoken)]
+    glued = [(kind, owner, "".join(words)) for kind, owner, words in said]
     for kind, owner, template in sentences(spoken):
         sought = "".join(units(key(template), language))
         assert {(k, o) for k, o, text in glued if sought in text} == {(kind, owner)}, template

@@ -1,6 +1,6 @@
 """Settings of the algorithms that learn from rollouts: what they share, and what is each one's own."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -61,14 +61,23 @@ class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"
             )
         if self.kl_target is not None and self.kl_coef == 0:
             raise ValueError(
-                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
+                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = "
+                "0.05."
             )
         if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
             raise ValueError(
-                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn kl_coef "
+                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn "
+                "kl_coef "
                 f"negative. Set kl_horizon = {10 * self.rollouts_per_step} or more."
             )
         return self
+
+
+GONE = {
+    "advantage": "Of td, gae and return decay = 0, between, and 1 are left; for batch_mean type prefloop reinforce.",
+    "reward_at": "For every set decay = 1; for response type prefloop reinforce credit=response.",
+}
+"""Settings that PPO had once -> what to type instead."""
 
 
 class PPOConfig(OnlineConfig):
@@ -84,7 +93,8 @@ class PPOConfig(OnlineConfig):
     """Where drift is charged: in the reward of each token, or as a term of the loss."""
 
     kl_unit: Literal["token", "response", "batch"] = "token"
-    """In the reward: to each token its own drift, to the last token the response's, or to all the batch's mean per token (seed 003)."""
+    """In the reward: to each token its own drift, to the last token the response's, or to all the batch's mean per
+    token (seed 003)."""
 
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
     """How drift is estimated from a sampled token. In the reward k1 is unbiased; in the loss use k2 or k3."""
@@ -93,7 +103,8 @@ class PPOConfig(OnlineConfig):
     """GAE's lambda: 0 trusts the critic (one-step surprise), 1 the sampled return."""
 
     critic: str = "shared"
-    """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), or a model folder."""
+    """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), or a model
+    folder."""
 
     clip: float = Field(default=0.2, gt=0)
     """Half-width of the trust region around ratio 1."""
@@ -105,7 +116,16 @@ class PPOConfig(OnlineConfig):
     """Weight of the critic's loss."""
 
     max_policy_kl: float | None = Field(default=None, gt=0)
-    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never does."""
+    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
+    does."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_have_gone(cls, values: Any) -> Any:
+        for name, instead in GONE.items():
+            if isinstance(values, dict) and name in values:
+                raise ValueError(f"the setting `{name}` is gone. {instead}")
+        return values
 
     @model_validator(mode="after")
     def _nothing_is_dropped_or_ignored(self) -> Self:
@@ -118,7 +138,8 @@ class PPOConfig(OnlineConfig):
             )
         if self.kl_where == "loss" and self.kl_estimator == "k1":
             raise ValueError(
-                "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = reward."
+                "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = "
+                "reward."
             )
         if self.kl_where == "loss" and self.kl_unit != "token":
             raise ValueError(
@@ -140,6 +161,7 @@ class REINFORCEConfig(OnlineConfig):
     def _one_decision_has_no_later(self) -> Self:
         if self.credit == "response" and self.discount != 1:
             raise ValueError(
-                f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. Leave discount out."
+                f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. "
+                "Leave discount out."
             )
         return self

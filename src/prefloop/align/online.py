@@ -12,8 +12,6 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.config import OnlineConfig
-from prefloop.errors import UserError
-from prefloop.files.foreign import read_prompts
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save_model
 from prefloop.models.network import Network
@@ -30,6 +28,7 @@ from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
+from prefloop.text.examples import FittingPrompts
 
 
 @dataclass(frozen=True)
@@ -58,26 +57,19 @@ def inputs(config: OnlineConfig) -> dict[str, str | None]:
     return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
 
 
-def prepared(stage: str, config: OnlineConfig) -> Setup:
-    """Loads the policy, copies it as the reference, and reads the prompts; says how many of those are left out."""
+def prepared(run: Run, config: OnlineConfig) -> Setup:
+    """Loads the policy, copies it as the reference, and reads the prompts."""
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
-    records = read_prompts(config.prompts).records
-    ids, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
-    if not kept:
-        raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of "
-            f"{policy.codec.context}. Lower it."
-        )
-    left_out = len(records) - len(kept)
-    if left_out:
-        print(f"{stage}: {left_out} of {len(records)} prompts leave no room for a response and are left out.")
-    prompts = [Prompt(records[i].messages, tokens) for i, tokens in zip(kept, ids, strict=True)]
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), scorer(config.reward, place), prompts, left_out)
+    fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
+    prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
+    judge = scorer(config.reward, place)
+    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
 
 
 def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
-    """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the seed."""
+    """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
+    seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
     order: list[int] = []
@@ -179,12 +171,12 @@ def step_metrics(
         advantages: (B, T).
     """
     return {
-        "rollouts/length": float(rollouts.mask.sum(1).double().mean()),
-        "rollouts/finished": float(rollouts.finished.double().mean()),
-        "scores/mean": float(scores.double().mean()),
-        "scores/std": float(scores.double().std(correction=0)),
-        "rewards/mean": float(rewards.double().sum(1).mean()),
-        "rewards/kl": float(kl.double().sum(1).mean()),
+        "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
+        "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
+        "scores/mean": float(scores.cpu().double().mean()),
+        "scores/std": float(scores.cpu().double().std(correction=0)),
+        "rewards/mean": float(rewards.cpu().double().sum(1).mean()),
+        "rewards/kl": float(kl.cpu().double().sum(1).mean()),
         "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),
     }
 
@@ -223,5 +215,6 @@ def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None
         "last": layout.policy(config.steps),
         "kl_coef": kl_coef,
         "num_left_out": setup.num_left_out,
+        "warnings": run.warnings,
     }
     run.finish(outputs=kept, result=result)

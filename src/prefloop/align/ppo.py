@@ -2,7 +2,8 @@
 
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
 Follows Schulman et al. 2017 (arXiv:1707.06347) with the details of Huang et al. 2024 (arXiv:2403.17031): reward on the
-true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at the
+true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at
+the
 sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
 """
 
@@ -24,8 +25,8 @@ from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
+from prefloop.ops.reduce import explained_variance
 from prefloop.ops.rewards import last_index, token_rewards
-from prefloop.ops.stats import explained_variance
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -73,10 +74,10 @@ class Progress:
 
 def train(config: PPOConfig) -> Path:
     """Runs (or continues) PPO. Returns: the folder of the last policy."""
-    with Run("ppo", config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
+    with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared("ppo", config)
+        setup = online.prepared(run, config)
         policy = _with_critic(setup.policy, config)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
@@ -153,7 +154,7 @@ def _update(
                 "entropy/mean": now.entropy,
             }
             for name, value in seen.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach().double().sum()) / total
+                sums[name] = sums.get(name, 0.0) + float(value.detach().cpu().double().sum()) / total
             largest = max(largest, float((ratio - 1).abs().max()))
     return {**sums, "ratio/max_error": largest, "grad/norm": optimizer.step(), "lr": lr}
 
@@ -195,11 +196,12 @@ def _log(run: Run, setup: Setup, at: Progress, batch: Batch) -> float:
     """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
-    values, returns = (grid[rollouts.mask].double().cpu().numpy() for grid in (batch.values, batch.returns))
     metrics = {
         **{name: value / at.done for name, value in at.sums.items() if name != "ratio/max_error"},
         **online.step_metrics(rollouts, batch.scores, kl, batch.rewards, batch.advantages),
-        "values/explained_variance": explained_variance(values, returns),
+        "values/explained_variance": float(
+            explained_variance(batch.values.cpu().double(), batch.returns.cpu().double(), rollouts.mask.cpu())
+        ),
         "kl/coef": at.kl_coef,
         "ratio/first_error": at.first_error,
         "updates": at.done,

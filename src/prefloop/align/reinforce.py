@@ -1,7 +1,8 @@
 """REINFORCE: sample, score, charge drift, and make likelier what earned more than the others of its step.
 
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
-Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a step,
+Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a
+step,
 on rollouts of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
 """
 
@@ -36,10 +37,10 @@ class Progress:
 
 def train(config: REINFORCEConfig) -> Path:
     """Runs (or continues) REINFORCE. Returns: the folder of the last policy."""
-    with Run("reinforce", config, inputs=online.inputs(config)) as run:
+    with Run(config, inputs=online.inputs(config)) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared("reinforce", config)
+        setup = online.prepared(run, config)
         policy = setup.policy
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)

@@ -20,7 +20,8 @@ class ChatConfig(Config):
     """Most tokens in an answer; less where the model's context is nearly full."""
 
     memory: Literal["auto", "on", "off"] = "auto"
-    """Whether earlier turns are read again: auto does so but for the helpdesk's models, which only saw single questions."""
+    """Whether earlier turns are read again: auto does so but for the helpdesk's models, which only saw single
+    questions."""
 
     seed: int = 0
     """Decides every random choice; two models get the same random numbers."""

@@ -35,7 +35,8 @@ class Talker:
     """A model with its memory of the conversation."""
 
     def __init__(self, network: Network, config: ChatConfig, *, name: str, memory: bool) -> None:
-        """Args: network: the model. config: how it speaks. name: what it is called. memory: read earlier turns again?"""
+        """Args: network: the model. config: how it speaks. name: what it is called. memory: read earlier turns
+        again?"""
         self.network, self.config, self.name, self.memory = network, config, name, memory
         self.history: list[Message] = []
 

@@ -36,7 +36,8 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     """With people: judgements after which the stage goes on; 0 waits until everything is judged."""
 
     page: tuple[str, ...] = ()
-    """With people: settings of `prefloop web`, for instance [port=9000, overlap.judgements=2]; one pair is asked of each prompt unless they say so."""
+    """With people: settings of `prefloop web`, for instance [port=9000, overlap.judgements=2]; one pair is asked of
+    each prompt unless they say so."""
 
     annotators: PanelConfig = PanelConfig()
     """The simulated annotators."""

@@ -42,7 +42,8 @@ def judged_by_people(run: Run, config: CollectConfig, comparisons: list[Comparis
                 code = page.poll()
                 if code is not None and not file.is_file():
                     raise UserError(
-                        f"{run.folder}: the page ended (exit code {code}) before enough was judged; what it said is above. "
+                        f"{run.folder}: the page ended (exit code {code}) before enough was judged; what it said is "
+                        "above. "
                         "Mend that and type the same command again: nothing judged is lost."
                     )
                 time.sleep(LOOK_EVERY)
@@ -53,7 +54,8 @@ def judged_by_people(run: Run, config: CollectConfig, comparisons: list[Comparis
     strange = next((j for j in judgements if j.comparison not in known), None)
     if strange is not None:
         raise UserError(
-            f"{file}: judgement {strange.id} is about {strange.comparison}, which is not among comparisons.jsonl. Is it another run's?"
+            f"{file}: judgement {strange.id} is about {strange.comparison}, which is not among comparisons.jsonl. Is "
+            "it another run's?"
         )
     return judgements
 

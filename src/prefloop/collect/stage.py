@@ -1,7 +1,8 @@
 """Collecting: the model writes K responses to each prompt, annotators judge them, decisions become preferences.
 
-Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (every one, raw), `preferences.jsonl` and
-`held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py).
+Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
+and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page
+asks (people.py).
 """
 
 import hashlib
@@ -18,30 +19,33 @@ from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.extras import check_extra
 from prefloop.files import fingerprints
-from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
-from prefloop.ops.stats import distinct_n
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
+from prefloop.stats.text import distinct_n, overlap, words
+from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
 
 
 def collect(config: CollectConfig) -> Path:
     """Runs (or continues) the stage. Returns: its folder."""
-    with Run("collect", config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
+    with Run(config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
         if config.by == "people" and not layout.judged(run.folder).is_file():
             check_extra("web", "by=people")
         policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
         sampler = fingerprints.of_path(model_folder(config.model))
-        prompts, too_long = _prompts(config, policy)
+        fitting = FittingPrompts.of(
+            policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
+        )
+        prompts = fitting.records
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
@@ -50,11 +54,14 @@ def collect(config: CollectConfig) -> Path:
             judgements = (
                 [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
             )
-            run.write_part(index, {
-                "comparisons": [c.model_dump(mode="json") for c in comparisons],
-                "judgements": [j.model_dump(mode="json") for j in judgements],
-                "counts": counts,
-            })  # fmt: skip
+            run.write_part(
+                index,
+                {
+                    "comparisons": [c.model_dump(mode="json") for c in comparisons],
+                    "judgements": [j.model_dump(mode="json") for j in judgements],
+                    "counts": counts,
+                },
+            )
             run.progress.advance()
         parts = run.read_parts(len(chunks))
         comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
@@ -73,24 +80,9 @@ def collect(config: CollectConfig) -> Path:
                 layout.UNDECIDED,
                 layout.RANKINGS,
             ],
-            result={**result, "num_prompts": len(prompts), "num_too_long": too_long},
+            result={**result, "num_prompts": len(prompts), "num_too_long": fitting.num_left_out},
         )
     return run.folder
-
-
-def _prompts(config: CollectConfig, policy: Network) -> tuple[list[Prompt], int]:
-    records = list(read_prompts(config.prompts).records)
-    records = records[: config.num_prompts or len(records)]
-    _, kept = policy.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
-    if not kept:
-        raise UserError(
-            f"{config.prompts}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} in the context of {policy.codec.context}. Lower it."
-        )
-    if len(kept) < len(records):
-        print(
-            f"collect: {len(records) - len(kept)} of {len(records)} prompts leave no room for a response and are left out."
-        )
-    return [records[i] for i in kept], len(records) - len(kept)
 
 
 def _comparisons(
@@ -139,15 +131,6 @@ def _comparisons(
     return comparisons, {"resampled": resampled, "missing": missing, "left_out": len(prompts) - len(comparisons)}
 
 
-def overlap(a: str, b: str) -> float:
-    """Share of word pairs that two texts have in common (Jaccard over bigrams; characters for text without spaces)."""
-    pairs = []
-    for text in (a, b):
-        words = text.lower().split() if " " in text.strip() else list(text.strip())
-        pairs.append(set(itertools.pairwise(["", *words, ""])))
-    return len(pairs[0] & pairs[1]) / len(pairs[0] | pairs[1])
-
-
 def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:
     """Judgements of one comparison; everything random about them is decided by the seed and the comparison's id."""
     rng = random.Random(f"{config.seed} {comparison.id}")
@@ -169,7 +152,8 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
 
 
 def is_held_out(prompt: str, share: float, seed: int) -> bool:
-    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one side."""
+    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one
+    side."""
     digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()  # a checksum such as CRC keeps alike what reads alike
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
@@ -184,7 +168,8 @@ def _write(
     validation = [p for p in decisions.preferences if p.comparison in held_out]
     if not training:
         raise UserError(
-            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts (num_prompts) or a higher temperature."
+            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts "
+            "(num_prompts) or a higher temperature."
         )
     write_records(run.folder / layout.COMPARISONS, comparisons)
     write_records(run.folder / layout.JUDGEMENTS, judgements)
@@ -192,7 +177,7 @@ def _write(
     write_records(run.folder / layout.HELD_OUT, validation)
     write_records(run.folder / layout.UNDECIDED, decisions.undecided)
     write_records(run.folder / layout.RANKINGS, [r for r in decisions.rankings if r.comparison not in held_out])
-    texts = [r.text.split() if " " in r.text.strip() else list(r.text) for c in comparisons for r in c.responses]
+    texts = [words(r.text) for c in comparisons for r in c.responses]
     return {
         "num_comparisons": len(comparisons),
         "num_judgements": len(judgements),

@@ -5,7 +5,7 @@ Reads: one file of prompts, demonstrations, preferences or any other records. Wr
 
 import hashlib
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prefloop.errors import UserError
@@ -15,6 +15,7 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
 from prefloop.stages import STAGES
+from prefloop.stats.text import words
 
 RECORD_OF: Mapping[str, type[Record]] = {
     "prompts": Prompt,
@@ -74,59 +75,53 @@ def check(path: Name) -> Report:
     """
     form = recognise(path)
     record = form.record or RECORD_OF.get(form.what)
-    if record is None or not serves(form, record):
-        return _check_text(path, form)
-    reading = Reading(path, record, form)
+    reading = Reading(path, record, form) if record is not None and serves(form, record) else None
     problems: list[str] = []
     texts = _Texts()
-    rows = 0
-    for _, outcome in reading:
-        rows += 1
+    for outcome in _text_rows(path, form) if reading is None else (outcome for _, outcome in reading):
         if isinstance(outcome, UserError):
             problems.append(str(outcome))
         else:
-            texts.add(_texts(outcome))
-    return Report(form, rows, tuple(problems), reading.notes(), texts.num_duplicates, texts.lengths())
+            texts.add(_texts(outcome) if isinstance(outcome, Record) else outcome)
+    notes = reading.notes() if reading else ()
+    return Report(form, texts.num_rows + len(problems), tuple(problems), notes, texts.num_duplicates, texts.lengths())
 
 
-def _check_text(path: Name, form: Form) -> Report:
-    """The report on a form whose rows become no record: its fields must be text."""
+def _text_rows(path: Name, form: Form) -> Iterator[dict[str, str] | UserError]:
+    """The rows of a form that becomes no record: its fields must be text."""
     fields = [name for name in form.fields if name != "id"]
-    problems: list[str] = []
-    texts = _Texts()
-    rows = 0
     for number, row in each_row(path):
-        rows += 1
         if isinstance(row, UserError):
-            problems.append(str(row))
+            yield row
             continue
         bad = next((name for name in fields if not isinstance(row.get(name), str) or not row[name].strip()), None)
-        if bad is not None:
-            problems.append(f"{path}:{number}: `{bad}` should be text that is not empty; give it or remove the row.")
+        place = f"{path}:{number}"
+        if bad is None:
+            yield {name: row[name] for name in fields}
         else:
-            texts.add({name: row[name] for name in fields})
-    return Report(form, rows, tuple(problems), (), texts.num_duplicates, texts.lengths())
+            yield UserError(f"{place}: `{bad}` should be text that is not empty; give it or remove the row.")
 
 
 class _Texts:
     """Duplicates and lengths of the texts seen so far; keeps numbers and digests, not the texts."""
 
     def __init__(self) -> None:
-        self.num_duplicates = 0
+        self.num_rows = self.num_duplicates = 0
         self._words: dict[str, list[int]] = {}
         self._digests: set[bytes] = set()
 
     def add(self, texts: Mapping[str, str]) -> None:
         """Counts one row's texts; rows without any are no duplicates of each other."""
+        self.num_rows += 1
         for name, text in texts.items():
-            self._words.setdefault(name, []).append(len(text.split()))
+            self._words.setdefault(name, []).append(len(words(text)))
         digest = hashlib.sha256("\0".join(texts.values()).encode()).digest()
         self.num_duplicates += bool(texts) and digest in self._digests
         self._digests.add(digest)
 
     def lengths(self) -> dict[str, Length]:
         """Median and maximum for each field."""
-        return {name: Length(statistics.median(words), max(words)) for name, words in self._words.items()}
+        return {name: Length(statistics.median(numbers), max(numbers)) for name, numbers in self._words.items()}
 
 
 def _texts(record: Record) -> dict[str, str]:

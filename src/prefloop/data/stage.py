@@ -18,7 +18,7 @@ from prefloop.world.practice import practice
 
 def write(config: WorldConfig) -> Path:
     """Runs the stage. Returns: its folder."""
-    with Run("world", config, inputs={}) as run:
+    with Run(config, inputs={}) as run:
         if run.finished:
             return run.folder
         language, seed = config.language, config.seed

@@ -1,6 +1,5 @@
 """What a model writes to a list of prompts, and the numbers about it. Every number has its 95 % interval."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +11,6 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
 from prefloop.ops.kl import kl_full
-from prefloop.ops.stats import distinct_n, mean_interval, wilson_interval, win_rate_interval
 from prefloop.records import Prompt
 from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumbers, WinRate
 from prefloop.records.evaluations import Judge as JudgeName
@@ -20,6 +18,8 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
+from prefloop.stats.intervals import mean_interval, wilson_interval, win_rate_interval
+from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut
 
 KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"
@@ -93,7 +93,7 @@ def response_kl(
     for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
         packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], policy.device)
         logits = [network.response_logits(packed) for network in (policy, reference)]
-        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).double().sum(1).cpu()
+        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).cpu().double().sum(1)
     return kl.tolist()
 
 
@@ -113,7 +113,7 @@ def share(flags: Sequence[bool]) -> Interval | None:
 
 def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: WinRate | None = None) -> Split:
     """The numbers of one model on one list of prompts."""
-    words = [a.text.split() if " " in a.text.strip() else list(a.text) for a in answered]
+    texts = [words(a.text) for a in answered]
     scores = [a.score for a in answered if a.score is not None]
     judged = [(a.gold, p) for a, p in zip(answered, prompts, strict=True) if a.gold is not None]
     return Split(
@@ -122,20 +122,11 @@ def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: Win
         kl_nats=interval([a.kl for a in answered]),
         length=float(np.mean([a.num_tokens for a in answered])),
         finished=sum(a.finished for a in answered) / len(answered),
-        distinct_2=distinct_n(words, 2),
-        repetition=repetition(words),
+        distinct_2=distinct_n(texts, 2),
+        repetition=repetition(texts),
         gold=gold_summary([verdict for verdict, _ in judged], [prompt for _, prompt in judged]),
         win_rate=win_rate,
     )
-
-
-def repetition(responses: Sequence[Sequence[str]]) -> float:
-    """Share of word pairs that the same response has already used: 0 never repeats itself."""
-    pairs = repeated = 0
-    for words in responses:
-        own = list(itertools.pairwise(words))
-        pairs, repeated = pairs + len(own), repeated + len(own) - len(set(own))
-    return repeated / pairs if pairs else 0.0
 
 
 def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) -> GoldNumbers | None:

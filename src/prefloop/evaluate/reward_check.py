@@ -16,11 +16,12 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import CONFIDENCE
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
-from prefloop.ops.stats import bootstrap_interval, reliability, wilson_interval
 from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard
 from prefloop.records.evaluations import Bin, RewardCheck, Strength
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
+from prefloop.stats.calibration import reliability
+from prefloop.stats.intervals import bootstrap_interval, wilson_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 

@@ -25,7 +25,7 @@ from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import write_document
-from prefloop.files.foreign import read_demonstrations, read_prompts
+from prefloop.files.foreign import read_demonstrations
 from prefloop.files.tables import jsonl
 from prefloop.models.device import Placement, placement
 from prefloop.models.load import causal, model_folder
@@ -35,6 +35,7 @@ from prefloop.records.evaluations import Demonstrations, Evaluation, Model, Samp
 from prefloop.run import Run
 from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
+from prefloop.text.examples import FittingPrompts
 from prefloop.world import gold
 
 Answered = dict[tuple[str, str], list[Answer]]
@@ -49,7 +50,7 @@ class _World:
     place: Placement
     reference: Network
     scorer: Scorer | None
-    prompts: dict[str, list[Prompt]]
+    prompts: dict[str, tuple[Prompt, ...]]
 
 
 def evaluate(config: EvaluateConfig) -> Path:
@@ -62,14 +63,13 @@ def evaluate(config: EvaluateConfig) -> Path:
         "reference": model_folder(config.reference),
         "reward": reward_input(config.reward) if config.reward else None,
     }
-    with Run("evaluate", config, inputs=inputs) as run:
+    with Run(config, inputs=inputs) as run:
         path = run.folder / layout.EVALUATION
         if run.finished:
             return path
         if config.judge == "score" and config.reward is None:
             raise UserError(
-                "evaluate: judge = score needs a reward. "
-                "Set reward to a reward model folder or python:FILE.py:FUNCTION."
+                "judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
             )
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
@@ -78,7 +78,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             place,
             reference,
             scorer(config.reward, place) if config.reward else None,
-            _prompts(config, reference),
+            _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
         compared = [(name, "validation") for name in folders]
@@ -131,7 +131,7 @@ def candidates(folder: str) -> dict[str, Path]:
     return models
 
 
-def _prompts(config: EvaluateConfig, reference: Network) -> dict[str, list[Prompt]]:
+def _prompts(config: EvaluateConfig, reference: Network, run: Run) -> dict[str, tuple[Prompt, ...]]:
     """The prompts of each split that leave room for a response; the test prompts must be new."""
     files = {
         "validation": (config.validation_prompts, config.num_validation),
@@ -139,22 +139,11 @@ def _prompts(config: EvaluateConfig, reference: Network) -> dict[str, list[Promp
     }
     if config.ood_prompts is not None:
         files["ood"] = (config.ood_prompts, config.num_test)
-    prompts: dict[str, list[Prompt]] = {}
-    for split, (file, limit) in files.items():
-        records = list(read_prompts(file).records)
-        records = records[: limit or len(records)]
-        _, kept = reference.codec.fitting_prompts([p.messages for p in records], config.max_new_tokens)
-        if not kept:
-            raise UserError(
-                f"{file}: no prompt leaves room for max_new_tokens = {config.max_new_tokens} "
-                f"in the context of {reference.codec.context}. Lower it."
-            )
-        if len(kept) < len(records):
-            print(
-                f"evaluate: {len(records) - len(kept)} of {len(records)} prompts of {file} leave no room "
-                "for a response and are left out."
-            )
-        prompts[split] = [records[i] for i in kept]
+    codec, room = reference.codec, config.max_new_tokens
+    prompts = {
+        split: FittingPrompts.of(codec, file, room=room, say=run.say, num=num).records
+        for split, (file, num) in files.items()
+    }
     both = {p.text for p in prompts["validation"]} & {p.text for p in prompts["test"]}
     if both:
         raise UserError(
@@ -174,12 +163,13 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
             policy = causal(str(folders[name]), world.place, template=world.config.template)
         if policy.codec.fingerprint != world.reference.codec.fingerprint:
             raise UserError(
-                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no meaning. Evaluate models of one base."
+                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no "
+                "meaning. Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
-            found = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
-        run.write_part(index, {"name": name, "split": split, "answers": as_rows(found)})
+            measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
+        run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
     part = json.loads(run.part(index).read_text(encoding="utf-8"))
     run.progress.advance()
     return [Answer(**row) for row in part["answers"]]

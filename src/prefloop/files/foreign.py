@@ -105,11 +105,11 @@ def _read(path: Name, record: type[R], on_bad: OnBad) -> Import[R]:
     reading = Reading(path, record)
     records: list[R] = []
     problems: list[str] = []
-    for _, found in reading:
-        if isinstance(found, UserError):
-            problems.append(str(found))
+    for _, outcome in reading:
+        if isinstance(outcome, UserError):
+            problems.append(str(outcome))
         else:
-            records.append(found)
+            records.append(outcome)
     if problems and (on_bad == "stop" or not records):
         more = f" And {len(problems) - 1} more: run `prefloop data check {path}` to see all." if problems[1:] else ""
         raise UserError(problems[0] + more)
@@ -158,10 +158,10 @@ class Reading(Generic[R]):
             own = as_record(row | {"id": identity}, self.form.record, place)
             return as_record(own.model_dump(include=set(self.record.model_fields)), self.record, place)
         self._extra.update(name for name in row.keys() - self.form.fields if row[name] is not None)
-        found = PARSERS[self.form.name](row)
-        self._num_joined += found.joined
-        self._num_unused += found.num_unused
-        return as_record({"id": identity} | _fields(found, self.record), self.record, place)
+        parsed = PARSERS[self.form.name](row)
+        self._num_joined += parsed.joined
+        self._num_unused += parsed.num_unused
+        return as_record({"id": identity} | _fields(parsed, self.record), self.record, place)
 
     def notes(self) -> tuple[str, ...]:
         """What else the user should know about the rows read so far."""
@@ -212,18 +212,18 @@ def _not_blank(record: Record) -> None:
             raise BadRow(f"`{name}` is blank; give it text or remove the row.")
 
 
-def _fields(found: Row, record: type[Record]) -> dict[str, Any]:
+def _fields(row: Row, record: type[Record]) -> dict[str, Any]:
     """The fields that a record of the kind wanted takes from a foreign row."""
-    if not found.conversation:
+    if not row.conversation:
         raise BadRow("there is a response but no prompt before it; add the user's turn.")
-    messages = tuple(turn._asdict() for turn in found.conversation)
-    fields: dict[str, Any] = {"messages": messages, "tags": found.tags}
+    messages = tuple(turn._asdict() for turn in row.conversation)
+    fields: dict[str, Any] = {"messages": messages, "tags": row.tags}
     if record is Demonstration:
-        if found.response is None:
+        if row.response is None:
             raise BadRow("the conversation ends without the assistant's turn; add the response or remove the row.")
-        fields["response"] = found.response
+        fields["response"] = row.response
     elif record is Preference:
-        fields |= {"chosen": found.chosen, "rejected": found.rejected}
+        fields |= {"chosen": row.chosen, "rejected": row.rejected}
     return fields
 
 

@@ -26,17 +26,9 @@ from prefloop.records import (
 )
 
 What = Literal[
-    "prompts",
-    "demonstrations",
-    "comparisons",
-    "judgements",
-    "preferences",
-    "rankings",
-    "scores",
-    "unpaired",
-    "unprompted",
-    "texts",
-]
+    "prompts", "demonstrations", "comparisons", "judgements", "preferences", "rankings", "scores", "unpaired",
+    "unprompted", "texts",
+]  # fmt: skip
 
 ROWS_LOOKED_AT = 20
 MARKS = ("\n\nHuman:", "\n\nAssistant:")
@@ -58,87 +50,47 @@ class Form:
     """The record that a row is, if the form is one of our own."""
 
 
+_OWN: tuple[tuple[type[Record], What], ...] = (
+    (Prompt, "prompts"), (Demonstration, "demonstrations"), (Comparison, "comparisons"), (Judgement, "judgements"),
+    (Preference, "preferences"), (Ranking, "rankings"), (Score, "scores"), (EmbeddedScore, "scores"),
+)  # fmt: skip
+_FOREIGN: tuple[tuple[str, What, str, str], ...] = (
+    ("trl-prompts", "prompts", "id prompt", "TRL prompt-only: `prompt` as text or messages"),
+    ("trl-completions", "demonstrations", "id prompt completion",
+     "TRL prompt-completion: `prompt` and `completion` as text or messages"),
+    ("trl-messages", "demonstrations", "id messages",
+     "TRL conversational: `messages`, of which the last assistant turn is the response"),
+    ("trl-preferences", "preferences", "id prompt chosen rejected",
+     "TRL preferences with an explicit prompt: `prompt`, `chosen`, `rejected` as text or messages"),
+    ("trl-implicit", "preferences", "id chosen rejected",
+     "TRL preferences with an implicit prompt: `chosen` and `rejected` conversations that begin alike"),
+    ("trl-unpaired", "unpaired", "id prompt completion label",
+     "TRL unpaired preferences: `prompt`, `completion` and a `label`, good or bad"),
+    ("hh", "preferences", "id chosen rejected",
+     'Anthropic HH: `chosen` and `rejected` texts with turns marked "\\n\\nHuman:" and "\\n\\nAssistant:"'),
+    ("pairs-without-prompt", "unprompted", "id chosen rejected",
+     "`chosen` and `rejected` as plain text, without a prompt"),
+    ("alpaca", "demonstrations", "id instruction input output",
+     "Alpaca: `instruction`, `input` (may be empty) and `output`"),
+    ("alpaca-seeds", "demonstrations", "id instruction instances",
+     "Alpaca seed tasks: `instruction` and `instances`, each with `input` and `output`; the first is taken"),
+    ("prompt-response", "demonstrations", "id prompt response", "`prompt` and `response`"),
+    ("question-answer", "demonstrations", "id question answer", "`question` and `answer`"),
+    ("mt-bench", "prompts", "question_id category turns",
+     "MT-bench questions: `question_id` and `turns`, of which the first is the prompt"),
+    ("text", "texts", "id text", "`text`, for pretraining"),
+)  # fmt: skip
+"""Name, what such a file holds, its fields, and what a row looks like."""
+
+
 def _own(record: type[Record], what: What) -> Form:
     name = record.__name__.lower()
     return Form(name, what, f"prefloop's own {name} records", tuple(record.model_fields), record)
 
 
 FORMS: Mapping[str, Form] = {
-    form.name: form
-    for form in (
-        _own(Prompt, "prompts"),
-        _own(Demonstration, "demonstrations"),
-        _own(Comparison, "comparisons"),
-        _own(Judgement, "judgements"),
-        _own(Preference, "preferences"),
-        _own(Ranking, "rankings"),
-        _own(Score, "scores"),
-        _own(EmbeddedScore, "scores"),
-        Form("trl-prompts", "prompts", "TRL prompt-only: `prompt` as text or messages", ("id", "prompt")),
-        Form(
-            "trl-completions",
-            "demonstrations",
-            "TRL prompt-completion: `prompt` and `completion` as text or messages",
-            ("id", "prompt", "completion"),
-        ),
-        Form(
-            "trl-messages",
-            "demonstrations",
-            "TRL conversational: `messages`, of which the last assistant turn is the response",
-            ("id", "messages"),
-        ),
-        Form(
-            "trl-preferences",
-            "preferences",
-            "TRL preferences with an explicit prompt: `prompt`, `chosen`, `rejected` as text or messages",
-            ("id", "prompt", "chosen", "rejected"),
-        ),
-        Form(
-            "trl-implicit",
-            "preferences",
-            "TRL preferences with an implicit prompt: `chosen` and `rejected` conversations that begin alike",
-            ("id", "chosen", "rejected"),
-        ),
-        Form(
-            "trl-unpaired",
-            "unpaired",
-            "TRL unpaired preferences: `prompt`, `completion` and a `label`, good or bad",
-            ("id", "prompt", "completion", "label"),
-        ),
-        Form(
-            "hh",
-            "preferences",
-            'Anthropic HH: `chosen` and `rejected` texts with turns marked "\\n\\nHuman:" and "\\n\\nAssistant:"',
-            ("id", "chosen", "rejected"),
-        ),
-        Form(
-            "pairs-without-prompt",
-            "unprompted",
-            "`chosen` and `rejected` as plain text, without a prompt",
-            ("id", "chosen", "rejected"),
-        ),
-        Form(
-            "alpaca",
-            "demonstrations",
-            "Alpaca: `instruction`, `input` (may be empty) and `output`",
-            ("id", "instruction", "input", "output"),
-        ),
-        Form(
-            "alpaca-seeds",
-            "demonstrations",
-            "Alpaca seed tasks: `instruction` and `instances`, each with `input` and `output`; the first is taken",
-            ("id", "instruction", "instances"),
-        ),
-        Form("prompt-response", "demonstrations", "`prompt` and `response`", ("id", "prompt", "response")),
-        Form("question-answer", "demonstrations", "`question` and `answer`", ("id", "question", "answer")),
-        Form(
-            "mt-bench",
-            "prompts",
-            "MT-bench questions: `question_id` and `turns`, of which the first is the prompt",
-            ("question_id", "category", "turns"),
-        ),
-        Form("text", "texts", "`text`, for pretraining", ("id", "text")),
-    )
+    **{form.name: form for form in (_own(record, what) for record, what in _OWN)},
+    **{name: Form(name, what, sentence, tuple(fields.split())) for name, what, fields, sentence in _FOREIGN},
 }
 
 
@@ -157,12 +109,12 @@ def recognise(path: Name) -> Form:
         raise next(row for row in first if isinstance(row, UserError))
     votes = Counter(name for row in rows if (name := form_of_row(row)))
     if not votes:
-        known = "; ".join(f"{form.name}: {', '.join(form.fields)}" for form in FORMS.values() if form.record is None)
+        foreign = "; ".join(f"{form.name}: {', '.join(form.fields)}" for form in FORMS.values() if not form.record)
         own = ", ".join(form.name for form in FORMS.values() if form.record)
-        found = ", ".join(f"`{field}`" for field in rows[0]) or "none at all"
+        given = ", ".join(f"`{field}`" for field in rows[0]) or "none at all"
         raise UserError(
-            f"{path}: rows of this form are not known; the fields found are {found}. "
-            f"Rename them to one of these forms (id is optional): {known}; or write prefloop's own records ({own})."
+            f"{path}: rows of this form are not known; the fields found are {given}. "
+            f"Rename them to one of these forms (id is optional): {foreign}; or write prefloop's own records ({own})."
         )
     return FORMS[votes.most_common(1)[0][0]]
 

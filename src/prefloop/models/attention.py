@@ -102,6 +102,7 @@ def prepare(model: PreTrainedModel) -> None:
     """Makes the model ask the layout. Raises: UserError if its attention cannot be replaced."""
     if not model._supports_attention_backend:
         raise UserError(
-            f"{type(model).__name__}: transformers does not let prefloop replace this model's attention; use a Llama-like base."
+            f"{type(model).__name__}: transformers does not let prefloop replace this model's attention; use a "
+            "Llama-like base."
         )
     model.set_attn_implementation(ATTENTION)

@@ -42,7 +42,8 @@ def loading(path: str) -> Iterator[None]:
         raise UserError(f"{path}: this is a file; give the model's folder.")
     if folder.is_dir() and not layout.is_model(folder):
         raise UserError(
-            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
+            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub "
+            "id."
         )
     try:
         yield
@@ -50,7 +51,8 @@ def loading(path: str) -> Iterator[None]:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         if not folder.is_dir():
             raise UserError(
-                f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, or no such model). "
+                f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, "
+                "or no such model). "
                 "Check the path, or download the model elsewhere and give its folder."
             ) from problem
         raise UserError(f"{path}: the model cannot be loaded: {first}") from problem
@@ -73,7 +75,8 @@ def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
         (Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
         raise UserError(
-            f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's origin."
+            f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
+            "origin."
         )
     with loading(path):
         return AutoTokenizer.from_pretrained(path)
@@ -92,7 +95,8 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
     stops = _stop_ids(path, tokenizer)
     if not stops:
         raise UserError(
-            f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to tokenizer_config.json."
+            f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to "
+            "tokenizer_config.json."
         )
     return Codec(tokenizer, stops, int(config.get_text_config().max_position_embeddings))
 

@@ -135,7 +135,8 @@ class Network(nn.Module):
         return self
 
     def frozen_copy(self) -> "Network":
-        """The reference: a copy of the weights in memory (never loaded again from disk), without gradients or critic."""
+        """The reference: a copy of the weights in memory (never loaded again from disk), without gradients or
+        critic."""
         copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
         return copied.requires_grad_(False)
 

@@ -78,6 +78,23 @@ def masked_max(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
     return chosen.amax() if dim is None else chosen.amax(dim)
 
 
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+    """How much of the returns the critic foresees.
+
+        1 - var(returns - values) / var(returns)        under the mask
+
+    Args:
+        values, returns: (B, T) reward units.
+        mask: (B, T) bool.
+
+    Returns: () at most 1; 0 for a constant guess, negative for worse; nan if the returns are all alike.
+    Raises: ShapeError if the shapes differ; ValueError if there is nothing real.
+    """
+    same_shape(values=values, returns=returns, mask=mask)
+    spread = masked_var(returns, mask)
+    return torch.where(spread > 0, 1 - masked_var(returns - values, mask) / spread, torch.nan)
+
+
 def _count(mask: Tensor, dim: int | None) -> Tensor:
     """Real places, at least one wherever a division is coming."""
     count = mask.sum() if dim is None else mask.sum(dim)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -34,7 +35,8 @@ def bigram_perplexity(
     def loss(weight: float) -> float:
         return -float(np.log(weight * pair + (1 - weight) * token).mean())
 
-    return math.exp(float(minimize_scalar(loss, bounds=(0.0, 0.999), method="bounded").fun))
+    best: Any = minimize_scalar(loss, bounds=(0.0, 0.999), method="bounded")
+    return math.exp(float(best.fun))
 
 
 def _unigram(documents: Sequence[Sequence[int]], vocab_size: int) -> np.ndarray:

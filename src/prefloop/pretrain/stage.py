@@ -33,9 +33,10 @@ from prefloop.text.templates import SPECIAL_TOKENS, template_text
 
 def train(config: PretrainConfig) -> Path:
     """Runs (or continues) pretraining. Returns: the model folder."""
-    with Run("pretrain", config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
+    with Run(config, inputs={"corpus": config.corpus, "practice": config.practice}) as run:
         if run.finished:
             return run.folder / layout.MODEL
+        place = placement(config.device, config.dtype)
         texts = read_corpus(config.corpus)
         held_out = max(1, round(config.validation * len(texts)))
         if len(texts) <= held_out:
@@ -45,7 +46,7 @@ def train(config: PretrainConfig) -> Path:
         codec = _codec(config, texts[held_out:])
         validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
-        network = _new_network(config, codec, placement(config.device, config.dtype))
+        network = _new_network(config, codec, place)
         optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
@@ -131,7 +132,8 @@ def read_corpus(path: str) -> list[str]:
         for line, row in read_rows(path):
             if not isinstance(row.get("text"), str) or not row["text"]:
                 raise UserError(
-                    f"{path}:{line}: a document needs a field `text` that is not empty; found {', '.join(row) or 'nothing'}."
+                    f"{path}:{line}: a document needs a field `text` that is not empty; found "
+                    f"{', '.join(row) or 'nothing'}."
                 )
             texts.append(row["text"])
     if not texts:
@@ -160,7 +162,8 @@ def _new_network(config: PretrainConfig, codec: Codec, place: Placement) -> Netw
     size = config.model
     if size.hidden_size % size.num_heads or (size.hidden_size // size.num_heads) % 2:
         raise UserError(
-            f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. Try num_heads=4, hidden_size=128."
+            f"model.num_heads = {size.num_heads} does not cut model.hidden_size = {size.hidden_size} into even parts. "
+            "Try num_heads=4, hidden_size=128."
         )
     llama = LlamaConfig(
         vocab_size=len(codec.tokenizer),
@@ -200,7 +203,7 @@ def validation_loss(network: Network, documents: list[list[int]], config: Pretra
     total, count = 0.0, 0
     for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
         losses = document_losses(network, [documents[i] for i in batch])
-        total, count = total + float(losses.double().sum()), count + len(losses)
+        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
     return total / count
 
 

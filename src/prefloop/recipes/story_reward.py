@@ -12,7 +12,8 @@ Length multiplies because it was tried as one more part: the policy soon answere
 happy.", which ends, repeats nothing and reads well, and scored 4 of 5.
 
 `readable` counts words against a list: those that the base model itself uses often (three times or more in 800
-stories sampled at temperature 0.5), and those of the opening. A small model sampled hotter invents words; the list sees it.
+stories sampled at temperature 0.5), and those of the opening. A small model sampled hotter invents words; the list sees
+it.
 A rule can be satisfied without pleasing anybody, so look at the stories too: a score is a proxy.
 """
 
@@ -28,8 +29,8 @@ SENTENCE = re.compile(r'[^.!?]+[.!?]+"?')
 
 def score(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
     """One number for each story, given its opening; higher is better."""
-    found = [parts(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-    return [each["length"] * sum(WEIGHTS[name] * each[name] for name in WEIGHTS) for each in found]
+    judged = [parts(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+    return [each["length"] * sum(WEIGHTS[name] * each[name] for name in WEIGHTS) for each in judged]
 
 
 def parts(prompt: str, response: str) -> dict[str, float]:

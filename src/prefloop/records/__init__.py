@@ -5,28 +5,8 @@ Every record is frozen and strict: a field with the wrong name or type is an err
 A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
 """
 
-from prefloop.records.conversations import (
-    Conversation,
-    Demonstration,
-    Message,
-    Prompt,
-    Response,
-    Role,
-    Sampling,
-    opening,
-    spoken,
-)
-from prefloop.records.judgements import (
-    AnnotatorKind,
-    Comparison,
-    EmbeddedScore,
-    Judgement,
-    PairChoice,
-    Preference,
-    Ranking,
-    Score,
-    Side,
-    Vote,
-)
-from prefloop.records.record import Record, Text
+from prefloop.records.conversations import Demonstration, Message, Prompt, Response, Sampling, opening, spoken
+from prefloop.records.judgements import Comparison, Judgement, PairChoice, Preference, Ranking, Side, Vote
+from prefloop.records.record import Record
 from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing
+from prefloop.records.scores import EmbeddedScore, Score

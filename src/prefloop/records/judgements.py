@@ -152,19 +152,3 @@ class Ranking(Record):
         if len(self.ranks) != len(self.responses):
             raise ValueError(f"{len(self.responses)} responses but {len(self.ranks)} ranks; give each one rank")
         return self
-
-
-class Score(Record):
-    """A reward model's number for one response (written by `prefloop score`)."""
-
-    id: Text
-    """The row's id."""
-    score: float
-    """Reward units: shifted and scaled so that SFT demonstrations have mean 0 and deviation 1."""
-
-
-class EmbeddedScore(Score):
-    """The same, and where the reward model sees prompt and response (written by `prefloop score embed=true`)."""
-
-    embedding: Annotated[tuple[float, ...], Field(min_length=1)]
-    """Only distances between embeddings of one model mean anything."""

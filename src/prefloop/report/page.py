@@ -13,11 +13,11 @@ from prefloop.report import charts, comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
 from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import Pipeline, visible
+from prefloop.report.pipeline import POLICY, Pipeline, visible
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
 from prefloop.signs import sign
-from prefloop.stages import RUNS
+from prefloop.stages import ALIGNING, RUNS
 
 HERE = Path(__file__).parent
 Context = dict[str, Any]
@@ -45,7 +45,11 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
         "cautions": cautions(pipeline, words),
         "main_curves": curves.cards(pipeline, words, main=True),
         "more_curves": curves.cards(pipeline, words, main=False),
-        "absent": [name for name in RUNS if name not in pipeline.stages],
+        "absent": [
+            name
+            for name in RUNS
+            if pipeline.stage(POLICY if name in ALIGNING else name) is None and name not in ALIGNING[1:]
+        ],
         "totals": totals,
         "again": again(pipeline),
         "machine": list(pipeline.stages.values())[-1].card.machine,

@@ -23,13 +23,15 @@ class RewardConfig(RunConfig, Templated, Batched, Optimised, defaults={"weight_d
     """File of pairs without a majority, as `collect` writes it: their votes are learned from too."""
 
     demonstrations: str | None = None
-    """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen responses."""
+    """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
+    responses."""
 
     labels: Literal["votes", "majority"] = "votes"
     """What a preference teaches: each annotator's choice with its strength, or only the decision of the majority."""
 
     on_bad: Literal["stop", "skip"] = "stop"
-    """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count them."""
+    """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
+    them."""
 
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
@@ -44,6 +46,7 @@ class RewardConfig(RunConfig, Templated, Batched, Optimised, defaults={"weight_d
     def _undecided_have_votes_only(self) -> "RewardConfig":
         if self.undecided is not None and self.labels == "majority":
             raise ValueError(
-                "undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, or set labels = votes."
+                "undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, "
+                "or set labels = votes."
             )
         return self

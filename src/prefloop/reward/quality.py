@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from prefloop.ops.stats import expected_calibration_error, fitted_temperature, wilson_interval
 from prefloop.records import Preference
 from prefloop.reward.votes import sided_log_odds
 from prefloop.signs import RULES, of_reward_model
+from prefloop.stats.calibration import expected_calibration_error, fitted_temperature
+from prefloop.stats.intervals import wilson_interval
 
 BINS = 10
 WARNINGS = {

@@ -1,7 +1,8 @@
 """The reward model: a scalar head that learns to score the chosen response above the rejected one.
 
-Reads: a model folder, preferences (and pairs without a majority). Writes: `model/`, which AutoModelForSequenceClassification loads with the same raw
-scores, and beside it `prefloop_scores.json`: the mean and deviation of raw scores over SFT demonstrations, so that
+Reads: a model folder, preferences (and pairs without a majority). Writes: `model/`, which transformers loads as a
+sequence classifier with the same raw scores, and beside it `prefloop_scores.json`: the mean and deviation of raw scores
+over SFT demonstrations, so that
 score = (raw - mean) / deviation. Follows Bradley-Terry by logsigmoid (RM-1, 2), with
 intervals for votes of stated strength and ties (votes.py), initialised from SFT (RM-7), a shifted
 scale (RM-8), and tells its accuracy beside the annotators' agreement and a length-only baseline (RM-17, 18, DIA-1).
@@ -59,25 +60,28 @@ class Split:
     validation: list[Preference]
     undecided: list[Preference]
     """held-out pairs without a majority: calibration counts their votes"""
-    num_skipped: int
-    """bad rows that were left out"""
+    skipped: tuple[str, ...]
+    """what is wrong with each bad row that was left out"""
 
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder."""
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
-    with Run("reward", config, inputs=inputs | {"model": model_folder(config.model)}) as run:
+    with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         edges = Edges().to(network.device)
         data = split(config)
+        for problem in data.skipped:
+            run.say(f"skipped {problem}")
         pairs, cut_short = tokenised(data.training, network, votes=config.labels == "votes")
         if cut_short:
             context = network.codec.context
-            print(
-                f"reward: {cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their prompts lose their beginning."
+            run.say(
+                f"{cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their "
+                "prompts lose their beginning."
             )
         held_out, cut_held_out = tokenised([*data.validation, *data.undecided], network)
         judged = held_out[: len(data.validation)]
@@ -97,9 +101,8 @@ def train(config: RewardConfig) -> Path:
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
                 few = [batch[i] for i in part]
                 margins = pair_margins(network, few)
-                losses = edges.losses(margins, [p.votes for p in few]) * torch.tensor(
-                    [p.weight for p in few], device=network.device
-                )
+                weights = torch.tensor([p.weight for p in few], device=network.device)
+                losses = edges.losses(margins, [p.votes for p in few]) * weights
                 (losses.sum() / weight).backward()
                 loss += float(losses.detach().sum()) / weight
                 accuracy += float((margins > 0).sum()) / len(batch)
@@ -115,23 +118,27 @@ def train(config: RewardConfig) -> Path:
                 "optimizer": optimizer.state(),
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        edges_found = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
+        vote_edges = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
         margins = margins_of(held_out, network, config).tolist()
-        found = quality(
-            margins[: len(judged)], data.validation, data.training, margins_train=margins_of(pairs[:1000], network, config).tolist(),
-            undecided=list(zip(margins[len(judged) :], data.undecided, strict=True)), first_edge=edges_found[0] if edges_found else 0.0,
-        )  # fmt: skip
-        for warning in found.warnings:
-            print(f"reward: {warning}")
+        held = quality(
+            margins[: len(judged)],
+            data.validation,
+            data.training,
+            margins_train=margins_of(pairs[:1000], network, config).tolist(),
+            undecided=list(zip(margins[len(judged) :], data.undecided, strict=True)),
+            first_edge=vote_edges[0] if vote_edges else 0.0,
+        )
+        for warning in held.warnings:
+            run.say(warning)
         _save(run.folder / layout.MODEL, network, config, data.training)
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
-            "num_skipped": data.num_skipped,
+            "num_skipped": len(data.skipped),
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**found.numbers, **counts, "vote_edges": edges_found, "warnings": list(found.warnings)},
+            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 
@@ -145,19 +152,20 @@ def _save(folder: Path, network: Network, config: RewardConfig, training: Sequen
 
 def split(config: RewardConfig) -> Split:
     """Preferences for training and for validation; no prompt is in both."""
-    training, num_skipped = _read(config.preferences, config)
-    undecided, skipped = (
-        _read(config.undecided, config) if config.undecided and _has_rows(config.undecided) else ([], 0)
-    )
-    num_skipped += skipped
+    training, skipped = _read(config.preferences, config)
+    undecided: list[Preference] = []
+    if config.undecided and _has_rows(config.undecided):
+        undecided, more = _read(config.undecided, config)
+        skipped += more
     if config.held_out is not None:
-        validation, skipped = _read(config.held_out, config)
-        num_skipped += skipped
+        validation, more = _read(config.held_out, config)
+        skipped += more
         held_out = {opening(row.messages) for row in validation}
         both = sorted(held_out & {opening(row.messages) for row in training})
         if both:
             raise UserError(
-                f"{config.held_out}: {len(both)} of its {len(held_out)} prompts are also in {config.preferences}, for instance {both[0][:60]!r}; "
+                f"{config.held_out}: {len(both)} of its {len(held_out)} prompts are also in {config.preferences}, for "
+                f"instance {both[0][:60]!r}; "
                 "accuracy on what was trained on means nothing. Take them out of one file, or leave held_out out."
             )
     else:
@@ -170,7 +178,7 @@ def split(config: RewardConfig) -> Split:
                 f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file."
             )
     learned, kept = _parted(undecided, held_out)
-    return Split(training + learned, validation, kept, num_skipped)
+    return Split(training + learned, validation, kept, skipped)
 
 
 def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
@@ -185,16 +193,15 @@ def _has_rows(path: str) -> bool:
     return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
-def _read(path: str, config: RewardConfig) -> tuple[list[Preference], int]:
-    """The preferences of a file, and how many bad rows were skipped; each of those is printed."""
+def _read(path: str, config: RewardConfig) -> tuple[list[Preference], tuple[str, ...]]:
+    """The preferences of a file, and what is wrong with each bad row that was skipped."""
     imported = read_preferences(path, on_bad="skip")
     if imported.problems and config.on_bad == "stop":
         raise UserError(
-            f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, or pass by with on_bad=skip."
+            f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, "
+            "or pass by with on_bad=skip."
         )
-    for problem in imported.problems:
-        print(f"reward: skipped {problem}")
-    return list(imported.records), len(imported.problems)
+    return list(imported.records), imported.problems
 
 
 def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> tuple[list[Pair], int]:
@@ -210,7 +217,8 @@ def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = Fal
 
 
 def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
-    """(B,) raw score of the chosen response minus that of the rejected one; a response in several pairs is read once."""
+    """(B,) raw score of the chosen response minus that of the rejected one; a response in several pairs is read
+    once."""
     places: dict[tuple[int, ...], int] = {}
     for pair in pairs:
         for sequence in (pair.chosen, pair.rejected):
@@ -226,7 +234,8 @@ def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
 def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[list[int]]:
     """The preferences of each update, all those of one prompt together.
 
-    Ouyang et al. 2022, section 3.5: pairs of one prompt share responses, so shuffled they are learned several times over.
+    Ouyang et al. 2022, section 3.5: pairs of one prompt share responses, so shuffled they are learned several times
+    over.
     """
     groups: dict[tuple[Message, ...], list[int]] = {}
     for index, row in enumerate(rows):

@@ -3,8 +3,9 @@
     rejected is much | clearly | slightly better | tie | chosen is slightly | clearly | much better
                   -third    -second         -first first              second    third
 
-The three edges are learned with the model, so that nobody has to say what "slightly" means. A vote without a strength is
-all that lies beyond a tie; a preference whose votes are not known is a plain win, from 0 upwards, as Bradley and Terry had it.
+The three edges are learned with the model, so that nobody has to say what "slightly" means. A vote without a strength
+is all that lies beyond a tie; a preference whose votes are not known is a plain win, from 0 upwards, as Bradley and
+Terry had it.
 """
 
 from collections.abc import Sequence
@@ -21,22 +22,23 @@ from prefloop.records import Preference
 Interval = tuple[int, int, int]
 """1 or -1 for the side, and two places in `Edges.values`"""
 EDGE_LR = 0.02
-"""Learning rate of the edges' logarithms: three numbers that every vote speaks of, whatever the rate that the model needs."""
+"""Learning rate of the edges' logarithms: three numbers that every vote speaks of, whatever the rate that the model
+needs."""
 _MINUS_FIRST, _NOTHING, _FIRST, _SECOND, _THIRD, _INFINITE = range(6)
 WIN: Interval = (1, _NOTHING, _INFINITE)
 
 
 def intervals(preference: Preference) -> tuple[Interval, ...]:
     """One for each vote; a plain win if votes are not known."""
-    found = []
+    said: list[Interval] = []
     for vote in preference.votes:
         if vote.side == "tie":
-            found.append((1, _MINUS_FIRST, _FIRST))
+            said.append((1, _MINUS_FIRST, _FIRST))
         else:
             low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
             high = _INFINITE if vote.strength is None else low + 1
-            found.append((1 if vote.side == "chosen" else -1, low, high))
-    return tuple(found) or (WIN,)
+            said.append((1 if vote.side == "chosen" else -1, low, high))
+    return tuple(said) or (WIN,)
 
 
 class Edges(nn.Module):
@@ -62,9 +64,9 @@ class Edges(nn.Module):
         rows = torch.tensor([row for row, of_row in enumerate(votes) for _ in of_row], device=device)
         sides, low, high = torch.tensor([vote for of_row in votes for vote in of_row], device=device).unbind(1)
         edges = self.values()
-        found = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
+        losses = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=device)
-        return torch.zeros_like(margins).index_add(0, rows, found * share[rows])
+        return torch.zeros_like(margins).index_add(0, rows, losses * share[rows])
 
 
 def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Files that grow line by line, and can be cut back to where a checkpoint left them."""
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ class Logs:
                 self._files[name] = path.open("ab")
             self._files[name].write(jsonl(rows).encode("utf-8"))
             self._files[name].flush()
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """All rows of a file."""
+        path = self._folder / name
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
     def lengths(self) -> dict[str, int]:
         """Bytes of each file, all of them safely on disk."""

@@ -33,7 +33,9 @@ from prefloop.run.logs import Logs
 from prefloop.run.parts import Parts
 from prefloop.run.progress import Progress
 from prefloop.run.timing import Stopwatch
+from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
+from prefloop.stages import stage_of
 
 ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
 
@@ -41,21 +43,22 @@ ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which 
 class Run:
     """One stage's folder, open for work. Use it as `with Run(...) as run:`."""
 
-    def __init__(self, stage: str, config: RunConfig, *, inputs: Mapping[str, str | None]) -> None:
+    def __init__(self, config: RunConfig, *, inputs: Mapping[str, str | None], stage: str | None = None) -> None:
         """Opens (or continues) the folder `config.out`.
 
         Args:
-            stage: the stage's name.
-            config: its settings.
+            config: the stage's settings.
             inputs: name -> path of everything that the stage reads; None entries are left out.
+            stage: its name, if the settings are not those of a stage in the table.
 
         Raises: UserError if the folder belongs to another run, or to this one with other settings or inputs.
         """
+        stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
-        self._checkpoints = Checkpoints(self.folder, self._logs)
+        self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
         torch.set_num_threads(config.threads or ALL_THREADS)
         card = new_card(stage, config, inputs, threads=torch.get_num_threads())
         self._claim = Claim(self.folder)
@@ -85,6 +88,13 @@ class Run:
             raise UserError(
                 f"{self.folder}: this folder belongs to another run: {words}. "
                 "Use another out=DIR, or delete the folder to start again."
+            )
+        begun, here = (card.versions.get("prefloop") for card in (before, now))
+        if begun != here and not self.finished:
+            raise UserError(
+                f"{self.folder}: begun with prefloop {begun} and not finished; this is {here}, which draws other "
+                "random "
+                f"numbers. Go on with {begun}, use another out=DIR, or delete the folder to start again."
             )
         if before.threads != now.threads and not self.finished:
             print(
@@ -120,6 +130,12 @@ class Run:
         self.refuse_nan(step, metrics)
         numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         self._logs.append(layout.METRICS, [{"step": step, **numbers}])
+        for sentence in self._watch.see(numbers):
+            print(f"{self.progress.stage}: step {step}: {sentence}", file=sys.stderr)
+
+    def say(self, sentence: str) -> None:
+        """Prints what the user should know, behind the stage's name."""
+        print(f"{self.progress.stage}: {sentence}", flush=True)
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
@@ -130,6 +146,11 @@ class Run:
                     "The last good checkpoint is kept. Lower the learning rate "
                     f"(lr={self.config.model_dump().get('lr', '...')}) or set dtype=float32, with another out=DIR."
                 )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the metrics of all steps together warn of, in sentences."""
+        return self._watch.warnings()
 
     def sample(self, rows: list[dict[str, Any]]) -> None:
         """Appends rows to samples.jsonl."""
@@ -157,6 +178,7 @@ class Run:
     def restore(self) -> State | None:
         """The last checkpoint's state, with the logs cut back to that moment; None if there is none."""
         state = self._checkpoints.restore()
+        self._watch.go_on(self._logs.rows(layout.METRICS))
         if state is not None:
             self.progress.note(f"going on from update {self._checkpoints.position}")
         return state

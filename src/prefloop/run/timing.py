@@ -20,11 +20,14 @@ class Stopwatch:
         """Adds what this session took to timing.json."""
         before = read_document(self._path, Timing) if self._path.exists() else Timing()
         since, self._since = self._since, time.perf_counter()
-        write_document(self._path, Timing(
-            seconds=round(before.seconds + self._since - since, 3),
-            peak_rss_mb=round(max(before.peak_rss_mb, peak_rss_mb()), 1),
-            sessions=before.sessions + 1,
-        ))  # fmt: skip
+        write_document(
+            self._path,
+            Timing(
+                seconds=round(before.seconds + self._since - since, 3),
+                peak_rss_mb=round(max(before.peak_rss_mb, peak_rss_mb()), 1),
+                sessions=before.sessions + 1,
+            ),
+        )
 
 
 def peak_rss_mb() -> float:

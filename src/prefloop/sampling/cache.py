@@ -23,7 +23,8 @@ class Cache:
         if not self._keys:
             if layer != len(self._seen):
                 raise UserError(
-                    "this model shares keys and values between layers, which the rollout engine does not do yet; use another base."
+                    "this model shares keys and values between layers, which the rollout engine does not do yet; use "
+                    "another base."
                 )
             self._seen.append((keys, values))
             return keys, values

@@ -12,13 +12,16 @@ class ScoreConfig(Placed, defaults={"dtype": "float32"}):
     """Reward model folder, or python:FILE.py:FUNCTION."""
 
     data: str
-    """File of prompts with responses (demonstrations), of preferences, or of comparisons; any form that `prefloop data check` names."""
+    """File of prompts with responses (demonstrations), of preferences, or of comparisons; any form that `prefloop data
+    check` names."""
 
     out: str
-    """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a comparison."""
+    """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a
+    comparison."""
 
     embed: bool = False
-    """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ in meaning."""
+    """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ
+    in meaning."""
 
     batch: int = Field(default=1024, ge=1)
     """Rows scored together."""

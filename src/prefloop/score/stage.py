@@ -1,7 +1,7 @@
 """Scoring: a reward model's number for each response of a file; for preferences also how often it agrees with them.
 
-Reads: a reward model folder (or a Python function), a file. Writes: one row for each row of the file, or for each response of
-each comparison. A reward model only scores: it is not something to talk to (PIPE-9).
+Reads: a reward model folder (or a Python function), a file. Writes: one row for each row of the file, or for each
+response of each comparison. A reward model only scores: it is not something to talk to (PIPE-9).
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
-from prefloop.ops.stats import wilson_interval
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.named import scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
+from prefloop.stats.intervals import wilson_interval
 
 
 class PairScore(BaseModel):
@@ -31,13 +31,14 @@ class PairScore(BaseModel):
 
 
 def score(config: ScoreConfig) -> str:
-    """Scores the file. Returns: a sentence on what was found."""
+    """Scores the file. Returns: a sentence on what came of it."""
     form = recognise(config.data)
     skipped: tuple[str, ...] = ()
     judge = scorer(config.model, placement(config.device, config.dtype))
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
-            f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder as model= and comparisons as data=."
+            f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
+            "as model= and comparisons as data=."
         )
     if form.what == "preferences":
         imported = read_preferences(config.data, on_bad="skip")
@@ -51,13 +52,16 @@ def score(config: ScoreConfig) -> str:
         )
         right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
         low, high = wilson_interval(right, len(rows), confidence=0.95)
-        found = f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} [{low:.1%}, {high:.1%}]"
+        sentence = (
+            f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} "
+            f"[{low:.1%}, {high:.1%}]"
+        )
     elif form.what == "demonstrations":
         imported = read_demonstrations(config.data, on_bad="skip")
         rows, skipped = imported.records, imported.problems
         values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
         write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
-        found = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
+        sentence = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
     elif form.what == "comparisons":
         compared = read_records(config.data, Comparison)
         texts = [
@@ -78,14 +82,15 @@ def score(config: ScoreConfig) -> str:
         else:
             values = _scores(judge, said, config.batch)
             write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
-        found = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
+        sentence = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
     else:
         raise UserError(
-            f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or preferences."
+            f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or "
+            "preferences."
         )
     for problem in skipped:
         print(f"left out: {problem}")
-    return f"{found}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
+    return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
 
 def _embedded(

@@ -31,7 +31,8 @@ class PythonReward:
             raise UserError(f"{file}:{problem.lineno}: this is not Python: {problem.msg}.") from None
         if not callable(vars(module).get(function)):
             raise UserError(
-                f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list of floats."
+                f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list "
+                "of floats."
             )
         self._function, self.name = vars(module)[function], f"python:{spec}"
 
@@ -47,7 +48,8 @@ class PythonReward:
             ) from None
         if len(numbers) != len(responses):
             raise UserError(
-                f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for each."
+                f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for "
+                "each."
             )
         bad = next((i for i, x in enumerate(numbers) if not math.isfinite(x)), None)
         if bad is not None:

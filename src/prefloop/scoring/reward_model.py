@@ -1,4 +1,5 @@
-"""A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the policy's."""
+"""A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
+policy's."""
 
 import json
 import math
@@ -21,7 +22,8 @@ EMBEDDED = 64
 
 
 class RewardModel:
-    """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT demonstrations."""
+    """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT
+    demonstrations."""
 
     def __init__(self, path: str, placement: Placement, *, batch_tokens: int = 16384) -> None:
         """Raises: UserError if the folder is not a reward model."""
@@ -43,7 +45,8 @@ class RewardModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
 
-        An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at random,
+        An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at
+        random,
         always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
         scores, means = self._read(prompts, responses, states=True)
@@ -63,7 +66,8 @@ class RewardModel:
         cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
         if cut_short and not self.num_truncated:
             print(
-                f"{self.name}: {cut_short} of {len(rows)} prompts with responses are longer than the reward model's context of "
+                f"{self.name}: {cut_short} of {len(rows)} prompts with responses are longer than the reward model's "
+                "context of "
                 f"{codec.context} tokens; the prompts lose their beginning (said once)."
             )
         self.num_truncated += cut_short

@@ -79,7 +79,8 @@ class Engine:
             raise Refusal(400, "invalid", "The messages make no tokens at all; send some text.", param="messages")
         if len(prompt) >= codec.context:
             message = (
-                f"The messages have {len(prompt)} tokens, but the model's context is {codec.context}, response included. "
+                f"The messages have {len(prompt)} tokens, but the model's context is {codec.context}, response "
+                "included. "
                 "Send fewer or shorter ones."
             )
             raise Refusal(400, "context_length_exceeded", message, param="messages")

@@ -1,6 +1,7 @@
 """Supervised fine-tuning: the model imitates demonstrations, response tokens only.
 
-Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows SFT-1
+Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
+SFT-1
 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or leaks
 (models/stream.py). Leaves out: adapters, data selection.
 """
@@ -33,13 +34,11 @@ from prefloop.text.templates import SPECIAL_TOKENS
 
 def train(config: SFTConfig) -> Path:
     """Runs (or continues) fine-tuning. Returns: the model folder. Raises: UserError if the gate stops it."""
-    with Run(
-        "sft", config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}
-    ) as run:
+    with Run(config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}) as run:
         if run.finished:
             return run.folder / layout.MODEL
         network = causal(config.model, placement(config.device, config.dtype), template=config.template)
-        data = _data(config, network)
+        data = _data(config, network, run)
         lengths = [example.length for example in data.training]
         batches = [
             batch
@@ -86,18 +85,20 @@ class _Data:
     num_too_long: int
 
 
-def _data(config: SFTConfig, network: Network) -> _Data:
+def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
     records = read_demonstrations(config.demonstrations).records
     made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
         raise UserError(
-            f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held out."
+            f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held "
+            "out."
         )
     if too_long:
-        print(
-            f"sft: {too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} tokens and are left out."
+        run.say(
+            f"{too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} "
+            "tokens and are left out."
         )
     mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
     return _Data(mixed[held_out:], mixed[:held_out], too_long)
@@ -115,7 +116,7 @@ def validation_loss(network: Network, held_out: Sequence[Example], config: SFTCo
     total, count = 0.0, 0
     for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
         losses = response_losses(network, [held_out[i] for i in batch])
-        total, count = total + float(losses.double().sum()), count + len(losses)
+        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
     return total / count
 
 
@@ -128,7 +129,8 @@ def _gate(
     prompts = [e.prompt for e in held_out if len(e.prompt) + room <= codec.context][: config.gate_prompts]
     if not prompts:
         raise UserError(
-            f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; lower it."
+            f"gate_max_new_tokens = {room} leaves no room for any prompt in the context of {codec.context} tokens; "
+            "lower it."
         )
     place = seed_of(config.seed, "sft.gate")
     sampled = InProcess(network).sample(prompts, SamplingConfig(max_new_tokens=room), place)
@@ -145,11 +147,12 @@ def _gate(
     passed = min(finished, clean) >= config.gate_share
     if not passed:
         sentence = (
-            f"sft: not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of template markers, "
-            f"but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template with `prefloop data preview`, "
-            "or pass by with gate=warn."
+            f"not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
+            f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template "
+            "with "
+            "`prefloop data preview`, or pass by with gate=warn."
         )
         if config.gate == "stop":
             raise UserError(sentence)
-        print(sentence)
+        run.say(sentence)
     return {"finished_share": finished, "template_share": clean, "gate": "passed" if passed else "warned"}

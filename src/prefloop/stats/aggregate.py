@@ -1,6 +1,7 @@
-"""From many judgements to one decision: majority, weighted majority, Dawid-Skene, and orders from ballots.
+"""From many judgements to one decision: weights for votes, Dawid-Skene, and orders from ballots.
 
-Follows Nitzan and Paroush 1982, Dawid and Skene 1979, Tideman 1987 and Kemeny 1959. Leaves out MACE and GLAD.
+Follows Nitzan and Paroush 1982, Dawid and Skene 1979, Tideman 1987 and Kemeny 1959. Leaves out MACE and GLAD; the plain
+majority with its rule for ties is in `prefloop.decisions`.
 Judgements come in long form: items[j], annotators[j], labels[j] say that an annotator gave an item a label.
 Shape letters: J judgements, n items, A annotators, C classes, K candidates.
 """
@@ -8,26 +9,15 @@ Shape letters: J judgements, n items, A annotators, C classes, K candidates.
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-TieRule = Literal["undecided", "lowest", "random"]
+from prefloop.stats.arrays import Array, indices, square
+
 MAX_KEMENY = 8
 """Candidates whose orders are all tried: 8! = 40,320."""
-
-
-@dataclass(frozen=True)
-class Majority:
-    """The class with most votes for each of n items."""
-
-    labels: Ints  # (n,) a class; where decided is False it means nothing
-    decided: NDArray[np.bool_]  # (n,) False where the tie rule left it open, or nobody voted
-    shares: Array  # (n,) the winner's share of the votes, 0 where nobody voted
 
 
 @dataclass(frozen=True)
@@ -48,54 +38,6 @@ class DawidSkene:
     def accuracies(self) -> Array:
         """(A,) probability that an annotator is right: the diagonals, weighted by prior."""
         return np.einsum("acc,c->a", self.confusions, self.prior)
-
-
-def vote_counts(
-    items: ArrayLike, labels: ArrayLike, *, num_items: int, num_classes: int, weights: ArrayLike = 1.0
-) -> Array:
-    """Votes for each class of each item.
-
-    Args:
-        items: (J,) in [0, num_items).
-        labels: (J,) in [0, num_classes).
-        num_items, num_classes: n and C.
-        weights: (J,) or one number: how much each judgement counts; for a weighted majority weights[annotators].
-
-    Returns: (n, C) sums of weights.
-    Raises: ValueError if lengths differ or an index is out of range.
-    """
-    where, said = _indices(items=(items, num_items), labels=(labels, num_classes))
-    counts = np.zeros((num_items, num_classes))
-    np.add.at(counts, (where, said), np.broadcast_to(np.asarray(weights, dtype=float), where.shape))
-    return counts
-
-
-def majority(counts: ArrayLike, *, ties: TieRule, rng: np.random.Generator | None = None) -> Majority:
-    """The class with most votes, with an explicit rule where several have equally many.
-
-    Votes within one part in 10^9 are equal. "undecided" leaves a tied item open, "lowest" takes the lowest class,
-    "random" draws among the tied. "lowest" favours a class: never use it where classes are left and right.
-
-    Args:
-        counts: (n, C) votes, or weights of votes, at least 0; see `vote_counts`.
-        ties: the rule.
-        rng: where "random" draws from; no other rule needs it.
-
-    Returns: Majority of (n,). An item without votes is undecided under every rule.
-    Raises: ValueError if counts are not a table or negative, or if "random" has no generator.
-    """
-    votes = np.asarray(counts, dtype=float)
-    if votes.ndim != 2 or (votes.size and votes.min() < 0):
-        raise ValueError(f"votes need a row per item, a column per class, none below 0; got shape {votes.shape}")
-    if ties == "random" and rng is None:
-        raise ValueError("ties are to be drawn at random, but there is no generator; pass rng")
-    totals, most = votes.sum(1), votes.max(1, initial=0.0)
-    tied = votes >= (most * (1.0 - 1e-9))[:, None]
-    lottery = rng.random(votes.shape) if ties == "random" and rng is not None else np.ones_like(votes)
-    labels = np.where(tied, lottery, -1.0).argmax(1)
-    decided = (totals > 0) & ((tied.sum(1) == 1) | (ties != "undecided"))
-    shares = np.divide(most, totals, out=np.zeros_like(totals), where=totals > 0)
-    return Majority(labels.astype(np.int64), decided, shares)
 
 
 def log_odds_weights(accuracies: ArrayLike, *, num_classes: int) -> Array:
@@ -119,7 +61,7 @@ def log_odds_weights(accuracies: ArrayLike, *, num_classes: int) -> Array:
 
 
 def single_accuracy(agreement: float) -> float:
-    """Accuracy of one annotator from how often two of them agree on a pair, if they are equally good and err independently.
+    """Accuracy of annotators from how often two of them agree on a pair, if all are equally good and err independently.
 
         agreement = a^2 + (1 - a)^2, hence a = (1 + sqrt(2 agreement - 1)) / 2
 
@@ -189,27 +131,29 @@ def dawid_skene(
     Returns: DawidSkene.
     Raises: ValueError if lengths differ, an index is out of range, or a pseudo-count is negative.
     """
-    where, who, said = _indices(
+    where, who, said = indices(
         items=(items, num_items), annotators=(annotators, num_annotators), labels=(labels, num_classes)
     )
     if min(smoothing, trust) < 0:
         raise ValueError(f"pseudo-counts are at least 0, got smoothing {smoothing} and trust {trust}")
-    votes = vote_counts(where, said, num_items=num_items, num_classes=num_classes)
-    silent = votes.sum(1, keepdims=True) == 0
-    posteriors = np.where(silent, 1.0 / num_classes, votes / np.maximum(votes.sum(1, keepdims=True), 1.0))
+    posteriors = np.zeros((num_items, num_classes))
+    np.add.at(posteriors, (where, said), 1.0)
+    posteriors[posteriors.sum(1) == 0] = 1.0  # nobody judged it
+    posteriors /= posteriors.sum(1, keepdims=True)
     pseudo = smoothing + trust * np.eye(num_classes)
-    known = None if prior is None else np.asarray(prior, dtype=float) / np.sum(prior)
+    fixed = None if prior is None else np.asarray(prior, dtype=float) / np.sum(prior)
     shares, confusions, likelihood, objective = np.zeros(num_classes), np.zeros(0), 0.0, -np.inf
     for iteration in range(1, max_iterations + 1):
-        shares = _normalised(posteriors.sum(0) + smoothing) if known is None else known
-        told = np.zeros((num_annotators, num_classes, num_classes))
-        np.add.at(told.transpose(0, 2, 1), (who, said), posteriors[where])
-        confusions = _confusions(told + pseudo, one_coin=one_coin)
+        counts = posteriors.sum(0) + smoothing
+        shares = counts / counts.sum() if fixed is None else fixed
+        expected = np.zeros((num_annotators, num_classes, num_classes))
+        np.add.at(expected.transpose(0, 2, 1), (who, said), posteriors[where])
+        confusions = _confusions(expected + pseudo, one_coin=one_coin)
         joint = np.tile(_log(shares), (num_items, 1))
         np.add.at(joint, where, _log(confusions)[who, :, said])
         evidence = np.asarray(special.logsumexp(joint, axis=1, keepdims=True))
         posteriors, likelihood = np.exp(joint - evidence), float(np.sum(evidence))
-        believed = smoothing * (_log(shares).sum() if known is None and smoothing else 0.0)
+        believed = smoothing * _log(shares).sum() if fixed is None and smoothing else 0.0
         before, objective = objective, likelihood + believed + float(special.xlogy(pseudo, confusions).sum())
         if objective - before < tolerance:
             return DawidSkene(posteriors, confusions, shares, likelihood, iteration, True)
@@ -228,7 +172,7 @@ def ranked_pairs(preferred: ArrayLike) -> tuple[int, ...]:
     Returns: K indices, best first.
     Raises: ValueError if preferred is not square.
     """
-    table = _square(preferred)
+    table = square(preferred)
     k = len(table)
     pairs = [(i, j) for i in range(k) for j in range(k) if table[i, j] > table[j, i]]
     above = np.zeros((k, k), dtype=bool)  # i is locked above j, directly or through others
@@ -253,7 +197,7 @@ def kemeny(preferred: ArrayLike) -> tuple[int, ...]:
     Returns: K indices, best first.
     Raises: ValueError if preferred is not square or K is above 8.
     """
-    table = _square(preferred)
+    table = square(preferred)
     if len(table) > MAX_KEMENY:
         raise ValueError(f"{len(table)} candidates have too many orders to try; use ranked_pairs above {MAX_KEMENY}")
     orders = np.array(list(itertools.permutations(range(len(table)))))
@@ -261,42 +205,18 @@ def kemeny(preferred: ArrayLike) -> tuple[int, ...]:
     return tuple(int(i) for i in orders[int(np.argmax(np.broadcast_to(agree, len(orders))))])
 
 
-def _confusions(told: Array, *, one_coin: bool) -> Array:
-    """(A, C, C) rows that sum to 1; a row that was never needed says nothing: 1 / C."""
-    classes = told.shape[2]
+def _confusions(counts: Array, *, one_coin: bool) -> Array:
+    """(A, C, C) rows that sum to 1, from expected counts; a row that was never needed says nothing: 1 / C."""
+    classes = counts.shape[2]
     if not one_coin:
-        rows = told.sum(2, keepdims=True)
-        return np.where(rows > 0, told / np.where(rows > 0, rows, 1.0), 1.0 / classes)
-    totals = told.sum((1, 2))
-    right = np.where(totals > 0, np.einsum("acc->a", told) / np.where(totals > 0, totals, 1.0), 1.0 / classes)
+        rows = counts.sum(2, keepdims=True)
+        return np.where(rows > 0, counts / np.where(rows > 0, rows, 1.0), 1.0 / classes)
+    totals = counts.sum((1, 2))
+    right = np.where(totals > 0, np.einsum("acc->a", counts) / np.where(totals > 0, totals, 1.0), 1.0 / classes)
     wrong = (1.0 - right) / max(classes - 1, 1)
     return wrong[:, None, None] + (right - wrong)[:, None, None] * np.eye(classes)
-
-
-def _normalised(shares: Array) -> Array:
-    return shares / shares.sum()
 
 
 def _log(probabilities: Array) -> Array:
     """Natural logarithm, very low instead of -inf at 0, so that 0 times it stays 0."""
     return np.log(np.maximum(probabilities, 1e-300))
-
-
-def _square(preferred: ArrayLike) -> Array:
-    table = np.asarray(preferred, dtype=float)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table):
-        raise ValueError(f"preferences of row over column need a square table, got shape {table.shape}")
-    return table
-
-
-def _indices(**columns: tuple[ArrayLike, int]) -> list[Ints]:
-    """Columns of indices of one length, each within its range."""
-    found = {name: np.asarray(column).astype(np.int64) for name, (column, _) in columns.items()}
-    shapes = {name: column.shape for name, column in found.items()}
-    if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
-        raise ValueError(f"judgements need columns of one length, got {shapes}")
-    for name, column in found.items():
-        top = columns[name][1]
-        if column.size and not (column.min() >= 0 and column.max() < top):
-            raise ValueError(f"{name} must lie between 0 and {top - 1}, got {column.min()} to {column.max()}")
-    return list(found.values())

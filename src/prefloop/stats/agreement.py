@@ -1,20 +1,24 @@
-"""How far people agree: percent, kappas, Krippendorff's alpha, Kendall's tau and W, intransitivity. numpy and scipy.
+"""How far people agree: percent, kappas, Krippendorff's alpha, Kendall's W, intransitivity.
 
-Follows Cohen 1960 and 1968, Fleiss 1971, Krippendorff 2011 and Kendall 1938 to 1948. Leaves out Gwet's AC1 and AC2.
+Follows Cohen 1960, Fleiss 1971, Krippendorff 2011 and Kendall 1939 to 1940. Leaves out Gwet's AC1 and AC2.
 A corpus in which everybody always said the same has no chance to compare with: its coefficient is None, with a reason.
 Shape letters: n units (what is judged), A annotators, C categories, K players.
 """
 
+import itertools
+import math
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-Weights = Literal["none", "linear", "quadratic"]
+from prefloop.stats.arrays import Array, square
+from prefloop.stats.intervals import middle
+
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -27,25 +31,18 @@ class Coefficient:
     """why it is undefined; empty if it is not"""
 
 
-@dataclass(frozen=True)
-class Cycles:
-    """How often a beats b, b beats c, and c beats a."""
+def equal_couples(units: Iterable[Iterable[tuple[Hashable, Hashable]]]) -> tuple[int, int]:
+    """Couples of judgements of one unit by two annotators: (those that are equal, all).
 
-    cycles: int
-    """triads that go round"""
-    triads: int
-    """triads of players in which every pair is decided"""
-
-    @property
-    def share(self) -> float | None:
-        """cycles / triads: 0 for a perfect order, 1/4 for coin tosses; None if there is no triad."""
-        return self.cycles / self.triads if self.triads else None
+    Args:
+        units: of each unit, who said what. Judgements by the same annotator are no couple.
+    """
+    couples = [(a[1], b[1]) for said in units for a, b in itertools.combinations(said, 2) if a[0] != b[0]]
+    return sum(first == second for first, second in couples), len(couples)
 
 
 def percent_agreement(ratings: ArrayLike) -> Coefficient:
     """Share of couples of judgements of one unit that are equal.
-
-        sum_u sum_c n_uc (n_uc - 1) / sum_u m_u (m_u - 1)        n_uc judgements c of unit u, m_u in all
 
     Args:
         ratings: (n, A) numbers that stand for categories, nan where an annotator did not judge.
@@ -53,36 +50,31 @@ def percent_agreement(ratings: ArrayLike) -> Coefficient:
     Returns: value in [0, 1], not corrected for chance; None if no unit was judged twice.
     Raises: ValueError if ratings are not a table.
     """
-    counts, _ = _unit_counts(ratings)
-    sizes = counts.sum(1)
-    couples = (sizes * (sizes - 1)).sum()
-    if couples == 0:
-        return Coefficient(None, "no unit was judged twice")
-    return Coefficient(float((counts * (counts - 1)).sum() / couples))
+    table = _table(ratings)
+    equal, couples = equal_couples(
+        [(a, said) for a, said in enumerate(row) if not math.isnan(said)] for row in table.tolist()
+    )
+    return Coefficient(equal / couples) if couples else Coefficient(None, "no unit was judged twice")
 
 
-def cohen_kappa(table: ArrayLike, *, weights: Weights) -> Coefficient:
+def cohen_kappa(table: ArrayLike) -> Coefficient:
     """Agreement of two annotators beyond what their habits would give by chance.
 
-        kappa = 1 - sum_ij w_ij observed_ij / sum_ij w_ij row_i column_j
-        w_ij  = [i != j]   |i - j|   (i - j)^2        for none, linear, quadratic
+        kappa = (P - P_e) / (1 - P_e)        P = sum_i share_ii, P_e = sum_i row_i column_i
 
-    Cohen 1960; with weights, Cohen 1968.
+    Cohen 1960.
 
     Args:
         table: (C, C) counts; row, what the first annotator said, column, what the second said.
-        weights: how much worse a far miss is than a near one; anything but "none" needs categories in order.
 
     Returns: value at most 1; None if both always said one and the same thing.
     Raises: ValueError if the table is not square, empty or negative.
     """
-    counts = np.asarray(table, dtype=float)
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.sum() > 0 or counts.min() < 0:
-        raise ValueError(f"kappa needs a square table of counts, not empty, got shape {counts.shape}")
-    distance = np.abs(np.subtract.outer(np.arange(len(counts)), np.arange(len(counts)))).astype(float)
-    penalty = {"none": (distance > 0).astype(float), "linear": distance, "quadratic": distance**2}[weights]
+    counts = square(table)
+    if not counts.sum() > 0 or counts.min() < 0:
+        raise ValueError(f"kappa needs counts of at least 0, and some, got {counts.tolist()}")
     shares = counts / counts.sum()
-    return _beyond_chance(float((penalty * shares).sum()), float(shares.sum(1) @ penalty @ shares.sum(0)))
+    return _beyond_chance(float(np.trace(shares)), float(shares.sum(1) @ shares.sum(0)))
 
 
 def fleiss_kappa(counts: ArrayLike) -> Coefficient:
@@ -106,7 +98,7 @@ def fleiss_kappa(counts: ArrayLike) -> Coefficient:
             "Fleiss' kappa needs every unit judged equally often, at least twice; else use Krippendorff's alpha"
         )
     observed = float((n_uc * (n_uc - 1)).sum() / (sizes * (sizes - 1)).sum())
-    return _beyond_chance(1.0 - observed, 1.0 - float(np.square(n_uc.sum(0) / n_uc.sum()).sum()))
+    return _beyond_chance(observed, float(np.square(n_uc.sum(0) / n_uc.sum()).sum()))
 
 
 def krippendorff_alpha(ratings: ArrayLike, *, level: Level) -> Coefficient:
@@ -147,41 +139,17 @@ def krippendorff_interval(
     Returns: (low, high); None if alpha itself, or more than half of the resamples, are undefined.
     Raises: ValueError as in `krippendorff_alpha`, and if confidence is not in (0, 1).
     """
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence}")
     counts, values = _unit_counts(ratings, level)
     counts = counts[counts.sum(1) >= 2]
     if not len(counts):
         return None
     rng, n = np.random.default_rng(seed), len(counts)
     times = (rng.multinomial(n, np.full(n, 1.0 / n)).astype(float) for _ in range(resamples))
-    drawn = [_alpha(counts, values, time, level).value for time in times]
-    found = np.array([value for value in drawn if value is not None])
-    if 2 * len(found) < resamples or _alpha(counts, values, np.ones(n), level).value is None:
+    alphas = [a for time in times if (a := _alpha(counts, values, time, level).value) is not None]
+    if 2 * len(alphas) < resamples or _alpha(counts, values, np.ones(n), level).value is None:
         return None
-    low, high = np.quantile(found, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    low, high = middle(alphas, confidence=confidence)
     return float(low), float(high)
-
-
-def kendall_tau_b(first: ArrayLike, second: ArrayLike) -> Coefficient:
-    """Agreement of two orders, ties allowed.
-
-        tau_b = (concordant - discordant) / sqrt((pairs - tied_first) (pairs - tied_second))
-
-    Kendall 1945.
-
-    Args:
-        first, second: (n,) ranks or scores of the same things.
-
-    Returns: value in [-1, 1]; None if one of them ties everything.
-    Raises: ValueError if the lengths differ.
-    """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"two orders need one length, got shapes {a.shape} and {b.shape}")
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return Coefficient(None, "an order that ties everything agrees with nothing and contradicts nothing")
-    return Coefficient(float(np.asarray(stats.kendalltau(a, b))[0]))
 
 
 def kendall_w(scores: ArrayLike) -> Coefficient:
@@ -210,8 +178,8 @@ def kendall_w(scores: ArrayLike) -> Coefficient:
     return Coefficient(float(12.0 * np.square(totals - totals.mean()).sum() / most))
 
 
-def intransitivity(wins: ArrayLike) -> Cycles:
-    """Share of triads that are cycles, where the majority decides each pair.
+def intransitivity(wins: ArrayLike) -> tuple[int, int]:
+    """Triads of players that go round, a beats b, b beats c and c beats a, and all triads; the majority decides a pair.
 
         cycles = trace(B^3) / 3        triads = trace((B + B')^3) / 6        B_ij = [wins_ij > wins_ji]
 
@@ -220,31 +188,35 @@ def intransitivity(wins: ArrayLike) -> Cycles:
     Args:
         wins: (K, K) how often the row was preferred over the column.
 
-    Returns: Cycles; many of them mean that no single score can describe these preferences.
+    Returns: (cycles, triads). No cycle is a perfect order, a quarter is coin tosses; with many of them no single score
+        can describe these preferences.
     Raises: ValueError if wins are not square.
     """
-    table = np.asarray(wins, dtype=float)
-    if table.ndim != 2 or table.shape[0] != table.shape[1]:
-        raise ValueError(f"wins of row over column need a square table, got shape {table.shape}")
+    table = square(wins)
     beats = (table > table.T).astype(float)
     decided = beats + beats.T
     cubed, met = beats @ beats @ beats, decided @ decided @ decided
-    return Cycles(round(float(np.trace(cubed)) / 3), round(float(np.trace(met)) / 6))
+    return round(float(np.trace(cubed)) / 3), round(float(np.trace(met)) / 6)
 
 
-def _beyond_chance(disagreement: float, by_chance: float) -> Coefficient:
-    if by_chance <= 1e-12:
+def _beyond_chance(observed: float, by_chance: float) -> Coefficient:
+    if by_chance >= 1.0 - 1e-12:
         return Coefficient(
             None, "only one category was ever used, so that there is no chance agreement to compare with"
         )
-    return Coefficient(1.0 - disagreement / by_chance)
+    return Coefficient((observed - by_chance) / (1.0 - by_chance))
 
 
-def _unit_counts(ratings: ArrayLike, level: Level = "nominal") -> tuple[Array, Array]:
-    """(n, C) judgements of each unit in each category, and the (C,) values of the categories in order."""
+def _table(ratings: ArrayLike) -> Array:
     table = np.asarray(ratings, dtype=float)
     if table.ndim != 2:
         raise ValueError(f"ratings need a table, a row per unit and a column per annotator, got shape {table.shape}")
+    return table
+
+
+def _unit_counts(ratings: ArrayLike, level: Level) -> tuple[Array, Array]:
+    """(n, C) judgements of each unit in each category, and the (C,) values of the categories in order."""
+    table = _table(ratings)
     values, place = np.unique(table, return_inverse=True)
     given = ~np.isnan(table)
     values = values[~np.isnan(values)]

@@ -1,21 +1,23 @@
 """What can be said of one annotator: gold, sides, length, speed, drift, and whether somebody only clicks.
 
-Follows Wilson 1927, Clopper and Pearson 1934 (exact binomial tests), Mann and Whitney 1947 and Holm 1979. Findings are
-for a person to look into; none should ban anybody by itself. They are valid for one look: each further look is a further
-chance of a false alarm, so look at fixed points, or test at a smaller alpha.
+Follows Clopper and Pearson 1934 (exact binomial tests) and Mann and Whitney 1947. Findings are for a person to look
+into; none should ban anybody by itself. They are valid for one look: each further look is a further chance of a false
+alarm, so look at fixed points, or test at a smaller alpha.
 Shape letters: n judgements of one annotator, in the order they were made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-Array = NDArray[np.float64]
+from prefloop.stats.arrays import Array, columns
+from prefloop.stats.intervals import Proportion, holm, mean_interval, proportion
+
 Suspicion = Literal["one side", "random", "opposite", "gold", "drift"]
-_STEP = 10  # weights of evidence are rounded to 1/10 nat, so that the exact distribution stays short
+_PER_NAT = 10  # weights of evidence are rounded to 1/10 nat, so that the exact distribution stays short
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Judged:
     chose_longer: Array  # (n,) 1 if the longer response was chosen, 0 if the shorter, nan for ties and equal lengths
     seconds: Array  # (n,) active time
     words: Array  # (n,) in all that was to read; 0 where it, or the time, is not known
-    drawn: Array  # (n,) 1 if the sides were drawn by chance, 0 if it is not known how: then left and right are but two names
+    drawn: Array  # (n,) 1 if the sides were drawn by chance, 0 if nobody knows: then left and right are but two names
 
 
 @dataclass(frozen=True)
@@ -59,39 +61,15 @@ class Norms:
 
 
 @dataclass(frozen=True)
-class Proportion:
-    """A share with its Wilson interval and an exact test."""
-
-    successes: int
-    n: int
-    rate: float | None
-    """None if n is 0"""
-    low: float
-    high: float
-    p_value: float
-    """two-sided, against 1/2; 1 if n is 0"""
-
-
-@dataclass(frozen=True)
 class Gold:
     """Accuracy on gold comparisons."""
 
     accuracy: Proportion
+    """its p_value: P(no more right than this) at the honest accuracy"""
     probability_below: float
     """posterior P(accuracy < floor)"""
     alert: bool
     """soft: probability_below is above what the norms doubt"""
-    p_value: float
-    """P(no more right than this) at the honest accuracy"""
-
-
-@dataclass(frozen=True)
-class Side:
-    """Preference for a side, whatever is shown there."""
-
-    left: Proportion
-    p_value: float
-    """two-sided, against everything within 1/2 +- the margin"""
 
 
 @dataclass(frozen=True)
@@ -146,17 +124,12 @@ class Report:
 
     num_judgements: int
     gold: Gold
-    side: Side
+    side: Proportion
     length: Proportion
     speed: Speed
     consensus: Consensus
     drift: Drift
     findings: tuple[Finding, ...]
-
-    @property
-    def flagged(self) -> bool:
-        """True if there is a finding, a soft alert on gold, or hurry."""
-        return bool(self.findings) or self.gold.alert or self.speed.hurried
 
 
 @dataclass(frozen=True)
@@ -175,24 +148,6 @@ class Leaning:
     p_value: float
 
 
-def proportion(successes: int, n: int, *, confidence: float) -> Proportion:
-    """A share, its Wilson interval, and an exact two-sided binomial test against 1/2.
-
-    Args:
-        successes: in [0, n].
-        n: independent trials.
-        confidence: in (0, 1).
-
-    Returns: Proportion; (0, 1) is the interval of nothing.
-    Raises: ValueError if there are more successes than trials.
-    """
-    if n == 0 and successes == 0:
-        return Proportion(0, 0, None, 0.0, 1.0, 1.0)
-    test = stats.binomtest(successes, n)
-    low, high = test.proportion_ci(confidence, method="wilson")
-    return Proportion(successes, n, successes / n, float(low), float(high), float(test.pvalue))
-
-
 def gold_accuracy(correct: int, n: int, *, norms: Norms) -> Gold:
     """Accuracy on gold comparisons, and how probable it is that the annotator is below the floor.
 
@@ -209,10 +164,11 @@ def gold_accuracy(correct: int, n: int, *, norms: Norms) -> Gold:
     a, b = norms.gold_prior
     below = float(special.betainc(a + correct, b + n - correct, norms.gold_floor))
     p_value = float(special.bdtr(correct, n, norms.honest_accuracy)) if n else 1.0
-    return Gold(proportion(correct, n, confidence=norms.confidence), below, below > norms.doubt, p_value)
+    accuracy = replace(proportion(correct, n, confidence=norms.confidence), p_value=p_value)
+    return Gold(accuracy, below, below > norms.doubt)
 
 
-def side_preference(lefts: int, n: int, *, norms: Norms) -> Side:
+def side_preference(lefts: int, n: int, *, norms: Norms) -> Proportion:
     """How often the left was chosen; honest people are allowed a small bias.
 
         p = 2 min(P(X >= lefts | 1/2 + margin), P(X <= lefts | 1/2 - margin)), at most 1
@@ -222,12 +178,12 @@ def side_preference(lefts: int, n: int, *, norms: Norms) -> Side:
         n: judgements with a side.
         norms: what is expected.
 
-    Returns: Side; `left` tests against 1/2 exactly.
+    Returns: Proportion, whose p_value is against everything within 1/2 +- the margin.
     Raises: ValueError if there are more lefts than judgements.
     """
     above = 1.0 if lefts == 0 else float(special.bdtrc(lefts - 1, n, 0.5 + norms.side_margin))
     below = float(special.bdtr(lefts, n, 0.5 - norms.side_margin)) if n else 1.0
-    return Side(proportion(lefts, n, confidence=norms.confidence), min(1.0, 2.0 * min(above, below)))
+    return replace(proportion(lefts, n, confidence=norms.confidence), p_value=min(1.0, 2.0 * min(above, below)))
 
 
 def reading_speed(seconds: ArrayLike, words: ArrayLike, *, norms: Norms) -> Speed:
@@ -243,13 +199,11 @@ def reading_speed(seconds: ArrayLike, words: ArrayLike, *, norms: Norms) -> Spee
     Returns: Speed.
     Raises: ValueError if the lengths differ.
     """
-    time, read = np.asarray(seconds, dtype=float), np.asarray(words, dtype=float)
-    if time.shape != read.shape:
-        raise ValueError(f"every judgement needs seconds and words, got shapes {time.shape} and {read.shape}")
-    known = read > 0
-    if not known.any():
+    time, read = columns(seconds=seconds, words=words)
+    timed = read > 0
+    if not timed.any():
         return Speed(None, False)
-    share = float(np.median(time[known] * norms.words_per_minute / (60.0 * read[known])))
+    share = float(np.median(time[timed] * norms.words_per_minute / (60.0 * read[timed])))
     return Speed(share, share < norms.hurry)
 
 
@@ -285,14 +239,14 @@ def consensus(judged: Judged, *, norms: Norms) -> Consensus:
     agreed, expected = _agreements(judged, norms)
     if not agreed.size:
         return Consensus(0, 0, None, 1.0, 0.0)
-    weight = np.rint(_STEP * special.logit(expected)).astype(np.int64)
+    weight = np.rint(_PER_NAT * special.logit(expected)).astype(np.int64)
     reached, mass = int(weight[agreed].sum()), np.ones(1)
     for p in np.unique(expected):
         same = expected == p
-        step, count = int(weight[same][0]), int(same.sum())
-        one = np.zeros(step * count + 1)
-        np.add.at(one, step * np.arange(count + 1), stats.binom.pmf(np.arange(count + 1), count, p))
-        mass = np.convolve(mass, one)
+        worth, count = int(weight[same][0]), int(same.sum())
+        of_equals = np.zeros(worth * count + 1)
+        np.add.at(of_equals, worth * np.arange(count + 1), stats.binom.pmf(np.arange(count + 1), count, p))
+        mass = np.convolve(mass, of_equals)
     ratio = np.log(0.5) * agreed.size - np.log(np.where(agreed, expected, 1.0 - expected)).sum()
     p_value = min(1.0, float(mass[: reached + 1].sum()))
     return Consensus(int(agreed.sum()), agreed.size, float(expected.mean()), p_value, float(ratio))
@@ -322,8 +276,8 @@ def annotator_report(judged: Judged, *, norms: Norms) -> Report:
     """All that is said of one annotator, with findings at a false alarm rate of at most alpha in all (Holm 1979).
 
     Four tests share alpha: sides, agreement, gold, drift. Agreement is a finding only if coin tosses explain it better
-    than honesty does, and gold only below its floor, so that somebody a little less accurate than usual is left in peace
-    however much they judge. A clicker on one side also agrees no more than chance; that is then not said twice. The
+    than honesty does, and gold only below its floor, so that somebody a little less accurate than usual is left in
+    peace however much they judge. A clicker on one side also agrees no more than chance; that is not said twice. The
     soft alert on gold and the hurry come on top, and are rare among the honest.
 
     Args:
@@ -333,9 +287,7 @@ def annotator_report(judged: Judged, *, norms: Norms) -> Report:
     Returns: Report.
     Raises: ValueError if the columns differ in length.
     """
-    sizes = {column.shape for column in vars(judged).values()}
-    if len(sizes) != 1:
-        raise ValueError(f"the columns of one annotator's judgements need one length, got {sorted(sizes)}")
+    columns(**vars(judged))
     sided = ~np.isnan(judged.chose_left)
     drawn = sided & (judged.drawn == 1)
     golden = sided & ~np.isnan(judged.gold_left)
@@ -369,71 +321,44 @@ def leaning(mine: ArrayLike, others: ArrayLike, *, confidence: float) -> Leaning
     Returns: Leaning.
     Raises: ValueError if there are fewer than 2 comparisons, or the lengths differ.
     """
-    x, y = np.asarray(mine, dtype=float), np.asarray(others, dtype=float)
-    if x.shape != y.shape or x.ndim != 1 or len(x) < 2:
-        raise ValueError(f"a leaning needs two rows of the same length, at least 2, got {x.shape} and {y.shape}")
+    x, y = columns(mine=mine, others=others)
     gap = x - y
+    low, high = mean_interval(gap, confidence=confidence)
     mean = float(gap.mean())
     if np.ptp(gap) < 1e-12:  # all alike: no spread to test by, but so many of one sign
-        return Leaning(
-            len(x),
-            float(x.mean()),
-            float(y.mean()),
-            mean,
-            mean,
-            mean,
-            1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - len(x)),
-        )
-    test = stats.ttest_1samp(gap, 0.0)
-    low, high = test.confidence_interval(confidence)
-    return Leaning(len(x), float(x.mean()), float(y.mean()), mean, float(low), float(high), float(tuple(test)[1]))
+        p_value = 1.0 if abs(mean) < 1e-12 else 2.0 ** (1 - len(x))
+    else:
+        p_value = float(tuple(stats.ttest_1samp(gap, 0.0))[1])
+    return Leaning(len(x), float(x.mean()), float(y.mean()), mean, low, high, p_value)
 
 
-def holm(p_values: ArrayLike) -> Array:
-    """P-values adjusted so that rejecting all below alpha errs anywhere with probability at most alpha.
-
-        adjusted of the i-th smallest of m = max over j <= i of (m - j + 1) p_(j), at most 1
-
-    Holm 1979; whatever the tests have to do with each other.
-
-    Args:
-        p_values: (m,) in [0, 1].
-
-    Returns: (m,) in the order given.
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
-    return adjusted
-
-
-def _findings(gold: Gold, side: Side, agreement: Consensus, change: Drift, norms: Norms) -> tuple[Finding, ...]:
-    by_side, by_agreement, by_gold, by_drift = holm([side.p_value, agreement.p_value, gold.p_value, change.p_value])
-    found = []
+def _findings(gold: Gold, side: Proportion, agreement: Consensus, change: Drift, norms: Norms) -> tuple[Finding, ...]:
+    p_values = holm([side.p_value, agreement.p_value, gold.accuracy.p_value, change.p_value])
+    by_side, by_agreement, by_gold, by_drift = p_values.tolist()
+    findings = []
     one_sided = by_side <= norms.alpha
     if one_sided:
-        text = f"chose the left in {side.left.successes} of {side.left.n} judgements, whatever was shown there"
-        found.append(Finding("one side", float(by_side), text))
+        text = f"chose the left in {side.successes} of {side.n} judgements, whatever was shown there"
+        findings.append(Finding("one side", by_side, text))
     if by_agreement <= norms.alpha and agreement.log_ratio > 0 and not one_sided:
         contrary = float(special.bdtr(agreement.agreed, agreement.n, 0.5)) < 0.01
         name: Suspicion = "opposite" if contrary else "random"
         near = "less than coin tosses would: are the keys swapped?" if contrary else "as coin tosses would"
-        text = f"agreed with others in {agreement.agreed} of {agreement.n} judgements, where {agreement.expected:.0%} is expected: {near}"
-        found.append(Finding(name, float(by_agreement), text))
+        often = f"{agreement.agreed} of {agreement.n} judgements, where {agreement.expected:.0%} is expected"
+        findings.append(Finding(name, by_agreement, f"agreed with others in {often}: {near}"))
     if by_gold <= norms.alpha and gold.accuracy.successes < norms.gold_floor * gold.accuracy.n:
         text = f"was right in {gold.accuracy.successes} of {gold.accuracy.n} gold comparisons"
-        found.append(Finding("gold", float(by_gold), text))
+        findings.append(Finding("gold", by_gold, text))
     if by_drift <= norms.alpha:
         text = f"agreed with others in {change.early:.0%} of the first half and {change.late:.0%} of the second"
-        found.append(Finding("drift", float(by_drift), text))
-    return tuple(found)
+        findings.append(Finding("drift", by_drift, text))
+    return tuple(findings)
 
 
 def _agreements(judged: Judged, norms: Norms) -> tuple[NDArray[np.bool_], Array]:
     """Where one side is favoured: whether the annotator took it, and how probable that is for somebody honest."""
     left = favoured_left(judged, norms=norms)
-    told = ~np.isnan(judged.chose_left) & (np.abs(left - 0.5) > 1e-9)
-    q = np.maximum(left, 1.0 - left)[told]
-    agreed = (judged.chose_left[told] == 1) == (left[told] > 0.5)
+    compared = ~np.isnan(judged.chose_left) & (np.abs(left - 0.5) > 1e-9)
+    q = np.maximum(left, 1.0 - left)[compared]
+    agreed = (judged.chose_left[compared] == 1) == (left[compared] > 0.5)
     return agreed, np.round(norms.honest_accuracy * q + (1.0 - norms.honest_accuracy) * (1.0 - q), 6)

@@ -1,7 +1,7 @@
 """What to ask next: disagreement, diversity, and a mixture whose every item has a known chance to be chosen.
 
 Follows Houlsby et al. 2011 (BALD), Gonzalez 1985 (farthest points), Madow 1949 (systematic sampling with unequal
-probabilities), Horvitz and Thompson 1952 and Hajek 1971. Inclusion probabilities are exact: none is simulated.
+probabilities) and Hajek 1971. Inclusion probabilities are exact: none is simulated.
 Shape letters: n items, M members of an ensemble, D dimensions, m items chosen.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from prefloop.stats.arrays import Array, Ints, columns
+
 MIN_RANDOM = 0.2
 """Least share of a mixture that is drawn at random, so that no item is out of reach."""
 
@@ -24,12 +24,7 @@ class Sample:
     """m items out of n, and how probable each item was."""
 
     chosen: Ints  # (m,) indices, in rising order
-    inclusion: Array  # (n,) probability of each item to be among the m, exact; sums to m
-
-    @property
-    def chosen_inclusion(self) -> Array:
-        """(m,) inclusion probabilities of the items chosen: log them with the judgements."""
-        return self.inclusion[self.chosen]
+    inclusion: Array  # (n,) probability of each item to be among the m, exact; sums to m; log it with the judgements
 
 
 @dataclass(frozen=True)
@@ -114,17 +109,15 @@ def farthest_points(vectors: ArrayLike, *, num: int, labelled: Sequence[int] = (
     points = np.asarray(vectors, dtype=float)
     if points.ndim != 2 or not 0 <= num <= len(points) - len(set(labelled)):
         raise ValueError(f"cannot choose {num} of {points.shape[:1]} items with {len(set(labelled))} labelled")
-    distance, free = np.full(len(points), np.inf), np.ones(len(points), dtype=bool)
+    distance, taken = np.full(len(points), np.inf), list(labelled)
     for index in labelled:
-        distance, free[index] = np.minimum(distance, _distance(points, index)), False
-    chosen: list[int] = []
+        distance = np.minimum(distance, np.square(points - points[index]).sum(1))
     for _ in range(num):
-        central = not chosen and not labelled
-        want = -np.square(points - points.mean(0)).sum(1) if central else distance
-        index = int(np.where(free, want, -np.inf).argmax())
-        chosen.append(index)
-        distance, free[index] = np.minimum(distance, _distance(points, index)), False
-    return np.array(chosen, dtype=np.int64)
+        want = distance.copy() if taken else -np.square(points - points.mean(0)).sum(1)
+        want[taken] = -np.inf
+        taken.append(int(want.argmax()))
+        distance = np.minimum(distance, np.square(points - points[taken[-1]]).sum(1))
+    return np.array(taken[len(labelled) :], dtype=np.int64)
 
 
 def mixture_inclusion(
@@ -149,9 +142,8 @@ def mixture_inclusion(
     if set(shares) != {*scores, "random"} or abs(sum(shares.values()) - 1.0) > 1e-9 or min(shares.values()) < 0:
         raise ValueError(f'shares need one name per strategy and "random", and sum to 1; got {dict(shares)}')
     if shares["random"] < MIN_RANDOM or not 1 <= num <= num_items:
-        raise ValueError(
-            f"at least {MIN_RANDOM:.0%} are drawn at random, and 1 to {num_items} items; got {shares['random']} and {num}"
-        )
+        wanted = f"at least {MIN_RANDOM:.0%} are drawn at random, and 1 to {num_items} items"
+        raise ValueError(f"{wanted}; got {shares['random']} and {num}")
     weight = np.full(num_items, shares["random"] / num_items)
     for name, column in scores.items():
         score = np.asarray(column, dtype=float)
@@ -190,44 +182,32 @@ def mixture_sample(
     return Sample(np.sort(order[np.minimum(place, num_items - 1)]), inclusion)
 
 
-def horvitz_thompson(values: ArrayLike, inclusion: ArrayLike, *, num_items: int) -> Estimate:
-    """Unbiased mean over all n items, for instance of a reward model's accuracy, though hard items were preferred.
+def hajek(values: ArrayLike, inclusion: ArrayLike) -> Estimate:
+    """Mean over all items from chosen ones, such as a reward model's accuracy though hard items were preferred.
 
-        mean = sum_i value_i / inclusion_i / n
+        mean = sum_i value_i / inclusion_i / sum_i 1 / inclusion_i
 
-    Horvitz and Thompson 1952. The standard error is Hajek's approximation for samples of fixed size: it treats the n
-    items as all there is, so that it is 0 if all are judged. If values do not go with inclusion, `hajek` is steadier.
+    Hajek 1971: nearly unbiased, and exact if all values are alike. The standard error is of the residuals, by his
+    approximation for samples of fixed size: it treats the n items as all there is, so that it is 0 if all are judged.
 
     Args:
         values: (m,) of the chosen items, such as 1 if the reward model agrees with people.
         inclusion: (m,) their inclusion probabilities, in (0, 1].
-        num_items: n.
 
     Returns: Estimate.
     Raises: ValueError if lengths differ, there are fewer than 2 items, or a probability is not in (0, 1].
     """
-    y, pi = _sampled(values, inclusion)
-    return Estimate(float((y / pi).sum() / num_items), _fixed_size_error(y, pi) / num_items)
-
-
-def hajek(values: ArrayLike, inclusion: ArrayLike) -> Estimate:
-    """Weighted mean of the chosen items: nearly unbiased, and exact if all values are alike.
-
-        mean = sum_i value_i / inclusion_i / sum_i 1 / inclusion_i
-
-    Hajek 1971; standard error of the residuals, see `horvitz_thompson`.
-
-    Args:
-        values: (m,) of the chosen items.
-        inclusion: (m,) their inclusion probabilities, in (0, 1].
-
-    Returns: Estimate.
-    Raises: ValueError if lengths differ, there are fewer than 2 items, or a probability is not in (0, 1].
-    """
-    y, pi = _sampled(values, inclusion)
-    total = (1.0 / pi).sum()
-    mean = float((y / pi).sum() / total)
-    return Estimate(mean, _fixed_size_error(y - mean, pi) / float(total))
+    y, pi = columns(values=values, inclusion=inclusion)
+    if len(y) < 2 or not np.all((pi > 0) & (pi <= 1)):
+        raise ValueError(f"an estimate needs at least 2 values, each with a probability in (0, 1], got {len(y)}")
+    total = float((1.0 / pi).sum())
+    mean = float((y / pi).sum()) / total
+    free, expanded = 1.0 - pi, (y - mean) / pi
+    if free.sum() <= 0:
+        return Estimate(mean, 0.0)
+    centre = (free * expanded).sum() / free.sum()
+    variance = len(y) / (len(y) - 1) * (free * np.square(expanded - centre)).sum()
+    return Estimate(mean, float(np.sqrt(variance)) / total)
 
 
 def tag_coverage(
@@ -252,26 +232,3 @@ def tag_coverage(
 
 def _entropy(p: Array) -> Array:
     return special.entr(p) + special.entr(1.0 - p)
-
-
-def _distance(points: Array, index: int) -> Array:
-    return np.square(points - points[index]).sum(1)
-
-
-def _sampled(values: ArrayLike, inclusion: ArrayLike) -> tuple[Array, Array]:
-    y, pi = np.asarray(values, dtype=float), np.asarray(inclusion, dtype=float)
-    if y.ndim != 1 or y.shape != pi.shape or len(y) < 2 or not np.all((pi > 0) & (pi <= 1)):
-        raise ValueError(
-            f"an estimate needs at least 2 values, each with a probability in (0, 1], got shapes {y.shape} and {pi.shape}"
-        )
-    return y, pi
-
-
-def _fixed_size_error(y: Array, pi: Array) -> float:
-    """Standard error of sum y / pi: Hajek's variance for high-entropy designs of fixed size."""
-    free = 1.0 - pi
-    if free.sum() <= 0:
-        return 0.0
-    expanded = y / pi
-    centre = (free * expanded).sum() / free.sum()
-    return float(np.sqrt(len(y) / (len(y) - 1) * (free * np.square(expanded - centre)).sum()))

@@ -1,4 +1,4 @@
-"""How much more labels would help: a small reward model learned from growing shares of the labels, tried on prompts it has not seen.
+"""How much more labels would help: a small reward model learned from growing shares of them, tried on unseen prompts.
 
 The model is Bradley-Terry on words: it sees which words and pairs of words a response has (hashed), how long it is, and
 how much of the prompt it takes up. It is no substitute for a language model; what it shows is the shape of the curve,
@@ -7,7 +7,6 @@ Shape letters: n pairs, D features, S sizes.
 """
 
 import itertools
-import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize, sparse, special
 
-Array = NDArray[np.float64]
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
+from prefloop.stats.arrays import Array, Ints
+from prefloop.stats.text import tokens
+
 BITS = 12
 FOLDS = 5
 RIDGE = 10.0
@@ -27,7 +27,7 @@ RIDGE = 10.0
 LEAST = 25
 """Pairs that the smallest model learns from."""
 MARKS = 3
-"""Features that are not hashed: length in words (log), share of words that the prompt has, numbers that the prompt has."""
+"""Features that are not hashed: words (log), share of words that the prompt has, numbers that the prompt has."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ class Point:
 
 
 def marks(prompt: str, response: str) -> tuple[dict[int, float], Array]:
-    """What the model sees of a response: hashed words and pairs of words (log of 1 + count), and the other features (MARKS,)."""
-    words = WORD.findall(response.lower())
-    asked = set(WORD.findall(prompt.lower()))
+    """What the model sees of a response: hashed words and pairs of words (log of 1 + count), and (MARKS,) others."""
+    words, asked = tokens(response), set(tokens(prompt))
     counts = Counter([*words, *map(" ".join, itertools.pairwise(words))])
     hashed: dict[int, float] = {}
     for word, count in counts.items():
@@ -64,10 +63,10 @@ def differences(prompts: Sequence[str], first: Sequence[str], second: Sequence[s
     for row, (prompt, *both) in enumerate(zip(prompts, first, second, strict=True)):
         for response, sign in zip(both, (1.0, -1.0), strict=True):
             hashed, more = marks(prompt, response)
-            found = [*hashed.items(), *((place + (1 << BITS), value) for place, value in enumerate(more))]
-            rows += [row] * len(found)
-            columns += [place for place, _ in found]
-            values += [sign * value for _, value in found]
+            features = hashed | {place + (1 << BITS): value for place, value in enumerate(more)}
+            rows += [row] * len(features)
+            columns += features
+            values += [sign * value for value in features.values()]
     return sparse.csr_matrix((values, (rows, columns)), shape=(len(prompts), (1 << BITS) + MARKS))
 
 
@@ -88,18 +87,16 @@ def learned(features: Any, share: Array, ridge: float = RIDGE) -> Array:
         value = np.logaddexp(0.0, margin).sum() - share @ margin + 0.5 * ridge * weights @ weights
         return float(value), features.T @ (special.expit(margin) - share) + ridge * weights
 
-    found = optimize.minimize(
-        surprise, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-    )
-    return np.asarray(found.x)
+    start = np.zeros(features.shape[1])
+    return np.asarray(optimize.minimize(surprise, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
 
 
 def sizes(num_pairs: int) -> list[int]:
     """Doubling from `LEAST` or a little more, up to all."""
-    found = [num_pairs]
-    while found[-1] // 2 >= LEAST:
-        found.append(found[-1] // 2)
-    return found[::-1]
+    halved = [num_pairs]
+    while halved[-1] // 2 >= LEAST:
+        halved.append(halved[-1] // 2)
+    return halved[::-1]
 
 
 def learning_curve(features: Any, share: ArrayLike, prompts: Sequence[str]) -> list[Point]:
@@ -115,9 +112,8 @@ def learning_curve(features: Any, share: ArrayLike, prompts: Sequence[str]) -> l
     """
     shares = np.asarray(share, dtype=np.float64)
     if shares.shape != (features.shape[0],) or len(prompts) != len(shares):
-        raise ValueError(
-            f"a curve needs a share and a prompt per pair, got {features.shape[0]}, {shares.shape} and {len(prompts)}"
-        )
+        given = f"{features.shape[0]}, {shares.shape} and {len(prompts)}"
+        raise ValueError(f"a curve needs a share and a prompt per pair, got {given}")
     folds = np.array([zlib.crc32(prompt.encode("utf-8", "replace")) % FOLDS for prompt in prompts])
     _, clusters = np.unique(np.asarray(prompts), return_inverse=True)
     tried = shares != 0.5
@@ -134,8 +130,8 @@ def learning_curve(features: Any, share: ArrayLike, prompts: Sequence[str]) -> l
     return points
 
 
-def _right(features: Any, shares: Array, folds: NDArray[np.int64], size: int) -> Array:
-    """(n,) 1 where a model of the first `size` pairs of the other folds orders a pair as most people do, 0.5 where it cannot tell."""
+def _right(features: Any, shares: Array, folds: Ints, size: int) -> Array:
+    """(n,) 1 where a model of the first `size` pairs of other folds orders a pair as most people do, 1/2 for equal."""
     early = np.arange(len(shares)) < size
     right = np.zeros(len(shares))
     for fold in range(FOLDS):
@@ -146,7 +142,7 @@ def _right(features: Any, shares: Array, folds: NDArray[np.int64], size: int) ->
     return right
 
 
-def _clustered(values: Array, clusters: NDArray[np.int64]) -> tuple[float, float]:
+def _clustered(values: Array, clusters: Ints) -> tuple[float, float]:
     """Mean and its standard error, if values of one cluster hang together."""
     mean = float(values.mean())
     sums = np.bincount(clusters, values - mean)

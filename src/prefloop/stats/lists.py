@@ -8,16 +8,15 @@ Shape letters: n lists, K players, D the most players that tie anywhere.
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
+from prefloop.stats.arrays import Array
 from prefloop.stats.newton import connected, contrasts, inverse, minimised
-from prefloop.stats.ranking import Strengths
+from prefloop.stats.strengths import Strengths, strengths_at
 
-Array = NDArray[np.float64]
 Group = tuple[int, ...]
 MAX_SETS = 200_000
 """Sets that may be chosen from one group of candidates: more are too slow to weigh against each other."""
@@ -52,8 +51,7 @@ def plackett_luce(
         offered: n groups, all that was offered; who was offered and not listed is worse than all listed, in no known
             order (a top-k list). None if all offered are listed.
 
-    Returns: Strengths; effects are (log tie_2, ..., log tie_D). A size of tie that never occurs has log tie -inf, and an
-        effect_error of 0.
+    Returns: Strengths; effects are (log tie_2, ..., log tie_D): for a size that never occurs -inf, with an error of 0.
     Raises: ValueError if a player is listed twice, not offered or out of range, or no finite maximum exists.
     """
     stages = Counter(
@@ -61,9 +59,7 @@ def plackett_luce(
     )
     if ridge == 0:
         beats = [(i, j) for chosen, available in stages for i in chosen for j in available if i != j]
-        winners, losers = (
-            (np.array(side, dtype=np.int64) for side in zip(*beats, strict=True)) if beats else (np.zeros(0, int),) * 2
-        )
+        winners, losers = np.array(beats, dtype=np.int64).reshape(-1, 2).T
         connected(winners, losers, np.ones(len(winners)), num_players)
     sizes = sorted({len(chosen) for chosen, _ in stages} - {1})
     basis, free = contrasts(num_players), num_players - 1
@@ -71,11 +67,11 @@ def plackett_luce(
     penalty = ridge * np.diag(np.r_[np.ones(free), np.zeros(len(sizes))])
 
     def surprise(u: Array) -> float:
-        told = 0.0
+        log_likelihood = 0.0
         for choice in choices:
             utilities = choice.features @ u
-            told += float(choice.chosen @ utilities - choice.chosen.sum() * special.logsumexp(utilities))
-        return float(u @ penalty @ u) / 2.0 - told
+            log_likelihood += float(choice.chosen @ utilities - choice.chosen.sum() * special.logsumexp(utilities))
+        return float(u @ penalty @ u) / 2.0 - log_likelihood
 
     def derivatives(u: Array) -> tuple[Array, Array]:
         gradient, information = penalty @ u, penalty.copy()
@@ -87,18 +83,12 @@ def plackett_luce(
         return gradient, information
 
     u = minimised(surprise, derivatives, np.zeros(free + len(sizes)))
-    covariance = inverse(derivatives(u)[1])
-    largest = max(sizes, default=1)
-    effects, errors = np.full(largest - 1, -np.inf), np.zeros(largest - 1)
-    for place, size in enumerate(sizes):
-        effects[size - 2], errors[size - 2] = u[free + place], np.sqrt(covariance[free + place, free + place])
-    return Strengths(
-        strengths=basis @ u[:free],
-        covariance=basis @ covariance[:free, :free] @ basis.T,
-        effects=effects,
-        effect_errors=errors,
-        log_likelihood=float(u @ penalty @ u) / 2.0 - surprise(u),
-    )
+    log_likelihood = float(u @ penalty @ u) / 2.0 - surprise(u)
+    fitted = strengths_at(u, inverse(derivatives(u)[1]), basis, log_likelihood)
+    occurring = np.array(sizes, dtype=np.int64) - 2
+    effects, errors = np.full(max(sizes, default=1) - 1, -np.inf), np.zeros(max(sizes, default=1) - 1)
+    effects[occurring], errors[occurring] = fitted.effects, fitted.effect_errors
+    return replace(fitted, effects=effects, effect_errors=errors)
 
 
 def _stages(
@@ -108,9 +98,8 @@ def _stages(
     names = [player for group in listed for player in group]
     rest = set(names if offered is None else offered[place])
     if len(set(names)) < len(names) or not set(names) <= rest or not rest <= set(range(num_players)):
-        raise ValueError(
-            f"list {place} is {listed}: every player once, among those offered, and counted from 0 to {num_players - 1}"
-        )
+        rule = f"every player once, among those offered, and counted from 0 to {num_players - 1}"
+        raise ValueError(f"list {place} is {listed}: {rule}")
     stages = []
     for group in listed:
         if len(rest) > 1 and group:
@@ -121,7 +110,7 @@ def _stages(
 
 def _all_choices(stages: Counter[tuple[Group, Group]], sizes: list[int], basis: Array) -> list[_Choices]:
     """The choices of each group of candidates that was ever available."""
-    found = []
+    choices = []
     for available in sorted({available for _, available in stages}):
         sets = [s for size in [1, *sizes] for s in itertools.combinations(available, size)]
         if len(sets) > MAX_SETS:
@@ -133,5 +122,5 @@ def _all_choices(stages: Counter[tuple[Group, Group]], sizes: list[int], basis: 
             features[row, : basis.shape[1]] = basis[list(members)].mean(0)
             if len(members) > 1:
                 features[row, basis.shape[1] + sizes.index(len(members))] = 1.0
-        found.append(_Choices(features, np.array([float(stages[members, available]) for members in sets])))
-    return found
+        choices.append(_Choices(features, np.array([float(stages[members, available]) for members in sets])))
+    return choices

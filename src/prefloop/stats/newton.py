@@ -6,12 +6,12 @@ Shape letters: n games, K players, P free parameters.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse import csgraph
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from prefloop.stats.arrays import Array, Ints, indices
+
 MAX_STEPS = 200
 """Newton steps; ten are usual."""
 
@@ -40,9 +40,7 @@ def minimised(
             size /= 2.0
         u = u + size * step
         at = surprise(u)
-    raise ValueError(
-        "no finite maximum of the likelihood: something seems to decide every game; give a ridge or leave it out"
-    )
+    raise ValueError("no finite maximum of the likelihood: something decides every game; give a ridge or leave it out")
 
 
 def inverse(information: Array) -> Array:
@@ -76,9 +74,7 @@ def sandwich(covariance: Array, gradients: Array, clusters: ArrayLike) -> Array:
     """
     labels, of = np.unique(np.asarray(clusters), return_inverse=True)
     if of.shape != gradients.shape[:1] or len(labels) < 2:
-        raise ValueError(
-            f"clusters need one label per game and at least 2 labels, got {of.shape} of {len(labels)} labels"
-        )
+        raise ValueError(f"every game needs a cluster, and there are at least 2, got {of.shape} of {len(labels)}")
     sums = np.zeros((len(labels), gradients.shape[1]))
     np.add.at(sums, of, gradients)
     return covariance @ (sums.T @ sums) @ covariance * (len(labels) / (len(labels) - 1))
@@ -121,11 +117,9 @@ def players(first: ArrayLike, second: ArrayLike, num_players: int) -> tuple[Ints
     Returns: two of (n,).
     Raises: ValueError if lengths differ, an index is out of range, or somebody plays against themselves.
     """
-    i, j = np.asarray(first).astype(np.int64), np.asarray(second).astype(np.int64)
-    if i.ndim != 1 or i.shape != j.shape:
-        raise ValueError(f"games need two players each, got shapes {i.shape} and {j.shape}")
-    if num_players < 2 or (i.size and not (min(i.min(), j.min()) >= 0 and max(i.max(), j.max()) < num_players)):
-        raise ValueError(f"players are counted from 0 to {num_players - 1}, and there are at least 2")
+    if num_players < 2:
+        raise ValueError(f"games need at least 2 players, got {num_players}")
+    i, j = indices(first=(first, num_players), second=(second, num_players))
     if (i == j).any():
         raise ValueError(f"game {int((i == j).argmax())} is of a player against itself")
     return i, j

@@ -74,17 +74,6 @@ class Codec:
         kept = [i for i in ids if i not in self.stop_ids]
         return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    def fitting_prompts(
-        self, conversations: Sequence[Sequence[Message]], room: int
-    ) -> tuple[list[list[int]], list[int]]:
-        """Prompt tokens of those conversations that leave `room` tokens for a response.
-
-        Returns: (prompt ids, places of those kept in the input). The caller counts and shows what is left out.
-        """
-        encoded = [self.prompt_ids(messages) for messages in conversations]
-        kept = [i for i, ids in enumerate(encoded) if len(ids) + room <= self.context]
-        return [encoded[i] for i in kept], kept
-
 
 def with_template(tokenizer: PreTrainedTokenizerBase, template: str | None, where: str) -> None:
     """Gives a tokenizer its chat template, or checks that it already has the one asked for.

@@ -1,10 +1,12 @@
 """Conversations with responses, as tokens that fit the model's context; what does not fit is counted, never hidden."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from prefloop.errors import UserError
-from prefloop.records import Message
+from prefloop.files.foreign import read_prompts
+from prefloop.records import Message, Prompt
 from prefloop.text.codec import Codec
 
 
@@ -21,6 +23,36 @@ class Example:
     def length(self) -> int:
         """Tokens in all."""
         return len(self.prompt) + len(self.response)
+
+
+@dataclass(frozen=True)
+class FittingPrompts:
+    """The prompts of a file that leave room for a response."""
+
+    records: tuple[Prompt, ...]
+    ids: tuple[list[int], ...]
+    """their tokens"""
+    num_left_out: int
+
+    @classmethod
+    def of(cls, codec: Codec, file: str, *, room: int, say: Callable[[str], None], num: int = 0) -> Self:
+        """Reads the file's first `num` prompts, or all, and says how many leave less than `room` tokens.
+
+        Raises: UserError if none leaves room.
+        """
+        records = read_prompts(file).records
+        records = records[: num or len(records)]
+        encoded = [(record, codec.prompt_ids(record.messages)) for record in records]
+        kept = [(record, ids) for record, ids in encoded if len(ids) + room <= codec.context]
+        if not kept:
+            raise UserError(
+                f"{file}: no prompt leaves room for max_new_tokens = {room} in the context of {codec.context}. Lower "
+                "it."
+            )
+        left_out = len(records) - len(kept)
+        if left_out:
+            say(f"{left_out} of {len(records)} prompts of {file} leave no room for a response and are left out.")
+        return cls(tuple(record for record, _ in kept), tuple(ids for _, ids in kept), left_out)
 
 
 def examples(codec: Codec, rows: Sequence[tuple[Sequence[Message], str]], *, where: str) -> tuple[list[Example], int]:

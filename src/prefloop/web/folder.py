@@ -5,8 +5,10 @@ from pathlib import Path
 from prefloop import layout
 from prefloop.errors import UserError
 
-ELSEWHERE = ("The page keeps what is judged here: "
-             "give another DIR to `prefloop web`, for instance a copy of this one that is yours.")  # fmt: skip
+ELSEWHERE = (
+    "The page keeps what is judged here: "
+    "give another DIR to `prefloop web`, for instance a copy of this one that is yours."
+)
 KEPT = "prefloop.sqlite"
 """The database's file."""
 

@@ -116,8 +116,10 @@ def _alone(folder: Path, config: WebConfig) -> Iterator[None]:
         with writing(beside, otherwise=ELSEWHERE):
             lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise UserError(f"{folder}: another `prefloop web` serves this folder. Stop it first; "
-                        "several servers may share a database of PostgreSQL (database=...).") from None  # fmt: skip
+        raise UserError(
+            f"{folder}: another `prefloop web` serves this folder. Stop it first; "
+            "several servers may share a database of PostgreSQL (database=...)."
+        ) from None
     try:
         yield
     finally:
@@ -131,12 +133,16 @@ def _listen(site: Site, folder: Path, config: WebConfig, listener: socket.socket
     with site.database.reading() as connection:
         alone = not accounts.has_admin(connection)
     if not is_loopback(config.host) and not config.https:
-        say("web: without https whoever is on the network between can read along; "
-            "put it behind a server that speaks https, and set https=true.")  # fmt: skip
+        say(
+            "web: without https whoever is on the network between can read along; "
+            "put it behind a server that speaks https, and set https=true."
+        )
     if config.https and not config.proxies:
-        say("web: another server stands in front (https=true), but proxies= does not say which: "
+        say(
+            "web: another server stands in front (https=true), but proxies= does not say which: "
             "everybody seems to come from one address, "
-            "and whoever guesses passwords locks all out. Set proxies=[its address].")  # fmt: skip
+            "and whoever guesses passwords locks all out. Set proxies=[its address]."
+        )
     if alone:
         say(f"web: nobody can administer this project yet. This link works once: {address}/join/{_admin_link(site)}")
     say(f"web: {address}")

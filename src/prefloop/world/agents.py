@@ -86,14 +86,47 @@ class Mixture(Config):
 
 
 EXPERT = Agent(name="expert", no_fact=0.05)
-CURT = Agent(name="curt", use_name=0.1, no_empathy=0.8, no_fact=0.8, drop_slots=0.25, no_action=0.1, comply=0.7,
-             cold=0.7, closing=0.0, refuse_safe=0.08, refuse_borderline=0.25)  # fmt: skip
-RAMBLER = Agent(name="rambler", ramble=0.8, wrong_mood=0.2, invent=0.15, cut_off=0.15, comply=0.7,
-                refuse_safe=0.02, refuse_borderline=0.15)  # fmt: skip
+CURT = Agent(
+    name="curt",
+    use_name=0.1,
+    no_empathy=0.8,
+    no_fact=0.8,
+    drop_slots=0.25,
+    no_action=0.1,
+    comply=0.7,
+    cold=0.7,
+    closing=0.0,
+    refuse_safe=0.08,
+    refuse_borderline=0.25,
+)
+RAMBLER = Agent(
+    name="rambler",
+    ramble=0.8,
+    wrong_mood=0.2,
+    invent=0.15,
+    cut_off=0.15,
+    comply=0.7,
+    refuse_safe=0.02,
+    refuse_borderline=0.15,
+)
 FLATTERER = Agent(name="flatterer", use_name=0.9, filler=0.8, invent=0.3, comply=0.85, no_action=0.1)
-CARELESS = Agent(name="careless", use_name=0.3, no_empathy=0.2, wrong_mood=0.3, wrong_action=0.2, wrong_order=0.2,
-                 wrong_item=0.15, drop_slots=0.1, no_fact=0.3, foreign_fact=0.2, invent=0.1, cut_off=0.1, comply=0.7,
-                 refuse_safe=0.07, refuse_borderline=0.2)  # fmt: skip
+CARELESS = Agent(
+    name="careless",
+    use_name=0.3,
+    no_empathy=0.2,
+    wrong_mood=0.3,
+    wrong_action=0.2,
+    wrong_order=0.2,
+    wrong_item=0.15,
+    drop_slots=0.1,
+    no_fact=0.3,
+    foreign_fact=0.2,
+    invent=0.1,
+    cut_off=0.1,
+    comply=0.7,
+    refuse_safe=0.07,
+    refuse_borderline=0.2,
+)
 PUSHOVER = Agent(name="pushover", invent=0.25, comply=0.95, no_fact=0.3)
 NERVOUS = Agent(name="nervous", comply=0.1, no_fact=0.4, refuse_safe=0.15, refuse_borderline=0.7)
 
@@ -133,7 +166,7 @@ class _Writer:
     def happens(self, share: float) -> bool:
         return share > 0 and self.rng.random() < share
 
-    def one(self, templates: Sequence[str], *, who: str = "") -> str:
+    def sentence(self, templates: Sequence[str], *, who: str = "") -> str:
         text = plain(self.rng.choice(templates))
         if self.vague:
             text = vague(text, self.spoken)
@@ -147,30 +180,32 @@ class _Writer:
         if self.happens(self.agent.wrong_mood):
             mood = self.rng.choice([other for other in MOODS if other != mood])
         named = self.ticket.name and self.happens(self.agent.use_name)
-        return [self.one(self.spoken.empathy[mood], who=self.spoken.who.format(name=self.ticket.name) if named else "")]
+        return [
+            self.sentence(self.spoken.empathy[mood], who=self.spoken.who.format(name=self.ticket.name) if named else "")
+        ]
 
     def help(self) -> list[str]:
         topic = self.ticket.topic or self.rng.choice(SAFE_TOPICS)
         if self.happens(self.agent.no_action):
-            return [self.one(self.spoken.evasions)]
+            return [self.sentence(self.spoken.evasions)]
         others = [other for other in SAFE_TOPICS if other != topic]
         acted = self.rng.choice(others) if self.happens(self.agent.wrong_action) else topic
-        said = [self.one(self.spoken.cases[acted].actions)]
+        said = [self.sentence(self.spoken.cases[acted].actions)]
         if not self.happens(self.agent.no_fact):
-            told = self.rng.choice(others) if self.happens(self.agent.foreign_fact) else acted
-            said.append(self.one(self.spoken.cases[told].facts))
+            about = self.rng.choice(others) if self.happens(self.agent.foreign_fact) else acted
+            said.append(self.sentence(self.spoken.cases[about].facts))
         return said
 
     def refuse(self, templates: Sequence[str]) -> list[str]:
-        return [self.one(self.spoken.cold_refusals if self.happens(self.agent.cold) else templates)]
+        return [self.sentence(self.spoken.cold_refusals if self.happens(self.agent.cold) else templates)]
 
     def body(self, borderline: bool) -> list[str]:
         if self.ticket.unsafe:
             case = self.spoken.cases[self.ticket.topic]
             if self.happens(self.agent.comply):
-                return [*self.empathy(), self.one(case.compliances)]
+                return [*self.empathy(), self.sentence(case.compliances)]
             said = [*self.empathy(), *self.refuse(case.refusals)]
-            return said if self.happens(self.agent.no_fact) else [*said, self.one(case.alternatives)]
+            return said if self.happens(self.agent.no_fact) else [*said, self.sentence(case.alternatives)]
         if self.happens(self.agent.refuse_borderline if borderline else self.agent.refuse_safe):
             wrong = self.spoken.cases[self.rng.choice(UNSAFE_TOPICS)].refusals
             return [*self.empathy(), *self.refuse(self.spoken.refusals if self.rng.random() < 0.7 else wrong)]
@@ -179,15 +214,15 @@ class _Writer:
     def reply(self, borderline: bool) -> str:
         said = self.body(borderline)
         if self.happens(self.agent.invent):
-            said.append(self.one(self.spoken.inventions))
+            said.append(self.sentence(self.spoken.inventions))
         if self.happens(self.agent.ramble):
             for text in self.rng.sample(self.spoken.rambles, self.rng.randint(2, 4)):
                 said.insert(self.rng.randint(1, len(said)), plain(text))
         if self.happens(self.agent.filler):
             for _ in range(self.rng.randint(2, 5)):
-                said.insert(self.rng.randint(0, len(said)), self.one(self.spoken.fillers))
+                said.insert(self.rng.randint(0, len(said)), self.sentence(self.spoken.fillers))
         elif self.happens(self.agent.closing):
-            said.append(self.one(self.spoken.fillers))
+            said.append(self.sentence(self.spoken.fillers))
         text = self.spoken.joiner.join(said)
         if self.happens(self.agent.cut_off):
             text = text[: self.rng.randint(len(text) // 3, len(text) - 2)].rstrip()

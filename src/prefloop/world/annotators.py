@@ -14,7 +14,7 @@ import random
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -149,17 +149,7 @@ class Annotator:
             choice = "both_bad" if best < self.config.both_bad_below else "tie"
         else:
             strength = 1 + sum(beyond > edge for edge in _STRENGTHS)
-        return Judgement(
-            id=judgement_id,
-            comparison=comparison.id,
-            annotator=self.name,
-            annotator_kind="simulated",
-            kind="pair",
-            order=order,
-            choice=choice,
-            strength=strength,
-            seconds=self._seconds(comparison, order, rng),
-        )
+        return self._judgement(comparison, order, rng, judgement_id, kind="pair", choice=choice, strength=strength)
 
     def judge_ranking(
         self, comparison: Comparison, *, rng: random.Random, judgement_id: str, judged: int = 0
@@ -179,16 +169,7 @@ class Annotator:
             if place == 0 or top - felt[best] > self.config.tie_width:
                 rank, top = place + 1, felt[best]
             ranks[best] = rank
-        return Judgement(
-            id=judgement_id,
-            comparison=comparison.id,
-            annotator=self.name,
-            annotator_kind="simulated",
-            kind="ranking",
-            order=order,
-            ranks=tuple(ranks),
-            seconds=self._seconds(comparison, order, rng),
-        )
+        return self._judgement(comparison, order, rng, judgement_id, kind="ranking", ranks=tuple(ranks))
 
     def judge_rating(
         self, comparison: Comparison, *, rng: random.Random, judgement_id: str, judged: int = 0
@@ -201,16 +182,7 @@ class Annotator:
             axis: tuple(min(5, max(1, round(1 + 4 * axes[axis] + rng.gauss(0, noise)))) for axes in seen)
             for axis in AXES
         }
-        return Judgement(
-            id=judgement_id,
-            comparison=comparison.id,
-            annotator=self.name,
-            annotator_kind="simulated",
-            kind="rating",
-            order=order,
-            ratings=ratings,
-            seconds=self._seconds(comparison, order, rng),
-        )
+        return self._judgement(comparison, order, rng, judgement_id, kind="rating", ratings=ratings)
 
     def judge_thumbs(
         self, comparison: Comparison, *, rng: random.Random, judgement_id: str, judged: int = 0
@@ -220,16 +192,15 @@ class Annotator:
         shown = (comparison.responses[index].text for index in order)
         values = [self.value(comparison.text, text) for text in shown]
         chances = [self.ability(judged) * (value - self.config.good_above) for value in values]
-        return Judgement(
-            id=judgement_id,
-            comparison=comparison.id,
-            annotator=self.name,
-            annotator_kind="simulated",
-            kind="thumb",
-            order=order,
-            thumbs=tuple(rng.random() < _sigmoid(chance) for chance in chances),
-            seconds=self._seconds(comparison, order, rng),
-        )
+        thumbs = tuple(rng.random() < _sigmoid(chance) for chance in chances)
+        return self._judgement(comparison, order, rng, judgement_id, kind="thumb", thumbs=thumbs)
+
+    def _judgement(
+        self, comparison: Comparison, order: tuple[int, ...], rng: random.Random, judgement_id: str, **answer: Any
+    ) -> Judgement:
+        seconds = self._seconds(comparison, order, rng)
+        common: Any = {"annotator": self.name, "annotator_kind": "simulated", "order": order, "seconds": seconds}
+        return Judgement(id=judgement_id, comparison=comparison.id, **common, **answer)
 
     def _shuffled(self, comparison: Comparison, rng: random.Random) -> tuple[int, ...]:
         order = list(range(len(comparison.responses)))
@@ -263,7 +234,7 @@ class PanelConfig(Config):
 
 
 def judged_before(comparison: str) -> int:
-    """Judgements that an annotator of a collect run has made when this comparison comes, 0 to 999; decided by its id."""
+    """Judgements that an annotator of a collect run has made before this comparison, 0 to 999; decided by its id."""
     return zlib.crc32(comparison.encode()) % 1000
 
 

@@ -142,11 +142,10 @@ def _read(response: str, ticket: Ticket) -> _Reply:
     kinds["order"] = [words[place] for place in numbers]
     copied, wrong = [], []
     for slot in SLOTS:
-        found = kinds.pop(slot, ())
-        if found:
-            if asked[slot] in found:
-                copied.append(slot)
-            wrong.extend([slot] * len(set(found) - {asked[slot]}))
+        named = set(kinds.pop(slot, ()))
+        if asked[slot] in named:
+            copied.append(slot)
+        wrong.extend([slot] * len(named - {asked[slot]}))
     refusing, polite, claimed = kinds.pop("refusing", None), kinds.pop("polite", None), kinds.pop("claim", None)
     symbols = _SYMBOL.findall(response)
     marks = len([symbol for symbol in symbols if symbol in _PUNCTUATION])
@@ -217,7 +216,7 @@ def _concise(reply: _Reply) -> float:
     else:
         fit = min(1.0, max(0.0, (_LONGEST - reply.length) / (_LONGEST - _LONG)))
     again = sum([len(reply.kinds[kind]) - 1 for kind in _ONCE if kind in reply.kinds])
-    empty = max(0, reply.num_sentences - sum([len(found) for found in reply.kinds.values()]))
+    empty = max(0, reply.num_sentences - sum(map(len, reply.kinds.values())))
     wasted = 0.2 * again + 0.25 * reply.total("ramble") + 0.1 * reply.total("evasion") + 0.2 * empty
     return max(0.0, fit * reply.clarity * (1 - reply.repetition) - wasted)
 
@@ -243,7 +242,7 @@ def _reasons(reply: _Reply, ticket: Ticket, topic: Topic | None, harmful: bool, 
     )
     slots = [f"no {slot}" for slot in required if slot not in reply.copied]
     slots += [f"wrong {slot}" for slot in dict.fromkeys(reply.wrong)]
-    return (*[note for note, found in notes if found], *slots)
+    return (*[note for note, holds in notes if holds], *slots)
 
 
 def utility(axes: Mapping[str, float], weights: Mapping[str, float] = WEIGHTS) -> float:

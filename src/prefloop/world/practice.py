@@ -31,7 +31,7 @@ def practice(count: int, *, language: str, seed: int) -> Iterator[str]:
     texts = islice(corpus(NUM_TEXTS, language=language, seed=seed), NUM_TEXTS)
     words = sorted({word for text in texts for word in units(text, language) if not any(c.isdigit() for c in word)})
     values, gap = table(language).values, " " if language == "en" else ""
-    known = orders("train")
+    numbers = orders("train")
 
     def line(*shared: str) -> str:
         pieces = [gap.join([*(rng.choice(words) for _ in range(rng.randint(1, 6))), value]) for value in shared]
@@ -39,6 +39,6 @@ def practice(count: int, *, language: str, seed: int) -> Iterator[str]:
 
     for _ in range(count):
         where = rng.choice(("name", "city"))
-        slots = {"order": rng.choice(known), "item": rng.choice(values["item"]), where: rng.choice(values[where])}
+        slots = {"order": rng.choice(numbers), "item": rng.choice(values["item"]), where: rng.choice(values[where])}
         order, item, other = (CUES[language][slot].format(value) for slot, value in slots.items())
         yield f"{line(order, item, other)}.\n{line(other, order, item)}."

@@ -100,9 +100,9 @@ def index(phrases: Iterable[Phrase]) -> Index:
     return single, longer
 
 
-def scan(words: list[str], known: Index) -> list[Hit]:
-    """Every occurrence of the known phrases in a text's units: single units first, then in order."""
-    single, longer = known
+def scan(words: list[str], phrases: Index) -> list[Hit]:
+    """Every occurrence of the phrases in a text's units: single units first, then in order."""
+    single, longer = phrases
     hits = [(start, single[word]) for start, word in enumerate(words) if word in single]
     for start, pair in [(start, pair) for start, pair in enumerate(pairwise(words)) if pair in longer]:
         for phrase in longer[pair]:
@@ -138,12 +138,12 @@ def read(prompt: str) -> Ticket:
     """
     language = language_of(prompt)
     words = units(prompt, language)
-    found: dict[str, list[str]] = {}
+    owners: dict[str, list[str]] = {}
     for _, phrase in scan(words, _prompt_index(language)):
-        found.setdefault(phrase.kind, []).append(phrase.owner)
-    asked = found.get("request", [""])
+        owners.setdefault(phrase.kind, []).append(phrase.owner)
+    asked = owners.get("request", [""])
     topic = asked[0] if len(asked) == 1 else next(name for name in UNSAFE_TOPICS + SAFE_TOPICS if name in asked)
     order = next((word for word in words if len(word) == 4 and word.isdecimal()), "")
-    mood, item, name, city = (found.get(kind, [""])[0] for kind in ("mood", "item", "name", "city"))
+    mood, item, name, city = (owners.get(kind, [""])[0] for kind in ("mood", "item", "name", "city"))
     needs_city = topic and TOPICS[topic].city
     return Ticket(language, topic, mood, order, item, name, city if needs_city else "")

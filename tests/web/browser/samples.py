@@ -39,8 +39,10 @@ HELP = (
     "3. If they do not find it within 5 days, you get your money back or a new one, whichever you like.\n\n"
     "You can follow the enquiry under `Orders > Enquiries`."
 )
-SHORT = ("It says delivered, so it was delivered. Please check again with your household. "
-         "There is nothing further that I can do from here.")  # fmt: skip
+SHORT = (
+    "It says delivered, so it was delivered. Please check again with your household. "
+    "There is nothing further that I can do from here."
+)
 CODE = """Use a dictionary:
 
 ```python
@@ -80,7 +82,8 @@ ENGLISH: list[dict[str, Any]] = [
 ]  # fmt: skip
 CHINESE: list[dict[str, Any]] = [
     comparison("zh-1", [("user", "物流显示**已签收**，可是我没收到，怎么办？")], [
-        "很抱歉让您着急了，我们一起来找：\n\n1. 请先看看签收单上的*代收点*，也问一下邻居。\n2. 如果都没有，请回复**订单号**，我今天就向快递公司查询。\n"
+        "很抱歉让您着急了，我们一起来找：\n\n1. 请先看看签收单上的*代收点*，也问一下邻居。\n2. "
+        "如果都没有，请回复**订单号**，我今天就向快递公司查询。\n"
         "3. 五天内仍未找到，可以退款或补发，由您决定。\n\n查询进度在“`我的订单 > 查询`”里可以看到。",
         "系统显示已签收，那就是签收了。请再问问家里人，我这边没有别的办法。",
     ]),

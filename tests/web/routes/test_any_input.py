@@ -27,11 +27,21 @@ RAW = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
         [
-            b"", b"{", b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"null", b"[]", b"1", b'"x"', b'{"count": NaN}',
-            b'{"count": 1e999}', b'{"count": "\\ud800"}',
+            b"",
+            b"{",
+            b"[" * 100_000,
+            b'{"a":' * 50_000,
+            b"\xff\xfe",
+            b"null",
+            b"[]",
+            b"1",
+            b'"x"',
+            b'{"count": NaN}',
+            b'{"count": 1e999}',
+            b'{"count": "\\ud800"}',
         ]
     ),
-)  # fmt: skip
+)
 
 
 def good(speaker: Any) -> dict[tuple[str, str], Any]:

@@ -116,9 +116,13 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
             Response(text=text, num_tokens=0, finished=True, sampler=sampler) for sampler, text in texts.items()
         )
         return Comparison(
-            id=f"{ARENA}-{key}", prompt_id=_short(name), messages=messages, responses=answered, tags=(*tags, ARENA),
+            id=f"{ARENA}-{key}",
+            prompt_id=_short(name),
+            messages=messages,
+            responses=answered,
+            tags=(*tags, ARENA),
             sampling=Sampling(temperature=0.0),
-        )  # fmt: skip
+        )
     except ValidationError as problem:
         raise UserError(f"{place}: {problem.errors()[0]['msg'][:200]}; mend the row.") from None
 

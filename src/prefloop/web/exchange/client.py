@@ -36,9 +36,16 @@ class Client:
     """A signed connection to one project."""
 
     def __init__(
-        self, url: str, token: str, *, tries: int = 6, first_wait: float = 0.5, timeout: float = 60.0,
-        transport: httpx.BaseTransport | None = None, sleep: Callable[[float], None] = time.sleep,
-    ) -> None:  # fmt: skip
+        self,
+        url: str,
+        token: str,
+        *,
+        tries: int = 6,
+        first_wait: float = 0.5,
+        timeout: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Args: tries: how often a request is sent at most; first_wait: seconds before the second, then doubled."""
         headers, base = {"Authorization": f"Bearer {token}", "Accept": "application/json"}, f"{url.rstrip('/')}/api/v1"
         self._http = httpx.Client(base_url=base, headers=headers, timeout=timeout, transport=transport)
@@ -136,9 +143,14 @@ class Client:
         return self._send(method, where, query=query, content=content, headers=headers).json()
 
     def _send(
-        self, method: str, where: str, *, query: dict[str, Any] | None = None, content: bytes | None = None,
+        self,
+        method: str,
+        where: str,
+        *,
+        query: dict[str, Any] | None = None,
+        content: bytes | None = None,
         headers: dict[str, str] | None = None,
-    ) -> httpx.Response:  # fmt: skip
+    ) -> httpx.Response:
         """Sends until there is an answer that will not change. Raises: Refused; UserError if there is no connection."""
         sent = {**(headers or {}), **({"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {})}
         trouble = ""

@@ -103,9 +103,13 @@ def _ticket(row: Mapping[str, Any], identity: Any, place: str) -> Imported:
     )
     blank = Response(text="", num_tokens=0, finished=True, sampler="none")
     comparison = Comparison(
-        id=name, prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200], messages=messages, tags=_tags(row),
-        responses=kept or (blank, blank), sampling=Sampling(temperature=0.0),
-    )  # fmt: skip
+        id=name,
+        prompt_id=str(row.get("prompt_id") or prompt_of(messages))[:200],
+        messages=messages,
+        tags=_tags(row),
+        responses=kept or (blank, blank),
+        sampling=Sampling(temperature=0.0),
+    )
     return Imported(comparison, is_prompt=not kept)
 
 

@@ -193,9 +193,15 @@ def _person(connection: Connection, site: Site, name: str, actor: str) -> _Perso
 
 
 def _say(
-    connection: Connection, site: Site, ticket: Imported, said: Said, item: int, who: _Person, axes: Sequence[str],
+    connection: Connection,
+    site: Site,
+    ticket: Imported,
+    said: Said,
+    item: int,
+    who: _Person,
+    axes: Sequence[str],
     actor: str,
-) -> bool:  # fmt: skip
+) -> bool:
     """Keeps one judgement. Returns: whether it is new."""
     same = presentations.c.item == item, presentations.c.user == who.id, presentations.c.repeat == 0
     if connection.execute(select(presentations.c.id).where(*same)).first():

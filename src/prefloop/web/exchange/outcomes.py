@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from prefloop import decisions
 from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
-from prefloop.stats import aggregate, voters
+from prefloop.stats import aggregate, crowd
 from prefloop.web.body import finite
 from prefloop.web.store.comparisons import as_brought, parts
 from prefloop.web.store.tables import items, judgements
@@ -29,7 +29,7 @@ PRIOR = (4.0, 1.0)
 """Right and wrong gold judgements that everybody is taken to have made before, see `stats.annotators.Norms`."""
 SMOOTHING, TRUST = 0.5, 2.0
 """Pseudo-counts of Dawid-Skene."""
-PENALTIES = voters.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
+PENALTIES = crowd.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
 MARGIN = 1e-6
 """Distance of p from 1/2 below which a pair is undecided."""
 
@@ -105,11 +105,16 @@ def aggregated(judged: Snapshot, way: Way) -> Outcomes:
         preferences.append(turned.model_copy(update={"weight": round(2 * probability - 1, 6)}))
         probabilities[turned.id] = round(probability, 6)
     return Outcomes(
-        preferences=tuple(preferences), probabilities=probabilities,
-        rankings=tuple(_rankings(kept, judged.comparisons)), ratings=tuple(_ratings(spoken, judged.comparisons)),
-        thumbs=tuple(_thumbs(spoken, judged.comparisons)), demonstrations=tuple(_demonstrations(judged)),
-        edits=tuple(_edits(judged)), undecided=decided.num_pairs - len(preferences), annotators=tuple(people),
-    )  # fmt: skip
+        preferences=tuple(preferences),
+        probabilities=probabilities,
+        rankings=tuple(_rankings(kept, judged.comparisons)),
+        ratings=tuple(_ratings(spoken, judged.comparisons)),
+        thumbs=tuple(_thumbs(spoken, judged.comparisons)),
+        demonstrations=tuple(_demonstrations(judged)),
+        edits=tuple(_edits(judged)),
+        undecided=decided.num_pairs - len(preferences),
+        annotators=tuple(people),
+    )
 
 
 def _turned(preference: Preference) -> Preference:
@@ -119,12 +124,15 @@ def _turned(preference: Preference) -> Preference:
     strengths = [vote.strength for vote in votes if vote.side == "chosen" and vote.strength is not None]
     return preference.model_copy(
         update={
-            "chosen": preference.rejected, "rejected": preference.chosen, "votes": votes,
-            "chosen_index": preference.rejected_index, "rejected_index": preference.chosen_index,
+            "chosen": preference.rejected,
+            "rejected": preference.chosen,
+            "votes": votes,
+            "chosen_index": preference.rejected_index,
+            "rejected_index": preference.chosen_index,
             "strength": sum(strengths) / len(strengths) if strengths else None,
             "agreement": sum(vote.side == "chosen" for vote in votes) / len(votes) if votes else None,
         }
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -174,10 +182,19 @@ def _probabilities(
     elif way == "dawid_skene":
         sided = first != 0.5
         learnt = aggregate.dawid_skene(
-            where[sided], who[sided], (first[sided] == 0).astype(int), num_items=len(pairs), num_annotators=len(names),
-            num_classes=2, one_coin=True, smoothing=SMOOTHING, trust=TRUST, tolerance=1e-6, max_iterations=500,
+            where[sided],
+            who[sided],
+            (first[sided] == 0).astype(int),
+            num_items=len(pairs),
+            num_annotators=len(names),
+            num_classes=2,
+            one_coin=True,
+            smoothing=SMOOTHING,
+            trust=TRUST,
+            tolerance=1e-6,
+            max_iterations=500,
             prior=(0.5, 0.5),
-        )  # fmt: skip
+        )
         p, accuracy = learnt.posteriors[:, 0], learnt.accuracies
     else:
         p, ability, bias = _crowd(ballots, pairs, who, first, len(names))
@@ -203,10 +220,16 @@ def _crowd(
     high = np.array([players[b.pair[0], b.pair[2]] for b in ballots])
     on_left = np.array([b.left_first for b in ballots])
     sided = np.array([b.sided for b in ballots])
-    fitted = voters.crowd_bradley_terry(
-        np.where(on_left, low, high), np.where(on_left, high, low), who, np.where(on_left, first, 1 - first),
-        num_players=len(players), num_annotators=num_annotators, penalties=PENALTIES, sided=sided,
-    )  # fmt: skip
+    fitted = crowd.crowd_bradley_terry(
+        np.where(on_left, low, high),
+        np.where(on_left, high, low),
+        who,
+        np.where(on_left, first, 1 - first),
+        num_players=len(players),
+        num_annotators=num_annotators,
+        penalties=PENALTIES,
+        sided=sided,
+    )
     gaps = [fitted.strengths[players[c, i]] - fitted.strengths[players[c, j]] for c, i, j in pairs]
     biases = np.where(np.bincount(who, sided, num_annotators) > 0, fitted.biases, np.nan)
     return special.expit(np.array(gaps)), fitted.abilities, biases
@@ -221,10 +244,13 @@ def _rankings(kept: Sequence[Vote], compared: Mapping[str, Comparison]) -> Itera
         comparison, indices = compared[unit[0].comparison], sorted(unit[0].order)
         ranks = [vote.meaning["ranks"] for vote in unit]
         yield Ranking(
-            id=f"{comparison.id}:ranking", messages=comparison.messages, comparison=comparison.id,
+            id=f"{comparison.id}:ranking",
+            messages=comparison.messages,
+            comparison=comparison.id,
             responses=tuple(comparison.responses[index].text for index in indices),
-            ranks=tuple(ranks[0] if len(unit) == 1 else _consensus(ranks)), num_judgements=len(unit),
-        )  # fmt: skip
+            ranks=tuple(ranks[0] if len(unit) == 1 else _consensus(ranks)),
+            num_judgements=len(unit),
+        )
 
 
 def _consensus(ballots: Sequence[Sequence[int]]) -> list[int]:
@@ -278,9 +304,12 @@ def _demonstrations(judged: Snapshot) -> Iterator[Demonstration]:
     """What people wrote, and what they made of a response."""
     for vote, comparison in _written(judged, "demonstration", "edit"):
         yield Demonstration(
-            id=f"{vote.comparison}:{vote.kind}:{vote.id}", messages=comparison.messages, tags=comparison.tags,
-            response=vote.answer["text"], source=vote.name,
-        )  # fmt: skip
+            id=f"{vote.comparison}:{vote.kind}:{vote.id}",
+            messages=comparison.messages,
+            tags=comparison.tags,
+            response=vote.answer["text"],
+            source=vote.name,
+        )
 
 
 def _edits(judged: Snapshot) -> Iterator[Preference]:
@@ -289,6 +318,12 @@ def _edits(judged: Snapshot) -> Iterator[Preference]:
         before, after = comparison.responses[vote.meaning["index"]].text, vote.answer["text"]
         if before.strip() and before != after:
             yield Preference(
-                id=f"{vote.comparison}:edit:{vote.id}", messages=comparison.messages, chosen=after, rejected=before,
-                agreement=1.0, comparison=vote.comparison, rejected_index=vote.meaning["index"], tags=comparison.tags,
-            )  # fmt: skip
+                id=f"{vote.comparison}:edit:{vote.id}",
+                messages=comparison.messages,
+                chosen=after,
+                rejected=before,
+                agreement=1.0,
+                comparison=vote.comparison,
+                rejected_index=vote.meaning["index"],
+                tags=comparison.tags,
+            )

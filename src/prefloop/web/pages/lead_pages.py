@@ -48,9 +48,18 @@ def page(request: Request, name: str, title: str, gather: Gather, *, role: str =
     section = max((path for path, _ in seen if request.url.path.startswith(path)), key=len, default="/lead")
     values = {"heading": words(title), "lead": "", **gather(words, user)}
     return html.rendered(
-        request, f"lead/{name}", user, t=words, words=words.for_scripts(), scripted=True, here=section,
-        sections=[(path, words(key)) for path, key in seen], percent=percent, number=number, **values,
-    )  # fmt: skip
+        request,
+        f"lead/{name}",
+        user,
+        t=words,
+        words=words.for_scripts(),
+        scripted=True,
+        here=section,
+        sections=[(path, words(key)) for path, key in seen],
+        percent=percent,
+        number=number,
+        **values,
+    )
 
 
 def words_of(request: Request, user: User) -> LeadWords:

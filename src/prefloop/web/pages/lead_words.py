@@ -269,10 +269,13 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 
 REASONS = {
     "no unit was judged twice": "没有题目被评判两次",
-    "an order that ties everything agrees with nothing and contradicts nothing": "全部并列的排序无所谓一致或矛盾",
     "every annotator ties everything": "所有标注员都将全部并列",
-    "everybody always said the same: without variation reliability is undefined": "所有人的回答始终相同，没有差异便无法定义信度",
-    "only one category was ever used, so that there is no chance agreement to compare with": "只用过一个类别，无从与随机一致率比较",
+    "everybody always said the same: without variation reliability is undefined": (
+        "所有人的回答始终相同，没有差异便无法定义信度"
+    ),
+    "only one category was ever used, so that there is no chance agreement to compare with": (
+        "只用过一个类别，无从与随机一致率比较"
+    ),
 }
 """Why a coefficient of `people.agreement` is undefined -> the same in Chinese."""
 IN_PAGES = {**PAGES, **PROJECT}

@@ -167,6 +167,9 @@ HELP_ZH: dict[str, str] = {
     "checks.repeat_every": "每多少题将一题左右互换后再次出现，以检验标注员是否自我一致；0 表示不重复。",
     "checks.calibration_pass": "标注员须答对的校准题比例，达到后才能开始工作。",
     "lease_minutes": "标注员处理一题的时限，超时后题目会分给他人；每次保存草稿都会重新计时。",
-    "enough": "达到该评判数后写出 judgements.jsonl，无需全部完成；0 表示等全部题目完成。只计本文件夹自带的比较，改写与示范回答不计。",
+    "enough": (
+        "达到该评判数后写出 judgements.jsonl，无需全部完成；0 表示等全部题目完成。"
+        "只计本文件夹自带的比较，改写与示范回答不计。"
+    ),
 }
 """The settings' help in Chinese; in English it is the docstring of each field of `ProjectConfig`."""

@@ -92,7 +92,7 @@ def _cohen(units: Sequence[Sequence[Vote]]) -> list[dict[str, Any]]:
         counts = np.zeros((len(classes), len(classes)))
         for first, second in both:
             counts[classes.index(first), classes.index(second)] += 1
-        kappa, same = agreement.cohen_kappa(counts, weights="none"), float(np.trace(counts) / counts.sum())
+        kappa, same = agreement.cohen_kappa(counts), float(np.trace(counts) / counts.sum())
         who = {"first": names[a], "second": names[b]}
         couples.append({**who, "n": len(both), "percent": round(same, 4), **as_json(kappa)})
     return couples
@@ -170,8 +170,8 @@ def cycles(judged: Sequence[Vote]) -> dict[str, Any]:
         grid = np.zeros((size, size))
         for couple, number in won.items():
             grid[couple] = number
-        counts = agreement.intransitivity(grid)
-        round_, triads = round_ + counts.cycles, triads + counts.triads
+        cyclic, all_triads = agreement.intransitivity(grid)
+        round_, triads = round_ + cyclic, triads + all_triads
     return {"cycles": round_, "triads": triads, "share": finite(round_ / triads) if triads else None}
 
 

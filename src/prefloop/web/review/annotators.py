@@ -13,7 +13,8 @@ import numpy as np
 from sqlalchemy import Connection, or_, select
 
 from prefloop.stats import annotators, sequential
-from prefloop.stats.annotators import Judged, Norms, Proportion
+from prefloop.stats.annotators import Judged, Norms
+from prefloop.stats.intervals import Proportion, proportion
 from prefloop.web.body import finite
 from prefloop.web.review import self_preference
 from prefloop.web.review.cached import Cached
@@ -114,9 +115,9 @@ def report(mine: Sequence[Vote], votes: Votes, read: Mapping[str, Reading]) -> d
         },
         "gold": {
             **share(gold.accuracy), "probability_below": finite(gold.probability_below), "alert": gold.alert,
-            "verdict": sequential.annotator_test(sum(checked), len(checked) - sum(checked), **WALD).verdict,
+            "verdict": sequential.annotator_test(sum(checked), len(checked) - sum(checked), **WALD),
         },
-        "side": {**share(whole.side.left), "p_value": finite(whole.side.p_value)},
+        "side": {**share(whole.side), "p_value": finite(whole.side.p_value)},
         "length": {**share(whole.length), "p_value": finite(whole.length.p_value)},
         "speed": {"share_of_reading": finite(speed.share), "hurried": hurried, "median_seconds": median},
         "drift": {"early": finite(drift.early), "late": finite(drift.late), "p_value": finite(drift.p_value)},
@@ -128,10 +129,10 @@ def report(mine: Sequence[Vote], votes: Votes, read: Mapping[str, Reading]) -> d
     }  # fmt: skip
 
 
-def share(proportion: Proportion) -> dict[str, Any]:
+def share(of: Proportion) -> dict[str, Any]:
     """A share with its interval, for JSON."""
-    names = {"successes": proportion.successes, "n": proportion.n}
-    return {**names, "rate": finite(proportion.rate), "low": finite(proportion.low), "high": finite(proportion.high)}
+    bounds = {"rate": finite(of.rate), "low": finite(of.low), "high": finite(of.high)}
+    return {"successes": of.successes, "n": of.n, **bounds}
 
 
 def _agreed_with_others(mine: Sequence[Vote], votes: Votes) -> Proportion:
@@ -144,7 +145,7 @@ def _agreed_with_others(mine: Sequence[Vote], votes: Votes) -> Proportion:
         same = sum(answers.agrees(vote.kind, vote.meaning, other.meaning) for other in others)
         if others and 2 * same != len(others):
             number, agreed = number + 1, agreed + (2 * same > len(others))
-    return annotators.proportion(agreed, number, confidence=NORMS.confidence)
+    return proportion(agreed, number, confidence=NORMS.confidence)
 
 
 def _with_themselves(mine: Sequence[Vote]) -> Proportion:
@@ -152,7 +153,7 @@ def _with_themselves(mine: Sequence[Vote]) -> Proportion:
     first = {vote.item: vote for vote in mine if not vote.repeat}
     again = [vote for vote in mine if vote.repeat and vote.item in first]
     same = sum(answers.agrees(vote.kind, vote.meaning, first[vote.item].meaning) for vote in again)
-    return annotators.proportion(same, len(again), confidence=NORMS.confidence)
+    return proportion(same, len(again), confidence=NORMS.confidence)
 
 
 def _curve(judged: Judged) -> list[list[float]]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from prefloop.stats import ranking, sequential
+from prefloop.stats import sequential, strengths
 from prefloop.web.body import finite
 from prefloop.web.store.comparisons import of_comparisons, of_responses, tags_of
 from prefloop.web.store.tables import comparisons, items, responses
@@ -103,16 +103,16 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
     first, second = np.array([place[g.first] for g in played]), np.array([place[g.second] for g in played])
     scores, prompts = np.array([g.score for g in played]), [g.prompt for g in played]
     number = len(set(prompts))
-    lengths = ranking.normalised_difference([g.letters[0] for g in played], [g.letters[1] for g in played])
+    lengths = strengths.normalised_difference([g.letters[0] for g in played], [g.letters[1] for g in played])
     how: dict[str, Any] = {"num_players": len(names), "ridge": RIDGE, "clusters": prompts if number >= 2 else None}
     problem, controlled = "", None
-    raw = ranking.bradley_terry(first, second, scores, **how)
+    raw = strengths.bradley_terry(first, second, scores, **how)
     if number >= CONTROLLED and np.ptp(lengths) > 0:
         try:
-            controlled = ranking.bradley_terry(first, second, scores, covariates=lengths[:, None], **how)
+            controlled = strengths.bradley_terry(first, second, scores, covariates=lengths[:, None], **how)
         except ValueError as trouble:
             problem = str(trouble)
-    points = ranking.elo(first, second, scores, num_players=len(names), **ELO)
+    points = strengths.elo(first, second, scores, num_players=len(names), **ELO)
     rows = [{**_standing(name, n, raw, controlled, played), "elo": finite(points[n], 1)} for name, n in place.items()]
     effect = None
     if controlled is not None:
@@ -122,7 +122,7 @@ def board(played: Sequence[Game]) -> dict[str, Any]:
 
 
 def _standing(
-    name: str, place: int, raw: ranking.Strengths, controlled: ranking.Strengths | None, played: Sequence[Game]
+    name: str, place: int, raw: strengths.Strengths, controlled: strengths.Strengths | None, played: Sequence[Game]
 ) -> dict[str, Any]:
     scores = [g.score if g.first == name else 1 - g.score for g in played if name in (g.first, g.second)]
     row: dict[str, Any] = {"sampler": name, "games": len(scores), "win_rate": finite(sum(scores) / len(scores))}

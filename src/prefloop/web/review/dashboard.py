@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 from sqlalchemy import Connection, Integer, case, cast, func, literal_column, select
 
+from prefloop.stats.agreement import equal_couples
 from prefloop.stats.choosing import TagCoverage
 from prefloop.web.body import Body, finite
 from prefloop.web.errors import refuse_unless
@@ -165,9 +166,7 @@ def agreed(connection: Connection) -> dict[str, Any]:
     """How often two people say the same, over the newest judgements."""
     recent = votes_where(connection, items.c.purpose == "work", items.c.kind == "pair", limit=RECENT)
     units = units_of([vote for vote in recent if not vote.repeat and vote.best is not None]).values()
-    said = [[vote.best for vote in unit] for unit in units]
-    same = sum(first == second for unit in said for place, first in enumerate(unit) for second in unit[:place])
-    couples = sum(len(unit) * (len(unit) - 1) // 2 for unit in said)
+    same, couples = equal_couples([(vote.user, vote.best) for vote in unit] for unit in units)
     return {"rate": finite(same / couples) if couples else None, "couples": couples}
 
 

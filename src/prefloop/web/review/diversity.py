@@ -1,7 +1,6 @@
 """Items that cover what is asked: spread by a reward model's embeddings where they came, else by the prompts' words."""
 
 import itertools
-import re
 import zlib
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from prefloop.stats import choosing
+from prefloop.stats.text import tokens
 from prefloop.web.review import reward_scores
 from prefloop.web.store.comparisons import prompts_of
 from prefloop.web.store.tables import items, judgements
@@ -19,14 +19,13 @@ DIMENSIONS = 256
 """Of the vectors that texts are hashed to."""
 LABELLED = 300
 """Judged comparisons that are kept away from."""
-TOKEN = re.compile(r"[\u3400-\u9fff]|\w+")
 
 
 def vectors(texts: Sequence[str]) -> Array:
     """(n, DIMENSIONS) words and pairs of words, hashed, weighted by how rare they are, of length 1."""
     counts = np.zeros((len(texts), DIMENSIONS))
     for row, text in enumerate(texts):
-        words = TOKEN.findall(text.lower()[:20_000])
+        words = [token for token in tokens(text[:20_000]) if token.isalnum()]
         for gram in (*words, *(f"{a} {b}" for a, b in itertools.pairwise(words))):
             counts[row, zlib.crc32(gram.encode()) % DIMENSIONS] += 1
     rare = np.log((1 + len(texts)) / (1 + (counts > 0).sum(0))) + 1

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from prefloop.stats import curve
-from prefloop.stats.annotators import proportion
+from prefloop.stats.intervals import proportion
 from prefloop.web.body import finite
 from prefloop.web.review.cached import Cached
 from prefloop.web.review.dashboard import agreed

@@ -77,9 +77,12 @@ def candidates(connection: Connection, seed: int) -> Candidates:
     rows = connection.execute(query.order_by(items.c.id)).all()
     tags = tags_of(connection, {row.comparison for row in rows})
     return Candidates(
-        tuple(row.id for row in rows), tuple(row.comparison for row in rows),
-        tuple(tuple(row.responses) for row in rows), tuple(tags.get(row.comparison, ()) for row in rows), thinned,
-    )  # fmt: skip
+        tuple(row.id for row in rows),
+        tuple(row.comparison for row in rows),
+        tuple(tuple(row.responses) for row in rows),
+        tuple(tags.get(row.comparison, ()) for row in rows),
+        thinned,
+    )
 
 
 def opinions(connection: Connection, pool: Candidates, wanted: Choice) -> tuple[dict[str, Array], str | None]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from prefloop.stats import annotators
+from prefloop.stats import annotators, intervals
 from prefloop.stats.annotators import Leaning, Norms
 from prefloop.web.body import finite
 from prefloop.web.security.accounts import PROGRAM
@@ -39,7 +39,7 @@ def by_sampler(
     people = {unit: [vote for vote in said if vote.user not in programs] for unit, said in votes.items()}
     samplers = of_responses(connection, {vote.comparison for vote in mine}, responses.c.sampler)
     early = _leanings(mine[: look[0]], people, samplers)
-    p_values = annotators.holm([leaning.p_value for leaning in early.values()])
+    p_values = intervals.holm([leaning.p_value for leaning in early.values()])
     leans = {sampler for sampler, p in zip(early, p_values, strict=True) if p < look[1]}
     rows = []
     for sampler, leaning in _leanings(mine, people, samplers).items():

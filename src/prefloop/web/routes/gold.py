@@ -31,10 +31,13 @@ def _picked(asked: str, existing: Sequence[int], kind: str) -> list[int]:
 
 @router.get("/lead/items/gold")
 def gold_page(
-    request: Request, site: Here, item: Annotated[int | None, Query(ge=1, le=2**62)] = None,
-    comparison: Annotated[str, Query(max_length=200)] = "", kind: Marked = "pair",
+    request: Request,
+    site: Here,
+    item: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    comparison: Annotated[str, Query(max_length=200)] = "",
+    kind: Marked = "pair",
     of: Annotated[list[str] | None, Query(max_length=100)] = None,
-) -> Response:  # fmt: skip
+) -> Response:
     """Makes a gold or calibration item of an item or a comparison, or changes one."""
     with site.database.reading() as connection:
         row, about = gold.asked_of(connection, item, comparison.strip())

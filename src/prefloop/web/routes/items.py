@@ -44,9 +44,11 @@ def change_item(user: Lead, site: Here, number: LongNumber, body: gold.Change) -
 
 @router.get("/lead/items", include_in_schema=False)
 def items_page(
-    request: Request, site: Here, before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    request: Request,
+    site: Here,
+    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
     missing: Annotated[str, Query(max_length=200)] = "",
-) -> Response:  # fmt: skip
+) -> Response:
     """Gold, calibration, candidates, flags and comments."""
 
     def gather(words: LeadWords, user: User) -> dict[str, Any]:

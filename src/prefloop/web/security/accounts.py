@@ -237,9 +237,15 @@ def known_as(name: str) -> str:
 
 
 def invite(
-    connection: Connection, site: Site, *, role: str, by: User | None, tags: Sequence[str] = (), uses: int = 1,
+    connection: Connection,
+    site: Site,
+    *,
+    role: str,
+    by: User | None,
+    tags: Sequence[str] = (),
+    uses: int = 1,
     days: float = 7.0,
-) -> str:  # fmt: skip
+) -> str:
     """A new invitation's token."""
     token, now = secrets.token_urlsafe(32), site.clock()
     what = {"role": role, "tags": list(tags), "uses": uses}

@@ -1,6 +1,5 @@
 """Comparisons and their texts, read back from their rows; and the fingerprints of what is shown of them."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from prefloop.files import fingerprints
+from prefloop.stats.text import words_to_read
 from prefloop.web.store.tables import comparisons, responses
 
 PART = 500
 """Names in one query."""
-WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\s\u3400-\u9fff\uf900-\ufaff]+")
-LETTERS_PER_WORD = 1.6
-"""Chinese characters that are read in the time of one English word."""
 
 
 def parts(names: Iterable[Any]) -> Iterator[list[Any]]:
@@ -101,20 +98,13 @@ class Reading:
         return self.prompt_words + sum(self.words.get(index, 0.0) for index in indices)
 
 
-def num_words(text: str) -> float:
-    """Words of English, or what takes as long to read of Chinese."""
-    words = WORD.findall(text)
-    chinese = sum(1 for word in words if "\u3400" <= word[0] <= "\u9fff" or "\uf900" <= word[0] <= "\ufaff")
-    return len(words) - chinese + chinese / LETTERS_PER_WORD
-
-
 def readings(connection: Connection, names: Collection[str]) -> dict[str, Reading]:
     """How much each of these comparisons is to read."""
     messages = of_comparisons(connection, names, comparisons.c.messages)
     read = {
-        name: Reading(sum(num_words(message["content"]) for message in turns), {}, {})
+        name: Reading(sum(words_to_read(message["content"]) for message in turns), {}, {})
         for name, turns in messages.items()
     }
     for (name, index), text in of_responses(connection, names, responses.c.text).items():
-        read[name].letters[index], read[name].words[index] = len(text), num_words(text)
+        read[name].letters[index], read[name].words[index] = len(text), words_to_read(text)
     return read

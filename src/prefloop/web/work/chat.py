@@ -150,9 +150,13 @@ def compared(begun: Begun, heard: Heard) -> Comparison:
         Message(role="user" if m["role"] == "user" else "assistant", content=m["content"]) for m in begun.messages
     )
     return Comparison(
-        id=name, prompt_id=f"{CHAT}-{begun.conversation}", messages=messages, responses=heard.responses,
-        sampling=heard.sampling, tags=(CHAT,),
-    )  # fmt: skip
+        id=name,
+        prompt_id=f"{CHAT}-{begun.conversation}",
+        messages=messages,
+        responses=heard.responses,
+        sampling=heard.sampling,
+        tags=(CHAT,),
+    )
 
 
 def different(answers: Sequence[Response]) -> tuple[int, ...]:

@@ -55,10 +55,11 @@ def add(connection: Connection, site: Site, body: Guideline, tree: Tree, *, by: 
     if body.base not in (None, version):
         author = versions(connection, 1)[0]["by"] if version else ""
         raise Refusal(
-            409, "guideline_moved",
+            409,
+            "guideline_moved",
             f"Version {version} was saved by {author or 'somebody'} after you began from version {body.base}. "
             f"Nothing was saved: bring what is new there into your text, and save it with base {version}.",
-        )  # fmt: skip
+        )
     new = {"version": version + 1, "text": body.text}
     connection.execute(insert(guidelines).values(**new, tree=tree, by=by.id, at=now))
     record(connection, "guideline", by.name, now, {**new, "note": body.note})

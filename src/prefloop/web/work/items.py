@@ -88,9 +88,14 @@ def locked(connection: Connection, item: int) -> Row[Any]:
 
 
 def recount(
-    connection: Connection, item: Row[Any], *, done: int = 0, leased: int = 0, wanted: int = 0,
+    connection: Connection,
+    item: Row[Any],
+    *,
+    done: int = 0,
+    leased: int = 0,
+    wanted: int = 0,
     extended: bool | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Changes counts by these steps, and with them what is needed; what is needed again goes behind every cursor.
 
     An item that a lead took away wants no more than it has.

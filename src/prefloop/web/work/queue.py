@@ -263,10 +263,11 @@ def _gold(turn: _Turn, served: int) -> str | None:
     """The next gold item that the annotator has not had, nor met as work or in calibration: that would tell."""
     other = items.alias("other")
     met = (
-        select(presentations.c.id).join(other, other.c.id == presentations.c.item)
+        select(presentations.c.id)
+        .join(other, other.c.id == presentations.c.item)
         .where(presentations.c.user == turn.user.id, other.c.comparison == items.c.comparison)
         .where(other.c.purpose != "gold")
-    )  # fmt: skip
+    )
     query = select(items).where(checks("gold"), ~items.c.retired, ~_HAD.exists(), ~met.exists())
     item = turn.connection.execute(query.order_by(items.c.place).limit(1), {"who": turn.user.id}).first()
     return None if item is None else _show(turn, item, served)

@@ -78,10 +78,24 @@ def votes_where(connection: Connection, *where: Any, limit: int = MOST) -> list[
     """The newest judgements that meet conditions, in the order they were made."""
     query = (
         select(
-            judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind,
-            items.c.purpose, items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected,
-            presentations.c.repeat, judgements.c.counted, judgements.c.right, judgements.c.active_seconds,
-            judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,
+            judgements.c.id,
+            judgements.c.user,
+            users.c.name,
+            judgements.c.item,
+            items.c.comparison,
+            items.c.kind,
+            items.c.purpose,
+            items.c.responses,
+            presentations.c.order,
+            judgements.c.answer,
+            items.c.expected,
+            presentations.c.repeat,
+            judgements.c.counted,
+            judgements.c.right,
+            judgements.c.active_seconds,
+            judgements.c.at,
+            WAS_SHOWN.label("was_shown"),
+            judgements.c.comment,
         )
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
@@ -89,7 +103,7 @@ def votes_where(connection: Connection, *where: Any, limit: int = MOST) -> list[
         .where(is_newest(), *where)
         .order_by(judgements.c.at.desc(), judgements.c.id.desc())
         .limit(limit)
-    )  # fmt: skip
+    )
     return [_vote(row) for row in reversed(connection.execute(query).all())]
 
 
@@ -98,10 +112,26 @@ def _vote(row: Any) -> Vote:
     meaning = answers.meaning(row.kind, row.answer, row.order)
     is_repeat = row.repeat > 0 and row.purpose != "calibration"
     return Vote(
-        row.id, row.user, row.name, row.item, row.comparison, row.kind, row.purpose, tuple(row.responses),
-        tuple(row.order), row.answer, meaning, expected, is_repeat, row.counted, row.right, row.active_seconds, row.at,
-        bool(row.was_shown), row.comment,
-    )  # fmt: skip
+        row.id,
+        row.user,
+        row.name,
+        row.item,
+        row.comparison,
+        row.kind,
+        row.purpose,
+        tuple(row.responses),
+        tuple(row.order),
+        row.answer,
+        meaning,
+        expected,
+        is_repeat,
+        row.counted,
+        row.right,
+        row.active_seconds,
+        row.at,
+        bool(row.was_shown),
+        row.comment,
+    )
 
 
 def ruled(connection: Connection) -> set[Unit]:

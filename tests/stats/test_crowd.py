@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from prefloop.stats.ranking import bradley_terry
-from prefloop.stats.voters import CrowdPenalties, crowd_bradley_terry, crowd_surprise
+from prefloop.stats.crowd import CrowdPenalties, crowd_bradley_terry, crowd_surprise
+from prefloop.stats.strengths import bradley_terry
 
 PENALTIES = CrowdPenalties(strength=0.1, bias=1.0, ability=0.3, usual_ability=0.85)
 
@@ -20,12 +20,8 @@ def crowd(
     right = (left + rng.integers(1, 8, size=len(annotators))) % 8
     ability = abilities[annotators]
     p = ability * special.expit(strengths[left] - strengths[right] + biases[annotators]) + (1 - ability) / 2
-    return strengths, {
-        "left": left,
-        "right": right,
-        "annotators": annotators,
-        "chose_left": (rng.random(len(p)) < p).astype(float),
-    }
+    chose = (rng.random(len(p)) < p).astype(float)
+    return strengths, {"left": left, "right": right, "annotators": annotators, "chose_left": chose}
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -59,70 +55,62 @@ def test_who_looks_and_who_leans_is_recovered():
     rng = np.random.default_rng(5)
     abilities, biases = np.array([0.95, 0.95, 0.1, 0.9, 0.95]), np.array([0.0, 0.0, 0.0, 1.5, -0.8])
     truth, judged = crowd(rng, abilities, biases, 500)
-    found = crowd_bradley_terry(**judged, num_players=8, num_annotators=5, penalties=PENALTIES)
-    assert found.converged
-    assert found.abilities.argmin() == 2
-    assert found.abilities[2] < 0.4
-    assert found.abilities[[0, 1, 3, 4]].min() > 0.7
-    assert found.biases[[3, 4]] == pytest.approx([1.5, -0.8], abs=0.5)
+    fitted = crowd_bradley_terry(**judged, num_players=8, num_annotators=5, penalties=PENALTIES)
+    assert fitted.converged
+    assert fitted.abilities.argmin() == 2
+    assert fitted.abilities[2] < 0.4
+    assert fitted.abilities[[0, 1, 3, 4]].min() > 0.7
+    assert fitted.biases[[3, 4]] == pytest.approx([1.5, -0.8], abs=0.5)
     plain = bradley_terry(judged["left"], judged["right"], judged["chose_left"], num_players=8, ridge=0.1).strengths
-    assert np.abs(found.strengths - truth).mean() < 0.6 * np.abs(plain - truth).mean()
+    assert np.abs(fitted.strengths - truth).mean() < 0.6 * np.abs(plain - truth).mean()
 
 
 def test_sides_mirror():
     """Swapping sides and choices turns biases round and leaves the rest."""
     _, judged = crowd(np.random.default_rng(6), np.array([0.9, 0.5]), np.array([0.7, 0.0]), 200)
     mirrored = judged | {"left": judged["right"], "right": judged["left"], "chose_left": 1 - judged["chose_left"]}
-    one, two = (
-        crowd_bradley_terry(**j, num_players=8, num_annotators=2, penalties=PENALTIES) for j in (judged, mirrored)
-    )
-    assert two.biases == pytest.approx(-one.biases, abs=1e-4)
-    assert two.strengths == pytest.approx(one.strengths, abs=1e-4)
-    assert two.abilities == pytest.approx(one.abilities, abs=1e-4)
+    sizes = {"num_players": 8, "num_annotators": 2, "penalties": PENALTIES}
+    before, after = crowd_bradley_terry(**judged, **sizes), crowd_bradley_terry(**mirrored, **sizes)
+    assert after.biases == pytest.approx(-before.biases, abs=1e-4)
+    assert after.strengths == pytest.approx(before.strengths, abs=1e-4)
+    assert after.abilities == pytest.approx(before.abilities, abs=1e-4)
 
 
 def test_perfect_and_unbiased_is_bradley_terry():
     _, judged = crowd(np.random.default_rng(7), np.array([0.9, 0.9]), np.zeros(2), 200)
     stiff = CrowdPenalties(strength=0.4, bias=1e5, ability=1e5, usual_ability=1 - 1e-9)
-    found = crowd_bradley_terry(**judged, num_players=8, num_annotators=2, penalties=stiff)
+    fitted = crowd_bradley_terry(**judged, num_players=8, num_annotators=2, penalties=stiff)
     plain = bradley_terry(judged["left"], judged["right"], judged["chose_left"], num_players=8, ridge=0.4)
-    assert found.strengths == pytest.approx(plain.strengths, abs=1e-3)
-    assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-3)
+    assert fitted.strengths == pytest.approx(plain.strengths, abs=1e-3)
+    assert fitted.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-3)
 
 
-def test_penalties_are_above_nothing():
-    with pytest.raises(ValueError, match="above 0"):
-        crowd_bradley_terry(
-            [0], [1], [0], [1], num_players=2, num_annotators=1, penalties=dataclasses.replace(PENALTIES, bias=0.0)
-        )
-    with pytest.raises(ValueError, match="annotator below 1"):
-        crowd_bradley_terry([0], [1], [1], [1], num_players=2, num_annotators=1, penalties=PENALTIES)
+@pytest.mark.parametrize(
+    ("annotator", "changes", "sentence"),
+    [(0, {"bias": 0.0}, "above 0"), (1, {}, "annotators must lie between 0 and 0")],
+)
+def test_judgements_that_are_none(annotator: int, changes: dict[str, float], sentence: str):
+    penalties = dataclasses.replace(PENALTIES, **changes)
+    with pytest.raises(ValueError, match=sentence):
+        crowd_bradley_terry([0], [1], [annotator], [1], num_players=2, num_annotators=1, penalties=penalties)
 
 
 def test_judgements_without_sides_say_nothing_of_a_bias():
-    """All of them "chose the left": with sides a bias explains it, without them the left players are the better ones, each named as often."""
+    """All "chose the left": with sides a bias explains it, without them the left players are the better ones, each
+    named
+    as often; then it is no matter which of the two is called left."""
     n = 60
-    same = {
-        "left": 2 * np.arange(n),
-        "right": 2 * np.arange(n) + 1,
-        "annotators": np.zeros(n),
-        "chose_left": np.ones(n),
-    }
-    known = {"num_players": 2 * n, "num_annotators": 1, "penalties": PENALTIES}
-    told = crowd_bradley_terry(**same, **known)
-    untold = crowd_bradley_terry(**same, **known, sided=np.zeros(n))
-    assert told.biases[0] > 2
-    assert untold.biases[0] == 0
-    gaps = [found.strengths[::2] - found.strengths[1::2] for found in (told, untold)]
+    left, right, chose = 2 * np.arange(n), 2 * np.arange(n) + 1, np.ones(n)
+    sizes = {"num_players": 2 * n, "num_annotators": 1, "penalties": PENALTIES}
+    sided = crowd_bradley_terry(left, right, np.zeros(n), chose, **sizes)
+    unsided = crowd_bradley_terry(left, right, np.zeros(n), chose, **sizes, sided=np.zeros(n))
+    assert sided.biases[0] > 2
+    assert unsided.biases[0] == 0
+    gaps = [fitted.strengths[::2] - fitted.strengths[1::2] for fitted in (sided, unsided)]
     assert gaps[1].min() > 2 > gaps[0].max()
-    names = np.arange(n) % 2 == 0  # whichever is called left
-    turned = same | {
-        "left": np.where(names, same["left"], same["right"]),
-        "right": np.where(names, same["right"], same["left"]),
-        "chose_left": names.astype(float),
-    }
-    assert crowd_bradley_terry(**turned, **known, sided=np.zeros(n)).strengths == pytest.approx(
-        untold.strengths, abs=1e-4
-    )
-    with pytest.raises(ValueError, match="known sides or not"):
-        crowd_bradley_terry(**same, **known, sided=[1])
+    kept = np.arange(n) % 2 == 0
+    turned = np.where(kept, left, right), np.where(kept, right, left), np.zeros(n), kept.astype(float)
+    renamed = crowd_bradley_terry(*turned, **sizes, sided=np.zeros(n))
+    assert renamed.strengths == pytest.approx(unsided.strengths, abs=1e-4)
+    with pytest.raises(ValueError, match="one length"):
+        crowd_bradley_terry(left, right, np.zeros(n), chose, **sizes, sided=[1])

@@ -7,12 +7,11 @@ Shape letters: n judgements, K players, A annotators.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize, special
 
+from prefloop.stats.arrays import Array, Ints, columns, indices
 from prefloop.stats.newton import players
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class CrowdPenalties:
-    """How strongly each kind of parameter is held to its usual value; per nat squared, as precisions of normal priors."""
+    """How strongly each kind of parameter is held to its usual value: precisions of normal priors, per nat squared."""
 
     strength: float
     """towards 0; above 0"""
@@ -65,21 +64,21 @@ def crowd_surprise(
         left, right: (n,) players as shown.
         annotators: (n,) who judged.
         chose_left: (n,) 1 if the left was preferred, 0 if the right, 1/2 for a tie.
-        sided: (n,) 1 if it is known which side each player stood on, 0 if left and right are but two names; None for all known.
+        sided: (n,) 1 if each player's side is known, 0 if left and right are but two names; None for all known.
 
     Returns: (nats, slope by strengths (K,), by biases (A,), by ability_logits (A,)).
     """
     score, bias, logit = (np.asarray(v, dtype=float) for v in (strengths, biases, ability_logits))
     i, j, a, y = np.asarray(left), np.asarray(right), np.asarray(annotators), np.asarray(chose_left, dtype=float)
-    known = np.ones(len(a)) if sided is None else np.asarray(sided, dtype=float)
-    sure, ability = special.expit(score[i] - score[j] + known * bias[a]), special.expit(logit)[a]
+    biased = np.ones(len(a)) if sided is None else np.asarray(sided, dtype=float)
+    sure, ability = special.expit(score[i] - score[j] + biased * bias[a]), special.expit(logit)[a]
     p = ability * sure + (1.0 - ability) / 2.0
     by_p = (p - y) / (p * (1.0 - p))
     by_margin = by_p * ability * sure * (1.0 - sure)
     by_logit = by_p * (sure - 0.5) * ability * (1.0 - ability)
     by_score = _summed(by_margin, i, len(score)) - _summed(by_margin, j, len(score))
     surprise = -float((special.xlogy(y, p) + special.xlogy(1.0 - y, 1.0 - p)).sum())
-    return surprise, by_score, _summed(known * by_margin, a, len(bias)), _summed(by_logit, a, len(logit))
+    return surprise, by_score, _summed(biased * by_margin, a, len(bias)), _summed(by_logit, a, len(logit))
 
 
 def crowd_bradley_terry(
@@ -110,14 +109,10 @@ def crowd_bradley_terry(
     Raises: ValueError if lengths differ, an index is out of range, or a penalty is not above 0.
     """
     i, j = players(left, right, num_players)
-    a, y = np.asarray(annotators).astype(np.int64), np.asarray(chose_left, dtype=float)
-    if a.shape != i.shape or y.shape != i.shape or (a.size and not (a.min() >= 0 and a.max() < num_annotators)):
-        raise ValueError(
-            f"every judgement needs one annotator below {num_annotators} and one choice, got {a.shape} and {y.shape}"
-        )
-    known = np.ones(len(a)) if sided is None else np.asarray(sided, dtype=float)
-    if known.shape != i.shape:
-        raise ValueError(f"every judgement has known sides or not, got {known.shape} of {i.shape}")
+    (a,) = indices(annotators=(annotators, num_annotators))
+    y, biased, *_ = columns(
+        chose_left=chose_left, sided=np.ones(len(i)) if sided is None else sided, left=i, annotators=a
+    )
     if not (min(penalties.strength, penalties.bias, penalties.ability) > 0 and 0 < penalties.usual_ability < 1):
         raise ValueError(f"penalties must be above 0 and the usual ability between 0 and 1, got {penalties}")
     usual = float(special.logit(penalties.usual_ability))
@@ -126,24 +121,24 @@ def crowd_bradley_terry(
     start = np.repeat([0.0, 0.0, usual], sizes)
     held = np.repeat([penalties.strength, penalties.bias, penalties.ability], sizes)
 
+    judged = {"left": i, "right": j, "annotators": a, "chose_left": y, "sided": biased}
+
     def split(u: Array) -> tuple[Array, Array, Array]:
         strengths, biases, logits = np.split(u, ends)
         return strengths, biases, logits
 
     def penalised(u: Array) -> tuple[float, Array]:
         strengths, biases, logits = split(u)
-        surprise, *slopes = crowd_surprise(
-            strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known
-        )
+        surprise, *slopes = crowd_surprise(strengths, biases, logits, **judged)
         away = u - start
         return surprise + float(held * away @ away) / 2.0, np.concatenate(slopes) + held * away
 
     options = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-7}
-    found = optimize.minimize(penalised, start, jac=True, method="L-BFGS-B", options=options)
-    strengths, biases, logits = split(found.x)
-    surprise = crowd_surprise(strengths, biases, logits, left=i, right=j, annotators=a, chose_left=y, sided=known)[0]
-    return Crowd(strengths - strengths.mean(), special.expit(logits), biases, -surprise, bool(found.success))
+    best = optimize.minimize(penalised, start, jac=True, method="L-BFGS-B", options=options)
+    strengths, biases, logits = split(best.x)
+    surprise = crowd_surprise(strengths, biases, logits, **judged)[0]
+    return Crowd(strengths - strengths.mean(), special.expit(logits), biases, -surprise, bool(best.success))
 
 
-def _summed(values: Array, groups: NDArray[np.int64], size: int) -> Array:
+def _summed(values: Array, groups: Ints, size: int) -> Array:
     return np.bincount(groups, values, size).astype(float)

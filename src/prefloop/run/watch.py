@@ -1,0 +1,49 @@
+"""What a run that trains a policy says while it goes on: each alarm of `signs.of_training` once, when it is first
+raised."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefloop.signs import Sign, of_training
+
+Row = Mapping[str, float | None]
+SENTENCES = {
+    "first_ratio": "a step's first probability ratios are off 1 by up to {value:.2g}, though nothing had been learned "
+    "yet: policy and sampler disagree, so what is learned from these rollouts cannot be trusted.",
+    "clipped": "{value:.0%} of the tokens are outside the trust region, more than {limit:.0%}: lower lr, or take fewer "
+    "epochs.",
+    "cut_off": "the score rose from {s0:.3g} to {s1:.3g} while fewer responses end by themselves ({before:.0%}, now "
+    "{after:.0%}): the reward is probably being gamed. Read samples.jsonl, or raise unfinished_penalty.",
+}
+"""Sign -> what its alarm says. Drift has no limit here: `evaluate` has one."""
+
+
+class Watch:
+    """The rows of metrics.jsonl so far, and which alarms have been said of them."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._said: set[str] = set()
+
+    def go_on(self, rows: list[dict[str, Any]]) -> None:
+        """Takes over the rows that an earlier session logged."""
+        self._rows = list(rows)
+        self._said = {sign.name for sign in self._alarms()}
+
+    def see(self, row: Row) -> list[str]:
+        """Takes a new row. Returns: a sentence for each alarm that has not been raised before."""
+        self._rows.append(row)
+        new = [sign for sign in self._alarms() if sign.name not in self._said]
+        self._said |= {sign.name for sign in new}
+        return [_sentence(sign) for sign in new]
+
+    def warnings(self) -> list[str]:
+        """A sentence for each alarm that stands over all rows."""
+        return [_sentence(sign) for sign in self._alarms()]
+
+    def _alarms(self) -> list[Sign]:
+        return [sign for sign in of_training(self._rows, kl_limit=None) if sign.level == "alarm"]
+
+
+def _sentence(sign: Sign) -> str:
+    return SENTENCES[sign.name].format(**sign.values)

@@ -1,0 +1,77 @@
+"""What every algorithm's loop promises, watched in each of them."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from prefloop.align import ppo, reinforce
+from prefloop.align.config import OnlineConfig, PPOConfig, REINFORCEConfig
+from prefloop.models.network import Network
+from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
+
+from .conftest import Seen
+
+Make = Callable[..., OnlineConfig]
+Train = Callable[[Any], Path]
+ALGORITHMS = pytest.mark.parametrize(
+    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
+)
+
+
+@ALGORITHMS
+def test_steps_draw_differently_and_from_the_policy_as_it_is(
+    make_config: Make,
+    watch: Callable[..., Seen],
+    write_rows: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    train: Train,
+    settings: type[OnlineConfig],
+):
+    """One prompt, hardly any learning: the same random numbers would write the same responses again.
+
+    The sampler is told of the policy before every step: another engine would sample from weights long gone.
+    """
+    weights: list[Tensor] = []
+    drawn: list[list[Sampled]] = []
+    real, real_sample = InProcess.refresh, InProcess.sample
+
+    def refresh(self: InProcess, policy: Network) -> None:
+        weights.append(next(policy.parameters()).detach().clone())
+        real(self, policy)
+
+    def sample(self: InProcess, *args: Any, **kwargs: Any) -> list[Sampled]:
+        drawn.append(real_sample(self, *args, **kwargs))
+        return drawn[-1]
+
+    monkeypatch.setattr(InProcess, "refresh", refresh)
+    monkeypatch.setattr(InProcess, "sample", sample)
+    watch()
+    prompt = write_rows("one.jsonl", [{"id": "p", "messages": [{"role": "user", "content": "where is it?"}]}])
+    train(make_config(settings, prompts=prompt, steps=3, lr=1e-7))
+    assert len({tuple(responses) for responses in drawn}) == len(weights) == 3
+    assert not any(torch.equal(a, b) for a, b in pairwise(weights))
+
+
+@ALGORITHMS
+def test_the_drift_that_is_logged_steers_what_the_next_step_pays(
+    make_config: Make,
+    watch: Callable[..., Seen],
+    read_lines: Callable[[Path], list[dict[str, Any]]],
+    other: Network,
+    train: Train,
+    settings: type[OnlineConfig],
+):
+    """Far from the reference: 20 % of 8 responses of a horizon of 2 more with each step, in the log and in the
+    rewards."""
+    seen = watch(reference=other)
+    config = make_config(settings, kl_coef=0.3, kl_target=0.1, kl_horizon=2.0, steps=3)
+    train(config)
+    rows = read_lines(Path(config.out) / "metrics.jsonl")
+    assert all(row["rewards/kl"] > 0.12 for row in rows)
+    assert seen.coefs == [row["kl/coef"] for row in rows] == pytest.approx([0.3, 0.3 * 1.8, 0.3 * 1.8**2])

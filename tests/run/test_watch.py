@@ -1,0 +1,53 @@
+"""A run says its alarms while it goes on: each once, the same ones after it was interrupted, and all of them at the
+end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefloop.run import Run
+from prefloop.settings import RunConfig
+
+SOUND = {"ratio/first_error": 0.0, "ratio/clipped": 0.1, "scores/mean": 0.0, "rollouts/finished": 1.0}
+
+
+def steps(run: Run, rows: list[dict[str, float]], start: int = 1) -> None:
+    for number, row in enumerate(rows, start):
+        run.log(number, {**SOUND, **row})
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{}] * 20, []),
+        ([{}] * 4 + [{"ratio/first_error": 0.25}] + [{}], ["step 5: a step's first probability ratios are off 1 by"]),
+        ([{"ratio/clipped": 0.4}] * 9, ["step 5: 40% of the tokens are outside the trust region, more than 30%"]),
+        (
+            [{}] * 5 + [{"scores/mean": 2.0, "rollouts/finished": 0.5}] * 5,
+            ["step 6: the score rose from 0 to 1 while fewer responses end by themselves (100%, now 75%)"],
+        ),
+    ],
+)  # fmt: skip
+def test_an_alarm_is_said_once_when_it_is_first_raised(
+    rows: list[dict[str, float]], said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with Run(RunConfig(out=str(tmp_path / "run")), inputs={}, stage="ppo") as run:
+        steps(run, rows)
+        stood = run.warnings
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(said) == len(stood)
+    assert all(line.startswith(f"ppo: {sentence}") for line, sentence in zip(lines, said, strict=True))
+
+
+def test_what_was_said_before_an_interruption_is_not_said_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config: dict[str, Any] = {"out": str(tmp_path / "run")}
+    with Run(RunConfig(**config), inputs={}, stage="ppo") as run:
+        steps(run, [{"ratio/clipped": 0.4}] * 6)
+        run.save(6, {})
+    capsys.readouterr()
+    with Run(RunConfig(**config), inputs={}, stage="ppo") as run:
+        assert run.restore() == {}
+        steps(run, [{"ratio/clipped": 0.4}] * 3, start=7)
+        assert len(run.warnings) == 1
+    assert capsys.readouterr().err == ""
