@@ -25,6 +25,7 @@ from prefloop.align.config import PPOConfig, REINFORCEConfig
         ),
         ({"kl_target": 6.0, "kl_horizon": 1.0}, "kl_horizon = 1.* Set kl_horizon"),
         ({"temperature": 0.0}, "greater than 0"),
+        ({"advantage": "td"}, "the setting `advantage` is gone. td is now decay = 0"),
         ({"kl_coef": -0.1}, "greater than or equal to 0"),
     ],
 )

@@ -6,6 +6,12 @@ from pydantic import Field, model_validator
 
 from prefloop.settings import Batched, Optimised, RunConfig, Templated, Varied
 
+GONE = {
+    "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
+    "reward_at": "every is now decay = 1; for response type prefloop reinforce credit=response.",
+}
+"""Settings that PPO had once -> what to type instead."""
+
 
 class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"lr": 3e-4, "checkpoint_every": 40}):
     """What every algorithm needs that samples from the policy it trains."""
@@ -52,6 +58,14 @@ class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"
     save_every: int = Field(default=10, ge=1)
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_have_gone(cls, values: Any) -> Any:
+        for name, instead in GONE.items():
+            if isinstance(values, dict) and name in values:
+                raise ValueError(f"the setting `{name}` is gone. {instead}")
+        return values
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.rollouts_per_step % self.responses_per_prompt:
@@ -71,13 +85,6 @@ class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"
                 f"negative. Set kl_horizon = {10 * self.rollouts_per_step} or more."
             )
         return self
-
-
-GONE = {
-    "advantage": "Of td, gae and return decay = 0, between, and 1 are left; for batch_mean type prefloop reinforce.",
-    "reward_at": "For every set decay = 1; for response type prefloop reinforce credit=response.",
-}
-"""Settings that PPO had once -> what to type instead."""
 
 
 class PPOConfig(OnlineConfig):
@@ -118,14 +125,6 @@ class PPOConfig(OnlineConfig):
     max_policy_kl: float | None = Field(default=None, gt=0)
     """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
     does."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _say_where_settings_have_gone(cls, values: Any) -> Any:
-        for name, instead in GONE.items():
-            if isinstance(values, dict) and name in values:
-                raise ValueError(f"the setting `{name}` is gone. {instead}")
-        return values
 
     @model_validator(mode="after")
     def _nothing_is_dropped_or_ignored(self) -> Self:
