@@ -79,13 +79,8 @@ class ModelServer:
             {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             for i, text in enumerate(texts)
         ]
-        return {
-            "object": "chat.completion",
-            "model": body["model"],
-            "system_fingerprint": "f00",
-            "choices": choices,
-            "usage": {"completion_tokens": 7},
-        }
+        about = {"object": "chat.completion", "model": body["model"], "system_fingerprint": "f00"}
+        return {**about, "choices": choices, "usage": {"completion_tokens": 7}}
 
     def misbehave(self, handler: Any) -> None:
         """As `broken` says."""

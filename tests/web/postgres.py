@@ -42,17 +42,10 @@ def server() -> Iterator[str]:
         subprocess.run(
             [binaries / "initdb", "-D", data, "-U", "prefloop", "--auth=trust", "-E", "UTF8", "--no-sync"], **run
         )
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": folder,
-            "fsync": "off",
-            "max_connections": 60,
-        }
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        subprocess.run(
-            [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", Path(folder) / "log", "start"], **run
-        )
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        options += " -c fsync=off -c max_connections=60"
+        log = Path(folder) / "log"
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", log, "start"], **run)
         try:
             yield f"postgresql+psycopg://prefloop@127.0.0.1:{port}"
         finally:

@@ -237,17 +237,8 @@ def test_openapi_describes_the_contract(tmp_path: Path):
     site = open_site(project(tmp_path / "run", 1), WebConfig(password_memory_kb=64))
     paths = client(site).get("/api/v1/openapi.json").json()["paths"]
     site.database.close()
-    for call in [
-        "get /me",
-        "put /me",
-        "post /leases",
-        "post /judgements",
-        "get /history",
-        "post /flags",
-        "get /guideline",
-    ]:
-        method, path = call.split()
-        assert method in paths[f"/api/v1{path}"]
+    for path, methods in {"me": "get put", "leases": "post", "judgements": "post", "history": "get"}.items():
+        assert paths[f"/api/v1/{path}"].keys() >= set(methods.split())
 
 
 @pytest.mark.parametrize(("typed", "printed"), [

@@ -85,16 +85,10 @@ def test_two_turns_by_keyboard_are_two_judgements(new_url, chat, model):
     goes_on(page, 4)
     assert "goes on with the left one" in page.inner_text(".thread .notice")
     saved(page)
-    assert [(row.answer["choice"], row.revision) for row in stand.judgements()] == [
-        ("right", 1),
-        ("left", 2),
-        ("tie", 1),
-    ]
-    assert [message["content"] for message in model.requests[1]["messages"]] == [
-        "Hello?",
-        model.replies([{"role": "user", "content": ""}], 2)[0 if "a" in left else 1],
-        "And then?",
-    ]
+    decided = [(row.answer["choice"], row.revision) for row in stand.judgements()]
+    assert decided == [("right", 1), ("left", 2), ("tie", 1)]
+    reply = model.replies([{"role": "user", "content": ""}], 2)[0 if "a" in left else 1]
+    assert [message["content"] for message in model.requests[1]["messages"]] == ["Hello?", reply, "And then?"]
     keys(page, "Tab")
     page.get_by_role("button", name="Begin another conversation").focus()
     keys(page, "Enter")

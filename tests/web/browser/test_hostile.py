@@ -56,14 +56,8 @@ def test_hostile_texts_are_shown_and_run_nothing(serve, window):
             next_item(page, before)
     page.wait_for_selector(".state.done")
     saved(page)
-    for path in (
-        "/history",
-        "/guideline",
-        "/preferences",
-        "/help",
-        "/login?next=javascript:hit=1",
-        "/login?error=<script>hit=1</script>",
-    ):
+    pages = ("/history", "/guideline", "/preferences", "/help")
+    for path in (*pages, "/login?next=javascript:hit=1", "/login?error=<script>hit=1</script>"):
         page.goto(stand.url + path)
         page.wait_for_timeout(200)
         result = page.evaluate("() => [window.hit, document.querySelectorAll('script:not([src]), img, iframe').length]")

@@ -87,12 +87,8 @@ def test_a_side_bias_is_told_and_taken_out():
 def test_the_lead_decides_where_people_differ(way: Any):
     facts = [said(1, 1, 0), said(1, 2, 0), said(1, 3, 1), said(1, 9, 1, purpose="adjudication")]
     preference = outcomes.aggregated(of(facts), way).preferences[0]
-    assert (preference.chosen_index, preference.weight, preference.agreement, preference.num_judgements) == (
-        1,
-        1.0,
-        1.0,
-        1,
-    )
+    assert (preference.chosen_index, preference.num_judgements) == (1, 1)
+    assert (preference.weight, preference.agreement) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("way", WAYS)

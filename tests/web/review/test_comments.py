@@ -41,14 +41,11 @@ def test_comments_stand_among_flags_newest_first_as_they_now_are(site: Site, clo
     changed = judged(shown[0]).model_copy(update={"comment": "too curt, but right"})
     site.database.write(lambda c: judging.revise(c, site, ann, first.id, changed))
     with site.database.reading() as connection:
-        said = [
-            (row["kind"], row["by"], row["comment"], bool(row["prompt"])) for row in comments.everything(connection)
-        ]
-    assert said == [
-        ("comment", "ann", "too curt, but right", True),
-        ("skip", "ann", "", True),
-        ("flag", "ann", "broken", True),
-    ]
+        said = list(comments.everything(connection))
+    assert [(row["kind"], row["comment"]) for row in said] == [
+        ("comment", "too curt, but right"), ("skip", ""), ("flag", "broken"),
+    ]  # fmt: skip
+    assert all(row["by"] == "ann" and row["prompt"] for row in said)
 
 
 @on_sqlite

@@ -1,7 +1,6 @@
 """The log notices every change, and what is exported is what was judged."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +17,34 @@ from prefloop.web.store.site import Site
 from prefloop.web.store.tables import chain as head
 from prefloop.web.store.tables import comparisons, events, items, judgements, presentations, responses
 from prefloop.web.work import intake
-from web.acts import ask, comparison, fill, judged, post, rows, signed_in, to_judge, user, work
-
-
-def verified(site: Site) -> int:
-    """Walks the chain."""
-    with site.database.reading() as connection:
-        return chain.verify(connection)
-
+from web.acts import ask, check_log, comparison, fill, judged, post, rows, signed_in, to_judge, user, work
 
 ALIEN = {
     "id": "x", "prompt_id": "x", "messages": [], "trees": [], "tags": [], "sampling": {}, "batch": "",
     "fingerprint": "", "renderer": 1, "added": 0.0,
 }  # fmt: skip
-TAMPERED: dict[str, Callable[[Any], Any]] = {
-    "was changed": lambda c: c.execute(update(events).where(events.c.seq == 3).values(payload='{"x":1}')),
-    "somebody else": lambda c: c.execute(update(events).where(events.c.seq == 3).values(actor="nobody")),
-    "another time": lambda c: c.execute(update(events).where(events.c.seq == 3).values(at=1.0)),
-    "removed": lambda c: c.execute(delete(events).where(events.c.seq == 3)),
-    "cut off": lambda c: c.execute(delete(events).where(events.c.seq == 4)),
-    "cut off and mended": lambda c: (
-        c.execute(delete(events).where(events.c.seq == 4)),
-        c.execute(update(head).values(seq=3)),
-    ),
-    "an answer turned round": lambda c: c.execute(
-        update(judgements).values(answer={"choice": "right", "strength": None})
-    ),
-    "its sides swapped": lambda c: c.execute(update(presentations).values(order=[5, 4])),
-    "another purpose": lambda c: c.execute(update(items).values(purpose="arena")),
-    "counted after all": lambda c: c.execute(update(judgements).values(counted=False)),
-    "an answer gone": lambda c: c.execute(delete(judgements)),
-    "another response": lambda c: c.execute(update(responses).where(responses.c.index == 1).values(text="Other.")),
-    "another sampler": lambda c: c.execute(update(responses).where(responses.c.index == 0).values(sampler="other")),
-    "a response gone": lambda c: c.execute(delete(responses).where(responses.c.index == 1)),
-    "another prompt": lambda c: c.execute(update(comparisons).values(messages=[{"role": "user", "content": "Where?"}])),
-    "a prompt that is none": lambda c: c.execute(update(comparisons).values(messages=[])),
-    "a prompt that is shown otherwise": lambda c: c.execute(update(comparisons).values(trees=[["p", {}, ["Where?"]]])),
-    "a response that is shown otherwise": lambda c: c.execute(
-        update(responses).where(responses.c.index == 1).values(tree=[["p", {}, ["No."]]])
-    ),
-    "other tags": lambda c: c.execute(update(comparisons).values(tags=["x"])),
-    "a comparison that nobody brought": lambda c: c.execute(insert(comparisons).values(ALIEN)),
+THIRD, LAST, SECOND = events.c.seq == 3, events.c.seq == 4, responses.c.index == 1
+TAMPERED: dict[str, tuple[Any, ...]] = {
+    "was changed": (update(events).where(THIRD).values(payload='{"x":1}'),),
+    "somebody else": (update(events).where(THIRD).values(actor="nobody"),),
+    "another time": (update(events).where(THIRD).values(at=1.0),),
+    "removed": (delete(events).where(THIRD),),
+    "cut off": (delete(events).where(LAST),),
+    "cut off and mended": (delete(events).where(LAST), update(head).values(seq=3)),
+    "an answer turned round": (update(judgements).values(answer={"choice": "right", "strength": None}),),
+    "its sides swapped": (update(presentations).values(order=[5, 4]),),
+    "another purpose": (update(items).values(purpose="arena"),),
+    "counted after all": (update(judgements).values(counted=False),),
+    "an answer gone": (delete(judgements),),
+    "another response": (update(responses).where(SECOND).values(text="Other."),),
+    "another sampler": (update(responses).where(~SECOND).values(sampler="other"),),
+    "a response gone": (delete(responses).where(SECOND),),
+    "another prompt": (update(comparisons).values(messages=[{"role": "user", "content": "Where?"}]),),
+    "a prompt that is none": (update(comparisons).values(messages=[]),),
+    "a prompt that is shown otherwise": (update(comparisons).values(trees=[["p", {}, ["Where?"]]]),),
+    "a response that is shown otherwise": (update(responses).where(SECOND).values(tree=[["p", {}, ["No."]]]),),
+    "other tags": (update(comparisons).values(tags=["x"]),),
+    "a comparison that nobody brought": (insert(comparisons).values(ALIEN),),
 }
 
 
@@ -67,12 +53,12 @@ def test_tampering_is_found(site: Site, how: str):
     fill(site, 1)
     ann = signed_in(site)
     post(ann, to_judge(ann)[0]["id"], choice="left")
-    before = verified(site)
+    before = check_log(site)
     assert before == 4
     assert ann.get("/api/v1/log/verify").json() == {"whole": True, "events": before, "problem": None}
-    site.database.write(TAMPERED[how])
+    site.database.write(lambda c: [c.execute(statement) for statement in TAMPERED[how]])
     with pytest.raises(UserError, match="restore a backup"):
-        verified(site)
+        check_log(site)
     assert ann.get("/api/v1/log/verify").json()["whole"] is False
 
 
@@ -95,7 +81,7 @@ def test_who_judges_while_the_log_is_verified_breaks_nothing(site: Site, monkeyp
 
 def test_what_was_refused_left_no_event(site: Site):
     fill(site, 1)
-    before = verified(site)
+    before = check_log(site)
     ann = user(site, "ann")
 
     def half(connection: Any) -> None:
@@ -104,7 +90,7 @@ def test_what_was_refused_left_no_event(site: Site):
 
     with pytest.raises(UserError):
         site.database.write(half)
-    assert verified(site) == before + 1  # the user
+    assert check_log(site) == before + 1  # the user
 
 
 def test_exported_judgements_are_the_newest_that_count(site: Site, tmp_path: Path):

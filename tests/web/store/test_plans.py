@@ -99,16 +99,8 @@ def test_nothing_that_an_annotator_does_walks_over_a_table(site: Site, clock: Cl
 @on_sqlite
 def test_calibration_does_not_either(site: Site):
     fill(site, 30)
-    lead = signed_in(site, "lea", "lead")
     for n in range(3):
-        body = {
-            "comparison": f"c-{n:04d}",
-            "kind": "pair",
-            "responses": [0, 1],
-            "purpose": "calibration",
-            "expected": {"best": 0},
-        }
-        assert lead.post("/api/v1/items", json=body).status_code == 200
+        mark(site, f"c-{n:04d}", "calibration")
     ann = signed_in(site, "ann", "annotator")
 
     def practise() -> None:

@@ -147,16 +147,8 @@ def source(empty_sqlite: Path) -> Iterator[None]:
 
 def test_annotators_in_any_order(source: None):
     phases = (Phase.explicit, Phase.generate)  # shrinking takes minutes
-    checks = list(HealthCheck)
-    many = settings(
-        max_examples=15,
-        stateful_step_count=25,
-        deadline=None,
-        database=None,
-        phases=phases,
-        suppress_health_check=checks,
-    )
-    run_state_machine_as_test(Annotators, settings=many)
+    many = settings(max_examples=15, stateful_step_count=25, deadline=None, database=None, phases=phases)
+    run_state_machine_as_test(Annotators, settings=settings(many, suppress_health_check=list(HealthCheck)))
 
 
 def test_after_any_mess_everything_is_collected(site: Site, clock: Clock):

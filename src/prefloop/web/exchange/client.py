@@ -103,7 +103,7 @@ class Client:
 
     def export(self, what: str, *, aggregate: str = "majority", form: str = "prefloop") -> Iterator[dict[str, Any]]:
         """Rows of an outcome: preferences, rankings, ratings, thumbs, demonstrations, edits."""
-        answer = self._send("GET", f"/export/{what}", query={"aggregate": aggregate, "form": form})
+        answer = self._send("GET", f"/export/{what}", {}, params={"aggregate": aggregate, "form": form})
         for line in answer.text.splitlines():
             yield json.loads(line)
 
@@ -111,7 +111,9 @@ class Client:
         self, path: str | Path, *, aggregate: str = "majority", form: str = "prefloop", format: str = "jsonl"
     ) -> int:
         """Writes the ZIP of everything. Returns: its bytes."""
-        answer = self._send("GET", "/export/bundle", query={"aggregate": aggregate, "form": form, "format": format})
+        answer = self._send(
+            "GET", "/export/bundle", {}, params={"aggregate": aggregate, "form": form, "format": format}
+        )
         with writing(path):
             Path(path).write_bytes(answer.content)
         return len(answer.content)
@@ -135,30 +137,25 @@ class Client:
             raise UserError(f"{path}: there is no such file. Give the path of an existing file.")
         headers = {"Content-Type": "application/x-ndjson"}
         named = {**query, "file": path.name}
-        return self._send("POST", where, query=named, content=path.read_bytes(), headers=headers).json()
+        return self._send("POST", where, headers, params=named, content=path.read_bytes()).json()
 
     def _json(self, method: str, where: str, *, body: Any = None, query: dict[str, Any] | None = None) -> Any:
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
-        return self._send(method, where, query=query, content=content, headers=headers).json()
+        return self._send(method, where, headers, params=query, content=content).json()
 
-    def _send(
-        self,
-        method: str,
-        where: str,
-        *,
-        query: dict[str, Any] | None = None,
-        content: bytes | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        """Sends until there is an answer that will not change. Raises: Refused; UserError if there is no connection."""
-        sent = {**(headers or {}), **({"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {})}
+    def _send(self, method: str, where: str, headers: dict[str, str], **what: Any) -> httpx.Response:
+        """Sends `what` (params, content) until there is an answer that will not change.
+
+        Raises: Refused; UserError if there is no connection.
+        """
+        sent = headers | ({"Idempotency-Key": str(uuid.uuid4())} if method != "GET" else {})
         trouble = ""
         for attempt in range(self._tries):
             if attempt:
                 self._sleep(self._first_wait * 2 ** (attempt - 1) * (0.5 + random.random()))
             try:
-                answer = self._http.request(method, where, params=query, content=content, headers=sent)
+                answer = self._http.request(method, where, headers=sent, **what)
             except httpx.TransportError as problem:
                 trouble = str(problem) or type(problem).__name__
                 continue

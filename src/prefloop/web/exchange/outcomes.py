@@ -29,6 +29,10 @@ PRIOR = (4.0, 1.0)
 """Right and wrong gold judgements that everybody is taken to have made before, see `stats.annotators.Norms`."""
 SMOOTHING, TRUST = 0.5, 2.0
 """Pseudo-counts of Dawid-Skene."""
+FIT: dict[str, Any] = {
+    "smoothing": SMOOTHING, "trust": TRUST, "tolerance": 1e-6, "max_iterations": 500, "prior": (0.5, 0.5)
+}  # fmt: skip
+"""How Dawid and Skene's model is fitted."""
 PENALTIES = crowd.CrowdPenalties(strength=0.3, bias=1.0, ability=1.0, usual_ability=0.9)
 MARGIN = 1e-6
 """Distance of p from 1/2 below which a pair is undecided."""
@@ -181,20 +185,9 @@ def _probabilities(
         p = special.expit(np.bincount(where, weights[who] * (2 * first - 1), len(pairs)))
     elif way == "dawid_skene":
         sided = first != 0.5
-        learnt = aggregate.dawid_skene(
-            where[sided],
-            who[sided],
-            (first[sided] == 0).astype(int),
-            num_items=len(pairs),
-            num_annotators=len(names),
-            num_classes=2,
-            one_coin=True,
-            smoothing=SMOOTHING,
-            trust=TRUST,
-            tolerance=1e-6,
-            max_iterations=500,
-            prior=(0.5, 0.5),
-        )
+        sizes = {"num_items": len(pairs), "num_annotators": len(names), "num_classes": 2}
+        said = (first[sided] == 0).astype(int)
+        learnt = aggregate.dawid_skene(where[sided], who[sided], said, one_coin=True, **sizes, **FIT)
         p, accuracy = learnt.posteriors[:, 0], learnt.accuracies
     else:
         p, ability, bias = _crowd(ballots, pairs, who, first, len(names))
@@ -220,16 +213,9 @@ def _crowd(
     high = np.array([players[b.pair[0], b.pair[2]] for b in ballots])
     on_left = np.array([b.left_first for b in ballots])
     sided = np.array([b.sided for b in ballots])
-    fitted = crowd.crowd_bradley_terry(
-        np.where(on_left, low, high),
-        np.where(on_left, high, low),
-        who,
-        np.where(on_left, first, 1 - first),
-        num_players=len(players),
-        num_annotators=num_annotators,
-        penalties=PENALTIES,
-        sided=sided,
-    )
+    left, right, won = (np.where(on_left, *sides) for sides in ((low, high), (high, low), (first, 1 - first)))
+    sizes = {"num_players": len(players), "num_annotators": num_annotators}
+    fitted = crowd.crowd_bradley_terry(left, right, who, won, **sizes, penalties=PENALTIES, sided=sided)
     gaps = [fitted.strengths[players[c, i]] - fitted.strengths[players[c, j]] for c, i, j in pairs]
     biases = np.where(np.bincount(who, sided, num_annotators) > 0, fitted.biases, np.nan)
     return special.expit(np.array(gaps)), fitted.abilities, biases
@@ -243,14 +229,10 @@ def _rankings(kept: Sequence[Vote], compared: Mapping[str, Comparison]) -> Itera
     for unit in units_of(kept, "ranking").values():
         comparison, indices = compared[unit[0].comparison], sorted(unit[0].order)
         ranks = [vote.meaning["ranks"] for vote in unit]
-        yield Ranking(
-            id=f"{comparison.id}:ranking",
-            messages=comparison.messages,
-            comparison=comparison.id,
-            responses=tuple(comparison.responses[index].text for index in indices),
-            ranks=tuple(ranks[0] if len(unit) == 1 else _consensus(ranks)),
-            num_judgements=len(unit),
-        )
+        texts = tuple(comparison.responses[index].text for index in indices)
+        order = {"responses": texts, "ranks": tuple(ranks[0] if len(unit) == 1 else _consensus(ranks))}
+        about = {"messages": comparison.messages, "comparison": comparison.id, "num_judgements": len(unit)}
+        yield Ranking(id=f"{comparison.id}:ranking", **about, **order)
 
 
 def _consensus(ballots: Sequence[Sequence[int]]) -> list[int]:
@@ -303,13 +285,8 @@ def _written(judged: Snapshot, *kinds: str) -> Iterator[tuple[Vote, Comparison]]
 def _demonstrations(judged: Snapshot) -> Iterator[Demonstration]:
     """What people wrote, and what they made of a response."""
     for vote, comparison in _written(judged, "demonstration", "edit"):
-        yield Demonstration(
-            id=f"{vote.comparison}:{vote.kind}:{vote.id}",
-            messages=comparison.messages,
-            tags=comparison.tags,
-            response=vote.answer["text"],
-            source=vote.name,
-        )
+        about = {"messages": comparison.messages, "tags": comparison.tags, "source": vote.name}
+        yield Demonstration(id=f"{vote.comparison}:{vote.kind}:{vote.id}", response=vote.answer["text"], **about)
 
 
 def _edits(judged: Snapshot) -> Iterator[Preference]:
@@ -317,13 +294,6 @@ def _edits(judged: Snapshot) -> Iterator[Preference]:
     for vote, comparison in _written(judged, "edit"):
         before, after = comparison.responses[vote.meaning["index"]].text, vote.answer["text"]
         if before.strip() and before != after:
-            yield Preference(
-                id=f"{vote.comparison}:edit:{vote.id}",
-                messages=comparison.messages,
-                chosen=after,
-                rejected=before,
-                agreement=1.0,
-                comparison=vote.comparison,
-                rejected_index=vote.meaning["index"],
-                tags=comparison.tags,
-            )
+            pair = {"chosen": after, "rejected": before, "rejected_index": vote.meaning["index"], "agreement": 1.0}
+            about = {"messages": comparison.messages, "comparison": vote.comparison, "tags": comparison.tags}
+            yield Preference(id=f"{vote.comparison}:edit:{vote.id}", **about, **pair)

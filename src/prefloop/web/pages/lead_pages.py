@@ -46,20 +46,10 @@ def page(request: Request, name: str, title: str, gather: Gather, *, role: str =
     words = words_of(request, user)
     seen = SECTIONS + OF_ADMINS * user.is_at_least("admin")
     section = max((path for path, _ in seen if request.url.path.startswith(path)), key=len, default="/lead")
-    values = {"heading": words(title), "lead": "", **gather(words, user)}
-    return html.rendered(
-        request,
-        f"lead/{name}",
-        user,
-        t=words,
-        words=words.for_scripts(),
-        scripted=True,
-        here=section,
-        sections=[(path, words(key)) for path, key in seen],
-        percent=percent,
-        number=number,
-        **values,
-    )
+    values = {"t": words, "words": words.for_scripts(), "scripted": True, "percent": percent, "number": number}
+    values |= {"here": section, "sections": [(path, words(key)) for path, key in seen]}
+    values |= {"heading": words(title), "lead": "", **gather(words, user)}
+    return html.rendered(request, f"lead/{name}", user, **values)
 
 
 def words_of(request: Request, user: User) -> LeadWords:

@@ -64,6 +64,13 @@ class Vote:
         return 0.5 if self.best is None else float(self.best == index)
 
 
+COLUMNS = (
+    judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind,
+    items.c.purpose, items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected,
+    presentations.c.repeat, judgements.c.counted, judgements.c.right, judgements.c.active_seconds.label("seconds"),
+    judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,
+)  # fmt: skip
+"""What a vote is made of."""
 Votes = Mapping[Unit, Sequence[Vote]]
 """What was said of each unit."""
 
@@ -77,26 +84,7 @@ def is_newest() -> Any:
 def votes_where(connection: Connection, *where: Any, limit: int = MOST) -> list[Vote]:
     """The newest judgements that meet conditions, in the order they were made."""
     query = (
-        select(
-            judgements.c.id,
-            judgements.c.user,
-            users.c.name,
-            judgements.c.item,
-            items.c.comparison,
-            items.c.kind,
-            items.c.purpose,
-            items.c.responses,
-            presentations.c.order,
-            judgements.c.answer,
-            items.c.expected,
-            presentations.c.repeat,
-            judgements.c.counted,
-            judgements.c.right,
-            judgements.c.active_seconds,
-            judgements.c.at,
-            WAS_SHOWN.label("was_shown"),
-            judgements.c.comment,
-        )
+        select(*COLUMNS)
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
@@ -108,30 +96,11 @@ def votes_where(connection: Connection, *where: Any, limit: int = MOST) -> list[
 
 
 def _vote(row: Any) -> Vote:
-    expected = row.expected.get("answer") if row.expected else None
     meaning = answers.meaning(row.kind, row.answer, row.order)
+    expected = row.expected.get("answer") if row.expected else None
     is_repeat = row.repeat > 0 and row.purpose != "calibration"
-    return Vote(
-        row.id,
-        row.user,
-        row.name,
-        row.item,
-        row.comparison,
-        row.kind,
-        row.purpose,
-        tuple(row.responses),
-        tuple(row.order),
-        row.answer,
-        meaning,
-        expected,
-        is_repeat,
-        row.counted,
-        row.right,
-        row.active_seconds,
-        row.at,
-        bool(row.was_shown),
-        row.comment,
-    )
+    read = {"meaning": meaning, "expected": expected, "repeat": is_repeat, "was_shown": bool(row.was_shown)}
+    return Vote(**{**row._asdict(), **read, "responses": tuple(row.responses), "order": tuple(row.order)})
 
 
 def ruled(connection: Connection) -> set[Unit]:
