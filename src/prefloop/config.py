@@ -31,9 +31,7 @@ class Config(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, *, defaults: Mapping[str, Any] | None = None, **_: Any) -> None:
         for field in cls.model_fields.values():
-            field.description = (
-                " ".join((field.description or "").split()) or None
-            )  # one line, whatever it was in the code
+            field.description = " ".join((field.description or "").split()) or None  # in one line
         for name, value in (defaults or {}).items():
             cls.model_fields[name] = inherited = copy.copy(cls.model_fields[name])
             inherited.default = value

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from prefloop.run import Run
+from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
 
 SOUND = {"ratio/first_error": 0.0, "ratio/clipped": 0.1, "scores/mean": 0.0, "rollouts/finished": 1.0}
@@ -51,3 +52,14 @@ def test_what_was_said_before_an_interruption_is_not_said_again(tmp_path: Path, 
         steps(run, [{"ratio/clipped": 0.4}] * 3, start=7)
         assert len(run.warnings) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_rows_of_stages_without_a_policy_cost_nothing():
+    """Pretraining may log a hundred thousand rows: none is kept to be looked through at every step."""
+    watch = Watch()
+    for _ in range(3):
+        assert watch.see({"loss/train": 1.0}) == []
+    watch.go_on([{"loss/train": 1.0}] * 3)
+    assert watch._rows == []
+    watch.go_on([dict(SOUND), {"loss/train": 1.0}])
+    assert len(watch._rows) == 1

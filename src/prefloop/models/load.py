@@ -139,9 +139,8 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
         named = ", ".join(architectures) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
-    pad = (
-        codec.tokenizer.pad_token_id
-    )  # if end-of-text doubles as padding, transformers would read the score one token early
+    # if end-of-text doubled as padding, transformers would read the score one token early
+    pad = codec.tokenizer.pad_token_id
     config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) and pad not in codec.stop_ids else None
     with loading(path):
         model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)

@@ -7,6 +7,8 @@ from typing import Any
 from prefloop.signs import Sign, of_training
 
 Row = Mapping[str, float | None]
+OF_A_POLICY = "scores/mean"
+"""What every row of a stage that trains a policy has, and no other."""
 SENTENCES = {
     "first_ratio": "a step's first probability ratios are off 1 by up to {value:.2g}, though nothing had been learned "
     "yet: policy and sampler disagree, so what is learned from these rollouts cannot be trusted.",
@@ -19,7 +21,10 @@ SENTENCES = {
 
 
 class Watch:
-    """The rows of metrics.jsonl so far, and which alarms have been said of them."""
+    """The rows of a policy's metrics.jsonl so far, and which alarms have been said of them.
+
+    Rows of stages that train no policy are passed over: they can be many, and no rule looks at them.
+    """
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
@@ -27,11 +32,13 @@ class Watch:
 
     def go_on(self, rows: list[dict[str, Any]]) -> None:
         """Takes over the rows that an earlier session logged."""
-        self._rows = list(rows)
+        self._rows = [row for row in rows if OF_A_POLICY in row]
         self._said = {sign.name for sign in self._alarms()}
 
     def see(self, row: Row) -> list[str]:
         """Takes a new row. Returns: a sentence for each alarm that has not been raised before."""
+        if OF_A_POLICY not in row:
+            return []
         self._rows.append(row)
         new = [sign for sign in self._alarms() if sign.name not in self._said]
         self._said |= {sign.name for sign in new}

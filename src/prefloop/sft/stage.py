@@ -1,8 +1,7 @@
 """Supervised fine-tuning: the model imitates demonstrations, response tokens only.
 
 Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
-SFT-1
-(loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or leaks
+SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or leaks
 (models/stream.py). Leaves out: adapters, data selection.
 """
 
@@ -149,8 +148,7 @@ def _gate(
         sentence = (
             f"not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
             f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template "
-            "with "
-            "`prefloop data preview`, or pass by with gate=warn."
+            "with `prefloop data preview`, or pass by with gate=warn."
         )
         if config.gate == "stop":
             raise UserError(sentence)
