@@ -1,8 +1,8 @@
 """Supervised fine-tuning: the model imitates demonstrations, response tokens only.
 
 Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
-SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or leaks
-(models/stream.py). Leaves out: adapters, data selection.
+SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or
+leaks (models/stream.py). Leaves out: adapters, data selection.
 """
 
 from collections.abc import Sequence
