@@ -1,4 +1,4 @@
-"""Families of models, tiny: docs/models.md lists them. Windows, caps, scales and jitter are set so that each matters."""
+"""Families of models, tiny: docs/models.md lists them. Windows, caps, scales and jitter are set so as to matter."""
 
 from typing import Any
 

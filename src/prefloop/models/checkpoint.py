@@ -54,6 +54,8 @@ FAULTS = (
 _RUNNING = {"linear_attention", "conv", "mamba", "recurrent"}
 """Kinds of layers that carry a state along the text."""
 MOST_LAYERS = 10_000
+SCORES = "ForSequenceClassification"
+"""How transformers' classes with a scalar head end."""
 HEAD = "score"
 """The name of a reward model's head."""
 _RECOMPUTED = re.compile(r"rotary_emb\.inv_freq$|(attn|attention)\.(masked_)?bias$")
@@ -112,8 +114,8 @@ def check_files(path: str) -> None:
     """Looks at the JSON of a model folder. Raises: UserError if a file is damaged, or if it is no plain model."""
     folder = Path(path)
     with loading(path):
-        config = _object(layout.model_card(folder))
-        others = {name: _object(folder / name) for name in JSON if (folder / name).is_file()}
+        config = read_object(layout.model_card(folder))
+        others = {name: read_object(folder / name) for name in JSON if (folder / name).is_file()}
     if (folder / "adapter_config.json").is_file():
         raise UserError(f"{path}: {_ADAPTER}")
     wrong = _wrong_values(config) or {
@@ -152,7 +154,7 @@ def _wrong_values(config: dict[str, Any]) -> dict[str, Any]:
     return {f"config.json: {name}": value for name, value in wrong.items()}
 
 
-def _object(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises: UserError naming file and line if there is none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -224,7 +226,7 @@ def _named(config: PretrainedConfig) -> str:
 
 def is_reward_model(config: PretrainedConfig) -> bool:
     """True if a configuration names a scalar head."""
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
+    return any(name.endswith(SCORES) for name in config.architectures or [])
 
 
 def number(config: PretrainedConfig, name: str) -> Any:
@@ -252,7 +254,7 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
     if (folder / WEIGHTS).is_file():
         files = [WEIGHTS]
     elif (folder / INDEX).is_file():
-        where = _object(folder / INDEX).get("weight_map")
+        where = read_object(folder / INDEX).get("weight_map")
         if not isinstance(where, dict) or not all(isinstance(name, str) for name in where.values()):
             raise UserError(f"{folder / INDEX}: it does not say in which file each weight is (weight_map). {AGAIN}")
         files = sorted(set(where.values()))
