@@ -17,6 +17,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    GenerationConfig,
     GenerationMixin,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -219,6 +220,8 @@ def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
     try:
         with new_folder(folder) as temporary:
             model.save_pretrained(temporary)
+            if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
+                GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
     finally:
         model.config._attn_implementation = implementation

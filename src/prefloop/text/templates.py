@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.records import Message
 
 _TURNS = (
@@ -48,7 +48,7 @@ BOS = "{{ bos_token }}"
 """What stands before a built-in template where the model needs a token at the beginning of every text."""
 
 
-class Refused(UserError):
+class Refused(RowRefused):
     """A template does not take a conversation, in its own words."""
 
     def __init__(self, name: str, messages: Sequence[Message], problem: Exception) -> None:
