@@ -26,6 +26,8 @@ EDGE_LR = 0.02
 needs."""
 _MINUS_FIRST, _NOTHING, _FIRST, _SECOND, _THIRD, _INFINITE = range(6)
 WIN: Interval = (1, _NOTHING, _INFINITE)
+TIE, ANY_STRENGTH = (_MINUS_FIRST, _FIRST), (_FIRST, _INFINITE)
+"""Where a tie lies, and where a side without a strength does."""
 
 
 def intervals(preference: Preference) -> tuple[Interval, ...]:
@@ -33,7 +35,7 @@ def intervals(preference: Preference) -> tuple[Interval, ...]:
     said: list[Interval] = []
     for vote in preference.votes:
         if vote.side == "tie":
-            said.append((1, _MINUS_FIRST, _FIRST))
+            said.append((1, *TIE))
         else:
             low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
             high = _INFINITE if vote.strength is None else low + 1
