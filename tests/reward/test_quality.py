@@ -122,8 +122,8 @@ def test_the_loss_without_an_opinion_by_hand(votes: list[tuple[Vote, ...]], star
     """Edges begin at 0.5, 1.5, 2.5: P(tie) 0.244919, slight 0.195115, strong 0.075858, a side 0.377541.
 
     The third: a tie and a slight vote weigh a quarter each, a strong one a half. Start: -(log 0.244919 +
-    log 0.195115) / 4 - log 0.075858 / 2. Without an opinion ties have a quarter, each slight side an eighth, each strong
-    side a quarter: the entropy of (1/4, 1/8, 1/8, 1/4, 1/4), 1.559581.
+    log 0.195115) / 4 - log 0.075858 / 2. Without an opinion ties have a quarter, each slight side an eighth, each
+    strong side a quarter: the entropy of (1/4, 1/8, 1/8, 1/4, 1/4), 1.559581.
     """
     rows = [preference("a", "b", votes=v, num_judgements=max(1, len(v))) for v in votes]
     loss = without_opinion([1.0] * len(rows), [intervals(row) for row in rows])

@@ -35,7 +35,7 @@ def intervals(preference: Preference) -> tuple[Interval, ...]:
     said: list[Interval] = []
     for vote in preference.votes:
         if vote.side == "tie":
-            said.append((1, *TIE))
+            said.append((1, _MINUS_FIRST, _FIRST))
         else:
             low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
             high = _INFINITE if vote.strength is None else low + 1
