@@ -26,7 +26,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality
+from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, fitted
@@ -131,6 +131,7 @@ def train(config: RewardConfig) -> Path:
         for warning in held.warnings:
             run.say(warning)
         _save(run.folder / layout.MODEL, network, config, data.training)
+        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
@@ -138,7 +139,7 @@ def train(config: RewardConfig) -> Path:
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
+            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 
