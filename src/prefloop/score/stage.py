@@ -34,7 +34,7 @@ def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
     form = recognise(config.data)
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype))
+    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
