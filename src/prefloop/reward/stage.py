@@ -72,6 +72,7 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         edges = Edges().to(network.device)
         data = split(config)
         for problem in data.skipped:
