@@ -130,16 +130,17 @@ def evaluate(config: EvaluateConfig) -> Path:
 
 
 def candidates(folder: str) -> dict[str, Path]:
-    """The model folders inside a folder, or the folder itself if it is one. Raises: UserError if there is none."""
+    """The model folders inside a folder or a stage's, or the folder itself. Raises: UserError if there is none."""
     path = Path(folder)
     if layout.is_model(path):
         return {path.name: path}
-    models = {p.name: p for p in sorted(path.glob("*")) if layout.is_model(p)}
+    kept = layout.policies(path) or sorted(path.glob("*"))
+    models = {p.name: p for p in kept if layout.is_model(p)}
     if "reference" in models:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not models:
         raise UserError(
-            f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
+            f"{folder}: there is no model folder here. Give a ppo run's folder, its `models`, or one model folder."
         )
     return models
 
