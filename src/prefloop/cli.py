@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from prefloop import __version__
 from prefloop.errors import UserError
 from prefloop.named import named
+from prefloop.printing import printable
 from prefloop.stages import STAGES, Stage
 
 COMMANDS = {stage.command: stage for stage in STAGES.values()}
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as problem:
-        print(f"prefloop: {problem}", file=sys.stderr)
+        print(printable(f"prefloop: {problem}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = shlex.join(["prefloop", *arguments])
@@ -55,7 +56,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     path = rest.pop(0) if rest and "=" not in rest[0] else None
     config = settings.load(path, rest)
-    print(named(stage.function)(config))
+    print(printable(str(named(stage.function)(config))))
     return 0
 
 
