@@ -87,7 +87,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             config,
             place,
             reference,
-            scorer(config.reward, place) if config.reward else None,
+            scorer(config.reward, place, seconds=config.reward_seconds) if config.reward else None,
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}

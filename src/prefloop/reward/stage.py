@@ -26,7 +26,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality
+from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, fitted
@@ -72,6 +72,7 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         edges = Edges().to(network.device)
         data = split(config)
         for problem in data.skipped:
@@ -131,6 +132,7 @@ def train(config: RewardConfig) -> Path:
         for warning in held.warnings:
             run.say(warning)
         _save(run.folder / layout.MODEL, network, config, data.training)
+        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
@@ -138,7 +140,7 @@ def train(config: RewardConfig) -> Path:
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
+            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 

@@ -142,6 +142,11 @@ class Run:
         """Prints what the user should know, behind the stage's name."""
         print(printable(f"{self.progress.stage}: {sentence}"), flush=True)
 
+    def caution(self, sentences: Iterable[str]) -> None:
+        """Says each of them, before the work begins."""
+        for sentence in sentences:
+            self.say(sentence)
+
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():

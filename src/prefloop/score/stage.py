@@ -43,7 +43,7 @@ def score(config: ScoreConfig) -> str:
 def _score(config: ScoreConfig) -> str:
     form = recognise(config.data)
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype))
+    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "

@@ -37,6 +37,7 @@ def train(config: SFTConfig) -> Path:
         if run.finished:
             return run.folder / layout.MODEL
         network = causal(config.model, placement(config.device, config.dtype), template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         data = _data(config, network, run)
         lengths = [example.length for example in data.training]
         batches = [
