@@ -13,6 +13,7 @@ from prefloop.files.atomic import Name
 from prefloop.files.foreign import SERVES, Reading, serves
 from prefloop.files.forms import Form, recognise
 from prefloop.files.tables import each_row
+from prefloop.printing import printable
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
 from prefloop.stages import STAGES
 from prefloop.stats.text import words
@@ -146,15 +147,15 @@ def print_check(path: Name) -> int:
     Raises: see `check`.
     """
     report = check(path)
-    print(f"{path}: {report.form.sentence} (form {report.form.name}).")
-    print(f"rows: {report.rows}, of which good {report.good}, bad {report.bad}")
+    lines = [
+        f"{path}: {report.form.sentence} (form {report.form.name}).",
+        f"rows: {report.rows}, of which good {report.good}, bad {report.bad}",
+    ]
     for name, length in report.lengths.items():
-        print(f"words in {name}: median {length.median:g}, longest {length.maximum}")
+        lines.append(f"words in {name}: median {length.median:g}, longest {length.maximum}")
     if report.num_duplicates:
-        print(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
-    for line in (*report.notes, *report.problems):
-        print(line)
-    print(verdict(report))
+        lines.append(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
+    print(printable("\n".join([*lines, *report.notes, *report.problems, verdict(report)])))
     return 1 if report.bad else 0
 
 

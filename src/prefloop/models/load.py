@@ -29,6 +29,7 @@ from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
 from prefloop.models.verify import verified
+from prefloop.printing import printable
 from prefloop.text.codec import Codec
 from prefloop.text.templates import Refused, with_template
 from prefloop.text.turns import ASKED, TALK
@@ -108,7 +109,7 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
 @functools.cache
 def _remark(sentence: str) -> None:
     """Says something once."""
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)
 
 
 def _needs_bos(tokenizer: PreTrainedTokenizerBase, family: str) -> bool:

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from prefloop.printing import printable
+
 
 class Progress:
     """The bar of one stage on standard error."""
@@ -42,7 +44,7 @@ class Progress:
     def note(self, text: str) -> None:
         """One line for people who watch."""
         if sys.stderr.isatty():
-            print(f"{self.stage}: {text}", file=sys.stderr)
+            print(printable(f"{self.stage}: {text}"), file=sys.stderr)
 
     def close(self) -> None:
         """Takes the bar away."""

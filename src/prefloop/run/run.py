@@ -25,6 +25,7 @@ from prefloop.files import fingerprints
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document, write_document
 from prefloop.files.places import located
+from prefloop.printing import printable
 from prefloop.records import Artefact, Finished, RunCard
 from prefloop.run.checkpoints import Checkpoints, State, remove
 from prefloop.run.claim import Claim
@@ -139,7 +140,7 @@ class Run:
 
     def say(self, sentence: str) -> None:
         """Prints what the user should know, behind the stage's name."""
-        print(f"{self.progress.stage}: {sentence}", flush=True)
+        print(printable(f"{self.progress.stage}: {sentence}"), flush=True)
 
     def caution(self, sentences: Iterable[str]) -> None:
         """Says each of them, before the work begins."""

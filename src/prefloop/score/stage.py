@@ -15,6 +15,7 @@ from prefloop.files.forms import recognise
 from prefloop.files.places import located
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
+from prefloop.printing import printable
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.named import scorer
@@ -97,7 +98,7 @@ def _score(config: ScoreConfig) -> str:
             "preferences."
         )
     for problem in skipped:
-        print(f"left out: {problem}")
+        print(printable(f"left out: {problem}"))
     return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
 
