@@ -1,19 +1,24 @@
 """Models in and out, as plain Hugging Face folders, with sentences where transformers has tracebacks."""
 
+import contextlib
 import functools
 import json
+import os
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, GenerationConfig, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as hf_logging
 
 from prefloop.errors import UserError
-from prefloop.files.atomic import new_folder
+from prefloop.files.atomic import new_folder, write_json
 from prefloop.models import folders
 from prefloop.models.checkpoint import (
     HEAD,
@@ -207,17 +212,38 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
+def save_model(
+    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+
+    Args:
+        beside: file name -> what else belongs to the model, as JSON.
+    """
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
         model.generation_config.eos_token_id = list(codec.stop_ids)
     try:
         with new_folder(folder) as temporary:
-            model.save_pretrained(temporary)
+            with _refusals_of_the_system(temporary):
+                model.save_pretrained(temporary)
             if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
                 GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
+            for name, value in (beside or {}).items():
+                write_json(temporary / name, value)
     finally:
         model.config._attn_implementation = implementation
+
+
+@contextlib.contextmanager
+def _refusals_of_the_system(folder: Path) -> Iterator[None]:
+    """Turns what safetensors says of a full disk into the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as problem:
+        number = re.search(r"\(os error (\d+)\)", str(problem))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / "model.safetensors")) from problem

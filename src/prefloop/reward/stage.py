@@ -17,7 +17,6 @@ import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save_model, scalar
@@ -148,8 +147,7 @@ def train(config: RewardConfig) -> Path:
 def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference]) -> None:
     """The model, and how its scores are shifted and scaled."""
     mean, std = _normalisation(network, config, training)
-    save_model(folder, network.pretrained, network.codec)
-    write_json(folder / NORMALISATION, {"mean": mean, "std": std})
+    save_model(folder, network.pretrained, network.codec, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
 def split(config: RewardConfig) -> Split:
