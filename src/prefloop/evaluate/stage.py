@@ -19,7 +19,7 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import KL_ESTIMATOR, Answer, answers, as_rows, gold_summary, summary, win_rate
+from prefloop.evaluate.measure import Answer, answers, as_rows, gold_summary, summary, win_rate
 from prefloop.evaluate.reward_check import reward_check
 from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
@@ -32,6 +32,7 @@ from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
 from prefloop.records import Prompt
 from prefloop.records.evaluations import (
+    EXACT_KL,
     Demonstrations,
     Evaluation,
     Model,
@@ -105,7 +106,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             reason=choice.reason,
             choice=choice.choice,
             kl_limit=config.kl_limit,
-            kl_estimator=KL_ESTIMATOR,
+            kl_estimator=EXACT_KL,
             judge=config.judge,
             models={
                 name: Model(
