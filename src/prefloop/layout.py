@@ -96,7 +96,12 @@ def is_model(folder: Path) -> bool:
 
 def policies(run: Path) -> list[Path]:
     """The policies that a run kept, first to last."""
-    return [path for path in sorted((run / MODELS).glob(f"{_STEP}*")) if is_model(path)]
+    return steps(run / MODELS)
+
+
+def steps(folder: Path) -> list[Path]:
+    """The policies in a `models` folder, first to last."""
+    return [path for path in sorted(folder.glob(f"{_STEP}*")) if is_model(path)]
 
 
 def sft_model(pipeline: Path) -> Path:

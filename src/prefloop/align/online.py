@@ -125,9 +125,13 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
     grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
     for rows in groups:
         packed = rollouts.stream(rows)
-        now = setup.policy.read(packed, temperature=temperature)
+        if setup.policy.critic is None:  # its entropy is read in the update
+            logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
+        else:
+            now = setup.policy.read(packed, temperature=temperature)
+            logprobs, values = now.logprobs, now.values
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (now.logprobs, setup.reference.logprobs(packed, temperature=temperature), now.values)
+        columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
         for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column

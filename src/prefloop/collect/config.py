@@ -31,7 +31,8 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     """How often near-duplicates and empty responses are drawn again before they are left out."""
 
     by: Literal["simulated", "people"] = "simulated"
-    """Who judges: simulated annotators, or people at the page, for whom the stage waits."""
+    """Who judges: simulated annotators, who know the helpdesk's prompts and refuse any other, or people at the page,
+    for whom the stage waits."""
 
     enough: int = Field(default=200, ge=0)
     """With people: judgements after which the stage goes on; 0 waits until everything is judged."""

@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import prefloop
 from prefloop.files import fingerprints
@@ -33,9 +34,14 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     }
     settings = config.model_dump(mode="json")
     places = [artefact.path for artefact in artefacts.values()]
+    around = {name: [str(folder) for folder in Path(artefact.path).parents] for name, artefact in artefacts.items()}
     identity = Identity(
         stage=stage,
-        settings={key: v for key, v in settings.items() if key not in WHERE_NOT_WHAT and v not in places},
+        settings={
+            key: value
+            for key, value in settings.items()
+            if key not in WHERE_NOT_WHAT and value not in places and value not in around.get(key, ())
+        },
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )
     return RunCard(

@@ -20,10 +20,11 @@ import torch
 import yaml
 
 from prefloop import layout
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document, write_document
+from prefloop.files.places import located
 from prefloop.records import Artefact, Finished, RunCard
 from prefloop.run.checkpoints import Checkpoints, State, remove
 from prefloop.run.claim import Claim
@@ -55,6 +56,7 @@ class Run:
         """
         stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
+        self._files = [path for path in inputs.values() if path is not None and Path(path).is_file()]
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
@@ -115,6 +117,8 @@ class Run:
         if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
             self._stopwatch.add_session()
         self._claim.release()
+        if isinstance(value, RowRefused):
+            raise located(value, self._files) from None
 
     @property
     def interrupted(self) -> bool:

@@ -41,4 +41,8 @@ def check_model(path: str) -> None:
 
 def reward_input(reward: str) -> str:
     """The file or folder whose fingerprint stands for a reward in a run's inputs."""
-    return reward.removeprefix(PYTHON).rpartition(":")[0] if reward.startswith(PYTHON) else model_folder(reward)
+    return (
+        reward.removeprefix(PYTHON).rpartition(":")[0]
+        if reward.startswith(PYTHON)
+        else model_folder(reward, scores=True)
+    )
