@@ -119,7 +119,7 @@ def evaluate(config: EvaluateConfig) -> Path:
                 )
                 for name, folder in folders.items()
             },
-            demonstrations=_demonstrations(config),
+            demonstrations=_demonstrations(config, run),
             reward_model=check if isinstance(check, RewardCheck) else None,
             reward_unchecked=None if isinstance(check, RewardCheck) else check,
             samples=tuple(_samples(world, answered, choice.name)),
@@ -247,11 +247,11 @@ def _by_score(
     return judge
 
 
-def _demonstrations(config: EvaluateConfig) -> Demonstrations | None:
+def _demonstrations(config: EvaluateConfig, run: Run) -> Demonstrations | None:
     """What SFT imitates, by the gold program."""
     if config.demonstrations is None or config.judge != "gold":
         return None
-    rows = read_demonstrations(config.demonstrations).records[:2000]
+    rows = read_demonstrations(config.demonstrations, say=run.say).records[:2000]
     return Demonstrations(num=len(rows), gold=gold_summary([_verdict(d.text, d.response) for d in rows], rows))
 
 

@@ -47,9 +47,7 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
         settings={
             key: value
             for key, value in settings.items()
-            if key not in (*WHERE_NOT_WHAT, *config.AFTERWARDS)
-            and value not in places
-            and value not in around.get(key, ())
+            if key not in left_out and value not in places and value not in around.get(key, ())
         },
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )

@@ -101,7 +101,7 @@ class _Data:
 
 def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
-    records = read_demonstrations(config.demonstrations).records
+    records = read_demonstrations(config.demonstrations, say=run.say).records
     made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
