@@ -197,10 +197,11 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         policy = world.reference
         if name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
-        if policy.codec.fingerprint != world.reference.codec.fingerprint:
+        difference = policy.codec.difference(world.reference.codec)
+        if difference is not None:
             raise UserError(
-                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no "
-                "meaning. Evaluate models of one base."
+                f"{folders[name]}: it differs from the reference in its {difference}, so their KL has no meaning. "
+                "Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
