@@ -10,6 +10,7 @@ PIPELINE/evaluate/                evaluation.json, arena.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 RECIPE = "recipe.yaml"
@@ -52,6 +53,19 @@ SUMMARY = "summary.json"
 def prompts(purpose: str) -> str:
     """The file of prompts for one purpose: collect, ppo, validation, test or ood."""
     return f"prompts.{purpose}.jsonl"
+
+
+WRITTEN: Mapping[str, tuple[str, ...]] = {
+    "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
+    "pretrain": (MODEL,),
+    "sft": (MODEL,),
+    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS),
+    "reward": (MODEL,),
+    "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "evaluate": (EVALUATION, ARENA),
+}
+"""Stage -> what a recipe may ask of its folder, as patterns of paths in it."""
 
 
 def part(index: int) -> str:

@@ -24,7 +24,7 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
-from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
+from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
 from prefloop.ops.reduce import explained_variance
 from prefloop.ops.rewards import last_index, token_rewards
 from prefloop.run import Run
@@ -149,7 +149,8 @@ def _update(
             seen = {
                 **{name: term for name, (_, term) in terms.items()},
                 "ratio/mean": ratio,
-                "ratio/clipped": ((ratio - 1).abs() > config.clip).float(),
+                "ratio/clipped": ppo_policy_clipped(now.logprobs, old, advantages, clip=config.clip).float(),
+                "values/clipped": ppo_value_clipped(now.values, old_values, returns, clip=config.value_clip).float(),
                 "ratio/kl": kl_estimate(old, now.logprobs, estimator="k3"),
                 "entropy/mean": now.entropy,
             }

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefloop import layout
-from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.models.checkpoint import SCORES, read_object
+from prefloop.notation import read_yaml
 from prefloop.records import RunCard
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING

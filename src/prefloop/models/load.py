@@ -1,16 +1,24 @@
 """Models in and out, as plain Hugging Face folders, with sentences where transformers has tracebacks."""
 
+import contextlib
+import functools
 import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
-from transformers import AutoTokenizer, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, GenerationConfig, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as hf_logging
 
 from prefloop.errors import UserError
-from prefloop.files.atomic import new_folder
+from prefloop.files.atomic import new_folder, write_json
 from prefloop.models import folders
 from prefloop.models.checkpoint import (
     HEAD,
@@ -26,7 +34,10 @@ from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
 from prefloop.models.verify import verified
-from prefloop.text.codec import Codec, with_template
+from prefloop.printing import printable
+from prefloop.text.codec import Codec
+from prefloop.text.templates import Refused, with_template
+from prefloop.text.turns import ASKED, TALK
 
 hf_logging.disable_progress_bar()
 hf_logging.set_verbosity_error()
@@ -73,19 +84,62 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
     """
     path = model_folder(path)
     tokenizer = tokenizer_of(path)
-    with_template(tokenizer, template, path)
     config = config_of(path)
-    stops = _stop_ids(path, tokenizer)
-    if not stops:
+    with_template(tokenizer, template, path, needs_bos=_needs_bos(tokenizer, config.model_type))
+    codec = Codec(tokenizer, _stop_ids(path, tokenizer), context_of(path, config))
+    _check_template(path, codec)
+    end = codec.turn.end
+    if end is not None:
+        first = int(tokenizer.convert_tokens_to_ids(end))  # pyright: ignore[reportArgumentType]  # one token, one id
+        codec = replace(codec, stop_ids=tuple(dict.fromkeys([first, *codec.stop_ids])))
+    if not codec.stop_ids:
         raise UserError(
-            f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to "
-            "tokenizer_config.json."
+            f"{path}: the tokenizer names no end-of-text token (eos_token), and the chat template ends no turn with "
+            "one, so no response could ever end. Add it to tokenizer_config.json."
         )
-    return Codec(tokenizer, stops, context_of(path, config))
+    if end is None:
+        eos = tokenizer.convert_ids_to_tokens(codec.stop_ids[0])
+        _remark(
+            f"{path}: its chat template ({codec.template_name}) ends the assistant's turn with no token of its own; "
+            f"responses end with {eos}."
+        )
+    if codec.turn.opened:
+        _remark(
+            f"{path}: its chat template begins the response itself, with {codec.turn.opened.strip()!r}: responses are "
+            "read as going on from there."
+        )
+    return codec
+
+
+@functools.cache
+def _remark(sentence: str) -> None:
+    """Says something once."""
+    print(printable(sentence), file=sys.stderr)
+
+
+def _needs_bos(tokenizer: PreTrainedTokenizerBase, family: str) -> bool:
+    """Whether the model reads every text behind a token for its beginning: its tokenizer adds one, or it is a Gemma."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and (family.startswith("gemma") or tokenizer.encode("a")[:1] == [bos])
+
+
+def _check_template(path: str, codec: Codec) -> None:
+    """Raises: UserError if the template cannot be read or leaves out what is asked."""
+    try:
+        text = codec.prompt_text(TALK[:1])
+    except Refused as problem:
+        if problem.unreadable:
+            raise
+        return  # it may take the conversations that there are
+    if ASKED not in text:
+        raise UserError(
+            f"{path}: its chat template leaves out what the user says (it writes {text[:60]!r}). Mend it in the model "
+            "folder, or take it out and say which built-in one to use, for instance template=plain."
+        )
 
 
 def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The trained end-of-text token first, then whatever else generation_config.json stops at."""
+    """The tokenizer's end-of-text token, then whatever else generation_config.json stops at."""
     first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
     file = Path(path) / "generation_config.json"
     more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
@@ -158,15 +212,38 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
+def save_model(
+    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+
+    Args:
+        beside: file name -> what else belongs to the model, as JSON.
+    """
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
         model.generation_config.eos_token_id = list(codec.stop_ids)
     try:
         with new_folder(folder) as temporary:
-            model.save_pretrained(temporary)
+            with _refusals_of_the_system(temporary):
+                model.save_pretrained(temporary)
+            if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
+                GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
+            for name, value in (beside or {}).items():
+                write_json(temporary / name, value)
     finally:
         model.config._attn_implementation = implementation
+
+
+@contextlib.contextmanager
+def _refusals_of_the_system(folder: Path) -> Iterator[None]:
+    """Turns what safetensors says of a full disk into the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as problem:
+        number = re.search(r"\(os error (\d+)\)", str(problem))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / "model.safetensors")) from problem
