@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from prefloop.errors import UserError
+from prefloop.models.attention import capped_attention
 from prefloop.models.stream import Stream
 
 
@@ -48,6 +49,10 @@ class Cache:
         self.mask = (columns >= (longest - lengths)[:, None]).repeat_interleave(copies, 0)
         self._seen, self._column = [], longest
 
+    def get_seq_length(self, _layer: int = 0) -> int:
+        """Columns written so far, under the name by which some models of transformers ask (OPT)."""
+        return self._column
+
     def advance(self) -> None:
         """The next token goes into the next column."""
         self._column += 1
@@ -90,12 +95,16 @@ class Cache:
         self.mask[:, column:] = True
         self._column = column
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
+    ) -> Tensor:
         """One new token per row against its cache. q (R, H, 1, D), k and v (R, Hkv, C, D) -> (R, 1, H, D)."""
         mask = self.mask[:, : k.shape[2]]
         if window is not None:
             ago = torch.arange(k.shape[2] - 1, -1, -1, device=k.device)
             mask = mask & (ago < window)
+        if cap is not None:
+            return capped_attention(q, k, v, mask[:, None, None], scale=scale, cap=cap).transpose(1, 2)
         out = scaled_dot_product_attention(
             q, k, v, attn_mask=mask[:, None, None], scale=scale, enable_gqa=q.shape[1] != k.shape[1]
         )
