@@ -124,7 +124,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "arena.audit": ("Chosen because the reward likes them best, or because they drifted furthest. If people do not "
         "like them better here, the reward is being gamed. They do not count in the verdict.",
         "这些回答因奖励最高或偏离最远而被选出。若人们在此并不更喜欢它们，说明奖励被钻了空子。它们不计入结论。"),
-    "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} nats。"),
+    "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} 奈特。"),
     "arena.slice": ("Tag {tag}", "标签 {tag}"), "arena.slices": ("By tag", "按标签"), "arena.tag": ("Tag", "标签"),
     "arena.share": ("Won, ties half", "胜率（平局计半）"),
     "arena.left": ("{n} judgements are still wanted.", "还需要 {n} 次评判。"),
@@ -276,7 +276,7 @@ SCRIPTS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 TAGS = {
-    "safe": "安全", "unsafe": "不安全", "borderline": "边界情况", "ood": "分布之外", "chat": "对话",
+    "safe": "安全", "unsafe": "不安全", "borderline": "边界情况", "ood": "分布之外", "chat": "对话", "arena": "对比赛",
     "audit:top_reward": "抽查：奖励最高", "audit:top_kl": "抽查：偏离最大",
     "mood:sad": "情绪：难过", "mood:angry": "情绪：生气", "mood:worried": "情绪：担心", "mood:calm": "情绪：平静",
     "topic:cancel": "主题：取消", "topic:address": "主题：改地址", "topic:warranty": "主题：保修",
