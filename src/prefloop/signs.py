@@ -61,6 +61,7 @@ RULES = {
     # a policy in training
     "first_ratio": Rule(_above, 1e-5),
     "clipped": Rule(_above, 0.3),
+    "entropy": Rule(lambda before, after, limit: after < limit * before, 0.2),
     "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
 }
 
@@ -139,6 +140,7 @@ def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float |
         sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
         sign("clipped", value=_average(last, "ratio/clipped")),
         sign("kl", value=_average(last, "rewards/kl"), limit=kl_limit),
+        sign("entropy", before=_average(first, "entropy/mean"), after=_average(last, "entropy/mean")),
         sign(
             "cut_off",
             s0=_average(first, "scores/mean"),

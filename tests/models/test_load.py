@@ -86,7 +86,7 @@ def test_a_folder_without_config(copied: Path):
 
 def test_a_folder_without_weights(copied: Path):
     (copied / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="cannot be loaded"):
+    with pytest.raises(UserError, match=r"no weights \(model\.safetensors\)"):
         causal(str(copied), CPU)
 
 
@@ -113,8 +113,10 @@ def test_a_tokenizer_without_end_of_text(copied: Path):
     edit(copied / "tokenizer_config.json", lambda c: c.pop("eos_token"))
     edit(copied / "generation_config.json", lambda c: c.pop("eos_token_id"))
     edit(copied / "config.json", lambda c: c.update(eos_token_id=None))
+    assert causal(str(copied), CPU).codec.stop_ids == (1,)  # the token with which the template ends a turn
+    (copied / "chat_template.jinja").unlink()
     with pytest.raises(UserError, match="no end-of-text token"):
-        causal(str(copied), CPU)
+        causal(str(copied), CPU, template="plain")
 
 
 def test_a_tokenizer_of_another_model(copied: Path):

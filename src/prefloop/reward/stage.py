@@ -25,7 +25,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality
+from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, fitted
@@ -71,6 +71,7 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         edges = Edges().to(network.device)
         data = split(config)
         for problem in data.skipped:
@@ -130,6 +131,7 @@ def train(config: RewardConfig) -> Path:
         for warning in held.warnings:
             run.say(warning)
         _save(run.folder / layout.MODEL, network, config, data.training)
+        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
         counts = {
             "num_training": len(pairs),
             "num_cut_short": cut_short + cut_held_out,
@@ -137,7 +139,7 @@ def train(config: RewardConfig) -> Path:
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
+            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 
@@ -205,9 +207,12 @@ def _read(path: str, config: RewardConfig) -> tuple[list[Preference], tuple[str,
 def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> tuple[list[Pair], int]:
     """Preferences in tokens, and how many responses had to be cut to the context."""
     codec, pairs, cut_short = network.codec, [], 0
-    for row in rows:
-        prompt = codec.prompt_ids(row.messages)
-        both = [codec.response_ids(text) for text in (row.chosen, row.rejected)]
+    tokens = (
+        codec.prompts([row.messages for row in rows]),
+        codec.responses([row.chosen for row in rows]),
+        codec.responses([row.rejected for row in rows]),
+    )
+    for row, prompt, *both in zip(rows, *tokens, strict=True):
         cut_short += sum(len(prompt) + len(ids) > codec.context for ids in both)
         chosen, rejected = (fitted(prompt, ids, codec.context) for ids in both)
         pairs.append(Pair(chosen, rejected, row.weight, intervals(row) if votes else (WIN,)))
@@ -267,7 +272,8 @@ def _normalisation(network: Network, config: RewardConfig, training: Sequence[Pr
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
     codec = network.codec
-    sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
+    both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
+    sequences = [fitted(prompt, response, codec.context) for prompt, response in both]
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
     raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
     return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

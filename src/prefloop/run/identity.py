@@ -7,13 +7,14 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import prefloop
 from prefloop.files import fingerprints
 from prefloop.records import Artefact, Identity, RunCard
 from prefloop.settings import RunConfig
 
-WHERE_NOT_WHAT = ("out", "device", "threads", "page", "checkpoint_every", "verify")
+WHERE_NOT_WHAT = ("out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "verify")
 """Settings that do not make it another run."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 """What numbers depend on, beside Python and prefloop."""
@@ -39,12 +40,15 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     }
     settings = config.model_dump(mode="json")
     places = [artefact.path for artefact in artefacts.values()]
+    around = {name: [str(folder) for folder in Path(artefact.path).parents] for name, artefact in artefacts.items()}
     identity = Identity(
         stage=stage,
         settings={
-            key: v
-            for key, v in settings.items()
-            if key not in (*WHERE_NOT_WHAT, *config.AFTERWARDS) and v not in places
+            key: value
+            for key, value in settings.items()
+            if key not in (*WHERE_NOT_WHAT, *config.AFTERWARDS)
+            and value not in places
+            and value not in around.get(key, ())
         },
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )

@@ -11,6 +11,7 @@ on from its last checkpoint, and what it then writes is bit-identical to an unin
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,10 +21,11 @@ import torch
 import yaml
 
 from prefloop import layout
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import refuse_foreign, write_text
 from prefloop.files.documents import read_document, write_document
+from prefloop.files.places import located
 from prefloop.printing import say
 from prefloop.records import Artefact, Finished, RunCard
 from prefloop.run.checkpoints import Checkpoints, State
@@ -57,6 +59,7 @@ class Run:
         """
         stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
+        self._files = [path for path in inputs.values() if path is not None and os.path.isfile(path)]
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
@@ -154,6 +157,8 @@ class Run:
             self.progress.close()
             if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
                 self._stopwatch.add_session()
+        if isinstance(value, RowRefused):
+            raise located(value, self._files) from None
         if kind is None:
             self._interrupts.stop_if_asked()  # it was heard when there was nothing more to stop here
 
@@ -177,6 +182,11 @@ class Run:
     def say(self, sentence: str) -> None:
         """Prints what the user should know, behind the stage's name."""
         say(f"{self.progress.stage}: {sentence}")
+
+    def caution(self, sentences: Iterable[str]) -> None:
+        """Says each of them, before the work begins."""
+        for sentence in sentences:
+            self.say(sentence)
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel
 
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.forms import recognise
+from prefloop.files.places import located
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
 from prefloop.records import Comparison, EmbeddedScore, Message, Score
@@ -32,9 +33,16 @@ class PairScore(BaseModel):
 
 def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
+    try:
+        return _score(config)
+    except RowRefused as problem:
+        raise located(problem, [config.data]) from None
+
+
+def _score(config: ScoreConfig) -> str:
     form = recognise(config.data)
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype))
+    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "

@@ -62,7 +62,7 @@ class RewardModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
-        rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
+        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
         cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
         if cut_short and not self.num_truncated:
             print(

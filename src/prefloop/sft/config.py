@@ -18,7 +18,7 @@ class SFTConfig(RunConfig, Templated, Optimised):
     demonstrations: str
     """File of demonstrations: ours, TRL's, Alpaca's, or prompt/response pairs."""
 
-    epochs: int = Field(default=2, ge=1)
+    epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the demonstrations."""
 
     batch_tokens: int = Field(default=2048, ge=16)

@@ -44,6 +44,7 @@ def train(config: SFTConfig) -> Path:
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
+            run.caution(config.cautions(network.pretrained.num_parameters()))
             _learn(config, network, data, batches, run)
             save_model(folder, network.pretrained, network.codec)
         result = {

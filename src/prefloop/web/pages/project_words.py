@@ -52,7 +52,7 @@ PROJECT: dict[str, tuple[str, str]] = {
     "set.axes_lines": ("One to a line.", "每行一个。"),
     "setting.name": ("Name of the project", "项目名称"), "setting.language": ("Language", "语言"),
     "setting.kinds": ("Kinds", "题型"), "setting.pairs_per_prompt": ("Pairs of each comparison", "每个比较的配对数"),
-    "setting.axes": ("Axes of ratings", "评分维度"),
+    "setting.axes": ("Axes of ratings", "评分维度"), "setting.strength": ("Ask how much better", "询问好多少"),
     "setting.overlap.judgements": ("Judgements of each item", "每题评判数"),
     "setting.overlap.adaptive": ("One more where they differ", "意见不一时加判"),
     "setting.checks.gold_first": ("Gold among the first 100", "前 100 题中的金标"),
@@ -160,6 +160,8 @@ HELP_ZH: dict[str, str] = {
     "kinds": "对每个比较提出的题型；选多种则生成多道题。",
     "pairs_per_prompt": "从每个比较的 K (K - 1) / 2 个配对中随机抽取的数量。",
     "axes": "评分题中为回答打分的维度。",
+    "strength": "两两比较时，选出较好的一边后再说明好多少（略好、明显、好很多），每个答案多按两次键；不问则一键作答，"
+    "评判不带强度。",
     "overlap.judgements": "每道题需要的评判数。",
     "overlap.adaptive": "若同一题的评判不一致则再加一次；配合每题 2 次即常用的 2 + 1。",
     "checks.gold_first": "每位标注员前 100 题中的金标题数量（以现有金标为限）。",

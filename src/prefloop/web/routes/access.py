@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from prefloop.records import AnnotatorKind
 from prefloop.web.body import Body
+from prefloop.web.errors import refuse_unless
 from prefloop.web.exchange import webhooks
 from prefloop.web.pages import lead_pages
 from prefloop.web.pages.lead_words import LeadWords, on
@@ -28,6 +30,9 @@ class NewToken(Body):
     user: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     """Whose it is: a program, such as a model that judges, becomes an annotator of this name, who can never sign in;
     else your own."""
+    kind: AnnotatorKind | None = None
+    """As what its judgements are exported: `model`, if a user is named; `simulated`; or `person`, where people judge
+    through the program."""
 
 
 @router.get("/api/v1/tokens")
@@ -40,7 +45,13 @@ def list_tokens(user: Admin, site: Here) -> dict[str, Any]:
 @router.post("/api/v1/tokens")
 def new_token(user: Admin, site: Here, body: NewToken) -> dict[str, Any]:
     """A token; told once."""
-    make = {"by": user, "user": body.user}
+    judges = "judge" in body.scopes and body.user is None
+    says = (
+        "A token that judges says who judges: give `user`, a name for the program, "
+        "or `kind`: person, if you judge through it yourself."
+    )
+    refuse_unless(not judges or body.kind == "person", says)
+    make: dict[str, Any] = {"by": user, "user": body.user, "kind": body.kind or "model"}
     return {"token": site.database.write(lambda c: accounts.new_token(c, site, body.name, body.scopes, **make))}
 
 

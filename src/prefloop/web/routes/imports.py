@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from prefloop import layout
-from prefloop.web.exchange import arena_files, comparison_files, importing, score_files
+from prefloop.web.exchange import arena_files, comparison_files, gold_files, importing, score_files
 from prefloop.web.exchange.foreign_judgements import Source
 from prefloop.web.exchange.rows import OnBad
 from prefloop.web.security.accounts import User, needs
@@ -75,6 +75,16 @@ async def import_scores(
 
     def work(site: Site, path: Path, user: User) -> dict[str, Any]:
         return score_files.from_file(site, path, model=model, actor=user.name, skip=on_bad == "skip")
+
+    return await _with_file(request, file, work)
+
+
+@router.post("/gold", openapi_extra=FILE_BODY)
+async def import_gold(request: Request, on_bad: OnBad = "stop", file: FileName = "gold.jsonl") -> dict[str, Any]:
+    """Items whose answer is known: `item` or `comparison`, and `expected` or `choice`; an item alone keeps its own."""
+
+    def work(site: Site, path: Path, user: User) -> dict[str, Any]:
+        return gold_files.from_file(site, path, on_bad=on_bad, actor=user.name)
 
     return await _with_file(request, file, work)
 

@@ -9,24 +9,41 @@ from fastapi.responses import Response
 from prefloop.web.pages import lead_pages, rendering
 from prefloop.web.pages.lead_words import LeadWords, meant
 from prefloop.web.review import comments
-from prefloop.web.routes.parameters import Here, Lead, LongNumber, Reader, read
+from prefloop.web.routes.parameters import Here, Lead, LongNumber, Reader
 from prefloop.web.security.accounts import User
-from prefloop.web.work import gold, items
+from prefloop.web.work import finding, gold
 from prefloop.web.work.answers import MARKED
 
 router = APIRouter(tags=["lead"])
 PAGE, SUSPECT = 30, 5
 """Judged items on a page; answers from which a gold item that most get wrong is worth a look."""
+Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration"]
 Purpose = Literal["work", "gold", "calibration", "adjudication", "arena", "chat"]
 
 
 @router.get("/api/v1/items")
 def list_items(
-    user: Reader, site: Here, purpose: Purpose = "work", after: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    user: Reader,
+    site: Here,
+    purpose: Purpose = "work",
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> dict[str, Any]:  # fmt: skip
-    """Items by number, a page at a time: the next one begins `after` the last number of this one."""
-    return {"items": read(site, lambda c: items.listed(c, purpose, after=after, limit=limit))}
+    words: Annotated[str, Query(max_length=200)] = "",
+    comparison: Annotated[str, Query(max_length=200)] = "",
+    number: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    kind: Kind | None = None,
+    state: finding.State | None = None,
+) -> dict[str, Any]:
+    """Items by number, a page at a time, with what was said of each: the next page begins `after` this one's `next`.
+
+    `words` looks in prompts, responses and ids; one call looks at 20,000 items at most, and `looked` tells at how many.
+    """
+    sought = finding.Sought(purpose, words.replace("\0", ""), comparison.replace("\0", ""), number, kind, state)
+    with site.database.reading() as connection:
+        page = finding.found(connection, sought, after=after, limit=limit)
+        said = gold.said_of(connection, {row["id"]: row["kind"] for row in page.items if row["kind"] in MARKED})
+    rows = [{**row, "said": said.get(row["id"], [])} for row in page.items]
+    return {"items": rows, "next": page.next, "looked": page.looked}
 
 
 @router.post("/api/v1/items")
@@ -34,6 +51,13 @@ def mark(user: Lead, site: Here, body: gold.Mark) -> dict[str, Any]:
     """Makes a gold or calibration item of a comparison; it is work no longer."""
     tree = rendering.tree(body.explanation)
     return site.database.write(lambda c: gold.mark(c, site, body, tree, actor=user.name))
+
+
+@router.post("/api/v1/items/{number}/gold")
+def mark_item(user: Lead, site: Here, number: LongNumber, body: gold.MarkItem) -> dict[str, Any]:
+    """Makes an item gold or calibration, with the answer that it was given unless another is told."""
+    tree = rendering.tree(body.explanation)
+    return site.database.write(lambda c: gold.mark_item(c, site, number, body, tree, actor=user.name))
 
 
 @router.put("/api/v1/items/{number}")

@@ -30,6 +30,7 @@ export class Bar {
     }
     this.text.addEventListener("input", () => this.bar.dispatchEvent(new Event("comment")));
     this.undoSays = byId("undo-says");
+    new ResizeObserver(() => document.documentElement.style.setProperty("--bar", `${this.bar.offsetHeight}px`)).observe(this.bar); // it covers so much of a phone
     this.options();
   }
 
