@@ -158,13 +158,24 @@ class _Told:
         if error["type"] == "extra_forbidden":
             return f"{place}: no setting is called `{key}`. {self._nearest(error['loc'])}"
         if error["type"] == "missing":
-            return f"{place}: the setting `{key}` is needed. Add {key}=..., {self._about(error['loc'])}"
+            return self._needed(errors)
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "value_error" and not loc:
             return f"{self._place(self._mentioned(message), whole=True)}: {message}"
         if error["type"] == "value_error":
             return f"{place}: `{key}`: {message}"
         return f"{place}: `{key}` {self._wrong(error)}. {self._about(error['loc'])}".rstrip()
+
+    def _needed(self, errors: Sequence[Any]) -> str:
+        """Says what is missing: the first setting in the order of `--help`, and which others."""
+        missing = [error["loc"] for error in errors if error["type"] == "missing"]
+        above = missing[0][:-1]
+        inner = self._inner(above) or self._config
+        names = [name for name in in_order(inner) if (*above, name) in missing]
+        key, *others = [self._prefix + ".".join(map(str, (*above, name))) for name in names]
+        more = f" So is {', '.join(others)}." if others else ""
+        place = self._place([".".join(map(str, above))] if above else [])
+        return f"{place}: the setting `{key}` is needed. Add {key}=..., {self._about((*above, names[0]))}{more}"
 
     def _wrong(self, error: Any) -> str:
         found = described(error["input"])

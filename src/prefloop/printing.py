@@ -1,12 +1,25 @@
-"""Lines for whoever watches. A reader that goes away, as `head` does, ends no work."""
+"""Lines on our terminal. Text of others is read there but does not steer it; a reader that goes away ends no work."""
 
 import os
+import re
 import sys
 from typing import TextIO
 
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and line end (ESC, carriage return, backspace, C1), marks that turn the direction of
+writing around, separators that break a line, and halves of characters, which no terminal takes."""
+
+
+def printable(text: str) -> str:
+    r"""Text whose steering characters are spelled out as Python spells them, for instance \x1b; the rest as it is.
+
+    What models, data and annotators say is printed through this, and through nothing else.
+    """
+    return STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
+
 
 def say(line: str, *, to: TextIO | None = None) -> None:
-    """Prints a line at once; if nobody reads any more, this and all later ones go nowhere.
+    """Prints a printable line at once; if nobody reads any more, this and all later ones go nowhere.
 
     Args:
         to: where; None for standard output.
@@ -15,7 +28,7 @@ def say(line: str, *, to: TextIO | None = None) -> None:
     if stream is None:  # closed before we began
         return
     try:
-        print(line, file=stream, flush=True)
+        print(printable(line), file=stream, flush=True)
     except OSError:  # the reader, the terminal or the disk behind it is gone
         to_nowhere(stream)
 

@@ -41,14 +41,13 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     settings = config.model_dump(mode="json")
     places = [artefact.path for artefact in artefacts.values()]
     around = {name: [str(folder) for folder in Path(artefact.path).parents] for name, artefact in artefacts.items()}
+    left_out = (*WHERE_NOT_WHAT, *config.AFTERWARDS)
     identity = Identity(
         stage=stage,
         settings={
             key: value
             for key, value in settings.items()
-            if key not in (*WHERE_NOT_WHAT, *config.AFTERWARDS)
-            and value not in places
-            and value not in around.get(key, ())
+            if key not in left_out and value not in places and value not in around.get(key, ())
         },
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )

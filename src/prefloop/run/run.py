@@ -157,10 +157,10 @@ class Run:
             self.progress.close()
             if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
                 self._stopwatch.add_session()
-        if isinstance(value, RowRefused):
-            raise located(value, self._files) from None
         if kind is None:
             self._interrupts.stop_if_asked()  # it was heard when there was nothing more to stop here
+        if isinstance(value, RowRefused):
+            raise located(value, self._files) from None
 
     @property
     def interrupted(self) -> bool:

@@ -41,10 +41,11 @@ def train(config: SFTConfig) -> Path:
         trained = is_ours(folder)  # written whole, before the gate
         place = placement(config.device, config.dtype)
         network = causal(str(folder) if trained else config.model, place, template=config.template)
+        if not trained:
+            run.caution(config.cautions(network.pretrained.num_parameters()))
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
-            run.caution(config.cautions(network.pretrained.num_parameters()))
             _learn(config, network, data, batches, run)
             save_model(folder, network.pretrained, network.codec)
         result = {
@@ -100,7 +101,7 @@ class _Data:
 
 def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
-    records = read_demonstrations(config.demonstrations).records
+    records = read_demonstrations(config.demonstrations, say=run.say).records
     made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
     held_out = max(1, round(config.validation * len(made)))
     if len(made) <= held_out:
