@@ -22,9 +22,36 @@ BOUNDED = settings(
 STAGE = {stage.command: named(stage.settings) for stage in STAGES.values() if stage.settings is not None}
 KEYS = sorted({name for config in STAGE.values() for name in in_order(config)})
 WORDS = st.sampled_from(
-    ["0", "-1", "1", "3.5", ".inf", ".nan", "1e999", "yes", "none", "~", "[1, 2]", "{a: 1}", "''", "&a [*a]", "!!set {}", "? x",
-     "in/rows.jsonl", "in/bad", "in", "/dev/null", "sft/model", "$base", "$x", "python:in/rows.jsonl:f", "auto", "cpu", "2024-02-30"]
-)  # fmt: skip
+    [
+        "0",
+        "-1",
+        "1",
+        "3.5",
+        ".inf",
+        ".nan",
+        "1e999",
+        "yes",
+        "none",
+        "~",
+        "[1, 2]",
+        "{a: 1}",
+        "''",
+        "&a [*a]",
+        "!!set {}",
+        "? x",
+        "in/rows.jsonl",
+        "in/bad",
+        "in",
+        "/dev/null",
+        "sft/model",
+        "$base",
+        "$x",
+        "python:in/rows.jsonl:f",
+        "auto",
+        "cpu",
+        "2024-02-30",
+    ]
+)
 VALUES = WORDS | st.text(max_size=12) | st.integers().map(str) | st.floats().map(repr)
 SETTING = st.builds("{}={}".format, st.sampled_from(KEYS) | st.text(max_size=6), VALUES)
 
@@ -89,10 +116,28 @@ def test_recipes(stages: list[str], values: list[object], place: Path):
 
 
 ROW = st.dictionaries(
-    st.sampled_from(["id", "prompt", "messages", "response", "completion", "chosen", "rejected", "text", "label", "score", "conversations"]),
-    st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), st.text(max_size=4)), max_size=3),
+    st.sampled_from(
+        [
+            "id",
+            "prompt",
+            "messages",
+            "response",
+            "completion",
+            "chosen",
+            "rejected",
+            "text",
+            "label",
+            "score",
+            "conversations",
+        ]
+    ),
+    st.none()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.lists(st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), st.text(max_size=4)), max_size=3),
     max_size=5,
-)  # fmt: skip
+)
 FILE = st.binary(max_size=80) | st.lists(ROW, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode())
 
 
@@ -107,12 +152,23 @@ def test_files(data: bytes, suffix: str, place: Path):
 @settings(BOUNDED, max_examples=40)
 @given(
     files=st.dictionaries(
-        st.sampled_from(["run.json", "config.json", "finished.json", "metrics.jsonl", "recipe.yaml", "timing.json", "samples.jsonl",
-                         "evaluation.json"]),
-        FILE | st.just(b"{}") | st.just(b"[]"), max_size=5,
+        st.sampled_from(
+            [
+                "run.json",
+                "config.json",
+                "finished.json",
+                "metrics.jsonl",
+                "recipe.yaml",
+                "timing.json",
+                "samples.jsonl",
+                "evaluation.json",
+            ]
+        ),
+        FILE | st.just(b"{}") | st.just(b"[]"),
+        max_size=5,
     ),
     stage=st.sampled_from(["", "sft", "ppo", "evaluate", "model"]),
-)  # fmt: skip
+)
 def test_folders(files: dict[str, bytes], stage: str, place: Path):
     folder = place / "in" / "folder"
     shutil.rmtree(folder, ignore_errors=True)
