@@ -115,6 +115,16 @@ def test_what_is_cut_is_counted(reward_folder: str):
     assert (model.cuts.num, model.cuts.prompts, model.cuts.responses) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"mean": "x", "std": 1}', '{"mean": 0, "std": 0}', '{"mean": 0, "std": NaN}']
+)
+def test_a_damaged_file_of_scores_is_a_sentence(reward_folder: str, tmp_path: Path, text: str):
+    copied = shutil.copytree(reward_folder, tmp_path / "copied")
+    (copied / NORMALISATION).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{NORMALISATION}.*Download the model again"):
+        RewardModel(str(copied), CPU)
+
+
 def test_a_score_has_no_gradient(ours: RewardModel):
     assert not ours.score(PROMPTS, RESPONSES).requires_grad
     assert not any(p.requires_grad for p in ours.network.pretrained.parameters())

@@ -1,7 +1,6 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
 policy's."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from prefloop.errors import UserError
+from prefloop.models.checkpoint import AGAIN, read_object
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.stream import Stream
@@ -30,11 +31,7 @@ class RewardModel:
         """Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement).requires_grad_(False)
-        file = Path(self.network.path) / NORMALISATION
-        known: dict[str, float] = (
-            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
-        )
-        self.mean, self.std = known["mean"], known["std"]
+        self.mean, self.std = _normalisation(Path(self.network.path) / NORMALISATION)
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
@@ -90,3 +87,12 @@ class RewardModel:
                 )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
         return normalised_scores(raw, mean=self.mean, std=self.std), means
+
+
+def _normalisation(file: Path) -> tuple[float, float]:
+    """Mean and deviation of raw scores; 0 and 1 without a file. Raises: UserError if it holds no such numbers."""
+    known = read_object(file) if file.is_file() else {"mean": 0.0, "std": 1.0}
+    mean, std = known.get("mean"), known.get("std")
+    if not isinstance(mean, int | float) or not isinstance(std, int | float) or not 0 < std < math.inf > abs(mean):
+        raise UserError(f"{file}: it should hold the mean and the deviation (std, above 0) of scores. {AGAIN}")
+    return float(mean), float(std)
