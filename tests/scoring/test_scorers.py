@@ -2,6 +2,7 @@
 mistakes."""
 
 import json
+import shutil
 import os
 import sys
 from collections.abc import Callable
