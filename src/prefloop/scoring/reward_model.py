@@ -27,8 +27,8 @@ EMBEDDED = 64
 class Normalisation(Record):
     """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
 
-    mean: float = Field(default=0.0, allow_inf_nan=False)
-    std: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
 
 
 class RewardModel:
@@ -40,7 +40,7 @@ class RewardModel:
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement).requires_grad_(False)
         file = Path(self.network.path) / NORMALISATION
-        known = read_document(file, Normalisation) if file.is_file() else Normalisation()
+        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
         self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
 
