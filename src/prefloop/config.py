@@ -158,7 +158,7 @@ class _Told:
         if error["type"] == "extra_forbidden":
             return f"{place}: no setting is called `{key}`. {self._nearest(error['loc'])}"
         if error["type"] == "missing":
-            return f"{place}: the setting `{key}` is needed. Add {key}=..., {self._about(error['loc'])}"
+            return self._needed(errors)
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "value_error" and not loc:
             return f"{self._place(self._mentioned(message), whole=True)}: {message}"
@@ -166,19 +166,25 @@ class _Told:
             return f"{place}: `{key}`: {message}"
         return f"{place}: `{key}` {self._wrong(error)}. {self._about(error['loc'])}".rstrip()
 
+    def _needed(self, errors: Sequence[Any]) -> str:
+        """Says what is missing: the first setting in the order of `--help`, and which others."""
+        missing = [error["loc"] for error in errors if error["type"] == "missing"]
+        above = missing[0][:-1]
+        inner = self._inner(above) or self._config
+        names = [name for name in in_order(inner) if (*above, name) in missing]
+        key, *others = [self._prefix + ".".join(map(str, (*above, name))) for name in names]
+        more = f" So is {', '.join(others)}." if others else ""
+        place = self._place([".".join(map(str, above))] if above else [])
+        return f"{place}: the setting `{key}` is needed. Add {key}=..., {self._about((*above, names[0]))}{more}"
+
     def _wrong(self, error: Any) -> str:
         found = described(error["input"])
-        says = error["msg"].removeprefix("Input should be ") if error["type"] in SAYS_IT_ITSELF else None
-        words = SHOULD_BE.get(error["type"], says)
         if error["type"] == "model_type":
             inner = self._inner(error["loc"])
             names = ", ".join(inner.model_fields) if inner else ""
             return f"is a section with settings of its own ({names}), but here it is {found}"
-        return (
-            f"cannot be {found}"
-            if words is None
-            else f"should be {words.format(**error.get('ctx', {}))}, but is {found}"
-        )
+        words = should_be(error)
+        return f"{words}, but is {found}" if words else f"cannot be {found}"
 
     def _place(self, names: Sequence[str], *, whole: bool = False) -> str:
         """Where the first of these keys that was written is; the command line if it is one of several.
@@ -220,6 +226,13 @@ class _Told:
                 return None
             here = section(here.model_fields[str(part)].annotation)
         return here
+
+
+def should_be(error: Any) -> str:
+    """What validation wants instead, without its own jargon: `should be a number`; empty if that cannot be said."""
+    says = error["msg"].removeprefix("Input should be ") if error["type"] in SAYS_IT_ITSELF else None
+    words = SHOULD_BE.get(error["type"], says)
+    return f"should be {words.format(**error.get('ctx', {}))}" if words else ""
 
 
 def about(field: Any, name: str) -> str:

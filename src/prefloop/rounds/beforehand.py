@@ -32,8 +32,8 @@ def check(recipe: Recipe) -> None:
 
 
 def _is_inside(recipe: Recipe, path: str) -> bool:
-    """True for what an earlier stage of the recipe writes."""
-    return any(Path(path).is_relative_to(recipe.out / stage) for stage in recipe.settings)
+    """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
+    return Path(path) == recipe.out or any(Path(path).is_relative_to(recipe.out / stage) for stage in recipe.settings)
 
 
 def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> None:

@@ -109,6 +109,8 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     said = HeadConfig.parse(
         {key: value for key, value in values.items() if key in HeadConfig.model_fields}, where=path, places=places
     )
+    if "out" in values and not said.out:
+        raise UserError(f"{place_of('out', path, places)}: `out` is empty. Give the folder that the recipe writes.")
     title = said.name or Path(path).stem
     context = _Context(values, said, Path(said.out or title), path, places)
     settings = {key: context.settings(STAGES[key], own[:number]) for number, key in enumerate(own)}
