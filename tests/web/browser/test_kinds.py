@@ -230,3 +230,12 @@ def test_scrolls_are_locked_and_raw_text_is_shown(serve, window):
     keys(page, "1", "w", "Enter")
     until(lambda: len(stand.judgements()) == 1)
     assert 0.2 < stand.judgements()[0].seen < 1  # one of them was never read to its end
+
+
+def test_the_keys_that_are_told_are_those_that_act(serve, window):
+    _, page = opened(serve, window, "pair", strength=False)
+    assert page.locator(".strengths").count() == 0
+    keys(page, "?")
+    told = page.get_by_role("dialog").inner_text()
+    assert "equally good" in told
+    assert "slightly" not in told

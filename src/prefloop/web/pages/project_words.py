@@ -49,6 +49,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "set.overlap": ("How many judge each item", "每题评判人数"), "set.checks": ("Checks of quality", "质量检查"),
     "set.pace": ("Time and end", "时间与结束"),
     "set.new_only": ("For comparisons that come in from now on.", "仅对之后导入的比较生效。"), "set.yes": ("Yes", "是"),
+    "set.here": ("What is here stays as it is asked: {now}.", "已有题目保持不变：{now}。"),
+    "set.here_joined": (", ", "，"),
     "set.axes_lines": ("One to a line.", "每行一个。"),
     "setting.name": ("Name of the project", "项目名称"), "setting.language": ("Language", "语言"),
     "setting.kinds": ("Kinds", "题型"), "setting.pairs_per_prompt": ("Pairs of each comparison", "每个比较的配对数"),
