@@ -14,6 +14,7 @@ from prefloop.errors import UserError
 from prefloop.models.device import placement
 from prefloop.models.folders import speakers
 from prefloop.models.load import causal
+from prefloop.stopping import Stopped
 
 
 def talkers(paths: Sequence[str], config: ChatConfig) -> list[Talker]:
@@ -74,6 +75,8 @@ def _turns(watched: bool, how_to_end: str) -> Iterator[str]:
         except EOFError:
             print()
             return
+        except Stopped:
+            raise
         except KeyboardInterrupt:  # at the prompt there is no answer to stop
             print()
             note(how_to_end)
