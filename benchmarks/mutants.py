@@ -90,7 +90,7 @@ MUTANTS = [
     ),
     *planted(
         "align/ppo.py", "align/test_ppo.py align/test_both.py",
-        ("another's critic is a copy of the policy", "policy.with_critic(causal(config.critic, policy.placement))", "policy.with_critic(separate=True)"),
+        ("another's critic is a copy of the policy", "policy.with_critic(critic(folder, policy.placement))", "policy.with_critic(separate=True)"),
         ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),
         ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
         ("the coefficient never changes in the loss", "at.batch, index, kl_coef=at.kl_coef)", "at.batch, index, kl_coef=config.kl_coef)"),
@@ -169,7 +169,7 @@ MUTANTS = [
         ("resume forgets the moments", '        self._adam.load_state_dict(state["adam"])\n', ""),
     ),
     *planted(
-        "sampling/cache.py", "models/test_stream.py sampling",
+        "models/cache.py", "models/test_stream.py sampling",
         ("a window one too wide", "mask & (ago < window)", "mask & (ago <= window)"),
         ("padding is attended to", "(columns >= (longest - lengths)[:, None])", "(columns >= 0)[None].expand(len(lengths), -1)"),
         ("rows keep others' masks", "        self.mask = self.mask[rows]\n", "        self.mask = self.mask[: len(rows)]\n"),

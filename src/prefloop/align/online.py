@@ -61,9 +61,10 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     """Loads the policy, copies it as the reference, and reads the prompts."""
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
+    run.caution(config.cautions(policy.pretrained.num_parameters()))
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds)
     return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
 
 

@@ -19,7 +19,7 @@ from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
-from prefloop.models.load import causal, model_folder, tokenizer_of
+from prefloop.models.load import critic, model_folder, tokenizer_of
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
@@ -219,12 +219,13 @@ def _with_critic(policy: Network, config: PPOConfig) -> Network:
     """The policy with the critic asked for. Raises: UserError for a critic's folder that reads other tokens."""
     if config.critic in ("shared", "separate"):
         return policy.with_critic(separate=config.critic == "separate")
-    if tokenizer_of(config.critic).get_vocab() != policy.codec.tokenizer.get_vocab():
+    folder = model_folder(config.critic)
+    if not policy.codec.tokenizer.get_vocab().items() <= tokenizer_of(folder).get_vocab().items():
         raise UserError(
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    return policy.with_critic(causal(config.critic, policy.placement))
+    return policy.with_critic(critic(folder, policy.placement))
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, RunConfig, Sampled, Templated
+from prefloop.settings import Batched, Rewarded, RunConfig, Sampled, Templated
 
 
-class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
+class EvaluateConfig(RunConfig, Templated, Sampled, Batched, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str
     """Model folder that everything is compared with and KL is measured to, normally the SFT model."""
 
     candidates: str
-    """Folder with one model folder for each checkpoint (`ppo/models`), or a single model folder."""
+    """Folder with one model folder for each checkpoint (`ppo/models`, or just `ppo`), or a single model folder."""
 
     validation_prompts: str
     """File of prompts on which the checkpoints are compared and one is selected."""
@@ -54,7 +54,7 @@ class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
     kl_limit: float = Field(default=8.0, gt=0)
     """Checkpoints that drifted further from the reference than this, in nats per response, are not selected."""
 
-    batch_prompts: int = Field(default=256, ge=1)
+    batch_prompts: int = Field(default=256, ge=1, le=100_000)
     """Prompts sampled together."""
 
     num_samples: int = Field(default=40, ge=0)

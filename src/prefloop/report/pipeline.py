@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from prefloop import layout
-from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_rows
+from prefloop.notation import read_yaml
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING, RUNS

@@ -11,6 +11,7 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
 from prefloop.named import named
+from prefloop.rounds import beforehand
 from prefloop.rounds.recipe import STAGES, Recipe, load
 
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
@@ -43,12 +44,16 @@ def run(recipe: Recipe) -> dict[str, Path]:
     results: dict[str, Path] = {}
     card, text = recipe.out / layout.RECIPE, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
     _claim(recipe.out)
+    beforehand.check(recipe)
+    is_ours = not (recipe.path and card.is_file() and card.samefile(recipe.path))  # or it is what the user wrote
     if not card.is_file():
         write_text(card, text)
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
         before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
-        if "pipeline" in STAGES[name].reads:  # every stage has accepted its settings: the recipe is what really ran
+        if (
+            is_ours and "pipeline" in STAGES[name].reads
+        ):  # every stage has accepted its settings: the recipe is what really ran
             write_text(card, text)
         results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"

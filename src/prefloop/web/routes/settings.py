@@ -21,7 +21,7 @@ from prefloop.web.work.answers import SHAPES
 router = APIRouter(tags=["lead"])
 GROUPS = (
     ("set.project", ("name", "language")),
-    ("set.asked", ("kinds", "pairs_per_prompt", "axes")),
+    ("set.asked", ("kinds", "pairs_per_prompt", "axes", "strength")),
     ("set.overlap", ("overlap.judgements", "overlap.adaptive")),
     ("set.checks", ("checks.gold_first", "checks.gold_every", "checks.repeat_every", "checks.calibration_pass")),
     ("set.pace", ("lease_minutes", "enough")),
