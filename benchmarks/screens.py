@@ -141,7 +141,7 @@ def doors(browser: Browser, folder: Path, place: Path) -> None:
         stand.stop()
 
 
-LEAD = ("people", "guideline", "settings", "items", "items/gold?comparison={id}", "access")
+LEAD = ("people", "guideline", "settings", "items", "items/gold?comparison={id}", "advanced")
 
 
 def leading(browser: Browser, folder: Path, place: Path) -> None:
@@ -173,7 +173,7 @@ def leading(browser: Browser, folder: Path, place: Path) -> None:
 
 
 NUMBERS = (
-    "", "annotators", "annotators/{clicker}", "agreement", "selection", "adjudication", "arena", "data"
+    "", "annotators", "annotators/{clicker}", "adjudication", "arena", "data"
 )  # fmt: skip
 """Pages under /lead."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from prefloop import __version__
 from prefloop.errors import UserError
 from prefloop.named import named
+from prefloop.printing import printable
 from prefloop.stages import STAGES, Stage
 
 COMMANDS = {stage.command: stage for stage in STAGES.values()}
@@ -73,7 +74,7 @@ def _open_outputs() -> None:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"prefloop: {sentence}", file=sys.stderr)
+    print(printable(f"prefloop: {sentence}"), file=sys.stderr)
     return 2
 
 
@@ -122,7 +123,7 @@ def _confess(problem: Exception, arguments: list[str]) -> int:
     except OSError:
         where = f"Please report it. It happened here:\n{about}"
     print(
-        f"prefloop: this is a fault of prefloop, not yours ({what}). {where}; what was saved is intact.",
+        f"prefloop: this is a fault of prefloop, not yours ({printable(what)}). {where}; what was saved is intact.",
         file=sys.stderr,
     )
     return OURS_TO_MEND
@@ -155,7 +156,7 @@ def _dispatch(arguments: list[str]) -> int:
     if second is not None and path is None and second.endswith((".yaml", ".yml")):
         raise UserError(f"`{second}`: the YAML file comes first: prefloop {stage.command} {second} key=value ...")
     config = settings.load(path, rest)
-    print(named(stage.function)(config))
+    print(printable(str(named(stage.function)(config))))
     return 0
 
 

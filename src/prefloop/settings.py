@@ -29,11 +29,17 @@ class RunConfig(Placed):
     out: str
     """Folder that the stage writes; the same command continues it."""
 
+    AFTERWARDS: typing.ClassVar[tuple[str, ...]] = ()
+    """Settings of what a stage does once it has trained: when they change, only that is done again."""
+
     seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     """Decides every random choice of the stage."""
 
     threads: int = Field(default=0, ge=0, le=512)
     """CPU threads; 0 takes OMP_NUM_THREADS if it is set and otherwise all cores. Exact resume needs the same number."""
+
+    verify: bool = False
+    """Of a stage that has finished: read all that it wrote and compare it with what was recorded, byte by byte."""
 
 
 class Templated(Config):

@@ -124,7 +124,7 @@ def test_a_candidate_of_another_base_is_refused(
     tokenizer = trained_tokenizer(["entirely different words about the weather"] * 5, vocab_size=290)
     tokenizer.chat_template = template_text("turns")
     save_model(tmp_path / "stranger", new_llama(9), Codec(tokenizer, (1,), 64))
-    with pytest.raises(UserError, match="its template or vocabulary differs from the reference's"):
+    with pytest.raises(UserError, match="it differs from the reference in its vocabulary"):
         evaluate(make_config(candidates=str(tmp_path / "stranger")))
 
 

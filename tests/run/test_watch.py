@@ -55,7 +55,7 @@ def test_what_was_said_before_an_interruption_is_not_said_again(tmp_path: Path, 
         assert run.restore() == {}
         steps(run, [{"ratio/clipped": 0.4}] * 3, start=7)
         assert len(run.warnings) == 1
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "ppo: going on from update 6\n"
 
 
 def test_rows_of_stages_without_a_policy_cost_nothing():

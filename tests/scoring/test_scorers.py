@@ -18,7 +18,8 @@ from prefloop.models.network import Network
 from prefloop.records import Message
 from prefloop.scoring.function import PythonReward
 from prefloop.scoring.named import reward_input, scorer
-from prefloop.scoring.reward_model import NORMALISATION, RewardModel, fitted
+from prefloop.scoring.reward_model import NORMALISATION, RewardModel
+from prefloop.text.examples import fitted
 
 CPU = Placement(torch.device("cpu"))
 SEQUENCES = [[5, 9, 7, 30, 2, 11, 1], [8, 1], [3, 12, 33, 9, 9, 21, 6, 17, 28, 2, 14, 1], [19, 4, 1]]
@@ -111,7 +112,7 @@ def test_fitted_by_hand():
 def test_what_is_cut_is_counted(reward_folder: str):
     model = RewardModel(reward_folder, CPU)
     model.score(PROMPTS[:2], ["fits", "way " * 200])
-    assert model.num_truncated == 1
+    assert (model.cuts.num, model.cuts.prompts, model.cuts.responses) == (2, 1, 1)
 
 
 def test_a_score_has_no_gradient(ours: RewardModel):

@@ -1,5 +1,6 @@
 """Text to tokens and back: the boundary, the end of text, what fits."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from prefloop.errors import UserError
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 from prefloop.text.templates import recorded_template, with_template
+from text.test_markers import made
 
 PROMPT = (Message(role="user", content="where is my parcel?"),)
 
@@ -75,6 +77,18 @@ def test_the_template_that_is_taken(recorded: Any, taken: str | None):
 def test_several_templates_without_a_default_are_refused():
     with pytest.raises(UserError, match=r"here: this model folder records several chat templates, `rag`, `tool_use`, "):
         recorded_template(Bare({"rag": "a", "tool_use": "b"}), "here")  # type: ignore[arg-type]
+
+
+def test_what_tells_two_codecs_apart(codec: Codec):
+    """In words, and nothing where the fingerprints agree."""
+    more = Codec(codec.tokenizer, (codec.stop_ids[0], 0), codec.context)
+    assert codec.difference(Codec(codec.tokenizer, codec.stop_ids, 999)) is None
+    assert codec.difference(more) == "tokens that end a response (<|end|> here, <|end|> <|pad|> there)"
+    other = made("chatml")
+    assert codec.difference(other) == "vocabulary"
+    tokenizer = copy.deepcopy(codec.tokenizer)
+    tokenizer.chat_template = other.template
+    assert codec.difference(Codec(tokenizer, codec.stop_ids, 64)) == "chat template (turns here, its own there)"
 
 
 def test_which_template():

@@ -14,7 +14,7 @@ class EvaluateConfig(RunConfig, Templated, Sampled, Batched, Rewarded):
     """Model folder that everything is compared with and KL is measured to, normally the SFT model."""
 
     candidates: str
-    """Folder with one model folder for each checkpoint (`ppo/models`), or a single model folder."""
+    """Folder with one model folder for each checkpoint (`ppo/models`, or just `ppo`), or a single model folder."""
 
     validation_prompts: str
     """File of prompts on which the checkpoints are compared and one is selected."""

@@ -22,7 +22,6 @@ from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut
 
-KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"
 CONFIDENCE = 0.95
 
 

@@ -19,7 +19,7 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import KL_ESTIMATOR, Answer, answers, as_rows, gold_summary, summary, win_rate
+from prefloop.evaluate.measure import Answer, answers, as_rows, gold_summary, summary, win_rate
 from prefloop.evaluate.reward_check import reward_check
 from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
@@ -32,6 +32,7 @@ from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
 from prefloop.records import Prompt
 from prefloop.records.evaluations import (
+    EXACT_KL,
     Demonstrations,
     Evaluation,
     Model,
@@ -105,7 +106,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             reason=choice.reason,
             choice=choice.choice,
             kl_limit=config.kl_limit,
-            kl_estimator=KL_ESTIMATOR,
+            kl_estimator=EXACT_KL,
             judge=config.judge,
             models={
                 name: Model(
@@ -118,7 +119,7 @@ def evaluate(config: EvaluateConfig) -> Path:
                 )
                 for name, folder in folders.items()
             },
-            demonstrations=_demonstrations(config),
+            demonstrations=_demonstrations(config, run),
             reward_model=check if isinstance(check, RewardCheck) else None,
             reward_unchecked=None if isinstance(check, RewardCheck) else check,
             samples=tuple(_samples(world, answered, choice.name)),
@@ -130,16 +131,17 @@ def evaluate(config: EvaluateConfig) -> Path:
 
 
 def candidates(folder: str) -> dict[str, Path]:
-    """The model folders inside a folder, or the folder itself if it is one. Raises: UserError if there is none."""
+    """The model folders inside a folder or a stage's, or the folder itself. Raises: UserError if there is none."""
     path = Path(folder)
     if layout.is_model(path):
         return {path.name: path}
-    models = {p.name: p for p in sorted(path.glob("*")) if layout.is_model(p)}
+    kept = layout.policies(path) or sorted(path.glob("*"))
+    models = {p.name: p for p in kept if layout.is_model(p)}
     if "reference" in models:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not models:
         raise UserError(
-            f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
+            f"{folder}: there is no model folder here. Give a ppo run's folder, its `models`, or one model folder."
         )
     return models
 
@@ -195,10 +197,11 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         policy = world.reference
         if name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
-        if policy.codec.fingerprint != world.reference.codec.fingerprint:
+        difference = policy.codec.difference(world.reference.codec)
+        if difference is not None:
             raise UserError(
-                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no "
-                "meaning. Evaluate models of one base."
+                f"{folders[name]}: it differs from the reference in its {difference}, so their KL has no meaning. "
+                "Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
@@ -245,11 +248,11 @@ def _by_score(
     return judge
 
 
-def _demonstrations(config: EvaluateConfig) -> Demonstrations | None:
+def _demonstrations(config: EvaluateConfig, run: Run) -> Demonstrations | None:
     """What SFT imitates, by the gold program."""
     if config.demonstrations is None or config.judge != "gold":
         return None
-    rows = read_demonstrations(config.demonstrations).records[:2000]
+    rows = read_demonstrations(config.demonstrations, say=run.say).records[:2000]
     return Demonstrations(num=len(rows), gold=gold_summary([_verdict(d.text, d.response) for d in rows], rows))
 
 

@@ -101,7 +101,7 @@ def _attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    layout: Layout,
+    layout: Layout | None = None,
     scaling: float,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -111,7 +111,9 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface, answered by the layout that travels with the call."""
     if s_aux is not None:
-        raise UserError("this model gives attention a sink (as GPT-OSS does), which prefloop does not compute.")
+        raise UserError("gives its attention sinks (as GPT-OSS does), which prefloop does not compute.")
+    if layout is None:
+        raise UserError("does not pass on to its attention which tokens belong together.")
     dtype = value.dtype  # autocast leaves rotated queries and keys in float32
     out = layout.attend(query.to(dtype), key.to(dtype), value, scale=scaling, window=sliding_window, cap=softcap)
     return out, None

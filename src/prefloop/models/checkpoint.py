@@ -19,11 +19,10 @@ from safetensors import SafetensorError, safe_open
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
     PretrainedConfig,
     PreTrainedModel,
 )
@@ -35,6 +34,8 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 JSON = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", INDEX)
 """Files of a model folder beside its card that hold a JSON object, where they are there at all."""
 AGAIN = "Download the model again, or run the stage that wrote it again."
+OTHERS = "Use a model of another family; docs/models.md lists them."
+WHOLE = "prefloop reads and trains whole weights only: give the model that this one was made from."
 FAULTS = (
     OSError,
     ValueError,
@@ -50,12 +51,19 @@ FAULTS = (
     SafetensorError,
 )
 """What transformers raises for a folder that is wrong."""
+_RUNNING = {"linear_attention", "conv", "mamba", "recurrent"}
+"""Kinds of layers that carry a state along the text."""
+MOST_LAYERS = 10_000
+SCORES = "ForSequenceClassification"
+"""How transformers' classes with a scalar head end."""
 HEAD = "score"
 """The name of a reward model's head."""
 _RECOMPUTED = re.compile(r"rotary_emb\.inv_freq$|(attn|attention)\.(masked_)?bias$")
 """Tables that old files hold beside the weights, and that a model computes anew."""
 _OUTPUT = re.compile(r"^(lm_head|embed_out|output)\.")
 """The output matrix of a causal model, which a reward model has no use for."""
+_QUANTISED = ("I8", "U8", "I4", "U4", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4")
+"""Number formats of weights that mean nothing without scales beside them."""
 
 
 @contextlib.contextmanager
@@ -69,14 +77,25 @@ def loading(path: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as problem:
-        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         if not folder.is_dir():
             raise UserError(
                 f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, "
                 "or no such model). "
                 "Check the path, or download the model elsewhere and give its folder."
             ) from problem
-        raise UserError(f"{path}: the model cannot be loaded: {first.rstrip('.')}. {AGAIN}") from problem
+        raise UserError(f"{path}: the model cannot be loaded: {in_words(problem)}. {AGAIN}") from problem
+
+
+def in_words(problem: BaseException) -> str:
+    """The line of a library's message that says what is wrong."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
+    if isinstance(problem, json.JSONDecodeError):
+        return f"one of its files is not JSON ({lines[0]})"
+    if isinstance(problem, KeyError):
+        return f"there is no {lines[0]} in transformers"
+    if isinstance(problem, StrictDataclassError):
+        return lines[-1].partition("Error: ")[2].rstrip(".")[:300] or lines[-1]
+    return lines[0].rstrip(".")[:300]
 
 
 def _without_config(folder: Path) -> str:
@@ -95,19 +114,21 @@ def check_files(path: str) -> None:
     """Looks at the JSON of a model folder. Raises: UserError if a file is damaged, or if it is no plain model."""
     folder = Path(path)
     with loading(path):
-        config = _object(layout.model_card(folder))
-        for name in JSON:
-            if (folder / name).is_file():
-                _object(folder / name)
+        config = read_object(layout.model_card(folder))
+        others = {name: read_object(folder / name) for name in JSON if (folder / name).is_file()}
     if (folder / "adapter_config.json").is_file():
         raise UserError(f"{path}: {_ADAPTER}")
+    wrong = _wrong_values(config) or {
+        f"{name}: eos_token_id": ends
+        for name, ends in ((name, read.get("eos_token_id")) for name, read in others.items() if name in JSON[:1])
+        if ends is not None and not all(type(end) is int for end in (ends if isinstance(ends, list) else [ends]))
+    }
+    for name, value in wrong.items():
+        raise UserError(f"{path}: {name} = {json.dumps(value)[:80]} cannot be. {AGAIN}")
     quantised = config.get("quantization_config")
     if quantised is not None:
         how = quantised.get("quant_method") if isinstance(quantised, dict) else None
-        raise UserError(
-            f"{path}: the weights are quantised ({how or 'quantization_config in config.json'}), and prefloop reads "
-            "and trains whole weights only. Give the model that it was made from."
-        )
+        raise UserError(f"{path}: the weights are quantised ({how or 'quantization_config in config.json'}). {WHOLE}")
     kind = config.get("model_type")
     if isinstance(kind, str) and kind in CONFIG_MAPPING:
         return
@@ -123,7 +144,17 @@ def check_files(path: str) -> None:
     )
 
 
-def _object(file: Path) -> dict[str, Any]:
+def _wrong_values(config: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says that no model can be, by name; looked at before lists as long as that are made."""
+    named = config.get("architectures")
+    listed = named is None or (isinstance(named, list) and all(isinstance(name, str) for name in named))
+    wrong: dict[str, Any] = {} if listed else {"architectures": named}
+    layers = {name: config.get(name) for name in ("num_hidden_layers", "num_layers", "n_layers", "n_layer")}
+    wrong |= {name: count for name, count in layers.items() if isinstance(count, int) and not 0 < count <= MOST_LAYERS}
+    return {f"config.json: {name}": value for name, value in wrong.items()}
+
+
+def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises: UserError naming file and line if there is none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -144,12 +175,15 @@ def config_of(path: str) -> PretrainedConfig:
         kind = type(config)
         encoder = kind in MODEL_FOR_MASKED_LM_MAPPING and not number(config, "is_decoder")
         writes = kind in MODEL_FOR_CAUSAL_LM_MAPPING or kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+        sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         both = bool(number(config, "is_encoder_decoder"))
     what = ""
     if both:
         what = "an encoder-decoder, which reads the prompt with one half and writes with another"
     elif encoder:
         what = "an encoder, which reads both ways and cannot write responses"
+    elif sees and not writes:
+        what = "a model of pictures and text"
     elif not writes:
         what = "no language model that writes one token after another"
     if what:
@@ -160,13 +194,39 @@ def config_of(path: str) -> PretrainedConfig:
     return config
 
 
+def structure(path: str, config: PretrainedConfig, *, scores: bool) -> type[PreTrainedModel]:
+    """transformers' class for a model. Raises: UserError if it has none, or one whose tokens cannot be packed.
+
+    Args:
+        path: where it is, for the message.
+        config: its configuration.
+        scores: True for one with a scalar head, False for one that writes.
+    """
+    mapping = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING if scores else MODEL_FOR_CAUSAL_LM_MAPPING
+    if type(config) not in mapping:
+        what = "as a reward model" if scores else "as a model that writes"
+        raise UserError(f"{path}: transformers does not have {config.model_type} {what}. {OTHERS}")
+    made: Any = mapping[type(config)]
+    if made._is_stateful or _RUNNING & set(number(config.get_text_config(), "layer_types") or ()):
+        raise UserError(
+            f"{path}: {made.__name__} keeps a running state from token to token (as Mamba does), instead of attention "
+            f"or beside it, and prefloop reads attention only. {OTHERS}"
+        )
+    if not made._supports_attention_backend:
+        raise UserError(
+            f"{path}: transformers computes the attention of {made.__name__} only in its own way, and prefloop must "
+            f"compute it itself, to read without padding. {OTHERS}"
+        )
+    return made
+
+
 def _named(config: PretrainedConfig) -> str:
     return ", ".join(config.architectures or []) or str(config.model_type)
 
 
 def is_reward_model(config: PretrainedConfig) -> bool:
     """True if a configuration names a scalar head."""
-    return any(name.endswith("ForSequenceClassification") for name in config.architectures or [])
+    return any(name.endswith(SCORES) for name in config.architectures or [])
 
 
 def number(config: PretrainedConfig, name: str) -> Any:
@@ -194,13 +254,13 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
     if (folder / WEIGHTS).is_file():
         files = [WEIGHTS]
     elif (folder / INDEX).is_file():
-        where = _object(folder / INDEX).get("weight_map")
+        where = read_object(folder / INDEX).get("weight_map")
         if not isinstance(where, dict) or not all(isinstance(name, str) for name in where.values()):
             raise UserError(f"{folder / INDEX}: it does not say in which file each weight is (weight_map). {AGAIN}")
         files = sorted(set(where.values()))
         lost = [name for name in files if not (folder / name).is_file()]
         if lost:
-            raise UserError(f"{path}: {_counted(lost, 'file')} of weights that {INDEX} names not there. {AGAIN}")
+            raise UserError(f"{path}: {_counted(lost, 'file')} missing, which {INDEX} names. {AGAIN}")
     elif any(folder.glob("*.bin")):
         raise UserError(
             f"{path}: the weights are there only as .bin files, which can hold programs; prefloop reads safetensors. "
@@ -212,9 +272,13 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
     for name in files:
         try:
             with safe_open(folder / name, framework="pt") as opened:
-                found |= {key: tuple(opened.get_slice(key).get_shape()) for key in opened.keys()}  # noqa: SIM118
+                parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+                found |= {key: tuple(part.get_shape()) for key, part in parts.items()}
+                small = [key for key, part in parts.items() if part.get_dtype() in _QUANTISED]
         except (SafetensorError, OSError) as problem:
             raise UserError(f"{folder / name}: the weights are damaged or incomplete ({problem}). {AGAIN}") from None
+        if small:
+            raise UserError(f"{folder / name}: {_counted(small, 'weight')} quantised. {WHOLE}")
     return found
 
 
@@ -229,18 +293,11 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
 
     Raises: UserError if the folder lacks a weight, has one too many, or has one of another shape.
     """
-    mapping, auto = (
-        (MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, AutoModelForSequenceClassification)
-        if scores
-        else (MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM)
-    )
-    if type(config) not in mapping:
-        what = "a reward model" if scores else "a model that writes"
-        raise UserError(f"{path}: transformers has no {config.model_type} in the form of {what}; use another family.")
+    made = structure(path, config, scores=scores)
     held = sum(map(math.prod, tensors(path).values()))
     _check_sizes(path, config, held)
     with loading(path):
-        model, report = auto.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]  # two, as asked for
+        model, report = made.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]  # two, as asked for
             path,
             config=config,
             dtype=torch.float32,
@@ -250,6 +307,8 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
             ignore_mismatched_sizes=True,  # reported instead of raised
             output_loading_info=True,
         )
+    if scores and HEAD not in dict(model.named_children()):
+        raise UserError(f"{path}: the head of {made.__name__} is not called `{HEAD}`. {OTHERS}")
     _check_report(path, report, fresh_head=fresh_head)
     return model
 

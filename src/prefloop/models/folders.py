@@ -1,12 +1,12 @@
 """Which model folder a path stands for: itself, a stage's model, or what a whole pipeline selected."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
+from prefloop.models.checkpoint import SCORES, read_object
 from prefloop.notation import read_yaml
 from prefloop.records import RunCard
 from prefloop.records.evaluations import Evaluation
@@ -59,11 +59,8 @@ def _kept(stage: Path) -> list[Path]:
 def _only_scores(model: Path) -> bool:
     """True if a model folder's card names a scalar head."""
     card = layout.model_card(model)
-    try:
-        named = json.loads(card.read_bytes()).get("architectures") if card.is_file() else None
-    except (ValueError, AttributeError) as problem:
-        raise UserError(f"{card}: this is not a model's configuration ({problem}).") from None
-    return any(str(name).endswith("ForSequenceClassification") for name in named or [])
+    named = read_object(card).get("architectures") if card.is_file() else None
+    return isinstance(named, list) and any(str(name).endswith(SCORES) for name in named)
 
 
 def speakers(path: str) -> list[Speaker]:

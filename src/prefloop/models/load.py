@@ -1,25 +1,40 @@
 """Models in and out, as plain Hugging Face folders, with sentences where transformers has tracebacks."""
 
+import contextlib
 import functools
 import json
+import os
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, GenerationConfig, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as hf_logging
 
 from prefloop.errors import UserError
-from prefloop.files.atomic import new_folder
+from prefloop.files.atomic import new_folder, write_json
 from prefloop.models import folders
-from prefloop.models.checkpoint import HEAD, check_files, config_of, context_of, is_reward_model, loaded, loading
+from prefloop.models.checkpoint import (
+    HEAD,
+    check_files,
+    config_of,
+    context_of,
+    is_reward_model,
+    loaded,
+    loading,
+    structure,
+)
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
 from prefloop.models.verify import verified
+from prefloop.printing import printable
 from prefloop.text.codec import Codec
 from prefloop.text.templates import Refused, with_template
 from prefloop.text.turns import ASKED, TALK
@@ -99,7 +114,7 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
 @functools.cache
 def _remark(sentence: str) -> None:
     """Says something once."""
-    print(sentence, file=sys.stderr)
+    print(printable(sentence), file=sys.stderr)
 
 
 def _needs_bos(tokenizer: PreTrainedTokenizerBase, family: str) -> bool:
@@ -141,6 +156,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None) -> N
             f"{path}: this is a reward model: it gives a response a number and cannot write one. Give it as reward=, "
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
+    structure(path, config, scores=False)
     codec = codec_of(path, template=template)
     model = loaded(path, config, scores=False)
     _check_vocabulary(path, model, codec)
@@ -166,12 +182,11 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
     if not fresh_head and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
+    structure(path, config, scores=True)
     codec = codec_of(path, template=template)
     config.num_labels, config.pad_token_id = 1, padding_id(codec)
     model = loaded(path, config, scores=True, fresh_head=fresh_head)
     _check_vocabulary(path, model, codec)
-    if HEAD not in dict(model.named_children()):
-        raise UserError(f"{path}: the head of {type(model).__name__} is not called `{HEAD}`. Use another family.")
     if fresh_head:
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
         give_padding(model, codec)
@@ -197,17 +212,38 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
+def save_model(
+    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+
+    Args:
+        beside: file name -> what else belongs to the model, as JSON.
+    """
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
         model.generation_config.eos_token_id = list(codec.stop_ids)
     try:
         with new_folder(folder) as temporary:
-            model.save_pretrained(temporary)
+            with _refusals_of_the_system(temporary):
+                model.save_pretrained(temporary)
             if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
                 GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
+            for name, value in (beside or {}).items():
+                write_json(temporary / name, value)
     finally:
         model.config._attn_implementation = implementation
+
+
+@contextlib.contextmanager
+def _refusals_of_the_system(folder: Path) -> Iterator[None]:
+    """Turns what safetensors says of a full disk into the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as problem:
+        number = re.search(r"\(os error (\d+)\)", str(problem))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / "model.safetensors")) from problem

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.cache import Cache
-from prefloop.models.checkpoint import AGAIN, FAULTS, number
+from prefloop.models.checkpoint import AGAIN, FAULTS, OTHERS, in_words, number
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
@@ -26,7 +26,6 @@ TOLERANCE = 1e-4
 """Largest difference, as a share of the largest number: two orders above what float32 rounds in a deep model, and far
 below what a forgotten window, position, cap or scale changes."""
 LENGTHS = (6, 4)
-OTHERS = "Use a model of another family; docs/models.md lists them."
 
 
 @dataclass(frozen=True)
@@ -114,20 +113,9 @@ def _check_finite(path: str, model: nn.Module) -> None:
 
 def _check_structure(path: str, model: PreTrainedModel) -> None:
     """Raises: UserError for what no six tokens can show."""
-    kinds = set(number(model.config.get_text_config(), "layer_types") or ())
-    if model._is_stateful or kinds & {"linear_attention", "conv", "mamba", "recurrent"}:
-        raise UserError(
-            f"{path}: {type(model).__name__} keeps a running state from token to token (as Mamba and RWKV do), instead "
-            f"of attention or beside it, which prefloop does not read. {OTHERS}"
-        )
-    if "chunked_attention" in kinds:
+    if "chunked_attention" in (number(model.config.get_text_config(), "layer_types") or ()):
         raise UserError(
             f"{path}: {type(model).__name__} attends in chunks (as Llama 4 does), which prefloop does not. {OTHERS}"
-        )
-    if not model._supports_attention_backend:
-        raise UserError(
-            f"{path}: transformers computes the attention of {type(model).__name__} only in its own way (as for ALiBi "
-            f"positions), and prefloop needs one without padding. {OTHERS}"
         )
     if model.base_model is model:
         raise UserError(f"{path}: {type(model).__name__} has no trunk apart from its head. {OTHERS}")
@@ -167,6 +155,9 @@ def _read_alone(path: str, model: PreTrainedModel, sequences: list[list[int]]) -
         with _explained(path, model):
             ids = [torch.tensor([sequence], device=model.device) for sequence in sequences]
             outputs = [model(input_ids=each, use_cache=False).logits[0].float() for each in ids]
+            if not states:  # a model that passes its trunk by and calls what is inside it (OPT)
+                for each in ids:
+                    model.base_model(input_ids=each, use_cache=False)
     finally:
         hook.remove()
     grid = [out if out.ndim == 2 else out[None] for out in outputs]
@@ -231,8 +222,10 @@ def _explained(path: str, model: PreTrainedModel) -> Iterator[None]:
     """Turns what a model of another structure raises into a sentence."""
     try:
         yield
+    except UserError as problem:
+        raise UserError(f"{path}: {type(model).__name__} {problem} {OTHERS}") from None
     except FAULTS as problem:
-        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        said = in_words(problem)
         raise UserError(
-            f"{path}: {type(model).__name__} is built in a way that prefloop cannot read ({first[:200]}). {OTHERS}"
+            f"{path}: {type(model).__name__} is built in a way that prefloop cannot read ({said}). {OTHERS}"
         ) from problem

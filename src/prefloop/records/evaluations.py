@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, model_validator
 
 from prefloop.records.record import Record
 
+EXACT_KL = "exact KL of each token's distribution, summed over sampled responses"
+"""How `evaluate` measures KL."""
 GOLD = ("utility", "satisfied", "harmful", "over_refusal")
 Number = float | None
 Judge = Literal["gold", "score"]

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -81,6 +81,29 @@ class Pipeline:
         """The stage of that name, if it ran; `policy` stands for the one that trained the policy."""
         names = ALIGNING if name == POLICY else (name,)
         return next((self.stages[each] for each in names if each in self.stages), None)
+
+    @property
+    def begins_from_sft(self) -> bool:
+        """Whether what the final model is compared with is an SFT model, as far as can be told."""
+        sft = self.stages.get("sft")
+        if self.evaluation is not None:
+            reference = self.evaluation.compared[0]
+            parts = PurePath(reference.path).parts
+            return _wrote(sft, reference.fingerprint) or parts[-2:] == (layout.SFT, layout.MODEL)
+        aligning = self.stage(POLICY)
+        policy = aligning.card.inputs.get("policy") if aligning else None
+        return policy is None or sft is None or _wrote(sft, policy.fingerprint)
+
+    @property
+    def is_judged_by_its_reward(self) -> bool:
+        """Whether the score that judges is known to be the very one that was optimised."""
+        aligning, evaluated = self.stage(POLICY), self.stages.get("evaluate")
+        rewards = [stage.card.inputs.get("reward") if stage else None for stage in (aligning, evaluated)]
+        return rewards[0] is not None and rewards[1] is not None and rewards[0].fingerprint == rewards[1].fingerprint
+
+
+def _wrote(stage: Stage | None, fingerprint: str) -> bool:
+    return stage is not None and fingerprint in [artefact.fingerprint for artefact in stage.outputs.values()]
 
 
 def as_number(value: Any) -> float | None:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from prefloop.records import Preference, opening
 from prefloop.reward.votes import ANY_STRENGTH, TIE, WIN, Edges, Interval, sided_log_odds
-from prefloop.signs import RULES, of_reward_model
+from prefloop.signs import RULES, Sign, of_reward_model
 from prefloop.stats.calibration import cross_fitted, expected_calibration_error, fitted_temperature
 from prefloop.stats.intervals import share_interval
 
@@ -81,7 +81,8 @@ def quality(
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
-    return Quality(numbers, _warnings(accuracy, low, in_training, numbers["length_only_accuracy"]))
+    signs = of_reward_model(accuracy, low, high, in_training, numbers["length_only_accuracy"])
+    return Quality(numbers, _warnings(signs))
 
 
 def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]]) -> dict[str, float]:
@@ -151,8 +152,9 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
     return rows
 
 
-def _warnings(accuracy: float, low: float, training: float, length: float) -> tuple[str, ...]:
-    signs = [sign for sign in of_reward_model(accuracy, low, training, length) if sign.level == "alarm"]
+def _warnings(signs: Sequence[Sign]) -> tuple[str, ...]:
     return tuple(
-        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0)) for sign in signs
+        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0))
+        for sign in signs
+        if sign.level == "alarm"
     )

@@ -17,6 +17,7 @@ from prefloop.ops.rewards import normalised_scores
 from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
+from prefloop.text.examples import Cuts, fitted
 
 NORMALISATION = "prefloop_scores.json"
 EMBEDDED = 64
@@ -41,7 +42,7 @@ class RewardModel:
         file = Path(self.network.path) / NORMALISATION
         known = read_document(file, Normalisation) if file.is_file() else Normalisation()
         self.mean, self.std = known.mean, known.std
-        self.num_truncated = 0
+        self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
@@ -63,6 +64,13 @@ class RewardModel:
             means = means @ torch.from_numpy(drawn).float()
         return scores, means
 
+    def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
+        """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
+        codec = self.network.codec
+        asked = codec.prompt_ids(prompt)
+        first, second = (fitted(asked, codec.response_ids(response), codec.context) for response in responses)
+        return first == second
+
     @torch.no_grad()
     def _read(
         self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
@@ -70,15 +78,10 @@ class RewardModel:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
         rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
-        cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
-        if cut_short and not self.num_truncated:
-            print(
-                f"{self.name}: {cut_short} of {len(rows)} prompts with responses are longer than the reward model's "
-                "context of "
-                f"{codec.context} tokens; the prompts lose their beginning (said once)."
-            )
-        self.num_truncated += cut_short
-        sequences = [fitted(p, r, codec.context) for p, r in rows]
+        before = self.cuts.sentence(codec.context)
+        sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
+        if not before and self.cuts.sentence(codec.context):
+            print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences))
         means = torch.zeros(
@@ -94,9 +97,3 @@ class RewardModel:
                 )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
         return normalised_scores(raw, mean=self.mean, std=self.std), means
-
-
-def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
-    """Prompt and response cut to the context: the prompt loses its beginning, the response at last its middle."""
-    response = response if len(response) < context else [*response[: context - 2], response[-1]]
-    return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]

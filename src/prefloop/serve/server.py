@@ -12,6 +12,7 @@ from prefloop.files import fingerprints
 from prefloop.models.device import placement
 from prefloop.models.folders import speakers
 from prefloop.models.load import causal
+from prefloop.printing import printable
 from prefloop.serve.app import create_app
 from prefloop.serve.config import ServeConfig
 from prefloop.serve.engine import Engine
@@ -39,7 +40,7 @@ def serve(path: str, config: ServeConfig) -> None:
         ]
         if speaker.single_turn:
             lines[:0] = ["this policy has only ever seen single questions; earlier turns of a conversation confuse it."]
-        print("\n".join(f"serve: {line}" for line in lines), flush=True)
+        print(printable("\n".join(f"serve: {line}" for line in lines)), flush=True)
         settings = uvicorn.Config(
             create_app(engine),
             log_level="warning",

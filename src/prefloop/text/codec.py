@@ -52,8 +52,17 @@ class Codec:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of template and vocabulary: two models with the same one read the same tokens."""
+        """Fingerprint of template, vocabulary and ends: two models with the same one read the same tokens."""
         return fingerprints.of_value([self.template, self.tokenizer.get_vocab(), list(self.stop_ids)])
+
+    def difference(self, other: "Codec") -> str | None:
+        """What tells two codecs of different fingerprints apart, in words; None if nothing does."""
+        if self.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+            return "vocabulary"
+        if self.template != other.template:
+            return f"chat template ({self.template_name} here, {other.template_name} there)"
+        ends = [" ".join(map(str, c.tokenizer.convert_ids_to_tokens(list(c.stop_ids)))) for c in (self, other)]
+        return f"tokens that end a response ({ends[0]} here, {ends[1]} there)" if ends[0] != ends[1] else None
 
     @cached_property
     def turn(self) -> Turn:

@@ -41,7 +41,7 @@ class FittingPrompts:
 
         Raises: UserError if none leaves room.
         """
-        records = read_prompts(file).records
+        records = read_prompts(file, say=say).records
         records = records[: num or len(records)]
         try:
             encoded = list(zip(records, codec.prompts([record.messages for record in records]), strict=True))
@@ -57,6 +57,40 @@ class FittingPrompts:
         if left_out:
             say(f"{left_out} of {len(records)} prompts of {file} leave no room for a response and are left out.")
         return cls(tuple(record for record, _ in kept), tuple(ids for _, ids in kept), left_out)
+
+
+@dataclass
+class Cuts:
+    """What prompts and responses lost to fit a context; see `fitted`."""
+
+    num: int = 0
+    """prompts with a response that were looked at"""
+    prompts: int = 0
+    """of them those whose prompt lost its beginning"""
+    responses: int = 0
+    """and those whose response lost its end"""
+
+    def fitted(self, prompt: list[int], response: list[int], context: int) -> list[int]:
+        """The same as the function, counted."""
+        self.num += 1
+        self.prompts += len(prompt) + min(len(response), context - 1) > context
+        self.responses += len(response) >= context
+        return fitted(prompt, response, context)
+
+    def sentence(self, context: int) -> str:
+        """What was cut; empty if nothing was."""
+        lost = [(self.prompts, "prompts lost their beginning"), (self.responses, "responses lost their end")]
+        told = " and ".join(f"{count} {what}" for count, what in lost if count)
+        return told and f"of {self.num} prompts with a response, {told} to fit the context of {context} tokens."
+
+
+def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
+    """Prompt and response cut to the context: the prompt loses its beginning, the response at last its end.
+
+    The response keeps its last token, which ends it, and the prompt keeps its last token.
+    """
+    response = response if len(response) < context else [*response[: context - 2], response[-1]]
+    return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]
 
 
 def examples(codec: Codec, rows: Sequence[tuple[Sequence[Message], str]], *, where: str) -> tuple[list[Example], int]:

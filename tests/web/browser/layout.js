@@ -23,7 +23,6 @@ async ([combinations, axes, texts, TEXT, BAR, NARROWEST]) => {
     }
   };
   const measure = async (name) => {
-    if (!desk) await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); // the bar tells its height
     const say = (what) => wrong.push(`${innerWidth} ${name}: ${what}`);
     const root = document.documentElement;
     if (root.scrollWidth > innerWidth) say(`the page is ${root.scrollWidth} wide`);

@@ -31,8 +31,8 @@ PAGES: dict[str, tuple[str, str]] = {
     "dashboard.curve": ("Reward accuracy against the number of labels", "奖励准确率与标注数量"),
     "dashboard.curve_says": ("The curve is of a small model of words, learned again every minute and tried on prompts "
         "that it has not seen; your reward model should do better, and shows in the table when its scores are brought "
-        "in under “What to ask next”. The bars are 95 % intervals.",
-        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“下一步标什么”页导"
+        "in under “Advanced”. The bars are 95 % intervals.",
+        "曲线来自一个每分钟重新训练、并在未见过的提示上检验的小型词汇模型；您的奖励模型应当更好，在“高级”页导"
         "入其分数后会列入表中。竖线为 95 % 区间。"),
     "dashboard.tags": ("Tags", "标签"),
     "dashboard.tags_says": ("Comparisons judged for each tag. A tag with a floor is shown even if nothing has it.",
@@ -41,17 +41,21 @@ PAGES: dict[str, tuple[str, str]] = {
     "dashboard.settings": ("Cost and floors", "成本与下限"),
     "dashboard.cost_hour": ("Cost of an hour of attention", "每小时人工成本"),
     "dashboard.currency": ("Currency", "货币"),
-    "dashboard.floors": ("Floors: tag = comparisons that must be judged", "下限：标签 = 必须评判的比较数"),
-    "dashboard.floors_says": ("One to a line. Give the red-team tags one, so that they are never silently empty.",
-        "每行一个。请为红队标签设置下限，避免其悄然为空。"),
+    "dashboard.floors": ("Floors: how many comparisons with a tag must be judged", "下限：带某标签、必须评判的比较数"),
+    "dashboard.floors_says": ("Give the red-team tags one, so that they are never silently empty. An empty number is "
+        "no floor.",
+        "请为红队标签设置下限，避免其悄然为空。数字留空则没有下限。"),
+    "dashboard.floor_tag": ("Tag", "标签"), "dashboard.floor_number": ("Floor of {tag}", "{tag} 的下限"),
     # what to ask next, adjudication
     "selection.says": ("A part is always random; the rest goes where a judgement teaches most. The probability of "
         "every choice is kept, so that estimates can be weighted.",
         "始终保留一部分随机抽取，其余分给最有价值的题目。每次选择的概率都会保存，便于加权估计。"),
     "selection.num": ("Items", "题数"),
-    "selection.shares": ("Shares: strategy = share of the places, summing to 1; random has at least 0.2",
-        "份额：策略 = 名额占比，总和为 1；random 至少 0.2"),
-    "selection.strategies": ("Strategies", "策略"),
+    "selection.shares": ("Shares of the places: 100 % together, at least 20 % of it random",
+        "各策略所占名额：合计 100%，随机至少 20%"),
+    "selection.name.random": ("Random:", "随机："), "selection.name.disagreement": ("Disagreement:", "分歧："),
+    "selection.name.diversity": ("Diversity:", "多样性："), "selection.name.rise": ("Rise:", "升幅："),
+    "selection.name.longest": ("Longest:", "最长："), "selection.name.out_of_distribution": ("Tags:", "标签："),
     "selection.strategy.random": ("every item with the same chance; what is said of all of them rests on these.",
         "每题机会相同，对整体的估计以此为依据。"),
     "selection.strategy.disagreement": ("where the scores of two or more reward models contradict each other most.",
@@ -66,8 +70,9 @@ PAGES: dict[str, tuple[str, str]] = {
     "selection.strategy.longest": ("the longest responses.", "最长的回答。"),
     "selection.strategy.out_of_distribution": ("items with one of the tags that are named below.",
         "带有下方所列标签的题目。"),
-    "selection.rise": ("For rise: the older and the newer model of scores", "rise 所用的旧、新评分模型"),
-    "selection.ood": ("For out_of_distribution: tags", "out_of_distribution 所用标签"),
+    "selection.rise_older": ("For the rise: the older model", "升幅所用的旧模型"),
+    "selection.rise_newer": ("For the rise: the newer model", "升幅所用的新模型"),
+    "selection.ood": ("For the tags: which, with commas between them", "按标签时所用的标签（逗号分隔）"),
     "selection.seed": ("Seed", "随机种子"), "selection.choose": ("Choose", "选择"),
     "selection.release": ("Release what is held back", "放回暂缓的题目"),
     "selection.release_says": ("What was not chosen is held back until it is chosen or released.",

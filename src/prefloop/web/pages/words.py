@@ -10,7 +10,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "nav.jump": ("Skip to the work", "跳到正文"), "nav.label": ("Pages", "页面"), "nav.language": ("Language", "语言"),
     "nav.judge": ("Judge", "评判"), "nav.guideline": ("Guideline", "准则"), "nav.history": ("History", "历史"),
     "nav.help": ("Help", "帮助"), "nav.preferences": ("Preferences", "偏好设置"), "nav.lead": ("Lead", "管理"),
-    "nav.sign_out": ("Sign out", "退出"), "nav.signed_in_as": ("Signed in as {name}", "已登录：{name}"),
+    "nav.signed_in_as": ("Signed in as {name}", "已登录：{name}"),
     "lead.sections": ("Sections", "分区"),
     "judge.title": ("Judge", "评判"),
     "judge.noscript": ("Judging needs JavaScript: without it no answer could be kept safe.",
@@ -222,6 +222,7 @@ SCRIPTS: dict[str, tuple[str, str]] = {
         "此浏览器中有其他人登录了；请以 {name} 重新登录，内容不会丢失。{n} 条未发送的答案保存在此浏览器中，登录后自动"
         "发送。"),
     "other.stay": ("Go on as whoever is signed in now", "以当前登录的用户继续"),
+    "nav.sign_out": ("Sign out", "退出"),
     "leave.unsent": ("The server does not have everything of yours: {n} unsent or not taken. Signing out deletes that "
         "from this browser.",
         "服务器尚未收到你的全部内容：{n} 条未发送或未被接受。退出会将其从此浏览器中删除。"),

@@ -321,9 +321,16 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
 
 
 def add_user(
-    connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = "",
+    connection: Connection,
+    site: Site,
+    name: str,
+    password: str,
+    *,
+    role: str,
+    tags: Sequence[str] = (),
+    by: str = "",
     kind: AnnotatorKind | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """A new user, with a password that is hashed already, brought in by somebody or by themselves. Returns: the id."""
     now = site.clock()
     kind = kind or ("model" if password == PROGRAM else "person")
@@ -409,9 +416,15 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
 
 
 def new_token(
-    connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User, user: str | None = None,
+    connection: Connection,
+    site: Site,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    by: User,
+    user: str | None = None,
     kind: AnnotatorKind = "model",
-) -> str:  # fmt: skip
+) -> str:
     """A bearer token with scopes, of whoever makes it, or of a user who can never sign in, such as a model that judges.
 
     Args:

@@ -197,15 +197,6 @@ def marked(connection: Connection, purpose: Purpose, *, limit: int = 500) -> lis
     ]
 
 
-def candidates(connection: Connection, before: int | None, *, limit: int) -> list[dict[str, Any]]:
-    """Judged items of work whose answer is not known, newest first, those below `before`, with what was said."""
-    work = item_table.c.purpose == "work", item_table.c.kind.in_(MARKED), item_table.c.done > 0, ~item_table.c.retired
-    older = () if before is None else (item_table.c.id < before,)
-    rows = _with_prompts(connection, *work, *older, limit=limit)
-    said = said_of(connection, {row.id: row.kind for row in rows})
-    return [{**_about(row), "said": said[row.id]} for row in rows]
-
-
 def said_of(connection: Connection, kinds: Mapping[int, str]) -> dict[int, list[dict[str, Any]]]:
     """Item -> what its newest counted judgements say, in terms of response indices, oldest first.
 

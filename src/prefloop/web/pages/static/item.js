@@ -1,6 +1,6 @@
 /** One item on the page: the conversation, the responses side by side, and the kind's own view. */
 
-import { el } from "./dom.js";
+import { el, words as textOf } from "./dom.js";
 import { pair } from "./pair.js";
 import { ranking } from "./ranking.js";
 import { rating, thumb } from "./rating.js";
@@ -40,7 +40,7 @@ function card(response, alone) {
     const raw = option("raw", false);
     words.classList.toggle("raw", raw);
     if (empty) words.replaceChildren(el("p", { class: "none" }, t("item.empty_response")));
-    else if (raw) words.replaceChildren(document.createTextNode(response.text));
+    else if (raw) words.replaceChildren(textOf(response.text));
     else words.replaceChildren(grown(response.tree));
   };
   fill();

@@ -1,6 +1,6 @@
 /**
  * Forms of the leads' pages: `data-call="POST /path"` sends the named fields as JSON, or a file as it is, and tells what came of it.
- * A name with dots, or a `data-path`, is a place inside the body; `data-many` makes a list of all fields with that name.
+ * `data-pairs="name"` makes an object of rows with a name and a number. A name with dots, or a `data-path`, is a place inside the body; `data-many` makes a list of all fields with that name.
  * `data-then="reload"` loads the page anew; `data-once="id"` shows what the server tells only once in the box with that id.
  */
 
@@ -22,11 +22,7 @@ function value(field) {
     case "flag": return text === "true";
     case "lines": return text.split("\n").map((line) => line.trim()).filter(Boolean);
     case "commas": return text.split(/[,，、\n]/).map((word) => word.trim()).filter(Boolean);
-    case "words": return text.split(/[\s,]+/).filter(Boolean);
-    case "numbers": {
-      const lines = text.split("\n").filter((line) => line.trim());
-      return Object.fromEntries(lines.map((line) => [line.slice(0, line.lastIndexOf("=")).trim(), Number(line.slice(line.lastIndexOf("=") + 1))]));
-    }
+    case "percent": return Number(text) === 0 ? null : Number(text) / 100;
     default: return field.value;
   }
 }
@@ -56,6 +52,10 @@ function body(form) {
     const absent = field instanceof HTMLInputElement && field.type === "checkbox" && !field.checked;
     if (field.dataset.many === undefined) place[last] = part;
     else place[last] = [...(place[last] ?? []), ...(absent ? [] : [part])];
+  }
+  for (const box of form.querySelectorAll("[data-pairs]")) {
+    const pairs = [...box.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value.trim())).filter(([name, number]) => name && number);
+    if (box instanceof HTMLElement) whole[box.dataset.pairs ?? ""] = Object.fromEntries(pairs.map(([name, number]) => [name, Number(number)]));
   }
   return whole;
 }
