@@ -140,7 +140,6 @@ def damaged_files(folder: Path) -> dict[str, str]:
             put = "\n".join([*lines[:3], line, *lines[3:]]) + "\n"
             make(f"{kind}-{name}.jsonl", put.encode("utf-8", "surrogatepass"), words)
         make(f"{kind}-nul.jsonl", good[:40] + b"\0" * 50 + good[40:], ".jsonl")
-        make(f"{kind}-utf16.jsonl", good.decode().encode("utf-16"), ".jsonl")
         make(f"{kind}-cut.jsonl.gz", gzip.compress(good)[:-12], ".gz")
         make(f"{kind}-no.jsonl.gz", good, ".gz")
         make(f"{kind}-no.parquet", good, ".parquet")
@@ -177,7 +176,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
             "demonstrations-no.png",
         ):
             yield Case(
-                command, f"data: {name[:20]}", changed(command, f"{kind}=in/{name}"), kind if not name else name[-3:]
+                command, f"data: {name[:20]}", changed(command, f"{kind}=in/{name}"), "in" if not name else name[-3:]
             )
         for other in ROWS.keys() - {kind}:
             if kind == "prompts" and other != "corpus":
