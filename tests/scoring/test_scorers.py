@@ -3,6 +3,7 @@ mistakes."""
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,16 @@ def test_what_is_cut_is_counted(reward_folder: str):
     model = RewardModel(reward_folder, CPU)
     model.score(PROMPTS[:2], ["fits", "way " * 200])
     assert (model.cuts.num, model.cuts.prompts, model.cuts.responses) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"mean": "x", "std": 1}', '{"mean": 0, "std": 0}', '{"mean": 0, "std": NaN}']
+)
+def test_a_damaged_file_of_scores_is_a_sentence(reward_folder: str, tmp_path: Path, text: str):
+    copied = shutil.copytree(reward_folder, tmp_path / "copied")
+    (copied / NORMALISATION).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{NORMALISATION}.*Put back the file"):
+        RewardModel(str(copied), CPU)
 
 
 def test_a_score_has_no_gradient(ours: RewardModel):

@@ -97,7 +97,7 @@ def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]
     """
     edges = Edges()
     with torch.no_grad():
-        start = edges.losses(torch.zeros(len(votes)), votes).double()
+        start = edges.losses(torch.zeros(len(votes)), votes).cpu().double()
     weight = torch.tensor(weights, dtype=torch.float64)
     counts: defaultdict[tuple[int, int], float] = defaultdict(float)
     for each, said in zip(weights, votes, strict=True):

@@ -137,7 +137,7 @@ def train(config: RewardConfig) -> Path:
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731

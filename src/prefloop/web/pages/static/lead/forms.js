@@ -135,7 +135,9 @@ function summary(said, form) {
   }
   const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${has(`result.${name}`) ? t(`result.${name}`) : name}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
-  return [t("desk.done"), parts.join(", "), ...problems].filter(Boolean).join("\n");
+  const counted = Object.entries(said).filter(([, part]) => part && typeof part === "object" && !Array.isArray(part) && Object.keys(part).length);
+  const tables = counted.map(([name, part]) => `${name}: ${Object.entries(part).map(([what, number]) => `${what} (${number})`).join("; ")}`);
+  return [t("desk.done"), parts.join(", "), ...tables, ...problems].filter(Boolean).join("\n");
 }
 
 for (const form of document.querySelectorAll("form[data-call]")) {
