@@ -2,8 +2,8 @@
 mistakes."""
 
 import json
-import shutil
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
