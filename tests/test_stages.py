@@ -3,6 +3,7 @@ rest."""
 
 import ast
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +14,8 @@ import prefloop
 from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.files import foreign
-from prefloop.files.forms import What, recognise
+from prefloop.files.forms import recognise
+from prefloop.files.said import What
 from prefloop.files.tables import read_records, read_rows
 from prefloop.named import named
 from prefloop.records import Comparison, Judgement, Prompt
@@ -37,7 +39,10 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "preferences": {"id": "1", **ASKED, "chosen": "here", "rejected": "there"},
     "rankings": {"id": "1", **ASKED, "responses": ["here", "there"], "ranks": [1, 2]},
     "scores": {"id": "1:0", "score": 0.5},
-    "unpaired": {"prompt": "where?", "completion": "here", "label": True},
+    "thumbs": {"prompt": "where?", "completion": "here", "label": True},
+    "steps": {"prompt": "where?", "completions": ["here"], "labels": [True]},
+    "tickets": {"prompt": "where?", "response_a": "here", "response_b": "there"},
+    "exports": {"data": {"prompt": "where?"}, "annotations": []},
     "unprompted": {"chosen": "here", "rejected": "there"},
     "texts": {"text": "once upon a time"},
 }
@@ -95,7 +100,8 @@ def test_a_stage_reads_what_the_table_says_and_nothing_else(stage: Stage, tmp_pa
             taken.add(what)
     own = set(stage.reads) & set(SAMPLES)
     as_prompts = {what for what, records in foreign.SERVES.items() if Prompt in records and "prompts" in stage.reads}
-    assert taken == own | as_prompts
+    as_pairs = {"rankings"} if "preferences" in stage.reads else set()  # the one thumb here makes no pair
+    assert taken == own | as_prompts | as_pairs
 
 
 def test_there_is_a_sample_of_every_kind_of_file():
@@ -109,4 +115,5 @@ def test_what_the_table_names_is_there(stage: Stage):
     if stage.settings is not None:
         settings = named(stage.settings)
         assert issubclass(settings, Config)
-        assert {how[:-1] for how in stage.reads.values() if how.endswith("=")} <= settings.model_fields.keys()
+        named_settings = re.findall(r"(\w+)=(?!people)", " ".join(stage.reads.values()))
+        assert set(named_settings) <= settings.model_fields.keys()

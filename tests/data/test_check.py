@@ -11,7 +11,7 @@ from prefloop.data.check import Length, check, print_check, taken_by
 from prefloop.errors import UserError
 from prefloop.files.forms import FORMS
 from prefloop.files.tables import write_records
-from prefloop.records import Comparison, Judgement, Message, Ranking, Record, Response, Sampling, Score
+from prefloop.records import Comparison, Judgement, Message, Preference, Ranking, Record, Response, Sampling, Score
 
 ASKED = (Message(role="user", content="Where is it"),)
 
@@ -114,8 +114,9 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "words in chosen: median 1, longest 1",
         "words in rejected: median 3, longest 3",
         "rows.jsonl: columns that were not used: `origin` (1 rows).",
-        "Verdict: all 1 rows are good; reward (preferences=) and score (data=) take it; for its prompts "
-        "collect (prompts=), ppo (prompts=), reinforce (prompts=) and evaluate (test_prompts=) take it.",
+        "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=) and score (data=) take it; "
+        "for its prompts collect (prompts=), ppo (prompts=), reinforce (prompts=) and evaluate (validation_prompts=, "
+        "test_prompts=, ood_prompts=) take it.",
     ]
 
 
@@ -133,9 +134,28 @@ def test_a_file_without_one_good_row(tmp_path, capsys):
     assert "Verdict: no row can be used; mend them first." in capsys.readouterr().out
 
 
-def test_unpaired_preferences_are_named_and_serve_as_prompts(tmp_path, capsys):
-    assert print_check(file_of(tmp_path, {"prompt": "a", "completion": "b", "label": True})) == 0
-    assert "need two responses to each prompt; for its prompts collect (prompts=)" in capsys.readouterr().out
+def test_thumbs_make_pairs_only_where_a_prompt_has_both(tmp_path, capsys):
+    good, bad = ({"prompt": "a", "completion": text, "label": text == "b"} for text in "bc")
+    prompts = "; for its prompts collect (prompts=)"
+    assert print_check(file_of(tmp_path, good)) == 0
+    told = capsys.readouterr().out
+    assert f"no stage learns from single thumbs yet{prompts}" in told
+    assert "rows.jsonl: there are no preferences in it: no prompt has both a good and a bad response, and no" in told
+    assert print_check(file_of(tmp_path, good, bad)) == 0
+    told = capsys.readouterr().out
+    assert "preferences that they make: 1\n" in told
+    assert f"reward (preferences=, held_out=, undecided=) and score (data=) take its pairs{prompts}" in told
+
+
+def test_what_is_left_out_is_counted_and_is_no_mistake(tmp_path, capsys):
+    rows = [{"prompt": "a", "chosen": "b", "rejected": "c"} for _ in range(3)]
+    rows[1]["chosen"] = [{"role": "assistant", "content": "b", "tool_calls": [{"type": "function"}]}]
+    assert print_check(file_of(tmp_path, *rows)) == 0
+    told = capsys.readouterr().out
+    assert "rows: 3, of which good 2, bad 0, left out 1" in told
+    assert "1 rows are left out, which hold tool calls (the first: " in told
+    assert "rows.jsonl:2)" in told
+    assert "Verdict: 2 of 3 rows are good, the others are left out; reward" in told
 
 
 def test_what_no_one_knows_is_refused(tmp_path):
@@ -145,9 +165,18 @@ def test_what_no_one_knows_is_refused(tmp_path):
         check(tmp_path / "missing.jsonl")
 
 
-def test_what_no_stage_takes_is_said_with_who_writes_it():
-    assert taken_by("rankings") == "no stage takes it; collect writes it."
-    assert taken_by("texts") == "pretrain (corpus=) takes it."
+@pytest.mark.parametrize(
+    ("what", "gives", "sentence"),
+    [
+        ("rankings", (Ranking, Preference),
+         "reward (preferences=, held_out=, undecided=) and score (data=) take its pairs; collect writes it."),
+        ("texts", (), "pretrain (corpus=, practice=) takes it."),
+        ("tickets", (), "`prefloop web` takes it, brought in by a lead."),
+        ("unprompted", (), "no stage takes it until it has a column `prompt`."),
+    ],
+)  # fmt: skip
+def test_who_takes_a_file_and_who_writes_it(what, gives, sentence):
+    assert taken_by(what, gives) == sentence
 
 
 def test_a_hundred_thousand_rows_take_seconds(tmp_path):

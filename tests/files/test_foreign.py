@@ -37,7 +37,6 @@ PARTS, SUM = [{"type": "text", "text": "Hi"}], [{"input": "1 2", "output": "3"}]
 ONLY_RECOGNISED: list[tuple[dict[str, Any], str]] = [
     ({"id": "c", "prompt_id": "p", "messages": [], "responses": [], "sampling": {}}, "comparison"),
     ({"id": "j", "comparison": "c", "annotator": "a"}, "judgement"),
-    ({"id": "r", "messages": [], "responses": [], "ranks": []}, "ranking"),
     ({"id": "s", "score": 1.0}, "score"),
     ({"id": "s", "score": 1.0, "embedding": [0.5]}, "embeddedscore"),
     ({"text": "Once upon a time"}, "text"),
@@ -141,17 +140,17 @@ def test_forms_that_are_recognised_only(tmp_path, row, form):
     assert f"prompts are needed here, but this file's form is {form} (" in complaint(read_prompts, file)
 
 
-def test_every_form_has_an_example_here():
-    tried = {form for form, *_ in (*PROMPTS, *DEMONSTRATIONS, *PREFERENCES)}
-    assert tried | {form for _, form in ONLY_RECOGNISED} == set(FORMS)
-
-
 def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):
     file = file_of(tmp_path, {"prompt": "Hi", "completion": "Yo", "label": True})
-    remedy = "A preference needs two responses to one prompt: put a good and a bad one in each row."
-    assert complaint(read_preferences, file).endswith(remedy)
+    remedy = "no prompt has both a good and a bad response, and no stage learns from single thumbs yet."
+    assert remedy in complaint(read_preferences, file)
     file = file_of(tmp_path, {"prompt": "Hi"})
     assert "Prompts have no responses" in complaint(read_demonstrations, file)
+    file = file_of(tmp_path, {"prompt": "Hi", "response": "Yo", "helpfulness": 4})
+    assert complaint(read_preferences, file).endswith(
+        "no prompt has two responses to rank. Put two responses to one prompt in the file."
+    )
+    assert "Ranked or rated responses are not demonstrations" in complaint(read_demonstrations, file)
 
 
 def test_our_own_records_come_back_as_they_were(tmp_path):
@@ -238,13 +237,13 @@ def test_only_the_first_instance_of_a_seed_task_is_taken(tmp_path):
         ),
         (
             CHAT,
-            {"messages": [{"role": "tool", "content": "a"}, assistant("b")]},
-            "`messages.0.role` is 'tool', but must be 'system', 'user' or 'assistant'; rename it.",
+            {"messages": [{"role": "customer", "content": "a"}, assistant("b")]},
+            "`messages.0.role` is 'customer', but must be 'system', 'user' or 'assistant'; rename it.",
         ),
         (
             CHAT,
-            {"messages": [user("a"), assistant([{"type": "image"}])]},
-            "`messages.1.content` should be text, but is [{'type': 'image'}]; only text is understood.",
+            {"messages": [user("a"), assistant([{"kind": "image"}])]},
+            "`messages.1.content` should be text, but is [{'kind': 'image'}]; only text is understood.",
         ),
         (
             {"instruction": "a", "output": "b"},
@@ -310,10 +309,103 @@ def test_the_majority_of_the_first_rows_decides(tmp_path):
     assert [record.id for record in imported.records] == ["row-000003", "row-000004"]
 
 
-def test_a_form_that_nobody_knows(tmp_path):
+def test_a_form_that_nobody_knows_is_told_the_closest(tmp_path):
     sentence = complaint(read_prompts, file_of(tmp_path, {"ask": "a", "reply": "b"}))
     assert sentence.startswith("rows.jsonl: rows of this form are not known; the fields found are `ask`, `reply`. ")
-    assert all(name in sentence for name in FORMS)
+    assert (
+        "(trl-prompts: prompt; prompt-response: prompt, response; trl-preferences: prompt, chosen, rejected)"
+        in sentence
+    )
+    near = complaint(read_prompts, file_of(tmp_path, {"human_ref_A": "a", "human_ref_B": "b", "labels": 1}))
+    assert "(shp: history, human_ref_A, human_ref_B, labels;" in near
+    assert near.endswith(f"docs/files.md lists all {len(FORMS)} forms.")
+
+
+CALL = {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+IMAGE = [{"type": "image_url", "image_url": {"url": "x"}}, {"type": "text", "text": "What?"}]
+THOUGHT = {"reasoning_content": "hm"}
+LEFT_OUT = [
+    ({"chosen": [assistant("a") | CALL]}, "tool calls"),
+    ({"chosen": [assistant(None) | CALL]}, "tool calls"),
+    ({"prompt": [user("a"), {"role": "tool", "name": "f", "content": "5"}]}, "tool calls"),
+    ({"prompt": [user(IMAGE)]}, "images, sounds or other parts that are not text"),
+    ({"chosen": [assistant("b") | THOUGHT], "rejected": [assistant("b")]},
+     "two responses that differ in nothing but what is not read (`reasoning_content`)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "what"), LEFT_OUT)
+def test_a_row_whose_meaning_would_be_lost_is_left_out_and_told(tmp_path, changes, what):
+    good = {"prompt": [user("a")], "chosen": [assistant("b")], "rejected": [assistant("c")]}
+    file, told = file_of(tmp_path, good, good | changes, good | changes), []
+    imported = read_preferences(file, say=told.append)
+    assert len(imported.records) == 1
+    assert f"{file}: 2 rows are left out, which hold {what} (the first: {file}:2)." in told
+    assert complaint(read_preferences, file_of(tmp_path, good | changes)).startswith(
+        "rows.jsonl: all 1 rows were left out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        (QA | {"rating": 3, "split": "train", "none": None, "nothing": []},
+         "columns that were not used: `rating` (1 rows), `split` (1 rows)."),
+        ({"messages": [user("a") | {"name": "Ann"}, assistant("b") | THOUGHT]},
+         "fields of messages that were not used: `name` (1 rows), `reasoning_content` (1 rows)."),
+        ({"messages": [{"role": "system", "content": ""}, user("a"), assistant("b")]},
+         "empty system turns, which were left away: 1."),
+        ({"messages": [{"role": "system", "content": "x"}, user("a"), assistant("b")], "system": "y"},
+         "rows with a system turn beside another `system`, which was not used: 1."),
+        ({"messages": [user("a"), assistant("b"), user("c"), assistant("d")]},
+         "conversations with several turns of the assistant, of which the last is the response and the others are read:"
+         " 1."),
+        ({"messages": [user("a"), assistant("b")], "tools": [{"type": "function"}]},
+         "columns that were not used: `tools` (1 rows)."),
+    ],
+)  # fmt: skip
+def test_what_a_row_holds_besides_is_told_with_its_number(tmp_path, row, note):
+    file, told = file_of(tmp_path, row), []
+    imported = read_demonstrations(file, say=told.append)
+    assert told == [f"{file}: {note}"]
+    assert imported.notes == tuple(told)
+
+
+def test_a_response_that_is_not_to_be_learned_is_left_out(tmp_path):
+    rows = [{"messages": [user("a"), assistant("b") | {"weight": weight}]} for weight in (1, 0)]
+    told = []
+    assert len(read_demonstrations(file_of(tmp_path, *rows), say=told.append).records) == 1
+    assert "which hold a response of weight 0, which is not to be learned (the first: " in told[0]
+
+
+def test_a_pair_rated_the_other_way_round_is_told(tmp_path):
+    good = {"prompt": "a", "chosen": "b", "rejected": "c"}
+    rows = [good | {"score_chosen": 5.0, "score_rejected": worse} for worse in (4.0, 5.0, 6.0)]
+    told = []
+    read_preferences(file_of(tmp_path, *rows), say=told.append)
+    assert any("rated no higher than the rejected one, which were taken as they are: 2." in note for note in told)
+
+
+def test_what_the_page_writes_for_trl_comes_back(tmp_path):
+    """Its pairs of a ranking share one weight."""
+    row = {"id": "r:0-1", "prompt": [user("a")], "chosen": [assistant("b")], "rejected": [assistant("c")]}
+    (record,) = read_preferences(
+        file_of(tmp_path, row | {"weight": 0.25, "agreement": 0.5, "num_judgements": 2})
+    ).records
+    assert (record.id, record.weight, record.agreement, record.num_judgements) == ("r:0-1", 0.25, 0.5, 2)
+    assert "`weight` is 0, but must be more than 0" in complaint(
+        read_preferences, file_of(tmp_path, row | {"weight": 0})
+    )
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_a_sentence_where_it_is_read_and_nothing_where_it_is_not(tmp_path, number):
+    line = '{"prompt": "a", "response": "b", "%s": %s}'
+    file = file_of(tmp_path, line % ("helpfulness", "1"), line % ("helpfulness", number))
+    assert complaint(read_preferences, file).startswith("rows.jsonl:2: `helpfulness` should be a number, but is ")
+    assert len(read_demonstrations(file_of(tmp_path, line % ("margin", number))).records) == 1
+    own = '{"id": "p", "messages": [{"role": "user", "content": "a"}], "chosen": "b", "rejected": "c", "weight": %s}'
+    assert complaint(read_preferences, file_of(tmp_path, own % number)).startswith("rows.jsonl:1: `weight` should be ")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,13 @@ def test_a_damaged_gzip_file(tmp_path, damage):
     else:
         data[:] = b"never compressed"
     (tmp_path / "rows.jsonl.gz").write_bytes(data)
-    with pytest.raises(UserError, match=r"rows.jsonl.gz:.*; fetch or make it again|rows.jsonl.gz:.*every line must be"):
+    says = {
+        "cut": r"rows.jsonl.gz:\d+: the gzip file is cut off after this line; fetch or make it again",
+        "flipped": r"rows.jsonl.gz:\d+: .*; fetch or make it again|rows.jsonl.gz:\d+: .*every line must be",
+        "garbled": r"rows.jsonl.gz: the gzip file is damaged \(.*\) at its beginning; fetch or make it again",
+        "never": r"rows.jsonl.gz: this is no gzip file, although its name says so; fetch or make it again",
+    }
+    with pytest.raises(UserError, match=says[damage]):
         list(read_rows(tmp_path / "rows.jsonl.gz"))
 
 
@@ -166,7 +172,12 @@ def test_a_damaged_gzip_file(tmp_path, damage):
     [
         ("a.parquet", b"no", "this is not a Parquet file"),
         ("a.parquet", b"", "this is not a Parquet file"),
-        ("a.json", b'{"a": 1}', "expected a list of objects"),
+        (
+            "a.json",
+            b'{"train": [{"a": 1}], "test": [{"a": 2}]}',
+            r"this holds several lists \(train, test\); save the one",
+        ),
+        ("a.json", b"5", "expected a list of objects"),
         ("a.json", b"[1", "this is not JSON"),
         ("a.json", b"[1]", "expected an object"),
         ("a.json", b"[" * 100_000, "a.json: this is nested too deeply; save a list of plain objects"),
@@ -183,3 +194,93 @@ def test_a_file_that_is_not_what_its_suffix_says(tmp_path, name, data, sentence)
 def test_long_values_are_cut():
     assert shown("x" * 99) == "'" + "x" * 36 + "..."
     assert shown("x" * 38) == repr("x" * 38)
+
+
+ONE = {"prompt": 'Привет; 你好, "x"', "response": "a\nb"}
+LINES = json.dumps(ONE, ensure_ascii=False) + "\n" + json.dumps({"prompt": "c", "response": "d"}) + "\n"
+PRETTY = json.dumps([ONE, {"prompt": "c", "response": "d"}], indent=2, ensure_ascii=False)
+QUOTED = '"Привет; 你好, ""x"""'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", LINES), ("a.json", PRETTY), ("a.jsonl", PRETTY), ("a.json", LINES), ("a", LINES),
+        ("a.json", json.dumps({"data": json.loads(PRETTY)}, ensure_ascii=False)),
+        ("a.csv", f'prompt,response\n{QUOTED},"a\nb"\nc,d\n'), ("a.csv", f'prompt;response\r\n{QUOTED};"a\nb"\r\nc;d'),
+        ("a.tsv", f'prompt\tresponse\n{QUOTED}\t"a\nb"\nc\td\n'),
+    ],
+)  # fmt: skip
+def test_the_same_rows_whatever_the_letters_and_the_wrapping(tmp_path, encoding, name, text):
+    """Marked or not by a byte order mark, packed or not, over one line or many."""
+    if encoding in ("utf-16-le", "utf-16-be", "utf-32") and name != "a.jsonl":
+        pytest.skip("told apart in one kind of file")
+    data = text.encode(encoding)
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))
+    for file in (tmp_path / name, tmp_path / f"{name}.gz"):
+        assert [row for _, row in read_rows(file)] == [ONE, {"prompt": "c", "response": "d"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.jsonl", '{"a": 1}\n{"a": 1, "b": 2, "a": 3}\n', "a.jsonl:2: the key `a` stands twice in one object"),
+        ("a.jsonl", '{"a": 1, "a": 1}\n', "a.jsonl:1: the key `a` stands twice in one object"),
+        ("a.jsonl", '{"a": 1}\n{"a": [{"in": 1, "in": 2}]}', "a.jsonl:2: the key `in` stands twice in one object"),
+        ("a.json", '[{"a": 1},\n {"b": 1, "b": 2},\n {"a": 4}]', "a.json:2: the key `b` stands twice in one object"),
+        ("a.json", '{"data": [], "data": []}', "a.json: the key `data` stands twice in one object"),
+        ("a.csv", "a,b,a\n1,2,3\n", "a.csv:1: a column's name stands twice in the first line"),
+        ("a.csv", "a,b\n1,2\n\n3\n", "a.csv:4: the row has 1 cells, but 2 columns are named in the first line"),
+        ("a.csv", 'a,b\n1,"2\n', "a.csv:2: this is not a row of CSV"),
+    ],
+)
+def test_a_key_twice_and_cells_that_do_not_fit(tmp_path, name, text, sentence):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        list(read_rows(tmp_path / name))
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(sentence)
+
+
+def test_the_rows_around_a_key_twice_are_read(tmp_path):
+    (tmp_path / "a.json").write_text('[{"a": 1}, {"b": 1, "b": 2}, {"a": 4}]')
+    rows = dict(each_row(tmp_path / "a.json"))
+    assert isinstance(rows.pop(2), UserError)
+    assert rows == {1: {"a": 1}, 3: {"a": 4}}
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"PK\x03\x04 rest", "this is a zip archive (or a spreadsheet), but rows are needed"),
+        (b"\x89PNG\r\n", "this is an image, but rows are needed"),
+        (b"\x01\x00\x07\x00\x00ab" * 9, "this is no text: rows are needed"),
+        (gzip.compress(b"PK\x03\x04 rest", mtime=0), "this is a zip archive (or a spreadsheet), but rows are needed"),
+        (b"", "the file has no rows"),
+        (b" \n\r\n", "the file has no rows"),
+    ],
+)
+def test_a_file_that_holds_no_rows(tmp_path, data, sentence):
+    (tmp_path / "a.jsonl").write_bytes(data)
+    assert complaint(tmp_path / "a.jsonl").startswith(f"a.jsonl: {sentence}")
+
+
+def test_a_folder_names_its_files(tmp_path):
+    for name in ("b.jsonl", "a.parquet", "c.jsonl.gz", "readme.md"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(UserError, match=r"this is a folder, but a file is needed. Give one of its files: a.parquet, b"):
+        list(each_row(tmp_path))
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UserError, match=r"this is a folder, but a file is needed. There is no file of rows in it."):
+        list(each_row(tmp_path / "in"))
+
+
+def test_parquet_whose_other_columns_python_cannot_hold(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    times = pyarrow.array([1, 2**62 + 1], pyarrow.timestamp("ns"))
+    table = pyarrow.table({"prompt": ["a", "b"], "at": times, "day": pyarrow.array([10**9, 1], pyarrow.date32())})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [row["prompt"] for _, row in read_rows(tmp_path / "a.parquet")] == ["a", "b"]

@@ -1,6 +1,7 @@
 """Bad rows in a file of preferences: stopped at, or passed by with every one named and counted."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,8 +37,11 @@ def test_skipping_names_each(hh: str):
 
 
 def test_a_held_out_file_must_hold_other_prompts(hh: str):
-    with pytest.raises(UserError, match=r"7 of its 7 prompts are also in"):
+    with pytest.raises(UserError, match=r"this file is given as preferences and as held_out, but each needs its own"):
         split(RewardConfig(model="m", preferences=hh, held_out=hh, out="o", on_bad="skip"))
+    copy = shutil.copy(hh, f"{hh}.copy.jsonl")
+    with pytest.raises(UserError, match=r"7 of its 7 prompts are also in"):
+        split(RewardConfig(model="m", preferences=hh, held_out=copy, out="o", on_bad="skip"))
 
 
 def test_the_count_is_in_the_result_and_each_is_said(

@@ -1,6 +1,7 @@
 """The reward model: it learns a preference that was planted, and its folder means the same to transformers."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -158,13 +159,18 @@ def test_the_pairs_of_a_prompt_are_learned_from_together(make_config: Make):
     assert sorted(i for batch in batches for i in batch) == sorted([*range(len(data))] * 2)
 
 
-def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str]):
+def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str], read_lines: Any):
     """Nearly every vote is a tie: where a tie ends moves far out from its start at 0.5, at a rate of its own."""
     ties = {"votes": [{"side": "tie"}] * 9 + [{"side": "chosen", "strength": 1}]}
     path = write_rows("ties.jsonl", [{**r, **ties} for r in planted(160)])
-    made = train(make_config(preferences=path, lr=1e-6))
+    made = train(make_config(preferences=path, held_out=write_rows("held.jsonl", planted(200)[160:]), lr=1e-6))
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     assert result["vote_edges"][0] > 0.6  # at the model's rate it would not have moved at all
+    first, last = (read_lines(made.parent / "metrics.jsonl")[place]["loss/train"] for place in (0, -1))
+    assert first == pytest.approx(result["loss_at_start"], rel=1e-6)  # and not log 2
+    entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1 / 2)
+    assert result["loss_no_opinion"] == pytest.approx(entropy)
+    assert entropy < last < first
 
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
@@ -172,7 +178,8 @@ def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callabl
     gaps = {}
     for labels in ("votes", "majority"):
         for strength in (1, 3):
-            rows = [{**r, "votes": [{"side": "chosen", "strength": strength}, {"side": "tie"}]} for r in planted(160)]
+            votes = [*[{"side": "chosen", "strength": strength}] * 2, {"side": "tie"}]
+            rows = [{**r, "votes": votes} for r in planted(160)]
             path = write_rows(f"{labels}{strength}.jsonl", rows)
             made = train(make_config(f"{labels}{strength}", preferences=path, labels=labels, epochs=3))
             model = scalar(str(made), CPU)
@@ -255,5 +262,54 @@ def test_what_is_cut_to_the_context_is_told(
             preferences=write_rows("long.jsonl", rows), held_out=write_rows("held.jsonl", planted(60)[40:]), epochs=1
         )
     )
-    assert "2 of 80 responses do not fit the context of 64 tokens" in capsys.readouterr().out
-    assert json.loads((made.parent / "finished.json").read_text())["result"]["num_cut_short"] == 2
+    said = "long.jsonl: of 80 prompts with a response, 2 prompts lost their beginning to fit the context of 64 tokens."
+    assert said in capsys.readouterr().out
+    assert json.loads((made.parent / "finished.json").read_text())["result"]["num_prompts_cut"] == 2
+
+
+def test_pairs_that_are_the_same_within_the_context_are_left_out_and_counted(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    """Responses of 80 words in a context of 64 tokens: those that part in their last words only are the same."""
+    rows = planted(40)
+    for r, chosen, rejected in zip(rows[:3], ("on", "on", "it"), ("go", "my", "go"), strict=True):
+        r |= {"chosen": "way " * 79 + chosen, "rejected": "way " * 79 + rejected}
+    rows[3] |= {"chosen": "on " + "way " * 79, "rejected": "go " + "way " * 79}
+    made = train(
+        make_config(preferences=write_rows("same.jsonl", rows[:30]), held_out=write_rows("h.jsonl", rows[30:]))
+    )
+    said = capsys.readouterr().out
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert (result["num_training"], result["num_equal"], result["num_responses_cut"]) == (27, 3, 8)
+    assert "same.jsonl: 3 pairs are left out, for within the context of 64 tokens both responses are the same." in said
+    assert "8 prompts lost their beginning and 8 responses lost their end to fit the context of 64 tokens." in said
+    with pytest.raises(UserError, match=r"in each of the 3 pairs both responses are the same within the context of 64"):
+        train(
+            make_config(
+                "none", preferences=write_rows("all.jsonl", rows[:3]), held_out=write_rows("h.jsonl", rows[30:])
+            )
+        )
+
+
+def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[..., str]):
+    """Of 12 pairs three are ties: their votes are learned from, none is validated with; a majority leaves them out."""
+    rows = planted(12)
+    for r in rows[:3]:
+        r["votes"] = [{"side": "tie"}]
+    path, told = write_rows("ties.jsonl", rows), []
+    made = split(make_config(preferences=path, validation=0.2), told.append)
+    assert (len(made.training), len(made.validation), len(made.undecided), made.num_undecided) == (10, 2, 0, 3)
+    assert all(row.decided for row in made.validation)
+    assert told == [f"{path}: 3 of 12 pairs are ties or have no majority: their votes count."]
+    made = split(make_config(preferences=path, validation=0.2, labels="majority"), told.append)
+    assert (len(made.training), len(made.validation)) == (7, 2)
+    assert told[1].endswith("3 of 12 pairs are ties or have no majority: labels=majority learns nothing from them.")
+
+
+@pytest.mark.parametrize("second", ["held_out", "undecided"])
+def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[..., str], second: str):
+    path = write_rows("one.jsonl", planted(4))
+    with pytest.raises(
+        UserError, match=rf"one.jsonl: this file is given as preferences and as {second}, but each needs"
+    ):
+        split(make_config(**{"preferences": path, second: path}))

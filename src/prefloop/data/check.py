@@ -5,31 +5,36 @@ Reads: one file of prompts, demonstrations, preferences or any other records. Wr
 
 import hashlib
 import statistics
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
-from prefloop.files.foreign import SERVES, Reading, serves
-from prefloop.files.forms import Form, recognise
+from prefloop.files.foreign import SERVES, WITHOUT_PAIR, Reading
+from prefloop.files.forms import recognise
+from prefloop.files.said import Form
 from prefloop.files.tables import each_row
+from prefloop.printing import printable
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
 from prefloop.stages import STAGES
 from prefloop.stats.text import words
 
-RECORD_OF: Mapping[str, type[Record]] = {
-    "prompts": Prompt,
-    "demonstrations": Demonstration,
-    "preferences": Preference,
-    "unpaired": Prompt,
+KINDS: Mapping[type[Record], str] = {
+    Prompt: "prompts",
+    Demonstration: "demonstrations",
+    Preference: "preferences",
+    Ranking: "rankings",
 }
-"""What a foreign file holds -> the record that its rows become."""
+"""What stages call files of these records."""
 
 NO_TAKER: Mapping[str, str] = {
-    "unpaired": "no stage takes it as preferences, for these need two responses to each prompt",
+    "thumbs": "no stage learns from single thumbs yet",
+    "steps": "no stage learns from single steps yet",
     "unprompted": "no stage takes it until it has a column `prompt`",
+    "tickets": "`prefloop web` takes it, brought in by a lead",
+    "exports": "`prefloop web` takes it, brought in by a lead",
 }
-"""What a file holds that is no record of ours -> what it lacks."""
+"""What a file holds that no stage reads -> what to say instead."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,12 @@ class Report:
     """What else the user should know."""
     num_duplicates: int
     """Good rows whose texts repeat an earlier row's."""
+    gives: tuple[type[Record], ...]
+    """The records that stages can make of its rows, the most exact first."""
+    num_records: int
+    """How many of the first of them."""
+    left_out: int
+    """Rows that hold what no record can (tool calls, images); they are no mistakes."""
     lengths: Mapping[str, Length]
     """Field (prompt, response, chosen, rejected) -> its lengths, over the good rows."""
 
@@ -65,7 +76,7 @@ class Report:
     @property
     def good(self) -> int:
         """Rows without one."""
-        return self.rows - self.bad
+        return max(0, self.rows - self.bad - self.left_out)
 
 
 def check(path: Name) -> Report:
@@ -74,8 +85,19 @@ def check(path: Name) -> Report:
     Raises: UserError if there is no such file, or its form is not known.
     """
     form = recognise(path)
-    record = form.record or RECORD_OF.get(form.what)
-    reading = Reading(path, record, form) if record is not None and serves(form, record) else None
+    gives = (form.record,) if form.record else ()
+    gives += tuple(record for record in SERVES.get(form.what, ()) if record is not form.record)
+    if not gives:
+        return _checked(path, form, (), None)
+    report = _checked(path, form, gives, Reading(path, gives[0], form))
+    if report.num_records or report.problems or report.left_out or form.what not in WITHOUT_PAIR:
+        return report
+    note = f"{path}: there are no {KINDS[gives[0]]} in it: {WITHOUT_PAIR[form.what]}."
+    as_prompts = _checked(path, form, (Prompt,), Reading(path, Prompt, form))
+    return replace(as_prompts, notes=(*as_prompts.notes, note))
+
+
+def _checked(path: Name, form: Form, gives: tuple[type[Record], ...], reading: Reading[Record] | None) -> Report:
     problems: list[str] = []
     texts = _Texts()
     for outcome in _text_rows(path, form) if reading is None else (outcome for _, outcome in reading):
@@ -83,13 +105,22 @@ def check(path: Name) -> Report:
             problems.append(str(outcome))
         else:
             texts.add(_texts(outcome) if isinstance(outcome, Record) else outcome)
-    notes = reading.notes() if reading else ()
-    return Report(form, texts.num_rows + len(problems), tuple(problems), notes, texts.num_duplicates, texts.lengths())
+    return Report(
+        form,
+        reading.num_rows if reading else texts.num_rows + len(problems),
+        tuple(problems),
+        reading.notes() if reading else (),
+        texts.num_duplicates,
+        gives,
+        texts.num_rows,
+        reading.num_left_out if reading else 0,
+        texts.lengths(),
+    )
 
 
 def _text_rows(path: Name, form: Form) -> Iterator[dict[str, str] | UserError]:
-    """The rows of a form that becomes no record: its fields must be text."""
-    fields = [name for name in form.fields if name != "id"]
+    """The rows of a form that becomes no record of ours: the fields of bare texts must be text."""
+    fields = form.needs if form.what in ("texts", "unprompted") else ()
     for number, row in each_row(path):
         if isinstance(row, UserError):
             yield row
@@ -146,39 +177,54 @@ def print_check(path: Name) -> int:
     Raises: see `check`.
     """
     report = check(path)
-    print(f"{path}: {report.form.sentence} (form {report.form.name}).")
-    print(f"rows: {report.rows}, of which good {report.good}, bad {report.bad}")
+    left_out = f", left out {report.left_out}" if report.left_out else ""
+    lines = [
+        f"{path}: {report.form.sentence} (form {report.form.name}).",
+        f"rows: {report.rows}, of which good {report.good}, bad {report.bad}{left_out}",
+    ]
+    if report.gives and report.num_records != report.good:
+        lines.append(f"{KINDS.get(report.gives[0], 'records')} that they make: {report.num_records}")
     for name, length in report.lengths.items():
-        print(f"words in {name}: median {length.median:g}, longest {length.maximum}")
+        lines.append(f"words in {name}: median {length.median:g}, longest {length.maximum}")
     if report.num_duplicates:
-        print(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
-    for line in (*report.notes, *report.problems):
-        print(line)
-    print(verdict(report))
+        lines.append(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
+    print(printable("\n".join([*lines, *report.notes, *report.problems, verdict(report)])))
     return 1 if report.bad else 0
 
 
 def verdict(report: Report) -> str:
     """One line: whether the file can be used as it is, and by which stages."""
-    takers = taken_by(report.form.what)
+    takers = taken_by(report.form.what, report.gives)
     if not report.good:
-        return f"Verdict: no row can be used; mend them first. Then {takers}"
+        mend = "mend them first. Then " if report.bad else "they hold what no stage reads. Otherwise "
+        return f"Verdict: no row can be used; {mend}{takers}"
     if report.bad:
         return f"Verdict: {report.bad} of {report.rows} rows must be mended or removed. Then {takers}"
+    if report.left_out:
+        return f"Verdict: {report.good} of {report.rows} rows are good, the others are left out; {takers}"
     return f"Verdict: all {report.rows} rows are good; {takers}"
 
 
-def taken_by(what: str) -> str:
-    """Which stages take a file that holds this, and by which setting; if it serves as prompts, who takes those."""
-    own = [f"{name} ({stage.reads[what]})" for name, stage in STAGES.items() if what in stage.reads]
-    sentences = [f"{_listed(own)} it" if own else NO_TAKER.get(what, "no stage takes it")]
-    if what != "prompts" and Prompt in SERVES.get(what, ()):
-        others = [f"{name} ({stage.reads['prompts']})" for name, stage in STAGES.items() if "prompts" in stage.reads]
-        sentences.append(f"for its prompts {_listed(others)} it")
-    writers = [name for name, stage in STAGES.items() if what in stage.writes]
+def taken_by(what: str, gives: Sequence[type[Record]]) -> str:
+    """Which stages take a file that holds this, and by which settings; also for its pairs and its prompts."""
+    own = _takers(what)
+    sentences = [f"{_listed(own)} it"] if own else []
+    kinds = [KINDS[record] for record in gives if record in KINDS]
+    if "preferences" in kinds and what != "preferences":
+        sentences.append(f"{_listed(_takers('preferences'))} its pairs")
+    if not sentences:
+        sentences = [NO_TAKER.get(what, "no stage takes it")]
+    if "prompts" in kinds and what != "prompts":
+        sentences.append(f"for its prompts {_listed(_takers('prompts'))} it")
+    writers = [stage.command for stage in STAGES.values() if what in stage.writes]
     if writers and not own:
         sentences.append(f"{_listed(writers, 'write')} it")
     return "; ".join(sentences) + "."
+
+
+def _takers(what: str) -> list[str]:
+    """`command (settings)` of the stages that read files of that kind."""
+    return [f"{stage.command} ({stage.reads[what]})" for stage in STAGES.values() if what in stage.reads]
 
 
 def _listed(names: list[str], verb: str = "take") -> str:

@@ -1,46 +1,57 @@
 """Other people's data as it is: whatever form a file has, its rows become our records, or a sentence says why not.
 
-Every row first becomes a conversation with an optional response, or two conversations that part at the last turn;
-from there one of our records is built. Our own records are strict; unused columns of foreign forms are named.
+Every row first becomes what it says (said.py); from there one of our records is built, or several. Our own records are
+strict. What a foreign row holds and is not used is counted and told to whoever reads it: nothing is dropped in silence.
 """
 
-import re
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
-from prefloop.files.forms import Form, recognise
+from prefloop.files.forms import recognise
+from prefloop.files.said import BadRow, Form, LeftOut, Rows, Said, Turn, Vote, What, with_system, won
 from prefloop.files.tables import as_record, each_row, shown
-from prefloop.records import Demonstration, Preference, Prompt, Record
+from prefloop.records import Demonstration, Preference, Prompt, Ranking, Record
 
 R = TypeVar("R", bound=Record)
 OnBad = Literal["stop", "skip"]
+Say = Callable[[str], None]
 
-ROLES = ("system", "user", "assistant")
-MARKED_TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
-ROLE_OF_MARK = {"Human": "user", "Assistant": "assistant"}
-NO_INPUT = ("", "<noinput>")
-
-SERVES: Mapping[str, tuple[type[Record], ...]] = {
+SERVES: Mapping[What, tuple[type[Record], ...]] = {
     "prompts": (Prompt,),
     "demonstrations": (Demonstration, Prompt),
     "preferences": (Preference, Prompt),
-    "unpaired": (Prompt,),
+    "rankings": (Ranking, Preference, Prompt),
+    "thumbs": (Preference, Prompt),
+    "steps": (Prompt,),
+    "tickets": (Prompt,),
 }
-"""What a file holds -> the records that it can give, besides its own."""
+"""What a file holds -> the records that it can give, the most exact first."""
 
 REMEDIES: Mapping[str, str] = {
-    "unpaired": "A preference needs two responses to one prompt: put a good and a bad one in each row.",
+    "thumbs": "These responses are good and bad: keep those worth imitating, without the label.",
+    "steps": "No stage learns from single steps yet; only the prompts can be used.",
+    "rankings": "Ranked or rated responses are not demonstrations: keep those worth imitating, without their ratings.",
+    "preferences": "Keep the chosen responses as `response` if they are worth imitating.",
     "unprompted": "Add a column `prompt` with what both responses answer.",
     "prompts": "Prompts have no responses; add a `response` to each, or let `prefloop collect` sample some.",
     "comparisons": "Comparisons wait for judgements; collect some and aggregate them.",
+    "tickets": "Its responses wait for judgements: bring them into `prefloop web`.",
+    "exports": "Bring the file into `prefloop web`, and take its preferences out.",
     "judgements": "Aggregate the judgements with their comparisons first; that writes preferences.",
     "texts": "Only `prefloop pretrain` takes bare text.",
 }
 """What a file holds -> what to do when something else is needed."""
+WITHOUT_PAIR: Mapping[str, str] = {
+    "thumbs": "no prompt has both a good and a bad response, and no stage learns from single thumbs yet",
+    "rankings": "no prompt has two responses to rank",
+}
+"""What a file holds -> why it gives no preference at all."""
+SYSTEM = ("system", "system_prompt")
 
 
 @dataclass(frozen=True)
@@ -54,54 +65,32 @@ class Import(Generic[R]):
     problems: tuple[str, ...]
     """`file:line: sentence` for every bad row."""
     notes: tuple[str, ...]
-    """What else the user should know, for instance columns that were not used."""
+    """What else the user should know, for instance columns that were not used; it was said already."""
 
 
-class BadRow(Exception):
-    """A sentence about one row, to which its reader adds file and line."""
-
-
-class Turn(NamedTuple):
-    """One turn of a conversation."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a foreign row says, before it becomes a record; a text is None where the row has none."""
-
-    conversation: tuple[Turn, ...]
-    response: str | None = None
-    chosen: str | None = None
-    rejected: str | None = None
-    tags: tuple[str, ...] = ()
-    joined: bool = False
-    """Whether consecutive turns of one speaker were joined."""
-    num_unused: int = 0
-    """Further examples in the row that were not taken."""
-
-
-def read_prompts(path: Name, on_bad: OnBad = "stop") -> Import[Prompt]:
+def read_prompts(path: Name, on_bad: OnBad = "stop", *, say: Say = print) -> Import[Prompt]:
     """The prompts of a file; a file of demonstrations or preferences serves too.
+
+    Args:
+        on_bad: whether to stop at the first bad row or to pass by.
+        say: told everything that rows hold and that is not used, counted.
 
     Raises: UserError if the file cannot serve, has no good row, or has a bad row and `on_bad` is "stop".
     """
-    return _read(path, Prompt, on_bad)
+    return _read(path, Prompt, on_bad, say)
 
 
-def read_demonstrations(path: Name, on_bad: OnBad = "stop") -> Import[Demonstration]:
-    """The demonstrations of a file. Raises: see `read_prompts`."""
-    return _read(path, Demonstration, on_bad)
+def read_demonstrations(path: Name, on_bad: OnBad = "stop", *, say: Say = print) -> Import[Demonstration]:
+    """The demonstrations of a file. Args, Raises: see `read_prompts`."""
+    return _read(path, Demonstration, on_bad, say)
 
 
-def read_preferences(path: Name, on_bad: OnBad = "stop") -> Import[Preference]:
-    """The preferences of a file. Raises: see `read_prompts`."""
-    return _read(path, Preference, on_bad)
+def read_preferences(path: Name, on_bad: OnBad = "stop", *, say: Say = print) -> Import[Preference]:
+    """The preferences of a file, ties among them; of a ranking all its pairs. Args, Raises: see `read_prompts`."""
+    return _read(path, Preference, on_bad, say)
 
 
-def _read(path: Name, record: type[R], on_bad: OnBad) -> Import[R]:
+def _read(path: Name, record: type[R], on_bad: OnBad, say: Say) -> Import[R]:
     reading = Reading(path, record)
     records: list[R] = []
     problems: list[str] = []
@@ -113,7 +102,12 @@ def _read(path: Name, record: type[R], on_bad: OnBad) -> Import[R]:
     if problems and (on_bad == "stop" or not records):
         more = f" And {len(problems) - 1} more: run `prefloop data check {path}` to see all." if problems[1:] else ""
         raise UserError(problems[0] + more)
-    return Import(tuple(records), reading.form, tuple(problems), reading.notes())
+    notes = reading.notes()
+    for note in notes:
+        say(note)
+    if not records:
+        raise UserError(f"{path}: {reading.emptiness()}")
+    return Import(tuple(records), reading.form, tuple(problems), notes)
 
 
 class Reading(Generic[R]):
@@ -126,56 +120,183 @@ class Reading(Generic[R]):
         self.path = path
         self.record = record
         self.form = form or recognise(path)
-        self._extra: Counter[str] = Counter()
+        self.num_rows = self.num_left_out = 0
+        self._columns: Counter[str] = Counter()
+        self._fields: Counter[str] = Counter()
+        self._remarks: Counter[str] = Counter()
+        self._left_out: dict[str, list[str]] = {}
         self._lines: dict[str, int] = {}
-        self._num_joined = self._num_unused = 0
         if not serves(self.form, record):
             raise UserError(f"{path}: {_refusal(self.form, record)}")
+        self._known = {*self.form.fields, self.form.identity, *SYSTEM}
 
     def __iter__(self) -> Iterator[tuple[int, R | UserError]]:
-        for number, row in each_row(self.path):
-            yield number, row if isinstance(row, UserError) else self._record_or_error(number, row)
+        foreign = self.form.record is not self.record
+        groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]] = {}
+        for number, row in self._rows():
+            self.num_rows += 1
+            if isinstance(row, UserError):
+                yield number, row
+            elif foreign:
+                for outcome in self._outcomes(number, row, groups):
+                    yield number, outcome
+            else:
+                yield number, self._own(number, row)
+        for (number, identity, first), *others in groups.values():
+            responses, grades = (first, *(said for _, _, said in others)), first.grades
+            grades = tuple(grade for said in responses for grade in said.grades)
+            whole = replace(first, responses=tuple(r for said in responses for r in said.responses), grades=grades)
+            for outcome in self._records(number, identity, [whole]):
+                yield number, outcome
 
-    def _record_or_error(self, number: int, row: dict[str, Any]) -> R | UserError:
+    def _rows(self) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+        if self.form.assembled is None:
+            yield from each_row(self.path)
+            return
+        rows: Rows = []
+        for number, row in each_row(self.path):
+            if isinstance(row, UserError):
+                yield number, row
+            else:
+                self._count_columns(row)
+                rows.append((number, row))
+        yield from self.form.assembled(rows)
+
+    def _own(self, number: int, row: dict[str, Any]) -> R | UserError:
         place = f"{self.path}:{number}"
         try:
-            identity = _identity(row, self.form) or f"row-{number:06d}"
-            record = self._record(row, identity, place)
+            identity = self._identity(number, row)
+            record = as_record(row | {"id": identity}, self.record, place)
             _not_blank(record)
-            first = self._lines.setdefault(identity, number)
-            if first != number:
-                raise BadRow(f"the id {identity!r} was already used in line {first}; make ids unique.")
         except BadRow as problem:
             return UserError(f"{place}: {problem}")
         except UserError as problem:
             return problem
         return record
 
-    def _record(self, row: dict[str, Any], identity: str, place: str) -> R:
-        if self.form.record is self.record:
-            return as_record(row | {"id": identity}, self.record, place)
-        if self.form.record is not None:
-            own = as_record(row | {"id": identity}, self.form.record, place)
-            return as_record(own.model_dump(include=set(self.record.model_fields)), self.record, place)
-        self._extra.update(name for name in row.keys() - self.form.fields if row[name] is not None)
-        parsed = PARSERS[self.form.name](row)
-        self._num_joined += parsed.joined
-        self._num_unused += parsed.num_unused
-        return as_record({"id": identity} | _fields(parsed, self.record), self.record, place)
+    def _outcomes(
+        self, number: int, row: dict[str, Any], groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]]
+    ) -> Iterator[R | UserError]:
+        """What a row becomes at once; rows that belong together are put into their group."""
+        place = f"{self.path}:{number}"
+        try:
+            identity = self._identity(number, row)
+            if self.form.record is not None:
+                own = as_record(row | {"id": identity}, self.form.record, place)
+                said = [_said(own)] if isinstance(own, Ranking) and self.record is Preference else None
+                if said is None:
+                    yield as_record(own.model_dump(include=set(self.record.model_fields)), self.record, place)
+                    return
+            else:
+                said = self._parsed(row)
+        except BadRow as problem:
+            yield UserError(f"{place}: {problem}")
+        except LeftOut as reason:
+            self._leave(number, str(reason))
+        except UserError as problem:
+            yield problem
+        else:
+            if self.form.together:
+                groups.setdefault(said[0].conversation, []).append((number, identity, said[0]))
+            else:
+                yield from self._records(number, identity, said)
+
+    def _parsed(self, row: dict[str, Any]) -> list[Said]:
+        """What a foreign row says; what it holds besides is counted."""
+        assert self.form.parse is not None  # `serves` says so
+        if self.form.assembled is None:
+            self._count_columns(row)
+        said = self.form.parse(row)
+        whole = said if isinstance(said, list) else [said]
+        system = next((row[name] for name in SYSTEM if row.get(name)), None)
+        return [with_system(one, system) for one in whole]
+
+    def _count_columns(self, row: Mapping[str, Any]) -> None:
+        if not row.keys() <= self._known:
+            self._columns.update(name for name in row.keys() - self._known if row[name] not in (None, "", [], {}))
+
+    def _records(self, number: int, identity: str, said: list[Said]) -> Iterator[R | UserError]:
+        place = f"{self.path}:{number}"
+        for one in said:
+            try:
+                if not one.conversation:
+                    raise BadRow("there is a response but no prompt before it; add the user's turn.")
+                unread = [turn.unread for turn in (*one.conversation, *one.responses) if turn.unread]
+                made = [as_record(fields, self.record, place) for fields in self._record_fields(one, identity)]
+                for record in made:
+                    _not_blank(record)
+            except BadRow as problem:
+                yield UserError(f"{place}: {problem}")
+            except LeftOut as reason:
+                self._leave(number, str(reason))
+            except UserError as problem:
+                yield problem
+            else:
+                if unread:
+                    self._fields.update(set().union(*unread))
+                self._remarks.update(one.remarks)
+                yield from made
+
+    def _record_fields(self, said: Said, identity: str) -> Iterator[dict[str, Any]]:
+        """The fields of each record that a row becomes."""
+        messages = tuple([{"role": turn.role, "content": turn.content} for turn in said.conversation])
+        head = {"id": identity + said.part, "messages": messages}
+        if self.record is Demonstration:
+            if len(said.responses) != 1:
+                raise BadRow("the conversation ends without the assistant's turn; add the response or remove the row.")
+            yield {**head, "tags": said.tags, "response": said.responses[0].content}
+        elif self.record is Ranking:
+            if len(said.responses) < 2:
+                raise LeftOut("a single response, with nothing to rank it with")
+            yield {**head, "responses": tuple(one.content for one in said.responses), "ranks": _ranks(said.grades)}
+        elif self.record is Preference:
+            for part, fields in _pairs(said, ties=self.form.what != "thumbs"):
+                yield {**head, "id": head["id"] + part, "tags": said.tags, **fields, **said.more}
+        else:
+            yield {**head, "tags": said.tags}
+
+    def _identity(self, number: int, row: Mapping[str, Any]) -> str:
+        """The row's id, or one made of its line. Raises: BadRow if it is not text or was used before."""
+        given = row.get(self.form.identity)
+        if given is None:
+            given = f"row-{number:06d}"
+        elif isinstance(given, int) and not isinstance(given, bool) and self.form.record is None:
+            given = str(given)
+        elif not isinstance(given, str) or not given:
+            raise BadRow(
+                f"`{self.form.identity}` should be text, but is {shown(given)}; leave it out to number the rows."
+            )
+        first = self._lines.setdefault(given, number)
+        if first != number:
+            raise BadRow(f"the id {given!r} was already used in line {first}; make ids unique.")
+        return given
+
+    def _leave(self, number: int, reason: str) -> None:
+        self.num_left_out += 1
+        self._left_out.setdefault(reason, []).append(f"{self.path}:{number}")
 
     def notes(self) -> tuple[str, ...]:
         """What else the user should know about the rows read so far."""
-        notes = []
-        if self._extra:
-            named = ", ".join(f"`{name}` ({count} rows)" for name, count in sorted(self._extra.items()))
-            notes.append(f"{self.path}: columns that were not used: {named}.")
-        if self._num_joined:
-            notes.append(
-                f"{self.path}: rows with consecutive turns of one speaker, which were joined: {self._num_joined}."
-            )
-        if self._num_unused:
-            notes.append(f"{self.path}: further instances of a row, which were not used: {self._num_unused}.")
+        notes = [
+            f"{self.path}: {len(places)} rows are left out, which hold {reason} (the first: {places[0]})."
+            for reason, places in self._left_out.items()
+        ]
+        for what, counted in (("columns", self._columns), ("fields of messages", self._fields)):
+            if counted:
+                named = ", ".join(f"`{name}` ({count} rows)" for name, count in sorted(counted.items()))
+                notes.append(f"{self.path}: {what} that were not used: {named}.")
+        notes += [f"{self.path}: {remark}: {count}." for remark, count in sorted(self._remarks.items())]
+        if self.form.remark and self.record in (Preference, Ranking):
+            notes.append(f"{self.path}: {self.form.remark}.")
         return tuple(notes)
+
+    def emptiness(self) -> str:
+        """Why there is no record, though no row is bad."""
+        wanted = f"{self.record.__name__.lower()}s"
+        if self.num_left_out:
+            return f"all {self.num_left_out} rows were left out, so there are no {wanted} in it. Give another file."
+        why = WITHOUT_PAIR.get(self.form.what, "no row gives one")
+        return f"there are no {wanted} in it: {why}. Put two responses to one prompt in the file."
 
 
 def serves(form: Form, record: type[Record]) -> bool:
@@ -189,18 +310,6 @@ def _refusal(form: Form, record: type[Record]) -> str:
     return f"{wanted} are needed here, but this file's form is {form.name} ({form.sentence}). {remedy}"
 
 
-def _identity(row: Mapping[str, Any], form: Form) -> str | None:
-    name = "id" if "id" in form.fields else form.fields[0]
-    value = row.get(name)
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and form.record is None:
-        return str(value)
-    if not isinstance(value, str) or not value:
-        raise BadRow(f"`{name}` should be text, but is {shown(value)}; leave it out to number the rows.")
-    return value
-
-
 def _not_blank(record: Record) -> None:
     texts = {}
     if isinstance(record, Demonstration):
@@ -212,186 +321,66 @@ def _not_blank(record: Record) -> None:
             raise BadRow(f"`{name}` is blank; give it text or remove the row.")
 
 
-def _fields(row: Row, record: type[Record]) -> dict[str, Any]:
-    """The fields that a record of the kind wanted takes from a foreign row."""
-    if not row.conversation:
-        raise BadRow("there is a response but no prompt before it; add the user's turn.")
-    messages = tuple(turn._asdict() for turn in row.conversation)
-    fields: dict[str, Any] = {"messages": messages, "tags": row.tags}
-    if record is Demonstration:
-        if row.response is None:
-            raise BadRow("the conversation ends without the assistant's turn; add the response or remove the row.")
-        fields["response"] = row.response
-    elif record is Preference:
-        fields |= {"chosen": row.chosen, "rejected": row.rejected}
-    return fields
+def _said(ranking: Ranking) -> Said:
+    """What a ranking of ours says."""
+    turns = tuple(Turn(message.role, message.content) for message in ranking.messages)
+    responses = tuple(Turn("assistant", text) for text in ranking.responses)
+    return Said(turns, responses, grades=tuple(-rank for rank in ranking.ranks))
 
 
-def _value(row: Mapping[str, Any], name: str) -> Any:
-    value = row.get(name)
-    if value is None:
-        there = ", ".join(f"`{key}`" for key in row) or "nothing"
-        raise BadRow(f"`{name}` is not there, only {there}; add it or remove the row.")
-    return value
+def _ranks(grades: tuple[float, ...]) -> tuple[int, ...]:
+    """1 for the highest grade, 1 more for each response that is better; equal grades have equal ranks."""
+    return tuple(1 + sum(other > grade for other in grades) for grade in grades)
 
 
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = _value(row, name)
-    if not isinstance(value, str):
-        raise BadRow(f"`{name}` should be text, but is {shown(value)}; put it in quotes or remove the row.")
-    return value
+def _pairs(said: Said, *, ties: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each pair of responses that something was said about: what its id gets in addition, and a preference's fields.
 
-
-def _turns(row: Mapping[str, Any], name: str, role: str) -> tuple[Turn, ...]:
-    """Text (one turn of `role`, unless it holds marked turns) or messages as a conversation."""
-    value = _value(row, name)
-    if isinstance(value, list):
-        return tuple(_turn(message, f"{name}.{index}") for index, message in enumerate(value))
-    if not isinstance(value, str):
-        raise BadRow(f"`{name}` should be text or a list of messages, but is {shown(value)}; write it as text.")
-    if role == "user" and (value.startswith("\n\nHuman:") or value.rstrip().endswith("\n\nAssistant:")):
-        turns, _ = _marked_turns(value, name)
-        return turns[:-1] if turns[-1] == Turn("assistant", "") else turns
-    return (Turn(role, value),)
-
-
-def _turn(message: Any, name: str) -> Turn:
-    if not isinstance(message, dict):
-        raise BadRow(f"`{name}` should be a message {{role, content}}, but is {shown(message)}.")
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
-        raise BadRow(f"`{name}.role` is {shown(role)}, but must be 'system', 'user' or 'assistant'; rename it.")
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        content = "".join(str(part.get("text", "")) for part in content)
-    if not isinstance(content, str):
-        raise BadRow(f"`{name}.content` should be text, but is {shown(content)}; only text is understood.")
-    return Turn(role, content)
-
-
-def _marked_turns(text: str, name: str) -> tuple[tuple[Turn, ...], bool]:
-    """A text with marked turns as a conversation, consecutive turns of one speaker joined; and whether any were.
-
-    They are joined by one line end, so that no turn ever holds a mark, which needs two.
+    All pairs of a ranking weigh as much as one pair (Ouyang et al. 2022, equation 1).
     """
-    before, *pieces = MARKED_TURN.split(text)
-    if not pieces or before.strip():
-        start = shown(text.strip())
-        raise BadRow(
-            f'`{name}` should begin with "\\n\\nHuman:", but begins {start}; mark the turns or remove the row.'
-        )
-    turns: list[Turn] = []
-    for mark, content in zip(pieces[::2], pieces[1::2], strict=True):
-        turn = Turn(ROLE_OF_MARK[mark], content.strip())
-        if turns and turns[-1].role == turn.role:
-            turn = Turn(turn.role, f"{turns.pop().content}\n{turn.content}".strip())
-        turns.append(turn)
-    return tuple(turns), 2 * len(turns) < len(pieces)
+    if not said.grades:
+        yield "", _pair(said.responses, said.votes, strict=not said.votes)
+        return
+    few = len(said.responses) == 2
+    kept = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(said.responses)), 2)
+        if (ties or said.grades[i] != said.grades[j])
+        and (few or (said.responses[i].content.strip() and said.responses[j].content.strip()))
+        and (few or said.responses[i].content != said.responses[j].content)
+    ]
+    for i, j in kept:
+        better = None if said.grades[i] == said.grades[j] else int(said.grades[j] > said.grades[i])
+        weight = {} if few else {"weight": 1 / len(kept)}
+        part = "" if few else f":{i}-{j}"
+        yield part, _pair((said.responses[i], said.responses[j]), won(better), strict=False) | weight
 
 
-def _pair(chosen: tuple[Turn, ...], rejected: tuple[Turn, ...], *, joined: bool = False) -> Row:
-    """Two conversations that must part exactly at their last turn, which is the assistant's."""
-    for name, turns in (("chosen", chosen), ("rejected", rejected)):
-        if not turns:
-            raise BadRow(f"`{name}` has no turns; add them or remove the row.")
-        if turns[-1].role != "assistant":
-            role = turns[-1].role
-            raise BadRow(
-                f"`{name}` ends with the {role}'s turn, not the assistant's; add the response or remove the row."
-            )
-    if chosen[:-1] != rejected[:-1]:
-        alike = next(i for i, (a, b) in enumerate(zip((*chosen, None), (*rejected, None), strict=False)) if a != b)
-        raise BadRow(
-            f"`chosen` ({len(chosen)} turns) and `rejected` ({len(rejected)} turns) part at turn {alike + 1}, "
-            "but must part at the last turn of both, to answer the same prompt; cut them there or remove the row."
-        )
-    return Row(chosen[:-1], chosen=chosen[-1].content, rejected=rejected[-1].content, joined=joined)
+def _pair(responses: tuple[Turn, ...], votes: tuple[Vote, ...], *, strict: bool) -> dict[str, Any]:
+    """The fields of a preference: with votes the majority is chosen, without them the first response.
 
-
-def _explicit_pair(row: Mapping[str, Any]) -> Row:
-    prompt = _turns(row, "prompt", "user")
-    chosen, rejected = (_whole(prompt, _turns(row, name, "assistant")) for name in ("chosen", "rejected"))
-    return _pair(chosen, rejected)
-
-
-def _whole(prompt: tuple[Turn, ...], response: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The whole conversation: some files repeat the prompt at the head of each response's messages."""
-    repeated = bool(response) and response[0].role != "assistant"
-    return response if repeated else prompt + response
-
-
-def _marked_pair(row: Mapping[str, Any]) -> Row:
-    chosen, chosen_joined = _marked_turns(_text(row, "chosen"), "chosen")
-    rejected, rejected_joined = _marked_turns(_text(row, "rejected"), "rejected")
-    return _pair(chosen, rejected, joined=chosen_joined or rejected_joined)
-
-
-def _implicit_pair(row: Mapping[str, Any]) -> Row:
-    return _pair(_turns(row, "chosen", "assistant"), _turns(row, "rejected", "assistant"))
-
-
-def _conversation(turns: tuple[Turn, ...]) -> Row:
-    """A conversation whose last assistant turn, if it ends with one, is the response."""
-    if turns and turns[-1].role == "assistant":
-        return Row(turns[:-1], response=turns[-1].content)
-    return Row(turns)
-
-
-def _prompt(row: Mapping[str, Any]) -> Row:
-    turns = _turns(row, "prompt", "user")
-    if not turns:
-        raise BadRow("`prompt` has no messages; add one or remove the row.")
-    return Row(turns)
-
-
-def _completion(row: Mapping[str, Any]) -> Row:
-    return _conversation(_whole(_turns(row, "prompt", "user"), _turns(row, "completion", "assistant")))
-
-
-def _messages(row: Mapping[str, Any]) -> Row:
-    turns = _turns(row, "messages", "user")
-    if not turns:
-        raise BadRow("`messages` is empty; add the conversation or remove the row.")
-    return _conversation(turns)
-
-
-def _instruction(row: Mapping[str, Any], example: Mapping[str, Any], num_unused: int = 0) -> Row:
-    task = _text(row, "instruction")
-    given = "" if example.get("input") is None else _text(example, "input")
-    asked = task if given.strip() in NO_INPUT else f"{task}\n\n{given}"
-    return Row((Turn("user", asked),), response=_text(example, "output"), num_unused=num_unused)
-
-
-def _seed(row: Mapping[str, Any]) -> Row:
-    instances = _value(row, "instances")
-    if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
-        raise BadRow(f"`instances` should be a list of {{input, output}}, but is {shown(instances)}; remove the row.")
-    return _instruction(row, instances[0], len(instances) - 1)
-
-
-def _question(row: Mapping[str, Any]) -> Row:
-    turns = _value(row, "turns")
-    if not isinstance(turns, list) or not turns or not isinstance(turns[0], str):
-        raise BadRow(f"`turns` should be a list of questions, but is {shown(turns)}; remove the row.")
-    category = row.get("category")
-    return Row((Turn("user", turns[0]),), tags=(f"category:{category}",) if category else ())
-
-
-def _answered(asked: str, answered: str) -> Callable[[Mapping[str, Any]], Row]:
-    return lambda row: Row((Turn("user", _text(row, asked)),), response=_text(row, answered))
-
-
-PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Row]] = {
-    "trl-prompts": _prompt,
-    "trl-completions": _completion,
-    "trl-messages": _messages,
-    "trl-preferences": _explicit_pair,
-    "trl-implicit": _implicit_pair,
-    "trl-unpaired": _prompt,
-    "hh": _marked_pair,
-    "alpaca": lambda row: _instruction(row, row),
-    "alpaca-seeds": _seed,
-    "prompt-response": _answered("prompt", "response"),
-    "question-answer": _answered("question", "answer"),
-    "mt-bench": _question,
-}
-"""How a row of each foreign form is read."""
+    Raises: BadRow if there are not two; LeftOut if what differs is not read, and of equal texts unless `strict`.
+    """
+    if len(responses) != 2:
+        raise BadRow("a pair needs two responses; mend or remove the row.")
+    if responses[0].content == responses[1].content:
+        unread = responses[0].unread | responses[1].unread
+        if unread:
+            named = ", ".join(f"`{name}`" for name in sorted(unread))
+            raise LeftOut(f"two responses that differ in nothing but what is not read ({named})")
+        if not strict:
+            raise LeftOut("two responses of the same text, from which there is nothing to learn")
+    if not votes:
+        return {"chosen": responses[0].content, "rejected": responses[1].content}
+    count = Counter(winner for winner, _ in votes)
+    winner = int(count[1] > count[0])
+    strengths = [strength for voted, strength in votes if voted == winner and strength is not None]
+    sides = {winner: "chosen", 1 - winner: "rejected", None: "tie"}
+    return {
+        "chosen": responses[winner].content,
+        "rejected": responses[1 - winner].content,
+        "strength": sum(strengths) / len(strengths) if strengths else None,
+        "agreement": count[winner] / len(votes),
+        "num_judgements": len(votes),
+        "votes": tuple({"side": sides[voted], "strength": strength} for voted, strength in votes),
+    }

@@ -1,10 +1,9 @@
-"""Records in and out: JSONL, JSONL.gz and Parquet, with `file:line: sentence` for every bad row."""
+"""Records in and out: JSONL, JSON, CSV and Parquet, packed or not, with `file:line: sentence` for every bad row."""
 
 import difflib
 import gzip
 import io
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name, write_bytes
+from prefloop.files.decoding import DECODER, LENIENT, WRAPPED, KeyTwice, Packed, Text, twice
 
 R = TypeVar("R", bound=BaseModel)
 Row = tuple[int, dict[str, Any]]
 
 
 def read_rows(path: Name) -> Iterator[Row]:
-    """(line number, row) of a JSONL, JSONL.gz, JSON-list or Parquet file, streamed.
+    """(line number, row) of a file of JSON lines, a JSON list, CSV or Parquet; lines and Parquet are streamed.
 
     Raises: UserError at the first row that is not a JSON object.
     """
@@ -32,87 +32,148 @@ def read_rows(path: Name) -> Iterator[Row]:
 def each_row(path: Name) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
     """Like `read_rows`, but goes on after a bad line: its place holds the error with the sentence.
 
+    The number is the line's; in a JSON list or Parquet it is the row's.
+
     Raises: UserError if there is no such file, or if it is not of the kind that its suffix says.
     """
-    path = Path(path)
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
-        hint = f"Did you mean {path.parent / near[0]}?" if near else "Give the path of an existing file."
-        raise UserError(f"{path}: there is no such file. {hint}")
-    if path.suffix == ".parquet":
-        yield from _parquet_rows(path)
-    elif path.suffix == ".json":
-        yield from _json_rows(path)
+    packed = Packed(Path(path))
+    if packed.is_parquet:
+        yield from _parquet_rows(packed.path)
+    elif packed.is_empty:
+        return
+    elif packed.suffix in (".csv", ".tsv"):
+        yield from packed.table()
+    elif packed.suffix == ".json":
+        yield from _json_rows(packed)
     else:
-        yield from _jsonl_rows(path)
+        yield from _jsonl_rows(packed)
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        lines = enumerate(file, start=1)
-        number = 0
-        while True:
-            try:
-                number, line = next(lines)
-            except StopIteration:
+def _jsonl_rows(packed: Packed) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+    is_first = True
+    for number, line in packed.lines():
+        if isinstance(line, UserError):
+            yield number, line
+        elif line.strip():
+            row = _object(packed, number, line)
+            if is_first and isinstance(row, UserError) and _is_document(packed, line):
+                yield from _json_rows(packed)
                 return
-            except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-                damage = f"the gzip file is damaged after this line ({problem}); fetch or make it again."
-                yield number, UserError(f"{path}:{number}: {damage}")
-                return
-            if line.strip():
-                yield number, _object(path, number, line)
+            is_first = False
+            yield number, row
 
 
-def _object(path: Path, number: int, line: bytes) -> dict[str, Any] | UserError:
+def _object(packed: Packed, number: int, line: Text) -> dict[str, Any] | UserError:
+    place = f"{packed.path}:{number}"
     try:
-        row = json.loads(line)
+        row = DECODER.decode(line.decode("utf-8") if isinstance(line, bytes) else line)
     except UnicodeDecodeError:
-        return UserError(f"{path}:{number}: this line is not UTF-8 text; save the file as UTF-8.")
+        return packed.not_text(number)
+    except KeyTwice as problem:
+        return UserError(f"{place}: {twice(problem)}")
     except ValueError as problem:
-        return UserError(f"{path}:{number}: this line is not JSON ({problem}); every line must be one object.")
+        return UserError(f"{place}: this line is not JSON ({problem}); every line must be one object.")
     except RecursionError:
-        return UserError(f"{path}:{number}: this line is nested too deeply; every line must be one plain object.")
-    return row if isinstance(row, dict) else _not_an_object(path, number, row)
+        return UserError(f"{place}: this line is nested too deeply; every line must be one plain object.")
+    return row if isinstance(row, dict) else _not_an_object(packed.path, number, row)
 
 
 def _not_an_object(path: Path, number: int, row: Any) -> UserError:
     return UserError(f"{path}:{number}: expected an object {{...}}, found {type(row).__name__}; give it field names.")
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
-    data = path.read_bytes()
+def _is_document(packed: Packed, line: Text) -> bool:
+    """Whether the file is one JSON document of rows, whatever its suffix says, and not that first line by itself."""
     try:
-        rows = json.loads(data)
+        first = LENIENT.decode(line.decode("utf-8") if isinstance(line, bytes) else line)
+    except (ValueError, RecursionError):
+        first = None
+    if isinstance(first, dict):
+        return False
+    try:
+        whole = LENIENT.decode(packed.text())
+    except (ValueError, RecursionError, UserError):
+        return False
+    return isinstance(whole, dict) or _is_list_of_objects(whole)
+
+
+def _is_list_of_objects(whole: Any) -> bool:
+    return isinstance(whole, list) and bool(whole) and all(isinstance(row, dict) for row in whole)
+
+
+def _json_rows(packed: Packed) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+    """Of a list of objects, an object with such a list in it, or one object; or of lines, whatever the suffix says."""
+    path, text = packed.path, packed.text()
+    if not text.strip():
+        return
+    try:
+        whole = DECODER.decode(text)
+    except KeyTwice as problem:
+        yield from _rows_one_by_one(path, text, problem)
+        return
     except (ValueError, RecursionError) as problem:
-        if data.lstrip()[:1] == b"{":  # one object per line, whatever the suffix says
-            yield from _jsonl_rows(path)
+        if text.lstrip()[:1] == "{":
+            yield from _jsonl_rows(packed)
             return
         if isinstance(problem, RecursionError):
             raise UserError(
                 f"{path}: this is nested too deeply; save a list of plain objects, or one per line as .jsonl."
             ) from None
         raise UserError(f"{path}: this is not JSON ({problem}); save one object per line as .jsonl.") from None
-    if not isinstance(rows, list):
+    if isinstance(whole, dict):
+        lists = [name for name in WRAPPED if _is_list_of_objects(whole.get(name))]
+        if len(lists) > 1:
+            raise UserError(f"{path}: this holds several lists ({', '.join(lists)}); save the one you mean by itself.")
+        whole = whole[lists[0]] if lists else [whole]
+    if not isinstance(whole, list):
         raise UserError(f"{path}: expected a list of objects; or save one object per line as .jsonl.")
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(whole, start=1):
         yield number, row if isinstance(row, dict) else _not_an_object(path, number, row)
+
+
+def _rows_one_by_one(path: Path, text: str, problem: KeyTwice) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+    """The rows of a list of which some have a key twice."""
+    start = len(text) - len(text.lstrip())
+    if text[start] != "[":
+        raise UserError(f"{path}: {twice(problem)}")
+    place, number = start + 1, 0
+    while True:
+        place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+        if text[place] == "]":
+            return
+        number += 1
+        try:
+            row, place = DECODER.raw_decode(text, place)
+        except KeyTwice as again:
+            _, place = LENIENT.raw_decode(text, place)
+            yield number, UserError(f"{path}:{number}: {twice(again)}")
+        else:
+            yield number, row if isinstance(row, dict) else _not_an_object(path, number, row)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow  # a third of a second, and only for Parquet
     import pyarrow.parquet
 
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as problem:
-        raise UserError(f"{path}: this is not a Parquet file ({problem}).") from None
     number = 0
-    with file:
-        for batch in file.iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, {name: _without_nulls(value) for name, value in row.items()}
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                names, columns = batch.schema.names, [_cells(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield number, {name: _without_nulls(cell) for name, cell in zip(names, cells, strict=True)}
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as problem:
+        wrong = f"this is not a Parquet file ({problem})" if number == 0 else f"damaged after row {number} ({problem})"
+        raise UserError(f"{path}: {wrong}.") from None
+
+
+def _cells(column: Any) -> list[Any]:
+    """A column's values; as text where Python has no such value (a time in nanoseconds, a year 20000)."""
+    try:
+        return column.to_pylist()
+    except (ValueError, OverflowError, ImportError):
+        return column.cast("string").to_pylist()
 
 
 def _without_nulls(value: Any) -> Any:

@@ -123,6 +123,13 @@ class Preference(Record):
         return self
 
     @property
+    def decided(self) -> bool:
+        """Whether more votes are for the chosen response than for the other, and than are ties; without votes it is."""
+        sides = [vote.side for vote in self.votes]
+        chosen = sides.count("chosen")
+        return not sides or chosen > max(sides.count("rejected"), sides.count("tie"))
+
+    @property
     def outcome(self) -> float | None:
         """Share for the chosen response of the votes with a side; 1 if there are no votes, None if all are ties."""
         if not self.votes:

@@ -12,7 +12,9 @@ Text = Annotated[str, Field(min_length=1)]
 class Record(BaseModel):
     """Something on disk: frozen, no unknown fields, no silent conversions except list -> tuple."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -9,15 +9,15 @@ scale (RM-8), and tells its accuracy beside the annotators' agreement and a leng
 Leaves out: rankings of more than two at once, ensembles.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save_model, scalar
@@ -26,12 +26,15 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality
+from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
-from prefloop.scoring.reward_model import NORMALISATION, fitted
+from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.batches import cut, epoch_batches
+from prefloop.text.examples import Cuts, fitted
 
+Say = Callable[[str], None]
+FILES = ("preferences", "held_out", "undecided")
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
 
@@ -52,6 +55,32 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Tokenised:
+    """Preferences that are two different things to the model, and what became of the others."""
+
+    rows: list[Preference]
+    pairs: list[Pair]
+    cuts: Cuts
+    num_equal: int
+    """preferences left out, for cut to the context (or in tokens) both responses are the same"""
+
+    def tell(self, say: Say, path: str, context: int) -> None:
+        """Says what was cut and left out. Raises: UserError if nothing is left."""
+        if sentence := self.cuts.sentence(context):
+            say(f"{path}: {sentence}")
+        if self.num_equal and not self.rows:
+            raise UserError(
+                f"{path}: in each of the {self.num_equal} pairs both responses are the same within the context of "
+                f"{context} tokens. Use a model with a longer context."
+            )
+        if self.num_equal:
+            say(
+                f"{path}: {self.num_equal} pairs are left out, for within the context of {context} tokens both "
+                "responses are the same."
+            )
+
+
+@dataclass(frozen=True)
 class Split:
     """Preferences to learn from and preferences to validate with."""
 
@@ -62,6 +91,8 @@ class Split:
     """held-out pairs without a majority: calibration counts their votes"""
     skipped: tuple[str, ...]
     """what is wrong with each bad row that was left out"""
+    num_undecided: int = 0
+    """pairs without a majority in `preferences` and `held_out`"""
 
 
 def train(config: RewardConfig) -> Path:
@@ -72,20 +103,17 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         edges = Edges().to(network.device)
-        data = split(config)
+        data = split(config, run.say)
         for problem in data.skipped:
             run.say(f"skipped {problem}")
-        pairs, cut_short = tokenised(data.training, network, votes=config.labels == "votes")
-        if cut_short:
-            context = network.codec.context
-            run.say(
-                f"{cut_short} of {2 * len(pairs)} responses do not fit the context of {context} tokens; their "
-                "prompts lose their beginning."
-            )
-        held_out, cut_held_out = tokenised([*data.validation, *data.undecided], network)
-        judged = held_out[: len(data.validation)]
-        batches = prompt_batches(data.training, config)
+        learned = tokenised(data.training, network, votes=config.labels == "votes")
+        validated, undecided = (tokenised(rows, network) for rows in (data.validation, data.undecided))
+        learned.tell(run.say, config.preferences, network.codec.context)
+        validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
+        pairs, judged = learned.pairs, validated.pairs
+        batches = prompt_batches(learned.rows, config)
         apart = Group(tuple(edges.parameters()), EDGE_LR)
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()
@@ -109,7 +137,7 @@ def train(config: RewardConfig) -> Path:
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731
@@ -119,48 +147,58 @@ def train(config: RewardConfig) -> Path:
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         vote_edges = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
-        margins = margins_of(held_out, network, config).tolist()
+        margins = margins_of([*judged, *undecided.pairs], network, config).tolist()
         held = quality(
             margins[: len(judged)],
-            data.validation,
-            data.training,
+            validated.rows,
+            learned.rows,
             margins_train=margins_of(pairs[:1000], network, config).tolist(),
-            undecided=list(zip(margins[len(judged) :], data.undecided, strict=True)),
+            undecided=list(zip(margins[len(judged) :], undecided.rows, strict=True)),
             first_edge=vote_edges[0] if vote_edges else 0.0,
         )
         for warning in held.warnings:
             run.say(warning)
-        _save(run.folder / layout.MODEL, network, config, data.training)
+        _save(run.folder / layout.MODEL, network, config, learned.rows, run.say)
+        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
+        parts = (learned, validated, undecided)
         counts = {
             "num_training": len(pairs),
-            "num_cut_short": cut_short + cut_held_out,
+            "num_prompts_cut": sum(part.cuts.prompts for part in parts),
+            "num_responses_cut": sum(part.cuts.responses for part in parts),
+            "num_equal": sum(part.num_equal for part in parts),
+            "num_undecided": data.num_undecided,
             "num_skipped": len(data.skipped),
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
+            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 
 
-def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference]) -> None:
+def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference], say: Say) -> None:
     """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, training)
-    save_model(folder, network.pretrained, network.codec)
-    write_json(folder / NORMALISATION, {"mean": mean, "std": std})
+    mean, std = _normalisation(network, config, training, say)
+    save_model(folder, network.pretrained, network.codec, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
-def split(config: RewardConfig) -> Split:
-    """Preferences for training and for validation; no prompt is in both."""
-    training, skipped = _read(config.preferences, config)
-    undecided: list[Preference] = []
+def split(config: RewardConfig, say: Say = print) -> Split:
+    """Preferences for training and for validation; no prompt is in both. Pairs without a majority are set apart."""
+    _different_files(config)
+    training, undecided, skipped = _read(config.preferences, config, say)
+    num_undecided = len(undecided)
     if config.undecided and _has_rows(config.undecided):
-        undecided, more = _read(config.undecided, config)
+        decided, more_undecided, more = _read(config.undecided, config, say, told=False)
+        undecided += [*decided, *more_undecided]
         skipped += more
+    if not training and (config.held_out is None or config.labels == "majority"):
+        raise UserError(f"{config.preferences}: all its pairs are ties, so there is no preference to learn from.")
     if config.held_out is not None:
-        validation, more = _read(config.held_out, config)
-        skipped += more
-        held_out = {opening(row.messages) for row in validation}
+        validation, ties, more = _read(config.held_out, config, say)
+        skipped, undecided, num_undecided = skipped + more, undecided + ties, num_undecided + len(ties)
+        if not validation:
+            raise UserError(f"{config.held_out}: all its pairs are ties, so there is no preference to validate with.")
+        held_out = {opening(row.messages) for row in [*validation, *ties]}
         both = sorted(held_out & {opening(row.messages) for row in training})
         if both:
             raise UserError(
@@ -177,8 +215,19 @@ def split(config: RewardConfig) -> Split:
             raise UserError(
                 f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file."
             )
-    learned, kept = _parted(undecided, held_out)
-    return Split(training + learned, validation, kept, skipped)
+    learned, kept = _parted(undecided, held_out) if config.labels == "votes" else ([], [])
+    return Split(training + learned, validation, kept, skipped, num_undecided)
+
+
+def _different_files(config: RewardConfig) -> None:
+    """Raises: UserError if one file is to be learned from twice, or learned from and validated with."""
+    named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
+    for first, second in itertools.combinations(named, 2):
+        if Path(named[first]).resolve() == Path(named[second]).resolve():
+            raise UserError(
+                f"{named[first]}: this file is given as {first} and as {second}, but each needs its own. "
+                f"Leave {second} out, or give another file."
+            )
 
 
 def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
@@ -193,27 +242,43 @@ def _has_rows(path: str) -> bool:
     return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
-def _read(path: str, config: RewardConfig) -> tuple[list[Preference], tuple[str, ...]]:
-    """The preferences of a file, and what is wrong with each bad row that was skipped."""
-    imported = read_preferences(path, on_bad="skip")
+def _read(
+    path: str, config: RewardConfig, say: Say, *, told: bool = True
+) -> tuple[list[Preference], list[Preference], tuple[str, ...]]:
+    """The preferences of a file, its pairs without a majority, and what is wrong with each bad row that was skipped.
+
+    Args:
+        told: whether to say how many have no majority.
+    """
+    imported = read_preferences(path, on_bad="skip", say=say)
     if imported.problems and config.on_bad == "stop":
         raise UserError(
             f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, "
             "or pass by with on_bad=skip."
         )
-    return list(imported.records), imported.problems
+    decided = [row for row in imported.records if row.decided]
+    undecided = [row for row in imported.records if not row.decided]
+    if undecided and told:
+        fate = "their votes count" if config.labels == "votes" else "labels=majority learns nothing from them"
+        say(f"{path}: {len(undecided)} of {len(imported.records)} pairs are ties or have no majority: {fate}.")
+    return decided, undecided, imported.problems
 
 
-def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> tuple[list[Pair], int]:
-    """Preferences in tokens, and how many responses had to be cut to the context."""
-    codec, pairs, cut_short = network.codec, [], 0
-    for row in rows:
-        prompt = codec.prompt_ids(row.messages)
-        both = [codec.response_ids(text) for text in (row.chosen, row.rejected)]
-        cut_short += sum(len(prompt) + len(ids) > codec.context for ids in both)
-        chosen, rejected = (fitted(prompt, ids, codec.context) for ids in both)
-        pairs.append(Pair(chosen, rejected, row.weight, intervals(row) if votes else (WIN,)))
-    return pairs, cut_short
+def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> Tokenised:
+    """Preferences in tokens, cut to the context; those that are two equal sequences then are left out."""
+    codec = network.codec
+    made = Tokenised([], [], Cuts(), 0)
+    tokens = (
+        codec.prompts([row.messages for row in rows]),
+        codec.responses([row.chosen for row in rows]),
+        codec.responses([row.rejected for row in rows]),
+    )
+    for row, prompt, *both in zip(rows, *tokens, strict=True):
+        chosen, rejected = (made.cuts.fitted(prompt, ids, codec.context) for ids in both)
+        if chosen != rejected:
+            made.rows.append(row)
+            made.pairs.append(Pair(chosen, rejected, row.weight, intervals(row) if votes else (WIN,)))
+    return replace(made, num_equal=len(rows) - len(made.rows))
 
 
 def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
@@ -260,16 +325,20 @@ def margins_of(pairs: Sequence[Pair], network: Network, config: RewardConfig) ->
 
 
 @torch.no_grad()
-def _normalisation(network: Network, config: RewardConfig, training: Sequence[Preference]) -> tuple[float, float]:
+def _normalisation(
+    network: Network, config: RewardConfig, training: Sequence[Preference], say: Say
+) -> tuple[float, float]:
     """Mean and deviation of raw scores over demonstrations (or over chosen responses)."""
     if config.demonstrations is not None:
         rows = [
-            (d.messages, d.response) for d in read_demonstrations(config.demonstrations).records[:NUM_DEMONSTRATIONS]
+            (d.messages, d.response)
+            for d in read_demonstrations(config.demonstrations, say=say).records[:NUM_DEMONSTRATIONS]
         ]
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
     codec = network.codec
-    sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
+    both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
+    sequences = [fitted(prompt, response, codec.context) for prompt, response in both]
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
     raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
     return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

@@ -4,22 +4,29 @@ Reads: a reward model folder (or a Python function), a file. Writes: one row for
 response of each comparison. A reward model only scores: it is not something to talk to (PIPE-9).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
-from prefloop.errors import UserError
-from prefloop.files.foreign import read_demonstrations, read_preferences
-from prefloop.files.forms import recognise
+from prefloop.errors import RowRefused, UserError
+from prefloop.files.foreign import read_demonstrations, read_preferences, serves
+from prefloop.files.forms import Form, recognise
+from prefloop.files.outputs import output
+from prefloop.files.places import located
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
-from prefloop.records import Comparison, EmbeddedScore, Message, Score
+from prefloop.printing import say
+from prefloop.records import Comparison, Demonstration, EmbeddedScore, Message, Preference, Score
 from prefloop.score.config import ScoreConfig
-from prefloop.scoring.named import scorer
+from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.intervals import wilson_interval
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+"""How a file of scores may be called."""
 
 
 class PairScore(BaseModel):
@@ -32,15 +39,23 @@ class PairScore(BaseModel):
 
 def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
-    form = recognise(config.data)
+    try:
+        form = recognise(config.data)
+        with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES):
+            return _score(config, form)
+    except RowRefused as problem:
+        raise located(problem, [config.data]) from None
+
+
+def _score(config: ScoreConfig, form: Form) -> str:
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype))
+    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
             "as model= and comparisons as data=."
         )
-    if form.what == "preferences":
+    if serves(form, Preference):
         imported = read_preferences(config.data, on_bad="skip")
         rows, skipped = imported.records, imported.problems
         both = [
@@ -50,13 +65,8 @@ def score(config: ScoreConfig) -> str:
         write_records(
             config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)]
         )
-        right = sum((c > r) + (c == r) / 2 for c, r in zip(*both, strict=True))
-        low, high = wilson_interval(right, len(rows), confidence=0.95)
-        sentence = (
-            f"{len(rows)} preferences scored; the chosen response has the higher score in {right / len(rows):.1%} "
-            f"[{low:.1%}, {high:.1%}]"
-        )
-    elif form.what == "demonstrations":
+        sentence = f"{len(rows)} preferences scored; {_agreement(judge, rows, both)}"
+    elif serves(form, Demonstration):
         imported = read_demonstrations(config.data, on_bad="skip")
         rows, skipped = imported.records, imported.problems
         values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
@@ -85,12 +95,34 @@ def score(config: ScoreConfig) -> str:
         sentence = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
     else:
         raise UserError(
-            f"{config.data}: this file holds {form.what}; score needs responses: demonstrations, comparisons or "
-            "preferences."
+            f"{config.data}: this file holds {form.what} ({form.sentence}); score needs responses: demonstrations, "
+            "comparisons or preferences."
         )
     for problem in skipped:
-        print(f"left out: {problem}")
+        say(f"left out: {problem}")
+    if isinstance(judge, RewardModel) and (cut := judge.cuts.sentence(judge.network.codec.context)):
+        say(f"{config.data}: {cut}")
     return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
+
+
+def _agreement(judge: Scorer, rows: Sequence[Preference], both: Sequence[Sequence[float]]) -> str:
+    """How often the chosen response has the higher score, of the pairs with a majority that are two to the judge."""
+    decided = [(p, c, r) for p, c, r in zip(rows, *both, strict=True) if p.decided]
+    kept = [
+        (c, r)
+        for p, c, r in decided
+        if not (c == r and isinstance(judge, RewardModel) and judge.same(p.messages, (p.chosen, p.rejected)))
+    ]
+    apart = [
+        (len(rows) - len(decided), "without a majority"),
+        (len(decided) - len(kept), "whose responses are the same once cut to the context"),
+    ]
+    told = "".join(f"; {count} {what} are not counted" for count, what in apart if count)
+    if not kept:
+        return f"none can say how often the chosen response has the higher score{told}"
+    right = sum((c > r) + (c == r) / 2 for c, r in kept)
+    low, high = wilson_interval(right, len(kept), confidence=0.95)
+    return f"the chosen response has the higher score in {right / len(kept):.1%} [{low:.1%}, {high:.1%}]{told}"
 
 
 def _embedded(

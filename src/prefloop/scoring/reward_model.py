@@ -1,24 +1,34 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
 policy's."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
+from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
+from prefloop.text.examples import Cuts, fitted
 
 NORMALISATION = "prefloop_scores.json"
 EMBEDDED = 64
 """Numbers of an embedding at most."""
+
+
+class Normalisation(Record):
+    """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
+
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
 
 
 class RewardModel:
@@ -30,11 +40,9 @@ class RewardModel:
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement).requires_grad_(False)
         file = Path(self.network.path) / NORMALISATION
-        known: dict[str, float] = (
-            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
-        )
-        self.mean, self.std = known["mean"], known["std"]
-        self.num_truncated = 0
+        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
+        self.mean, self.std = known.mean, known.std
+        self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
@@ -56,22 +64,24 @@ class RewardModel:
             means = means @ torch.from_numpy(drawn).float()
         return scores, means
 
+    def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
+        """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
+        codec = self.network.codec
+        asked = codec.prompt_ids(prompt)
+        first, second = (fitted(asked, codec.response_ids(response), codec.context) for response in responses)
+        return first == second
+
     @torch.no_grad()
     def _read(
         self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
-        rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
-        cut_short = sum(len(p) + len(r) > codec.context for p, r in rows)
-        if cut_short and not self.num_truncated:
-            print(
-                f"{self.name}: {cut_short} of {len(rows)} prompts with responses are longer than the reward model's "
-                "context of "
-                f"{codec.context} tokens; the prompts lose their beginning (said once)."
-            )
-        self.num_truncated += cut_short
-        sequences = [fitted(p, r, codec.context) for p, r in rows]
+        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        before = self.cuts.sentence(codec.context)
+        sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
+        if not before and self.cuts.sentence(codec.context):
+            print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences))
         means = torch.zeros(
@@ -87,9 +97,3 @@ class RewardModel:
                 )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
         return normalised_scores(raw, mean=self.mean, std=self.std), means
-
-
-def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
-    """Prompt and response cut to the context: the prompt loses its beginning, the response at last its middle."""
-    response = response if len(response) < context else [*response[: context - 2], response[-1]]
-    return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]

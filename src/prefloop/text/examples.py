@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_prompts
+from prefloop.files.places import located
 from prefloop.records import Message, Prompt
 from prefloop.text.codec import Codec
 
@@ -40,9 +41,12 @@ class FittingPrompts:
 
         Raises: UserError if none leaves room.
         """
-        records = read_prompts(file).records
+        records = read_prompts(file, say=say).records
         records = records[: num or len(records)]
-        encoded = [(record, codec.prompt_ids(record.messages)) for record in records]
+        try:
+            encoded = list(zip(records, codec.prompts([record.messages for record in records]), strict=True))
+        except RowRefused as problem:
+            raise located(problem, [file]) from None
         kept = [(record, ids) for record, ids in encoded if len(ids) + room <= codec.context]
         if not kept:
             raise UserError(
@@ -55,12 +59,52 @@ class FittingPrompts:
         return cls(tuple(record for record, _ in kept), tuple(ids for _, ids in kept), left_out)
 
 
+@dataclass
+class Cuts:
+    """What prompts and responses lost to fit a context; see `fitted`."""
+
+    num: int = 0
+    """prompts with a response that were looked at"""
+    prompts: int = 0
+    """of them those whose prompt lost its beginning"""
+    responses: int = 0
+    """and those whose response lost its end"""
+
+    def fitted(self, prompt: list[int], response: list[int], context: int) -> list[int]:
+        """The same as the function, counted."""
+        self.num += 1
+        self.prompts += len(prompt) + min(len(response), context - 1) > context
+        self.responses += len(response) >= context
+        return fitted(prompt, response, context)
+
+    def sentence(self, context: int) -> str:
+        """What was cut; empty if nothing was."""
+        lost = [(self.prompts, "prompts lost their beginning"), (self.responses, "responses lost their end")]
+        told = " and ".join(f"{count} {what}" for count, what in lost if count)
+        return told and f"of {self.num} prompts with a response, {told} to fit the context of {context} tokens."
+
+
+def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
+    """Prompt and response cut to the context: the prompt loses its beginning, the response at last its end.
+
+    The response keeps its last token, which ends it, and the prompt keeps its last token.
+    """
+    response = response if len(response) < context else [*response[: context - 2], response[-1]]
+    return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]
+
+
 def examples(codec: Codec, rows: Sequence[tuple[Sequence[Message], str]], *, where: str) -> tuple[list[Example], int]:
     """Examples of those rows that fit the context.
 
-    Returns: the examples, and how many rows were too long. Raises: UserError if none fits.
+    Returns: the examples, and how many rows were too long. Raises: UserError if none fits, or with file and line if the
+    chat template does not take one.
     """
-    made = [Example(codec.prompt_ids(messages), codec.response_ids(response)) for messages, response in rows]
+    try:
+        prompts = codec.prompts([messages for messages, _ in rows])
+    except RowRefused as problem:
+        raise located(problem, [where]) from None
+    responses = codec.responses([response for _, response in rows])
+    made = [Example(*both) for both in zip(prompts, responses, strict=True)]
     kept = [example for example in made if example.length <= codec.context]
     if not kept:
         shortest = min(example.length for example in made)

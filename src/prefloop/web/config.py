@@ -82,6 +82,10 @@ class ProjectConfig(Config):
     pairs_per_prompt: int = Field(default=1, ge=1)
     """Pairs asked of the K (K - 1) / 2 of each comparison, drawn at random."""
 
+    strength: bool = False
+    """Whoever prefers a side of a pair also says how much better it is (slightly, clearly, much): two keys more for
+    each answer. Without it a pair is one key, and votes carry no strength."""
+
     axes: tuple[Word, ...] = Field(default=("helpful",), min_length=1, max_length=12)
     """What responses are rated on, where ratings are asked."""
 

@@ -2,19 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from prefloop.records import AnnotatorKind
 from prefloop.web.body import Body
 from prefloop.web.errors import refuse_unless
-from prefloop.web.exchange import webhooks
-from prefloop.web.pages import lead_pages
-from prefloop.web.pages.lead_words import LeadWords, on
 from prefloop.web.routes.parameters import Admin, Here, Number, Reader, read
 from prefloop.web.security import accounts
-from prefloop.web.security.accounts import SCOPES, User
 from prefloop.web.store import chain
 
 router = APIRouter(tags=["lead"])
@@ -76,17 +71,3 @@ def verify_log(user: Reader, site: Here) -> dict[str, Any]:
             return {"whole": True, "events": chain.verify(connection), "problem": None}
         except chain.Broken as problem:
             return {"whole": False, "events": None, "problem": str(problem)}
-
-
-@router.get("/lead/access", include_in_schema=False)
-def access_page(request: Request, site: Here) -> Response:
-    """Tokens, webhooks, the log."""
-
-    def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        with site.database.reading() as connection:
-            tokens, hooks = accounts.all_tokens(connection)[::-1], webhooks.listed(connection)
-            private = webhooks.allows_private(connection)
-        there = {"tokens": tokens, "hooks": hooks, "private": private, "scopes": SCOPES, "hook_kinds": webhooks.KINDS}
-        return {"lead": words("access.says"), "on": on, "has": words.has, **there}
-
-    return lead_pages.page(request, "access.html", "desk.access", gather, role="admin")

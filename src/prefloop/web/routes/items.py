@@ -1,7 +1,8 @@
 """Items: their list, and those whose answer is known, made, turned and retired."""
 
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -70,23 +71,37 @@ def change_item(user: Lead, site: Here, number: LongNumber, body: gold.Change) -
 def items_page(
     request: Request,
     site: Here,
-    before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    words: Annotated[str, Query(max_length=200)] = "",
+    kind: Kind | Literal[""] = "",
+    state: finding.State | Literal[""] = "judged",
+    after: Annotated[int, Query(ge=0, le=2**62)] = 0,
     missing: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
-    """Gold, calibration, candidates, flags and comments."""
+    """Gold, calibration, what may become gold, flags and comments."""
+    sought = finding.Sought("work", words.replace("\0", ""), kind=kind or None, state=state or None)
 
-    def gather(words: LeadWords, user: User) -> dict[str, Any]:
+    def gather(t: LeadWords, user: User) -> dict[str, Any]:
         with site.database.reading() as connection:
             marked = {purpose: gold.marked(connection, purpose) for purpose in gold.PURPOSES}
-            candidates = gold.candidates(connection, before, limit=PAGE)
+            page = finding.found(connection, sought, after=after, limit=PAGE)
+            said = gold.said_of(connection, {row["id"]: row["kind"] for row in page.items if row["kind"] in MARKED})
             remarks = comments.everything(connection)
         for row in (*marked["gold"], *marked["calibration"]):
-            row["answer"] = meant(row["kind"], row["expected"], words)
+            row["answer"] = meant(row["kind"], row["expected"], t)
             row["suspect"] = row["number"] >= SUSPECT and 2 * row["right"] < row["number"]
-        for row in candidates:
-            row["votes"] = Counter(meant(row["kind"], said, words) for said in row["said"]).most_common()
-        flags = [words.remark(remark) for remark in remarks]
-        shown = {"missing": missing, "page": PAGE, "markable": MARKED, "candidates": candidates, "flags": flags}
-        return {"lead": words("items.says"), **marked, **shown}
+        more = {"words": words, "kind": kind, "state": state, "after": page.next}
+        return {
+            "lead": t("items.says"), **marked, "missing": missing, "sought": sought, "markable": MARKED,
+            "kinds": get_args(Kind), "states": get_args(finding.State),
+            "found": [{**row, **_votes(row["kind"], said.get(row["id"], []), t)} for row in page.items],
+            "more": f"/lead/items?{urlencode(more)}#find" if page.next else "",
+            "flags": [t.remark(remark) for remark in remarks],
+        }  # fmt: skip
 
     return lead_pages.page(request, "items.html", "desk.items", gather)
+
+
+def _votes(kind: str, said: list[dict[str, Any]], t: LeadWords) -> dict[str, Any]:
+    """What was said of an item, how often, and what more than half said."""
+    votes = Counter(meant(kind, one, t) for one in said).most_common()
+    return {"votes": votes, "keeps": votes[0][0] if votes and 2 * votes[0][1] > len(said) else ""}

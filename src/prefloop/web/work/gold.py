@@ -124,10 +124,11 @@ def _answer_of(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     answers = said_of(connection, {ruled: row.kind}).get(ruled, []) if ruled else []
     answers = answers[-1:] or said_of(connection, {row.id: row.kind})[row.id]
     counts = Counter(chain.canonical(answer) for answer in answers).most_common()
-    refuse_unless(bool(counts), f"Nobody has judged item {row.id} yet; say what is `expected`.")
+    says = f"Nobody has judged item {row.id} yet; say what is `expected`."
+    refuse_unless(bool(counts), says, code="nobody_judged")
     if 2 * counts[0][1] <= len(answers):
         says = "; ".join(f"{answer} ({number})" for answer, number in counts[:5])
-        raise Refusal(422, "invalid", f"People differ about item {row.id}: {says[:300]}. Say what is `expected`.")
+        raise Refusal(422, "people_differ", f"People differ about item {row.id}: {says[:300]}. Say what is `expected`.")
     return json.loads(counts[0][0])
 
 
@@ -195,15 +196,6 @@ def marked(connection: Connection, purpose: Purpose, *, limit: int = 500) -> lis
         {**_about(row), "retired": row.retired, "expected": row.expected["answer"], "right": right, "number": number}
         for row, (right, number) in zip(rows, counts.values(), strict=True)
     ]
-
-
-def candidates(connection: Connection, before: int | None, *, limit: int) -> list[dict[str, Any]]:
-    """Judged items of work whose answer is not known, newest first, those below `before`, with what was said."""
-    work = item_table.c.purpose == "work", item_table.c.kind.in_(MARKED), item_table.c.done > 0, ~item_table.c.retired
-    older = () if before is None else (item_table.c.id < before,)
-    rows = _with_prompts(connection, *work, *older, limit=limit)
-    said = said_of(connection, {row.id: row.kind for row in rows})
-    return [{**_about(row), "said": said[row.id]} for row in rows]
 
 
 def said_of(connection: Connection, kinds: Mapping[int, str]) -> dict[int, list[dict[str, Any]]]:
