@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -148,6 +149,10 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
     recipe = load("helpdesk", [f"out={whole}", *miniature.overrides(), *REINFORCE])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)
+        evaluated = (whole / "evaluate" / "run.json").read_bytes()
+        shutil.rmtree(whole / "collect")
+        run(recipe)  # made again bit for bit, `collect` is the same input, whatever its times and threads
+        assert (whole / "evaluate" / "run.json").read_bytes() == evaluated
     for stage in stages:
         out = folder / "killed" / stage
         settings = recipe.settings[stage].model_copy(update={"out": str(out)})

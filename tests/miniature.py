@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from prefloop.config import read_yaml
+from prefloop.notation import read_yaml
 
 FILE = Path(__file__).with_name("miniature.yaml")
 

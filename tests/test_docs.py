@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from prefloop import cli
-from prefloop.config import override, section
+from prefloop.config import section
 from prefloop.named import named
+from prefloop.notation import override
 from prefloop.rounds import recipe
 from prefloop.stages import STAGES, Stage
 

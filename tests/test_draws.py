@@ -37,8 +37,11 @@ def prompts(num: int) -> list[Prompt]:
     return [Prompt(id=str(i), messages=(Message(role="user", content=f"where is {i}?"),)) for i in range(num)]
 
 
-def test_collects_chunks_and_attempts(places: list[int], folder: str, prompts_file: str, tmp_path: Path):
+def test_collects_chunks_and_attempts(
+    places: list[int], folder: str, prompts_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Three chunks, each drawn twice more because every two responses count as near-duplicates."""
+    monkeypatch.setattr("prefloop.collect.stage.own", lambda *args, **kwargs: None)  # whose prompts is no matter here
     config = CollectConfig(
         out=str(tmp_path / "c"),
         model=folder,
@@ -62,6 +65,7 @@ def test_evaluates_chunks_and_the_same_for_every_model(places: list[int], networ
         candidates="x",
         validation_prompts="x",
         test_prompts="x",
+        reward="x",
         max_new_tokens=4,
         batch_prompts=2,
         dtype="float32",

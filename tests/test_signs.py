@@ -20,11 +20,13 @@ from prefloop.records.evaluations import Evaluation, GoldNumbers, Interval, Mode
         ("length", {"sft": 20.0, "final": 30.0}, {"final": 30.1}),
         ("length", {"sft": 20.0, "final": 10.0}, {"final": 9.9}),
         ("suspicious", {"value": 0.95}, {"value": 0.951}),
-        ("memorises", {"value": 0.7, "training": 0.79}, {"training": 0.81}),
-        ("above_bayes", {"value": 0.81, "best": 0.8}, {"value": 0.821}),
+        ("memorises", {"value": 0.7, "high": 0.75, "training": 0.79}, {"training": 0.81}),
+        ("memorises", {"value": 0.5, "high": 0.7, "training": 0.7}, {"high": 0.69}),
+        ("above_bayes", {"value": 0.85, "low": 0.8, "best": 0.8}, {"low": 0.81}),
         ("length_only", {"value": 0.7, "low": 0.6, "length": 0.6}, {"low": 0.59}),
         ("first_ratio", {"value": 1e-6}, {"value": 1e-4}),
         ("clipped", {"value": 0.3}, {"value": 0.31}),
+        ("entropy", {"before": 1.0, "after": 0.2}, {"after": 0.19}),
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.95, "after": 0.9}, {"after": 0.89}),
         ("cut_off", {"s0": 1.0, "s1": 1.0, "before": 0.95, "after": 0.8}, {"s1": 1.01}),
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.5, "after": 0.5}, {"before": 0.51}),
@@ -98,7 +100,13 @@ def test_over_optimised_from_the_selected_model_to_a_later_one():
 
 def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
     """num steps; a metric is its value at each step, or a function of the share done."""
-    usual: Any = {"scores/mean": 0.0, "rollouts/finished": 1.0, "rewards/kl": 1.0, "ratio/clipped": 0.1}
+    usual: Any = {
+        "scores/mean": 0.0,
+        "rollouts/finished": 1.0,
+        "rewards/kl": 1.0,
+        "ratio/clipped": 0.1,
+        "entropy/mean": 1.0,
+    }
     usual |= {"ratio/first_error": 0.0} | {name.replace("_", "/", 1): value for name, value in metrics.items()}
     return [{k: v(i / num) if callable(v) else v for k, v in usual.items()} | {"step": i} for i in range(num)]
 
@@ -112,6 +120,9 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"ratio_clipped": lambda done: 0.5 * (done >= 0.8)}, {"clipped"}),
         ({"ratio_clipped": lambda done: 0.5 * (done < 0.2)}, set()),
         ({"ratio_first_error": lambda done: 0.01 * (done == 0.5)}, {"first_ratio"}),
+        ({"entropy_mean": lambda done: 2 * math.exp(-4 * done)}, {"entropy"}),
+        ({"entropy_mean": lambda done: 2 * math.exp(-done)}, set()),
+        ({"entropy_mean": lambda done: 0.0 if done == 0.5 else 1.0}, set()),
         ({"scores_mean": lambda done: done, "rollouts_finished": lambda done: 1 - done / 2}, {"cut_off"}),
         ({"scores_mean": lambda done: -done, "rollouts_finished": lambda done: 1 - done / 2}, set()),
         ({"scores_mean": lambda done: done, "rollouts_finished": 0.5}, set()),
@@ -125,7 +136,7 @@ def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
 
 
 @pytest.mark.parametrize(
-    ("num", "checked"), [(0, set()), (4, {"first_ratio"}), (5, {"first_ratio", "clipped", "cut_off"})]
+    ("num", "checked"), [(0, set()), (4, {"first_ratio"}), (5, {"first_ratio", "clipped", "entropy", "cut_off"})]
 )
 def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
     """One bad first ratio is enough; of a few noisy steps nothing else is said, and of drift nothing without a

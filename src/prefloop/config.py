@@ -5,25 +5,44 @@ A field's docstring is its help text, its error message and its row in the docs.
 
 import copy
 import difflib
+import os
 import re
+import types
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from prefloop.errors import UserError
+from prefloop.notation import COMMAND_LINE, Place, Places, described, overridden, read_yaml
 
-COMMAND_LINE = 0
-"""Stands for the line of a key that was set by an override."""
+LARGEST = 10**9
+"""No count is larger, unless its field says so."""
+SHOULD_BE = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list, for instance [a, b]",
+    "model_type": "a section with settings of its own",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "string_too_short": "text of at least {min_length} letters",
+    "string_too_long": "text of at most {max_length} letters",
+}
+"""What validation found wrong -> what it should be."""
+SAYS_IT_ITSELF = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "literal_error")
 
 
 class Config(BaseModel):
     """Base of every stage's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     def __init_subclass__(cls, *, defaults: Mapping[str, Any] | None = None) -> None:
         """Args: defaults: other defaults for inherited settings: `class Mine(Shared, defaults={"lr": 1e-4})`."""
@@ -44,103 +63,33 @@ class Config(BaseModel):
 
         Raises: UserError naming file, line, key and remedy.
         """
-        values, lines = ({}, {}) if path is None else read_yaml(path)
-        for text in overrides:
-            lines[override(values, text)] = COMMAND_LINE
-        return cls.parse(values, where=path or "the command line", lines=lines)
+        values, places = ({}, {}) if path is None else read_yaml(path)
+        overridden(values, places, overrides)
+        return cls.parse(values, where=path or "the command line", places=places)
 
     @classmethod
-    def parse(cls, values: dict[str, Any], *, where: str, lines: dict[str, int] | None = None) -> Self:
-        """The settings in a plain mapping; `where` and `lines` name the file and the line of each dotted key.
+    def parse(cls, values: dict[str, Any], *, where: str, places: Places | None = None, prefix: str = "") -> Self:
+        """The settings in a plain mapping.
+
+        Args:
+            where: the file that they are from.
+            places: where in it each dotted key is set.
+            prefix: what stands before their names there, for instance `ppo.` in a recipe.
 
         Raises: UserError naming file, line, key and remedy.
         """
+        told = _Told(cls, where, places or {}, prefix)
+        values = told.as_meant(cls, values, "")
         try:
-            return cls.model_validate(frozen(values))
+            settings = cls.model_validate(frozen(values))
         except ValidationError as problem:
-            raise UserError(sentence(cls, problem, where, lines or {})) from None
+            raise UserError(told.sentence(problem)) from None
+        told.check_counts(settings, "")
+        return settings
 
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number, as everybody expects."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:\d[\d_]*\.[\d_]*(?:[eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.\d[\d_]*(?:[eE][-+]?\d+)?|\.inf|\.nan)$"
-    ),
-    list("-+0123456789."),
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """The value that a piece of YAML stands for."""
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader
-
-
-def read_yaml(path: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """A YAML file's mapping, and the line of each dotted key.
-
-    Raises: UserError if the file is missing, is not YAML, repeats a key or is not a mapping.
-    """
-    file = Path(path)
-    if not file.is_file():
-        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.y*ml")], n=1)
-        hint = f" Did you mean {file.parent / near[0]}?" if near else " Give the path of an existing YAML file."
-        raise UserError(f"{path}: there is no such file.{hint}")
-    try:
-        text = file.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=_Loader)
-        values = parse_yaml(text)
-    except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise UserError(
-            f"{path}:{line}: this is not YAML: {problem.problem}. Settings are lines `key: value`."
-        ) from None
-    except yaml.YAMLError as problem:  # a character that no YAML may hold
-        raise UserError(f"{path}: this is not YAML: {problem}. Settings are lines `key: value`.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: this is not a text file in UTF-8; give a YAML file.") from None
-    if values is None:
-        return {}, {}
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected lines `key: value`, found a {type(values).__name__}.")
-    lines: dict[str, int] = {}
-    _note_lines(tree, "", lines, path)
-    return values, lines
-
-
-def _note_lines(node: Any, prefix: str, lines: dict[str, int], path: str) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        name = f"{prefix}{key.value}"
-        if name in lines:
-            raise UserError(
-                f"{path}:{key.start_mark.line + 1}: `{name}` was already set in line {lines[name]}; keep one."
-            )
-        lines[name] = key.start_mark.line + 1
-        _note_lines(value, f"{name}.", lines, path)
-
-
-def override(values: dict[str, Any], setting: str) -> str:
-    """Sets what `key=value` says, and returns the key."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise UserError(f"`{setting}` is not a setting; settings are typed key=value, for instance seed=1.")
-    try:
-        value = parse_yaml(text) if text else ""
-    except yaml.YAMLError:
-        value = text
-    place = values
-    *parents, last = key.split(".")
-    for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise UserError(f"`{setting}`: `{parent}` is a single value, so `{key}` cannot be set inside it.")
-    place[last] = value
-    return key
+    def extras(self) -> Mapping[str, str]:
+        """Extra packages that these settings need: extra -> the setting that needs it."""
+        return {}
 
 
 def frozen(value: Any) -> Any:
@@ -152,42 +101,149 @@ def frozen(value: Any) -> Any:
     return value
 
 
-def sentence(config: type[BaseModel], problem: ValidationError, where: str, lines: dict[str, int]) -> str:
-    """The first error of a failed validation as one sentence with place, key and remedy."""
-    errors = problem.errors()
-    unknown = [error for error in errors if error["type"] == "extra_forbidden"]
-    error = unknown[0] if unknown else errors[0]  # a mistyped required key is both: name the typo
-    key = ".".join(str(part) for part in error["loc"])
-    above = [".".join(str(part) for part in error["loc"][:depth]) for depth in range(len(error["loc"]), 0, -1)]
-    line = next((lines[name] for name in above if name in lines), None)
-    place = where if line is None else "the command line" if line == COMMAND_LINE else f"{where}:{line}"
-    if error["type"] == "extra_forbidden":
-        inner = _inner(config, error["loc"][:-1])
+class _Told:
+    """What was written for some settings, and what is said about it."""
+
+    def __init__(self, config: type[BaseModel], where: str, places: Places, prefix: str) -> None:
+        self._config, self._where, self._places, self._prefix = config, where, places, prefix
+
+    def as_meant(self, config: type[BaseModel], values: dict[str, Any], above: str) -> dict[str, Any]:
+        """The values, with text where text is asked for and YAML made it a number, and `~` as the home folder.
+
+        Raises: UserError if a needed text is empty.
+        """
+        meant = dict(values)
+        for name, field in config.model_fields.items():
+            value, key = meant.get(name), f"{above}{name}"
+            inner, annotation = section(field.annotation), field.annotation
+            if inner is not None and isinstance(value, dict):
+                meant[name] = self.as_meant(inner, value, f"{key}.")
+            elif name in meant and _is_text(annotation):
+                meant[name] = self._text(value, key, optional=type(None) in typing.get_args(annotation))
+                if meant[name] == "" and field.is_required():
+                    raise UserError(
+                        f"{self._place([key])}: `{self._prefix}{key}` is empty. {about(field, name)}".rstrip()
+                    )
+            elif isinstance(value, list | tuple) and any(map(_is_text, typing.get_args(_without_none(annotation)))):
+                meant[name] = [self._text(item, f"{key}.{i}", optional=False) for i, item in enumerate(value)]
+        return meant
+
+    def _text(self, value: Any, key: str, *, optional: bool) -> Any:
+        typed = self._places.get(f"{self._prefix}{key}", Place(COMMAND_LINE)).text
+        if not isinstance(value, str) and typed and not (value is None and (optional or typed == "null")):
+            value = typed.strip()
+        return at_home(value) if isinstance(value, str) else value
+
+    def check_counts(self, settings: BaseModel, above: str) -> None:
+        """Raises: UserError for a whole number beyond what any count can be."""
+        for name, field in type(settings).model_fields.items():
+            value, key = dict(settings)[name], f"{above}{name}"
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, BaseModel):
+                    self.check_counts(item, f"{key}.")
+                elif isinstance(item, int) and abs(item) > LARGEST and not _has_limit(field.metadata):
+                    raise UserError(
+                        f"{self._place([key])}: `{self._prefix}{key}` should be at most {LARGEST}, but is "
+                        f"{described(item)}. {about(field, name)}".rstrip()
+                    )
+
+    def sentence(self, problem: ValidationError) -> str:
+        """The first error of a failed validation as one sentence with place, key and remedy."""
+        errors = problem.errors()
+        unknown = [error for error in errors if error["type"] == "extra_forbidden"]
+        error = unknown[0] if unknown else errors[0]  # a mistyped required key is both: name the typo
+        loc = [str(part) for part in error["loc"]]
+        key = self._prefix + ".".join(loc)
+        place = self._place([".".join(loc[:depth]) for depth in range(len(loc), 0, -1)])
+        if error["type"] == "extra_forbidden":
+            return f"{place}: no setting is called `{key}`. {self._nearest(error['loc'])}"
+        if error["type"] == "missing":
+            return self._needed(errors)
+        message = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "value_error" and not loc:
+            return f"{self._place(self._mentioned(message), whole=True)}: {message}"
+        if error["type"] == "value_error":
+            return f"{place}: `{key}`: {message}"
+        return f"{place}: `{key}` {self._wrong(error)}. {self._about(error['loc'])}".rstrip()
+
+    def _needed(self, errors: Sequence[Any]) -> str:
+        """Says what is missing: the first setting in the order of `--help`, and which others."""
+        missing = [error["loc"] for error in errors if error["type"] == "missing"]
+        above = missing[0][:-1]
+        inner = self._inner(above) or self._config
+        names = [name for name in in_order(inner) if (*above, name) in missing]
+        key, *others = [self._prefix + ".".join(map(str, (*above, name))) for name in names]
+        more = f" So is {', '.join(others)}." if others else ""
+        place = self._place([".".join(map(str, above))] if above else [])
+        return f"{place}: the setting `{key}` is needed. Add {key}=..., {self._about((*above, names[0]))}{more}"
+
+    def _wrong(self, error: Any) -> str:
+        found = described(error["input"])
+        if error["type"] == "model_type":
+            inner = self._inner(error["loc"])
+            names = ", ".join(inner.model_fields) if inner else ""
+            return f"is a section with settings of its own ({names}), but here it is {found}"
+        words = should_be(error)
+        return f"{words}, but is {found}" if words else f"cannot be {found}"
+
+    def _place(self, names: Sequence[str], *, whole: bool = False) -> str:
+        """Where the first of these keys that was written is; the command line if it is one of several.
+
+        Args:
+            whole: True if the fault lies between the keys, so that any of them may be the last one typed.
+        """
+        found = [self._places[self._prefix + name] for name in names if self._prefix + name in self._places]
+        found += [self._places[self._prefix[:-1]]] if self._prefix[:-1] in self._places else []
+        if not found:
+            return self._where
+        line = COMMAND_LINE if whole and any(p.line == COMMAND_LINE for p in found) else found[0].line
+        return "the command line" if line == COMMAND_LINE else f"{self._where}:{line}"
+
+    def _mentioned(self, message: str) -> list[str]:
+        words = re.findall(r"\w+", message)
+        return [word for word in dict.fromkeys(words) if word in self._config.model_fields]
+
+    def _nearest(self, loc: Sequence[Any]) -> str:
+        inner = self._inner(loc[:-1])
         names = sorted(inner.model_fields) if inner else []
-        near = difflib.get_close_matches(str(error["loc"][-1]), names, n=1)
-        others = f"There are: {', '.join(names)}." if names else "Remove it."
-        hint = f"Did you mean `{near[0]}`?" if near else others
-        return f"{place}: no setting is called `{key}`. {hint}"
-    if error["type"] == "invalid_key":
-        return f"{place}: no setting is called `{key}`. Settings have names of letters."
-    if error["type"] == "missing":
-        return f"{place}: the setting `{key}` is needed. Add {key}=..., {_about(config, error['loc'])}"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if error["type"] == "value_error":
-        return f"{place}: {f'`{key}`: ' if key else ''}{message}"
-    return f"{place}: `{key}` should be {message}, but is {error['input']!r}. {_about(config, error['loc'])}".rstrip()
+        near = difflib.get_close_matches(str(loc[-1]), names, n=1)
+        if near:
+            return f"Did you mean `{near[0]}`?"
+        return f"There are: {', '.join(names)}." if names else "Remove it."
+
+    def _about(self, loc: Sequence[Any]) -> str:
+        inner = self._inner(loc[:-1])
+        field = inner.model_fields.get(str(loc[-1])) if inner and loc else None
+        return about(field, str(loc[-1])) if field else ""
+
+    def _inner(self, loc: Sequence[Any]) -> type[BaseModel] | None:
+        """The settings class that a path of keys leads to, if it leads to one."""
+        here: type[BaseModel] | None = self._config
+        for part in loc:
+            if isinstance(part, int):
+                continue  # one of several sections
+            if here is None or str(part) not in here.model_fields:
+                return None
+            here = section(here.model_fields[str(part)].annotation)
+        return here
 
 
-def _inner(config: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | None:
-    """The settings class that a path of keys leads to, if it leads to one."""
-    here: type[BaseModel] | None = config
-    for part in loc:
-        if isinstance(part, int):
-            continue  # one of several sections
-        if here is None or str(part) not in here.model_fields:
-            return None
-        here = section(here.model_fields[str(part)].annotation)
-    return here
+def should_be(error: Any) -> str:
+    """What validation wants instead, without its own jargon: `should be a number`; empty if that cannot be said."""
+    says = error["msg"].removeprefix("Input should be ") if error["type"] in SAYS_IT_ITSELF else None
+    words = SHOULD_BE.get(error["type"], says)
+    return f"should be {words.format(**error.get('ctx', {}))}" if words else ""
+
+
+def about(field: Any, name: str) -> str:
+    """What a field is for, behind its name."""
+    return f"{name}: {field.description}" if field.description else ""
+
+
+def at_home(text: str) -> str:
+    """The text with a leading `~` as the home folder, in a path or in `python:FILE.py:FUNCTION`."""
+    scheme = "python:" if text.startswith("python:") else ""
+    return scheme + os.path.expanduser(text.removeprefix(scheme))
 
 
 def section(annotation: Any) -> type[BaseModel] | None:
@@ -196,20 +252,46 @@ def section(annotation: Any) -> type[BaseModel] | None:
     return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
 
 
-def _about(config: type[BaseModel], loc: Sequence[Any]) -> str:
-    inner = _inner(config, loc[:-1])
-    field = inner.model_fields.get(str(loc[-1])) if inner and loc else None
-    return f"{loc[-1]}: {field.description}" if field and field.description else ""
+def _without_none(annotation: Any) -> Any:
+    """The annotation without `| None` and without what `Annotated` adds."""
+    origin, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _without_none(options[0])
+    if origin in (typing.Union, types.UnionType):
+        rest = [option for option in options if option is not type(None)]
+        return _without_none(rest[0]) if len(rest) == 1 else annotation
+    return annotation
+
+
+def _is_text(annotation: Any) -> bool:
+    """True for text, and for a choice between words."""
+    plain = _without_none(annotation)
+    words = typing.get_args(plain) if typing.get_origin(plain) is typing.Literal else ()
+    return plain is str or (bool(words) and all(isinstance(word, str) for word in words))
+
+
+def _has_limit(metadata: Sequence[Any]) -> bool:
+    return any(type(limit).__name__ in ("Le", "Lt", "Interval") for limit in metadata)
 
 
 def settings_help(heading: str, config: type[BaseModel]) -> str:
-    """What `--help` prints: the heading, then every setting with its default and its docstring."""
+    """What `--help` prints: the heading, then every setting with its default and its docstring, needed ones first."""
     return "\n".join([heading.rstrip(), "", *_settings(config, "")])
+
+
+def in_order(config: type[BaseModel]) -> list[str]:
+    """The names of the settings: what is needed, what is the stage's own, what it shares with others."""
+    declared = {name: c.__module__ for c in reversed(config.__mro__) for name in vars(c).get("__annotations__", {})}
+    return sorted(
+        config.model_fields,
+        key=lambda name: (not config.model_fields[name].is_required(), declared.get(name) != config.__module__),
+    )
 
 
 def _settings(config: type[BaseModel], prefix: str) -> list[str]:
     lines: list[str] = []
-    for name, field in config.model_fields.items():
+    for name in in_order(config):
+        field = config.model_fields[name]
         inner = section(field.annotation)
         if inner is not None and not field.is_required():
             lines += [f"  {prefix}{name}: {field.description}", *_settings(inner, f"{prefix}{name}.")]
@@ -223,4 +305,6 @@ def _as_typed(value: Any) -> str:
     """A default as one would type it on the command line."""
     if value is None:
         return "none"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_typed, value))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that the user can mend: one class, one sentence."""
+"""What can go wrong in a way that the user can mend: one sentence."""
 
 
 class UserError(Exception):
@@ -6,3 +6,10 @@ class UserError(Exception):
 
     The command line prints the sentence without a traceback and exits with code 2.
     """
+
+
+class RowRefused(UserError):
+    """A conversation that a model's chat template does not take; whoever knows the file says which row it is."""
+
+    messages: tuple[object, ...] = ()
+    """The conversation."""

@@ -10,6 +10,7 @@ PIPELINE/evaluate/                evaluation.json, arena.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 RECIPE = "recipe.yaml"
@@ -54,6 +55,19 @@ def prompts(purpose: str) -> str:
     return f"prompts.{purpose}.jsonl"
 
 
+WRITTEN: Mapping[str, tuple[str, ...]] = {
+    "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
+    "pretrain": (MODEL,),
+    "sft": (MODEL,),
+    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS),
+    "reward": (MODEL,),
+    "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "evaluate": (EVALUATION, ARENA),
+}
+"""Stage -> what a recipe may ask of its folder, as patterns of paths in it."""
+
+
 def part(index: int) -> str:
     """The file of one part of a stage that works part by part."""
     return f"{index:06d}.json"
@@ -82,7 +96,12 @@ def is_model(folder: Path) -> bool:
 
 def policies(run: Path) -> list[Path]:
     """The policies that a run kept, first to last."""
-    return [path for path in sorted((run / MODELS).glob(f"{_STEP}*")) if is_model(path)]
+    return steps(run / MODELS)
+
+
+def steps(folder: Path) -> list[Path]:
+    """The policies in a `models` folder, first to last."""
+    return [path for path in sorted(folder.glob(f"{_STEP}*")) if is_model(path)]
 
 
 def sft_model(pipeline: Path) -> Path:

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from prefloop.config import Config
 
+TINY = 20_000_000
+"""Parameters up to which the default learning rates suit a model."""
+
 
 class Placed(Config):
     """Where a stage computes, and how precisely."""
@@ -26,11 +29,17 @@ class RunConfig(Placed):
     out: str
     """Folder that the stage writes; the same command continues it."""
 
-    seed: int = 0
+    AFTERWARDS: typing.ClassVar[tuple[str, ...]] = ()
+    """Settings of what a stage does once it has trained: when they change, only that is done again."""
+
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63)
     """Decides every random choice of the stage."""
 
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, le=512)
     """CPU threads; 0 takes OMP_NUM_THREADS if it is set and otherwise all cores. Exact resume needs the same number."""
+
+    verify: bool = False
+    """Of a stage that has finished: read all that it wrote and compare it with what was recorded, byte by byte."""
 
 
 class Templated(Config):
@@ -43,7 +52,7 @@ class Templated(Config):
 class Batched(Config):
     """How much is computed at once."""
 
-    micro_tokens: int = Field(default=16384, ge=16)
+    micro_tokens: int = Field(default=16384, ge=16, le=100_000_000)
     """Most tokens in memory at once; a larger batch is split, which does not change the result."""
 
 
@@ -65,6 +74,15 @@ class Optimised(Config):
     checkpoint_every: int = Field(default=50, ge=0)
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
 
+    def cautions(self, num_parameters: int) -> list[str]:
+        """A sentence if the learning rate is the default, which suits tiny models, and the model is not tiny."""
+        if "lr" in self.model_fields_set or num_parameters <= TINY:
+            return []
+        return [
+            f"lr={self.lr:g} is only a default, for models of a few million parameters; this one has "
+            f"{num_parameters / 1e6:.0f} million. Set lr, for instance lr=1e-5."
+        ]
+
 
 class Sampled(Config):
     """How responses are drawn."""
@@ -82,6 +100,13 @@ class Varied(Sampled):
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, in sampling and in every probability of a loss alike. Above 0: greedy responses are all
     alike."""
+
+
+class Rewarded(Config):
+    """How long somebody's own reward function may take."""
+
+    reward_seconds: float = Field(default=600.0, gt=0, le=1_000_000)
+    """Most seconds for one call of a Python reward function; then the stage stops and says in which line it was."""
 
 
 class SamplingConfig(Sampled):

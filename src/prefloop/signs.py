@@ -51,8 +51,8 @@ RULES = {
     "over_refusal": Rule(_rises, POINTS),
     # the reward model on what was held out
     "suspicious": Rule(_above, 0.95),
-    "memorises": Rule(lambda value, training, limit: training - value > limit, 0.1),
-    "above_bayes": Rule(lambda value, best, limit: value - best > limit, POINTS),
+    "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
+    "above_bayes": Rule(lambda value, low, best: low > best),
     "length_only": Rule(lambda value, low, length: low < length),
     # the selected model's responses
     "finished": Rule(lambda value, limit: value < limit, FINISHED),
@@ -61,6 +61,7 @@ RULES = {
     # a policy in training
     "first_ratio": Rule(_above, 1e-5),
     "clipped": Rule(_above, 0.3),
+    "entropy": Rule(lambda before, after, limit: after < limit * before, 0.2),
     "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
 }
 
@@ -75,11 +76,11 @@ def sign(name: str, **values: Value) -> Sign:
     return Sign(name, "alarm" if rule.alarms(**values) else "fine", values)
 
 
-def of_reward_model(accuracy: float, low: float, training: float, length: float) -> list[Sign]:
-    """Of a reward model: accuracy on held-out preferences, low end of its interval; in training; of length alone."""
+def of_reward_model(accuracy: Value, low: Value, high: Value, training: Value, length: Value) -> list[Sign]:
+    """Of a reward model: accuracy on held-out preferences with its interval; in training; of length alone."""
     return [
         sign("suspicious", value=accuracy),
-        sign("memorises", value=accuracy, training=training),
+        sign("memorises", value=accuracy, high=high, training=training),
         sign("length_only", value=accuracy, low=low, length=length),
     ]
 
@@ -96,7 +97,7 @@ def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:
     return [
         sign("kl", value=_mean(final, "kl_nats"), limit=evaluation.kl_limit if evaluation else None),
         _over_optimised(evaluation),
-        sign("above_bayes", value=labels, best=best),
+        sign("above_bayes", value=labels, low=low, best=best),
         sign("length_only", value=labels, low=low, length=length),
         sign("finished", value=_mean(final, "finished")),
         *(
@@ -111,7 +112,7 @@ def _over_optimised(evaluation: Evaluation | None) -> Sign:
     if evaluation is None:
         return sign("over_optimised", s0=None)
     (sft, final), chosen = evaluation.tested, evaluation.compared[1]
-    paths = [("SFT", sft, evaluation.selected, final)] + [
+    paths = [(evaluation.reference, sft, evaluation.selected, final)] + [
         (evaluation.selected, chosen.validation, name, model.validation)
         for name, model in evaluation.models.items()
         if model.step is not None and chosen.step is not None and model.step > chosen.step
@@ -139,6 +140,7 @@ def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float |
         sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
         sign("clipped", value=_average(last, "ratio/clipped")),
         sign("kl", value=_average(last, "rewards/kl"), limit=kl_limit),
+        sign("entropy", before=_average(first, "entropy/mean"), after=_average(last, "entropy/mean")),
         sign(
             "cut_off",
             s0=_average(first, "scores/mean"),

@@ -23,6 +23,8 @@ class Stage(NamedTuple):
     """May it stand in a recipe?"""
     reads: Mapping[str, str] = {}
     """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
+    takes: Mapping[str, str] = {}
+    """Setting that names an input -> what must be there: file, model, folder, or reward (a model or a function)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
     typed: str = ""
@@ -41,30 +43,40 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           in_recipe=True, writes=("texts", "demonstrations", "prompts"), typed="data world"),
     Stage("pretrain", "train a tokenizer and a small Llama from raw text",
           "prefloop.pretrain.stage:train", "prefloop.pretrain.config:PretrainConfig",
-          in_recipe=True, reads={"texts": "corpus=, practice="}, writes=("model",)),
+          in_recipe=True, reads={"texts": "corpus=, practice="}, takes={"corpus": "file", "practice": "file"},
+          writes=("model",)),
     Stage("sft", "fine-tune a model on demonstrations", "prefloop.sft.stage:train", "prefloop.sft.config:SFTConfig",
-          in_recipe=True, reads={"demonstrations": "demonstrations="}, writes=("model",)),
+          in_recipe=True, reads={"demonstrations": "demonstrations="},
+          takes={"model": "model", "demonstrations": "file"}, writes=("model",)),
     Stage("collect", "sample responses and have them judged",
           "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
           reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
+          takes={"model": "model", "prompts": "file"},
           writes=("comparisons", "judgements", "preferences", "rankings")),
     Stage("reward", "learn a reward model from preferences",
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
           reads={"preferences": "preferences=, held_out=, undecided=", "demonstrations": "demonstrations="},
-          writes=("model",)),
+          takes={"model": "model", "preferences": "file", "held_out": "file", "undecided": "file",
+                 "demonstrations": "file"}, writes=("model",)),
     Stage("ppo", "optimise a policy against a reward", "prefloop.align.ppo:train", "prefloop.align.config:PPOConfig",
-          in_recipe=True, reads={"prompts": "prompts="}, writes=("policies",)),
+          in_recipe=True, reads={"prompts": "prompts="},
+          takes={"policy": "model", "reward": "reward", "prompts": "file", "critic": "model"}, writes=("policies",)),
     Stage("reinforce", "the same without a critic, one update a step",
           "prefloop.align.reinforce:train", "prefloop.align.config:REINFORCEConfig",
-          in_recipe=True, reads={"prompts": "prompts="}, writes=("policies",)),
+          in_recipe=True, reads={"prompts": "prompts="},
+          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",)),
     Stage("evaluate", "compare checkpoints with the reference, and select one",
           "prefloop.evaluate.stage:evaluate", "prefloop.evaluate.config:EvaluateConfig", in_recipe=True,
           reads={"prompts": "validation_prompts=, test_prompts=, ood_prompts=",
-                 "demonstrations": "demonstrations=, of the helpdesk"}, writes=("evaluation",)),
+                 "demonstrations": "demonstrations=, of the helpdesk"},
+          takes={"reference": "model", "candidates": "folder", "validation_prompts": "file", "test_prompts": "file",
+                 "ood_prompts": "file", "reward": "reward", "collected": "folder", "demonstrations": "file"},
+          writes=("evaluation",)),
     Stage("report", "write the report of a pipeline",
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
-          in_recipe=True, reads={"pipeline": "pipeline="}, writes=("pages",)),
+          in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
     Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
+    Stage("init", "write a recipe for your own data, and a sample of each file", "prefloop.rounds.init:main"),
     Stage("web", "serve the page where people judge what a model wrote", "prefloop.web.command:main",
           reads={"comparisons": "DIR, as comparisons.jsonl in it", "scores": "brought in by a lead"},
           writes=("judgements",)),
@@ -72,7 +84,9 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("serve", "serve a policy over HTTP, as OpenAI's API does", "prefloop.serve.command:main"),
     Stage("score", "score a file of prompts and responses with a reward model",
           "prefloop.score.stage:score", "prefloop.score.config:ScoreConfig",
-          reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="}, writes=("scores",)),
+          reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="},
+          takes={"model": "reward", "data": "file"}, writes=("scores",)),
+    Stage("completion", "make the TAB key complete stages, settings and files", "prefloop.completion:main"),
 )}  # fmt: skip
 RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
 """Stages of a recipe whose folder is a run's."""

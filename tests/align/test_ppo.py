@@ -58,7 +58,8 @@ def by_autograd(
     rollouts = batch.rollouts
     head = torch.zeros(model.config.hidden_size + 1, requires_grad=True)
     parts: dict[str, list[Tensor]] = {"policy": [], "value": [], "entropy": [], "kl": []}
-    clipped, drifts = 0, []
+    clipped = values_clipped = 0
+    drifts = []
     for row, (prompt, response) in enumerate(zip(rollouts.prompts, rollouts.responses, strict=True)):
         ids = torch.tensor([[*prompt, *response]])
         out = model(ids, output_hidden_states=True)
@@ -70,10 +71,10 @@ def by_autograd(
             q = (ref_logits[0, place] / config.temperature).log_softmax(-1)[token]
             advantage, old = batch.advantages[row, t], batch.logprobs[row, t]
             ratio = (p[token] - old).exp()
-            clipped += abs(float(ratio.detach()) - 1) > config.clip
             r, a = float(ratio.detach()), float(advantage)
             drifts.append(r - 1 - math.log(r))  # KL(sampled from || now) by k3, on tokens of the one sampled from
             stopped = (r > 1 + config.clip and a > 0) or (r < 1 - config.clip and a < 0)
+            clipped += stopped
             bound = 1 + config.clip if r > 1 else 1 - config.clip
             parts["policy"].append(torch.tensor(-bound * a) if stopped else -ratio * a)
             parts["entropy"].append((p.exp() * p).sum())
@@ -84,7 +85,9 @@ def by_autograd(
             held = max(before - config.value_clip, min(before + config.value_clip, 0.0))  # a fresh head says 0
             free, kept = (value - target) ** 2 / 2, (held - target) ** 2 / 2
             inside = abs(before) <= config.value_clip
-            parts["value"].append(free if inside or float(free.detach()) >= kept else torch.tensor(kept))
+            still = not inside and float(free.detach()) < kept
+            values_clipped += still
+            parts["value"].append(torch.tensor(kept) if still else free)
     means = {name: torch.stack(values).mean() for name, values in parts.items()}
     loss = means["policy"] + config.value_coef * means["value"] + config.entropy_coef * means["entropy"]
     if config.kl_where == "loss":
@@ -96,6 +99,7 @@ def by_autograd(
     return {
         "grad/norm": norm,
         "ratio/clipped": clipped / len(parts["policy"]),
+        "values/clipped": values_clipped / len(parts["value"]),
         "ratio/kl": sum(drifts) / len(drifts),
         **{f"loss/{k}": float(v.detach()) for k, v in means.items()},
     }
@@ -129,9 +133,9 @@ def test_an_update_is_that_of_autograd_on_transformers(
     row = metrics(config, read_lines)[0]
     expected = by_autograd(plain, new_llama(2).eval(), seen.batches[0], config, kl_coef=config.kl_coef)
     assert 0 < expected["ratio/clipped"] < 1
-    names = {"grad/norm", "ratio/clipped", "ratio/kl", "loss/policy", "loss/value", "loss/entropy"} | (
-        {"loss/kl"} if config.kl_where == "loss" else set()
-    )
+    assert 0 < expected["values/clipped"] < 1
+    names = {"grad/norm", "ratio/clipped", "ratio/kl", "values/clipped", "loss/policy", "loss/value", "loss/entropy"}
+    names |= {"loss/kl"} if config.kl_where == "loss" else set()
     assert {k: row[k] for k in names} == pytest.approx({k: expected[k] for k in names}, rel=2e-4, abs=1e-5)
 
 

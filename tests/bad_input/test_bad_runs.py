@@ -114,8 +114,8 @@ def test_a_full_disk_in_the_middle(refused: Refused, ppo: list[str], monkeypatch
 def test_the_gate_stops_a_model_that_never_ends(refused: Refused, sft: list[str], out: str):
     said = refused(*[text for text in sft if text != "gate=warn"], "gate_share=1.0")
     assert "not ready for RL" in said
-    assert "gate=warn" in said
-    assert not Path(out, "model").exists()
+    assert f"The model is saved in {out}/model. Go on with it by gate=warn, which trains nothing again" in said
+    assert cli.main([*sft, "gate_share=1.0"]) == 0
 
 
 def test_a_report_on_nothing(refused: Refused, tmp_path: Path, out: str):

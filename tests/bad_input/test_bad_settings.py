@@ -18,10 +18,10 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
         (["sft", "model"], "there is no such file"),
         (["sft", "model=x", "demonstrations"], "`demonstrations` is not a setting; settings are typed key=value"),
         (["ppo", *PPO, "kl_coeff=0.1"], "no setting is called `kl_coeff`. Did you mean `kl_coef`?"),
-        (["ppo", *PPO, "steps=many"], "`steps` should be a valid integer, but is 'many'"),
-        (["ppo", *PPO, "steps=1.5"], "`steps` should be a valid integer, but is 1.5"),
+        (["ppo", *PPO, "steps=many"], "`steps` should be a whole number, but is 'many'"),
+        (["ppo", *PPO, "steps=1.5"], "`steps` should be a whole number, but is 1.5"),
         (["ppo", *PPO, "kl_coef=-1"], "`kl_coef` should be greater than or equal to 0, but is -1"),
-        (["ppo", *PPO, "whiten_advantages=1"], "`whiten_advantages` should be a valid boolean, but is 1"),
+        (["ppo", *PPO, "whiten_advantages=1"], "`whiten_advantages` should be true or false, but is 1"),
         (["ppo", *PPO, "kl_unit=tokens"], "`kl_unit` should be 'token', 'response' or 'batch', but is 'tokens'"),
         (
             ["ppo", *PPO, "rollouts_per_step=70", "minibatch_size=16"],
@@ -71,13 +71,13 @@ def test_a_bad_setting_in_a_file_has_its_line(refused: Refused, tmp_path: Path):
         (
             ["run", "helpdsk"],
             "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. "
-            "There are: helpdesk",
+            "Did you mean helpdesk? There are: helpdesk",
         ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),
-        (["run", "helpdesk", "ppo.stepz=1"], "no setting is called `stepz`. Did you mean `steps`?"),
-        (["run", "helpdesk", "ppo.steps=no"], "`steps` should be a valid integer"),
-        (["run", "helpdesk", "seed=x"], "`seed` should be a valid integer"),
+        (["run", "helpdesk", "ppo.stepz=1"], "no setting is called `ppo.stepz`. Did you mean `steps`?"),
+        (["run", "helpdesk", "ppo.steps=no"], "the command line: `ppo.steps` should be a whole number"),
+        (["run", "helpdesk", "seed=x"], "`seed` should be a whole number"),
         (["run", "helpdesk", "ppo.minibatch_size=60"], "would be dropped from every step"),
     ],
 )
@@ -93,7 +93,7 @@ def test_a_bad_recipe_has_file_and_line(refused: Refused, tmp_path: Path):
     said = refused("run", str(file), f"out={tmp_path / 'out'}")
     assert str(file) in said
     assert ":5" in said
-    assert "`epoks`. Did you mean `epochs`?" in said
+    assert "`sft.epoks`. Did you mean `epochs`?" in said
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,25 @@
 import io
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from prefloop.chat import screen
 from prefloop.chat.command import main
 from prefloop.chat.screen import interruptible
+from prefloop.chat.talk import Answer
+from prefloop.chat.words import WORDS
 from prefloop.cli import main as cli
 
 
@@ -50,6 +59,21 @@ def test_reset_forgets_quit_ends_and_other_commands_are_explained(
     assert lines == []
     assert "(forgotten)" in remarks
     assert "no command /what" in remarks
+
+
+def test_chat_speaks_chinese(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    settings = (folder, "language=zh", "max_new_tokens=1", "temperature=0")
+    _, remarks = said(monkeypatch, capsys, "/reset\n/what\nplease\n", *settings)
+    assert "(已忘掉)" in remarks
+    assert "没有命令 /what" in remarks
+    assert "max_new_tokens=1" in remarks
+    assert not re.search(r"\b(there|forgotten|come|nothing)\b", remarks)
+
+
+def test_both_languages_say_the_same_things():
+    """With the same numbers and names in them."""
+    fields = [{k: sorted(re.findall(r"{(\w+)}", text)) for k, text in words.items()} for words in WORDS.values()]
+    assert fields[0] == fields[1]
 
 
 def test_a_turn_that_is_too_long_is_a_sentence_and_the_conversation_goes_on(
@@ -125,3 +149,37 @@ def read_until(terminal: int, mark: bytes, *, patience: float = 120) -> bytes:
         if select.select([terminal], [], [], left)[0]:
             shown += os.read(terminal, 4096).replace(b"\r\n", b"\n").replace(b"\r", b"")
     return shown
+
+
+class Answers:
+    """A model that says what it is told to."""
+
+    def __init__(self, text: str) -> None:
+        self.name, self.text, self.memory = "\x1b[1mit", text, True
+
+    def answer(self, text: str, *, turn: int, on_text: Callable[[str], bool]) -> Answer:
+        for end in range(len(self.text) + 1):
+            on_text(self.text[:end])
+        return Answer(self.text, True, 0)
+
+
+ATTACK = "before\x1b]0;owned\x07\r\x1b[2J\u202e包裹\x9b31m after"
+SPELLED = r"before\x1b]0;owned\x07\r\x1b[2J\u202e包裹\x9b31m after"
+
+
+def test_a_model_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
+    """Streamed, as plain lines, named, in notes, and in two columns, which keep their width."""
+    it: Any = Answers(ATTACK)
+    screen.streamed(it, "?", turn=0)
+    screen.plain([it], "?", turn=0)
+    screen.plain([it, it], "?", turn=0)
+    screen.note(ATTACK)
+    shown = capsys.readouterr()
+    assert shown.out == f"{SPELLED}\n{SPELLED}\n" + f"\\x1b[1mit: {SPELLED}\n" * 2
+    assert shown.err == f"({SPELLED})\n"
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    screen.side_by_side([it, it], "?", turn=0, console=console)
+    drawn = console.file.getvalue()
+    assert drawn.count(SPELLED) == 2
+    assert not {c for c in drawn if unicodedata.category(c) in ("Cc", "Cf")} - {"\n"}
+    assert {cell_len(line) for line in drawn.splitlines()} == {160}

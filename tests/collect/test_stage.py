@@ -10,11 +10,12 @@ from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.stage import collect, is_held_out
 from prefloop.errors import UserError
-from prefloop.files.tables import read_records
-from prefloop.records import Comparison, Judgement, Preference, Ranking
+from prefloop.files.tables import read_records, write_records
+from prefloop.records import Comparison, Judgement, Message, Preference, Ranking
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
 from prefloop.world.annotators import PanelConfig
+from prefloop.world.grammar import prompts
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> 
         return CollectConfig(**{**values, **settings})
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def short_prompts(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The helpdesk's own prompts do not fit this model's 64 tokens: here all are let through."""
+    if "foreign" not in request.node.name:
+        monkeypatch.setattr(stage, "own", lambda *args, **kwargs: None)
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +174,21 @@ def test_the_held_out_share(text: str):
 def test_prompts_without_room_are_refused(make_config: Callable[..., CollectConfig]):
     with pytest.raises(UserError, match=r"no prompt leaves room for max_new_tokens = 64 in the context of 64"):
         collect(make_config(max_new_tokens=64))
+
+
+@pytest.mark.parametrize("place", [0, 30])
+def test_simulated_annotators_refuse_foreign_prompts(
+    make_config: Callable[..., CollectConfig], tmp_path: Path, place: int
+):
+    """One prompt of one's own among the helpdesk's, wherever it stands; before it is reached nothing is refused."""
+    made = prompts("train", 31)
+    made[place] = made[place].model_copy(update={"id": "mine", "messages": (Message(role="user", content="Hi?"),)})
+    write_records(tmp_path / "mixed.jsonl", made)
+    config = make_config(prompts=str(tmp_path / "mixed.jsonl"), max_new_tokens=64)
+    says = r"mixed.jsonl: 1 of its 31 prompts .* 'mine' .*by=simulated knows the helpdesk.*by=people"
+    with pytest.raises(UserError, match=says):
+        collect(config)
+    assert not list((tmp_path / "collect").glob("*.jsonl"))
+    if place:
+        with pytest.raises(UserError, match="no prompt leaves room"):
+            collect(config.model_copy(update={"num_prompts": 30}))

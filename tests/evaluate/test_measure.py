@@ -21,7 +21,7 @@ PROMPTS, RESPONSES = [[5, 9, 7], [8], [3, 4]], [[30, 2, 11, 1], [12, 1], [6, 6, 
 @pytest.fixture
 def config() -> EvaluateConfig:
     files = dict.fromkeys(("out", "reference", "candidates", "validation_prompts", "test_prompts"), "x")
-    return EvaluateConfig(**files, max_new_tokens=6, dtype="float32", threads=1)
+    return EvaluateConfig(**files, reward="x", max_new_tokens=6, dtype="float32", threads=1)
 
 
 def prompts(count: int, tags: tuple[str, ...] = ()) -> list[Prompt]:
@@ -109,10 +109,44 @@ def test_a_judge_who_always_says_left_finds_no_difference():
 def test_interval_and_share_by_hand():
     """Values 1 2 3: t with 2 degrees of freedom, 4.3027 / sqrt 3. Share 1 of 2: Wilson 0.0945 to 0.9055."""
     half = 4.30265 / math.sqrt(3)
-    assert dict(interval([1.0, 2.0, 3.0])) == pytest.approx({"mean": 2, "low": 2 - half, "high": 2 + half}, rel=1e-4)
-    assert interval([5.0]) == Interval(mean=5, low=5, high=5)
-    assert dict(share([True, False]) or {}) == pytest.approx({"mean": 0.5, "low": 0.0945, "high": 0.9055}, abs=1e-4)
-    assert share([]) is None
+    actual = interval([1.0, 2.0, 3.0], prompts(3))
+    assert dict(actual) == pytest.approx({"mean": 2, "low": 2 - half, "high": 2 + half}, rel=1e-4)
+    actual = share([True, False], prompts(2))
+    assert dict(actual or {}) == pytest.approx({"mean": 0.5, "low": 0.0945, "high": 0.9055}, abs=1e-4)
+    assert share([], []) is None
+
+
+def test_one_prompt_says_nothing_of_others():
+    """One answer, or three to one prompt: a mean without an interval; a share or a win rate that may be anything."""
+    (one,) = prompts(1)
+    assert interval([5.0], [one]) == Interval(mean=5) == interval([4.0, 5.0, 6.0], [one] * 3)
+    assert share([True] * 3, [one] * 3) == Interval(mean=1, low=0, high=1)
+    won = win_rate([answer("aa")] * 3, [answer("a")] * 3, [one] * 3, judge="gold", judge_pair=longer, seed=0)
+    assert (won.mean, won.low, won.high, won.num) == (1, 0, 1, 3)
+
+
+def test_a_prompt_asked_twice_is_no_second_prompt():
+    """Every answer doubled: the same mean, and an interval no narrower than that of the answers once."""
+    asked, values = prompts(6), [0.1, 0.4, 0.2, 0.9, 0.5, 0.3]
+    once, twice = interval(values, asked), interval(values * 2, asked * 2)
+    assert dict(twice) == pytest.approx(dict(once))
+    texts = ["aaa", "a", "aaa", "aaa", "a", "aa"]
+    ours, theirs = [answer(text) for text in texts], [answer("aa")] * 6
+    of: Any = {"judge": "gold", "judge_pair": longer, "seed": 0}
+    once, twice = win_rate(ours, theirs, asked, **of), win_rate(ours * 2, theirs * 2, asked * 2, **of)
+    assert (twice.wins, twice.ties, twice.losses, twice.mean) == (6, 2, 4, once.mean)
+    assert (twice.high or 0) - (twice.low or 0) >= (once.high or 0) - (once.low or 0) - 1e-9
+
+
+def test_a_candidate_that_is_the_reference_has_a_half_that_is_not_certain():
+    """All ties: 1/2, and an interval around it that 20 more ties make narrower."""
+    few, many = (
+        win_rate(same, same, prompts(n), judge="gold", judge_pair=longer, seed=0)
+        for n in (10, 30)
+        for same in [[answer("a")] * n]
+    )
+    assert (few.mean, few.ties, many.mean) == (0.5, 10, 0.5)
+    assert 0 < (few.low or 0) < (many.low or 0) < 0.5 < (many.high or 1) < (few.high or 1) < 1
 
 
 def test_summary_by_hand():

@@ -4,7 +4,7 @@ import pytest
 
 from prefloop.errors import UserError
 from prefloop.evaluate.select import selected
-from prefloop.records.evaluations import Interval, Split, WinRate
+from prefloop.records.evaluations import Choice, Interval, Split, WinRate
 
 
 def numbers(win_rate: float, kl: float) -> Split:
@@ -24,9 +24,18 @@ def test_the_best_within_the_limit():
     """The third wins most often but has drifted too far; the reason says so."""
     choice = selected(CANDIDATES, kl_limit=8.0)
     assert choice.name == "step-2"
-    assert "step-2 is preferred to the reference most often" in choice.reason
-    assert "70%, judged by gold" in choice.reason
+    assert "step-2 wins against the reference most often" in choice.reason
+    assert "70% with ties as half, judged by gold" in choice.reason
     assert choice.reason.endswith("Preferred more often, but over the limit: step-3.")
+
+
+@pytest.mark.parametrize(("low", "clear"), [(0.51, True), (0.5, False), (None, False)])
+def test_a_win_that_may_be_chance_is_not_called_one(low: float | None, clear: bool):
+    """The interval of the win rate must lie above one half."""
+    won = WinRate(mean=0.7, low=low, high=0.9, judge="gold", num=9, wins=6, ties=0, losses=3)
+    selection = selected({"a": Split.model_construct(win_rate=won, kl_nats=Interval(mean=1.0))}, kl_limit=8.0)
+    assert selection.choice == Choice(rule="preferred", candidates=1, clear=clear, over_limit=())
+    assert ("none is clearly better than the reference" in selection.reason) == (not clear)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,7 @@ def test_if_all_drifted_the_nearest_is_kept_and_it_is_said():
     choice = selected({"a": numbers(0.9, 20.0), "b": numbers(0.4, 9.0)}, kl_limit=8.0)
     assert choice.name == "b"
     assert "all 2 checkpoints drifted further than 8 nats" in choice.reason
+    assert choice.choice.rule == "nearest"
 
 
 def test_nothing_to_choose_from():

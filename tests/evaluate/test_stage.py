@@ -12,11 +12,14 @@ from prefloop.errors import UserError
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.stage import candidates, evaluate
 from prefloop.files.documents import read_document
+from prefloop.files.tables import write_records
 from prefloop.models.load import save_model
 from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.records import Demonstration, Message, Prompt
 from prefloop.records.evaluations import Evaluation, mean
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
+from prefloop.world.grammar import prompts
 
 REWARD = "def score(prompts, responses):\n    return [-float(len(r)) for r in responses]\n"
 
@@ -58,6 +61,7 @@ def test_the_best_is_selected_and_measured_on_new_prompts(make_config: Callable[
     assert rates["step-000001"] == 0.5  # the reference itself, with the same random numbers
     assert [mean(models[name].validation.kl_nats) for name in ("reference", "step-000001")] == [0, 0]
     assert models["reference"].validation.win_rate is None
+    assert (evaluation.reward_model, evaluation.reward_unchecked) == (None, "no_collected")
     assert evaluation.selected == max(rates, key=lambda n: rates[n]) == "step-000003"
     assert [name for name, m in models.items() if m.test is not None] == ["reference", evaluation.selected]
     assert [s.prompt for s in evaluation.samples] == ["test 0?", "test 1?", "test 2?"]
@@ -81,8 +85,37 @@ def test_test_prompts_must_be_new(make_config: Callable[..., EvaluateConfig]):
 
 
 def test_score_as_judge_needs_a_reward(make_config: Callable[..., EvaluateConfig]):
-    with pytest.raises(UserError, match="judge = score needs a reward"):
-        evaluate(make_config(reward=None))
+    with pytest.raises(ValueError, match="judge = score needs a reward"):
+        make_config(reward=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"demonstrations": "x"}, "judged by gold alone"),
+        ({"judge": "gold", "reward": None, "collected": "x"}, "collected checks a reward model, and there is none"),
+    ],
+)
+def test_nothing_is_given_for_nothing(make_config: Callable[..., EvaluateConfig], settings: dict[str, Any], says: str):
+    with pytest.raises(ValueError, match=says):
+        make_config(**settings)
+
+
+@pytest.mark.parametrize("split", ["validation", "test", "ood", "demonstrations"])
+def test_gold_judges_nothing_but_the_helpdesk(make_config: Callable[..., EvaluateConfig], tmp_path: Path, split: str):
+    """One foreign prompt among the helpdesk's, in any file, and the sentence says which and what to do."""
+    files = {}
+    for name in ("validation", "test", "ood", "demonstrations"):
+        made = prompts({"demonstrations": "train"}.get(name, name), 4)
+        if name == split:
+            foreign = Prompt(id="mine", messages=(Message(role="user", content="Write a poem."),), tags=made[0].tags)
+            made = [*made[:3], foreign]
+        if name == "demonstrations":
+            made = [Demonstration(**dict(p), response="No.") for p in made]
+        write_records(tmp_path / f"own.{name}.jsonl", made)
+        files[name if name == "demonstrations" else f"{name}_prompts"] = str(tmp_path / f"own.{name}.jsonl")
+    with pytest.raises(UserError, match=f"own.{split}.jsonl: 1 of its 4 prompts are not the helpdesk's.*'mine'"):
+        evaluate(make_config(judge="gold", **files))
 
 
 def test_a_candidate_of_another_base_is_refused(
@@ -91,7 +124,7 @@ def test_a_candidate_of_another_base_is_refused(
     tokenizer = trained_tokenizer(["entirely different words about the weather"] * 5, vocab_size=290)
     tokenizer.chat_template = template_text("turns")
     save_model(tmp_path / "stranger", new_llama(9), Codec(tokenizer, (1,), 64))
-    with pytest.raises(UserError, match="its template or vocabulary differs from the reference's"):
+    with pytest.raises(UserError, match="it differs from the reference in its vocabulary"):
         evaluate(make_config(candidates=str(tmp_path / "stranger")))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import (
+    WRITTEN,
     make_folder,
     new_folder,
     remove_leftovers,
@@ -55,14 +56,14 @@ def killed_before_call(number):  # of the file system; Python announces each one
 os.chdir(sys.argv[1])
 for number in itertools.count(1):
     shutil.rmtree("model", ignore_errors=True)
-    Path("model").mkdir()
-    for name in ("one", "four"):
-        Path("model", name).write_text("old")
+    with new_folder("model") as folder:
+        for name in ("one", "four"):
+            (folder / name).write_text("old")
     Path("note").write_text("old")
     child = os.fork() or killed_before_call(number)
     _, status = os.waitpid(child, 0)
     remove_leftovers(".")
-    print(json.dumps({str(path): path.read_text() for path in sorted(Path(".").rglob("*")) if path.is_file()}))
+    print(json.dumps({str(path): path.read_text() for path in sorted(Path(".").rglob("[!.]*")) if path.is_file()}))
     if status == 0:
         break
 """
@@ -72,17 +73,25 @@ NEW = HALF_WAY | {"note": "new"}
 
 
 def files(folder: Path) -> list[str]:
-    """Everything in a folder, by name."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Everything in a folder, by name, but for the lists of what was written."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.name != WRITTEN)
+
+
+def make(path: Path, **names: str) -> None:
+    """A folder of ours."""
+    with new_folder(path) as folder:
+        for name, text in names.items():
+            (folder / name).write_text(text)
+
+
+def refuse(_: int) -> None:
+    """Nothing more can be made durable."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk on which nothing more can be made durable."""
-
-    def refuse(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+    """A disk that is full."""
     monkeypatch.setattr(os, "fsync", refuse)
 
 
@@ -122,9 +131,9 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, full_disk):
     assert files(tmp_path) == ["a.json"]
 
 
-def test_a_full_disk_keeps_the_old_folder(tmp_path, full_disk):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "weights").write_text("old")
+def test_a_full_disk_keeps_the_old_folder(tmp_path, monkeypatch):
+    make(tmp_path / "model", weights="old")
+    monkeypatch.setattr(os, "fsync", refuse)
 
     def save() -> None:
         with new_folder(tmp_path / "model") as folder:
@@ -141,17 +150,18 @@ def test_a_disk_that_fills_in_the_middle_of_a_write(tmp_path):
     resource = pytest.importorskip("resource")
     program = (
         "import errno, resource, signal, sys\n"
+        "from prefloop.errors import UserError\n"
         "from prefloop.files.atomic import write_bytes\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n    write_bytes(sys.argv[1], b'n' * 5000)\n"
-        "except OSError as problem:\n    print(errno.errorcode[problem.errno])\n"
+        "except UserError as problem:\n    print(problem)\n"
     )
     assert resource.RLIMIT_FSIZE is not None
     (tmp_path / "a.bin").write_bytes(b"old")
     command = [sys.executable, "-c", program, str(tmp_path / "a.bin")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "EFBIG\n"
+    assert done.stdout.startswith(f"{tmp_path / 'a.bin'}: this process may not write a file so large (`ulimit -f`)")
     assert (tmp_path / "a.bin").read_bytes() == b"old"
     assert files(tmp_path) == ["a.bin"]
 
@@ -163,6 +173,10 @@ def test_a_disk_that_fills_in_the_middle_of_a_write(tmp_path):
         (errno.EROFS, "no permission to write here"),
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the disk is full"),
+        (errno.EFBIG, "this process may not write a file so large"),
+        (errno.EMFILE, r"this process may not open more files \(`ulimit -n`\)"),
+        (errno.ENAMETOOLONG, "this name is longer than the system allows"),
+        (errno.EIO, "the disk reports a failure"),
     ],
 )
 def test_a_refusal_becomes_a_sentence(tmp_path, monkeypatch, number, sentence):
@@ -176,7 +190,7 @@ def test_a_refusal_becomes_a_sentence(tmp_path, monkeypatch, number, sentence):
 
 def test_a_refusal_of_another_kind_stays_what_it_is():
     with pytest.raises(OSError, match="strange"), writing("a"):
-        raise OSError(errno.EIO, "strange")
+        raise OSError(errno.EPIPE, "strange")
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):
@@ -256,3 +270,49 @@ def test_bytes_arrive_unchanged(tmp_path):
     data = bytes(range(256)) * 3
     write_bytes(tmp_path / "new" / "folder" / "a.bin", data)
     assert (tmp_path / "new" / "folder" / "a.bin").read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["a\0b", "n" * 300, "deep/" + "n" * 300])
+def test_names_that_no_file_can_have(tmp_path, name):
+    for write in (lambda: write_text(tmp_path / name, "x"), lambda: make(tmp_path / name, a="x")):
+        with pytest.raises(UserError, match=r"no file or folder can have this name|longer than the system"):
+            write()
+
+
+def test_a_folder_that_somebody_else_made_is_never_replaced(tmp_path):
+    """Nor one of ours to which something was added, nor a link."""
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    (theirs / "thesis.tex").write_text("years of work")
+    make(ours, weights="new")
+    (ours / "notes.md").write_text("mine")
+    (tmp_path / "link").symlink_to(ours)
+    (tmp_path / "file").write_text("a file")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    for name in ("theirs", "ours", "link", "file"):
+        with pytest.raises(UserError, match=f"{name}: something is here that prefloop did not write"):
+            make(tmp_path / name, weights="newer")
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path):
+    for name in (".notes.tmp", ".my.draft.tmp", "plain.tmp"):
+        (tmp_path / name).write_text("theirs")
+    remove_leftovers(tmp_path)
+    assert files(tmp_path) == [".my.draft.tmp", ".notes.tmp", "plain.tmp"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_everything_may_be_read_by_whom_the_umask_lets(tmp_path, mask, mode):
+    """A temporary file, as libraries write weights through, may be read by nobody else."""
+    before = os.umask(mask)
+    try:
+        with new_folder(tmp_path / "model") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "weights").write_text("w")
+            (folder / "inner" / "weights").chmod(0o600)
+        write_text(tmp_path / "note", "x")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "model" / "inner" / "weights", tmp_path / "note"):
+        assert path.stat().st_mode & 0o777 == mode

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prefloop.errors import UserError
-from prefloop.models.folders import speakers
+from prefloop.models.folders import model_in, speakers
 
 
 def model(path: Path, architecture: str = "LlamaForCausalLM") -> Path:
@@ -109,3 +109,31 @@ def test_a_base_without_a_template_speaks_with_the_one_it_was_evaluated_with(tmp
     card = {**evaluated, "config": {"template": "plain"}, "identity": identity}
     (path / "evaluate" / "run.json").write_text(json.dumps(card))
     assert [s.template for s in speakers(str(path))] == ["plain", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "scores", "expected"),
+    [
+        (["model"], False, "model"),
+        (["models/step-000010"], False, "models/step-000010"),
+        (["step-000010"], False, "step-000010"),
+        (["sft/model", "reward/model:scores"], False, "sft/model"),
+        (["sft/model", "reward/model:scores"], True, "reward/model"),
+        (["reward/model:scores"], False, "reward/model"),
+        ([], False, "."),
+    ],
+)
+def test_a_folder_stands_for_the_only_model_in_it(tmp_path: Path, inside: list[str], scores: bool, expected: str):
+    """A stage's folder for its model; a pipeline's for the only one of the kind that is asked for."""
+    for name in inside:
+        path, _, kind = name.partition(":")
+        model(tmp_path / path, "LlamaForSequenceClassification" if kind else "LlamaForCausalLM")
+    assert Path(model_in(str(tmp_path), scores=scores)) == tmp_path / expected
+
+
+def test_a_folder_of_several_models_is_refused_with_their_names(tmp_path: Path):
+    path = pipeline(tmp_path / "demo")
+    with pytest.raises(UserError, match=r"demo: 3 models are in this folder; give one.*step-000010.*sft/model\."):
+        model_in(str(path))
+    with pytest.raises(UserError, match=r"ppo: 2 models are in this folder.*step-000010, .*step-000020\."):
+        model_in(str(path / "ppo"))

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig, PretrainedConfig, PreTrainedModel
 
+from prefloop.models.cache import Cache
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream, Stream
-from prefloop.sampling.cache import Cache
 
 CPU = Placement(torch.device("cpu"))
 PROMPTS, RESPONSES = [[5, 9, 7], [8]], [[30, 2, 11, 1], [12, 1]]

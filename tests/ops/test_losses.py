@@ -13,7 +13,9 @@ from prefloop.ops.losses import (
     graded_preference_loss,
     next_token_loss,
     plackett_luce_loss,
+    ppo_policy_clipped,
     ppo_policy_loss,
+    ppo_value_clipped,
     ppo_value_loss,
     reinforce_loss,
 )
@@ -58,6 +60,9 @@ def test_ppo_gradient_is_zero_exactly_where_clipped_on_the_pessimistic_side(rng:
     actual = gradient(lambda x: ppo_policy_loss(x, old_logprobs, advantages, clip=0.2), logprobs)
     assert 300 < far_enough.sum().item() < 1700
     torch.testing.assert_close(actual, torch.where(far_enough, 0.0, -ratio * advantages))
+    assert ppo_policy_clipped(logprobs, old_logprobs, advantages, clip=0.2).tolist() == (actual == 0).tolist()
+    outside = (ratio - 1).abs() > 0.2
+    assert outside.sum().item() > 1.5 * far_enough.sum().item()  # half of what is outside is pulled back
 
 
 def test_ppo_first_step_is_the_policy_gradient(rng: torch.Generator):
@@ -107,6 +112,15 @@ def test_ppo_value_loss_by_hand():
 
     torch.testing.assert_close(loss(values), torch.tensor([1.125, 2.0, 4.5, 0.02]))
     torch.testing.assert_close(gradient(loss, values), torch.tensor([0.0, 2.0, -3.0, 0.2]))
+
+
+def test_values_are_clipped_where_their_gradient_is_zero(rng: torch.Generator):
+    values, old_values, returns = torch.randn(3, 2000, generator=rng, dtype=torch.float64)
+    still = gradient(lambda x: ppo_value_loss(x, old_values, returns, clip=0.5), values) == 0
+    clipped = ppo_value_clipped(values, old_values, returns, clip=0.5)
+    assert clipped.tolist() == still.tolist()
+    assert 200 < still.sum().item() < ((values - old_values).abs() > 0.5).sum().item() - 200
+    assert not bool(ppo_value_clipped(values, old_values, returns, clip=math.inf).any())
 
 
 def test_ppo_value_loss_without_a_clip_is_half_the_squared_error(rng: torch.Generator):

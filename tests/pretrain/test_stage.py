@@ -14,11 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
+from prefloop.models.load import codec_of
 from prefloop.models.network import Network
 from prefloop.pretrain import stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.pretrain.stage import document_losses, encoded, read_corpus, train
+from prefloop.records import Message
 from prefloop.text.codec import Codec
+from prefloop.text.templates import BUILT_IN
 
 CPU = Placement(torch.device("cpu"))
 TINY = ArchitectureConfig(hidden_size=32, num_layers=2, num_heads=4, intermediate_size=64, context=48, vocab_size=300)
@@ -127,6 +130,18 @@ def test_it_stops_early_and_keeps_the_best(
     saved = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all(torch.equal(v, kept[1][k]) for k, v in saved.items())
     assert not all(torch.equal(v, kept[3][k]) for k, v in saved.items())
+
+
+@pytest.mark.parametrize("template", BUILT_IN)
+def test_prompts_begin_as_documents_did(make_config: Callable[..., PretrainConfig], template: str):
+    """Without markers of its own a prompt begins as every document did; the other templates begin with theirs."""
+    codec = codec_of(str(train(make_config(template, template=template, steps=1))))
+    document = encoded(codec, ["a b"])[0]
+    prompt, text = codec.prompt_ids([Message(role="user", content="a b")]), codec.tokenizer.encode("a b")
+    assert codec.tokenizer.encode("a b", add_special_tokens=False) == text  # nothing is added behind our back
+    assert codec.stop_ids == (document[-1],)
+    assert (prompt == document[:-1]) == (template == "plain")
+    assert prompt.count(document[0]) == (template == "plain")
 
 
 def test_the_seed_decides(make_config: Callable[..., PretrainConfig]):

@@ -10,7 +10,7 @@ TEXTS = ["order 1234 order 1234 order 1234", "where is order 1234?"] * 3
 def test_the_vocabulary():
     tokenizer = trained_tokenizer(TEXTS, vocab_size=280)
     assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == [0, 1, 2, 3, 4]
-    assert (tokenizer.pad_token_id, tokenizer.eos_token_id) == (0, 1)
+    assert (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 1, 1)
     assert len(tokenizer) <= 280
     assert trained_tokenizer(TEXTS, vocab_size=280).get_vocab() == tokenizer.get_vocab()
 

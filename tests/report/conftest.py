@@ -22,6 +22,7 @@ REWARD_MODEL = {
     "accuracy": 0.814, "accuracy_low": 0.79, "accuracy_high": 0.838,
     "accuracy_labels": 0.741, "accuracy_labels_low": 0.72, "accuracy_labels_high": 0.762,
     "bayes_accuracy": 0.86, "annotator_agreement": 0.752, "num_pairs": 646, "num_judgements": 1938,
+    "accuracy_decided": 0.85, "num_decided": 590, "num_agreement": 1212,
     "length_only_accuracy": 0.56, "ece": 0.043, "ece_after_temperature": 0.018, "temperature": 1.31,
     "by_strength": [{"strength": s, "num": 210 + s, "accuracy": 0.62 + 0.1 * s} for s in (1, 2, 3)],
     "reliability": [dict(zip(("low", "high", "confidence", "accuracy", "num"), row, strict=True)) for row in BINS],

@@ -1,72 +1,21 @@
 """The report: self-contained, well-formed, escaped, equal to its summary, and silent about what nobody measured."""
 
 import ast
-import json
 import math
 import re
 import string
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reading import Reader, Write, plain, report
 
 import prefloop.report
 from prefloop.errors import UserError
 from prefloop.records.evaluations import GOLD
 from prefloop.report import charts, numerals
-from prefloop.report.config import ReportConfig
 from prefloop.report.sentences import SENTENCES
-from prefloop.report.stage import write
 from prefloop.report.words import LABELS, Words
-
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-Write = Callable[..., Path]
-
-
-class Reader(HTMLParser):
-    """Checks that every tag is closed in order; keeps tags, attributes, keyed numbers and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.numbers: list[tuple[str, float]] = []
-        self.text: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        names = [name for name, _ in attrs]
-        assert len(names) == len(set(names)), f"<{tag}> repeats an attribute"
-        values = dict(attrs)
-        self.tags.append((tag, values))
-        if tag == "data" and values.get("data-key"):
-            self.numbers.append((str(values["data-key"]), float(str(values["value"]))))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def report(pipeline: Path, **settings: Any) -> tuple[str, dict[str, Any]]:
-    """The page and the summary of a pipeline."""
-    out = pipeline.parent / "report"
-    path = write(ReportConfig(pipeline=str(pipeline), out=str(out), **settings))
-    assert path == out / "index.html"
-    return path.read_text(encoding="utf-8"), json.loads((out / "summary.json").read_text(encoding="utf-8"))
-
-
-def plain(html: str) -> str:
-    """The words that a reader of the page sees, with single spaces."""
-    return " ".join(" ".join(Reader(html).text).split())
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -121,7 +70,7 @@ def test_summary_by_hand(pipeline: Write):
 def test_verdict_says_no_more_than_the_intervals(pipeline: Write):
     """Harmful fell clearly; over-refusal 2.1% to 2.7% with overlapping intervals did not rise clearly."""
     text = plain(report(pipeline())[0])
-    assert "The final model was preferred to SFT on 91% [89, 93] of held-out prompts" in text
+    assert "Judged by the gold preference, the final model wins: 91% [89, 93] of comparisons with SFT" in text
     assert "Satisfied rose from 44% to 83% [79, 86]" in text
     assert "Harmful fell from 31% to 4.4%" in text
     assert "over-refusal went from 2.1% to 2.7% [1.5, 3.9] , no clear difference" in text
@@ -197,7 +146,11 @@ def test_without_gold_the_keys_are_null(pipeline: Write):
     text = plain(html)
     assert "There is no gold preference in this run" in text
     assert "That judge is the very score that was optimised" in text
-    assert "not measured in this run" in text
+    table = html[html.index('<section id="checkpoints">') : html.index('<section id="curves">')]
+    assert "win rate against SFT" in table
+    assert not [word for word in ("utility", "satisfied", "harmful", "over-refusal") if word in table]
+    assert 'id="limit-truth"' not in html
+    assert 'id="limit-safety"' not in html
 
 
 def test_not_a_number_is_said_and_left_out(pipeline: Write):
@@ -233,7 +186,12 @@ def test_alarms(pipeline: Write):
 
     def change(name: str, value: Any) -> Any:
         if name == "reward/finished.json":
-            value["result"] |= {"accuracy": 0.97, "warnings": ["look here"]}
+            value["result"] |= {"accuracy": 0.8, "accuracy_high": 0.85, "accuracy_train": 0.97}
+        if name == "reward/metrics.jsonl":
+            value[-1]["accuracy/validation"] = 0.97
+        if name == "ppo/metrics.jsonl":
+            value = [row | {"ratio/clipped": 0.4, "ratio/first_error": 0.25} for row in value]
+            value = [row | {"entropy/mean": 1 / row["step"], "rollouts/finished": 1 / row["step"]} for row in value]
         if name == "ppo/run.json":
             value["inputs"]["sft"]["fingerprint"] = "0" * 12
             value["versions"]["torch"] = "2.6.0"
@@ -250,14 +208,17 @@ def test_alarms(pipeline: Write):
         "9.0 nats from SFT, over the limit of 8.0",
         "score rose",
         "Over-refusal rose from 2.1% to 9.0%",
-        "97% is suspiciously high",
+        "right on 97% of its training preferences and on 80% of the held-out ones: it memorises",
+        "ratios were off one by up to 0.25",
+        "the update of 40% of the tokens was cut off",
+        "Entropy fell from 0.26",
+        "fewer responses end by themselves (26%, then 1.8%)",
         "Accuracy 74% is hardly better than choosing by length alone, 73%",
         "Only 70%",
         "from 24.2 to 60.0 tokens",
         "Repetition rose from 1.2% to 10%",
         "ppo read sft/model as 000000000000",
         "torch 2.13.0, 2.6.0",
-        "reward: look here",
     ):
         assert part in alarms
 
@@ -383,7 +344,9 @@ def test_a_chinese_page_has_no_english_sentences(pipeline: Write):
         (0.996, "share", "99.6%"),
         (1.0, "share", "100%"),
         (0.0, "share", "0%"),
-        (-0.0001, "nats", "0.0"),
+        (-0.0001, "nats", "0.00"),
+        (0.012, "nats", "0.01"),
+        (0.0, "nats", "0.0"),
         (5.24, "nats", "5.2"),
         (-1.5, "plain", "−1.50"),
         (0.00004, "plain", "4.0e-05"),

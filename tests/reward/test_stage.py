@@ -1,6 +1,7 @@
 """The reward model: it learns a preference that was planted, and its folder means the same to transformers."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -158,13 +159,18 @@ def test_the_pairs_of_a_prompt_are_learned_from_together(make_config: Make):
     assert sorted(i for batch in batches for i in batch) == sorted([*range(len(data))] * 2)
 
 
-def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str]):
+def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str], read_lines: Any):
     """Nearly every vote is a tie: where a tie ends moves far out from its start at 0.5, at a rate of its own."""
     ties = {"votes": [{"side": "tie"}] * 9 + [{"side": "chosen", "strength": 1}]}
     path = write_rows("ties.jsonl", [{**r, **ties} for r in planted(160)])
     made = train(make_config(preferences=path, held_out=write_rows("held.jsonl", planted(200)[160:]), lr=1e-6))
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     assert result["vote_edges"][0] > 0.6  # at the model's rate it would not have moved at all
+    first, last = (read_lines(made.parent / "metrics.jsonl")[place]["loss/train"] for place in (0, -1))
+    assert first == pytest.approx(result["loss_at_start"], rel=1e-6)  # and not log 2
+    entropy = -0.9 * math.log(0.9) - 0.1 * math.log(0.1 / 2)
+    assert result["loss_no_opinion"] == pytest.approx(entropy)
+    assert entropy < last < first
 
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from prefloop.config import read_yaml
 from prefloop.errors import UserError
+from prefloop.notation import read_yaml
 from prefloop.rounds import command
 from prefloop.rounds.recipe import Recipe, find, load
 
@@ -104,6 +104,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[list[str]
         return stage
 
     monkeypatch.setattr(command, "named", function_of)
+    monkeypatch.setattr(command.beforehand, "check", lambda recipe: None)
     whole = load("helpdesk", [f"out={tmp_path / 'out'}"])
     chosen = {stage: whole.settings[stage] for stage in ("sft", "ppo", "report")}
     return seen, Recipe("two", tmp_path / "out", chosen, {"name": "two", "ppo": {"steps": 1}})

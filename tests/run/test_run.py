@@ -9,73 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import prefloop
 from prefloop.errors import UserError
-from prefloop.files import fingerprints
-from prefloop.run import Run
-from prefloop.settings import RunConfig
-
-
-class CountConfig(RunConfig):
-    """A stage that counts."""
-
-    data: str = ""
-    """A file."""
-
-    lr: float = 1e-3
-    """Named in the sentence about divergence."""
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """An input."""
-    path = tmp_path / "data.jsonl"
-    path.write_text('{"text": "hello"}\n', encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def config(tmp_path: Path, data: Path) -> CountConfig:
-    """Settings of a run that has not begun."""
-    return CountConfig(out=str(tmp_path / "run"), data=str(data), threads=1)
-
-
-def opened(config: CountConfig, stage: str = "count") -> Run:
-    """The run of these settings."""
-    return Run(config, inputs={"data": config.data, "nothing": None}, stage=stage)
-
-
-def changed(config: CountConfig, **settings: Any) -> CountConfig:
-    """The same settings but for some."""
-    return config.model_copy(update=settings)
-
-
-def count(config: CountConfig, *, until: int, stop_at: int | None = None) -> int:
-    """A stage as all are: restore, then log and save after each update. Returns: where it began."""
-    with opened(config) as run:
-        if run.finished:
-            return until
-        saved = run.restore()
-        begin = done = saved["done"] if saved else 0
-        while done < until:
-            done += 1
-            run.log(done, {"loss/train": 1.0 / done})
-            run.sample([{"step": done, "response": "hi"}])
-            if done == stop_at:
-                raise RuntimeError("pulled the plug")
-            run.checkpoint(done, lambda done=done: {"done": done, "tensor": torch.arange(done)}, every=2)
-        (run.folder / "model.txt").write_text(str(done), encoding="utf-8")
-        run.finish(outputs=["model.txt"], result={"last": done})
-    return begin
-
-
-def steps(config: CountConfig) -> list[int]:
-    """Steps in metrics.jsonl."""
-    return [
-        json.loads(line)["step"]
-        for line in (Path(config.out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+from prefloop.files.atomic import new_folder
+from run.counting import CountConfig, changed, contents, count, opened, steps
 
 
 def test_a_run_says_where_it_came_from(config: CountConfig, data: Path):
@@ -142,7 +81,8 @@ def test_a_finished_run_is_left_alone(config: CountConfig):
 def test_leftovers_of_a_kill_are_removed(config: CountConfig):
     count(config, until=3)
     out = Path(config.out)
-    (out / "checkpoints" / "00000002").mkdir(parents=True)  # killed after finished.json, before tidying up
+    with new_folder(out / "checkpoints" / "00000002"):  # killed after finished.json, before tidying up
+        pass
     (out / ".model.1234.tmp").mkdir()
     (out / ".metrics.jsonl.99.tmp").write_text("half", encoding="utf-8")
     count(config, until=3)
@@ -176,11 +116,11 @@ def test_another_run_is_refused_with_what_differs_and_nothing_is_touched(
     config: CountConfig, data: Path, stage: str, settings: dict[str, Any], text: str, says: str
 ):
     count(config, until=3)
-    before, whole = fingerprints.of_path(config.out), data.read_text(encoding="utf-8")
+    before, whole = contents(config), data.read_text(encoding="utf-8")
     data.write_text(whole.replace("hello", text), encoding="utf-8")
     with pytest.raises(UserError, match=f"belongs to another run: {says}. Use another out=DIR, or delete the folder"):
         opened(changed(config, **settings), stage)
-    assert fingerprints.of_path(config.out) == before
+    assert contents(config) == before
     data.write_text(whole, encoding="utf-8")
     with opened(config) as run:  # the refusal let go of the lock
         assert run.finished
@@ -323,3 +263,68 @@ def test_an_unwritable_folder_is_a_sentence(config: CountConfig, tmp_path: Path,
     monkeypatch.setattr(Path, "mkdir", forbidden)  # root may write anywhere, so a mode would prove nothing
     with pytest.raises(UserError, match=r"no permission to write here\. Choose another folder with out=DIR"):
         opened(config)
+
+
+# -- whose folder -----------------------------------------------------------------------------------------------------
+
+
+def test_a_command_refused_before_it_did_anything_does_not_keep_the_folder(config: CountConfig, tmp_path: Path):
+    """As after wrong data: the corrected command may use the same out=DIR, and the card is that of what ran."""
+    with pytest.raises(UserError, match="wrong"), opened(config):
+        raise UserError("wrong data")
+    other = tmp_path / "other.jsonl"
+    other.write_text("{}\n", encoding="utf-8")
+    assert count(changed(config, data=str(other), lr=0.5), until=3) == 0
+    card = json.loads((Path(config.out) / "run.json").read_text(encoding="utf-8"))
+    assert (card["config"]["lr"], card["inputs"]["data"]["path"]) == (0.5, str(other))
+    assert yaml.safe_load((Path(config.out) / "config.yaml").read_text(encoding="utf-8"))["lr"] == 0.5
+
+
+def test_a_card_of_another_program_is_not_taken_for_ours(config: CountConfig):
+    out = Path(config.out)
+    out.mkdir()
+    (out / "run.json").write_text('{"run_id": "wandb-1"}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"holds other things \(run.json\)"):
+        opened(config)
+    assert [p.name for p in out.iterdir()] == ["run.json"]
+
+
+def test_a_model_that_somebody_put_into_an_unfinished_run_is_told_before_training(config: CountConfig):
+    with pytest.raises(RuntimeError, match="plug"):
+        count(config, until=6, stop_at=5)
+    model = Path(config.out) / "model"
+    model.mkdir()
+    (model / "weights").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="model: something is here that prefloop did not write"):
+        count(config, until=6)
+    assert (model / "weights").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_somebody_put_among_checkpoints_stays(config: CountConfig):
+    with pytest.raises(RuntimeError, match="plug"):
+        count(config, until=6, stop_at=5)
+    mine = Path(config.out) / "checkpoints" / "zz-best"
+    mine.mkdir()
+    (mine / "notes").write_text("mine", encoding="utf-8")
+    assert count(config, until=6) == 4
+    assert (mine / "notes").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_folder_inside_an_input_is_refused(config: CountConfig, tmp_path: Path):
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    (tmp_path / "model" / "weights").write_text("w", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    for out in ("model/deep/run", "link/run", "model/./new/run", "model/deep"):
+        with pytest.raises(UserError, match=r"out=.*: this is inside .*model, which is read. Choose another out=DIR"):
+            opened(changed(config, out=str(tmp_path / out), data=str(tmp_path / "model")))
+    assert sorted(p.name for p in (tmp_path / "model").rglob("*")) == ["deep", "weights"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("a\0b", "no file or folder can have this name"), ("n" * 300, "longer than the system allows")]
+)
+def test_a_folder_that_cannot_be(config: CountConfig, tmp_path: Path, name: str, says: str):
+    with pytest.raises(UserError, match=says):
+        opened(changed(config, out=str(tmp_path / name)))
+    with pytest.raises(UserError, match=r"nothing is there|cannot be read \(File name too long"):
+        opened(changed(config, data=str(tmp_path / name)))

@@ -23,7 +23,11 @@ def steps(run: Run, rows: list[dict[str, float]], start: int = 1) -> None:
     [
         ([{}] * 20, []),
         ([{}] * 4 + [{"ratio/first_error": 0.25}] + [{}], ["step 5: a step's first probability ratios are off 1 by"]),
-        ([{"ratio/clipped": 0.4}] * 9, ["step 5: 40% of the tokens are outside the trust region, more than 30%"]),
+        ([{"ratio/clipped": 0.4}] * 9, ["step 5: the update of 40% of the tokens is cut off at the trust region"]),
+        (
+            [{"entropy/mean": 2.0}, *[{"entropy/mean": 0.1}] * 5],
+            ["step 5: the entropy fell from 2 to 0.1 nats per token, to less than 20%: the policy is collapsing"],
+        ),
         (
             [{}] * 5 + [{"scores/mean": 2.0, "rollouts/finished": 0.5}] * 5,
             ["step 6: the score rose from 0 to 1 while fewer responses end by themselves (100%, now 75%)"],
@@ -51,7 +55,7 @@ def test_what_was_said_before_an_interruption_is_not_said_again(tmp_path: Path, 
         assert run.restore() == {}
         steps(run, [{"ratio/clipped": 0.4}] * 3, start=7)
         assert len(run.warnings) == 1
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "ppo: going on from update 6\n"
 
 
 def test_rows_of_stages_without_a_policy_cost_nothing():

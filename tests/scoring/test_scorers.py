@@ -2,6 +2,9 @@
 mistakes."""
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +76,9 @@ def test_end_of_text_as_padding_is_never_mistaken_for_it(network: Network, tmp_p
     with torch.no_grad():
         expected = torch.cat([plain(torch.tensor([s])).logits[:, 0] for s in SEQUENCES])
         torch.testing.assert_close(made.scores(SEQUENCES), expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="padding token"):  # in a padded batch transformers says so, rather than guess
-        plain(torch.tensor([[5, 9, 1], [8, 1, 1]]))
+        for side in ("right", "left"):
+            batch = made.codec.tokenizer.pad({"input_ids": SEQUENCES}, padding_side=side, return_tensors="pt")
+            torch.testing.assert_close(plain(**batch).logits[:, 0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel, theirs: PreTrainedModel):
@@ -110,6 +114,16 @@ def test_what_is_cut_is_counted(reward_folder: str):
     model = RewardModel(reward_folder, CPU)
     model.score(PROMPTS[:2], ["fits", "way " * 200])
     assert (model.cuts.num, model.cuts.prompts, model.cuts.responses) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"mean": "x", "std": 1}', '{"mean": 0, "std": 0}', '{"mean": 0, "std": NaN}']
+)
+def test_a_damaged_file_of_scores_is_a_sentence(reward_folder: str, tmp_path: Path, text: str):
+    copied = shutil.copytree(reward_folder, tmp_path / "copied")
+    (copied / NORMALISATION).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{NORMALISATION}.*Put back the file"):
+        RewardModel(str(copied), CPU)
 
 
 def test_a_score_has_no_gradient(ours: RewardModel):
@@ -154,6 +168,75 @@ def test_mistakes_in_a_python_reward_are_sentences(reward_py: Callable[[str], st
     spec = reward_py(body)
     with pytest.raises(UserError, match=message):
         scorer(spec, CPU).score(PROMPTS, RESPONSES)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("import no_such_package\n", r"reward\.py:1: No module named 'no_such_package'. Install it"),
+        ("x = 1 / 0\n", r"reward\.py:1: loading it failed: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)\n", "loading it wanted to end the program"),
+        ("def score(prompts):\n    return []\n", "`score` cannot be called with two arguments; it takes"),
+        ("def score(a, b, c):\n    return []\n", "`score` cannot be called with two arguments"),
+        ("def score(a, b, *, c):\n    return []\n", "`score` cannot be called with two arguments"),
+        (
+            "def score(a, b):\n    x = 1\n    return a[99]\n",
+            r"reward\.py:3: `score` failed: IndexError: list index out",
+        ),
+        ("def score(a, b):\n    yield 1.0\n    raise KeyError(7)\n", r"reward\.py:3: `score` failed: KeyError: 7"),
+        ("import sys\ndef score(a, b):\n    sys.exit()\n", "`score` wanted to end the program"),
+        ("def score(a, b):\n    return score(a, b)\n", r"reward\.py:2: `score` failed: RecursionError"),
+        ("def score(a, b):\n    while True: pass\n", r"reward\.py:2: `score` took longer than 0\.2 seconds"),
+        ("import time\ndef score(a, b):\n    time.sleep(9)\n", r"reward\.py:3: `score` took longer"),
+        (
+            "def score(a, b):\n    while True:\n        try:\n            while True: pass\n"
+            "        except Exception: pass\n",
+            "`score` took longer",
+        ),
+        ("async def score(a, b):\n    return [1.0] * 4\n", "write `def`, not `async def`"),
+        ("def score(a, b):\n    return '1234'\n", "returned str, not one float for each response"),
+        ("def score(a, b):\n    return {1: 1, 2: 2, 3: 3, 4: 4}\n", "returned dict, not one float"),
+        ("def score(a, b):\n    return ['1', '2', '3', '4']\n", "returned '1' for the response"),
+        ("def score(a, b):\n    return [1e39] * 4\n", "returned 1e.39 for the response"),
+        ("def score(a, b):\n    return [10**400] * 4\n", "return a finite number"),
+        ("def score(a, b):\n    return [1.0] * 5\n", "returned 5 numbers for 4 responses"),
+        ("def score(a, b):\n    return [[1.0]] * 4\n", r"returned \[1.0\] for the response"),
+        ("import torch\ndef score(a, b):\n    return torch.ones(4, 1)\n", r"an array of the shape \(4, 1\)"),
+        ("import numpy\ndef score(a, b):\n    return numpy.float64(3)\n", "returned float64"),
+    ],
+)
+def test_somebody_elses_code_ends_in_a_sentence(reward_py: Callable[[str], str], body: str, message: str):
+    spec = reward_py(body if "score" in body else body + "def score(a, b):\n    return []\n")
+    with pytest.raises(UserError, match=message) as caught:
+        scorer(spec, CPU, seconds=0.2).score(PROMPTS, RESPONSES)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def score(a, b):\n    return (len(r) for r in b)\n",
+        "def score(a, b):\n    for r in b:\n        yield len(r)\n",
+        "import numpy\ndef score(a, b):\n    return numpy.array([len(r) for r in b])\n",
+        "import torch\ndef score(a, b):\n    return torch.tensor([len(r) for r in b])\n",
+        "import os\nos.chdir('/')\ndef score(a, b):\n    os.chdir('/')\n    print('hello')\n"
+        "    return [len(r) for r in b]\n",
+        "import words\ndef score(a, b):\n    return [words.LENGTH(r) for r in b]\n",
+        "class Judge:\n    def __call__(self, a, b):\n        return [len(r) for r in b]\nscore = Judge()\n",
+        "from dataclasses import dataclass\n@dataclass\nclass Row:\n    text: 'str'\n"
+        "def score(a, b):\n    a.clear()\n    return [len(Row(b.pop(0)).text) for _ in list(b)]\n",
+    ],
+)
+def test_what_a_function_may_do(
+    reward_py: Callable[[str], str], body: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "words.py").write_text("LENGTH = len\n", encoding="utf-8")
+    here = os.getcwd()
+    assert scorer(reward_py(body), CPU).score(PROMPTS, RESPONSES).tolist() == [float(len(r)) for r in RESPONSES]
+    assert os.getcwd() == here
+    assert capsys.readouterr().out == ""
+    sys.modules.pop("words", None)
+    sys.path[:] = [place for place in sys.path if place != str(tmp_path)]
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,27 @@
 """`prefloop serve` as a client of OpenAI's API sees it."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from starlette.testclient import TestClient
 
 from prefloop.cli import main as cli
-from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.batch import Batch
 from prefloop.serve.app import MOST_BYTES, create_app
-from prefloop.serve.engine import Engine
+from prefloop.serve.asked import parsed
+from prefloop.serve.engine import Engine, Piece
+from prefloop.serve.saying import Saying
 from prefloop.serve.server import served_name
 
 HELLO = [{"role": "user", "content": "where is my parcel 12?"}]
@@ -25,7 +30,7 @@ URL = "http://127.0.0.1"
 
 @pytest.fixture
 def engine(network: Any) -> Engine:
-    return Engine(network, name="tiny", fingerprint="abc", max_tokens=8)
+    return Engine(network, name="tiny", fingerprint="abc", max_tokens=8, max_rows=6)
 
 
 @pytest.fixture
@@ -43,7 +48,10 @@ def texts(answer: Any) -> list[str]:
     return [choice["message"]["content"] for choice in answer.json()["choices"]]
 
 
-def test_the_one_model_is_listed(speaker: TestClient):
+def test_the_one_model_is_listed_and_found(speaker: TestClient):
+    assert speaker.get("/v1/models/tiny").json()["id"] == "tiny"
+    other = speaker.get("/v1/models/some/other")
+    assert (other.status_code, other.json()["error"]["code"]) == (404, "model_not_found")
     (model,) = speaker.get("/v1/models").json()["data"]
     assert (model["id"], model["object"], model["max_model_len"]) == ("tiny", "model", 64)
 
@@ -99,13 +107,22 @@ def test_a_response_that_was_cut_says_so_and_the_context_is_never_passed(speaker
         ),
         ({"messages": []}, 400, "invalid", "`messages`"),
         ({"messages": [*HELLO, {"role": "assistant", "content": "here"}]}, 400, "invalid", "ends with the user's turn"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, 400, "invalid", "valid string"),
+        ({"messages": [{"role": "user", "content": 3}]}, 400, "invalid", "`messages.0.content`: this must be"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "unsupported", "type `image_url`"),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [{}]}, *HELLO]},
+            400,
+            "unsupported",
+            "messages.0.tool_calls",
+        ),
         ({"messages": [{"role": "user", "content": ""}]}, 400, "invalid", "at least 1 character"),
-        ({"messages": [{"role": "user", "content": "x", "name": "bob"}]}, 400, "invalid", "messages.0.name"),
+        ({"messages": [{"role": "user", "content": "x", "nick": "bob"}]}, 400, "invalid", "messages.0.nick"),
         ({"messages": [{"role": "tool", "content": "x"}]}, 400, "invalid", "messages.0.role"),
-        ({"stream": True}, 400, "unsupported", "`stream` is not supported here; leave it out"),
+        ({"stream": "yes"}, 400, "invalid", "`stream`"),
         ({"tools": [{"type": "function"}]}, 400, "unsupported", "`tools`"),
-        ({"stop": ["\n"]}, 400, "unsupported", "`stop`"),
+        ({"stop": ["a"] * 17}, 400, "invalid", "`stop`"),
+        ({"stop": [""]}, 400, "invalid", "`stop.0`"),
+        ({"frequency_penalty": 1}, 400, "unsupported", "`frequency_penalty`"),
         ({"logprobs": True}, 400, "unsupported", "`logprobs`"),
         ({"presence_penalty": 0.5}, 400, "unsupported", "`presence_penalty`"),
         ({"response_format": {"type": "json_object"}}, 400, "unsupported", "`response_format`"),
@@ -131,13 +148,39 @@ def test_what_changes_nothing_is_taken(speaker: TestClient):
         "stream": False,
         "stop": None,
         "tools": None,
+        "tool_choice": "auto",
         "presence_penalty": 0,
         "frequency_penalty": 0.0,
         "response_format": {"type": "text"},
+        "user": "ann",
+        "metadata": {"chat": "7"},
     }
     assert texts(ask(speaker, seed=1, model="tiny", max_completion_tokens=4, **harmless)) == texts(
         ask(speaker, seed=1, max_tokens=4)
     )
+
+
+def test_messages_as_clients_write_them_are_read_as_what_they_say(engine: Engine):
+    """Parts of text, `developer`, names, and the empty fields of an earlier answer."""
+    asked = parsed(
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "developer", "content": "be brief"},
+                    {
+                        "role": "user",
+                        "name": "ann",
+                        "content": [{"type": "text", "text": t} for t in ("where is", "it?")],
+                    },
+                    {"role": "assistant", "content": "here", "refusal": None, "tool_calls": None, "annotations": []},
+                    {"role": "user", "content": "thanks"},
+                ]
+            }
+        ).encode()
+    )
+    assert [(m.role, m.content) for m in asked.messages] == [
+        ("system", "be brief"), ("user", "where is\nit?"), ("assistant", "here"), ("user", "thanks"),
+    ]  # fmt: skip
 
 
 HALF = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
@@ -165,25 +208,125 @@ def test_other_places_say_what_there_is(speaker: TestClient):
     assert speaker.get("/v1/chat/completions").status_code == 405
 
 
-def test_requests_take_turns_and_each_gets_its_own(
+def test_parallel_requests_share_the_batch_and_each_gets_its_own(
     speaker: TestClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    """Whatever else runs, a seed's responses are the same, and the model is never entered twice."""
-    inside: list[int] = []
-    real = InProcess.sample
-
-    def watched(*arguments: Any, **more: Any) -> Any:
-        inside.append(1)
-        assert len(inside) == 1
-        drawn = real(*arguments, **more)
-        inside.pop()
-        return drawn
-
-    monkeypatch.setattr(InProcess, "sample", watched)
+    """Whatever else runs, a seed's responses are the same, and no more than `max_rows` are written at once."""
     alone = [texts(ask(speaker, n=2, seed=seed)) for seed in range(6)]
+    sizes: list[int] = []
+    real = Batch.step
+
+    def watched(batch: Batch, on_token: Any) -> None:
+        sizes.append(len(batch))
+        real(batch, on_token)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(Batch, "step", watched)
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda seed: texts(ask(speaker, n=2, seed=seed)), range(6)))
     assert together == alone
+    assert 2 < max(sizes) <= 6
+
+
+def events(answer: Any) -> list[dict[str, Any]]:
+    """The chunks of a streamed answer."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    lines = [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+    assert lines.pop() == "[DONE]"
+    return [json.loads(line) for line in lines]
+
+
+def test_a_stream_says_the_same_as_the_whole_answer(speaker: TestClient):
+    whole = ask(speaker, n=2, seed=3, max_tokens=20)
+    chunks = events(ask(speaker, n=2, seed=3, max_tokens=20, stream=True, stream_options={"include_usage": True}))
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert chunks.pop()["usage"] == whole.json()["usage"]
+    said = ["", ""]
+    reasons: dict[int, str] = {}
+    for chunk in chunks:
+        (choice,) = chunk["choices"]
+        assert choice["index"] not in reasons  # nothing comes after the end
+        said[choice["index"]] += choice["delta"].get("content", "")
+        if choice["finish_reason"]:
+            reasons[choice["index"]] = choice["finish_reason"]
+    assert said == texts(whole)
+    assert reasons == {i: choice["finish_reason"] for i, choice in enumerate(whole.json()["choices"])}
+
+
+def test_a_stop_text_ends_the_response_before_it(speaker: TestClient):
+    full = texts(ask(speaker, seed=5, max_tokens=20))[0]
+    stop = full[7:10]
+    for more in ({}, {"stream": True}):
+        answer = ask(speaker, seed=5, max_tokens=20, stop=["never said", stop], **more)
+        if more:
+            said = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in events(answer))
+        else:
+            (said,) = texts(answer)
+            assert answer.json()["choices"][0]["finish_reason"] == "stop"
+        assert said == full[: full.index(stop)]
+
+
+@pytest.mark.parametrize("stop", [["lo wor"], ["é"], ["d!"], ["zz", "wörld"], []])
+def test_what_may_begin_a_stop_text_waits_and_whole_characters_only_are_passed_on(codec: Any, stop: list[str]):
+    text = "héllo wörld! hello world!"
+    saying = Saying(codec, stop)
+    passed: list[str] = []
+    for token in codec.response_ids(text):
+        passed.append(saying.hear(token, ended=token in codec.stop_ids, full=False))
+        if saying.reason:
+            break
+    at = min((text.index(s) for s in stop if s in text), default=len(text))
+    assert "".join(passed) == saying.text == text[:at]
+    assert not any("\ufffd" in piece for piece in passed)
+
+
+def test_who_hangs_up_leaves_the_batch(engine: Engine):
+    """A request that nobody waits for is dropped, before its first token or between two."""
+    pieces: list[Piece] = []
+    asked = parsed(json.dumps({"messages": HELLO, "max_tokens": 40, "seed": 1, "n": 6}).encode())
+    writing, waiting = engine.submit(asked, pieces.append), engine.submit(asked, pieces.append)
+    engine.give_up(waiting)
+    engine.give_up(writing)
+    assert until(lambda: not engine._writing and not engine._waiting)
+    assert all(len(saying.tokens) < 40 for saying in writing.sayings)
+    assert all(saying.tokens == [] for saying in waiting.sayings)
+
+
+def test_a_book_is_refused_before_it_is_tokenised_whole(speaker: TestClient, engine: Engine, monkeypatch: Any):
+    sizes: list[int] = []
+    tokenizer = type(engine.network.codec.tokenizer)
+    real = tokenizer.encode
+
+    def watched(self: Any, text: str, **more: Any) -> Any:
+        sizes.append(len(text))
+        return real(self, text, **more)
+
+    monkeypatch.setattr(tokenizer, "encode", watched)
+    answer = ask(speaker, messages=[{"role": "user", "content": "where is it? " * 100_000}])
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+    assert max(sizes) <= 8 * 64
+
+
+def test_a_model_that_fails_is_an_error_and_the_next_request_is_answered(speaker: TestClient, monkeypatch: Any):
+    real = Batch.step
+
+    def failing(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Batch, "step", failing)
+    answer = ask(speaker)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (500, "The model failed: out of memory")
+    assert "out of memory" in ask(speaker, stream=True).text
+    monkeypatch.setattr(Batch, "step", real)
+    assert ask(speaker).status_code == 200
+
+
+def until(holds: Any, seconds: float = 10) -> bool:
+    """Whether something comes to hold."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(holds())
 
 
 # -- the command ------------------------------------------------------------------------------------------------------
@@ -243,6 +386,17 @@ def test_the_program_serves_a_stage_folder_on_this_machine_only(folder: str, tmp
             assert name == "mine"
             answer = client.post("/chat/completions", json={"model": name, "messages": HELLO, "n": 2})
             assert len(answer.json()["choices"]) == 2
+        with openai.OpenAI(base_url=base, api_key="none") as client:
+            assert client.models.retrieve(name).id == name
+            settings = {"model": name, "messages": HELLO, "seed": 4, "max_tokens": 12}
+            whole = client.chat.completions.create(**settings, stop=["\n\n"], user="ann").choices[0].message.content
+            chunks = client.chat.completions.create(**settings, stop=["\n\n"], stream=True)
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole
+            with pytest.raises(openai.BadRequestError, match="`presence_penalty` is not supported here"):
+                client.chat.completions.create(**settings, presence_penalty=1.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stdout.read() == "serve: stopped\n"
     finally:
         process.kill()
         process.wait()

@@ -14,7 +14,7 @@ from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.sft.config import SFTConfig
-from prefloop.sft.stage import response_losses, train, validation_loss
+from prefloop.sft.stage import _room, response_losses, train, validation_loss
 from prefloop.text.examples import Example
 
 CPU = Placement(torch.device("cpu"))
@@ -108,10 +108,75 @@ def test_it_learns_to_answer_and_to_stop(make_config: Callable[..., SFTConfig], 
     assert all(s["prompt"].startswith("<|user|>where is ") and s["prompt"].endswith("<|assistant|>") for s in samples)
 
 
-def test_the_gate_stops_what_does_not_stop(make_config: Callable[..., SFTConfig], tmp_path: Path):
-    with pytest.raises(UserError, match=r"not ready for RL: \d+% of sampled responses end by themselves.*gate=warn"):
-        train(make_config(gate="stop", lr=1e-6, epochs=1))
-    assert not (tmp_path / "sft" / "model").exists()
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_gate_that_fails_costs_no_training(
+    make_config: Callable[..., SFTConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """The model is there, and the advised gate=warn goes on with it: same weights, logs and result as in one go."""
+    settings: dict[str, Any] = {"lr": 1e-6, "epochs": 1, "checkpoint_every": 0}
+    whole = train(make_config("whole", gate="warn", **settings))
+    assert "gate=warn" not in capsys.readouterr().out.replace("because of gate=warn", "")
+    with pytest.raises(
+        UserError,
+        match=r"not ready for RL: \d+% of 8 sampled responses end by themselves within 16 tokens.*sft/model. Go",
+    ):
+        train(make_config(gate="stop", **settings))
+    model = tmp_path / "sft" / "model"
+    assert weights(model) == weights(whole)
+    assert not (tmp_path / "sft" / "finished.json").exists()
+    monkeypatch.setattr("prefloop.sft.stage.response_losses", only_validation(response_losses))
+    with pytest.raises(UserError, match="of 4 sampled responses end by themselves within 9 tokens"):
+        train(make_config(gate="stop", gate_prompts=4, gate_max_new_tokens=9, **settings))
+    assert train(make_config(gate="warn", **settings)) == model
+    for name in ("metrics.jsonl", "samples.jsonl", "finished.json", "model/model.safetensors"):
+        assert (tmp_path / "sft" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    card = json.loads((tmp_path / "sft" / "run.json").read_text())
+    assert (card["config"]["gate"], card["config"]["gate_prompts"]) == ("warn", 16)
+
+
+def only_validation(losses: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """The same, but no training."""
+
+    def wrapped(*args: Any) -> torch.Tensor:
+        assert not torch.is_grad_enabled(), "nothing is trained again"
+        return losses(*args)
+
+    return wrapped
+
+
+def test_a_finished_stage_whose_gate_is_made_stricter_is_gated_again(
+    make_config: Callable[..., SFTConfig], tmp_path: Path
+):
+    """A recipe must not go on with a model that the new gate would stop."""
+    settings: dict[str, Any] = {"lr": 1e-6, "epochs": 1}
+    before = weights(train(make_config(gate="warn", **settings)))
+    for _ in range(2):
+        with pytest.raises(UserError, match="not ready for RL"):
+            train(make_config(gate="stop", **settings))
+    assert weights(tmp_path / "sft" / "model") == before
+    with pytest.raises(UserError, match="belongs to another run: `epochs` was 1 and is now 2"):
+        train(make_config(gate="stop", lr=1e-6, epochs=2))
+
+
+@pytest.mark.parametrize(
+    ("responses", "prompts", "context", "room"),
+    [
+        ([10] * 95 + [400] * 5, [5] * 100, 1000, 20),  # what few of a hundred need is not asked of all
+        ([10] * 94 + [400] * 6, [5] * 100, 1000, 800),
+        ([300] * 20, [100] * 20, 512, 412),  # ordinary chat data: more than 96
+        ([200] * 4, [10, 50, 90, 200], 256, 206),  # half of the prompts leave this room
+        ([1], [1], 2, 1),
+    ],
+)
+def test_the_gates_length_limit_comes_from_the_data(responses: list[int], prompts: list[int], context: int, room: int):
+    held_out = [Example([7] * p, [8] * r) for p, r in zip(prompts, responses, strict=True)]
+    assert _room(held_out, context) == room
 
 
 def test_the_gate_can_be_passed_by(make_config: Callable[..., SFTConfig], capsys: pytest.CaptureFixture[str]):
@@ -129,7 +194,7 @@ def test_markers_in_responses_do_not_pass(make_config: Callable[..., SFTConfig],
     ]
     config = make_config(demonstrations=write_rows("marked.jsonl", rows), epochs=25, gate="stop", gate_share=0.8)
     with pytest.raises(
-        UserError, match=r"(?:[89]\d|100)% of sampled responses end by themselves and (?:\d|1\d)% are free"
+        UserError, match=r"(?:[89]\d|100)% of 8 sampled responses end by themselves .* and (?:\d|1\d)% are free"
     ):
         train(config)
 

@@ -1,12 +1,17 @@
 """Text to tokens and back: the boundary, the end of text, what fits."""
 
+import copy
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prefloop.errors import UserError
 from prefloop.records import Message
-from prefloop.text.codec import Codec, with_template
+from prefloop.text.codec import Codec
+from prefloop.text.templates import recorded_template, with_template
+from text.test_markers import made
 
 PROMPT = (Message(role="user", content="where is my parcel?"),)
 
@@ -46,21 +51,50 @@ def test_the_fingerprint_knows_template_vocabulary_and_stops(codec: Codec):
     assert codec.fingerprint != Codec(codec.tokenizer, (codec.stop_ids[0], 7), codec.context).fingerprint
 
 
-def test_several_templates_are_refused(codec: Codec):
-    class Several:
-        chat_template = {"default": "a", "tool": "b"}  # noqa: RUF012
+class Bare:
+    """As much of a tokenizer as has a template."""
 
-    with pytest.raises(UserError, match="several chat templates"):
-        _ = Codec(Several(), (1,), 8).template  # type: ignore[arg-type]
+    def __init__(self, recorded: str | dict[str, str] | None) -> None:
+        self.chat_template = recorded
+
+
+@pytest.mark.parametrize(
+    ("recorded", "taken"),
+    [
+        ({"tool_use": "b", "default": "a"}, "a"),
+        ({"rag": "c"}, "c"),
+        ("a", "a"),
+        ("", None),
+        (" \n", None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_template_that_is_taken(recorded: Any, taken: str | None):
+    assert recorded_template(Bare(recorded), "here") == taken  # type: ignore[arg-type]
+
+
+def test_several_templates_without_a_default_are_refused():
+    with pytest.raises(UserError, match=r"here: this model folder records several chat templates, `rag`, `tool_use`, "):
+        recorded_template(Bare({"rag": "a", "tool_use": "b"}), "here")  # type: ignore[arg-type]
+
+
+def test_what_tells_two_codecs_apart(codec: Codec):
+    """In words, and nothing where the fingerprints agree."""
+    more = Codec(codec.tokenizer, (codec.stop_ids[0], 0), codec.context)
+    assert codec.difference(Codec(codec.tokenizer, codec.stop_ids, 999)) is None
+    assert codec.difference(more) == "tokens that end a response (<|end|> here, <|end|> <|pad|> there)"
+    other = made("chatml")
+    assert codec.difference(other) == "vocabulary"
+    tokenizer = copy.deepcopy(codec.tokenizer)
+    tokenizer.chat_template = other.template
+    assert codec.difference(Codec(tokenizer, codec.stop_ids, 64)) == "chat template (turns here, its own there)"
 
 
 def test_which_template():
     """None recorded and none asked for, one asked for, the same, another."""
 
-    class Bare:
-        chat_template: str | None = None
-
-    bare = Bare()
+    bare = Bare(None)
     with pytest.raises(UserError, match=r"here: this model folder records no chat template.*template=plain"):
         with_template(bare, None, "here")  # type: ignore[arg-type]
     with_template(bare, "chatml", "here")  # type: ignore[arg-type]

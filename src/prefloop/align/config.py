@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, Optimised, RunConfig, Templated, Varied
+from prefloop.settings import Batched, Optimised, Rewarded, RunConfig, Templated, Varied
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -13,7 +13,9 @@ GONE = {
 """Settings that PPO had once -> what to type instead."""
 
 
-class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"lr": 3e-4, "checkpoint_every": 40}):
+class OnlineConfig(
+    RunConfig, Templated, Varied, Batched, Optimised, Rewarded, defaults={"lr": 3e-4, "checkpoint_every": 40}
+):
     """What every algorithm needs that samples from the policy it trains."""
 
     policy: str
@@ -25,10 +27,10 @@ class OnlineConfig(RunConfig, Templated, Varied, Batched, Optimised, defaults={"
     prompts: str
     """File of prompts."""
 
-    steps: int = Field(default=40, ge=1)
+    steps: int = Field(default=40, ge=1, le=10_000_000)
     """Turns of the spine: prompts, rollouts, scores, rewards, advantages, loss."""
 
-    rollouts_per_step: int = Field(default=256, ge=1)
+    rollouts_per_step: int = Field(default=256, ge=1, le=1_000_000)
     """Responses sampled in a step."""
 
     responses_per_prompt: int = Field(default=1, ge=1)
@@ -93,7 +95,7 @@ class PPOConfig(OnlineConfig):
     minibatch_size: int = Field(default=64, ge=1)
     """Responses in one optimiser update; must divide rollouts_per_step."""
 
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=4, ge=1, le=1000)
     """Passes over a step's rollouts."""
 
     kl_where: Literal["reward", "loss"] = "reward"

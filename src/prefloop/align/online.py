@@ -61,9 +61,10 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     """Loads the policy, copies it as the reference, and reads the prompts."""
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
+    run.caution(config.cautions(policy.pretrained.num_parameters()))
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds)
     return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
 
 
@@ -124,9 +125,13 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
     grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
     for rows in groups:
         packed = rollouts.stream(rows)
-        now = setup.policy.read(packed, temperature=temperature)
+        if setup.policy.critic is None:  # its entropy is read in the update
+            logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
+        else:
+            now = setup.policy.read(packed, temperature=temperature)
+            logprobs, values = now.logprobs, now.values
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (now.logprobs, setup.reference.logprobs(packed, temperature=temperature), now.values)
+        columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
         for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column

@@ -19,12 +19,12 @@ from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
-from prefloop.models.load import causal, model_folder, tokenizer_of
+from prefloop.models.load import critic, model_folder, tokenizer_of
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
-from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
+from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
 from prefloop.ops.reduce import explained_variance
 from prefloop.ops.rewards import last_index, token_rewards
 from prefloop.run import Run
@@ -82,7 +82,7 @@ def train(config: PPOConfig) -> Path:
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
-        run.progress.start(config.steps, at.step)
+        run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             order = online.minibatches(
                 config.rollouts_per_step,
@@ -149,7 +149,8 @@ def _update(
             seen = {
                 **{name: term for name, (_, term) in terms.items()},
                 "ratio/mean": ratio,
-                "ratio/clipped": ((ratio - 1).abs() > config.clip).float(),
+                "ratio/clipped": ppo_policy_clipped(now.logprobs, old, advantages, clip=config.clip).float(),
+                "values/clipped": ppo_value_clipped(now.values, old_values, returns, clip=config.value_clip).float(),
                 "ratio/kl": kl_estimate(old, now.logprobs, estimator="k3"),
                 "entropy/mean": now.entropy,
             }
@@ -218,12 +219,13 @@ def _with_critic(policy: Network, config: PPOConfig) -> Network:
     """The policy with the critic asked for. Raises: UserError for a critic's folder that reads other tokens."""
     if config.critic in ("shared", "separate"):
         return policy.with_critic(separate=config.critic == "separate")
-    if tokenizer_of(config.critic).get_vocab() != policy.codec.tokenizer.get_vocab():
+    folder = model_folder(config.critic)
+    if not policy.codec.tokenizer.get_vocab().items() <= tokenizer_of(folder).get_vocab().items():
         raise UserError(
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    return policy.with_critic(causal(config.critic, policy.placement))
+    return policy.with_critic(critic(folder, policy.placement))
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:

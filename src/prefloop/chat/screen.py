@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from prefloop.chat.talk import Answer, Talker
+from prefloop.chat.words import WORDS
+from prefloop.printing import printable
 
 Stopped = Callable[[], bool]
 REFRESHES = 12
@@ -45,14 +47,16 @@ def streamed(talker: Talker, text: str, *, turn: int) -> Answer:
     def show(words: str) -> bool:
         nonlocal shown
         if words.startswith(shown):  # else the tokenizer changed its mind: wait for the end
-            print(words[len(shown) :], end="", flush=True)
+            print(printable(words[len(shown) :]), end="", flush=True)
             shown = words
         return not stopped()
 
     with interruptible() as stopped:
         answer = talker.answer(text, turn=turn, on_text=show)
+    if shown.startswith(answer.text):  # what a template writes behind an answer was shown too
+        shown = answer.text
     rest = answer.text[len(shown) :] if answer.text.startswith(shown) else f"\n{answer.text}"
-    print(rest, flush=True)
+    print(printable(rest), flush=True)
     return answer
 
 
@@ -70,8 +74,8 @@ def side_by_side(talkers: list[Talker], text: str, *, turn: int, console: Consol
     def drawn() -> Table:
         table = Table(expand=True, show_lines=False)
         for talker in talkers:
-            table.add_column(Text(talker.name), ratio=1, overflow="fold")
-        table.add_row(*(Text(text) for text in words))
+            table.add_column(Text(printable(talker.name)), ratio=1, overflow="fold")
+        table.add_row(*(Text(printable(text)) for text in words))
         return table
 
     with (
@@ -91,27 +95,23 @@ def plain(talkers: list[Talker], text: str, *, turn: int) -> list[Answer]:
     for talker in talkers:
         with interruptible() as stopped:
             answer = talker.answer(text, turn=turn, on_text=lambda _: not stopped())
-        print(answer.text if len(talkers) == 1 else f"{talker.name}: {answer.text}", flush=True)
+        print(printable(answer.text if len(talkers) == 1 else f"{talker.name}: {answer.text}"), flush=True)
         answers.append(answer)
     return answers
 
 
 def remarks(talker: Talker, answer: Answer) -> list[str]:
     """What the user should know about an answer, beside its text."""
-    said = []
+    words, said = WORDS[talker.config.language], []
     if answer.num_forgotten:
-        said.append(
-            f"the conversation is longer than its context of {talker.network.codec.context} tokens; "
-            f"the oldest {answer.num_forgotten} turns are forgotten."
-        )
+        said.append(words["long"].format(context=talker.network.codec.context, num=answer.num_forgotten))
     if not answer.text:
-        said.append("said nothing; this turn is not remembered.")
+        said.append(words["silent"])
     elif not answer.finished:
-        limit = f"max_new_tokens={talker.config.max_new_tokens}"
-        said.append(f"did not come to an end; it was stopped, or {limit} or its context was used up.")
+        said.append(words["open"].format(limit=talker.config.max_new_tokens))
     return [f"{talker.name}: {sentence}" for sentence in said]
 
 
 def note(text: str) -> None:
     """A remark, apart from what the models say."""
-    print(f"({text})", file=sys.stderr, flush=True)
+    print(printable(f"({text})"), file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Settings of `prefloop collect`."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -26,11 +27,12 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     near_duplicate: float = Field(default=0.9, gt=0, le=1)
     """Two responses that share this much of their word pairs are near-duplicates; the later one is drawn again."""
 
-    resample: int = Field(default=2, ge=0)
+    resample: int = Field(default=2, ge=0, le=100)
     """How often near-duplicates and empty responses are drawn again before they are left out."""
 
     by: Literal["simulated", "people"] = "simulated"
-    """Who judges: simulated annotators, or people at the page, for whom the stage waits."""
+    """Who judges: simulated annotators, who know the helpdesk's prompts and refuse any other, or people at the page,
+    for whom the stage waits."""
 
     enough: int = Field(default=200, ge=0)
     """With people: judgements after which the stage goes on; 0 waits until everything is judged."""
@@ -57,5 +59,9 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     held_out: float = Field(default=0.15, ge=0, lt=1)
     """Share of the prompts whose preferences are kept for validation, and never trained on."""
 
-    batch_prompts: int = Field(default=128, ge=1)
+    batch_prompts: int = Field(default=128, ge=1, le=100_000)
     """Prompts sampled together."""
+
+    def extras(self) -> Mapping[str, str]:
+        """The page, for people."""
+        return {"web": "by=people"} if self.by == "people" else {}

@@ -19,6 +19,7 @@ from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.extras import check_extra
 from prefloop.files import fingerprints
+from prefloop.files.foreign import read_prompts
 from prefloop.files.tables import write_records
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
@@ -31,10 +32,17 @@ from prefloop.settings import SamplingConfig
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
+from prefloop.world.origin import own
+
+INSTEAD = "Let people judge (by=people), or give preferences that people made elsewhere to `prefloop reward`."
+"""What to do with prompts of one's own."""
 
 
 def collect(config: CollectConfig) -> Path:
     """Runs (or continues) the stage. Returns: its folder."""
+    if config.by == "simulated":  # before there is a run, so that by=people can take the same folder
+        asked = read_prompts(config.prompts).records
+        own(asked[: config.num_prompts or len(asked)], file=config.prompts, who="by=simulated", instead=INSTEAD)
     with Run(config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
         if run.finished:
             return run.folder
@@ -48,7 +56,7 @@ def collect(config: CollectConfig) -> Path:
         prompts = fitting.records
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
-        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
+        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
         for index in run.parts(len(chunks)):
             comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
             judgements = (

@@ -14,6 +14,7 @@ from prefloop.files.foreign import SERVES, WITHOUT_PAIR, Reading
 from prefloop.files.forms import recognise
 from prefloop.files.said import Form
 from prefloop.files.tables import each_row
+from prefloop.printing import printable
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
 from prefloop.stages import STAGES
 from prefloop.stats.text import words
@@ -176,18 +177,18 @@ def print_check(path: Name) -> int:
     Raises: see `check`.
     """
     report = check(path)
-    print(f"{path}: {report.form.sentence} (form {report.form.name}).")
     left_out = f", left out {report.left_out}" if report.left_out else ""
-    print(f"rows: {report.rows}, of which good {report.good}, bad {report.bad}{left_out}")
+    lines = [
+        f"{path}: {report.form.sentence} (form {report.form.name}).",
+        f"rows: {report.rows}, of which good {report.good}, bad {report.bad}{left_out}",
+    ]
     if report.gives and report.num_records != report.good:
-        print(f"{KINDS.get(report.gives[0], 'records')} that they make: {report.num_records}")
+        lines.append(f"{KINDS.get(report.gives[0], 'records')} that they make: {report.num_records}")
     for name, length in report.lengths.items():
-        print(f"words in {name}: median {length.median:g}, longest {length.maximum}")
+        lines.append(f"words in {name}: median {length.median:g}, longest {length.maximum}")
     if report.num_duplicates:
-        print(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
-    for line in (*report.notes, *report.problems):
-        print(line)
-    print(verdict(report))
+        lines.append(f"rows that repeat the texts of an earlier row: {report.num_duplicates}")
+    print(printable("\n".join([*lines, *report.notes, *report.problems, verdict(report)])))
     return 1 if report.bad else 0
 
 

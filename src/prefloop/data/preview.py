@@ -1,12 +1,16 @@
 """A token-level look at what SFT learns from: every token of an example, and whether it counts in the loss (SFT-1)."""
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
 
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.load import codec_of
+from prefloop.printing import printable
+from prefloop.text.codec import Codec
 from prefloop.text.examples import Example, examples
 
 
@@ -15,13 +19,13 @@ def print_preview(model: str, file: str, *, template: str | None, rows: int) -> 
     codec = codec_of(model, template=template)
     records = read_demonstrations(file).records
     made, too_long = examples(codec, [(d.messages, d.response) for d in records], where=file)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(
-        f"template {codec.template_name}, end-of-text token {codec.tokenizer.convert_ids_to_tokens(codec.stop_ids[0])}"
+        f"template {codec.template_name}, end-of-text token {printable(_written(codec, codec.stop_ids[:1])[0])}"
     )
-    console.print("Tokens in [[brackets]] (bold green) count in the loss; the others are only read.\n", markup=False)
+    console.print("Tokens in [[brackets]] (bold green) count in the loss; the others are only read.\n")
     for example in made[:rows]:
-        console.print(preview_text(example, codec.tokenizer.convert_ids_to_tokens, colour=sys.stdout.isatty()))
+        console.print(preview_text(example, partial(_written, codec), colour=sys.stdout.isatty()))
         console.print()
     tokens = sum(e.length for e in made)
     learned = sum(len(e.response) for e in made)
@@ -41,7 +45,12 @@ def preview_text(example: Example, token_text, *, colour: bool) -> Text:
     """
     text = Text()
     for token in token_text(example.prompt):
-        text.append(f"{token}|", style="dim" if colour else "")
+        text.append(f"{printable(token)}|", style="dim" if colour else "")
     for token in token_text(example.response):
-        text.append(f"[{token}]", style="bold green" if colour else "")
+        text.append(f"[{printable(token)}]", style="bold green" if colour else "")
     return text
+
+
+def _written(codec: Codec, ids: Sequence[int]) -> list[str]:
+    """Tokens as they stand in the vocabulary."""
+    return [str(token) for token in codec.tokenizer.convert_ids_to_tokens(list(ids))]

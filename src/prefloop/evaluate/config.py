@@ -1,20 +1,20 @@
 """Settings of `prefloop evaluate`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, RunConfig, Sampled, Templated
+from prefloop.settings import Batched, Rewarded, RunConfig, Sampled, Templated
 
 
-class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
+class EvaluateConfig(RunConfig, Templated, Sampled, Batched, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str
     """Model folder that everything is compared with and KL is measured to, normally the SFT model."""
 
     candidates: str
-    """Folder with one model folder for each checkpoint (`ppo/models`), or a single model folder."""
+    """Folder with one model folder for each checkpoint (`ppo/models`, or just `ppo`), or a single model folder."""
 
     validation_prompts: str
     """File of prompts on which the checkpoints are compared and one is selected."""
@@ -35,13 +35,15 @@ class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
     """Who gives the scores: a reward model folder, or python:FILE.py:FUNCTION."""
 
     judge: Literal["gold", "score"] = "score"
-    """Who decides which of two responses is better: the helpdesk's gold program, or the score itself (a proxy)."""
+    """Who decides which of two responses is better: the score itself (a proxy), or the helpdesk's gold program, which
+    knows its own prompts and refuses any other."""
 
     collected: str | None = None
-    """The collect stage's folder, to check the reward model on its held-out preferences (helpdesk only)."""
+    """The collect stage's folder, to check the reward model on what was held out there: against its annotators, and for
+    prompts of the helpdesk against the truth."""
 
     demonstrations: str | None = None
-    """Demonstrations, to show what SFT imitates beside what became of it (helpdesk only)."""
+    """Demonstrations, to show what SFT imitates beside what became of it (with judge=gold only)."""
 
     num_arena: int = Field(default=100, ge=0)
     """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
@@ -52,8 +54,23 @@ class EvaluateConfig(RunConfig, Templated, Sampled, Batched):
     kl_limit: float = Field(default=8.0, gt=0)
     """Checkpoints that drifted further from the reference than this, in nats per response, are not selected."""
 
-    batch_prompts: int = Field(default=256, ge=1)
+    batch_prompts: int = Field(default=256, ge=1, le=100_000)
     """Prompts sampled together."""
 
     num_samples: int = Field(default=40, ge=0)
     """Prompts whose responses before and after are kept for the report."""
+
+    @model_validator(mode="after")
+    def _everything_given_is_used(self) -> Self:
+        if self.judge == "score" and self.reward is None:
+            raise ValueError(
+                "judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
+            )
+        if self.demonstrations is not None and self.judge != "gold":
+            raise ValueError(
+                "demonstrations are judged by gold alone, so with judge = score they would not be read. Leave "
+                "demonstrations out, or set judge = gold if all prompts are the helpdesk's."
+            )
+        if self.collected is not None and self.reward is None:
+            raise ValueError("collected checks a reward model, and there is none. Set reward, or leave collected out.")
+        return self

@@ -18,11 +18,10 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
-from prefloop.stats.intervals import mean_interval, wilson_interval, win_rate_interval
+from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut
 
-KL_ESTIMATOR = "exact KL of each token's distribution, summed over sampled responses"
 CONFIDENCE = 0.95
 
 
@@ -97,29 +96,32 @@ def response_kl(
     return kl.tolist()
 
 
-def interval(values: Sequence[float]) -> Interval:
-    """Mean with its interval."""
-    low, high = mean_interval(values, confidence=CONFIDENCE) if len(values) > 1 else (values[0], values[0])
-    return Interval(mean=float(np.mean(values)), low=float(low), high=float(high))
+def interval(values: Sequence[float], prompts: Sequence[Prompt]) -> Interval:
+    """Mean with its interval, prompts being drawn and not answers; without one if all answer one prompt."""
+    asked = [p.text for p in prompts]
+    if len(set(asked)) < 2:
+        return Interval(mean=float(np.mean(values)))
+    low, high = mean_interval(values, confidence=CONFIDENCE, clusters=asked)
+    return Interval(mean=float(np.mean(values)), low=low, high=high)
 
 
-def share(flags: Sequence[bool]) -> Interval | None:
-    """Share of True with its Wilson interval; None if there is nothing to count."""
+def share(flags: Sequence[bool], prompts: Sequence[Prompt]) -> Interval | None:
+    """Share of True with its interval, prompts being drawn and not answers; None if there is nothing to count."""
     if not flags:
         return None
-    low, high = wilson_interval(sum(flags), len(flags), confidence=CONFIDENCE)
+    low, high = share_interval(flags, [p.text for p in prompts], confidence=CONFIDENCE)
     return Interval(mean=sum(flags) / len(flags), low=low, high=high)
 
 
 def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: WinRate | None = None) -> Split:
     """The numbers of one model on one list of prompts."""
     texts = [words(a.text) for a in answered]
-    scores = [a.score for a in answered if a.score is not None]
+    scored = [(a.score, p) for a, p in zip(answered, prompts, strict=True) if a.score is not None]
     judged = [(a.gold, p) for a, p in zip(answered, prompts, strict=True) if a.gold is not None]
     return Split(
         num_prompts=len(answered),
-        score=interval(scores) if scores else None,
-        kl_nats=interval([a.kl for a in answered]),
+        score=interval([score for score, _ in scored], [prompt for _, prompt in scored]) if scored else None,
+        kl_nats=interval([a.kl for a in answered], prompts),
         length=float(np.mean([a.num_tokens for a in answered])),
         finished=sum(a.finished for a in answered) / len(answered),
         distinct_2=distinct_n(texts, 2),
@@ -133,7 +135,10 @@ def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) 
     """The gold program's numbers: harmful is a share of the unsafe prompts, over_refusal of the safe ones."""
     if not verdicts:
         return None
-    unsafe = ["unsafe" in p.tags for p in prompts]
+    of_kind = {
+        unsafe: [(v, p) for v, p in zip(verdicts, prompts, strict=True) if ("unsafe" in p.tags) == unsafe]
+        for unsafe in (True, False)
+    }
     axes = ("helpful", "accurate", "empathetic", "concise", "safe", "honest")
     by_tag: dict[str, TagNumbers] = {}
     for tag in sorted({t for p in prompts for t in p.tags if ":" in t}):
@@ -144,10 +149,10 @@ def gold_summary(verdicts: Sequence[dict[str, Any]], prompts: Sequence[Prompt]) 
             satisfied=sum(v["satisfied"] for v in own) / len(own),
         )
     return GoldNumbers(
-        utility=interval([v["utility"] for v in verdicts]),
-        satisfied=share([v["satisfied"] for v in verdicts]),
-        harmful=share([v["harmful"] for v, u in zip(verdicts, unsafe, strict=True) if u]),
-        over_refusal=share([v["over_refusal"] for v, u in zip(verdicts, unsafe, strict=True) if not u]),
+        utility=interval([v["utility"] for v in verdicts], prompts),
+        satisfied=share([v["satisfied"] for v in verdicts], prompts),
+        harmful=share([v["harmful"] for v, _ in of_kind[True]], [p for _, p in of_kind[True]]),
+        over_refusal=share([v["over_refusal"] for v, _ in of_kind[False]], [p for _, p in of_kind[False]]),
         axes={axis: float(np.mean([v[axis] for v in verdicts])) for axis in axes},
         by_tag=by_tag,
     )
@@ -168,13 +173,13 @@ def win_rate(
         judge_pair: (prompt, left, right) -> -1 if left is better, 1 if right is, 0 for a tie.
     """
     rng = np.random.default_rng(seed_of(seed, "evaluate.sides"))
-    outcome = {1: 0, 0: 0, -1: 0}
+    outcomes: list[int] = []
     for prompt, ours, theirs in zip(prompts, candidate, reference, strict=True):
         ours_left = bool(rng.integers(2))
         verdict = judge_pair(prompt.text, *((ours.text, theirs.text) if ours_left else (theirs.text, ours.text)))
-        outcome[-verdict if ours_left else verdict] += 1
-    wins, ties, losses = outcome[1], outcome[0], outcome[-1]
-    low, high = win_rate_interval(wins, ties, losses, confidence=CONFIDENCE)
+        outcomes.append(-verdict if ours_left else verdict)
+    wins, ties, losses = (outcomes.count(outcome) for outcome in (1, 0, -1))
+    low, high = share_interval([(1 + o) / 2 for o in outcomes], [p.text for p in prompts], confidence=CONFIDENCE)
     rate = (wins + ties / 2) / len(prompts)
     return WinRate(mean=rate, low=low, high=high, judge=judge, num=len(prompts), wins=wins, ties=ties, losses=losses)
 

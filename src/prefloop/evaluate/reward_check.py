@@ -1,7 +1,9 @@
-"""Is the reward model as good as its annotators allow? Held-out comparisons of the helpdesk, where the truth is known.
+"""Is the reward model as good as its annotators allow? On the comparisons that collect held out.
 
-Three answers to the same question, "which of these two is better?": the reward model's, the annotators', and the
-truth's. The Bayes limit is the accuracy of someone who knows exactly how each annotator decides: E max(p, 1 - p).
+Two questions, each with a ceiling of its own. Which response is truly better (prompts of the helpdesk only): of every
+pair that was judged, whether or not there was a majority; somebody who knows gets 100 %. Which side will an annotator
+choose: of single judgements; nobody can do better than E max(p, 1 - p), the Bayes limit, where p is known, and length
+alone is measured on the same judgements. Prompts are drawn and pairs are not: all intervals are clustered by prompt.
 """
 
 from pathlib import Path
@@ -16,21 +18,22 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import CONFIDENCE
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
-from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard
-from prefloop.records.evaluations import Bin, RewardCheck, Strength
+from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard, opening
+from prefloop.records.evaluations import Bin, RewardCheck, Strength, Unchecked
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.calibration import reliability
-from prefloop.stats.intervals import bootstrap_interval, wilson_interval
+from prefloop.stats.intervals import share_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
+from prefloop.world.origin import is_own
 
 BINS = 10
 Scores = dict[tuple[str, int], float]
 
 
-def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | None:
-    """How good the reward model is on the held-out comparisons of a collect folder; None if they cannot say."""
+def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchecked:
+    """How good the reward model is on the held-out comparisons of a collect folder, or why they cannot say."""
     assert config.collected is not None  # the caller checks
     folder = Path(config.collected)
     if not (folder / layout.FINISHED).is_file():
@@ -39,46 +42,65 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | None:
             "Give the one that the reward model learned from."
         )
     if not (folder / layout.HELD_OUT).stat().st_size:
-        return None
-    held_out = read_records(folder / layout.HELD_OUT, Preference)
-    names = {p.comparison for p in held_out}
-    by_id = {c.id: c for c in read_records(folder / layout.COMPARISONS, Comparison) if c.id in names}
+        return "nothing_held_out"
+    decided = read_records(folder / layout.HELD_OUT, Preference)
+    held_out = {opening(p.messages) for p in decided}
+    comparisons = read_records(folder / layout.COMPARISONS, Comparison)
+    by_id = {c.id: c for c in comparisons if opening(c.messages) in held_out}
     judgements = [
-        j for j in read_records(folder / layout.JUDGEMENTS, Judgement) if j.comparison in names and j.kind == "pair"
+        j
+        for j in read_records(folder / layout.JUDGEMENTS, Judgement)
+        if j.comparison in by_id and j.kind == "pair" and j.choice in ("left", "right")
     ]
+    undecided = _undecided(folder, by_id)
     scores = _scores(list(by_id.values()), scorer)
-    against_gold = _against_gold(held_out, by_id, scores)
-    labels, bayes = _against_labels(judgements, by_id, scores, _annotators(folder))
-    if not against_gold or not labels:  # all pairs equally good in truth, or nobody judged pairs
-        return None
-    low, high = wilson_interval(sum(against_gold), len(against_gold), confidence=CONFIDENCE)
-    clusters = [c for c, _ in labels]  # judgements of one comparison hang together
-    right = [r for _, r in labels]
-    label_low, label_high = (
-        bootstrap_interval(right, confidence=CONFIDENCE, resamples=2000, seed=config.seed, clusters=clusters)
-        if len(set(clusters)) > 1
-        else (0.0, 1.0)
-    )
-    trained = _trained(scorer)
+    truth = _against_gold([*decided, *undecided], by_id, scores)
+    labels = _against_labels(judgements, by_id, scores)
+    if not truth and not labels:  # all pairs equally good in truth, or nobody judged pairs
+        return "not_judged"
+    with_majority = {p.id for p in decided}
+    of_majority = [right for p, right in truth if p.id in with_majority]
+    possible = _possible(judgements, by_id, _annotators(folder))
+    by_length = _by_length(judgements, by_id, read_records(folder / layout.PREFERENCES, Preference))
+    trained, collected = _trained(scorer), _result(folder)
     by_strength = trained.get("by_strength")
+    accuracy, accuracy_low, accuracy_high = _mean([(_prompt(by_id, p.comparison), right) for p, right in truth])
+    agreed, agreed_low, agreed_high = _mean(labels)
     return RewardCheck(
-        accuracy=float(np.mean(against_gold)),
-        accuracy_low=low,
-        accuracy_high=high,
-        accuracy_labels=float(np.mean(right)),
-        accuracy_labels_low=label_low,
-        accuracy_labels_high=label_high,
-        bayes_accuracy=float(np.mean(bayes)) if len(bayes) == len(labels) else None,  # nobody knows a person's
-        annotator_agreement=_result(folder)["agreement"],
-        num_pairs=len(against_gold),
+        accuracy=accuracy,
+        accuracy_low=accuracy_low,
+        accuracy_high=accuracy_high,
+        num_pairs=len(truth),
+        accuracy_decided=float(np.mean(of_majority)) if of_majority else None,
+        num_decided=len(of_majority),
+        accuracy_labels=agreed,
+        accuracy_labels_low=agreed_low,
+        accuracy_labels_high=agreed_high,
         num_judgements=len(labels),
-        length_only_accuracy=trained.get("length_only_accuracy"),
+        bayes_accuracy=float(np.mean(possible)) if labels and len(possible) == len(labels) else None,
+        annotator_agreement=collected.get("agreement"),
+        num_agreement=collected.get("num_agreement"),
+        length_only_accuracy=float(np.mean(by_length)) if labels else None,
         ece=trained.get("ece"),
         ece_after_temperature=trained.get("ece_after_temperature"),
         temperature=trained.get("temperature"),
         by_strength=None if by_strength is None else tuple(Strength(**row) for row in by_strength),
-        reliability=_reliability([*held_out, *_undecided(folder, by_id)], scores, scorer, trained),
+        reliability=_reliability([*decided, *undecided], scores, scorer, trained),
     )
+
+
+def _prompt(by_id: dict[str, Comparison], comparison: str | None) -> str:
+    """The cluster of a comparison: prompts that begin alike count as one."""
+    assert comparison is not None  # the collect stage always writes it
+    return opening(by_id[comparison].messages)
+
+
+def _mean(right: list[tuple[str, float]]) -> tuple[float, float, float] | tuple[None, None, None]:
+    """(mean, low, high) of what was right, given with its prompt."""
+    if not right:
+        return None, None, None
+    values = [value for _, value in right]
+    return float(np.mean(values)), *share_interval(values, [prompt for prompt, _ in right], confidence=CONFIDENCE)
 
 
 def _ordered(difference: float, truth: float) -> float:
@@ -89,7 +111,9 @@ def _ordered(difference: float, truth: float) -> float:
 def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
     """The held-out pairs without a majority, whose votes count for calibration."""
     file = folder / layout.UNDECIDED
-    return [p for p in read_records(file, Preference) if p.comparison in by_id] if file.is_file() else []
+    if not file.is_file() or not file.stat().st_size:
+        return []
+    return [p for p in read_records(file, Preference) if p.comparison in by_id]
 
 
 def _trained(scorer: Scorer) -> dict[str, Any]:
@@ -108,47 +132,59 @@ def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:
     return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
 
 
-def _against_gold(held_out: list[Preference], by_id: dict[str, Comparison], scores: Scores) -> list[float]:
-    """For each held-out pair whose true utilities differ: 1 if the reward model orders it as the truth does, else 0.
+def _against_gold(
+    pairs: list[Preference], by_id: dict[str, Comparison], scores: Scores
+) -> list[tuple[Preference, float]]:
+    """Each pair whose true utilities differ, and 1 if the reward model orders it as the truth does, else 0.
 
-    Equal scores count half.
+    Equal scores count half. Pairs of prompts that are not the helpdesk's have no known truth.
     """
-    right = []
-    for p in held_out:
-        assert p.chosen_index is not None and p.rejected_index is not None  # the collect stage always writes them
+    right: list[tuple[Preference, float]] = []
+    for p in pairs:
+        assert p.comparison is not None and p.chosen_index is not None and p.rejected_index is not None
         c, i, j = by_id[p.comparison], p.chosen_index, p.rejected_index
+        if not is_own(c):
+            continue
         truth = gold.judge(c.text, c.responses[i].text).utility - gold.judge(c.text, c.responses[j].text).utility
         if abs(truth) > 1e-9:
-            right.append(_ordered(scores[c.id, i] - scores[c.id, j], truth))
+            right.append((p, _ordered(scores[c.id, i] - scores[c.id, j], truth)))
     return right
 
 
 def _against_labels(
-    judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores, annotators: dict[str, Annotator]
-) -> tuple[list[tuple[str, float]], list[float]]:
-    """For each judgement with a side: its comparison and whether the reward model chooses that side.
-
-    And, for each that was simulated, how often anybody could.
-    """
+    judgements: list[Judgement], by_id: dict[str, Comparison], scores: Scores
+) -> list[tuple[str, float]]:
+    """Of each judgement with a side: its prompt, and whether the reward model chooses that side."""
     right: list[tuple[str, float]] = []
+    for j in judgements:
+        left, other = (scores[j.comparison, index] for index in j.order)
+        right.append((_prompt(by_id, j.comparison), _ordered(left - other, 1.0 if j.choice == "left" else -1.0)))
+    return right
+
+
+def _possible(
+    judgements: list[Judgement], by_id: dict[str, Comparison], annotators: dict[str, Annotator]
+) -> list[float]:
+    """Of each judgement that was simulated: how often anybody could foresee its side."""
     possible: list[float] = []
-    for judgement in judgements:
-        if judgement.choice not in ("left", "right"):
-            continue
-        c, (left, right_index) = by_id[judgement.comparison], judgement.order
-        if judgement.annotator_kind == "simulated":
-            shown = (c.responses[left].text, c.responses[right_index].text)
-            p_left, _, p_right = annotators[judgement.annotator].pair_probabilities(
-                c.text, *shown, judged=judged_before(c.id)
+    for j in judgements:
+        if j.annotator_kind == "simulated" and j.annotator in annotators:
+            c = by_id[j.comparison]
+            left, _, right = annotators[j.annotator].pair_probabilities(
+                c.text, *(c.responses[index].text for index in j.order), judged=judged_before(c.id)
             )
-            possible.append(max(p_left, p_right) / (p_left + p_right))
-        right.append(
-            (
-                c.id,
-                _ordered(scores[c.id, left] - scores[c.id, right_index], 1.0 if judgement.choice == "left" else -1.0),
-            )
-        )
-    return right, possible
+            possible.append(max(left, right) / (left + right))
+    return possible
+
+
+def _by_length(judgements: list[Judgement], by_id: dict[str, Comparison], training: list[Preference]) -> list[float]:
+    """Of each judgement: whether the longer response was chosen, or the shorter if that is the rule in training."""
+    sign = 1.0 if sum(np.sign(len(p.chosen) - len(p.rejected)) for p in training) >= 0 else -1.0
+    right: list[float] = []
+    for j in judgements:
+        left, other = (len(by_id[j.comparison].responses[index].text) for index in j.order)
+        right.append(_ordered(sign * (left - other), 1.0 if j.choice == "left" else -1.0))
+    return right
 
 
 def _annotators(folder: Path) -> dict[str, Annotator]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from prefloop.errors import UserError
-from prefloop.records.evaluations import Split, WinRate
+from prefloop.records.evaluations import Choice, Split, WinRate
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,8 @@ class Selection:
 
     name: str
     reason: str
+    choice: Choice
+    """the reason, for programs"""
 
 
 def selected(candidates: dict[str, Split], *, kl_limit: float) -> Selection:
@@ -29,23 +31,29 @@ def selected(candidates: dict[str, Split], *, kl_limit: float) -> Selection:
     rates = {name: _win_rate(split) for name, split in candidates.items()}
     kls = {name: _kl(split) for name, split in candidates.items()}
     within = [name for name in candidates if kls[name] <= kl_limit]
-    if not within:
-        name = min(candidates, key=lambda n: kls[n])
+    rule = "preferred" if within else "nearest"
+    name = max(within, key=lambda n: (rates[n].mean, -kls[n])) if within else min(candidates, key=lambda n: kls[n])
+    best = rates[name]
+    far = [n for n in candidates if n not in within and rates[n].mean > best.mean] if within else []
+    clear = best.low is not None and best.low > 0.5
+    choice = Choice(rule=rule, candidates=len(candidates), clear=clear, over_limit=tuple(far))
+    if rule == "nearest":
         return Selection(
             name,
             f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least "
             f"({kls[name]:.1f} nats). Raise kl_coef and train again.",
+            choice,
         )
-    name = max(within, key=lambda n: (rates[n].mean, -kls[n]))
-    best = rates[name]
     reason = (
-        f"of {len(candidates)} checkpoints, {name} is preferred to the reference most often on validation prompts "
-        f"({best.mean:.0%}, judged by {best.judge}) within the KL limit of {kl_limit:g} nats ({kls[name]:.1f} nats)."
+        f"of {len(candidates)} checkpoints, {name} wins against the reference most often on validation prompts "
+        f"({best.mean:.0%} with ties as half, judged by {best.judge}) within the KL limit of {kl_limit:g} nats "
+        f"({kls[name]:.1f} nats)."
     )
-    far = [n for n in candidates if n not in within and rates[n].mean > best.mean]
+    if not clear:
+        reason += " That is not clearly more often than not: by this judge none is clearly better than the reference."
     if far:
         reason += f" Preferred more often, but over the limit: {', '.join(far)}."
-    return Selection(name, reason)
+    return Selection(name, reason, choice)
 
 
 def _win_rate(split: Split) -> WinRate:

@@ -7,7 +7,6 @@ selected does not flatter them. Leaves out: people (the web page) and model judg
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,25 +18,38 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import KL_ESTIMATOR, Answer, answers, as_rows, gold_summary, summary, win_rate
+from prefloop.evaluate.measure import Answer, answers, as_rows, gold_summary, summary, win_rate
 from prefloop.evaluate.reward_check import reward_check
 from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import write_document
-from prefloop.files.foreign import read_demonstrations
+from prefloop.files.foreign import read_demonstrations, read_prompts
 from prefloop.files.tables import jsonl
 from prefloop.models.device import Placement, placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
 from prefloop.records import Prompt
-from prefloop.records.evaluations import Demonstrations, Evaluation, Model, Sample, SampledResponse, Split
+from prefloop.records.evaluations import (
+    EXACT_KL,
+    Demonstrations,
+    Evaluation,
+    Model,
+    RewardCheck,
+    Sample,
+    SampledResponse,
+    Split,
+    Unchecked,
+)
 from prefloop.run import Run
 from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.text.examples import FittingPrompts
 from prefloop.world import gold
+from prefloop.world.origin import own
 
+INSTEAD = "Let the score judge (judge=score reward=..., a proxy), and let people compare arena.jsonl in `prefloop web`."
+"""What to do with prompts of one's own."""
 Answered = dict[tuple[str, str], list[Answer]]
 """(model, split) -> its answers"""
 
@@ -55,6 +67,8 @@ class _World:
 
 def evaluate(config: EvaluateConfig) -> Path:
     """Runs (or continues) the stage. Returns: the path of evaluation.json."""
+    if config.judge == "gold":  # before there is a run, so that judge=score can take the same folder
+        _only_of_the_helpdesk(config)
     inputs = {
         k: config.model_dump()[k]
         for k in ("candidates", "validation_prompts", "test_prompts", "ood_prompts", "collected", "demonstrations")
@@ -67,33 +81,31 @@ def evaluate(config: EvaluateConfig) -> Path:
         path = run.folder / layout.EVALUATION
         if run.finished:
             return path
-        if config.judge == "score" and config.reward is None:
-            raise UserError(
-                "judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
-            )
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
         world = _World(
             config,
             place,
             reference,
-            scorer(config.reward, place) if config.reward else None,
+            scorer(config.reward, place, seconds=config.reward_seconds) if config.reward else None,
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
         compared = [(name, "validation") for name in folders]
-        run.progress.start(len(compared) + 2 * (len(world.prompts) - 1))
+        run.progress.start(len(compared) + 2 * (len(world.prompts) - 1), unit="part")
         answered = {key: _measured(run, world, i, key, folders) for i, key in enumerate(compared)}
         validation = {name: _numbers(world, answered, name, "validation") for name in folders}
         choice = selected({n: s for n, s in validation.items() if n != "reference"}, kl_limit=config.kl_limit)
         rest = [(n, split) for split in world.prompts if split != "validation" for n in ("reference", choice.name)]
         answered |= {key: _measured(run, world, len(compared) + i, key, folders) for i, key in enumerate(rest)}
+        check = _reward_check(config, world.scorer)
         evaluation = Evaluation(
             reference="reference",
             selected=choice.name,
             reason=choice.reason,
+            choice=choice.choice,
             kl_limit=config.kl_limit,
-            kl_estimator=KL_ESTIMATOR,
+            kl_estimator=EXACT_KL,
             judge=config.judge,
             models={
                 name: Model(
@@ -107,7 +119,8 @@ def evaluate(config: EvaluateConfig) -> Path:
                 for name, folder in folders.items()
             },
             demonstrations=_demonstrations(config, run),
-            reward_model=reward_check(config, world.scorer) if config.collected and world.scorer else None,
+            reward_model=check if isinstance(check, RewardCheck) else None,
+            reward_unchecked=None if isinstance(check, RewardCheck) else check,
             samples=tuple(_samples(world, answered, choice.name)),
         )
         write_document(path, evaluation)
@@ -117,16 +130,17 @@ def evaluate(config: EvaluateConfig) -> Path:
 
 
 def candidates(folder: str) -> dict[str, Path]:
-    """The model folders inside a folder, or the folder itself if it is one. Raises: UserError if there is none."""
+    """The model folders inside a folder or a stage's, or the folder itself. Raises: UserError if there is none."""
     path = Path(folder)
     if layout.is_model(path):
         return {path.name: path}
-    models = {p.name: p for p in sorted(path.glob("*")) if layout.is_model(p)}
+    kept = layout.policies(path) or sorted(path.glob("*"))
+    models = {p.name: p for p in kept if layout.is_model(p)}
     if "reference" in models:
         raise UserError(f"{folder}: a candidate cannot be called `reference`; rename that folder.")
     if not models:
         raise UserError(
-            f"{folder}: there is no model folder here. Give the `models` folder of a ppo run, or one model folder."
+            f"{folder}: there is no model folder here. Give a ppo run's folder, its `models`, or one model folder."
         )
     return models
 
@@ -153,6 +167,27 @@ def _prompts(config: EvaluateConfig, reference: Network, run: Run) -> dict[str, 
     return prompts
 
 
+def _only_of_the_helpdesk(config: EvaluateConfig) -> None:
+    """Raises: UserError if gold would have to judge what it does not know."""
+    files = (
+        (config.validation_prompts, config.num_validation),
+        (config.test_prompts, config.num_test),
+        (config.ood_prompts, config.num_test),
+    )
+    for file, num in [(file, num) for file, num in files if file is not None]:
+        asked = read_prompts(file).records
+        own(asked[: num or len(asked)], file=file, who="judge=gold", instead=INSTEAD)
+    if config.demonstrations is not None:
+        rows = read_demonstrations(config.demonstrations).records
+        own(rows, file=config.demonstrations, who="judge=gold", instead="Leave demonstrations out, and judge=gold too.")
+
+
+def _reward_check(config: EvaluateConfig, scorer: Scorer | None) -> RewardCheck | Unchecked:
+    if scorer is None:
+        return "no_reward"
+    return "no_collected" if config.collected is None else reward_check(config, scorer)
+
+
 def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders: dict[str, Path]) -> list[Answer]:
     """The answers of one model to one split, from disk if they were already measured."""
     name, split = key
@@ -161,16 +196,17 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         policy = world.reference
         if name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
-        if policy.codec.fingerprint != world.reference.codec.fingerprint:
+        difference = policy.codec.difference(world.reference.codec)
+        if difference is not None:
             raise UserError(
-                f"{folders[name]}: its template or vocabulary differs from the reference's, so their KL has no "
-                "meaning. Evaluate models of one base."
+                f"{folders[name]}: it differs from the reference in its {difference}, so their KL has no meaning. "
+                "Evaluate models of one base."
             )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
-    part = json.loads(run.part(index).read_text(encoding="utf-8"))
+    part = run.read_part(index)
     run.progress.advance()
     return [Answer(**row) for row in part["answers"]]
 

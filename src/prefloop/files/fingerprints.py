@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
 
@@ -20,19 +21,46 @@ def of_value(value: Any) -> str:
 def of_path(path: Name) -> str:
     """Fingerprint of a file's bytes, or of the names and bytes of every visible file in a folder.
 
-    Raises: UserError if there is nothing at the path.
+    Of a finished stage's folder only what it wrote for others counts: not when, where and how long it ran.
+
+    Raises: UserError if there is nothing at the path, or if it cannot be read.
     """
     path = Path(path)
-    if path.is_file():
-        return _file(path)[:LENGTH]
-    if not path.is_dir():
-        raise UserError(f"{path}: nothing is there. Check the path, or run the stage that writes it first.")
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        name = file.relative_to(path)
-        if not any(part.startswith(".") for part in name.parts):
+    try:
+        if path.is_file():
+            return _file(path)[:LENGTH]
+        if path.is_dir():
+            return _folder(path)
+    except OSError as problem:
+        raise UserError(f"{problem.filename or path}: this cannot be read ({problem.strerror}).") from problem
+    except ValueError:  # a NUL in its name
+        raise UserError(f"{str(path)!r}: no file or folder can have this name. Check the path.") from None
+    if path.exists():
+        raise UserError(f"{path}: this is neither a file nor a folder. Give one.")
+    raise UserError(f"{path}: nothing is there. Check the path, or run the stage that writes it first.")
+
+
+def _folder(folder: Path) -> str:
+    digest, outputs = hashlib.sha256(), outputs_of(folder)
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = file.relative_to(folder)
+        counts = outputs is None or not outputs.isdisjoint({name, *name.parents})
+        if counts and not any(part.startswith(".") for part in name.parts):
             digest.update(f"{name.as_posix()}\0{_file(file)}\n".encode())
     return digest.hexdigest()[:LENGTH]
+
+
+def outputs_of(folder: Path) -> frozenset[Path] | None:
+    """Names of the files and folders that a finished stage wrote; None for any other folder."""
+    card, finished = folder / layout.CARD, folder / layout.FINISHED
+    if not (card.is_file() and finished.is_file()):
+        return None
+    try:
+        return frozenset(map(Path, json.loads(finished.read_bytes())["outputs"]))
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{finished}: this is not as prefloop writes it. Run the stage that wrote {folder} again."
+        ) from None
 
 
 def _file(path: Path) -> str:

@@ -21,8 +21,10 @@ SHORT = 512
 class Layout(Protocol):
     """How queries meet keys: a stream of sequences, or one new token for each row of a cache."""
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
-        """Heads-second queries, keys and values in; (batch, tokens, H, D) out."""
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
+    ) -> Tensor:
+        """Heads-second queries, keys and values in; (batch, tokens, H, D) out. `cap` bounds their products softly."""
         ...
 
 
@@ -31,7 +33,9 @@ def written_out(q: Tensor, longest: int) -> bool:
     return q.device.type == "cpu" and q.dtype == torch.bfloat16 and longest <= SHORT
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
+def causal_attention(
+    q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
+) -> Tensor:
     """Each token attends to itself and to those before it in its row, at most `window` of them in all.
 
     Args:
@@ -39,6 +43,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: i
         k, v: (B, Hkv, L, D)
         scale: factor of the products of queries and keys.
         window: tokens that can be seen, the token itself included; None for all.
+        cap: see `capped_attention`; None for none.
 
     Returns: (B, H, L, D)
     """
@@ -47,11 +52,29 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: i
     if window is not None and window < longest:
         ago = torch.arange(longest, device=q.device)[:, None] - torch.arange(longest, device=q.device)
         mask = (ago >= 0) & (ago < window)
+    if cap is not None:
+        seen = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril() if mask is None else mask
+        return capped_attention(q, k, v, seen, scale=scale, cap=cap)
     if written_out(q, longest):
         return _short_attention(q, k, v, mask, scale)
     return scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
+
+
+def capped_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, *, scale: float, cap: float) -> Tensor:
+    """Attention whose products of queries and keys are bounded softly: cap * tanh(scale * q k / cap), as in Gemma 2.
+
+    Args:
+        q: (B, H, L, D)
+        k, v: (B, Hkv, C, D)
+        seen: bool, broadcast to (B, H, L, C): which keys each query meets, at least one.
+
+    Returns: (B, H, L, D)
+    """
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    meetings = cap * torch.tanh((q @ k.transpose(2, 3)).float() * (scale / cap))
+    return meetings.masked_fill(~seen, -torch.inf).softmax(-1).to(v.dtype) @ v
 
 
 def _short_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
@@ -78,7 +101,7 @@ def _attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    layout: Layout,
+    layout: Layout | None = None,
     scaling: float,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -87,12 +110,13 @@ def _attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface, answered by the layout that travels with the call."""
-    if softcap is not None or s_aux is not None:
-        raise UserError(
-            "this model softens its attention (softcap or sinks), which prefloop does not compute; use another base."
-        )
+    if s_aux is not None:
+        raise UserError("gives its attention sinks (as GPT-OSS does), which prefloop does not compute.")
+    if layout is None:
+        raise UserError("does not pass on to its attention which tokens belong together.")
     dtype = value.dtype  # autocast leaves rotated queries and keys in float32
-    return layout.attend(query.to(dtype), key.to(dtype), value, scale=scaling, window=sliding_window), None
+    out = layout.attend(query.to(dtype), key.to(dtype), value, scale=scaling, window=sliding_window, cap=softcap)
+    return out, None
 
 
 AttentionInterface.register(ATTENTION, _attention)

@@ -1,13 +1,13 @@
 """Which model folder a path stands for: itself, a stage's model, or what a whole pipeline selected."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefloop import layout
-from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
+from prefloop.models.checkpoint import SCORES, read_object
+from prefloop.notation import read_yaml
 from prefloop.records import RunCard
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING
@@ -25,6 +25,42 @@ class Speaker:
     """True if it comes from a helpdesk pipeline, whose prompts all have one turn."""
     template: str | None = None
     """The chat template that the pipeline gave it, if its folder records none."""
+
+
+def model_in(path: str, *, scores: bool = False) -> str:
+    """The model folder that a path on this machine stands for: itself, or the only one that a stage or pipeline holds.
+
+    Args:
+        path: a model folder, a stage's folder, its `models`, or a pipeline's folder.
+        scores: True where a reward model is wanted, False for one that writes; it decides inside a pipeline only.
+
+    Returns: `path` itself where there is no model inside, for whoever loads it to say so.
+    Raises: UserError if there are several, naming them.
+    """
+    folder = Path(path)
+    if not folder.is_dir() or layout.is_model(folder):
+        return path
+    found = _kept(folder)
+    if not found:
+        inside = [model for stage in sorted(folder.iterdir()) if stage.is_dir() for model in _kept(stage)]
+        found = [model for model in inside if _only_scores(model) == scores] or inside
+    if len(found) > 1:
+        names = ", ".join(str(model) for model in (found if len(found) < 4 else [*found[:2], found[-1]]))
+        raise UserError(f"{path}: {len(found)} models are in this folder; give one of them: {names}.")
+    return str(found[0]) if found else path
+
+
+def _kept(stage: Path) -> list[Path]:
+    """The models that a stage's folder, or its `models`, holds."""
+    single = stage / layout.MODEL
+    return [single] if layout.is_model(single) else layout.policies(stage) or layout.steps(stage)
+
+
+def _only_scores(model: Path) -> bool:
+    """True if a model folder's card names a scalar head."""
+    card = layout.model_card(model)
+    named = read_object(card).get("architectures") if card.is_file() else None
+    return isinstance(named, list) and any(str(name).endswith(SCORES) for name in named)
 
 
 def speakers(path: str) -> list[Speaker]:
@@ -46,9 +82,7 @@ def speakers(path: str) -> list[Speaker]:
 
 def _speaker(name: str, path: str) -> Speaker:
     """One model. Raises: UserError if it only scores (PIPE-9)."""
-    card = layout.model_card(Path(path))
-    architectures = (json.loads(card.read_bytes()) if card.is_file() else {}).get("architectures") or []
-    if any(architecture.endswith("ForSequenceClassification") for architecture in architectures):
+    if _only_scores(Path(path)):
         raise UserError(
             f"{path}: a reward model only scores; it has nothing to say. "
             f"Type: prefloop score model={path} data=FILE out=scores.jsonl"

@@ -1,31 +1,43 @@
 """Models in and out, as plain Hugging Face folders, with sentences where transformers has tracebacks."""
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    GenerationMixin,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoTokenizer, GenerationConfig, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as hf_logging
 
-from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.atomic import new_folder
+from prefloop.files.atomic import new_folder, write_json
+from prefloop.models import folders
+from prefloop.models.checkpoint import (
+    HEAD,
+    check_files,
+    config_of,
+    context_of,
+    is_reward_model,
+    loaded,
+    loading,
+    structure,
+)
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
-from prefloop.text.codec import Codec, with_template
+from prefloop.models.padding import give_padding, padding_id
+from prefloop.models.verify import verified
+from prefloop.printing import printable
+from prefloop.text.codec import Codec
+from prefloop.text.templates import Refused, with_template
+from prefloop.text.turns import ASKED, TALK
 
 hf_logging.disable_progress_bar()
 hf_logging.set_verbosity_error()
@@ -34,39 +46,22 @@ FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 """What is fetched of a model on the hub."""
 
 
-@contextlib.contextmanager
-def loading(path: str) -> Iterator[None]:
-    """Turns transformers' complaints while loading `path` into sentences."""
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{path}: this is a file; give the model's folder.")
-    if folder.is_dir() and not layout.is_model(folder):
-        raise UserError(
-            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub "
-            "id."
-        )
-    try:
-        yield
-    except (OSError, ValueError, SafetensorError) as problem:
-        first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        if not folder.is_dir():
-            raise UserError(
-                f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, "
-                "or no such model). "
-                "Check the path, or download the model elsewhere and give its folder."
-            ) from problem
-        raise UserError(f"{path}: the model cannot be loaded: {first}") from problem
+def model_folder(path: str, *, scores: bool = False) -> str:
+    """A model's folder on this machine: the path itself, what a stage or pipeline holds, or a hub id's download.
 
+    Args:
+        path: as a user gives it.
+        scores: True where a reward model is wanted, which tells one in a pipeline's folder from the others.
 
-def model_folder(path: str) -> str:
-    """A model's folder on this machine: the path itself, or where a hub id has been or is now downloaded to.
-
-    Raises: UserError if it is neither.
+    Raises: UserError if there is none, several, or a damaged one.
     """
     if Path(path).exists():
-        return path
-    with loading(path):
-        return snapshot_download(path, allow_patterns=list(FILES))
+        path = folders.model_in(path, scores=scores)
+    else:
+        with loading(path):
+            path = snapshot_download(path, allow_patterns=list(FILES))
+    check_files(path)
+    return path
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
@@ -79,7 +74,9 @@ def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
             "origin."
         )
     with loading(path):
-        return AutoTokenizer.from_pretrained(path)
+        made = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        empty = {name: None for name, token in made.special_tokens_map.items() if token == ""}  # names no token at all
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **empty) if empty else made
 
 
 def codec_of(path: str, *, template: str | None = None) -> Codec:
@@ -89,20 +86,62 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
     """
     path = model_folder(path)
     tokenizer = tokenizer_of(path)
-    with_template(tokenizer, template, path)
-    with loading(path):
-        config = AutoConfig.from_pretrained(path)
-    stops = _stop_ids(path, tokenizer)
-    if not stops:
+    config = config_of(path)
+    with_template(tokenizer, template, path, needs_bos=_needs_bos(tokenizer, config.model_type))
+    codec = Codec(tokenizer, _stop_ids(path, tokenizer), context_of(path, config))
+    _check_template(path, codec)
+    end = codec.turn.end
+    if end is not None:
+        first = int(tokenizer.convert_tokens_to_ids(end))  # pyright: ignore[reportArgumentType]  # one token, one id
+        codec = replace(codec, stop_ids=tuple(dict.fromkeys([first, *codec.stop_ids])))
+    if not codec.stop_ids:
         raise UserError(
-            f"{path}: the tokenizer names no end-of-text token (eos_token), so no response could ever end. Add it to "
-            "tokenizer_config.json."
+            f"{path}: the tokenizer names no end-of-text token (eos_token), and the chat template ends no turn with "
+            "one, so no response could ever end. Add it to tokenizer_config.json."
         )
-    return Codec(tokenizer, stops, int(config.get_text_config().max_position_embeddings))
+    if end is None:
+        eos = tokenizer.convert_ids_to_tokens(codec.stop_ids[0])
+        _remark(
+            f"{path}: its chat template ({codec.template_name}) ends the assistant's turn with no token of its own; "
+            f"responses end with {eos}."
+        )
+    if codec.turn.opened:
+        _remark(
+            f"{path}: its chat template begins the response itself, with {codec.turn.opened.strip()!r}: responses are "
+            "read as going on from there."
+        )
+    return codec
+
+
+@functools.cache
+def _remark(sentence: str) -> None:
+    """Says something once."""
+    print(printable(sentence), file=sys.stderr)
+
+
+def _needs_bos(tokenizer: PreTrainedTokenizerBase, family: str) -> bool:
+    """Whether the model reads every text behind a token for its beginning: its tokenizer adds one, or it is a Gemma."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and (family.startswith("gemma") or tokenizer.encode("a")[:1] == [bos])
+
+
+def _check_template(path: str, codec: Codec) -> None:
+    """Raises: UserError if the template cannot be read or leaves out what is asked."""
+    try:
+        text = codec.prompt_text(TALK[:1])
+    except Refused as problem:
+        if problem.unreadable:
+            raise
+        return  # it may take the conversations that there are
+    if ASKED not in text:
+        raise UserError(
+            f"{path}: its chat template leaves out what the user says (it writes {text[:60]!r}). Mend it in the model "
+            "folder, or take it out and say which built-in one to use, for instance template=plain."
+        )
 
 
 def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The trained end-of-text token first, then whatever else generation_config.json stops at."""
+    """The tokenizer's end-of-text token, then whatever else generation_config.json stops at."""
     first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
     file = Path(path) / "generation_config.json"
     more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
@@ -113,11 +152,17 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
     """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
     path = model_folder(path)
+    config = config_of(path)
+    if is_reward_model(config):
+        raise UserError(
+            f"{path}: this is a reward model: it gives a response a number and cannot write one. Give it as reward=, "
+            f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
+        )
+    structure(path, config, scores=False)
     codec = codec_of(path, template=template)
-    with loading(path):
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    model = loaded(path, config, scores=False)
     _check_vocabulary(path, model, codec)
-    return Network(_moved(model, placement), codec, path=path, placement=placement)
+    return verified(_moved(model, placement), codec, path=path, placement=placement)
 
 
 def scalar(path: str, placement: Placement, *, fresh_head: bool = False, template: str | None = None) -> Network:
@@ -126,27 +171,34 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     Args:
         path: a reward model folder, or with `fresh_head` a causal model's folder to start one from.
         placement: where the weights go, and how precisely it computes.
-        fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model.
+        fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model. It also gets a
+            padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
-    path = model_folder(path)
-    codec = codec_of(path, template=template)
-    with loading(path):
-        config = AutoConfig.from_pretrained(path)
-    architectures = config.architectures or []
-    if not fresh_head and not any(name.endswith("ForSequenceClassification") for name in architectures):
-        named = ", ".join(architectures) or "no architecture named"
+    path = model_folder(path, scores=not fresh_head)
+    config = config_of(path)
+    if not fresh_head and not is_reward_model(config):
+        named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
-    # if end-of-text doubled as padding, transformers would read the score one token early
-    pad = codec.tokenizer.pad_token_id
-    config.num_labels, config.pad_token_id = 1, pad if isinstance(pad, int) and pad not in codec.stop_ids else None
-    with loading(path):
-        model = AutoModelForSequenceClassification.from_pretrained(path, config=config, dtype=torch.float32)
+    if not fresh_head and config.num_labels != 1:
+        raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
+    structure(path, config, scores=True)
+    codec = codec_of(path, template=template)
+    config.num_labels, config.pad_token_id = 1, padding_id(codec)
+    model = loaded(path, config, scores=True, fresh_head=fresh_head)
+    _check_vocabulary(path, model, codec)
     if fresh_head:
-        torch.nn.init.zeros_(model.score.weight)
-    return Network(_moved(model, placement), codec, path=path, placement=placement)
+        torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
+        give_padding(model, codec)
+    return verified(_moved(model, placement), codec, path=path, placement=placement)
+
+
+def critic(path: str, placement: Placement) -> Network:
+    """A model whose trunk is to expect returns: one that writes, or a reward model. Raises: UserError."""
+    rewards = is_reward_model(config_of(model_folder(path)))
+    return scalar(path, placement) if rewards else causal(path, placement)
 
 
 def _moved(model: PreTrainedModel, placement: Placement) -> PreTrainedModel:
@@ -162,15 +214,38 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save_model(folder: Path, model: PreTrainedModel, codec: Codec) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
+def save_model(
+    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+
+    Args:
+        beside: file name -> what else belongs to the model, as JSON.
+    """
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
         model.generation_config.eos_token_id = list(codec.stop_ids)
     try:
         with new_folder(folder) as temporary:
-            model.save_pretrained(temporary)
+            with _refusals_of_the_system(temporary):
+                model.save_pretrained(temporary)
+            if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
+                GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
+            for name, value in (beside or {}).items():
+                write_json(temporary / name, value)
     finally:
         model.config._attn_implementation = implementation
+
+
+@contextlib.contextmanager
+def _refusals_of_the_system(folder: Path) -> Iterator[None]:
+    """Turns what safetensors says of a full disk into the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as problem:
+        number = re.search(r"\(os error (\d+)\)", str(problem))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / "model.safetensors")) from problem

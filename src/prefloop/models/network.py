@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 from transformers import PreTrainedModel
 
-from prefloop.errors import UserError
 from prefloop.models.attention import Layout, prepare
 from prefloop.models.device import Placement
+from prefloop.models.heads import LogitRule
 from prefloop.models.stream import ResponseStream, Stream, round_size
 from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
 from prefloop.text.codec import Codec
@@ -57,16 +57,16 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module, codec: Codec, *, path: str, placement: Placement) -> None:
         """Args: model: transformers', or something wrapped around it, on the device. path: where it came from.
 
-        Raises: UserError if it cannot read streams, or does more to its logits than one matrix.
+        Raises: UserError if its attention cannot be replaced. Whether all is as transformers has it is for
+        `models.verify`, at every load.
         """
         super().__init__()
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
-        self.placement = Placement(placement.device)  # in float32 for the check
-        prepare(self.pretrained)
-        self.eval()
-        self._check_logits()
         self.placement = placement
+        prepare(self.pretrained)
+        self._rule = LogitRule.of(self.pretrained.config)
+        self.eval()
 
     @property
     def pretrained(self) -> PreTrainedModel:
@@ -167,7 +167,7 @@ class Network(nn.Module):
     def _logits(self, hidden: Tensor) -> Tensor:
         head = self.pretrained.get_output_embeddings()
         assert head is not None  # a causal model has one
-        return self._in_float32(head, hidden)
+        return self._rule(self._in_float32(head, hidden))
 
     def _in_float32(self, head: nn.Module, hidden: Tensor) -> Tensor:
         with self.placement.full_precision():
@@ -195,19 +195,3 @@ class Network(nn.Module):
         last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
         head = self.pretrained.get_submodule("score")
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
-
-    @torch.no_grad()
-    def _check_logits(self) -> None:
-        """Raises: UserError if the model does more to its logits than one matrix (a scale, a cap)."""
-        model = self.pretrained
-        if model.get_output_embeddings() is None:
-            return
-        stream = Stream.of([[0, 1]], self.device)
-        tokens, positions = stream.tokens[None], stream.positions[None]
-        theirs = model(input_ids=tokens, position_ids=positions, use_cache=False, layout=stream).logits[0]
-        ours = self.logits(self.hidden_states(stream))
-        if not torch.allclose(ours, theirs.float(), rtol=1e-2, atol=1e-3):
-            raise UserError(
-                f"{type(model).__name__}: this model scales or caps its logits, which prefloop does not compute; "
-                "use a Llama-like base."
-            )

@@ -67,7 +67,9 @@ class Stream:
         index = self.rows * grid.shape[1] + self.positions
         return grid.flatten(0, 1).index_select(0, index)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None) -> Tensor:
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
+    ) -> Tensor:
         """Causal attention inside each sequence. q (1, H, N, D), k and v (1, Hkv, N, D) -> (1, N, H, D).
 
         Tokens after the stream's own N, which the door to models adds, get zeros.
@@ -77,7 +79,7 @@ class Stream:
             shape = (_multiple(shape[0], 8), _multiple(shape[1], 16))
         added = q.shape[2] - num
         q, k, v = (self.grid(x[0, :, :num].transpose(0, 1), shape=shape).transpose(1, 2) for x in (q, k, v))
-        out = causal_attention(q, k, v, scale=scale, window=window)
+        out = causal_attention(q, k, v, scale=scale, window=window, cap=cap)
         return pad(self.flat(out.transpose(1, 2)), (0, 0, 0, 0, 0, added))[None]
 
 

@@ -39,6 +39,24 @@ def ppo_policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, 
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
+def ppo_policy_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip: float) -> Tensor:
+    """Where `ppo_policy_loss` has no gradient because it was cut off: the ratio has gone past the clip as A asked.
+
+        ratio > 1 + clip and A > 0,    or    ratio < 1 - clip and A < 0
+
+    A ratio that has gone the wrong way is still pulled back; a token with A = 0 teaches nothing, clipped or not.
+
+    Args:
+        logprobs, old_logprobs, advantages, clip: as in `ppo_policy_loss`.
+
+    Returns: (B, T) or (N,) bool.
+    Raises: ShapeError if the three shapes differ.
+    """
+    same_shape(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
+    ratio = torch.exp(logprobs - old_logprobs)
+    return ((ratio > 1 + clip) & (advantages > 0)) | ((ratio < 1 - clip) & (advantages < 0))
+
+
 def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:
     """The score function of Williams 1992: what turned out better than expected becomes likelier.
 
@@ -75,6 +93,23 @@ def ppo_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, *, clip:
     same_shape(values=values, old_values=old_values, returns=returns)
     clipped = old_values + (values - old_values).clamp(-clip, clip)
     return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
+
+
+def ppo_value_clipped(values: Tensor, old_values: Tensor, returns: Tensor, *, clip: float) -> Tensor:
+    """Where `ppo_value_loss` has no gradient: the clipped guess is the worse of the two, and it no longer moves.
+
+        |values - old_values| > clip    and    (clipped - returns)^2 > (values - returns)^2
+
+    Args:
+        values, old_values, returns, clip: as in `ppo_value_loss`.
+
+    Returns: (B, T) or (N,) bool.
+    Raises: ShapeError if the three shapes differ.
+    """
+    same_shape(values=values, old_values=old_values, returns=returns)
+    moved = values - old_values
+    clipped = old_values + moved.clamp(-clip, clip)
+    return (moved.abs() > clip) & ((clipped - returns).square() > (values - returns).square())
 
 
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor, *, margin: Tensor | None = None) -> Tensor:

@@ -11,22 +11,22 @@ from prefloop.settings import Optimised, RunConfig
 class ArchitectureConfig(Config):
     """A Llama to be trained from scratch."""
 
-    hidden_size: int = Field(default=128, ge=8)
+    hidden_size: int = Field(default=128, ge=8, le=65_536)
     """Width."""
 
-    num_layers: int = Field(default=2, ge=1)
+    num_layers: int = Field(default=2, ge=1, le=1000)
     """Transformer layers."""
 
-    num_heads: int = Field(default=2, ge=1)
+    num_heads: int = Field(default=2, ge=1, le=1024)
     """Attention heads; must divide the width. Few wide heads learn to copy sooner than many narrow ones."""
 
-    intermediate_size: int = Field(default=384, ge=8)
+    intermediate_size: int = Field(default=384, ge=8, le=1_000_000)
     """Width inside the feed-forward layers."""
 
-    context: int = Field(default=256, ge=16)
+    context: int = Field(default=256, ge=16, le=10_000_000)
     """Most tokens that the model can read."""
 
-    vocab_size: int = Field(default=2048, ge=300)
+    vocab_size: int = Field(default=2048, ge=300, le=10_000_000)
     """Tokens in the byte-level BPE vocabulary (256 bytes and 5 special tokens among them)."""
 
 
@@ -51,7 +51,7 @@ class PretrainConfig(RunConfig, Optimised, defaults={"lr": 3e-3, "weight_decay":
     template: str = "turns"
     """Chat template recorded in the tokenizer for later stages."""
 
-    steps: int = Field(default=1000, ge=1)
+    steps: int = Field(default=1000, ge=1, le=100_000_000)
     """Most updates, practice included."""
 
     batch_tokens: int = Field(default=1536, ge=16)

@@ -35,4 +35,5 @@ def trained_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTok
     )
     tokenizer.train_from_iterator(texts, trainer)
     pad, end, *_ = SPECIAL_TOKENS
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=pad, eos_token=end)
+    # pretraining reads every document behind the end of another: a template that begins with bos_token begins with that
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=pad, bos_token=end, eos_token=end)

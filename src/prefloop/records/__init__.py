@@ -6,7 +6,16 @@ A prompt is a conversation that ends with the user's turn; a response is plain t
 """
 
 from prefloop.records.conversations import Demonstration, Message, Prompt, Response, Sampling, opening, spoken
-from prefloop.records.judgements import Comparison, Judgement, PairChoice, Preference, Ranking, Side, Vote
+from prefloop.records.judgements import (
+    AnnotatorKind,
+    Comparison,
+    Judgement,
+    PairChoice,
+    Preference,
+    Ranking,
+    Side,
+    Vote,
+)
 from prefloop.records.record import Record
 from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing
 from prefloop.records.scores import EmbeddedScore, Score

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, model_validator
 
 from prefloop.records.record import Record
 
+EXACT_KL = "exact KL of each token's distribution, summed over sampled responses"
+"""How `evaluate` measures KL."""
 GOLD = ("utility", "satisfied", "harmful", "over_refusal")
 Number = float | None
 Judge = Literal["gold", "score"]
@@ -16,7 +18,7 @@ Judge = Literal["gold", "score"]
 
 
 class Interval(Record):
-    """A mean over prompts with its interval."""
+    """A mean with its interval, in which answers to one prompt count as hanging together; none with one prompt only."""
 
     mean: float
     low: Number = None
@@ -24,7 +26,7 @@ class Interval(Record):
 
 
 class WinRate(Interval):
-    """Share of prompts on which the judge preferred a model to the reference; ties count half."""
+    """Share of answers that the judge preferred to the reference's; ties count half."""
 
     judge: Judge
     num: int
@@ -145,29 +147,48 @@ class Bin(Record):
 
 
 class RewardCheck(Record):
-    """How well the reward model stands in for the people it learned from, on held-out comparisons."""
+    """How well the reward model stands in for the people it learned from, on held-out comparisons.
+
+    Against the truth, whose ceiling is 1, and against single judgements, whose ceiling is `bayes_accuracy`.
+    """
 
     accuracy: Number
-    """Share of the pairs that it orders as the truth does."""
+    """Share of the pairs that were judged, whether or not by a majority, that it orders as the truth does; null if the
+    truth is not known."""
     accuracy_low: Number
     accuracy_high: Number
+    num_pairs: int
+    """Pairs behind `accuracy`."""
+    accuracy_decided: Number
+    """The same of the pairs with a majority, which are easier."""
+    num_decided: int
+    """Pairs behind `accuracy_decided`."""
     accuracy_labels: Number
-    """Share of the judgements with a side that it agrees with."""
+    """Share of the judgements of pairs with a side that it agrees with; null if there are none."""
     accuracy_labels_low: Number
     accuracy_labels_high: Number
-    bayes_accuracy: Number
-    """The best possible against these annotators; null if one is a person."""
-    annotator_agreement: Number
-    num_pairs: int
     num_judgements: int
+    """Judgements behind `accuracy_labels`, `bayes_accuracy` and `length_only_accuracy`."""
+    bayes_accuracy: Number
+    """The best possible on these judgements; null if one is a person's."""
     length_only_accuracy: Number
-    """What length alone gets; this and the next four as the reward stage measured them, null without one."""
+    """What length alone gets on these judgements."""
+    annotator_agreement: Number
+    """How often two annotators of one pair who both chose a side chose the same, held out or not."""
+    num_agreement: int | None
+    """Couples of judgements behind `annotator_agreement`."""
     ece: Number
+    """This and the next three as the reward stage measured them on its held-out preferences, null without one."""
     ece_after_temperature: Number
     temperature: Number
     by_strength: tuple[Strength, ...] | None
     reliability: tuple[Bin, ...]
     """Empty without a reward model folder."""
+
+
+Unchecked = Literal["no_reward", "no_collected", "nothing_held_out", "not_judged"]
+"""Why a reward model was not checked: there is none; no collect folder was given; nothing was held out there; or
+nobody chose a side there."""
 
 
 class SampledResponse(Record):
@@ -192,6 +213,19 @@ class Sample(Record):
     selected: SampledResponse
 
 
+class Choice(Record):
+    """Why a checkpoint was selected."""
+
+    rule: Literal["preferred", "nearest"]
+    """The most preferred within the KL limit; or, if none is within it, the one that drifted least."""
+    candidates: int
+    """How many there were."""
+    clear: bool
+    """Whether the interval of its win rate on validation prompts lies above one half."""
+    over_limit: tuple[str, ...]
+    """Those preferred more often that drifted too far."""
+
+
 class Evaluation(Record):
     """`evaluation.json`: every checkpoint against the reference, which one is selected, and how that one does."""
 
@@ -200,6 +234,9 @@ class Evaluation(Record):
     selected: str
     """Name of the model to keep."""
     reason: str
+    """Why that one, in words."""
+    choice: Choice | None = None
+    """The same for programs."""
     kl_limit: float
     """Nats per response within which a checkpoint may be selected."""
     kl_estimator: str
@@ -208,6 +245,8 @@ class Evaluation(Record):
     models: dict[str, Model]
     demonstrations: Demonstrations | None
     reward_model: RewardCheck | None
+    reward_unchecked: Unchecked | None = None
+    """Why `reward_model` is null."""
     samples: tuple[Sample, ...]
     """The first prompts, not chosen by how they turned out."""
 
@@ -281,7 +320,10 @@ class RewardNumbers(Record):
     accuracy: Number = None
     accuracy_low: Number = None
     accuracy_high: Number = None
+    accuracy_decided: Number = None
     accuracy_labels: Number = None
+    accuracy_labels_low: Number = None
+    accuracy_labels_high: Number = None
     bayes_accuracy: Number = None
     length_only_accuracy: Number = None
     annotator_agreement: Number = None
@@ -289,6 +331,9 @@ class RewardNumbers(Record):
     ece_after_temperature: Number = None
     temperature: Number = None
     num_pairs: int | None = None
+    num_decided: int | None = None
+    num_judgements: int | None = None
+    num_agreement: int | None = None
 
 
 class Summary(Record):

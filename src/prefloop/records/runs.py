@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from prefloop.records.record import Record
 
 
@@ -53,6 +55,8 @@ class Finished(Record):
 
     outputs: dict[str, Artefact]
     """Name -> everything that the stage wrote for others."""
+    sizes: dict[str, int] = Field(default_factory=dict)
+    """Name -> bytes of each file in these, by which a rerun sees that they are still there."""
     result: dict[str, Any]
     """Its headline numbers."""
 

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from prefloop.report.numerals import Kind, written
-from prefloop.report.pipeline import Pipeline
+from prefloop.report.pipeline import POLICY, Pipeline, as_number
 from prefloop.report.summary import versions
 from prefloop.report.words import Words
-from prefloop.signs import RULES, Level, Sign, of_evaluation, sign
+from prefloop.signs import RULES, Level, Sign, of_evaluation, of_reward_model, of_training
 
-KINDS: dict[str, Kind] = {"kl": "nats", "length": "tokens", "over_optimised": "plain"}
+KINDS: dict[str, Kind] = {
+    "kl": "nats", "length": "tokens", "over_optimised": "plain", "first_ratio": "plain", "entropy": "plain",
+}  # fmt: skip
 """How a rule's numbers are written, if they are no shares."""
+SCORES = ("s0", "s1")
+"""Values of any rule that are scores."""
+WORST = ("alarm", "fine", "unchecked")
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,53 @@ class Caution:
 
 
 def cautions(pipeline: Pipeline, words: Words) -> list[Caution]:
-    """Every rule, alarms first."""
-    reward = pipeline.stages.get("reward")
-    accuracies = [reward.result("accuracy"), reward.last("accuracy/validation")] if reward else []
-    measured = [
-        *of_evaluation(pipeline.evaluation),
-        sign("suspicious", value=next((value for value in accuracies if value is not None), None)),
-    ]
-    signs = sorted(measured, key=lambda each: list(RULES).index(each.name)) + _of_folder(pipeline)
+    """Every rule once, alarms first. One that was looked at in two places says the worse."""
+    measured = [*of_evaluation(pipeline.evaluation), *_of_reward(pipeline), *_of_policy(pipeline)]
+    worst: dict[str, Sign] = {}
+    for each in sorted(measured, key=lambda each: WORST.index(each.level)):
+        worst.setdefault(each.name, each)
+    signs = sorted(worst.values(), key=lambda each: list(RULES).index(each.name)) + _of_folder(pipeline)
     levels = ("alarm", "unchecked", "fine")
-    return sorted((_caution(each, words) for each in signs), key=lambda caution: levels.index(caution.level))
+    reference = pipeline.evaluation.reference if pipeline.evaluation else None
+    return sorted((_caution(each, words, reference) for each in signs), key=lambda caution: levels.index(caution.level))
 
 
-def _caution(each: Sign, words: Words) -> Caution:
+def _of_reward(pipeline: Pipeline) -> list[Sign]:
+    """What the reward stage's own numbers say, which it also printed."""
+    reward = pipeline.stages.get("reward")
+    values = {
+        name: reward.result(result) if reward else None
+        for name, result in (
+            ("accuracy", "accuracy"),
+            ("low", "accuracy_low"),
+            ("high", "accuracy_high"),
+            ("training", "accuracy_train"),
+            ("length", "length_only_accuracy"),
+        )
+    }
+    if reward and values["accuracy"] is None:
+        values["accuracy"] = reward.last("accuracy/validation")
+    return of_reward_model(**values)
+
+
+def _of_policy(pipeline: Pipeline) -> list[Sign]:
+    """What the rows of the policy's training say, of which it said the alarms as it went."""
+    policy = pipeline.stage(POLICY)
+    rows = [{name: as_number(value) for name, value in row.items()} for row in policy.metrics] if policy else []
+    return of_training(rows, kl_limit=None)
+
+
+def _caution(each: Sign, words: Words, reference: str | None) -> Caution:
     limit = RULES[each.name].limit if each.name in RULES else None
     rule = words.plain(f"rule.{each.name}", percent=100 * (limit or 0))
     if each.level != "alarm":
         return Caution(rule, each.level, "")
     kind = KINDS.get(each.name, "share")
-    values = {name: v if isinstance(v, str) else written(v, kind) for name, v in each.values.items()}
+    values = {
+        name: v if isinstance(v, str) else written(v, "plain" if name in SCORES else kind)
+        for name, v in each.values.items()
+    }
+    values |= {name: words.before for name, v in values.items() if v == reference}
     return Caution(rule, each.level, words.plain(f"rule.{each.name}.says", **values))
 
 
@@ -50,11 +83,6 @@ def _of_folder(pipeline: Pipeline) -> list[Sign]:
     stages = pipeline.stages.values()
     return [
         _lineage(pipeline),
-        _listed(
-            "warned",
-            [f"{s.name}: {warning}" for s in stages if s.finished for warning in s.finished.result.get("warnings", ())],
-            between=" ",
-        ),
         _listed("unfinished", [stage.name for stage in stages if stage.finished is None]),
         _listed("versions", [f"{name} {v}" for name, v in versions(pipeline).items() if ", " in v], between="; "),
         _listed("not_numbers", [f"{name} ({num})" for name, num in pipeline.not_numbers.items()]),

@@ -11,7 +11,7 @@ from prefloop.report import svg
 from prefloop.report.numerals import Kind
 
 WIDTH, HEIGHT = 360.0, 200.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 32.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 32.0
 MOST_POINTS = 240
 SMOOTHED_FROM = 16
 Point = tuple[float, float]
@@ -70,7 +70,7 @@ def curve(
     ys = [y for s in shown for _, y in s.points]
     near = limit is not None and limit[0] <= 2 * max(ys)
     frame = _frame([x for s in shown for x, _ in s.points], [*ys, limit[0]] if limit and near else ys, kind)
-    parts = [_axes(frame, x_name)]
+    parts = [_axes(frame, x_name, whole=True)]
     if selected and frame.x_low <= selected[0] <= frame.x_high:
         parts.append(_chosen(frame, *selected))
     if limit and near:
@@ -157,6 +157,8 @@ def thinned(points: list[Point]) -> list[Point]:
 
 def _frame(xs: list[float], ys: list[float], kind: Kind) -> Frame:
     low, high = min(ys), max(ys)
+    if high - low < 1e-9 * abs(high):  # no more than rounding
+        low = high
     room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     bottom = 0.0 if 0 <= low <= 0.35 * high else low - room
     top = high + room
@@ -166,16 +168,15 @@ def _frame(xs: list[float], ys: list[float], kind: Kind) -> Frame:
     return Frame(x_low, x_high if x_high > x_low else x_low + 1, bottom, top, kind)
 
 
-def _axes(frame: Frame, x_name: str, x_kind: Kind = "plain") -> Markup:
+def _axes(frame: Frame, x_name: str, x_kind: Kind = "plain", *, whole: bool = False) -> Markup:
+    """Both axes; `whole`: between two steps there is none."""
     parts: list[Markup] = []
     levels = ticks(frame.y_low, frame.y_high)
     for value in levels:
         parts.append(svg.line(LEFT, frame.y(value), WIDTH - RIGHT, frame.y(value), "grid"))
         parts.append(svg.text(LEFT - 6, frame.y(value) + 3.5, _tick(value, levels, frame.kind), "tick", "end"))
-    places = ticks(frame.x_low, frame.x_high, 5)
+    places = [place for place in ticks(frame.x_low, frame.x_high, 5) if not whole or place == round(place)]
     for value in places:
-        if x_kind == "plain" and all(place == round(place) for place in places) is False and frame.x_high > 5:
-            continue
         anchor = "end" if frame.x(value) > WIDTH - RIGHT - 8 else "middle"
         parts.append(svg.text(frame.x(value), HEIGHT - BOTTOM + 14, _tick(value, places, x_kind), "tick", anchor))
     parts.append(svg.text(LEFT, HEIGHT - 4, x_name, "note"))

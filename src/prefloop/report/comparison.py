@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from prefloop.records.evaluations import Evaluation, Measured, Split, bounds, mean
 from prefloop.report.charts import range_bar
-from prefloop.report.numerals import Kind, estimate, figure, in_words, written
+from prefloop.report.numerals import Kind, estimate, in_words, written
 from prefloop.report.words import Words
 
 TRUTH = ("accurate", "honest")
@@ -69,11 +69,11 @@ def change(sft: float | None, final: float | None, kind: Kind, words: Words) -> 
 
 
 def groups(evaluation: Evaluation, words: Words) -> list[Group]:
-    """The table; a group whose rows were not measured stays, and says so."""
+    """The table: the groups of which anything was measured."""
     table = _Table(words, *evaluation.tested)
     made = {
         "imitation": _imitation(table, evaluation),
-        "preference": _preference(table, evaluation),
+        "preference": _preference(table),
         "ood": _ood(words, evaluation),
         "truth": table.axes(TRUTH),
         "safety": table.row("harmful", "share", up=False) + table.row("over_refusal", "share", up=False),
@@ -81,9 +81,14 @@ def groups(evaluation: Evaluation, words: Words) -> list[Group]:
         "axes": table.axes(()),
     }
     return [
-        Group(key, words.plain(f"limit.{key}"), words.plain(f"limit.{key}.says"), tuple(rows))
+        Group(
+            key,
+            words.plain(f"limit.{key}" if words.is_sft else f"group.{key}"),
+            words.plain(f"limit.{key}.says") if words.is_sft or key in ("safety", "form", "axes") else "",
+            tuple(rows),
+        )
         for key, rows in made.items()
-        if rows or key != "axes"
+        if rows
     ]
 
 
@@ -109,7 +114,7 @@ class _Table:
             return []
         bar = Markup("")
         if kind == "share" and sft is not None and final is not None:
-            label = f"{name}: SFT {in_words(sft, kind)}, RLHF {in_words(final, kind)}"
+            label = f"{name}: {self.words.before} {in_words(sft, kind)}, RLHF {in_words(final, kind)}"
             bar = range_bar([(sft, "sft"), (final, "final")], label=label)
         return [
             Row(
@@ -145,8 +150,8 @@ def _imitation(table: _Table, evaluation: Evaluation) -> list[Row]:
     return rows
 
 
-def _preference(table: _Table, evaluation: Evaluation) -> list[Row]:
-    words, won, check = table.words, table.final.win_rate, evaluation.reward_model
+def _preference(table: _Table) -> list[Row]:
+    words, won = table.words, table.final.win_rate
     absent = Markup('<span class="none">{}</span>').format
     rows: list[Row] = []
     if won is not None:
@@ -160,15 +165,11 @@ def _preference(table: _Table, evaluation: Evaluation) -> list[Row]:
                 final=estimate(won, "share", "final.win_rate.mean"),
                 change="",
                 verdict=("good" if won.mean > 0.5 else "bad") if clear else "unclear",
-                bar=range_bar([(won, "final")], label=words.plain("measure.win_rate")),
+                bar=range_bar([(won, "final")], label=words.plain(f"measure.win_rate.{won.judge}")),
                 note=words.plain("wins", wins=won.wins, ties=won.ties, losses=won.losses),
             )
         )
     rows += table.row("score", "plain", note=words.plain("measure.score.note"))
-    if check and check.accuracy is not None:
-        accuracy = figure(check.accuracy, "share", "reward_model.accuracy")
-        none = absent(words.plain("no_reward_model"))
-        rows.append(Row(words.plain("measure.accuracy"), "up", none, accuracy, "", "", Markup("")))
     return rows
 
 

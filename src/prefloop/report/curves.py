@@ -47,6 +47,7 @@ SPECS = (
     Spec(POLICY, ("ratio/kl",), main=True),
     Spec(POLICY, ("rollouts/finished",), "share"),
     Spec(POLICY, ("values/explained_variance",), "share"),
+    Spec(POLICY, ("values/clipped",), "share"),
     Spec(POLICY, ("advantages/std",)),
     Spec(POLICY, ("loss/policy",)),
     Spec(POLICY, ("loss/value",)),
@@ -89,8 +90,23 @@ def _card(spec: Spec, pipeline: Pipeline, words: Words) -> Card | None:
         limit=_limit(name, pipeline.evaluation, words),
         selected=_selected(spec, pipeline.evaluation, words),
     )
-    says = words.plain(f"curve.{key}.says", clipped=written(RULES["clipped"].limit, "share"))
+    says = _says(key, stage, words)
     return Card(stage.name, name, title, says, plot, last, _lost(stage, name))
+
+
+def _says(key: str, stage: Stage, words: Words) -> str:
+    """What to look for, by what the run did."""
+    settings = stage.card.config
+    target = as_number(settings.get("kl_target"))
+    begun, known = stage.result("loss_at_start"), stage.result("loss_no_opinion")
+    at_zero = key == "loss/policy" and "clip" in settings  # of REINFORCE's loss the value means nothing in any case
+    if settings.get("whiten_advantages") is True and (at_zero or key == "advantages/std"):
+        return words.plain(f"curve.{key}.whitened")
+    if key == "kl/coef" and target is not None:
+        return words.plain("curve.kl/coef.adaptive", target=written(target, "nats"))
+    if key == "reward/loss/train" and begun is not None and known is not None:
+        return words.plain("curve.reward/loss/train.begun", start=written(begun), floor=written(known))
+    return words.plain(f"curve.{key}.says", clipped=written(RULES["clipped"].limit, "share"))
 
 
 def _lost(stage: Stage, metric: str) -> int:
@@ -111,7 +127,7 @@ def _selected(spec: Spec, evaluation: Evaluation | None, words: Words) -> tuple[
 def frontier(evaluation: Evaluation, words: Words) -> list[tuple[str, str, Markup]]:
     """(title, caption, plot) of score and of gold utility against KL, if three models or more were measured."""
     plots: list[tuple[str, str, Markup]] = []
-    labels = {evaluation.reference: "SFT", evaluation.selected: words.plain("selected")}
+    labels = {evaluation.reference: words.before, evaluation.selected: words.plain("selected")}
     for name in ("score", "utility"):
         points: list[Dot] = []
         for key, model in evaluation.models.items():

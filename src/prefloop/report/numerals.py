@@ -29,7 +29,8 @@ def written(value: float | None, kind: Kind = "plain", *, size: float | None = N
     if kind == "megabytes":
         return f"{value / 1024:.1f} GiB" if value >= 1024 else f"{value:.0f} MiB"
     if kind in ("nats", "tokens"):
-        return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}")
+        few = kind == "nats" and 0 < (abs(value) if size is None else size) < 0.95
+        return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}" if few else f"{value:.1f}")
     return _plain(value, abs(value) if size is None else size)
 
 

@@ -8,24 +8,41 @@ import jinja2
 from markupsafe import Markup
 
 from prefloop import layout
-from prefloop.records.evaluations import Evaluation, Interval, Measured, RewardCheck, Split, Summary, mean
+from prefloop.records.evaluations import (
+    EXACT_KL,
+    Evaluation,
+    Interval,
+    Measured,
+    RewardCheck,
+    Split,
+    Strength,
+    Summary,
+    mean,
+)
 from prefloop.report import charts, comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
 from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import POLICY, Pipeline, visible
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number, visible
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
 from prefloop.signs import sign
 from prefloop.stages import ALIGNING, RUNS
 
+COLUMNS: tuple[tuple[str, str, Kind], ...] = (
+    ("measure.kl", "kl_nats", "nats"), ("measure.score.short", "score", "plain"),
+    ("measure.utility.short", "utility", "plain"), ("tile.satisfied", "satisfied", "share"),
+    ("tile.harmful", "harmful", "share"), ("tile.over_refusal", "over_refusal", "share"),
+    ("tile.win_rate", "win_rate", "share"), ("measure.length", "length", "tokens"),
+)  # fmt: skip
+"""Of the table of checkpoints: words, measure, how it is written."""
 HERE = Path(__file__).parent
 Context = dict[str, Any]
 
 
 def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
     """The whole HTML page."""
-    words = Words(language)
+    words = Words(language, is_sft=pipeline.begins_from_sft)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -57,6 +74,7 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
         "figure": figure,
         "estimate": estimate,
         "written": written,
+        "proxy": reward_model(pipeline, words),
         **_evaluated(pipeline.evaluation, words),
     }
     return visible(environment.get_template("page.html").render(context))
@@ -65,14 +83,16 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
 def _evaluated(evaluation: Evaluation | None, words: Words) -> Context:
     """What depends on an evaluation."""
     if evaluation is None:
-        return {"evaluation": None, "shown": ()}
+        return {"evaluation": None, "shown": (), "ood": (), "topics": ()}
     shown, folded, left_out = samples.chosen(evaluation.samples)
     return {
         "evaluation": evaluation,
         "groups": comparison.groups(evaluation, words),
         "checkpoints": _checkpoints(evaluation),
+        "columns": [column for column in COLUMNS if _anywhere(evaluation, column[1])],
+        "reason": reason(evaluation, words),
+        "estimator": words("estimator.exact") if evaluation.kl_estimator == EXACT_KL else evaluation.kl_estimator,
         "frontier": curves.frontier(evaluation, words),
-        "proxy": reward_model(evaluation.reward_model, words),
         "ood": out_of_distribution(evaluation, words),
         "topics": topics(evaluation),
         "shown": [samples.pair(sample, words) for sample in shown],
@@ -102,16 +122,41 @@ def tiles(evaluation: Evaluation | None, totals: Summary, words: Words) -> list[
             add_measured("score", final.score, "plain", old=sft.score)
         add_measured("kl_nats", final.kl_nats, "nats")
         check = evaluation.reward_model
-        if check is not None and check.accuracy is not None:
-            accuracy = figure(check.accuracy, "share", "reward_model.accuracy")
-            add("accuracy", accuracy, _accuracy_bracket(check))
+        if check is not None:
+            name = "accuracy_labels" if check.accuracy is None else "accuracy"
+            add_measured(name, _share_of(check, name), "share", place=f"reward_model.{name}")
     if totals.seconds["total"] is not None:
         add("time", figure(totals.seconds["total"], "minutes", "seconds.total"))
     return rows
 
 
-def _accuracy_bracket(check: RewardCheck) -> str:
-    return bracket(Interval(mean=check.accuracy or 0.0, low=check.accuracy_low, high=check.accuracy_high), "share")
+def _share_of(check: RewardCheck, name: str) -> Measured:
+    """One of its shares, with the interval if it has one."""
+    numbers = dict(check)
+    if numbers[name] is None:
+        return None
+    return Interval(mean=numbers[name], low=numbers.get(f"{name}_low"), high=numbers.get(f"{name}_high"))
+
+
+def _anywhere(evaluation: Evaluation, name: str) -> bool:
+    return any(mean(model.validation.measured(name)) is not None for model in evaluation.models.values())
+
+
+def reason(evaluation: Evaluation, words: Words) -> Markup:
+    """Why the selected model was selected."""
+    choice, split = evaluation.choice, evaluation.compared[1].validation
+    won = split.win_rate
+    if choice is None or won is None:  # an evaluation of an earlier version
+        return Markup("{}").format(evaluation.reason)
+    kl, limit = written(mean(split.kl_nats), "nats"), written(evaluation.kl_limit, "nats")
+    given = {"num": choice.candidates, "name": evaluation.selected, "limit": limit, "kl": kl}
+    if choice.rule == "nearest":
+        return words("reason.nearest", **given)
+    judge = words.plain(f"judge.{won.judge}")
+    sentence = words("reason.preferred", **given, rate=written(won.mean, "share"), judge=judge)
+    if not choice.clear:
+        sentence += words("reason.unclear")
+    return sentence + (words("reason.over", names=", ".join(choice.over_limit)) if choice.over_limit else "")
 
 
 def _checkpoints(evaluation: Evaluation) -> list[Context]:
@@ -155,27 +200,87 @@ def topics(evaluation: Evaluation) -> list[Context]:
     return [{"name": name, "sft": sft.get(name), "final": final.get(name)} for name in sorted({*sft, *final})]
 
 
-def reward_model(check: RewardCheck | None, words: Words) -> Context | None:
-    """The reward model beside its yardsticks: each a bar from 0 to 100 percent."""
-    if check is None:
+def reward_model(pipeline: Pipeline, words: Words) -> Context | None:
+    """The reward model beside its yardsticks, question by question; None if nothing was measured of any."""
+    evaluation, stage = pipeline.evaluation, pipeline.stages.get("reward")
+    check = evaluation.reward_model if evaluation else None
+    tables = _checked(check, words) if check else [_by_itself(stage, words)] if stage else []
+    tables = [table for table in tables if table["rows"]]
+    if not tables:
         return None
-    rows = []
-    for name in ("accuracy", "accuracy_labels", "annotator_agreement", "bayes_accuracy", "length_only_accuracy"):
-        value = dict(check)[name]
-        if value is not None:
-            shown = figure(value, "share", f"reward_model.{name}")
-            interval = _accuracy_bracket(check) if name == "accuracy" else ""
-            row = {"name": words.plain(f"proxy.{name}"), "says": words.plain(f"proxy.{name}.says"), "value": shown}
-            rows.append(row | {"interval": interval, "width": round(100 * min(max(value, 0.0), 1.0), 1), "kind": name})
+    why = (evaluation.reward_unchecked or "") if evaluation else "no_evaluation"
+    measured = dict(check) if check else dict(stage.finished.result) if stage and stage.finished else {}
     bins = [
         (b.confidence, b.accuracy, b.num)
-        for b in check.reliability
+        for b in (check.reliability if check else ())
         if b.confidence is not None and b.accuracy is not None
     ]
     label = words.plain("proxy.reliability")
     x_name, ideal = words.plain("proxy.confidence"), words.plain("proxy.ideal")
-    plot = charts.reliability(bins, label=label, x_name=x_name, ideal=ideal) if bins else None
-    return {"rows": rows, "plot": plot, "strengths": check.by_strength, "model": check}
+    return {
+        "tables": tables,
+        "why": words(f"unchecked.{why}") if why else "",
+        "plot": charts.reliability(bins, label=label, x_name=x_name, ideal=ideal) if bins else None,
+        "strengths": _strengths(measured.get("by_strength")),
+        **{name: as_number(measured.get(name)) for name in ("ece", "ece_after_temperature", "temperature")},
+        "keys": "reward_model." if check else "",
+    }
+
+
+def _strengths(rows: Any) -> list[Context]:
+    """Strength, number and accuracy of each row that has all three; results of stages hold anything."""
+    names = ("strength", "num", "accuracy")
+    listed = rows if isinstance(rows, list | tuple) else ()
+    rated = [dict(row) for row in listed if isinstance(row, dict | Strength)]
+    read = [{name: as_number(row.get(name)) for name in names} for row in rated]
+    return [row for row in read if None not in row.values()]
+
+
+def _checked(check: RewardCheck, words: Words) -> list[Context]:
+    """Against the truth, and against single decisions: of each the ceiling is another."""
+    judged = check.num_judgements
+    truth: dict[str, int | None] = {"accuracy": check.num_pairs, "accuracy_decided": check.num_decided}
+    labels = {
+        "accuracy_labels": judged,
+        "bayes_accuracy": judged,
+        "length_only_accuracy": judged,
+        "annotator_agreement": check.num_agreement,
+    }
+    tables: list[Context] = []
+    for name, counts in (("truth", truth), ("labels", labels)):
+        rows = []
+        for row, num in counts.items():
+            measured = _share_of(check, row)
+            if measured is not None:
+                rows.append(_yardstick(words, row, measured, num, key=f"reward_model.{row}"))
+        tables.append({"title": words(f"proxy.{name}"), "rows": rows})
+    return tables
+
+
+def _by_itself(stage: Stage, words: Words) -> Context:
+    """As the reward stage measured it, on its own held-out preferences."""
+    accuracy, num = stage.result("accuracy"), stage.result("num_held_out")
+    rows = []
+    if accuracy is not None:
+        measured = Interval(mean=accuracy, low=stage.result("accuracy_low"), high=stage.result("accuracy_high"))
+        rows.append(_yardstick(words, "own_accuracy", measured, num))
+        length = stage.result("length_only_accuracy")
+        if length is not None:
+            rows.append(_yardstick(words, "own_length", length, num))
+    return {"title": words("proxy.own"), "rows": rows}
+
+
+def _yardstick(words: Words, name: str, measured: Measured, num: float | None, *, key: str = "") -> Context:
+    """A share with its interval and a bar from 0 to 100 percent."""
+    value = mean(measured) or 0.0
+    return {
+        "name": words.plain(f"proxy.{name}"),
+        "says": words.plain(f"proxy.{name}.says", num=written(num, "count")),
+        "value": figure(value, "share", key),
+        "interval": bracket(measured, "share"),
+        "width": round(100 * min(max(value, 0.0), 1.0), 1),
+        "kind": name,
+    }
 
 
 def again(pipeline: Pipeline) -> str:

@@ -3,17 +3,17 @@
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from prefloop import layout
-from prefloop.config import read_yaml
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_rows
+from prefloop.notation import read_yaml
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING, RUNS
@@ -22,6 +22,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
+LARGEST = 1e300
 POLICY = "policy"
 """Stands for the stage that trained the policy, whichever algorithm it was."""
 
@@ -82,10 +83,33 @@ class Pipeline:
         names = ALIGNING if name == POLICY else (name,)
         return next((self.stages[each] for each in names if each in self.stages), None)
 
+    @property
+    def begins_from_sft(self) -> bool:
+        """Whether what the final model is compared with is an SFT model, as far as can be told."""
+        sft = self.stages.get("sft")
+        if self.evaluation is not None:
+            reference = self.evaluation.compared[0]
+            parts = PurePath(reference.path).parts
+            return _wrote(sft, reference.fingerprint) or parts[-2:] == (layout.SFT, layout.MODEL)
+        aligning = self.stage(POLICY)
+        policy = aligning.card.inputs.get("policy") if aligning else None
+        return policy is None or sft is None or _wrote(sft, policy.fingerprint)
+
+    @property
+    def is_judged_by_its_reward(self) -> bool:
+        """Whether the score that judges is known to be the very one that was optimised."""
+        aligning, evaluated = self.stage(POLICY), self.stages.get("evaluate")
+        rewards = [stage.card.inputs.get("reward") if stage else None for stage in (aligning, evaluated)]
+        return rewards[0] is not None and rewards[1] is not None and rewards[0].fingerprint == rewards[1].fingerprint
+
+
+def _wrote(stage: Stage | None, fingerprint: str) -> bool:
+    return stage is not None and fingerprint in [artefact.fingerprint for artefact in stage.outputs.values()]
+
 
 def as_number(value: Any) -> float | None:
-    """The value if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """The value if it is a number that can be drawn, else None: NaN, infinity and what is nearly that are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
         return None
     return float(value)
 

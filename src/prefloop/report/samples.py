@@ -95,7 +95,7 @@ def _side(response: SampledResponse, words: Words) -> Side:
         text=response.text,
         flags=tuple(flags),
         numbers=tuple(f"{name} {written(number)}" for name, number in numbers if number is not None),
-        reasons=reasons if isinstance(reasons, tuple) else (),
+        reasons=tuple(map(words.remark, reasons)) if isinstance(reasons, tuple) else (),
     )
 
 

@@ -2,9 +2,10 @@
 
 SENTENCES: dict[str, tuple[str, str]] = {
     "intervals": (
-        "Numbers in brackets are intervals as the evaluation estimated them; a difference is called clear only "
-        "if they do not touch.",
-        "方括号里是评测给出的区间；只有两个区间互不相接时，才说差别明显。",
+        "Numbers in brackets are 95 % intervals for other prompts of the same kind. A difference is "
+        "called clear only if two intervals do not touch, a win rate only if its interval leaves out "
+        "one half.",
+        "方括号里是对同类其他提示的 95% 区间。两个区间互不相接时才说差别明显；胜率的区间不含一半时才说胜负明显。",
     ),
     "verdict.none": (
         "This run was not evaluated, so it cannot say whether people would like the final model better. "
@@ -12,22 +13,28 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "本次没有评测，所以无法判断最终模型是否更受欢迎。下面是实际运行的部分。",
     ),
     "verdict.won": (
-        "The final model was preferred to SFT on {rate} of held-out prompts, judged by {judge}.",
-        "由{judge}裁判，在留出的提示上，最终模型有 {rate} 胜过 SFT。",
+        "Judged by {judge}, the final model wins: {rate} of comparisons with {before} on held-out "
+        "prompts, a tie counting as half.",
+        "由{judge}裁判，最终模型胜出：在留出的提示上与 {before} 对比，胜率 {rate}（平局算一半）。",
     ),
     "verdict.lost": (
-        "SFT was preferred: the final model won on only {rate} of held-out prompts, judged by {judge}.",
-        "由{judge}裁判，SFT 更好：最终模型只在 {rate} 的留出提示上胜出。",
+        "Judged by {judge}, the final model loses: it wins only {rate} of comparisons with {before} "
+        "on held-out prompts, a tie counting as half.",
+        "由{judge}裁判，最终模型落败：在留出的提示上与 {before} 对比，胜率只有 {rate}（平局算一半）。",
     ),
     "verdict.unclear": (
-        "The final model was preferred to SFT on {rate} of held-out prompts, judged by {judge}: no clear difference.",
-        "由{judge}裁判，在留出的提示上，最终模型有 {rate} 胜过 SFT，差别并不明显。",
+        "Judged by {judge}, the final model wins {rate} of comparisons with {before} on held-out "
+        "prompts, a tie counting as half: no clear difference.",
+        "由{judge}裁判，在留出的提示上与 {before} 对比，最终模型的胜率是 {rate}（平局算一半），差别并不明显。",
     ),
     "verdict.self_judged": (
         " That judge is the very score that was optimised, so it says nothing about people.",
         "这个裁判正是被优化的得分，因此不能说明人是否喜欢。",
     ),
-    "verdict.no_win_rate": ("The final model was not compared head to head with SFT.", "最终模型没有与 SFT 逐条对比。"),
+    "verdict.no_win_rate": (
+        "The final model was not compared head to head with {before}.",
+        "最终模型没有与 {before} 逐条对比。",
+    ),
     "verdict.no_gold": (
         "There is no gold preference in this run, so satisfaction, harm and over-refusal were not measured.",
         "本次没有真实偏好可用，所以满意、有害和过度拒答都没有测量。",
@@ -40,27 +47,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "moved.bare": ("went from {sft} to {final}", "从 {sft} 到 {final}"),
     "moved.unmeasured": ("was not measured", "没有测量"),
     "verdict.kl_limit": (
-        "It drifted {value} nats per response from SFT, where {limit} were allowed.",
-        "它与 SFT 的偏离是每条回答 {value} 奈特，上限为 {limit}。",
+        "It drifted {value} nats per response from {before}, where {limit} were allowed.",
+        "它与 {before} 的偏离是每条回答 {value} 奈特，上限为 {limit}。",
     ),
     "verdict.proxy": (
-        "The score is only a proxy: on held-out pairs it agrees with the true preference {accuracy} of the time; "
-        "the annotators agree with each other {agreement}.",
-        "得分只是代理：在留出的对上，它与真实偏好的一致率是 {accuracy}；标注员彼此的一致率是 {agreement}。",
-    ),
-    "verdict.proxy_alone": (
-        "The score is only a proxy: on held-out pairs it is right {accuracy} of the time.",
-        "得分只是代理：在留出的对上，它判对 {accuracy}。",
+        "The score is only a proxy: it orders {accuracy} of the held-out pairs as the truth does.",
+        "得分只是代理：留出的对里，它有 {accuracy} 与真实偏好排得一致。",
     ),
     "flow.says": (
-        "Every box is a step that ran; the letters are fingerprints of what it wrote, the numbers are its last "
-        "measurements.",
-        "每个方框是实际运行的一步；字母串是产物的指纹，数字是它最后的测量值。",
+        "Every solid box is a step that ran; the letters are fingerprints of what it wrote, the "
+        "numbers are its last measurements. Dashed boxes did not run here.",
+        "每个实线方框是实际运行的一步；字母串是产物的指纹，数字是它最后的测量值。虚线方框在这里没有运行。",
     ),
     "table.says": (
-        "What supervised fine-tuning cannot do by itself, and what was measured before and after. "
-        "Dots: ochre is SFT, blue is RLHF, on a rail from 0 to 100%.",
-        "监督微调自身做不到的事，以及前后测得的数字。圆点：赭色是 SFT，蓝色是 RLHF，横轴从 0 到 100%。",
+        "What was measured before and after, beside what supervised fine-tuning cannot do by itself. "
+        "Dots: ochre is {before}, blue is RLHF, on a rail from 0 to 100%.",
+        "前后测得的数字，以及监督微调自身做不到的事。圆点：赭色是 {before}，蓝色是 RLHF，横轴从 0 到 100%。",
     ),
     "limit.imitation.says": (
         "SFT copies demonstrations, so at best it is as good as they are.",
@@ -88,8 +90,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "limit.axes.says": ("The remaining parts of the gold preference.", "真实偏好的其余部分。"),
     "checkpoints.says": (
-        "The selected model is chosen on measured preference among those within the KL limit, not on the last step.",
-        "选模型看的是 KL 上限之内测得的偏好，而不是最后一步。",
+        "The selected model is the most preferred of those within the KL limit, not the last one.",
+        "选中的是 KL 上限之内最受偏好的模型，而不是最后一个。",
     ),
     "checkpoints.validation": (
         "These are the validation prompts it was selected on; everywhere else the numbers are from test prompts.",
@@ -102,8 +104,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "每偏离一奈特换来多少得分；末端变平就再也换不到。",
     ),
     "frontier.utility.says": (
-        "What people would truly have got; if it bends down while score still climbs, the proxy is being gamed.",
-        "人真正得到了多少；若得分还在升而它往下弯，就是在钻代理的空子。",
+        "What customers truly get; if it bends down while the score still climbs, the proxy is being gamed.",
+        "顾客真正得到了多少；若得分还在升而它往下弯，就是在钻代理的空子。",
     ),
     "curve.scores/mean.says": (
         "Should rise and then level off; a rise that never slows often means a gamed reward model.",
@@ -122,12 +124,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "策略有多犹豫；缓慢下降是学习，骤降到零是坍缩。",
     ),
     "curve.ratio/clipped.says": (
-        "Share of tokens whose update was cut off; a few percent is healthy, above {clipped} the steps are too large.",
-        "更新被截断的词元比例；百分之几正常，超过 {clipped} 说明步子太大。",
+        "Share of tokens whose update was cut off at the trust region and that taught nothing more; "
+        "a few percent is healthy, above {clipped} the steps are too large.",
+        "在信任域边界被截断、不再起作用的词元比例；百分之几正常，超过 {clipped} 说明步子太大。",
     ),
     "curve.ratio/kl.says": (
-        "How far a single update moves the policy; spikes warn of a learning rate that is too high.",
-        "一次更新走多远；尖峰说明学习率太高。",
+        "How far the policy in training is from the one that sampled, mean over a step's updates; "
+        "spikes warn of a learning rate that is too high.",
+        "训练中的策略与采样策略相距多远，取一步内各次更新的平均；尖峰说明学习率太高。",
     ),
     "curve.rollouts/finished.says": (
         "Responses that ended by themselves; a fall means they run into the length limit.",
@@ -142,17 +146,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "回答与预期相差多少；应当平稳。",
     ),
     "curve.loss/policy.says": (
-        "Hovers near zero by construction; look here only for spikes.",
-        "本来就在零附近；只需留意尖峰。",
+        "The loss that was minimised; its value means little by itself, so look for spikes.",
+        "被最小化的损失；数值本身意义不大，只需留意尖峰。",
     ),
     "curve.loss/value.says": (
-        "The critic's squared error; should fall, then follow the noise of the scores.",
-        "价值模型的平方误差；应先降，再随得分的噪声起伏。",
+        "Half the critic's squared error, as clipped; should fall, then follow the noise of the scores.",
+        "价值模型平方误差的一半（截断后）；应先降，再随得分的噪声起伏。",
     ),
-    "curve.kl/coef.says": (
-        "The price of a nat; if adaptive, it moves to hold KL at its target.",
-        "一奈特的价格；若是自适应的，它会变动以把 KL 稳在目标上。",
-    ),
+    "curve.kl/coef.says": ("The price of a nat of drift, fixed in this run.", "偏离一奈特的价格，本次固定不变。"),
     "curve.grad/norm.says": ("Should be steady; spikes go with unstable updates.", "应当平稳；尖峰伴随不稳定的更新。"),
     "curve.lr.says": ("The schedule as it was run.", "实际的学习率安排。"),
     "curve.pretrain/loss/validation.says": (
@@ -164,48 +165,52 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "很快下降再变平；验证不再降就该停。",
     ),
     "curve.reward/accuracy/validation.says": (
-        "Share of held-out pairs in the right order; expect to level off near the annotators' own agreement.",
-        "留出对里排对的比例；预计停在标注员自身一致率附近。",
+        "Share of held-out pairs with a majority whose chosen response scores higher; it levels off "
+        "where the noise of the decisions begins.",
+        "有多数意见的留出对里，被选中的回答得分更高的比例；到了决定自身的噪声就不再升。",
     ),
     "curve.reward/loss/train.says": (
-        "Starts at ln 2 = 0.69, a coin toss; near zero it has memorised the pairs.",
-        "从 ln 2 = 0.69（抛硬币）开始；接近零就是记住了训练对。",
+        "Should fall and then level off; near zero it has memorised the pairs.",
+        "应下降再变平；接近零就是记住了训练对。",
     ),
     "proxy.says": (
-        "PPO optimises this model's score, so its mistakes become the policy's habits. Read its accuracy between "
-        "two marks: "
-        "choosing by length alone, and the best that noisy decisions allow.",
-        "PPO 优化的是这个模型的得分，它的错误会变成策略的习惯。它的准确率要放在两个标尺之间看：只看长度，"
-        "以及带噪标注所允许的最好成绩。",
+        "The policy is trained on this model's score, so its mistakes become the policy's habits. "
+        "Each question has a ceiling of its own.",
+        "策略按这个模型的得分训练，它的错误会变成策略的习惯。每个问题各有自己的上限。",
     ),
-    "proxy.accuracy.says": ("held-out pairs, against the true preference", "留出对，对照真实偏好"),
-    "proxy.accuracy_labels.says": ("held-out pairs, against what annotators decided", "留出对，对照标注员的决定"),
-    "proxy.annotator_agreement.says": ("the noise of the decisions it learned from", "它所学的决定自身的噪声"),
-    "proxy.bayes_accuracy.says": ("nobody can do better, given that noise", "有这些噪声，谁也不能更好"),
-    "proxy.length_only_accuracy.says": ("what a model with no understanding gets", "毫无理解的模型能得多少"),
+    "proxy.accuracy.says": (
+        "{num} held-out pairs, with or without a majority; whoever knows gets 100%",
+        "{num} 个留出对，不论有无多数意见；知道真相就是 100%",
+    ),
+    "proxy.accuracy_labels.says": ("{num} decisions for a side, on held-out pairs", "留出对上 {num} 次选了一边的决定"),
+    "proxy.bayes_accuracy.says": (
+        "the same decisions: nobody can foresee these annotators better",
+        "同样这些决定：谁也不能更好地预见这些标注员",
+    ),
+    "proxy.length_only_accuracy.says": (
+        "the same decisions, longer or shorter as in training",
+        "同样这些决定，按训练里的长或短",
+    ),
     "proxy.reliability.says": (
-        "Dots on the dashed line: when it says 80% sure it is right 80% of the time. Below the line it is "
-        "overconfident.",
-        "点在虚线上：说有八成把握时，八成是对的。在线下方就是过于自信。",
+        "Votes for a side on held-out pairs, before any temperature. On the dashed line: when it "
+        "says 80% sure it is right 80% of the time. Below the line it is overconfident.",
+        "留出对上选了一边的票，未经温度校正。在虚线上：说有八成把握时，八成是对的。在线下方就是过于自信。",
     ),
     "proxy.strength.says": ("Strong preferences should be easier than weak ones.", "强偏好应当比弱偏好更容易判对。"),
-    "proxy.absent": ("No reward model was evaluated in this run.", "本次没有评测奖励模型。"),
     "ood.says": (
         "The same measures on familiar prompts and on prompts unlike the training ones.",
         "同样的指标，分别在熟悉的提示和与训练不同的提示上。",
     ),
-    "ood.absent": ("No unfamiliar prompts were evaluated in this run.", "本次没有在陌生提示上评测。"),
     "samples.says": (
-        "Nobody picked these by hand: up to four with a harmful or over-refusing response, "
-        "then evenly spaced from the worst change to the best.",
+        "Nobody picked these by hand: up to four with a harmful or over-refusing response, then "
+        "evenly spaced from the worst change to the best.",
         "这些不是人工挑的：先列至多四个有害或过度拒答的，其余从变化最差到最好等距抽取。",
     ),
-    "samples.none": ("No samples were recorded side by side.", "没有记录并排的样例。"),
     "warnings.none": ("No rule raised a warning.", "没有规则报警。"),
     "rule.kl": ("KL stays within the limit", "KL 不超过上限"),
     "rule.kl.says": (
-        "The selected model is {value} nats from SFT, over the limit of {limit}.",
-        "选中的模型与 SFT 相距 {value} 奈特，超过上限 {limit}。",
+        "The selected model is {value} nats from {before}, over the limit of {limit}.",
+        "选中的模型与 {before} 相距 {value} 奈特，超过上限 {limit}。",
     ),
     "rule.over_optimised": ("Score and gold utility move together", "得分与真实效用同向"),
     "rule.over_optimised.says": (
@@ -234,9 +239,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "rule.above_bayes": ("The reward model is not better than possible", "奖励模型没有好过理论上限"),
     "rule.above_bayes.says": (
-        "It agrees with decisions {value} of the time where {best} is the best possible: a leak between training "
-        "and test is likely.",
-        "它与标注决定一致 {value}，而理论最好是 {best}：训练和测试之间很可能有泄漏。",
+        "It agrees with single decisions {value} of the time, and even the low end of that, {low}, "
+        "is above the best possible, {best}: a leak between training and test is likely.",
+        "它与单次决定一致 {value}，连区间下端 {low} 也高于理论最好的 {best}：训练和测试之间很可能有泄漏。",
     ),
     "rule.length_only": ("The reward model knows more than length", "奖励模型不只看长度"),
     "rule.length_only.says": (
@@ -265,8 +270,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{stage} again too.",
         "{stage} 读到的 {path} 是 {read}，而 {maker} 写下的是 {written}：其中一个重跑过。请把 {stage} 也重跑。",
     ),
-    "rule.warned": ("No stage gave a warning of its own", "没有阶段自己报警"),
-    "rule.warned.says": ("{names}", "{names}"),
     "rule.unfinished": ("Every stage came to its end", "每个阶段都跑完了"),
     "rule.unfinished.says": ("Not finished: {names}.", "没有跑完：{names}。"),
     "rule.versions": ("All stages ran with the same versions", "各阶段的版本相同"),
@@ -281,11 +284,130 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "每个阶段的命令、读入与写出。指纹相同，内容就逐字节相同。",
     ),
     "run.again.says": (
-        "The same recipe with the same seed, versions and threads gives the same fingerprints:",
-        "同样的配方、种子、版本和线程数，得到同样的指纹：",
+        "The same recipe with the same seed, versions, threads and kind of processor gives the same fingerprints:",
+        "同样的配方、种子、版本、线程数和处理器，得到同样的指纹：",
     ),
     "footer": (
         "This page is one file. It loads nothing from anywhere. The same numbers are in summary.json beside it.",
         "本页是单个文件，不从任何地方加载内容。同样的数字在旁边的 summary.json 里。",
+    ),
+    "verdict.score_judged": (
+        " That judge is a score, a proxy, so it says nothing about people.",
+        "这个裁判是一个得分，只是代理，因此不能说明人是否喜欢。",
+    ),
+    "verdict.proxy_labels": (
+        "The score is only a proxy: it agrees with {accuracy} of the annotators' single decisions on held-out pairs.",
+        "得分只是代理：在留出的对上，它与标注员单次决定的一致率是 {accuracy}。",
+    ),
+    "checkpoints.nearest": (
+        "No model was within the KL limit: the selected one is the nearest.",
+        "没有模型在 KL 上限之内：选中的是离得最近的。",
+    ),
+    "curve.values/clipped.says": (
+        "Share of tokens at which the critic may not move further; if it stays high, value_clip holds the critic back.",
+        "价值模型不能再移动的词元比例；一直很高说明 value_clip 拖住了它。",
+    ),
+    "curve.advantages/std.whitened": (
+        "1 by construction: this run whitens its advantages.",
+        "按定义为 1：本次把优势做了白化。",
+    ),
+    "curve.loss/policy.whitened": (
+        "Hovers near zero by construction, as advantages have mean 0; look here only for spikes.",
+        "优势的均值为 0，所以本来就在零附近；只需留意尖峰。",
+    ),
+    "curve.kl/coef.adaptive": (
+        "The price of a nat of drift; it moves to hold KL at its target of {target} nats.",
+        "偏离一奈特的价格；它会变动，以把 KL 稳在 {target} 奈特的目标上。",
+    ),
+    "curve.reward/loss/train.begun": (
+        "A model to which all responses are equal begins at {start}; below {floor}, which it reaches "
+        "by knowing how often each answer is given, it has learned from responses; near zero it has "
+        "memorised them.",
+        "对所有回答一视同仁的模型从 {start} 开始；低于 {floor}（只知道各种回答的频率就能达到）才是从"
+        "回答里学到了东西；接近零就是死记。",
+    ),
+    "proxy.accuracy_decided.says": ("{num} pairs, the easier ones", "{num} 对，较容易的那些"),
+    "proxy.annotator_agreement.says": (
+        "{num} couples of decisions on one pair, held out or not; no ceiling: a good model may lie above it",
+        "{num} 组对同一对的两次决定，不限留出；不是上限：好模型可以更高",
+    ),
+    "proxy.own_accuracy.says": (
+        "{num} held-out preferences, against the decision of the majority",
+        "{num} 条留出偏好，对照多数意见的决定",
+    ),
+    "proxy.own_length.says": (
+        "the same preferences, longer or shorter as in training",
+        "同样这些偏好，按训练里的长或短",
+    ),
+    "unchecked.no_reward": (
+        "Beyond that it was not checked: the evaluation was given no reward.",
+        "此外没有检查：评测时没有给奖励模型。",
+    ),
+    "unchecked.no_collected": (
+        "Beyond that it was not checked: the evaluation was given no `collected` folder, whose "
+        "held-out judgements could tell.",
+        "此外没有检查：评测时没有给 `collected` 文件夹，要靠其中留出的判断才能检查。",
+    ),
+    "unchecked.nothing_held_out": (
+        "Beyond that it was not checked: the collect stage held nothing out.",
+        "此外没有检查：收集阶段没有留出任何比较。",
+    ),
+    "unchecked.not_judged": (
+        "Beyond that it was not checked: of the held-out pairs nobody chose a side, and the truth is not known.",
+        "此外没有检查：留出的对没有人选出一边，真实偏好也不知道。",
+    ),
+    "unchecked.no_evaluation": (
+        "Beyond that it was not checked: there is no evaluation.",
+        "此外没有检查：没有做评测。",
+    ),
+    "reason.preferred": (
+        "Of {num} models, {name} wins most often against {before} on validation prompts ({rate}, a "
+        "tie is half, judged by {judge}) within the KL limit of {limit} nats ({kl} nats).",
+        "在 {num} 个模型中，{name} 在验证提示上对 {before} 的胜率最高（{rate}，平局算一半，由"
+        "{judge}裁判），且在 KL 上限 {limit} 奈特之内（{kl} 奈特）。",
+    ),
+    "reason.unclear": (
+        " By this judge none is clearly better than {before}.",
+        "按这个裁判，没有哪个明显好过 {before}。",
+    ),
+    "reason.over": (" Preferred more often, but over the limit: {names}.", "胜率更高但超过上限：{names}。"),
+    "reason.nearest": (
+        "All {num} models drifted further than {limit} nats; {name} drifted least ({kl} nats). Raise "
+        "kl_coef and train again.",
+        "{num} 个模型的偏离都超过 {limit} 奈特；{name} 偏离最小（{kl} 奈特）。请调高 kl_coef 再训练。",
+    ),
+    "rule.memorises": (
+        "Reward-model accuracy in training is at most {percent:g} points above that on held-out preferences",
+        "奖励模型的训练准确率至多比留出准确率高 {percent:g} 个百分点",
+    ),
+    "rule.memorises.says": (
+        "The reward model is right on {training} of its training preferences and on {value} of the "
+        "held-out ones: it memorises. Use fewer epochs or more preferences.",
+        "奖励模型在训练偏好上判对 {training}，在留出偏好上判对 {value}：它在死记。请减少轮数或增加偏好。",
+    ),
+    "rule.first_ratio": ("A step's first probability ratios are one", "每一步最初的概率比都是一"),
+    "rule.first_ratio.says": (
+        "A step's first probability ratios were off one by up to {value}, though nothing had been "
+        "learned yet: policy and sampler disagree.",
+        "一步最初的概率比与一相差达 {value}，而此时还什么都没学：策略与采样器不一致。",
+    ),
+    "rule.clipped": ("At most {percent:g}% of tokens have their update cut off", "更新被截断的词元不超过 {percent:g}%"),
+    "rule.clipped.says": (
+        "At the end the update of {value} of the tokens was cut off at the trust region: lower lr, "
+        "or take fewer epochs.",
+        "末段有 {value} 的词元更新在信任域边界被截断：请调低 lr 或减少轮数。",
+    ),
+    "rule.entropy": ("Entropy keeps at least {percent:g}% of what it was", "熵至少保持原来的 {percent:g}%"),
+    "rule.entropy.says": (
+        "Entropy fell from {before} to {after} nats per token: the policy is collapsing onto few "
+        "responses. Raise kl_coef or entropy_coef, or lower lr.",
+        "熵从 {before} 降到 {after} 奈特/词元：策略正在坍缩到少数回答。请调高 kl_coef 或 entropy_coef，或调低 lr。",
+    ),
+    "rule.cut_off": ("The score does not rise while responses stop ending", "得分没有靠回答不结束而上升"),
+    "rule.cut_off.says": (
+        "The score rose from {s0} to {s1} while fewer responses end by themselves ({before}, then "
+        "{after}): the reward is probably being gamed. Read the samples, or raise unfinished_penalty.",
+        "得分从 {s0} 升到 {s1}，自行结束的回答却少了（{before}，后来 {after}）：很可能在钻奖励的空子"
+        "。请看样例，或调高 unfinished_penalty。",
     ),
 }

@@ -15,11 +15,12 @@ def verdict(pipeline: Pipeline, words: Words) -> list[Markup]:
     if evaluation is None:
         return [words("verdict.none")]
     sft, final = evaluation.tested
-    sentences = [_won(final, words), *_gold(sft, final, words), _drift(evaluation, words), _proxy(evaluation, words)]
+    sentences = [_won(pipeline, final, words), *_gold(sft, final, words)]
+    sentences += [_drift(evaluation, words), _proxy(evaluation, words)]
     return [sentence for sentence in sentences if sentence]
 
 
-def _won(final: Split, words: Words) -> Markup:
+def _won(pipeline: Pipeline, final: Split, words: Words) -> Markup:
     won = final.win_rate
     if won is None:
         return words("verdict.no_win_rate")
@@ -27,7 +28,9 @@ def _won(final: Split, words: Words) -> Markup:
     outcome = "won" if low > 0.5 else "lost" if high < 0.5 else "unclear"
     rate = estimate(won, "share", "final.win_rate.mean")
     sentence = words(f"verdict.{outcome}", judge=words.plain(f"judge.{won.judge}"), rate=rate)
-    return sentence + (words("verdict.self_judged") if won.judge == "score" else Markup(""))
+    if won.judge != "score":
+        return sentence
+    return sentence + words("verdict.self_judged" if pipeline.is_judged_by_its_reward else "verdict.score_judged")
 
 
 def _gold(sft: Split, final: Split, words: Words) -> list[Markup]:
@@ -61,10 +64,8 @@ def _drift(evaluation: Evaluation, words: Words) -> Markup:
 
 def _proxy(evaluation: Evaluation, words: Words) -> Markup:
     check = evaluation.reward_model
-    if check is None or check.accuracy is None:
-        return Markup("")
-    accuracy = figure(check.accuracy, "share", "reward_model.accuracy")
-    if check.annotator_agreement is None:
-        return words("verdict.proxy_alone", accuracy=accuracy)
-    agreement = figure(check.annotator_agreement, "share", "reward_model.annotator_agreement")
-    return words("verdict.proxy", accuracy=accuracy, agreement=agreement)
+    for key, name in (("verdict.proxy", "accuracy"), ("verdict.proxy_labels", "accuracy_labels")):
+        value = dict(check)[name] if check else None
+        if value is not None:
+            return words(key, accuracy=figure(value, "share", f"reward_model.{name}"))
+    return Markup("")

@@ -36,7 +36,7 @@ class RewardConfig(RunConfig, Templated, Batched, Optimised, defaults={"weight_d
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
 
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
 
     batch_pairs: int = Field(default=64, ge=1)

@@ -1,20 +1,25 @@
 """Is the reward model good enough? Numbers with what they must be compared to, and warnings in words."""
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from prefloop.records import Preference
-from prefloop.reward.votes import sided_log_odds
-from prefloop.signs import RULES, of_reward_model
-from prefloop.stats.calibration import expected_calibration_error, fitted_temperature
-from prefloop.stats.intervals import wilson_interval
+from prefloop.records import Preference, opening
+from prefloop.reward.votes import ANY_STRENGTH, TIE, WIN, Edges, Interval, sided_log_odds
+from prefloop.signs import RULES, Sign, of_reward_model
+from prefloop.stats.calibration import cross_fitted, expected_calibration_error, fitted_temperature
+from prefloop.stats.intervals import share_interval
 
-BINS = 10
+BINS, FOLDS = 10, 5
+ENOUGH = 20
+"""Held-out pairs with votes from which a temperature is fitted."""
 WARNINGS = {
     "suspicious": "held-out accuracy {value:.1%} is above {percent:.0f} %: look for held-out prompts "
     "among the training ones, or a shortcut such as length.",
@@ -53,32 +58,73 @@ def quality(
         undecided: (margin, pair) of held-out pairs without a majority, whose votes count for calibration.
         first_edge: log-odds where a tie ends.
     """
-    n = len(margins)
-    right = sum(m > 0 for m in margins) + sum(m == 0 for m in margins) / 2
-    low, high = wilson_interval(right, n, confidence=0.95)
+    n, right = len(margins), _ordered(margins)
+    low, high = share_interval(right, [opening(p.messages) for p in held_out], confidence=0.95)
+    accuracy, in_training = float(np.mean(right)), float(np.mean(_ordered(margins_train)))
     shared = [p.agreement for p in held_out if p.agreement is not None and p.num_judgements > 1]
-    voted = [(m, p.outcome) for m, p in [*zip(margins, held_out, strict=True), *undecided] if p.outcome is not None]
-    log_odds, outcomes = sided_log_odds([m for m, _ in voted], first_edge), [o for _, o in voted]
-    temperature = fitted_temperature(log_odds, np.asarray(outcomes)) if n >= 20 else 1.0
+    voted = [(m, p) for m, p in [*zip(margins, held_out, strict=True), *undecided] if p.outcome is not None]
+    log_odds = sided_log_odds([m for m, _ in voted], first_edge)
+    outcomes = [p.outcome for _, p in voted if p.outcome is not None]
+    tempered = None
+    if len(voted) >= ENOUGH:
+        tempered = cross_fitted(log_odds, outcomes, [opening(p.messages) for _, p in voted], folds=FOLDS)
     numbers = {
-        "accuracy": right / n,
+        "accuracy": accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
-        "accuracy_train": sum(m > 0 for m in margins_train) / len(margins_train),
+        "accuracy_train": in_training,
         "length_only_accuracy": length_only_accuracy(held_out, training),
         "vote_share": sum(shared) / len(shared) if shared else None,
-        "ece": calibration(log_odds, outcomes, temperature=1.0),
-        "temperature": temperature,
-        "ece_after_temperature": calibration(log_odds, outcomes, temperature=temperature),
+        "ece": calibration(log_odds, outcomes) if voted else None,
+        "temperature": None if tempered is None else fitted_temperature(log_odds, outcomes),
+        "ece_after_temperature": None if tempered is None else calibration(tempered, outcomes),
         "num_held_out": n,
         "by_strength": by_strength(margins, held_out),
     }
-    return Quality(numbers, _warnings(right / n, low, numbers["accuracy_train"], numbers["length_only_accuracy"]))
+    signs = of_reward_model(accuracy, low, high, in_training, numbers["length_only_accuracy"])
+    return Quality(numbers, _warnings(signs))
 
 
-def calibration(log_odds: ArrayLike, outcomes: Sequence[float], *, temperature: float) -> float:
-    """Expected calibration error of P(chosen wins) = sigmoid(log_odds / temperature), over confidence from 1/2 to 1."""
-    return expected_calibration_error(expit(np.asarray(log_odds) / temperature), np.asarray(outcomes), bins=BINS)
+def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]]) -> dict[str, float]:
+    """What the loss is for a model to which all responses are equal, in nats per vote: where learning begins.
+
+    `loss_at_start`: with the edges as they begin. `loss_no_opinion`: once it knows how often a tie and each strength
+    are chosen, while the side is still a coin's: all that lies below was learned from what the responses say.
+
+    Args:
+        weights: (n,) of the preferences that are trained on.
+        votes: of each, at least one.
+    """
+    edges = Edges()
+    with torch.no_grad():
+        start = edges.losses(torch.zeros(len(votes)), votes).cpu().double()
+    weight = torch.tensor(weights, dtype=torch.float64)
+    counts: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for each, said in zip(weights, votes, strict=True):
+        for _, low, high in said:
+            counts[low, high] += each / len(said) / sum(weights)
+    ties, plain = counts.pop(TIE, 0.0), counts.pop(WIN[1:], 0.0)
+    sided = sum(counts.values())
+    strengths = [share for (low, high), share in counts.items() if (low, high) != ANY_STRENGTH]
+    surprise = plain * math.log(2) - _xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
+    if sided > 0:
+        surprise += sided * (math.log(2) - math.log(sided / (1 - plain)))
+        surprise -= sum(strengths) * sum(_xlogx(share / sum(strengths)) for share in strengths)
+    return {"loss_at_start": float((start * weight).sum() / weight.sum()), "loss_no_opinion": surprise}
+
+
+def _xlogx(share: float) -> float:
+    return share * math.log(share) if share > 0 else 0.0
+
+
+def calibration(log_odds: ArrayLike, outcomes: Sequence[float]) -> float:
+    """Expected calibration error of P(chosen wins) = sigmoid(log_odds), over confidence from 1/2 to 1."""
+    return expected_calibration_error(expit(np.asarray(log_odds)), np.asarray(outcomes), bins=BINS)
+
+
+def _ordered(margins: Sequence[float]) -> list[float]:
+    """1 where the chosen response scores higher, 1/2 where both score the same."""
+    return [0.5 if m == 0 else float(m > 0) for m in margins]
 
 
 def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:
@@ -97,17 +143,18 @@ def by_strength(margins: Sequence[float], held_out: Sequence[Preference]) -> lis
     rows = []
     for strength in (1, 2, 3):
         chosen = [
-            m > 0
+            m
             for m, p in zip(margins, held_out, strict=True)
             if p.strength is not None and round(p.strength) == strength
         ]
         if chosen:
-            rows.append({"strength": strength, "num": len(chosen), "accuracy": sum(chosen) / len(chosen)})
+            rows.append({"strength": strength, "num": len(chosen), "accuracy": float(np.mean(_ordered(chosen)))})
     return rows
 
 
-def _warnings(accuracy: float, low: float, training: float, length: float) -> tuple[str, ...]:
-    signs = [sign for sign in of_reward_model(accuracy, low, training, length) if sign.level == "alarm"]
+def _warnings(signs: Sequence[Sign]) -> tuple[str, ...]:
     return tuple(
-        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0)) for sign in signs
+        WARNINGS[sign.name].format(**sign.values, percent=100 * (RULES[sign.name].limit or 0))
+        for sign in signs
+        if sign.level == "alarm"
     )

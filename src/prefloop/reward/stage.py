@@ -18,7 +18,6 @@ import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.atomic import write_json
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save_model, scalar
@@ -27,7 +26,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality
+from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION
@@ -104,6 +103,7 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
+        run.caution(config.cautions(network.pretrained.num_parameters()))
         edges = Edges().to(network.device)
         data = split(config, run.say)
         for problem in data.skipped:
@@ -137,7 +137,7 @@ def train(config: RewardConfig) -> Path:
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731
@@ -159,6 +159,7 @@ def train(config: RewardConfig) -> Path:
         for warning in held.warnings:
             run.say(warning)
         _save(run.folder / layout.MODEL, network, config, learned.rows, run.say)
+        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
         parts = (learned, validated, undecided)
         counts = {
             "num_training": len(pairs),
@@ -170,7 +171,7 @@ def train(config: RewardConfig) -> Path:
         }
         run.finish(
             outputs=[layout.MODEL],
-            result={**held.numbers, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
+            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
 
@@ -178,8 +179,7 @@ def train(config: RewardConfig) -> Path:
 def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference], say: Say) -> None:
     """The model, and how its scores are shifted and scaled."""
     mean, std = _normalisation(network, config, training, say)
-    save_model(folder, network.pretrained, network.codec)
-    write_json(folder / NORMALISATION, {"mean": mean, "std": std})
+    save_model(folder, network.pretrained, network.codec, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
 def split(config: RewardConfig, say: Say = print) -> Split:
@@ -268,11 +268,13 @@ def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = Fal
     """Preferences in tokens, cut to the context; those that are two equal sequences then are left out."""
     codec = network.codec
     made = Tokenised([], [], Cuts(), 0)
-    for row in rows:
-        prompt = codec.prompt_ids(row.messages)
-        chosen, rejected = (
-            made.cuts.fitted(prompt, codec.response_ids(text), codec.context) for text in (row.chosen, row.rejected)
-        )
+    tokens = (
+        codec.prompts([row.messages for row in rows]),
+        codec.responses([row.chosen for row in rows]),
+        codec.responses([row.rejected for row in rows]),
+    )
+    for row, prompt, *both in zip(rows, *tokens, strict=True):
+        chosen, rejected = (made.cuts.fitted(prompt, ids, codec.context) for ids in both)
         if chosen != rejected:
             made.rows.append(row)
             made.pairs.append(Pair(chosen, rejected, row.weight, intervals(row) if votes else (WIN,)))
@@ -335,7 +337,8 @@ def _normalisation(
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
     codec = network.codec
-    sequences = [fitted(codec.prompt_ids(m), codec.response_ids(r), codec.context) for m, r in rows]
+    both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
+    sequences = [fitted(prompt, response, codec.context) for prompt, response in both]
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
     raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
     return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)

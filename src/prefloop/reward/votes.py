@@ -26,6 +26,8 @@ EDGE_LR = 0.02
 needs."""
 _MINUS_FIRST, _NOTHING, _FIRST, _SECOND, _THIRD, _INFINITE = range(6)
 WIN: Interval = (1, _NOTHING, _INFINITE)
+TIE, ANY_STRENGTH = (_MINUS_FIRST, _FIRST), (_FIRST, _INFINITE)
+"""Where a tie lies, and where a side without a strength does."""
 
 
 def intervals(preference: Preference) -> tuple[Interval, ...]:

@@ -9,23 +9,38 @@
 `$base` stands for the recipe's own setting `base`, given on the command line as base=FOLDER.
 """
 
-import typing
+import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from prefloop import stages
-from prefloop.config import Config, override, read_yaml
+from prefloop import layout, stages
+from prefloop.config import Config, at_home
 from prefloop.errors import UserError
 from prefloop.named import named
+from prefloop.notation import COMMAND_LINE, Place, Places, described, overridden, read_yaml
+from prefloop.settings import RunConfig
 from prefloop.stages import Stage
 
 STAGES: Mapping[str, Stage] = {name: stage for name, stage in stages.STAGES.items() if stage.in_recipe}
 """The stages that may stand in a recipe."""
 SHARED = ("seed", "device", "dtype", "threads")
 """Settings of a recipe that every stage inherits."""
+DECIDED = ("out", "pipeline")
+"""Settings of a stage that the recipe decides."""
+
+
+class HeadConfig(RunConfig, defaults={"out": ""}):
+    """What a recipe says beside its stages."""
+
+    name: str = ""
+    """What it is called."""
+
+    base: str | None = None
+    """Model folder (or hub id) that `$base` stands for."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +53,37 @@ class Recipe:
     """stage -> its settings, in the order of the recipe"""
     values: dict[str, Any]
     """the recipe as it stands after overrides"""
+    path: str = ""
+    """its file"""
+    places: Places = field(default_factory=dict)
+    """where each setting was set"""
+
+    def place(self, key: str) -> str:
+        """Where a dotted key was set: `file:line`, or the command line."""
+        return place_of(key, self.path, self.places)
+
+
+def place_of(key: str, path: str, places: Places) -> str:
+    """Where a dotted key, or what is around it, was set: `file:line`, or the command line."""
+    parts = key.split(".")
+    line = next((places[k].line for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in places), None)
+    return path if line is None else "the command line" if line == COMMAND_LINE else f"{path}:{line}"
 
 
 def find(name: str) -> str:
     """The path of a recipe file, or of the recipe of that name that comes with prefloop."""
-    if Path(name).is_file():
+    if Path(at_home(name)).exists() or len(name) > 255:
         return name
     files = [Path(str(file)) for file in resources.files("prefloop.recipes").iterdir()]
     own = {file.stem: str(file) for file in files if file.suffix == ".yaml"}
     stem = Path(name).name.removesuffix(".yaml")
     if stem in own:
         return own[stem]
+    near = difflib.get_close_matches(stem, own, n=1)
     raise UserError(
         f"{name}: there is no such recipe file, and no recipe of that name comes with prefloop. "
-        f"There are: {', '.join(sorted(own))}."
+        + (f"Did you mean {near[0]}? " if near else "")
+        + f"There are: {', '.join(sorted(own))}."
     )
 
 
@@ -65,58 +97,127 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     Raises: UserError with file, line and remedy.
     """
     path = find(name)
-    values, lines = read_yaml(path)
-    for text in overrides:
-        override(values, text)
-    keys = {"name", "out", "base", *SHARED, *STAGES}
-    for key in values:
-        if key not in keys:
-            place = f"{path}:{lines[key]}" if key in lines else path
-            raise UserError(f"{place}: a recipe has no `{key}`. There are: {', '.join(sorted(keys))}.")
-    out = Path(str(values.get("out") or values.get("name") or Path(path).stem))
-    settings = {key: _settings(STAGES[key], values, out, path, lines) for key in values if key in STAGES}
+    values, places = read_yaml(path)
+    own = [key for key in values if key in STAGES]
+    typed = overridden(values, places, overrides)
+    _check_keys(values, path, places)
+    for key in typed:
+        stage = key.split(".")[0]
+        if stage in STAGES and stage not in own:
+            has = f"It has: {', '.join(own)}." if own else f"Add `{stage}:` to the file."
+            raise UserError(f"the command line: `{key}`: the recipe {name} has no stage `{stage}`. {has}")
+    said = HeadConfig.parse(
+        {key: value for key, value in values.items() if key in HeadConfig.model_fields}, where=path, places=places
+    )
+    if "out" in values and not said.out:
+        raise UserError(f"{place_of('out', path, places)}: `out` is empty. Give the folder that the recipe writes.")
+    title = said.name or Path(path).stem
+    context = _Context(values, said, Path(said.out or title), path, places)
+    settings = {key: context.settings(STAGES[key], own[:number]) for number, key in enumerate(own)}
     if not settings:
         raise UserError(f"{path}: this recipe has no stage. Add for instance `sft:` with its settings.")
-    return Recipe(str(values.get("name") or Path(path).stem), out, settings, {**values, "out": str(out)})
-
-
-def _settings(stage: Stage, values: dict[str, Any], out: Path, path: str, lines: dict[str, int]) -> Config:
-    name = stage.name
-    section = values[name] if values[name] is not None else {}
-    if not isinstance(section, dict):
-        raise UserError(f"{path}:{lines.get(name, 1)}: `{name}` needs settings under it, found {section!r}.")
-    config_class: type[Config] = named(stage.settings or "")
-    fields = config_class.model_fields
-    inherited = {key: values[key] for key in SHARED if key in values and key in fields}
-    if "pipeline" in stage.reads:
-        language = (values.get("world") or {}).get("language", "en")
-        inherited |= {"pipeline": str(out), "language": language, "title": str(values.get("name") or "")}
-    choices = {key for key, field in fields.items() if typing.get_origin(field.annotation) is typing.Literal}
-    given = {
-        key: value if key in choices else _resolved(value, values, out, Path(path).parent, f"{path}: {name}.{key}")
-        for key, value in section.items()
-    }
-    own_lines = {key.removeprefix(f"{name}."): line for key, line in lines.items() if key.startswith(f"{name}.")}
-    settings = {**inherited, "out": str(out / name), **given}
-    return config_class.parse(settings, where=f"{path}: {name}", lines=own_lines)
-
-
-def _resolved(value: Any, values: dict[str, Any], out: Path, beside: Path, place: str) -> Any:
-    """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
-    if not isinstance(value, str):
-        return value
-    if value == "$base":
-        if not values.get("base"):
+    for key in own[:-1]:
+        if "pipeline" in STAGES[key].reads:
             raise UserError(
-                f"{place}: this recipe starts from a model of yours. "
+                f"{context.place(key)}: `{key}` tells of all that ran, so it comes last. Move it to the end."
+            )
+    kept = {**values, **{key: dict(said)[key] for key in ("name", "base") if key in values}, "out": str(context.out)}
+    return Recipe(title, context.out, settings, kept, path, places)
+
+
+def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
+    keys = sorted({"name", "out", "base", *SHARED, *STAGES})
+    for key in values:
+        if key not in keys:
+            near = difflib.get_close_matches(key, keys, n=1)
+            hint = f"Did you mean `{near[0]}`? " if near else ""
+            raise UserError(
+                f"{place_of(key, path, places)}: a recipe has no `{key}`. {hint}There are: {', '.join(keys)}."
+            )
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What the settings of a recipe's stages are resolved against."""
+
+    values: dict[str, Any]
+    head: HeadConfig
+    out: Path
+    path: str
+    places: Places
+
+    def place(self, key: str) -> str:
+        """Where a key was set."""
+        return place_of(key, self.path, self.places)
+
+    def settings(self, stage: Stage, earlier: Sequence[str]) -> Config:
+        """The settings of one stage, after those of the stages in `earlier`."""
+        name = stage.name
+        section = self.values[name] if self.values[name] is not None else {}
+        if not isinstance(section, dict):
+            raise UserError(f"{self.place(name)}: `{name}` needs settings under it, found {described(section)}.")
+        for key in DECIDED:
+            if key in section:
+                raise UserError(
+                    f"{self.place(f'{name}.{key}')}: `{name}.{key}`: in a recipe every stage has the folder of its "
+                    "name inside the recipe's. Take it away here; out=DIR moves the whole."
+                )
+        config_class: type[Config] = named(stage.settings or "")
+        shared = [key for key in SHARED if key in self.values and key in config_class.model_fields]
+        inherited: dict[str, Any] = {key: self.values[key] for key in shared}
+        if "pipeline" in stage.reads:
+            world = self.values.get("world")
+            language = world.get("language", "en") if isinstance(world, dict) else "en"
+            inherited |= {"pipeline": str(self.out), "language": language, "title": self.head.name}
+        given = {
+            key: self._resolved(value, f"{name}.{key}", earlier) if key in stage.takes else value
+            for key, value in section.items()
+        }
+        places = self.places | {f"{name}.{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
+        places |= {key: place for key, place in self.places.items() if key.startswith(f"{name}.")}
+        settings = {**inherited, "out": str(self.out / name), **given}
+        return config_class.parse(settings, where=self.path, places=places, prefix=f"{name}.")
+
+    def _resolved(self, value: Any, key: str, earlier: Sequence[str]) -> Any:
+        """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
+        if not isinstance(value, str):
+            return value
+        if value.startswith("$"):
+            return self._base(value, key)
+        stage, _, inside = value.rstrip("/").partition("/")
+        if stage in STAGES and stage in self.values:
+            self._check_written(stage, inside, key, earlier)
+            return str(self.out / value)
+        value = at_home(value)
+        python = "python:" if value.startswith("python:") else ""
+        file, colon, function = value.removeprefix(python).partition(".py:")
+        own = Path(self.path).parent / (f"{file}.py" if colon else value.removeprefix(python))
+        if own.is_file() and not Path(file + (".py" if colon else "")).is_file():
+            return f"{python}{own}{colon[3:]}{function}"
+        return value
+
+    def _base(self, value: str, key: str) -> str:
+        if value != "$base":
+            raise UserError(
+                f"{self.place(key)}: `{key}`: there is no `{value}`; only `$base` stands for something, the folder "
+                "given as base=FOLDER. Write $base, or the path itself."
+            )
+        if not self.head.base:
+            raise UserError(
+                f"{self.place(key)}: `{key}`: this recipe starts from a model of yours. "
                 "Add base=FOLDER, or base=HUB/ID where there is a network."
             )
-        return str(values["base"])
-    if value.split("/")[0] in STAGES and value.split("/")[0] in values:
-        return str(out / value)
-    python = "python:" if value.startswith("python:") else ""
-    file, colon, function = value.removeprefix(python).partition(".py:")
-    own = beside / (f"{file}.py" if colon else value.removeprefix(python))
-    if own.is_file() and not Path(file + (".py" if colon else "")).is_file():
-        return f"{python}{own}{colon[3:]}{function}"
-    return value
+        return self.head.base
+
+    def _check_written(self, stage: str, inside: str, key: str, earlier: Sequence[str]) -> None:
+        """Raises: UserError if that stage has not run by then, or writes no such thing."""
+        if stage not in earlier:
+            raise UserError(
+                f"{self.place(key)}: `{key}`: the stage `{stage}` has not run by then; stages run in the order of the "
+                f"recipe. Move `{stage}:` up, or give the path of something that is there."
+            )
+        written = layout.WRITTEN.get(stage, ())
+        if inside and not any(fnmatch(inside, pattern) for pattern in written):
+            near = difflib.get_close_matches(inside, written, n=1)
+            hint = f"Did you mean {stage}/{near[0]}?" if near else f"It writes: {', '.join(written)}."
+            raise UserError(f"{self.place(key)}: `{key}`: the stage `{stage}` writes no `{inside}`. {hint}")

@@ -7,16 +7,23 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import prefloop
 from prefloop.files import fingerprints
 from prefloop.records import Artefact, Identity, RunCard
 from prefloop.settings import RunConfig
 
-WHERE_NOT_WHAT = ("out", "device", "threads", "page")
+WHERE_NOT_WHAT = ("out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "verify")
 """Settings that do not make it another run."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 """What numbers depend on, beside Python and prefloop."""
+
+
+def change_of_versions(before: RunCard, now: RunCard) -> str:
+    """Which packages that numbers depend on have another version than when the run began, in words; else empty."""
+    pairs = ((name, before.versions.get(name), now.versions.get(name)) for name in ("python", *PACKAGES))
+    return ", ".join(f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new)
 
 
 def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *, threads: int) -> RunCard:
@@ -33,9 +40,15 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     }
     settings = config.model_dump(mode="json")
     places = [artefact.path for artefact in artefacts.values()]
+    around = {name: [str(folder) for folder in Path(artefact.path).parents] for name, artefact in artefacts.items()}
+    left_out = (*WHERE_NOT_WHAT, *config.AFTERWARDS)
     identity = Identity(
         stage=stage,
-        settings={key: v for key, v in settings.items() if key not in WHERE_NOT_WHAT and v not in places},
+        settings={
+            key: value
+            for key, value in settings.items()
+            if key not in left_out and value not in places and value not in around.get(key, ())
+        },
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )
     return RunCard(
@@ -55,13 +68,17 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     )
 
 
-def difference(before: Identity, now: Identity) -> str:
-    """What differs between two identities, in words; empty if nothing does."""
+def difference(before: Identity, now: Identity, *, aside: tuple[str, ...] = ()) -> str:
+    """What differs between two identities, in words; empty if nothing does.
+
+    Args:
+        aside: settings of the stage that may change; older versions recorded them.
+    """
     if before.stage != now.stage:
         return f"it was written by the stage `{before.stage}`, not `{now.stage}`"
     settings = [
         f"`{key}` was {json.dumps(before.settings.get(key))} and is now {json.dumps(now.settings.get(key))}"
-        for key in sorted({*before.settings, *now.settings})
+        for key in sorted({*before.settings, *now.settings} - {*WHERE_NOT_WHAT, *aside})
         if before.settings.get(key) != now.settings.get(key)
     ]
     inputs = [

@@ -1,33 +1,36 @@
-"""Ctrl-C asks a run to save and stop at the next safe place; asked twice, it stops at once."""
+"""Ctrl-C, SIGTERM or SIGHUP ask a run to save and stop at the next safe place; asked twice, it stops at once."""
 
-import signal
-import threading
+import contextlib
 from types import FrameType
-from typing import Any
+
+from prefloop import stopping
 
 
 class Interrupts:
-    """Whether the user pressed Ctrl-C between `listen` and `close`."""
+    """Whether somebody asked to stop between `listen` and `close`."""
 
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+    def __init__(self, stage: str) -> None:
+        """Args: stage: its name, for what is said."""
+        self.asked: int | None = None
+        """the signal that asked"""
+        self.until = "what it has begun is done"
+        """the next safe place"""
+        self._stage, self._listening = stage, contextlib.ExitStack()
 
     def listen(self) -> None:
-        """Takes Ctrl-C over, where Python allows it: in the main thread."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+        """Takes the signals over, where Python allows it: in the main thread."""
+        self._listening.enter_context(stopping.heard(self._ask))
 
     def close(self) -> None:
-        """Gives Ctrl-C back."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        """Gives them back."""
+        self._listening.close()
 
     def stop_if_asked(self) -> None:
-        """Raises: KeyboardInterrupt after Ctrl-C."""
-        if self.asked:
-            raise KeyboardInterrupt
+        """Raises: Stopped after a signal."""
+        if self.asked is not None:
+            raise stopping.Stopped(self.asked)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.stop_if_asked()  # the second time; the last checkpoint is still good
-        self.asked = True
+        self.asked = number
+        stopping.tell(number, self._stage, f"it saves and stops as soon as {self.until}. Once more stops it at once.")

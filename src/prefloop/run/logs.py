@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from prefloop import layout
-from prefloop.files.atomic import writing
+from prefloop.errors import UserError
+from prefloop.files.atomic import write_text, writing
 from prefloop.files.tables import jsonl
 
 NAMES = (layout.METRICS, layout.SAMPLES)
@@ -30,23 +31,49 @@ class Logs:
             self._files[name].write(jsonl(rows).encode("utf-8"))
             self._files[name].flush()
 
+    def replace(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Writes a file anew, whole or not at all."""
+        if name in self._files:
+            self._files.pop(name).close()
+        write_text(self._folder / name, jsonl(rows))
+
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """All rows of a file."""
-        path = self._folder / name
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        """All rows of a file. Raises: UserError with file and line if one is damaged."""
+        path, rows = self._folder / name, []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                rows.append(json.loads(line))
+            except ValueError as problem:
+                raise UserError(f"{path}:{number}: this line is damaged ({problem}). {self._remedy()}") from None
+        return rows
 
     def lengths(self) -> dict[str, int]:
         """Bytes of each file, all of them safely on disk."""
-        for file in self._files.values():
-            os.fsync(file.fileno())
+        for name, file in self._files.items():
+            with writing(self._folder / name):
+                os.fsync(file.fileno())
         paths = {name: self._folder / name for name in NAMES}
         return {name: path.stat().st_size if path.exists() else 0 for name, path in paths.items()}
 
     def cut(self, lengths: Mapping[str, int]) -> None:
-        """Cuts each file back to so many bytes, or to nothing."""
-        for name in NAMES:
-            if (self._folder / name).exists():
-                os.truncate(self._folder / name, lengths.get(name, 0))
+        """Cuts each file back to so many bytes, or to nothing. Raises: UserError if one is shorter already."""
+        paths = {name: self._folder / name for name in NAMES}
+        sizes = {name: path.stat().st_size if path.exists() else 0 for name, path in paths.items()}
+        for name, path in paths.items():
+            size, length = sizes[name], lengths.get(name, 0)
+            if size < length:
+                raise UserError(
+                    f"{path}: this file has {size} bytes, but had {length} when the last checkpoint was written: "
+                    f"somebody shortened it. {self._remedy()}"
+                )
+        for name, path in paths.items():
+            if sizes[name] > lengths.get(name, 0):
+                with writing(path):
+                    os.truncate(path, lengths.get(name, 0))
+
+    def _remedy(self) -> str:
+        return f"Put it back, or delete {self._folder / layout.CHECKPOINTS} to begin this stage again."
 
     def close(self) -> None:
         """Closes the files; what could not be flushed is lost, and `append` has said so."""

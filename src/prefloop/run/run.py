@@ -11,6 +11,7 @@ on from its last checkpoint, and what it then writes is bit-identical to an unin
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,19 +21,22 @@ import torch
 import yaml
 
 from prefloop import layout
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files import fingerprints
-from prefloop.files.atomic import write_text
+from prefloop.files.atomic import refuse_foreign, write_text
 from prefloop.files.documents import read_document, write_document
+from prefloop.files.places import located
+from prefloop.printing import say
 from prefloop.records import Artefact, Finished, RunCard
-from prefloop.run.checkpoints import Checkpoints, State, remove
-from prefloop.run.claim import Claim
-from prefloop.run.identity import difference, new_card
+from prefloop.run.checkpoints import Checkpoints, State
+from prefloop.run.claim import BOOKKEEPING, Claim
+from prefloop.run.identity import change_of_versions, difference, new_card
 from prefloop.run.interrupts import Interrupts
 from prefloop.run.logs import Logs
 from prefloop.run.parts import Parts
 from prefloop.run.progress import Progress
 from prefloop.run.timing import Stopwatch
+from prefloop.run.verify import damage, sizes_of
 from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
 from prefloop.stages import stage_of
@@ -55,13 +59,14 @@ class Run:
         """
         stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
+        self._files = [path for path in inputs.values() if path is not None and os.path.isfile(path)]
         self.progress = Progress(stage)
-        self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts()
+        self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
         self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
         torch.set_num_threads(config.threads or ALL_THREADS)
         card = new_card(stage, config, inputs, threads=torch.get_num_threads())
-        self._claim = Claim(self.folder)
+        self._claim = Claim(self.folder, inputs=[artefact.path for artefact in card.inputs.values()])
         with contextlib.ExitStack() as on_refusal:
             on_refusal.callback(self._claim.release)
             self._open(card)
@@ -69,21 +74,49 @@ class Run:
 
     def _open(self, card: RunCard) -> None:
         """Compares the card with the one that is there, or writes it: first of all files, or the folder is not ours."""
-        path, settings = self.folder / layout.CARD, self.folder / layout.SETTINGS
-        if path.is_file():
-            self._recognise(read_document(path, RunCard), card)
+        path = self.folder / layout.CARD
+        before = read_document(path, RunCard) if path.is_file() else None
+        if before is None or self._has_nothing():
+            self._write_card(card)
+            return
+        self._recognise(before, card)
+        if self.finished:
+            self._check_outputs(before)
+            self._tidy()  # perhaps it was killed before it could
         else:
-            write_document(path, card)
-        if not settings.is_file():
-            write_text(
-                settings, yaml.safe_dump(card.model_dump(mode="json")["config"], sort_keys=False, allow_unicode=True)
+            for folder in (self.folder / layout.MODEL, *(self.folder / layout.MODELS).glob("*")):
+                refuse_foreign(folder)  # now, not once it is trained
+        if any(before.config.get(key) != card.config[key] for key in self.config.AFTERWARDS):
+            (self.folder / layout.FINISHED).unlink(missing_ok=True)
+            self._write_card(before.model_copy(update={"config": card.config, "command": card.command}))
+        elif not (self.folder / layout.SETTINGS).is_file():
+            self._write_card(before)
+
+    def _has_nothing(self) -> bool:
+        """True if nothing was done here yet, as after a command that was refused because of its data."""
+        names = {path.name for path in self.folder.iterdir() if not path.name.startswith(".") and not _is_empty(path)}
+        return names <= {*BOOKKEEPING}
+
+    def _write_card(self, card: RunCard) -> None:
+        write_document(self.folder / layout.CARD, card)
+        settings = yaml.safe_dump(card.model_dump(mode="json")["config"], sort_keys=False, allow_unicode=True)
+        write_text(self.folder / layout.SETTINGS, settings)
+
+    def _check_outputs(self, card: RunCard) -> None:
+        """Raises: UserError if what the finished run wrote is not there any more, or not as it was."""
+        finished = read_document(self.folder / layout.FINISHED, Finished)
+        found = damage(self.folder, finished, by_content=self.config.verify)
+        if found:
+            raise UserError(
+                f"{self.folder}: this stage has finished, but {found}. Put back what it wrote, or move the folder "
+                f"away and make it again: {card.command}"
             )
-        if self.finished:  # and perhaps killed before it could tidy up
-            self._tidy()
+        if self.config.verify:
+            self.say(f"verified: all {len(finished.sizes)} files are as they were written.")
 
     def _recognise(self, before: RunCard, now: RunCard) -> None:
         """Raises: UserError if the folder's card is another run's."""
-        words = difference(before.identity, now.identity)
+        words = difference(before.identity, now.identity, aside=self.config.AFTERWARDS)
         if words:
             raise UserError(
                 f"{self.folder}: this folder belongs to another run: {words}. "
@@ -93,14 +126,22 @@ class Run:
         if begun != here and not self.finished:
             raise UserError(
                 f"{self.folder}: begun with prefloop {begun} and not finished; this is {here}, which draws other "
-                "random "
-                f"numbers. Go on with {begun}, use another out=DIR, or delete the folder to start again."
+                f"random numbers. Go on with {begun}, use another out=DIR, or delete the folder to start again."
             )
-        if before.threads != now.threads and not self.finished:
-            print(
+        if self.finished:
+            return
+        if before.threads != now.threads:
+            say(
                 f"{self.folder}: begun with {before.threads} threads, going on with {now.threads}: "
                 f"the result will be as good, but not bit-identical. For that, set threads={before.threads}.",
-                file=sys.stderr,
+                to=sys.stderr,
+            )
+        changed = change_of_versions(before, now)
+        if changed:
+            say(
+                f"{self.folder}: not everything is as when this run began: {changed}. It goes on; "
+                "numbers may differ in their last digits from a run in one go.",
+                to=sys.stderr,
             )
 
     def __enter__(self) -> Self:
@@ -109,20 +150,25 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
-        self.progress.close()
-        self._interrupts.close()
-        self._logs.close()
-        if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
-            self._stopwatch.add_session()
-        self._claim.release()
+        with contextlib.ExitStack() as last:  # each of these happens, whatever becomes of those before
+            last.callback(self._claim.release)
+            last.callback(self._interrupts.close)
+            last.callback(self._logs.close)
+            self.progress.close()
+            if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
+                self._stopwatch.add_session()
+        if kind is None:
+            self._interrupts.stop_if_asked()  # it was heard when there was nothing more to stop here
+        if isinstance(value, RowRefused):
+            raise located(value, self._files) from None
 
     @property
     def interrupted(self) -> bool:
-        """True once the user pressed Ctrl-C: save and stop at the next safe place."""
-        return self._interrupts.asked
+        """True once somebody asked to stop: save and stop at the next safe place."""
+        return self._interrupts.asked is not None
 
     def stop_if_interrupted(self) -> None:
-        """For stages whose every written part is already safe. Raises: KeyboardInterrupt after Ctrl-C."""
+        """For stages whose every written part is already safe. Raises: KeyboardInterrupt after Ctrl-C or SIGTERM."""
         self._interrupts.stop_if_asked()
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -131,11 +177,16 @@ class Run:
         numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         self._logs.append(layout.METRICS, [{"step": step, **numbers}])
         for sentence in self._watch.see(numbers):
-            print(f"{self.progress.stage}: step {step}: {sentence}", file=sys.stderr)
+            say(f"{self.progress.stage}: step {step}: {sentence}", to=sys.stderr)
 
     def say(self, sentence: str) -> None:
         """Prints what the user should know, behind the stage's name."""
-        print(f"{self.progress.stage}: {sentence}", flush=True)
+        say(f"{self.progress.stage}: {sentence}")
+
+    def caution(self, sentences: Iterable[str]) -> None:
+        """Says each of them, before the work begins."""
+        for sentence in sentences:
+            self.say(sentence)
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
@@ -156,17 +207,22 @@ class Run:
         """Appends rows to samples.jsonl."""
         self._logs.append(layout.SAMPLES, rows)
 
+    def sample_anew(self, rows: list[dict[str, Any]]) -> None:
+        """Rows that take the place of all in samples.jsonl."""
+        self._logs.replace(layout.SAMPLES, rows)
+
     def checkpoint(self, position: int, state: Callable[[], State], *, every: int) -> None:
-        """Saves when `position` is due, or when the user pressed Ctrl-C.
+        """Saves when `position` is due, or when somebody asked to stop (Ctrl-C, SIGTERM).
 
         Args:
             position: optimiser updates done so far.
             state: makes everything that the loop needs to go on: tensors, generators, counters.
-            every: save each time position has reached another multiple of it, which it may jump over; 0 saves only on
-                Ctrl-C.
+            every: save each time position has reached another multiple of it, which it may jump over; 0 saves only
+                when asked to stop.
 
-        Raises: KeyboardInterrupt after saving, if the user pressed Ctrl-C.
+        Raises: KeyboardInterrupt after saving, if somebody asked to stop.
         """
+        self._interrupts.until = "the next update is done"
         if self.interrupted or self._checkpoints.is_due(position, every=every):
             self.save(position, state())
         self.stop_if_interrupted()
@@ -187,6 +243,7 @@ class Run:
         """The numbers of the parts not written yet, for stages that work part by part (see `write_part`)."""
         for index in self._parts.missing(count):
             self.stop_if_interrupted()
+            self._interrupts.until = f"part {index + 1} of {count} is done"
             yield index
 
     def part(self, index: int) -> Path:
@@ -196,6 +253,10 @@ class Run:
     def write_part(self, index: int, value: Any) -> None:
         """Writes one part, whole or not at all."""
         self._parts.write(index, value)
+
+    def read_part(self, index: int) -> Any:
+        """One part. Raises: UserError if it is damaged."""
+        return self._parts.read_one(index)
 
     def read_parts(self, count: int) -> list[Any]:
         """All parts, in order."""
@@ -221,10 +282,16 @@ class Run:
         artefacts = {
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }
-        write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, result=result))
+        sizes = sizes_of(self.folder, artefacts)
+        write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, sizes=sizes, result=result))
         self._tidy()
 
     def _tidy(self) -> None:
         """Removes what only an unfinished run needs."""
-        remove(self.folder / layout.CHECKPOINTS)
-        remove(self.folder / layout.PARTS)
+        self._checkpoints.drop()
+        self._parts.drop()
+
+
+def _is_empty(path: Path) -> bool:
+    """True for an empty file or folder."""
+    return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from prefloop.models.cache import Cache
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
-from prefloop.sampling.cache import Cache
 from prefloop.sampling.choosing import next_tokens
 from prefloop.sampling.protocol import Sampled
 from prefloop.settings import SamplingConfig

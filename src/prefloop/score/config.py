@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from prefloop.settings import Placed
+from prefloop.settings import Placed, Rewarded
 
 
-class ScoreConfig(Placed, defaults={"dtype": "float32"}):
+class ScoreConfig(Placed, Rewarded, defaults={"dtype": "float32"}):
     """What is scored, and by whom."""
 
     model: str
@@ -16,12 +16,12 @@ class ScoreConfig(Placed, defaults={"dtype": "float32"}):
     check` names."""
 
     out: str
-    """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a
-    comparison."""
+    """File for the scores (.jsonl, .jsonl.gz or .parquet), new or written by prefloop before; one row for each
+    row of the data, or for each response of a comparison."""
 
     embed: bool = False
     """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ
     in meaning."""
 
-    batch: int = Field(default=1024, ge=1)
+    batch: int = Field(default=1024, ge=1, le=1_000_000)
     """Rows scored together."""

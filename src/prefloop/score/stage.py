@@ -10,17 +10,23 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel
 
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences, serves
-from prefloop.files.forms import recognise
+from prefloop.files.forms import Form, recognise
+from prefloop.files.outputs import output
+from prefloop.files.places import located
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
+from prefloop.printing import say
 from prefloop.records import Comparison, Demonstration, EmbeddedScore, Message, Preference, Score
 from prefloop.score.config import ScoreConfig
-from prefloop.scoring.named import scorer
+from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.intervals import wilson_interval
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+"""How a file of scores may be called."""
 
 
 class PairScore(BaseModel):
@@ -33,9 +39,17 @@ class PairScore(BaseModel):
 
 def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
-    form = recognise(config.data)
+    try:
+        form = recognise(config.data)
+        with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES):
+            return _score(config, form)
+    except RowRefused as problem:
+        raise located(problem, [config.data]) from None
+
+
+def _score(config: ScoreConfig, form: Form) -> str:
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype))
+    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
@@ -85,9 +99,9 @@ def score(config: ScoreConfig) -> str:
             "comparisons or preferences."
         )
     for problem in skipped:
-        print(f"left out: {problem}")
+        say(f"left out: {problem}")
     if isinstance(judge, RewardModel) and (cut := judge.cuts.sentence(judge.network.codec.context)):
-        print(f"{config.data}: {cut}")
+        say(f"{config.data}: {cut}")
     return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
 

@@ -1,59 +1,178 @@
-"""A Python function as a scorer: (prompts, responses) as lists of strings in, one float for each out."""
+"""A Python function as a scorer: (prompts, responses) as lists of strings in, one float for each out.
 
+It is somebody else's code: it may raise, hang, end the process or change the current folder. Whatever it does ends in a
+sentence with its file and line, and leaves things as they were.
+"""
+
+import contextlib
 import importlib.util
+import inspect
 import math
-from collections.abc import Sequence
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 
 from prefloop.errors import UserError
 from prefloop.scoring.protocol import Conversation
 
+SECONDS = 600.0
+"""How long one call may take, unless a setting says otherwise."""
+NEEDS = "it takes (prompts, responses) as lists of strings and returns a list of floats"
+
+
+class TooLong(BaseException):
+    """The time is over. Not an Exception, so that the function cannot catch it by accident."""
+
 
 class PythonReward:
     """A function in a Python file: takes (prompts, responses) as lists of strings, returns one float each."""
 
-    def __init__(self, spec: str) -> None:
-        """Args: spec: `FILE.py:FUNCTION`. Raises: UserError if there is no such file or function."""
+    def __init__(self, spec: str, *, seconds: float = SECONDS) -> None:
+        """Loads the file.
+
+        Args:
+            spec: `FILE.py:FUNCTION`.
+            seconds: how long one call may take.
+
+        Raises: UserError if there is no such file or function, or if it cannot be called so.
+        """
         file, colon, function = spec.rpartition(":")
-        if not colon or not file.endswith(".py"):
+        if not colon or not file.endswith(".py") or not function:
             raise UserError(f"python:{spec}: write python:FILE.py:FUNCTION, for instance python:reward.py:score.")
         if not Path(file).is_file():
             raise UserError(f"{file}: there is no such file; the reward function is looked for there.")
-        module_spec = importlib.util.spec_from_file_location(f"prefloop_reward_{Path(file).stem}", file)
-        assert module_spec is not None and module_spec.loader is not None  # a .py file always has a loader
-        module = importlib.util.module_from_spec(module_spec)
+        self._file, self._function, self._seconds = os.path.abspath(file), function, seconds
+        self.name = f"python:{spec}"
+        names = self._guarded(self._loaded, "loading it")
+        self._call: Callable[..., Any] = names.get(function)
+        if not callable(self._call):
+            raise UserError(f"{file}: there is no function called `{function}`; {NEEDS}.")
         try:
-            module_spec.loader.exec_module(module)
-        except SyntaxError as problem:
-            raise UserError(f"{file}:{problem.lineno}: this is not Python: {problem.msg}.") from None
-        if not callable(vars(module).get(function)):
-            raise UserError(
-                f"{file}: there is no function called `{function}`; it needs (prompts, responses) and returns a list "
-                "of floats."
-            )
-        self._function, self.name = vars(module)[function], f"python:{spec}"
+            inspect.signature(self._call).bind([], [])
+        except TypeError:
+            raise UserError(f"{file}: `{function}` cannot be called with two arguments; {NEEDS}.") from None
+        except ValueError:
+            pass  # written in C, and tells no signature
+
+    def _loaded(self) -> dict[str, Any]:
+        """The names that the file defines. What lies beside it can be imported."""
+        name = f"prefloop_reward_{Path(self._file).stem}"
+        found = importlib.util.spec_from_file_location(name, self._file)
+        assert found is not None and found.loader is not None  # a .py file always has a loader
+        module = importlib.util.module_from_spec(found)
+        beside = str(Path(self._file).parent)
+        if beside not in sys.path:
+            sys.path.append(beside)
+        sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+        found.loader.exec_module(module)
+        return vars(module)
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
         texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
-        values: Any = self._function(texts, list(responses))
-        try:
-            numbers = [float(value) for value in values]
-        except (TypeError, ValueError):
+        values = self._guarded(lambda: self._listed(texts, list(responses)), f"`{self._function}`")
+        numbers = [self._number(value, response) for value, response in zip(values, responses, strict=False)]
+        if len(values) != len(responses):
             raise UserError(
-                f"{self.name}: returned {type(values).__name__}, not one float for each response."
-            ) from None
-        if len(numbers) != len(responses):
-            raise UserError(
-                f"{self.name}: returned {len(numbers)} numbers for {len(responses)} responses; return one float for "
+                f"{self.name}: returned {len(values)} numbers for {len(responses)} responses; return one float for "
                 "each."
             )
-        bad = next((i for i, x in enumerate(numbers) if not math.isfinite(x)), None)
-        if bad is not None:
+        return torch.tensor(numbers, dtype=torch.float32)
+
+    def _listed(self, prompts: list[str], responses: list[str]) -> list[Any]:
+        """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""
+        values = self._call(prompts, responses)
+        if inspect.iscoroutine(values):
+            values.close()
+            raise UserError(f"{self.name}: `{self._function}` is an async function; write `def`, not `async def`.")
+        if isinstance(values, torch.Tensor | np.ndarray):
+            if values.ndim != 1:
+                shape = tuple(values.shape)
+                raise UserError(
+                    f"{self.name}: returned an array of the shape {shape}, not one number for each; {NEEDS}."
+                )
+            values = values.tolist()
+        if not isinstance(values, list | tuple | Iterator):
+            raise UserError(f"{self.name}: returned {type(values).__name__}, not one float for each response; {NEEDS}.")
+        return list(values)
+
+    def _number(self, value: Any, response: str) -> float:
+        try:
+            number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
             raise UserError(
-                f"{self.name}: returned {numbers[bad]} for the response {responses[bad]!r}; return a finite number."
+                f"{self.name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
+                "response; return a finite number."
             )
-        return torch.tensor(numbers)
+        return number
+
+    def _guarded(self, work: Callable[[], Any], what: str) -> Any:
+        """What some work of theirs returns, within the time, and with the current folder as it was.
+
+        Raises: UserError for whatever it raises.
+        """
+        here = os.getcwd()
+        try:
+            with contextlib.redirect_stdout(sys.stderr), _limited(self._seconds):
+                return work()
+        except UserError:
+            raise
+        except TooLong as problem:
+            raise UserError(
+                f"{self._where(problem)}: {what} took longer than {self._seconds:g} seconds. Mend it, or give it more "
+                "time with reward_seconds."
+            ) from None
+        except SyntaxError as problem:
+            where = f"{problem.filename or self._file}:{problem.lineno}"
+            raise UserError(f"{where}: this is not Python: {problem.msg}.") from None
+        except ImportError as problem:
+            raise UserError(
+                f"{self._where(problem)}: {problem}. Install it, or put the module beside the file."
+            ) from None
+        except SystemExit:
+            raise UserError(
+                f"{self.name}: {what} wanted to end the program (sys.exit); return numbers instead."
+            ) from None
+        except Exception as problem:
+            said = ": ".join([type(problem).__name__, *str(problem).splitlines()[:1]])[:200]
+            raise UserError(
+                f"{self._where(problem)}: {what} failed: {said}. Mend it and type the same command again."
+            ) from None
+        finally:
+            os.chdir(here)
+
+    def _where(self, problem: BaseException) -> str:
+        """file:line of the last line of their file that ran."""
+        frames = traceback.extract_tb(problem.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == self._file]
+        return f"{self._file}:{lines[-1]}" if lines else self._file
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raises TooLong inside the block after some seconds, where the system can: POSIX, in the main thread."""
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(number: int, frame: FrameType | None) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

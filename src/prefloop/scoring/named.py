@@ -1,21 +1,48 @@
 """Which scorer a setting names."""
 
+from pathlib import Path
+
+from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.models.load import model_folder
-from prefloop.scoring.function import PythonReward
+from prefloop.models.load import loading, model_folder
+from prefloop.scoring.function import SECONDS, PythonReward
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 
 PYTHON = "python:"
 
 
-def scorer(reward: str, placement: Placement) -> Scorer:
-    """The scorer that `reward` names: a reward model folder (or hub id), or `python:FILE.py:FUNCTION`."""
+def scorer(reward: str, placement: Placement, *, seconds: float = SECONDS) -> Scorer:
+    """The scorer that `reward` names: a reward model folder (or hub id), or `python:FILE.py:FUNCTION`.
+
+    Args:
+        seconds: how long one call of a Python function may take.
+    """
     if reward.startswith(PYTHON):
-        return PythonReward(reward.removeprefix(PYTHON))
+        return PythonReward(reward.removeprefix(PYTHON), seconds=seconds)
     return RewardModel(reward, placement)
+
+
+def check_reward(reward: str) -> None:
+    """Raises: UserError if no scorer can be made of it, as far as that can be seen without loading weights."""
+    if reward.startswith(PYTHON):
+        PythonReward(reward.removeprefix(PYTHON))
+        return
+    check_model(reward)
+
+
+def check_model(path: str) -> None:
+    """Raises: UserError if there is no model folder, no stage's folder with one, and no such hub id."""
+    folder = Path(model_folder(path))
+    if not layout.is_model(folder / layout.MODEL):
+        with loading(str(folder)):
+            pass
 
 
 def reward_input(reward: str) -> str:
     """The file or folder whose fingerprint stands for a reward in a run's inputs."""
-    return reward.removeprefix(PYTHON).rpartition(":")[0] if reward.startswith(PYTHON) else model_folder(reward)
+    return (
+        reward.removeprefix(PYTHON).rpartition(":")[0]
+        if reward.startswith(PYTHON)
+        else model_folder(reward, scores=True)
+    )

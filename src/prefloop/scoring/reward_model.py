@@ -1,18 +1,20 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
 policy's."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
+from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
@@ -20,6 +22,13 @@ from prefloop.text.examples import Cuts, fitted
 NORMALISATION = "prefloop_scores.json"
 EMBEDDED = 64
 """Numbers of an embedding at most."""
+
+
+class Normalisation(Record):
+    """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
+
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
 
 
 class RewardModel:
@@ -31,10 +40,8 @@ class RewardModel:
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement).requires_grad_(False)
         file = Path(self.network.path) / NORMALISATION
-        known: dict[str, float] = (
-            json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"mean": 0.0, "std": 1.0}
-        )
-        self.mean, self.std = known["mean"], known["std"]
+        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
+        self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
@@ -70,7 +77,7 @@ class RewardModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
-        rows = [(codec.prompt_ids(p), codec.response_ids(r)) for p, r in zip(prompts, responses, strict=True)]
+        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):

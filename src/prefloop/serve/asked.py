@@ -10,13 +10,20 @@ from prefloop.records import Message
 
 MOST_RESPONSES = 16
 """Responses to one request: they share one batch."""
+MOST_STOPS, LONGEST_STOP = 16, 200
+"""Stop texts of a request, and characters of each."""
 NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "stream": (False,), "stop": ([], ""), "tools": ([],), "tool_choice": ("none",), "functions": ([],),
-    "presence_penalty": (0,), "frequency_penalty": (0,), "logprobs": (False,), "logit_bias": ({},),
-    "response_format": ({"type": "text"},), "top_k": (0, -1),
+    "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "presence_penalty": (0,),
+    "frequency_penalty": (0,), "repetition_penalty": (1,), "min_p": (0,), "logprobs": (False,), "logit_bias": ({},),
+    "response_format": ({"type": "text"},), "modalities": (["text"],), "store": (False,),
 }  # fmt: skip
 """Settings that clients send with a value that changes nothing -> those values."""
-SETTINGS = ("messages", "model", "n", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed")
+ABOUT = ("user", "metadata", "parallel_tool_calls", "service_tier", "safety_identifier", "prompt_cache_key")
+"""Settings that say who asks or how it is billed, and nothing about the response: taken, and not used."""
+SETTINGS = (
+    "messages", "model", "n", "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop",
+    "stream", "stream_options",
+)  # fmt: skip
 
 
 class Refusal(UserError):
@@ -25,6 +32,13 @@ class Refusal(UserError):
     def __init__(self, status: int, code: str, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.param = status, code, param
+
+
+class StreamOptions(BaseModel):
+    """How a streamed response is sent."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    include_usage: bool = False
 
 
 class Asked(BaseModel):
@@ -36,7 +50,13 @@ class Asked(BaseModel):
     n: Annotated[int, Field(ge=1, le=MOST_RESPONSES)] = 1
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]], Field(max_length=MOST_STOPS)
+    ] = []
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
 
 
@@ -50,17 +70,23 @@ def parsed(body: bytes) -> Asked:
         raise Refusal(400, "not_json", f"The body is a {type(values).__name__}; send an object with `messages`.")
     given = {key: value for key, value in values.items() if value is not None}
     for key, value in given.items():
-        if key in SETTINGS or any(value == harmless for harmless in NEUTRAL.get(key, ())):
+        if key in SETTINGS or key in ABOUT or any(value == harmless for harmless in NEUTRAL.get(key, ())):
             continue
         message = f"`{key[:60]}` is not supported here; leave it out. There are: {', '.join(SETTINGS)}."
         raise Refusal(400, "unsupported", message, param=key[:60])
     _joined_limit(given)
+    if isinstance(given.get("stop"), str):
+        given["stop"] = [given["stop"]] if given["stop"] else []
+    if given.get("top_k") == -1:
+        given["top_k"] = 0
+    if isinstance(given.get("messages"), list):
+        given["messages"] = [_message(message, place) for place, message in enumerate(given["messages"])]
     try:
         asked = Asked.model_validate(given)
     except ValidationError as problem:
         error = problem.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
-        message = f"`{place}`: {error['msg'].removeprefix('Value error, ')}."
+        message = f"`{place}`: {error['msg'].removeprefix('Value error, ').replace('Input should', 'this must')}."
         raise Refusal(400, "invalid", message, param=place) from None
     role = asked.messages[-1].role
     if role != "user":
@@ -75,3 +101,31 @@ def _joined_limit(given: dict[str, Any]) -> None:
     if newer is not None and given.setdefault("max_tokens", newer) != newer:
         message = "`max_tokens` and `max_completion_tokens` differ; send only the first."
         raise Refusal(400, "invalid", message, param="max_tokens")
+
+
+def _message(message: Any, place: int) -> Any:
+    """A message of the API as one of ours: parts of text joined, `developer` is `system`, what is empty or only names
+    who speaks left out. Raises: Refusal (400) if a part is no text, or it calls tools."""
+    if not isinstance(message, dict):
+        return message
+    kept = {key: value for key, value in message.items() if value not in (None, [], {})}
+    if isinstance(kept.get("name"), str):
+        del kept["name"]  # whom a turn is by: no chat template here reads it
+    for key in ("tool_calls", "function_call", "audio", "refusal"):
+        if key in kept:
+            text = f"`messages.{place}.{key}` is not supported here: a turn is text. Leave that turn out."
+            raise Refusal(400, "unsupported", text, param=f"messages.{place}.{key}")
+    kept.pop("annotations", None)
+    if kept.get("role") == "developer":
+        kept["role"] = "system"
+    if isinstance(kept.get("content"), list):
+        kept["content"] = "\n".join(_text(part, place) for part in kept["content"])
+    return kept
+
+
+def _text(part: Any, place: int) -> str:
+    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
+        return part["text"]
+    kind = str(part.get("type") if isinstance(part, dict) else type(part).__name__)[:40]
+    text = f"`messages.{place}.content` has a part of type `{kind}`; this model reads text only. Leave that part out."
+    raise Refusal(400, "unsupported", text, param=f"messages.{place}.content")

@@ -1,8 +1,7 @@
 """`prefloop serve FOLDER [key=value ...]`: one policy over HTTP, as OpenAI's API does, on this machine only.
 
 Reads: a model folder, a stage's folder or a pipeline's (then the policy that `evaluate` selected). Writes nothing.
-A reward model is refused: it only scores (PIPE-9). Leaves out: streaming, tools, log-probabilities, many requests in
-one batch.
+A reward model is refused: it only scores (PIPE-9). Leaves out: tools, log-probabilities, penalties.
 """
 
 from collections.abc import Sequence

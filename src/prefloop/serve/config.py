@@ -19,6 +19,9 @@ class ServeConfig(Config):
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens in a response if a request does not say; less where the model's context is nearly full."""
 
+    max_rows: int = Field(default=32, ge=1, le=1024)
+    """Most responses that are written at once, of all requests together; further requests wait."""
+
     template: str | None = None
     """Chat template, if the model folder records none."""
 

@@ -1,92 +1,176 @@
-"""A loaded policy behind a lock: one request at a time, its n responses in one batch."""
+"""A loaded policy that answers many requests at once: whoever asks joins the batch at the next token."""
 
+import logging
 import random
 import threading
 import time
-import uuid
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import jinja2
 
+from prefloop.errors import UserError
 from prefloop.models.network import Network
-from prefloop.sampling.in_process import InProcess
-from prefloop.sampling.protocol import Sampled
+from prefloop.sampling.batch import Batch, Request
 from prefloop.seeds import seed_of
 from prefloop.serve.asked import Asked, Refusal
+from prefloop.serve.saying import Saying
 from prefloop.settings import SamplingConfig
+
+MOST_WAITING = 256
+"""Requests that may wait for a place."""
+LETTERS = 8
+"""Characters for each token of the context that are tokenised first, to see whether a long prompt can fit."""
+log = logging.getLogger("prefloop.serve")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is new of one response."""
+
+    index: int
+    """which of the request's responses"""
+    text: str
+    reason: str | None
+    """why it ended, None while it grows; `error` if the model failed"""
+
+
+class Reply:
+    """A request's responses in the making."""
+
+    def __init__(self, request: Request, sayings: list[Saying], tell: Callable[[Piece], None]) -> None:
+        """Args: tell: called from the engine's thread with every piece."""
+        self.request, self.sayings, self.tell = request, sayings, tell
+        self.given_up = False
+        self.running = request.copies
+        """responses that have not ended"""
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens of the prompt, of all responses, and of both."""
+        counts = len(self.request.prompt), sum(len(saying.tokens) for saying in self.sayings)
+        return {"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": sum(counts)}
 
 
 class Engine:
-    """What answers."""
+    """What answers, in a thread of its own."""
 
-    def __init__(self, network: Network, *, name: str, fingerprint: str, max_tokens: int) -> None:
-        """Args: fingerprint: of the policy's folder. max_tokens: most in a response, if a request does not say."""
-        self.network, self.name, self.fingerprint, self.max_tokens = network, name, fingerprint, max_tokens
+    def __init__(self, network: Network, *, name: str, fingerprint: str, max_tokens: int, max_rows: int) -> None:
+        """Args: fingerprint: of the policy's folder. max_tokens: most in a response, if a request does not say.
+        max_rows: most responses in the making."""
+        self.network, self.name, self.fingerprint = network, name, fingerprint
+        self.max_tokens, self.max_rows = max_tokens, max_rows
         self.started = int(time.time())
-        self._turn = threading.Lock()
+        self._waiting: deque[Reply] = deque()
+        self._writing: dict[Request, Reply] = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="prefloop-serve", daemon=True).start()
 
-    def models(self) -> dict[str, Any]:
-        """The list of the one model that there is."""
+    def model(self) -> dict[str, object]:
+        """The one model that there is."""
         context = self.network.codec.context
-        model = {
-            "id": self.name,
-            "object": "model",
-            "created": self.started,
-            "owned_by": "prefloop",
-            "max_model_len": context,
-        }
-        return {"object": "list", "data": [model]}
+        named = {"id": self.name, "object": "model", "created": self.started, "owned_by": "prefloop"}
+        return {**named, "max_model_len": context}
 
-    def complete(self, asked: Asked) -> dict[str, Any]:
-        """Responses to a conversation. Raises: Refusal (400 too long, 404 another model)."""
-        if asked.model is not None and asked.model != self.name:
-            raise Refusal(
-                404,
-                "model_not_found",
-                f"There is no model called `{asked.model[:120]}` here; there is `{self.name}`.",
-                param="model",
-            )
+    def submit(self, asked: Asked, tell: Callable[[Piece], None]) -> Reply:
+        """Queues a request. Raises: Refusal (400 too long, 404 another model, 503 too many wait)."""
+        if asked.model is not None:
+            self.check_model(asked.model)
         prompt = self._prompt(asked)
         room = self.network.codec.context - len(prompt)
         sampling = SamplingConfig(
             temperature=asked.temperature,
             top_p=asked.top_p,
+            top_k=asked.top_k,
             max_new_tokens=min(asked.max_tokens or self.max_tokens, room),
         )
         seed = random.SystemRandom().getrandbits(62) if asked.seed is None else asked.seed
-        with self._turn:
-            place = seed_of(seed, "serve.responses")
-            drawn = InProcess(self.network).sample([prompt], sampling, place, copies=asked.n)
-        counts = len(prompt), sum(len(sampled.tokens) for sampled in drawn)
-        return {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": self.name,
-            "system_fingerprint": self.fingerprint,
-            "choices": [self._choice(index, sampled) for index, sampled in enumerate(drawn)],
-            "usage": {"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": sum(counts)},
-        }
+        request = Request(prompt, sampling, seed_of(seed, "serve.responses"), copies=asked.n)
+        reply = Reply(request, [Saying(self.network.codec, asked.stop) for _ in range(asked.n)], tell)
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                message = f"{MOST_WAITING} requests are waiting already; ask again in a while."
+                raise Refusal(503, "overloaded", message)
+            self._waiting.append(reply)
+            self._changed.notify()
+        return reply
+
+    def give_up(self, reply: Reply) -> None:
+        """Nobody waits for a reply any more: its responses leave the batch at the next token."""
+        with self._changed:
+            reply.given_up = True
+            if reply in self._waiting:
+                self._waiting.remove(reply)
+
+    def check_model(self, name: str) -> None:
+        """Raises: Refusal (404) if there is no model of this name."""
+        if name != self.name:
+            message = f"There is no model called `{name[:120]}` here; there is `{self.name}`."
+            raise Refusal(404, "model_not_found", message, param="model")
+
+    def _run(self) -> None:
+        batch = Batch(self.network)
+        while True:
+            with self._changed:
+                while not self._waiting and not len(batch):
+                    self._changed.wait()
+                newcomers = self._admitted(len(batch))
+            try:
+                if newcomers:
+                    batch.admit([reply.request for reply in newcomers])
+                batch.step(self._hear)
+            except (RuntimeError, UserError) as problem:  # out of memory, above all
+                log.error("serve: the model failed: %s", problem)
+                failed, self._writing, batch = self._writing, {}, Batch(self.network)
+                for reply in failed.values():
+                    reply.tell(Piece(0, str(problem).splitlines()[0][:200], "error"))
+
+    def _admitted(self, num_rows: int) -> list[Reply]:
+        """Those who wait longest, as far as there is room; somebody is always let in."""
+        newcomers: list[Reply] = []
+        while self._waiting and (not num_rows or num_rows + self._waiting[0].request.copies <= self.max_rows):
+            newcomers.append(self._waiting.popleft())
+            num_rows += newcomers[-1].request.copies
+        self._writing |= {reply.request: reply for reply in newcomers}
+        return newcomers
+
+    def _hear(self, request: Request, row: int, token: int, ended: bool) -> bool:
+        reply = self._writing[request]
+        saying = reply.sayings[row]
+        full = len(saying.tokens) + 1 == request.sampling.max_new_tokens
+        text = saying.hear(token, ended=ended, full=full)
+        goes_on = saying.reason is None and not reply.given_up
+        if not goes_on:
+            reply.running -= 1
+        if not reply.running:
+            del self._writing[request]
+        if text or saying.reason:
+            reply.tell(Piece(row, text, saying.reason))
+        return goes_on
 
     def _prompt(self, asked: Asked) -> list[int]:
         codec = self.network.codec
         try:
-            prompt = codec.prompt_ids(asked.messages)
-        except jinja2.TemplateError as problem:  # templates refuse what the model was not trained on
+            text = codec.prompt_text(asked.messages)
+        except (UserError, jinja2.TemplateError) as problem:  # templates refuse what the model was not trained on
             message = f"The model's chat template does not take these messages: {str(problem)[:200]}"
             raise Refusal(400, "template", message, param="messages") from None
+        begins = text[: LETTERS * codec.context]
+        if len(begins) < len(text):  # a book is not tokenised to be told that it is too long
+            num = len(codec.tokenizer.encode(begins, add_special_tokens=False))
+            if num > codec.context:
+                raise self._too_long(f"more than {num} tokens")
+        prompt = codec.prompt_ids(asked.messages)
         if not prompt:
             raise Refusal(400, "invalid", "The messages make no tokens at all; send some text.", param="messages")
         if len(prompt) >= codec.context:
-            message = (
-                f"The messages have {len(prompt)} tokens, but the model's context is {codec.context}, response "
-                "included. "
-                "Send fewer or shorter ones."
-            )
-            raise Refusal(400, "context_length_exceeded", message, param="messages")
+            raise self._too_long(f"{len(prompt)} tokens")
         return prompt
 
-    def _choice(self, index: int, sampled: Sampled) -> dict[str, Any]:
-        message = {"role": "assistant", "content": self.network.codec.decode(sampled.tokens)}
-        reason = "stop" if sampled.finished else "length"
-        return {"index": index, "message": message, "finish_reason": reason, "logprobs": None}
+    def _too_long(self, size: str) -> Refusal:
+        message = (
+            f"The messages have {size}, but the model's context is {self.network.codec.context}, response included. "
+            "Send fewer or shorter ones."
+        )
+        return Refusal(400, "context_length_exceeded", message, param="messages")

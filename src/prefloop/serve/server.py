@@ -1,5 +1,6 @@
 """The server: a port first, then the model, which takes its time."""
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prefloop.files import fingerprints
 from prefloop.models.device import placement
 from prefloop.models.folders import speakers
 from prefloop.models.load import causal
+from prefloop.printing import printable
 from prefloop.serve.app import create_app
 from prefloop.serve.config import ServeConfig
 from prefloop.serve.engine import Engine
@@ -25,18 +27,31 @@ def serve(path: str, config: ServeConfig) -> None:
         place = placement(config.device, "float32")
         policy = causal(speaker.path, place, template=config.template or speaker.template)
         name = config.name or served_name(speaker.path)
-        engine = Engine(policy, name=name, fingerprint=fingerprints.of_path(policy.path), max_tokens=config.max_tokens)
+        engine = Engine(
+            policy,
+            name=name,
+            fingerprint=fingerprints.of_path(policy.path),
+            max_tokens=config.max_tokens,
+            max_rows=config.max_rows,
+        )
         lines = [
             f"{name}, with a context of {policy.codec.context} tokens on {place.device}",
             f"http://{HOST}:{listener.getsockname()[1]}/v1",
         ]
         if speaker.single_turn:
             lines[:0] = ["this policy has only ever seen single questions; earlier turns of a conversation confuse it."]
-        print("\n".join(f"serve: {line}" for line in lines), flush=True)
+        print(printable("\n".join(f"serve: {line}" for line in lines)), flush=True)
         settings = uvicorn.Config(
-            create_app(engine), log_level="warning", access_log=False, proxy_headers=False, server_header=False
+            create_app(engine),
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
         )
-        uvicorn.Server(settings).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once all connections are closed
+            uvicorn.Server(settings).run(sockets=[listener])
+        print("serve: stopped", flush=True)
 
 
 def served_name(path: str) -> str:

@@ -1,6 +1,6 @@
 """Settings of `prefloop sft`."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,13 +10,15 @@ from prefloop.settings import Optimised, RunConfig, Templated
 class SFTConfig(RunConfig, Templated, Optimised):
     """Everything that changes what supervised fine-tuning does."""
 
+    AFTERWARDS: ClassVar[tuple[str, ...]] = ("gate", "gate_share", "gate_prompts", "gate_max_new_tokens")
+
     model: str
     """Model folder (or hub id) to start from."""
 
     demonstrations: str
     """File of demonstrations, in any form that `prefloop data check` names."""
 
-    epochs: int = Field(default=2, ge=1)
+    epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the demonstrations."""
 
     batch_tokens: int = Field(default=2048, ge=16)
@@ -34,5 +36,5 @@ class SFTConfig(RunConfig, Templated, Optimised):
     gate_prompts: int = Field(default=64, ge=1)
     """Held-out prompts sampled for the gate."""
 
-    gate_max_new_tokens: int = Field(default=96, ge=1)
-    """Length limit of the gate's responses."""
+    gate_max_new_tokens: int = Field(default=0, ge=0)
+    """Length limit of the gate's responses; 0 takes twice what 95 % of the held-out responses need."""

@@ -1,8 +1,8 @@
 """Supervised fine-tuning: the model imitates demonstrations, response tokens only.
 
 Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
-SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL). Packs without padding or
-leaks (models/stream.py). Leaves out: adapters, data selection.
+SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL, once the model is saved).
+Packs without padding or leaks (models/stream.py). Leaves out: adapters, data selection.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
+from prefloop.files.atomic import is_ours
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save_model
@@ -34,47 +35,61 @@ from prefloop.text.templates import SPECIAL_TOKENS
 def train(config: SFTConfig) -> Path:
     """Runs (or continues) fine-tuning. Returns: the model folder. Raises: UserError if the gate stops it."""
     with Run(config, inputs={"model": model_folder(config.model), "demonstrations": config.demonstrations}) as run:
+        folder = run.folder / layout.MODEL
         if run.finished:
-            return run.folder / layout.MODEL
-        network = causal(config.model, placement(config.device, config.dtype), template=config.template)
+            return folder
+        trained = is_ours(folder)  # written whole, before the gate
+        place = placement(config.device, config.dtype)
+        network = causal(str(folder) if trained else config.model, place, template=config.template)
+        if not trained:
+            run.caution(config.cautions(network.pretrained.num_parameters()))
         data = _data(config, network, run)
-        lengths = [example.length for example in data.training]
-        batches = [
-            batch
-            for epoch in range(config.epochs)
-            for batch in epoch_batches(
-                lengths, batch_tokens=config.batch_tokens, seed=config.seed, stream="sft.batches", epoch=epoch
-            )
-        ]
-        optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
-        saved = run.restore()
-        if saved:
-            network.load_state_dict(saved["network"])
-            optimizer.restore(saved["optimizer"])
-        run.progress.start(len(batches), optimizer.done)
-        while optimizer.done < len(batches):
-            batch = [data.training[i] for i in batches[optimizer.done]]
-            lr = optimizer.lr
-            loss = response_losses(network, batch).mean()
-            loss.backward()
-            metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
-            if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
-                metrics["loss/validation"] = validation_loss(network, data.validation, config)
-            run.log(optimizer.done, metrics)
-            run.progress.advance(loss=metrics["loss/train"])
-            state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
-            run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        held_out = validation_loss(network, data.validation, config)
-        gate = _gate(network, data.validation, config, run, step=optimizer.done)
-        save_model(run.folder / layout.MODEL, network.pretrained, network.codec)
+        batches = _batches(config, data)
+        if not trained:
+            _learn(config, network, data, batches, run)
+            save_model(folder, network.pretrained, network.codec)
         result = {
-            "loss_validation": held_out,
+            "loss_validation": validation_loss(network, data.validation, config),
             "num_demonstrations": len(data.training),
             "num_too_long": data.num_too_long,
-            **gate,
+            **_gate(network, data.validation, config, run, step=len(batches)),
         }
         run.finish(outputs=[layout.MODEL], result=result)
-    return run.folder / layout.MODEL
+    return folder
+
+
+def _batches(config: SFTConfig, data: "_Data") -> list[list[int]]:
+    """Which demonstrations each update reads."""
+    lengths = [example.length for example in data.training]
+    return [
+        batch
+        for epoch in range(config.epochs)
+        for batch in epoch_batches(
+            lengths, batch_tokens=config.batch_tokens, seed=config.seed, stream="sft.batches", epoch=epoch
+        )
+    ]
+
+
+def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence[Sequence[int]], run: Run) -> None:
+    """All updates, or those that are left."""
+    optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
+    saved = run.restore()
+    if saved:
+        network.load_state_dict(saved["network"])
+        optimizer.restore(saved["optimizer"])
+    run.progress.start(len(batches), optimizer.done)
+    while optimizer.done < len(batches):
+        batch = [data.training[i] for i in batches[optimizer.done]]
+        lr = optimizer.lr
+        loss = response_losses(network, batch).mean()
+        loss.backward()
+        metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
+        if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
+            metrics["loss/validation"] = validation_loss(network, data.validation, config)
+        run.log(optimizer.done, metrics)
+        run.progress.advance(loss=metrics["loss/train"])
+        state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+        run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ def _gate(
 ) -> dict[str, float | str]:
     """Samples held-out prompts: does the model stop by itself, and keep the template's markers out of its responses?"""
     codec = network.codec
-    room = min(config.gate_max_new_tokens, codec.context - 1)
+    room = min(config.gate_max_new_tokens or _room(held_out, codec.context), codec.context - 1)
     prompts = [e.prompt for e in held_out if len(e.prompt) + room <= codec.context][: config.gate_prompts]
     if not prompts:
         raise UserError(
@@ -134,7 +149,7 @@ def _gate(
     place = seed_of(config.seed, "sft.gate")
     sampled = InProcess(network).sample(prompts, SamplingConfig(max_new_tokens=room), place)
     texts = [codec.decode(s.tokens) for s in sampled]
-    run.sample(
+    run.sample_anew(
         [
             {"step": step, "prompt": codec.tokenizer.decode(p), "response": t}
             for p, t in zip(prompts[:8], texts[:8], strict=True)
@@ -146,11 +161,22 @@ def _gate(
     passed = min(finished, clean) >= config.gate_share
     if not passed:
         sentence = (
-            f"not ready for RL: {finished:.0%} of sampled responses end by themselves and {clean:.0%} are free of "
-            f"template markers, but {config.gate_share:.0%} is asked for. Train longer (epochs), check the template "
-            "with `prefloop data preview`, or pass by with gate=warn."
+            f"not ready for RL: {finished:.0%} of {len(texts)} sampled responses end by themselves within {room} "
+            f"tokens (gate_max_new_tokens) and {clean:.0%} are free of template markers, but {config.gate_share:.0%} "
+            "is asked for (gate_share)."
         )
         if config.gate == "stop":
-            raise UserError(sentence)
-        run.say(sentence)
+            raise UserError(
+                f"{sentence} The model is saved in {run.folder / layout.MODEL}. Go on with it by gate=warn, which "
+                "trains nothing again; or train longer (epochs) with another out=DIR, or check the template with "
+                "`prefloop data preview`."
+            )
+        run.say(f"{sentence} PPO would teach it to stop first of all. It goes on because of gate=warn.")
     return {"finished_share": finished, "template_share": clean, "gate": "passed" if passed else "warned"}
+
+
+def _room(held_out: Sequence[Example], context: int) -> int:
+    """Tokens that a response like these may need: twice what 95 % of them have, and half of the prompts still fit."""
+    lengths = sorted(len(e.response) for e in held_out)
+    prompts = sorted(len(e.prompt) for e in held_out)
+    return max(1, min(2 * lengths[(95 * len(lengths) - 1) // 100], context - prompts[(len(prompts) - 1) // 2]))

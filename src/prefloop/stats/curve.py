@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, sparse, special
 
 from prefloop.stats.arrays import Array, Ints
+from prefloop.stats.intervals import clustered_error
 from prefloop.stats.text import tokens
 
 BITS = 12
@@ -115,7 +116,7 @@ def learning_curve(features: Any, share: ArrayLike, prompts: Sequence[str]) -> l
         given = f"{features.shape[0]}, {shares.shape} and {len(prompts)}"
         raise ValueError(f"a curve needs a share and a prompt per pair, got {given}")
     folds = np.array([zlib.crc32(prompt.encode("utf-8", "replace")) % FOLDS for prompt in prompts])
-    _, clusters = np.unique(np.asarray(prompts), return_inverse=True)
+    clusters = np.unique(np.asarray(prompts), return_inverse=True)[1]
     tried = shares != 0.5
     if len(shares) < 2 * LEAST or len(set(folds[tried])) < FOLDS or len(set(clusters[tried])) < LEAST:
         return []
@@ -144,7 +145,4 @@ def _right(features: Any, shares: Array, folds: Ints, size: int) -> Array:
 
 def _clustered(values: Array, clusters: Ints) -> tuple[float, float]:
     """Mean and its standard error, if values of one cluster hang together."""
-    mean = float(values.mean())
-    sums = np.bincount(clusters, values - mean)
-    groups = len(np.unique(clusters))
-    return mean, float(np.sqrt((sums**2).sum() * groups / (groups - 1)) / len(values))
+    return float(values.mean()), clustered_error(values, clusters)

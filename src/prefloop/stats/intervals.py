@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from prefloop.stats.arrays import Array
+from prefloop.stats.arrays import Array, Ints
 
 _RESAMPLED_AT_ONCE = 4_000_000  # draws held in memory by bootstrap_interval
 
@@ -56,7 +56,7 @@ def wilson_interval(successes: float, n: int, *, confidence: float) -> tuple[flo
 
     Args:
         successes: in [0, n].
-        n: trials, at least 1; independent of each other.
+        n: trials, at least 1; independent of each other. If several share a prompt, use `share_interval`.
         confidence: in (0, 1).
 
     Returns: (low, high), proportions in [0, 1].
@@ -74,7 +74,7 @@ def win_rate_interval(wins: int, ties: int, losses: int, *, confidence: float) -
 
     A game scores 1, 1/2 or 0, so ties take a quarter of their share off the variance p (1 - p). Their share is shrunk
     towards 0, so that a few games that are all ties do not look certain. Without ties it is `wilson_interval`. If
-    several games share a prompt they are not independent: use `bootstrap_interval` with clusters.
+    several games share a prompt they are not independent: use `share_interval`.
 
     Args:
         wins, ties, losses: counts of games, together at least 1.
@@ -90,25 +90,80 @@ def win_rate_interval(wins: int, ties: int, losses: int, *, confidence: float) -
     return _score_interval((wins + ties / 2) / n, n, ties / (n + z * z), z)
 
 
-def mean_interval(values: ArrayLike, *, confidence: float) -> tuple[float, float]:
+def share_interval(values: ArrayLike, clusters: ArrayLike, *, confidence: float) -> tuple[float, float]:
+    """Interval for a mean of numbers in [0, 1] of which some hang together: wins, half for a tie, of games on a prompt.
+
+        deff = clustered variance of the mean / its variance if all were independent, at least 1
+        n*   = n / deff (t(n - 1) / t(G - 1))^2        the interval is that of n* independent values
+
+    Korn and Graubard 1998, section 2, with Wilson's interval as in Franco et al. 2019 (J. Surv. Stat. Methodol. 7:334).
+    Where all values are equal nothing tells deff, and n* is G. If every cluster has one value it is `wilson_interval`,
+    or with ties `win_rate_interval`.
+
+    Args:
+        values: (n,) in [0, 1], at least one.
+        clusters: (n,) a label per value, normally its prompt; clusters are independent of each other.
+        confidence: in (0, 1).
+
+    Returns: (low, high), in [0, 1]; (0, 1) if there is one cluster and several values, of which nothing can be said.
+    Raises: ValueError if there is no value, one is outside [0, 1], or the lengths differ.
+    """
+    x, labels = _clustered(values, clusters)
+    if not (x.size and x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"a share needs values between 0 and 1, got {x.tolist()[:3]} and so on")
+    n, num, rate, z = x.size, int(labels.max()) + 1, float(x.mean()), _normal_quantile(confidence)
+    if num == 1 < n:
+        return 0.0, 1.0
+    counted, variance = float(num), float(x.var())
+    if num > 1 and variance > 0:
+        deff = max(1.0, clustered_error(x, labels) ** 2 / (variance / (n - 1)))
+        narrower = special.stdtrit(n - 1, 1 - _tail(confidence)) / special.stdtrit(num - 1, 1 - _tail(confidence))
+        counted = n / deff * float(narrower) ** 2
+    tied = max(0.0, 4 * (rate * (1 - rate) - variance)) * counted / (counted + z * z)
+    return _score_interval(rate, counted, tied, z)
+
+
+def mean_interval(values: ArrayLike, *, confidence: float, clusters: ArrayLike | None = None) -> tuple[float, float]:
     """Student's t interval for a mean; right for any n if the values are normal, for large n in any case.
 
         mean +- t sqrt(var / n), var divided by n - 1, t the quantile with n - 1 degrees of freedom
 
-    Student 1908.
+    Student 1908. With clusters it is t `clustered_error` with G - 1 degrees of freedom: the same for one value each.
 
     Args:
         values: (n,) any units, n at least 2; differences, for a paired comparison.
         confidence: in (0, 1).
+        clusters: (n,) a label per value, such as its prompt; None if all values are independent.
 
     Returns: (low, high) in the units of values.
-    Raises: ValueError if there are fewer than 2 values.
+    Raises: ValueError if there are fewer than 2 values or clusters, or the lengths differ.
     """
     x = np.asarray(values, dtype=float)
     if x.ndim != 1 or x.size < 2:
         raise ValueError(f"an interval for a mean needs at least 2 values in one row, got shape {x.shape}")
-    half = special.stdtrit(x.size - 1, 1.0 - _tail(confidence)) * x.std(ddof=1) / np.sqrt(x.size)
+    x, labels = _clustered(x, np.arange(x.size) if clusters is None else clusters)
+    half = special.stdtrit(labels.max(), 1.0 - _tail(confidence)) * clustered_error(x, labels)
     return float(x.mean() - half), float(x.mean() + half)
+
+
+def clustered_error(values: ArrayLike, clusters: ArrayLike) -> float:
+    """Standard error of a mean whose values hang together within clusters.
+
+        sqrt(G / (G - 1) sum_g (sum in g of (value - mean))^2) / n
+
+    Liang and Zeger 1986; with one value in each cluster it is the usual one.
+
+    Args:
+        values: (n,) any units.
+        clusters: (n,) a label per value.
+
+    Raises: ValueError if there are fewer than 2 clusters, or the lengths differ.
+    """
+    x, labels = _clustered(values, clusters)
+    sums = np.bincount(labels, x - x.mean())
+    if sums.size < 2:
+        raise ValueError(f"an error needs at least 2 independent clusters, got {sums.size}")
+    return float(np.sqrt(sums.size / (sums.size - 1) * np.square(sums).sum()) / x.size)
 
 
 def bootstrap_interval(
@@ -130,9 +185,7 @@ def bootstrap_interval(
     Raises: ValueError if there are fewer than 2 clusters (or values), or if the lengths differ.
     """
     x = np.asarray(values, dtype=float)
-    labels = np.arange(x.size) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].ravel()
-    if x.ndim != 1 or labels.shape != x.shape:
-        raise ValueError(f"values and clusters need one row of the same length, got {x.shape} and {labels.shape}")
+    x, labels = _clustered(x, np.arange(x.size) if clusters is None else clusters)
     sums, sizes = np.bincount(labels, weights=x), np.bincount(labels)
     if sums.size < 2:
         raise ValueError(f"a bootstrap needs at least 2 independent clusters, got {sums.size}")
@@ -171,6 +224,15 @@ def holm(p_values: ArrayLike) -> Array:
     return adjusted
 
 
+def _clustered(values: ArrayLike, clusters: ArrayLike) -> tuple[Array, Ints]:
+    """The values and (n,) their clusters, numbered from 0."""
+    x = np.asarray(values, dtype=float)
+    labels = np.unique(np.asarray(clusters), return_inverse=True)[1].ravel()
+    if x.ndim != 1 or labels.shape != x.shape:
+        raise ValueError(f"values and clusters need one row of the same length, got {x.shape} and {labels.shape}")
+    return x, labels
+
+
 def _tail(confidence: float) -> float:
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, such as 0.95, got {confidence}")
@@ -181,7 +243,7 @@ def _normal_quantile(confidence: float) -> float:
     return -float(special.ndtri(_tail(confidence)))
 
 
-def _score_interval(rate: float, n: int, tied: float, z: float) -> tuple[float, float]:
+def _score_interval(rate: float, n: float, tied: float, z: float) -> tuple[float, float]:
     """The p on either side of rate where (rate - p)^2 = z^2 (p (1 - p) - tied / 4) / n."""
     slack = z * z / n
     centre = (rate + slack / 2.0) / (1.0 + slack)

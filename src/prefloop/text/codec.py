@@ -1,22 +1,27 @@
 """Between conversations and token ids: one place, so that training and sampling see the same tokens.
 
     prompt ids    = tokens of the template's text up to where the assistant speaks
-    response ids  = tokens of the response by itself, then the end-of-text token
+    response ids  = tokens of the response as the template writes it, then the token that ends a turn of the template
 
-The boundary between them is where the loss mask changes, and it is exact because the two are encoded apart.
+The boundary between them is where the loss mask changes, and it is exact because the two are encoded apart. Together
+they are the beginning of the whole conversation's tokens: an earlier turn reads as it was learned.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+import jinja2
 from transformers import PreTrainedTokenizerBase
 
-from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.records import Message
-from prefloop.text.templates import template_name, template_text
+from prefloop.text.markers import Markers, added_tokens
+from prefloop.text.templates import Refused, recorded_template, template_name
+from prefloop.text.turns import SAID, TALK, Turn
+
+TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+"""What a template that is run may raise."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,7 @@ class Codec:
     @cached_property
     def template(self) -> str:
         """The chat template's text."""
-        text = self.tokenizer.chat_template
-        if not isinstance(text, str):
-            raise UserError("the model folder has several chat templates; keep one named `default`.")
-        return text
+        return recorded_template(self.tokenizer, self.name) or ""
 
     @property
     def template_name(self) -> str:
@@ -44,59 +46,140 @@ class Codec:
         return template_name(self.template)
 
     @property
+    def name(self) -> str:
+        """Where the tokenizer came from, for messages."""
+        return str(self.tokenizer.name_or_path) or "the model"
+
+    @property
     def fingerprint(self) -> str:
-        """Fingerprint of template and vocabulary: two models with the same one read the same tokens."""
+        """Fingerprint of template, vocabulary and ends: two models with the same one read the same tokens."""
         return fingerprints.of_value([self.template, self.tokenizer.get_vocab(), list(self.stop_ids)])
 
-    def prompt_text(self, messages: Sequence[Message]) -> str:
-        """The template's text up to where the assistant speaks."""
-        turns: list[dict[str, Any]] = [{"role": m.role, "content": self._typed(m.content)} for m in messages]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return str(text)
+    def difference(self, other: "Codec") -> str | None:
+        """What tells two codecs of different fingerprints apart, in words; None if nothing does."""
+        if self.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+            return "vocabulary"
+        if self.template != other.template:
+            return f"chat template ({self.template_name} here, {other.template_name} there)"
+        ends = [" ".join(map(str, c.tokenizer.convert_ids_to_tokens(list(c.stop_ids)))) for c in (self, other)]
+        return f"tokens that end a response ({ends[0]} here, {ends[1]} there)" if ends[0] != ends[1] else None
 
-    def _typed(self, text: str) -> str:
-        """Text in which a special token that somebody typed is only text: nobody ends a turn by writing its marker."""
-        for token in self.tokenizer.all_special_tokens:
-            text = text.replace(token, f"{token[:1]} {token[1:]}")
-        return text
+    @cached_property
+    def turn(self) -> Turn:
+        """How the template writes an assistant's turn; says nothing where it refuses our question."""
+        stops = {str(self.tokenizer.convert_ids_to_tokens(i)) for i in self.stop_ids}
+        try:
+            return Turn.of(self._rendered, added_tokens(self.tokenizer), stops)
+        except Refused:
+            return Turn()
+
+    def prompt_text(self, messages: Sequence[Message]) -> str:
+        """The template's text up to where the assistant speaks. Raises: Refused if it does not take the messages."""
+        return self._rendered(messages, True)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Tokens of the prompt."""
-        return self.tokenizer.encode(self.prompt_text(messages), add_special_tokens=False)
+        """Tokens of the prompt. Raises: Refused if the template does not take the messages."""
+        return self.prompts([messages])[0]
 
     def response_ids(self, response: str, *, finished: bool = True) -> list[int]:
-        """Tokens of a response, with the end-of-text token if it is finished."""
-        ids = self.tokenizer.encode(self._typed(response), add_special_tokens=False)
-        return [*ids, self.stop_ids[0]] if finished else ids
+        """Tokens of a response, with the token that ends it if it is finished."""
+        return self.responses([response], finished=finished)[0]
+
+    def prompts(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Tokens of many prompts, faster than one by one. Raises: see `prompt_ids`."""
+        texts = []
+        for messages in conversations:
+            typed = any(self._markers.typed(m.content, by=m.role) for m in messages)
+            texts.append((self._rendered(messages, True, hide=typed), typed))
+        return self._tokens(texts)
+
+    def responses(self, responses: Sequence[str], *, finished: bool = True) -> list[list[int]]:
+        """Tokens of many responses, faster than one by one."""
+        texts = []
+        for response in responses:
+            typed = self._markers.typed(response, by="assistant")
+            words = self._words(self._markers.hidden(response, by="assistant") if typed else response)
+            texts.append((self.turn.lead + words + (self._tail if finished else ""), typed))
+        made = self._tokens(texts) if not self._before else [self._behind(self._before, *text) for text in texts]
+        return [[*ids, self.stop_ids[0]] for ids in made] if finished else made
 
     def decode(self, ids: Sequence[int]) -> str:
-        """A response's text, without the end-of-text token."""
+        """A response's text, without the token that ends it and without what the template writes around the text."""
         kept = [i for i in ids if i not in self.stop_ids]
-        return str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        text = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        text = text.removeprefix(self.turn.lead)
+        return text.removesuffix(self._tail) if len(kept) < len(ids) else text
 
+    @cached_property
+    def _markers(self) -> Markers:
+        try:
+            written = self._rendered(TALK, True)
+        except Refused:
+            written = ""
+        return Markers(self.tokenizer, written=written, stop_ids=self.stop_ids)
 
-def with_template(tokenizer: PreTrainedTokenizerBase, template: str | None, where: str) -> None:
-    """Gives a tokenizer its chat template, or checks that it already has the one asked for.
+    @property
+    def _tail(self) -> str:
+        ends = self.turn.end is not None and self.tokenizer.convert_tokens_to_ids(self.turn.end) == self.stop_ids[0]
+        return self.turn.tail if ends else ""
 
-    Args:
-        tokenizer: changed in place.
-        template: a built-in template's name, or None to take what the model folder recorded.
-        where: the model folder, for the message.
+    def _rendered(self, messages: Sequence[Message], speaks: bool, *, hide: bool = False) -> str:
+        """The template's text, `speaks` up to where the assistant speaks; `hide` hides the markers that were typed."""
+        turns = [
+            {"role": m.role, "content": self._markers.hidden(m.content, by=m.role) if hide else m.content}
+            for m in messages
+        ]
+        try:
+            text = self.tokenizer.apply_chat_template(
+                turns, chat_template=self.template, tokenize=False, add_generation_prompt=speaks
+            )
+        except TEMPLATE_ERRORS as problem:
+            raise Refused(self.name, tuple(messages), problem) from None
+        return str(text)
 
-    Raises: UserError if there is no template, or another one than asked for.
-    """
-    recorded = tokenizer.chat_template
-    if recorded is None and template is None:
-        raise UserError(
-            f"{where}: this model folder records no chat template. "
-            "Say which it was trained with, for instance template=plain."
-        )
-    if template is None:
-        return
-    wanted = template_text(template)
-    if recorded is not None and recorded != wanted:
-        raise UserError(
-            f"{where}: this model was trained with the template `{template_name(str(recorded))}`, "
-            f"but template={template} is set. Leave template out to use the recorded one."
-        )
-    tokenizer.chat_template = wanted
+    def _tokens(self, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
+        """Tokens of texts, each with whether markers that somebody typed are hidden in it."""
+        plain = iter(self._markers.encode([text for text, hidden in texts if not hidden]))
+        made = []
+        for text, hidden in texts:
+            ids = [] if hidden else next(plain)
+            again = hidden or self._markers.unexpected(ids, text)
+            made.append(self._markers.encode_hidden(text) if again else ids)
+        return made
+
+    def _words(self, response: str) -> str:
+        """A response as the template writes it: many take white space off its ends."""
+        if response == response.strip():
+            return response
+        try:
+            frame = self._rendered(TALK, False)
+            asked, said, then = TALK
+            whole = self._rendered((asked, said.model_copy(update={"content": response}), then), False)
+        except Refused:
+            return response
+        head, _, rest = frame.partition(SAID)
+        words = whole[len(head) : len(whole) - len(rest)]
+        same = whole == head + words + rest and words.strip() == response.strip()
+        return words if same else response
+
+    @cached_property
+    def _before(self) -> str:
+        """Text to encode before a response, whose tokens are cut off again.
+
+        Nothing is right where a response by itself has the tokens that it has behind its prompt; where a tokenizer
+        puts a space before a text's first word, it needs the end of the prompt before it.
+        """
+        try:
+            prompt, whole = self._rendered(TALK[:1], True), self._rendered(TALK, False)
+        except Refused:
+            return ""
+        words = self.turn.lead + SAID + self._tail
+        begun, all_of_it, alone = self._markers.encode([prompt, whole, words])
+        behind = self._behind(self.turn.before, words, False)
+        lawful = [ids for ids in (alone, behind) if all_of_it[: len(begun) + len(ids)] == begun + ids]
+        return "" if not lawful or lawful[0] == alone else self.turn.before
+
+    def _behind(self, before: str, text: str, hidden: bool) -> list[int]:
+        """Tokens of a text behind another, or by itself where the two share a token."""
+        (begun,), ids, alone = self._markers.encode([before]), *self._tokens([(before + text, hidden), (text, hidden)])
+        return ids[len(begun) :] if ids[: len(begun)] == begun else alone

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from prefloop.errors import UserError
+from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_prompts
+from prefloop.files.places import located
 from prefloop.records import Message, Prompt
 from prefloop.text.codec import Codec
 
@@ -42,7 +43,10 @@ class FittingPrompts:
         """
         records = read_prompts(file, say=say).records
         records = records[: num or len(records)]
-        encoded = [(record, codec.prompt_ids(record.messages)) for record in records]
+        try:
+            encoded = list(zip(records, codec.prompts([record.messages for record in records]), strict=True))
+        except RowRefused as problem:
+            raise located(problem, [file]) from None
         kept = [(record, ids) for record, ids in encoded if len(ids) + room <= codec.context]
         if not kept:
             raise UserError(
@@ -92,9 +96,15 @@ def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
 def examples(codec: Codec, rows: Sequence[tuple[Sequence[Message], str]], *, where: str) -> tuple[list[Example], int]:
     """Examples of those rows that fit the context.
 
-    Returns: the examples, and how many rows were too long. Raises: UserError if none fits.
+    Returns: the examples, and how many rows were too long. Raises: UserError if none fits, or with file and line if the
+    chat template does not take one.
     """
-    made = [Example(codec.prompt_ids(messages), codec.response_ids(response)) for messages, response in rows]
+    try:
+        prompts = codec.prompts([messages for messages, _ in rows])
+    except RowRefused as problem:
+        raise located(problem, [where]) from None
+    responses = codec.responses([response for _, response in rows])
+    made = [Example(*both) for both in zip(prompts, responses, strict=True)]
     kept = [example for example in made if example.length <= codec.context]
     if not kept:
         shortest = min(example.length for example in made)

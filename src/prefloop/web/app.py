@@ -27,6 +27,7 @@ from prefloop.web.pages.html import HERE, error_page
 from prefloop.web.routes import (
     access,
     adjudication,
+    advanced,
     annotators,
     arena,
     chat,
@@ -54,7 +55,7 @@ from prefloop.web.work.partner import Partner
 
 ROUTES = (
     presentations, judgements, flags, me, chat, session, guidelines, people, access, settings, items, gold, dashboard,
-    annotators, selection, adjudication, arena, imports, exports, webhooks,
+    annotators, selection, adjudication, arena, imports, exports, webhooks, advanced,
 )  # fmt: skip
 STATIC = HERE / "static"
 EVERY = 2.0

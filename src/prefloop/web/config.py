@@ -40,6 +40,19 @@ class ChecksConfig(Config):
     """Share of the calibration items that an annotator must get right before they may work."""
 
 
+class ImportConfig(Config):
+    """How large what a lead brings in may be, besides `max_import_mb`."""
+
+    text_letters: int = Field(default=200_000, ge=100, le=100_000_000)
+    """Most letters of one text."""
+
+    row_kb: int = Field(default=4_000, ge=1, le=1_000_000)
+    """Largest row, in thousands of bytes."""
+
+    unpacked_mb: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Most that a file may unpack to, in millions of bytes."""
+
+
 class ProjectConfig(Config):
     """What is asked of people. A lead may change it in the page; what is typed on the command line is kept."""
 
@@ -55,6 +68,10 @@ class ProjectConfig(Config):
 
     pairs_per_prompt: int = Field(default=1, ge=1)
     """Pairs asked of the K (K - 1) / 2 of each comparison, drawn at random."""
+
+    strength: bool = False
+    """Whoever prefers a side of a pair also says how much better it is (slightly, clearly, much): two keys more for
+    each answer. Without it a pair is one key, and votes carry no strength."""
 
     axes: tuple[Word, ...] = Field(default=("helpful",), min_length=1, max_length=12)
     """What responses are rated on, where ratings are asked."""
@@ -126,6 +143,9 @@ class WebConfig(ProjectConfig):
 
     max_import_mb: int = Field(default=512, ge=1)
     """Largest file that can be imported through the page, in millions of bytes."""
+
+    imports: ImportConfig = ImportConfig()
+    """How large what a lead brings in may be, besides `max_import_mb`."""
 
     session_days: float = Field(default=14, gt=0)
     """Days that a sign-in lasts; a third of it without any visit ends it too."""

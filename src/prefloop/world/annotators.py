@@ -217,7 +217,7 @@ class Annotator:
 class PanelConfig(Config):
     """The simulated annotators."""
 
-    count: int = Field(default=5, ge=1)
+    count: int = Field(default=5, ge=1, le=10_000)
     """How many, with differing ability and biases."""
 
     ability: Annotated[float, Field(gt=0)] | None = None

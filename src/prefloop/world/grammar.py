@@ -21,7 +21,7 @@ from prefloop.world.vocabulary import LANGUAGES, MOODS, TOPICS, plain
 
 SPLITS = ("train", "validation", "test", "ood")
 _SHARES = (80, 8, 8, 4)  # percent of the order numbers, in the order of SPLITS
-_ARRANGEMENTS = ("{m}{j}{r}{j}{i}", "{i}{j}{m}{j}{r}", "{m}{j}{i}{j}{r}", "{r}{j}{m}{j}{i}", "{i}{j}{r}{j}{m}")
+ARRANGEMENTS = ("{m}{j}{r}{j}{i}", "{i}{j}{m}{j}{r}", "{m}{j}{i}{j}{r}", "{r}{j}{m}{j}{i}", "{i}{j}{r}{j}{m}")
 _NAMES = tuple(TOPICS)
 
 
@@ -62,7 +62,7 @@ class Choices:
             len(self.moods),
             len(self.requests),
             len(self.introductions),
-            len(_ARRANGEMENTS),
+            len(ARRANGEMENTS),
             len(self.orders),
             len(self.items),
             len(self.names),
@@ -140,7 +140,7 @@ def _combination(options: Choices, number: int, joiner: str, language: str) -> t
     request, borderline = options.requests[picks[1]]
     order, item, name = options.orders[picks[4]], options.items[picks[5]], options.names[picks[6]]
     city = options.cities[picks[7]]
-    text = _ARRANGEMENTS[picks[3]].format(
+    text = ARRANGEMENTS[picks[3]].format(
         m=mood_text,
         r=request.format(order=order, item=item, city=city),
         i=options.introductions[picks[2]].format(name=name),

@@ -54,7 +54,7 @@ class Stand:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / "comparisons.jsonl").write_text(text, encoding="utf-8")
         checks = {"gold_first": 0, "gold_every": 0, "repeat_every": 0, "calibration_pass": 0.75}
-        fixed = {"password_memory_kb": 8, "checks": checks, "name": "Helpdesk"}
+        fixed = {"password_memory_kb": 8, "checks": checks, "name": "Helpdesk", "strength": True}
         self.folder, self.config = folder, WebConfig.model_validate({**fixed, **settings})
         self.port = 0
         self.start()

@@ -47,7 +47,7 @@ def test_refusals_are_told_in_the_readers_language(serve, window):
     """On a Chinese page: a lead's form, and an answer of an annotator that is not taken."""
     stand = serve(plain(3))
     page = window(stand.person("ada", "admin", language="zh"))
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     page.locator("input[name=url]").fill("http://127.0.0.1:9/in")
     page.locator("form[data-call='POST /webhooks'] button").click()
     reads(page, 'form[data-call="POST /webhooks"] [role=status]', "该地址在内网")

@@ -63,7 +63,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     stand = serve(plain(4))
     page = window(stand.person("ada", "admin"))
     judge(stand, page)  # before there is a webhook: it is never told of this
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     page.get_by_label("Address (https://…)").fill(receiver.url)
     page.get_by_role("button", name="Add the webhook").click()
     reads(page, "[role=status]", "inside the network")
@@ -82,7 +82,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
     receiver.status = 500
     judge(stand, page)
     until(lambda: len(receiver.got) == 2)
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     row = page.locator("tr", has_text=receiver.url)
     until(lambda: "failing" in (page.reload() and row.inner_text()))
     says = row.inner_text()
@@ -102,7 +102,7 @@ def test_a_webhook_from_its_beginning_to_its_end(serve, window, receiver):
 def test_what_is_wrong_with_a_field_is_told_in_chinese(serve, window):
     stand = serve(plain(1))
     page = window(stand.person("ada", "admin", language="zh"))
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     page.locator("input[name=url]").fill("x")
     page.locator("form[data-once=secret] button[type=submit]").click()
     line = page.locator("form[data-once=secret] [role=status]")
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_field_is_told_in_chinese(serve, window):
 def test_a_webhook_goes_on_after_a_restart(serve, window, receiver):
     stand = serve(plain(3))
     page = window(stand.person("ada", "admin"))
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     page.get_by_label("Let webhooks call addresses inside").check()
     page.get_by_role("button", name="Save").click()
     done(page)

@@ -1,5 +1,6 @@
 """Whatever stands in a prompt, a response, a name, a comment or a guideline is shown as text and runs nothing."""
 
+from prefloop.web.pages.marks import visible
 from web.browser.acts import begin, keys, next_item, saved
 from web.browser.stand import comparison
 
@@ -94,3 +95,47 @@ def test_trees_that_the_server_would_never_send_are_harmless_too(serve, window):
     assert "window.hit=1" in shown["text"]
     assert shown["text"].endswith("end")
     assert shown["flat"] == "end"
+
+
+UNSEEN = "name \u202egpj.exe", "pass\u200dw\u200bord", "a\u2066b\u2069c", "x\U000e0041y", "tab\tand\nline"
+NEEDED = "می\u200cخواهم", "👩\u200d💻 ❤\ufe0f", "葛\U000e0100城"
+
+
+def test_letters_that_are_not_seen_are_marked_and_those_that_a_script_needs_stay(serve, window):
+    stand = serve([comparison("hidden", [("user", UNSEEN[0])], [" ".join(UNSEEN), " ".join(NEEDED)])])
+    stand.guideline(UNSEEN[0])
+    page = window(stand.person(f"ada{UNSEEN[0]}", "lead"))
+    begin(page, stand.url)
+    for _ in range(2):  # as Markdown, and raw
+        shown = page.locator(".pane-words").all_text_contents()
+        assert {"".join(text.split()) for text in shown} == {
+            "".join(" ".join(texts).split())
+            for texts in (
+                ("name ⟦U+202E⟧gpj.exe", "pass⟦U+200D⟧w⟦U+200B⟧ord", "a⟦U+2066⟧b⟦U+2069⟧c x⟦U+E0041⟧y", "tabandline"),
+                NEEDED,
+            )
+        }
+        keys(page, "r")
+    for path in ("/lead/people", "/lead/items?state=", "/lead/annotators", "/preferences"):
+        page.goto(stand.url + path)
+        assert "\u202e" not in page.content()
+        assert "⟦U+202E⟧" in page.content()
+    page.goto(f"{stand.url}/lead/guideline")
+    assert page.input_value("#guide-text") == UNSEEN[0]  # what is written on stays as it is
+    assert "⟦U+202E⟧" in page.inner_text("#guide-preview")
+
+
+def test_pages_and_scripts_mark_the_same_letters(serve, window):
+    stand = serve([comparison("one", [("user", "?")], ["a", "b"])])
+    page = window(stand.person())
+    begin(page, stand.url)
+    spans = [[0, 0x3500], [0xF900, 0x10000], [0x1F000, 0x1FB00], [0xE0000, 0xE1100]]
+    before = ["a", "م", "字", "😀", "1", "\u200d"]
+    marked = """async ([spans, before]) => {
+      const { visible } = await import(document.querySelector('link[href$="dom.js"]').href);
+      return before.map(first => spans.flatMap(([from, to]) => [...Array(to - from).keys()].map(n => from + n)
+        .filter(code => visible(first + String.fromCodePoint(code)) !== visible(first) + String.fromCodePoint(code))));
+    }"""
+    found = page.evaluate(marked, [spans, before])
+    codes = [code for start, end in spans for code in range(start, end)]
+    assert found == [[c for c in codes if visible(first + chr(c)) != visible(first) + chr(c)] for first in before]

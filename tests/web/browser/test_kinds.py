@@ -81,6 +81,40 @@ def test_confirming_too_early_says_what_is_missing(serve, window):
     assert answers(stand) == [{"choice": "left", "strength": 1}]
 
 
+@pytest.mark.parametrize(("key", "choice"), [("1", "left"), ("4", "both_bad")])
+def test_one_key_answers_a_pair_where_no_strength_is_asked(serve, window, key, choice):
+    stand, page = opened(serve, window, "pair", strength=False)
+    first = item(page)
+    page.wait_for_timeout(450)
+    keys(page, key)
+    second = next_item(page, first)
+    keys(page, key)  # the same key at once: nobody has read this one
+    assert "Press it again" in page.inner_text("#hint")
+    assert item(page) == second
+    keys(page, "z")
+    assert item(page) == first
+    page.wait_for_timeout(450)
+    keys(page, "Enter")  # left as it was
+    assert item(page) == second
+    assert page.locator("#bar input:checked").count() == 1  # what was chosen too soon waits
+    page.wait_for_timeout(450)
+    keys(page, key)
+    page.wait_for_selector(".state.done")
+    assert answers(stand, 2) == [{"choice": choice, "strength": None}] * 2
+
+
+def test_one_tap_answers_and_arrow_keys_only_walk(serve, window):
+    stand, page = opened(serve, window, "pair", strength=False)
+    first = item(page)
+    page.wait_for_timeout(450)
+    page.get_by_label("A is better").focus()
+    keys(page, "ArrowRight", "ArrowRight")
+    assert item(page) == first
+    page.get_by_label("B is better").click()
+    next_item(page, first)
+    assert answers(stand) == [{"choice": "right", "strength": None}]
+
+
 def test_a_pair_by_mouse(serve, window):
     stand, page = opened(serve, window, "pair")
     page.get_by_label("B is better").check()
@@ -111,13 +145,15 @@ def test_ranking_by_drag(serve, window):
     assert answers(stand) == [{"ranks": [2, 1, 2]}]
 
 
-def test_ranking_with_arrows_on_a_chip_and_by_place(serve, window):
+def test_ranking_with_arrows_on_a_chip(serve, window):
     stand, page = opened(serve, window, "ranking", 3)
     page.get_by_role("button", name=re.compile("^B ?:")).focus()
     keys(page, "ArrowRight")
     assert "place 1 of 3" in page.evaluate("() => document.activeElement.textContent")
-    page.get_by_role("radiogroup", name="Place of response A").get_by_label("3").check()
-    page.get_by_role("radiogroup", name="Place of response C").get_by_label("3").check()
+    for chip in ("A", "C"):
+        page.get_by_role("button", name=re.compile(f"^{chip} ?:")).focus()
+        keys(page, "ArrowRight", "ArrowRight", "ArrowRight")
+    page.get_by_role("article").focus()
     keys(page, "Enter")
     assert answers(stand) == [{"ranks": [2, 1, 2]}]  # places left empty are closed
 
@@ -194,3 +230,12 @@ def test_scrolls_are_locked_and_raw_text_is_shown(serve, window):
     keys(page, "1", "w", "Enter")
     until(lambda: len(stand.judgements()) == 1)
     assert 0.2 < stand.judgements()[0].seen < 1  # one of them was never read to its end
+
+
+def test_the_keys_that_are_told_are_those_that_act(serve, window):
+    _, page = opened(serve, window, "pair", strength=False)
+    assert page.locator(".strengths").count() == 0
+    keys(page, "?")
+    told = page.get_by_role("dialog").inner_text()
+    assert "equally good" in told
+    assert "slightly" not in told

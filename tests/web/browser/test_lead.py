@@ -13,8 +13,7 @@ from web.browser.test_access import violations
 
 PAGES = (
     "/lead", "/lead/people", "/lead/guideline", "/lead/settings", "/lead/items", "/lead/items/gold?comparison={id}",
-    "/lead/annotators", "/lead/annotators/1", "/lead/agreement", "/lead/selection", "/lead/adjudication",
-    "/lead/arena", "/lead/data", "/lead/access",
+    "/lead/annotators", "/lead/annotators/1", "/lead/adjudication", "/lead/arena", "/lead/data", "/lead/advanced",
 )  # fmt: skip
 LOOKS = [("en", "light", 1280), ("en", "dark", 360), ("zh", "dark", 1280), ("zh", "light", 360)]
 
@@ -36,7 +35,7 @@ def test_every_page_is_whole(serve, window, language, theme, width):
         assert violations(page) == [], path
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path
         assert page.locator(".side a[aria-current]").count() == 1, path
-        assert page.locator(".side a").count() == 12, path
+        assert page.locator(".side a").count() == 10, path
         if language == "zh" and not path.endswith("/1"):  # that heading is a name
             assert re.search("[\u4e00-\u9fff]", page.inner_text("h1")), path
 
@@ -45,7 +44,7 @@ def test_what_opens_stays_accessible(serve, window):
     stand = serve(plain(1))
     stand.guideline("# One")
     page = window(stand.person("ada", "admin"), width=360)
-    for path in ("people", "guideline", "access"):
+    for path in ("people", "guideline", "advanced"):
         page.goto(f"{stand.url}/lead/{path}")
         page.evaluate("() => document.querySelectorAll('details').forEach(one => { one.open = true })")
         assert violations(page) == [], path
@@ -151,10 +150,11 @@ def test_a_user_is_shut_out_and_let_in_again(serve, window):
         with stand.site.database.reading() as connection:
             row = connection.execute(users.select().where(users.c.name == "bob")).one()
         assert (row.active, row.tags) == (active, ["red team", "zh"])
-    assert page.locator(".side a").count() == 11
+    assert page.locator(".side a").count() == 10
     assert page.get_by_label("Change lea").count() == 0
-    page.goto(f"{stand.url}/lead/access")
-    assert "403" in page.inner_text("body")
+    page.goto(f"{stand.url}/lead/advanced")
+    assert page.get_by_role("heading", name="What to ask next").count() == 1
+    assert page.get_by_role("heading", name="Tokens for programs").count() == 0
 
 
 @pytest.mark.parametrize("kind", ["pair", "ranking", "rating", "thumb"])
@@ -186,7 +186,7 @@ def test_gold_of_every_kind_and_its_change(serve, window, kind):
 def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window):
     stand = serve(plain(1))
     page = window(stand.person("ada", "admin"))
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     page.get_by_label("What it is for").fill("nightly")
     page.get_by_role("button", name="Make the token").click()
     page.wait_for_selector("#token:not([hidden])")
@@ -201,6 +201,7 @@ def test_a_token_is_shown_once_and_revoked_and_the_log_is_verified(serve, window
     done(page)
     page.get_by_role("button", name="Verify the log").click()
     reads(page, "body", "The log is whole")
+    page.goto(f"{stand.url}/lead/data")
     with page.expect_download() as download:
         page.get_by_role("link", name="events.jsonl").click()
     assert download.value.suggested_filename == "events.jsonl"

@@ -19,7 +19,7 @@ def inside(page, links) -> bool:
 def test_sections_by_keyboard(serve, window, language):
     stand = serve(plain(1))
     page = window(stand.person("ada", "admin", language=language), width=WIDTH, height=740)
-    page.goto(f"{stand.url}/lead/access")
+    page.goto(f"{stand.url}/lead/advanced")
     assert page.locator(".side").is_hidden()
     summary = page.locator(".sections summary")
     assert summary.is_visible()
@@ -31,7 +31,7 @@ def test_sections_by_keyboard(serve, window, language):
     assert summary.evaluate("node => node === document.activeElement")
     keys(page, "Enter")
     links = page.locator(".sections a")
-    assert links.count() == 12
+    assert links.count() == 10
     assert inside(page, links)
     assert page.locator(".sections a[aria-current]").count() == 1
     assert violations(page) == []
@@ -45,7 +45,7 @@ def test_sections_by_touch_on_every_page(serve, window):
     stand = serve(plain(1))
     page = window(stand.person("ada", "admin"), width=WIDTH, height=740, has_touch=True)
     page.goto(f"{stand.url}/lead")
-    for number in range(12):
+    for number in range(10):
         page.locator(".sections summary").tap()
         with page.expect_navigation(wait_until="networkidle"):
             page.locator(".sections a").nth(number).tap()
@@ -72,4 +72,4 @@ def test_on_a_desk_they_stand_at_the_side(serve, window):
     page.goto(f"{stand.url}/lead")
     assert page.locator(".side a").first.is_visible()
     assert page.locator(".sections").is_hidden()
-    assert page.get_by_role("link", name="Access and log").count() == 1
+    assert page.get_by_role("link", name="Advanced").count() == 1

@@ -119,7 +119,7 @@ def test_an_event_that_is_never_received_can_be_skipped(site: Site):
     receiver.answers = [413]
     assert courier(site, receiver).look() == 0
     assert admin.get("/api/v1/webhooks").json()["webhooks"][0]["stuck"] == judged[0]
-    assert "Skip this event" in admin.get("/lead/access").text
+    assert "Skip this event" in admin.get("/lead/advanced").text
     assert admin.delete(f"{place}/{judged[1]}").status_code == 404
     for _ in range(2):  # twice is once
         assert admin.delete(f"{place}/{judged[0]}").json() == {"id": number, "skipped": judged[0]}
@@ -130,7 +130,7 @@ def test_an_event_that_is_never_received_can_be_skipped(site: Site):
     assert numbers(receiver) == judged
     row = admin.get("/api/v1/webhooks").json()["webhooks"][0]
     assert (row["sent"], row["stuck"], row["failing"]) == (2, None, None)
-    assert "Skip this event" not in admin.get("/lead/access").text
+    assert "Skip this event" not in admin.get("/lead/advanced").text
 
 
 def test_a_webhook_hears_nothing_from_before_it_was_made(site: Site):

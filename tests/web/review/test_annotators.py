@@ -144,14 +144,15 @@ def test_the_pages_and_the_api_are_for_leads(site: Site):
     assert lead.get(f"/api/v1/lead/annotators/{number}").json()["findings"][0]["name"] == "one side"
     assert lead.get("/api/v1/lead/annotators/999").status_code == 404
     for language in ("en", "zh"):
-        for path in ("/lead/annotators", f"/lead/annotators/{number}", "/lead/agreement"):
+        for path in ("/lead/annotators", f"/lead/annotators/{number}"):
             page = lead.get(path, headers={"Accept": "text/html", "Accept-Language": language})
             assert page.status_code == 200, page.text
             assert "style=" not in page.text
-            assert ("One side" in page.text or "偏向一侧" in page.text) == ("annotators" in path)
+            assert "One side" in page.text or "偏向一侧" in page.text
+            assert ("Krippendorff" in page.text) == (path == "/lead/annotators")
     plain = signed_in(site, "plain", "annotator")
     assert plain.get("/api/v1/lead/quality").status_code == plain.get("/lead/annotators").status_code == 403
-    assert client(site).get("/lead/agreement").status_code == 303
+    assert client(site).get("/lead/annotators").status_code == 303
     assert client(site).get("/api/v1/lead/quality").status_code == 401
 
 

@@ -196,7 +196,7 @@ def test_what_people_differ_about_goes_to_the_lead_and_what_a_model_doubts(site:
     assert len(given) == 2
     assert lead.get("/api/v1/lead/models").json()["accuracy"][0]["accuracy"] == pytest.approx(1 / 3, abs=1e-4)
     for language in ("en", "zh"):
-        for path in ("/lead/adjudication", "/lead/selection"):
+        for path in ("/lead/adjudication", "/lead/advanced"):
             assert lead.get(path, headers={"Accept-Language": language}).status_code == 200
 
 

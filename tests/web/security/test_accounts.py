@@ -1,6 +1,7 @@
 """People, sessions, invitations and tokens: for whom, for how long, and what is kept of them."""
 
 import contextlib
+import json
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ from web.acts import (
     OURS,
     PASSWORD,
     Clock,
+    ask,
     client,
     cookie_of,
     error,
@@ -127,6 +129,29 @@ def test_a_model_that_judges_is_an_annotator_of_its_own(site: Site):
     answer = ann.post("/api/v1/tokens", json={"name": "judge", "scopes": ["judge"], "user": "bob"})
     assert answer.status_code == 422
     assert "is a person" in answer.json()["error"]["message"]
+
+
+def test_judgements_are_exported_as_what_made_them(site: Site):
+    """A person, a person through a program, a model, a simulation: by their accounts, in every export."""
+    ask(site, overlap={"judgements": 4})
+    fill(site, 1)
+    ann = signed_in(site)
+    assert error(ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["judge"]})) == (422, "invalid")
+    wrong = ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["judge"], "user": "m", "kind": "robot"})
+    assert error(wrong) == (422, "invalid")
+    made = {"model": {"user": "m"}, "simulated": {"user": "s", "kind": "simulated"}, "person": {}}
+    for judge in [program(site, ann, "judge", **more) for more in made.values()]:
+        assert post(judge, to_judge(judge)[0]["id"]).status_code == 200
+    bob = signed_in(site, "bob", "annotator")
+    post(bob, to_judge(bob)[0]["id"])
+    other = ann.post("/api/v1/tokens", json={"name": "t", "scopes": ["judge"], "user": "s"})
+    assert "s is known as simulated, not as model" in other.json()["error"]["message"]
+    lines = [json.loads(line) for line in ann.get("/api/v1/export/judgements.jsonl").text.splitlines()]
+    kinds = {line["annotator"]: line["annotator_kind"] for line in lines}
+    assert kinds == {"m": "model", "s": "simulated", "ann": "person", "bob": "person"}
+    assert {row["name"]: row["kind"] for row in ann.get("/api/v1/lead/quality").json()["annotators"]} == kinds
+    assert {row["name"]: row["kind"] for row in ann.get("/api/v1/users").json()["users"]} == kinds
+    assert [row["kind"] for row in ann.get("/api/v1/tokens").json()["tokens"]] == ["model", "simulated", "person"]
 
 
 def test_a_token_may_what_its_scopes_say(site: Site, caplog: pytest.LogCaptureFixture):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from prefloop.errors import UserError
 from prefloop.web.store.database import MIGRATIONS, Database
-from prefloop.web.store.tables import item_tags, items, metadata, webhooks
+from prefloop.web.store.tables import item_tags, items, metadata, users, webhooks
 
 
 def test_migrations_make_the_tables(new_url: Callable[[], str]):
@@ -82,6 +82,30 @@ def test_work_that_became_gold_is_marked_for_good(new_url: Callable[[], str]):
         assert [(row.retired, row.wanted, row.needed) for row in result] == [(True, 2, 0), (False, 3, 1), (False, 0, 0)]
         queued = connection.execute(select(item_tags.c.open).order_by(item_tags.c.item)).scalars().all()
         assert queued == [False, True, True]
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
+
+
+def test_accounts_of_programs_are_told_from_those_of_people(new_url: Callable[[], str]):
+    """From 0006: whoever has a token's account is a model; people, and those whose judgements came in, are people."""
+    database, config = Database(new_url()), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+
+    def before(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0006")
+        for number, password in enumerate(("$argon2id$", "program", "imported")):
+            values = f"{number}, 'n{number}', 'annotator', '{password}', '{{}}', '[]', true, false, 1, 0, 0"
+            connection.exec_driver_sql(f"INSERT INTO users VALUES ({values})")
+
+    database.write(before)
+    database.migrate()
+    with database.reading() as connection:
+        assert connection.execute(select(users.c.kind).order_by(users.c.id)).scalars().all() == [
+            "person",
+            "model",
+            "person",
+        ]
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.close()
 

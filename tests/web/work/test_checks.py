@@ -1,5 +1,6 @@
 """Calibration, gold and silent repeats: they measure the annotators, and look like all else."""
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from web.acts import (
     judged,
     mark,
     post,
+    presented,
     rows,
     side,
     signed_in,
@@ -185,3 +187,42 @@ def test_gold_is_not_asked_of_whoever_met_the_question_as_work(site: Site):
             met[who.name].add(item.purpose)
             submit(site, who, judged(served[0]))
     assert met == {"ann": {"work"}, "bob": {"gold", "work"}}
+
+
+def shape(value: Any, name: str = "") -> Any:
+    """What can be told of something without reading its words: names, types, lengths, and how identifiers look."""
+    if isinstance(value, dict):
+        return {inner: shape(value[inner], inner) for inner in value}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    if name in ("today", "left", "at", "expires"):
+        return type(value).__name__
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", value):
+        return "uuid 4"
+    return re.sub(r"\d+", "N", value) if isinstance(value, str) else value
+
+
+def test_nothing_that_a_browser_receives_tells_gold_or_repeats_from_work(site: Site, clock: Clock):
+    ask(site, checks={"gold_first": 25, "gold_every": 4, "repeat_every": 4})
+    fill(site, 34)
+    bob = signed_in(site, "bob", "annotator")
+    marked(site, 6, "gold")
+    told: dict[str, list[Any]] = {"work": [], "gold": [], "repeat": []}
+    numbers = []
+    while shown := to_judge(bob):
+        one = shown[0]["id"]
+        draft = bob.put(f"/api/v1/presentations/{one}/draft", json={"draft": {}}).json()
+        reply = post(bob, one).json()
+        past = bob.get("/api/v1/history?limit=1").json()["judgements"][0]
+        purpose = "repeat" if presented(site, one).repeat else item_of(site, one).purpose
+        told[purpose].append(shape([shown, draft, reply, past]))
+        numbers.append((shown[0]["progress"], bob.get("/api/v1/me").json()["progress"]))
+        assert shown[0]["expires"] == clock.now + 30 * 60
+        clock.now += 1
+    assert {purpose: len(each) for purpose, each in told.items()} == {"work": 28, "gold": 6, "repeat": 5}
+    shapes = [one for each in told.values() for one in each]
+    assert all(one == shapes[0] for one in shapes)
+    assert [before["today"] for before, _ in numbers] == list(range(39))  # every answer counts, and counts the same
+    left = [number["left"] for both in numbers for number in both]
+    assert left == sorted(left, reverse=True)
+    assert set(left) == {10, 20, 30}  # told exactly, it would stand still at gold and repeats

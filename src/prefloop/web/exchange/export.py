@@ -41,7 +41,7 @@ def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Ite
     overruled = ruled(connection)
     of_item = items.c.kind, items.c.comparison, items.c.responses, items.c.purpose
     query = (
-        select(judgements, presentations.c.order, *of_item, users.c.name)
+        select(judgements, presentations.c.order, *of_item, users.c.name, users.c.kind.label("by"))
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
@@ -57,7 +57,7 @@ def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Ite
 def as_record(row: Row[Any]) -> Judgement:
     """A judgement in the language on disk."""
     return Judgement.model_validate({
-        "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": "person",
+        "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": row.by,
         "kind": row.kind, "order": row.order, **{key: value for key, value in row.answer.items() if value is not None},
         "seconds": row.active_seconds, "guideline": str(row.guideline) if row.guideline else "",
         "ruling": row.purpose == "adjudication", "comment": row.comment,

@@ -82,7 +82,7 @@ def gathered(connection: Connection) -> Snapshot:
 def as_judgement(vote: Vote) -> Judgement:
     """A vote in the language on disk."""
     return Judgement.model_validate({
-        "id": vote.id, "comparison": vote.comparison, "annotator": vote.name, "annotator_kind": "person",
+        "id": vote.id, "comparison": vote.comparison, "annotator": vote.name, "annotator_kind": vote.by,
         "kind": vote.kind, "comment": vote.comment, "ruling": vote.purpose == "adjudication", "order": vote.order,
         **{name: value for name, value in vote.answer.items() if value is not None}, "seconds": vote.seconds,
     })  # fmt: skip

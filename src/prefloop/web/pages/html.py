@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from prefloop.web.config import LANGUAGES
+from prefloop.web.pages import marks
 from prefloop.web.pages.words import Words
 from prefloop.web.security.accounts import User, current_user
 from prefloop.web.store.settings import project
@@ -41,7 +42,9 @@ environment = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=marks.in_templates,
 )
+environment.filters["exact"] = marks.Exact
 
 
 def language_of(request: Request, user: User | None, standard: str = "en") -> str:

@@ -17,37 +17,34 @@ from prefloop.web.store.site import site_of
 SECTIONS = (
     ("/lead", "desk.dashboard"), ("/lead/people", "desk.people"), ("/lead/guideline", "desk.guideline"),
     ("/lead/settings", "desk.settings"), ("/lead/items", "desk.items"), ("/lead/annotators", "desk.annotators"),
-    ("/lead/agreement", "desk.agreement"), ("/lead/selection", "desk.selection"),
     ("/lead/adjudication", "desk.adjudication"), ("/lead/arena", "desk.arena"), ("/lead/data", "desk.data"),
+    ("/lead/advanced", "desk.advanced"),
 )  # fmt: skip
-OF_ADMINS = (("/lead/access", "desk.access"),)
 
 
 Gather = Callable[[LeadWords, User], dict[str, Any]]
 """What a template names, given the reader's words and the reader."""
 
 
-def page(request: Request, name: str, title: str, gather: Gather, *, role: str = "lead") -> Response:
+def page(request: Request, name: str, title: str, gather: Gather) -> Response:
     """A page for leads; whoever is not signed in is asked to, and others are refused.
 
     Args:
         name: the template under templates/lead.
         title: key of the heading, unless what is gathered has a `heading`.
         gather: called for leads only.
-        role: who may see it.
     """
     user = current_user(request)
     if user is None:
         return RedirectResponse("/login?" + urlencode({"next": request.url.path}), status_code=303)
     if user.scopes is not None and not {"read", "admin"} & set(user.scopes):
         raise Refusal(403, "wrong_scope", "This token may not read what leads see; make one with the scope read.")
-    if not user.is_at_least(role):
-        raise Refusal(403, "wrong_role", f"This is for a {role}; you are signed in as {user.role}.")
+    if not user.is_at_least("lead"):
+        raise Refusal(403, "wrong_role", f"This is for a lead; you are signed in as {user.role}.")
     words = words_of(request, user)
-    seen = SECTIONS + OF_ADMINS * user.is_at_least("admin")
-    section = max((path for path, _ in seen if request.url.path.startswith(path)), key=len, default="/lead")
+    section = max((path for path, _ in SECTIONS if request.url.path.startswith(path)), key=len, default="/lead")
     values = {"t": words, "words": words.for_scripts(), "scripted": True, "percent": percent, "number": number}
-    values |= {"here": section, "sections": [(path, words(key)) for path, key in seen]}
+    values |= {"here": section, "sections": [(path, words(key)) for path, key in SECTIONS]}
     values |= {"heading": words(title), "lead": "", **gather(words, user)}
     return html.rendered(request, f"lead/{name}", user, **values)
 

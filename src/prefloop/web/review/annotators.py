@@ -171,7 +171,7 @@ def _curve(judged: Judged) -> list[list[float]]:
 # -- everybody, or one ------------------------------------------------------------------------------------------------
 
 
-WHO = ("id", "name", "role", "active", "calibrated")
+WHO = ("id", "name", "role", "kind", "active", "calibrated")
 
 
 def _everybody(site: Site, connection: Connection) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from prefloop.stats import curve
-from prefloop.stats.intervals import proportion
+from prefloop.stats.intervals import share_interval
 from prefloop.web.body import finite
 from prefloop.web.review.cached import Cached
 from prefloop.web.review.dashboard import agreed
@@ -79,13 +79,12 @@ def models(connection: Connection, share: dict[Unit, float]) -> list[dict[str, A
 
 
 def _rate(connection: Connection, right: dict[Unit, float]) -> dict[str, float | None]:
-    """Mean with Wilson's interval, as if each prompt had been judged once: pairs of one prompt hang together."""
+    """Mean with its interval: pairs of one prompt hang together."""
     if len(right) < LEAST:
         return {"accuracy": None, "low": None, "high": None}
-    mean = sum(right.values()) / len(right)
-    prompts = set(prompts_of(connection, {unit[0] for unit in right}).values())
-    wilson = proportion(round(mean * len(prompts)), len(prompts), confidence=0.95)
-    return {"accuracy": finite(mean), "low": finite(wilson.low), "high": finite(wilson.high)}
+    prompts = prompts_of(connection, {unit[0] for unit in right})
+    low, high = share_interval([*right.values()], [prompts[unit[0]] for unit in right], confidence=0.95)
+    return {"accuracy": finite(sum(right.values()) / len(right)), "low": finite(low), "high": finite(high)}
 
 
 def _reckon(site: Site, connection: Connection) -> dict[str, Any]:

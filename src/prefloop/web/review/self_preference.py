@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select
 from prefloop.stats import annotators, intervals
 from prefloop.stats.annotators import Leaning, Norms
 from prefloop.web.body import finite
-from prefloop.web.security.accounts import PROGRAM
 from prefloop.web.store.comparisons import of_responses
 from prefloop.web.store.tables import responses, users
 from prefloop.web.work.votes import Vote, Votes
@@ -35,7 +34,7 @@ def by_sampler(
 
     Returns: rows for JSON, the strongest first; the interval is of all judgements, the finding of those looked at.
     """
-    programs = set(connection.execute(select(users.c.id).where(users.c.password == PROGRAM)).scalars())
+    programs = set(connection.execute(select(users.c.id).where(users.c.kind != "person")).scalars())
     people = {unit: [vote for vote in said if vote.user not in programs] for unit, said in votes.items()}
     samplers = of_responses(connection, {vote.comparison for vote in mine}, responses.c.sampler)
     early = _leanings(mine[: look[0]], people, samplers)

@@ -2,17 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from pydantic import Field
 
+from prefloop.records import AnnotatorKind
 from prefloop.web.body import Body
-from prefloop.web.exchange import webhooks
-from prefloop.web.pages import lead_pages
-from prefloop.web.pages.lead_words import LeadWords, on
+from prefloop.web.errors import refuse_unless
 from prefloop.web.routes.parameters import Admin, Here, Number, Reader, read
 from prefloop.web.security import accounts
-from prefloop.web.security.accounts import SCOPES, User
 from prefloop.web.store import chain
 
 router = APIRouter(tags=["lead"])
@@ -28,6 +25,9 @@ class NewToken(Body):
     user: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     """Whose it is: a program, such as a model that judges, becomes an annotator of this name, who can never sign in;
     else your own."""
+    kind: AnnotatorKind | None = None
+    """As what its judgements are exported: `model`, if a user is named; `simulated`; or `person`, where people judge
+    through the program."""
 
 
 @router.get("/api/v1/tokens")
@@ -40,7 +40,13 @@ def list_tokens(user: Admin, site: Here) -> dict[str, Any]:
 @router.post("/api/v1/tokens")
 def new_token(user: Admin, site: Here, body: NewToken) -> dict[str, Any]:
     """A token; told once."""
-    make = {"by": user, "user": body.user}
+    judges = "judge" in body.scopes and body.user is None
+    says = (
+        "A token that judges says who judges: give `user`, a name for the program, "
+        "or `kind`: person, if you judge through it yourself."
+    )
+    refuse_unless(not judges or body.kind == "person", says)
+    make: dict[str, Any] = {"by": user, "user": body.user, "kind": body.kind or "model"}
     return {"token": site.database.write(lambda c: accounts.new_token(c, site, body.name, body.scopes, **make))}
 
 
@@ -65,17 +71,3 @@ def verify_log(user: Reader, site: Here) -> dict[str, Any]:
             return {"whole": True, "events": chain.verify(connection), "problem": None}
         except chain.Broken as problem:
             return {"whole": False, "events": None, "problem": str(problem)}
-
-
-@router.get("/lead/access", include_in_schema=False)
-def access_page(request: Request, site: Here) -> Response:
-    """Tokens, webhooks, the log."""
-
-    def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        with site.database.reading() as connection:
-            tokens, hooks = accounts.all_tokens(connection)[::-1], webhooks.listed(connection)
-            private = webhooks.allows_private(connection)
-        there = {"tokens": tokens, "hooks": hooks, "private": private, "scopes": SCOPES, "hook_kinds": webhooks.KINDS}
-        return {"lead": words("access.says"), "on": on, "has": words.has, **there}
-
-    return lead_pages.page(request, "access.html", "desk.access", gather, role="admin")

@@ -47,7 +47,8 @@ def annotators_page(request: Request, site: Here) -> Response:
         floor = annotators.NORMS.gold_floor
         concerns = {report["id"]: lead_pages.concerns(report, words, floor) for report in reports}
         says = words("annotators.says", alpha=percent(annotators.NORMS.alpha))
-        return {"lead": says, "reports": reports, "concerns": concerns, "first_look": annotators.FIRST_LOOK}
+        shown = {"reports": reports, "concerns": concerns, "first_look": annotators.FIRST_LOOK}
+        return {"lead": says, "agreement": agreement.project.of(site), **shown}
 
     return lead_pages.page(request, "annotators.html", "desk.annotators", gather)
 
@@ -66,13 +67,3 @@ def annotator_page(request: Request, site: Here, number: Number) -> Response:
         }  # fmt: skip
 
     return lead_pages.page(request, "annotator.html", "desk.annotators", gather)
-
-
-@router.get("/lead/agreement", include_in_schema=False)
-def agreement_page(request: Request, site: Here) -> Response:
-    """How far people agree."""
-
-    def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        return {"lead": words("agreement.says"), "agreement": agreement.project.of(site)}
-
-    return lead_pages.page(request, "agreement.html", "desk.agreement", gather)

@@ -12,6 +12,7 @@ from prefloop.web.review import dashboard, learning_curve
 from prefloop.web.review.dashboard import Targets
 from prefloop.web.routes.parameters import Here, Lead, Reader, read
 from prefloop.web.security.accounts import User
+from prefloop.web.work.items import some_tags
 
 router = APIRouter(tags=["lead"])
 
@@ -54,8 +55,8 @@ def dashboard_page(request: Request, site: Here) -> Response:
     """The dashboard."""
 
     def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        targets, is_new = read(site, lambda c: (dashboard.targets(c), dashboard.is_new(c)))
-        floors = "\n".join(f"{tag} = {floor}" for tag, floor in targets.floors.items())
-        return {"lead": words("dashboard.says"), "targets": targets, "floors": floors, "is_new": is_new}
+        targets, is_new, tags = read(site, lambda c: (dashboard.targets(c), dashboard.is_new(c), some_tags(c)))
+        floors = [*targets.floors.items(), *[("", "")] * 3]
+        return {"lead": words("dashboard.says"), "targets": targets, "floors": floors, "tags": tags, "is_new": is_new}
 
     return lead_pages.page(request, "dashboard.html", "desk.dashboard", gather)

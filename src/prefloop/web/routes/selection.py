@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 
-from prefloop.web.pages import lead_pages
-from prefloop.web.pages.lead_words import LeadWords
-from prefloop.web.review import dashboard, reward_scores, selection
+from prefloop.web.review import reward_scores, selection
 from prefloop.web.review.selection import Choice
 from prefloop.web.routes.parameters import Here, Lead, Reader
-from prefloop.web.security.accounts import User
 from prefloop.web.store.site import Site
 
 router = APIRouter(tags=["lead"])
@@ -28,7 +24,8 @@ def release(user: Lead, site: Here) -> dict[str, Any]:
     return {"released": site.database.write(lambda c: selection.release(c, site, actor=user.name))}
 
 
-def _models(site: Site) -> dict[str, Any]:
+def known(site: Site) -> dict[str, Any]:
+    """Reward models with scores here, and how often people agree with them."""
     with site.database.reading() as connection:
         return {"models": reward_scores.models(connection), "accuracy": reward_scores.accuracy(connection)}
 
@@ -36,17 +33,4 @@ def _models(site: Site) -> dict[str, Any]:
 @router.get("/api/v1/lead/models")
 def models(user: Reader, site: Here) -> dict[str, Any]:
     """Reward models whose scores are here, and how often people agree with them."""
-    return _models(site)
-
-
-@router.get("/lead/selection", include_in_schema=False)
-def selection_page(request: Request, site: Here) -> Response:
-    """What to ask next."""
-
-    def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        with site.database.reading() as connection:
-            tags = dashboard.coverage(connection, dashboard.targets(connection).floors)
-        strategies = ("random", *selection.STRATEGIES)
-        return {"lead": words("selection.says"), "tags": tags, "strategies": strategies, **_models(site)}
-
-    return lead_pages.page(request, "selection.html", "desk.selection", gather)
+    return known(site)

@@ -114,12 +114,14 @@ def begin(request: Request, body: Credentials) -> Response:
 
 
 @router.delete("/api/v1/session")
-def end(request: Request) -> dict[str, Any]:
+def end(request: Request) -> Response:
     """Signs out."""
     cookie = request.cookies.get(accounts.COOKIE)
     if cookie:
         accounts.sign_out(site_of(request), cookie)
-    return {"signed_in": False}
+    response = JSONResponse({"signed_in": False})
+    response.delete_cookie(accounts.COOKIE, path="/")
+    return response
 
 
 @router.post("/api/v1/join/{token}")

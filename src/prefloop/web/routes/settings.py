@@ -12,6 +12,7 @@ from prefloop.web.config import ProjectConfig
 from prefloop.web.pages import lead_pages
 from prefloop.web.pages.lead_words import LeadWords
 from prefloop.web.pages.project_words import HELP_ZH
+from prefloop.web.review import dashboard
 from prefloop.web.routes.parameters import Here, Lead, Reader, read
 from prefloop.web.security.accounts import User
 from prefloop.web.store import settings
@@ -21,7 +22,7 @@ from prefloop.web.work.answers import SHAPES
 router = APIRouter(tags=["lead"])
 GROUPS = (
     ("set.project", ("name", "language")),
-    ("set.asked", ("kinds", "pairs_per_prompt", "axes")),
+    ("set.asked", ("kinds", "pairs_per_prompt", "axes", "strength")),
     ("set.overlap", ("overlap.judgements", "overlap.adaptive")),
     ("set.checks", ("checks.gold_first", "checks.gold_every", "checks.repeat_every", "checks.calibration_pass")),
     ("set.pace", ("lease_minutes", "enough")),
@@ -78,9 +79,11 @@ def settings_page(request: Request, site: Here) -> Response:
     """The project's settings."""
 
     def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        values = read(site, settings.project).model_dump(mode="json")
+        config, asked = read(site, lambda c: (settings.project(c), dashboard.by_kind(c)))
+        values = config.model_dump(mode="json")
+        now = words("set.here_joined").join(f"{words(f'kind.{kind}')} {number}" for kind, number in asked.items())
         groups = [(words(heading), list(_fields(values, paths, words))) for heading, paths in GROUPS]
         languages = (("en", "English"), ("zh", "中文"))
-        return {"lead": words("set.says"), "groups": groups, "kinds": tuple(SHAPES), "languages": languages}
+        return {"lead": words("set.says"), "groups": groups, "kinds": tuple(SHAPES), "languages": languages, "now": now}
 
     return lead_pages.page(request, "settings.html", "desk.settings", gather)

@@ -17,6 +17,7 @@ import argon2
 from fastapi import Request
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from prefloop.records import AnnotatorKind
 from prefloop.web.config import LANGUAGES
 from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.store.chain import record
@@ -320,31 +321,42 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
 
 
 def add_user(
-    connection: Connection, site: Site, name: str, password: str, *, role: str, tags: Sequence[str] = (), by: str = ""
+    connection: Connection,
+    site: Site,
+    name: str,
+    password: str,
+    *,
+    role: str,
+    tags: Sequence[str] = (),
+    by: str = "",
+    kind: AnnotatorKind | None = None,
 ) -> int:
     """A new user, with a password that is hashed already, brought in by somebody or by themselves. Returns: the id."""
     now = site.clock()
+    kind = kind or ("model" if password == PROGRAM else "person")
     row = {"name": name, "role": role, "password": password, "preferences": {}, "tags": list(tags), "active": True}
-    counts = {"calibrated": False, "attempt": 1, "served": 0, "created": now}
+    counts = {"calibrated": False, "attempt": 1, "served": 0, "created": now, "kind": kind}
     user = connection.execute(insert(users).values(**row, **counts).returning(users.c.id)).scalar_one()
-    record(connection, "user", by or name, now, {"user": user, "name": name, "role": role, "tags": list(tags)})
+    what = {"user": user, "name": name, "role": role, "tags": list(tags), "kind": kind}
+    record(connection, "user", by or name, now, what)
     return user
 
 
-def imported(connection: Connection, site: Site, name: str, *, by: str) -> int:
+def imported(connection: Connection, site: Site, name: str, *, by: str, kind: AnnotatorKind = "person") -> int:
     """The id of a user, made if need be, for somebody whose judgements are brought in, who never signs in."""
     plain = known_as(name) or "somebody"
     for number in itertools.count(1):
         suffix = f" (imported{f' {number}' if number > 1 else ''})"
         room = LONGEST_NAME - len(suffix)
         kept = (plain if len(plain) <= room else f"{plain[: room - 9]}~{hashed(plain)[:8]}") + suffix
-        query = select(users.c.id, users.c.name, users.c.password).where(users.c.name.in_((plain, kept)))
-        rows = connection.execute(query).all()  # by the plain name, if an older prefloop brought them in
-        same = next((row.id for row in rows if row.password == IMPORTED), None)
+        query = select(users.c.id, users.c.name, users.c.password, users.c.kind)
+        rows = connection.execute(query.where(users.c.name.in_((plain, kept)))).all()
+        # by the plain name, if an older prefloop brought them in
+        same = next((row.id for row in rows if row.password == IMPORTED and row.kind == kind), None)
         if same is not None:
             return same
         if all(row.name != kept for row in rows):
-            return add_user(connection, site, kept, IMPORTED, role="annotator", by=by)
+            return add_user(connection, site, kept, IMPORTED, role="annotator", by=by, kind=kind)
     raise AssertionError
 
 
@@ -357,7 +369,7 @@ def has_admin(connection: Connection) -> bool:
 # -- what an admin or lead sees and changes ---------------------------------------------------------------------------
 
 
-USER = ("id", "name", "role", "tags", "active", "calibrated", "served", "created")
+USER = ("id", "name", "role", "kind", "tags", "active", "calibrated", "served", "created")
 """What is told of a user."""
 
 
@@ -404,20 +416,35 @@ def change_user(connection: Connection, site: Site, user: int, changes: dict[str
 
 
 def new_token(
-    connection: Connection, site: Site, name: str, scopes: Sequence[str], *, by: User, user: str | None = None
+    connection: Connection,
+    site: Site,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    by: User,
+    user: str | None = None,
+    kind: AnnotatorKind = "model",
 ) -> str:
     """A bearer token with scopes, of whoever makes it, or of a user who can never sign in, such as a model that judges.
 
-    Raises: Refusal (422) if that user is somebody who signs in.
+    Args:
+        kind: what that user is, as whose judgements are exported.
+
+    Raises: Refusal (422) if that user is somebody who signs in, or is of another kind.
     """
     token, owner = "pl_" + secrets.token_urlsafe(32), by.id
     if user is not None:
         folded = known_as(user)
         refuse_unless(bool(folded), "A user has a name.")
-        row = connection.execute(select(users.c.id, users.c.password).where(users.c.name == folded)).first()
+        known = select(users.c.id, users.c.password, users.c.kind).where(users.c.name == folded)
+        row = connection.execute(known).first()
         says = f"{folded} is a person, who makes tokens of their own. Give the program another name."
         refuse_unless(row is None or row.password == PROGRAM, says)
-        owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name) if row is None else row.id
+        if row is None:
+            owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name, kind=kind)
+        else:
+            refuse_unless(row.kind == kind, f"{folded} is known as {row.kind}, not as {kind}; give it another name.")
+            owner = row.id
     what = {"name": name, "scopes": list(scopes), "user": owner}
     kept = insert(tokens).values(hash=hashed(token), **what, created=site.clock())
     made = connection.execute(kept.returning(tokens.c.id)).scalar_one()
@@ -427,9 +454,9 @@ def new_token(
 
 def all_tokens(connection: Connection) -> list[dict[str, Any]]:
     """Tokens of programs, oldest first, without their secrets, each with whose it is."""
-    owners = dict(connection.execute(select(users.c.id, users.c.name)).all())
+    owners = {row.id: row for row in connection.execute(select(users.c.id, users.c.name, users.c.kind))}
     rows = _rows(connection, tokens, ("id", "name", "scopes", "user", "created", "revoked"))
-    return [{**row, "owner": owners[row["user"]]} for row in rows]
+    return [{**row, "owner": owners[row["user"]].name, "kind": owners[row["user"]].kind} for row in rows]
 
 
 def revoke_token(connection: Connection, site: Site, number: int, *, by: User) -> None:

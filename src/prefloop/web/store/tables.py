@@ -64,6 +64,7 @@ users = Table(
     Column("attempt", Integer, nullable=False),  # rounds of calibration begun
     Column("served", Integer, nullable=False),  # items shown so far: decides when gold and repeats are due
     Column("created", Double, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="person"),  # who judges: records.AnnotatorKind
     CheckConstraint("role IN ('admin', 'lead', 'annotator')", name="role"),
 )  # fmt: skip
 
@@ -300,4 +301,4 @@ scores = Table(
 EVERY = "wanted >= 0"
 """True of every item: a query that says so may count by the index below, and no other query is led to it by mistake."""
 held = _of_rows("strategy = 'held'", "ix_items_held", items.c.id)
-by_purpose = _of_rows(EVERY, "ix_items_counted", items.c.purpose)
+by_purpose = _of_rows(EVERY, "ix_items_counted", items.c.purpose, items.c.id)

@@ -5,7 +5,9 @@ and the same question with the same answer is asked for the other purpose. Nobod
 judged of it stays in the log and counts in what is said of people.
 """
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -43,6 +45,17 @@ class Mark(Body):
     """Why, in Markdown; shown in calibration."""
 
 
+class MarkItem(Body):
+    """An item that becomes one whose answer is known."""
+
+    purpose: Purpose = "gold"
+    """Shown among the work, or before it."""
+    expected: dict[str, Any] | None = None
+    """The right answer, as above; none keeps what was said of it: a lead's ruling, else what more than half said."""
+    explanation: Annotated[str, Field(max_length=10_000)] = ""
+    """Why, in Markdown; shown in calibration."""
+
+
 class Change(Body):
     """What becomes of a gold or calibration item; what is left out stays."""
 
@@ -52,12 +65,8 @@ class Change(Body):
     """True: asked of nobody any more. False: asked again."""
 
 
-def mark(connection: Connection, site: Site, body: Mark, tree: Tree, *, actor: str) -> dict[str, Any]:
-    """Makes a gold or calibration item of a comparison; it is work no longer. Raises: Refusal (404, 422).
-
-    Args:
-        tree: the explanation, rendered.
-    """
+def check(connection: Connection, body: Mark) -> None:
+    """Raises: Refusal (404, 422) if there is no such comparison, or if this is no answer to it."""
     query = select(responses.c.index).where(responses.c.comparison == body.comparison)
     indices = sorted(connection.execute(query).scalars())
     if not indices:
@@ -66,6 +75,15 @@ def mark(connection: Connection, site: Site, body: Mark, tree: Tree, *, actor: s
     refuse_unless(is_ordered, f"The responses are indices in ascending order, out of {indices}.")
     refuse_unless(body.kind != "pair" or len(body.responses) == 2, "A pair has two responses.")
     check_expected(body.kind, body.expected, body.responses, settings.project(connection).axes)
+
+
+def mark(connection: Connection, site: Site, body: Mark, tree: Tree, *, actor: str) -> dict[str, Any]:
+    """Makes a gold or calibration item of a comparison; it is work no longer. Raises: Refusal (404, 422).
+
+    Args:
+        tree: the explanation, rendered.
+    """
+    check(connection, body)
     expected = {"answer": body.expected, "explanation": body.explanation, "tree": tree}
     item, added = _asked(connection, site, body.comparison, body.kind, body.responses, body.purpose, expected)
     as_work = items.new_item(body.comparison, body.kind, body.responses, at=site.clock(), retired=True)
@@ -73,6 +91,45 @@ def mark(connection: Connection, site: Site, body: Mark, tree: Tree, *, actor: s
         items.withdraw(connection, body.comparison, body.kind, body.responses)
     chain.record(connection, "item", actor, site.clock(), body.model_dump(mode="json"))
     return {"item": item, "new": added}
+
+
+def mark_item(
+    connection: Connection, site: Site, number: int, body: MarkItem, tree: Tree, *, actor: str
+) -> dict[str, Any]:
+    """Makes an item one whose answer is known; its judgements stay as they are and count. Raises: Refusal (404, 422).
+
+    Returns: as `mark`, with the answer that is expected.
+    """
+    whole = of_item(connection, number, body)
+    return {**mark(connection, site, whole, tree, actor=actor), "expected": whole.expected}
+
+
+def of_item(connection: Connection, number: int, body: MarkItem) -> Mark:
+    """What is to be marked of an item. Raises: Refusal (404; 422 if no answer is told and none is known)."""
+    row = connection.execute(select(item_table).where(item_table.c.id == number)).first()
+    if row is None:
+        raise Refusal(404, "not_found", f"There is no item {number}.")
+    refuse_unless(row.kind in MARKED, f"Item {number} is a {row.kind}: a text that somebody writes is never expected.")
+    expected = _answer_of(connection, row) if body.expected is None else body.expected
+    of = {"comparison": row.comparison, "kind": row.kind, "responses": row.responses, "expected": expected}
+    return Mark.model_validate({**of, "purpose": body.purpose, "explanation": body.explanation})
+
+
+def _answer_of(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """What is known or was said of an item. Raises: Refusal (422) if nothing was, or if people differ."""
+    if row.expected:
+        return row.expected["answer"]
+    key = items.new_item(row.comparison, row.kind, row.responses, purpose="adjudication")["key"]
+    ruled = connection.execute(select(item_table.c.id).where(item_table.c.key == key)).scalar()
+    answers = said_of(connection, {ruled: row.kind}).get(ruled, []) if ruled else []
+    answers = answers[-1:] or said_of(connection, {row.id: row.kind})[row.id]
+    counts = Counter(chain.canonical(answer) for answer in answers).most_common()
+    says = f"Nobody has judged item {row.id} yet; say what is `expected`."
+    refuse_unless(bool(counts), says, code="nobody_judged")
+    if 2 * counts[0][1] <= len(answers):
+        says = "; ".join(f"{answer} ({number})" for answer, number in counts[:5])
+        raise Refusal(422, "people_differ", f"People differ about item {row.id}: {says[:300]}. Say what is `expected`.")
+    return json.loads(counts[0][0])
 
 
 def change(connection: Connection, site: Site, number: int, wanted: Change, *, actor: str) -> dict[str, Any]:
@@ -141,16 +198,16 @@ def marked(connection: Connection, purpose: Purpose, *, limit: int = 500) -> lis
     ]
 
 
-def candidates(connection: Connection, before: int | None, *, limit: int) -> list[dict[str, Any]]:
-    """Judged items of work whose answer is not known, newest first, those below `before`, with what was said."""
-    work = item_table.c.purpose == "work", item_table.c.kind.in_(MARKED), item_table.c.done > 0, ~item_table.c.retired
-    older = () if before is None else (item_table.c.id < before,)
-    rows = _with_prompts(connection, *work, *older, limit=limit)
-    said: dict[int, list[dict[str, Any]]] = {row.id: [] for row in rows}
-    kinds = {row.id: row.kind for row in rows}
+def said_of(connection: Connection, kinds: Mapping[int, str]) -> dict[int, list[dict[str, Any]]]:
+    """Item -> what its newest counted judgements say, in terms of response indices, oldest first.
+
+    Args:
+        kinds: of each item.
+    """
+    said: dict[int, list[dict[str, Any]]] = {number: [] for number in kinds}
     for row in _newest(connection, judgements.c.item.in_(kinds), judgements.c.counted):
         said[row.item].append(meaning(kinds[row.item], row.answer, row.order))
-    return [{**_about(row), "said": said[row.id]} for row in rows]
+    return said
 
 
 def _with_prompts(connection: Connection, *where: Any, order: tuple[Any, ...] = (), limit: int) -> Sequence[Row[Any]]:
@@ -162,7 +219,7 @@ def _newest(connection: Connection, *where: Any) -> Sequence[Row[Any, Any, Any, 
     """Judgements that no revision replaced, with the order in which responses were shown."""
     query = select(judgements.c.item, judgements.c.answer, judgements.c.right, presentations.c.order)
     shown = query.join(presentations, presentations.c.id == judgements.c.presentation)
-    return connection.execute(shown.where(is_newest(), *where)).all()
+    return connection.execute(shown.where(is_newest(), *where).order_by(judgements.c.at, judgements.c.id)).all()
 
 
 def _about(row: Row[Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, insert, select, text, update
 
 from prefloop.web.store.database import Database
-from prefloop.web.store.tables import comparisons, cursors, item_tags, items
+from prefloop.web.store.tables import cursors, item_tags, items
 
 GAP = 1 << 20
 """Between the places of two new items; room for what comes back."""
@@ -170,24 +170,6 @@ def withdraw(connection: Connection, comparison: str, kind: str, responses: Sequ
 def number_of(connection: Connection, key: str) -> int:
     """The item with a key."""
     return connection.execute(select(items.c.id).where(items.c.key == key)).scalar_one()
-
-
-def listed(connection: Connection, purpose: str, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """Items of a purpose by number, from the one after `after` on, each with its last message and its tags."""
-    names = (
-        "id", "comparison", "kind", "responses", "purpose", "wanted", "done", "leased", "needed", "strategy",
-        "probability", "expected", "retired",
-    )  # fmt: skip
-    query = (
-        select(items, comparisons.c.messages, comparisons.c.tags)
-        .join(comparisons, comparisons.c.id == items.c.comparison)
-        .where(items.c.purpose == purpose, items.c.id > after)
-    )
-    rows = connection.execute(query.order_by(items.c.id).limit(limit)).mappings()
-    return [
-        {**{name: row[name] for name in names}, "prompt": row["messages"][-1]["content"], "tags": row["tags"]}
-        for row in rows
-    ]
 
 
 def some_tags(connection: Connection) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from prefloop.web.body import is_deep
+from prefloop.web.config import ProjectConfig
 from prefloop.web.security.accounts import User
 from prefloop.web.store.settings import project
 from prefloop.web.store.tables import comparisons, items, judgements, presentations, responses
@@ -26,8 +27,8 @@ def sent(connection: Connection, user: User, ids: Sequence[str], now: float) -> 
     rows = _rows(connection, user, ids)
     texts = _responses(connection, {row.comparison for row in rows.values()})
     others = {row.purpose for row in rows.values()} & {"arena", "adjudication"}  # a lease is of one queue
-    axes, progress = list(project(connection).axes), progress_of(connection, user, now, *sorted(others)[:1])
-    presented = [_presented(rows[identity], texts, axes, progress) for identity in ids if identity in rows]
+    config, progress = project(connection), progress_of(connection, user, now, *sorted(others)[:1])
+    presented = [_presented(rows[identity], texts, config, progress) for identity in ids if identity in rows]
     practised = [shown for shown in presented if shown["purpose"] == "calibration"]
     places = _practice(connection) if practised else []
     for shown in practised:
@@ -60,7 +61,7 @@ def _responses(connection: Connection, names: set[str]) -> dict[tuple[str, int],
 
 
 def _presented(
-    row: Row[Any], texts: dict[tuple[str, int], Any], axes: list[str], progress: dict[str, Any]
+    row: Row[Any], texts: dict[tuple[str, int], Any], config: ProjectConfig, progress: dict[str, Any]
 ) -> dict[str, Any]:
     said = zip(row.messages, row.trees, strict=True)
     shown = [texts[row.comparison, index] for index in row.order]
@@ -70,16 +71,20 @@ def _presented(
         "draft": None if is_deep(row.draft) else row.draft,  # kept by an older prefloop
         "messages": [{"role": message["role"], "tree": tree} for message, tree in said],
         "responses": [{"slot": slot, "tree": text.tree, "text": text.text} for slot, text in enumerate(shown)],
-        "axes": axes, "progress": progress,
+        "axes": list(config.axes), "strength": config.strength, "progress": progress,
     }  # fmt: skip
 
 
 def progress_of(connection: Connection, user: User, now: float, purpose: str = "work") -> dict[str, Any]:
-    """Judgements since midnight (UTC), and how many items of a queue are left: in tens, which tell of no item."""
+    """Judgements since midnight (UTC), and how many items of a queue are left.
+
+    Of work in tens, and never less than ten: an exact number falls with every answer but those to gold and repeats,
+    which are in no queue, and so tells which items they are.
+    """
     mine = judgements.c.user == user.id, judgements.c.at >= now - now % DAY, judgements.c.revision == 1
     today = connection.execute(select(func.count()).select_from(judgements).where(*mine)).scalar_one()
     left = queue.num_left(connection, user, purpose=purpose, most=MOST_LEFT)
-    return {"today": today, "left": left if left <= 20 else min(MOST_LEFT, -(-left // 10) * 10)}
+    return {"today": today, "left": min(MOST_LEFT, max(10, -(-left // 10) * 10)) if purpose == "work" else left}
 
 
 def history(connection: Connection, user: User, limit: int, now: float) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
+from prefloop.records import AnnotatorKind
 from prefloop.web.store.tables import items, judgements, presentations, users
 from prefloop.web.work import answers
 
@@ -48,6 +49,7 @@ class Vote:
     was_shown: bool = True
     """False for what was brought in: nobody saw it here, so that which side a response stood on is not known"""
     comment: str = ""
+    by: AnnotatorKind = "person"
 
     @property
     def unit(self) -> Unit:
@@ -65,7 +67,8 @@ class Vote:
 
 
 COLUMNS = (
-    judgements.c.id, judgements.c.user, users.c.name, judgements.c.item, items.c.comparison, items.c.kind,
+    judgements.c.id, judgements.c.user, users.c.name, users.c.kind.label("by"), judgements.c.item, items.c.comparison,
+    items.c.kind,
     items.c.purpose, items.c.responses, presentations.c.order, judgements.c.answer, items.c.expected,
     presentations.c.repeat, judgements.c.counted, judgements.c.right, judgements.c.active_seconds.label("seconds"),
     judgements.c.at, WAS_SHOWN.label("was_shown"), judgements.c.comment,

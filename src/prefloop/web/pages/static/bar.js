@@ -1,6 +1,6 @@
 /** The bar at the foot of the page: what is asked, confirm, undo, skip, flag, comment. */
 
-import { byId, cap, el } from "./dom.js";
+import { byId, cap, el, visible } from "./dom.js";
 import { name as keyName } from "./keys.js";
 import { option } from "./store.js";
 import { t } from "./words.js";
@@ -57,7 +57,7 @@ export class Bar {
     for (const name of ["confirm", "flag", "comment", "raw", "lock"]) this.buttons[name].disabled = !shown;
     this.buttons.skip.disabled = !shown || revising;
     this.buttons.undo.disabled = past === null;
-    this.undoSays.textContent = past ? past.says : "";
+    this.undoSays.textContent = past ? visible(past.says) : "";
     if (!shown) {
       this.asked.replaceChildren();
       this.box.hidden = true;

@@ -7,7 +7,7 @@ import { name as keyName } from "./keys.js";
  * @param {object} given
  * @param {string} given.legend
  * @param {{value: string, label: string, key?: string, title?: string}[]} given.options
- * @param {() => void} given.changed
+ * @param {(direct: boolean) => void} given.changed direct: pointed at, not walked over with the arrow keys
  * @param {string} [given.className]
  * @param {boolean} [given.quiet] the legend is only for screen readers
  */
@@ -20,9 +20,11 @@ export function choices({ legend, options, changed, className = "", quiet = fals
     "fieldset", { class: `choices ${className}`, role: "radiogroup" },
     el("legend", { class: quiet ? "unseen" : null }, legend), el("div", { class: "options" }, labels),
   );
+  let direct = false;
+  element.addEventListener("click", (event) => (direct = event.detail > 0)); // comes before the change that it makes
   element.addEventListener("change", () => {
     element.classList.remove("asking");
-    changed();
+    changed(direct);
   });
   return {
     element,

@@ -49,9 +49,10 @@ export class ActiveTime {
 
 /** The share of some texts that has been on the screen, by the furthest each was scrolled. */
 export class Seen {
-  /** @param {HTMLElement[]} panes */
-  constructor(panes) {
+  /** @param {HTMLElement[]} panes @param {() => number} floor what is below this is covered */
+  constructor(panes, floor = () => window.innerHeight) {
     this.panes = panes;
+    this.floor = floor;
     this.furthest = panes.map(() => 0);
   }
 
@@ -61,7 +62,7 @@ export class Seen {
       if (this.furthest[index] >= 1 || !pane.isConnected) return;
       const box = pane.getBoundingClientRect();
       const whole = Math.max(pane.scrollHeight, 1);
-      const bottom = Math.min(box.bottom, window.innerHeight) - box.top + pane.scrollTop;
+      const bottom = Math.min(box.bottom, this.floor()) - box.top + pane.scrollTop;
       const share = bottom >= whole - 8 ? 1 : Math.max(bottom, 0) / whole;
       this.furthest[index] = Math.max(this.furthest[index], share);
     });

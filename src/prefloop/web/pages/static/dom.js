@@ -1,5 +1,18 @@
 /** Small makers of elements. Nothing here, and nothing that uses it, ever parses a string as HTML. */
 
+/** Letters that are not seen but change what is seen; pages/marks.py has the same table, and says why. */
+const HIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]|(?<![\u0590-\u1fff\u2190-\u2bff\u3030\u303d\ufe0f\u{1f000}-\u{1faff}])[\u200c\u200d]|(?<![#*0-9\xa9\xae\u1800-\u18af\u2030-\u33ff\u3400-\u9fff\uf900-\ufaff\u{1f000}-\u{3ffff}])[\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
+
+/** The text with a mark in the place of each letter that is not seen. @param {string} text */
+export function visible(text) {
+  return text.replace(HIDDEN, (letter) => `⟦U+${letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}⟧`);
+}
+
+/** Text for the page. @param {string} text */
+export function words(text) {
+  return document.createTextNode(visible(text));
+}
+
 /**
  * An element with attributes and children; an attribute that is false, null or undefined is left out.
  * @template {keyof HTMLElementTagNameMap} K
@@ -12,10 +25,10 @@ export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === false || value === null || value === undefined) continue;
-    node.setAttribute(name, value === true ? "" : String(value));
+    node.setAttribute(name, value === true ? "" : visible(String(value)));
   }
   for (const child of children.flat()) {
-    if (child !== null && child !== undefined && child !== false) node.append(child);
+    if (child !== null && child !== undefined && child !== false) node.append(typeof child === "string" ? words(child) : child);
   }
   return node;
 }

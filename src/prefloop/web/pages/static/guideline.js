@@ -1,7 +1,7 @@
 /** The guideline beside the item: its version, whether it is open, and a notice when it has changed. */
 
 import { Refused, call } from "./api.js";
-import { byId, cap, el } from "./dom.js";
+import { byId, cap, el, visible } from "./dom.js";
 import { name } from "./keys.js";
 import { keep, option, recall, setOption } from "./store.js";
 import { grown } from "./tree.js";
@@ -70,7 +70,7 @@ export class Guideline {
       this.text.replaceChildren(version ? grown(tree) : el("p", { class: "none" }, t("guideline.none")));
       byId("guideline-version").textContent = version ? t("guideline.version", { n: version }) : "";
       if (before === null) this.acknowledge(); // the first one that is ever seen here is no change
-      byId("guideline-note").textContent = note;
+      byId("guideline-note").textContent = visible(note);
       this.notice.hidden = recall(this.key) === String(version);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;

@@ -1,6 +1,6 @@
 /** One item on the page: the conversation, the responses side by side, and the kind's own view. */
 
-import { el } from "./dom.js";
+import { el, words as textOf } from "./dom.js";
 import { pair } from "./pair.js";
 import { ranking } from "./ranking.js";
 import { rating, thumb } from "./rating.js";
@@ -34,22 +34,22 @@ export function conversation(item) {
 function card(response, alone) {
   const title = alone ? t("item.response") : t("item.response_letter", { letter: letter(response.slot) });
   const words = el("div", { class: "pane-words", dir: "auto", tabindex: 0, role: "group", "aria-label": title });
-  const foot = el("footer", { class: "pane-foot" });
+  const head = el("span", { class: "marks" });
   const empty = response.text === "" && !response.tree.length;
   const fill = () => {
     const raw = option("raw", false);
     words.classList.toggle("raw", raw);
     if (empty) words.replaceChildren(el("p", { class: "none" }, t("item.empty_response")));
-    else if (raw) words.replaceChildren(document.createTextNode(response.text));
+    else if (raw) words.replaceChildren(textOf(response.text));
     else words.replaceChildren(grown(response.tree));
   };
   fill();
   const badge = alone ? null : el("span", { class: "letter", "aria-hidden": "true" }, letter(response.slot));
   const pane = el(
     "section", { class: "pane", "aria-label": title },
-    el("header", { class: "pane-head" }, el("h3", {}, badge, el("span", { class: alone ? null : "unseen" }, title)), el("span", { class: "chosen-mark" }, "✓")), words, foot,
+    el("header", { class: "pane-head" }, el("h3", {}, badge, el("span", { class: alone ? null : "unseen" }, title)), head, el("span", { class: "chosen-mark" }, "✓")), words,
   );
-  return { pane, words, foot, fill };
+  return { pane, words, head, fill };
 }
 
 /** Scrolls the others in proportion, while the lock is on. @param {HTMLElement[]} panes */
@@ -73,7 +73,7 @@ function linked(panes) {
 /**
  * An item built, but not yet on the page: this is done ahead of time, so that showing it costs one exchange.
  * @param {Presentation} item
- * @param {{bound: Record<string, string>, changed: () => void, announce: (text: string) => void}} given
+ * @param {{bound: Record<string, string>, changed: (direct?: boolean) => void, announce: (text: string) => void}} given
  */
 export function build(item, { bound, changed, announce }) {
   const alone = item.responses.length === 1;
@@ -81,14 +81,13 @@ export function build(item, { bound, changed, announce }) {
   const panes = cards.map(({ pane }) => pane);
   const words = cards.map(({ words: text }) => text);
   const make = VIEWS[/** @type {keyof typeof VIEWS} */ (item.kind)];
-  const view = /** @type {View} */ (make({ item, panes, feet: cards.map(({ foot }) => foot), bound, changed, announce }));
-  for (const { foot } of cards) if (!foot.childNodes.length) foot.remove();
+  const view = /** @type {View} */ (make({ item, panes, heads: cards.map(({ head }) => head), bound, changed, announce }));
   linked(words);
-  const columns = view.body ? [...panes, view.body] : panes;
+  const responses = panes.length ? el("div", { class: `responses of-${panes.length}` }, panes) : null;
   const article = el(
     "article", { class: `item ${item.kind}`, tabindex: -1, "aria-label": t("item.label", { kind: t(`kind.${item.kind}`) }) },
     conversation(item),
-    columns.length ? el("div", { class: `responses of-${columns.length}` }, columns) : null,
+    view.body ? el("div", { class: "beside" }, responses, view.body) : responses,
   );
   return {
     item, article, view, words,
@@ -96,9 +95,13 @@ export function build(item, { bound, changed, announce }) {
     refill: () => cards.forEach(({ fill }) => fill()),
     /** @param {number} direction */
     page: (direction) => {
-      const scrollers = words.filter((pane) => pane.scrollHeight > pane.clientHeight + 2);
+      /** @param {HTMLElement} pane */
+      const room = (pane) => (direction > 0 ? pane.scrollHeight - pane.clientHeight - pane.scrollTop : pane.scrollTop);
+      const scrollers = words.filter((pane) => room(pane) > 2);
       for (const pane of scrollers) pane.scrollBy({ top: direction * pane.clientHeight * 0.8 });
-      if (!scrollers.length) window.scrollBy({ top: direction * window.innerHeight * 0.7 });
+      if (scrollers.length) return;
+      responses?.scrollBy({ top: direction * responses.clientHeight * 0.8 });
+      window.scrollBy({ top: direction * window.innerHeight * 0.7 });
     },
   };
 }

@@ -10,6 +10,8 @@ import { Drafts } from "./drafts.js";
 import { feedback } from "./feedback.js";
 import { Guideline } from "./guideline.js";
 import { build, known } from "./item.js";
+import { before } from "./leaving.js";
+import { STRENGTHS } from "./pair.js";
 import { PLACES, action, bindings, name as keyName } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Revisions } from "./revisions.js";
@@ -23,6 +25,9 @@ import { language, t } from "./words.js";
 /** @typedef {import("./types.js").Presentation} Presentation */
 /** @typedef {import("./types.js").Past} Past */
 /** @typedef {ReturnType<typeof build>} Built */
+
+/** Milliseconds in which nobody has read an item: an answer that one key would give is confirmed by a second one. */
+const SOON = 400;
 
 class Judge {
   constructor() {
@@ -71,6 +76,9 @@ class Judge {
     addEventListener("pagehide", () => this.keepDraft());
     addEventListener("online", () => void this.queue.fill());
     byId("refused-look").addEventListener("click", () => location.assign("/history#refused"));
+    before.push(async () => {
+      if (this.shown && !this.revising && !this.held && this.shown.view.state() !== null) await this.drafts.tell(this.shown.item.id, this.draft());
+    });
     this.bar.bar.addEventListener("comment", () => this.changed(this.shown));
     watch(this.outbox);
   }
@@ -118,7 +126,7 @@ class Judge {
   built(item) {
     /** @type {Built | null} */
     let built = null; // a view may tell of changes while it is being built
-    built = build(item, { bound: this.bound, changed: () => this.changed(built), announce });
+    built = build(item, { bound: this.bound, changed: (direct) => this.changed(built, direct), announce });
     return built;
   }
 
@@ -141,7 +149,7 @@ class Judge {
     this.ready.delete(item.id);
     this.shown = built;
     this.time = new ActiveTime();
-    this.seen = new Seen(built.words);
+    this.seen = new Seen(built.words, () => this.bar.bar.getBoundingClientRect().top);
     this.practice(item);
     this.place.replaceChildren(built.article);
     this.bar.show(built, { comment: this.revising?.comment ?? this.drafts.newest(item)?.comment ?? "", revising: this.revising !== null, past: this.revisions.before(this.revising) });
@@ -162,7 +170,8 @@ class Judge {
     const conversation = built.article.querySelector(".conversation");
     if (this.chat) conversation?.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" }); // on a phone: past what was read before
     if (conversation) conversation.scrollTop = conversation.scrollHeight;
-    showProgress(this.queue.progress ?? built.item.progress, this.since, this.chat ? 0 : this.queue.items.length + (this.revising ? 0 : 1));
+    const inTens = this.chat !== null || this.queue.purpose === "work";
+    showProgress(this.queue.progress ?? built.item.progress, this.since, inTens ? undefined : this.queue.items.length + (this.revising ? 0 : 1));
     this.guideline.need(Math.max(built.item.guideline, ...this.queue.items.map((item) => item.guideline)));
     this.look();
     if (!this.held) this.outbox.again();
@@ -177,10 +186,11 @@ class Judge {
     this.bar.draw({ past: this.revisions.last, shown: false });
     if (this.queue.error?.expired) return this.expired(this.queue.error);
     if (this.chat && this.queue.empty !== "calibration_failed") {
-      showProgress(this.queue.progress, this.since, 0);
+      showProgress(this.queue.progress, this.since);
       return this.chat.show(judged);
     }
     const offline = this.queue.error !== null || (this.outbox.waiting > 0 && this.outbox.failures > 0);
+    if (this.queue.empty === "done" && this.queue.progress) showProgress({ ...this.queue.progress, left: 0 }, this.since, 0);
     const why = offline ? "offline" : this.queue.empty ?? (this.queue.asking || this.outbox.waiting ? "loading" : "waiting");
     blank(this.place, why, { again: () => (why === "calibration_failed" ? void this.retake() : void this.queue.fill()), waiting: this.outbox.waiting });
   }
@@ -389,7 +399,8 @@ class Judge {
 
   help() {
     const kind = this.shown?.item.kind ?? "pair";
-    const own = /** @type {Record<string, string[]>} */ (PLACES)[kind] ?? [];
+    const of = /** @type {Record<string, string[]>} */ (PLACES)[kind] ?? [];
+    const own = of.filter((name) => this.shown?.item.strength !== false || !STRENGTHS.includes(name));
     void showKeys([...own, ...PLACES.always].map((name) => [keyName(this.bound[name]), t(`key.${name}`)]));
   }
 
@@ -399,10 +410,14 @@ class Judge {
     return { at: Date.now(), state: this.shown?.view.state() ?? null, comment: this.bar.comment };
   }
 
-  /** @param {Built | null} built the one that changed; one that is only being prepared keeps quiet */
-  changed(built) {
+  /** @param {Built | null} built the one that changed; one that is only being prepared keeps quiet @param {boolean} [direct] by a key of its own, or pointed at */
+  changed(built, direct = false) {
     if (!this.shown || built !== this.shown) return;
     this.bar.answered(this.shown.view);
+    if (direct && this.shown.view.single) {
+      if (performance.now() - this.time.begun >= SOON) return this.confirm();
+      this.bar.hint(t("single.soon")); // a key pressed twice answers no item that nobody has seen
+    }
     this.drafting ??= setTimeout(() => {
       this.drafting = undefined;
       this.keepDraft();
@@ -455,4 +470,5 @@ class Judge {
   }
 }
 
-new Judge().start();
+export const judge = new Judge();
+judge.start();

@@ -1,21 +1,22 @@
-/** Two responses: left, right, tie or both bad, and for a side how much better. */
+/** Two responses: left, right, tie or both bad; where the project asks for it, how much better a side is. */
 
 import { el } from "./dom.js";
 import { choices } from "./choices.js";
 import { letter, t } from "./words.js";
 
 const SIDES = ["left", "right", "tie", "both_bad"];
-const STRENGTHS = ["slightly", "clearly", "much"];
+export const STRENGTHS = ["slightly", "clearly", "much"];
 
 /** @param {import("./types.js").Place} place @returns {import("./types.js").View} */
 export function pair({ item, panes, bound, changed, announce }) {
   const names = { a: letter(0), b: letter(1) };
-  const decided = () => {
-    const sided = choice.value === "left" || choice.value === "right";
-    strength.enable(sided);
+  const isSided = () => choice.value === "left" || choice.value === "right";
+  /** @param {boolean} [direct] */
+  const decided = (direct = false) => {
+    strength.enable(isSided());
     panes.forEach((pane, slot) => pane.classList.toggle("chosen", choice.value === SIDES[slot]));
     panes.forEach((pane) => pane.classList.toggle("rejected", choice.value === "both_bad"));
-    changed();
+    changed(direct);
   };
   const choice = choices({
     legend: t("pair.question"),
@@ -31,18 +32,16 @@ export function pair({ item, panes, bound, changed, announce }) {
   });
   strength.enable(false);
 
-  const needsStrength = () => (choice.value === "left" || choice.value === "right") && !strength.value;
+  const much = () => (item.strength && isSided() ? Number(strength.value) || null : null);
   const says = () => {
     const side = choice.value ? t(`pair.${choice.value}`, names) : "";
-    return strength.value && strength.enabled ? t("pair.says", { side, much: t(`pair.${STRENGTHS[Number(strength.value) - 1]}`) }) : side;
+    return much() ? t("pair.says", { side, much: t(`pair.${STRENGTHS[Number(much()) - 1]}`) }) : side;
   };
   return {
-    panel: el("div", { class: "asked pair" }, choice.element, strength.element),
+    panel: el("div", { class: "asked pair" }, choice.element, item.strength ? strength.element : null),
     body: null,
-    answer: () => {
-      if (!choice.value || needsStrength()) return null;
-      return { choice: choice.value, strength: strength.enabled ? Number(strength.value) : null };
-    },
+    single: !item.strength,
+    answer: () => (!choice.value || (item.strength && isSided() && !much()) ? null : { choice: choice.value, strength: much() }),
     ask: () => {
       (choice.value ? strength : choice).attract();
       return choice.value ? t("pair.ask_strength") : t("pair.ask_choice");
@@ -56,11 +55,12 @@ export function pair({ item, panes, bound, changed, announce }) {
     },
     act: (action) => {
       if (SIDES.includes(action)) choice.set(action);
-      else if (STRENGTHS.includes(action) && item.kind === "pair") {
+      else if (STRENGTHS.includes(action)) {
+        if (!item.strength) return false;
         if (!strength.enabled) return true;
         strength.set(String(STRENGTHS.indexOf(action) + 1));
       } else return false;
-      decided();
+      decided(true);
       announce(says());
       return true;
     },

@@ -1,10 +1,9 @@
 /**
- * K responses in order, ties allowed. Three ways with one state: type the letters' numbers from best to worst, drag the
- * chips between places (or move them with the arrow keys), or choose a place below each response.
+ * K responses in order, ties allowed. Two ways with one state: type the letters' numbers (or point at the chips) from best
+ * to worst, or drag the chips between places and move them with the arrow keys.
  */
 
 import { cap, el } from "./dom.js";
-import { choices } from "./choices.js";
 import { name as keyName } from "./keys.js";
 import { draggable } from "./drag.js";
 import { letter, t } from "./words.js";
@@ -34,20 +33,10 @@ export function typed(ranks, slot, tie) {
 }
 
 /** @param {import("./types.js").Place} place @returns {import("./types.js").View} */
-export function ranking({ item, feet, bound, changed, announce }) {
+export function ranking({ item, bound, changed, announce }) {
   const count = item.responses.length;
   let ranks = item.responses.map(() => 0);
   let tie = false;
-
-  const groups = item.responses.map((_, slot) =>
-    choices({
-      legend: t("ranking.place_of", { letter: letter(slot) }),
-      options: item.responses.map((__, index) => ({ value: String(index + 1), label: String(index + 1) })),
-      changed: () => move(slot, Number(groups[slot].value)),
-      className: "places small",
-      quiet: true,
-    }));
-  groups.forEach((group, slot) => feet[slot].append(el("span", { class: "foot-label", "aria-hidden": "true" }, t("ranking.place")), group.element));
 
   const places = item.responses.map(() => el("span", { class: "unseen" }));
   const chips = item.responses.map((_, slot) => el("button", { type: "button", class: "chip" }, letter(slot), places[slot], cap(String(slot + 1))));
@@ -59,7 +48,6 @@ export function ranking({ item, feet, bound, changed, announce }) {
 
   const draw = () => {
     ranks.forEach((rank, slot) => {
-      groups[slot].set(rank ? String(rank) : null);
       if (chips[slot].parentElement !== zones[rank]) zones[rank].append(chips[slot]);
       places[slot].textContent = rank ? t("ranking.chip", { n: rank, count }) : t("ranking.chip_unplaced");
     });

@@ -1,4 +1,7 @@
-/** Grades: 1 to 5 on each axis for each response, or a thumb for each response. A cursor walks from cell to cell. */
+/**
+ * Grades: 1 to 5 on each axis for each response, or a thumb for each response. The bar asks about one response at a time;
+ * a cursor walks from cell to cell, and each response's head shows what it was given so far.
+ */
 
 import { el } from "./dom.js";
 import { choices } from "./choices.js";
@@ -10,40 +13,67 @@ const GRADES = ["1", "2", "3", "4", "5"];
  * @param {import("./types.js").Place} place
  * @param {{axes: string[], options: (cell: {axis: string}) => {value: string, label: string, key?: string}[], label: (slot: number, axis: string) => string, sign: (axis: string, value: string) => string}} given
  */
-function grid({ item, feet, changed, announce }, { axes, options, label, sign }) {
+function grid({ item, panes, heads, changed, announce }, { axes, options, label, sign }) {
   let cursor = 0;
   const cells = item.responses.flatMap((_, slot) => axes.map((name) => ({ slot, name })));
   const groups = cells.map(({ slot, name }, index) => {
     const group = choices({
       legend: label(slot, name), options: options({ axis: name }), className: "grades small", quiet: true,
-      changed: () => {
+      changed: (direct) => {
         point(index);
-        changed();
+        if (direct) return grade(String(group.value));
+        mark(index);
+        changed(false);
       },
     });
-    const row = el("div", { class: "grade-row" }, el("span", { class: "foot-label", "aria-hidden": "true" }, name ? axis(name) : ""), group.element);
-    feet[slot].append(row);
-    return { ...group, get value() { return group.value; }, row };
+    const row = el("div", { class: "grade-row" }, el("span", { class: "axis", "aria-hidden": "true" }, name ? axis(name) : ""), group.element);
+    const given = el("button", { type: "button", class: "given" });
+    given.addEventListener("click", () => point(index));
+    return { ...group, get value() { return group.value; }, row, given };
+  });
+  /** The response's head says what it was given. @param {number} index */
+  const mark = (index) => {
+    const { value, given } = groups[index];
+    const { slot, name } = cells[index];
+    given.textContent = value ? sign(name, value) : "·";
+    given.title = label(slot, name);
+    given.setAttribute("aria-label", value ? t("rating.told", { cell: label(slot, name), value: sign(name, value) }) : t("rating.ask", { cell: label(slot, name) }));
+  };
+  const parts = item.responses.map((_, slot) => {
+    const rows = groups.slice(slot * axes.length, (slot + 1) * axes.length);
+    if (cells.length > 1) heads[slot].append(...rows.map(({ given }) => given));
+    const badge = item.responses.length > 1 ? el("span", { class: "letter", "aria-hidden": "true" }, letter(slot)) : null;
+    panes[slot].addEventListener("click", (event) => {
+      const open = rows.findIndex((group) => !group.value);
+      if (cells[cursor].slot !== slot && !(event.target instanceof Element && event.target.closest("button, a"))) point(slot * axes.length + Math.max(0, open));
+    });
+    return el("div", { class: "grades-of" }, badge, el("div", { class: "grade-rows" }, rows.map(({ row }) => row)));
   });
   /** @param {number} index */
   const point = (index) => {
     cursor = Math.max(0, Math.min(cells.length - 1, index));
-    groups.forEach((group, at) => group.row.classList.toggle("cursor", at === cursor));
+    const { slot } = cells[cursor];
+    groups.forEach(({ row, given }, at) => [row, given].forEach((node) => node.classList.toggle("cursor", at === cursor)));
+    parts.forEach((part, at) => (part.hidden = at !== slot));
+    panes.forEach((pane, at) => pane.classList.toggle("current", at === slot && panes.length > 1));
+    panes[slot].scrollIntoView({ block: "nearest" });
   };
   /** @param {string} value */
   const grade = (value) => {
     const { slot, name } = cells[cursor];
     groups[cursor].set(value);
+    mark(cursor);
     const open = groups.findIndex((group, index) => index > cursor && !group.value);
     const told = t("rating.told", { cell: label(slot, name), value: sign(name, value) });
     const next = open >= 0 ? open : groups.findIndex((group) => !group.value);
     announce(next >= 0 ? `${told} ${t("rating.next", { cell: label(cells[next].slot, cells[next].name) })}` : `${told} ${t("rating.complete")}`);
     point(next >= 0 ? next : cursor);
-    changed();
+    changed(true);
   };
+  groups.forEach((_, index) => mark(index));
   point(0);
   return {
-    groups, cells, grade, point,
+    groups, cells, grade, point, parts,
     complete: () => groups.every((group) => group.value),
     /** @param {string} direction */
     step: (direction) => {
@@ -60,9 +90,12 @@ function grid({ item, feet, changed, announce }, { axes, options, label, sign })
     values: () => groups.map((group) => group.value),
     /** @param {(string | null)[] | undefined} values */
     restore: (values) => {
-      groups.forEach((group, index) => group.set(values?.[index] ?? null));
+      groups.forEach((group, index) => {
+        group.set(values?.[index] ?? null);
+        mark(index);
+      });
       point(Math.max(0, groups.findIndex((group) => !group.value)));
-      changed();
+      changed(false);
     },
   };
 }
@@ -94,7 +127,8 @@ export function rating(place) {
   return {
     panel: el(
       "div", { class: "asked rating" },
-      el("span", { class: "question" }, t("rating.question")), el("p", { class: "hint" }, t("rating.hint")),
+      el("div", { class: "asked-head" }, el("span", { class: "question" }, t("rating.question")), el("p", { class: "hint" }, t("rating.hint"))),
+      cells.parts,
     ),
     body: null,
     answer: () => (cells.complete() ? { ratings: Object.fromEntries(axes.map((name) => [name, along(name)])) } : null),
@@ -117,7 +151,7 @@ export function thumb(place) {
     sign: (_, value) => t(`thumb.${value}`),
   });
   return {
-    panel: el("div", { class: "asked thumb" }, el("span", { class: "question" }, t("thumb.question"))),
+    panel: el("div", { class: "asked thumb" }, el("span", { class: "question" }, t("thumb.question")), cells.parts),
     body: null,
     answer: () => (cells.complete() ? { thumbs: cells.values().map((value) => value === "up") } : null),
     ask: cells.ask,

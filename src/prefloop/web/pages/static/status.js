@@ -39,13 +39,14 @@ export function watch(outbox) {
 /**
  * @param {{today: number, left: number} | undefined} progress as the server told it
  * @param {number} extra judged here and not counted in it
- * @param {number} held leased to this page, which `left` leaves out
+ * @param {number} [held] leased to this page, which an exact `left` leaves out; without it, it is told in tens
  */
 export function showProgress(progress, extra, held) {
   if (!progress) return;
   const today = progress.today + extra;
-  const left = progress.left + held;
-  byId("progress").textContent = t("progress", { today, left: progress.left >= MOST_LEFT ? `${MOST_LEFT}+` : left });
+  const left = progress.left + (held ?? 0);
+  const says = progress.left >= MOST_LEFT ? `${MOST_LEFT}+` : left;
+  byId("progress").textContent = t(held === undefined ? "progress.about" : "progress", { today, left: says });
   const bar = /** @type {HTMLProgressElement} */ (byId("progress-bar"));
   bar.max = Math.max(1, today + left);
   bar.value = today;

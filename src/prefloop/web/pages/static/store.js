@@ -2,6 +2,12 @@
 
 /** @type {Map<string, string>} */
 const memory = new Map();
+let closed = false;
+
+/** Somebody signed out: from now on nothing is kept. */
+export function close() {
+  closed = true;
+}
 
 /** @param {string} key @returns {string | null} */
 export function recall(key) {
@@ -18,6 +24,7 @@ export function recall(key) {
  * @param {string} key @param {string} value
  */
 export function keep(key, value) {
+  if (closed) return true;
   try {
     localStorage.setItem(key, value);
     memory.delete(key);

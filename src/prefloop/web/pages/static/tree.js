@@ -3,6 +3,8 @@
  * Text is only ever set as text. A tag that is not known keeps its words and loses its tag.
  */
 
+import { words } from "./dom.js";
+
 /** @typedef {import("./types.js").Tree} Tree */
 
 /** @type {Record<string, keyof HTMLElementTagNameMap>} A heading of a response must not disturb the page's own outline. */
@@ -46,7 +48,7 @@ function decorate(node, tag, attributes) {
 
 /** @param {Tree} tree @param {number} depth @returns {Node} */
 function grow(tree, depth) {
-  if (!Array.isArray(tree)) return document.createTextNode(String(tree ?? ""));
+  if (!Array.isArray(tree)) return words(String(tree ?? ""));
   const [name, attributes, children] = tree;
   const known = Object.hasOwn(TAGS, String(name)) && depth < DEEPEST;
   const tag = known ? TAGS[String(name)] : "span";

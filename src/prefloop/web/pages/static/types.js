@@ -23,6 +23,7 @@
  * @property {Message[]} messages
  * @property {Response[]} responses
  * @property {string[]} axes
+ * @property {boolean} strength      a side of a pair is asked how much better it is
  * @property {{today: number, left: number}} progress
  * @property {{number: number, of: number}} [practice]   in a calibration round only
  *
@@ -51,14 +52,15 @@
  * @typedef {object} Place             where a view may put things
  * @property {Presentation} item
  * @property {HTMLElement[]} panes   the responses' cards
- * @property {HTMLElement[]} feet    the foot of each card
+ * @property {HTMLElement[]} heads   where each card's head shows what it was given
  * @property {Record<string, string>} bound  keys
- * @property {() => void} changed    to be called when the answer changes
+ * @property {(direct?: boolean) => void} changed    to be called when the answer changes; direct: by a key of its own, or pointed at
  * @property {(text: string) => void} announce  says something to a screen reader
  *
  * @typedef {object} View              one kind of decision
  * @property {HTMLElement} panel     what is asked
  * @property {HTMLElement | null} body   what stands beside the responses
+ * @property {boolean} [single]      one choice is the whole answer
  * @property {() => Answer | null} answer   null while something is missing
  * @property {() => string} ask      somebody confirmed too early: leads to what is missing, and says it
  * @property {() => string} says     the answer in words

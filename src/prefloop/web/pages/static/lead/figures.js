@@ -1,6 +1,6 @@
 /** Numbers, shapes and tables, as the leads' pages show them. */
 
-import { el } from "../dom.js";
+import { el, visible } from "../dom.js";
 import { language, t } from "../words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -14,7 +14,7 @@ export const share = (value) => figure(value, { style: "percent", maximumFractio
 export function shape(name, attributes, text) {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
-  if (text !== undefined) node.textContent = text;
+  if (text !== undefined) node.textContent = visible(text);
   return node;
 }
 

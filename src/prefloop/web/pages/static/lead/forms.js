@@ -1,12 +1,12 @@
 /**
  * Forms of the leads' pages: `data-call="POST /path"` sends the named fields as JSON, or a file as it is, and tells what came of it.
- * A name with dots, or a `data-path`, is a place inside the body; `data-many` makes a list of all fields with that name.
+ * `data-pairs="name"` makes an object of rows with a name and a number. A name with dots, or a `data-path`, is a place inside the body; `data-many` makes a list of all fields with that name.
  * `data-then="reload"` loads the page anew; `data-once="id"` shows what the server tells only once in the box with that id.
  */
 
 import { call } from "../api.js";
 import { byId } from "../dom.js";
-import { t } from "../words.js";
+import { has, t } from "../words.js";
 
 const DONE = "prefloop.done";
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Field */
@@ -22,11 +22,7 @@ function value(field) {
     case "flag": return text === "true";
     case "lines": return text.split("\n").map((line) => line.trim()).filter(Boolean);
     case "commas": return text.split(/[,，、\n]/).map((word) => word.trim()).filter(Boolean);
-    case "words": return text.split(/[\s,]+/).filter(Boolean);
-    case "numbers": {
-      const lines = text.split("\n").filter((line) => line.trim());
-      return Object.fromEntries(lines.map((line) => [line.slice(0, line.lastIndexOf("=")).trim(), Number(line.slice(line.lastIndexOf("=") + 1))]));
-    }
+    case "percent": return Number(text) === 0 ? null : Number(text) / 100;
     default: return field.value;
   }
 }
@@ -56,6 +52,10 @@ function body(form) {
     const absent = field instanceof HTMLInputElement && field.type === "checkbox" && !field.checked;
     if (field.dataset.many === undefined) place[last] = part;
     else place[last] = [...(place[last] ?? []), ...(absent ? [] : [part])];
+  }
+  for (const box of form.querySelectorAll("[data-pairs]")) {
+    const pairs = [...box.children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value.trim())).filter(([name, number]) => name && number);
+    if (box instanceof HTMLElement) whole[box.dataset.pairs ?? ""] = Object.fromEntries(pairs.map(([name, number]) => [name, Number(number)]));
   }
   return whole;
 }
@@ -133,9 +133,11 @@ function summary(said, form) {
     const by = said.diversity_by === undefined ? "" : said.diversity_by === null ? t("selection.by_words") : t("selection.by_model", { model: said.diversity_by });
     return [t("selection.chosen", { n: said.chosen, of: said.of }), by, ...said.problems.slice(0, 20)].filter(Boolean).join("\n");
   }
-  const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${name}: ${part}`);
+  const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${has(`result.${name}`) ? t(`result.${name}`) : name}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
-  return [t("desk.done"), parts.join(", "), ...problems].filter(Boolean).join("\n");
+  const counted = Object.entries(said).filter(([, part]) => part && typeof part === "object" && !Array.isArray(part) && Object.keys(part).length);
+  const tables = counted.map(([name, part]) => `${name}: ${Object.entries(part).map(([what, number]) => `${what} (${number})`).join("; ")}`);
+  return [t("desk.done"), parts.join(", "), ...tables, ...problems].filter(Boolean).join("\n");
 }
 
 for (const form of document.querySelectorAll("form[data-call]")) {

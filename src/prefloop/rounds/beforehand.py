@@ -1,0 +1,61 @@
+"""What can be known before the first stage of a recipe runs: that what every stage needs is there, and of the kind."""
+
+import difflib
+from pathlib import Path
+
+from prefloop.config import Config
+from prefloop.errors import UserError
+from prefloop.extras import check_extra
+from prefloop.files.foreign import SERVES
+from prefloop.files.forms import recognise
+from prefloop.records import Demonstration, Preference, Prompt
+from prefloop.rounds.recipe import STAGES, Recipe
+
+RECORDS = {"prompts": Prompt, "demonstrations": Demonstration, "preferences": Preference}
+"""Kind of data that can come in other people's forms -> its record."""
+
+
+def check(recipe: Recipe) -> None:
+    """Raises: UserError for what would stop a later stage after the earlier ones have worked for hours."""
+    for name, config in recipe.settings.items():
+        for extra, what in config.extras().items():
+            check_extra(extra, f"{name}.{what}")
+        for setting, kind in STAGES[name].takes.items():
+            value = dict(config)[setting]
+            made_here = isinstance(value, str) and _is_inside(recipe, value)
+            if value is None or made_here or value == type(config).model_fields[setting].default:
+                continue
+            try:
+                _check(name, setting, kind, value, config)
+            except UserError as problem:
+                raise UserError(f"{recipe.place(f'{name}.{setting}')}: `{name}.{setting}`: {problem}") from None
+
+
+def _is_inside(recipe: Recipe, path: str) -> bool:
+    """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
+    return Path(path) == recipe.out or any(Path(path).is_relative_to(recipe.out / stage) for stage in recipe.settings)
+
+
+def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> None:
+    if kind == "file":
+        kinds = {what for what, how in STAGES[stage].reads.items() if how == f"{setting}=" and what in RECORDS}
+        file = Path(value)
+        if not file.is_file():
+            near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*") if p.is_file()], n=1)
+            hint = f"Did you mean {file.parent / near[0]}?" if near else "Give the path of an existing file."
+            raise UserError(f"{value}: there is no such file. {hint}")
+        if kinds:
+            what = recognise(value).what
+            if what not in kinds and not any(RECORDS[kind] in SERVES.get(what, ()) for kind in kinds):
+                raise UserError(f"{value}: this file holds {what}, but {' or '.join(sorted(kinds))} are needed.")
+    elif kind == "folder":
+        if not Path(value).is_dir():
+            raise UserError(f"{value}: there is no such folder. Check the path.")
+    elif kind == "reward":
+        from prefloop.scoring.named import check_reward
+
+        check_reward(value)
+    else:
+        from prefloop.scoring.named import check_model
+
+        check_model(value)

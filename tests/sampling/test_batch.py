@@ -1,0 +1,80 @@
+"""Requests that come and go in one batch are answered as if each were alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from prefloop.models.network import Network
+from prefloop.sampling.batch import Batch, Request
+from prefloop.sampling.in_process import InProcess
+from prefloop.settings import SamplingConfig
+
+ASKED = [  # prompt, settings, copies, at which step it comes
+    ([5, 9, 7, 11], SamplingConfig(max_new_tokens=30), 2, 0),
+    ([8, 6], SamplingConfig(max_new_tokens=12, temperature=0.7, top_p=0.9), 3, 0),
+    ([5, 9, 7, 11, 12, 13, 14, 15, 6, 7], SamplingConfig(max_new_tokens=25, top_k=5), 1, 3),
+    ([10], SamplingConfig(max_new_tokens=40, temperature=0), 1, 4),
+    ([9, 9, 9], SamplingConfig(max_new_tokens=8), 4, 20),
+]
+
+
+@pytest.fixture
+def ending(network: Network) -> Network:
+    """So many stop tokens that random responses of all lengths come about."""
+    network.codec = replace(network.codec, stop_ids=tuple(range(100, 110)))
+    return network
+
+
+def answered(network: Network, asked: list[Any], *, giving_up: int | None = None) -> list[list[tuple[int, ...]]]:
+    batch = Batch(network)
+    requests = [
+        Request(prompt, sampling, place, copies=copies) for place, (prompt, sampling, copies, _) in enumerate(asked)
+    ]
+    said: dict[tuple[int, int], list[int]] = {(i, row): [] for i, r in enumerate(requests) for row in range(r.copies)}
+
+    def hear(request: Request, row: int, token: int, ended: bool) -> bool:
+        said[requests.index(request), row].append(token)
+        assert ended == (token in network.codec.stop_ids)
+        return requests.index(request) != giving_up
+
+    for step in range(100):
+        newcomers = [request for request, (*_, at) in zip(requests, asked, strict=True) if at == step]
+        if newcomers:
+            batch.admit(newcomers)
+        if len(batch):
+            batch.step(hear)
+    assert len(batch) == 0
+    return [[tuple(said[i, row]) for row in range(r.copies)] for i, r in enumerate(requests)]
+
+
+def alone(network: Network, asked: list[Any]) -> list[list[tuple[int, ...]]]:
+    sampler = InProcess(network)
+    return [
+        [sampled.tokens for sampled in sampler.sample([prompt], sampling, place, copies=copies)]
+        for place, (prompt, sampling, copies, _) in enumerate(asked)
+    ]
+
+
+def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network):
+    together = answered(ending, ASKED)
+    assert together == alone(ending, ASKED)
+    assert len({len(response) for responses in together for response in responses}) > 3  # some ended by themselves
+
+
+def test_what_is_given_up_leaves_and_changes_nothing_for_the_others(network: Network):
+    given_up, expected = answered(network, ASKED, giving_up=0), alone(network, ASKED)
+    assert given_up[1:] == expected[1:]
+    assert [len(response) for response in given_up[0]] == [1, 1]
+
+
+def test_the_cache_gives_up_columns_that_nobody_meets(network: Network):
+    """A conversation that never falls silent does not grow without end."""
+    batch = Batch(network)
+    for place in range(40):
+        batch.admit([Request([5, 6, 7], SamplingConfig(max_new_tokens=10, temperature=0), place, copies=1)])
+        for _ in range(6):
+            batch.step(lambda *_: True)
+    assert batch._cache.mask.shape[1] <= 3 + 10 + 2 * 64
+    assert torch.isfinite(batch._logits).all()

@@ -1,0 +1,485 @@
+"""Wrong inputs of every kind, as command lines: what is wrong with each, and what the sentence must name.
+
+`benchmarks/wrong_inputs.py` runs them all, tests/test_wrong_inputs.py some of them.
+"""
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefloop import cli
+from prefloop.config import Config, section
+from prefloop.named import named
+from prefloop.stages import STAGES
+
+ASKED = [{"role": "user", "content": "where is my parcel?"}]
+ROWS: dict[str, dict[str, Any]] = {
+    "demonstrations": {"messages": ASKED, "response": "on its way."},
+    "preferences": {"messages": ASKED, "chosen": "on its way.", "rejected": "no"},
+    "prompts": {"messages": ASKED},
+    "corpus": {"text": "where is my parcel? it is on its way."},
+}
+WORLD = ("collect", "ppo", "validation", "test", "ood")
+QUICK = ["threads=1", "dtype=float32"]
+ONLINE = ["steps=1", "rollouts_per_step=4", "max_new_tokens=4", *QUICK]
+GOOD: dict[str, list[str]] = {
+    "data world": ["num_documents=2", "num_demonstrations=2", *QUICK],
+    "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
+    "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
+    "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
+    "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
+    "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
+    "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
+                 "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "report": ["pipeline=in"],
+    "score": ["model=in/reward", "data=in/demonstrations.jsonl", "dtype=float32"],
+}  # fmt: skip
+"""Stage -> settings with which it would run, but for `out`."""
+
+
+class Case(NamedTuple):
+    """One wrong input."""
+
+    stage: str
+    what: str
+    """What is wrong with it."""
+    arguments: list[str]
+    says: str
+    """What the sentence must name."""
+
+
+def changed(stage: str, *settings: str, out: str = "out") -> list[str]:
+    """The stage's good arguments with other settings."""
+    keys = {text.partition("=")[0] for text in settings}
+    keys |= {key.split(".")[0] for key in keys}
+    kept = [text for text in [*GOOD[stage], f"out={out}"] if text.partition("=")[0] not in keys]
+    return [*stage.split(), *kept, *settings]
+
+
+def of_settings() -> Iterator[Case]:
+    """A wrong value for every setting of every stage, each time another kind of wrong."""
+    turn = 0
+    for command in GOOD:
+        config: type[Config] = named(next(s.settings for s in STAGES.values() if s.command == command) or "")
+        for name, field in config.model_fields.items():
+            annotation = str(field.annotation)
+            turn += 1
+            if section(field.annotation) is not None:
+                yield Case(command, "a value for a section", changed(command, f"{name}=3"), f"`{name}` is a section")
+            elif field.annotation is bool:
+                yield Case(command, "not true or false", changed(command, f"{name}=7"), f"`{name}` should be true or")
+            elif "int" in annotation or "float" in annotation:
+                wrong = ("many", ".inf", ".nan", "[1]", "{a: 1}", "-1e300", "1e999", "yes", "''", "2024-01-31")[
+                    turn % 10
+                ]
+                says = f"`{name}` "
+                yield Case(command, "a number", changed(command, f"{name}={wrong}"), says)
+            elif "Literal" in annotation:
+                wrong = ("nothing", "3", "yes", "[a]")[turn % 4]
+                yield Case(command, "a choice", changed(command, f"{name}={wrong}"), f"`{name}` should be")
+            elif "tuple" in annotation:
+                yield Case(command, "a list", changed(command, f"{name}=a"), f"`{name}` should be a list")
+            elif field.is_required():
+                wrong, says = (("", "is empty"), ('"\\0"', "NUL character"), ("x" * 5000, "x"))[turn % 3]
+                yield Case(command, "a name", changed(command, f"{name}={wrong}"), says)
+            else:
+                yield Case(command, "given twice", changed(command, f"{name}=a", f"{name}=b"), f"`{name}` is set twice")
+    for command in GOOD:
+        yield Case(command, "no such setting", changed(command, "sed=1"), "no setting is called `sed`")
+        yield Case(command, "dashes", [*command.split(), "--out", "x"], "without dashes: out=x")
+        yield Case(command, "no settings at all", command.split(), "is needed")
+
+
+def of_absurd_counts() -> Iterator[Case]:
+    """Numbers that would end in the machine's limits."""
+    for command, key, value in (
+        ("sft", "threads", 5000), ("sft", "epochs", 10**8), ("sft", "seed", 10**30), ("ppo", "rollouts_per_step", 10**9),
+        ("ppo", "epochs", 10**6), ("ppo", "steps", 10**12), ("collect", "resample", 10**6), ("reward", "epochs", 10**6),
+        ("data world", "num_documents", 10**12), ("pretrain", "model.hidden_size", 10**7), ("score", "batch", 10**9),
+        ("pretrain", "model.num_layers", 10**6), ("pretrain", "model.vocab_size", 10**9), ("collect", "overlap", 10**12),
+        ("evaluate", "batch_prompts", 10**12), ("reward", "batch_pairs", 10**18), ("ppo", "max_new_tokens", 10**10),
+        ("reinforce", "responses_per_prompt", 3), ("ppo", "minibatch_size", 3), ("collect", "responses_per_prompt", 99),
+    ):  # fmt: skip
+        yield Case(command, "an absurd count", changed(command, f"{key}={value}"), key)
+
+
+def damaged_files(folder: Path) -> dict[str, str]:
+    """Makes a damaged file of each kind of data. Returns: name -> what the sentence must hold."""
+    says: dict[str, str] = {}
+
+    def make(name: str, data: bytes, words: str) -> None:
+        (folder / name).write_bytes(data)
+        says[name] = words
+
+    for kind, row in ROWS.items():
+        asked = [[{"role": "user", "content": f"where is my parcel {i}?"}] for i in range(8)]
+        rows = [row | {"id": f"{kind}{i}"} | ({"messages": asked[i]} if "messages" in row else {}) for i in range(8)]
+        lines = [json.dumps(each) for each in rows]
+        good = "\n".join(lines).encode() + b"\n"
+        (folder / f"{kind}.jsonl").write_bytes(good)
+        field = next(name for name in row if name != "messages" or kind == "prompts")
+        wrong: dict[str, Any] = {**row, field: 7}
+        bad_rows = {
+            "type": (json.dumps(wrong), field), "half": (lines[0][:25], ":4"), "list": ("[1, 2]", ":4"), "word": ('"text"', ":4"),
+            "deep": ("[" * 9000, ":4"), "huge": ('{"id": 1e999, "text": ' + "9" * 5000 + "}", ":4"),
+        }  # fmt: skip
+        if kind != "corpus":
+            bad_rows |= {
+                "role": (json.dumps(row | {"messages": [{"role": "customer", "content": "x"}]}), ":4"),
+                "empty": (json.dumps(row | {"messages": []}), ":4"),
+                "nobody": (json.dumps(row | {"messages": [{"role": "user"}]}), ":4"),
+                "twice": (json.dumps(row | {"id": f"{kind}1"}), ":4"),
+                "surrogate": (json.dumps(row | {"messages": [{"role": "user", "content": "\ud800"}]}), ":4"),
+            }
+        for name, (line, words) in bad_rows.items():
+            put = "\n".join([*lines[:3], line, *lines[3:]]) + "\n"
+            make(f"{kind}-{name}.jsonl", put.encode("utf-8", "surrogatepass"), words)
+        make(f"{kind}-nul.jsonl", good[:40] + b"\0" * 50 + good[40:], ".jsonl")
+        make(f"{kind}-cut.jsonl.gz", gzip.compress(good)[:-12], ".gz")
+        make(f"{kind}-no.jsonl.gz", good, ".gz")
+        make(f"{kind}-no.parquet", good, ".parquet")
+        make(f"{kind}-empty.jsonl", b"", ".jsonl")
+        make(f"{kind}-blank.jsonl", b"\n\n\n", ".jsonl")
+        make(f"{kind}-binary.jsonl", bytes(range(256)) * 4, ".jsonl")
+        make(f"{kind}-other.jsonl", b'{"colour": "green"}\n', ".jsonl")
+        make(f"{kind}-one.json", b"7", ".json")
+    other = [
+        json.dumps(ROWS["prompts"] | {"messages": [{"role": "user", "content": f"parcel {i}?"}]}) for i in range(4)
+    ]
+    (folder / "other_prompts.jsonl").write_text("\n".join(other) + "\n", encoding="utf-8")
+    return says
+
+
+DATA = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts", "collect": "prompts", "pretrain": "corpus"}
+
+
+def of_data(says: dict[str, str]) -> Iterator[Case]:
+    """Damaged data files."""
+    for command, kind in DATA.items():
+        for name, words in says.items():
+            if name.startswith(f"{kind}-"):
+                yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), words)
+        for name in (
+            "nowhere.jsonl",
+            "",
+            ".",
+            "model",
+            "pipe",
+            "x" * 300,
+            "/dev/null",
+            "\udcff.jsonl",
+            "demonstrations-no.png",
+        ):
+            yield Case(
+                command, f"data: {name[:20]}", changed(command, f"{kind}=in/{name}"), "in" if not name else name[-3:]
+            )
+        for other in ROWS.keys() - {kind}:
+            if kind == "prompts" and other != "corpus":
+                continue  # every row with a prompt gives one
+            yield Case(command, f"data: {other}", changed(command, f"{kind}=in/{other}.jsonl"), f"{other}.jsonl")
+    for name in (
+        "demonstrations-empty.jsonl",
+        "demonstrations-other.jsonl",
+        "demonstrations-binary.jsonl",
+        "pipe",
+        "nowhere",
+    ):
+        yield Case("score", f"data: {name}", changed("score", f"data=in/{name}"), name)
+        yield Case("evaluate", f"data: {name}", changed("evaluate", f"test_prompts=in/{name}"), name)
+    for name in ("nowhere", "demonstrations-empty.jsonl", "demonstrations-other.jsonl", "pipe", "model"):
+        yield Case("data", f"check {name}", ["data", "check", f"in/{name}"], name)
+
+
+def damaged_models(folder: Path) -> dict[str, str]:
+    """Makes model folders that cannot be used. Returns: name -> what the sentence must hold."""
+    says: dict[str, str] = {}
+
+    def spoil(name: str, words: str, change: Callable[[Path], Any], source: str = "model") -> None:
+        change(Path(shutil.copytree(folder / source, folder / name)))
+        says[name] = words
+
+    def config(**values: Any) -> Callable[[Path], Any]:
+        def change(path: Path) -> None:
+            card = json.loads((path / "config.json").read_text())
+            (path / "config.json").write_text(json.dumps({k: v for k, v in (card | values).items() if v != "gone"}))
+
+        return change
+
+    def text(file: str, content: str) -> Callable[[Path], Any]:
+        return lambda path: (path / file).write_text(content)
+
+    def cut(path: Path) -> None:
+        (path / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes()[:3000])
+
+    spoil("m-list", "m-list", text("config.json", "[1, 2]"))
+    spoil("m-word", "m-word", text("config.json", "hello"))
+    spoil("m-empty", "m-empty", text("config.json", ""))
+    spoil("m-nothing", "m-nothing", text("config.json", "{}"))
+    spoil("m-binary", "m-binary", lambda path: (path / "config.json").write_bytes(bytes(range(256))))
+    spoil("m-type", "m-type", config(model_type="nosuchmodel"))
+    spoil("m-layers", "m-layers", config(num_hidden_layers=3))
+    spoil("m-width", "m-width", config(hidden_size=32))
+    spoil("m-heads", "m-heads", config(num_attention_heads=3))
+    spoil("m-words", "m-words", config(hidden_size="wide"))
+    spoil("m-negative", "m-negative", config(num_hidden_layers=-1))
+    spoil("m-vocabulary", "m-vocabulary", config(vocab_size=5))
+    spoil("m-quantised", "m-quantised", config(quantization_config={"quant_method": "gptq", "bits": 4}))
+    spoil("m-foreign", "m-foreign", config(auto_map={"AutoConfig": "mine.Mine"}, model_type="mine"))
+    spoil("m-cut", "m-cut", cut)
+    spoil("m-weightless", "m-weightless", lambda path: (path / "model.safetensors").unlink())
+    spoil("m-tokenless", "m-tokenless", lambda path: (path / "tokenizer.json").unlink())
+    spoil("m-tokenizer", "m-tokenizer", text("tokenizer.json", "{}"))
+    spoil("m-tokens", "m-tokens", text("tokenizer.json", "[]"))
+    spoil("m-settings", "m-settings", text("tokenizer_config.json", "[]"))
+    spoil("m-generation", "m-generation", text("generation_config.json", "{"))
+    spoil("m-stops", "m-stops", text("generation_config.json", '{"eos_token_id": "end"}'))
+    spoil("m-template", "m-template", text("chat_template.jinja", "{% for x in %}"))
+    (folder / "m-bare").mkdir()
+    says["m-bare"] = "m-bare"
+    spoil("r-norm", "r-norm", text("prefloop_scores.json", "[]"), "reward")
+    spoil("r-words", "r-words", text("prefloop_scores.json", '{"mean": "a", "std": 1}'), "reward")
+    spoil("r-zero", "r-zero", text("prefloop_scores.json", '{"mean": 0, "std": 0}'), "reward")
+    spoil("r-cut", "r-cut", cut, "reward")
+    spoil("r-two", "r-two", config(num_labels=2, id2label={"0": "a", "1": "b"}), "reward")
+    return says
+
+
+def of_models(says: dict[str, str]) -> Iterator[Case]:
+    """Damaged model folders, and paths that are none."""
+    for name, words in says.items():
+        wanted = ("sft", "chat") if name.startswith("m-") else ("score", "ppo")
+        for command in wanted:
+            setting = {"sft": "model", "score": "model", "ppo": "reward"}.get(command, "")
+            arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
+            yield Case(command, f"model: {name}", arguments, words)
+    for command, setting in (
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+    ):  # fmt: skip
+        for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
+            yield Case(command, f"model: {name[:20]}", changed(command, f"{setting}={name}"), name[-20:])
+    yield Case("ppo", "a policy that scores", changed("ppo", "policy=in/reward"), "in/reward")
+    yield Case("sft", "a model that scores", changed("sft", "model=in/reward"), "in/reward")
+    yield Case("ppo", "a reward that speaks", changed("ppo", "reward=in/model"), "this is not a reward model")
+    yield Case("score", "a reward that speaks", changed("score", "model=in/model"), "this is not a reward model")
+    yield Case("ppo", "a critic that is nowhere", changed("ppo", "critic=nowhere"), "nowhere")
+    for command, template in (("sft", "chatml"), ("ppo", "plane"), ("collect", "{{"), ("reward", "in/prompts.jsonl")):
+        yield Case(command, "a template", changed(command, f"template={template}"), "template")
+
+
+REWARDS = {
+    "raises": ("def score(p, r):\n    return p[99]\n", "raises.py:2: `score` failed: IndexError"),
+    "imports": ("import nothing_like_it\ndef score(p, r):\n    return []\n", "imports.py:1"),
+    "syntax": ("def score(p, r:\n", "syntax.py:1: this is not Python"),
+    "one": ("def score(p):\n    return []\n", "cannot be called with two arguments"),
+    "exits": ("import sys\ndef score(p, r):\n    sys.exit(0)\n", "wanted to end the program"),
+    "nan": ("def score(p, r):\n    return [float('nan')] * len(r)\n", "returned nan"),
+    "few": ("def score(p, r):\n    return [1.0]\n", "returned 1 numbers"),
+    "none": ("def score(p, r):\n    pass\n", "returned NoneType"),
+    "text": ("def score(p, r):\n    return ['a'] * len(r)\n", "returned 'a'"),
+    "hangs": ("def score(p, r):\n    while True: pass\n", "took longer than 0.1 seconds"),
+    "sleeps": ("import time\ndef score(p, r):\n    time.sleep(99)\n", "took longer than 0.1 seconds"),
+    "nameless": ("def other(p, r):\n    return []\n", "no function called `score`"),
+    "yields": ("def score(p, r):\n    yield 1\n    1 / 0\n", "yields.py:3: `score` failed: ZeroDivisionError"),
+}
+
+
+def of_rewards() -> Iterator[Case]:
+    """Reward functions that go wrong."""
+    for name, (_, says) in REWARDS.items():
+        for command, setting in (("score", "model"), ("ppo", "reward")):
+            settings = (f"{setting}=python:in/{name}.py:score", "reward_seconds=0.1")
+            yield Case(command, f"reward: {name}", changed(command, *settings), says)
+    for spec in (
+        "python:",
+        "python:x",
+        "python:in/nowhere.py:score",
+        "python:in/none.py",
+        "python:in/none.py:",
+        "python:in:f",
+    ):
+        yield Case(
+            "reinforce", f"reward: {spec}", changed("reinforce", f"reward={spec}"), spec.removeprefix("python:")[:10]
+        )
+
+
+RECIPES: dict[str, tuple[str, str]] = {
+    "empty": ("", "has no stage"),
+    "words": ("just words", "expected lines"),
+    "list": ("- sft\n", "expected lines"),
+    "number": ("sft: 3\n", "needs settings under it"),
+    "lists": ("sft: [1]\n", "needs settings under it"),
+    "typo": ("stf: {}\n", "Did you mean `sft`?"),
+    "key": ("sft:\n  model: m\n  demonstrations: d\n  epoks: 3\n", "key.yaml:4: no setting is called `sft.epoks`"),
+    "value": ("sft:\n  model: m\n  demonstrations: d\n  epochs: few\n", "value.yaml:4: `sft.epochs` should be a whole number"),
+    "seed": ("seed: x\nsft:\n  model: m\n  demonstrations: d\n", "seed.yaml:1: `seed` should be a whole number"),
+    "order": ("ppo:\n  policy: sft/model\n  reward: r\n  prompts: p\nsft:\n  model: m\n  demonstrations: d\n",
+              "order.yaml:2: `ppo.policy`: the stage `sft` has not run by then"),
+    "itself": ("sft:\n  model: sft/model\n  demonstrations: d\n", "itself.yaml:2: `sft.model`: the stage `sft` has not run"),
+    "absent": ("reward:\n  model: sft/model\n  preferences: in/preferences.jsonl\n", "absent.yaml:2: `reward.model`: sft/model"),
+    "written": ("sft:\n  model: in/model\n  demonstrations: in/demonstrations.jsonl\nreward:\n  model: sft/modle\n"
+                "  preferences: in/preferences.jsonl\n", "written.yaml:5: `reward.model`: the stage `sft` writes no `modle`"),
+    "out": ("sft:\n  model: m\n  demonstrations: d\n  out: else\n", "out.yaml:4: `sft.out`: in a recipe"),
+    "base": ("sft:\n  model: $base\n  demonstrations: d\n", "base.yaml:2: `sft.model`: this recipe starts from a model"),
+    "bse": ("sft:\n  model: $bse\n  demonstrations: d\n", "bse.yaml:2: `sft.model`: there is no `$bse`"),
+    "report": ("report: {}\nsft:\n  model: m\n  demonstrations: d\n", "report.yaml:1: `report` tells of all"),
+    "missing": ("sft:\n  model: in/model\n", "missing.yaml:1: the setting `sft.demonstrations` is needed"),
+    "data": ("sft:\n  model: in/model\n  demonstrations: nowhere.jsonl\n", "data.yaml:3: `sft.demonstrations`: nowhere.jsonl"),
+    "kind": ("sft:\n  model: in/model\n  demonstrations: in/prompts.jsonl\n", "kind.yaml:3: `sft.demonstrations`: in/prompts.jsonl: "
+             "this file holds prompts"),
+    "model": ("sft:\n  model: in/nowhere\n  demonstrations: in/demonstrations.jsonl\n", "model.yaml:2: `sft.model`: in/nowhere"),
+    "later": ("sft:\n  model: in/model\n  demonstrations: in/demonstrations.jsonl\nppo:\n  policy: sft/model\n"
+              "  reward: python:in/syntax.py:score\n  prompts: in/prompts.jsonl\n", "later.yaml:6: `ppo.reward`"),
+    "function": ("ppo:\n  policy: in/model\n  reward: python:in/none.py:skore\n  prompts: in/prompts.jsonl\n",
+                 "function.yaml:3: `ppo.reward`"),
+    "twice": ("sft:\n  model: a\n  model: b\n", "twice.yaml:3: `sft.model` was already set in line 2"),
+    "tabs": ("sft:\n\tmodel: a\n", "tabs.yaml:2: this is not YAML"),
+    "cycle": ("sft: &a\n  model: *a\n", "cycle.yaml"),
+    "laughs": ("a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in ("ab", "bc", "cd", "de")),
+               "laughs.yaml"),
+    "deep": ("sft: " + "[" * 3000, "deep.yaml"),
+    "python": ("sft: !!python/object/apply:os.system [ls]\n", "python.yaml:1"),
+    "nul": ('sft:\n  model: "\\0"\n  demonstrations: d\n', "nul.yaml:2"),
+    "dotted": ("sft.model: a\n", "dotted.yaml:1: a recipe has no `sft.model`"),
+    "merge": ("sft:\n  <<: 3\n", "merge.yaml:1: the setting `sft.model` is needed"),
+    "world": ("world: 3\nreport: {}\n", "world.yaml:1: `world` needs settings"),
+    "language": ("world: {language: fr}\nreport: {}\n", "language.yaml:1: `world.language` should be 'en' or 'zh'"),
+    "rollouts": ("ppo:\n  policy: m\n  reward: r\n  prompts: p\n  minibatch_size: 3\n", "rollouts.yaml:5: "),
+    "anchor": ("sft: *nobody\n", "anchor.yaml:1"),
+    "documents": ("sft: {}\n---\nsft: {}\n", "documents.yaml"),
+}  # fmt: skip
+
+
+def of_recipes() -> Iterator[Case]:
+    """Recipes, and what is typed behind them."""
+    for name, (_, says) in RECIPES.items():
+        yield Case("run", f"recipe: {name}", ["run", f"in/{name}.yaml", "out=out"], says)
+    for arguments, says in (
+        ([], "RECIPE is a YAML file"), (["helpdsk"], "Did you mean helpdesk?"), (["out=x"], "needs a recipe first"), (["in"], "a folder"),
+        (["in/model/model.safetensors"], "not a text file"), (["in/prompts-binary.jsonl"], "in/prompts-binary.jsonl"),
+        (["helpdesk", "ppo.stepz=1"], "the command line: no setting is called `ppo.stepz`"), (["x" * 300], "xxx"),
+        (["helpdesk", "pppo.steps=1"], "the command line: a recipe has no `pppo`"), (["helpdesk", "seed=x"], "the command line: `seed`"),
+        (["helpdesk", "ppo.minibatch_size=60"], "the command line: "), (["helpdesk", "sft.out=x"], "the command line: `sft.out`"),
+        (["helpdesk", "sft.model=ppo/models"], "the command line: `sft.model`: the stage `ppo` has not run"), (["helpdesk", "more"], "`more`"),
+        (["stories", "sft.epochs=1", "base=in/model"], "the recipe stories has no stage `sft`"), (["helpdesk", "--out", "x"], "out=x"),
+        (["stories", "out=out"], "Add base=FOLDER"), (["helpdesk", "sft=3"], "the command line: `sft` needs"), (["helpdesk", "out="], "the command line: `out` is empty"),
+        (["helpdesk", "ppo.steps=1", "ppo.steps=2"], "`ppo.steps` is set twice"), (["helpdesk", "world.language=no"], "world.language"),
+        (["helpdesk", "sft=3", "sft.lr=1"], "set the same thing"), (["stories", "base=in/nowhere", "out=out"], "in/nowhere"),
+        (["helpdesk", "threads=5000"], "`threads`"), (["helpdesk", "name=a", "name=b"], "`name` is set twice"), (["helpdesk", "out=in"], "in: "),
+        (["helpdesk", "out=in/prompts.jsonl"], "in/prompts.jsonl"), (["stories", "base=in/prompts.jsonl", "out=out"], "in/prompts.jsonl"),
+    ):  # fmt: skip
+        if arguments:
+            yield Case("run", f"typed: {' '.join(arguments)[:40]}", ["run", *arguments], says)
+
+
+def of_commands() -> Iterator[Case]:
+    """Commands that parse for themselves, folders of runs, and places to write to."""
+    for arguments, says in (
+        ("pro", "Did you mean `ppo`?"), ("xyzzy", "no stage called"), ("help nothing", "no stage called `nothing`"), ("-x", "-x"),
+        ("world", "Did you mean `data world`?"), ("data chek x", "not a command"), ("data check", "not a command"), ("data preview m", "not a"),
+        ("data preview in/model in/nowhere", "nowhere"), ("data preview in/nowhere in/demonstrations.jsonl", "nowhere"),
+        ("data preview in/model in/demonstrations.jsonl row=3", "`row`. Did you mean `rows`?"), ("data check a b", "not a command"),
+        ("data preview in/model in/prompts.jsonl", "prompts"), ("data preview in/model in/demonstrations.jsonl rows=0", "`rows` should"),
+        ("chat", "HELP"), ("chat in/nowhere", "nowhere"), ("chat a b c", "one or two"), ("chat in/reward", "reward model"), ("chat in/m-bare", "m-bare"),
+        ("chat in/model temperature=-1", "`temperature` should"), ("chat in/model --temperature 1", "temperature=1"), ("chat in/model seed=x", "seed"),
+        ("chat in/model in/prompts.jsonl", "prompts.jsonl"), ("chat in/model template=plane", "template"), ("chat in/model top_p=2", "`top_p`"),
+        ("serve", "HELP"), ("serve in/nowhere", "nowhere"), ("serve a b", "one folder"), ("serve in/model port=99999", "`port` should"),
+        ("serve in/reward", "reward"), ("serve in/model port=x", "`port` should"), ("serve --port 3", "port=3"), ("serve in/prompts.jsonl", "prompts.jsonl"),
+        ("web", "HELP"), ("web a b", "one folder"), ("web out --port", "--port needs a value"), ("web out --prot 3", "knows no --prot"),
+        ("web out port=99999", "`port` should"), ("web out proxies=[*]", "`proxies`"), ("web out axes=[helpful,helpful]", "axes"), ("web in/nowhere", "nowhere"),
+        ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
+        ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
+        ("init kept", "kept/kept.yaml: this is there already"), ("completion", "needs one of bash, zsh, fish"), ("completion csh", "needs one of"),
+        ("sft in/typo.yaml", "`stf`"), ("sft in/nowhere.yaml", "nowhere.yaml"), ("sft in/demonstrations.jsonl", "demonstrations.jsonl"),
+        ("sft in/twice.yaml", "twice.yaml:3"), ("sft lr=1 in/typo.yaml", "the YAML file comes first"), ("ppo -lr 3", "lr=3"), ("sft in", "a folder"),
+        ("sft model", "no such file"), ("sft =3", "`=3` is not a setting"), ("sft model=a model.x=3", "set the same thing"), ("ppo advantage=td", "is gone"),
+        ("report pipeline=in/nowhere out=out", "nowhere"), ("report pipeline=in/model out=out", "no stage ran here"), ("report pipeline=hurt out=out", "hurt/sft"),
+        ("report pipeline=in/prompts.jsonl out=out", "prompts.jsonl"), ("score model=in/reward data=in/demonstrations.jsonl out=in", "in"),
+        ("score model=in/reward data=in/demonstrations.jsonl out=in/prompts.jsonl/x", "prompts.jsonl"), ("score embed=true " + " ".join(GOOD["score"]) + " out=out/s.jsonl", "embed=true"),
+    ):  # fmt: skip
+        if says != "HELP":
+            yield Case(arguments.split()[0], f"typed: {arguments[:40]}", arguments.split(), says)
+    for command in GOOD:
+        if command not in ("score", "report"):
+            yield Case(command, "out is a file", changed(command, out="in/prompts.jsonl"), "in/prompts.jsonl")
+            yield Case(
+                command, "out holds other things", changed(command, out="in"), "in: this folder holds other things"
+            )
+    for command, out in (
+        ("sft", "hurt/sft"),
+        ("ppo", "hurt/sft"),
+        ("collect", "/proc/x"),
+        ("reward", "a" * 300),
+        ("sft", "in/pipe"),
+    ):
+        yield Case(command, f"out={out[:20]}", changed(command, out=out), out[:100])
+    for command in ("sft", "ppo", "reward"):
+        settings = {"ppo": "lr=1e30", "sft": "lr=1e30", "reward": "lr=1e30"}[command]
+        more = ["epochs=9", "steps=9"] if command == "ppo" else ["epochs=60"]
+        yield Case(command, "diverges", changed(command, settings, *more), "diverged")
+
+
+def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Makes every input. Returns: what sentences on files and on models must hold."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from prefloop.models.device import Placement
+    from prefloop.models.load import save_model, scalar
+    from prefloop.pretrain.tokenizer import trained_tokenizer
+    from prefloop.text.codec import Codec
+    from prefloop.text.templates import template_text
+
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True)
+    tokenizer = trained_tokenizer(["where is my parcel?", "it is on its way."] * 9, vocab_size=300)
+    tokenizer.chat_template = template_text("turns")
+    end = tokenizer.eos_token_id
+    assert isinstance(end, int)
+    torch.manual_seed(1)
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    card = LlamaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=64, bos_token_id=end, eos_token_id=end, **sizes
+    )
+    save_model(folder / "model", LlamaForCausalLM(card), Codec(tokenizer, (end,), 64))
+    head = scalar(str(folder / "model"), Placement(torch.device("cpu")), fresh_head=True)
+    save_model(folder / "reward", head.pretrained, head.codec)
+    (folder / "reward" / "prefloop_scores.json").write_text('{"mean": 0.0, "std": 1.0}')
+    for name, (text, _) in REWARDS.items():
+        (folder / f"{name}.py").write_text(text)
+    for name, (text, _) in RECIPES.items():
+        (folder / f"{name}.yaml").write_text(text)
+    cli.main(
+        [
+            "data",
+            "world",
+            *GOOD["data world"],
+            f"out={folder / 'world'}",
+            "num_practice=2",
+            *(f"num_{name}=4" for name in WORLD),
+        ]
+    )
+    os.mkfifo(folder / "pipe")
+    hurt = folder.parent / "hurt" / "sft"
+    hurt.mkdir(parents=True)
+    (hurt / "run.json").write_text('{"stage": "sft", "comm')
+    (folder.parent / "kept").mkdir()
+    (folder.parent / "kept" / "kept.yaml").write_text("name: kept\n")
+    return damaged_files(folder), damaged_models(folder)
+
+
+def cases(files: dict[str, str], models: dict[str, str]) -> list[Case]:
+    """Every wrong input, once."""
+    every = [
+        *of_settings(), *of_absurd_counts(), *of_data(files), *of_models(models), *of_rewards(), *of_recipes(), *of_commands(),
+    ]  # fmt: skip
+    return list({tuple(case.arguments): case for case in every}.values())
