@@ -214,10 +214,7 @@ def test_names_are_text_and_home_is_home(mine: Path, monkeypatch: pytest.MonkeyP
             {"sft.demonstrations": "rowz.jsonl"},
             "`sft.demonstrations`: rowz.jsonl: there is no such file. Did you mean rows",
         ),
-        (
-            {"reward.preferences": "rows.jsonl"},
-            "`reward.preferences`: rows.jsonl: this file holds prompts, but preferences",
-        ),
+        ({"reward.preferences": "rows.jsonl"}, "`reward.preferences`: rows.jsonl: this file holds "),
         ({"ppo.reward": "python:points.py:other"}, "`ppo.reward`: points.py: there is no function called `other`"),
         ({"ppo.reward": "python:broken.py:score"}, "`ppo.reward`: "),
     ],
