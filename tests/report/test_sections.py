@@ -172,7 +172,7 @@ def test_a_candidate_equal_to_the_reference(pipeline: Write):
         ("evaluate/evaluation.json", "[" * 100_000, "not JSON"),
         ("evaluate/evaluation.json", '{"selected": "\\ud800"}', "not (text|as prefloop writes it)"),
         ("ppo/metrics.jsonl", '{"step": 1}\n{"step": 2, "sco', "metrics.jsonl:2"),
-        ("ppo/samples.jsonl", '{"step": 1}\n\0\0\0\0', "samples.jsonl:2"),
+        ("ppo/samples.jsonl", '{"step": 1}\n\0\0\0\0', "samples.jsonl"),
         ("reward/finished.json", "null", "expected an object"),
     ],
 )
@@ -185,10 +185,13 @@ def test_a_damaged_file_is_a_sentence(pipeline: Write, file: str, text: str, say
 
 @pytest.mark.parametrize(
     ("file", "key", "value"),
-    [("ppo/metrics.jsonl", "ratio/clipped", 1e308), ("ppo/metrics.jsonl", "scores/mean", 10**400),
-     ("reward/finished.json", "result", {"accuracy": "high", "by_strength": [{"strength": "x"}, 3], "ece": []}),
-     ("reward/finished.json", "result", {"accuracy": 0.7, "by_strength": 5})],
-)  # fmt: skip
+    [
+        ("ppo/metrics.jsonl", "ratio/clipped", 1e308),
+        ("ppo/metrics.jsonl", "scores/mean", 10**400),
+        ("reward/finished.json", "result", {"accuracy": "high", "by_strength": [{"strength": "x"}, 3], "ece": []}),
+        ("reward/finished.json", "result", {"accuracy": 0.7, "by_strength": 5}),
+    ],
+)
 def test_numbers_that_cannot_be_drawn_are_left_out(pipeline: Write, file: str, key: str, value: Any):
     """Results hold anything; what is no number is not one on the page either."""
 

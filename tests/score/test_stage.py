@@ -11,7 +11,7 @@ from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
-from prefloop.stats.intervals import wilson_interval
+from prefloop.stats.intervals import win_rate_interval
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +93,7 @@ def test_preferences_give_agreement_with_its_interval_and_ties_count_half(
     ]  # right, wrong, tie, right
     data = write_rows("p.jsonl", [{"prompt": f"q{i}", "chosen": c, "rejected": r} for i, (c, r) in enumerate(pairs)])
     sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
-    low, high = wilson_interval(2.5, 4, confidence=0.95)
+    low, high = win_rate_interval(2, 1, 1, confidence=0.95)
     assert f"62.5% [{low:.1%}, {high:.1%}]" in sentence
     assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [
         (len(c), len(r)) for c, r in pairs

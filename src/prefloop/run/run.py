@@ -223,9 +223,11 @@ class Run:
         Raises: KeyboardInterrupt after saving, if somebody asked to stop.
         """
         self._interrupts.until = "the next update is done"
-        if self.interrupted or self._checkpoints.is_due(position, every=every):
+        asked = self.interrupted  # once: a signal that comes from here on is for the next update, and that is saved too
+        if asked or self._checkpoints.is_due(position, every=every):
             self.save(position, state())
-        self.stop_if_interrupted()
+        if asked:
+            self.stop_if_interrupted()
 
     def save(self, position: int, state: State) -> None:
         """Writes a checkpoint, whole or not at all."""

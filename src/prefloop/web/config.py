@@ -1,16 +1,29 @@
 """Settings of `prefloop web`: those of the project, which leads may change in the page too, and those of the server."""
 
 import ipaddress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from prefloop.config import Config
+from prefloop.errors import UserError
+from prefloop.web.names import is_seen
 
 Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
 LANGUAGES = ("en", "zh")
 Word = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+def words(value: Any) -> Any:
+    """The value, unless a word in it was taken for a truth value or a number."""
+    for word in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(word, bool | int | float):
+            typed = str(word).lower()
+            kind = "yes or no" if isinstance(word, bool) else "a number"
+            says = f'{typed} without quotes is {kind}, and a word is wanted here; write it in quotes: "{typed}"'
+            raise ValueError(says)
+    return value
 
 
 class OverlapConfig(Config):
@@ -89,6 +102,11 @@ class ProjectConfig(Config):
     """Judgements after which judgements.jsonl is written, though not all is done; 0 waits for all.
     Only the folder's own comparisons count, and no edits and demonstrations."""
 
+    @field_validator("name", "language", "kinds", "axes", mode="before")
+    @classmethod
+    def _are_words(cls, value: Any) -> Any:
+        return words(value)
+
     @field_validator("kinds")
     @classmethod
     def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
@@ -104,6 +122,16 @@ class ProjectConfig(Config):
         if len(set(self.axes)) != len(self.axes):
             raise ValueError(f"axes names one axis twice: {', '.join(self.axes)}; name each once")
         return self
+
+
+def check_seen(config: ProjectConfig) -> None:
+    """Raises: UserError if people could not read a name or tell two axes apart; what older versions kept may be so."""
+    for key, word in (("name", config.name), *(("axes", axis) for axis in config.axes)):
+        if not is_seen(word) or word != word.strip():
+            raise UserError(f"`{key}`: {word!r} has letters that are not seen, or spaces at its ends; type it anew.")
+    alike = [" ".join(axis.casefold().split()) for axis in config.axes]
+    if len(set(alike)) != len(alike):
+        raise UserError(f"`axes`: two of {', '.join(config.axes)} read alike; name each once.")
 
 
 class ChatConfig(Config):
@@ -147,7 +175,7 @@ class WebConfig(ProjectConfig):
     imports: ImportConfig = ImportConfig()
     """How large what a lead brings in may be, besides `max_import_mb`."""
 
-    session_days: float = Field(default=14, gt=0)
+    session_days: float = Field(default=14, gt=0, le=3650)
     """Days that a sign-in lasts; a third of it without any visit ends it too."""
 
     names: tuple[str, ...] = ()
@@ -175,9 +203,14 @@ class WebConfig(ProjectConfig):
     chat: ChatConfig = ChatConfig()
     """How the policy under test answers in the page's chat."""
 
-    password_memory_kb: int = Field(default=65536, ge=8)
+    password_memory_kb: int = Field(default=65536, ge=8, le=4_000_000)
     """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a
     stolen database."""
+
+    @field_validator("host", "database", "names", "proxies", "model_server", "model", "model_key_env", mode="before")
+    @classmethod
+    def _are_texts(cls, value: Any) -> Any:
+        return words(value)
 
     @field_validator("proxies")
     @classmethod

@@ -16,7 +16,7 @@ from prefloop.web.review import dashboard
 from prefloop.web.routes.parameters import Here, Lead, Reader, read
 from prefloop.web.security.accounts import User
 from prefloop.web.store import settings
-from prefloop.web.work import items
+from prefloop.web.work import intake, items
 from prefloop.web.work.answers import SHAPES
 
 router = APIRouter(tags=["lead"])
@@ -28,7 +28,7 @@ GROUPS = (
     ("set.pace", ("lease_minutes", "enough")),
 )
 """Heading -> settings under it."""
-FOR_NEW = ("kinds", "pairs_per_prompt")
+FOR_NEW = ("pairs_per_prompt",)
 """Settings that hold for comparisons that come in later."""
 NOT_WHOLE = ("kinds", "axes", "language", "name", "lease_minutes", "checks.calibration_pass")
 """Settings that are no whole number."""
@@ -42,16 +42,21 @@ def read_settings(user: Reader, site: Here) -> dict[str, Any]:
 
 @router.put("/api/v1/settings")
 def change_settings(user: Lead, site: Here, body: dict[str, Any]) -> dict[str, Any]:
-    """Changes settings; what is left out stays. A new overlap holds for the items that are there, too."""
+    """Changes settings; what is left out stays. A new overlap holds for the items that are there, too.
 
-    def change(connection: Connection) -> dict[str, Any]:
+    Other kinds hold at once for what nobody has begun: `work` tells how many items were withdrawn and made, and how
+    many comparisons are kept as they are, because something was answered.
+    """
+
+    def change(connection: Connection) -> tuple[dict[str, Any], bool]:
         before = settings.project(connection)
         after = settings.change(connection, settings.checked_keys(body), actor=user.name, at=site.clock())
         if after.overlap != before.overlap:
             items.want(connection, after.overlap.judgements)
-        return after.model_dump(mode="json")
+        return after.model_dump(mode="json"), after.kinds != before.kinds
 
-    return site.database.write(change)
+    settled, kinds = site.database.write(change)
+    return {**settled, "work": intake.ask_kinds(site, actor=user.name)} if kinds else settled
 
 
 def help_of(path: str, language: str) -> str:
