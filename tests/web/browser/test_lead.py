@@ -104,6 +104,12 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
+    page.get_by_label("Thumb", exact=True).check()
+    page.get_by_role("button", name="Save").click()
+    reads(page, "#done", re.compile("Questions made: [1-9]"))
+    page.get_by_label("Thumb", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    reads(page, "#done", re.compile("withdrawn: [1-9]"))
     follow(
         page, page.get_by_role("link", name="Progress")
     )  # two items want two each, one of which Ada has; what is gold now is no work
