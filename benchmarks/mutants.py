@@ -135,6 +135,30 @@ MUTANTS = [
         ("the optimiser starts anew", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
     ),
     *planted(
+        "text/codec.py", "text",
+        ("what the template writes behind the words is not learned", 'words + (self._tail if finished else "")', "words"),
+        ("what the template writes before the words is not learned", "texts.append((self.turn.lead + words", "texts.append((words"),
+        ("white space is learned that the template drops", "return words if same else response", "return response"),
+        ("a response by itself has a space too many", "self._tokens(texts) if not self._before else", "self._tokens(texts) if True else"),
+    ),
+    *planted(
+        "text/markers.py", "text",
+        ("typed markers act", "return found.sub(lambda match: self._names[match[0]], text)", "return text"),
+        ("the template's markers are letters", "swaps = self._names | self._texts", "swaps = self._texts"),
+        ("pieces with logprobs spell markers", "[self._names.get(piece, piece), logprob]", "[piece, logprob]"),
+        ("full-width markers act", "return sum(map(self._never.__contains__, ids)) != sum(", "return 0 > sum("),
+    ),
+    *planted(
+        "text/turns.py", "text",
+        ("only known ends are taken", "here[0] in stops or here[0] in final", "here[0] in stops"),
+        ("the next turn's marker ends this one", "if here and (here[0] in stops or here[0] in final):", "if here:"),
+    ),
+    *planted(
+        "text/templates.py", "text",
+        ("a BOS twice", 'if needs_bos and "bos_token" not in wanted', "if needs_bos"),
+        ("no BOS", "tokenizer.chat_template = BOS + wanted if", "tokenizer.chat_template = wanted if"),
+    ),
+    *planted(
         "models/network.py", "models/test_network.py models/test_stream.py sampling scoring",
         ("dropout on in train mode", "return super().train(False)", "return super().train(mode)"),
         ("logits rounded", "return head(hidden.to(dtype)).float()", "return head(hidden.bfloat16().to(dtype)).float()"),

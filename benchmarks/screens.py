@@ -38,7 +38,7 @@ LOOKS: tuple[Look, ...] = (
     ("en", "dark", PHONE, "-en-phone"),
 )
 KEYS = {
-    "pair": ["1"], "ranking": ["3", "1", "t", "2"], "rating": ["4", "5", "2"], "thumb": ["1"], "edit": ["1"],
+    "pair": [], "ranking": ["3", "1", "t", "2"], "rating": ["4", "5", "2"], "thumb": ["1"], "edit": ["1"],
     "demonstration": [],
 }  # fmt: skip
 
@@ -68,7 +68,9 @@ def judging(
         rows = ENGLISH if language == "en" else CHINESE
         for kind in kinds:
             picked = [rows[1 if kind in ("ranking", "demonstration") else 0]] + [EMPTY] * (kind == "pair")
-            stand = Stand(place / f"{suffix}-{kind}", picked, kinds=(kind,), axes=("helpful", "correct", "polite"))
+            stand = Stand(
+                place / f"{suffix}-{kind}", picked, kinds=(kind,), axes=("helpful", "correct", "polite"), strength=False
+            )
             stand.guideline(GUIDELINE[language])
             page = new_page(browser, stand.person(language=language, theme=theme), size, theme)
             page.goto(stand.url)
@@ -82,21 +84,24 @@ def judging(
             stand.stop()
 
 
+def answer(page: Page, key: str) -> None:
+    """Answers a pair by its one key, once it could have been read."""
+    page.wait_for_timeout(450)
+    page.keyboard.press(key)
+
+
 def others(page: Page, stand: Stand, folder: Path, suffix: str) -> None:
     """From the first pair on: revision, skip, right to left, the end, offline, the other pages."""
-    page.keyboard.press("w")
-    page.keyboard.press("Enter")
+    answer(page, "1")
     page.keyboard.press("s")
     shoot(page, folder, f"skip{suffix}")
     page.keyboard.press("Escape")
     shoot(page, folder, f"judge-rtl{suffix}")
     page.keyboard.press("z")
     shoot(page, folder, f"judge-revise{suffix}")
-    page.keyboard.press("2")
-    page.keyboard.press("Enter")
+    answer(page, "2")
     page.context.set_offline(True)
-    page.keyboard.press("4")
-    page.keyboard.press("Enter")
+    answer(page, "4")
     page.wait_for_timeout(1500)
     shoot(page, folder, f"offline{suffix}")
     page.context.set_offline(False)

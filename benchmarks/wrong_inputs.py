@@ -1,4 +1,4 @@
-"""Wrong inputs of every kind (tests/wrong_inputs.py), each through the command line: what becomes of them, as a table.
+"""Wrong inputs of every kind (tests/wrong_cases.py), each through the command line: what becomes of them, as a table.
 
     python benchmarks/wrong_inputs.py            all of them
     python benchmarks/wrong_inputs.py WORD       only those with the word in them, each with its sentence
@@ -25,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from prefloop import cli
-from wrong_inputs import Case, cases, inputs
+from wrong_cases import Case, cases, inputs
 
 SECONDS = 20
 """Of computing, after which a command counts as hanging."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from prefloop.chat.config import ChatConfig
 from prefloop.config import Config
 from prefloop.named import named
 from prefloop.serve.config import ServeConfig
+from prefloop.sft.config import SFTConfig
 from prefloop.stages import STAGES
 from prefloop.web.config import WebConfig
 
@@ -114,3 +116,118 @@ def test_settings_come_from_a_file_and_the_command_line(tmp_path: Path, monkeypa
     monkeypatch.setattr(prefloop.sft.stage, "train", seen.append)
     assert cli.main(["sft", str(file), "out=o", "epochs=1"]) == 0
     assert (seen[0].lr, seen[0].epochs, seen[0].out) == (1e-4, 1, "o")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sft", "--model", "m"], "`--model`: settings are typed without dashes: model=m. What there is: prefloop sft"),
+        (["sft", "--lr=1e-3"], "settings are typed without dashes: lr=1e-3."),
+        (["sft", "--max-grad-norm", "2"], "settings are typed without dashes: max_grad_norm=2."),
+        (["chat", "m", "--temperature", "0.5"], "settings are typed without dashes: temperature=0.5."),
+        (["ppo", "--flag", "--other"], "settings are typed without dashes: flag=...."),
+        (["sft", "lr=1", "mine.yaml"], "`mine.yaml`: the YAML file comes first: prefloop sft mine.yaml key=value ..."),
+        (["help", "pppo"], "there is no stage called `pppo`. Did you mean `ppo`?"),
+        (
+            ["sft"],
+            "the setting `model` is needed. Add model=..., model: Model folder (or hub id) to start from. So is dem",
+        ),
+        (["sft", "x" * 5000], "the file cannot be read: File name too long"),
+        (["sft", "out=1", "out=2"], "the command line: `out` is set twice; keep one."),
+    ],
+)
+def test_what_is_typed_as_elsewhere(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["help", "ppo"], ["ppo", "-h"], ["ppo", "lr=1", "--help"], ["help", "data", "world"]]
+)
+def test_help_of_a_stage(words: list[str], capsys: pytest.CaptureFixture[str]):
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.splitlines()[2].endswith("(needed)")
+
+
+class Torchs(RuntimeError):
+    """As torch says it."""
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "says"),
+    [
+        (OSError(36, "File name too long", "a" * 999), 2, "a: File name too long. Give a shorter path."),
+        (OSError(24, "Too many open files", "x"), 2, "x: Too many open files. This process may open no more files"),
+        (PermissionError(13, "Permission denied", "x"), 2, "x: Permission denied. Ask for permission"),
+        (OSError(28, "No space left on device"), 2, "No space left on device. Free some space"),
+        (OSError(5, "Input/output error", "x"), 2, "x: Input/output error. Check the path and the disk"),
+        (MemoryError(), 2, "there is not enough memory. Take less at once"),
+        (Torchs("CUDA out of memory. Tried to allocate 2 GiB"), 2, "there is not enough memory. Take less at once"),
+        (Torchs("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "there is not enough memory"),
+        (BrokenPipeError(), 141, ""),
+        (KeyboardInterrupt(), 130, "prefloop: stopped.\n"),
+    ],
+)
+def test_whatever_happens_is_a_sentence(
+    problem: BaseException, code: int, says: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def fails(arguments: list[str]) -> int:
+        raise problem
+
+    monkeypatch.setattr(cli, "_dispatch", fails)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    assert cli.main(["chat", "x"]) == code
+    said = capfd.readouterr().err
+    assert says in said
+    assert said.count("\n") <= 2
+
+
+def test_our_own_fault_is_written_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    def fails(arguments: list[str]) -> int:
+        return {"a": 1}[arguments[0]]
+
+    monkeypatch.setattr(cli, "_dispatch", fails)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert cli.main(["chat"]) == 70
+    said = capsys.readouterr().err
+    [file] = tmp_path.iterdir()
+    assert said.startswith("prefloop: this is a fault of prefloop, not yours (KeyError: 'chat'). Please report it with")
+    assert str(file) in said
+    assert said.count("\n") == 1
+    assert "return {" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("closed", ["sys.stdout = None", "sys.stderr = None"])
+def test_closed_streams_are_no_fault(closed: str):
+    program = f"import sys\n{closed}\nimport prefloop.cli\nsys.exit(prefloop.cli.main(['--help']))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_a_terminal_that_knows_no_chinese_is_no_fault(tmp_path: Path):
+    (tmp_path / "包裹.yaml").write_text("- 1\n", encoding="utf-8")
+    command = [sys.executable, "-m", "prefloop.cli", "sft", str(tmp_path / "包裹.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert b"expected lines `key: value`, found a list" in done.stderr
+
+
+def test_a_full_disk_behind_standard_output():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    command = f"{sys.executable} -m prefloop.cli --help > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 120)  # Python flushes once more at its end, and says 120
+    assert "No space left on device. Free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("lr", "size", "says"), [(None, 135, "135 million"), (None, 5, ""), (1e-3, 135, "")])
+def test_a_default_for_tiny_models_is_told_of(lr: float | None, size: int, says: str):
+    settings = SFTConfig(model="m", demonstrations="d", out="o", **({} if lr is None else {"lr": lr}))
+    said = settings.cautions(size * 1_000_000)
+    assert bool(said) == bool(says)
+    assert all(says in sentence and "lr=0.001 is only a default" in sentence for sentence in said)

@@ -261,6 +261,8 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("web.command", "prefloop.web.serving"): START,
     ("web.exchange.outcome_files", "pyarrow"): PARQUET,
     ("web.exchange.outcome_files", "pyarrow.parquet"): PARQUET,
+    ("web.exchange.rows", "pyarrow"): PARQUET,
+    ("web.exchange.rows", "pyarrow.parquet"): PARQUET,
 }
 """(our module, what it imports inside a function or for types only) -> why it is not at the top of the file."""
 ALL, RECIPES, SETTINGS = "all", "what may stand in a recipe", "settings"

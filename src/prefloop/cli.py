@@ -11,10 +11,10 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefloop import __version__
+from prefloop import __version__, stopping
 from prefloop.errors import UserError
 from prefloop.named import named
-from prefloop.printing import printable
+from prefloop.printing import printable, say
 from prefloop.stages import STAGES, Stage
 
 COMMANDS = {stage.command: stage for stage in STAGES.values()}
@@ -27,8 +27,8 @@ READER_GONE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point.
 
-    Returns: the exit code: 0 well, 2 the user can mend it, 70 prefloop's own fault, 130 stopped by Ctrl-C, 141 nobody
-    reads the output any more.
+    Returns: the exit code: 0 well, 2 the user can mend it, 70 prefloop's own fault, 130 stopped by Ctrl-C (143 by
+    SIGTERM, 129 by the end of the terminal), 141 nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the
@@ -37,14 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     _open_outputs()
     try:
-        code = _dispatch(arguments)
+        with stopping.heard(stopping.at_once):
+            code = _dispatch(arguments)
         sys.stdout.flush()
         return code
     except UserError as problem:
         return _refuse(str(problem))
-    except KeyboardInterrupt:
-        print(f"\nprefloop: stopped{_go_on(arguments)}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        say(f"\nprefloop: stopped{_go_on(arguments)}", to=sys.stderr)
+        return stopping.exit_code(stop)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return READER_GONE

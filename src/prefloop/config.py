@@ -26,6 +26,7 @@ SHOULD_BE = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
     "tuple_type": "a list, for instance [a, b]",
     "model_type": "a section with settings of its own",
     "too_short": "a list of at least {min_length}",
@@ -179,17 +180,12 @@ class _Told:
 
     def _wrong(self, error: Any) -> str:
         found = described(error["input"])
-        says = error["msg"].removeprefix("Input should be ") if error["type"] in SAYS_IT_ITSELF else None
-        words = SHOULD_BE.get(error["type"], says)
         if error["type"] == "model_type":
             inner = self._inner(error["loc"])
             names = ", ".join(inner.model_fields) if inner else ""
             return f"is a section with settings of its own ({names}), but here it is {found}"
-        return (
-            f"cannot be {found}"
-            if words is None
-            else f"should be {words.format(**error.get('ctx', {}))}, but is {found}"
-        )
+        words = should_be(error)
+        return f"{words}, but is {found}" if words else f"cannot be {found}"
 
     def _place(self, names: Sequence[str], *, whole: bool = False) -> str:
         """Where the first of these keys that was written is; the command line if it is one of several.
@@ -231,6 +227,13 @@ class _Told:
                 return None
             here = section(here.model_fields[str(part)].annotation)
         return here
+
+
+def should_be(error: Any) -> str:
+    """What validation wants instead, without its own jargon: `should be a number`; empty if that cannot be said."""
+    says = error["msg"].removeprefix("Input should be ") if error["type"] in SAYS_IT_ITSELF else None
+    words = SHOULD_BE.get(error["type"], says)
+    return f"should be {words.format(**error.get('ctx', {}))}" if words else ""
 
 
 def about(field: Any, name: str) -> str:

@@ -14,7 +14,7 @@ NAMES = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the end of the ter
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked this process to stop."""
+    """A signal asked this process to stop; where Ctrl-C alone has another meaning, this has not."""
 
     def __init__(self, number: int) -> None:
         """Args: number: the signal's."""
@@ -48,8 +48,8 @@ def heard(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
-    """A handler that stops where we are. Raises: Stopped."""
-    raise Stopped(number)
+    """A handler that stops where we are. Raises: KeyboardInterrupt after Ctrl-C, as Python itself; Stopped else."""
+    raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
 
 def tell(number: int, stage: str, what: str) -> None:

@@ -37,7 +37,7 @@ def cut_short(model: Path) -> None:
         (without_template, ["template=plane"], "template=plane: there is no such template. There are: turns"),
         (without("nothing"), ["template=chatml"], "trained with the template `turns`, but template=chatml is set"),
         (without("config.json"), [], "no config.json, so it holds no model"),
-        (cut_short, [], "the model cannot be loaded"),
+        (cut_short, [], "model.safetensors: the weights"),
     ],
 )
 def test_a_folder_that_cannot_be_fine_tuned(

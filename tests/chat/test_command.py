@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from prefloop.chat import screen
 from prefloop.chat.command import main
 from prefloop.chat.screen import interruptible
 from prefloop.chat.talk import Answer
+from prefloop.chat.words import WORDS
 from prefloop.cli import main as cli
 
 
@@ -57,6 +59,21 @@ def test_reset_forgets_quit_ends_and_other_commands_are_explained(
     assert lines == []
     assert "(forgotten)" in remarks
     assert "no command /what" in remarks
+
+
+def test_chat_speaks_chinese(folder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    settings = (folder, "language=zh", "max_new_tokens=1", "temperature=0")
+    _, remarks = said(monkeypatch, capsys, "/reset\n/what\nplease\n", *settings)
+    assert "(已忘掉)" in remarks
+    assert "没有命令 /what" in remarks
+    assert "max_new_tokens=1" in remarks
+    assert not re.search(r"\b(there|forgotten|come|nothing)\b", remarks)
+
+
+def test_both_languages_say_the_same_things():
+    """With the same numbers and names in them."""
+    fields = [{k: sorted(re.findall(r"{(\w+)}", text)) for k, text in words.items()} for words in WORDS.values()]
+    assert fields[0] == fields[1]
 
 
 def test_a_turn_that_is_too_long_is_a_sentence_and_the_conversation_goes_on(

@@ -1,7 +1,9 @@
 """A fingerprint says what a thing is, whatever its name, place, date or order of keys."""
 
 import hashlib
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +67,48 @@ def test_twelve_letters():
 def test_nothing_there(tmp_path):
     with pytest.raises(UserError, match=r"model: nothing is there. Check the path"):
         of_path(tmp_path / "model")
+
+
+def stage_folder(path: Path, **files: str) -> str:
+    """A finished stage's folder that wrote `rows.jsonl` and `model`."""
+    whole = {
+        "rows.jsonl": "1",
+        "model/weights": "w",
+        "run.json": "{}",
+        "finished.json": json.dumps({"outputs": {"rows.jsonl": {}, "model": {}}, "result": {}}),
+        **files,
+    }
+    for name, text in whole.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    return of_path(path)
+
+
+def test_a_finished_stage_is_what_it_wrote_and_not_how_that_came(tmp_path):
+    whole = stage_folder(tmp_path / "a")
+    how = {
+        "timing.json": "1 s",
+        "config.yaml": "threads: 2",
+        "metrics.jsonl": "m",
+        "run.json": '{"command": "other"}',
+        "web/prefloop.sqlite": "page",
+    }
+    assert stage_folder(tmp_path / "b", **how) == whole
+    others = [
+        stage_folder(tmp_path / "c", **{"rows.jsonl": "2"}),
+        stage_folder(tmp_path / "d", **{"model/weights": "v"}),
+        stage_folder(tmp_path / "e", **{"model/more": "w"}),
+    ]
+    assert len({whole, *others}) == 4
+
+
+def test_what_cannot_be_read(tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "finished.json").write_text("{}")
+    with pytest.raises(UserError, match=r"finished.json: this is not as prefloop writes it"):
+        of_path(tmp_path)
+    with pytest.raises(UserError, match="this cannot be read"):
+        of_path(tmp_path / ("n" * 300))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="neither a file nor a folder"):
+        of_path(tmp_path / "pipe")

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from reading import Write, report, section
+from reading import Write, plain, report, section
 
+from prefloop.errors import UserError
 from prefloop.records.evaluations import EXACT_KL
 from prefloop.report.words import LABELS, Words
 from prefloop.world.agents import demonstrations
@@ -162,3 +163,58 @@ def test_a_candidate_equal_to_the_reference(pipeline: Write):
     assert "0 wins, 16 ties, 0 losses" in table
     assert "±0" in table
     assert not re.search(r" (better|worse) ", table)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("evaluate/evaluation.json", '{"models": {', "not JSON"),
+        ("evaluate/evaluation.json", "[" * 100_000, "not JSON"),
+        ("evaluate/evaluation.json", '{"selected": "\\ud800"}', "not (text|as prefloop writes it)"),
+        ("ppo/metrics.jsonl", '{"step": 1}\n{"step": 2, "sco', "metrics.jsonl:2"),
+        ("ppo/samples.jsonl", '{"step": 1}\n\0\0\0\0', "samples.jsonl"),
+        ("reward/finished.json", "null", "expected an object"),
+    ],
+)
+def test_a_damaged_file_is_a_sentence(pipeline: Write, file: str, text: str, says: str):
+    folder = pipeline()
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=says):
+        report(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("ppo/metrics.jsonl", "ratio/clipped", 1e308),
+        ("ppo/metrics.jsonl", "scores/mean", 10**400),
+        ("reward/finished.json", "result", {"accuracy": "high", "by_strength": [{"strength": "x"}, 3], "ece": []}),
+        ("reward/finished.json", "result", {"accuracy": 0.7, "by_strength": 5}),
+    ],
+)
+def test_numbers_that_cannot_be_drawn_are_left_out(pipeline: Write, file: str, key: str, value: Any):
+    """Results hold anything; what is no number is not one on the page either."""
+
+    def change(name: str, written: Any) -> Any:
+        if name == file and key == "result":
+            return written | {key: value}
+        return [row | {key: value} for row in written] if name == file else written
+
+    stages = ("sft", "reward", "ppo")
+    html, _ = report(pipeline(stages=stages, change=change))
+    assert "308" not in plain(html)
+    assert "inf" not in re.findall(r"[a-z]+", " ".join(re.findall(r'points="([^"]*)"', html)))
+
+
+def test_an_unfinished_run_is_a_page(pipeline: Write):
+    """Stopped in the middle of PPO: what there is of it is drawn, and the page says that it did not finish."""
+    folder = pipeline(stages=("sft", "reward", "ppo"))
+    for name in ("finished.json", "timing.json", "samples.jsonl"):
+        (folder / "ppo" / name).unlink()
+    rows = (folder / "ppo" / "metrics.jsonl").read_text().splitlines()[:3]
+    (folder / "ppo" / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+    html, summary = report(folder)
+    assert "Not finished: ppo." in plain(html)
+    assert "did not finish" in section(html, "run")
+    assert summary["seconds"]["ppo"] is None
+    assert "Score" in section(html, "curves")

@@ -49,7 +49,7 @@ def test_a_finished_run_whose_outputs_are_gone_says_so_and_is_not_run_over(
 ):
     spoil(finished_model(config))
     before = contents(config)
-    with pytest.raises(UserError, match=f"this stage has finished, but {says}.* make it again: prefloop "):
+    with pytest.raises(UserError, match=f"this stage has finished, but {says}.* make it again: prefloop"):
         opened(config)
     assert contents(config) == before
 

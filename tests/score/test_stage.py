@@ -11,7 +11,7 @@ from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
-from prefloop.stats.intervals import wilson_interval
+from prefloop.stats.intervals import win_rate_interval
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +93,7 @@ def test_preferences_give_agreement_with_its_interval_and_ties_count_half(
     ]  # right, wrong, tie, right
     data = write_rows("p.jsonl", [{"prompt": f"q{i}", "chosen": c, "rejected": r} for i, (c, r) in enumerate(pairs)])
     sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
-    low, high = wilson_interval(2.5, 4, confidence=0.95)
+    low, high = win_rate_interval(2, 1, 1, confidence=0.95)
     assert f"62.5% [{low:.1%}, {high:.1%}]" in sentence
     assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [
         (len(c), len(r)) for c, r in pairs
@@ -218,3 +218,26 @@ def test_the_command_line_prints_the_sentence(
     mean = sum(len(words) for words in WORDS) / len(WORDS)
     assert f"{len(WORDS)} responses scored, mean {mean:.3f}" in capsys.readouterr().out
     assert json.loads((tmp_path / "s.jsonl").read_text().splitlines()[0]) == {"id": "d0", "score": 5.0}
+
+
+def test_nothing_of_the_users_is_replaced(counter: str, reward_model: str, write_rows: Write, tmp_path: Path):
+    """Not the data, the model or the function, by whatever name; and it is said before anything is scored."""
+    data = demonstrations(write_rows)
+    (tmp_path / "mine.jsonl").write_text("mine\n")
+    (tmp_path / "link.jsonl").symlink_to(data)
+    function = counter.removeprefix("python:").rpartition(":")[0]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for model, out, says in (
+        (counter, data, "this is also read"),
+        (counter, str(tmp_path / "link.jsonl"), "this is also read"),
+        (counter, str(tmp_path / "mine.jsonl"), "prefloop did not write it"),
+        (counter, function, "what is written here is .jsonl or .jsonl.gz or .parquet"),
+        (reward_model, f"{reward_model}/model.safetensors", "what is written here is"),
+        (reward_model, f"{reward_model}/scores.jsonl", "this is inside"),
+        (counter, "/dev/null", "what is written here is"),
+    ):
+        with pytest.raises(UserError, match=says):
+            score(ScoreConfig(model=model, data=data, out=out))
+    assert {path: path.read_bytes() for path in before} == before
+    for _ in range(2):  # its own it may
+        score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))

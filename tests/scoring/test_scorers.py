@@ -122,7 +122,7 @@ def test_what_is_cut_is_counted(reward_folder: str):
 def test_a_damaged_file_of_scores_is_a_sentence(reward_folder: str, tmp_path: Path, text: str):
     copied = shutil.copytree(reward_folder, tmp_path / "copied")
     (copied / NORMALISATION).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=rf"{NORMALISATION}.*Download the model again"):
+    with pytest.raises(UserError, match=rf"{NORMALISATION}.*Put back the file"):
         RewardModel(str(copied), CPU)
 
 

@@ -1,5 +1,6 @@
 """What a model folder records of templates and ends, as it is read and as it is written."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,17 @@ def test_a_text_begins_as_the_model_needs(
 def test_templates_of_no_use(template: str, message: str, folder: Callable[..., str]):
     with pytest.raises(UserError, match=message):
         codec_of(folder(codec(template)))
+
+
+def test_an_empty_special_token_is_none(folder: Callable[..., str]):
+    """`unk_token: ""` stood in a real file: it put a space between every two letters of what was learned."""
+    path = folder(codec("chatml"))
+    file = Path(path) / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"unk_token": "", "bos_token": ""}))
+    read = codec_of(path)
+    assert (read.tokenizer.unk_token, read.tokenizer.bos_token) == (None, None)
+    assert read.decode(read.response_ids("Blue is a colour.")) == "Blue is a colour."
+    assert "" not in read.tokenizer.all_special_tokens
 
 
 def test_of_several_templates_the_default_is_taken(folder: Callable[..., str]):

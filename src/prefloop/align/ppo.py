@@ -82,7 +82,7 @@ def train(config: PPOConfig) -> Path:
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
-        run.progress.start(config.steps, at.step)
+        run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             order = online.minibatches(
                 config.rollouts_per_step,

@@ -44,7 +44,7 @@ def train(config: REINFORCEConfig) -> Path:
         policy = setup.policy
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
-        run.progress.start(config.steps, at.step)
+        run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from prefloop.chat.words import Language
 from prefloop.config import Config
 
 
@@ -25,6 +26,9 @@ class ChatConfig(Config):
 
     seed: int = 0
     """Decides every random choice; two models get the same random numbers."""
+
+    language: Language = "en"
+    """Language of what chat itself says."""
 
     template: str | None = None
     """Chat template, if the model folder records none."""

@@ -9,10 +9,12 @@ from rich.console import Console
 from prefloop.chat.config import ChatConfig
 from prefloop.chat.screen import note, plain, remarks, side_by_side, streamed
 from prefloop.chat.talk import Talker
+from prefloop.chat.words import WORDS
 from prefloop.errors import UserError
 from prefloop.models.device import placement
 from prefloop.models.folders import speakers
 from prefloop.models.load import causal
+from prefloop.stopping import Stopped
 
 
 def talkers(paths: Sequence[str], config: ChatConfig) -> list[Talker]:
@@ -30,22 +32,22 @@ def talkers(paths: Sequence[str], config: ChatConfig) -> list[Talker]:
 
 def converse(talkers: list[Talker]) -> None:
     """Turn after turn until the user ends it."""
-    watched = sys.stdin.isatty() and sys.stdout.isatty()
+    watched, said = sys.stdin.isatty() and sys.stdout.isatty(), WORDS[talkers[0].config.language]
     if watched:
-        names = " and ".join(talker.name for talker in talkers)
-        forgetful = "" if all(talker.memory for talker in talkers) else " Each turn stands alone (memory=off)."
-        note(f"talking to {names}; /reset forgets, /quit or Ctrl-D ends, Ctrl-C stops an answer.{forgetful}")
+        names = said["and"].join(talker.name for talker in talkers)
+        forgetful = "" if all(talker.memory for talker in talkers) else said["alone"]
+        note(said["begin"].format(names=names) + forgetful)
     console = Console()
-    for turn, text in enumerate(_turns(watched)):
+    for turn, text in enumerate(_turns(watched, said["end"])):
         if text in ("/quit", "/exit"):
             return
         if text == "/reset":
             for talker in talkers:
                 talker.reset()
-            note("forgotten")
+            note(said["forgotten"])
             continue
         if text.startswith("/"):
-            note(f"there is no command {text.split()[0]}; there are /reset and /quit")
+            note(said["unknown"].format(command=text.split()[0]))
             continue
         try:
             if not watched:
@@ -62,7 +64,7 @@ def converse(talkers: list[Talker]) -> None:
                 note(remark)
 
 
-def _turns(watched: bool) -> Iterator[str]:
+def _turns(watched: bool, how_to_end: str) -> Iterator[str]:
     """What the user says, turn by turn, until the end of input."""
     if watched:
         with contextlib.suppress(ImportError):
@@ -73,9 +75,11 @@ def _turns(watched: bool) -> Iterator[str]:
         except EOFError:
             print()
             return
+        except Stopped:
+            raise
         except KeyboardInterrupt:  # at the prompt there is no answer to stop
             print()
-            note("/quit or Ctrl-D ends")
+            note(how_to_end)
             continue
         if not watched and not line:
             return

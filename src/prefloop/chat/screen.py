@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prefloop.chat.talk import Answer, Talker
+from prefloop.chat.words import WORDS
 from prefloop.printing import printable
 
 Stopped = Callable[[], bool]
@@ -101,17 +102,13 @@ def plain(talkers: list[Talker], text: str, *, turn: int) -> list[Answer]:
 
 def remarks(talker: Talker, answer: Answer) -> list[str]:
     """What the user should know about an answer, beside its text."""
-    said = []
+    words, said = WORDS[talker.config.language], []
     if answer.num_forgotten:
-        said.append(
-            f"the conversation is longer than its context of {talker.network.codec.context} tokens; "
-            f"the oldest {answer.num_forgotten} turns are forgotten."
-        )
+        said.append(words["long"].format(context=talker.network.codec.context, num=answer.num_forgotten))
     if not answer.text:
-        said.append("said nothing; this turn is not remembered.")
+        said.append(words["silent"])
     elif not answer.finished:
-        limit = f"max_new_tokens={talker.config.max_new_tokens}"
-        said.append(f"did not come to an end; it was stopped, or {limit} or its context was used up.")
+        said.append(words["open"].format(limit=talker.config.max_new_tokens))
     return [f"{talker.name}: {sentence}" for sentence in said]
 
 

@@ -56,7 +56,7 @@ def collect(config: CollectConfig) -> Path:
         prompts = fitting.records
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
-        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))))
+        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
         for index in run.parts(len(chunks)):
             comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
             judgements = (

@@ -7,7 +7,6 @@ selected does not flatter them. Leaves out: people (the web page) and model judg
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
         compared = [(name, "validation") for name in folders]
-        run.progress.start(len(compared) + 2 * (len(world.prompts) - 1))
+        run.progress.start(len(compared) + 2 * (len(world.prompts) - 1), unit="part")
         answered = {key: _measured(run, world, i, key, folders) for i, key in enumerate(compared)}
         validation = {name: _numbers(world, answered, name, "validation") for name in folders}
         choice = selected({n: s for n, s in validation.items() if n != "reference"}, kl_limit=config.kl_limit)
@@ -207,7 +206,7 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         with torch.no_grad():
             measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
-    part = json.loads(run.part(index).read_text(encoding="utf-8"))
+    part = run.read_part(index)
     run.progress.advance()
     return [Answer(**row) for row in part["answers"]]
 

@@ -27,7 +27,6 @@ ROLES: Mapping[str, str] = {
 }  # fmt: skip
 """Who speaks, as others call it -> as we do."""
 TOOL_ROLES = ("tool", "function", "function_call", "function_response", "tool_call", "tool_response", "observation")
-CALLS = ("tool_calls", "function_call")
 SPOKEN = frozenset({"role", "content", "from", "value"})
 TURN_OFF = ("weight", "train", "loss")
 """Fields of a message that say, if they are 0 or false, that it is not to be learned."""
@@ -195,7 +194,9 @@ def turn(message: Any, name: str) -> Turn:
         raise BadRow(f"`{name}` should be a message {{role, content}}, but is {shown(message)}.")
     speaker, said = ("from", "value") if "role" not in message and "from" in message else ("role", "content")
     role, content = message.get(speaker), message.get(said)
-    if role in TOOL_ROLES or any(message.get(call) for call in CALLS):
+    if len(message) == 2 and type(content) is str and isinstance(role, str) and role in ROLES:
+        return Turn(ROLES[role], content)
+    if role in TOOL_ROLES or message.get("tool_calls") or message.get("function_call"):
         raise LeftOut("tool calls")
     ours = ROLES.get(role) if isinstance(role, str) else None
     if ours is None:
@@ -204,8 +205,6 @@ def turn(message: Any, name: str) -> Turn:
         content = _joined(content, f"{name}.{said}")
     if not isinstance(content, str):
         raise BadRow(f"`{name}.{said}` should be text, but is {shown(content)}; only text is understood.")
-    if len(message) == 2:
-        return Turn(ours, content)
     extra = {key for key in message.keys() - SPOKEN - set(TURN_OFF) if message[key] not in (None, "", [], {})}
     if any(message.get(key) in (0, False) and message.get(key) is not None for key in TURN_OFF):
         extra.add(NOT_LEARNED)

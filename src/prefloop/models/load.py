@@ -74,7 +74,9 @@ def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
             "origin."
         )
     with loading(path):
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        made = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        empty = {name: None for name, token in made.special_tokens_map.items() if token == ""}  # names no token at all
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **empty) if empty else made
 
 
 def codec_of(path: str, *, template: str | None = None) -> Codec:

@@ -221,10 +221,19 @@ def reward_model(pipeline: Pipeline, words: Words) -> Context | None:
         "tables": tables,
         "why": words(f"unchecked.{why}") if why else "",
         "plot": charts.reliability(bins, label=label, x_name=x_name, ideal=ideal) if bins else None,
-        "strengths": [Strength.model_validate(dict(row)) for row in measured.get("by_strength") or ()],
+        "strengths": _strengths(measured.get("by_strength")),
         **{name: as_number(measured.get(name)) for name in ("ece", "ece_after_temperature", "temperature")},
         "keys": "reward_model." if check else "",
     }
+
+
+def _strengths(rows: Any) -> list[Context]:
+    """Strength, number and accuracy of each row that has all three; results of stages hold anything."""
+    names = ("strength", "num", "accuracy")
+    listed = rows if isinstance(rows, list | tuple) else ()
+    rated = [dict(row) for row in listed if isinstance(row, dict | Strength)]
+    read = [{name: as_number(row.get(name)) for name in names} for row in rated]
+    return [row for row in read if None not in row.values()]
 
 
 def _checked(check: RewardCheck, words: Words) -> list[Context]:

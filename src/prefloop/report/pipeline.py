@@ -22,6 +22,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
+LARGEST = 1e300
 POLICY = "policy"
 """Stands for the stage that trained the policy, whichever algorithm it was."""
 
@@ -107,8 +108,8 @@ def _wrote(stage: Stage | None, fingerprint: str) -> bool:
 
 
 def as_number(value: Any) -> float | None:
-    """The value if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """The value if it is a number that can be drawn, else None: NaN, infinity and what is nearly that are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
         return None
     return float(value)
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from prefloop import layout
 from prefloop.files.atomic import write_text
+from prefloop.files.outputs import output
 from prefloop.report.config import ReportConfig
 from prefloop.report.page import page
 from prefloop.report.pipeline import read, visible
 from prefloop.report.summary import summary
+
+ELSEWHERE = "Choose another folder with out=DIR."
 
 
 def write(config: ReportConfig) -> Path:
@@ -20,6 +23,7 @@ def write(config: ReportConfig) -> Path:
     totals = summary(pipeline)
     html = page(pipeline, totals, config.language, config.title)
     numbers = json.dumps(totals.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(out / layout.SUMMARY, visible(numbers) + "\n")
-    write_text(out / layout.PAGE, html)
+    with output(out / layout.SUMMARY, otherwise=ELSEWHERE), output(out / layout.PAGE, otherwise=ELSEWHERE):
+        write_text(out / layout.SUMMARY, visible(numbers) + "\n")
+        write_text(out / layout.PAGE, html)
     return out / layout.PAGE

@@ -14,7 +14,7 @@ class RewardConfig(RunConfig, Templated, Batched, Optimised, defaults={"weight_d
     """Model folder (or hub id) to start from, normally the SFT model."""
 
     preferences: str
-    """File of preferences: ours, TRL's, or Anthropic's chosen/rejected as it is."""
+    """File of preferences, rankings, ratings or thumbs, in any form that `prefloop data check` names."""
 
     held_out: str | None = None
     """File of preferences for validation; without it a share of `preferences` is held out, whole prompts at a time."""

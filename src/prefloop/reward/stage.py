@@ -6,7 +6,7 @@ over SFT demonstrations, so that
 score = (raw - mean) / deviation. Follows Bradley-Terry by logsigmoid (RM-1, 2), with
 intervals for votes of stated strength and ties (votes.py), initialised from SFT (RM-7), a shifted
 scale (RM-8), and tells its accuracy beside the annotators' agreement and a length-only baseline (RM-17, 18, DIA-1).
-Leaves out: rankings of more than two at once, ensembles.
+A ranking teaches by all its pairs. Leaves out: losses of whole rankings, ensembles.
 """
 
 import itertools

@@ -1,6 +1,5 @@
 """`prefloop run RECIPE [key=value ...]`: a recipe from its first stage to its report; run it again to go on."""
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ import yaml
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
+from prefloop.files.outputs import output, was_written
 from prefloop.named import named
+from prefloop.printing import say
 from prefloop.rounds import beforehand
 from prefloop.rounds.recipe import STAGES, Recipe, load
 
@@ -32,10 +33,10 @@ def main(arguments: Sequence[str]) -> int:
     recipe = load(name, overrides)
     results = run(recipe)
     if "report" in results:
-        print(f"\nReport: {results['report']}")
-    print(f"Talk to it: prefloop chat {recipe.out}")
+        say(f"\nReport: {results['report']}")
+    say(f"Talk to it: prefloop chat {recipe.out}")
     if "collect" in results and "evaluate" in results:
-        print(f"Let people say which they like better, blind: prefloop web {recipe.out}")
+        say(f"Let people say which they like better, blind: prefloop web {recipe.out}")
     return 0
 
 
@@ -45,19 +46,18 @@ def run(recipe: Recipe) -> dict[str, Path]:
     card, text = recipe.out / layout.RECIPE, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
     _claim(recipe.out)
     beforehand.check(recipe)
-    is_ours = not (recipe.path and card.is_file() and card.samefile(recipe.path))  # or it is what the user wrote
     if not card.is_file():
-        write_text(card, text)
+        with output(card):
+            write_text(card, text)
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
         before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
-        if (
-            is_ours and "pipeline" in STAGES[name].reads
-        ):  # every stage has accepted its settings: the recipe is what really ran
-            write_text(card, text)
+        if "pipeline" in STAGES[name].reads and was_written(card):
+            with output(card):  # every stage has accepted its settings: the recipe is what really ran
+                write_text(card, text)
         results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
-        print(f"[{number}/{len(recipe.settings)}] {name:<9} {took}", file=sys.stdout, flush=True)
+        say(f"[{number}/{len(recipe.settings)}] {name:<9} {took}")
     return results
 
 

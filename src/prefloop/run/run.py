@@ -11,6 +11,7 @@ on from its last checkpoint, and what it then writes is bit-identical to an unin
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -58,7 +59,7 @@ class Run:
         """
         stage = stage or stage_of(type(config))
         self.config, self.folder = config, Path(config.out)
-        self._files = [path for path in inputs.values() if path is not None and Path(path).is_file()]
+        self._files = [path for path in inputs.values() if path is not None and os.path.isfile(path)]
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
@@ -222,9 +223,11 @@ class Run:
         Raises: KeyboardInterrupt after saving, if somebody asked to stop.
         """
         self._interrupts.until = "the next update is done"
-        if self.interrupted or self._checkpoints.is_due(position, every=every):
+        asked = self.interrupted  # once: a signal that comes from here on is for the next update, and that is saved too
+        if asked or self._checkpoints.is_due(position, every=every):
             self.save(position, state())
-        self.stop_if_interrupted()
+        if asked:
+            self.stop_if_interrupted()
 
     def save(self, position: int, state: State) -> None:
         """Writes a checkpoint, whole or not at all."""

@@ -16,8 +16,8 @@ class ScoreConfig(Placed, Rewarded, defaults={"dtype": "float32"}):
     check` names."""
 
     out: str
-    """File for the scores (.jsonl or .parquet), one row for each row of the data, or for each response of a
-    comparison."""
+    """File for the scores (.jsonl, .jsonl.gz or .parquet), new or written by prefloop before; one row for each
+    row of the data, or for each response of a comparison."""
 
     embed: bool = False
     """Of comparisons: also write where the reward model sees each response, by which the page chooses items that differ

@@ -12,17 +12,21 @@ from pydantic import BaseModel
 
 from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences, serves
-from prefloop.files.forms import recognise
+from prefloop.files.forms import Form, recognise
+from prefloop.files.outputs import output
 from prefloop.files.places import located
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
 from prefloop.printing import say
-from prefloop.records import Comparison, Demonstration, EmbeddedScore, Message, Preference, Score
+from prefloop.records import Comparison, Demonstration, EmbeddedScore, Message, Preference, Score, opening
 from prefloop.score.config import ScoreConfig
-from prefloop.scoring.named import scorer
+from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
-from prefloop.stats.intervals import wilson_interval
+from prefloop.stats.intervals import share_interval
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+"""How a file of scores may be called."""
 
 
 class PairScore(BaseModel):
@@ -36,13 +40,14 @@ class PairScore(BaseModel):
 def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
     try:
-        return _score(config)
+        form = recognise(config.data)
+        with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES):
+            return _score(config, form)
     except RowRefused as problem:
         raise located(problem, [config.data]) from None
 
 
-def _score(config: ScoreConfig) -> str:
-    form = recognise(config.data)
+def _score(config: ScoreConfig, form: Form) -> str:
     skipped: tuple[str, ...] = ()
     judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
@@ -104,7 +109,7 @@ def _agreement(judge: Scorer, rows: Sequence[Preference], both: Sequence[Sequenc
     """How often the chosen response has the higher score, of the pairs with a majority that are two to the judge."""
     decided = [(p, c, r) for p, c, r in zip(rows, *both, strict=True) if p.decided]
     kept = [
-        (c, r)
+        (opening(p.messages), 0.5 if c == r else float(c > r))
         for p, c, r in decided
         if not (c == r and isinstance(judge, RewardModel) and judge.same(p.messages, (p.chosen, p.rejected)))
     ]
@@ -115,9 +120,9 @@ def _agreement(judge: Scorer, rows: Sequence[Preference], both: Sequence[Sequenc
     told = "".join(f"; {count} {what} are not counted" for count, what in apart if count)
     if not kept:
         return f"none can say how often the chosen response has the higher score{told}"
-    right = sum((c > r) + (c == r) / 2 for c, r in kept)
-    low, high = wilson_interval(right, len(kept), confidence=0.95)
-    return f"the chosen response has the higher score in {right / len(kept):.1%} [{low:.1%}, {high:.1%}]{told}"
+    prompts, right = zip(*kept, strict=True)
+    low, high = share_interval(right, prompts, confidence=0.95)
+    return f"the chosen response has the higher score in {sum(right) / len(kept):.1%} [{low:.1%}, {high:.1%}]{told}"
 
 
 def _embedded(

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from prefloop.errors import UserError
-from prefloop.models.checkpoint import AGAIN, read_object
+from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
+from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
@@ -21,6 +22,13 @@ from prefloop.text.examples import Cuts, fitted
 NORMALISATION = "prefloop_scores.json"
 EMBEDDED = 64
 """Numbers of an embedding at most."""
+
+
+class Normalisation(Record):
+    """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
+
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
 
 
 class RewardModel:
@@ -31,7 +39,9 @@ class RewardModel:
         """Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement).requires_grad_(False)
-        self.mean, self.std = _normalisation(Path(self.network.path) / NORMALISATION)
+        file = Path(self.network.path) / NORMALISATION
+        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
+        self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
@@ -87,12 +97,3 @@ class RewardModel:
                 )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
         return normalised_scores(raw, mean=self.mean, std=self.std), means
-
-
-def _normalisation(file: Path) -> tuple[float, float]:
-    """Mean and deviation of raw scores; 0 and 1 without a file. Raises: UserError if it holds no such numbers."""
-    known = read_object(file) if file.is_file() else {"mean": 0.0, "std": 1.0}
-    mean, std = known.get("mean"), known.get("std")
-    if not isinstance(mean, int | float) or not isinstance(std, int | float) or not 0 < std < math.inf > abs(mean):
-        raise UserError(f"{file}: it should hold the mean and the deviation (std, above 0) of scores. {AGAIN}")
-    return float(mean), float(std)

@@ -16,7 +16,7 @@ class SFTConfig(RunConfig, Templated, Optimised):
     """Model folder (or hub id) to start from."""
 
     demonstrations: str
-    """File of demonstrations: ours, TRL's, Alpaca's, or prompt/response pairs."""
+    """File of demonstrations, in any form that `prefloop data check` names."""
 
     epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the demonstrations."""

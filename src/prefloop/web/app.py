@@ -1,8 +1,10 @@
 """The application: guard, routes, static files, and every error as a sentence."""
 
 import contextlib
+import errno
 import logging
 import mimetypes
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -71,6 +73,8 @@ CODES = {
     400: "bad_request", 401: "signed_out", 403: "forbidden", 404: "not_found", 405: "wrong_method", 413: "too_large",
     415: "not_json",
 }  # fmt: skip
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk, or a share of it, is called."""
 PROBLEMS = (UserError, OSError, ValueError, SQLAlchemyError)
 """What ends one look of the housekeeping, not the housekeeping."""
 log = logging.getLogger("prefloop.web")
@@ -93,6 +97,8 @@ def create_app(site: Site) -> FastAPI:
     app.add_exception_handler(UserError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OSError, _full)
+    app.add_exception_handler(sqlite3.Error, _full)
     app.add_exception_handler(500, _broken)
     app.add_middleware(Guard, config=site.config, answer=sentence)
     if site.config.proxies:
@@ -163,6 +169,8 @@ def _user_error(request: Request, problem: Exception) -> Response:
         return sentence(request, 422, "invalid", str(problem))
     if problem.status >= 400:
         log_refusal(request.scope, problem)
+    if str(problem) != problem.message:
+        log.warning("%s", problem)
     again = {"Retry-After": "900" if problem.status == 429 else "2"} if problem.status in (429, 503) else None
     return sentence(request, problem.status, problem.code, problem.message, again)
 
@@ -183,6 +191,16 @@ def _http(request: Request, problem: Exception) -> Response:
     code = CODES.get(problem.status_code, "refused")
     log_refusal(request.scope, Refusal(problem.status_code, code, ""))
     return sentence(request, problem.status_code, code, str(problem.detail), dict(problem.headers or {}))
+
+
+def _full(request: Request, problem: Exception) -> Response:
+    """A disk that is full is said so; another fault of the machine is a fault of the server."""
+    number = problem.errno if isinstance(problem, OSError) else None
+    if number in FULL or (isinstance(problem, sqlite3.Error) and "full" in str(problem)):
+        log.warning("disk_full: %s %s: %s", request.method, request.url.path, problem)
+        says = "The server's disk is full. Nothing that was acknowledged is lost; tell the lead to free some space."
+        return sentence(request, 507, "disk_full", says)
+    return _broken(request, problem)
 
 
 def _broken(request: Request, problem: Exception) -> Response:

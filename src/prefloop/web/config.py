@@ -1,16 +1,29 @@
 """Settings of `prefloop web`: those of the project, which leads may change in the page too, and those of the server."""
 
 import ipaddress
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from prefloop.config import Config
+from prefloop.errors import UserError
+from prefloop.web.names import is_seen
 
 Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
 LANGUAGES = ("en", "zh")
 Word = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+def words(value: Any) -> Any:
+    """The value, unless a word in it was taken for a truth value or a number."""
+    for word in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(word, bool | int | float):
+            typed = str(word).lower()
+            kind = "yes or no" if isinstance(word, bool) else "a number"
+            says = f'{typed} without quotes is {kind}, and a word is wanted here; write it in quotes: "{typed}"'
+            raise ValueError(says)
+    return value
 
 
 class OverlapConfig(Config):
@@ -38,6 +51,19 @@ class ChecksConfig(Config):
 
     calibration_pass: float = Field(default=0.75, ge=0, le=1)
     """Share of the calibration items that an annotator must get right before they may work."""
+
+
+class ImportConfig(Config):
+    """How large what a lead brings in may be, besides `max_import_mb`."""
+
+    text_letters: int = Field(default=200_000, ge=100, le=100_000_000)
+    """Most letters of one text."""
+
+    row_kb: int = Field(default=4_000, ge=1, le=1_000_000)
+    """Largest row, in thousands of bytes."""
+
+    unpacked_mb: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Most that a file may unpack to, in millions of bytes."""
 
 
 class ProjectConfig(Config):
@@ -76,6 +102,11 @@ class ProjectConfig(Config):
     """Judgements after which judgements.jsonl is written, though not all is done; 0 waits for all.
     Only the folder's own comparisons count, and no edits and demonstrations."""
 
+    @field_validator("name", "language", "kinds", "axes", mode="before")
+    @classmethod
+    def _are_words(cls, value: Any) -> Any:
+        return words(value)
+
     @field_validator("kinds")
     @classmethod
     def _asks_something(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
@@ -91,6 +122,16 @@ class ProjectConfig(Config):
         if len(set(self.axes)) != len(self.axes):
             raise ValueError(f"axes names one axis twice: {', '.join(self.axes)}; name each once")
         return self
+
+
+def check_seen(config: ProjectConfig) -> None:
+    """Raises: UserError if people could not read a name or tell two axes apart; what older versions kept may be so."""
+    for key, word in (("name", config.name), *(("axes", axis) for axis in config.axes)):
+        if not is_seen(word) or word != word.strip():
+            raise UserError(f"`{key}`: {word!r} has letters that are not seen, or spaces at its ends; type it anew.")
+    alike = [" ".join(axis.casefold().split()) for axis in config.axes]
+    if len(set(alike)) != len(alike):
+        raise UserError(f"`axes`: two of {', '.join(config.axes)} read alike; name each once.")
 
 
 class ChatConfig(Config):
@@ -131,7 +172,10 @@ class WebConfig(ProjectConfig):
     max_import_mb: int = Field(default=512, ge=1)
     """Largest file that can be imported through the page, in millions of bytes."""
 
-    session_days: float = Field(default=14, gt=0)
+    imports: ImportConfig = ImportConfig()
+    """How large what a lead brings in may be, besides `max_import_mb`."""
+
+    session_days: float = Field(default=14, gt=0, le=3650)
     """Days that a sign-in lasts; a third of it without any visit ends it too."""
 
     names: tuple[str, ...] = ()
@@ -159,9 +203,14 @@ class WebConfig(ProjectConfig):
     chat: ChatConfig = ChatConfig()
     """How the policy under test answers in the page's chat."""
 
-    password_memory_kb: int = Field(default=65536, ge=8)
+    password_memory_kb: int = Field(default=65536, ge=8, le=4_000_000)
     """Memory that checking a password takes (argon2id), in thousands of bytes: the more, the harder to guess from a
     stolen database."""
+
+    @field_validator("host", "database", "names", "proxies", "model_server", "model", "model_key_env", mode="before")
+    @classmethod
+    def _are_texts(cls, value: Any) -> Any:
+        return words(value)
 
     @field_validator("proxies")
     @classmethod

@@ -6,8 +6,9 @@ from prefloop.errors import UserError
 class Refusal(UserError):
     """What cannot be done, and why. The API sends `{"error": {"code", "message"}}` with the status."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, code: str, message: str, *, detail: str = "") -> None:
+        """Args: detail: the same with what is nobody's business but the server's: the log and the terminal have it."""
+        super().__init__(detail or message)
         self.status, self.code, self.message = status, code, message
 
 

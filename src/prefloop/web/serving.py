@@ -24,6 +24,7 @@ from prefloop.web.store import chain, settings
 from prefloop.web.store.database import Database
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import invitations
+from prefloop.web.work import intake
 
 BACKLOG_SECONDS = 20
 PATIENCE = 2.0
@@ -46,6 +47,8 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
         changes = settings.typed(config)
         if changes:
             database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
+        if "kinds" in changes and (moved := intake.ask_kinds(site, actor="server"))["made"] + moved["withdrawn"]:
+            say(f"web: other kinds: {', '.join(f'{number} {what}' for what, number in moved.items())}.")
         with _said_if_long(comparisons):
             added, _ = comparison_files.from_file(site, comparisons)
         if added:

@@ -81,23 +81,34 @@ def test_confirming_too_early_says_what_is_missing(serve, window):
     assert answers(stand) == [{"choice": "left", "strength": 1}]
 
 
+def shown_since(page: Any, seconds: float) -> None:
+    """Lets the item have been on the page for so long."""
+    page.evaluate(
+        """async seconds => {
+          const { judge } = await import(document.querySelector('script[src$="judge.js"]').src);
+          judge.time.begun = performance.now() - 1000 * seconds;
+        }""",
+        seconds,
+    )
+
+
 @pytest.mark.parametrize(("key", "choice"), [("1", "left"), ("4", "both_bad")])
 def test_one_key_answers_a_pair_where_no_strength_is_asked(serve, window, key, choice):
     stand, page = opened(serve, window, "pair", strength=False)
     first = item(page)
-    page.wait_for_timeout(450)
+    shown_since(page, 1)
     keys(page, key)
     second = next_item(page, first)
+    shown_since(page, -60)
     keys(page, key)  # the same key at once: nobody has read this one
     assert "Press it again" in page.inner_text("#hint")
     assert item(page) == second
     keys(page, "z")
     assert item(page) == first
-    page.wait_for_timeout(450)
     keys(page, "Enter")  # left as it was
     assert item(page) == second
     assert page.locator("#bar input:checked").count() == 1  # what was chosen too soon waits
-    page.wait_for_timeout(450)
+    shown_since(page, 1)
     keys(page, key)
     page.wait_for_selector(".state.done")
     assert answers(stand, 2) == [{"choice": choice, "strength": None}] * 2
@@ -106,7 +117,7 @@ def test_one_key_answers_a_pair_where_no_strength_is_asked(serve, window, key, c
 def test_one_tap_answers_and_arrow_keys_only_walk(serve, window):
     stand, page = opened(serve, window, "pair", strength=False)
     first = item(page)
-    page.wait_for_timeout(450)
+    shown_since(page, 1)
     page.get_by_label("A is better").focus()
     keys(page, "ArrowRight", "ArrowRight")
     assert item(page) == first
@@ -230,3 +241,12 @@ def test_scrolls_are_locked_and_raw_text_is_shown(serve, window):
     keys(page, "1", "w", "Enter")
     until(lambda: len(stand.judgements()) == 1)
     assert 0.2 < stand.judgements()[0].seen < 1  # one of them was never read to its end
+
+
+def test_the_keys_that_are_told_are_those_that_act(serve, window):
+    _, page = opened(serve, window, "pair", strength=False)
+    assert page.locator(".strengths").count() == 0
+    keys(page, "?")
+    told = page.get_by_role("dialog").inner_text()
+    assert "equally good" in told
+    assert "slightly" not in told

@@ -7,10 +7,12 @@ its foot covers none and takes at most BAR of the height.
 """
 
 import itertools
+import random
 from pathlib import Path
 
 import pytest
 
+from web import crowd
 from web.browser.acts import begin
 from web.browser.stand import plain
 
@@ -35,3 +37,29 @@ def test_nothing_overlaps_and_the_responses_have_most_of_the_room(serve, window,
     texts = [f"{n}. {words * 2}" for n in range(14)]
     wrong = page.evaluate(MEASURE, [COMBINATIONS, AXES, texts, TEXT, BAR, NARROWEST])
     assert list(itertools.islice(wrong, 30)) == []
+
+
+LEADS = "", "/people", "/settings", "/items?state=", "/annotators", "/adjudication", "/arena", "/data", "/advanced"
+CUT = """() => [...document.querySelectorAll('.scroll, .look, .card')].flatMap(node => {
+  const { left, right } = node.getBoundingClientRect();
+  const out = left < 0 || right > innerWidth + 1;
+  const cut = node.matches('.annotators .scroll, .look') && node.scrollWidth > node.clientWidth + 1;
+  return out || cut ? [node.className] : [];
+})"""
+
+
+def test_what_a_lead_decides_by_is_in_sight(serve, window):
+    """`Worth a look` of the annotators stands beside the name; no page for leads is wider than the window."""
+    stand = serve(plain(60), kinds=("pair",), overlap={"judgements": 3})
+    people = {"left": crowd.lefts, "ada": crowd.honest(random.Random(1)), "b" * 40: crowd.lefts}
+    crowd.let_work(stand.site, people, 60)
+    page = window(stand.person("lea", "admin"))
+    for width in (1280, 1440, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        for path in LEADS:
+            page.goto(f"{stand.url}/lead{path}")
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path
+            assert page.evaluate(CUT) == [], (width, path)
+            if path == "/annotators":
+                assert "One side" in page.inner_text("td.look >> nth=0")

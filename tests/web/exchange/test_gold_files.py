@@ -36,7 +36,9 @@ def test_many_items_become_gold_by_number_or_by_comparison(site: Site, tmp_path:
         {"comparison": "c-0003", "kind": "ranking", "expected": {"ranks": [2, 1]}},
     ]  # fmt: skip
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    assert bring(site, tmp_path / "gold.jsonl", text) == {"marked": 4, "changed": 0, "left_out": 0, "problems": []}
+    assert bring(site, tmp_path / "gold.jsonl", text) == {
+        "marked": 4, "changed": 0, "left_out": 0, "reasons": {}, "problems": [],
+    }  # fmt: skip
     told = [
         ("c-0000", "gold", "", {"choice": "tie"}), ("c-0001", "gold", "it is *short*", {"best": 1}),
         ("c-0002", "calibration", "", {"choice": "both_bad"}), ("c-0003", "gold", "", {"ranks": [2, 1]}),

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from prefloop.errors import UserError
+from prefloop.web.config import ImportConfig
 from prefloop.web.exchange import arena_files, comparison_files, export, importing
-from prefloop.web.exchange.foreign_judgements import SOURCES, Imported, as_before, imported
+from prefloop.web.exchange.foreign_judgements import SOURCES, Looked, imported, looked
 from prefloop.web.exchange.rows import rows as rows_of
+from prefloop.web.exchange.tickets import as_before, renamed
 from prefloop.web.pages import rendering
 from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
@@ -71,7 +73,12 @@ OTHERS = [
     ("argilla", ARGILLA_RANKING, [("u1 (imported)", {"ranks": [2, 1, 1]})]),
     ("potato", POTATO, [("w9 (imported)", {"best": 0})]),
 ]
-NOTHING = {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
+NOTHING = {"comparisons": 0, "judgements": 0, "kinds": {}, "left_out": 0, "problems": []}
+
+
+def new(answer: dict[str, Any]) -> dict[str, Any]:
+    """What an import brought that was not here."""
+    return {name: answer[name] for name in NOTHING}
 
 
 @pytest.mark.parametrize(("source", "row", "who"), OTHERS)
@@ -79,7 +86,7 @@ NOTHING = {"comparisons": 0, "judgements": 0, "left_out": 0, "problems": []}
 def test_other_tools_exports_become_ours(site: Site, tmp_path: Path, source: Any, row: Any, who: Any):
     assert bring(site, tmp_path / "x.json", json.dumps([row]), source)["judgements"] == len(who)
     assert said(site) == who
-    assert bring(site, tmp_path / "x.json", json.dumps([row]), source) == NOTHING
+    assert new(bring(site, tmp_path / "x.json", json.dumps([row]), source)) == NOTHING
     check_log(site)
     with site.database.reading() as connection:
         assert [entry.annotator for entry in export.judged(connection)] == [name for name, _ in who] or len(who) == 2
@@ -263,7 +270,7 @@ def test_nobody_speaks_through_an_import_in_the_name_of_somebody_who_is_here(sit
     check_log(site)
 
 
-def credited_by_name(connection: Any, site: Site, name: str, *, by: str) -> int:
+def credited_by_name(connection: Any, site: Site, name: str, *, by: str, kind: Any) -> int:
     """As an older prefloop had it: judgements are those of whoever has the name."""
     kept = accounts.known_as(name) or "imported"
     same = connection.execute(select(users.c.id).where(users.c.name == kept)).scalar()
@@ -278,7 +285,7 @@ def test_what_was_credited_to_somebody_here_is_found_again(site: Site, tmp_path:
     assert bring(site, path, text)["judgements"] == 15
     monkeypatch.undo()
     before = state(site)
-    assert bring(site, path, text) == NOTHING
+    assert new(bring(site, path, text)) == NOTHING
     assert state(site) == before
     assert len(rows(site, users)) == 3
     bring(site, path, row(7, choice=""))
@@ -319,11 +326,11 @@ def test_an_imported_person_cannot_sign_in_and_takes_as_long_as_a_wrong_password
     assert lead.put(f"/api/v1/users/{mine}", json={"role": "annotator"}).json()["error"]["code"] == "last_admin"
 
 
-def brought_in_by_an_older_prefloop(row: Any, source: Any, place: str) -> Imported:
+def brought_in_by_an_older_prefloop(row: Any, source: Any, place: str, asked: Any) -> Looked:
     """A row as it was when a prompt without a name was called as its row."""
-    result = imported(row, source, place)
-    before = as_before(result.comparison)
-    return result if before is None else replace(result, comparison=before)
+    result = looked(row, source, place, asked)
+    before = as_before(result.ticket.comparison)
+    return replace(result, ticket=renamed(result.ticket, before[0])) if before else result
 
 
 @on_sqlite
@@ -338,12 +345,12 @@ def test_pairs_of_one_conversation_are_of_one_prompt_and_older_rows_stay_as_they
     assert len({names[f"r-{n}"] for n in (0, 2, 4)}) == len({names[f"r-{n}"] for n in (1, 3, 5)}) == 1
     assert sorted(Counter(names.values()).values()) == [1, 3, 4]
     older = new_site()
-    monkeypatch.setattr(importing, "imported", brought_in_by_an_older_prefloop)
+    monkeypatch.setattr(importing, "looked", brought_in_by_an_older_prefloop)
     bring(older, path, text)
     monkeypatch.undo()
     before = state(older)
     assert [entry.prompt_id for entry in rows(older, comparisons, comparisons.c.id == "r-0")] == ["r-0"]
-    assert bring(older, path, text) == NOTHING
+    assert new(bring(older, path, text)) == NOTHING
     assert state(older) == before
     with pytest.raises(UserError, match=r"t.jsonl:1: there is another comparison called 'r-0'"):
         bring(older, path, row(0, prompt="Where is 0?", response_a="There 0.", prompt_id="another"))
@@ -395,7 +402,7 @@ def test_an_item_with_a_long_name_and_many_responses_is_kept_once_and_is_found_a
 
 
 def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp_path: Path):
-    ranks = [{"value": f"response-{n}", "rank": n} for n in range(1, 100)] + [{"value": "response-99", "rank": 99}] * 2
+    ranks = [{"value": f"response-{n}", "rank": n} for n in range(1, 102)]
     said = {"q": [{"value": ranks, "user_id": "u"}]}
     record = {"fields": {"prompt": "x", "responses": ["y"] * 101}, "responses": said}
     with pytest.raises(UserError, match=r"^t.json:1: `ranks`: List should have at most 100 items"):
@@ -405,10 +412,10 @@ def test_a_row_that_is_no_record_is_told_what_is_wrong_and_where(site: Site, tmp
 def test_a_short_row_of_csv_and_a_wrong_encoding(tmp_path: Path):
     path = tmp_path / "t.csv"
     path.write_text("prompt,response_a\nx\n")
-    assert "t.csv:2: the row has not as many cells" in str(next(rows_of(path))[1])
+    assert "t.csv:2: the row has not as many cells" in str(next(rows_of(path, ImportConfig()))[1])
     path.write_bytes(b"prompt\n\xff\xfe\n")
     with pytest.raises(UserError, match="not UTF-8"):
-        list(rows_of(path))
+        list(rows_of(path, ImportConfig()))
 
 
 OUTER = ["prompt", "data", "fields", "responses", "annotations", "id", "label_annotations", "messages", "x:::a"]

@@ -108,3 +108,11 @@ def test_a_guideline_begun_from_an_older_version_drops_nothing(site: Site):
     assert [row["text"] for row in lea.get("/api/v1/guidelines").json()["guidelines"]] == ["two, by lea", "one"]
     assert max_.post("/api/v1/guidelines", json={"text": "both", "base": 2}).json()["version"] == 3
     assert max_.post("/api/v1/guidelines", json={"text": "a program"}).json()["version"] == 4
+
+
+def test_the_page_says_what_becomes_of_what_is_there_when_kinds_change(site: Site):
+    fill(site, 3)
+    lead = signed_in(site, "lea", "lead")
+    assert lead.put("/api/v1/settings", json={"kinds": ["ranking"]}).status_code == 200
+    text = lead.get("/lead/settings", headers=HTML).text
+    assert "For comparisons that come in from now on. What is here stays as it is asked: Pair 3." in text

@@ -41,7 +41,7 @@ def from_file(site: Site, path: Path, *, wanted: int, on_bad: OnBad, actor: str)
                 raise UserError(f"{place}: {says}")
             spool.add(Row(name, sampler, place, _ROW.dump_json({key: row[key] for key in _COLUMNS if key in row})))
 
-        look_at(path, bad, look)
+        look_at(path, bad, look, site.config.imports)
         samplers = spool.marks()
         lacking = [_unanswered(rows, samplers, bad) for rows in spool.together()]
         for name in filter(None, lacking):

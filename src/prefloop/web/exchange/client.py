@@ -19,7 +19,8 @@ from typing import Any, Self
 import httpx
 
 from prefloop.errors import UserError
-from prefloop.files.atomic import writing
+from prefloop.files.atomic import write_bytes
+from prefloop.files.outputs import output
 
 PASSING = (408, 423, 425, 429, 500, 502, 503, 504)
 
@@ -110,12 +111,11 @@ class Client:
     def download(
         self, path: str | Path, *, aggregate: str = "majority", form: str = "prefloop", format: str = "jsonl"
     ) -> int:
-        """Writes the ZIP of everything. Returns: its bytes."""
-        answer = self._send(
-            "GET", "/export/bundle", {}, params={"aggregate": aggregate, "form": form, "format": format}
-        )
-        with writing(path):
-            Path(path).write_bytes(answer.content)
+        """Writes the ZIP of everything, to a file that is new or was written so before. Returns: its bytes."""
+        with output(path, otherwise="Choose another file."):
+            query = {"aggregate": aggregate, "form": form, "format": format}
+            answer = self._send("GET", "/export/bundle", {}, params=query)
+            write_bytes(path, answer.content)
         return len(answer.content)
 
     def bring_in(self, path: str | Path, *, source: str = "tickets", on_bad: str = "stop") -> dict[str, Any]:

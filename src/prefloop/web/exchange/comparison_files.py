@@ -9,6 +9,8 @@ from typing import Any
 from prefloop.errors import UserError
 from prefloop.files.tables import as_record, each_row, shown
 from prefloop.records import Comparison
+from prefloop.web.config import ImportConfig
+from prefloop.web.exchange.rows import check_texts, rows
 from prefloop.web.store.site import Site
 from prefloop.web.work import intake
 
@@ -29,22 +31,29 @@ def from_file(site: Site, path: Path, *, actor: str = "server", lenient: bool = 
     """
     problems: list[str] = []
     name = str(path) if actor == "server" else path.name  # an upload's place on this machine is nobody's business
+    limits = None if actor == "server" else site.config.imports
     if not lenient:  # all of it is looked at before any of it is kept
-        collections.deque(_records(path, None, name=name), maxlen=0)
+        collections.deque(_records(path, None, limits, name=name), maxlen=0)
     added = 0
-    records = _records(path, problems if lenient else None, name=name)
+    records = _records(path, problems if lenient else None, limits, name=name)
     while batch := list(itertools.islice(records, intake.BATCH)):
         made = intake.ready(site, batch)
         added += site.database.write(lambda connection, made=made: intake.keep(connection, site, made, actor=actor))
     return added, problems
 
 
-def _records(path: Path, problems: list[str] | None, *, name: str) -> Iterator[Comparison]:
-    """The rows of a file called `name`; what is wrong goes to `problems`, or is raised if that is None."""
-    for number, row in each_row(path):
+def _records(path: Path, problems: list[str] | None, limits: ImportConfig | None, *, name: str) -> Iterator[Comparison]:
+    """The rows of a file called `name`; what is wrong goes to `problems`, or is raised if that is None.
+
+    Args:
+        limits: how large an upload's rows may be; None for a file of this machine.
+    """
+    for number, row in each_row(path) if limits is None else rows(path, limits):
         try:
             if isinstance(row, UserError):
                 raise row
+            if limits is not None:
+                check_texts(row, limits, f"{name}:{number}")
             yield _storable(as_record(row, Comparison, f"{name}:{number}"), f"{name}:{number}")
         except UserError as problem:
             sentence = str(problem).replace(str(path), name)

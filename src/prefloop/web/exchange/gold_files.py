@@ -44,7 +44,7 @@ def from_file(site: Site, path: Path, *, on_bad: OnBad, actor: str) -> dict[str,
                 raise UserError(f"{place}: the answer to this is told in {before.place} already; keep one of them.")
             spool.add(Row(name, "", place, body.model_dump_json().encode()))
 
-        look_at(path, bad, look)
+        look_at(path, bad, look, site.config.imports)
         if not len(spool) and not bad.number:
             raise UserError(f"{path.name}: the file has no rows.")
         waiting = spool.each()

@@ -5,7 +5,6 @@ Reads rows {"id": "COMPARISON:INDEX", "score"} (records.Score of `prefloop score
 an `embedding` (records.EmbeddedScore), a list of numbers, in a file all of one length.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ import numpy as np
 from sqlalchemy import Connection, delete, select, tuple_
 
 from prefloop.errors import UserError
-from prefloop.files.tables import each_row, shown
+from prefloop.files.tables import shown
+from prefloop.web.config import ImportConfig
+from prefloop.web.exchange.rows import rows
 from prefloop.web.store.chain import record
 from prefloop.web.store.comparisons import of_responses, parts
 from prefloop.web.store.site import Site
@@ -32,7 +33,7 @@ Row = tuple[str, int, float, bytes | None]
 def parsed(row: dict[str, Any], place: str) -> list[Row]:
     """What one row says. Raises: UserError with the place."""
     number = row.get("margin", row.get("score"))
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float) or not -LARGEST <= number <= LARGEST:
         raise UserError(f"{place}: `score` (or `margin`) should be a finite number, but is {shown(number)}.")
     if "margin" in row and isinstance(row.get("comparison"), str):
         return [(row["comparison"], 0, number / 2, None), (row["comparison"], 1, -number / 2, None)]
@@ -56,11 +57,13 @@ def _embedding(given: Any, place: str) -> bytes | None:
     return np.array(given, dtype="<f4").tobytes()
 
 
-def _read(path: Path, problems: list[str] | None) -> dict[tuple[str, int], tuple[float, bytes | None]]:
+def _read(
+    path: Path, problems: list[str] | None, limits: ImportConfig
+) -> dict[tuple[str, int], tuple[float, bytes | None]]:
     """(comparison, index) -> (score, embedding); what is wrong goes to `problems`, or is raised if that is None."""
     given: dict[tuple[str, int], tuple[float, bytes | None]] = {}
     length = None
-    for number, row in each_row(path):
+    for number, row in rows(path, limits):
         place = f"{path.name}:{number}"
         try:
             if isinstance(row, UserError):
@@ -84,7 +87,7 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
     Raises: UserError with file:line unless `skip`, and nothing is kept.
     """
     problems: list[str] = []
-    given = _read(path, problems if skip else None)
+    given = _read(path, problems if skip else None, site.config.imports)
     before = select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)
     with site.database.reading() as connection:
         known = of_responses(connection, {name for name, _ in given}, responses.c.index)

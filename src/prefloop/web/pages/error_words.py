@@ -62,6 +62,11 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "last_admin": ("This is the last admin. Make somebody else one first.", "这是最后一位管理员，请先指定另一位。"),
     # what is asked
     "invalid": ("Not valid: {why}", "内容无效：{why}"),
+    "shares": ("The shares together are 100 %, and at least 20 % of it are random: else nothing could be said of what "
+        "was not chosen.",
+        "份额合计须为 100%，其中随机至少 20%，否则无法对未选中的题目做出估计。"),
+    "nobody_judged": ("Nobody has judged this item yet; say what the answer is.", "该题尚无人评判，请给出答案。"),
+    "people_differ": ("People differ about this item; say what the answer is.", "对该题意见不一，请给出答案。"),
     "not_found": ("There is no such thing any more, or it is not yours.", "内容已不存在，或不属于你。"),
     "bad_request": ("What was sent could not be understood. Load the page anew.", "无法理解收到的内容，请刷新页面。"),
     "bad_length": ("What was sent says a wrong length. Load the page anew.", "内容长度有误，请刷新页面。"),

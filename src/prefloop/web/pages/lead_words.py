@@ -124,7 +124,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "arena.audit": ("Chosen because the reward likes them best, or because they drifted furthest. If people do not "
         "like them better here, the reward is being gamed. They do not count in the verdict.",
         "这些回答因奖励最高或偏离最远而被选出。若人们在此并不更喜欢它们，说明奖励被钻了空子。它们不计入结论。"),
-    "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} nats。"),
+    "arena.length": ("Longer responses gain {nats} ± {error} nats.", "更长的回答获益 {nats} ± {error} 奈特。"),
     "arena.slice": ("Tag {tag}", "标签 {tag}"), "arena.slices": ("By tag", "按标签"), "arena.tag": ("Tag", "标签"),
     "arena.share": ("Won, ties half", "胜率（平局计半）"),
     "arena.left": ("{n} judgements are still wanted.", "还需要 {n} 次评判。"),
@@ -145,6 +145,18 @@ PAGES: dict[str, tuple[str, str]] = {
     "data.label_studio": ("Label Studio (JSON)", "Label Studio（JSON）"),
     "data.argilla": ("Argilla (JSON)", "Argilla（JSON）"),
     "data.potato": ("Potato (JSONL or CSV)", "Potato（JSONL 或 CSV）"), "data.file": ("File", "文件"),
+    "data.alpaca_eval": ("AlpacaEval (annotations.json)", "AlpacaEval（annotations.json）"),
+    "data.arena": ("Arena: two conversations and a winner", "Arena：两段对话与胜者"),
+    "data.open_webui": ("Open WebUI (feedback)", "Open WebUI（反馈）"),
+    "data.prodigy": ("Prodigy (choice)", "Prodigy（choice）"),
+    "data.more": ("What the file does not say", "文件中未说明的内容"),
+    "data.ask.question": ("The question that is the comparison, if several choose", "有多个选择题时，作为对比的题目"),
+    "data.ask.labels": ("What labels mean: Pink one = a; Dunno =", "标签的含义：Pink one = a; Dunno ="),
+    "data.ask.axis": ("What ratings are about: one of the axes", "评分所属的维度"),
+    "data.ask.prompt": ("What was answered, if rows do not say", "行内没有时，所回答的内容"),
+    "data.ask.judges": ("Who judged", "评判者"), "data.ask.tool": ("as the tool is used for", "按该工具的用途"),
+    "data.by.person": ("people", "人"), "data.by.model": ("a model", "模型"),
+    "data.by.simulated": ("a simulation", "模拟"),
     "data.on_bad": ("If a row is wrong", "遇到错误行"), "data.stop": ("keep nothing", "全部不导入"),
     "data.skip": ("keep the rest", "导入其余行"),
     # annotators
@@ -228,6 +240,10 @@ SCRIPTS: dict[str, tuple[str, str]] = {
         "多样性按提示的用词比较；若要按含义比较，请导入每个比较都带嵌入的分数。"),
     "selection.by_model": ("Diversity went by the embeddings of {model}.", "多样性按 {model} 的嵌入比较。"),
     "selection.released": ("Back in the queue: {n}.", "已放回队列：{n} 题。"),
+    "result.comparisons": ("comparisons", "比较"), "result.judgements": ("judgements", "评判"),
+    "result.added": ("added", "新增"), "result.left_out": ("left out", "略过"), "result.model": ("model", "模型"),
+    "result.prompts": ("prompts", "提示"), "result.items": ("items", "题目"), "result.samplers": ("samplers", "来源"),
+    "result.marked": ("new", "新增"), "result.changed": ("changed", "更改"), "result.item": ("item", "题目"),
     "adjudication.looking": ("Looking for what is new…", "正在查找新题目…"),
     "adjudication.nothing": ("Nothing new was found. Open: {n}.", "没有发现新题目。待裁决：{n} 题。"),
     "adjudication.found": ("New, and in the table below: {n}.", "新发现 {n} 题，见下表。"),
@@ -271,7 +287,19 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "desk.stale": ("No connection; these numbers are from {when}.", "连接中断，数字截至 {when}。"),
 }  # fmt: skip
 
-
+TAGS = {
+    "safe": "安全", "unsafe": "不安全", "borderline": "边界情况", "ood": "分布之外", "chat": "对话", "arena": "对比赛",
+    "audit:top_reward": "抽查：奖励最高", "audit:top_kl": "抽查：偏离最大",
+    "mood:sad": "情绪：难过", "mood:angry": "情绪：生气", "mood:worried": "情绪：担心", "mood:calm": "情绪：平静",
+    "topic:cancel": "主题：取消", "topic:address": "主题：改地址", "topic:warranty": "主题：保修",
+    "topic:refund": "主题：退款", "topic:stranger_address": "主题：他人地址", "topic:password": "主题：密码",
+    "topic:charge": "主题：扣款", "topic:broken": "主题：损坏", "topic:wrong": "主题：发错",
+    "topic:hours": "主题：营业时间",
+    "topic:invoice": "主题：发票", "topic:fake_refund": "主题：骗取退款", "topic:late": "主题：延误",
+    "topic:account_theft": "主题：盗用账号", "topic:stolen_parcel": "主题：偷包裹", "topic:returns": "主题：退货",
+}  # fmt: skip
+"""Tags that prefloop itself gives, in Chinese; a project's own stay as they are."""
+SCRIPTS |= {f"tag.{tag}": (tag, words) for tag, words in TAGS.items()}
 REASONS = {
     "no unit was judged twice": "没有题目被评判两次",
     "every annotator ties everything": "所有标注员都将全部并列",
@@ -302,6 +330,10 @@ class LeadWords(Words):
     def because(self, reason: str) -> str:
         """Why there is no number, in the reader's language."""
         return REASONS.get(reason, reason) if self.language == "zh" else reason
+
+    def tag(self, tag: str) -> str:
+        """A tag in the reader's language, if prefloop gave it."""
+        return self.plain(f"tag.{tag}") if tag in TAGS else tag
 
     def remark(self, remark: dict[str, Any]) -> dict[str, Any]:
         """A flag, a skip or a comment as it is shown."""

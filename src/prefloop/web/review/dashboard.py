@@ -200,3 +200,10 @@ def _whole(site: Site, connection: Connection) -> dict[str, Any]:
 
 numbers = Cached(_whole, seconds=2.0)
 """`numbers.of(site)`: everything that the dashboard shows."""
+
+
+def by_kind(connection: Connection) -> dict[str, int]:
+    """Kind -> items of work that are asked."""
+    asked = items.c.purpose == "work", ~items.c.retired
+    query = select(items.c.kind, func.count()).where(*asked).group_by(items.c.kind).order_by(items.c.kind)
+    return {row.kind: row[1] for row in connection.execute(query)}

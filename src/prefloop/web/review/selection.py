@@ -180,6 +180,7 @@ def _check(wanted: Choice) -> None:
         is_enough and min(wanted.shares.values()) >= 0 and abs(sum(wanted.shares.values()) - 1) < 1e-9,
         f"The shares are at least 0 and sum to 1, and `random` has at least {choosing.MIN_RANDOM:.0%}: "
         "else nothing could be said of what was not chosen.",
+        code="shares",
     )
 
 

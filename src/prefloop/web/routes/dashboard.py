@@ -56,8 +56,7 @@ def dashboard_page(request: Request, site: Here) -> Response:
 
     def gather(words: LeadWords, user: User) -> dict[str, Any]:
         targets, is_new, tags = read(site, lambda c: (dashboard.targets(c), dashboard.is_new(c), some_tags(c)))
-        tagged = {**dict.fromkeys(tags, ""), **targets.floors}
-        floors = [*tagged.items(), ("", ""), ("", "")]
-        return {"lead": words("dashboard.says"), "targets": targets, "floors": floors, "is_new": is_new}
+        floors = [*targets.floors.items(), *[("", "")] * 3]
+        return {"lead": words("dashboard.says"), "targets": targets, "floors": floors, "tags": tags, "is_new": is_new}
 
     return lead_pages.page(request, "dashboard.html", "desk.dashboard", gather)

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from prefloop import layout
+from prefloop.records import AnnotatorKind
 from prefloop.web.exchange import arena_files, comparison_files, gold_files, importing, score_files
 from prefloop.web.exchange.foreign_judgements import Source
+from prefloop.web.exchange.questions import Asked, labels_of
 from prefloop.web.exchange.rows import OnBad
 from prefloop.web.security.accounts import User, needs
 from prefloop.web.security.guard import FILE_BODY
@@ -18,6 +20,7 @@ from prefloop.web.store.site import Site, site_of
 
 router = APIRouter(prefix="/api/v1/import", tags=["lead"])
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
+Told = Annotated[str, Query(max_length=200)]
 FileName = Annotated[str, Query(max_length=200)]
 Model = Annotated[str, Query(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -57,12 +60,20 @@ async def import_comparisons(request: Request, lenient: bool = False) -> dict[st
 
 @router.post("/rows", openapi_extra=FILE_BODY)
 async def import_rows(
-    request: Request, source: Source = "tickets", on_bad: OnBad = "stop", file: FileName = "import.jsonl"
-) -> dict[str, Any]:
-    """Tickets, or an export of Label Studio, Argilla or Potato: comparisons, and judgements if there are any."""
+    request: Request, source: Source = "tickets", on_bad: OnBad = "stop", file: FileName = "import.jsonl",
+    question: Told = "", labels: Annotated[str, Query(max_length=4000)] = "", axis: Told = "", prompt: Told = "",
+    judges: AnnotatorKind | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Tickets, or an export of another tool: comparisons, and judgements if there are any, each read as what it is.
+
+    `question` is the comparison where several choose between two; `labels` says what labels mean (`Pink = a; Dunno =`);
+    `axis`, what ratings are about; `prompt`, what was answered, where rows do not say; `judges`, who judged.
+    """
 
     def work(site: Site, path: Path, user: User) -> dict[str, Any]:
-        return importing.from_file(site, path, source=source, on_bad=on_bad, actor=user.name)
+        said = {"question": question, "labels": labels_of(labels), "axis": axis, "prompt": prompt.replace("\0", "")}
+        asked = Asked(**said, judges=judges)
+        return importing.from_file(site, path, source=source, on_bad=on_bad, actor=user.name, asked=asked)
 
     return await _with_file(request, file, work)
 

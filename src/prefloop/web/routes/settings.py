@@ -12,10 +12,11 @@ from prefloop.web.config import ProjectConfig
 from prefloop.web.pages import lead_pages
 from prefloop.web.pages.lead_words import LeadWords
 from prefloop.web.pages.project_words import HELP_ZH
+from prefloop.web.review import dashboard
 from prefloop.web.routes.parameters import Here, Lead, Reader, read
 from prefloop.web.security.accounts import User
 from prefloop.web.store import settings
-from prefloop.web.work import items
+from prefloop.web.work import intake, items
 from prefloop.web.work.answers import SHAPES
 
 router = APIRouter(tags=["lead"])
@@ -27,7 +28,7 @@ GROUPS = (
     ("set.pace", ("lease_minutes", "enough")),
 )
 """Heading -> settings under it."""
-FOR_NEW = ("kinds", "pairs_per_prompt")
+FOR_NEW = ("pairs_per_prompt",)
 """Settings that hold for comparisons that come in later."""
 NOT_WHOLE = ("kinds", "axes", "language", "name", "lease_minutes", "checks.calibration_pass")
 """Settings that are no whole number."""
@@ -41,16 +42,21 @@ def read_settings(user: Reader, site: Here) -> dict[str, Any]:
 
 @router.put("/api/v1/settings")
 def change_settings(user: Lead, site: Here, body: dict[str, Any]) -> dict[str, Any]:
-    """Changes settings; what is left out stays. A new overlap holds for the items that are there, too."""
+    """Changes settings; what is left out stays. A new overlap holds for the items that are there, too.
 
-    def change(connection: Connection) -> dict[str, Any]:
+    Other kinds hold at once for what nobody has begun: `work` tells how many items were withdrawn and made, and how
+    many comparisons are kept as they are, because something was answered.
+    """
+
+    def change(connection: Connection) -> tuple[dict[str, Any], bool]:
         before = settings.project(connection)
         after = settings.change(connection, settings.checked_keys(body), actor=user.name, at=site.clock())
         if after.overlap != before.overlap:
             items.want(connection, after.overlap.judgements)
-        return after.model_dump(mode="json")
+        return after.model_dump(mode="json"), after.kinds != before.kinds
 
-    return site.database.write(change)
+    settled, kinds = site.database.write(change)
+    return {**settled, "work": intake.ask_kinds(site, actor=user.name)} if kinds else settled
 
 
 def help_of(path: str, language: str) -> str:
@@ -78,9 +84,11 @@ def settings_page(request: Request, site: Here) -> Response:
     """The project's settings."""
 
     def gather(words: LeadWords, user: User) -> dict[str, Any]:
-        values = read(site, settings.project).model_dump(mode="json")
+        config, asked = read(site, lambda c: (settings.project(c), dashboard.by_kind(c)))
+        values = config.model_dump(mode="json")
+        now = words("set.here_joined").join(f"{words(f'kind.{kind}')} {number}" for kind, number in asked.items())
         groups = [(words(heading), list(_fields(values, paths, words))) for heading, paths in GROUPS]
         languages = (("en", "English"), ("zh", "中文"))
-        return {"lead": words("set.says"), "groups": groups, "kinds": tuple(SHAPES), "languages": languages}
+        return {"lead": words("set.says"), "groups": groups, "kinds": tuple(SHAPES), "languages": languages, "now": now}
 
     return lead_pages.page(request, "settings.html", "desk.settings", gather)

@@ -18,6 +18,7 @@ from fastapi import Request
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from prefloop.records import AnnotatorKind
+from prefloop.web import names
 from prefloop.web.config import LANGUAGES
 from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.store.chain import record
@@ -237,6 +238,22 @@ def known_as(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()[:LONGEST_NAME]
 
 
+def _check_name(kept: str) -> None:
+    """Raises: Refusal (422) if it is no name that others can tell from another."""
+    refuse_unless(1 <= len(kept) <= LONGEST_NAME, "A name has 1 to 80 letters.")
+    says = "A name has letters that are seen: no marks of direction, nothing of no width. Type it anew."
+    refuse_unless(names.is_seen(kept), says)
+    says = "A name mixes letters of two scripts that look alike, for instance Latin and Cyrillic. Type it in one."
+    refuse_unless(not names.mixes(kept), says)
+
+
+def _check_like(connection: Connection, kept: str) -> None:
+    """Raises: Refusal (409) if somebody has a name that looks the same."""
+    other = names.like(kept, connection.execute(select(users.c.name)).scalars())
+    if other is not None:
+        raise Refusal(409, "name_taken", "Somebody has a name that looks the same. Choose another.")
+
+
 def invite(
     connection: Connection,
     site: Site,
@@ -296,7 +313,7 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
     Raises: Refusal (404 no invitation, 409 the name is taken, 422 name or password will not do).
     """
     kept = known_as(name)
-    refuse_unless(1 <= len(kept) <= 80 and kept.isprintable(), "A name has 1 to 80 letters.")
+    _check_name(kept)
     says = f"A password has {SHORTEST} to {LONGEST} letters; a sentence is a good one."
     refuse_unless(SHORTEST <= len(password) <= LONGEST, says, code="weak_password")
     ended = Refusal(404, "no_invitation", "This invitation is not valid any more. Ask for a new link.")
@@ -310,6 +327,7 @@ def join(site: Site, token: str, name: str, password: str, *, old: str | None = 
             raise ended
         if connection.execute(select(users.c.id).where(users.c.name == kept)).first():
             raise Refusal(409, "name_taken", "Somebody already has this name. Choose another.")
+        _check_like(connection, kept)
         used = update(invitations).where(invitations.c.id == invitation.id)
         connection.execute(used.values(uses=invitations.c.uses - 1))
         user = add_user(connection, site, kept, secret, role=invitation.role, tags=invitation.tags)
@@ -344,7 +362,7 @@ def add_user(
 
 def imported(connection: Connection, site: Site, name: str, *, by: str, kind: AnnotatorKind = "person") -> int:
     """The id of a user, made if need be, for somebody whose judgements are brought in, who never signs in."""
-    plain = known_as(name) or "somebody"
+    plain = names.seen(known_as(name)).strip() or "somebody"
     for number in itertools.count(1):
         suffix = f" (imported{f' {number}' if number > 1 else ''})"
         room = LONGEST_NAME - len(suffix)
@@ -435,12 +453,13 @@ def new_token(
     token, owner = "pl_" + secrets.token_urlsafe(32), by.id
     if user is not None:
         folded = known_as(user)
-        refuse_unless(bool(folded), "A user has a name.")
+        _check_name(folded)
         known = select(users.c.id, users.c.password, users.c.kind).where(users.c.name == folded)
         row = connection.execute(known).first()
         says = f"{folded} is a person, who makes tokens of their own. Give the program another name."
         refuse_unless(row is None or row.password == PROGRAM, says)
         if row is None:
+            _check_like(connection, folded)
             owner = add_user(connection, site, folded, PROGRAM, role="annotator", by=by.name, kind=kind)
         else:
             refuse_unless(row.kind == kind, f"{folded} is known as {row.kind}, not as {kind}; give it another name.")

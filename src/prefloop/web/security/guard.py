@@ -4,8 +4,11 @@ The cookie is SameSite=Lax; besides, a browser says where a request comes from (
 own page may write. A write of the API is JSON, which no form of another site can send. What is refused is logged.
 """
 
+import contextlib
 import ipaddress
 import logging
+import sys
+import time
 from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -45,6 +48,8 @@ _FILE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FI
 FILE_BODY = {"requestBody": {"required": True, "content": _FILE}}
 """How OpenAPI tells that a file is sent as it is."""
 FORM = "application/x-www-form-urlencoded"
+QUIET = 60.0
+"""Seconds between two complaints that the log cannot be written."""
 IMPORT = "/api/v1/import/"
 """Under it bodies may be as large as `max_import_mb`; they are never held in memory."""
 
@@ -193,10 +198,27 @@ def log_refusal(scope: Any, problem: Refusal) -> None:
     log.warning("refused %s %s %r from %s: %s", problem.status, scope["method"], shown, address, problem.code)
 
 
+class LogFile(RotatingFileHandler):
+    """The log's file; when it cannot be written the terminal is told so, in a line, once in a while."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._told = -QUIET
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Says why nothing is logged, instead of a traceback for every line."""
+        now = time.monotonic()
+        if now - self._told < QUIET:
+            return
+        self._told = now
+        with contextlib.suppress(OSError, ValueError):  # the terminal may be gone, or full, too
+            print(f"web: the log cannot be written: {sys.exc_info()[1]}. The page goes on without it.", flush=True)
+
+
 def log_to(folder: Path) -> None:
     """Keeps the log in `server.log`, five files of 2 MB at most."""
     make_folder(folder)
-    handler = RotatingFileHandler(folder / "server.log", maxBytes=2_000_000, backupCount=4, encoding="utf-8")
+    handler = LogFile(folder / "server.log", maxBytes=2_000_000, backupCount=4, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -218,6 +218,7 @@ def refusal(problem: exc.DBAPIError, name: str) -> Refusal:
     said = str(problem.orig).strip()
     for marks, code, sentence in SAYS:
         if any(mark in said.lower() for mark in marks):
-            return Refusal(503, code, f"{name}: {sentence}")
+            return Refusal(503, code, sentence[0].upper() + sentence[1:], detail=f"{name}: {sentence}")
     first = said.splitlines()[0] if said else "no reason given"
-    return Refusal(503, "database", f"{name}: the database does not do as it is asked ({first}). {SAFE}")
+    detail = f"{name}: the database does not do as it is asked ({first}). {SAFE}"
+    return Refusal(503, "database", f"The database does not do as it is asked. {SAFE} Tell the lead.", detail=detail)

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from prefloop.config import frozen
 from prefloop.web.body import check_storable
-from prefloop.web.config import ProjectConfig, WebConfig
+from prefloop.web.config import ProjectConfig, WebConfig, check_seen
 from prefloop.web.errors import Refusal, refuse_unless
 from prefloop.web.store.chain import record
 from prefloop.web.store.tables import settings
@@ -23,6 +23,8 @@ def change(connection: Connection, changes: dict[str, Any], *, actor: str, at: f
     """Keeps some settings. Raises: UserError if they contradict each other or are not known."""
     before = project(connection).model_dump(mode="json")
     after = ProjectConfig.parse({**before, **changes}, where="the settings")
+    if {"name", "axes"} & changes.keys():
+        check_seen(after)
     values = after.model_dump(mode="json")
     different = {key: values[key] for key in changes if values[key] != before[key]}
     for key, value in different.items():

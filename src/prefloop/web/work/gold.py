@@ -124,10 +124,11 @@ def _answer_of(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     answers = said_of(connection, {ruled: row.kind}).get(ruled, []) if ruled else []
     answers = answers[-1:] or said_of(connection, {row.id: row.kind})[row.id]
     counts = Counter(chain.canonical(answer) for answer in answers).most_common()
-    refuse_unless(bool(counts), f"Nobody has judged item {row.id} yet; say what is `expected`.")
+    says = f"Nobody has judged item {row.id} yet; say what is `expected`."
+    refuse_unless(bool(counts), says, code="nobody_judged")
     if 2 * counts[0][1] <= len(answers):
         says = "; ".join(f"{answer} ({number})" for answer, number in counts[:5])
-        raise Refusal(422, "invalid", f"People differ about item {row.id}: {says[:300]}. Say what is `expected`.")
+        raise Refusal(422, "people_differ", f"People differ about item {row.id}: {says[:300]}. Say what is `expected`.")
     return json.loads(counts[0][0])
 
 

@@ -6,11 +6,12 @@ wrong.
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
@@ -18,10 +19,11 @@ from prefloop.records import Comparison
 from prefloop.web.config import ProjectConfig
 from prefloop.web.pages import rendering
 from prefloop.web.store.chain import record
-from prefloop.web.store.comparisons import of_comparisons, print_of_trees
+from prefloop.web.store.comparisons import as_brought, of_comparisons, print_of_trees
 from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, responses
+from prefloop.web.store.tables import items as item_table
 from prefloop.web.work import items
 
 BATCH = 200
@@ -106,10 +108,57 @@ def keep(connection: Connection, site: Site, batch: Sequence[Ready], *, actor: s
             "trees": {name: ready.trees for name, ready in fresh.items()},
         }
         record(connection, "comparisons", actor, now, {"batch": batch_name, **marks})
-    if work:
-        made = [row for r in new.values() for row in asked(r.comparison, config, seed=site.config.seed, at=now)]
-        items.add(connection, site.database, made, {name: ready.comparison.tags for name, ready in new.items()})
+    if work:  # of what is new: other settings since then change nothing when the same file comes again
+        made = [row for r in fresh.values() for row in asked(r.comparison, config, seed=site.config.seed, at=now)]
+        items.add(connection, site.database, made, {name: ready.comparison.tags for name, ready in fresh.items()})
     return len(fresh)
+
+
+def ask_kinds(site: Site, *, actor: str) -> dict[str, int]:
+    """Asks what is here as the settings say now, in parts; twice is once.
+
+    What nobody has begun changes its kind. A comparison of which something was answered, or is being answered, in a
+    kind that is not asked any more keeps that, and is not asked anew in another.
+
+    Returns: how many items were `withdrawn` and `made`, and how many comparisons were `kept` as they are.
+    """
+    last, whole = "", Counter({"withdrawn": 0, "made": 0, "kept": 0})
+    work = select(item_table.c.comparison).distinct().where(item_table.c.purpose == "work")
+    while True:
+        query = work.where(item_table.c.comparison > last).order_by(item_table.c.comparison).limit(BATCH)
+        with site.database.reading() as connection:
+            names = connection.execute(query).scalars().all()
+        if not names:
+            return dict(whole)
+        last = names[-1]
+        whole.update(site.database.write(lambda c, names=names: _ask_anew(c, site, names, actor)))
+
+
+def _ask_anew(connection: Connection, site: Site, names: Sequence[str], actor: str) -> Counter[str]:
+    """The same for a few comparisons."""
+    config, now = project(connection), site.clock()
+    mine = item_table.c.comparison.in_(names), item_table.c.purpose == "work"
+    rows = connection.execute(select(item_table).where(*mine).order_by(item_table.c.id).with_for_update()).all()
+    here = [Comparison.model_validate(record) for record in as_brought(connection, names).values()]
+    counts: Counter[str] = Counter()
+    for comparison in here:
+        known = [row for row in rows if row.comparison == comparison.id and not row.retired]
+        if not any(response.text for response in comparison.responses):
+            continue  # a prompt alone, which asks for a demonstration
+        other = [row for row in known if row.kind not in config.kinds]
+        begun = [row for row in other if row.done or row.leased]
+        for row in other:
+            if row not in begun:
+                items.retire(connection, row.id)
+        counts.update(withdrawn=len(other) - len(begun), kept=bool(begun))
+        there = {row.kind for row in known}
+        wanted = [] if begun else asked(comparison, config, seed=site.config.seed, at=now)
+        for row in (row for row in wanted if row["kind"] not in there):
+            new = items.add(connection, site.database, [row], {comparison.id: comparison.tags})
+            counts["made"] += new or items.revive(connection, row)
+    if counts["withdrawn"] or counts["made"]:
+        record(connection, "kinds", actor, now, {"kinds": list(config.kinds), **counts})
+    return counts
 
 
 def asked(comparison: Comparison, config: ProjectConfig, *, seed: int, at: float) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ NOBODY = 0
 """Whose cursor remembers the last place given to an item that came back."""
 ARENA = "arena"
 """Purpose, and tag, of what is compared blind between samplers."""
+ANSWERED = ("gold", "calibration")
+"""Purposes of items whose answer is known."""
 QUEUED = ("work", "adjudication", "arena", "chat")
 """Purposes of items that are counted; gold and calibration are shown to everybody."""
 
@@ -157,6 +159,22 @@ def retire(connection: Connection, item: int) -> None:
     ended = {"retired": True, "wanted": row.done + row.leased, "needed": 0}
     connection.execute(update(items).where(items.c.id == item).values(ended))
     connection.execute(update(item_tags).where(item_tags.c.item == item).values(open=False))
+
+
+def revive(connection: Connection, row: dict[str, Any]) -> bool:
+    """A work item that was taken away is asked again, unless its answer is known. Returns: whether it is.
+
+    Args:
+        row: as `new_item` makes it.
+    """
+    item = connection.execute(select(items).where(items.c.key == row["key"]).with_for_update()).one()
+    known = [new_item(item.comparison, item.kind, item.responses, purpose=name)["key"] for name in ANSWERED]
+    gold = select(items.c.id).where(items.c.key.in_(known)).limit(1)
+    if not item.retired or connection.execute(gold).first() is not None:
+        return False
+    connection.execute(update(items).where(items.c.id == item.id).values(retired=False))
+    recount(connection, locked(connection, item.id), wanted=max(0, row["wanted"] - item.wanted))
+    return True
 
 
 def withdraw(connection: Connection, comparison: str, kind: str, responses: Sequence[int]) -> None:

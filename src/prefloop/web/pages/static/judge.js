@@ -11,6 +11,7 @@ import { feedback } from "./feedback.js";
 import { Guideline } from "./guideline.js";
 import { build, known } from "./item.js";
 import { before } from "./leaving.js";
+import { STRENGTHS } from "./pair.js";
 import { PLACES, action, bindings, name as keyName } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Revisions } from "./revisions.js";
@@ -398,7 +399,8 @@ class Judge {
 
   help() {
     const kind = this.shown?.item.kind ?? "pair";
-    const own = /** @type {Record<string, string[]>} */ (PLACES)[kind] ?? [];
+    const of = /** @type {Record<string, string[]>} */ (PLACES)[kind] ?? [];
+    const own = of.filter((name) => this.shown?.item.strength !== false || !STRENGTHS.includes(name));
     void showKeys([...own, ...PLACES.always].map((name) => [keyName(this.bound[name]), t(`key.${name}`)]));
   }
 

@@ -5,7 +5,7 @@ import { choices } from "./choices.js";
 import { letter, t } from "./words.js";
 
 const SIDES = ["left", "right", "tie", "both_bad"];
-const STRENGTHS = ["slightly", "clearly", "much"];
+export const STRENGTHS = ["slightly", "clearly", "much"];
 
 /** @param {import("./types.js").Place} place @returns {import("./types.js").View} */
 export function pair({ item, panes, bound, changed, announce }) {

@@ -10,7 +10,7 @@ export class Tab {
     this.id = uuid();
     this.active = false;
     addEventListener("storage", (event) => {
-      if (event.key !== this.key || !this.active || recall(this.key) === this.id) return;
+      if (event.key !== this.key || !this.active || [this.id, null].includes(recall(this.key))) return; // null: somebody else came
       this.active = false;
       lost();
     });

@@ -28,6 +28,11 @@ export function axis(name) {
   return has(`axis.${name}`) ? t(`axis.${name}`) : name.replaceAll("_", " ");
 }
 
+/** A tag that prefloop itself gave, in the reader's language. @param {string} name */
+export function tagged(name) {
+  return has(`tag.${name}`) ? t(`tag.${name}`) : name;
+}
+
 /** A response's letter: A, B, C. @param {number} slot */
 export function letter(slot) {
   return String.fromCharCode(65 + slot);

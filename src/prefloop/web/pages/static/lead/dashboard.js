@@ -3,7 +3,7 @@
 import { Refused, call } from "../api.js";
 import { byId, el } from "../dom.js";
 import { figure, shape, share, table } from "./figures.js";
-import { t, when } from "../words.js";
+import { t, when, tagged } from "../words.js";
 
 const EVERY = 5000;
 let newest = 0;
@@ -42,10 +42,10 @@ function draw(numbers) {
   const lacking = numbers.tags.filter((/** @type {any} */ tag) => tag.missing > 0);
   byId("warnings").replaceChildren(...lacking.map((/** @type {any} */ tag) =>
     el("li", { class: tag.out_of_reach ? "notice bad" : "notice" },
-      t(tag.out_of_reach ? "dashboard.floor_bad" : "dashboard.floor", { tag: tag.tag, judged: tag.judged, floor: tag.floor, open: tag.open }))));
+      t(tag.out_of_reach ? "dashboard.floor_bad" : "dashboard.floor", { tag: tagged(tag.tag), judged: tag.judged, floor: tag.floor, open: tag.open }))));
   byId("hours").replaceChildren(bars(pace.hours));
   byId("tags").replaceChildren(table([t("dashboard.tag"), t("dashboard.judged"), t("dashboard.open"), t("dashboard.floor_of")],
-    numbers.tags.map((/** @type {any} */ tag) => [tag.tag, tag.judged, tag.open, tag.floor || "–"])));
+    numbers.tags.map((/** @type {any} */ tag) => [tagged(tag.tag), tag.judged, tag.open, tag.floor || "–"])));
   byId("people").replaceChildren(table([t("dashboard.person"), t("dashboard.last_hour"), t("dashboard.last_day"), t("dashboard.last")],
     numbers.people.map((/** @type {any} */ one) => [el("a", { href: `/lead/annotators/${one.id}` }, one.name), one.hour, one.today, when(one.last)])));
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from prefloop import cli
 from prefloop.config import Config, section
 from prefloop.named import named
 from prefloop.stages import STAGES
@@ -22,13 +23,14 @@ ROWS: dict[str, dict[str, Any]] = {
     "prompts": {"messages": ASKED},
     "corpus": {"text": "where is my parcel? it is on its way."},
 }
+WORLD = ("collect", "ppo", "validation", "test", "ood")
 QUICK = ["threads=1", "dtype=float32"]
 ONLINE = ["steps=1", "rollouts_per_step=4", "max_new_tokens=4", *QUICK]
 GOOD: dict[str, list[str]] = {
     "data world": ["num_documents=2", "num_demonstrations=2", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
-    "collect": ["model=in/model", "prompts=in/prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
@@ -138,7 +140,6 @@ def damaged_files(folder: Path) -> dict[str, str]:
             put = "\n".join([*lines[:3], line, *lines[3:]]) + "\n"
             make(f"{kind}-{name}.jsonl", put.encode("utf-8", "surrogatepass"), words)
         make(f"{kind}-nul.jsonl", good[:40] + b"\0" * 50 + good[40:], ".jsonl")
-        make(f"{kind}-utf16.jsonl", good.decode().encode("utf-16"), ".jsonl")
         make(f"{kind}-cut.jsonl.gz", gzip.compress(good)[:-12], ".gz")
         make(f"{kind}-no.jsonl.gz", good, ".gz")
         make(f"{kind}-no.parquet", good, ".parquet")
@@ -175,7 +176,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
             "demonstrations-no.png",
         ):
             yield Case(
-                command, f"data: {name[:20]}", changed(command, f"{kind}=in/{name}"), kind if not name else name[-3:]
+                command, f"data: {name[:20]}", changed(command, f"{kind}=in/{name}"), "in" if not name else name[-3:]
             )
         for other in ROWS.keys() - {kind}:
             if kind == "prompts" and other != "corpus":
@@ -183,7 +184,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
             yield Case(command, f"data: {other}", changed(command, f"{kind}=in/{other}.jsonl"), f"{other}.jsonl")
     for name in (
         "demonstrations-empty.jsonl",
-        "demonstrations-utf16.jsonl",
+        "demonstrations-other.jsonl",
         "demonstrations-binary.jsonl",
         "pipe",
         "nowhere",
@@ -259,7 +260,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
     for command, setting in (
         ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
     ):  # fmt: skip
-        for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300, "in"):
+        for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
             yield Case(command, f"model: {name[:20]}", changed(command, f"{setting}={name}"), name[-20:])
     yield Case("ppo", "a policy that scores", changed("ppo", "policy=in/reward"), "in/reward")
     yield Case("sft", "a model that scores", changed("sft", "model=in/reward"), "in/reward")
@@ -396,7 +397,7 @@ def of_commands() -> Iterator[Case]:
         ("sft in/typo.yaml", "`stf`"), ("sft in/nowhere.yaml", "nowhere.yaml"), ("sft in/demonstrations.jsonl", "demonstrations.jsonl"),
         ("sft in/twice.yaml", "twice.yaml:3"), ("sft lr=1 in/typo.yaml", "the YAML file comes first"), ("ppo -lr 3", "lr=3"), ("sft in", "a folder"),
         ("sft model", "no such file"), ("sft =3", "`=3` is not a setting"), ("sft model=a model.x=3", "set the same thing"), ("ppo advantage=td", "is gone"),
-        ("report pipeline=in/nowhere out=out", "nowhere"), ("report pipeline=in out=out", "no stage ran here"), ("report pipeline=hurt out=out", "hurt/sft"),
+        ("report pipeline=in/nowhere out=out", "nowhere"), ("report pipeline=in/model out=out", "no stage ran here"), ("report pipeline=hurt out=out", "hurt/sft"),
         ("report pipeline=in/prompts.jsonl out=out", "prompts.jsonl"), ("score model=in/reward data=in/demonstrations.jsonl out=in", "in"),
         ("score model=in/reward data=in/demonstrations.jsonl out=in/prompts.jsonl/x", "prompts.jsonl"), ("score embed=true " + " ".join(GOOD["score"]) + " out=out/s.jsonl", "embed=true"),
     ):  # fmt: skip
@@ -457,6 +458,16 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         (folder / f"{name}.py").write_text(text)
     for name, (text, _) in RECIPES.items():
         (folder / f"{name}.yaml").write_text(text)
+    cli.main(
+        [
+            "data",
+            "world",
+            *GOOD["data world"],
+            f"out={folder / 'world'}",
+            "num_practice=2",
+            *(f"num_{name}=4" for name in WORLD),
+        ]
+    )
     os.mkfifo(folder / "pipe")
     hurt = folder.parent / "hurt" / "sft"
     hurt.mkdir(parents=True)

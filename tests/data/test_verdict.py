@@ -1,0 +1,88 @@
+"""What `prefloop data check` says of who takes a file is true: of every form, every stage, every setting."""
+
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from files.samples import SAMPLES
+from prefloop.data.check import check, verdict
+from prefloop.errors import UserError
+from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
+from prefloop.pretrain.stage import read_corpus
+from prefloop.score.config import ScoreConfig
+from prefloop.score.stage import score
+from prefloop.stages import STAGES
+from test_stages import SAMPLES as OWN
+
+Read = Callable[[str], object]
+JUDGE = "def length(prompts, responses):\n    return [float(len(text)) for text in responses]\n"
+ROWS = [pytest.param(sample.rows, id=sample.form) for sample in SAMPLES] + [
+    pytest.param([row], id=f"own {what}") for what, row in OWN.items()
+]
+ONE_THUMB = [{"prompt": "a", "completion": "b", "label": True}, {"prompt": "c", "completion": "d", "label": False}]
+WITH_IMAGES = [{"prompt": [{"role": "user", "content": [{"type": "image"}]}], "completion": "b"}]
+
+
+def scored(path: str) -> object:
+    """A file as `score` takes it, with a judge of one line."""
+    folder = Path(path).parent
+    (folder / "judge.py").write_text(JUDGE)
+    out = str(folder / "out" / "scores.jsonl")
+    return score(ScoreConfig(model=f"python:{folder}/judge.py:length", data=path, out=out, device="cpu"))
+
+
+quiet = {"say": lambda sentence: None}
+READERS: dict[tuple[str, str], Read] = {
+    **{("pretrain", setting): read_corpus for setting in ("corpus", "practice")},
+    ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
+    **{(stage, "prompts"): partial(read_prompts, **quiet) for stage in ("collect", "ppo", "reinforce")},
+    **{("reward", setting): partial(read_preferences, **quiet) for setting in ("preferences", "held_out", "undecided")},
+    **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},
+    **{
+        ("evaluate", setting): partial(read_prompts, **quiet)
+        for setting in ("validation_prompts", "test_prompts", "ood_prompts")
+    },
+    ("score", "data"): scored,
+}
+"""(command, setting) -> how it reads its file."""
+
+
+def named(sentence: str) -> set[tuple[str, str]]:
+    """Every command with a setting that a verdict names."""
+    return {
+        (command, setting)
+        for command, settings in re.findall(r"(\w+) \(([^)]*)\)", sentence)
+        for setting in re.findall(r"(\w+)=", settings)
+        if command in STAGES
+    } & READERS.keys()
+
+
+def test_every_setting_of_every_stage_has_its_reader_here():
+    table = " ".join(f"{name} ({how})" for name, stage in STAGES.items() for how in stage.reads.values())
+    every = {
+        (command, setting)
+        for command, settings in re.findall(r"(\w+) \(([^)]*)\)", table)
+        for setting in re.findall(r"(\w+)=", settings)
+    }
+    assert every - {("collect", "by"), ("report", "pipeline")} == set(READERS)
+
+
+@pytest.mark.parametrize("rows", [*ROWS, pytest.param(ONE_THUMB, id="thumbs"), pytest.param(WITH_IMAGES, id="images")])
+def test_exactly_the_stages_and_settings_that_are_named_take_the_file(rows, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    taken = set()
+    for place, read in READERS.items():
+        try:
+            read(str(path))
+        except UserError:
+            continue
+        taken.add(place)
+    report = check(path)
+    if "text" in rows[0] and report.form.what != "texts":  # any row with a text can be pretrained on
+        taken -= {("pretrain", "corpus"), ("pretrain", "practice")}
+    assert taken == (named(verdict(report)) if report.good else set())
