@@ -173,11 +173,35 @@ MUTANTS = [
         ("hooks are passed by", "logits, values = self(self._logits_and_values, packed)", "logits, values = self._logits_and_values(packed)"),
     ),
     *planted(
+        "models/verify.py", "models/test_verify.py",
+        ("anything is the same", "TOLERANCE = 1e-4", "TOLERANCE = 1e4"),
+        ("NaN passes", "    _check_finite(path, model)\n", ""),
+        ("windows are not watched", "    _check_windows(path, model, stream.windows)\n", ""),
+        ("both ways passes", "if not _same(second[:2], first[:2]):", "if False:"),
+        ("checked at low precision from then on", "    network.placement = placement\n    return", "    return"),
+    ),
+    *planted(
+        "models/checkpoint.py", "models/test_load.py",
+        ("missing weights pass", 'lacks = {name for name in report["missing_keys"] if name not in shapes}', "lacks = set()"),
+        ("weights too many pass", 'extra = {name for name in report["unexpected_keys"] if not _RECOMPUTED.search(name)}', "extra = set()"),
+        ("any head is fresh", "    if fresh_head:\n", "    if True:\n"),
+    ),
+    *planted(
+        "models/padding.py", "models/test_padding.py",
+        ("padding that ends responses stays", "if isinstance(pad, int) and pad != codec.stop_ids[0] else None", "if isinstance(pad, int) else None"),
+        ("an end is taken for padding", "number not in codec.stop_ids and ", ""),
+    ),
+    *planted(
         "models/attention.py", "models/test_stream.py",
         ("a window one too wide", "(ago < window)\n    if", "(ago <= window)\n    if"),
         ("the future is seen", "mask = (ago >= 0) & (ago < window)", "mask = ago < window"),
         ("written out without scale", "alpha=scale", "alpha=1.0"),
         ("heads in another order", "x.repeat_interleave(heads // x.shape[1], 1)", "x.repeat(1, heads // x.shape[1], 1, 1)"),
+    ),
+    *planted(
+        "models/heads.py", "models/test_stream.py models/test_families.py",
+        ("a divisor multiplies", '/ float(named.get("logits_scaling") or 1.0)', '* float(named.get("logits_scaling") or 1.0)'),
+        ("the cap is forgotten", "return logits if self.cap is None else", "return logits if True else"),
     ),
     *planted(
         "models/stream.py", "models/test_stream.py",
