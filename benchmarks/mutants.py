@@ -258,7 +258,26 @@ MUTANTS = [
         ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
     ),
     *planted(
+        "files/foreign.py", "files",
+        ("a worse grade wins", "int(said.grades[j] > said.grades[i])", "int(said.grades[j] < said.grades[i])"),
+        ("each pair of a ranking weighs as much", '"weight": 1 / len(kept)', '"weight": 1.0'),
+        ("ranks from the worst", "sum(other > grade for other in grades)", "sum(other < grade for other in grades)"),
+        ("minorities win", "winner = int(count[1] > count[0])", "winner = int(count[1] < count[0])"),
+        ("what is not used is not told", "        say(note)\n", "        pass\n"),
+    ),
+    *planted(
+        "files/verdict_forms.py", "files",
+        ("A loses where it won", "won(0 if label == 1 else 1)", "won(1 if label == 1 else 0)"),
+        ("a tie is a win", 'None if preference in (0.0, 1.5) else', 'None if preference == 0.0 else'),
+    ),
+    *planted(
+        "files/decoding.py", "files",
+        ("the last of two keys counts", "if len(row) < len(pairs):", "if not pairs:"),
+    ),
+    *planted(
         "reward/stage.py", "reward",
+        ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
+        ("ties are validated with", "if row.decided]", "if True]"),
         ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
