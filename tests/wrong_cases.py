@@ -466,7 +466,7 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     with contextlib.redirect_stdout(io.StringIO()):
         sizes_of_world = [f"num_{name}=4" for name in WORLD]
         cli.main(
-            [*"data world".split(), *GOOD["data world"], f"out={folder / 'world'}", "num_practice=2", *sizes_of_world]
+            [*["data", "world"], *GOOD["data world"], f"out={folder / 'world'}", "num_practice=2", *sizes_of_world]
         )
     os.mkfifo(folder / "pipe")
     hurt = folder.parent / "hurt" / "sft"
