@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.cache import Cache
-from prefloop.models.checkpoint import AGAIN, FAULTS, OTHERS, in_words, number
+from prefloop.models.checkpoint import AGAIN, FAULTS, HEAD, OTHERS, in_words, number
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
@@ -83,7 +83,8 @@ def verified(model: PreTrainedModel, codec: Codec, *, path: str, placement: Plac
     with _explained(path, model), torch.no_grad():
         states, outputs = _together(network, stream, scores=alone.scores)
     _check_windows(path, model, stream.windows)
-    if not _same(states, alone.states) or not _same(outputs, alone.outputs):
+    largest = _largest_sum(network, alone) if alone.scores else None
+    if not _same(states, alone.states) or not _same(outputs, alone.outputs, largest):
         with torch.no_grad():
             raise UserError(f"{path}: {type(model).__name__}: {_difference(network, alone, states)}")
     if not alone.scores:
@@ -212,9 +213,16 @@ def _difference(network: Network, alone: Alone, states: Tensor) -> str:
     )
 
 
-def _same(ours: Tensor, theirs: Tensor) -> bool:
-    """True if no number differs by more than TOLERANCE of the largest."""
-    return float((ours.float() - theirs).abs().max()) <= TOLERANCE * float(theirs.abs().max())
+def _same(ours: Tensor, theirs: Tensor, largest: float | None = None) -> bool:
+    """True if no number differs by more than TOLERANCE of the largest, or of `largest`."""
+    scale = float(theirs.abs().max()) if largest is None else largest
+    return float((ours.float() - theirs).abs().max()) <= TOLERANCE * scale
+
+
+def _largest_sum(network: Network, alone: Alone) -> float:
+    """The sizes of what a score is the sum of, added up: a score near 0 is rounded as coarsely as they are."""
+    weight = network.pretrained.get_submodule(HEAD).get_parameter("weight").detach()
+    return float((alone.states.abs() @ weight.abs().float().T).max())
 
 
 @contextmanager
