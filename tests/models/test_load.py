@@ -271,10 +271,17 @@ def test_positions_that_a_long_text_turns_for_all_are_not_used(
     """Phi-3 behind its first 16 tokens: one long text would change every short one that is read beside it."""
     factors = {"short_factor": [1.0] * 4, "long_factor": [1.0, 2.0, 4.0, 8.0], "original_max_position_embeddings": 16}
     config = Phi3Config(
-        vocab_size=300, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
-        max_position_embeddings=64, original_max_position_embeddings=16, pad_token_id=0, bos_token_id=None,
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        original_max_position_embeddings=16,
+        pad_token_id=0,
+        bos_token_id=None,
         rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0, **factors},
-    )  # fmt: skip
+    )
     Phi3ForCausalLM(config).save_pretrained(tmp_path / "model")
     codec.tokenizer.save_pretrained(tmp_path / "model")
     network = causal(str(tmp_path / "model"), CPU)

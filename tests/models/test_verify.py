@@ -164,7 +164,7 @@ def test_a_model_that_reads_only_a_few_tokens_is_checked_on_so_many(context: int
 
 def test_scores_may_be_near_zero(codec: Codec):
     """Rounding is a share of what is added up, not of a sum that comes to nothing by chance."""
-    config = LlamaConfig(**{**SIZES, "num_hidden_layers": 6, "pad_token_id": 0}, num_labels=1)
+    config = LlamaConfig(**{**SIZES, "num_hidden_layers": 6, "pad_token_id": 0, "num_labels": 1})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
