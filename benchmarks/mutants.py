@@ -136,7 +136,7 @@ MUTANTS = [
     ),
     *planted(
         "text/codec.py", "text",
-        ("what the template writes behind the words is not learned", 'words + (self._tail if finished else "")', "words"),
+        ("what the template writes behind the words is not learned", 'words + (self.tail if finished else "")', "words"),
         ("what the template writes before the words is not learned", "texts.append((self.turn.lead + words", "texts.append((words"),
         ("white space is learned that the template drops", "return words if same else response", "return response"),
         ("a response by itself has a space too many", "self._tokens(texts) if not self._before else", "self._tokens(texts) if True else"),

@@ -3,7 +3,7 @@
 import pytest
 
 from prefloop.chat.config import ChatConfig
-from prefloop.chat.talk import Talker, fitting, so_far
+from prefloop.chat.talk import Talker, fitting
 from prefloop.errors import UserError
 from prefloop.models.network import Network
 from prefloop.records import Message
@@ -27,7 +27,7 @@ def conversation(*texts: str) -> list[Message]:
 @pytest.mark.parametrize("text", ["包裹在哪里？", "naïve café", "😀 ok", "plain"])
 def test_growing_text_is_always_a_prefix_of_the_whole(codec: Codec, text: str):
     ids = codec.tokenizer.encode(text, add_special_tokens=False)
-    seen = [so_far(codec, ids[:count]) for count in range(len(ids) + 1)]
+    seen = [codec.settled(codec.decode(ids[:count])) for count in range(len(ids) + 1)]
     assert all(text.startswith(shown) for shown in seen)
     assert [len(shown) for shown in seen] == sorted(len(shown) for shown in seen)
     assert seen[-1] == text
@@ -36,7 +36,7 @@ def test_growing_text_is_always_a_prefix_of_the_whole(codec: Codec, text: str):
 def test_half_a_character_is_held_back(codec: Codec):
     ids = codec.tokenizer.encode("😀", add_special_tokens=False)
     assert len(ids) > 1, "this vocabulary has no token for the whole character"
-    assert so_far(codec, ids[:-1]) == ""
+    assert codec.settled(codec.decode(ids[:-1])) == ""
 
 
 def test_the_oldest_question_goes_with_its_answer(codec: Codec):

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, CTRLConfig, CTRLForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CTRLConfig,
+    CTRLForSequenceClassification,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+)
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
@@ -242,6 +250,9 @@ HARMLESS: dict[str, Callable[[Path], object]] = {
     "an old table of positions": tensors_changed(
         lambda weights: {**weights, "model.layers.0.self_attn.rotary_emb.inv_freq": torch.zeros(2)}
     ),
+    "an old mask": tensors_changed(
+        lambda weights: {**weights, "model.layers.0.attn.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8)}
+    ),
     "code beside a family that is built in": card(auto_map={"AutoModelForCausalLM": "foreign.Model"}),
     "no architecture named": card(architectures=None),
     "weights in bfloat16": tensors_changed(lambda weights: {name: value.bfloat16() for name, value in weights.items()}),
@@ -252,6 +263,30 @@ HARMLESS: dict[str, Callable[[Path], object]] = {
 def test_what_does_no_harm_is_read(copied: Path, case: str):
     HARMLESS[case](copied)
     assert causal(str(copied), CPU).codec.context == 64
+
+
+def test_positions_that_a_long_text_turns_for_all_are_not_used(
+    tmp_path: Path, codec: Codec, capsys: pytest.CaptureFixture[str]
+):
+    """Phi-3 behind its first 16 tokens: one long text would change every short one that is read beside it."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [1.0, 2.0, 4.0, 8.0], "original_max_position_embeddings": 16}
+    config = Phi3Config(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        original_max_position_embeddings=16,
+        pad_token_id=0,
+        bos_token_id=None,
+        rope_parameters={"rope_type": "longrope", "rope_theta": 10000.0, **factors},
+    )
+    Phi3ForCausalLM(config).save_pretrained(tmp_path / "model")
+    codec.tokenizer.save_pretrained(tmp_path / "model")
+    network = causal(str(tmp_path / "model"), CPU)
+    assert network.codec.context == 16
+    assert "more than 16 tokens (longrope)" in capsys.readouterr().err
 
 
 def reward_folder(folder: str, path: Path) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     Gemma2Config,
     Gemma3TextConfig,
     GraniteConfig,
@@ -27,7 +28,7 @@ from prefloop.models.heads import LogitRule
 from prefloop.models.load import causal
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
-from prefloop.models.verify import verified
+from prefloop.models.verify import _sequences, verified
 from prefloop.text.codec import Codec
 
 CPU = Placement(torch.device("cpu"))
@@ -159,6 +160,19 @@ def test_a_model_that_reads_only_a_few_tokens_is_checked_on_so_many(context: int
     short = Codec(codec.tokenizer, codec.stop_ids, context)
     with_positions = LlamaConfig(**{**SIZES, "max_position_embeddings": context})
     assert verified(built(with_positions), short, path="m", placement=CPU)
+
+
+def test_scores_may_be_near_zero(codec: Codec):
+    """Rounding is a share of what is added up, not of a sum that comes to nothing by chance."""
+    config = LlamaConfig(**{**SIZES, "num_hidden_layers": 6, "pad_token_id": 0, "num_labels": 1})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        states = [model.model(torch.tensor([s])).last_hidden_state[0, -1] for s in _sequences(model, codec)]
+        across = torch.linalg.svd(torch.stack(states).double()).Vh[-1:]
+        model.score.weight.copy_(across)
+    assert verified(model, codec, path="m", placement=CPU)
 
 
 def test_two_loads_are_the_same_to_the_last_bit(folder: str, tmp_path: Path):

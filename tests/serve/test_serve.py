@@ -23,6 +23,7 @@ from prefloop.serve.asked import parsed
 from prefloop.serve.engine import Engine, Piece
 from prefloop.serve.saying import Saying
 from prefloop.serve.server import served_name
+from text.makers import codec as text_codec
 
 HELLO = [{"role": "user", "content": "where is my parcel 12?"}]
 URL = "http://127.0.0.1"
@@ -280,6 +281,19 @@ def test_what_may_begin_a_stop_text_waits_and_whole_characters_only_are_passed_o
     assert not any("\ufffd" in piece for piece in passed)
 
 
+@pytest.mark.parametrize("template", ["line", "llama2", "<m>{{ messages[0].content }}"])
+def test_what_the_template_writes_around_a_response_is_not_said(template: str):
+    """Nor is anything taken off the words where it comes in several tokens."""
+    around = (
+        "{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}\n..\n{{ m.content }}\n..\n<end>{% else %}"
+    )
+    around += "{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    of = text_codec(around if template.startswith("<m>") else template)
+    saying = Saying(of, ())
+    passed = [saying.hear(token, ended=token in of.stop_ids, full=False) for token in of.response_ids("Blue.\nHello")]
+    assert "".join(passed) == saying.text == "Blue.\nHello"
+
+
 def test_who_hangs_up_leaves_the_batch(engine: Engine):
     """A request that nobody waits for is dropped, before its first token or between two."""
     pieces: list[Piece] = []
@@ -310,10 +324,16 @@ def test_a_book_is_refused_before_it_is_tokenised_whole(speaker: TestClient, eng
 def test_a_model_that_fails_is_an_error_and_the_next_request_is_answered(speaker: TestClient, monkeypatch: Any):
     real = Batch.step
 
-    def failing(*_: Any) -> None:
-        raise RuntimeError("out of memory")
+    def fails(problem: Exception) -> None:
+        def failing(*_: Any) -> None:
+            raise problem
 
-    monkeypatch.setattr(Batch, "step", failing)
+        monkeypatch.setattr(Batch, "step", failing)
+
+    for problem, said in ((MemoryError(), "MemoryError"), (IndexError("index 7"), "index 7")):
+        fails(problem)
+        assert ask(speaker).json()["error"]["message"] == f"The model failed: {said}"
+    fails(RuntimeError("out of memory"))
     answer = ask(speaker)
     assert (answer.status_code, answer.json()["error"]["message"]) == (500, "The model failed: out of memory")
     assert "out of memory" in ask(speaker, stream=True).text

@@ -53,8 +53,6 @@ def streamed(talker: Talker, text: str, *, turn: int) -> Answer:
 
     with interruptible() as stopped:
         answer = talker.answer(text, turn=turn, on_text=show)
-    if shown.startswith(answer.text):  # what a template writes behind an answer was shown too
-        shown = answer.text
     rest = answer.text[len(shown) :] if answer.text.startswith(shown) else f"\n{answer.text}"
     print(printable(rest), flush=True)
     return answer

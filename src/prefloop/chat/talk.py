@@ -14,8 +14,6 @@ from prefloop.text.codec import Codec
 
 OnText = Callable[[str], bool]
 """Called with the answer so far, whole characters only; returning False stops it."""
-BROKEN = "\ufffd"
-"""What a tokenizer decodes the first bytes of a character to, before the others have come."""
 LEAST_ROOM = 4
 """An answer is given at least a quarter of the context, at the cost of the oldest turns."""
 
@@ -61,7 +59,7 @@ class Talker:
 
         def hear(token: int) -> bool:
             said.append(token)
-            return on_text(so_far(codec, said))
+            return on_text(codec.settled(codec.decode(said)))
 
         sampling = SamplingConfig(
             temperature=self.config.temperature,
@@ -94,8 +92,3 @@ def fitting(codec: Codec, messages: list[Message], *, room: int) -> tuple[list[M
         f"your turn has {len(ids)} tokens, but of the model's context of {codec.context} an answer needs {room}. "
         "Say it shorter."
     )
-
-
-def so_far(codec: Codec, tokens: list[int]) -> str:
-    """The text of an unfinished answer, without a last character of which only some bytes have come."""
-    return codec.decode(tokens).rstrip(BROKEN)

@@ -238,14 +238,22 @@ def number(config: PretrainedConfig, name: str) -> Any:
 
 
 def context_of(path: str, config: PretrainedConfig) -> int:
-    """Most tokens that a model reads. Raises: UserError if its configuration does not say."""
-    context = number(config.get_text_config(), "max_position_embeddings")
+    """Most tokens that a model reads; of one that turns all positions in another way once a text is long (longrope),
+    the tokens up to there, or a long text would change a short one that is read beside it.
+
+    Raises: UserError if its configuration does not say.
+    """
+    text = config.get_text_config()
+    context = number(text, "max_position_embeddings")
     if not isinstance(context, int) or context < 2:
         raise UserError(
             f"{path}: config.json does not say how many tokens {_named(config)} can read (max_position_embeddings = "
             f"{json.dumps(context, default=str)}). Add it there."
         )
-    return context
+    turned = number(text, "rope_parameters") or {}
+    kinds = [turned, *(kind for kind in turned.values() if isinstance(kind, dict))]  # one for all layers, or for kinds
+    limits = [k.get("original_max_position_embeddings") for k in kinds if k.get("rope_type") == "longrope"]
+    return min([context, *(limit for limit in limits if isinstance(limit, int))])
 
 
 def tensors(path: str) -> dict[str, tuple[int, ...]]:
@@ -274,7 +282,11 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
             with safe_open(folder / name, framework="pt") as opened:
                 parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
                 found |= {key: tuple(part.get_shape()) for key, part in parts.items()}
-                small = [key for key, part in parts.items() if part.get_dtype() in _QUANTISED]
+                small = [
+                    key
+                    for key, part in parts.items()
+                    if part.get_dtype() in _QUANTISED and not _RECOMPUTED.search(key)  # old masks are bytes
+                ]
         except (SafetensorError, OSError) as problem:
             raise UserError(f"{folder / name}: the weights are damaged or incomplete ({problem}). {AGAIN}") from None
         if small:

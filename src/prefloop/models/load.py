@@ -99,6 +99,11 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
             f"{path}: the tokenizer names no end-of-text token (eos_token), and the chat template ends no turn with "
             "one, so no response could ever end. Add it to tokenizer_config.json."
         )
+    if codec.context < config.get_text_config().max_position_embeddings:
+        _remark(
+            f"{path}: this model reads every position in another way once a text has more than {codec.context} tokens "
+            f"(longrope); prefloop uses its first {codec.context} tokens only."
+        )
     if end is None:
         eos = tokenizer.convert_ids_to_tokens(codec.stop_ids[0])
         _remark(

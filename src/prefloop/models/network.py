@@ -17,6 +17,7 @@ from torch.nn.functional import linear, pad
 from transformers import PreTrainedModel
 
 from prefloop.models.attention import Layout, prepare
+from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
 from prefloop.models.stream import ResponseStream, Stream, round_size
@@ -193,5 +194,5 @@ class Network(nn.Module):
     def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
         last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
-        head = self.pretrained.get_submodule("score")
+        head = self.pretrained.get_submodule(HEAD)
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden

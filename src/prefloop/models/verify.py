@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.cache import Cache
-from prefloop.models.checkpoint import AGAIN, FAULTS, OTHERS, in_words, number
+from prefloop.models.checkpoint import AGAIN, FAULTS, HEAD, OTHERS, in_words, number
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
@@ -88,8 +88,9 @@ def verified(model: PreTrainedModel, codec: Codec, *, path: str, placement: Plac
     with _explained(path, model), torch.no_grad():
         states, outputs = _together(network, stream, cache, scores=alone.scores)
     _check_windows(path, model, stream.windows)
+    largest = _largest_sum(network, alone) if alone.scores else None
     expected = alone.outputs if alone.scores else alone.outputs[read]
-    if not _same(states, alone.states[read]) or not _same(outputs, expected):
+    if not _same(states, alone.states[read]) or not _same(outputs, expected, largest):
         with torch.no_grad():
             raise UserError(f"{path}: {type(model).__name__}: {_difference(network, alone, states, read)}")
     if not alone.scores:
@@ -214,9 +215,16 @@ def _difference(network: Network, alone: Alone, states: Tensor, read: Tensor) ->
     )
 
 
-def _same(ours: Tensor, theirs: Tensor) -> bool:
-    """True if no number differs by more than TOLERANCE of the largest."""
-    return float((ours.float() - theirs).abs().max()) <= TOLERANCE * float(theirs.abs().max())
+def _same(ours: Tensor, theirs: Tensor, largest: float | None = None) -> bool:
+    """True if no number differs by more than TOLERANCE of the largest, or of `largest`."""
+    scale = float(theirs.abs().max()) if largest is None else largest
+    return float((ours.float() - theirs).abs().max()) <= TOLERANCE * scale
+
+
+def _largest_sum(network: Network, alone: Alone) -> float:
+    """The sizes of what a score is the sum of, added up: a score near 0 is rounded as coarsely as they are."""
+    weight = network.pretrained.get_submodule(HEAD).get_parameter("weight").detach()
+    return float((alone.states.abs() @ weight.abs().float().T).max())
 
 
 @contextmanager

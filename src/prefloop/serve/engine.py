@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import jinja2
 
 from prefloop.errors import UserError
+from prefloop.models.checkpoint import FAULTS, in_words
 from prefloop.models.network import Network
 from prefloop.sampling.batch import Batch, Request
 from prefloop.seeds import seed_of
@@ -120,11 +121,11 @@ class Engine:
                 if newcomers:
                     batch.admit([reply.request for reply in newcomers])
                 batch.step(self._hear)
-            except (RuntimeError, UserError) as problem:  # out of memory, above all
-                log.error("serve: the model failed: %s", problem)
+            except (*FAULTS, UserError) as problem:  # out of memory, above all; whatever it is, the next are answered
+                log.error("serve: the model failed: %s: %s", type(problem).__name__, in_words(problem))
                 failed, self._writing, batch = self._writing, {}, Batch(self.network)
                 for reply in failed.values():
-                    reply.tell(Piece(0, str(problem).splitlines()[0][:200], "error"))
+                    reply.tell(Piece(0, in_words(problem), "error"))
 
     def _admitted(self, num_rows: int) -> list[Reply]:
         """Those who wait longest, as far as there is room; somebody is always let in."""

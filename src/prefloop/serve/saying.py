@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from prefloop.text.codec import Codec
-
-BROKEN = "\ufffd"
-"""What a tokenizer decodes the first bytes of a character to, before the others have come."""
+from prefloop.text.codec import Codec, begun
 
 
 @dataclass
@@ -26,8 +23,8 @@ class Saying:
     def hear(self, token: int, *, ended: bool, full: bool) -> str:
         """One more token. Args: ended: it ends the response by itself. full: no more may follow.
 
-        Returns: the text that can be passed on now; what may be the beginning of a stop text, and the first bytes of a
-        character, wait.
+        Returns: the text that can be passed on now; what may be the beginning of a stop text, and what is not settled
+        (see `Codec.settled`), wait.
         """
         self.tokens.append(token)
         whole = self.codec.decode(self.tokens)
@@ -37,13 +34,8 @@ class Saying:
         elif ended or full:
             self.reason = "stop" if ended else "length"
         else:
-            whole = whole.rstrip(BROKEN)
-            whole = whole[: len(whole) - max((_begun(whole, stop) for stop in self.stop), default=0)]
+            whole = self.codec.settled(whole)
+            whole = whole[: len(whole) - max((begun(whole, stop) for stop in self.stop), default=0)]
         added = whole[len(self.text) :]
         self.text = max(self.text, whole, key=len)
         return added
-
-
-def _begun(text: str, stop: str) -> int:
-    """How many of the last characters of a text may be the beginning of `stop`."""
-    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)

@@ -22,6 +22,8 @@ from prefloop.text.turns import SAID, TALK, Turn
 
 TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 """What a template that is run may raise."""
+BROKEN = "\ufffd"
+"""What a tokenizer decodes the first bytes of a character to, before the others have come."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Codec:
         for response in responses:
             typed = self._markers.typed(response, by="assistant")
             words = self._words(self._markers.hidden(response, by="assistant") if typed else response)
-            texts.append((self.turn.lead + words + (self._tail if finished else ""), typed))
+            texts.append((self.turn.lead + words + (self.tail if finished else ""), typed))
         made = self._tokens(texts) if not self._before else [self._behind(self._before, *text) for text in texts]
         return [[*ids, self.stop_ids[0]] for ids in made] if finished else made
 
@@ -108,7 +110,16 @@ class Codec:
         kept = [i for i in ids if i not in self.stop_ids]
         text = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         text = text.removeprefix(self.turn.lead)
-        return text.removesuffix(self._tail) if len(kept) < len(ids) else text
+        return text.removesuffix(self.tail) if len(kept) < len(ids) else text
+
+    def settled(self, text: str) -> str:
+        """As much of an unfinished response's text as no further token will change: not the first bytes of a character,
+        nor what may turn out to be what the template writes around the text."""
+        text = text.rstrip(BROKEN)
+        if self.turn.lead.startswith(text):
+            return ""
+        waits = len(self.tail) if self.tail and text.endswith(self.tail) else begun(text, self.tail)
+        return text[: len(text) - waits]
 
     @cached_property
     def _markers(self) -> Markers:
@@ -119,7 +130,8 @@ class Codec:
         return Markers(self.tokenizer, written=written, stop_ids=self.stop_ids)
 
     @property
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """Text that the template writes between a response and the token that ends it; mostly none."""
         ends = self.turn.end is not None and self.tokenizer.convert_tokens_to_ids(self.turn.end) == self.stop_ids[0]
         return self.turn.tail if ends else ""
 
@@ -173,7 +185,7 @@ class Codec:
             prompt, whole = self._rendered(TALK[:1], True), self._rendered(TALK, False)
         except Refused:
             return ""
-        words = self.turn.lead + SAID + self._tail
+        words = self.turn.lead + SAID + self.tail
         begun, all_of_it, alone = self._markers.encode([prompt, whole, words])
         behind = self._behind(self.turn.before, words, False)
         lawful = [ids for ids in (alone, behind) if all_of_it[: len(begun) + len(ids)] == begun + ids]
@@ -183,3 +195,8 @@ class Codec:
         """Tokens of a text behind another, or by itself where the two share a token."""
         (begun,), ids, alone = self._markers.encode([before]), *self._tokens([(before + text, hidden), (text, hidden)])
         return ids[len(begun) :] if ids[: len(begun)] == begun else alone
+
+
+def begun(text: str, end: str) -> int:
+    """How many of the last characters of a text may be the beginning of `end`, which has not come yet."""
+    return next((size for size in range(min(len(end) - 1, len(text)), 0, -1) if text.endswith(end[:size])), 0)
