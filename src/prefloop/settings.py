@@ -61,7 +61,7 @@ class Tracked(Config):
     """Where else metrics are shown."""
 
     track: typing.Literal["none", "tensorboard", "wandb", "trackio", "swanlab"] = "none"
-    """A tracker that is told every row of metrics.jsonl too; without one nothing leaves the machine."""
+    """A tracker that is told every row of metrics.jsonl too. It can change when the same run goes on."""
 
     def extras(self) -> Mapping[str, str]:
         """The tracker."""

@@ -12,6 +12,7 @@ from prefloop.errors import UserError
 from prefloop.notation import read_yaml
 from prefloop.rounds import command
 from prefloop.rounds.recipe import Recipe, find, load
+from prefloop.settings import Tracked
 
 RAN = ["prefloop.sft.stage:train", "prefloop.align.ppo:train", "prefloop.report.stage:write"]
 MINE = """
@@ -246,6 +247,18 @@ def test_extras_of_all_stages_are_looked_at_first(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
     recipe = load("helpdesk", [f"out={tmp_path / 'out'}", "collect.by=people"])
     with pytest.raises(UserError, match=r"collect.by=people needs nh3, which is not installed. Type: pip install"):
+        command.run(recipe)
+
+
+def test_a_tracker_is_named_once_for_all_stages_that_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    recipe = load("helpdesk", [f"out={tmp_path / 'out'}", "track=wandb", "sft.track=none"])
+    tracked = {name: config.track for name, config in recipe.settings.items() if isinstance(config, Tracked)}
+    assert tracked == {"pretrain": "wandb", "sft": "none", "reward": "wandb", "ppo": "wandb"}
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
+    with pytest.raises(
+        UserError, match=r"^pretrain.track=wandb needs wandb, which is not installed. Type: pip"
+    ):
         command.run(recipe)
 
 

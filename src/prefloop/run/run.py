@@ -4,6 +4,7 @@
     run.json        command, versions, seed, inputs             samples.jsonl   what the model wrote on the way
     finished.json   written last: outputs and result            checkpoints/    whole folders, newest kept
     timing.json     seconds and memory, summed over sessions    parts/          for stages that work part by part
+    tracker.json    what a tracker was told, with track=
 
 Kill it at any moment and run the same command again: a finished stage is recognised and skipped, a broken one goes
 on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
