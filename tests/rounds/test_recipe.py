@@ -256,9 +256,7 @@ def test_a_tracker_is_named_once_for_all_stages_that_log(monkeypatch: pytest.Mon
     assert tracked == {"pretrain": "wandb", "sft": "none", "reward": "wandb", "ppo": "wandb"}
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
-    with pytest.raises(
-        UserError, match=r"^pretrain.track=wandb needs wandb, which is not installed. Type: pip"
-    ):
+    with pytest.raises(UserError, match=r"^pretrain.track=wandb needs wandb, which is not installed. Type: pip"):
         command.run(recipe)
 
 
