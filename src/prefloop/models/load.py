@@ -187,6 +187,8 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     if not fresh_head and not is_reward_model(config):
         named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
+    if fresh_head and is_reward_model(config):
+        _remark(f"{path}: this is a reward model already; its own head is not used, a new one starts at 0.")
     if not fresh_head and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
     structure(path, config, scores=True)
