@@ -16,7 +16,7 @@ from prefloop.files.atomic import make_folder, writing
 from prefloop.web.address import base, free_port
 from prefloop.web.app import create_app
 from prefloop.web.config import WebConfig
-from prefloop.web.exchange import arena_files, comparison_files
+from prefloop.web.exchange import arena_files, comparison_files, export
 from prefloop.web.folder import ELSEWHERE, KEPT, arena_of, comparisons_of, home_of, name_of
 from prefloop.web.security import accounts
 from prefloop.web.security.guard import is_loopback, log_to
@@ -103,7 +103,9 @@ def _serve(folder: Path, config: WebConfig) -> int:
     """Serves until it is stopped: first the folder and the port are taken, and then what takes time is done."""
     comparisons_of(folder)
     with _alone(folder, config), contextlib.closing(free_port(config.host, config.port)) as listener:
-        return _listen(open_site(folder, config), folder, config, listener)
+        site = open_site(folder, config)
+        export.refuse_foreign(site)
+        return _listen(site, folder, config, listener)
 
 
 @contextlib.contextmanager
