@@ -111,7 +111,7 @@ def test_a_file_that_somebody_else_wrote_stays(site: Site, clock: Clock):
     path.write_text("mine\n")
     work(site, ann, 1)
     for _ in range(2):  # at once, and again after a while; in between it is quiet
-        with pytest.raises(UserError, match="prefloop did not write it as it is now. Give another DIR .*, or move it"):
+        with pytest.raises(UserError, match=r"prefloop did not write it as it is now. Give another DIR .*, or move it"):
             delivery.look()
         assert not delivery.look()
         clock.now += AGAIN
