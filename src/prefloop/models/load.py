@@ -154,8 +154,8 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*first, *listed]))
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
-    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+def writer(path: str, *, template: str | None = None) -> Codec:
+    """The codec of a folder whose model writes, so far as this shows without its weights. Raises: UserError."""
     path = model_folder(path)
     config = config_of(path)
     if is_reward_model(config):
@@ -164,8 +164,14 @@ def causal(path: str, placement: Placement, *, template: str | None = None) -> N
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
     structure(path, config, scores=False)
-    codec = codec_of(path, template=template)
-    model = loaded(path, config, scores=False)
+    return codec_of(path, template=template)
+
+
+def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
+    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+    path = model_folder(path)
+    codec = writer(path, template=template)
+    model = loaded(path, config_of(path), scores=False)
     _check_vocabulary(path, model, codec)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 
