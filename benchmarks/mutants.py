@@ -90,7 +90,7 @@ MUTANTS = [
     ),
     *planted(
         "align/ppo.py", "align/test_ppo.py align/test_both.py",
-        ("another's critic is a copy of the policy", "policy.with_critic(critic(folder, policy.placement))", "policy.with_critic(separate=True)"),
+        ("another's critic is a copy of the policy", "policy.with_critic(other)", "policy.with_critic(separate=True)"),
         ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),
         ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
         ("the coefficient never changes in the loss", "at.batch, index, kl_coef=at.kl_coef)", "at.batch, index, kl_coef=config.kl_coef)"),

@@ -295,7 +295,8 @@ def of_rewards() -> Iterator[Case]:
     """Reward functions that go wrong."""
     for name, (_, says) in REWARDS.items():
         for command, setting in (("score", "model"), ("ppo", "reward")):
-            settings = (f"{setting}=python:in/{name}.py:score", "reward_seconds=0.1")
+            seconds = 0.1 if name in ("hangs", "sleeps") else 60
+            settings = (f"{setting}=python:in/{name}.py:score", f"reward_seconds={seconds}")
             yield Case(command, f"reward: {name}", changed(command, *settings), says)
     for spec in (
         "python:",

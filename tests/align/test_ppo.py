@@ -329,6 +329,11 @@ def test_a_critic_of_ones_own_is_that_folders_trunk(
     own = new_llama(9).base_model.state_dict()
     assert all(torch.allclose(weight, own[name], atol=1e-6) for name, weight in critic.trunk.state_dict().items())
     assert "critic" in json.loads((made.parents[1] / "run.json").read_text(encoding="utf-8"))["inputs"]
+    short = new_llama(9)
+    short.config.max_position_embeddings = 8
+    save_model(tmp_path / "short", short, codec)
+    with pytest.raises(UserError, match="reads at most 8 tokens, but a prompt and its response may have"):
+        train(make_config(critic=str(tmp_path / "short")))
 
 
 def test_epochs_end_when_the_policy_has_drifted_too_far(make_config: Make, watch: Watch, read_lines: Read):

@@ -325,6 +325,14 @@ def test_a_reward_model_without_one_number_is_refused(
         scalar(str(path), CPU)
 
 
+def test_a_reward_model_begun_from_another_says_that_its_head_is_new(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = reward_folder(folder, tmp_path / "reward")
+    assert scalar(str(path), CPU, fresh_head=True).scores([[5, 9]]).item() == 0
+    assert "its own head is not used, a new one starts at 0" in capsys.readouterr().err
+
+
 def test_a_head_of_another_name_is_said(tmp_path: Path, codec: Codec):
     config = CTRLConfig(vocab_size=300, n_embd=16, n_layer=1, n_head=2, dff=16, n_positions=64)
     CTRLForSequenceClassification(config).save_pretrained(tmp_path / "model")

@@ -1,11 +1,13 @@
 """Requests that come and go in one batch are answered as if each were alone."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from models.test_stream import FAMILIES, made
 from prefloop.models.network import Network
 from prefloop.sampling.batch import Batch, Request
 from prefloop.sampling.in_process import InProcess
@@ -61,6 +63,14 @@ def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network):
     together = answered(ending, ASKED)
     assert together == alone(ending, ASKED)
     assert len({len(response) for responses in together for response in responses}) > 3  # some ended by themselves
+
+
+@pytest.mark.parametrize("family", ["mistral", "gemma2", "gpt2"])
+def test_windows_caps_and_places_hold_whoever_comes_and_goes(family: str, door: Callable[[Any], Network]):
+    """Rows of other lengths are pushed right beside each other: a window counts tokens of its own row."""
+    network = door(made(FAMILIES[family]()))
+    network.codec = replace(network.codec, stop_ids=(36, 37))
+    assert answered(network, ASKED) == alone(network, ASKED)
 
 
 def test_what_is_given_up_leaves_and_changes_nothing_for_the_others(network: Network):

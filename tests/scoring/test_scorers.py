@@ -18,7 +18,7 @@ from prefloop.models.load import save_model, scalar
 from prefloop.models.network import Network
 from prefloop.records import Message
 from prefloop.scoring.function import PythonReward
-from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.named import check_reward, reward_input, scorer
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 from prefloop.text.examples import fitted
 
@@ -92,6 +92,15 @@ def test_scores_are_shifted_and_scaled_raw_scores_of_the_text(ours: RewardModel,
         with torch.no_grad():
             expected.append((float(theirs(ids).logits) - 0.5) / 2)
     assert ours.score(PROMPTS, RESPONSES).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_pipeline_stands_for_its_reward_model(folder: str, reward_folder: str, tmp_path: Path):
+    """Looked at before a recipe runs, as when it is scored with."""
+    for stage, model in (("pretrain", folder), ("reward", reward_folder), ("sft", folder)):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "model").symlink_to(model)
+    check_reward(str(tmp_path))
+    assert reward_input(str(tmp_path)) == str(tmp_path / "reward" / "model")
 
 
 def test_order_and_batch_do_not_matter(ours: RewardModel, reward_folder: str):

@@ -78,7 +78,7 @@ def train(config: PPOConfig) -> Path:
         if run.finished:
             return run.folder / run.result["last"]
         setup = online.prepared(run, config)
-        policy = _with_critic(setup.policy, config)
+        policy = _with_critic(setup, config)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
@@ -215,8 +215,9 @@ def _critic_folder(config: PPOConfig) -> str | None:
     return None if config.critic in ("shared", "separate") else model_folder(config.critic)
 
 
-def _with_critic(policy: Network, config: PPOConfig) -> Network:
-    """The policy with the critic asked for. Raises: UserError for a critic's folder that reads other tokens."""
+def _with_critic(setup: Setup, config: PPOConfig) -> Network:
+    """The policy with the critic asked for. Raises: UserError for a critic that reads other tokens, or fewer."""
+    policy = setup.policy
     if config.critic in ("shared", "separate"):
         return policy.with_critic(separate=config.critic == "separate")
     folder = model_folder(config.critic)
@@ -225,7 +226,14 @@ def _with_critic(policy: Network, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    return policy.with_critic(critic(folder, policy.placement))
+    other = critic(folder, policy.placement)
+    longest = max(len(prompt.tokens) for prompt in setup.prompts) + config.max_new_tokens
+    if longest > other.codec.context:
+        raise UserError(
+            f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
+            f"have {longest}. Lower max_new_tokens, or use critic=separate."
+        )
+    return policy.with_critic(other)
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:

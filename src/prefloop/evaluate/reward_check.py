@@ -36,12 +36,7 @@ Scores = dict[tuple[str, int], float]
 def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchecked:
     """How good the reward model is on the held-out comparisons of a collect folder, or why they cannot say."""
     assert config.collected is not None  # the caller checks
-    folder = Path(config.collected)
-    if not (folder / layout.FINISHED).is_file():
-        raise UserError(
-            f"{folder}: this is not the folder of a finished collect run. "
-            "Give the one that the reward model learned from."
-        )
+    folder = finished_collect(config.collected)
     if not (folder / layout.HELD_OUT).stat().st_size:
         return "nothing_held_out"
     decided = read_records(folder / layout.HELD_OUT, Preference)
@@ -99,6 +94,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
         by_strength=None if by_strength is None else tuple(Strength(**row) for row in by_strength),
         reliability=_reliability([*decided, *undecided], scores, scorer, trained),
     )
+
+
+def finished_collect(path: str) -> Path:
+    """A collect folder. Raises: UserError if it is another's, or not finished."""
+    folder = Path(path)
+    if not all((folder / name).is_file() for name in (layout.FINISHED, layout.HELD_OUT, layout.COMPARISONS)):
+        raise UserError(
+            f"{folder}: this is not the folder of a finished collect run. "
+            "Give the one that the reward model learned from."
+        )
+    return folder
 
 
 def _prompt(by_id: dict[str, Comparison], comparison: str | None) -> str:

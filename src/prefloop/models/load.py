@@ -154,8 +154,8 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*first, *listed]))
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
-    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+def writer(path: str, *, template: str | None = None) -> Codec:
+    """The codec of a folder whose model writes, so far as this shows without its weights. Raises: UserError."""
     path = model_folder(path)
     config = config_of(path)
     if is_reward_model(config):
@@ -164,8 +164,14 @@ def causal(path: str, placement: Placement, *, template: str | None = None) -> N
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
     structure(path, config, scores=False)
-    codec = codec_of(path, template=template)
-    model = loaded(path, config, scores=False)
+    return codec_of(path, template=template)
+
+
+def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
+    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+    path = model_folder(path)
+    codec = writer(path, template=template)
+    model = loaded(path, config_of(path), scores=False)
     _check_vocabulary(path, model, codec)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 
@@ -187,6 +193,8 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     if not fresh_head and not is_reward_model(config):
         named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
+    if fresh_head and is_reward_model(config):
+        _remark(f"{path}: this is a reward model already; its own head is not used, a new one starts at 0.")
     if not fresh_head and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
     structure(path, config, scores=True)

@@ -1,10 +1,7 @@
 """Which scorer a setting names."""
 
-from pathlib import Path
-
-from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.models.load import loading, model_folder
+from prefloop.models.load import model_folder
 from prefloop.scoring.function import SECONDS, PythonReward
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
@@ -27,16 +24,13 @@ def check_reward(reward: str) -> None:
     """Raises: UserError if no scorer can be made of it, as far as that can be seen without loading weights."""
     if reward.startswith(PYTHON):
         PythonReward(reward.removeprefix(PYTHON))
-        return
-    check_model(reward)
+    else:
+        model_folder(reward, scores=True)
 
 
 def check_model(path: str) -> None:
     """Raises: UserError if there is no model folder, no stage's folder with one, and no such hub id."""
-    folder = Path(model_folder(path))
-    if not layout.is_model(folder / layout.MODEL):
-        with loading(str(folder)):
-            pass
+    model_folder(path)
 
 
 def reward_input(reward: str) -> str:

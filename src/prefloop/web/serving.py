@@ -16,7 +16,7 @@ from prefloop.files.atomic import make_folder, writing
 from prefloop.web.address import base, free_port
 from prefloop.web.app import create_app
 from prefloop.web.config import WebConfig
-from prefloop.web.exchange import arena_files, comparison_files
+from prefloop.web.exchange import arena_files, comparison_files, export
 from prefloop.web.folder import ELSEWHERE, KEPT, arena_of, comparisons_of, home_of, name_of
 from prefloop.web.security import accounts
 from prefloop.web.security.guard import is_loopback, log_to
@@ -113,6 +113,7 @@ def _serve(folder: Path, config: WebConfig) -> int:
     with _alone(folder, config), contextlib.closing(free_port(config.host, config.port)) as listener:
         site = open_site(folder, config)
         with contextlib.closing(site.database):
+            export.refuse_foreign(site)
             return _listen(site, folder, config, listener)
 
 

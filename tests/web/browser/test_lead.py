@@ -134,7 +134,7 @@ def test_an_error_stands_beside_the_form_and_names_the_field(serve, window):
     page.get_by_label("One more where they differ").check()
     page.get_by_role("button", name="Save").click()
     done(page)
-    answer = json.loads(stand.events()[-1].payload)
+    answer = json.loads(next(event for event in reversed(stand.events()) if event.kind == "settings").payload)
     assert answer["axes"] == ["helpful", "polite"]
     assert answer["kinds"] == ["pair", "ranking"]
     assert answer["overlap"]["adaptive"] is True
