@@ -163,20 +163,24 @@ def train(config: RewardConfig) -> Path:
             run.say(warning)
         _save(run.folder / layout.MODEL, network, config, scale, run.say)
         begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
-        parts = (learned, validated, undecided)
-        counts = {
-            "num_training": len(pairs),
-            "num_prompts_cut": sum(part.cuts.prompts for part in parts),
-            "num_responses_cut": sum(part.cuts.responses for part in parts),
-            "num_equal": sum(part.num_equal for part in parts),
-            "num_undecided": data.num_undecided,
-            "num_skipped": len(data.skipped),
-        }
+        counts = _counts(data, learned, validated, undecided)
         run.finish(
             outputs=[layout.MODEL],
             result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
         )
     return run.folder / layout.MODEL
+
+
+def _counts(data: Split, *parts: Tokenised) -> dict[str, int]:
+    """How many pairs taught, and what was cut, left out or skipped; of the parts the first teaches."""
+    return {
+        "num_training": len(parts[0].pairs),
+        "num_prompts_cut": sum(part.cuts.prompts for part in parts),
+        "num_responses_cut": sum(part.cuts.responses for part in parts),
+        "num_equal": sum(part.num_equal for part in parts),
+        "num_undecided": data.num_undecided,
+        "num_skipped": len(data.skipped),
+    }
 
 
 def _save(folder: Path, network: Network, config: RewardConfig, scale: Sequence[list[int]], say: Say) -> None:
