@@ -1,6 +1,7 @@
 # make demo    a virtual environment in .venv, then the whole loop on a laptop; run it again to go on or to see it skipped
 # make test    the tests, with the packages that they need
 # make check   everything that is checked without running prefloop: style, types, floors, house rules
+# make pythons the tests with every other Python that is here (PYTHONS, TESTS), each in an environment of its own in build/
 # make wheel   the tests against the installed wheel: a fresh environment, and no checkout within reach
 # make pictures  every page of `prefloop web` as a picture in build/pictures, in both languages; needs chromium
 # make bench   benchmarks/*.py, each of which prints a table in Markdown
@@ -9,10 +10,12 @@
 PYTHON ?= python3
 OUT ?= demo
 JOBS ?= auto
+PYTHONS ?= python3.11 python3.12 python3.13
+TESTS ?= tests
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check wheel bench pictures clean
+.PHONY: demo test check pythons wheel bench pictures clean
 
 demo: .venv/demo.stamp
 	$(BIN)/prefloop run recipes/helpdesk.yaml out=$(OUT)
@@ -26,6 +29,14 @@ check: .venv/dev.stamp
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-cache
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 0 tests/test_house.py
+
+pythons:
+	@for python in $(PYTHONS); do \
+	  name=$$($$python -c 'import sys, venv; print("python%d.%d" % sys.version_info[:2])' 2> /dev/null) || { echo "$$python is not here"; continue; }; \
+	  echo "== $$name"; \
+	  test -x build/$$name/bin/pytest || { $$python -m venv build/$$name && build/$$name/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt -e '.[dev]'; } || exit 1; \
+	  OMP_NUM_THREADS=1 build/$$name/bin/python -m pytest -n $(JOBS) $(TESTS) || exit 1; \
+	done
 
 # test_house and test_docs are about the checkout itself
 wheel: .venv/dev.stamp

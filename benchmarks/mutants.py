@@ -173,11 +173,35 @@ MUTANTS = [
         ("hooks are passed by", "logits, values = self(self._logits_and_values, packed)", "logits, values = self._logits_and_values(packed)"),
     ),
     *planted(
+        "models/verify.py", "models/test_verify.py",
+        ("anything is the same", "TOLERANCE = 1e-4", "TOLERANCE = 1e4"),
+        ("NaN passes", "    _check_finite(path, model)\n", ""),
+        ("windows are not watched", "    _check_windows(path, model, stream.windows)\n", ""),
+        ("both ways passes", "if not _same(second[:2], first[:2]):", "if False:"),
+        ("checked at low precision from then on", "    network.placement = placement\n    return", "    return"),
+    ),
+    *planted(
+        "models/checkpoint.py", "models/test_load.py",
+        ("missing weights pass", 'lacks = {name for name in report["missing_keys"] if name not in shapes}', "lacks = set()"),
+        ("weights too many pass", 'extra = {name for name in report["unexpected_keys"] if not _RECOMPUTED.search(name)}', "extra = set()"),
+        ("any head is fresh", "    if fresh_head:\n", "    if True:\n"),
+    ),
+    *planted(
+        "models/padding.py", "models/test_padding.py",
+        ("padding that ends responses stays", "if isinstance(pad, int) and pad != codec.stop_ids[0] else None", "if isinstance(pad, int) else None"),
+        ("an end is taken for padding", "number not in codec.stop_ids and ", ""),
+    ),
+    *planted(
         "models/attention.py", "models/test_stream.py",
         ("a window one too wide", "(ago < window)\n    if", "(ago <= window)\n    if"),
         ("the future is seen", "mask = (ago >= 0) & (ago < window)", "mask = ago < window"),
         ("written out without scale", "alpha=scale", "alpha=1.0"),
         ("heads in another order", "x.repeat_interleave(heads // x.shape[1], 1)", "x.repeat(1, heads // x.shape[1], 1, 1)"),
+    ),
+    *planted(
+        "models/heads.py", "models/test_stream.py models/test_families.py",
+        ("a divisor multiplies", '/ float(named.get("logits_scaling") or 1.0)', '* float(named.get("logits_scaling") or 1.0)'),
+        ("the cap is forgotten", "return logits if self.cap is None else", "return logits if True else"),
     ),
     *planted(
         "models/stream.py", "models/test_stream.py",
@@ -234,7 +258,26 @@ MUTANTS = [
         ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
     ),
     *planted(
+        "files/foreign.py", "files",
+        ("a worse grade wins", "int(said.grades[j] > said.grades[i])", "int(said.grades[j] < said.grades[i])"),
+        ("each pair of a ranking weighs as much", '"weight": 1 / len(kept)', '"weight": 1.0'),
+        ("ranks from the worst", "sum(other > grade for other in grades)", "sum(other < grade for other in grades)"),
+        ("minorities win", "winner = int(count[1] > count[0])", "winner = int(count[1] < count[0])"),
+        ("what is not used is not told", "        say(note)\n", "        pass\n"),
+    ),
+    *planted(
+        "files/verdict_forms.py", "files",
+        ("A loses where it won", "won(0 if label == 1 else 1)", "won(1 if label == 1 else 0)"),
+        ("a tie is a win", 'None if preference in (0.0, 1.5) else', 'None if preference == 0.0 else'),
+    ),
+    *planted(
+        "files/decoding.py", "files",
+        ("the last of two keys counts", "if len(row) < len(pairs):", "if not pairs:"),
+    ),
+    *planted(
         "reward/stage.py", "reward",
+        ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
+        ("ties are validated with", "if row.decided]", "if True]"),
         ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),

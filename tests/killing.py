@@ -126,15 +126,16 @@ def differing(one: Path, other: Path) -> list[str]:
     return sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
 
 
-REINFORCE = (
-    "reinforce.policy=sft/model",
-    "reinforce.reward=reward/model",
-    "reinforce.prompts=world/prompts.ppo.jsonl",
-    "reinforce.steps=4",
-    "reinforce.rollouts_per_step=8",
-    "reinforce.max_new_tokens=12",
-    "reinforce.checkpoint_every=1",
-)
+REINFORCE = """reinforce:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 4
+  rollouts_per_step: 8
+  max_new_tokens: 12
+  checkpoint_every: 1
+
+"""
 """A stage that the recipe lacks."""
 
 
@@ -143,10 +144,12 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
     import miniature
     from prefloop.named import named
     from prefloop.rounds.command import run
-    from prefloop.rounds.recipe import STAGES, load
+    from prefloop.rounds.recipe import STAGES, find, load
 
     whole, outcomes = folder / "whole", {}
-    recipe = load("helpdesk", [f"out={whole}", *miniature.overrides(), *REINFORCE])
+    file, text = folder / "helpdesk.yaml", Path(find("helpdesk")).read_text(encoding="utf-8")
+    file.write_text(text.replace("evaluate:", f"{REINFORCE}evaluate:", 1), encoding="utf-8")
+    recipe = load(str(file), [f"out={whole}", *miniature.overrides()])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)
         evaluated = (whole / "evaluate" / "run.json").read_bytes()

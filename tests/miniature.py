@@ -8,10 +8,11 @@ from prefloop.notation import read_yaml
 FILE = Path(__file__).with_name("miniature.yaml")
 
 
-def overrides(file: Path = FILE) -> list[str]:
-    """The miniature as `key=value` arguments of `prefloop run helpdesk`."""
+def overrides(file: Path = FILE, **others: str) -> list[str]:
+    """The miniature as `key=value` arguments of `prefloop run helpdesk`, with other values for some."""
     values, _ = read_yaml(str(file))
-    return flattened(values, "")
+    settings = dict(text.split("=", 1) for text in flattened(values, ""))
+    return [f"{key}={value}" for key, value in {**settings, **others}.items()]
 
 
 def flattened(values: dict[str, Any], prefix: str) -> list[str]:

@@ -18,23 +18,23 @@ import miniature
 from prefloop.files import fingerprints
 
 STAGES = ("world", "pretrain", "sft", "collect", "reward", "ppo", "evaluate")
-LEARNS_TO_SPEAK = [
-    "world.num_documents=1500",
-    "world.num_demonstrations=400",
-    "world.num_collect=40",
-    "pretrain.steps=160",
-    "pretrain.practice_steps=40",
-    "pretrain.batch_tokens=1536",
-    "pretrain.evaluate_every=40",
-    "pretrain.checkpoint_every=40",
-    "pretrain.model.hidden_size=48",
-    "pretrain.model.num_layers=2",
-    "pretrain.model.intermediate_size=96",
-    "pretrain.model.vocab_size=1024",
-    "sft.epochs=2",
-    "collect.max_new_tokens=48",
-    "evaluate.max_new_tokens=48",
-]
+LEARNS_TO_SPEAK = {
+    "world.num_documents": "1500",
+    "world.num_demonstrations": "400",
+    "world.num_collect": "40",
+    "pretrain.steps": "160",
+    "pretrain.practice_steps": "40",
+    "pretrain.batch_tokens": "1536",
+    "pretrain.evaluate_every": "40",
+    "pretrain.checkpoint_every": "40",
+    "pretrain.model.hidden_size": "48",
+    "pretrain.model.num_layers": "2",
+    "pretrain.model.intermediate_size": "96",
+    "pretrain.model.vocab_size": "1024",
+    "sft.epochs": "2",
+    "collect.max_new_tokens": "48",
+    "evaluate.max_new_tokens": "48",
+}
 """Enough of it that responses differ in what they are truly worth."""
 
 
@@ -55,7 +55,7 @@ def prefloop(folder: Path, *arguments: str) -> tuple[str, float]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
     """The folder in which the miniature ran, the command's arguments, and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
-    arguments = ["run", "helpdesk", "out=demo", *miniature.overrides(), *LEARNS_TO_SPEAK]
+    arguments = ["run", "helpdesk", "out=demo", *miniature.overrides(**LEARNS_TO_SPEAK)]
     said, seconds = prefloop(folder, *arguments)
     assert seconds < 90
     return folder, arguments, said

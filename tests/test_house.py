@@ -29,12 +29,21 @@ OURS = {path: tree for path, tree in TREES.items() if path.is_relative_to(SRC)}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "base", "manager", "misc"}
 REFLECTION: dict[str, str] = {}
 """File -> why getattr, hasattr or setattr is right there."""
-BROAD: dict[str, str] = {"scoring/function.py": "somebody else's function may raise anything"}
+BROAD: dict[str, str] = {
+    "scoring/function.py": "somebody else's function may raise anything",
+    "run/track.py": "so may a tracker",
+}
 """File outside cli.py -> why it may catch everything."""
-ONE_IMPORT_NAME = {"yaml": "PyYAML", "markdown_it": "markdown-it-py", "argon2": "argon2-cffi"}
+ONE_IMPORT_NAME = {
+    "yaml": "PyYAML",
+    "markdown_it": "markdown-it-py",
+    "argon2": "argon2-cffi",
+    "tensorboardX": "tensorboardx",
+}
 """Import name -> package name, where they differ."""
-FOLDERS = {"web": ("web", "serve")}
-"""Extra -> the folders of src/prefloop that may import what it brings."""
+TRACKERS = ("tensorboard", "wandb", "trackio", "swanlab")
+PLACES_OF = {"web": ("web", "serve")} | dict.fromkeys(TRACKERS, ("run/track.py",))
+"""Extra -> the folders or files of src/prefloop that may import what it brings."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 INDENTING = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
 
@@ -180,8 +189,8 @@ def test_every_import_is_among_the_dependencies_or_in_the_folders_of_its_extra()
     offenders = []
     for path, tree in OURS.items():
         roots = {module.split(".")[0] for node in ast.walk(tree) for module in imported(node)}
-        folder = path.relative_to(SRC).parts[0]
-        allowed = always.union(*(names for extra, names in only.items() if folder in FOLDERS[extra]))
+        inside = [extra for extra, places in PLACES_OF.items() if any(path.is_relative_to(SRC / p) for p in places)]
+        allowed = always.union(*(only[extra] for extra in inside))
         offenders += [where(path) for root in roots if ONE_IMPORT_NAME.get(root, root).lower() not in allowed]
     assert offenders == []
 
@@ -257,6 +266,10 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("files.tables", "pyarrow"): PARQUET,
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("rounds.beforehand", "prefloop.scoring.named"): START,
+    ("run.track", "swanlab"): EXTRA,
+    ("run.track", "tensorboardX"): EXTRA,
+    ("run.track", "trackio"): EXTRA,
+    ("run.track", "wandb"): EXTRA,
     ("serve.command", "prefloop.serve.server"): START,
     ("web.command", "prefloop.web.serving"): START,
     ("web.exchange.outcome_files", "pyarrow"): PARQUET,

@@ -26,6 +26,7 @@ def parsed(file: Path) -> ast.AST:
 
 
 NAMES = {text for node in strings(parsed(Path(layout.__file__))) for text in str(node.value).split("/") if text}
+NAMES -= STAGES.keys() - {layout.SFT, layout.COLLECT, layout.PPO, layout.EVALUATE}
 FILES = {name for name in NAMES if "." in name.strip(".") or name == layout.RUN_LOCK}
 
 

@@ -65,7 +65,7 @@ def test_ctrl_c_saves_says_so_and_goes_on(tmp_path: Path):
         "pretrain",
         f"corpus={corpus}",
         f"out={out}",
-        "steps=120",
+        "steps=400",
         "batch_tokens=64",
         "checkpoint_every=0",
         "patience=99",
@@ -89,4 +89,4 @@ def test_ctrl_c_saves_says_so_and_goes_on(tmp_path: Path):
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
     after = (out / "metrics.jsonl").read_bytes()
     assert after.startswith(before)
-    assert [json.loads(line)["step"] for line in after.splitlines()] == list(range(1, 121))
+    assert [json.loads(line)["step"] for line in after.splitlines()] == list(range(1, 401))

@@ -3,7 +3,9 @@
 `benchmarks/wrong_inputs.py` runs them all, tests/test_wrong_inputs.py some of them.
 """
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import shutil
@@ -57,6 +59,7 @@ def changed(stage: str, *settings: str, out: str = "out") -> list[str]:
     """The stage's good arguments with other settings."""
     keys = {text.partition("=")[0] for text in settings}
     keys |= {key.split(".")[0] for key in keys}
+    out = "out.jsonl" if (stage, out) == ("score", "out") else out
     kept = [text for text in [*GOOD[stage], f"out={out}"] if text.partition("=")[0] not in keys]
     return [*stage.split(), *kept, *settings]
 
@@ -292,7 +295,8 @@ def of_rewards() -> Iterator[Case]:
     """Reward functions that go wrong."""
     for name, (_, says) in REWARDS.items():
         for command, setting in (("score", "model"), ("ppo", "reward")):
-            settings = (f"{setting}=python:in/{name}.py:score", "reward_seconds=0.1")
+            seconds = 0.1 if name in ("hangs", "sleeps") else 60
+            settings = (f"{setting}=python:in/{name}.py:score", f"reward_seconds={seconds}")
             yield Case(command, f"reward: {name}", changed(command, *settings), says)
     for spec in (
         "python:",
@@ -402,7 +406,9 @@ def of_commands() -> Iterator[Case]:
         ("score model=in/reward data=in/demonstrations.jsonl out=in/prompts.jsonl/x", "prompts.jsonl"), ("score embed=true " + " ".join(GOOD["score"]) + " out=out/s.jsonl", "embed=true"),
     ):  # fmt: skip
         if says != "HELP":
-            yield Case(arguments.split()[0], f"typed: {arguments[:40]}", arguments.split(), says)
+            first = arguments.split()[0]
+            stage = first if any(first == command.split()[0] for command in cli.COMMANDS) else "mistyped"
+            yield Case(stage, f"typed: {arguments[:40]}", arguments.split(), says)
     for command in GOOD:
         if command not in ("score", "report"):
             yield Case(command, "out is a file", changed(command, out="in/prompts.jsonl"), "in/prompts.jsonl")
@@ -458,16 +464,11 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         (folder / f"{name}.py").write_text(text)
     for name, (text, _) in RECIPES.items():
         (folder / f"{name}.yaml").write_text(text)
-    cli.main(
-        [
-            "data",
-            "world",
-            *GOOD["data world"],
-            f"out={folder / 'world'}",
-            "num_practice=2",
-            *(f"num_{name}=4" for name in WORLD),
-        ]
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        sizes_of_world = [f"num_{name}=4" for name in WORLD]
+        cli.main(
+            [*["data", "world"], *GOOD["data world"], f"out={folder / 'world'}", "num_practice=2", *sizes_of_world]
+        )
     os.mkfifo(folder / "pipe")
     hurt = folder.parent / "hurt" / "sft"
     hurt.mkdir(parents=True)

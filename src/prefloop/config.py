@@ -26,6 +26,8 @@ SHOULD_BE = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
+    "list_type": "a list",
     "tuple_type": "a list, for instance [a, b]",
     "model_type": "a section with settings of its own",
     "too_short": "a list of at least {min_length}",

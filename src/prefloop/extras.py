@@ -4,7 +4,13 @@ import importlib.util
 
 from prefloop.errors import UserError
 
-EXTRAS = {"web": ("alembic", "argon2", "fastapi", "httpx", "markdown_it", "nh3", "sqlalchemy", "starlette", "uvicorn")}
+EXTRAS = {
+    "web": ("alembic", "argon2", "fastapi", "httpx", "markdown_it", "nh3", "sqlalchemy", "starlette", "uvicorn"),
+    "tensorboard": ("tensorboardX",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
+    "swanlab": ("swanlab",),
+}
 """Extra -> what it brings, as it is imported."""
 
 

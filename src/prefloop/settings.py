@@ -4,6 +4,7 @@ class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
 """
 
 import typing
+from collections.abc import Mapping
 
 from pydantic import Field
 
@@ -56,7 +57,18 @@ class Batched(Config):
     """Most tokens in memory at once; a larger batch is split, which does not change the result."""
 
 
-class Optimised(Config):
+class Tracked(Config):
+    """Where else metrics are shown."""
+
+    track: typing.Literal["none", "tensorboard", "wandb", "trackio", "swanlab"] = "none"
+    """A tracker that is told every row of metrics.jsonl too. It can change when the same run goes on."""
+
+    def extras(self) -> Mapping[str, str]:
+        """The tracker."""
+        return {} if self.track == "none" else {self.track: f"track={self.track}"}
+
+
+class Optimised(Tracked):
     """How weights are updated: AdamW, its gradient shortened, its learning rate on a schedule."""
 
     lr: float = Field(default=1e-3, gt=0)

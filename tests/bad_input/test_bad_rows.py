@@ -99,7 +99,9 @@ def test_prompts_longer_than_the_context(refused: Refused, write_rows: Write, fo
     rows = [{"id": f"p{i}", "messages": [{"role": "user", "content": f"parcel {i} " * 60}]} for i in range(3)]
     path = write_rows("prompts.jsonl", rows)
     says = f"{path}: no prompt leaves room for max_new_tokens = 16 in the context of 64. Lower it."
-    assert says in refused("collect", f"model={folder}", f"prompts={path}", "max_new_tokens=16", f"out={out}")
+    assert says in refused(
+        "collect", f"model={folder}", f"prompts={path}", "max_new_tokens=16", "by=people", f"out={out}"
+    )
     assert not Path(out, "comparisons.jsonl").exists()
 
 

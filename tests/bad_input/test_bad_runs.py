@@ -127,4 +127,4 @@ def test_a_report_on_nothing(refused: Refused, tmp_path: Path, out: str):
 def test_score_needs_responses(refused: Refused, prompts_file: str, tmp_path: Path, out: str):
     (tmp_path / "length.py").write_text(REWARD, encoding="utf-8")
     said = refused("score", f"model=python:{tmp_path / 'length.py'}:score", f"data={prompts_file}", f"out={out}.jsonl")
-    assert "this file holds prompts; score needs responses" in said
+    assert "score needs responses: demonstrations, comparisons or preferences" in said

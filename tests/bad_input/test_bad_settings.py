@@ -125,6 +125,11 @@ def test_a_device_that_is_not_there(refused: Refused, tmp_path: Path, prompts_fi
         if not there
     )
     said = refused(
-        "collect", f"model={folder}", f"prompts={prompts_file}", f"device={missing}", f"out={tmp_path / 'out'}"
+        "collect",
+        f"model={folder}",
+        f"prompts={prompts_file}",
+        f"device={missing}",
+        "by=people",
+        f"out={tmp_path / 'out'}",
     )
     assert f"device={missing}, but this machine has none" in said

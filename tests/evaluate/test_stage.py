@@ -121,11 +121,22 @@ def test_gold_judges_nothing_but_the_helpdesk(make_config: Callable[..., Evaluat
 def test_a_candidate_of_another_base_is_refused(
     make_config: Callable[..., EvaluateConfig], new_llama: Callable[..., PreTrainedModel], tmp_path: Path
 ):
+    """The last of four, which came beside those of one run: said at once."""
     tokenizer = trained_tokenizer(["entirely different words about the weather"] * 5, vocab_size=290)
     tokenizer.chat_template = template_text("turns")
     save_model(tmp_path / "stranger", new_llama(9), Codec(tokenizer, (1,), 64))
-    with pytest.raises(UserError, match="it differs from the reference in its vocabulary"):
-        evaluate(make_config(candidates=str(tmp_path / "stranger")))
+    save_model(tmp_path / "models/step-000004", new_llama(9), Codec(tokenizer, (1,), 64))
+    with pytest.raises(UserError, match=r"step-000004: it differs from the reference in its vocabulary"):
+        evaluate(make_config(candidates=str(tmp_path / "models")))
+    assert not list((tmp_path / "evaluate").glob("**/*part*"))  # before anything was sampled
+
+
+def test_collected_is_looked_at_before_anything_is_sampled(make_config: Callable[..., EvaluateConfig], tmp_path: Path):
+    (tmp_path / "sft").mkdir()
+    (tmp_path / "sft/finished.json").write_text("{}")
+    with pytest.raises(UserError, match="sft: this is not the folder of a finished collect run"):
+        evaluate(make_config(collected=str(tmp_path / "sft")))
+    assert not list((tmp_path / "evaluate").glob("**/*part*"))
 
 
 def test_what_is_a_candidate(models: Path, tmp_path: Path):

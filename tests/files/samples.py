@@ -99,7 +99,7 @@ OWUI_MESSAGES = {
 }
 
 
-def _owui(rating: int) -> dict[str, Any]:
+def open_web_ui(rating: int) -> dict[str, Any]:
     return {
         "id": f"f{rating}", "user_id": "u1", "version": 0, "type": "rating",
         "data": {"rating": rating, "model_id": "a", "sibling_model_ids": ["b"], "reason": "", "tags": []},
@@ -276,14 +276,17 @@ SAMPLES: list[Sample] = [
             pair(ASK, "Blue", "Four", "row-000005", votes="c")]),
     Sample("arena-one-hot", [{"id": 30192, "model_a": "m1", "model_b": "m2", "prompt": COLOUR,
                               "response_a": "Four", "response_b": "Blue", "winner_model_a": 0, "winner_model_b": 1,
-                              "winner_tie": 0}], [pair(ASK, "Blue", "Four", "30192", votes="c")]),
+                              "winner_tie": 0},
+                             {"id": 65089, "prompt": '["Name a colour."]', "response_a": '["Blue"]',
+                              "response_b": '["Red"]', "winner_model_a": 0, "winner_model_b": 0, "winner_tie": 1}],
+           [pair(ASK, "Blue", "Four", "30192", votes="c"), pair(ASK, "Blue", "Red", "65089", votes="t")]),
     Sample("alpaca-eval", [{"instruction": COLOUR, "output_1": "Blue", "generator_1": "m1", "output_2": "Four",
                             "generator_2": "m2", "annotator": "judge", "preference": 1.02},
                            {"instruction": COLOUR, "output_1": "Four", "output_2": "Blue", "preference": 2},
                            {"instruction": COLOUR, "output_1": "Blue", "output_2": "Red", "preference": 1.5}],
            [pair(ASK, "Blue", "Four", votes="c"), pair(ASK, "Blue", "Four", "row-000002", votes="c"),
             pair(ASK, "Blue", "Red", "row-000003", votes="t")]),
-    Sample("open-webui", [_owui(1), _owui(-1), _owui(0)],
+    Sample("open-webui", [open_web_ui(1), open_web_ui(-1), open_web_ui(0)],
            [pair(ASK, "Blue", "Four", "f1", votes="c"), pair(ASK, "Four", "Blue", "f-1", votes="c"),
             pair(ASK, "Blue", "Four", "f0", votes="t")]),
     Sample("tickets", [{"prompt": COLOUR, "response_a": "Blue", "response_b": "Four"}], [prompt(ASK)]),

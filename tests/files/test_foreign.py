@@ -215,7 +215,7 @@ def test_only_the_first_instance_of_a_seed_task_is_taken(tmp_path):
         (QA, QA | {"prompt": ""}, "`messages.0.content` is empty; give it text or remove the row."),
         (QA, "{oops", "this line is not JSON"),
         (QA, "[1]", "expected an object {...}, found list"),
-        (QA, QA | {"response": "\ud800"}, "`response` should be a valid string"),
+        (QA, QA | {"response": "\ud800"}, "`response` should be text"),
         (QA, QA | {"id": ["1"]}, "`id` should be text, but is ['1']; leave it out to number the rows."),
         (QA, QA | {"id": "row-000001"}, "the id 'row-000001' was already used in line 1; make ids unique."),
         (

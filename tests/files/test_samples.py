@@ -1,11 +1,18 @@
 """Every form that others write becomes exactly the records that it says, in whatever file it lies."""
 
+import copy
+import functools
+import itertools
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from files.samples import ASK, SAMPLES, Sample, pair, ranking
+from files.samples import ASK, SAMPLES, Sample, open_web_ui, pair, ranking
+from prefloop.errors import UserError
 from prefloop.files.foreign import SERVES, Reading, read_preferences, read_prompts
 from prefloop.files.forms import FORMS, recognise
 from prefloop.files.tables import write_records
@@ -91,3 +98,70 @@ def test_what_is_judged_together_needs_no_order(tmp_path, kind):
         record.model_dump(exclude={"id"}) for record in sorted_rows
     ]
     assert len(mixed) == (1 if kind is Preference else 2)
+
+
+HOSTILE = (None, 5, 0, 1.5, True, "x", "", [], [1], ["a"], {}, {"a": 1}, [{}], [None])
+"""What stands where something else is expected."""
+
+
+def places(value: Any, at: tuple = ()) -> Iterator[tuple]:
+    """Where each value inside a row stands."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield (*at, key)
+        yield from places(inner, (*at, key))
+
+
+def put(row: Any, at: tuple, value: Any) -> Any:
+    """The same row with another value there."""
+    row = copy.deepcopy(row)
+    *outer, last = at
+    functools.reduce(lambda inner, key: inner[key], outer, row)[last] = value
+    return row
+
+
+@pytest.mark.parametrize("sample", GIVING)
+def test_whatever_stands_in_a_field_is_a_record_or_a_sentence(sample: Sample, monkeypatch: pytest.MonkeyPatch):
+    form, (first, *others) = FORMS[sample.form], sample.rows
+    kind = type(sample.records[0])
+    for at, value in itertools.product(list(places(first)), HOSTILE):
+        rows = [put(first, at, value), *others]
+        monkeypatch.setattr("prefloop.files.foreign.each_row", lambda path, rows=rows: enumerate(rows, start=1))
+        for _, outcome in Reading("rows.jsonl", kind, form):
+            assert isinstance(outcome, kind | UserError)
+
+
+LISTS = {"prompt": '["One?", "Two?"]', "winner_model_a": 1, "winner_model_b": 0, "winner_tie": 0}
+MESSAGE = {"message_id": "m1", "parent_id": None, "text": "Name a colour.", "role": "prompter", "rank": None}
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        (LISTS | {"response_a": '["1", "2"]', "response_b": '["3", "4"]'}, "part before their last turn"),
+        (LISTS | {"response_a": '["1", "2"]', "response_b": '["1", null]'}, "in which a turn is missing"),
+        (LISTS | {"response_a": '["1"]', "response_b": '["1"]'}, "in which a turn is missing"),
+        (MESSAGE | {"message_id": "m9", "parent_id": "gone"}, "answers one which is not in the file"),
+        (MESSAGE | {"parent_id": "m1", "message_id": "m1", "role": "assistant"}, "without two ranked answers"),
+        (open_web_ui(5), "not 1 .better., 0 .a tie. or -1"),
+        ({"prompt": "a", "responses": ["x", "x", "x"], "scores": [1, 2, 3]}, "which give no pair: 1"),
+        ({"prompt": "a", "completion": "x", "label": True}, "which give no pair: 1"),
+    ],
+)
+def test_what_gives_no_pair_is_counted(tmp_path, row, note):
+    first = [MESSAGE] if "parent_id" in row else []
+    reading = Reading(written(tmp_path, [*first, row]), Preference)
+    assert not list(reading)
+    assert any(re.search(note, sentence) for sentence in reading.notes())
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"instruction": "a", "output_1": "b", "output_2": "c", "preference": 0.3}, "`preference` is 0.3, but must"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c", "system": {"content": "x"}}, "system's words should be text"),
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(tmp_path, row, sentence):
+    with pytest.raises(UserError, match=sentence):
+        read_preferences(written(tmp_path, [row]))

@@ -103,7 +103,7 @@ def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
         ('{"id": "p2"}', "a prompt needs `messages`, which is not there; add it."),
         ('{"id": "p2", "mesages": []}', "a prompt has no field `mesages`; did you mean `messages`?"),
         (ROW | {"zzz": 1}, "a prompt has no field `zzz`; its fields are id, messages, tags."),
-        (ROW | {"id": 3}, "`id` should be a valid string, but is 3."),
+        (ROW | {"id": 3}, "`id` should be text, but is 3."),
         (ROW | {"id": ""}, "`id` is empty; give it text or remove the row."),
         (ROW | {"messages": []}, "`messages` has 0 items, but needs at least 1."),
         (said("human", "x"), "`messages.0.role` is 'human', but must be 'system', 'user' or 'assistant'."),

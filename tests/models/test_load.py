@@ -211,7 +211,13 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "generation settings": (written("generation_config.json", "{,"), r"generation_config\.json:1: this is not JSON"),
     "an end in words": (written("generation_config.json", '{"eos_token_id": "x"}'), 'eos_token_id = "x" cannot be'),
     "tokenizer settings": (written("tokenizer_config.json", "{"), r"tokenizer_config\.json:1: this is not JSON"),
-    "a tokenizer": (written("tokenizer.json", "{"), "one of its files is not JSON"),
+    "a tokenizer": (written("tokenizer.json", "{"), r"tokenizer\.json:1: this is not JSON"),
+    "a tokenizer of a list": (written("tokenizer.json", "[]"), r"tokenizer\.json: .* but holds a list"),
+    "an empty tokenizer": (written("tokenizer.json", "{}"), r"tokenizer\.json .*is damaged.*from the model's origin"),
+    "a tokenizer without words": (
+        written("tokenizer.json", '{"added_tokens": []}'),
+        r"tokenizer\.json .*is damaged: Model missing.*from the model's origin",
+    ),
     "weights cut short": (
         lambda path: (path / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes()[:3000]),
         r"model\.safetensors: the weights are damaged or incomplete",

@@ -120,6 +120,27 @@ def test_scores_have_mean_0_and_deviation_1_over_demonstrations(make_config: Mak
     assert float(scores.std(correction=0)) == pytest.approx(1, abs=1e-3)
 
 
+def test_demonstrations_are_read_before_training(make_config: Make, write_rows: Callable[..., str]):
+    """A row that no demonstration is must not cost a model that is trained: nothing has been learned yet."""
+    wrong = write_rows("wrong.jsonl", [{"id": "d", "messages": [{"role": "user", "content": "who?"}], "response": ""}])
+    config = make_config(demonstrations=wrong)
+    with pytest.raises(UserError, match=r"wrong\.jsonl:1: "):
+        train(config)
+    assert not (Path(config.out) / "metrics.jsonl").exists()
+
+
+def test_one_demonstration_moves_scores_and_does_not_scale_them(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    """Its deviation is 0: its own score becomes 0, and differences stay those of raw scores."""
+    said = {"messages": [{"role": "user", "content": "who?"}], "response": "my way"}
+    made = train(make_config(demonstrations=write_rows("one.jsonl", [{"id": "d", **said}]), epochs=1))
+    assert json.loads((made / NORMALISATION).read_text())["std"] == 1
+    assert "moved to mean 0 and not scaled" in "".join(capsys.readouterr())
+    score = RewardModel(str(made), CPU).score([(Message(role="user", content="who?"),)], ["my way"])
+    assert float(score) == pytest.approx(0, abs=1e-5)
+
+
 def test_margins_are_chosen_minus_rejected_in_order(folder: str):
     network = scalar(folder, CPU, fresh_head=True)
     torch.nn.init.normal_(network.pretrained.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))

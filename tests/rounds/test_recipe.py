@@ -1,6 +1,8 @@
 """Recipes: how names become paths, what stages inherit, and what running one leaves behind."""
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from prefloop.errors import UserError
 from prefloop.notation import read_yaml
 from prefloop.rounds import command
 from prefloop.rounds.recipe import Recipe, find, load
+from prefloop.settings import Tracked
 
 RAN = ["prefloop.sft.stage:train", "prefloop.align.ppo:train", "prefloop.report.stage:write"]
 MINE = """
@@ -142,3 +145,126 @@ def test_a_folder_with_stages_already_run_by_hand_is_taken(recorded: tuple[list[
     (recipe.out / "world").mkdir(parents=True)
     command.run(recipe)
     assert seen == RAN
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (
+            ["reward.model=sft/modle"],
+            "the command line: `reward.model`: the stage `sft` writes no `modle`. Did you mean",
+        ),
+        (
+            ["reward.model=ppo/models"],
+            "the command line: `reward.model`: the stage `ppo` has not run by then; stages run",
+        ),
+        (["sft.model=sft/model"], "the command line: `sft.model`: the stage `sft` has not run by then"),
+        (["sft.model=$bse"], "the command line: `sft.model`: there is no `$bse`; only `$base` stands for something"),
+        (["sft.out=x"], "the command line: `sft.out`: in a recipe every stage has the folder of its name"),
+        (["report.pipeline=x"], "the command line: `report.pipeline`: in a recipe every stage"),
+        (
+            ["collect.by=people"],
+            "the command line: `collect.by`: the recipe {file} has no stage `collect`. It has: sft, rew",
+        ),
+        (["sfd.lr=1"], "the command line: a recipe has no `sfd`. Did you mean `sft`? There are: "),
+        (["sft.lr=fast"], "the command line: `sft.lr` should be a number, but is 'fast'. lr: Peak learning rate"),
+        (["ppo.minibatch_size=60"], "the command line: 16 of rollouts_per_step = 256 would be dropped"),
+        (["seed=x"], "the command line: `seed` should be a whole number, but is 'x'."),
+        (["ppo.steps=1", "ppo.steps=2"], "the command line: `ppo.steps` is set twice; keep one."),
+        (["out="], "the command line: `out` is empty."),
+    ],
+)
+def test_the_command_line_is_blamed_for_what_was_typed(mine: Path, typed: list[str], sentence: str):
+    with pytest.raises(UserError) as caught:
+        load(str(mine), ["base=model", *typed])
+    assert str(caught.value).startswith(sentence.format(file=mine))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("  out: x\n", "mine.yaml:3: `report.out`: in a recipe every stage has the folder"),
+        ("  titel: x\n", "mine.yaml:3: no setting is called `report.titel`. Did you mean `title`?"),
+        ("  language: fr\n", "mine.yaml:3: `report.language` should be 'en' or 'zh', but is 'fr'."),
+        ("reward: {}\n", "mine.yaml:2: `report` tells of all that ran, so it comes last. Move it to the end."),
+        ("repord: {}\n", "mine.yaml:3: a recipe has no `repord`. Did you mean `report`?"),
+    ],
+)
+def test_the_line_is_blamed_for_what_was_written(tmp_path: Path, line: str, sentence: str):
+    head = "base: m\n" + ("report: {}\n" if not line.startswith(" ") else "report:\n")
+    more = line.replace("{}", "{model: m, preferences: p}") if line.startswith("reward") else line
+    (tmp_path / "mine.yaml").write_text(head + more, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load(str(tmp_path / "mine.yaml"), [])
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(sentence)
+
+
+def test_names_are_text_and_home_is_home(mine: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "/me")
+    recipe = load(str(mine), ["base=~/model", "out=2024", "name=no", "ppo.reward=python:~/a.py:f"])
+    assert (recipe.name, recipe.out, recipe.values["out"]) == ("no", Path("2024"), "2024")
+    assert settings(recipe, "sft")["model"] == "/me/model"
+    assert settings(recipe, "ppo")["reward"] == "python:/me/a.py:f"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sft.model": "nowhere"}, "`sft.model`: nowhere: there is no such folder"),
+        (
+            {"sft.demonstrations": "rowz.jsonl"},
+            "`sft.demonstrations`: rowz.jsonl: there is no such file. Did you mean rows",
+        ),
+        ({"reward.preferences": "rows.jsonl"}, "`reward.preferences`: rows.jsonl: this file holds "),
+        ({"ppo.reward": "python:points.py:other"}, "`ppo.reward`: points.py: there is no function called `other`"),
+        ({"ppo.reward": "python:broken.py:score"}, "`ppo.reward`: "),
+    ],
+)
+def test_everything_is_looked_at_before_the_first_stage(
+    change: dict[str, str], sentence: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
+    asked = '{"messages": [{"role": "user", "content": "a"}]'
+    texts = {"rows.jsonl": asked + "}\n", "demos.jsonl": asked + ', "response": "b"}\n', "broken.py": "def score(\n"}
+    texts |= {
+        "pairs.jsonl": asked + ', "chosen": "b", "rejected": "c"}\n',
+        "points.py": "def score(p, r):\n    return []\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(MINE, encoding="utf-8")
+    good = {"sft.demonstrations": "demos.jsonl", "reward.preferences": "pairs.jsonl"} | change
+    recipe = load("mine.yaml", [f"base={folder}", *(f"{key}={value}" for key, value in good.items())])
+    with pytest.raises(UserError) as caught:
+        command.run(recipe)
+    assert str(caught.value).startswith(f"the command line: {sentence}")
+    assert not (recipe.out / "sft").exists()
+
+
+def test_extras_of_all_stages_are_looked_at_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "nh3", None)
+    monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
+    recipe = load("helpdesk", [f"out={tmp_path / 'out'}", "collect.by=people"])
+    with pytest.raises(UserError, match=r"collect.by=people needs nh3, which is not installed. Type: pip install"):
+        command.run(recipe)
+
+
+def test_a_tracker_is_named_once_for_all_stages_that_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    recipe = load("helpdesk", [f"out={tmp_path / 'out'}", "track=wandb", "sft.track=none"])
+    tracked = {name: config.track for name, config in recipe.settings.items() if isinstance(config, Tracked)}
+    assert tracked == {"pretrain": "wandb", "sft": "none", "reward": "wandb", "ppo": "wandb"}
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.setattr(command, "named", lambda name: pytest.fail(f"{name} ran"))
+    with pytest.raises(UserError, match=r"^pretrain.track=wandb needs wandb, which is not installed. Type: pip"):
+        command.run(recipe)
+
+
+def test_a_recipe_in_its_own_folder_stays_as_it_was_written(recorded: tuple[list[str], Recipe]):
+    seen, recipe = recorded
+    recipe.out.mkdir()
+    card = recipe.out / "recipe.yaml"
+    card.write_text("# mine\n", encoding="utf-8")
+    command.run(replace(recipe, path=str(card)))
+    assert seen == RAN
+    assert card.read_text(encoding="utf-8") == "# mine\n"

@@ -11,7 +11,7 @@ from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
-from prefloop.stats.intervals import wilson_interval
+from prefloop.stats.intervals import win_rate_interval
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +93,7 @@ def test_preferences_give_agreement_with_its_interval_and_ties_count_half(
     ]  # right, wrong, tie, right
     data = write_rows("p.jsonl", [{"prompt": f"q{i}", "chosen": c, "rejected": r} for i, (c, r) in enumerate(pairs)])
     sentence = score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
-    low, high = wilson_interval(2.5, 4, confidence=0.95)
+    low, high = win_rate_interval(2, 1, 1, confidence=0.95)
     assert f"62.5% [{low:.1%}, {high:.1%}]" in sentence
     assert [(row["chosen"], row["rejected"]) for row in read_lines(tmp_path / "s.jsonl")] == [
         (len(c), len(r)) for c, r in pairs
@@ -241,3 +241,22 @@ def test_nothing_of_the_users_is_replaced(counter: str, reward_model: str, write
     assert {path: path.read_bytes() for path in before} == before
     for _ in range(2):  # its own it may
         score(ScoreConfig(model=counter, data=data, out=str(tmp_path / "s.jsonl")))
+
+
+def test_ties_and_pairs_that_are_one_within_the_context_are_counted_apart(
+    reward_model: str, write_rows: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Of four pairs one is a tie and one parts beyond the context of 64 tokens: two say how often it is right."""
+    asked = {"messages": [{"role": "user", "content": "where is it?"}]}
+    texts = (("on my way", "no"), ("it is here", "go"), ("same", "other"), ("way " * 80 + "on", "way " * 80 + "go"))
+    rows = [{"id": f"p{i}", **asked, "chosen": c, "rejected": r} for i, (c, r) in enumerate(texts)]
+    rows[2]["votes"] = [{"side": "tie"}]
+    data = write_rows("four.jsonl", rows)
+    sentence = score(ScoreConfig(model=reward_model, data=data, out=str(tmp_path / "four-scores.jsonl"), device="cpu"))
+    assert "4 preferences scored; the chosen response has the higher score in " in sentence
+    assert "; 1 without a majority are not counted" in sentence
+    assert "; 1 whose responses are the same once cut to the context are not counted" in sentence
+    cut = (
+        "of 8 prompts with a response, 2 prompts lost their beginning and 2 responses lost their end to fit the context"
+    )
+    assert cut in capsys.readouterr().out

@@ -106,9 +106,9 @@ def test_a_response_that_was_cut_says_so_and_the_context_is_never_passed(speaker
             "context_length_exceeded",
             "context is 64",
         ),
-        ({"messages": []}, 400, "invalid", "`messages`"),
+        ({"messages": []}, 400, "invalid", "`messages` should be a list of at least 1."),
         ({"messages": [*HELLO, {"role": "assistant", "content": "here"}]}, 400, "invalid", "ends with the user's turn"),
-        ({"messages": [{"role": "user", "content": 3}]}, 400, "invalid", "`messages.0.content`: this must be"),
+        ({"messages": [{"role": "user", "content": 3}]}, 400, "invalid", "`messages.0.content` should be text."),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "unsupported", "type `image_url`"),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{}]}, *HELLO]},
@@ -116,8 +116,8 @@ def test_a_response_that_was_cut_says_so_and_the_context_is_never_passed(speaker
             "unsupported",
             "messages.0.tool_calls",
         ),
-        ({"messages": [{"role": "user", "content": ""}]}, 400, "invalid", "at least 1 character"),
-        ({"messages": [{"role": "user", "content": "x", "nick": "bob"}]}, 400, "invalid", "messages.0.nick"),
+        ({"messages": [{"role": "user", "content": ""}]}, 400, "invalid", "at least 1 letters"),
+        ({"messages": [{"role": "user", "content": "x", "nick": "bob"}]}, 400, "invalid", "nick` is not supported"),
         ({"messages": [{"role": "tool", "content": "x"}]}, 400, "invalid", "messages.0.role"),
         ({"stream": "yes"}, 400, "invalid", "`stream`"),
         ({"tools": [{"type": "function"}]}, 400, "unsupported", "`tools`"),
@@ -142,6 +142,13 @@ def test_what_is_not_done_is_a_sentence(speaker: TestClient, body: dict[str, Any
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["type"]) == (status, code, "invalid_request_error")
     assert says in error["message"]
+
+
+def test_a_setting_that_stands_twice_is_refused(speaker: TestClient):
+    body = json.dumps({"messages": HELLO, "temperature": 0})[:-1] + ', "temperature": 2}'
+    answer = speaker.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "temperature")
+    assert "stands twice" in answer.json()["error"]["message"]
 
 
 def test_what_changes_nothing_is_taken(speaker: TestClient):

@@ -6,6 +6,7 @@ choose: of single judgements; nobody can do better than E max(p, 1 - p), the Bay
 alone is measured on the same judgements. Prompts are drawn and pairs are not: all intervals are clustered by prompt.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,7 @@ Scores = dict[tuple[str, int], float]
 def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchecked:
     """How good the reward model is on the held-out comparisons of a collect folder, or why they cannot say."""
     assert config.collected is not None  # the caller checks
-    folder = Path(config.collected)
-    if not (folder / layout.FINISHED).is_file():
-        raise UserError(
-            f"{folder}: this is not the folder of a finished collect run. "
-            "Give the one that the reward model learned from."
-        )
+    folder = finished_collect(config.collected)
     if not (folder / layout.HELD_OUT).stat().st_size:
         return "nothing_held_out"
     decided = read_records(folder / layout.HELD_OUT, Preference)
@@ -54,6 +50,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
     ]
     undecided = _undecided(folder, by_id)
     scores = _scores(list(by_id.values()), scorer)
+    truncated = _truncated(by_id, scores, scorer)
+    if truncated:
+        print(
+            f"{folder}: {len(truncated) // 2} pairs of responses are the same once cut to the reward model's context, "
+            "and are left out of its check."
+        )
+    decided, undecided = (
+        [p for p in some if (p.comparison, p.chosen_index, p.rejected_index) not in truncated]
+        for some in (decided, undecided)
+    )
+    judgements = [j for j in judgements if (j.comparison, *j.order) not in truncated]
     truth = _against_gold([*decided, *undecided], by_id, scores)
     labels = _against_labels(judgements, by_id, scores)
     if not truth and not labels:  # all pairs equally good in truth, or nobody judged pairs
@@ -87,6 +94,17 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
         by_strength=None if by_strength is None else tuple(Strength(**row) for row in by_strength),
         reliability=_reliability([*decided, *undecided], scores, scorer, trained),
     )
+
+
+def finished_collect(path: str) -> Path:
+    """A collect folder. Raises: UserError if it is another's, or not finished."""
+    folder = Path(path)
+    if not all((folder / name).is_file() for name in (layout.FINISHED, layout.HELD_OUT, layout.COMPARISONS)):
+        raise UserError(
+            f"{folder}: this is not the folder of a finished collect run. "
+            "Give the one that the reward model learned from."
+        )
+    return folder
 
 
 def _prompt(by_id: dict[str, Comparison], comparison: str | None) -> str:
@@ -124,6 +142,20 @@ def _trained(scorer: Scorer) -> dict[str, Any]:
 
 def _result(folder: Path) -> dict[str, Any]:
     return read_document(folder / layout.FINISHED, Finished).result
+
+
+def _truncated(by_id: dict[str, Comparison], scores: Scores, scorer: Scorer) -> set[tuple[str, int, int]]:
+    """The pairs, either way round, that are one to a reward model, which reads no more than its context."""
+    if not isinstance(scorer, RewardModel):
+        return set()
+    return {
+        (c.id, i, j)
+        for c in by_id.values()
+        for i, j in itertools.permutations(range(len(c.responses)), 2)
+        if c.responses[i].text != c.responses[j].text
+        and scores[c.id, i] == scores[c.id, j]
+        and scorer.same(c.messages, (c.responses[i].text, c.responses[j].text))
+    }
 
 
 def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:

@@ -19,7 +19,7 @@ from prefloop.errors import UserError
 from prefloop.evaluate.arena import arena_rows
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import Answer, answers, as_rows, gold_summary, summary, win_rate
-from prefloop.evaluate.reward_check import reward_check
+from prefloop.evaluate.reward_check import finished_collect, reward_check
 from prefloop.evaluate.select import selected
 from prefloop.files import fingerprints
 from prefloop.files.atomic import write_text
@@ -27,7 +27,7 @@ from prefloop.files.documents import write_document
 from prefloop.files.foreign import read_demonstrations, read_prompts
 from prefloop.files.tables import jsonl
 from prefloop.models.device import Placement, placement
-from prefloop.models.load import causal, model_folder
+from prefloop.models.load import causal, model_folder, writer
 from prefloop.models.network import Network
 from prefloop.records import Prompt
 from prefloop.records.evaluations import (
@@ -44,6 +44,7 @@ from prefloop.records.evaluations import (
 from prefloop.run import Run
 from prefloop.scoring.named import reward_input, scorer
 from prefloop.scoring.protocol import Scorer
+from prefloop.text.codec import Codec
 from prefloop.text.examples import FittingPrompts
 from prefloop.world import gold
 from prefloop.world.origin import own
@@ -91,6 +92,10 @@ def evaluate(config: EvaluateConfig) -> Path:
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
+        for folder in list(folders.values())[1:]:  # before hours of sampling, not after them
+            _comparable(folder, writer(str(folder), template=config.template), reference.codec)
+        if config.collected is not None:
+            finished_collect(config.collected)
         compared = [(name, "validation") for name in folders]
         run.progress.start(len(compared) + 2 * (len(world.prompts) - 1), unit="part")
         answered = {key: _measured(run, world, i, key, folders) for i, key in enumerate(compared)}
@@ -145,6 +150,16 @@ def candidates(folder: str) -> dict[str, Path]:
     return models
 
 
+def _comparable(folder: Path, codec: Codec, reference: Codec) -> None:
+    """Raises: UserError if a candidate is not of the reference's base."""
+    difference = codec.difference(reference)
+    if difference is not None:
+        raise UserError(
+            f"{folder}: it differs from the reference in its {difference}, so their KL has no meaning. "
+            "Evaluate models of one base."
+        )
+
+
 def _prompts(config: EvaluateConfig, reference: Network, run: Run) -> dict[str, tuple[Prompt, ...]]:
     """The prompts of each split that leave room for a response; the test prompts must be new."""
     files = {
@@ -196,12 +211,6 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         policy = world.reference
         if name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
-        difference = policy.codec.difference(world.reference.codec)
-        if difference is not None:
-            raise UserError(
-                f"{folders[name]}: it differs from the reference in its {difference}, so their KL has no meaning. "
-                "Evaluate models of one base."
-            )
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)

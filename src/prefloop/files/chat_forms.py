@@ -79,7 +79,8 @@ def task(row: Fields, given: Fields) -> tuple[Turn, ...]:
 
 def _history(row: Fields) -> tuple[Turn, ...]:
     turns: list[Turn] = []
-    for pair in row.get("history") or ():
+    history = row.get("history") or []
+    for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(said, str) for said in pair):
             raise BadRow(f"`history` should be a list of [question, answer], but holds {shown(pair)}; remove the row.")
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]

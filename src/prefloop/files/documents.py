@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from prefloop.config import should_be
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name, write_json
 
@@ -34,7 +35,10 @@ def read_document(path: Name, record: type[R], *, constants: list[str] | None = 
     except ValidationError as problem:
         error = problem.errors()[0]
         field = ".".join(str(part) for part in error["loc"])
-        raise UserError(f"{path}: this is not as prefloop writes it (`{field}`: {error['msg']}). {mend}") from None
+        said = error["msg"].removeprefix("Value error, ")
+        wrong = {"extra_forbidden": "is not known here", "missing": "is missing", "value_error": f": {said}"}
+        says = wrong.get(error["type"]) or should_be(error) or "cannot be so"
+        raise UserError(f"{path}: this is not as prefloop writes it (`{field}` {says}). {mend}") from None
 
 
 def write_document(path: Name, record: BaseModel) -> None:

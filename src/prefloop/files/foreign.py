@@ -51,6 +51,7 @@ WITHOUT_PAIR: Mapping[str, str] = {
     "rankings": "no prompt has two responses to rank",
 }
 """What a file holds -> why it gives no preference at all."""
+NO_PAIR = "prompts of which no two responses are told apart, which give no pair"
 SYSTEM = ("system", "system_prompt")
 
 
@@ -209,6 +210,8 @@ class Reading(Generic[R]):
         said = self.form.parse(row)
         whole = said if isinstance(said, list) else [said]
         system = next((row[name] for name in SYSTEM if row.get(name)), None)
+        if system is not None and not isinstance(system, str):
+            raise BadRow(f"the system's words should be text, but are {shown(system)}; mend or remove them.")
         return [with_system(one, system) for one in whole]
 
     def _count_columns(self, row: Mapping[str, Any]) -> None:
@@ -235,6 +238,7 @@ class Reading(Generic[R]):
                 if unread:
                     self._fields.update(set().union(*unread))
                 self._remarks.update(one.remarks)
+                self._remarks.update((NO_PAIR,) * (not made))
                 yield from made
 
     def _record_fields(self, said: Said, identity: str) -> Iterator[dict[str, Any]]:

@@ -303,11 +303,11 @@ def parted(ways: Mapping[str, tuple[Turn, ...]], *, left_out: bool = False) -> S
     return Said(first[:-1], tuple(turns[-1] for turns in ways.values()))
 
 
-def with_system(said: Said, system: Any) -> Said:
+def with_system(said: Said, system: str | None) -> Said:
     """With what a column says to the system as the first turn, unless one is there; without empty system turns."""
     turns = [turn for turn in said.conversation if turn.role != "system" or turn.content.strip()]
     remarks = (NO_SYSTEM,) * (len(said.conversation) - len(turns))
-    if isinstance(system, str) and system.strip():
+    if system and system.strip():
         if turns and turns[0].role == "system":
             if turns[0].content != system:
                 remarks += ("rows with a system turn beside another `system`, which was not used",)

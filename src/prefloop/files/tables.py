@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from prefloop.config import should_be
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name, write_bytes
 from prefloop.files.decoding import DECODER, LENIENT, WRAPPED, KeyTwice, Packed, Text, twice
@@ -236,8 +237,12 @@ def _row_sentence(problem: ValidationError, record: type[BaseModel]) -> str:
     if error["type"] == "value_error":
         message = error["msg"].removeprefix("Value error, ")
         return f"`{key}`: {message}" if key else message
-    message = error["msg"].removeprefix("Input should be ")
-    return f"`{key}` should be {message}, but is {shown(error['input'])}."
+    wanted = should_be(error)
+    return (
+        f"`{key}` {wanted}, but is {shown(error['input'])}."
+        if wanted
+        else f"`{key}` cannot be {shown(error['input'])}."
+    )
 
 
 def shown(value: Any) -> str:

@@ -1,5 +1,7 @@
 """Forms of judged responses: which of two is better and how clearly, rankings, and ratings."""
 
+import itertools
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -53,7 +55,7 @@ def _safe(question: str) -> Callable[[Fields], Said]:
             if row.get(f"is_response_{i}_safe") is not None and not yes(row, f"is_response_{i}_safe")
         ]
         safer = row.get("safer_response_id")
-        if question != "safer_response_id" and safer in side:
+        if question != "safer_response_id" and safer in (0, 1):
             tags.append(f"safer:{side[safer]}")
         return replace(said, tags=tuple(sorted(tags)))
 
@@ -140,7 +142,7 @@ WINNERS: Mapping[str, int | None] = {
 
 def _arena(row: Fields) -> Said:
     winner = value(row, "winner")
-    if winner not in WINNERS:
+    if not isinstance(winner, str) or winner not in WINNERS:
         raise BadRow(f"`winner` is {shown(winner)}, but must be `model_a`, `model_b` or `tie`; mend it.")
     ways = {name: conversation(row, name) for name in ("conversation_a", "conversation_b")}
     judged = row.get("turn")
@@ -161,12 +163,34 @@ def _one_hot(row: Fields) -> Said:
     if len(said) != 1:
         raise BadRow("exactly one of `winner_model_a`, `winner_model_b` and `winner_tie` must be 1; mend the row.")
     vote = won((0, 1, None)[said[0]])
-    return _between(row, conversation(row, "prompt"), "response_a", "response_b", vote)
+    asked_for = _listed(row, "prompt")
+    if asked_for is None:
+        return _between(row, conversation(row, "prompt"), "response_a", "response_b", vote)
+    ways = {name: _exchanges(asked_for, _listed(row, name)) for name in ("response_a", "response_b")}
+    return replace(parted(ways, left_out=True), votes=vote)
+
+
+def _listed(row: Fields, name: str) -> list[Any] | None:
+    """Texts of several turns, where a field holds them as the JSON of a list; None if it does not."""
+    words = row.get(name)
+    try:
+        listed = json.loads(words) if isinstance(words, str) and words.startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+    return listed if isinstance(listed, list) and any(isinstance(one, str) for one in listed) else None
+
+
+def _exchanges(questions: list[Any], answers: list[Any] | None) -> tuple[Turn, ...]:
+    """Questions, each with its answer, as a conversation. Raises: LeftOut if one has none."""
+    both = [said for pair in itertools.zip_longest(questions, answers or ()) for said in pair]
+    if not all(isinstance(said, str) for said in both):
+        raise LeftOut("a conversation in which a turn is missing")
+    return tuple(Turn("assistant" if place % 2 else "user", said) for place, said in enumerate(both))
 
 
 def _alpaca_eval(row: Fields) -> Said:
     preference = number(row, "preference")
-    if not 0 <= preference <= 2:
+    if preference != 0 and not 1 <= preference <= 2:
         raise BadRow(f"`preference` is {preference:g}, but must lie between 1 (output_1) and 2 (output_2); mend it.")
     winner = None if preference in (0.0, 1.5) else int(preference > 1.5)
     return _between(row, asked(text(row, "instruction")), "output_1", "output_2", won(winner))
@@ -174,24 +198,24 @@ def _alpaca_eval(row: Fields) -> Said:
 
 def _open_web_ui(row: Fields) -> list[Said]:
     """One pair for each other model: a rating of 1 is a win of the model over all that answered beside it."""
-    data = inner(row, "data")
-    rating, others = number(data, "rating"), data.get("sibling_model_ids")
+    data, meta, chat = inner(row, "data"), row.get("meta"), row.get("snapshot")
+    rating = number(data, "rating")
+    others = texts(data, "sibling_model_ids") if data.get("sibling_model_ids") else []
     if not others:
         raise LeftOut("a rating of one response, with nothing beside it to be better than")
-    chat = row.get("snapshot")
+    if rating not in (1, 0, -1):
+        raise LeftOut("a rating that is not 1 (better), 0 (a tie) or -1 (worse)")
     for name in ("chat", "chat", "history", "messages"):
         chat = chat.get(name) if isinstance(chat, dict) else None
-    place = (row.get("meta") or {}).get("message_id")
-    if not isinstance(chat, dict) or not isinstance(chat.get(place), dict):
+    best = _message(chat, meta.get("message_id") if isinstance(meta, dict) else None)
+    if best is None:
         raise LeftOut("a verdict without the chat that it is about (`snapshot`)")
-    best = chat[place]
-    parent = chat.get(best.get("parentId"), {})
-    beside = [chat[one] for one in parent.get("childrenIds", ()) if one != place and one in chat]
-    turns = _path(chat, best.get("parentId"))
-    vote = won(0 if rating > 0 else 1 if rating < 0 else None)
+    children = (_message(chat, best.get("parentId")) or {}).get("childrenIds")
+    beside = [_message(chat, name) for name in (children if isinstance(children, list) else ())]
+    turns, vote = _path(chat, best.get("parentId")), won({1: 0, 0: None, -1: 1}[int(rating)])
     pairs = []
     for other in others:
-        answer = next((one for one in beside if one.get("model") == other), None)
+        answer = next((one for one in beside if one and one is not best and one.get("model") == other), None)
         if answer is None:
             raise LeftOut("a verdict whose other response is not in its chat")
         both = answered(text(best, "content")), answered(text(answer, "content"))
@@ -199,13 +223,18 @@ def _open_web_ui(row: Fields) -> list[Said]:
     return pairs
 
 
-def _path(chat: Mapping[str, Any], place: Any) -> tuple[Turn, ...]:
+def _message(chat: Any, name: Any) -> dict[str, Any] | None:
+    """A message of a chat by its name."""
+    message = chat.get(name) if isinstance(chat, dict) and isinstance(name, str) else None
+    return message if isinstance(message, dict) else None
+
+
+def _path(chat: Any, place: Any) -> tuple[Turn, ...]:
     """The turns from the first message to the one at `place`."""
     turns: list[Turn] = []
-    seen: set[Any] = set()
-    while place is not None and place in chat and place not in seen:
+    seen: set[str] = set()
+    while (message := _message(chat, place)) is not None and place not in seen:
         seen.add(place)
-        message = chat[place]
         turns.append(turn({"role": message.get("role"), "content": message.get("content")}, str(place)))
         place = message.get("parentId")
     return tuple(reversed(turns))
@@ -214,7 +243,10 @@ def _path(chat: Mapping[str, Any], place: Any) -> tuple[Turn, ...]:
 def _tree(row: Fields) -> list[Said]:
     """OpenAssistant: every question of a tree whose answers are ranked, with the turns before it."""
     found: list[Said] = []
-    waiting: list[tuple[tuple[Turn, ...], Fields]] = [((), inner(row, "prompt"))]
+    root = inner(row, "prompt")
+    if root.get("parent_id") is not None:
+        raise LeftOut("a message that answers one which is not in the file")
+    waiting: list[tuple[tuple[Turn, ...], Fields]] = [((), root)]
     while waiting:
         before, message = waiting.pop()
         role = "assistant" if message.get("role") == "assistant" else "user"
@@ -232,25 +264,23 @@ def _tree(row: Fields) -> list[Said]:
 
 
 def _trees(rows: Rows) -> Rows:
-    """Messages that name their parents, as trees; each has the line of its first message."""
-    replies: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    roots: Rows = []
+    """Messages that name their parents, as trees; each has the line of its first message.
+
+    Those whose parent is not in the file stand alone behind the trees.
+    """
+    replies: dict[str, Rows] = defaultdict(list)
+    trees: Rows = []
     for line, row in rows:
         if row.get("parent_id") is None:
-            roots.append((line, row))
+            trees.append((line, {"prompt": dict(row)}))
         else:
-            replies[row["parent_id"]].append(row)
-    return [(line, {"prompt": _grown(root, replies)}) for line, root in roots]
-
-
-def _grown(root: dict[str, Any], replies: Mapping[Any, list[dict[str, Any]]]) -> dict[str, Any]:
-    grown = dict(root)
-    waiting = [grown]
+            replies[str(row["parent_id"])].append((line, dict(row)))
+    waiting = [tree["prompt"] for _, tree in trees]
     while waiting:
         message = waiting.pop()
-        message["replies"] = [dict(reply) for reply in replies.get(message.get("message_id"), ())]
+        message["replies"] = [reply for _, reply in replies.pop(str(message.get("message_id")), ())]
         waiting += message["replies"]
-    return grown
+    return trees + [(line, {"prompt": row}) for lost in replies.values() for line, row in lost]
 
 
 def _ticket(row: Fields) -> Said:

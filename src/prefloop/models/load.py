@@ -25,9 +25,11 @@ from prefloop.models.checkpoint import (
     check_files,
     config_of,
     context_of,
+    in_words,
     is_reward_model,
     loaded,
     loading,
+    read_object,
     structure,
 )
 from prefloop.models.device import Placement
@@ -42,6 +44,8 @@ from prefloop.text.turns import ASKED, TALK
 hf_logging.disable_progress_bar()
 hf_logging.set_verbosity_error()
 
+DAMAGED = (LookupError, TypeError, AttributeError, json.JSONDecodeError)
+"""What transformers raises for a tokenizer whose file does not hold what it should."""
 FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 """What is fetched of a model on the hub."""
 
@@ -73,10 +77,30 @@ def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
             f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
             "origin."
         )
-    with loading(path):
+    with loading(path), _Tokenizer(path):
         made = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         empty = {name: None for name, token in made.special_tokens_map.items() if token == ""}  # names no token at all
         return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **empty) if empty else made
+
+
+class _Tokenizer(contextlib.AbstractContextManager[None]):
+    """Turns the complaints about a damaged tokenizer into a sentence. A class, for only its exit tells the plain
+    `Exception` that tokenizers raises from all other exceptions."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
+        if problem is None or not (kind is Exception or isinstance(problem, DAMAGED)):
+            return
+        file = Path(self.path) / "tokenizer.json"
+        if file.is_file():
+            read_object(file)
+        said = in_words(problem) if kind is Exception else "it does not hold what a tokenizer needs"
+        raise UserError(
+            f"{self.path}: tokenizer.json or tokenizer_config.json is damaged: {said}. Copy the tokenizer's files from "
+            "the model's origin."
+        ) from problem
 
 
 def codec_of(path: str, *, template: str | None = None) -> Codec:
@@ -154,8 +178,8 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*first, *listed]))
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
-    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+def writer(path: str, *, template: str | None = None) -> Codec:
+    """The codec of a folder whose model writes, so far as this shows without its weights. Raises: UserError."""
     path = model_folder(path)
     config = config_of(path)
     if is_reward_model(config):
@@ -164,8 +188,14 @@ def causal(path: str, placement: Placement, *, template: str | None = None) -> N
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
     structure(path, config, scores=False)
-    codec = codec_of(path, template=template)
-    model = loaded(path, config, scores=False)
+    return codec_of(path, template=template)
+
+
+def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
+    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+    path = model_folder(path)
+    codec = writer(path, template=template)
+    model = loaded(path, config_of(path), scores=False)
     _check_vocabulary(path, model, codec)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 

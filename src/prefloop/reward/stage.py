@@ -37,6 +37,8 @@ Say = Callable[[str], None]
 FILES = ("preferences", "held_out", "undecided")
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
+LEAST_DEVIATION = 1e-6
+"""Raw scores nearer to each other than this are the same; to divide by less would make numbers of rounding."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def train(config: RewardConfig) -> Path:
         validated, undecided = (tokenised(rows, network) for rows in (data.validation, data.undecided))
         learned.tell(run.say, config.preferences, network.codec.context)
         validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
+        scale = scaled_by(config, network, learned.rows, run.say)
         pairs, judged = learned.pairs, validated.pairs
         batches = prompt_batches(learned.rows, config)
         apart = Group(tuple(edges.parameters()), EDGE_LR)
@@ -158,7 +161,7 @@ def train(config: RewardConfig) -> Path:
         )
         for warning in held.warnings:
             run.say(warning)
-        _save(run.folder / layout.MODEL, network, config, learned.rows, run.say)
+        _save(run.folder / layout.MODEL, network, config, scale, run.say)
         begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
         parts = (learned, validated, undecided)
         counts = {
@@ -176,9 +179,9 @@ def train(config: RewardConfig) -> Path:
     return run.folder / layout.MODEL
 
 
-def _save(folder: Path, network: Network, config: RewardConfig, training: Sequence[Preference], say: Say) -> None:
+def _save(folder: Path, network: Network, config: RewardConfig, scale: Sequence[list[int]], say: Say) -> None:
     """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, training, say)
+    mean, std = _normalisation(network, config, scale, say)
     save_model(folder, network.pretrained, network.codec, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
@@ -324,11 +327,11 @@ def margins_of(pairs: Sequence[Pair], network: Network, config: RewardConfig) ->
     return torch.cat(parts).cpu()
 
 
-@torch.no_grad()
-def _normalisation(
-    network: Network, config: RewardConfig, training: Sequence[Preference], say: Say
-) -> tuple[float, float]:
-    """Mean and deviation of raw scores over demonstrations (or over chosen responses)."""
+def scaled_by(config: RewardConfig, network: Network, training: Sequence[Preference], say: Say) -> list[list[int]]:
+    """Demonstrations (or chosen responses) in tokens, whose scores will have mean 0 and deviation 1.
+
+    Read before training, for a file that cannot be read must not cost a model that is trained. Raises: UserError.
+    """
     if config.demonstrations is not None:
         rows = [
             (d.messages, d.response)
@@ -338,7 +341,21 @@ def _normalisation(
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]
     codec = network.codec
     both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
-    sequences = [fitted(prompt, response, codec.context) for prompt, response in both]
+    return [fitted(prompt, response, codec.context) for prompt, response in both]
+
+
+@torch.no_grad()
+def _normalisation(
+    network: Network, config: RewardConfig, sequences: Sequence[list[int]], say: Say
+) -> tuple[float, float]:
+    """Mean and deviation of raw scores over sequences of tokens; a deviation of 1 if all scores are the same."""
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
     raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
-    return float(raw.mean()), max(float(raw.std(correction=0)), 1e-6)
+    mean, std = float(raw.mean()), float(raw.std(correction=0))
+    if std >= LEAST_DEVIATION:
+        return mean, std
+    say(
+        f"{config.demonstrations or config.preferences}: the {len(sequences)} responses that put scores on a scale all "
+        "have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
+    )
+    return mean, 1.0

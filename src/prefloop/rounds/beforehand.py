@@ -38,7 +38,9 @@ def _is_inside(recipe: Recipe, path: str) -> bool:
 
 def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> None:
     if kind == "file":
-        kinds = {what for what, how in STAGES[stage].reads.items() if how == f"{setting}=" and what in RECORDS}
+        kinds = {
+            what for what, how in STAGES[stage].reads.items() if f"{setting}=" in how.split(", ") and what in RECORDS
+        }
         file = Path(value)
         if not file.is_file():
             near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*") if p.is_file()], n=1)

@@ -4,6 +4,7 @@
     run.json        command, versions, seed, inputs             samples.jsonl   what the model wrote on the way
     finished.json   written last: outputs and result            checkpoints/    whole folders, newest kept
     timing.json     seconds and memory, summed over sessions    parts/          for stages that work part by part
+    tracker.json    what a tracker was told, with track=
 
 Kill it at any moment and run the same command again: a finished stage is recognised and skipped, a broken one goes
 on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
@@ -36,6 +37,7 @@ from prefloop.run.logs import Logs
 from prefloop.run.parts import Parts
 from prefloop.run.progress import Progress
 from prefloop.run.timing import Stopwatch
+from prefloop.run.track import Track
 from prefloop.run.verify import damage, sizes_of
 from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
@@ -64,6 +66,7 @@ class Run:
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
         self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
+        self._track = Track(config, self.folder, self.progress.note)
         torch.set_num_threads(config.threads or ALL_THREADS)
         card = new_card(stage, config, inputs, threads=torch.get_num_threads())
         self._claim = Claim(self.folder, inputs=[artefact.path for artefact in card.inputs.values()])
@@ -153,6 +156,7 @@ class Run:
         with contextlib.ExitStack() as last:  # each of these happens, whatever becomes of those before
             last.callback(self._claim.release)
             last.callback(self._interrupts.close)
+            last.callback(self._track.close, well=kind is None)
             last.callback(self._logs.close)
             self.progress.close()
             if self.folder.is_dir() and not self.finished and not (kind and issubclass(kind, UserError)):
@@ -175,7 +179,9 @@ class Run:
         """Appends one step's line to metrics.jsonl. Raises: UserError if a loss or a gradient is not a number."""
         self.refuse_nan(step, metrics)
         numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        self._logs.append(layout.METRICS, [{"step": step, **numbers}])
+        row = {"step": step, **numbers}
+        self._logs.append(layout.METRICS, [row])
+        self._track.log(row)
         for sentence in self._watch.see(numbers):
             say(f"{self.progress.stage}: step {step}: {sentence}", to=sys.stderr)
 
@@ -223,9 +229,11 @@ class Run:
         Raises: KeyboardInterrupt after saving, if somebody asked to stop.
         """
         self._interrupts.until = "the next update is done"
-        if self.interrupted or self._checkpoints.is_due(position, every=every):
+        asked = self.interrupted  # once: a signal that comes from here on is for the next update, and that is saved too
+        if asked or self._checkpoints.is_due(position, every=every):
             self.save(position, state())
-        self.stop_if_interrupted()
+        if asked:
+            self.stop_if_interrupted()
 
     def save(self, position: int, state: State) -> None:
         """Writes a checkpoint, whole or not at all."""
@@ -234,7 +242,9 @@ class Run:
     def restore(self) -> State | None:
         """The last checkpoint's state, with the logs cut back to that moment; None if there is none."""
         state = self._checkpoints.restore()
-        self._watch.go_on(self._logs.rows(layout.METRICS))
+        rows = self._logs.rows(layout.METRICS)
+        self._watch.go_on(rows)
+        self._track.go_on(rows)
         if state is not None:
             self.progress.note(f"going on from update {self._checkpoints.position}")
         return state

@@ -1,11 +1,12 @@
 """What a client may ask for, and a sentence for everything else: nothing asked for is left out silently."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from prefloop.config import should_be
 from prefloop.errors import UserError
+from prefloop.files.decoding import DECODER, KeyTwice, twice
 from prefloop.records import Message
 
 MOST_RESPONSES = 16
@@ -20,6 +21,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Settings that clients send with a value that changes nothing -> those values."""
 ABOUT = ("user", "metadata", "parallel_tool_calls", "service_tier", "safety_identifier", "prompt_cache_key")
 """Settings that say who asks or how it is billed, and nothing about the response: taken, and not used."""
+FIELDS = {"missing": "is needed", "extra_forbidden": "is not supported here; leave it out"}
+"""What validation finds wrong with fields themselves, in words."""
 SETTINGS = (
     "messages", "model", "n", "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop",
     "stream", "stream_options",
@@ -63,7 +66,9 @@ class Asked(BaseModel):
 def parsed(body: bytes) -> Asked:
     """The request in a body. Raises: Refusal (400) with a sentence."""
     try:
-        values = json.loads(body)
+        values = DECODER.decode(body.decode("utf-8-sig"))
+    except KeyTwice as problem:
+        raise Refusal(400, "invalid", f"In the body {twice(problem)}", param=str(problem)[:60]) from None
     except (ValueError, RecursionError):
         raise Refusal(400, "not_json", "The body is not JSON; send an object with `messages`.") from None
     if not isinstance(values, dict):
@@ -86,7 +91,8 @@ def parsed(body: bytes) -> Asked:
     except ValidationError as problem:
         error = problem.errors()[0]
         place = ".".join(str(part) for part in error["loc"])
-        message = f"`{place}`: {error['msg'].removeprefix('Value error, ').replace('Input should', 'this must')}."
+        says = FIELDS.get(error["type"]) or should_be(error) or error["msg"].removeprefix("Value error, ")
+        message = f"`{place}` {says}."
         raise Refusal(400, "invalid", message, param=place) from None
     role = asked.messages[-1].role
     if role != "user":

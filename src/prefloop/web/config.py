@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from prefloop.config import Config
 from prefloop.errors import UserError
-from prefloop.web.security.names import is_seen
+from prefloop.web.names import is_seen
 
 Kind = Literal["pair", "ranking", "rating", "thumb", "edit", "demonstration", "chat"]
 LANGUAGES = ("en", "zh")

@@ -16,7 +16,7 @@ from prefloop.files.atomic import make_folder, writing
 from prefloop.web.address import base, free_port
 from prefloop.web.app import create_app
 from prefloop.web.config import WebConfig
-from prefloop.web.exchange import arena_files, comparison_files
+from prefloop.web.exchange import arena_files, comparison_files, export
 from prefloop.web.folder import ELSEWHERE, KEPT, arena_of, comparisons_of, home_of, name_of
 from prefloop.web.security import accounts
 from prefloop.web.security.guard import is_loopback, log_to
@@ -41,23 +41,30 @@ def open_site(folder: Path, config: WebConfig, *, take_in: bool = True) -> Site:
     comparisons, home = comparisons_of(folder), home_of(folder)
     make_folder(home / "web", otherwise=ELSEWHERE)
     database = Database(config.database or f"sqlite:///{home.resolve() / 'web' / KEPT}")
-    database.migrate()
-    site = Site(database=database, config=config, folder=comparisons.parent, name=name_of(folder))
-    if take_in:
-        changes = settings.typed(config)
-        if changes:
-            database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
-        if "kinds" in changes and (moved := intake.ask_kinds(site, actor="server"))["made"] + moved["withdrawn"]:
-            say(f"web: other kinds: {', '.join(f'{number} {what}' for what, number in moved.items())}.")
-        with _said_if_long(comparisons):
-            added, _ = comparison_files.from_file(site, comparisons)
-        if added:
-            say(f"web: {added} new comparisons from {comparisons}")
-        arena = arena_of(folder)
-        if arena is not None:
-            with _said_if_long(arena):
-                _take_in_arena(site, arena)
+    with contextlib.ExitStack() as if_it_fails:
+        if_it_fails.callback(database.close)
+        database.migrate()
+        site = Site(database=database, config=config, folder=comparisons.parent, name=name_of(folder))
+        if take_in:
+            _take_in(site, folder)
+        if_it_fails.pop_all()
     return site
+
+
+def _take_in(site: Site, folder: Path) -> None:
+    """The settings that were typed, and what is new in the folder."""
+    changes, comparisons, arena = settings.typed(site.config), comparisons_of(folder), arena_of(folder)
+    if changes:
+        site.database.write(lambda c: settings.change(c, changes, actor="server", at=site.clock()))
+    if "kinds" in changes and (moved := intake.ask_kinds(site, actor="server"))["made"] + moved["withdrawn"]:
+        say(f"web: other kinds: {', '.join(f'{number} {what}' for what, number in moved.items())}.")
+    with _said_if_long(comparisons):
+        added, _ = comparison_files.from_file(site, comparisons)
+    if added:
+        say(f"web: {added} new comparisons from {comparisons}")
+    if arena is not None:
+        with _said_if_long(arena):
+            _take_in_arena(site, arena)
 
 
 @contextlib.contextmanager
@@ -91,11 +98,12 @@ def run(folder: Path, config: WebConfig, *, link: bool, verify: bool) -> int:
     if not (link or verify):
         return _serve(folder, config)
     site = open_site(folder, config, take_in=False)
-    if verify:
-        with site.database.snapshot() as connection:
-            say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
-        return 0
-    say(f"web: a link for one admin, once: {base(config, config.port)}/join/{_admin_link(site)}")
+    with contextlib.closing(site.database):
+        if verify:
+            with site.database.snapshot() as connection:
+                say(f"web: the log is whole: {chain.verify(connection)} events, each bound to the one before.")
+        else:
+            say(f"web: a link for one admin, once: {base(config, config.port)}/join/{_admin_link(site)}")
     return 0
 
 
@@ -103,7 +111,10 @@ def _serve(folder: Path, config: WebConfig) -> int:
     """Serves until it is stopped: first the folder and the port are taken, and then what takes time is done."""
     comparisons_of(folder)
     with _alone(folder, config), contextlib.closing(free_port(config.host, config.port)) as listener:
-        return _listen(open_site(folder, config), folder, config, listener)
+        site = open_site(folder, config)
+        with contextlib.closing(site.database):
+            export.refuse_foreign(site)
+            return _listen(site, folder, config, listener)
 
 
 @contextlib.contextmanager

@@ -38,8 +38,8 @@ ALLOWED = {
 """Names of things that have no other, keys, and forms of files."""
 
 
-FILE = re.compile(r"\w+\.(jsonl|json|parquet|csv)|\b(prompt|response|sampler)\b")
-"""Names of files, and of the fields in them."""
+FILE = re.compile(r"\w+\.(jsonl|json|parquet|csv)|\b(prompt|response|sampler|Pink one|Dunno)\b")
+"""Names of files, of the fields in them, and labels of an example."""
 
 
 def english(page: Any) -> set[str]:

@@ -104,6 +104,12 @@ def test_the_way_of_a_lead(serve, window):
     page.get_by_role("button", name="Save").click()
     done(page)
     assert page.get_by_label("Judgements of each item").input_value() == "2"
+    page.get_by_label("Thumb", exact=True).check()
+    page.get_by_role("button", name="Save").click()
+    reads(page, "#done", re.compile("Questions made: [1-9]"))
+    page.get_by_label("Thumb", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    reads(page, "#done", re.compile("withdrawn: [1-9]"))
     follow(
         page, page.get_by_role("link", name="Progress")
     )  # two items want two each, one of which Ada has; what is gold now is no work
@@ -128,7 +134,7 @@ def test_an_error_stands_beside_the_form_and_names_the_field(serve, window):
     page.get_by_label("One more where they differ").check()
     page.get_by_role("button", name="Save").click()
     done(page)
-    answer = json.loads(stand.events()[-1].payload)
+    answer = json.loads(next(event for event in reversed(stand.events()) if event.kind == "settings").payload)
     assert answer["axes"] == ["helpful", "polite"]
     assert answer["kinds"] == ["pair", "ranking"]
     assert answer["overlap"]["adaptive"] is True

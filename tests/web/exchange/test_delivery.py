@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from prefloop.errors import UserError
 from prefloop.files.tables import read_records, write_records
 from prefloop.records import Judgement
 from prefloop.web.exchange import export
@@ -99,6 +100,37 @@ def test_when_nothing_is_left_to_judge_enough_is_waited_for_no_longer(site: Site
     site.database.write(lambda c: gold.mark(c, site, body, [], actor="lead"))
     assert delivery.look()
     assert delivered(site) == ["c-0000", "c-0001"]
+
+
+def test_a_file_that_somebody_else_wrote_stays(site: Site, clock: Clock):
+    ask(site, enough=1)
+    fill(site, 3)
+    delivery, ann, path = Delivery(site), user(site, "ann"), export.target(site)
+    export.refuse_foreign(site)  # nothing is there
+    path.parent.mkdir()
+    path.write_text("mine\n")
+    work(site, ann, 1)
+    for _ in range(2):  # at once, and again after a while; in between it is quiet
+        with pytest.raises(UserError, match=r"prefloop did not write it as it is now. Give another DIR .*, or move it"):
+            delivery.look()
+        assert not delivery.look()
+        clock.now += AGAIN
+    with pytest.raises(UserError, match="prefloop did not write it"):
+        export.refuse_foreign(site)
+    assert path.read_text() == "mine\n"
+    path.unlink()
+    clock.now += AGAIN
+    assert delivery.look()
+    export.refuse_foreign(site)
+    for note in path.parent.glob(".*.written"):
+        note.unlink()  # as older versions left it, or as a kill between the two left it
+    export.refuse_foreign(site)
+    work(site, ann, 1)
+    assert Delivery(site).look()
+    assert delivered(site) == ["c-0000", "c-0001"]
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(UserError, match="prefloop did not write it"):
+        Delivery(site).look()
 
 
 @on_sqlite

@@ -102,7 +102,7 @@ WRONG = [
     ("x.jsonl", b'{"chosen": "a", "chosen": "b"}', "x.jsonl:1: the key 'chosen' comes twice"),
     ("x.json", b'[{"a": 1}, {"b": {"c": 1, "c": 2}}]', "x.json:2: the key 'c' comes twice"),
     ("x.json", b'[{"a": 1}, {"b": }]', "x.json:2: this is not JSON"), ("x.json", b'[{"a": 1}', "x.json:2: this is not"),
-    ("x.json", b"[" * 100_000, "nested too deeply"), ("x.jsonl", b'{"a":' * 1_900, "nested too deeply"),
+    ("x.json", b"[" * 100_000, "nested too deeply"), ("x.jsonl", b'{"a":' * 1_900, "x.jsonl:1: this line is"),
     ("x.jsonl", b'{"a": ' + b"9" * 5000 + b"}", "not JSON"), ("x.jsonl", b'\xff\xfe{\x00"', "UTF-16"),
     ("x.jsonl", b"7", "expected an object"), ("x.json", b"[7]", "x.json:1: expected an object"),
     ("x.jsonl.gz", b"no gzip", "the gzip file is damaged"), ("x.parquet", b"PAR1" * 9, "not a Parquet file"),

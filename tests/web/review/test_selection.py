@@ -249,7 +249,8 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
     assert scored(tmp_path, site, "m", dict.fromkeys(names[:4], 4.0))["added"] == 8
     assert kept() == [2.0] * 8  # the fifth comparison has no newer score
     (tmp_path / "none.jsonl").write_text("")
-    assert score_files.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)["added"] == 0
+    with pytest.raises(UserError, match="the file has no rows"):
+        score_files.from_file(site, tmp_path / "none.jsonl", model="m", actor="lead", skip=True)
     assert kept() == [2.0] * 8
     check_log(site)
 

@@ -113,6 +113,7 @@ def test_a_guideline_begun_from_an_older_version_drops_nothing(site: Site):
 def test_the_page_says_what_becomes_of_what_is_there_when_kinds_change(site: Site):
     fill(site, 3)
     lead = signed_in(site, "lea", "lead")
-    assert lead.put("/api/v1/settings", json={"kinds": ["ranking"]}).status_code == 200
     text = lead.get("/lead/settings", headers=HTML).text
-    assert "For comparisons that come in from now on. What is here stays as it is asked: Pair 3." in text
+    assert "They hold at once for what nobody has begun; what was answered stays. Asked now: Pair 3." in text
+    assert lead.put("/api/v1/settings", json={"kinds": ["ranking"]}).status_code == 200
+    assert "Asked now: Ranking 3." in lead.get("/lead/settings", headers=HTML).text

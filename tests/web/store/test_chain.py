@@ -151,7 +151,9 @@ def test_new_kinds_ask_more_of_the_same_comparisons(site: Site):
     assert len(rows(site, items)) == 4
     assert {row.probability for row in rows(site, items)} == {2 / 6}
     ask(site, kinds=["pair", "ranking", "rating", "thumb"])
-    fill(site, 2, responses=4)
+    fill(site, 2, responses=4)  # what is here already asks nothing by coming again
+    assert len(rows(site, items)) == 4
+    assert intake.ask_kinds(site, actor="lead") == {"withdrawn": 0, "made": 6, "kept": 0}
     assert [row.kind for row in rows(site, items)].count("pair") == 4
     assert len(rows(site, items)) == 10
 

@@ -17,7 +17,8 @@ def test_a_presentation_as_the_contract_shows_it(site: Site):
     fill(site, 1, responses=2)
     shown = to_judge(signed_in(site))[0]
     assert set(shown) == {
-        "id", "kind", "purpose", "guideline", "expires", "state", "draft", "messages", "responses", "axes", "progress",
+        "id", "kind", "purpose", "guideline", "expires", "state", "draft", "messages", "responses", "axes", "strength",
+        "progress",
     }  # fmt: skip
     tree = ["p", {}, ["Where is parcel ", ["strong", {}, ["0"]], "?"]]
     assert shown["messages"] == [{"role": "user", "tree": [tree]}]

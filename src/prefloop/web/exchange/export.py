@@ -6,6 +6,7 @@ only: what a lead brought in is in the exports. Edits and demonstrations are exp
 """
 
 import functools
+import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Row, func, literal_column, select
 
 from prefloop import layout
 from prefloop.errors import UserError
+from prefloop.files import outputs
 from prefloop.files.atomic import make_folder, write_bytes
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison, Judgement
@@ -26,6 +28,7 @@ from prefloop.web.work.answers import MARKED
 from prefloop.web.work.items import HELD
 from prefloop.web.work.votes import is_newest, ruled
 
+ELSEWHERE = "Give another DIR to `prefloop web`."
 AGAIN = 30.0
 """Seconds between two writings of judgements.jsonl, once it is there."""
 PART = 1000
@@ -81,21 +84,44 @@ def write_judgements(site: Site, path: Path, *, among: Collection[str] | None = 
 
     Args:
         among: only those of these comparisons; None for all.
+
+    Raises: UserError if something is there that prefloop did not write.
     """
-    return _write(site, among, path)[0]
+    lines = _lines(site, among)
+    _write(path, lines)
+    return len(lines)
 
 
-def _write(site: Site, among: Collection[str] | None, path: Path) -> tuple[int, bool]:
-    """(number of judgements, whether the file changed)."""
+def _lines(site: Site, among: Collection[str] | None) -> list[str]:
     with site.database.snapshot() as connection:
         mine = (row for row in judged(connection) if among is None or row.comparison in among)
-        lines = [row.model_dump_json() + "\n" for row in mine]
+        return [row.model_dump_json() + "\n" for row in mine]
+
+
+def _write(path: Path, lines: Sequence[str]) -> bool:
+    """Returns: whether the file changed. Raises: UserError as in `write_judgements`."""
     data = "".join(lines).encode("utf-8")
-    if path.is_file() and path.read_bytes() == data:
-        return len(lines), False
-    make_folder(path.parent)
-    write_bytes(path, data)
-    return len(lines), True
+    changed = not path.is_file() or path.read_bytes() != data
+    if changed:
+        outputs.check_output(path, otherwise=ELSEWHERE)
+        make_folder(path.parent)
+        write_bytes(path, data)
+    if not outputs.was_written(path):
+        outputs.note_written(path)
+    return changed
+
+
+def refuse_foreign(site: Site) -> None:
+    """Takes judgements.jsonl for what older versions wrote if it is as it would be now.
+
+    Raises: UserError if it is there, and is neither that nor as it was written.
+    """
+    path = target(site)
+    if os.path.lexists(path) and not outputs.was_written(path):
+        if path.is_file() and path.read_bytes() == "".join(_lines(site, of_run(site))).encode("utf-8"):
+            outputs.note_written(path)
+        else:
+            outputs.check_output(path, otherwise=ELSEWHERE)
 
 
 def target(site: Site) -> Path:
@@ -158,7 +184,8 @@ class Delivery:
         self._over = False
         self._written: tuple[int, frozenset[str] | None] | None = None
         """the last judgement in the file, and the comparisons that it may be about"""
-        self._at = 0.0
+        self._at: float | None = None
+        """when the file was written, or could not be"""
 
     def look(self, *, last: bool = False) -> bool:
         """Writes if there is reason to.
@@ -174,11 +201,13 @@ class Delivery:
                 (connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0)
                 for kind in JUDGEMENT
             )
-            if self._written == (newest, among) or (self._written and not last and 0 <= now - self._at < AGAIN):
+            waits = self._at is not None and not last and 0 <= now - self._at < AGAIN
+            if self._written == (newest, among) or waits:
                 return False
             self._over = self._over or is_over(connection, among)
         if not self._over:
             return False
-        _, changed = _write(self.site, among, target(self.site))
-        self._written, self._at = (newest, among), now
+        self._at = now
+        changed = _write(target(self.site), _lines(self.site, among))
+        self._written = (newest, among)
         return changed

@@ -45,8 +45,6 @@ def from_file(site: Site, path: Path, *, on_bad: OnBad, actor: str) -> dict[str,
             spool.add(Row(name, "", place, body.model_dump_json().encode()))
 
         look_at(path, bad, look, site.config.imports)
-        if not len(spool) and not bad.number:
-            raise UserError(f"{path.name}: the file has no rows.")
         waiting = spool.each()
         while part := list(itertools.islice(waiting, intake.BATCH)):
             bodies = [Mark.model_validate_json(row.value) for row in part]

@@ -61,8 +61,6 @@ def from_file(
             waiting.add(Row(name, mark, place, _LOOKED.dump_json(one)))
 
         look_at(path, bad, look, site.config.imports)
-        if not len(waiting) and not bad.number:
-            raise UserError(f"{path.name}: the file has no rows.")
         survey.check()
         for row in waiting.each():
             try:

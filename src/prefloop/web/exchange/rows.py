@@ -106,8 +106,17 @@ def check_texts(row: dict[str, Any], limits: ImportConfig, place: str) -> None:
 def rows(path: Path, limits: ImportConfig) -> Found:
     """(line, row or what is wrong) of a file; the first line of a .csv names its columns.
 
-    Raises: UserError if the rest of the file cannot be read.
+    Raises: UserError if the rest of the file cannot be read, or nothing is in it.
     """
+    empty = True
+    for each in _rows(path, limits):
+        empty = False
+        yield each
+    if empty:
+        raise UserError(f"{path.name}: the file has no rows.")
+
+
+def _rows(path: Path, limits: ImportConfig) -> Found:
     kind = path.name.lower().removesuffix(".gz")
     if kind.endswith(".parquet"):
         yield from _parquet(path, limits)

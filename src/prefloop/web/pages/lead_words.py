@@ -151,7 +151,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "data.prodigy": ("Prodigy (choice)", "Prodigy（choice）"),
     "data.more": ("What the file does not say", "文件中未说明的内容"),
     "data.ask.question": ("The question that is the comparison, if several choose", "有多个选择题时，作为对比的题目"),
-    "data.ask.labels": ("What labels mean: Pink one = a; Dunno =", "标签的含义：Pink one = a; Dunno ="),
+    "data.ask.labels": ("What labels mean: Pink one = a; Dunno =", "标签的含义：粉色的 = a; 不知道 ="),
     "data.ask.axis": ("What ratings are about: one of the axes", "评分所属的维度"),
     "data.ask.prompt": ("What was answered, if rows do not say", "行内没有时，所回答的内容"),
     "data.ask.judges": ("Who judged", "评判者"), "data.ask.tool": ("as the tool is used for", "按该工具的用途"),

@@ -49,7 +49,8 @@ PROJECT: dict[str, tuple[str, str]] = {
     "set.overlap": ("How many judge each item", "每题评判人数"), "set.checks": ("Checks of quality", "质量检查"),
     "set.pace": ("Time and end", "时间与结束"),
     "set.new_only": ("For comparisons that come in from now on.", "仅对之后导入的比较生效。"), "set.yes": ("Yes", "是"),
-    "set.here": ("What is here stays as it is asked: {now}.", "已有题目保持不变：{now}。"),
+    "set.here": ("They hold at once for what nobody has begun; what was answered stays. Asked now: {now}.",
+        "对尚未开始的题目立即生效，已作答的保持不变。目前：{now}。"),
     "set.here_joined": (", ", "，"),
     "set.axes_lines": ("One to a line.", "每行一个。"),
     "setting.name": ("Name of the project", "项目名称"), "setting.language": ("Language", "语言"),
@@ -159,6 +160,8 @@ PROJECT: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 PROJECT_SCRIPTS: dict[str, tuple[str, str]] = {
+    "set.kinds_done": ("Questions made: {made}; withdrawn: {withdrawn}; comparisons that stay as they are: {kept}.",
+        "新增题目 {made}，撤回 {withdrawn}，保持不变的比较 {kept}。"),
     "once.copied": ("Copied.", "已复制。"),
     "once.select": ("It is selected; copy it with your keyboard.", "已选中，请用键盘复制。"),
     "access.whole": ("The log is whole: {n} events, nothing changed or removed.",

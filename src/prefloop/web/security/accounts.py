@@ -18,9 +18,9 @@ from fastapi import Request
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from prefloop.records import AnnotatorKind
+from prefloop.web import names
 from prefloop.web.config import LANGUAGES
 from prefloop.web.errors import Refusal, refuse_unless
-from prefloop.web.security import names
 from prefloop.web.store.chain import record
 from prefloop.web.store.site import Site, site_of
 from prefloop.web.store.tables import attempts, cursors, invitations, judgements, sessions, tokens, users

@@ -95,19 +95,21 @@ for (const box of document.querySelectorAll(".once")) {
   box.querySelector("[data-do=close]")?.addEventListener("click", () => location.reload());
 }
 
-/** Loads the page anew (or another one), and says there that it is done, if it is a page for leads. @param {string} then */
-function leave(then) {
-  if (then === "reload" || then.startsWith("/lead")) sessionStorage.setItem(DONE, "1");
+/** Loads the page anew (or another one), and says there what is done, if it is a page for leads. @param {string} then @param {any} said */
+function leave(then, said) {
+  const says = said?.work ? `${t("desk.done")} ${t("set.kinds_done", said.work)}` : t("desk.done");
+  if (then === "reload" || then.startsWith("/lead")) sessionStorage.setItem(DONE, says);
   if (then === "reload") location.reload();
   else location.assign(then);
 }
 
-if (sessionStorage.getItem(DONE)) {
+const done = sessionStorage.getItem(DONE);
+if (done) {
   sessionStorage.removeItem(DONE);
   const line = document.getElementById("done");
   if (line) {
     line.hidden = false;
-    setTimeout(() => (line.textContent = t("desk.done")), 60);
+    setTimeout(() => (line.textContent = done), 60);
   }
 }
 
@@ -157,7 +159,7 @@ for (const form of document.querySelectorAll("form[data-call]")) {
       const said = form.querySelector("input[type=file]") ? await upload(path, form) : await call(method, path, plain ? undefined : body(form), { limit: 120000 });
       state("done");
       form.dispatchEvent(new Event("done"));
-      if (form.dataset.then) leave(form.dataset.then);
+      if (form.dataset.then) leave(form.dataset.then, said);
       else if (line) line.textContent = form.dataset.once ? "" : summary(said, form.dataset.says);
       if (form.dataset.once) once(form.dataset.once, said);
     } catch (error) {

@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefloop.web.security import accounts, names
+from prefloop.web import names
+from prefloop.web.security import accounts
 from prefloop.web.store.site import Site
 from web.acts import PASSWORD, ask, client, error, invited, signed_in, user
 from web.crowd import on_sqlite
