@@ -198,6 +198,10 @@ def test_mistakes_in_a_python_reward_are_sentences(reward_py: Callable[[str], st
         ("def score(a, b):\n    while True: pass\n", r"reward\.py:2: `score` took longer than 0\.2 seconds"),
         ("import time\ndef score(a, b):\n    time.sleep(9)\n", r"reward\.py:3: `score` took longer"),
         (
+            "import time\ndef score(a, b):\n    try:\n        time.sleep(9)\n    except: return [0.0] * len(b)\n",
+            r"reward\.py: `score` took longer",
+        ),
+        (
             "def score(a, b):\n    while True:\n        try:\n            while True: pass\n"
             "        except Exception: pass\n",
             "`score` took longer",
@@ -217,7 +221,7 @@ def test_mistakes_in_a_python_reward_are_sentences(reward_py: Callable[[str], st
 def test_somebody_elses_code_ends_in_a_sentence(reward_py: Callable[[str], str], body: str, message: str):
     spec = reward_py(body if "score" in body else body + "def score(a, b):\n    return []\n")
     with pytest.raises(UserError, match=message) as caught:
-        scorer(spec, CPU, seconds=0.2).score(PROMPTS, RESPONSES)
+        scorer(spec, CPU, seconds=0.2 if "longer" in message else 60).score(PROMPTS, RESPONSES)
     assert "\n" not in str(caught.value)
 
 
