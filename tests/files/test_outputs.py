@@ -12,8 +12,8 @@ from prefloop.files.outputs import check_output, output, was_written
 
 def put(path: Path, text: str, **how: tuple[str, ...]) -> None:
     """As a command does."""
-    with output(path, **how):
-        write_text(path, text)
+    with output(path, **how) as new:
+        write_text(new, text)
 
 
 @pytest.fixture
@@ -78,3 +78,45 @@ def test_devices_stay_devices():
     for name in ("/dev/null", "/dev/stdout", "/proc/self/status"):
         with pytest.raises(UserError):
             check_output(name)
+
+
+def test_what_fails_leaves_what_was_there(tmp_path: Path):
+    file = tmp_path / "scores.jsonl"
+    put(file, "one")
+    with pytest.raises(OSError, match="half"):
+        half_written(file)
+    assert file.read_text() == "one"
+    assert was_written(file)
+    with pytest.raises(UserError, match="prefloop did not write it"):
+        put_while(file, "mine, put here meanwhile")
+    assert file.read_text() == "mine, put here meanwhile"
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, f".{file.name}.written"}
+
+
+def half_written(file: Path) -> None:
+    """As a command whose disk is full."""
+    with output(file) as new:
+        write_text(new, "two")
+        raise OSError("half")
+
+
+def put_while(file: Path, text: str) -> None:
+    """As a command while which somebody puts a file of theirs there."""
+    with output(file) as new:
+        write_text(new, "four")
+        file.write_text(text)
+
+
+def test_a_kill_leaves_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """After each step the old file or the new one lies there, and its note says so."""
+    file, known = tmp_path / "scores.jsonl", list[bool]()
+    put(file, "one")
+
+    def write(path: Path, text: str) -> None:
+        write_text(path, text)
+        known.append(was_written(file))
+
+    monkeypatch.setattr("prefloop.files.outputs.write_text", write)
+    put(file, "three")
+    assert known == [True, True]
+    assert file.read_text() == "three"

@@ -1,7 +1,8 @@
 """Single files that a command writes where the user says: never over what prefloop did not write, never over an input.
 
 How one knows: beside each such file lies a small hidden one, `.NAME.written`, with the fingerprint of what was written.
-A file without it, or one that was changed since, is somebody's, and stays.
+A file without it, or one that was changed since, is somebody's, and stays. The note is written before the file takes
+its place, so that a kill in between leaves what is known.
 """
 
 import contextlib
@@ -18,19 +19,32 @@ from prefloop.files.atomic import Name, write_text, writing
 @contextlib.contextmanager
 def output(
     path: Name, *, inputs: Iterable[Name] = (), suffixes: tuple[str, ...] = (), otherwise: str = ""
-) -> Iterator[None]:
-    """The block in which a command makes and writes the file `path`; it is refused before the work begins.
+) -> Iterator[Path]:
+    """The block in which a command makes the file `path`; it is refused before the work begins.
 
     Args:
         inputs: files and folders that the command reads.
         suffixes: how the file's name may end; () for any.
         otherwise: what to do instead, for a command that has no out=FILE.
 
+    Yields: the name under which the block writes; the file takes its place once the block has ended well.
+
     Raises: UserError if the file may not be written.
     """
     check_output(path, inputs=inputs, suffixes=suffixes, otherwise=otherwise)
-    yield
-    note_written(path)
+    new = Path(path).with_name(f".new.{os.getpid()}.{Path(path).name}")
+    try:
+        yield new
+        check_output(path, otherwise=otherwise)  # somebody may have put a file there since
+        fingerprint = fingerprints.of_path(new)
+        before = [fingerprints.of_path(path)] if os.path.exists(path) else []
+        write_text(_note(path), "\n".join([*before, fingerprint, ""]))
+        with writing(path, otherwise=otherwise):
+            new.replace(path)
+        write_text(_note(path), fingerprint + "\n")
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
 
 
 def check_output(
@@ -62,7 +76,7 @@ def check_output(
 def was_written(path: Name) -> bool:
     """True if a file is as prefloop wrote it."""
     note = _note(path)
-    return note.is_file() and note.read_text(encoding="utf-8", errors="replace").strip() == fingerprints.of_path(path)
+    return note.is_file() and fingerprints.of_path(path) in note.read_text(encoding="utf-8", errors="replace").split()
 
 
 def note_written(path: Name) -> None:

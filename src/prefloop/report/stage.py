@@ -23,7 +23,10 @@ def write(config: ReportConfig) -> Path:
     totals = summary(pipeline)
     html = page(pipeline, totals, config.language, config.title)
     numbers = json.dumps(totals.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
-    with output(out / layout.SUMMARY, otherwise=ELSEWHERE), output(out / layout.PAGE, otherwise=ELSEWHERE):
-        write_text(out / layout.SUMMARY, visible(numbers) + "\n")
-        write_text(out / layout.PAGE, html)
+    with (
+        output(out / layout.SUMMARY, otherwise=ELSEWHERE) as of_numbers,
+        output(out / layout.PAGE, otherwise=ELSEWHERE) as of_page,
+    ):
+        write_text(of_numbers, visible(numbers) + "\n")
+        write_text(of_page, html)
     return out / layout.PAGE

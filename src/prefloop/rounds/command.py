@@ -47,14 +47,14 @@ def run(recipe: Recipe) -> dict[str, Path]:
     _claim(recipe.out)
     beforehand.check(recipe)
     if not card.is_file():
-        with output(card):
-            write_text(card, text)
+        with output(card) as new:
+            write_text(new, text)
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
         before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
         if "pipeline" in STAGES[name].reads and was_written(card):
-            with output(card):  # every stage has accepted its settings: the recipe is what really ran
-                write_text(card, text)
+            with output(card) as new:  # every stage has accepted its settings: the recipe is what really ran
+                write_text(new, text)
         results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
         say(f"[{number}/{len(recipe.settings)}] {name:<9} {took}")

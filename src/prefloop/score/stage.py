@@ -41,13 +41,13 @@ def score(config: ScoreConfig) -> str:
     """Scores the file. Returns: a sentence on what came of it."""
     try:
         form = recognise(config.data)
-        with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES):
-            return _score(config, form)
+        with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES) as out:
+            return _score(config, form, out)
     except RowRefused as problem:
         raise located(problem, [config.data]) from None
 
 
-def _score(config: ScoreConfig, form: Form) -> str:
+def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     skipped: tuple[str, ...] = ()
     judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
@@ -62,15 +62,13 @@ def _score(config: ScoreConfig, form: Form) -> str:
             _scores(judge, [(p.messages, text(p)) for p in rows], config.batch)
             for text in (lambda p: p.chosen, lambda p: p.rejected)
         ]
-        write_records(
-            config.out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)]
-        )
+        write_records(out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)])
         sentence = f"{len(rows)} preferences scored; {_agreement(judge, rows, both)}"
     elif serves(form, Demonstration):
         imported = read_demonstrations(config.data, on_bad="skip")
         rows, skipped = imported.records, imported.problems
         values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
-        write_records(config.out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
+        write_records(out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
         sentence = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
     elif form.what == "comparisons":
         compared = read_records(config.data, Comparison)
@@ -83,7 +81,7 @@ def _score(config: ScoreConfig, form: Form) -> str:
         if config.embed and isinstance(judge, RewardModel):
             values, places = _embedded(judge, said, config.batch)
             write_records(
-                config.out,
+                out,
                 [
                     EmbeddedScore(id=name, score=v, embedding=e)
                     for name, v, e in zip(names, values, places, strict=True)
@@ -91,7 +89,7 @@ def _score(config: ScoreConfig, form: Form) -> str:
             )
         else:
             values = _scores(judge, said, config.batch)
-            write_records(config.out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
+            write_records(out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
         sentence = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
     else:
         raise UserError(

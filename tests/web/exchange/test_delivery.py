@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from prefloop.errors import UserError
+from prefloop.files.atomic import write_bytes
 from prefloop.files.tables import read_records, write_records
 from prefloop.records import Judgement
 from prefloop.web.exchange import export
@@ -55,7 +56,7 @@ def test_it_is_written_again_only_when_judgements_changed_and_not_all_the_time(
     site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     written: list[bytes] = []
-    monkeypatch.setattr(export, "write_bytes", lambda path, data: (written.append(data), path.write_bytes(data)))
+    monkeypatch.setattr(export, "write_bytes", lambda path, data: (written.append(data), write_bytes(path, data)))
     ask(site, enough=1)
     fill(site, 5)
     delivery, ann = Delivery(site), user(site, "ann")

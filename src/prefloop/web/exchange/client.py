@@ -112,10 +112,10 @@ class Client:
         self, path: str | Path, *, aggregate: str = "majority", form: str = "prefloop", format: str = "jsonl"
     ) -> int:
         """Writes the ZIP of everything, to a file that is new or was written so before. Returns: its bytes."""
-        with output(path, otherwise="Choose another file."):
+        with output(path, otherwise="Choose another file.") as new:
             query = {"aggregate": aggregate, "form": form, "format": format}
             answer = self._send("GET", "/export/bundle", {}, params=query)
-            write_bytes(path, answer.content)
+            write_bytes(new, answer.content)
         return len(answer.content)
 
     def bring_in(self, path: str | Path, *, source: str = "tickets", on_bad: str = "stop") -> dict[str, Any]:

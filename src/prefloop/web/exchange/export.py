@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, func, literal_column, select
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files import outputs
-from prefloop.files.atomic import make_folder, write_bytes
+from prefloop.files.atomic import write_bytes
 from prefloop.files.tables import each_row
 from prefloop.records import Comparison, Judgement
 from prefloop.web.store.chain import JUDGEMENT
@@ -103,10 +103,9 @@ def _write(path: Path, lines: Sequence[str]) -> bool:
     data = "".join(lines).encode("utf-8")
     changed = not path.is_file() or path.read_bytes() != data
     if changed:
-        outputs.check_output(path, otherwise=ELSEWHERE)
-        make_folder(path.parent)
-        write_bytes(path, data)
-    if not outputs.was_written(path):
+        with outputs.output(path, otherwise=ELSEWHERE) as new:
+            write_bytes(new, data)
+    elif not outputs.was_written(path):
         outputs.note_written(path)
     return changed
 
