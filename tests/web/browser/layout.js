@@ -22,6 +22,12 @@ async ([combinations, axes, texts, TEXT, BAR, NARROWEST]) => {
       if (across > 1 && down > 1) say(`${nodes[a].className || nodes[a].id} lies over ${nodes[b].className || nodes[b].id}`);
     }
   };
+  const broken = (node) => [...node.textContent.matchAll(/\S+/g)].map((word) => {
+    const part = document.createRange();
+    part.setStart(node.firstChild, word.index);
+    part.setEnd(node.firstChild, word.index + word[0].length);
+    return new Set([...part.getClientRects()].map(({ top }) => top)).size > 1 ? word[0] : '';
+  }).filter(Boolean);
   const measure = async (name) => {
     const say = (what) => wrong.push(`${innerWidth} ${name}: ${what}`);
     const root = document.documentElement;
@@ -40,6 +46,7 @@ async ([combinations, axes, texts, TEXT, BAR, NARROWEST]) => {
     if (!desk && box(bar).height > BAR * innerHeight) say(`the bar takes ${box(bar).height} of ${innerHeight}`);
     apart(all(CONTROLS), say);
     apart(all('.top, .conversation, .pane, #bar, #tools').filter((node) => desk || node.id !== 'bar'), desk ? () => {} : say);
+    for (const node of all('.axis')) for (const word of broken(node)) say(`${word} is broken`);
     for (const node of all('#bar button, #bar .choice')) if (covered(node)) say(`${node.className || node.id} is covered`);
     for (const pane of all('.pane')) {
       const text = pane.querySelector('.pane-words, .editor');
