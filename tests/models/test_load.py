@@ -120,6 +120,13 @@ def test_another_template_than_trained_with(folder: str):
     assert causal(folder, CPU, template="turns").codec.template_name == "turns"
 
 
+def test_a_template_that_writes_the_date_is_told(copied: Path, capsys: pytest.CaptureFixture[str]):
+    file = copied / "chat_template.jinja"
+    file.write_text("{{ strftime_now('%d %b %Y') }}" + file.read_text())
+    causal(str(copied), CPU)
+    assert "its chat template writes today's date" in capsys.readouterr().err
+
+
 def test_a_tokenizer_without_end_of_text(copied: Path):
     edit(copied / "tokenizer_config.json", lambda c: c.pop("eos_token"))
     edit(copied / "generation_config.json", lambda c: c.pop("eos_token_id"))

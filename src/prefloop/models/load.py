@@ -139,7 +139,16 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
             f"{path}: its chat template begins the response itself, with {codec.turn.opened.strip()!r}: responses are "
             "read as going on from there."
         )
+    if TODAY in codec.template:
+        _remark(
+            f"{path}: its chat template writes today's date, so the same prompt is read differently on another day, and "
+            "a run that goes on tomorrow reads other prompts. Write a date into the template to have it exact."
+        )
     return codec
+
+
+TODAY = "strftime_now"
+"""What chat templates ask for the date with."""
 
 
 @functools.cache
