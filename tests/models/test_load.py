@@ -359,6 +359,15 @@ def test_a_policy_is_not_a_reward_model(folder: str):
         scalar(folder, CPU)
 
 
+def test_a_head_that_is_left_away_is_named(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    first = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.ones_(first.model.score.weight)
+    save_model(tmp_path / "reward", first.pretrained, first.codec)
+    second = scalar(str(tmp_path / "reward"), CPU, fresh_head=True)
+    assert second.model.score.weight.abs().max() == 0
+    assert "this is a reward model already; its head is left away" in capsys.readouterr().err
+
+
 def test_a_fresh_head_starts_at_zero_on_the_same_trunk(folder: str, plain: PreTrainedModel):
     model = scalar(folder, CPU, fresh_head=True).model
     assert model.score.weight.abs().max() == 0

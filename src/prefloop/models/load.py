@@ -230,6 +230,8 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
         _remark(f"{path}: this is a reward model already; its own head is not used, a new one starts at 0.")
     if not fresh_head and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
+    if fresh_head and is_reward_model(config):
+        _remark(f"{path}: this is a reward model already; its head is left away, and a new one begins at zero.")
     structure(path, config, scores=True)
     codec = codec_of(path, template=template)
     config.num_labels, config.pad_token_id = 1, padding_id(codec)

@@ -114,8 +114,7 @@ def train(config: RewardConfig) -> Path:
         validated, undecided = (tokenised(rows, network) for rows in (data.validation, data.undecided))
         learned.tell(run.say, config.preferences, network.codec.context)
         validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-        scale = scaled_by(config, network, learned.rows, run.say)
-        pairs, judged = learned.pairs, validated.pairs
+        pairs, judged, scale = learned.pairs, validated.pairs, scaled_by(config, network, learned.rows, run.say)
         batches = prompt_batches(learned.rows, config)
         apart = Group(tuple(edges.parameters()), EDGE_LR)
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
