@@ -20,6 +20,23 @@ def test_the_links_to_files_follow_the_choices(serve, window):
     assert page.request.get(stand.url + link.get_attribute("href")).ok
 
 
+def test_what_came_of_a_file_is_told_in_words(serve, window):
+    stand = serve(plain(1))
+    page = window(stand.person("lea", "lead"))
+    page.goto(f"{stand.url}/lead/data")
+    asked = {"role": "user", "content": "hi"}
+    sides = {f"conversation_{side}": [asked, {"role": "assistant", "content": side}] for side in "ab"}
+    more = {"model_a": "m1", "model_b": "m2", "winner": "model_b", "judge": "j", "tstamp": 1.5}
+    row = json.dumps({"question_id": "q", **sides, **more}).encode()
+    page.select_option("select[name=source]", "arena")
+    page.locator("input[type=file]").set_input_files({"name": "arena.jsonl", "mimeType": "", "buffer": row})
+    page.get_by_role("button", name="Do it").click()
+    page.locator("form:has(input[type=file]) [data-state=done]").wait_for()
+    says = page.locator("form:has(input[type=file]) [role=status]").inner_text()
+    assert "here already: 0, without a prompt: 0, left out: 0" in says
+    assert "Judgements of each kind: pair (1)\nColumns not read: tstamp (1)" in says
+
+
 def test_a_selection_is_told_in_a_sentence(serve, window):
     stand = serve(plain(6))
     page = window(stand.person("lea", "lead"))

@@ -135,10 +135,11 @@ function summary(said, form) {
     const by = said.diversity_by === undefined ? "" : said.diversity_by === null ? t("selection.by_words") : t("selection.by_model", { model: said.diversity_by });
     return [t("selection.chosen", { n: said.chosen, of: said.of }), by, ...said.problems.slice(0, 20)].filter(Boolean).join("\n");
   }
-  const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${has(`result.${name}`) ? t(`result.${name}`) : name}: ${part}`);
+  const word = (/** @type {string} */ name) => (has(`result.${name}`) ? t(`result.${name}`) : name);
+  const parts = Object.entries(said).filter(([, part]) => ["string", "number", "boolean"].includes(typeof part)).map(([name, part]) => `${word(name)}: ${part}`);
   const problems = Array.isArray(said.problems) ? said.problems.slice(0, 20) : [];
   const counted = Object.entries(said).filter(([, part]) => part && typeof part === "object" && !Array.isArray(part) && Object.keys(part).length);
-  const tables = counted.map(([name, part]) => `${name}: ${Object.entries(part).map(([what, number]) => `${what} (${number})`).join("; ")}`);
+  const tables = counted.map(([name, part]) => `${word(name)}: ${Object.entries(part).map(([what, number]) => `${what} (${number})`).join("; ")}`);
   return [t("desk.done"), parts.join(", "), ...tables, ...problems].filter(Boolean).join("\n");
 }
 
