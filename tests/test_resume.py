@@ -82,7 +82,7 @@ def test_ctrl_c_saves_says_so_and_goes_on(tmp_path: Path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; what was done is saved. Go on with the same command: prefloop pretrain" in said
+    assert "stopped; what a stage had begun is saved. Go on with the same command: prefloop pretrain" in said
     assert "Traceback" not in said
     assert list((out / "checkpoints").iterdir())
     before = (out / "metrics.jsonl").read_bytes()

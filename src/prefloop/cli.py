@@ -84,7 +84,7 @@ def _go_on(arguments: list[str]) -> str:
     name = arguments[0] if arguments else ""
     if name != "run" and not any(stage.in_recipe and stage.command == name for stage in STAGES.values()):
         return "."
-    return f"; what was done is saved. Go on with the same command: {shlex.join(['prefloop', *arguments])}"
+    return f"; what a stage had begun is saved. Go on with the same command: {shlex.join(['prefloop', *arguments])}"
 
 
 def _of_system(problem: OSError) -> str:

@@ -273,9 +273,10 @@ HARMLESS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("case", HARMLESS)
-def test_what_does_no_harm_is_read(copied: Path, case: str):
+def test_what_does_no_harm_is_read(copied: Path, case: str, capsys: pytest.CaptureFixture[str]):
     HARMLESS[case](copied)
     assert causal(str(copied), CPU).codec.context == 64
+    assert ("(auto_map) is not run" in capsys.readouterr().err) == case.startswith("code beside")
 
 
 def test_positions_that_a_long_text_turns_for_all_are_not_used(

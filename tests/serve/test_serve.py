@@ -181,6 +181,7 @@ def test_messages_as_clients_write_them_are_read_as_what_they_say(engine: Engine
                         "content": [{"type": "text", "text": t} for t in ("where is", "it?")],
                     },
                     {"role": "assistant", "content": "here", "refusal": None, "tool_calls": None, "annotations": []},
+                    {"role": "assistant", "content": ""},
                     {"role": "user", "content": "thanks"},
                 ]
             }

@@ -139,6 +139,8 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
             f"{path}: its chat template begins the response itself, with {codec.turn.opened.strip()!r}: responses are "
             "read as going on from there."
         )
+    if config.to_dict().get("auto_map") is not None:
+        _remark(f"{path}: the Python code that came with the model (auto_map) is not run; transformers' own is.")
     if TODAY in codec.template:
         _remark(
             f"{path}: its chat template writes today's date, so the same prompt is read differently on another day, and "

@@ -131,9 +131,16 @@ def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
             hint = f"Did you mean `{near[0]}`? " if near else ""
+            having = [name for name in values if name in STAGES and key in _class(STAGES[name]).model_fields]
+            if having:
+                hint = f"It is a setting of its stages: type {' or '.join(f'{name}.{key}' for name in having)}=... "
             raise UserError(
                 f"{place_of(key, path, places)}: a recipe has no `{key}`. {hint}There are: {', '.join(keys)}."
             )
+
+
+def _class(stage: Stage) -> type[Config]:
+    return named(stage.settings or "")
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,7 @@ class _Context:
                     f"{self.place(f'{name}.{key}')}: `{name}.{key}`: in a recipe every stage has the folder of its "
                     "name inside the recipe's. Take it away here; out=DIR moves the whole."
                 )
-        config_class: type[Config] = named(stage.settings or "")
+        config_class = _class(stage)
         shared = [key for key in SHARED if key in self.values and key in config_class.model_fields]
         inherited: dict[str, Any] = {key: self.values[key] for key in shared}
         if "pipeline" in stage.reads:

@@ -85,7 +85,8 @@ def parsed(body: bytes) -> Asked:
     if given.get("top_k") == -1:
         given["top_k"] = 0
     if isinstance(given.get("messages"), list):
-        given["messages"] = [_message(message, place) for place, message in enumerate(given["messages"])]
+        turns = [_message(message, place) for place, message in enumerate(given["messages"])]
+        given["messages"] = [turn for turn in turns if turn != {"role": "assistant", "content": ""}]
     try:
         asked = Asked.model_validate(given)
     except ValidationError as problem:

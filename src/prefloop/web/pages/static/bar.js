@@ -65,10 +65,11 @@ export class Bar {
     }
   }
 
-  /** Confirm looks ready when it is. @param {import("./types.js").View} view */
+  /** Confirm looks ready when it is; where one choice is all, it is there only if an answer waits. @param {import("./types.js").View} view */
   answered(view) {
     const ready = view.answer() !== null;
     this.buttons.confirm.classList.toggle("ready", ready);
+    this.buttons.confirm.hidden = Boolean(view.single) && !ready;
     if (ready) this.note.textContent = "";
   }
 
@@ -86,7 +87,7 @@ export class Bar {
   /** Shows calibration's feedback; confirm goes on. @param {HTMLElement} note */
   explain(note) {
     this.asked.replaceChildren(note);
-    this.buttons.confirm.disabled = false;
+    this.buttons.confirm.disabled = this.buttons.confirm.hidden = false;
     this.buttons.confirm.classList.add("ready");
     this.note.textContent = t("feedback.go_on");
     this.buttons.confirm.focus({ preventScroll: true });
