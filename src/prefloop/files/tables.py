@@ -163,7 +163,7 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
                 names, columns = batch.schema.names, [_cells(column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
                     number += 1
-                    yield number, {name: _without_nulls(cell) for name, cell in zip(names, cells, strict=True)}
+                    yield number, {name: without_nulls(cell) for name, cell in zip(names, cells, strict=True)}
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, OSError) as problem:
         wrong = f"this is not a Parquet file ({problem})" if number == 0 else f"damaged after row {number} ({problem})"
         raise UserError(f"{path}: {wrong}.") from None
@@ -177,11 +177,11 @@ def _cells(column: Any) -> list[Any]:
         return column.cast("string").to_pylist()
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """The same value without the nulls by which Parquet fills the fields that an inner object does not have."""
     if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def read_records(path: Name, record: type[R]) -> list[R]:

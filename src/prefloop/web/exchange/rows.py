@@ -19,7 +19,7 @@ from typing import IO, Any, Literal
 from pydantic import ValidationError
 
 from prefloop.errors import UserError
-from prefloop.files.tables import shown
+from prefloop.files.tables import shown, without_nulls
 from prefloop.web.body import check_storable
 from prefloop.web.config import ImportConfig
 
@@ -315,14 +315,7 @@ def _parquet(path: Path, limits: ImportConfig) -> Found:
             for batch in file.iter_batches(batch_size=together):
                 for row in batch.to_pylist():
                     number += 1
-                    yield number, {key: _without_nulls(value) for key, value in row.items()}
+                    yield number, {key: without_nulls(value) for key, value in row.items()}
     except (pyarrow.ArrowException, OSError) as problem:
         says = str(problem).partition("\n")[0][:200]
         raise UserError(f"{path.name}: this is not a Parquet file ({says}).") from None
-
-
-def _without_nulls(value: Any) -> Any:
-    """The same value without the nulls by which Parquet fills the fields that an inner object does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
