@@ -143,7 +143,7 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
         _remark(f"{path}: the Python code that came with the model (auto_map) is not run; transformers' own is.")
     if TODAY in codec.template:
         _remark(
-            f"{path}: its chat template writes today's date, so the same prompt is read differently on another day, and "
+            f"{path}: its chat template writes today's date, so the same prompt reads differently on another day, and "
             "a run that goes on tomorrow reads other prompts. Write a date into the template to have it exact."
         )
     return codec
