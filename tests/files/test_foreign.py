@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from files.samples import open_web_ui
 from prefloop.errors import UserError
 from prefloop.files.foreign import Import, read_demonstrations, read_preferences, read_prompts
 from prefloop.files.forms import FORMS, recognise
@@ -376,6 +377,16 @@ def test_a_response_that_is_not_to_be_learned_is_left_out(tmp_path):
     told = []
     assert len(read_demonstrations(file_of(tmp_path, *rows), say=told.append).records) == 1
     assert "which hold a response of weight 0, which is not to be learned (the first: " in told[0]
+
+
+def test_why_a_verdict_was_given_is_told_as_not_used(tmp_path):
+    steer = {"context": [user("a")], "response1": "b", "response2": "c", "overall_preference": 1}
+    why, told = {"individual_preference": [{"score": 1, "reasoning": "shorter"}]}, []
+    read_preferences(file_of(tmp_path, steer, steer | why), say=told.append)
+    assert told[0].endswith("rows with the `reasoning` of annotators, which was not used: 1.")
+    chat, told = open_web_ui(1), []
+    read_preferences(file_of(tmp_path, chat | {"data": chat["data"] | {"reason": "accurate"}}), say=told.append)
+    assert told[0].endswith("ratings with a `reason` or a `comment`, which was not used: 1.")
 
 
 def test_a_pair_rated_the_other_way_round_is_told(tmp_path):

@@ -75,9 +75,11 @@ def _help_steer_pair(row: Fields) -> Said:
 def _help_steer_3(row: Fields) -> Said:
     overall = number(row, "overall_preference")
     each = row.get("individual_preference")
-    scores = [number(one, "score") for one in objects(row, "individual_preference")] if each else [overall]
+    people = objects(row, "individual_preference") if each else []
+    scores = [number(one, "score") for one in people] or [overall]
     said = _between(row, conversation(row, "context"), "response1", "response2", votes_of(scores))
-    return replace(said, tags=tagged(row, "domain", "language"))
+    why = ("rows with the `reasoning` of annotators, which was not used",) * any(one.get("reasoning") for one in people)
+    return replace(said, tags=tagged(row, "domain", "language"), remarks=said.remarks + why)
 
 
 def _ultra_feedback(row: Fields) -> Said:
@@ -212,6 +214,7 @@ def _open_web_ui(row: Fields) -> list[Said]:
         raise LeftOut("a verdict without the chat that it is about (`snapshot`)")
     children = (_message(chat, best.get("parentId")) or {}).get("childrenIds")
     beside = [_message(chat, name) for name in (children if isinstance(children, list) else ())]
+    why = ("ratings with a `reason` or a `comment`, which was not used",) * any(map(data.get, ("reason", "comment")))
     turns, vote = _path(chat, best.get("parentId")), won({1: 0, 0: None, -1: 1}[int(rating)])
     pairs = []
     for other in others:
@@ -219,7 +222,7 @@ def _open_web_ui(row: Fields) -> list[Said]:
         if answer is None:
             raise LeftOut("a verdict whose other response is not in its chat")
         both = answered(text(best, "content")), answered(text(answer, "content"))
-        pairs.append(Said(turns, both, votes=vote, part=f":{other}" if len(others) > 1 else ""))
+        pairs.append(Said(turns, both, votes=vote, part=f":{other}" if len(others) > 1 else "", remarks=why))
     return pairs
 
 
