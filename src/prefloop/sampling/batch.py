@@ -12,8 +12,8 @@ import torch
 
 from prefloop.models.cache import Cache
 from prefloop.models.network import Network
-from prefloop.models.stream import Stream
 from prefloop.sampling.choosing import next_tokens
+from prefloop.sampling.in_process import prefilled, uniform
 from prefloop.settings import SamplingConfig
 
 ROOM = 64
@@ -26,9 +26,7 @@ class Request:
     def __init__(self, prompt: Sequence[int], sampling: SamplingConfig, place: int, *, copies: int) -> None:
         """Args: prompt: token ids, not empty. place: decides every random number. copies: responses wanted."""
         self.prompt, self.sampling, self.copies = tuple(prompt), sampling, copies
-        generator = torch.Generator().manual_seed(place)
-        draws = torch.rand(copies, sampling.max_new_tokens, generator=generator, dtype=torch.float64)
-        self.draws = draws.to(torch.float32)
+        self.draws = uniform(copies, sampling.max_new_tokens, torch.Generator().manual_seed(place))
         """(copies, max_new_tokens) uniform in [0, 1)"""
 
 
@@ -53,15 +51,10 @@ class Batch:
     @torch.inference_mode()
     def admit(self, requests: Sequence[Request]) -> None:
         """Reads the prompts of some requests; from now on they are in the batch."""
-        device, cache = self.network.device, Cache()
-        copies = torch.tensor([request.copies for request in requests], device=device)
+        copies = torch.tensor([request.copies for request in requests], device=self.network.device)
         with self.network.placement.precision():
-            stream = Stream.of([request.prompt for request in requests], device)
-            lengths = torch.tensor(stream.lengths, device=device)
-            last = self.network.hidden_states(stream, cache)[stream.starts + lengths - 1]
-            logits = self.network.logits(last).repeat_interleave(copies, 0)
-        cache.spread(stream, copies, ROOM)
-        positions = lengths.repeat_interleave(copies)
+            prompts = [request.prompt for request in requests]
+            cache, logits, positions = prefilled(self.network, prompts, copies, room=ROOM)
         if self._rows:
             self._cache.join(cache)
             logits, positions = torch.cat([self._logits, logits]), torch.cat([self._positions, positions])

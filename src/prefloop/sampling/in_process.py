@@ -10,6 +10,7 @@ Shapes: R = prompts x K rows, C columns of the cache, V vocabulary.
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from prefloop.models.cache import Cache
 from prefloop.models.network import Network
@@ -66,18 +67,12 @@ def generate(
     """
     rows, limit = len(prompts) * copies, sampling.max_new_tokens
     device, stop_ids = network.device, network.codec.stop_ids
-    draws = torch.rand(rows, limit, generator=generator, dtype=torch.float64).to(torch.float32).to(device)
+    draws = uniform(rows, limit, generator).to(device)
     tokens = torch.full((rows, limit), -1, dtype=torch.long, device=device)
     stops = torch.tensor(stop_ids, dtype=torch.long, device=device)
 
     with network.placement.precision():  # once around all, or every token would round all weights anew
-        stream = Stream.of(prompts, device)
-        cache = Cache()
-        lengths = torch.tensor(stream.lengths, device=device)
-        last = network.hidden_states(stream, cache)[stream.starts + lengths - 1]
-        logits = network.logits(last).repeat_interleave(copies, 0)
-        cache.spread(stream, copies, limit)
-        positions = lengths.repeat_interleave(copies)
+        cache, logits, positions = prefilled(network, prompts, copies, room=limit)
         alive = torch.arange(rows, device=device)  # which response each row of the batch is
         running = torch.ones(rows, dtype=torch.bool, device=device)  # which rows of the batch have not ended
         for step in range(limit):
@@ -98,6 +93,30 @@ def generate(
             positions = positions + 1
             cache.advance()
     return [_sampled(row, set(stop_ids)) for row in tokens.tolist()]
+
+
+def uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """(rows, columns) uniform in [0, 1), the numbers that choose tokens; drawn on the CPU."""
+    return torch.rand(rows, columns, generator=generator, dtype=torch.float64).to(torch.float32)
+
+
+def prefilled(
+    network: Network, prompts: Sequence[Sequence[int]], copies: int | Tensor, *, room: int
+) -> tuple[Cache, Tensor, Tensor]:
+    """Prompts, each read once, as R rows that wait for their first token.
+
+    Args:
+        copies: rows for each prompt: one number, or one each.
+        room: columns of the cache to write.
+
+    Returns: the cache, logits (R, V) of the first token, and its place (R,).
+    """
+    cache, stream = Cache(), Stream.of(prompts, network.device)
+    lengths = torch.tensor(stream.lengths, device=network.device)
+    last = network.hidden_states(stream, cache)[stream.starts + lengths - 1]
+    logits = network.logits(last).repeat_interleave(copies, 0)
+    cache.spread(stream, copies, room)
+    return cache, logits, lengths.repeat_interleave(copies)
 
 
 def _sampled(row: list[int], stop_ids: set[int]) -> Sampled:
