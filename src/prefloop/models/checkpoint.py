@@ -168,8 +168,8 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def config_of(path: str) -> PretrainedConfig:
-    """The configuration in a model folder. Raises: UserError if it is damaged, or names no causal structure."""
-    check_files(path)
+    """The configuration in a model folder that `check_files` has looked at. Raises: UserError if transformers cannot
+    read it, or if it names no causal structure."""
     with loading(path):
         config = AutoConfig.from_pretrained(path, trust_remote_code=False)
         kind = type(config)

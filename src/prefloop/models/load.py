@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, GenerationConfig, GenerationMixin, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    GenerationMixin,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers import logging as hf_logging
 
 from prefloop.errors import UserError
@@ -36,7 +43,7 @@ from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
 from prefloop.models.verify import verified
-from prefloop.printing import printable
+from prefloop.printing import say
 from prefloop.text.codec import Codec
 from prefloop.text.templates import Refused, with_template
 from prefloop.text.turns import ASKED, TALK
@@ -109,8 +116,12 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
     Raises: UserError if one of them is missing or contradicts `template`.
     """
     path = model_folder(path)
+    return _codec(path, config_of(path), template=template)
+
+
+def _codec(path: str, config: PretrainedConfig, *, template: str | None) -> Codec:
+    """The same of a folder whose files and configuration were looked at."""
     tokenizer = tokenizer_of(path)
-    config = config_of(path)
     with_template(tokenizer, template, path, needs_bos=_needs_bos(tokenizer, config.model_type))
     codec = Codec(tokenizer, _stop_ids(path, tokenizer), context_of(path, config))
     _check_template(path, codec)
@@ -156,7 +167,7 @@ TODAY = "strftime_now"
 @functools.cache
 def _remark(sentence: str) -> None:
     """Says something once."""
-    print(printable(sentence), file=sys.stderr)
+    say(sentence, to=sys.stderr)
 
 
 def _needs_bos(tokenizer: PreTrainedTokenizerBase, family: str) -> bool:
@@ -192,6 +203,11 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 def writer(path: str, *, template: str | None = None) -> Codec:
     """The codec of a folder whose model writes, so far as this shows without its weights. Raises: UserError."""
     path = model_folder(path)
+    return _codec(path, _writing(path), template=template)
+
+
+def _writing(path: str) -> PretrainedConfig:
+    """The configuration of a model that writes. Raises: UserError if it only scores, or cannot be read."""
     config = config_of(path)
     if is_reward_model(config):
         raise UserError(
@@ -199,14 +215,15 @@ def writer(path: str, *, template: str | None = None) -> Codec:
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
     structure(path, config, scores=False)
-    return codec_of(path, template=template)
+    return config
 
 
 def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
     """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
     path = model_folder(path)
-    codec = writer(path, template=template)
-    model = loaded(path, config_of(path), scores=False)
+    config = _writing(path)
+    codec = _codec(path, config, template=template)
+    model = loaded(path, config, scores=False)
     _check_vocabulary(path, model, codec)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 
@@ -228,14 +245,15 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     if not fresh_head and not is_reward_model(config):
         named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
-    if fresh_head and is_reward_model(config):
-        _remark(f"{path}: this is a reward model already; its own head is not used, a new one starts at 0.")
     if not fresh_head and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
     if fresh_head and is_reward_model(config):
-        _remark(f"{path}: this is a reward model already; its head is left away, and a new one begins at zero.")
+        _remark(
+            f"{path}: this is a reward model already; its head is left away (its own head is not used, a new one "
+            "starts at 0)."
+        )
     structure(path, config, scores=True)
-    codec = codec_of(path, template=template)
+    codec = _codec(path, config, template=template)
     config.num_labels, config.pad_token_id = 1, padding_id(codec)
     model = loaded(path, config, scores=True, fresh_head=fresh_head)
     _check_vocabulary(path, model, codec)
