@@ -39,7 +39,8 @@ class KeyTwice(ValueError):
     """An object of JSON names a key twice; the message is the key."""
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's names and values, for a decoder. Raises: KeyTwice."""
     row = dict(pairs)
     if len(row) < len(pairs):
         seen: set[str] = set()
@@ -47,7 +48,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+DECODER = json.JSONDecoder(object_pairs_hook=unique)
 """Of JSON in which no key stands twice."""
 LENIENT = json.JSONDecoder()
 

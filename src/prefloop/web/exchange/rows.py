@@ -9,7 +9,6 @@ import csv
 import gzip
 import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import IO, Any, Literal
 from pydantic import ValidationError
 
 from prefloop.errors import UserError
+from prefloop.files.decoding import DAMAGED, KeyTwice, unique
 from prefloop.files.tables import shown, without_nulls
 from prefloop.web.body import check_storable
 from prefloop.web.config import ImportConfig
@@ -165,7 +165,7 @@ class _Bounded:
     def _take(self, read: Callable[[], bytes]) -> bytes:
         try:
             part = read()
-        except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        except DAMAGED as problem:
             raise UserError(f"{self._name}: the gzip file is damaged ({problem}); fetch or make it again.") from None
         self._left -= len(part)
         if self._left < 0:
@@ -175,19 +175,7 @@ class _Bounded:
         return part
 
 
-class _Twice(ValueError):
-    """A key comes twice in one object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        twice = next(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
-        raise _Twice(f"the key {shown(twice)} comes twice in one object; which is meant? Keep one.")
-    return result
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=lambda _: None)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_constant=lambda _: None)
 """NaN and infinities are no JSON: they count as nothing, which a column that needs a number refuses."""
 
 
@@ -213,13 +201,17 @@ def _object(line: bytes, place: str) -> dict[str, Any] | UserError:
         row = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError:
         return UserError(f"{place}: this line is not UTF-8 text; save the file as UTF-8.")
-    except _Twice as problem:
-        return UserError(f"{place}: {problem}")
+    except KeyTwice as problem:
+        return UserError(f"{place}: {_twice(problem)}")
     except ValueError as problem:
         return UserError(f"{place}: this line is not JSON ({problem}); every line must be one object.")
     except RecursionError:
         return UserError(f"{place}: this line is nested too deeply; every line must be one plain object.")
     return row if isinstance(row, dict) else _no_object(row, place)
+
+
+def _twice(problem: KeyTwice) -> str:
+    return f"the key {shown(str(problem))} comes twice in one object; which is meant? Keep one."
 
 
 def _no_object(row: Any, place: str) -> UserError:
@@ -250,7 +242,9 @@ def _json_list(source: _Bounded, name: str, limits: ImportConfig) -> Found:
             if is_over or not is_cut:
                 says = f"this is not JSON ({problem.msg}); save one object per line as .jsonl."
                 raise UserError(f"{name}:{number + 1}: {says}") from None
-        except ValueError as problem:  # a key twice, a number of too many digits
+        except KeyTwice as problem:
+            raise UserError(f"{name}:{number + 1}: {_twice(problem)}") from None
+        except ValueError as problem:  # a number of too many digits
             raise UserError(f"{name}:{number + 1}: {problem}") from None
         if len(text) - place > limits.row_kb * 1000:
             raise _too_long(name, number + 1, limits)
