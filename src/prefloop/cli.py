@@ -75,7 +75,7 @@ def _open_outputs() -> None:
 
 
 def _refuse(sentence: str) -> int:
-    print(printable(f"prefloop: {sentence}"), file=sys.stderr)
+    say(f"prefloop: {sentence}", to=sys.stderr)
     return 2
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from prefloop.chat.talk import Answer, Talker
 from prefloop.chat.words import WORDS
-from prefloop.printing import printable
+from prefloop.printing import printable, say
 
 Stopped = Callable[[], bool]
 REFRESHES = 12
@@ -112,4 +112,4 @@ def remarks(talker: Talker, answer: Answer) -> list[str]:
 
 def note(text: str) -> None:
     """A remark, apart from what the models say."""
-    print(printable(f"({text})"), file=sys.stderr, flush=True)
+    say(f"({text})", to=sys.stderr)
