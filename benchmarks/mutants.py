@@ -222,6 +222,8 @@ MUTANTS = [
         ("padding is attended to", "(columns >= (longest - lengths)[:, None])", "(columns >= 0)[None].expand(len(lengths), -1)"),
         ("rows keep others' masks", "        self.mask = self.mask[rows]\n", "        self.mask = self.mask[: len(rows)]\n"),
         ("the column stands still", "self._column += 1", "self._column += 0"),
+        ("a joined row forgets what it writes", "        self.mask[:, column:] = True\n", ""),
+        ("the shorter cache stays left", "left = column - (cache._column - skipped)", "left = 0"),
     ),
     *planted(
         "sampling/in_process.py", "sampling models/test_stream.py",

@@ -59,7 +59,9 @@ def alone(network: Network, asked: list[Any]) -> list[list[tuple[int, ...]]]:
     ]
 
 
-def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network):
+@pytest.mark.parametrize("room", [64, 8])  # with 8 the cache grows several times while others join
+def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network, room: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("prefloop.sampling.batch.ROOM", room)
     together = answered(ending, ASKED)
     assert together == alone(ending, ASKED)
     assert len({len(response) for responses in together for response in responses}) > 3  # some ended by themselves
