@@ -1,0 +1,81 @@
+"""What a setting becomes that is left to prefloop: by what the model is, and by which of its weights learn.
+
+A setting whose default is None and that stands in a table here takes its value from the table, once the model is known;
+the stage prints it. Everything is overridable by giving a value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from prefloop.config import Config
+
+C = TypeVar("C", bound=Config)
+SMALL = 20_000_000
+"""Weights up to which a model counts as made here from scratch, by `pretrain`, and not as pretrained on the world's text."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is going to learn."""
+
+    num_weights: int
+    """of the whole model"""
+    adapter: bool
+    """True if only an adapter on them learns"""
+
+    @property
+    def column(self) -> int:
+        """Which column of the tables is its own."""
+        return 0 if self.num_weights <= SMALL else 2 if self.adapter else 1
+
+    def __str__(self) -> str:
+        """In words."""
+        size = f"{self.num_weights / 1e6:.3g} million weights"
+        kind = ("a small model", "a pretrained model", "an adapter on a pretrained model")[self.column]
+        return f"{kind} ({size})"
+
+
+TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
+    # stage -> setting -> what it is for a small model, for all weights of a pretrained one, for an adapter on one.
+    # lr: of a pretrained model with 1e9 weights; see `rate`.
+    "sft": {"lr": (1e-3, 2e-5, 2e-4), "batch_tokens": (2048, 4096, 4096)},
+    "reward": {"lr": (1e-3, 2e-5, 2e-4), "head_lr": (1e-3, 1e-3, 1e-3), "batch_pairs": (64, 32, 32)},
+    "ppo": {"lr": (3e-4, 4e-6, 4e-5), "head_lr": (3e-4, 3e-4, 3e-4), "kl_coef": (0.05, 0.05, 0.05),
+            "rollouts_per_step": (256, 128, 128), "minibatch_size": (64, 32, 32)},
+    "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
+}  # fmt: skip
+"""Where the numbers are from:
+
+- lr, all weights: 2e-5 at 1e9 weights, falling with the root of the size, gives 5e-5 at 135M and 7e-6 at 8B; Llama 2
+  (Touvron et al. 2023, arXiv:2307.09288) fine-tuned with 2e-5 at 7B and up, Tulu 3 (Lambert et al. 2024,
+  arXiv:2411.15124) with 5e-6 at 8B, SmolLM2 (Ben Allal et al. 2025, arXiv:2502.02737) with 3e-4 at 1.7B in large batches.
+- lr, adapter: ten times as much; QLoRA (Dettmers et al. 2023, arXiv:2305.14314) took 2e-4 up to 13B.
+- lr, PPO: a fifth of it, near the 3e-6 at 1B of Huang et al. 2024 (arXiv:2403.17031).
+- head_lr: a fresh head begins at zero, and the trunk has no gradient until it has moved: at the trunk's rate it stands
+  still (log(2) after a third of the updates, measured). 1e-3 moves it within a few.
+- kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
+- batches: small ones where every update is dear; a small model's are those of the demo.
+"""
+
+
+def rate(lr: float, num_weights: int) -> float:
+    """The learning rate at some size, from that at 1e9 weights: it falls with the root of the size, at most fourfold
+    more than it, in one digit."""
+    return float(f"{lr * min(4.0, (1e9 / num_weights) ** 0.5):.0e}")
+
+
+def chosen(stage: str, config: Config, learner: Learner) -> dict[str, Any]:
+    """The settings of a stage that are left to prefloop, with their values."""
+    left = {name for name, value in dict(config).items() if value is None}
+    column, found = learner.column, {}
+    for name, row in TABLES[stage].items():
+        if name in left:
+            value = rate(row[column], learner.num_weights) if name == "lr" and column else row[column]
+            found[name] = value
+    return found
+
+
+def resolved(config: C, values: Mapping[str, Any]) -> C:
+    """The settings with these values, checked anew as a whole. Raises: ValidationError if they contradict each other."""
+    return type(config).model_validate({**dict(config), **values})
