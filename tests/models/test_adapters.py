@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from adapting import moved
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, save, save_model
-from prefloop.models.network import Network
+from prefloop.models.load import causal, save
 from prefloop.models.stream import Stream
 from prefloop.settings import Adapted, Lora
-from prefloop.text.codec import Codec
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's, of transformers
 CPU = Placement(torch.device("cpu"))
@@ -24,21 +23,6 @@ PROMPTS, RESPONSES = [[5, 9, 7], [8]], [[30, 2, 11, 1], [12, 1]]
 SEQUENCES = [[*p, *r] for p, r in zip(PROMPTS, RESPONSES, strict=True)]
 KINDS: dict[str, dict[str, Any]] = {"lora": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}
 LORA = Adapted(adapter="lora", lora=Lora(rank=4, alpha=8))
-
-
-@pytest.fixture(scope="module")
-def bases(folder: str, codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A Llama, and a GPT-2 with tied embeddings."""
-    config = GPT2Config(
-        vocab_size=len(codec.tokenizer), n_embd=16, n_layer=2, n_head=4, n_positions=64, initializer_range=0.3
-    )
-    config.bos_token_id = config.eos_token_id = codec.stop_ids[0]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        model = GPT2LMHeadModel(config)
-    path = tmp_path_factory.mktemp("gpt") / "model"
-    save_model(path, model, codec)
-    return {"Llama": folder, "GPT-2": str(path)}
 
 
 def adapted(model: PreTrainedModel, path: Path, seed: int, **settings: Any) -> PeftModel:
@@ -65,16 +49,6 @@ def test_a_folder_of_peft_is_read(bases: dict[str, str], tmp_path: Path, family:
             without = theirs(torch.tensor([SEQUENCES[0]])).logits[0]
     assert (expected[: len(without)] - without).abs().max() > 0.1
     assert torch.allclose(logits, expected, atol=1e-5)
-
-
-def moved(network: Network, seed: int) -> Network:
-    """With every weight that is trained a little elsewhere."""
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in network.parameters():
-            if weight.requires_grad:
-                weight += 0.1 * torch.randn(weight.shape, generator=noise)
-    return network
 
 
 @pytest.mark.parametrize("dora", [False, True])
