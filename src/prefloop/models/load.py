@@ -26,7 +26,7 @@ from transformers import logging as hf_logging
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder, write_json
-from prefloop.models import folders
+from prefloop.models import folders, gguf
 from prefloop.models.checkpoint import (
     HEAD,
     check_files,
@@ -58,7 +58,8 @@ FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 
 
 def model_folder(path: str, *, scores: bool = False) -> str:
-    """A model's folder on this machine: the path itself, what a stage or pipeline holds, or a hub id's download.
+    """A model's folder or GGUF file on this machine: the path itself, what a stage or pipeline holds, the file of a
+    package (`smollm2`), or a hub id's download.
 
     Args:
         path: as a user gives it.
@@ -66,6 +67,7 @@ def model_folder(path: str, *, scores: bool = False) -> str:
 
     Raises: UserError if there is none, several, or a damaged one.
     """
+    path = path if Path(path).exists() else gguf.packaged(path) or path
     if Path(path).exists():
         path = folders.model_in(path, scores=scores)
     else:
@@ -76,7 +78,9 @@ def model_folder(path: str, *, scores: bool = False) -> str:
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model folder. Raises: UserError if there is none."""
+    """The tokenizer in a model folder or GGUF file. Raises: UserError if there is none."""
+    if gguf.is_gguf(path):
+        return gguf.tokenizer(path)
     if Path(path).is_dir() and not any(
         (Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
@@ -192,8 +196,10 @@ def _check_template(path: str, codec: Codec) -> None:
 
 
 def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The tokenizer's end-of-text token, then whatever else generation_config.json stops at."""
+    """The tokenizer's end-of-text token, then whatever else generation_config.json or a GGUF file stops at."""
     first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
+    if gguf.is_gguf(path):
+        return tuple(dict.fromkeys([*first, *gguf.header(path).ends()]))
     file = Path(path) / "generation_config.json"
     more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
     listed = [] if more is None else [more] if isinstance(more, int) else list(more)
