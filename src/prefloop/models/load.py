@@ -42,6 +42,7 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
+from prefloop.models.quantised import QUANTISED, Form, Readings, hold
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -224,17 +225,37 @@ def _writing(path: str) -> PretrainedConfig:
     return config
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
-    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
+def causal(path: str, placement: Placement, *, template: str | None = None, weights: Form = "float32") -> Network:
+    """A causal language model.
+
+    Args:
+        path: its folder or GGUF file.
+        placement: where the weights go, and how precisely it computes.
+        template: a built-in template's name, if the folder records none.
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
+
+    Raises: UserError if the folder does not hold one that can be read exactly.
+    """
     path = model_folder(path)
     config = _writing(path)
     codec = _codec(path, config, template=template)
     model = loaded(path, config, scores=False)
     _check_vocabulary(path, model, codec)
+    _hold(path, model, codec, weights, scores=False)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 
 
-def scalar(path: str, placement: Placement, *, fresh_head: bool = False, template: str | None = None) -> Network:
+def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
+    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
+    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
+    hold(model.base_model, weights)
+    if before is not None:
+        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
+
+
+def scalar(
+    path: str, placement: Placement, *, fresh_head: bool = False, template: str | None = None, weights: Form = "float32"
+) -> Network:
     """A model with a scalar head.
 
     Args:
@@ -243,6 +264,7 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
         fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model. It also gets a
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -266,6 +288,7 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
     if fresh_head:
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
         give_padding(model, codec)
+    _hold(path, model, codec, weights, scores=True)
     return verified(_moved(model, placement), codec, path=path, placement=placement)
 
 
