@@ -130,8 +130,11 @@ def identifiers(text: str) -> list[str]:
         name = match.group().strip(".-/")
         digits = sum(c.isdigit() for c in name)
         mixed = digits >= 3 and (any(c.isalpha() for c in name) or re.search(r"\d[-/]\d", name) is not None)
+        price = re.fullmatch(r"\d+\.\d\d", name) is not None
         year = re.fullmatch(r"(?:19|20)\d\d", name) is not None
         called = CALLED.search(text[: match.start()]) is not None or name.startswith("#")
+        if price:
+            continue
         if mixed or (digits >= 5) or (digits >= 3 and called) or (digits == 4 and not year):
             found.append(name.lstrip("#").lower())
     return found
