@@ -12,11 +12,13 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from prefloop.errors import UserError
 from prefloop.notation import COMMAND_LINE, Place, Places, described, overridden, read_yaml
 
+LEFT: Any = None
+"""The default of a setting that is left to prefloop, which chooses once it knows the model (see defaults.py)."""
 LARGEST = 10**9
 """No count is larger, unless its field says so."""
 SHOULD_BE = {
@@ -58,6 +60,15 @@ class Config(BaseModel):
             inherited.default = value
         if defaults:
             cls.model_rebuild(force=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_left_out(cls, values: Any) -> Any:
+        """Where the default is None, giving None is to give nothing."""
+        if not isinstance(values, dict):
+            return values
+        free = {name for name, field in cls.model_fields.items() if field.default is None}
+        return {name: value for name, value in values.items() if value is not None or name not in free}
 
     @classmethod
     def load(cls, path: str | None, overrides: Sequence[str] = ()) -> Self:

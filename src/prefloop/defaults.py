@@ -4,6 +4,7 @@ A setting whose default is None and that stands in a table here takes its value 
 the stage prints it. Everything is overridable by giving a value.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,12 +37,12 @@ class Learner:
         return f"{kind} ({size})"
 
 
-TABLES: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
+TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
     # stage -> setting -> what it is for a small model, for all weights of a pretrained one, for an adapter on one.
-    # lr: of a pretrained model with 1e9 weights; see `rate`.
+    # lr of a pretrained model: at 1e9 weights, see `rate`. A None is the stage's lr.
     "sft": {"lr": (1e-3, 2e-5, 2e-4), "batch_tokens": (2048, 4096, 4096)},
-    "reward": {"lr": (1e-3, 2e-5, 2e-4), "head_lr": (1e-3, 1e-3, 1e-3), "batch_pairs": (64, 32, 32)},
-    "ppo": {"lr": (3e-4, 4e-6, 4e-5), "head_lr": (3e-4, 3e-4, 3e-4), "kl_coef": (0.05, 0.05, 0.05),
+    "reward": {"lr": (1e-3, 2e-5, 2e-4), "head_lr": (None, 1e-3, 1e-3), "batch_pairs": (64, 32, 32)},
+    "ppo": {"lr": (3e-4, 4e-6, 4e-5), "head_lr": (None, 3e-4, 3e-4), "kl_coef": (0.05, 0.05, 0.05),
             "rollouts_per_step": (256, 128, 128), "minibatch_size": (64, 32, 32)},
     "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
 }  # fmt: skip
@@ -67,15 +68,33 @@ def rate(lr: float, num_weights: int) -> float:
 
 def chosen(stage: str, config: Config, learner: Learner) -> dict[str, Any]:
     """The settings of a stage that are left to prefloop, with their values."""
-    left = {name for name, value in dict(config).items() if value is None}
-    column, found = learner.column, {}
-    for name, row in TABLES[stage].items():
-        if name in left:
-            value = rate(row[column], learner.num_weights) if name == "lr" and column else row[column]
-            found[name] = value
+    values = dict(config)
+    found: dict[str, Any] = {}
+    for name, row in TABLES.get(stage, {}).items():
+        if values[name] is not None:
+            continue
+        value = row[learner.column]
+        if value is None:
+            value = found.get("lr", values["lr"])
+        elif name == "lr" and learner.column:
+            value = rate(value, learner.num_weights)
+        found[name] = value
+    _fit(found, values)
     return found
 
 
+def _fit(found: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Makes the sizes that were chosen divide each other and those that were given."""
+    if "rollouts_per_step" in found:
+        step = math.lcm(given["responses_per_prompt"], given.get("minibatch_size") or 1)
+        found["rollouts_per_step"] = -(-found["rollouts_per_step"] // step) * step
+    if "minibatch_size" in found:
+        num = found.get("rollouts_per_step", given["rollouts_per_step"])
+        found["minibatch_size"] = next(size for size in range(found["minibatch_size"], 0, -1) if num % size == 0)
+
+
 def resolved(config: C, values: Mapping[str, Any]) -> C:
-    """The settings with these values, checked anew as a whole. Raises: ValidationError if they contradict each other."""
-    return type(config).model_validate({**dict(config), **values})
+    """The settings with these values, checked anew as a whole. Raises: UserError if they contradict each other."""
+    said = config.model_fields_set | set(values)
+    given = {name: value for name, value in dict(config).items() if name in said}
+    return type(config).parse({**given, **values}, where="what was chosen")

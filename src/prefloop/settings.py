@@ -8,10 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, model_validator
 
-from prefloop.config import Config
-
-TINY = 20_000_000
-"""Parameters up to which the default learning rates suit a model."""
+from prefloop.config import LEFT, Config
 
 
 class Placed(Config):
@@ -110,8 +107,8 @@ class Tracked(Config):
 class Optimised(Tracked):
     """How weights are updated: AdamW, its gradient shortened, its learning rate on a schedule."""
 
-    lr: float = Field(default=1e-3, gt=0)
-    """Peak learning rate (AdamW, falling to a tenth of it)."""
+    lr: float = Field(default=LEFT, gt=0)
+    """Peak learning rate (AdamW, falling to a tenth of it); left out, it is what suits the model (docs/defaults.md)."""
 
     warmup: float = Field(default=0.05, ge=0, le=1)
     """Share of the updates over which the learning rate rises."""
@@ -124,15 +121,6 @@ class Optimised(Tracked):
 
     checkpoint_every: int = Field(default=50, ge=0)
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
-
-    def cautions(self, num_parameters: int) -> list[str]:
-        """A sentence if the learning rate is the default, which suits tiny models, and the model is not tiny."""
-        if "lr" in self.model_fields_set or num_parameters <= TINY:
-            return []
-        return [
-            f"lr={self.lr:g} is only a default, for models of a few million parameters; this one has "
-            f"{num_parameters / 1e6:.0f} million. Set lr, for instance lr=1e-5."
-        ]
 
 
 class Sampled(Config):

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prefloop.config import LEFT
 from prefloop.settings import Adapted, Batched, Optimised, Rewarded, RunConfig, Templated, Varied
 
 GONE = {
@@ -14,7 +15,7 @@ GONE = {
 
 
 class OnlineConfig(
-    RunConfig, Templated, Adapted, Varied, Batched, Optimised, Rewarded, defaults={"lr": 3e-4, "checkpoint_every": 40}
+    RunConfig, Templated, Adapted, Varied, Batched, Optimised, Rewarded, defaults={"checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
 
@@ -30,8 +31,8 @@ class OnlineConfig(
     steps: int = Field(default=40, ge=1, le=10_000_000)
     """Turns of the spine: prompts, rollouts, scores, rewards, advantages, loss."""
 
-    rollouts_per_step: int = Field(default=256, ge=1, le=1_000_000)
-    """Responses sampled in a step."""
+    rollouts_per_step: int = Field(default=LEFT, ge=1, le=1_000_000)
+    """Responses sampled in a step; left out, what suits the model."""
 
     responses_per_prompt: int = Field(default=1, ge=1)
     """Responses sampled for each prompt of a step."""
@@ -39,8 +40,8 @@ class OnlineConfig(
     unfinished_penalty: float = Field(default=1.0, ge=0)
     """Charged in the reward of a response that did not end by itself, in reward units."""
 
-    kl_coef: float = Field(default=0.05, ge=0)
-    """Reward charged for each nat of drift from the reference policy."""
+    kl_coef: float = Field(default=LEFT, ge=0)
+    """Reward charged for each nat of drift from the reference policy; left out, what suits the model."""
 
     kl_target: float | None = Field(default=None, gt=0)
     """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
@@ -70,7 +71,8 @@ class OnlineConfig(
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.rollouts_per_step % self.responses_per_prompt:
+        rollouts: int | None = self.rollouts_per_step
+        if rollouts is not None and rollouts % self.responses_per_prompt:
             raise ValueError(
                 f"responses_per_prompt = {self.responses_per_prompt} does not divide rollouts_per_step = "
                 f"{self.rollouts_per_step}. Try responses_per_prompt = 1."
@@ -80,7 +82,7 @@ class OnlineConfig(
                 "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = "
                 "0.05."
             )
-        if self.kl_target is not None and self.rollouts_per_step * 0.2 >= self.kl_horizon:
+        if self.kl_target is not None and (rollouts or 0) * 0.2 >= self.kl_horizon:
             raise ValueError(
                 f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn "
                 "kl_coef "
@@ -92,8 +94,11 @@ class OnlineConfig(
 class PPOConfig(OnlineConfig):
     """Everything that changes what a PPO run does."""
 
-    minibatch_size: int = Field(default=64, ge=1)
-    """Responses in one optimiser update; must divide rollouts_per_step."""
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
+
+    head_lr: float = Field(default=LEFT, gt=0)
+    """Peak learning rate of the critic's head, which begins at zero; left out, what suits the model."""
 
     epochs: int = Field(default=4, ge=1, le=1000)
     """Passes over a step's rollouts."""
@@ -130,7 +135,9 @@ class PPOConfig(OnlineConfig):
 
     @model_validator(mode="after")
     def _nothing_is_dropped_or_ignored(self) -> Self:
-        left = self.rollouts_per_step % self.minibatch_size
+        rollouts: int | None = self.rollouts_per_step
+        size: int | None = self.minibatch_size
+        left = rollouts % size if rollouts is not None and size is not None else 0
         if left:
             best = max(self.minibatch_size, self.rollouts_per_step - left)
             raise ValueError(

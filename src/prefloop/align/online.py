@@ -5,7 +5,7 @@ Shapes: B responses of a step, T tokens of the longest, M response tokens of som
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
 from prefloop.text.examples import FittingPrompts
+
+C = TypeVar("C", bound=OnlineConfig)
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,16 @@ def inputs(config: OnlineConfig) -> dict[str, str | None]:
     return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
 
 
-def prepared(run: Run, config: OnlineConfig) -> Setup:
-    """Loads the policy, copies it as the reference, and reads the prompts."""
+def prepared(run: Run, config: C) -> tuple[Setup, C]:
+    """Loads the policy, copies it as the reference, and reads the prompts. Returns: also the settings, all chosen."""
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
-    run.caution(config.cautions(policy.pretrained.num_parameters()))
     run.caution(policy.train_as(config, seed=config.seed))
+    config = run.chosen(config, policy.learner)
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
     judge = scorer(config.reward, place, seconds=config.reward_seconds, beside=policy)
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
+    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out), config
 
 
 def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:

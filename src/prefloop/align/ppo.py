@@ -77,7 +77,7 @@ def train(config: PPOConfig) -> Path:
     with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup, config = online.prepared(run, config)
         policy = _with_critic(setup, config)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")

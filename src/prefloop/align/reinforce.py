@@ -40,7 +40,7 @@ def train(config: REINFORCEConfig) -> Path:
     with Run(config, inputs=online.inputs(config)) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup, config = online.prepared(run, config)
         policy = setup.policy
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)

@@ -22,11 +22,12 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from prefloop.defaults import SMALL
 from prefloop.errors import UserError
 from prefloop.models.adapter_files import AdapterFolder, base_name, fingerprint_of
 from prefloop.models.checkpoint import HEAD
 from prefloop.ops.draws import seeded
-from prefloop.settings import TINY, Lora
+from prefloop.settings import Lora
 
 Settings = dict[str, Any]
 """What adapter_config.json says."""
@@ -46,7 +47,7 @@ def adapter_kind(asked: str, num_parameters: int, *, begun: bool) -> str:
     """
     if asked != "auto":
         return asked
-    return "lora" if begun or num_parameters > TINY else "none"
+    return "lora" if begun or num_parameters > SMALL else "none"
 
 
 class Base:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 from transformers import PreTrainedModel
 
+from prefloop.defaults import Learner
 from prefloop.models.adapters import Base, Role, adapter_kind, fresh
 from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
@@ -197,7 +198,7 @@ class Network(nn.Module):
         Raises: UserError for layers that are not there, or another shape than that of the adapter it begins from.
         """
         begun = self.role is not None
-        num = self.pretrained.num_parameters() - (0 if self.role is None else self.role.num_parameters)
+        num = self.learner.num_weights
         kind = adapter_kind(settings.adapter, num, begun=begun)
         if kind == "none":
             if begun:
@@ -220,6 +221,12 @@ class Network(nn.Module):
             f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
             f"numbers beside {num / 1e6:.1f} million that stay."
         ]
+
+    @property
+    def learner(self) -> Learner:
+        """What is trained, for settings that are left to prefloop."""
+        adapter = 0 if self.role is None else self.role.num_parameters
+        return Learner(self.pretrained.num_parameters() - adapter, self.role is not None)
 
     @property
     def scores_only(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from prefloop.config import LEFT
 from prefloop.settings import Adapted, Batched, Optimised, RunConfig, Templated
 
 
@@ -39,8 +40,11 @@ class RewardConfig(RunConfig, Templated, Adapted, Batched, Optimised, defaults={
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
 
-    batch_pairs: int = Field(default=64, ge=1)
-    """Preferences in an update."""
+    batch_pairs: int = Field(default=LEFT, ge=1)
+    """Preferences in an update; left out, what suits the model."""
+
+    head_lr: float = Field(default=LEFT, gt=0)
+    """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
 
     @model_validator(mode="after")
     def _undecided_have_votes_only(self) -> "RewardConfig":

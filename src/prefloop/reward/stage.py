@@ -105,8 +105,8 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
-        run.caution(config.cautions(network.pretrained.num_parameters()))
         run.caution(network.train_as(config, seed=config.seed))
+        config = run.chosen(config, network.learner)
         edges = Edges().to(network.device)
         data = split(config, run.say)
         for problem in data.skipped:

@@ -16,12 +16,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 import yaml
 
 from prefloop import layout
+from prefloop.defaults import Learner, chosen, resolved
 from prefloop.errors import RowRefused, UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import refuse_foreign, write_text
@@ -43,6 +44,7 @@ from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
 from prefloop.stages import stage_of
 
+C = TypeVar("C", bound=RunConfig)
 ALL_THREADS = torch.get_num_threads()  # torch asks OMP_NUM_THREADS, then which cores this process may use
 
 
@@ -63,6 +65,7 @@ class Run:
         self.config, self.folder = config, Path(config.out)
         self._files = [path for path in inputs.values() if path is not None and os.path.isfile(path)]
         self.progress = Progress(stage)
+        self._chosen: dict[str, Any] = {}
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
         self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
@@ -189,6 +192,15 @@ class Run:
         """Prints what the user should know, behind the stage's name."""
         say(f"{self.progress.stage}: {sentence}")
 
+    def chosen(self, config: C, learner: Learner) -> C:
+        """The settings, with values for those that are left to prefloop, which it says and records."""
+        self._chosen = chosen(self.progress.stage, config, learner)
+        if self._chosen:
+            values = ", ".join(f"{name}={value:g}" for name, value in self._chosen.items())
+            self.say(f"for {learner} it takes {values}. Give any of them to have another.")
+        self.config = settled = resolved(config, self._chosen)
+        return settled
+
     def caution(self, sentences: Iterable[str]) -> None:
         """Says each of them, before the work begins."""
         for sentence in sentences:
@@ -293,7 +305,12 @@ class Run:
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }
         sizes = sizes_of(self.folder, artefacts)
-        write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, sizes=sizes, result=result))
+        write_document(
+            self.folder / layout.FINISHED,
+            Finished(
+                outputs=artefacts, sizes=sizes, result={**result, **({"chosen": self._chosen} if self._chosen else {})}
+            ),
+        )
         self._tidy()
 
     def _tidy(self) -> None:

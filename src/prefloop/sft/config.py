@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from prefloop.config import LEFT
 from prefloop.settings import Adapted, Optimised, RunConfig, Templated
 
 
@@ -21,8 +22,8 @@ class SFTConfig(RunConfig, Templated, Adapted, Optimised):
     epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the demonstrations."""
 
-    batch_tokens: int = Field(default=2048, ge=16)
-    """Tokens in an update, packed without padding and without leaks."""
+    batch_tokens: int = Field(default=LEFT, ge=16)
+    """Tokens in an update, packed without padding and without leaks; left out, what suits the model."""
 
     validation: float = Field(default=0.05, gt=0, lt=1)
     """Share of the demonstrations held out for the validation loss."""

@@ -42,8 +42,8 @@ def train(config: SFTConfig) -> Path:
         place = placement(config.device, config.dtype)
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
-            run.caution(config.cautions(network.pretrained.num_parameters()))
             run.caution(network.train_as(config, seed=config.seed))
+        config = run.chosen(config, network.learner)
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
