@@ -355,8 +355,8 @@ def scalar(
     return network
 
 
-def critic(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
-    """A model whose trunk is to expect returns: one that writes, or a reward model; see `causal`. Raises: UserError."""
+def reader(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
+    """A model that writes or a reward model, whichever it is; see `causal`. Raises: UserError."""
     rewards = _Source.of(model_folder(path)).scores
     return scalar(path, placement, beside=beside) if rewards else causal(path, placement, beside=beside)
 
