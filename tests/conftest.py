@@ -122,6 +122,18 @@ def bases(folder: str, codec: "Codec", tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The GGUF file of SmolLM2-135M-Instruct; skips without its package. Who asks for it is marked `smollm2`."""
+    from prefloop.errors import UserError
+    from prefloop.models import gguf
+
+    try:
+        return str(gguf.packaged("smollm2"))
+    except UserError as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
 def door(codec: "Codec", cpu: "Placement") -> "Callable[[PreTrainedModel], Network]":
     """Puts a model behind the door, in float32."""
     from prefloop.models.network import Network

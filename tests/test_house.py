@@ -42,7 +42,7 @@ ONE_IMPORT_NAME = {
 }
 """Import name -> package name, where they differ."""
 TRACKERS = ("tensorboard", "wandb", "trackio", "swanlab")
-PLACES_OF = {"web": ("web", "serve")} | dict.fromkeys(TRACKERS, ("run/track.py",))
+PLACES_OF = {"web": ("web", "serve"), "gguf": ("models/gguf.py",)} | dict.fromkeys(TRACKERS, ("run/track.py",))
 """Extra -> the folders or files of src/prefloop that may import what it brings."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 INDENTING = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
@@ -267,6 +267,8 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("files.tables", "pyarrow"): PARQUET,
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("models.adapters", "peft"): SECONDS,
+    ("models.gguf", "gguf"): EXTRA,
+    ("models.gguf", "numpy"): START,
     ("rounds.beforehand", "prefloop.scoring.named"): START,
     ("run.track", "swanlab"): EXTRA,
     ("run.track", "tensorboardX"): EXTRA,

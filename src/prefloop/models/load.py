@@ -27,7 +27,7 @@ from transformers import logging as hf_logging
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder, write_json
-from prefloop.models import folders
+from prefloop.models import folders, gguf
 from prefloop.models.adapter_files import AdapterFolder, adapter_folder, fingerprint_of, write_adapter
 from prefloop.models.adapters import Base, around, read
 from prefloop.models.checkpoint import (
@@ -45,6 +45,7 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
+from prefloop.models.quantised import QUANTISED, Form, Readings, hold
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -63,7 +64,8 @@ FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 
 
 def model_folder(path: str, *, scores: bool = False) -> str:
-    """A model's folder on this machine: the path itself, what a stage or pipeline holds, or a hub id's download.
+    """A model's folder or GGUF file on this machine: the path itself, what a stage or pipeline holds, the file of a
+    package (`smollm2`), or a hub id's download.
 
     Args:
         path: as a user gives it.
@@ -71,6 +73,7 @@ def model_folder(path: str, *, scores: bool = False) -> str:
 
     Raises: UserError if there is none, several, or a damaged one.
     """
+    path = path if Path(path).exists() else gguf.packaged(path) or path
     if Path(path).exists():
         path = folders.model_in(path, scores=scores)
     else:
@@ -128,7 +131,9 @@ class _Source:
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model folder. Raises: UserError if there is none."""
+    """The tokenizer in a model folder or GGUF file. Raises: UserError if there is none."""
+    if gguf.is_gguf(path):
+        return gguf.tokenizer(path)
     if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in TOKENIZERS):
         raise UserError(
             f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
@@ -242,8 +247,10 @@ def _check_template(path: str, codec: Codec) -> None:
 
 
 def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The tokenizer's end-of-text token, then whatever else generation_config.json stops at."""
+    """The tokenizer's end-of-text token, then whatever else generation_config.json or a GGUF file stops at."""
     first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
+    if gguf.is_gguf(path):
+        return tuple(dict.fromkeys([*first, *gguf.header(path).ends()]))
     file = Path(path) / "generation_config.json"
     more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
     listed = [] if more is None else [more] if isinstance(more, int) else list(more)
@@ -268,14 +275,22 @@ def _writing(path: str) -> _Source:
     return source
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
+def causal(
+    path: str,
+    placement: Placement,
+    *,
+    template: str | None = None,
+    beside: Network | None = None,
+    weights: Form = "float32",
+) -> Network:
     """A causal language model.
 
     Args:
-        path: its folder, an adapter's folder, or a hub id.
+        path: its folder, an adapter's folder, a GGUF file, or a hub id.
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -286,6 +301,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         return _worn(source, beside.pretrained, base, codec, placement)
     model = loaded(source.base, source.config, scores=False)
     _check_vocabulary(source.path, model, codec)
+    _hold(source.path, model, codec, weights, scores=False)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
 
@@ -304,6 +320,14 @@ def _worn(
     return verified(model, codec, path=source.path, placement=placement, role=role)
 
 
+def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
+    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
+    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
+    hold(model.base_model, weights)
+    if before is not None:
+        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
+
+
 def scalar(
     path: str,
     placement: Placement,
@@ -311,6 +335,7 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
+    weights: Form = "float32",
 ) -> Network:
     """A model with a scalar head.
 
@@ -321,6 +346,7 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -349,6 +375,7 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
+    _hold(path, model, codec, weights, scores=True)
     network = _worn(source, _moved(model, placement), None, codec, placement)
     if fresh_head:  # an adapter may have brought its own
         torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
