@@ -75,7 +75,10 @@ def loading(path: str) -> Iterator[None]:
     if folder.exists() and not folder.is_dir() and not gguf.is_gguf(path):
         raise UserError(f"{path}: this is a file, and no GGUF file; give the model's folder.")
     if folder.is_dir() and not layout.is_model(folder):
-        raise UserError(f"{path}: {_without_config(folder)}")
+        raise UserError(
+            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub "
+            "id."
+        )
     try:
         yield
     except FAULTS as problem:
@@ -100,18 +103,6 @@ def in_words(problem: BaseException) -> str:
     return lines[0].rstrip(".")[:300]
 
 
-def _without_config(folder: Path) -> str:
-    if (folder / "adapter_config.json").is_file():
-        return _ADAPTER
-    return "this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
-
-
-_ADAPTER = (
-    "this folder holds an adapter (adapter_config.json), not a whole model. Merge it into its base "
-    "(merge_and_unload in PEFT) and save that."
-)
-
-
 def check_files(path: str) -> None:
     """Looks at the JSON of a model folder, or at the header of a GGUF file.
 
@@ -124,8 +115,6 @@ def check_files(path: str) -> None:
     with loading(path):
         config = read_object(layout.model_card(folder))
         others = {name: read_object(folder / name) for name in JSON if (folder / name).is_file()}
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(f"{path}: {_ADAPTER}")
     wrong = _wrong_values(config) or {
         f"{name}: eos_token_id": ends
         for name, ends in ((name, read.get("eos_token_id")) for name, read in others.items() if name in JSON[:1])
