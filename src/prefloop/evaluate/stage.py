@@ -84,11 +84,14 @@ def evaluate(config: EvaluateConfig) -> Path:
             return path
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
+        run.caution(reference.hold(config.weights))
         world = _World(
             config,
             place,
             reference,
-            scorer(config.reward, place, seconds=config.reward_seconds) if config.reward else None,
+            scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+            if config.reward
+            else None,
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
@@ -211,6 +214,7 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         policy = world.reference
         if name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
+            policy.hold(world.config.weights)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)

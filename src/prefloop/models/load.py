@@ -45,7 +45,6 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
-from prefloop.models.quantised import QUANTISED, Form, Readings, hold
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
