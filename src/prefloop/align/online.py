@@ -66,8 +66,10 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     run.caution(policy.train_as(config, seed=config.seed))
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place, seconds=config.reward_seconds, beside=policy)
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
+    reference = policy.frozen_copy()
+    reference.hold(config.weights)
+    return Setup(policy, reference, InProcess(policy), judge, prompts, fitting.num_left_out)
 
 
 def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
