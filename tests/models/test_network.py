@@ -152,7 +152,6 @@ def test_every_verb_passes_through_the_network_as_a_whole(network: Network, pack
     verbs = [
         lambda: network.logits(hidden),
         lambda: network.total_surprise(packed.stream, packed.index, packed.tokens),
-        lambda: network.response_kl(network, packed),
         lambda: network.logprobs(packed, temperature=1.0),
         lambda: network.read(packed, temperature=1.0),
     ]
