@@ -77,6 +77,12 @@ class Cuts:
         self.responses += len(response) >= context
         return fitted(prompt, response, context)
 
+    def add(self, others: "Cuts") -> None:
+        """Counts others in."""
+        self.num += others.num
+        self.prompts += others.prompts
+        self.responses += others.responses
+
     def sentence(self, context: int) -> str:
         """What was cut; empty if nothing was."""
         lost = [(self.prompts, "prompts lost their beginning"), (self.responses, "responses lost their end")]
