@@ -60,6 +60,9 @@ def of_page(path: Path) -> None:
 
 
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
+    "sft": (lambda path: Rows(path, Demonstration),),
+    "ppo": (lambda path: Rows(path, Prompt),),
+    "reinforce": (lambda path: Rows(path, Prompt),),
     "reward": (lambda path: Rows(path, Preference), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: named("prefloop.pretrain.stage:read_corpus")(str(path)),),
     "collect": (lambda path: read_records(path, Judgement),),
