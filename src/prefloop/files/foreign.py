@@ -8,7 +8,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import Name
 from prefloop.files.decoding import Packed
 from prefloop.files.forms import recognise
+from prefloop.files.groups import Groups
 from prefloop.files.hashes import Met
 from prefloop.files.said import BadRow, Form, LeftOut, Rows, Said, Turn, Vote, What, with_system, won
 from prefloop.files.tables import as_record, rows_of, shown
@@ -155,22 +156,19 @@ class Reading(Generic[R]):
 
     def __iter__(self) -> Iterator[tuple[int, R | UserError]]:
         foreign = self.form.record is not self.record
-        groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]] = {}
-        for number, row in self._rows():
-            self.num_rows += 1
-            if isinstance(row, UserError):
-                yield number, row
-            elif foreign:
-                for outcome in self._outcomes(number, row, groups):
+        with Groups() as groups:
+            for number, row in self._rows():
+                self.num_rows += 1
+                if isinstance(row, UserError):
+                    yield number, row
+                elif foreign:
+                    for outcome in self._outcomes(number, row, groups):
+                        yield number, outcome
+                else:
+                    yield number, self._own(number, row)
+            for number, identity, whole in groups:
+                for outcome in self._records(number, identity, [whole]):
                     yield number, outcome
-            else:
-                yield number, self._own(number, row)
-        for (number, identity, first), *others in groups.values():
-            responses, grades = (first, *(said for _, _, said in others)), first.grades
-            grades = tuple(grade for said in responses for grade in said.grades)
-            whole = replace(first, responses=tuple(r for said in responses for r in said.responses), grades=grades)
-            for outcome in self._records(number, identity, [whole]):
-                yield number, outcome
 
     @property
     def start(self) -> int | None:
@@ -188,7 +186,7 @@ class Reading(Generic[R]):
         if self.form.record is self.record:
             outcomes = [self._own(0, row)]
         else:
-            outcomes = list(self._outcomes(0, row, {}))
+            outcomes = list(self._outcomes(0, row, Groups()))
         for outcome in outcomes:
             if isinstance(outcome, UserError):
                 raise outcome
@@ -220,9 +218,7 @@ class Reading(Generic[R]):
             return problem
         return record
 
-    def _outcomes(
-        self, number: int, row: dict[str, Any], groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]]
-    ) -> Iterator[R | UserError]:
+    def _outcomes(self, number: int, row: dict[str, Any], groups: Groups) -> Iterator[R | UserError]:
         """What a row becomes at once; rows that belong together are put into their group."""
         place = f"{self.path}:{number}"
         try:
@@ -243,7 +239,7 @@ class Reading(Generic[R]):
             yield problem
         else:
             if self.form.together:
-                groups.setdefault(said[0].conversation, []).append((number, identity, said[0]))
+                groups.add(number, identity, said[0])
             else:
                 yield from self._records(number, identity, said)
 

@@ -221,6 +221,8 @@ def _noted(rows: Sequence[Preference]) -> dict[str, np.ndarray]:
 
 
 def _prompt(messages: tuple[Message, ...]) -> int:
+    if len(messages) == 1:
+        return 0  # its first words are all of it
     return hash_of("\0".join(f"{message.role} {message.content}" for message in messages)) & 0xFFFFFFFF
 
 
