@@ -302,13 +302,23 @@ MUTANTS = [
     *planted(
         "reward/stage.py", "reward",
         ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
-        ("ties are validated with", "if row.decided]", "if True]"),
         ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
         ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
-        ("pairs of a prompt are torn apart", "groups.setdefault(row.messages, []).append(index)", "groups.setdefault((*row.messages, index), []).append(index)"),
+        ("what was counted is forgotten on resume", 'taught = Taught.of(saved["taught"])', "pass"),
+    ),
+    *planted(
+        "reward/data.py", "reward",
+        ("ties are validated with", "[not row.decided for row in rows]", "[False for row in rows]"),
+        ("pairs of a prompt are torn apart", "first[group].argsort(", "keys.argsort("),
+        ("held-out prompts are learned from", "rows.only(~held), rows.only(held)", "rows, rows.only(held)"),
+    ),
+    *planted(
+        "files/index.py", "files/test_index.py",
+        ("a row of several records gives its first", "[before])", "[0])"),
+        ("a changed file is read on", "!= self._stamp:\n                    raise", "!= self._stamp and False:\n                    raise"),
     ),
     *planted(
         "reward/votes.py", "reward/test_votes.py",
