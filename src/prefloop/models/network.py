@@ -20,7 +20,7 @@ from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
-from prefloop.models.stream import ResponseStream, Stream, round_size
+from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
 from prefloop.text.codec import Codec
 
@@ -113,12 +113,16 @@ class Network(nn.Module):
         return Reading(*logprobs_and_entropy(logits, packed.tokens, temperature=temperature), values)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
-        return self.scores_and_states(Stream.of(sequences, self.device))[0]
+        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns.
+
+        What several sequences begin with is read once.
+        """
+        shared = Shared.of(sequences, self.device)
+        return self(self._scores_and_states, shared.stream, shared.last)[0]
 
     def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        return self(self._scores_and_states, stream)
+        return self(self._scores_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
         """Adds a critic whose values start at 0.
@@ -191,8 +195,7 @@ class Network(nn.Module):
             hidden = self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)
         return logits, self._in_float32(self.critic.head, hidden)[:, 0]
 
-    def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+    def _scores_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
-        last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
         head = self.pretrained.get_submodule(HEAD)
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
