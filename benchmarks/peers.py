@@ -167,16 +167,29 @@ def _their_ppo(spec: Spec, rows: list[list[int]], settings: Spec, more: Spec) ->
     if more["peft_config"] is not None:
         value_model = get_peft_model(value_model, lora(spec, "SEQ_CLS"))
     config = PPOConfig(
-        **settings, per_device_train_batch_size=32, num_mini_batches=1, num_ppo_epochs=4, response_length=48,
-        local_rollout_forward_batch_size=32, stop_token="eos", num_sample_generations=0, temperature=1.0,
+        **settings,
+        per_device_train_batch_size=32,
+        num_mini_batches=1,
+        num_ppo_epochs=4,
+        response_length=48,
+        local_rollout_forward_batch_size=32,
+        stop_token="eos",
+        num_sample_generations=0,
+        temperature=1.0,
         total_episodes=32 * (SKIPPED + spec["steps"] + 1),
-    )  # fmt: skip
+    )
     tokenizer = more.pop("processing_class")
     tokenizer.padding_side = "left"
     PPOTrainer(
-        config, tokenizer, _loaded(spec), None if more["peft_config"] else _loaded(spec), _loaded(spec, scores=True),
-        Dataset.from_list([{"input_ids": row} for row in rows]), value_model, **more,
-    ).train()  # fmt: skip
+        config,
+        tokenizer,
+        _loaded(spec),
+        None if more["peft_config"] else _loaded(spec),
+        _loaded(spec, scores=True),
+        Dataset.from_list([{"input_ids": row} for row in rows]),
+        value_model,
+        **more,
+    ).train()
 
 
 def lora(spec: Spec, task: str = "CAUSAL_LM") -> Any:
@@ -283,10 +296,18 @@ def random_model(folder: Path, name: str) -> str:
     tokenizer = trained_tokenizer(WORDS, vocab_size=512)
     tokenizer.chat_template = template_text("turns")
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=width * 8 // 3 // 32 * 32,
-        tie_word_embeddings=False, num_hidden_layers=layers, num_attention_heads=8, num_key_value_heads=8, max_position_embeddings=1024,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=width * 8 // 3 // 32 * 32,
+        tie_word_embeddings=False,
+        num_hidden_layers=layers,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     torch.manual_seed(0)
     save_model(folder / name, LlamaForCausalLM(config), Codec(tokenizer, (int(tokenizer.eos_token_id),), 1024))
     return str(folder / name)

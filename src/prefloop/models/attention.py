@@ -99,8 +99,11 @@ def _short_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float
         block = q[:, :, start:end].reshape(batch * held, shared * (end - start), width)
         meetings = torch.baddbmm(
             q.new_zeros(()).expand(len(block), block.shape[1], upto),
-            block, keys[:, :upto].transpose(1, 2), beta=0, alpha=scale,
-        )  # fmt: skip
+            block,
+            keys[:, :upto].transpose(1, 2),
+            beta=0,
+            alpha=scale,
+        )
         met = meetings.view(batch, heads, end - start, upto).add_(bias[:, :, start:end, :upto])
         out = torch.bmm(met.softmax(-1).view(meetings.shape), values[:, :upto])
         outs.append(out.view(batch, heads, end - start, width))
