@@ -12,8 +12,9 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.config import OnlineConfig
+from prefloop.models import load
 from prefloop.models.device import placement
-from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
 from prefloop.ops.draws import shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
@@ -62,9 +63,10 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
     run.caution(config.cautions(policy.pretrained.num_parameters()))
+    run.caution(policy.train_as(config, seed=config.seed))
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place, seconds=config.reward_seconds)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds, beside=policy)
     return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
 
 
@@ -210,7 +212,7 @@ def log(
 def save(run: Run, setup: Setup, config: OnlineConfig, done: int) -> None:
     """Keeps the policy after `done` steps, if it is to be kept."""
     if done % config.save_every == 0 or done == config.steps:
-        save_model(run.folder / layout.policy(done), setup.policy.pretrained, setup.policy.codec)
+        load.save(run.folder / layout.policy(done), setup.policy)
 
 
 def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None:

@@ -226,26 +226,28 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    other = critic(folder, policy.placement)
+    other = critic(folder, policy.placement, beside=policy)
     longest = max(len(prompt.tokens) for prompt in setup.prompts) + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
             f"have {longest}. Lower max_new_tokens, or use critic=separate."
         )
+    if policy.role is not None:
+        other.train_as(config, seed=config.seed)
     return policy.with_critic(other)
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
     batch = at.batch and {**vars(at.batch), "rollouts": vars(at.batch.rollouts)}
-    return {"policy": policy.state_dict(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}}
 
 
 def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
     saved = run.restore()
     if saved is None:
         return None
-    policy.load_state_dict(saved["policy"])
+    policy.restore(saved["policy"])
     optimizer.restore(saved["optimizer"])
     batch = saved["at"].pop("batch")
     if batch is not None:

@@ -103,13 +103,13 @@ def _update(
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    return {"policy": policy.state_dict(), "optimizer": optimizer.state(), "at": vars(at)}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at)}
 
 
 def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
     saved = run.restore()
     if saved is None:
         return None
-    policy.load_state_dict(saved["policy"])
+    policy.restore(saved["policy"])
     optimizer.restore(saved["optimizer"])
     return Progress(**saved["at"])

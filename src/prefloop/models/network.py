@@ -6,22 +6,25 @@ Policy, reference, reward model and critic are all a `Network`. Nobody else call
 the door (another structure, adapters, shards) may change without any stage knowing.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 from transformers import PreTrainedModel
 
+from prefloop.models.adapters import Base, Role, adapter_kind, fresh
 from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
 from prefloop.models.stream import ResponseStream, Stream, round_size
 from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
+from prefloop.settings import Adapted
 from prefloop.text.codec import Codec
 
 P = ParamSpec("P")
@@ -43,20 +46,40 @@ class Reading:
 class Critic(nn.Module):
     """Expects a return: a head on the policy's trunk, or on a trunk of its own."""
 
-    def __init__(self, width: int, device: torch.device, *, trunk: nn.Module | None) -> None:
-        """Args: width: of the hidden states. device: where it lives. trunk: its own, or None to share the policy's."""
+    def __init__(self, width: int, device: torch.device, *, trunk: nn.Module | None, role: Role | None = None) -> None:
+        """A critic whose values are 0.
+
+        Args:
+            width: of the hidden states.
+            device: where it lives.
+            trunk: its own, or None for the policy's.
+            role: the adapter that the trunk wears for it; None if it wears what it wears for the policy, or nothing.
+        """
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.role = trunk, role
         self.head = nn.Linear(width, 1).to(device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def wearing(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which its trunk is its own, where others share it."""
+        return contextlib.nullcontext() if self.role is None else self.role.wearing()
 
 
 class Network(nn.Module):
     """A model with its codec, on its device, in its precision, without dropout."""
 
-    def __init__(self, model: nn.Module, codec: Codec, *, path: str, placement: Placement) -> None:
-        """Args: model: transformers', or something wrapped around it, on the device. path: where it came from.
+    def __init__(
+        self, model: nn.Module, codec: Codec, *, path: str, placement: Placement, role: Role | None = None
+    ) -> None:
+        """A model of transformers behind the door.
+
+        Args:
+            model: transformers', or something wrapped around it, on the device.
+            codec: its tokenizer.
+            path: where it came from.
+            placement: where it is, and how precisely it computes.
+            role: the base that it shares with others, and its adapter; None if all its weights are its own.
 
         Raises: UserError if its attention cannot be replaced. Whether all is as transformers has it is for
         `models.verify`, at every load.
@@ -64,7 +87,7 @@ class Network(nn.Module):
         super().__init__()
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
-        self.placement = placement
+        self.placement, self.role = placement, role
         prepare(self.pretrained)
         self._rule = LogitRule.of(self.pretrained.config)
         self.eval()
@@ -85,7 +108,12 @@ class Network(nn.Module):
 
     def forward(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Every verb below passes through here, so that what is hooked to the whole (shards to gather) is around it."""
-        return verb(*args, **kwargs)
+        with self.wearing():
+            return verb(*args, **kwargs)
+
+    def wearing(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which the trunk is this model's, where others share it."""
+        return contextlib.nullcontext() if self.role is None else self.role.wearing()
 
     def hidden_states(self, stream: Stream, cache: object | None = None) -> Tensor:
         """(N, width) last hidden states of a stream; keys and values go into `cache`, if there is one."""
@@ -124,22 +152,99 @@ class Network(nn.Module):
         """Adds a critic whose values start at 0.
 
         Args:
-            begun_from: a model whose trunk becomes the critic's.
-            separate: True for a copy of the policy's trunk. With neither the policy's own trunk is shared.
+            begun_from: a model whose trunk becomes the critic's; where it shares the policy's base, a copy of its
+                adapter.
+            separate: True for a copy of the policy's trunk, or of its adapter. With neither the policy's own trunk is
+                shared.
 
         Returns: self
         """
         source = begun_from or self
-        trunk = source.pretrained.base_model if begun_from or separate else None
         width = int(source.pretrained.config.get_text_config().hidden_size)
-        self.critic = Critic(width, self.device, trunk=copy.deepcopy(trunk))
+        apart = begun_from is not None or separate
+        if self.role is None or not apart:
+            trunk = copy.deepcopy(source.pretrained.base_model) if apart else None
+            self.critic = Critic(width, self.device, trunk=trunk)
+            return self
+        assert source.role is not None  # a critic beside an adapter is one
+        own = source.role.base is not self.role.base
+        role = source.role if own else source.role.copied(self.pretrained, "critic")
+        role.train()
+        self.critic = Critic(width, self.device, trunk=source.pretrained.base_model if own else None, role=role)
         return self
 
     def frozen_copy(self) -> "Network":
-        """The reference: a copy of the weights in memory (never loaded again from disk), without gradients or
-        critic."""
-        copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
-        return copied.requires_grad_(False)
+        """The reference: what this model says now, without gradients or critic. On a base that is shared it is a copy
+        of the adapter, or the base alone; else a copy of the weights in memory (never loaded again from disk)."""
+        if self.role is None:
+            copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
+            return copied.freeze()
+        role = Role(self.role.base) if self.role.empty else self.role.copied(self.pretrained, "reference")
+        return Network(self.model, self.codec, path=self.path, placement=self.placement, role=role)
+
+    def freeze(self) -> Self:
+        """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
+        return self if self.role is not None else self.requires_grad_(False)
+
+    def train_as(self, settings: Adapted, *, seed: int) -> list[str]:
+        """Decides what is trained, as the settings ask, and gives it gradients: all weights, or an adapter and a head.
+
+        Args:
+            settings: with `adapter` and `lora`.
+            seed: of the run; it decides a new adapter's first weights.
+
+        Returns: sentences about what was chosen, if it is not all weights.
+        Raises: UserError for layers that are not there, or another shape than that of the adapter it begins from.
+        """
+        begun = self.role is not None
+        num = self.pretrained.num_parameters() - (0 if self.role is None else self.role.num_parameters)
+        kind = adapter_kind(settings.adapter, num, begun=begun)
+        if kind == "none":
+            if begun:
+                self._merge()
+                return [
+                    f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
+                ]
+            return []
+        if self.role is None:
+            base = Base(self.pretrained, self.path)
+            self.role = fresh(self.pretrained, base, "policy", settings.lora, seed=seed)
+        elif "lora" in settings.model_fields_set:
+            self.role.check(settings.lora, self.path)
+        self.role.train()
+        if self.scores_only:
+            self.pretrained.get_submodule(HEAD).requires_grad_(True)
+        trained = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+        made = "the one that it begins with" if begun else "a new one"
+        return [
+            f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
+            f"numbers beside {num / 1e6:.1f} million that stay."
+        ]
+
+    @property
+    def scores_only(self) -> bool:
+        """True if it has a scalar head in place of one that writes."""
+        return HEAD in dict(self.pretrained.named_children())
+
+    def _merge(self) -> None:
+        if self.role is not None and self.role.adapter is not None:
+            self.role.base.merge(self.pretrained, self.role.adapter)
+        self.role = None
+
+    def merged(self) -> Self:
+        """The adapter added to the weights, which are this model's own from then on. Returns: self"""
+        self._merge()
+        return self
+
+    def trained(self) -> dict[str, Any]:
+        """What a checkpoint needs of it: all weights; on a base, those of adapters and heads that are trained."""
+        if self.role is None:
+            return self.state_dict()
+        return {name: weight.detach() for name, weight in self.named_parameters() if weight.requires_grad}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `trained` gave. Raises: RuntimeError if it is of another model."""
+        self.load_state_dict({**state} if self.role is None else {**self.state_dict(), **state})
 
     def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
         num = len(stream.tokens)
@@ -187,8 +292,10 @@ class Network(nn.Module):
         logits = self._logits(hidden)
         if self.critic is None:
             return logits, None
-        if self.critic.trunk is not None:
-            hidden = self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)
+        if self.critic.trunk is not None or self.critic.role is not None:
+            trunk = self.critic.trunk or self.pretrained.base_model
+            with self.critic.wearing():
+                hidden = self._states(trunk, packed.stream).index_select(0, packed.index)
         return logits, self._in_float32(self.critic.head, hidden)[:, 0]
 
     def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from pydantic import Field
 from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
+from prefloop.models.network import Network
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records.record import Record
@@ -35,10 +36,14 @@ class RewardModel:
     """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT
     demonstrations."""
 
-    def __init__(self, path: str, placement: Placement, *, batch_tokens: int = 16384) -> None:
-        """Raises: UserError if the folder is not a reward model."""
+    def __init__(
+        self, path: str, placement: Placement, *, batch_tokens: int = 16384, beside: Network | None = None
+    ) -> None:
+        """Args: beside: a model in memory, whose base it shares if it is an adapter of the same.
+
+        Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
-        self.network = scalar(path, placement).requires_grad_(False)
+        self.network = scalar(path, placement, beside=beside).freeze()
         file = Path(self.network.path) / NORMALISATION
         known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
         self.mean, self.std = known.mean, known.std

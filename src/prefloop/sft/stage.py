@@ -2,7 +2,7 @@
 
 Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
 SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL, once the model is saved).
-Packs without padding or leaks (models/stream.py). Leaves out: adapters, data selection.
+Packs without padding or leaks (models/stream.py). Leaves out: data selection.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import placement
-from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
@@ -43,11 +43,12 @@ def train(config: SFTConfig) -> Path:
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
             run.caution(config.cautions(network.pretrained.num_parameters()))
+            run.caution(network.train_as(config, seed=config.seed))
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
             _learn(config, network, data, batches, run)
-            save_model(folder, network.pretrained, network.codec)
+            save(folder, network)
         result = {
             "loss_validation": validation_loss(network, data.validation, config),
             "num_demonstrations": len(data.training),
@@ -75,7 +76,7 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
     saved = run.restore()
     if saved:
-        network.load_state_dict(saved["network"])
+        network.restore(saved["network"])
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
     while optimizer.done < len(batches):
@@ -88,7 +89,7 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)
         run.progress.advance(loss=metrics["loss/train"])
-        state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+        state = lambda: {"network": network.trained(), "optimizer": optimizer.state()}  # noqa: E731
         run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
 
 
