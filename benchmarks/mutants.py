@@ -274,6 +274,16 @@ MUTANTS = [
     *planted(
         "evaluate/measure.py", "test_draws.py evaluate/test_measure.py",
         ("every chunk draws the same numbers", '"evaluate.responses", start)', '"evaluate.responses")'),
+        ("surprise summed, not per token", "total / len(response)", "total"),
+    ),
+    *planted(
+        "evaluate/stage.py", "evaluate/test_stage.py",
+        ("the untouched model may be selected", "if n not in beside}", 'if n != "reference"}'),
+    ),
+    *planted(
+        "collect/judge.py", "collect/test_stage.py",
+        ("the lower number wins", '"left" if ahead > 0', '"left" if ahead < 0'),
+        ("the margin itself is no tie", "abs(ahead) <= self._config.margin", "abs(ahead) < self._config.margin"),
     ),
     *planted(
         "collect/stage.py", "test_draws.py collect/test_stage.py",
