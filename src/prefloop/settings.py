@@ -76,7 +76,15 @@ class Lora(Config):
     """Also learn the length of each output's weights apart from their direction (DoRA): slower."""
 
 
-class Adapted(Config):
+class Weighted(Config):
+    """How the matrices of a model are held in memory."""
+
+    weights: typing.Literal["auto", "float32", "bfloat16", "int8", "nf4"] = "auto"
+    """How matrices are held: auto is bfloat16 for those that stay as they are, where products are bfloat16 anyway, and
+    float32 for those that are trained; int8 and nf4 (4 bits) only for those that stay, and what they change is said."""
+
+
+class Adapted(Weighted):
     """Whether all weights are trained, or only a small adapter beside them."""
 
     adapter: typing.Literal["auto", "none", "lora"] = "auto"

@@ -45,7 +45,6 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
-from prefloop.models.quantised import QUANTISED, Form, Readings, hold
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -275,14 +274,7 @@ def _writing(path: str) -> _Source:
     return source
 
 
-def causal(
-    path: str,
-    placement: Placement,
-    *,
-    template: str | None = None,
-    beside: Network | None = None,
-    weights: Form = "float32",
-) -> Network:
+def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
     """A causal language model.
 
     Args:
@@ -320,14 +312,6 @@ def _worn(
     return verified(model, codec, path=source.path, placement=placement, role=role)
 
 
-def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
-    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
-    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
-    hold(model.base_model, weights)
-    if before is not None:
-        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
-
-
 def scalar(
     path: str,
     placement: Placement,
@@ -335,7 +319,6 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
-    weights: Form = "float32",
 ) -> Network:
     """A model with a scalar head.
 
@@ -346,7 +329,6 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
