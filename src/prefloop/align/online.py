@@ -16,10 +16,10 @@ from prefloop.models import load
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
-from prefloop.ops.draws import shuffled
+from prefloop.ops.draws import permutation, shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
 from prefloop.ops.reduce import masked_var
-from prefloop.records import Message
+from prefloop.ops.vocabulary import Entropy
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
@@ -29,17 +29,9 @@ from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
-from prefloop.text.examples import FittingPrompts
+from prefloop.text.examples import Asked, Pool
 
 C = TypeVar("C", bound=OnlineConfig)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is asked."""
-
-    messages: tuple[Message, ...]
-    tokens: list[int]
 
 
 @dataclass(frozen=True)
@@ -50,9 +42,7 @@ class Setup:
     reference: Network
     sampler: Sampler
     scorer: Scorer
-    prompts: list[Prompt]
-    num_left_out: int
-    """prompts that leave no room for a response"""
+    prompts: Pool
 
 
 def inputs(config: OnlineConfig) -> dict[str, str | None]:
@@ -66,27 +56,29 @@ def prepared(run: Run, config: C) -> tuple[Setup, C]:
     policy = causal(config.policy, place, template=config.template)
     run.caution(policy.train_as(config, seed=config.seed))
     config = run.chosen(config, policy.learner)
-    fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
-    prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place, seconds=config.reward_seconds, beside=policy)
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out), config
+    kept = run.folder / layout.ROWS / "prompts"
+    prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
+    reference = policy.frozen_copy()
+    reference.hold(config.weights)
+    return Setup(policy, reference, InProcess(policy), judge, prompts), config
 
 
-def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
+def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
     seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
-    order: list[int] = []
+    order: Tensor | None = None
     for place in range(step * per_step, (step + 1) * per_step):
         number, index = divmod(place, len(prompts))
-        if index == 0 or not order:
-            order = shuffled(len(prompts), config.seed, "online.prompts", number)
-        chosen.append(order[index])
-    return [prompts[i] for i in chosen for _ in range(config.responses_per_prompt)]
+        if index == 0 or order is None:
+            order = permutation(len(prompts), config.seed, "online.prompts", number)
+        chosen.append(int(order[index]))
+    return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> Rollouts:
+def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: int) -> Rollouts:
     """A response to each of `step_prompts`."""
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
@@ -98,7 +90,7 @@ def sample(setup: Setup, prompts: Sequence[Prompt], config: OnlineConfig, step: 
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
 
-def score(setup: Setup, prompts: Sequence[Prompt], rollouts: Rollouts) -> Tensor:
+def score(setup: Setup, prompts: Sequence[Asked], rollouts: Rollouts) -> Tensor:
     """(B,) the scorer's numbers for the responses as text, in reward units."""
     texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
     return setup.scorer.score([prompt.messages for prompt in prompts], texts)
@@ -132,7 +124,7 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
         if setup.policy.critic is None:  # its entropy is read in the update
             logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
         else:
-            now = setup.policy.read(packed, temperature=temperature)
+            now = setup.policy.read(packed, temperature=temperature, entropy="none")
             logprobs, values = now.logprobs, now.values
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
         columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
@@ -140,6 +132,11 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
             if column is not None:
                 grid[where] = column
     return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2])
+
+
+def entropy(config: OnlineConfig) -> Entropy:
+    """What an update wants of the entropy, which is always logged."""
+    return "gradient" if config.entropy_coef else "value"
 
 
 def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int) -> list[list[int]]:
@@ -223,7 +220,7 @@ def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
         "kl_coef": kl_coef,
-        "num_left_out": setup.num_left_out,
+        "num_left_out": setup.prompts.num_left_out,
         "warnings": run.warnings,
     }
     run.finish(outputs=kept, result=result)

@@ -19,9 +19,9 @@ from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
-from prefloop.models.load import critic, model_folder, tokenizer_of
+from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network
-from prefloop.models.optim import Optimizer
+from prefloop.models.optim import Optimizer, heads_apart
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
@@ -80,7 +80,10 @@ def train(config: PPOConfig) -> Path:
         setup, config = online.prepared(run, config)
         policy = _with_critic(setup, config)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
-        optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
+        apart = heads_apart(policy.heads, lr=config.lr, head_lr=config.head_lr)
+        optimizer = Optimizer(
+            policy.parameters(), config, num_updates=plan * config.steps, schedule="linear", apart=apart
+        )
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
@@ -133,8 +136,9 @@ def _update(
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
         )
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
         assert now.values is not None  # the policy has a critic
+        assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
             "loss/entropy": (config.entropy_coef, -now.entropy),
@@ -226,8 +230,8 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    other = critic(folder, policy.placement, beside=policy)
-    longest = max(len(prompt.tokens) for prompt in setup.prompts) + config.max_new_tokens
+    other = reader(folder, policy.placement, beside=policy)
+    longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
