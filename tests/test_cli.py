@@ -14,7 +14,6 @@ from prefloop.chat.config import ChatConfig
 from prefloop.config import Config
 from prefloop.named import named
 from prefloop.serve.config import ServeConfig
-from prefloop.sft.config import SFTConfig
 from prefloop.stages import STAGES
 from prefloop.web.config import WebConfig
 
@@ -223,11 +222,3 @@ def test_a_full_disk_behind_standard_output():
     assert done.returncode in (2, 120)  # Python flushes once more at its end, and says 120
     assert "No space left on device. Free some space" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(("lr", "size", "says"), [(None, 135, "135 million"), (None, 5, ""), (1e-3, 135, "")])
-def test_a_default_for_tiny_models_is_told_of(lr: float | None, size: int, says: str):
-    settings = SFTConfig(model="m", demonstrations="d", out="o", **({} if lr is None else {"lr": lr}))
-    said = settings.cautions(size * 1_000_000)
-    assert bool(said) == bool(says)
-    assert all(says in sentence and "lr=0.001 is only a default" in sentence for sentence in said)

@@ -84,11 +84,11 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
             seen.batches.append(change(real(*args, **kwargs)))
             return seen.batches[-1]
 
-        def prepared(*args: Any) -> Setup:
-            setup = real_prepared(*args)
+        def prepared(*args: Any) -> tuple[Setup, Any]:
+            setup, config = real_prepared(*args)
             often_ending(setup.policy)
             seen.setups.append(replace(setup, reference=reference or setup.reference))
-            return seen.setups[-1]
+            return seen.setups[-1], config
 
         def rewards(*args: Any, kl_coef: float) -> Tensor:
             seen.coefs.append(kl_coef)
