@@ -182,6 +182,16 @@ MUTANTS = [
         ("hooks are passed by", "return self(self._read, packed, temperature, entropy)", "return self._read(packed, temperature, entropy)"),
     ),
     *planted(
+        "models/adapters.py", "models/test_adapters.py align/test_roles.py export",
+        ("what was worn is worn on", "self._worn[:] = [] if adapter is None else [adapter]", "self._worn[:] = self._worn or ([] if adapter is None else [adapter])"),
+        ("all adapters learn", "tensor.requires_grad_(name in self._trained)", "tensor.requires_grad_(True)"),
+        ("copies begin at random", "                weight.copy_(self.tensors[part])", "                pass"),
+        ("an adapter at half its scale", "alpha=layer.scaling[worn])", "alpha=layer.scaling[worn] / 2)"),
+        ("a new adapter's second matrix is drawn", 'f"{module}.lora_A.weight"]\n        bound', 'f"{module}.lora_B.weight"]\n        bound'),
+        ("another base is taken", "folder.fingerprint not in (None, base.fingerprint)", "folder.fingerprint == ''"),
+        ("the head is left at zero", 'head.data.copy_(given[f"{HEAD}.weight"])', "pass"),
+    ),
+    *planted(
         "models/verify.py", "models/test_verify.py",
         ("anything is the same", "TOLERANCE = 1e-4", "TOLERANCE = 1e4"),
         ("NaN passes", "    _check_finite(path, model)\n", ""),

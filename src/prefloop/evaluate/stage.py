@@ -94,7 +94,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             place,
             reference,
             causal(config.base, place, template=config.template) if config.base else None,
-            scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+            scorer(config.reward, place, seconds=config.reward_seconds, beside=reference, weights=config.weights)
             if config.reward
             else None,
             _prompts(config, reference, run),
@@ -226,13 +226,15 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         if name == BASE and world.base is not None:
             policy = world.base
         elif name != "reference":
-            policy = causal(str(folders[name]), world.place, template=world.config.template)
+            policy = causal(str(folders[name]), world.place, template=world.config.template, beside=world.reference)
             policy.hold(world.config.weights)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(
                 policy, world.reference, world.prompts[split], world.scorer, judge, world.config, world.base
             )
+        if policy not in (world.reference, world.base):
+            policy.release()
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
     part = run.read_part(index)
     run.progress.advance()

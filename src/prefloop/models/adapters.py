@@ -152,6 +152,13 @@ class Base:
             for tensor in self.tensors(name).values():
                 tensor.requires_grad_(name in self._trained)
 
+    def drop(self, adapter: str) -> None:
+        """Forgets an adapter that nobody wears any more."""
+        for layer in self._layers.values():
+            layer.delete_adapter(adapter)
+        del self.settings[adapter]
+        self._trained.discard(adapter)
+
     def merge(self, model: PreTrainedModel, adapter: str) -> None:
         """Adds an adapter to the weights of its layers, which are plain layers then, trained like all others."""
         for name, layer in self._layers.items():

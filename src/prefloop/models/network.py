@@ -196,6 +196,12 @@ class Network(nn.Module):
         role = Role(self.role.base) if self.role.empty else self.role.copied(self.pretrained, "reference")
         return Network(self.model, self.codec, path=self.path, placement=self.placement, role=role)
 
+    def release(self) -> None:
+        """Gives back the memory of its adapter on a base that others share. Nothing can be asked of it after that."""
+        if self.role is not None and self.role.adapter is not None:
+            self.role.base.drop(self.role.adapter)
+            self.role = Role(self.role.base)
+
     def freeze(self) -> Self:
         """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
         return self if self.role is not None else self.requires_grad_(False)
