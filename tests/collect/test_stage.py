@@ -215,7 +215,7 @@ def test_a_function_judges_by_its_numbers(
     folder = judged(make_config, tmp_path, "collect", pairs_per_prompt=6)
     comparisons = {c.id: c for c in read_records(folder / "comparisons.jsonl", Comparison)}
     judgements = read_records(folder / "judgements.jsonl", Judgement)
-    assert {(j.annotator, j.annotator_kind, j.kind) for j in judgements} == {("python:longer.py:score", "model", "pair")}
+    assert {(j.annotator, j.annotator_kind) for j in judgements} == {("python:longer.py:score", "model")}
     assert len({j.id for j in judgements}) == len(judgements) == 6 * len(comparisons)
     assert {j.order[0] < j.order[1] for j in judgements} == {True, False}
     for j in judgements:

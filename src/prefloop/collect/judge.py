@@ -27,7 +27,7 @@ class FunctionJudge:
         self._version = fingerprints.of_path(reward_input(config.by))[:12]
 
     def judgements(self, comparisons: Sequence[Comparison]) -> list[Judgement]:
-        """Of each comparison the pairs that the settings ask for, drawn and shown in an order that seed and id decide."""
+        """Of each comparison the pairs that the settings ask for; seed and id decide which, and the order shown."""
         rows = [(c, r.text) for c in comparisons for r in c.responses]
         numbers = iter(self._reward.score([c.messages for c, _ in rows], [text for _, text in rows]).tolist())
         return [j for c in comparisons for j in self._of(c, list(itertools.islice(numbers, len(c.responses))))]

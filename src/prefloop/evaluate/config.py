@@ -16,6 +16,10 @@ class EvaluateConfig(RunConfig, Templated, Weighted, Sampled, Batched, Rewarded)
     candidates: str
     """Folder with one model folder for each checkpoint (`ppo/models`, or just `ppo`), or a single model folder."""
 
+    base: str | None = None
+    """Untouched model that the reference itself began from: its answers are measured beside, it is never selected, and
+    KL and surprise of everybody's answers under it are measured too."""
+
     validation_prompts: str
     """File of prompts on which the checkpoints are compared and one is selected."""
 

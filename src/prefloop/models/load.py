@@ -274,14 +274,26 @@ def _writing(path: str) -> _Source:
     return source
 
 
+<<<<<<< HEAD
 def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
+=======
+def causal(
+    path: str,
+    placement: Placement,
+    *,
+    template: str | None = None,
+    beside: Network | None = None,
+    weights: Form = "float32",
+) -> Network:
+>>>>>>> main
     """A causal language model.
 
     Args:
-        path: its folder, an adapter's folder, or a hub id.
+        path: its folder, an adapter's folder, a GGUF file, or a hub id.
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -292,6 +304,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         return _worn(source, beside.pretrained, base, codec, placement)
     model = loaded(source.base, source.config, scores=False)
     _check_vocabulary(source.path, model, codec)
+    _hold(source.path, model, codec, weights, scores=False)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
 
@@ -310,6 +323,17 @@ def _worn(
     return verified(model, codec, path=source.path, placement=placement, role=role)
 
 
+<<<<<<< HEAD
+=======
+def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
+    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
+    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
+    hold(model.base_model, weights)
+    if before is not None:
+        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
+
+
+>>>>>>> main
 def scalar(
     path: str,
     placement: Placement,
@@ -317,6 +341,10 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
+<<<<<<< HEAD
+=======
+    weights: Form = "float32",
+>>>>>>> main
 ) -> Network:
     """A model with a scalar head.
 
@@ -327,6 +355,10 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
+<<<<<<< HEAD
+=======
+        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
+>>>>>>> main
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -355,14 +387,15 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
+    _hold(path, model, codec, weights, scores=True)
     network = _worn(source, _moved(model, placement), None, codec, placement)
     if fresh_head:  # an adapter may have brought its own
         torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
     return network
 
 
-def critic(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
-    """A model whose trunk is to expect returns: one that writes, or a reward model; see `causal`. Raises: UserError."""
+def reader(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
+    """A model that writes or a reward model, whichever it is; see `causal`. Raises: UserError."""
     rewards = _Source.of(model_folder(path)).scores
     return scalar(path, placement, beside=beside) if rewards else causal(path, placement, beside=beside)
 

@@ -1,12 +1,13 @@
 """Is this English that one would send? Word statistics for assistant_rubric.py: no model, no chance, no torch.
 
-Two things are looked at, and the worse of them counts:
+Three things are looked at, and the worst of them counts:
 
     words    the share of the words that are known: those of WORDS, of the training files, and of the prompt itself
     order    how usual the words' order is, by a trigram model that was counted over the training files. Words that are
-             frequent there stand for themselves; the others for their kind, which the ending tells (-ing, -ed, -ly, -s).
+             frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed, -ly, -s).
              So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
              "courier asking am the" nor a list of keywords is. The text's mean counts, and its worst stretch.
+    shape    sentences that begin with a capital and have 40 words at most, without a comma after every other word
 
 A list of words and a few thousand trigrams know little English: a text that passes may still be nonsense.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from prefloop.recipes.assistant_words import WORDS
 
 TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*|\d[\w.,:/-]*|[.,!?;:]|[^\sa-z\d]")
+SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\S)[^.!?\n]+)*[.!?]*")
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
 ENDINGS = (
     "'s",
@@ -62,7 +64,14 @@ def english(prompt: str, response: str) -> float:
     own = {*WORD.findall(plain(prompt))}
     known = sum(word in own or is_known(word) for word in words) / len(words)
     mean, worst = usualness(response)
-    return min(_between(known, *SHARE), _between(mean, *MEAN), _between(worst, *WORST))
+    order = min(_between(mean, *MEAN), _between(worst, *WORST))
+    return min(_between(known, *SHARE), order, _shape(response, len(words)))
+
+
+def _shape(response: str, num_words: int) -> float:
+    sentences = [s for s in SENTENCE.findall(response) if WORD.search(plain(s))]
+    good = sum(next(filter(str.isalnum, s)).upper() in s[:3] and len(s.split()) <= 40 for s in sentences)
+    return min(_between(good / len(sentences), 0.3, 1.0), _between(response.count(",") / num_words, 0.3, 0.18))
 
 
 def plain(text: str) -> str:
@@ -141,7 +150,7 @@ Run = tuple[str, ...]
 
 @cache
 def _counts() -> tuple[Counter[Run], Counter[Run], Counter[Run]]:
-    """Of runs of one to three kinds how often each was seen; of what precedes the last: how often, by how many kinds."""
+    """How often each run of one to three kinds was seen; what precedes its last: how often, and before how many."""
     seen: Counter[Run] = Counter()
     times: Counter[Run] = Counter()
     for text in _texts():

@@ -1,24 +1,25 @@
 """Would one send this answer to a customer? The rubric of recipes/assistant.yaml: plain rules, no model, no chance.
 
-An answer scores  english x length x variety x invented x manner x the weighted sum of five parts, so between 0 and 10.
+An answer scores  english x length x variety x invented x manner x ending x the weighted sum of four parts: 0 to 10.
 Every part is a number between 0 and 1 and says one thing that can be checked from the two texts alone:
 
-    english    x      it reads like English that one would send: known words in a usual order (assistant_english.py)
+    english    x      it reads like English that one would send: known words, in a usual order, in sentences
+                      (assistant_english.py)
     length     x      12 to 60 words; nothing at 3 or at 90
-    variety    x      it does not repeat itself: no run of three words twice, no sentence twice, no word again and again
+    variety    x      it does not repeat itself: no run of three words twice, no sentence twice, no word all the time
     invented   x      nothing that the customer did not say: numbers, dates, times, prices, names, links, telephone
-                      numbers, refunds granted, and what became of the order; 0.6, 0.3, 0.1 for one, two, more of them
-    manner     x      it speaks as the shop does to a customer: no "as an AI", no signs of a template, no lists, no blame,
-                      no condolences where nobody died, and it does not take the customer's place; the same scale
-    number     1.5    the customer's order or booking number stands there as they wrote it, and no other that is like one
+                      numbers, refunds granted, what became of the order; 0.6, 0.3, 0.1 for one, two, more of them
+    manner     x      it speaks as the shop does to a customer: no "as an AI", no signs of a template, no lists, no
+                      blame, no condolences where nobody died, and not from the customer's place; the same scale
+    ending     x      it stops at the end of a sentence; 0.6 if not
+    number     1.5    the customer's order or booking number stands there as they wrote it, and no other like it
     apology    2      it says sorry where the customer is angry or was harmed, and says it at most twice
-    step       3.5    one concrete next step: something that the customer is asked for, or that the writer does now
-    taken_up   2.5    it is about what the customer wrote about, in the writer's own words and not a copy of theirs
-    ending     0.5    it stops at the end of a sentence
+    step       3      one concrete next step: something that the customer is asked for, or that the writer does now
+    taken_up   3.5    it is about what the customer wrote about, in the writer's own words and not a copy of theirs
 
-The first five multiply because they were tried as parts of the sum: what is gibberish, a fragment, invented or one thing
-said ten times then still earns most of the rest. A rule can be satisfied without pleasing anybody: read the answers too. What cannot be
-checked so, and is not: whether the step helps, whether the facts are right, whether the tone suits.
+The first six multiply because they were tried as parts of the sum: what is gibberish, a fragment, invented, or one
+thing said ten times still earned most of the rest. A rule can be satisfied without pleasing anybody: read the answers
+too. What cannot be checked so, and is not: whether the step helps, whether the facts are right, whether the tone suits.
 """
 
 import re
@@ -26,13 +27,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from prefloop.recipes.assistant_english import WORD, english, is_known, plain, stems
+from prefloop.recipes.assistant_english import SENTENCE, WORD, english, is_known, plain, stems
 
-WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 2.0, "step": 3.5, "taken_up": 2.5, "ending": 0.5}
-GATES = ("english", "length", "variety", "invented", "manner")
+WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 2.0, "step": 3.0, "taken_up": 3.5}
+GATES = ("english", "length", "variety", "invented", "manner", "ending")
 FAULTS = (1.0, 0.6, 0.3, 0.1)
 """What is left after no, one, two and more faults of one kind."""
-SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\S)[^.!?\n]+)*[.!?]*")
+
+
+def _any(phrases: str) -> str:
+    """A pattern for any of these phrases, as whole words: `_` is a space in one, `*` any ending, `|` stands apart."""
+    return r"\b(?:" + "|".join(p.replace("_", " ").replace("*", r"\w*") for p in phrases.split()) + r")\b"
 
 
 def score(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
@@ -64,7 +69,7 @@ def parts(prompt: str, response: str) -> dict[str, float]:
         "apology": apology(prompt, response),
         "step": step(prompt, sentences),
         "taken_up": taken_up(prompt, response),
-        "ending": ending(response, sentences),
+        "ending": FAULTS[0 if is_ended(response, sentences) else 1],
     }
 
 
@@ -76,12 +81,13 @@ def between(value: float, nothing: float, low: float, high: float, too_much: flo
 # ---- it does not repeat itself, and it ends
 
 COMMON = frozenset(
-    """a about all also am an and any are as ask asking at be been before but by can could do for from get had has have
-    how i if in is it its just know let like look make may me more my need no not of on one or other our out please
-    see send so some sorry take tell than thank thanks that the their them then there they this to too up us very was
-    we were what when where whether which who why will with would you your yours i'm i'll i've it's don't we'll we're
-    you're you've that's can't won't hello hi dear pls thx did does got were are help want order orders number booking
-    ref""".split()
+    """
+a about all also am an and any are as ask asking at be been before booking but by can can't could dear did do does don't
+for from get got had has have hello help hi how i i'll i'm i've if in is it it's its just know let like look make may me
+more my need no not number of on one or order orders other our out please pls ref see send so some sorry take tell than
+thank thanks that that's the their them then there they this thx to too up us very want was we we'll we're were what
+when where whether which who why will with won't would you you're you've your yours
+""".split()  # noqa: SIM905
 )
 """Words that say little about what a text is about."""
 
@@ -96,25 +102,25 @@ def variety(words: Sequence[str], sentences: Sequence[str]) -> float:
     return max(0.0, 1 - 4 * again - told / 2 - doubled / 4 - max(0, most - 3) / 4)
 
 
-def ending(response: str, sentences: Sequence[str]) -> float:
-    """1 if the last character ends a sentence of three words or more that does not break off at a small word."""
+def is_ended(response: str, sentences: Sequence[str]) -> bool:
+    """Whether the last sentence has an end and three words or more, and does not break off at a small word."""
     last = re.findall(r"[a-z']+|\d+", plain(sentences[-1]))
     whole = re.search(r"[\w)\"'\u2019%][.!?]+[\"')\u2019\u201d]?$", response.rstrip()) is not None
-    return float(
-        whole and len(last) >= 3 and last[-1] not in {"the", "a", "an", "and", "of", "or", "your", "my", "our"}
-    )
+    return whole and len(last) >= 3 and last[-1] not in {"the", "a", "an", "and", "of", "or", "your", "my", "our"}
 
 
 # ---- the number
 
 IDENTIFIER = re.compile(r"(?<![\w.])#?(?=[\w/.-]*\d)[A-Za-z0-9]+(?:[-/.][A-Za-z0-9]+)*(?:\s\d{3,}|-\d+)*")
+FILED = """
+order orders booking number no ref reference case ticket account customer subscriber subscription member job claim
+policy invoice receipt return repair parcel tracking card visit patient file serial contract agreement license licence
+enrolment reservation membership ride tag pass permit notice user rental voucher transfer appointment id
+"""
 CALLED = re.compile(
-    r"\b(?:order|orders|booking|number|no|ref|reference|case|ticket|account|customer|subscriber|subscription|member|job|"
-    r"claim|policy|invoice|receipt|return|repair|parcel|tracking|card|card number|visit|patient|file|serial|contract|"
-    r"agreement|license|licence|enrolment|reservation|membership|ride|tag|pass|permit|notice|user|rental|voucher|"
-    r"transfer|appointment|instance|id)(?:\s+(?:number|no|ref|file|ending|ends|in|name|code|is))*[.:#]*\s*$",
-    re.IGNORECASE,
+    _any(FILED) + r"(?:\s+(?:number|no|ref|file|ending|ends|in|name|code|is))*[.:#]*\s*$", re.IGNORECASE
 )
+"""What stands before a number by which something is filed."""
 
 
 def identifiers(text: str) -> list[str]:
@@ -124,8 +130,11 @@ def identifiers(text: str) -> list[str]:
         name = match.group().strip(".-/")
         digits = sum(c.isdigit() for c in name)
         mixed = digits >= 3 and (any(c.isalpha() for c in name) or re.search(r"\d[-/]\d", name) is not None)
+        price = re.fullmatch(r"\d+\.\d\d", name) is not None
         year = re.fullmatch(r"(?:19|20)\d\d", name) is not None
         called = CALLED.search(text[: match.start()]) is not None or name.startswith("#")
+        if price:
+            continue
         if mixed or (digits >= 5) or (digits >= 3 and called) or (digits == 4 and not year):
             found.append(name.lstrip("#").lower())
     return found
@@ -151,26 +160,30 @@ _COUNT = r"(?:\d+|one|two|three|four|five|six|seven|ten|a few|few|several|a coup
 TIMES = re.compile(
     rf"\b(?:within|in|for|over|than|take|takes|after|up to|least|the)\s(?:the\s|about\s|another\s)?{_COUNT}"
     r"(?:\s?(?:-|to|or)\s?\w+)?\s(?:business\s|working\s)?(?:minute|hour|day|week|month)s?\b|"
-    r"\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|tonight|january|february|april|june|july|"
-    r"august|september|october|november|december|this week|this afternoon|by the end of)\b"
+    + _any(
+        """monday tuesday wednesday thursday friday saturday sunday tomorrow tonight january february april june july
+        august september october november december this_week this_afternoon by_the_end_of"""
+    )
 )
 LINKS = re.compile(r"https?:|www\.|\b\w+\.(?:com|org|net|co|io)\b|\S@\S|\+\d|\b\d{3}-\d{3}-\d{4}\b")
-MONEY = re.compile(r"[$€£%]|\bpercent\b|\b(?:dollars|euros|pounds)\b")
-GIFT = r"(?:refund|refunded|replacement|reimburse\w*|compensat\w*|discount|voucher|gift card|credit|free of charge)"
+MONEY = re.compile(r"[$€£%]|\b(?:percent|dollars|euros|pounds)\b")
+_GIFT = _any("refund refunded replacement reimburse* compensat* discount voucher gift_card credit free_of_charge")
 GRANTS = re.compile(
-    rf"\b(?:full|partial|complete|your|a|the) (?:refund|reimbursement|compensation)\b|\bfree of charge\b|\bguarantee\w*\b|"
-    rf"\b(?:we|i)(?:'ll|'ve| will| have| can| am going to| are going to)?(?: \w+){{0,4}} {GIFT}\b|"
-    rf"\b(?:get|receive|offer|issue|process|provide|give)\w*(?: \w+){{0,4}} {GIFT}\b|\bwill be (?:refunded|replaced|credited)\b|"
+    r"\b(?:full|partial|complete|your|a|the) (?:refund|reimbursement|compensation)\b|\bfree of charge\b|\bguarantee\w*|"
+    rf"\b(?:we|i)(?:'ll|'ve| will| have| can| am going to| are going to)?(?: \w+){{0,4}} {_GIFT}|"
+    rf"\b(?:get|receive|offer|issue|process|provide|give)\w*(?: \w+){{0,4}} {_GIFT}|"
+    r"\bwill be (?:refunded|replaced|credited)\b|"
     r"\b(?:send|sending|sent)(?: you| out)* (?:a|the|your) (?:new|replacement|correct|right)\b"
+)
+_DONE = _any(
+    """shipped delivered dispatched sent processed resolved fixed found cancelled canceled updated confirmed received
+    located approved closed delayed lost scheduled booked solved repaired transferred refunded corrected arranged"""
 )
 CLAIMS = re.compile(
     r"\b(?:is|are) (?:now |already |currently )?(?:on (?:its|the|their) way|in transit|being shipped|out of stock)\b|"
-    r"\b(?:has|have|was|were) (?:now |already |been |just |successfully |currently ){1,3}"
-    r"(?:shipped|delivered|dispatched|sent|processed|resolved|fixed|found|cancelled|canceled|updated|confirmed|received|"
-    r"located|approved|closed|delayed|lost|scheduled|booked|solved|repaired|transferred|refunded)\b|"
-    r"\bdue to (?:a|an|the|our|some)\b|\b(?:our|the) (?:policy|policies|terms)\b|\bour (?:records|system) (?:show|indicate|say)|"
-    r"\baccording to (?:our|the)\b|\b(?:was|is) caused by\b|\bwe(?:'ve| have) (?:found|located|resolved|fixed|received)\b|"
-    r"\bi(?:'ve| have) (?:found|located|resolved|fixed|cancelled|refunded|updated|corrected|arranged|booked|confirmed)\b"
+    rf"\b(?:has|have|was|were) (?:now |already |been |just |successfully |currently ){{1,3}}{_DONE}|"
+    rf"\b(?:we|i)(?:'ve| have) {_DONE}|\bdue to (?:a|an|the|our|some)\b|\b(?:our|the) (?:policy|policies|terms)\b|"
+    r"\bour (?:records|system) (?:show|indicate|say)|\baccording to (?:our|the)\b|\b(?:was|is) caused by\b"
 )
 OPEN = re.compile(r"\b(?:whether|if|ask|asking|check|checking|why)\b")
 """Words of a sentence that leave open what comes of it."""
@@ -190,8 +203,10 @@ def inventions(prompt: str, response: str) -> Iterator[str]:
 
 
 FAMILIAR = frozenset(
-    "i i'm i'll i've i'd english windows mac android iphone pdf pin sim vat wifi tv id pc usb app ok".split()
+    ("i", "i'm", "i'll", "i've", "i'd", "english", "windows", "mac", "android", "iphone", "pdf", "pin")
 )
+FAMILIAR |= {"sim", "vat", "wifi", "tv", "id", "pc", "usb", "app", "ok"}
+"""What is written with a capital without being a name that was invented."""
 
 
 def names(prompt: str, response: str) -> Iterator[str]:
@@ -208,26 +223,27 @@ def names(prompt: str, response: str) -> Iterator[str]:
 
 # ---- sorry, where it is due
 
-ANGER = re.compile(
-    r"\b(?:angry|anger|furious|livid|disgust\w*|disgrac\w*|shame\w*|asham\w*|unacceptable|ridiculous|terrible|horrible|"
-    r"awful|vile|rude\w*|cheat\w*|scam|thie\w+|liars?|lied|lying|fed up|sick of|tired of|exhaust\w*|cry|cried|crying|tears|"
-    r"heartbroken|upset|annoy\w*|unhappy|not happy|cross|disappoint\w*|scared|frighten\w*|terrified|panic\w*|anxious|"
-    r"humiliat\w*|mortified|embarrass\w*|shocking|shaking|unbelievable|rubbish|useless|rage|deceived|tricked|insult\w*|"
-    r"never forgive|not ok|how dare|how could you|are you serious|excuses|a joke|unfair|isn't fair|harsh|feel stupid)\b"
-)
-HARM = re.compile(
-    r"\b(?:hurt\w*|injur\w*|bruis\w*|bleed\w*|(?:i|he|she|daughter|son) fell|cut my|hospital|ill|sick|allerg\w*|poison\w*|pain|fire|flames|smok\w+|"
-    r"flood\w*|soak\w*|ruin\w*|smash\w*|exploded|in pieces|mould|cockroach\w*|bed bugs|stole\w*|fraud|funeral|died|"
-    r"dead|late (?:husband|wife|father|mother)'?s?|stranded|stuck|locked out|no hot water|no heating|insulin|starving|"
-    r"asthma|slept in|slept on|missed (?:my|a|an|our)|broke (?:my|a|the) \w+)\b"
-)
+ANGER = """
+angry anger furious livid disgust* disgrac* shame* asham* unacceptable ridiculous terrible horrible awful vile rude*
+cheat* scam thie* liar liars lied lying fed_up sick_of tired_of exhaust* cry cried crying tears heartbroken upset
+annoy* unhappy not_happy cross disappoint* scared frighten* terrified panic* anxious humiliat* mortified embarrass*
+shocking shaking unbelievable rubbish useless rage deceived tricked insult* never_forgive not_ok how_dare
+how_could_you are_you_serious excuses a_joke unfair isn't_fair harsh feel_stupid
+"""
+HARM = """
+hurt* injur* bruis* bleed* i_fell he_fell she_fell daughter_fell son_fell cut_my hospital ill sick allerg* poison*
+pain fire flames smok* flood* soak* ruin* smash* exploded in_pieces mould cockroach* bed_bugs stole* fraud funeral
+died dead late_husband* late_wife* late_father* late_mother* stranded stuck locked_out no_hot_water no_heating insulin
+starving asthma slept_in slept_on missed_my missed_a missed_an missed_our broke_my broke_the
+"""
+GRAVE = re.compile(_any(f"{ANGER} {HARM}"))
 SORRY = re.compile(r"\bsorry\b|\bapolog\w+|\bregret\b|\bforgive us\b")
 
 
 def is_grave(prompt: str) -> bool:
     """Whether the customer is angry or was harmed, as far as it shows: such words, or words in capitals."""
     loud = [w for w in re.findall(r"\b[A-Z]{4,}\b", prompt) if is_known(w.lower())]
-    return bool(loud) or any(p.search(plain(prompt)) for p in (ANGER, HARM))
+    return bool(loud) or GRAVE.search(plain(prompt)) is not None
 
 
 def apology(prompt: str, response: str) -> float:
@@ -241,29 +257,40 @@ def apology(prompt: str, response: str) -> float:
 # ---- one concrete next step
 
 REQUEST = re.compile(
-    r"\b(?:please|could you|can you|would you)(?: \w+){0,2}? (?:send|tell|confirm|check|take|keep|open|restart|show|try|unplug|"
-    r"switch|reply|forward|choose|look|bring|press|give|put|report|stop|turn|remove|add|set|see|make|lay|run|freeze|ask|"
-    r"change|use|have|call|go|film|log|close|plug|be|click|describe|upload|write|lock|don't|do not|let me know which)\b"
+    r"\b(?:please|could you|can you|would you)(?: \w+){0,2}? "
+    + _any(
+        """send tell confirm check take keep open restart show try unplug switch reply forward choose look bring press
+        give put report stop turn remove add set see make lay run freeze ask change use have call go film log close
+        plug be click describe upload write lock don't do_not let_me_know_which"""
+    )
 )
 QUESTION = re.compile(
-    r"^(?:and |but |so )?(?:which|what|where|when|who|how|do|does|is|are|did|have|has|would|at what|in which)\b.*\?$"
+    rf"^(?:and |but |so )?{_any('which what where when who how do does is are did have has would')}.*\?$"
 )
 ACTION = re.compile(
-    r"\b(?:i|we)(?:'m|'re|'ll| am| are| will)(?: now| just| going to| also)? (?:ask|check|look|pass|send|report|rais|tak|"
-    r"put|mak|add|mark|forward|fil|open|not|bring|call|reopen|cancel|writ|read|hav|find|search|get|tell|compar|alert|"
-    r"contact|speak|stop|request|reserv|chang|order|collect|arrang)\w*\b"
+    r"\b(?:i|we)(?:'m|'re|'ll| am| are| will)(?: now| just| going to| also)? "
+    + _any(
+        """ask* check* look* pass* send* report* rais* tak* put* mak* add* mark* forward* fil* open* not* bring* call*
+        reopen* cancel* writ* read* hav* find* search* get* tell* compar* alert* contact* speak* stop* request*
+        reserv* chang* collect* arrang*"""
+    )
 )
 VAGUE = re.compile(
-    r"\b(?:contact|call|visit|email|reach out to|get in touch with) (?:us|our|the|your|customer|support|me)\b(?: \w+)?|"
-    r"\b(?:feel free|don't hesitate|do not hesitate|let (?:me|us) know if|reach out|here to (?:help|assist)|"
-    r"happy to (?:help|assist)|(?:help|assist) you|more (?:information|details|context)|other questions|"
-    r"best possible|as soon as possible|look forward|take care of (?:this|it)|resolve (?:this|it|the))\b"
+    r"\b(?:contact|call|visit|email|get in touch with) (?:us|our|the|your|customer|support|me)\b(?: \w+)?|"
+    + _any(
+        """feel_free don't_hesitate do_not_hesitate let_me_know_if let_us_know_if reach_out here_to_help here_to_assist
+        happy_to_help happy_to_assist help_you assist_you more_information more_details more_context other_questions
+        best_possible as_soon_as_possible look_forward take_care_of_this take_care_of_it resolve_this resolve_it
+        resolve_the"""
+    )
 )
 THINGS = frozenset(
-    """photo picture video screenshot number label receipt address name email phone code postcode warehouse courier team
-    manager driver workshop billing restaurant hotel store kitchen engineer housekeeping reception supplier maker desk
-    settings app account club practice branch delivery payment dates size model invoice bag room plug tap socket form
-    serial details page staff colleague depot developers bank police doctor library garage company""".split()
+    """
+photo picture video screenshot number label receipt address name email phone code postcode warehouse courier team
+manager driver workshop billing restaurant hotel store kitchen engineer housekeeping reception supplier maker desk
+settings app account club practice branch delivery payment dates size model invoice bag room plug tap socket form
+serial details page staff colleague depot developers bank police doctor library garage company
+""".split()  # noqa: SIM905
 )
 """Things that a step can be about, beside those that the customer named."""
 
@@ -322,26 +349,36 @@ def _longest_copy(asked: Sequence[str], said: Sequence[str]) -> int:
 
 SLIPS: Mapping[str, re.Pattern[str]] = {
     "a machine": re.compile(
-        r"\bas an? (?:ai|assistant|language)|\bi(?:'m| am) an? (?:\w+ ){0,2}(?:ai|assistant|model|bot|program)\b|\blanguage model\b|\bsmollm\b|"
-        r"\bhugging face\b|\bi don't have (?:access|feelings|personal|the ability)|\bi(?:'m| am) (?:designed|trained|programmed)|\bai\b"
+        _any("as_an_ai* as_an_assistant as_a_language* ai language_model smollm hugging_face chatbot")
+        + r"|\bi(?:'m| am) an? (?:\w+ ){0,2}(?:assistant|model|bot|program)\b"
+        r"|\bi(?:'m| am) (?:designed|trained|programmed)\b|\bi don't have (?:access|feelings|personal|the ability)"
     ),
     "a template": re.compile(
         r"\[[^\]]*\]|<\|?\w+\|?>|\{\w+\}|\b(?:user|assistant|system|customer|agent):|subject:|\bx{3,}\b"
     ),
-    "a list": re.compile(r"\*\*|^\s*(?:[-*#\u2022]|\d+[.)])\s|\n\s*(?:[-*#\u2022]|\d+[.)])\s|```"),
+    "a list": re.compile(r"\*\*|(?:^|\n)\s*(?:[-*#\u2022]|\d+[.)])\s|```"),
     "a form letter": re.compile(
-        r"\bdear (?:sir|madam|customer|valued|mr|ms|team|support|\[)|\b(?:sincerely|best regards|kind regards|warm regards|yours truly)\b|"
-        r"\bvalued customer|\binconvenience\b|\bthank you for (?:reaching out|contacting|bringing)|\breaching out\b"
+        r"\bdear (?:sir|madam|customer|valued|mr|ms|team|support|\[)|"
+        + _any(
+            """sincerely best_regards kind_regards warm_regards yours_truly valued_customer* inconvenience
+            thank_you_for_contacting thank_you_for_bringing reaching_out"""
+        )
     ),
     "blame": re.compile(
-        r"\byou should have (?:been|known|read|checked|told|done|called|made|thought)\b|\byour (?:own )?(?:fault|mistake)\b|\bcalm down\b|\bnot (?:my|our) (?:problem|fault|job)\b|"
-        r"\byou're not the only\b|\bi (?:can't|cannot) (?:help|assist|provide)\b|\bi'm unable\b|\byou(?:'re| are) (?:being |so )?(?:stupid|an idiot|wrong|rude)\b|\bit's not about\b"
+        r"\byou should have (?:been|known|read|checked|told|done|called|made|thought)\b|"
+        r"\bnot (?:my|our) (?:problem|fault|job)\b|\bcalm down\b|\bit's not about\b|"
+        r"\byour (?:own )?(?:fault|mistake)\b|\bi (?:can't|cannot) (?:help|assist|provide)\b|\bi'm unable\b|"
+        r"\byou(?:'re| are) (?:being |so )?(?:stupid|an idiot|wrong|rude|not the only)\b"
     ),
     "the customer's place": re.compile(
-        r"\bmy (?:\w+ )?(?:order|parcel|package|booking|account|refund|money|purchase|subscription|delivery|room|ticket|flight|bike|"
-        r"dog|mother|husband|wife|son|daughter|friend|experience|card|bill|shoes|membership|phone|new)\b|"
-        r"\bi (?:ordered|bought|paid|purchased|received|booked|returned|was charged|recently|tried|went|had|was)\b|"
-        r"\bi(?:'m| am) writing to (?:express|inform|complain|request|you about)|\bi(?:'d| would) like (?:a refund|my|to return|to cancel)\b|"
+        r"\bmy (?:\w+ )?"
+        + _any(
+            """order parcel package booking account refund money purchase subscription delivery room ticket flight bike
+            dog mother husband wife son daughter friend experience card bill shoes membership phone new"""
+        )
+        + r"|\bi "
+        + _any("ordered bought paid purchased received booked returned was_charged recently tried went had was")
+        + r"|\bi(?:'m| am) writing to |\bi(?:'d| would) like (?:a refund|my|to return|to cancel)\b|"
         r"\b(?:we|i) (?:appreciate your (?:help|assistance)|look forward to your)"
     ),
 }
