@@ -274,18 +274,7 @@ def _writing(path: str) -> _Source:
     return source
 
 
-<<<<<<< HEAD
 def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
-=======
-def causal(
-    path: str,
-    placement: Placement,
-    *,
-    template: str | None = None,
-    beside: Network | None = None,
-    weights: Form = "float32",
-) -> Network:
->>>>>>> main
     """A causal language model.
 
     Args:
@@ -293,7 +282,6 @@ def causal(
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -304,7 +292,6 @@ def causal(
         return _worn(source, beside.pretrained, base, codec, placement)
     model = loaded(source.base, source.config, scores=False)
     _check_vocabulary(source.path, model, codec)
-    _hold(source.path, model, codec, weights, scores=False)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
 
@@ -323,17 +310,6 @@ def _worn(
     return verified(model, codec, path=source.path, placement=placement, role=role)
 
 
-<<<<<<< HEAD
-=======
-def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
-    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
-    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
-    hold(model.base_model, weights)
-    if before is not None:
-        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
-
-
->>>>>>> main
 def scalar(
     path: str,
     placement: Placement,
@@ -341,10 +317,6 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
-<<<<<<< HEAD
-=======
-    weights: Form = "float32",
->>>>>>> main
 ) -> Network:
     """A model with a scalar head.
 
@@ -355,10 +327,6 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-<<<<<<< HEAD
-=======
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
->>>>>>> main
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -387,7 +355,6 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
-    _hold(path, model, codec, weights, scores=True)
     network = _worn(source, _moved(model, placement), None, codec, placement)
     if fresh_head:  # an adapter may have brought its own
         torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))

@@ -39,7 +39,8 @@ class Halves:
         whole = bfloat16 + rest        rest is 16 bits, so that the sum is exact
 
     The update is that of float32 weights, to the bit for the same gradients, and the bfloat16 matrix is the nearest to
-    the whole one (the upper of two): what autocast would have made of it. 14 bytes a weight in training, where float32 takes 18.
+    the whole one (the upper of two): what autocast would have made of it. In training that is 14 bytes a weight, where
+    float32 takes 18.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
