@@ -12,6 +12,7 @@ from prefloop.models.load import causal, scalar
 from prefloop.models.network import Network
 from prefloop.models.quantised import LEVELS, NF4, Held, Int8, frozen_form, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream
+from prefloop.settings import Adapted, Lora
 
 CPU = Placement(torch.device("cpu"))
 HALF = Placement(torch.device("cpu"), torch.bfloat16)
@@ -143,3 +144,26 @@ def test_what_cannot_be_held_so_is_a_sentence():
         trained_form("bfloat16", CPU)
     with pytest.raises(UserError, match=r"weights=nf4: DoRA .* Set lora.dora=false"):
         frozen_form("nf4", CPU, dora=True)
+
+
+def test_adapters_and_matrices_used_twice_stay(network: Network):
+    """Held again, as a reward model that shares the base does, nothing changes."""
+    network.train_as(Adapted(adapter="lora", lora=Lora(rank=2), weights="int8"), seed=1)
+    before = network.logits(network.hidden_states(STREAM))
+    network.hold("int8")
+    assert torch.equal(network.logits(network.hidden_states(STREAM)), before)
+    assert all(weight.requires_grad and weight.dtype == torch.float32 for weight in network.role.tensors.values())
+    twice = nn.Sequential(layer(4, 4), layer(4, 4), layer(4, 4))
+    twice[1].weight = twice[0].weight
+    hold(twice, "int8")
+    assert [type(module) for module in twice] == [nn.Linear, nn.Linear, Int8]
+
+
+def test_whole_training_on_an_adapter_or_in_eight_bits(network: Network):
+    with pytest.raises(UserError, match=r"weights=int8: all weights are trained here \(adapter=none\)"):
+        network.train_as(Adapted(adapter="none", weights="int8"), seed=1)
+    network.placement = HALF
+    assert network.train_as(Adapted(adapter="none", weights="bfloat16"), seed=1) == []
+    kinds = {m.weight.dtype for m in network.pretrained.base_model.modules() if isinstance(m, nn.Linear)}
+    assert kinds == {torch.bfloat16}
+    assert network.pretrained.get_input_embeddings().weight.dtype == torch.float32
