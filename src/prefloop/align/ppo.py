@@ -133,8 +133,9 @@ def _update(
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
         )
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
         assert now.values is not None  # the policy has a critic
+        assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
             "loss/entropy": (config.entropy_coef, -now.entropy),
