@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from prefloop.errors import UserError
+from prefloop.models.decoding import Quick
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, scalar
 from prefloop.models.network import Network
 from prefloop.models.quantised import LEVELS, NF4, Held, Int8, frozen_form, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream
-from prefloop.settings import Adapted, Lora
+from prefloop.sampling.in_process import InProcess
+from prefloop.settings import Adapted, Lora, SamplingConfig
 
 CPU = Placement(torch.device("cpu"))
 HALF = Placement(torch.device("cpu"), torch.bfloat16)
@@ -144,6 +146,25 @@ def test_what_cannot_be_held_so_is_a_sentence():
         trained_form("bfloat16", CPU)
     with pytest.raises(UserError, match=r"weights=nf4: DoRA .* Set lora.dora=false"):
         frozen_form("nf4", CPU, dora=True)
+
+
+@pytest.mark.parametrize(("weights", "quick"), [("bfloat16", True), ("int8", False)])
+@pytest.mark.parametrize("adapter", [True, False])
+def test_what_is_sampled_is_what_is_read(weights: str, quick: bool, adapter: bool, network: Network):
+    """The quick way to decode knows what its matrices stand for, or is not taken; also beside an adapter that says
+    something."""
+    if adapter:
+        network.train_as(Adapted(adapter="lora", lora=Lora(rank=2), weights=weights), seed=1)
+        for weight in network.role.tensors.values():
+            weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) / 4
+    else:
+        network.hold(weights)
+    assert (Quick.of(network) is not None) == quick
+    (drawn,) = InProcess(network).sample([[5, 9, 7]], SamplingConfig(max_new_tokens=8), 3)
+    packed = ResponseStream.of([[5, 9, 7]], [list(drawn.tokens)], CPU.device)
+    with torch.no_grad():
+        read = network.logprobs(packed, temperature=1.0)
+    torch.testing.assert_close(torch.as_tensor(drawn.logprobs), read, atol=1e-4, rtol=0)
 
 
 def test_adapters_and_matrices_used_twice_stay(network: Network):
