@@ -109,7 +109,7 @@ def train(config: PPOConfig) -> Path:
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                metrics = _update(config, policy, optimizer, at.batch, index, limit=limit, kl_coef=at.kl_coef)
+                metrics = _update(config, policy, optimizer, at.batch, index, limit=limit, kl_coef=at.kl_coef)  # loss
                 run.refuse_nan(at.step + 1, metrics)
                 _count(at, metrics, max_policy_kl=config.max_policy_kl)
                 state = partial(_state, policy, optimizer, at)
