@@ -20,7 +20,7 @@ from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
 from prefloop.models.batching import batched
-from prefloop.models.load import critic, model_folder, tokenizer_of
+from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
@@ -236,8 +236,8 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    other = critic(folder, policy.placement, beside=policy)
-    longest = max(len(prompt.tokens) for prompt in setup.prompts) + config.max_new_tokens
+    other = reader(folder, policy.placement, beside=policy)
+    longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "

@@ -22,8 +22,9 @@ from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
+from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
 from prefloop.models.recompute import Context, recomputed
-from prefloop.models.stream import ResponseStream, Stream, round_size
+from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
 from prefloop.ops.logprobs import logprobs_and_entropy
 from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
@@ -152,12 +153,16 @@ class Network(nn.Module):
         return self._response_kl(reference, packed)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
-        return self.scores_and_states(Stream.of(sequences, self.device))[0]
+        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns.
+
+        What several sequences begin with is read once.
+        """
+        shared = Shared.of(sequences, self.device)
+        return self(self._scores_and_states, shared.stream, shared.last)[0]
 
     def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        return self(self._scores_and_states, stream)
+        return self(self._scores_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
         """Adds a critic whose values start at 0.
@@ -197,6 +202,35 @@ class Network(nn.Module):
         """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
         return self if self.role is not None else self.requires_grad_(False)
 
+    def hold(self, weights: str, *, dora: bool = False) -> list[str]:
+        """Holds the matrices of a trunk that is not trained as the setting says (models/quantised.py).
+
+        Args:
+            weights: the setting.
+            dora: True if a DoRA adapter is to lie on it, beside those that do.
+
+        Returns: a sentence about what that changes, if it is more than rounding to bfloat16.
+        Raises: UserError for DoRA on quantised matrices.
+        """
+        dora = dora or (
+            self.role is not None and any(made.get("use_dora") for made in self.role.base.settings.values())
+        )
+        form = frozen_form(weights, self.placement, dora=dora)
+        told = form in QUANTISED
+        before = self._answers() if told else None
+        hold(self.pretrained.base_model, form)
+        return [] if before is None else [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
+
+    @torch.no_grad()
+    def _answers(self) -> Tensor:
+        """(M,) logprobs of the tokens of a few short answers, or (B,) their scores, in float64."""
+        prompts, responses = answers(self.codec)
+        if self.scores_only:
+            read = self.scores([[*p, *r] for p, r in zip(prompts, responses, strict=True)])
+        else:
+            read = self.logprobs(ResponseStream.of(prompts, responses, self.device), temperature=1.0)
+        return read.cpu().double()
+
     def train_as(self, settings: Adapted, *, seed: int) -> list[str]:
         """Decides what is trained, as the settings ask, and gives it gradients: all weights, or an adapter and a head.
 
@@ -213,10 +247,11 @@ class Network(nn.Module):
         if kind == "none":
             if begun:
                 self._merge()
-                return [
-                    f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
-                ]
-            return []
+            if trained_form(settings.weights, self.placement) == "bfloat16":
+                halve(self.pretrained.base_model)
+            merged = f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
+            return [merged] if begun else []
+        said = self.hold(settings.weights, dora=settings.lora.dora)
         if self.role is None:
             base = Base(self.pretrained, self.path)
             self.role = fresh(self.pretrained, base, "policy", settings.lora, seed=seed)
@@ -228,8 +263,9 @@ class Network(nn.Module):
         trained = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
         made = "the one that it begins with" if begun else "a new one"
         return [
+            *said,
             f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
-            f"numbers beside {num / 1e6:.1f} million that stay."
+            f"numbers beside {num / 1e6:.1f} million that stay.",
         ]
 
     @property
@@ -365,8 +401,7 @@ class Network(nn.Module):
         ]
         return torch.cat(kl)
 
-    def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+    def _scores_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
-        last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
         head = self.pretrained.get_submodule(HEAD)
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
