@@ -195,6 +195,15 @@ class Run:
         for sentence in sentences:
             self.say(sentence)
 
+    def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        if name not in card.chosen:
+            card = card.model_copy(update={"chosen": {**card.chosen, name: choose()}})
+            write_document(path, card)
+        return card.chosen[name]
+
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():
