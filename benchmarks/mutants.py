@@ -116,7 +116,7 @@ MUTANTS = [
         ("every step draws the same numbers", 'seed_of(config.seed, "online.rollouts", step)', 'seed_of(config.seed, "online.rollouts")'),
         ("every step has the same prompts", "range(step * per_step, (step + 1) * per_step)", "range(per_step)"),
         ("every epoch has the same order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
-        ("sampled at temperature 1", "SamplingConfig(temperature=config.temperature, max", "SamplingConfig(max"),
+        ("sampled at temperature 1", "temperature=config.temperature, max_new", "max_new"),
         ("the reference is the policy", "setup.reference.logprobs(packed", "setup.policy.logprobs(packed"),
         ("read at temperature 1", "now = setup.policy.read(packed, temperature=temperature)", "now = setup.policy.read(packed, temperature=1.0)"),
         ("finished ones are charged", "(~rollouts.finished).float()", "rollouts.finished.float()"),
