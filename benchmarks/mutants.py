@@ -176,6 +176,7 @@ MUTANTS = [
         "models/verify.py", "models/test_verify.py",
         ("anything is the same", "TOLERANCE = 1e-4", "TOLERANCE = 1e4"),
         ("NaN passes", "    _check_finite(path, model)\n", ""),
+        ("the quick way is not looked at", "if quickly is not None and not _same(", "if quickly is None and not _same("),
         ("windows are not watched", "    _check_windows(path, model, stream.windows)\n", ""),
         ("both ways passes", "if not _same(second[:2], first[:2]):", "if False:"),
         ("checked at low precision from then on", "    network.placement = placement\n    return", "    return"),

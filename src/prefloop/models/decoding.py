@@ -93,7 +93,8 @@ class Quick:
         num, half = len(tokens), self._width // 2
         heads, pairs = self._heads
         turned = heads + pairs  # queries and keys are
-        tokens, positions = pad(tokens, (0, size - num)), pad(positions, (0, size - num))
+        if added := size - num:
+            tokens, positions = pad(tokens, (0, added)), pad(positions, (0, added))
         x = self._embedding[tokens].float()
         cosine, sine = self._rotary(x[None], positions[None])
         cosine, sine = cosine[0, :, None], torch.cat([-sine[0, :, None, :half], sine[0, :, None, half:]], -1)
@@ -104,8 +105,8 @@ class Quick:
                 angled = angled * (angled.square().mean(-1, keepdim=True) + layer.small).rsqrt() * layer.normal
             swapped = torch.cat([angled[..., half:], angled[..., :half]], -1)
             angled = torch.addcmul(angled * cosine, swapped, sine)
-            met = meet(number, layer, angled[:num, :heads], angled[:num, heads:], made[:num, turned:])
-            x += layer.out(pad(met.to(self.dtype), (0, 0, 0, size - num)))
+            met = meet(number, layer, angled[:num, :heads], angled[:num, heads:], made[:num, turned:]).to(self.dtype)
+            x += layer.out(pad(met, (0, 0, 0, added)) if added else met)
             gate, up = layer.gates(_normal(x, layer.between).to(self.dtype)).chunk(2, -1)
             x += layer.down(silu(gate).mul_(up))
         return _normal(x[:num], self._norm)
