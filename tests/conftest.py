@@ -103,6 +103,37 @@ def folder(
 
 
 @pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The GGUF file of SmolLM2-135M-Instruct; skips without its package. Who asks for it is marked `smollm2`."""
+    from prefloop.errors import UserError
+    from prefloop.models import gguf
+
+    try:
+        return str(gguf.packaged("smollm2"))
+    except UserError as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
+def bases(folder: str, codec: "Codec", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Model folders, only to be read: the Llama, and a GPT-2, whose embeddings are tied and whose layers hold their
+    weights the other way round."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from prefloop.models.load import save_model
+
+    size = {"vocab_size": len(codec.tokenizer), "n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+    end = codec.stop_ids[0]
+    config = GPT2Config(**size, initializer_range=0.3, bos_token_id=end, eos_token_id=end)
+    path = tmp_path_factory.mktemp("gpt") / "model"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        save_model(path, GPT2LMHeadModel(config), codec)
+    return {"Llama": folder, "GPT-2": str(path)}
+
+
+@pytest.fixture(scope="session")
 def door(codec: "Codec", cpu: "Placement") -> "Callable[[PreTrainedModel], Network]":
     """Puts a model behind the door, in float32."""
     from prefloop.models.network import Network

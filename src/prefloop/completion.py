@@ -96,7 +96,7 @@ def _words() -> dict[str, list[str]]:
     names = sorted(file.name for file in resources.files("prefloop.recipes").iterdir())
     recipes = [name.removesuffix(".yaml") for name in names if name.endswith(".yaml")]
     words = {stage.command.split()[0]: [f"{key}=" for key in _settings(stage)] for stage in STAGES.values()}
-    words["run"] = [*recipes, "out=", "seed=", "base="]
+    words["run"] = [*recipes, "out=", "seed=", "base=", "model="]
     return words | {name: list(given) for name, given in SELF_PARSED.items()} | {"help": _first_words()[:-1]}
 
 

@@ -6,6 +6,7 @@ from prefloop.errors import UserError
 
 EXTRAS = {
     "web": ("alembic", "argon2", "fastapi", "httpx", "markdown_it", "nh3", "sqlalchemy", "starlette", "uvicorn"),
+    "gguf": ("gguf",),
     "tensorboard": ("tensorboardX",),
     "wandb": ("wandb",),
     "trackio": ("trackio",),

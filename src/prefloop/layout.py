@@ -92,9 +92,19 @@ def model_card(folder: Path) -> Path:
     return folder / "config.json"
 
 
+def adapter_card(folder: Path) -> Path:
+    """The file by which a folder of PEFT is known: an adapter, which names its base."""
+    return folder / "adapter_config.json"
+
+
+def is_adapter(folder: Path) -> bool:
+    """True for a folder of PEFT."""
+    return adapter_card(folder).is_file()
+
+
 def is_model(folder: Path) -> bool:
-    """True for a model folder."""
-    return model_card(folder).is_file()
+    """True for a model folder: a whole model, or an adapter."""
+    return model_card(folder).is_file() or is_adapter(folder)
 
 
 def policies(run: Path) -> list[Path]:

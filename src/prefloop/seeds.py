@@ -10,6 +10,7 @@ STREAMS: dict[str, str] = {
     "pretrain.weights": "initial weights",
     "pretrain.practice": "order of the practice documents, by pass",
     "pretrain.corpus": "order of the corpus, by pass",
+    "adapter.weights": "initial weights of an adapter, by layer",
     "sft.split": "which demonstrations are held out",
     "sft.batches": "order of the demonstrations, by epoch",
     "sft.gate": "responses that the gate looks at",

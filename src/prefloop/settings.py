@@ -6,7 +6,7 @@ class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
 import typing
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefloop.config import Config
 
@@ -55,6 +55,53 @@ class Batched(Config):
 
     micro_tokens: int = Field(default=16384, ge=16, le=100_000_000)
     """Most tokens in memory at once; a larger batch is split, which does not change the result."""
+
+
+class Lora(Config):
+    """How an adapter is made (LoRA): two small matrices beside each layer, whose product is added to its weights."""
+
+    rank: int = Field(default=16, ge=1, le=4096)
+    """Width of the two matrices."""
+
+    alpha: float = Field(default=32.0, gt=0)
+    """What the product is multiplied by, divided by the rank (or its root, see scaling)."""
+
+    targets: str | tuple[str, ...] = "all-linear"
+    """Layers that get one: all-linear, or ends of their names, for instance [q_proj, v_proj]. Heads never do."""
+
+    scaling: typing.Literal["standard", "rslora"] = "standard"
+    """What alpha is divided by: standard is the rank, rslora its root, so that a higher rank learns as fast."""
+
+    dora: bool = False
+    """Also learn the length of each output's weights apart from their direction (DoRA): slower."""
+
+
+class Weighted(Config):
+    """How the matrices of a model are held in memory."""
+
+    weights: typing.Literal["auto", "float32", "bfloat16", "int8", "nf4"] = "auto"
+    """How matrices are held: auto is bfloat16 for those that stay as they are, where products are bfloat16 anyway, and
+    float32 for those that are trained; int8 and nf4 (4 bits) only for those that stay, and what they change is said."""
+
+
+class Adapted(Weighted):
+    """Whether all weights are trained, or only a small adapter beside them."""
+
+    adapter: typing.Literal["auto", "none", "lora"] = "auto"
+    """What is trained: none is all weights, lora an adapter; auto is lora from 20 million weights on, or where the
+    model is an adapter already."""
+
+    lora: Lora = Lora()
+    """How a new adapter is made."""
+
+    @model_validator(mode="after")
+    def _none_is_made_in_no_way(self) -> typing.Self:
+        if self.adapter == "none" and "lora" in self.model_fields_set:
+            raise ValueError(
+                "adapter = none trains all weights, so that what stands under lora does nothing. Leave lora out, or "
+                "set adapter = lora."
+            )
+        return self
 
 
 class Tracked(Config):

@@ -24,7 +24,8 @@ class Stage(NamedTuple):
     reads: Mapping[str, str] = {}
     """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
     takes: Mapping[str, str] = {}
-    """Setting that names an input -> what must be there: file, model, folder, or reward (a model or a function)."""
+    """Setting that names an input -> what must be there: file, model, folder, reward (a model or a function), or judge
+    (a word, or a function)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
     typed: str = ""
@@ -51,7 +52,7 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("collect", "sample responses and have them judged",
           "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
           reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
-          takes={"model": "model", "prompts": "file"},
+          takes={"model": "model", "prompts": "file", "by": "judge"},
           writes=("comparisons", "judgements", "preferences", "rankings")),
     Stage("reward", "learn a reward model from preferences",
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
@@ -69,8 +70,9 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.evaluate.stage:evaluate", "prefloop.evaluate.config:EvaluateConfig", in_recipe=True,
           reads={"prompts": "validation_prompts=, test_prompts=, ood_prompts=",
                  "demonstrations": "demonstrations=, of the helpdesk"},
-          takes={"reference": "model", "candidates": "folder", "validation_prompts": "file", "test_prompts": "file",
-                 "ood_prompts": "file", "reward": "reward", "collected": "folder", "demonstrations": "file"},
+          takes={"reference": "model", "base": "model", "candidates": "folder", "validation_prompts": "file",
+                 "test_prompts": "file", "ood_prompts": "file", "reward": "reward", "collected": "folder",
+                 "demonstrations": "file"},
           writes=("evaluation",)),
     Stage("report", "write the report of a pipeline",
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
@@ -86,6 +88,9 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.score.stage:score", "prefloop.score.config:ScoreConfig",
           reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="},
           takes={"model": "reward", "data": "file"}, writes=("scores",)),
+    Stage("export", "add an adapter to the weights of its base: a whole model folder",
+          "prefloop.export.merge:merge", "prefloop.export.config:MergeConfig",
+          takes={"model": "model"}, writes=("model",), typed="export merge"),
     Stage("completion", "make the TAB key complete stages, settings and files", "prefloop.completion:main"),
 )}  # fmt: skip
 RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)

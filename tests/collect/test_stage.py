@@ -192,3 +192,73 @@ def test_simulated_annotators_refuse_foreign_prompts(
     if place:
         with pytest.raises(UserError, match="no prompt leaves room"):
             collect(config.model_copy(update={"num_prompts": 30}))
+
+
+LONGER = """
+def score(prompts, responses):
+    return [float(len(r)) for r in responses]
+"""
+
+
+def judged(make_config: Callable[..., CollectConfig], folder: Path, name: str, **settings: Any) -> Path:
+    """A run whose judge prefers the longer response."""
+    file = folder / "longer.py"
+    file.write_text(LONGER, encoding="utf-8")
+    return collect(make_config(name, by=f"python:{file}:score", **settings))
+
+
+def test_a_function_judges_by_its_numbers(
+    make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...], tmp_path: Path
+):
+    """Of every pair the longer response is chosen; nobody is called a person; both sides are shown first."""
+    says(lambda attempt, k: words[k])
+    folder = judged(make_config, tmp_path, "collect", pairs_per_prompt=6)
+    comparisons = {c.id: c for c in read_records(folder / "comparisons.jsonl", Comparison)}
+    judgements = read_records(folder / "judgements.jsonl", Judgement)
+    assert {(j.annotator, j.annotator_kind) for j in judgements} == {("python:longer.py:score", "model")}
+    assert len({j.id for j in judgements}) == len(judgements) == 6 * len(comparisons)
+    assert {j.order[0] < j.order[1] for j in judgements} == {True, False}
+    for j in judgements:
+        left, right = (len(comparisons[j.comparison].responses[i].text) for i in j.order)
+        assert j.choice == ("left" if left > right else "right" if right > left else "tie")
+    for p in read_records(folder / "preferences.jsonl", Preference):
+        assert len(p.chosen) > len(p.rejected)
+
+
+def test_numbers_within_the_margin_are_a_tie(
+    make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...], tmp_path: Path
+):
+    says(lambda attempt, k: words[k])
+    folder = judged(make_config, tmp_path, "collect", pairs_per_prompt=6, margin=20)
+    comparisons = {c.id: c for c in read_records(folder / "comparisons.jsonl", Comparison)}
+    for j in read_records(folder / "judgements.jsonl", Judgement):
+        left, right = (len(comparisons[j.comparison].responses[i].text) for i in j.order)
+        assert (j.choice == "tie") == (abs(left - right) <= 20)
+    undecided = read_records(folder / "undecided.jsonl", Preference)
+    assert undecided
+    assert all(vote.side == "tie" for p in undecided for vote in p.votes)
+
+
+def test_another_function_is_another_run(
+    make_config: Callable[..., CollectConfig], says: Any, words: tuple[str, ...], tmp_path: Path
+):
+    """The judge's file is an input like any other: changed after the run, the folder is no longer of this run."""
+    says(lambda attempt, k: words[k])
+    judged(make_config, tmp_path, "collect")
+    (tmp_path / "longer.py").write_text(LONGER.replace("float(len(r))", "-float(len(r))"), encoding="utf-8")
+    with pytest.raises(UserError, match="by"):
+        collect(make_config("collect", by=f"python:{tmp_path / 'longer.py'}:score"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"by": "peple"}, "nobody is called that"),
+        ({"by": "people", "margin": 1.0}, "margin is for a function"),
+        ({"by": "python:nowhere.py:score"}, "no such file"),
+        ({"by": "python:nowhere"}, r"write python:FILE.py:FUNCTION"),
+    ],
+)
+def test_a_judge_that_cannot_be(make_config: Callable[..., CollectConfig], settings: dict[str, Any], says: str):
+    with pytest.raises((UserError, ValueError), match=says):
+        collect(make_config(**settings))

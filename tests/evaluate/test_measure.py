@@ -10,7 +10,17 @@ import torch
 from transformers import PreTrainedModel
 
 from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.measure import Answer, answers, gold_summary, interval, response_kl, share, summary, win_rate
+from prefloop.evaluate.measure import (
+    Answer,
+    answers,
+    gold_summary,
+    interval,
+    response_kl,
+    share,
+    summary,
+    surprise,
+    win_rate,
+)
 from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
 from prefloop.records.evaluations import Interval, mean
@@ -49,6 +59,17 @@ def test_kl_by_explicit_sum(
     actual = response_kl(network, streamed, PROMPTS, RESPONSES, micro_tokens=micro_tokens)
     assert min(expected) > 0.1
     assert actual == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("micro_tokens", [16384, 16])
+def test_surprise_by_transformers(network: Network, plain: PreTrainedModel, micro_tokens: int):
+    """The mean cross-entropy of a response's tokens after its prompt, as torch has it on transformers' logits."""
+    expected = []
+    for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
+        with torch.no_grad():
+            logits = plain(torch.tensor([[*prompt, *response]])).logits[0, len(prompt) - 1 : -1].double()
+        expected.append(float(torch.nn.functional.cross_entropy(logits, torch.tensor(response))))
+    assert surprise(network, PROMPTS, RESPONSES, micro_tokens=micro_tokens) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_reference_has_not_drifted_from_itself(network: Network):

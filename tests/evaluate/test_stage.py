@@ -69,6 +69,29 @@ def test_the_best_is_selected_and_measured_on_new_prompts(make_config: Callable[
     assert [models[n].step for n in ("reference", "step-000002")] == [None, 2]
 
 
+def test_the_base_is_measured_beside_and_never_selected(make_config: Callable[..., EvaluateConfig], models: Path):
+    """It is the planted best, so it would be; its own answers have not drifted from it, and all numbers stay as they
+    were without it."""
+    base = models.rename(models.with_name("kept")) / "step-000003"
+    settings: dict[str, Any] = {"candidates": str(base.parent / "step-000002"), "kl_limit": 1000.0}
+    alone = read_document(evaluate(make_config("alone", **settings)), Evaluation)
+    evaluation = read_document(evaluate(make_config("beside", base=str(base), **settings)), Evaluation)
+    assert evaluation.selected == "step-000002"
+    assert [*evaluation.models] == ["reference", "step-000002", "base"]
+    told = evaluation.models["base"].test
+    assert told is not None
+    assert (mean(told.base_kl), evaluation.models["base"].step) == (0.0, None)
+    for name in ("reference", "step-000002"):
+        split, before = evaluation.models[name].test, alone.models[name].test
+        assert split is not None
+        assert before is not None
+        assert (mean(before.base_kl), before.base_nats) == (None, None)
+        assert (mean(split.base_kl) or 0.0) > 0.0
+        assert (mean(split.base_nats) or 0.0) > 0.0
+        assert split.model_copy(update={"base_kl": None, "base_nats": None}) == before
+    assert evaluation.samples[0].base is not None
+
+
 def test_a_checkpoint_over_the_limit_is_not_selected(make_config: Callable[..., EvaluateConfig]):
     models = read_document(evaluate(make_config("a", kl_limit=1000.0)), Evaluation).models
     near, far = (mean(models[name].validation.kl_nats) or 0.0 for name in ("step-000002", "step-000003"))

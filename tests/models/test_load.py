@@ -181,10 +181,10 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
         tensors_changed(lambda weights: {f"base_model.model.{name}": value for name, value in weights.items()}),
         "weights as PEFT saves them.*merge_and_unload",
     ),
-    "an adapter beside": (written("adapter_config.json", "{}"), "holds an adapter"),
+    "an adapter beside": (written("adapter_config.json", "{}"), "a PEFT folder of the kind null; prefloop reads LoRA"),
     "an adapter only": (
         lambda path: (path / "config.json").rename(path / "adapter_config.json"),
-        r"holds an adapter \(adapter_config\.json\), not a whole model",
+        "a PEFT folder of the kind null",
     ),
     "one tensor removed": (without(UP), rf"1 weight \({UP}\) is missing.*Download the model again"),
     "one tensor too many": (

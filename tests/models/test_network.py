@@ -151,7 +151,7 @@ def test_every_verb_passes_through_the_network_as_a_whole(network: Network, pack
     hidden = network.hidden_states(packed.stream)
     verbs = [
         lambda: network.logits(hidden),
-        lambda: network.response_logits(packed),
+        lambda: network.total_surprise(packed.stream, packed.index, packed.tokens),
         lambda: network.logprobs(packed, temperature=1.0),
         lambda: network.read(packed, temperature=1.0),
     ]

@@ -18,7 +18,7 @@ from prefloop.models.load import codec_of
 from prefloop.models.network import Network
 from prefloop.pretrain import stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
-from prefloop.pretrain.stage import document_losses, encoded, read_corpus, train
+from prefloop.pretrain.stage import encoded, num_predicted, read_corpus, total_surprise, train
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 from prefloop.text.templates import BUILT_IN
@@ -36,9 +36,9 @@ def test_loss_by_transformers(network: Network, plain: PreTrainedModel):
             expected += cross_entropy(
                 plain(torch.tensor([d])).logits[0, :-1], torch.tensor(d[1:]), reduction="none"
             ).tolist()
-        actual = document_losses(network, DOCUMENTS)
-    assert len(actual) == 5 + 1 + 4
-    assert actual.tolist() == pytest.approx(expected, abs=1e-4)
+        actual = float(total_surprise(network, DOCUMENTS))
+    assert len(expected) == num_predicted(DOCUMENTS) == 5 + 1 + 4
+    assert actual == pytest.approx(sum(expected), abs=1e-4)
 
 
 def test_documents_are_cut_to_the_context_and_nothing_is_lost(codec: Codec):

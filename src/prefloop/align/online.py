@@ -12,12 +12,14 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.config import OnlineConfig
+from prefloop.models import load
 from prefloop.models.device import placement
-from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
 from prefloop.ops.draws import shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
 from prefloop.ops.reduce import masked_var
+from prefloop.ops.vocabulary import Entropy
 from prefloop.records import Message
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
@@ -62,10 +64,13 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
     run.caution(config.cautions(policy.pretrained.num_parameters()))
+    run.caution(policy.train_as(config, seed=config.seed))
     fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
     prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
-    judge = scorer(config.reward, place, seconds=config.reward_seconds)
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts, fitting.num_left_out)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
+    reference = policy.frozen_copy()
+    reference.hold(config.weights)
+    return Setup(policy, reference, InProcess(policy), judge, prompts, fitting.num_left_out)
 
 
 def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
@@ -130,7 +135,7 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
         if setup.policy.critic is None:  # its entropy is read in the update
             logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
         else:
-            now = setup.policy.read(packed, temperature=temperature)
+            now = setup.policy.read(packed, temperature=temperature, entropy="none")
             logprobs, values = now.logprobs, now.values
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
         columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
@@ -138,6 +143,11 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
             if column is not None:
                 grid[where] = column
     return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2])
+
+
+def entropy(config: OnlineConfig) -> Entropy:
+    """What an update wants of the entropy, which is always logged."""
+    return "gradient" if config.entropy_coef else "value"
 
 
 def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int) -> list[list[int]]:
@@ -212,7 +222,7 @@ def log(
 def save(run: Run, setup: Setup, config: OnlineConfig, done: int) -> None:
     """Keeps the policy after `done` steps, if it is to be kept."""
     if done % config.save_every == 0 or done == config.steps:
-        save_model(run.folder / layout.policy(done), setup.policy.pretrained, setup.policy.codec)
+        load.save(run.folder / layout.policy(done), setup.policy)
 
 
 def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None:

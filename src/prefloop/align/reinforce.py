@@ -93,7 +93,8 @@ def _update(
     sums = {"loss/policy": 0.0, "loss/entropy": 0.0, "entropy/mean": 0.0}
     lr = optimizer.lr
     for rows in groups:
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
+        assert now.entropy is not None  # it was asked for
         loss = reinforce_loss(now.logprobs, rollouts.packed(advantages, rows)).sum()
         entropy = now.entropy.sum()
         ((loss - config.entropy_coef * entropy) / total).backward()
@@ -103,13 +104,13 @@ def _update(
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    return {"policy": policy.state_dict(), "optimizer": optimizer.state(), "at": vars(at)}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at)}
 
 
 def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
     saved = run.restore()
     if saved is None:
         return None
-    policy.load_state_dict(saved["policy"])
+    policy.restore(saved["policy"])
     optimizer.restore(saved["optimizer"])
     return Progress(**saved["at"])

@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from prefloop.chat.words import Language
-from prefloop.settings import SamplingConfig
+from prefloop.settings import SamplingConfig, Weighted
 
 
-class ChatConfig(SamplingConfig):
+class ChatConfig(Weighted, SamplingConfig):
     """How the models in a conversation speak."""
 
     temperature: float = Field(default=0.7, ge=0)

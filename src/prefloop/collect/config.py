@@ -1,15 +1,20 @@
 """Settings of `prefloop collect`."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from prefloop.settings import RunConfig, SamplingConfig, Templated, Varied
+from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 from prefloop.world.annotators import PanelConfig
 
+JUDGES = ("simulated", "people")
+"""Who may judge, beside a function."""
+PYTHON = "python:"
+"""How a function begins."""
 
-class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
+
+class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded):
     """Everything that changes what is sampled and how it is judged."""
 
     model: str
@@ -30,9 +35,13 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
     resample: int = Field(default=2, ge=0, le=100)
     """How often near-duplicates and empty responses are drawn again before they are left out."""
 
-    by: Literal["simulated", "people"] = "simulated"
-    """Who judges: simulated annotators, who know the helpdesk's prompts and refuse any other, or people at the page,
-    for whom the stage waits."""
+    by: str = "simulated"
+    """Who judges: `simulated` annotators, who know the helpdesk's prompts and refuse any other; `people` at the page,
+    for whom the stage waits; or a function, python:FILE.py:FUNCTION, that gives each response a number (reward takes
+    the same)."""
+
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """With a function: two responses whose numbers differ by no more than this are a tie."""
 
     enough: int = Field(default=200, ge=0)
     """With people: judgements after which the stage goes on; 0 waits until everything is judged."""
@@ -61,6 +70,16 @@ class CollectConfig(RunConfig, Templated, Varied, SamplingConfig):
 
     batch_prompts: int = Field(default=128, ge=1, le=100_000)
     """Prompts sampled together."""
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> Self:
+        if self.by not in JUDGES and not self.by.startswith(PYTHON):
+            raise ValueError(
+                f"by = {self.by}: nobody is called that. Type by=simulated, by=people, or by=python:FILE.py:FUNCTION."
+            )
+        if self.margin and not self.by.startswith(PYTHON):
+            raise ValueError(f"margin is for a function, and by = {self.by} is none. Leave margin out.")
+        return self
 
     def extras(self) -> Mapping[str, str]:
         """The page, for people."""

@@ -2,7 +2,7 @@
 
 Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
 and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page
-asks (people.py).
+asks (people.py), with by=python:... a function judges (judge.py).
 """
 
 import hashlib
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.config import CollectConfig
+from prefloop.collect.config import PYTHON, CollectConfig
+from prefloop.collect.judge import FunctionJudge
 from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
 from prefloop.errors import UserError
@@ -27,13 +28,17 @@ from prefloop.models.network import Network
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
+from prefloop.scoring.named import reward_input
 from prefloop.seeds import seed_of
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
 from prefloop.world.origin import own
 
-INSTEAD = "Let people judge (by=people), or give preferences that people made elsewhere to `prefloop reward`."
+INSTEAD = (
+    "Let people judge (by=people) or a function of yours (by=python:FILE.py:FUNCTION), or give preferences that people "
+    "made elsewhere to `prefloop reward`."
+)
 """What to do with prompts of one's own."""
 
 
@@ -42,12 +47,16 @@ def collect(config: CollectConfig) -> Path:
     if config.by == "simulated":  # before there is a run, so that by=people can take the same folder
         asked = read_prompts(config.prompts).records
         own(asked[: config.num_prompts or len(asked)], file=config.prompts, who="by=simulated", instead=INSTEAD)
-    with Run(config, inputs={"model": model_folder(config.model), "prompts": config.prompts}) as run:
+    judge = FunctionJudge(config) if config.by.startswith(PYTHON) else None
+    inputs = {"model": model_folder(config.model), "prompts": config.prompts}
+    inputs |= {"by": reward_input(config.by)} if judge else {}
+    with Run(config, inputs=inputs) as run:
         if run.finished:
             return run.folder
         if config.by == "people" and not layout.judged(run.folder).is_file():
             check_extra("web", "by=people")
         policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
+        run.caution(policy.hold(config.weights))
         sampler = fingerprints.of_path(model_folder(config.model))
         fitting = FittingPrompts.of(
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
@@ -58,9 +67,9 @@ def collect(config: CollectConfig) -> Path:
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
         for index in run.parts(len(chunks)):
             comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
-            judgements = (
-                [j for c in comparisons for j in _judgements(c, annotators, config)] if config.by == "simulated" else []
-            )
+            judgements = judge.judgements(comparisons) if judge else []
+            if config.by == "simulated":
+                judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
             run.write_part(
                 index,
                 {

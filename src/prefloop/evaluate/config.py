@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, Rewarded, RunConfig, SamplingConfig, Templated
+from prefloop.settings import Batched, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
-class EvaluateConfig(RunConfig, Templated, SamplingConfig, Batched, Rewarded):
+class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Batched, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str
@@ -15,6 +15,10 @@ class EvaluateConfig(RunConfig, Templated, SamplingConfig, Batched, Rewarded):
 
     candidates: str
     """Folder with one model folder for each checkpoint (`ppo/models`, or just `ppo`), or a single model folder."""
+
+    base: str | None = None
+    """Untouched model that the reference itself began from: its answers are measured beside, it is never selected, and
+    KL and surprise of everybody's answers under it are measured too."""
 
     validation_prompts: str
     """File of prompts on which the checkpoints are compared and one is selected."""

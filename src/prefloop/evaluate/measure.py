@@ -10,7 +10,6 @@ import torch
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
-from prefloop.ops.kl import kl_full
 from prefloop.records import Prompt
 from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumbers, WinRate
 from prefloop.records.evaluations import Judge as JudgeName
@@ -37,6 +36,10 @@ class Answer:
     """reward units"""
     gold: dict[str, Any] | None
     """the gold program's verdict, if the prompts are the helpdesk's"""
+    base_kl: float | None = None
+    """nats, the response's drift from the base, if there is one"""
+    base_nats: float | None = None
+    """nats per token, the response's surprise under the base"""
 
 
 Judge = Callable[[str, str], dict[str, Any]]
@@ -49,6 +52,7 @@ def answers(
     scorer: Scorer | None,
     judge: Judge | None,
     config: EvaluateConfig,
+    base: Network | None = None,
 ) -> list[Answer]:
     """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers."""
     ids = [policy.codec.prompt_ids(p.messages) for p in prompts]
@@ -57,7 +61,12 @@ def answers(
     for start in range(0, len(ids), config.batch_prompts):
         place = seed_of(config.seed, "evaluate.responses", start)
         sampled += sampler.sample(ids[start : start + config.batch_prompts], sampling, place)
-    kl = response_kl(policy, reference, ids, [s.tokens for s in sampled], micro_tokens=config.micro_tokens)
+    tokens = [s.tokens for s in sampled]
+    kl = response_kl(policy, reference, ids, tokens, micro_tokens=config.micro_tokens)
+    under = [(None, None)] * len(ids)
+    if base is not None:
+        drifts = response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)
+        under = list(zip(drifts, surprise(base, ids, tokens, micro_tokens=config.micro_tokens), strict=True))
     texts = [policy.codec.decode(s.tokens) for s in sampled]
     scores = None if scorer is None else scorer.score([p.messages for p in prompts], texts).tolist()
     return [
@@ -68,6 +77,7 @@ def answers(
             drift,
             scores[i] if scores else None,
             judge(prompts[i].text, text) if judge else None,
+            *under[i],
         )
         for i, (text, s, drift) in enumerate(zip(texts, sampled, kl, strict=True))
     ]
@@ -87,9 +97,21 @@ def response_kl(
     kl = torch.zeros(len(prompts), dtype=torch.float64)
     for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
         packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], policy.device)
-        logits = [network.response_logits(packed) for network in (policy, reference)]
-        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).cpu().double().sum(1)
+        kl[part] = packed.grid(policy.response_kl(reference, packed)).cpu().double().sum(1)
     return kl.tolist()
+
+
+@torch.no_grad()
+def surprise(
+    network: Network, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], *, micro_tokens: int
+) -> list[float]:
+    """Nats per token of each response: the mean of -log P(token) at temperature 1, whose exponential is perplexity."""
+    lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+    nats = torch.zeros(len(prompts), dtype=torch.float64)
+    for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
+        packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], network.device)
+        nats[part] = -packed.grid(network.logprobs(packed, temperature=1.0)).cpu().double().sum(1)
+    return [total / len(response) for total, response in zip(nats.tolist(), responses, strict=True)]
 
 
 def interval(values: Sequence[float], prompts: Sequence[Prompt]) -> Interval:
@@ -99,6 +121,12 @@ def interval(values: Sequence[float], prompts: Sequence[Prompt]) -> Interval:
         return Interval(mean=float(np.mean(values)))
     low, high = mean_interval(values, confidence=CONFIDENCE, clusters=asked)
     return Interval(mean=float(np.mean(values)), low=low, high=high)
+
+
+def _known(values: Sequence[float | None], prompts: Sequence[Prompt]) -> Interval | None:
+    """The interval of what was measured of every answer; None if it was not."""
+    known = [value for value in values if value is not None]
+    return interval(known, prompts) if len(known) == len(prompts) else None
 
 
 def share(flags: Sequence[bool], prompts: Sequence[Prompt]) -> Interval | None:
@@ -118,6 +146,8 @@ def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: Win
         num_prompts=len(answered),
         score=interval([score for score, _ in scored], [prompt for _, prompt in scored]) if scored else None,
         kl_nats=interval([a.kl for a in answered], prompts),
+        base_kl=_known([a.base_kl for a in answered], prompts),
+        base_nats=_known([a.base_nats for a in answered], prompts),
         length=float(np.mean([a.num_tokens for a in answered])),
         finished=sum(a.finished for a in answered) / len(answered),
         distinct_2=distinct_n(texts, 2),

@@ -51,6 +51,8 @@ from prefloop.world.origin import own
 
 INSTEAD = "Let the score judge (judge=score reward=..., a proxy), and let people compare arena.jsonl in `prefloop web`."
 """What to do with prompts of one's own."""
+BASE = "base"
+"""What the untouched model is called among the models."""
 Answered = dict[tuple[str, str], list[Answer]]
 """(model, split) -> its answers"""
 
@@ -62,6 +64,7 @@ class _World:
     config: EvaluateConfig
     place: Placement
     reference: Network
+    base: Network | None
     scorer: Scorer | None
     prompts: dict[str, tuple[Prompt, ...]]
 
@@ -76,6 +79,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     }
     inputs |= {
         "reference": model_folder(config.reference),
+        "base": model_folder(config.base) if config.base else None,
         "reward": reward_input(config.reward) if config.reward else None,
     }
     with Run(config, inputs=inputs) as run:
@@ -84,24 +88,33 @@ def evaluate(config: EvaluateConfig) -> Path:
             return path
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
+        run.caution(reference.hold(config.weights))
         world = _World(
             config,
             place,
             reference,
-            scorer(config.reward, place, seconds=config.reward_seconds) if config.reward else None,
+            causal(config.base, place, template=config.template) if config.base else None,
+            scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+            if config.reward
+            else None,
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
+        beside = ("reference",)
+        if config.base is not None:
+            if BASE in folders:
+                raise UserError(f"{config.candidates}: a candidate cannot be called `{BASE}`; rename that folder.")
+            folders, beside = {**folders, BASE: Path(model_folder(config.base))}, ("reference", BASE)
         for folder in list(folders.values())[1:]:  # before hours of sampling, not after them
             _comparable(folder, writer(str(folder), template=config.template), reference.codec)
         if config.collected is not None:
             finished_collect(config.collected)
         compared = [(name, "validation") for name in folders]
-        run.progress.start(len(compared) + 2 * (len(world.prompts) - 1), unit="part")
+        run.progress.start(len(compared) + (len(beside) + 1) * (len(world.prompts) - 1), unit="part")
         answered = {key: _measured(run, world, i, key, folders) for i, key in enumerate(compared)}
         validation = {name: _numbers(world, answered, name, "validation") for name in folders}
-        choice = selected({n: s for n, s in validation.items() if n != "reference"}, kl_limit=config.kl_limit)
-        rest = [(n, split) for split in world.prompts if split != "validation" for n in ("reference", choice.name)]
+        choice = selected({n: s for n, s in validation.items() if n not in beside}, kl_limit=config.kl_limit)
+        rest = [(n, split) for split in world.prompts if split != "validation" for n in (*beside, choice.name)]
         answered |= {key: _measured(run, world, len(compared) + i, key, folders) for i, key in enumerate(rest)}
         check = _reward_check(config, world.scorer)
         evaluation = Evaluation(
@@ -209,11 +222,16 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
     run.stop_if_interrupted()
     if not run.part(index).exists():
         policy = world.reference
-        if name != "reference":
+        if name == BASE and world.base is not None:
+            policy = world.base
+        elif name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
+            policy.hold(world.config.weights)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
-            measured = answers(policy, world.reference, world.prompts[split], world.scorer, judge, world.config)
+            measured = answers(
+                policy, world.reference, world.prompts[split], world.scorer, judge, world.config, world.base
+            )
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
     part = run.read_part(index)
     run.progress.advance()
@@ -268,13 +286,21 @@ def _samples(world: _World, answered: Answered, name: str) -> Iterator[Sample]:
     """Responses before and after, side by side: the first ones of each split, not chosen by how they turned out."""
     counts = {"test": world.config.num_samples, "ood": world.config.num_samples // 4}
     for split in [split for split in counts if split in world.prompts]:
-        rows = zip(world.prompts[split], answered["reference", split], answered[name, split], strict=True)
-        for prompt, before, after in itertools.islice(rows, counts[split]):
-            reference, chosen = (
-                SampledResponse(text=a.text, score=a.score, kl=a.kl, gold=a.gold) for a in (before, after)
+        asked = world.prompts[split]
+        sides = [answered.get((model, split)) or [None] * len(asked) for model in (BASE, "reference", name)]
+        for prompt, *told in itertools.islice(zip(asked, *sides, strict=True), counts[split]):
+            untouched, reference, chosen = (
+                None if a is None else SampledResponse(text=a.text, score=a.score, kl=a.kl, gold=a.gold) for a in told
             )
+            assert reference is not None and chosen is not None  # these two are always measured
             yield Sample(
-                id=prompt.id, split=split, tags=prompt.tags, prompt=prompt.text, reference=reference, selected=chosen
+                id=prompt.id,
+                split=split,
+                tags=prompt.tags,
+                prompt=prompt.text,
+                base=untouched,
+                reference=reference,
+                selected=chosen,
             )
 
 

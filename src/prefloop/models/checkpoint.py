@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -29,6 +30,7 @@ from transformers import (
 
 from prefloop import layout
 from prefloop.errors import UserError
+from prefloop.models import gguf
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 JSON = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", INDEX)
@@ -70,14 +72,17 @@ _QUANTISED = ("I8", "U8", "I4", "U4", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4")
 def loading(path: str) -> Iterator[None]:
     """Turns transformers' complaints while loading `path` into sentences."""
     folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{path}: this is a file; give the model's folder.")
+    if folder.exists() and not folder.is_dir() and not gguf.is_gguf(path):
+        raise UserError(f"{path}: this is a file, and no GGUF file; give the model's folder.")
     if folder.is_dir() and not layout.is_model(folder):
-        raise UserError(f"{path}: {_without_config(folder)}")
+        raise UserError(
+            f"{path}: this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub "
+            "id."
+        )
     try:
         yield
     except FAULTS as problem:
-        if not folder.is_dir():
+        if not folder.exists():
             raise UserError(
                 f"{path}: there is no such folder, and it cannot be fetched from the model hub as an id (no network, "
                 "or no such model). "
@@ -98,26 +103,18 @@ def in_words(problem: BaseException) -> str:
     return lines[0].rstrip(".")[:300]
 
 
-def _without_config(folder: Path) -> str:
-    if (folder / "adapter_config.json").is_file():
-        return _ADAPTER
-    return "this folder has no config.json, so it holds no model. Give a folder written by a stage, or a hub id."
-
-
-_ADAPTER = (
-    "this folder holds an adapter (adapter_config.json), not a whole model. Merge it into its base "
-    "(merge_and_unload in PEFT) and save that."
-)
-
-
 def check_files(path: str) -> None:
-    """Looks at the JSON of a model folder. Raises: UserError if a file is damaged, or if it is no plain model."""
+    """Looks at the JSON of a model folder, or at the header of a GGUF file.
+
+    Raises: UserError if a file is damaged, or if it is no plain model.
+    """
+    if gguf.is_gguf(path):
+        gguf.header(path)
+        return
     folder = Path(path)
     with loading(path):
         config = read_object(layout.model_card(folder))
         others = {name: read_object(folder / name) for name in JSON if (folder / name).is_file()}
-    if (folder / "adapter_config.json").is_file():
-        raise UserError(f"{path}: {_ADAPTER}")
     wrong = _wrong_values(config) or {
         f"{name}: eos_token_id": ends
         for name, ends in ((name, read.get("eos_token_id")) for name, read in others.items() if name in JSON[:1])
@@ -168,10 +165,11 @@ def read_object(file: Path) -> dict[str, Any]:
 
 
 def config_of(path: str) -> PretrainedConfig:
-    """The configuration in a model folder that `check_files` has looked at. Raises: UserError if transformers cannot
+    """The configuration in a folder or file that `check_files` has looked at. Raises: UserError if transformers cannot
     read it, or if it names no causal structure."""
-    with loading(path):
-        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    packed = gguf.config(path) if gguf.is_gguf(path) else None
+    with loading(path) if packed is None else contextlib.nullcontext():
+        config = packed or AutoConfig.from_pretrained(path, trust_remote_code=False)
         kind = type(config)
         encoder = kind in MODEL_FOR_MASKED_LM_MAPPING and not number(config, "is_decoder")
         writes = kind in MODEL_FOR_CAUSAL_LM_MAPPING or kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
@@ -257,7 +255,12 @@ def context_of(path: str, config: PretrainedConfig) -> int:
 
 
 def tensors(path: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors in a folder's safetensors files. Raises: UserError if a file is damaged."""
+    """Names and shapes of all tensors in a folder's safetensors files, or in a GGUF file.
+
+    Raises: UserError if a file is damaged.
+    """
+    if gguf.is_gguf(path):
+        return gguf.shapes(path)
     folder = Path(path)
     if (folder / WEIGHTS).is_file():
         files = [WEIGHTS]
@@ -298,7 +301,7 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
     """A model in float32 with every weight from the file, computing attention as transformers writes it out.
 
     Args:
-        path: a model folder.
+        path: a model folder, or a GGUF file.
         config: its configuration.
         scores: True for one with a scalar head, False for one that writes.
         fresh_head: True if that head need not be in the file.
@@ -308,10 +311,12 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
     made = structure(path, config, scores=scores)
     held = sum(map(math.prod, tensors(path).values()))
     _check_sizes(path, config, held)
+    state = _unpacked(path, config) if gguf.is_gguf(path) else None
     with loading(path):
         model, report = made.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]  # two, as asked for
-            path,
+            path if state is None else None,
             config=config,
+            state_dict=state,
             dtype=torch.float32,
             attn_implementation="eager",
             use_safetensors=True,
@@ -323,6 +328,13 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
         raise UserError(f"{path}: the head of {made.__name__} is not called `{HEAD}`. {OTHERS}")
     _check_report(path, report, fresh_head=fresh_head)
     return model
+
+
+def _unpacked(path: str, config: PretrainedConfig) -> dict[str, Tensor]:
+    """The weights of a GGUF file, which always holds a model that writes."""
+    with torch.device("meta"):
+        skeleton = structure(path, config, scores=False)(config)
+    return gguf.weights(path, skeleton)
 
 
 def _check_sizes(path: str, config: PretrainedConfig, held: int) -> None:

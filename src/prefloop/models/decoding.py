@@ -19,9 +19,12 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, PreTrainedModel, 
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.heads import LogitRule
 from prefloop.models.network import Network
+from prefloop.models.quantised import Held
 from prefloop.models.stream import round_size
 
 KIN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+PLAIN = (nn.Linear, Held)
+"""Layers that adapters may be around."""
 ROWS = (8, 16)
 """Rows come in these sizes and multiples of the second, so that torch keeps few kernels (see `round_size`)."""
 LAID_OUT_FOR = 64
@@ -62,8 +65,8 @@ class Quick:
         if type(model) not in KIN or model.config.hidden_act != "silu":
             return None
         layers = [m for name, m in model.base_model.named_modules() if name.endswith("_proj")]
-        if not all(isinstance(_underneath(layer), nn.Linear) for layer in layers):
-            return None
+        if not all(type(_underneath(layer)) in PLAIN for layer in layers):
+            return None  # of 4 or 8 bits, which are not to be copied in more
         return network(cls, network)
 
     def hidden_states(self, prompts: Prompts) -> Tensor:
@@ -165,8 +168,8 @@ def _effective(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     assert isinstance(inner, nn.Linear)
     if inner is module:
         return inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-    weight = inner.weight
-    made = module(torch.eye(inner.in_features, dtype=weight.dtype, device=weight.device)).detach()
+    dtype = inner.weight.dtype if type(inner) is nn.Linear else torch.float32
+    made = module(torch.eye(inner.in_features, dtype=dtype, device=inner.weight.device)).detach()
     return (made if inner.bias is None else made - inner.bias.detach()).T, inner.bias
 
 

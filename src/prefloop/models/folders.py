@@ -58,6 +58,8 @@ def _kept(stage: Path) -> list[Path]:
 
 def _only_scores(model: Path) -> bool:
     """True if a model folder's card names a scalar head."""
+    if layout.is_adapter(model):
+        return read_object(layout.adapter_card(model)).get("task_type") == "SEQ_CLS"
     card = layout.model_card(model)
     named = read_object(card).get("architectures") if card.is_file() else None
     return isinstance(named, list) and any(str(name).endswith(SCORES) for name in named)

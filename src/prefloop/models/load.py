@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ from transformers import (
 )
 from transformers import logging as hf_logging
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder, write_json
-from prefloop.models import folders
+from prefloop.models import folders, gguf
+from prefloop.models.adapter_files import AdapterFolder, adapter_folder, fingerprint_of, write_adapter
+from prefloop.models.adapters import Base, around, read
 from prefloop.models.checkpoint import (
     HEAD,
     check_files,
@@ -53,12 +56,15 @@ hf_logging.set_verbosity_error()
 
 DAMAGED = (LookupError, TypeError, AttributeError, json.JSONDecodeError)
 """What transformers raises for a tokenizer whose file does not hold what it should."""
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+"""Files of which a tokenizer has one."""
 FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 """What is fetched of a model on the hub."""
 
 
 def model_folder(path: str, *, scores: bool = False) -> str:
-    """A model's folder on this machine: the path itself, what a stage or pipeline holds, or a hub id's download.
+    """A model's folder or GGUF file on this machine: the path itself, what a stage or pipeline holds, the file of a
+    package (`smollm2`), or a hub id's download.
 
     Args:
         path: as a user gives it.
@@ -66,20 +72,68 @@ def model_folder(path: str, *, scores: bool = False) -> str:
 
     Raises: UserError if there is none, several, or a damaged one.
     """
+    path = path if Path(path).exists() else gguf.packaged(path) or path
     if Path(path).exists():
         path = folders.model_in(path, scores=scores)
     else:
         with loading(path):
             path = snapshot_download(path, allow_patterns=list(FILES))
-    check_files(path)
+    if layout.is_adapter(Path(path)):
+        adapter_folder(path)
+    else:
+        check_files(path)
     return path
 
 
+@dataclass(frozen=True)
+class _Source:
+    """Where a model is read from."""
+
+    path: str
+    """its folder, a whole model's or an adapter's"""
+    base: str
+    """the folder of its whole weights, the same if it is no adapter"""
+    adapter: AdapterFolder | None
+    config: PretrainedConfig
+
+    @classmethod
+    def of(cls, path: str) -> "_Source":
+        """Of a folder that `model_folder` gave. Raises: UserError if its base is not there, or an adapter too."""
+        adapter = adapter_folder(path)
+        if adapter is None:
+            return cls(path, path, None, config_of(path))
+        base = model_folder(adapter.base)
+        if layout.is_adapter(Path(base)):
+            raise UserError(
+                f"{path}: this is an adapter of an adapter ({base}), and prefloop reads one on its base. Merge the "
+                f"lower one first: prefloop export merge model={base} out=DIR, and name DIR in adapter_config.json "
+                "(base_model_name_or_path)."
+            )
+        return cls(path, base, adapter, config_of(base))
+
+    @property
+    def scores(self) -> bool:
+        """True if it has a scalar head."""
+        return is_reward_model(self.config) if self.adapter is None else self.adapter.scores
+
+    @property
+    def words(self) -> str:
+        """The folder of its tokenizer and of where it ends: an adapter may leave that to its base."""
+        own = any((Path(self.path) / name).is_file() for name in TOKENIZERS)
+        return self.path if own else self.base
+
+    def in_memory(self, beside: Network | None) -> Base | None:
+        """The base that another model has in memory, if this is an adapter of the same."""
+        if self.adapter is None or beside is None or beside.role is None:
+            return None
+        return beside.role.base if beside.role.base.fingerprint == fingerprint_of(self.base) else None
+
+
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model folder. Raises: UserError if there is none."""
-    if Path(path).is_dir() and not any(
-        (Path(path) / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-    ):
+    """The tokenizer in a model folder or GGUF file. Raises: UserError if there is none."""
+    if gguf.is_gguf(path):
+        return gguf.tokenizer(path)
+    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in TOKENIZERS):
         raise UserError(
             f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
             "origin."
@@ -115,8 +169,8 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
 
     Raises: UserError if one of them is missing or contradicts `template`.
     """
-    path = model_folder(path)
-    return _codec(path, config_of(path), template=template)
+    source = _Source.of(model_folder(path))
+    return _codec(source.words, source.config, template=template)
 
 
 def _codec(path: str, config: PretrainedConfig, *, template: str | None) -> Codec:
@@ -192,8 +246,10 @@ def _check_template(path: str, codec: Codec) -> None:
 
 
 def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The tokenizer's end-of-text token, then whatever else generation_config.json stops at."""
+    """The tokenizer's end-of-text token, then whatever else generation_config.json or a GGUF file stops at."""
     first = [tokenizer.eos_token_id] if isinstance(tokenizer.eos_token_id, int) else []
+    if gguf.is_gguf(path):
+        return tuple(dict.fromkeys([*first, *gguf.header(path).ends()]))
     file = Path(path) / "generation_config.json"
     more: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
     listed = [] if more is None else [more] if isinstance(more, int) else list(more)
@@ -202,33 +258,66 @@ def _stop_ids(path: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 def writer(path: str, *, template: str | None = None) -> Codec:
     """The codec of a folder whose model writes, so far as this shows without its weights. Raises: UserError."""
-    path = model_folder(path)
-    return _codec(path, _writing(path), template=template)
+    source = _writing(model_folder(path))
+    return _codec(source.words, source.config, template=template)
 
 
-def _writing(path: str) -> PretrainedConfig:
-    """The configuration of a model that writes. Raises: UserError if it only scores, or cannot be read."""
-    config = config_of(path)
-    if is_reward_model(config):
+def _writing(path: str) -> _Source:
+    """Where a model that writes is. Raises: UserError if it only scores, or cannot be read."""
+    source = _Source.of(path)
+    if source.scores or is_reward_model(source.config):
         raise UserError(
             f"{path}: this is a reward model: it gives a response a number and cannot write one. Give it as reward=, "
             f"or type: prefloop score model={path} data=FILE out=scores.jsonl"
         )
-    structure(path, config, scores=False)
-    return config
+    structure(path, source.config, scores=False)
+    return source
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None) -> Network:
-    """A causal language model. Raises: UserError if the folder does not hold one that can be read exactly."""
-    path = model_folder(path)
-    config = _writing(path)
-    codec = _codec(path, config, template=template)
-    model = loaded(path, config, scores=False)
-    _check_vocabulary(path, model, codec)
-    return verified(_moved(model, placement), codec, path=path, placement=placement)
+def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
+    """A causal language model.
+
+    Args:
+        path: its folder, an adapter's folder, a GGUF file, or a hub id.
+        placement: where the weights go, and how precisely it computes.
+        template: a built-in template's name, if the folder records none.
+        beside: a model in memory, whose base it shares if it is an adapter of the same.
+
+    Raises: UserError if the folder does not hold one that can be read exactly.
+    """
+    source = _writing(model_folder(path))
+    codec = _codec(source.words, source.config, template=template)
+    base = source.in_memory(beside)
+    if base is not None and beside is not None and not beside.scores_only:
+        return _worn(source, beside.pretrained, base, codec, placement)
+    model = loaded(source.base, source.config, scores=False)
+    _check_vocabulary(source.path, model, codec)
+    return _worn(source, _moved(model, placement), None, codec, placement)
 
 
-def scalar(path: str, placement: Placement, *, fresh_head: bool = False, template: str | None = None) -> Network:
+def _worn(
+    source: _Source, model: PreTrainedModel, base: Base | None, codec: Codec, placement: Placement, name: str = "read"
+) -> Network:
+    """A model in memory, wearing what its folder holds, once it is verified.
+
+    Args:
+        base: what is in memory already of an adapter's base; None if the model was just loaded.
+        name: what its adapter is called among others.
+    """
+    role = None
+    if source.adapter is not None:
+        role = read(model, base or Base(model, source.base), name, source.adapter)
+    return verified(model, codec, path=source.path, placement=placement, role=role)
+
+
+def scalar(
+    path: str,
+    placement: Placement,
+    *,
+    fresh_head: bool = False,
+    template: str | None = None,
+    beside: Network | None = None,
+) -> Network:
     """A model with a scalar head.
 
     Args:
@@ -237,36 +326,45 @@ def scalar(path: str, placement: Placement, *, fresh_head: bool = False, templat
         fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model. It also gets a
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
+        beside: a model in memory, whose base it shares if it is an adapter of the same.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
-    path = model_folder(path, scores=not fresh_head)
-    config = config_of(path)
-    if not fresh_head and not is_reward_model(config):
+    source = _Source.of(model_folder(path, scores=not fresh_head))
+    path, config = source.path, source.config
+    if not fresh_head and not source.scores:
         named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
-    if not fresh_head and config.num_labels != 1:
+    if not fresh_head and source.adapter is None and config.num_labels != 1:
         raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
-    if fresh_head and is_reward_model(config):
+    if fresh_head and source.scores:
         _remark(
             f"{path}: this is a reward model already; its head is left away (its own head is not used, a new one "
             "starts at 0)."
         )
-    structure(path, config, scores=True)
-    codec = _codec(path, config, template=template)
+    made = structure(path, config, scores=True)
+    codec = _codec(source.words, config, template=template)
     config.num_labels, config.pad_token_id = 1, padding_id(codec)
-    model = loaded(path, config, scores=True, fresh_head=fresh_head)
+    base = source.in_memory(beside)
+    if base is not None and beside is not None and not fresh_head:
+        shared = around(beside.pretrained.base_model, made, config)
+        if shared is not None:
+            return _worn(source, shared, base, codec, placement, "reward")
+    model = loaded(source.base, config, scores=True, fresh_head=fresh_head or source.adapter is not None)
     _check_vocabulary(path, model, codec)
     if fresh_head:
-        torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
         give_padding(model, codec)
-    return verified(_moved(model, placement), codec, path=path, placement=placement)
+        torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
+    network = _worn(source, _moved(model, placement), None, codec, placement)
+    if fresh_head:  # an adapter may have brought its own
+        torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
+    return network
 
 
-def critic(path: str, placement: Placement) -> Network:
-    """A model whose trunk is to expect returns: one that writes, or a reward model. Raises: UserError."""
-    rewards = is_reward_model(config_of(model_folder(path)))
-    return scalar(path, placement) if rewards else causal(path, placement)
+def reader(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
+    """A model that writes or a reward model, whichever it is; see `causal`. Raises: UserError."""
+    rewards = _Source.of(model_folder(path)).scores
+    return scalar(path, placement, beside=beside) if rewards else causal(path, placement, beside=beside)
 
 
 def _moved(model: PreTrainedModel, placement: Placement) -> PreTrainedModel:
@@ -276,10 +374,33 @@ def _moved(model: PreTrainedModel, placement: Placement) -> PreTrainedModel:
 
 def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
     size, known = int(model.config.get_text_config().vocab_size), len(codec.tokenizer)
-    if known > size:
+    if known - int(codec.tokenizer.pad_token_id == size) > size:  # nothing reads a padding token
         raise UserError(
             f"{path}: the tokenizer knows {known} tokens but the model only {size}; they do not belong together."
         )
+
+
+def save(folder: Path, network: Network, *, beside: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Writes what a network is: a plain folder of PEFT where it is an adapter on a base, else see `save_model`.
+
+    Args:
+        beside: file name -> what else belongs to the model, as JSON.
+    """
+    role = network.role
+    if role is None:
+        save_model(folder, network.pretrained, network.codec, beside=beside)
+        return
+    tensors: dict[str, torch.Tensor] = {**role.tensors}
+    if network.scores_only:
+        tensors[f"{HEAD}.weight"] = network.pretrained.get_submodule(HEAD).get_parameter("weight")
+    with new_folder(folder) as temporary:
+        with _refusals_of_the_system(temporary):
+            settings = role.saved(scores=network.scores_only)
+            write_adapter(temporary, settings, tensors, fingerprint=role.base.fingerprint)
+        GenerationConfig(eos_token_id=list(network.codec.stop_ids)).save_pretrained(temporary)
+        network.codec.tokenizer.save_pretrained(temporary)
+        for name, value in (beside or {}).items():
+            write_json(temporary / name, value)
 
 
 def save_model(

@@ -6,22 +6,28 @@ Policy, reference, reward model and critic are all a `Network`. Nobody else call
 the door (another structure, adapters, shards) may change without any stage knowing.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 from transformers import PreTrainedModel
 
+from prefloop.models.adapters import Base, Role, adapter_kind, fresh
 from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
+from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream, round_size
-from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
+from prefloop.ops.kl import kl_full
+from prefloop.ops.logprobs import logprobs_and_entropy
+from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
+from prefloop.settings import Adapted
 from prefloop.text.codec import Codec
 
 P = ParamSpec("P")
@@ -34,8 +40,8 @@ class Reading:
 
     logprobs: Tensor
     """(M,) nats, at the sampling temperature"""
-    entropy: Tensor
-    """(M,) nats, of the whole distribution"""
+    entropy: Tensor | None
+    """(M,) nats, of the whole distribution; None if it was not asked for"""
     values: Tensor | None
     """(M,) reward units, expected return before the token; None without a critic"""
 
@@ -43,20 +49,40 @@ class Reading:
 class Critic(nn.Module):
     """Expects a return: a head on the policy's trunk, or on a trunk of its own."""
 
-    def __init__(self, width: int, device: torch.device, *, trunk: nn.Module | None) -> None:
-        """Args: width: of the hidden states. device: where it lives. trunk: its own, or None to share the policy's."""
+    def __init__(self, width: int, device: torch.device, *, trunk: nn.Module | None, role: Role | None = None) -> None:
+        """A critic whose values are 0.
+
+        Args:
+            width: of the hidden states.
+            device: where it lives.
+            trunk: its own, or None for the policy's.
+            role: the adapter that the trunk wears for it; None if it wears what it wears for the policy, or nothing.
+        """
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.role = trunk, role
         self.head = nn.Linear(width, 1).to(device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def wearing(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which its trunk is its own, where others share it."""
+        return contextlib.nullcontext() if self.role is None else self.role.wearing()
 
 
 class Network(nn.Module):
     """A model with its codec, on its device, in its precision, without dropout."""
 
-    def __init__(self, model: nn.Module, codec: Codec, *, path: str, placement: Placement) -> None:
-        """Args: model: transformers', or something wrapped around it, on the device. path: where it came from.
+    def __init__(
+        self, model: nn.Module, codec: Codec, *, path: str, placement: Placement, role: Role | None = None
+    ) -> None:
+        """A model of transformers behind the door.
+
+        Args:
+            model: transformers', or something wrapped around it, on the device.
+            codec: its tokenizer.
+            path: where it came from.
+            placement: where it is, and how precisely it computes.
+            role: the base that it shares with others, and its adapter; None if all its weights are its own.
 
         Raises: UserError if its attention cannot be replaced. Whether all is as transformers has it is for
         `models.verify`, at every load.
@@ -64,7 +90,7 @@ class Network(nn.Module):
         super().__init__()
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
-        self.placement = placement
+        self.placement, self.role = placement, role
         prepare(self.pretrained)
         self._rule = LogitRule.of(self.pretrained.config)
         self.eval()
@@ -85,7 +111,12 @@ class Network(nn.Module):
 
     def forward(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Every verb below passes through here, so that what is hooked to the whole (shards to gather) is around it."""
-        return verb(*args, **kwargs)
+        with self.wearing():
+            return verb(*args, **kwargs)
+
+    def wearing(self) -> contextlib.AbstractContextManager[None]:
+        """Context in which the trunk is this model's, where others share it."""
+        return contextlib.nullcontext() if self.role is None else self.role.wearing()
 
     def hidden_states(self, stream: Stream, cache: object | None = None) -> Tensor:
         """(N, width) last hidden states of a stream; keys and values go into `cache`, if there is one."""
@@ -99,18 +130,25 @@ class Network(nn.Module):
         """(N, V) of hidden states (N, width), in float32: bfloat16 rounds logprobs by several hundredths of a nat."""
         return self(self._logits, hidden)
 
-    def response_logits(self, packed: ResponseStream) -> Tensor:
-        """(M, V) logits at the places before response tokens."""
-        return self(self._response_logits, packed)
-
     def logprobs(self, packed: ResponseStream, *, temperature: float) -> Tensor:
         """(M,) nats, of response tokens at the sampling temperature."""
-        return token_logprobs(self.response_logits(packed), packed.tokens, temperature=temperature)
+        return self(self._logprobs, packed, temperature)
 
-    def read(self, packed: ResponseStream, *, temperature: float) -> Reading:
-        """Logprobs, entropy and, with a critic, values of every response token."""
-        logits, values = self(self._logits_and_values, packed)
-        return Reading(*logprobs_and_entropy(logits, packed.tokens, temperature=temperature), values)
+    def read(self, packed: ResponseStream, *, temperature: float, entropy: Entropy = "value") -> Reading:
+        """Logprobs, entropy and, with a critic, values of every response token.
+
+        Args:
+            entropy: "none" leaves it out, "gradient" where something is learned from it.
+        """
+        return self(self._read, packed, temperature, entropy)
+
+    def total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
+        """() nats: -logprob of each of `tokens` (M,) after the place in the stream that `index` (M,) says, summed."""
+        return self(self._total_surprise, stream, index, tokens)
+
+    def response_kl(self, reference: Self, packed: ResponseStream) -> Tensor:
+        """(M,) nats: KL from the reference's distribution of each response token to this model's, without gradient."""
+        return self._response_kl(reference, packed)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
@@ -124,22 +162,130 @@ class Network(nn.Module):
         """Adds a critic whose values start at 0.
 
         Args:
-            begun_from: a model whose trunk becomes the critic's.
-            separate: True for a copy of the policy's trunk. With neither the policy's own trunk is shared.
+            begun_from: a model whose trunk becomes the critic's; where it shares the policy's base, a copy of its
+                adapter.
+            separate: True for a copy of the policy's trunk, or of its adapter. With neither the policy's own trunk is
+                shared.
 
         Returns: self
         """
         source = begun_from or self
-        trunk = source.pretrained.base_model if begun_from or separate else None
         width = int(source.pretrained.config.get_text_config().hidden_size)
-        self.critic = Critic(width, self.device, trunk=copy.deepcopy(trunk))
+        apart = begun_from is not None or separate
+        if self.role is None or not apart:
+            trunk = copy.deepcopy(source.pretrained.base_model) if apart else None
+            self.critic = Critic(width, self.device, trunk=trunk)
+            return self
+        assert source.role is not None  # a critic beside an adapter is one
+        own = source.role.base is not self.role.base
+        role = source.role if own else source.role.copied(self.pretrained, "critic")
+        role.train()
+        self.critic = Critic(width, self.device, trunk=source.pretrained.base_model if own else None, role=role)
         return self
 
     def frozen_copy(self) -> "Network":
-        """The reference: a copy of the weights in memory (never loaded again from disk), without gradients or
-        critic."""
-        copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
-        return copied.requires_grad_(False)
+        """The reference: what this model says now, without gradients or critic. On a base that is shared it is a copy
+        of the adapter, or the base alone; else a copy of the weights in memory (never loaded again from disk)."""
+        if self.role is None:
+            copied = Network(copy.deepcopy(self.model), self.codec, path=self.path, placement=self.placement)
+            return copied.freeze()
+        role = Role(self.role.base) if self.role.empty else self.role.copied(self.pretrained, "reference")
+        return Network(self.model, self.codec, path=self.path, placement=self.placement, role=role)
+
+    def freeze(self) -> Self:
+        """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
+        return self if self.role is not None else self.requires_grad_(False)
+
+    def hold(self, weights: str, *, dora: bool = False) -> list[str]:
+        """Holds the matrices of a trunk that is not trained as the setting says (models/quantised.py).
+
+        Args:
+            weights: the setting.
+            dora: True if a DoRA adapter is to lie on it, beside those that do.
+
+        Returns: a sentence about what that changes, if it is more than rounding to bfloat16.
+        Raises: UserError for DoRA on quantised matrices.
+        """
+        dora = dora or (
+            self.role is not None and any(made.get("use_dora") for made in self.role.base.settings.values())
+        )
+        form = frozen_form(weights, self.placement, dora=dora)
+        told = form in QUANTISED
+        before = self._answers() if told else None
+        hold(self.pretrained.base_model, form)
+        return [] if before is None else [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
+
+    @torch.no_grad()
+    def _answers(self) -> Tensor:
+        """(M,) logprobs of the tokens of a few short answers, or (B,) their scores, in float64."""
+        prompts, responses = answers(self.codec)
+        if self.scores_only:
+            read = self.scores([[*p, *r] for p, r in zip(prompts, responses, strict=True)])
+        else:
+            read = self.logprobs(ResponseStream.of(prompts, responses, self.device), temperature=1.0)
+        return read.cpu().double()
+
+    def train_as(self, settings: Adapted, *, seed: int) -> list[str]:
+        """Decides what is trained, as the settings ask, and gives it gradients: all weights, or an adapter and a head.
+
+        Args:
+            settings: with `adapter` and `lora`.
+            seed: of the run; it decides a new adapter's first weights.
+
+        Returns: sentences about what was chosen, if it is not all weights.
+        Raises: UserError for layers that are not there, or another shape than that of the adapter it begins from.
+        """
+        begun = self.role is not None
+        num = self.pretrained.num_parameters() - (0 if self.role is None else self.role.num_parameters)
+        kind = adapter_kind(settings.adapter, num, begun=begun)
+        if kind == "none":
+            if begun:
+                self._merge()
+            if trained_form(settings.weights, self.placement) == "bfloat16":
+                halve(self.pretrained.base_model)
+            merged = f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
+            return [merged] if begun else []
+        said = self.hold(settings.weights, dora=settings.lora.dora)
+        if self.role is None:
+            base = Base(self.pretrained, self.path)
+            self.role = fresh(self.pretrained, base, "policy", settings.lora, seed=seed)
+        elif "lora" in settings.model_fields_set:
+            self.role.check(settings.lora, self.path)
+        self.role.train()
+        if self.scores_only:
+            self.pretrained.get_submodule(HEAD).requires_grad_(True)
+        trained = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
+        made = "the one that it begins with" if begun else "a new one"
+        return [
+            *said,
+            f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
+            f"numbers beside {num / 1e6:.1f} million that stay.",
+        ]
+
+    @property
+    def scores_only(self) -> bool:
+        """True if it has a scalar head in place of one that writes."""
+        return HEAD in dict(self.pretrained.named_children())
+
+    def _merge(self) -> None:
+        if self.role is not None and self.role.adapter is not None:
+            self.role.base.merge(self.pretrained, self.role.adapter)
+        self.role = None
+
+    def merged(self) -> Self:
+        """The adapter added to the weights, which are this model's own from then on. Returns: self"""
+        self._merge()
+        return self
+
+    def trained(self) -> dict[str, Any]:
+        """What a checkpoint needs of it: all weights; on a base, those of adapters and heads that are trained."""
+        if self.role is None:
+            return self.state_dict()
+        return {name: weight.detach() for name, weight in self.named_parameters() if weight.requires_grad}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from what `trained` gave. Raises: RuntimeError if it is of another model."""
+        self.load_state_dict({**state} if self.role is None else {**self.state_dict(), **state})
 
     def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
         num = len(stream.tokens)
@@ -178,18 +324,61 @@ class Network(nn.Module):
                 return linear(hidden.float(), head.weight.float(), bias)
             return head(hidden.to(dtype)).float()
 
-    def _response_logits(self, packed: ResponseStream) -> Tensor:
-        return self._logits(self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index))
+    def _head(self) -> Head | None:
+        """The output matrix, or None if the head is something else."""
+        head = self.pretrained.get_output_embeddings()
+        if type(head) is not nn.Linear:
+            return None
+        return Head(head.weight, head.bias, self._rule.factor, self._rule.cap, self.placement.autocast)
 
-    def _logits_and_values(self, packed: ResponseStream) -> tuple[Tensor, Tensor | None]:
-        """(M, V) logits and (M,) values at the places before response tokens."""
-        hidden = self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index)
-        logits = self._logits(hidden)
+    def _before(self, trunk: nn.Module, packed: ResponseStream) -> Tensor:
+        """(M, width) hidden states that response tokens are predicted from."""
+        return self._states(trunk, packed.stream).index_select(0, packed.index)
+
+    def _readings(
+        self, hidden: Tensor, tokens: Tensor, temperature: float, entropy: Entropy
+    ) -> tuple[Tensor, Tensor | None]:
+        """(M,) logprobs of tokens, and (M,) entropies."""
+        head = self._head()
+        with self.placement.full_precision():
+            if head is not None:
+                return token_readings(hidden, tokens, head, temperature=temperature, entropy=entropy)
+            logprobs, entropies = logprobs_and_entropy(self._logits(hidden), tokens, temperature=temperature)
+            return logprobs, None if entropy == "none" else entropies
+
+    def _logprobs(self, packed: ResponseStream, temperature: float) -> Tensor:
+        hidden = self._before(self.pretrained.base_model, packed)
+        return self._readings(hidden, packed.tokens, temperature, "none")[0]
+
+    def _read(self, packed: ResponseStream, temperature: float, entropy: Entropy) -> Reading:
+        hidden = self._before(self.pretrained.base_model, packed)
+        logprobs, entropies = self._readings(hidden, packed.tokens, temperature, entropy)
         if self.critic is None:
-            return logits, None
-        if self.critic.trunk is not None:
-            hidden = self._states(self.critic.trunk, packed.stream).index_select(0, packed.index)
-        return logits, self._in_float32(self.critic.head, hidden)[:, 0]
+            return Reading(logprobs, entropies, None)
+        if self.critic.trunk is not None or self.critic.role is not None:
+            with self.critic.wearing():
+                hidden = self._before(self.critic.trunk or self.pretrained.base_model, packed)
+        return Reading(logprobs, entropies, self._in_float32(self.critic.head, hidden)[:, 0])
+
+    def _total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
+        hidden = self._states(self.pretrained.base_model, stream).index_select(0, index)
+        head = self._head()
+        if head is None:
+            return -self._readings(hidden, tokens, 1.0, "none")[0].sum()
+        with self.placement.full_precision():
+            return total_surprise(hidden, tokens, head)
+
+    @torch.no_grad()
+    def _response_kl(self, reference: "Network", packed: ResponseStream) -> Tensor:
+        ours, theirs = (
+            network(network._before, network.pretrained.base_model, packed) for network in (self, reference)
+        )
+        size = int(self.pretrained.config.get_text_config().vocab_size)
+        kl = [
+            kl_full(self._logits(ours[part]), reference._logits(theirs[part]), temperature=1.0)
+            for part in chunks(len(packed.tokens), size, device=self.device)
+        ]
+        return torch.cat(kl)
 
     def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)

@@ -5,6 +5,7 @@ stream, and their last tokens against the cache, in training mode. All numbers m
 finite. Nothing random is drawn. That is four short readings: 13 ms for a tiny model, 0.6 s for one of 163M on one core.
 """
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
+from prefloop.models.adapters import Role
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.checkpoint import AGAIN, FAULTS, HEAD, OTHERS, in_words, number
 from prefloop.models.decoding import Quick
@@ -44,22 +46,27 @@ class Alone:
         return len(self.outputs) == len(self.sequences)
 
 
-def verified(model: PreTrainedModel, codec: Codec, *, path: str, placement: Placement) -> Network:
+def verified(
+    model: PreTrainedModel, codec: Codec, *, path: str, placement: Placement, role: Role | None = None
+) -> Network:
     """A model of transformers behind the door, once everything that is assumed of it has been seen to hold.
 
     Args:
-        model: on its device, with its own attention still.
+        model: on its device.
         codec: its tokenizer.
         path: where it came from, for the message.
         placement: where it is, and how precisely it computes from now on; it is checked in float32.
+        role: the base that it shares with others, and the adapter that it wears there, which peft computes.
 
     Raises: UserError if something does not hold, saying what.
     """
     model.eval()
+    model.set_attn_implementation("eager")  # its trunk may have been read before
     _check_finite(path, model)
     _check_structure(path, model)
-    alone = _read_alone(path, model, _sequences(model, codec))
-    network = Network(model, codec, path=path, placement=Placement(placement.device))
+    with contextlib.nullcontext() if role is None else role.wearing():
+        alone = _read_alone(path, model, _sequences(model, codec))
+    network = Network(model, codec, path=path, placement=Placement(placement.device), role=role)
     network.train()  # nothing may come of it
     lengths = torch.tensor([len(sequence) for sequence in alone.sequences], device=placement.device)
     ends = lengths.cumsum(0) - 1

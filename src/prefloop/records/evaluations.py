@@ -86,6 +86,10 @@ class Split(Record):
     """Reward units; null if nobody scores."""
     kl_nats: Mean
     """Drift from the reference, nats per response."""
+    base_kl: Mean = None
+    """Drift from the base, nats per response; null without a base."""
+    base_nats: Mean = None
+    """Surprise of its responses under the base, nats per token; its exponential is their perplexity."""
     length: Number
     """Mean tokens, the end-of-text token included."""
     finished: Number
@@ -112,13 +116,13 @@ class Model(Record):
     path: str
     fingerprint: str
     step: int | None
-    """PPO step after which it was saved; null for the reference."""
+    """PPO step after which it was saved; null for the reference and for the base."""
     validation: Split
     """On the prompts by which one is selected."""
     test: Split | None
-    """On new prompts; only of the reference and the selected one."""
+    """On new prompts; only of the reference, the base and the selected one."""
     ood: Split | None
-    """On prompts unlike those of training; only of those two."""
+    """On prompts unlike those of training; only of those."""
 
 
 class Demonstrations(Record):
@@ -202,7 +206,7 @@ class SampledResponse(Record):
 
 
 class Sample(Record):
-    """One prompt with what both models wrote."""
+    """One prompt with what the models wrote."""
 
     id: str
     split: str
@@ -211,6 +215,8 @@ class Sample(Record):
     prompt: str
     reference: SampledResponse
     selected: SampledResponse
+    base: SampledResponse | None = None
+    """Null without a base."""
 
 
 class Choice(Record):

@@ -44,7 +44,7 @@ class Judgement(Record):
     annotator: Text
     """Who judged."""
     annotator_kind: AnnotatorKind
-    """A person, a simulation or a model."""
+    """A person, a simulation, or a machine: a model, or a function, whose name begins with `python:`."""
     kind: Literal["pair", "ranking", "rating", "thumb"]
     """What was asked."""
     order: tuple[int, ...]

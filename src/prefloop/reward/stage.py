@@ -20,7 +20,7 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import placement
-from prefloop.models.load import model_folder, save_model, scalar
+from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
@@ -106,6 +106,7 @@ def train(config: RewardConfig) -> Path:
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         run.caution(config.cautions(network.pretrained.num_parameters()))
+        run.caution(network.train_as(config, seed=config.seed))
         edges = Edges().to(network.device)
         data = split(config, run.say)
         for problem in data.skipped:
@@ -120,7 +121,7 @@ def train(config: RewardConfig) -> Path:
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()
         if saved:
-            network.load_state_dict(saved["network"])
+            network.restore(saved["network"])
             edges.load_state_dict(saved["edges"])
             optimizer.restore(saved["optimizer"])
         run.progress.start(len(batches), optimizer.done)
@@ -143,7 +144,7 @@ def train(config: RewardConfig) -> Path:
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731
-                "network": network.state_dict(),
+                "network": network.trained(),
                 "edges": edges.state_dict(),
                 "optimizer": optimizer.state(),
             }
@@ -185,7 +186,7 @@ def _counts(data: Split, *parts: Tokenised) -> dict[str, int]:
 def _save(folder: Path, network: Network, config: RewardConfig, scale: Sequence[list[int]], say: Say) -> None:
     """The model, and how its scores are shifted and scaled."""
     mean, std = _normalisation(network, config, scale, say)
-    save_model(folder, network.pretrained, network.codec, beside={NORMALISATION: {"mean": mean, "std": std}})
+    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
 def split(config: RewardConfig, say: Say = print) -> Split:

@@ -53,11 +53,11 @@ def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> N
     elif kind == "folder":
         if not Path(value).is_dir():
             raise UserError(f"{value}: there is no such folder. Check the path.")
-    elif kind == "reward":
+    elif kind == "reward" or value.startswith("python:"):
         from prefloop.scoring.named import check_reward
 
         check_reward(value)
-    else:
+    elif kind != "judge":
         from prefloop.scoring.named import check_model
 
         check_model(value)

@@ -6,7 +6,7 @@
       model: pretrain/model               a path that begins with a stage's name is in that stage's folder
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
-`$base` stands for the recipe's own setting `base`, given on the command line as base=FOLDER.
+`$base` stands for the recipe's own setting `base`, given on the command line as base=FOLDER, or as model=FOLDER.
 """
 
 import difflib
@@ -29,6 +29,8 @@ STAGES: Mapping[str, Stage] = {name: stage for name, stage in stages.STAGES.item
 """The stages that may stand in a recipe."""
 SHARED = ("seed", "device", "dtype", "threads", "track")
 """Settings of a recipe that every stage inherits which has them."""
+ALSO = {"model": "base"}
+"""Another word for a setting of a recipe -> the setting."""
 DECIDED = ("out", "pipeline")
 """Settings of a stage that the recipe decides."""
 
@@ -40,7 +42,7 @@ class HeadConfig(RunConfig, Tracked, defaults={"out": ""}):
     """What it is called."""
 
     base: str | None = None
-    """Model folder (or hub id) that `$base` stands for."""
+    """Model folder (or hub id) that `$base` stands for; model=FOLDER says the same."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     own = [key for key in values if key in STAGES]
     typed = overridden(values, places, overrides)
     _check_keys(values, path, places)
+    _one_word(values, path, places)
     for key in typed:
         stage = key.split(".")[0]
         if stage in STAGES and stage not in own:
@@ -126,7 +129,7 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
 
 
 def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
-    keys = sorted({"name", "out", "base", *SHARED, *STAGES})
+    keys = sorted({"name", "out", "base", *ALSO, *SHARED, *STAGES})
     for key in values:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
@@ -137,6 +140,20 @@ def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
             raise UserError(
                 f"{place_of(key, path, places)}: a recipe has no `{key}`. {hint}There are: {', '.join(keys)}."
             )
+
+
+def _one_word(values: dict[str, Any], path: str, places: Places) -> None:
+    """Puts what was said in another word under the setting. Raises: UserError if both were given."""
+    for word, key in ALSO.items():
+        if word in values:
+            if key in values:
+                raise UserError(
+                    f"{place_of(word, path, places)}: `{word}` and `{key}` are two words for one setting, and both are "
+                    f"given. Leave one out."
+                )
+            values[key] = values.pop(word)
+            if word in places:
+                places[key] = places.pop(word)
 
 
 def _class(stage: Stage) -> type[Config]:

@@ -2,7 +2,7 @@
 
 Reads: a model folder, demonstrations. Writes: `model/`, a plain Hugging Face folder with its chat template. Follows
 SFT-1 (loss on the response only), SFT-2 (AdamW, gradient-norm clip), SFT-6 (a gate before RL, once the model is saved).
-Packs without padding or leaks (models/stream.py). Leaves out: adapters, data selection.
+Packs without padding or leaks (models/stream.py). Leaves out: data selection.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,11 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
 from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import placement
-from prefloop.models.load import causal, model_folder, save_model
+from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
 from prefloop.ops.draws import shuffled
-from prefloop.ops.losses import next_token_loss
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
@@ -43,11 +42,12 @@ def train(config: SFTConfig) -> Path:
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
             run.caution(config.cautions(network.pretrained.num_parameters()))
+            run.caution(network.train_as(config, seed=config.seed))
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
             _learn(config, network, data, batches, run)
-            save_model(folder, network.pretrained, network.codec)
+            save(folder, network)
         result = {
             "loss_validation": validation_loss(network, data.validation, config),
             "num_demonstrations": len(data.training),
@@ -75,20 +75,20 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
     saved = run.restore()
     if saved:
-        network.load_state_dict(saved["network"])
+        network.restore(saved["network"])
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
     while optimizer.done < len(batches):
         batch = [data.training[i] for i in batches[optimizer.done]]
         lr = optimizer.lr
-        loss = response_losses(network, batch).mean()
+        loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
         loss.backward()
         metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)
         run.progress.advance(loss=metrics["loss/train"])
-        state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state()}  # noqa: E731
+        state = lambda: {"network": network.trained(), "optimizer": optimizer.state()}  # noqa: E731
         run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
 
 
@@ -118,20 +118,18 @@ def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     return _Data(mixed[held_out:], mixed[:held_out], too_long)
 
 
-def response_losses(network: Network, batch: Sequence[Example]) -> torch.Tensor:
-    """(M,) nats for each response token; prompt tokens are read but never predicted."""
+def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:
+    """() nats of all response tokens together; prompt tokens are read but never predicted."""
     packed = ResponseStream.of([e.prompt for e in batch], [e.response for e in batch], network.device)
-    return next_token_loss(network.response_logits(packed), packed.tokens)
+    return network.total_surprise(packed.stream, packed.index, packed.tokens)
 
 
 @torch.no_grad()
 def validation_loss(network: Network, held_out: Sequence[Example], config: SFTConfig) -> float:
     """Mean nats per response token over all held-out demonstrations."""
-    total, count = 0.0, 0
-    for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
-        losses = response_losses(network, [held_out[i] for i in batch])
-        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
-    return total / count
+    cuts = cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens)
+    total = sum(float(total_surprise(network, [held_out[i] for i in batch])) for batch in cuts)
+    return total / sum(len(example.response) for example in held_out)
 
 
 def _gate(

@@ -1,0 +1,105 @@
+"""What this machine has: memory that is free, of the machine and of the container that we are in."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+CGROUPS = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process may still take on a device.
+
+    On a CPU the least of what the system has available, what the container's limit leaves (cgroup, version 2 or 1), and
+    what the limits of this process leave (ulimit -v).
+    """
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return max(0, min(_available(), _of_container(), _of_process()))
+
+
+def held_memory(device: torch.device) -> int:
+    """Bytes that this process holds on a device now; on a CPU with interpreter and libraries."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory()
+    return _numbers(PROC / "self" / "status", "VmRSS") or peak_memory(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes that this process has held on a device; on a CPU since it began, with interpreter and libraries."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _available() -> int:
+    """What the system could give without swapping; where it does not say, what it has in all."""
+    return _numbers(PROC / "meminfo", "MemAvailable") or _total()
+
+
+def _total() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _numbers(file: Path, name: str) -> int:
+    """The kilobytes behind `name:` in a file of /proc, as bytes; 0 where there is no such file."""
+    if not file.is_file():
+        return 0
+    lines = (line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[:1] == [f"{name}:"]), 0)
+
+
+def _of_container() -> int:
+    """What the tightest of the control groups that we are in leaves; its file cache can be given back."""
+    left = [sys.maxsize]
+    for folder in _groups():
+        for limit, used, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            most = _word(folder / limit)
+            if most.isdigit() and int(most) < 2**60:
+                held = int(_word(folder / used) or 0)
+                left.append(int(most) - held + _statistic(folder / "memory.stat", cache))
+    return min(left)
+
+
+def _groups() -> list[Path]:
+    """Our control group's folder and those above it, of version 2 or of version 1's memory controller."""
+    file = PROC / "self" / "cgroup"
+    found: list[Path] = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = CGROUPS / "memory" if controllers else CGROUPS
+        inner = Path(path.lstrip("/"))
+        found += [root / part for part in (inner, *inner.parents)]
+    return found or [CGROUPS]
+
+
+def _word(file: Path) -> str:
+    return file.read_text(encoding="ascii").strip() if file.is_file() else ""
+
+
+def _statistic(file: Path, name: str) -> int:
+    words = (line.split() for line in _word(file).splitlines())
+    return next((int(number) for key, number in words if key == name), 0)
+
+
+def _of_process() -> int:
+    """What the limit on this process's address space leaves."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - _numbers(PROC / "self" / "status", "VmSize")

@@ -1,0 +1,178 @@
+"""Is this English that one would send? Word statistics for assistant_rubric.py: no model, no chance, no torch.
+
+Three things are looked at, and the worst of them counts:
+
+    words    the share of the words that are known: those of WORDS, of the training files, and of the prompt itself
+    order    how usual the words' order is, by a trigram model that was counted over the training files. Words that are
+             frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed, -ly, -s).
+             So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
+             "courier asking am the" nor a list of keywords is. The text's mean counts, and its worst stretch.
+    shape    sentences that begin with a capital and have 40 words at most, without a comma after every other word
+
+A list of words and a few thousand trigrams know little English: a text that passes may still be nonsense.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from prefloop.recipes.assistant_words import WORDS
+
+TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*|\d[\w.,:/-]*|[.,!?;:]|[^\sa-z\d]")
+SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?]+(?=\S)[^.!?\n]+)*[.!?]*")
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
+ENDINGS = (
+    "'s",
+    "'ll",
+    "'ve",
+    "'d",
+    "'re",
+    "ings",
+    "ing",
+    "edly",
+    "ed",
+    "es",
+    "er",
+    "est",
+    "ly",
+    "s",
+    "ment",
+    "ness",
+    "d",
+)
+FREQUENT = 5
+"""Uses in the training files from which a word stands for itself."""
+STRETCH = 8
+"""Tokens of the worst stretch."""
+MEAN = (-5.3, -4.6)
+"""Nats per token of a text: nothing at the first, full at the second."""
+WORST = (-7.0, -5.9)
+"""The same of its worst stretch."""
+SHARE = (0.80, 0.95)
+"""Share of known words: nothing at the first, full at the second."""
+
+
+def english(prompt: str, response: str) -> float:
+    """Between 0 and 1: how much the response reads like English that one would send."""
+    words = WORD.findall(plain(response))
+    if not words:
+        return 0.0
+    own = {*WORD.findall(plain(prompt))}
+    known = sum(word in own or is_known(word) for word in words) / len(words)
+    mean, worst = usualness(response)
+    order = min(_between(mean, *MEAN), _between(worst, *WORST))
+    return min(_between(known, *SHARE), order, _shape(response, len(words)))
+
+
+def _shape(response: str, num_words: int) -> float:
+    sentences = [s for s in SENTENCE.findall(response) if WORD.search(plain(s))]
+    good = sum(next(filter(str.isalnum, s)).upper() in s[:3] and len(s.split()) <= 40 for s in sentences)
+    return min(_between(good / len(sentences), 0.3, 1.0), _between(response.count(",") / num_words, 0.3, 0.18))
+
+
+def plain(text: str) -> str:
+    """Lower case, with straight apostrophes and quotation marks."""
+    return text.lower().replace("\u2019", "'").replace("\u2018", "'").replace("\u201c", '"').replace("\u201d", '"')
+
+
+def is_known(word: str) -> bool:
+    """Whether a word, or its stem with a regular ending, is on the lists."""
+    return word in _vocabulary() or any(stem in _vocabulary() for stem in stems(word))
+
+
+def stems(word: str) -> Iterator[str]:
+    """What a word may be made of: "asked" of "ask", "making" of "make", "stopped" of "stop", "tries" of "try"."""
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 2:
+            stem = word.removesuffix(ending)
+            yield stem
+            yield f"{stem}e"
+            if len(stem) > 3 and stem[-1] == stem[-2]:
+                yield stem[:-1]
+            if stem.endswith("i"):
+                yield f"{stem[:-1]}y"
+
+
+def usualness(text: str) -> tuple[float, float]:
+    """Nats per token of the text, and of its worst stretch of STRETCH tokens (or of all, if there are fewer)."""
+    kinds = list(_kinds(text))
+    nats = [_log_probability(*three) for three in zip(["<s>", "<s>", *kinds], ["<s>", *kinds], kinds, strict=False)]
+    if not nats:
+        return -math.inf, -math.inf
+    width = min(STRETCH, len(nats))
+    return sum(nats) / len(nats), min(sum(nats[i : i + width]) for i in range(len(nats) - width + 1)) / width
+
+
+def _kinds(text: str) -> Iterator[str]:
+    for token in TOKEN.findall(plain(text)):
+        yield "." if token in "!?" else _kind(token)
+
+
+def _kind(token: str) -> str:
+    if token in _frequent() or not token[0].isalnum():
+        return token
+    if token[0].isdigit():
+        return "<number>"
+    ending = next((e for e in ("ing", "ed", "ly", "s") if token.endswith(e) and len(token) > len(e) + 2), "")
+    return f"<{ending}>" if is_known(token) else "<unknown>"
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    return WORDS | {word for text in _texts() for word in WORD.findall(plain(text))}
+
+
+@cache
+def _frequent() -> frozenset[str]:
+    counts = Counter(token for text in _texts() for token in TOKEN.findall(plain(text)))
+    return frozenset(token for token, count in counts.items() if count >= FREQUENT)
+
+
+@cache
+def _texts() -> tuple[str, ...]:
+    """All that was written for training: the customers' messages, and the demonstrations."""
+    folder = Path(__file__).parent
+    return tuple(text for name in ("train", "demonstrations") for text in _read(folder / f"assistant_{name}.jsonl"))
+
+
+def _read(file: Path) -> Iterator[str]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield row["response"] if "response" in row else row["messages"][-1]["content"]
+
+
+Run = tuple[str, ...]
+
+
+@cache
+def _counts() -> tuple[Counter[Run], Counter[Run], Counter[Run]]:
+    """How often each run of one to three kinds was seen; what precedes its last: how often, and before how many."""
+    seen: Counter[Run] = Counter()
+    times: Counter[Run] = Counter()
+    for text in _texts():
+        kinds = ("<s>", "<s>", *_kinds(text))
+        for end in range(3, len(kinds) + 1):
+            runs = [kinds[end - length : end] for length in (1, 2, 3)]
+            seen.update(runs)
+            times.update(run[:-1] for run in runs)
+    return seen, times, Counter(run[:-1] for run in seen)
+
+
+def _log_probability(before: str, last: str, kind: str) -> float:
+    """Nats of a kind after two others: Witten and Bell's mixture of trigram, bigram, unigram and uniform."""
+    seen, times, followers = _counts()
+    probability = 1 / (len(_frequent()) + 6)
+    for context in ((), (last,), (before, last)):
+        if times[context]:
+            probability = (seen[(*context, kind)] + followers[context] * probability) / (
+                times[context] + followers[context]
+            )
+    return math.log(probability)
+
+
+def _between(value: float, nothing: float, full: float) -> float:
+    return max(0.0, min(1.0, (value - nothing) / (full - nothing)))

@@ -1,0 +1,64 @@
+"""What the machine has, on a file system made for it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from prefloop.models import machine
+
+CPU = torch.device("cpu")
+GIB = 2**30
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with 16 GiB available, in no container."""
+    proc = tmp_path / "proc"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable: {16 * GIB // 1024} kB\n")
+    (proc / "self" / "status").write_text(f"VmSize: 500 kB\nVmRSS: {GIB // 1024} kB\n")
+    monkeypatch.setattr(machine, "PROC", proc)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
+    return tmp_path
+
+
+def _written(folder: Path, files: dict[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(f"{text}\n")
+
+
+def test_without_a_container_it_is_what_the_system_has(system: Path):
+    assert machine.free_memory(CPU) == 16 * GIB
+    assert machine.held_memory(CPU) == GIB
+
+
+V2 = {"memory.max": 4 * GIB, "memory.current": 3 * GIB, "memory.stat": f"anon 5\ninactive_file {2 * GIB}"}
+V1 = {
+    "memory.limit_in_bytes": 4 * GIB,
+    "memory.usage_in_bytes": 3 * GIB,
+    "memory.stat": f"inactive_file 1\ntotal_inactive_file {2 * GIB}",
+}
+NONE = {"memory.max": "max", "memory.current": 3 * GIB}
+CONTAINERS = [
+    ("0::/job/step", "job/step", V2, 3 * GIB),
+    ("0::/job/step", "job", V2, 3 * GIB),  # the limit of the group above binds too
+    ("0::/job/step", "job", NONE, 16 * GIB),
+    ("8:cpu:/x\n4:memory:/job\n0::/", "memory/job", V1, 3 * GIB),
+    ("0::/elsewhere", "", V2, 3 * GIB),  # inside a container its own group is the root
+]
+
+
+@pytest.mark.parametrize(("ours", "folder", "files", "free"), CONTAINERS)
+def test_a_container_limits(system: Path, ours: str, folder: str, files: dict[str, object], free: int):
+    (system / "proc" / "self" / "cgroup").write_text(f"{ours}\n")
+    _written(system / "cgroup" / folder, files)
+    assert machine.free_memory(CPU) == free
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_this_machine_has_some():
+    assert 2**20 < machine.free_memory(CPU) < 2**50
+    assert 2**20 < machine.held_memory(CPU) <= 1.1 * machine.peak_memory(CPU)
