@@ -12,8 +12,8 @@ transformers reads it. All is sampled at temperature 1:
 - shared: eight responses of 64 tokens to each of rows / 8 prompts of 256 (`num_return_sequences`), and to one alone.
 
 Counted are useful tokens, up to the end of each response. transformers may have weights in float32 or in bfloat16 and a
-cache that grows or one that does not: each job is tried with all four for a few tokens, and the fastest competes (`setting`
-names it beforehand). The two alternate in one run; the ratio is that of the medians. Prints a table.
+cache that grows or one that does not: each job is tried with all four for a few tokens, and the fastest competes
+(`setting` names it beforehand). The two alternate in one run; the ratio is that of the medians. Prints a table.
 """
 
 import copy
