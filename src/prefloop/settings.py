@@ -158,8 +158,8 @@ class Sampled(Config):
     """Most tokens in a response."""
 
     cache_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens, of prompts and responses, that are remembered at once while responses are written; null takes what a
-    quarter of the free memory holds. More prompts wait their turn, which changes no response but for rounding."""
+    """Most tokens, of prompts and responses, that are remembered at once while responses are written; null takes what
+    an eighth of the memory holds. More prompts wait their turn, which changes no response but for rounding."""
 
 
 class Varied(Sampled):
@@ -189,7 +189,7 @@ class SamplingConfig(Sampled):
     min_p: float = Field(default=0.0, ge=0, le=1)
     """Keep only tokens with at least this share of the likeliest one's probability; 0 keeps all."""
 
-    repetition_penalty: float = Field(default=1.0, gt=0)
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
     """Divides the logits of tokens that are in the prompt or were said (multiplies those below 0); 1 does nothing."""
 
     stop: tuple[str, ...] = Field(default=(), max_length=16)
