@@ -125,7 +125,7 @@ def page(rows: list[tuple[int, float, dict[str, float], dict[str, float]]]) -> s
     lines += [
         "",
         f"{many / few:,.0f} times as many rows take {more / one['memory']:+.1%} memory, which is",
-        f"{more * 2**20 / (many - few):.0f} bytes for each further row at the peak, when prompts are parted by their hashes.",
+        f"{more * 2**20 / (many - few):.0f} bytes for each further row at the peak, while prompts are parted.",
         "Every row was checked before the first update; rows are read again and tokenised when their batch comes.",
         "",
     ]
