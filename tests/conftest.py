@@ -103,6 +103,18 @@ def folder(
 
 
 @pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The GGUF file of SmolLM2-135M-Instruct; skips without its package. Who asks for it is marked `smollm2`."""
+    from prefloop.errors import UserError
+    from prefloop.models import gguf
+
+    try:
+        return str(gguf.packaged("smollm2"))
+    except UserError as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
 def bases(folder: str, codec: "Codec", tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Model folders, only to be read: the Llama, and a GPT-2, whose embeddings are tied and whose layers hold their
     weights the other way round."""
@@ -119,18 +131,6 @@ def bases(folder: str, codec: "Codec", tmp_path_factory: pytest.TempPathFactory)
         torch.manual_seed(3)
         save_model(path, GPT2LMHeadModel(config), codec)
     return {"Llama": folder, "GPT-2": str(path)}
-
-
-@pytest.fixture(scope="session")
-def smollm2() -> str:
-    """The GGUF file of SmolLM2-135M-Instruct; skips without its package. Who asks for it is marked `smollm2`."""
-    from prefloop.errors import UserError
-    from prefloop.models import gguf
-
-    try:
-        return str(gguf.packaged("smollm2"))
-    except UserError as problem:
-        pytest.skip(str(problem))
 
 
 @pytest.fixture(scope="session")

@@ -183,14 +183,16 @@ def chosen(arguments: list[str]) -> tuple[Stage, list[str]]:
         stage = COMMANDS.get(" ".join(arguments[:words]))
         if stage is not None:
             return stage, arguments[words:]
-    near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+    begun = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    near = begun or difflib.get_close_matches(arguments[0], COMMANDS, n=1)
     hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(COMMANDS)}."
     raise UserError(f"there is no stage called `{arguments[0][:80]}`. {hint}")
 
 
 def overview() -> str:
     """What `prefloop --help` prints."""
-    rows = "\n".join(f"  {name:<10} {stage.sentence}" for name, stage in COMMANDS.items() if " " not in name)
+    alone = {name: stage for name, stage in COMMANDS.items() if " " not in name or name.split()[0] not in COMMANDS}
+    rows = "\n".join(f"  {name:<13} {stage.sentence}" for name, stage in alone.items())
     return (
         f"prefloop {__version__} closes the preference loop for language models.\n\n"
         f"  prefloop STAGE [file.yaml] [key=value ...]\n\n{rows}\n\n"

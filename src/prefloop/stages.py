@@ -88,6 +88,9 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.score.stage:score", "prefloop.score.config:ScoreConfig",
           reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="},
           takes={"model": "reward", "data": "file"}, writes=("scores",)),
+    Stage("export", "add an adapter to the weights of its base: a whole model folder",
+          "prefloop.export.merge:merge", "prefloop.export.config:MergeConfig",
+          takes={"model": "model"}, writes=("model",), typed="export merge"),
     Stage("completion", "make the TAB key complete stages, settings and files", "prefloop.completion:main"),
 )}  # fmt: skip
 RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)

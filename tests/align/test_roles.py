@@ -16,7 +16,7 @@ from adapting import moved
 from prefloop.align import ppo
 from prefloop.models import load
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, critic, save, scalar
+from prefloop.models.load import causal, reader, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
 from prefloop.settings import Adapted, Lora
@@ -79,7 +79,7 @@ def test_roles_on_one_base_are_separate_models(folders: Folders, family: str):
         "reward": scalar(where["reward"], CPU),
     }
     apart["policy"].train_as(Adapted(), seed=0)
-    judge = critic(where["reward"], CPU)
+    judge = reader(where["reward"], CPU)
     judge.train_as(Adapted(), seed=0)
     apart["policy"].with_critic(judge)
     policy = causal(where["sft"], CPU)
@@ -89,7 +89,7 @@ def test_roles_on_one_base_are_separate_models(folders: Folders, family: str):
         "reference": policy.frozen_copy(),
         "reward": scalar(where["reward"], CPU, beside=policy).freeze(),
     }
-    policy.with_critic(critic(where["reward"], CPU, beside=policy))
+    policy.with_critic(reader(where["reward"], CPU, beside=policy))
     with torch.no_grad():
         for roles in (apart, shared):
             assert roles["policy"].critic is not None

@@ -104,3 +104,45 @@ def test_updates_passed_over_count_for_the_schedule():
     optimizer.pass_over(3)
     assert optimizer.done == 5
     assert optimizer.lr == pytest.approx(0.1 + 0.9 * 0.5)
+
+
+def test_matrices_in_bfloat16_learn_to_the_bit_as_in_float32():
+    """The same gradients, clipped and decayed: the whole weights are those of float32 training, and what is computed
+    with is their nearest bfloat16. Steps are far smaller than bfloat16 tells apart."""
+    start = torch.randn(40, 50, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    bias = torch.randn(50, generator=torch.Generator().manual_seed(2))
+    settings = Optimised(lr=1e-4, warmup=0.2, weight_decay=0.1, max_grad_norm=2.0)
+    half, whole = start.clone().requires_grad_(), start.float().requires_grad_()
+    biases = [bias.clone().requires_grad_() for _ in range(2)]
+    optimizers = [Optimizer([p, b], settings, num_updates=60) for p, b in zip((half, whole), biases, strict=True)]
+    drawn = torch.Generator().manual_seed(3)
+    for update in range(60):
+        grad = torch.randn(40, 50, generator=drawn).to(torch.bfloat16)
+        half.grad, whole.grad = grad.clone(), grad.float()
+        for b in biases:
+            b.grad = torch.ones(50)
+        norms = [optimizer.step() for optimizer in optimizers]
+        assert norms[0] == pytest.approx(norms[1], rel=1e-6)
+        if update == 30:
+            state = optimizers[0].state()
+            optimizers[0] = Optimizer([half, biases[0]], settings, num_updates=60)
+            optimizers[0].restore(state)
+    rest = optimizers[0].state()["halves"]["rests"][0]
+    kept = ((half.detach().view(torch.int16).to(torch.int32) << 16) + rest).view(torch.float32)
+    torch.testing.assert_close(kept, whole.detach(), rtol=0, atol=2e-9)
+    assert torch.equal(biases[0], biases[1])
+    assert (half.detach() - whole.detach().to(torch.bfloat16)).count_nonzero() <= 2  # ties
+    assert not torch.equal(half.detach(), start)
+    assert half.grad is None
+
+
+def test_a_new_head_has_a_rate_of_its_own_on_the_same_schedule():
+    """Constant gradients, no clip: AdamW's first update is its rate, whatever the gradient."""
+    trunk, head = torch.ones(2, 2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    settings = Optimised(lr=1e-3, warmup=0.5, max_grad_norm=1e9)
+    group = Group((head,), 0.1, follows=True)
+    optimizer = Optimizer([trunk, head], settings, num_updates=4, apart=[group])
+    (trunk.sum() + head.sum()).backward()
+    assert optimizer.step() == pytest.approx(6**0.5)  # its gradient counts in the norm
+    assert (1 - trunk).detach().flatten().tolist() == pytest.approx([1e-3 / 3] * 4, rel=1e-3)
+    assert (-head).tolist() == pytest.approx([0.1 / 3] * 2, rel=1e-3)

@@ -8,7 +8,7 @@ from torch import nn
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, save_model, scalar
+from prefloop.models.load import causal, scalar
 from prefloop.models.network import Network
 from prefloop.models.quantised import LEVELS, NF4, Held, Int8, frozen_form, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream
@@ -90,23 +90,26 @@ def test_nf4_by_hand():
 
 
 @pytest.mark.parametrize("form", ["bfloat16", "int8", "nf4"])
-def test_any_form_loads_is_verified_and_says_what_it_changes(form: str, folder: str, capsys: pytest.CaptureFixture):
-    network = causal(folder, CPU, weights=form)
+def test_any_form_says_what_it_changes(form: str, folder: str):
+    network = causal(folder, CPU)
+    said = " ".join(network.hold(form))
     packed = ResponseStream.of([[5, 9], [8]], [[7, 30], [2, 41, 6]], CPU.device)
     whole, held = (one.logprobs(packed, temperature=1.0) for one in (causal(folder, CPU), network))
     assert 0 < (whole - held).abs().mean() < {"bfloat16": 0.05, "int8": 0.1, "nf4": 1.5}[form]
     assert not any(p.requires_grad for m in network.modules() if isinstance(m, Held) for p in [m.weight])
-    said = capsys.readouterr().err
     assert ("nats on average" in said and f"weights={form} change the logprobs of" in said) == (form != "bfloat16")
 
 
-def test_scores_tell_their_change_too(folder: str, tmp_path, capsys: pytest.CaptureFixture):
+def test_scores_tell_their_change_too(folder: str):
     reward = scalar(folder, CPU, fresh_head=True)
+    assert copy.deepcopy(reward).hold("int8") == [
+        "weights=int8 leave the scores of 3 short answers all alike, as they were."
+    ]
     with torch.no_grad():
         reward.pretrained.score.weight.fill_(0.1)
-    save_model(tmp_path / "reward", reward.pretrained, reward.codec)
-    scalar(str(tmp_path / "reward"), CPU, weights="int8")
-    assert "of their standard deviation on average, with a rank correlation of 1.\n" in capsys.readouterr().err
+    (said,) = reward.hold("int8")
+    assert said.startswith("weights=int8 change the scores of 3 short answers by 0.0")
+    assert said.endswith("of their standard deviation on average, with a rank correlation of 1.000.")
 
 
 def test_a_low_rank_adapter_learns_through_it():
@@ -120,17 +123,23 @@ def test_a_low_rank_adapter_learns_through_it():
 
 
 @pytest.mark.parametrize(
-    ("weights", "place", "form"), [("auto", HALF, "bfloat16"), ("auto", CPU, "float32"), ("int8", CPU, "int8")]
+    ("weights", "place", "dora", "form"),
+    [
+        ("auto", HALF, False, "bfloat16"),
+        ("auto", CPU, False, "float32"),
+        ("int8", CPU, False, "int8"),
+        ("auto", HALF, True, "float32"),
+    ],
 )
-def test_what_is_frozen_is_held_as_products_are(weights: str, place: Placement, form: str):
-    assert frozen_form(weights, place) == form
+def test_what_is_frozen_is_held_as_products_are(weights: str, place: Placement, dora: bool, form: str):
+    assert frozen_form(weights, place, dora=dora) == form
 
 
-def test_whole_training_takes_no_quantised_weights():
-    assert [trained_form(w, what="model") for w in ("auto", "float32", "bfloat16")] == [
-        "float32",
-        "float32",
-        "bfloat16",
-    ]
-    with pytest.raises(UserError, match=r"weights=int8: model is trained whole.*adapter=lora"):
-        trained_form("int8", what="model")
+def test_what_cannot_be_held_so_is_a_sentence():
+    assert [trained_form(w, HALF) for w in ("auto", "float32", "bfloat16")] == ["float32", "float32", "bfloat16"]
+    with pytest.raises(UserError, match=r"weights=int8: all weights are trained here.*or adapter=lora\."):
+        trained_form("int8", HALF)
+    with pytest.raises(UserError, match=r"weights=bfloat16: .* Set dtype=bfloat16, or weights=float32\."):
+        trained_form("bfloat16", CPU)
+    with pytest.raises(UserError, match=r"weights=nf4: DoRA .* Set lora.dora=false"):
+        frozen_form("nf4", CPU, dora=True)

@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prefloop.ops.logprobs import token_logprobs
 from prefloop.ops.losses import (
     bradley_terry_loss,
     graded_preference_loss,
-    next_token_loss,
     plackett_luce_loss,
     ppo_policy_clipped,
     ppo_policy_loss,
@@ -367,32 +365,3 @@ def test_plackett_luce_refusals():
     assert plackett_luce_loss(torch.zeros(1, 13), many).item() == pytest.approx(math.lgamma(14), rel=1e-5)
     with pytest.raises(ValueError, match="a ranking of 13 has ties"):
         plackett_luce_loss(torch.zeros(1, 13), many // 2)
-
-
-# next_token_loss
-
-
-def test_next_token_loss_by_hand():
-    """logits [0, log 3]: -log 1/4 and -log 3/4"""
-    logits = torch.tensor([[0.0, math.log(3)]]).expand(2, 2)
-    torch.testing.assert_close(next_token_loss(logits, torch.tensor([0, 1])), torch.tensor([4.0, 4 / 3]).log())
-
-
-def test_next_token_loss_is_less_the_logprob(rng: torch.Generator):
-    logits, tokens = torch.randn(2, 3, 5, generator=rng).bfloat16(), torch.tensor([[0, 4, 2], [3, 3, 1]])
-    actual = next_token_loss(logits, tokens)
-    assert actual.dtype == torch.float32
-    assert actual.shape == (2, 3)
-    torch.testing.assert_close(actual, -token_logprobs(logits, tokens, temperature=1.0))
-
-
-def test_next_token_loss_gradient_is_probability_less_one_hot(rng: torch.Generator):
-    logits, tokens = torch.randn(4, 5, generator=rng, dtype=torch.float64), torch.tensor([0, 4, 2, 2])
-    actual = gradient(lambda x: next_token_loss(x, tokens), logits)
-    torch.testing.assert_close(actual, logits.softmax(-1) - functional.one_hot(tokens, 5))
-    torch.autograd.gradcheck(lambda x: next_token_loss(x, tokens), (logits.requires_grad_(),))
-
-
-def test_next_token_loss_refuses_labels_of_another_length():
-    with pytest.raises(ShapeError, match=r"expected \(4,\), got tokens \(3,\)"):
-        next_token_loss(torch.zeros(4, 5), torch.zeros(3, dtype=torch.long))

@@ -19,7 +19,7 @@ from prefloop.models.network import Network
 from prefloop.pretrain import corpus, stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.pretrain.corpus import Documents, encoded, texts
-from prefloop.pretrain.stage import document_losses, train
+from prefloop.pretrain.stage import num_predicted, total_surprise, train
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 from prefloop.text.templates import BUILT_IN
@@ -37,9 +37,9 @@ def test_loss_by_transformers(network: Network, plain: PreTrainedModel):
             expected += cross_entropy(
                 plain(torch.tensor([d])).logits[0, :-1], torch.tensor(d[1:]), reduction="none"
             ).tolist()
-        actual = document_losses(network, DOCUMENTS)
-    assert len(actual) == 5 + 1 + 4
-    assert actual.tolist() == pytest.approx(expected, abs=1e-4)
+        actual = float(total_surprise(network, DOCUMENTS))
+    assert len(expected) == num_predicted(DOCUMENTS) == 5 + 1 + 4
+    assert actual == pytest.approx(sum(expected), abs=1e-4)
 
 
 def test_documents_are_cut_to_the_context_and_nothing_is_lost(codec: Codec):

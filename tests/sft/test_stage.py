@@ -14,7 +14,7 @@ from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.sft.config import SFTConfig
-from prefloop.sft.stage import _room, response_losses, train, validation_loss
+from prefloop.sft.stage import _room, total_surprise, train, validation_loss
 from prefloop.text.examples import Example
 
 CPU = Placement(torch.device("cpu"))
@@ -36,9 +36,10 @@ def by_transformers(plain: PreTrainedModel, examples: list[Example]) -> list[flo
 
 def test_loss_is_that_of_response_tokens_by_transformers(network: Network, plain: PreTrainedModel):
     with torch.no_grad():
-        actual = response_losses(network, EXAMPLES)
-    assert len(actual) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
-    assert actual.tolist() == pytest.approx(by_transformers(plain, EXAMPLES), abs=1e-4)
+        actual = float(total_surprise(network, EXAMPLES))
+    expected = by_transformers(plain, EXAMPLES)
+    assert len(expected) == 4 + 2 + 1  # every response token, end-of-text included, and no prompt token
+    assert actual == pytest.approx(sum(expected), abs=1e-4)
 
 
 def test_prompt_tokens_have_no_loss(network: Network):
@@ -49,10 +50,9 @@ def test_prompt_tokens_have_no_loss(network: Network):
     """
     batch = [Example([40, 40, 40, i], [30, i, 1]) for i in range(10, 20)]
     head = network.pretrained.get_output_embeddings()
-    bias = torch.zeros(300, requires_grad=True)
-    original = head.forward  # type: ignore[union-attr]
-    head.forward = lambda x: original(x) + bias  # type: ignore[union-attr, method-assign]
-    response_losses(network, batch).sum().backward()
+    assert isinstance(head, torch.nn.Linear)
+    bias = head.bias = torch.nn.Parameter(torch.zeros(300))
+    total_surprise(network, batch).backward()
     assert bias.grad is not None
     assert bias.grad[40] > 0  # descending lowers its bias
     assert bias.grad[1] < 0  # the end of text is learned
@@ -130,7 +130,7 @@ def test_a_gate_that_fails_costs_no_training(
     model = tmp_path / "sft" / "model"
     assert weights(model) == weights(whole)
     assert not (tmp_path / "sft" / "finished.json").exists()
-    monkeypatch.setattr("prefloop.sft.stage.response_losses", only_validation(response_losses))
+    monkeypatch.setattr("prefloop.sft.stage.total_surprise", only_validation(total_surprise))
     with pytest.raises(UserError, match="of 4 sampled responses end by themselves within 9 tokens"):
         train(make_config(gate="stop", gate_prompts=4, gate_max_new_tokens=9, **settings))
     assert train(make_config(gate="warn", **settings)) == model

@@ -19,6 +19,7 @@ from prefloop.models.network import Network
 from prefloop.ops.draws import permutation, shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
 from prefloop.ops.reduce import masked_var
+from prefloop.ops.vocabulary import Entropy
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
@@ -55,8 +56,10 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     run.caution(policy.train_as(config, seed=config.seed))
     kept = run.folder / layout.ROWS / "prompts"
     prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
-    judge = scorer(config.reward, place, seconds=config.reward_seconds, beside=policy)
-    return Setup(policy, policy.frozen_copy(), InProcess(policy), judge, prompts)
+    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
+    reference = policy.frozen_copy()
+    reference.hold(config.weights)
+    return Setup(policy, reference, InProcess(policy), judge, prompts)
 
 
 def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> list[Asked]:
@@ -119,7 +122,7 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
         if setup.policy.critic is None:  # its entropy is read in the update
             logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
         else:
-            now = setup.policy.read(packed, temperature=temperature)
+            now = setup.policy.read(packed, temperature=temperature, entropy="none")
             logprobs, values = now.logprobs, now.values
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
         columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
@@ -127,6 +130,11 @@ def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, t
             if column is not None:
                 grid[where] = column
     return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2])
+
+
+def entropy(config: OnlineConfig) -> Entropy:
+    """What an update wants of the entropy, which is always logged."""
+    return "gradient" if config.entropy_coef else "value"
 
 
 def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int) -> list[list[int]]:

@@ -19,7 +19,7 @@ from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
-from prefloop.models.load import critic, model_folder, tokenizer_of
+from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import gae, whitened
@@ -133,8 +133,9 @@ def _update(
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
         )
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
         assert now.values is not None  # the policy has a critic
+        assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
             "loss/entropy": (config.entropy_coef, -now.entropy),
@@ -226,7 +227,7 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    other = critic(folder, policy.placement, beside=policy)
+    other = reader(folder, policy.placement, beside=policy)
     longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(

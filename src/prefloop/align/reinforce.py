@@ -93,7 +93,8 @@ def _update(
     sums = {"loss/policy": 0.0, "loss/entropy": 0.0, "entropy/mean": 0.0}
     lr = optimizer.lr
     for rows in groups:
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature)
+        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
+        assert now.entropy is not None  # it was asked for
         loss = reinforce_loss(now.logprobs, rollouts.packed(advantages, rows)).sum()
         entropy = now.entropy.sum()
         ((loss - config.entropy_coef * entropy) / total).backward()

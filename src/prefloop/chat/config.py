@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from prefloop.chat.words import Language
-from prefloop.config import Config
+from prefloop.settings import Weighted
 
 
-class ChatConfig(Config):
+class ChatConfig(Weighted):
     """How the models in a conversation speak."""
 
     temperature: float = Field(default=0.7, ge=0)

@@ -26,6 +26,8 @@ def talkers(paths: Sequence[str], config: ChatConfig) -> list[Talker]:
     for speaker in chosen:
         memory = config.memory == "on" or (config.memory == "auto" and not speaker.single_turn)
         network = causal(speaker.path, place, template=config.template or speaker.template)
+        for sentence in network.hold(config.weights):
+            note(f"{speaker.name}: {sentence}")
         made.append(Talker(network, config, name=speaker.name, memory=memory))
     return made
 

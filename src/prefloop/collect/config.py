@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Varied
+from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 from prefloop.world.annotators import PanelConfig
 
 JUDGES = ("simulated", "people")
@@ -14,7 +14,7 @@ PYTHON = "python:"
 """How a function begins."""
 
 
-class CollectConfig(RunConfig, Templated, Varied, SamplingConfig, Rewarded):
+class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded):
     """Everything that changes what is sampled and how it is judged."""
 
     model: str

@@ -57,6 +57,7 @@ def collect(config: CollectConfig) -> Path:
         if config.by == "people" and not layout.judged(run.folder).is_file():
             check_extra("web", "by=people")
         policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
+        run.caution(policy.hold(config.weights))
         sampler = fingerprints.of_path(model_folder(config.model))
         fitting = FittingPrompts.of(
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts

@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, Rewarded, RunConfig, Sampled, Templated
+from prefloop.settings import Batched, Rewarded, RunConfig, Sampled, Templated, Weighted
 
 
-class EvaluateConfig(RunConfig, Templated, Sampled, Batched, Rewarded):
+class EvaluateConfig(RunConfig, Templated, Weighted, Sampled, Batched, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str

@@ -10,7 +10,6 @@ import torch
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
-from prefloop.ops.kl import kl_full
 from prefloop.records import Prompt
 from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumbers, WinRate
 from prefloop.records.evaluations import Judge as JudgeName
@@ -102,8 +101,7 @@ def response_kl(
     kl = torch.zeros(len(prompts), dtype=torch.float64)
     for part in cut(range(len(prompts)), lengths, limit=micro_tokens):
         packed = ResponseStream.of([prompts[i] for i in part], [responses[i] for i in part], policy.device)
-        logits = [network.response_logits(packed) for network in (policy, reference)]
-        kl[part] = packed.grid(kl_full(*logits, temperature=1.0)).cpu().double().sum(1)
+        kl[part] = packed.grid(policy.response_kl(reference, packed)).cpu().double().sum(1)
     return kl.tolist()
 
 

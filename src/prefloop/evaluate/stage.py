@@ -88,12 +88,15 @@ def evaluate(config: EvaluateConfig) -> Path:
             return path
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
+        run.caution(reference.hold(config.weights))
         world = _World(
             config,
             place,
             reference,
             causal(config.base, place, template=config.template) if config.base else None,
-            scorer(config.reward, place, seconds=config.reward_seconds) if config.reward else None,
+            scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+            if config.reward
+            else None,
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
@@ -223,6 +226,7 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
             policy = world.base
         elif name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template)
+            policy.hold(world.config.weights)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(

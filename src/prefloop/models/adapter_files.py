@@ -29,7 +29,7 @@ FINGERPRINT = "prefloop_adapter.json"
 PREFIX = "base_model.model."
 """What PEFT puts before the name of every weight."""
 LORA = re.compile(r"(?P<module>.+)\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector(\.weight)?)")
-MERGE = "prefloop export merge reads it through peft and writes a whole model: prefloop export merge model={} out=DIR"
+MERGE = "Merge it into its base with peft (merge_and_unload), and give that folder."
 BEGINNINGS = (True, False, "true", "false", "gaussian", "eva", "orthogonal")
 """Ways to begin an adapter that leave its base as it was."""
 READ = {
@@ -95,7 +95,7 @@ def _check_kind(path: str, settings: dict[str, Any]) -> None:
     if kind != "LORA":
         raise UserError(
             f"{path}: this is a PEFT folder of the kind {json.dumps(kind)}; prefloop reads LoRA (with rsLoRA and DoRA) "
-            "and no other kind. Merge it into its base with peft (merge_and_unload), or train one with adapter=lora."
+            "and no other kind. {MERGE} Or train one with adapter=lora."
         )
     named = settings.get("base_model_name_or_path")
     if not isinstance(named, str) or not named:
@@ -106,7 +106,7 @@ def _check_kind(path: str, settings: dict[str, Any]) -> None:
     if settings.get("bias", "none") != "none":
         raise UserError(
             f"{path}: this adapter trained the biases of its base too (bias = {json.dumps(settings['bias'])}), which "
-            f"prefloop keeps as they are. Merge it first: {MERGE.format(path)}"
+            f"prefloop keeps as they are. {MERGE}"
         )
     begun = settings.get("init_lora_weights", True)
     if begun not in BEGINNINGS:
@@ -118,7 +118,7 @@ def _check_kind(path: str, settings: dict[str, Any]) -> None:
     if other:
         raise UserError(
             f"{path}: adapter_config.json asks for {other[0]} = {json.dumps(settings[other[0]])[:80]}, which prefloop "
-            f"does not compute. Merge it first: {MERGE.format(path)}"
+            f"does not compute. {MERGE}"
         )
     if settings.get("revision") not in (None, "main"):
         raise UserError(
@@ -168,7 +168,7 @@ def _check_weights(adapter: AdapterFolder) -> None:
     if more:
         raise UserError(
             f"{adapter.path}: beside the adapter, {len(more)} other weights were trained ({', '.join(more[:3])}), "
-            f"which prefloop keeps as they are. Merge it first: {MERGE.format(adapter.path)}"
+            f"which prefloop keeps as they are. {MERGE}"
         )
     for module in adapter.modules:
         first, second = (adapter.shapes.get(f"{module}.lora_{letter}.weight") for letter in "AB")

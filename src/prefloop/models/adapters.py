@@ -282,8 +282,10 @@ def _check_fits(folder: AdapterFolder, base: str, module: str, layer: nn.Module 
         raise UserError(
             f"{folder.path}: this adapter is of another base: {base} has no linear layer {module} in its trunk. {rule}"
         )
-    weight = layer.get_parameter("weight")
-    out, width = weight.shape[::-1] if isinstance(layer, Conv1D) else weight.shape
+    if isinstance(layer, nn.Linear):  # whose matrix may be packed
+        out, width = layer.out_features, layer.in_features
+    else:
+        width, out = layer.get_parameter("weight").shape
     first, second = folder.shapes[f"{module}.lora_A.weight"], folder.shapes[f"{module}.lora_B.weight"]
     if (second[0], first[1]) != (out, width):
         raise UserError(

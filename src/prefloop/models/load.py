@@ -45,7 +45,6 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
-from prefloop.models.quantised import QUANTISED, Form, Readings, hold
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -275,14 +274,7 @@ def _writing(path: str) -> _Source:
     return source
 
 
-def causal(
-    path: str,
-    placement: Placement,
-    *,
-    template: str | None = None,
-    beside: Network | None = None,
-    weights: Form = "float32",
-) -> Network:
+def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
     """A causal language model.
 
     Args:
@@ -290,7 +282,6 @@ def causal(
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -301,7 +292,6 @@ def causal(
         return _worn(source, beside.pretrained, base, codec, placement)
     model = loaded(source.base, source.config, scores=False)
     _check_vocabulary(source.path, model, codec)
-    _hold(source.path, model, codec, weights, scores=False)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
 
@@ -320,14 +310,6 @@ def _worn(
     return verified(model, codec, path=source.path, placement=placement, role=role)
 
 
-def _hold(path: str, model: PreTrainedModel, codec: Codec, weights: Form, *, scores: bool) -> None:
-    """Holds the matrices of the trunk as asked, and says what quantised ones change."""
-    before = Readings.of(model, codec, scores=scores) if weights in QUANTISED else None
-    hold(model.base_model, weights)
-    if before is not None:
-        _remark(f"{path}: weights={weights} {before.change(Readings.of(model, codec, scores=scores))}.")
-
-
 def scalar(
     path: str,
     placement: Placement,
@@ -335,7 +317,6 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
-    weights: Form = "float32",
 ) -> Network:
     """A model with a scalar head.
 
@@ -346,7 +327,6 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -375,15 +355,14 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
-    _hold(path, model, codec, weights, scores=True)
     network = _worn(source, _moved(model, placement), None, codec, placement)
     if fresh_head:  # an adapter may have brought its own
         torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
     return network
 
 
-def critic(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
-    """A model whose trunk is to expect returns: one that writes, or a reward model; see `causal`. Raises: UserError."""
+def reader(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
+    """A model that writes or a reward model, whichever it is; see `causal`. Raises: UserError."""
     rewards = _Source.of(model_folder(path)).scores
     return scalar(path, placement, beside=beside) if rewards else causal(path, placement, beside=beside)
 

@@ -22,8 +22,11 @@ from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
+from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream, round_size
-from prefloop.ops.logprobs import logprobs_and_entropy, token_logprobs
+from prefloop.ops.kl import kl_full
+from prefloop.ops.logprobs import logprobs_and_entropy
+from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
 from prefloop.settings import Adapted
 from prefloop.text.codec import Codec
 
@@ -37,8 +40,8 @@ class Reading:
 
     logprobs: Tensor
     """(M,) nats, at the sampling temperature"""
-    entropy: Tensor
-    """(M,) nats, of the whole distribution"""
+    entropy: Tensor | None
+    """(M,) nats, of the whole distribution; None if it was not asked for"""
     values: Tensor | None
     """(M,) reward units, expected return before the token; None without a critic"""
 
@@ -127,18 +130,25 @@ class Network(nn.Module):
         """(N, V) of hidden states (N, width), in float32: bfloat16 rounds logprobs by several hundredths of a nat."""
         return self(self._logits, hidden)
 
-    def response_logits(self, packed: ResponseStream) -> Tensor:
-        """(M, V) logits at the places before response tokens."""
-        return self(self._response_logits, packed)
-
     def logprobs(self, packed: ResponseStream, *, temperature: float) -> Tensor:
         """(M,) nats, of response tokens at the sampling temperature."""
-        return token_logprobs(self.response_logits(packed), packed.tokens, temperature=temperature)
+        return self(self._logprobs, packed, temperature)
 
-    def read(self, packed: ResponseStream, *, temperature: float) -> Reading:
-        """Logprobs, entropy and, with a critic, values of every response token."""
-        logits, values = self(self._logits_and_values, packed)
-        return Reading(*logprobs_and_entropy(logits, packed.tokens, temperature=temperature), values)
+    def read(self, packed: ResponseStream, *, temperature: float, entropy: Entropy = "value") -> Reading:
+        """Logprobs, entropy and, with a critic, values of every response token.
+
+        Args:
+            entropy: "none" leaves it out, "gradient" where something is learned from it.
+        """
+        return self(self._read, packed, temperature, entropy)
+
+    def total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
+        """() nats: -logprob of each of `tokens` (M,) after the place in the stream that `index` (M,) says, summed."""
+        return self(self._total_surprise, stream, index, tokens)
+
+    def response_kl(self, reference: Self, packed: ResponseStream) -> Tensor:
+        """(M,) nats: KL from the reference's distribution of each response token to this model's, without gradient."""
+        return self._response_kl(reference, packed)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
@@ -186,6 +196,35 @@ class Network(nn.Module):
         """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
         return self if self.role is not None else self.requires_grad_(False)
 
+    def hold(self, weights: str, *, dora: bool = False) -> list[str]:
+        """Holds the matrices of a trunk that is not trained as the setting says (models/quantised.py).
+
+        Args:
+            weights: the setting.
+            dora: True if a DoRA adapter is to lie on it, beside those that do.
+
+        Returns: a sentence about what that changes, if it is more than rounding to bfloat16.
+        Raises: UserError for DoRA on quantised matrices.
+        """
+        dora = dora or (
+            self.role is not None and any(made.get("use_dora") for made in self.role.base.settings.values())
+        )
+        form = frozen_form(weights, self.placement, dora=dora)
+        told = form in QUANTISED
+        before = self._answers() if told else None
+        hold(self.pretrained.base_model, form)
+        return [] if before is None else [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
+
+    @torch.no_grad()
+    def _answers(self) -> Tensor:
+        """(M,) logprobs of the tokens of a few short answers, or (B,) their scores, in float64."""
+        prompts, responses = answers(self.codec)
+        if self.scores_only:
+            read = self.scores([[*p, *r] for p, r in zip(prompts, responses, strict=True)])
+        else:
+            read = self.logprobs(ResponseStream.of(prompts, responses, self.device), temperature=1.0)
+        return read.cpu().double()
+
     def train_as(self, settings: Adapted, *, seed: int) -> list[str]:
         """Decides what is trained, as the settings ask, and gives it gradients: all weights, or an adapter and a head.
 
@@ -202,10 +241,11 @@ class Network(nn.Module):
         if kind == "none":
             if begun:
                 self._merge()
-                return [
-                    f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
-                ]
-            return []
+            if trained_form(settings.weights, self.placement) == "bfloat16":
+                halve(self.pretrained.base_model)
+            merged = f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
+            return [merged] if begun else []
+        said = self.hold(settings.weights, dora=settings.lora.dora)
         if self.role is None:
             base = Base(self.pretrained, self.path)
             self.role = fresh(self.pretrained, base, "policy", settings.lora, seed=seed)
@@ -217,8 +257,9 @@ class Network(nn.Module):
         trained = sum(weight.numel() for weight in self.parameters() if weight.requires_grad)
         made = "the one that it begins with" if begun else "a new one"
         return [
+            *said,
             f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
-            f"numbers beside {num / 1e6:.1f} million that stay."
+            f"numbers beside {num / 1e6:.1f} million that stay.",
         ]
 
     @property
@@ -283,20 +324,61 @@ class Network(nn.Module):
                 return linear(hidden.float(), head.weight.float(), bias)
             return head(hidden.to(dtype)).float()
 
-    def _response_logits(self, packed: ResponseStream) -> Tensor:
-        return self._logits(self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index))
+    def _head(self) -> Head | None:
+        """The output matrix, or None if the head is something else."""
+        head = self.pretrained.get_output_embeddings()
+        if type(head) is not nn.Linear:
+            return None
+        return Head(head.weight, head.bias, self._rule.factor, self._rule.cap, self.placement.autocast)
 
-    def _logits_and_values(self, packed: ResponseStream) -> tuple[Tensor, Tensor | None]:
-        """(M, V) logits and (M,) values at the places before response tokens."""
-        hidden = self._states(self.pretrained.base_model, packed.stream).index_select(0, packed.index)
-        logits = self._logits(hidden)
+    def _before(self, trunk: nn.Module, packed: ResponseStream) -> Tensor:
+        """(M, width) hidden states that response tokens are predicted from."""
+        return self._states(trunk, packed.stream).index_select(0, packed.index)
+
+    def _readings(
+        self, hidden: Tensor, tokens: Tensor, temperature: float, entropy: Entropy
+    ) -> tuple[Tensor, Tensor | None]:
+        """(M,) logprobs of tokens, and (M,) entropies."""
+        head = self._head()
+        with self.placement.full_precision():
+            if head is not None:
+                return token_readings(hidden, tokens, head, temperature=temperature, entropy=entropy)
+            logprobs, entropies = logprobs_and_entropy(self._logits(hidden), tokens, temperature=temperature)
+            return logprobs, None if entropy == "none" else entropies
+
+    def _logprobs(self, packed: ResponseStream, temperature: float) -> Tensor:
+        hidden = self._before(self.pretrained.base_model, packed)
+        return self._readings(hidden, packed.tokens, temperature, "none")[0]
+
+    def _read(self, packed: ResponseStream, temperature: float, entropy: Entropy) -> Reading:
+        hidden = self._before(self.pretrained.base_model, packed)
+        logprobs, entropies = self._readings(hidden, packed.tokens, temperature, entropy)
         if self.critic is None:
-            return logits, None
+            return Reading(logprobs, entropies, None)
         if self.critic.trunk is not None or self.critic.role is not None:
-            trunk = self.critic.trunk or self.pretrained.base_model
             with self.critic.wearing():
-                hidden = self._states(trunk, packed.stream).index_select(0, packed.index)
-        return logits, self._in_float32(self.critic.head, hidden)[:, 0]
+                hidden = self._before(self.critic.trunk or self.pretrained.base_model, packed)
+        return Reading(logprobs, entropies, self._in_float32(self.critic.head, hidden)[:, 0])
+
+    def _total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
+        hidden = self._states(self.pretrained.base_model, stream).index_select(0, index)
+        head = self._head()
+        if head is None:
+            return -self._readings(hidden, tokens, 1.0, "none")[0].sum()
+        with self.placement.full_precision():
+            return total_surprise(hidden, tokens, head)
+
+    @torch.no_grad()
+    def _response_kl(self, reference: "Network", packed: ResponseStream) -> Tensor:
+        ours, theirs = (
+            network(network._before, network.pretrained.base_model, packed) for network in (self, reference)
+        )
+        size = int(self.pretrained.config.get_text_config().vocab_size)
+        kl = [
+            kl_full(self._logits(ours[part]), reference._logits(theirs[part]), temperature=1.0)
+            for part in chunks(len(packed.tokens), size, device=self.device)
+        ]
+        return torch.cat(kl)
 
     def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from prefloop.settings import Optimised
 
@@ -17,12 +18,83 @@ FINAL_LR = 0.1
 """Learning rate at the end, as a share of the peak."""
 
 
+EPSILON = 1e-8
+
+
 @dataclass(frozen=True)
 class Group:
-    """Parameters with a learning rate of their own: constant, not clipped, not decayed."""
+    """Parameters with a learning rate of their own, not decayed."""
 
     parameters: tuple[Tensor, ...]
     lr: float
+    follows: bool = False
+    """True for the peak of the same schedule, with its gradient clipped among all others (a new head); False for a
+    constant rate, not clipped"""
+
+
+class Halves:
+    """AdamW for matrices in bfloat16, whose missing bits are kept here: each is the upper half of a float32 number.
+
+        whole = bfloat16 + rest        rest is 16 bits, so that the sum is exact
+
+    The update is that of float32 weights, to the bit for the same gradients, and the bfloat16 matrix is the nearest to
+    the whole one: what autocast would have made of it. 14 bytes a weight in training, where float32 takes 18.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        """Args: parameters: bfloat16."""
+        self.parameters = parameters
+        self.rests = [torch.zeros_like(p, dtype=torch.int16) for p in parameters]
+        self.first = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
+        self.second = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
+        self.done = 0
+
+    @torch.no_grad()
+    def step(self, *, lr: float, decay: float, shortened: Tensor | None) -> None:
+        """One update of every matrix that has a gradient, one matrix at a time.
+
+        Args:
+            lr: learning rate.
+            decay: decoupled weight decay.
+            shortened: what gradients are multiplied by, in float32.
+        """
+        steps = torch.tensor(float(self.done))
+        for parameter, rest, first, second in zip(self.parameters, self.rests, self.first, self.second, strict=True):
+            if parameter.grad is None:
+                continue
+            upper = parameter.view(torch.int16)
+            bits = (upper.to(torch.int32) << 16) + rest
+            whole, grad = bits.view(torch.float32), parameter.grad.float()
+            adamw(
+                [whole],
+                [grad if shortened is None else grad * shortened],
+                [first],
+                [second],
+                [],
+                [steps.to(parameter.device, copy=True)],
+                fused=True,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=lr,
+                weight_decay=decay,
+                eps=EPSILON,
+                maximize=False,
+            )
+            upper.copy_((bits + 2**15) >> 16)
+            rest.copy_(bits - (upper.to(torch.int32) << 16))
+        self.done += 1
+
+    def state(self) -> dict[str, Any]:
+        """Everything beside the matrices."""
+        return {"rests": self.rests, "first": self.first, "second": self.second, "done": self.done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from `state`."""
+        for name, ours in (("rests", self.rests), ("first", self.first), ("second", self.second)):
+            for tensor, saved in zip(ours, state[name], strict=True):
+                tensor.copy_(saved)
+        self.done = state["done"]
 
 
 class Optimizer:
@@ -40,26 +112,37 @@ class Optimizer:
         """Plans the updates.
 
         Args:
-            parameters: those that follow the settings; frozen ones are left alone. Only matrices decay.
+            parameters: those that follow the settings; frozen ones are left alone, and those that are in a group
+                below. Only matrices decay. Of those in bfloat16 the bits beyond it are kept.
             settings: learning rate, warm-up, decay and clip.
             num_updates: length of the schedule.
             schedule: what the learning rate does after warm-up: cosine or linear fall, or constant.
-            apart: groups that do not follow the settings.
+            apart: groups with a rate of their own.
         """
         self.settings, self.num_updates, self._done = settings, num_updates, 0
         self.schedule: Schedule = schedule
-        self.parameters = [p for p in parameters if p.requires_grad]
-        self._apart = len(apart)
+        named = {id(p) for group in apart for p in group.parameters}
+        main = [p for p in parameters if p.requires_grad and id(p) not in named]
+        self.parameters = [*main, *(p for group in apart if group.follows for p in group.parameters)]
+        self._halves = Halves([p for p in main if p.dtype == torch.bfloat16])
+        main = [p for p in main if p.dtype != torch.bfloat16]
         groups: list[dict[str, Any]] = [
-            {"params": list(group.parameters), "weight_decay": 0.0, "lr": group.lr, "betas": (0.9, 0.999)}
+            {
+                "params": list(group.parameters),
+                "weight_decay": 0.0,
+                "lr": group.lr,
+                "betas": BETAS if group.follows else (0.9, 0.999),
+            }
             for group in apart
         ]
         for decay, some in (
-            (settings.weight_decay, [p for p in self.parameters if p.ndim >= 2]),
-            (0.0, [p for p in self.parameters if p.ndim < 2]),
+            (settings.weight_decay, [p for p in main if p.ndim >= 2]),
+            (0.0, [p for p in main if p.ndim < 2]),
         ):
             groups += [{"params": some, "weight_decay": decay}] if some else []
-        self._adam = torch.optim.AdamW(groups, lr=settings.lr, betas=BETAS, eps=1e-8, fused=True)
+        self._peaks = [group.lr if group.follows else None for group in apart]
+        self._peaks += [settings.lr] * (len(groups) - len(apart))
+        self._adam = torch.optim.AdamW(groups, lr=settings.lr, betas=BETAS, eps=EPSILON, fused=True)
 
     @property
     def done(self) -> int:
@@ -69,19 +152,37 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """Learning rate of the next update."""
-        return self.settings.lr * scale(
-            self._done, self.num_updates, warmup=self.settings.warmup, schedule=self.schedule
-        )
+        return self.settings.lr * self._share
+
+    @property
+    def _share(self) -> float:
+        return scale(self._done, self.num_updates, warmup=self.settings.warmup, schedule=self.schedule)
 
     def step(self) -> float:
         """Clips, updates and clears the gradients. Returns: the gradient norm before clipping."""
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm)
-        for group in self._adam.param_groups[self._apart :]:
-            group["lr"] = self.lr
+        norm, shortened = self._clip()
+        for group, peak in zip(self._adam.param_groups, self._peaks, strict=True):
+            group["lr"] = group["lr"] if peak is None else peak * self._share
         self._adam.step()
+        self._halves.step(lr=self.lr, decay=self.settings.weight_decay, shortened=shortened)
         self._adam.zero_grad(set_to_none=True)
+        for parameter in self._halves.parameters:
+            parameter.grad = None
         self._done += 1
         return float(norm)
+
+    def _clip(self) -> tuple[Tensor, Tensor | None]:
+        """Shortens gradients that are too long. Returns: their norm, and what those of bfloat16 are to be multiplied
+        by, which would be rounded if it were done here."""
+        if not self._halves.parameters:
+            return torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.max_grad_norm), None
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float32) for g in grads]).norm()
+        shortened = (self.settings.max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+        for grad in grads:
+            if grad.dtype != torch.bfloat16:
+                grad.mul_(shortened)
+        return norm, shortened
 
     def pass_over(self, updates: int) -> None:
         """Counts updates that were planned and left out, so that the schedule stays that of the plan."""
@@ -89,11 +190,14 @@ class Optimizer:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly."""
-        return {"adam": self._adam.state_dict(), "done": self._done}
+        halves = {"halves": self._halves.state()} if self._halves.parameters else {}
+        return {"adam": self._adam.state_dict(), "done": self._done, **halves}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`."""
         self._adam.load_state_dict(state["adam"])
+        if self._halves.parameters:
+            self._halves.restore(state["halves"])
         self._done = state["done"]
 
 

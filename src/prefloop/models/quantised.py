@@ -7,14 +7,13 @@ from layer to layer. Where products are computed in bfloat16 anyway, matrices in
 product is that of float32 or bfloat16 numbers, never of rounded inputs. Gradients flow through to the input.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+import contextlib
+from typing import Any, Literal
 
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
-from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
@@ -35,27 +34,48 @@ LEVELS = (
 """NF4: quantiles of a normal distribution, scaled to [-1, 1] (Dettmers et al. 2023, arXiv:2305.14314, appendix E)."""
 
 
-def frozen_form(weights: str, placement: Placement) -> Form:
-    """What `weights` says of matrices that are not trained; auto is bfloat16 where products are anyway."""
-    if weights != "auto":
-        return weights  # pyright: ignore[reportReturnType]  # the setting has no other values
-    return "bfloat16" if placement.autocast == torch.bfloat16 else "float32"
-
-
-def trained_form(weights: str, *, what: str) -> Form:
-    """What `weights` says of matrices that are trained themselves; auto is float32.
+def frozen_form(weights: str, placement: Placement, *, dora: bool = False) -> Form:
+    """What `weights` says of matrices that are not trained; auto is bfloat16 where products are anyway.
 
     Args:
-        what: the setting that names the model, for the message.
+        dora: True if a DoRA adapter lies on them, which reads the matrices themselves: they stay float32.
 
-    Raises: UserError if quantised weights were to be trained.
+    Raises: UserError for DoRA on quantised matrices.
+    """
+    if dora and weights in QUANTISED:
+        raise UserError(
+            f"weights={weights}: DoRA measures the base's matrices in every pass, and these would be quantised. Set "
+            "lora.dora=false, or weights=float32."
+        )
+    halves = weights == "bfloat16" or (weights == "auto" and placement.autocast == torch.bfloat16)
+    if dora or not (halves or weights in QUANTISED):
+        return "float32"
+    return "bfloat16" if halves else "int8" if weights == "int8" else "nf4"
+
+
+def trained_form(weights: str, placement: Placement) -> Form:
+    """What `weights` says of matrices that are trained themselves; auto is float32.
+
+    Raises: UserError for what cannot be trained.
     """
     if weights in QUANTISED:
         raise UserError(
-            f"weights={weights}: {what} is trained whole, and steps of learning are far smaller than what such weights "
-            "can hold. Take weights=float32 or bfloat16; or train an adapter on it: adapter=lora."
+            f"weights={weights}: all weights are trained here (adapter=none), and steps of learning are far smaller "
+            "than what such weights can hold. Take weights=float32 or weights=bfloat16, or adapter=lora."
+        )
+    if weights == "bfloat16" and placement.autocast != torch.bfloat16:
+        raise UserError(
+            "weights=bfloat16: all weights are trained here (adapter=none), and that needs products in bfloat16 too. "
+            "Set dtype=bfloat16, or weights=float32."
         )
     return "bfloat16" if weights == "bfloat16" else "float32"
+
+
+def halve(trunk: nn.Module) -> None:
+    """Holds the matrices of a trunk that is trained in bfloat16; the optimiser keeps what is beyond it (optim.py)."""
+    for layer in trunk.modules():
+        if type(layer) is nn.Linear:
+            layer.weight.data = layer.weight.data.to(torch.bfloat16)
 
 
 class _Product(torch.autograd.Function):
@@ -152,10 +172,12 @@ KINDS: dict[str, type[Held]] = {"bfloat16": Held, "int8": Int8, "nf4": NF4}
 
 
 def hold(trunk: nn.Module, form: Form) -> None:
-    """Replaces the linear layers of a trunk that is not trained; one whose matrix is used elsewhere too (tied) stays."""
+    """Replaces the linear layers of a trunk that is not trained; adapters stay, and a matrix that is used elsewhere."""
     if form == "float32":
         return
-    layers = [(name, layer) for name, layer in trunk.named_modules() if type(layer) is nn.Linear]
+    layers = [
+        (name, layer) for name, layer in trunk.named_modules() if type(layer) is nn.Linear and ".lora_" not in name
+    ]
     uses = [id(p) for module in trunk.modules() for p in module.parameters(recurse=False)]
     for name, layer in layers:
         if uses.count(id(layer.weight)) == 1:
@@ -178,47 +200,36 @@ ANSWERS = (
 """Short conversations that tell what less precise weights change."""
 
 
-@dataclass(frozen=True)
-class Readings:
-    """What a model says of the short conversations."""
+def answers(codec: Codec) -> tuple[list[list[int]], list[list[int]]]:
+    """Tokens of the prompts and of the answers, without those that the template refuses or the context cuts."""
+    prompts, responses = [], []
+    for asked, answer in ANSWERS:
+        with contextlib.suppress(Refused):
+            prompt, response = codec.prompt_ids([Message(role="user", content=asked)]), codec.response_ids(answer)
+            if len(prompt) + len(response) <= codec.context:
+                prompts.append(prompt)
+                responses.append(response)
+    return prompts, responses
 
-    numbers: tuple[Tensor, ...]
-    """logprobs of the tokens of each answer, in nats; or each one's score"""
-    scores: bool
 
-    @classmethod
-    @torch.no_grad()
-    def of(cls, model: PreTrainedModel, codec: Codec, *, scores: bool) -> Self:
-        """Reads them with transformers alone, in float32, each by itself; one that the template refuses is left out."""
-        model.eval()
-        numbers = []
-        for asked, answer in ANSWERS:
-            try:
-                prompt = codec.prompt_ids([Message(role="user", content=asked)])
-            except Refused:
-                continue
-            ids = torch.tensor([[*prompt, *codec.response_ids(answer)][: codec.context]], device=model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[0].float()
-            if scores:
-                numbers.append(logits.flatten())
-            else:
-                logprobs = logits[:-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
-                numbers.append(logprobs[len(prompt) - 1 :])
-        return cls(tuple(numbers), scores)
+def change(before: Tensor, after: Tensor, *, scores: bool) -> str:
+    """What is different afterwards, in words.
 
-    def change(self, after: "Readings") -> str:
-        """What is different afterwards, in words."""
-        before, now = torch.cat(self.numbers).double(), torch.cat(after.numbers).double()
-        moved = (now - before).abs()
-        if not self.scores:
-            return (
-                f"change the logprobs of {len(before)} tokens of {len(self.numbers)} short answers by "
-                f"{moved.mean():.3g} nats on average and by {moved.max():.3g} at most"
-            )
-        std = before.std()
-        if not std > 0:
-            return f"leave the scores of {len(before)} short answers at {float(now[0]):.3g}, all the same"
+    Args:
+        before: (M,) logprobs of the answers' tokens, in nats; or (B,) scores of the answers.
+        after: the same.
+        scores: which of the two.
+    """
+    moved = (after - before).abs()
+    if not scores:
         return (
-            f"change the scores of {len(before)} short answers by {moved.mean() / std:.3g} of their standard deviation "
-            f"on average, with a rank correlation of {spearmanr(before, now).statistic:.3g}"
+            f"change the logprobs of {len(moved)} tokens of short answers by {moved.mean():.2g} nats on average and by "
+            f"{moved.max():.2g} at most"
         )
+    std = before.std()
+    if not std > 0:
+        return f"leave the scores of {len(moved)} short answers all alike, as they were"
+    return (
+        f"change the scores of {len(moved)} short answers by {moved.mean() / std:.2g} of their standard deviation on "
+        f"average, with a rank correlation of {spearmanr(before, after)[0]:.3f}"
+    )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prefloop.ops.shapes import has_shape, same_shape
+from prefloop.ops.shapes import same_shape
 
 _MAX_TIED_RANKING = 12  # ranks with ties cost 2^K
 
@@ -181,23 +181,6 @@ def plackett_luce_loss(scores: Tensor, ranks: Tensor) -> Tensor:
         return -_tied_ranking_logprob(best_first, ordered)
     left = best_first.flip(-1).logcumsumexp(-1).flip(-1)
     return (left - best_first).sum(-1)
-
-
-def next_token_loss(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Surprise at the next token: cross-entropy, computed in float32 at least.
-
-        loss[n] = -log softmax(logits[n])[tokens[n]]
-
-    Args:
-        logits: (N, V) at the places before the tokens; has grad.
-        tokens: (N,) int64 in [0, V), the tokens that came.
-
-    Returns: (N,) nats per token.
-    Raises: ShapeError if tokens is not one per row of logits.
-    """
-    has_shape(tuple(logits.shape[:-1]), tokens=tokens)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return functional.cross_entropy(logits.flatten(0, -2), tokens.flatten(), reduction="none").view(tokens.shape)
 
 
 def _tied_ranking_logprob(scores: Tensor, ranks: Tensor) -> Tensor:

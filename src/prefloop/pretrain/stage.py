@@ -20,7 +20,6 @@ from prefloop.models.load import save_model
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import Stream
-from prefloop.ops.losses import next_token_loss
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
 from prefloop.pretrain.corpus import Documents, encoded, texts
@@ -64,7 +63,7 @@ def train(config: PretrainConfig) -> Path:
         while optimizer.done < config.steps and best.looks_without < config.patience:
             batch = order.batch(optimizer.done)
             lr = optimizer.lr
-            loss = document_losses(network, batch).mean()
+            loss = total_surprise(network, batch) / num_predicted(batch)
             loss.backward()
             metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
             practising = len(practice) > 0 and optimizer.done <= config.practice_steps
@@ -155,22 +154,24 @@ def _new_network(config: PretrainConfig, codec: Codec, place: Placement) -> Netw
     return Network(model, codec, path=config.out, placement=place)
 
 
-def document_losses(network: Network, documents: list[list[int]]) -> torch.Tensor:
-    """(N - B,) nats for each token but the first of each document, no document seeing another."""
+def total_surprise(network: Network, documents: list[list[int]]) -> torch.Tensor:
+    """() nats of each token but the first of each document, all together, no document seeing another."""
     stream = Stream.of(documents, network.device)
     after = stream.positions.nonzero()[:, 0]  # a document's first token is not predicted from the one before
-    hidden = network.hidden_states(stream).index_select(0, after - 1)
-    return next_token_loss(network.logits(hidden), stream.tokens[after])
+    return network.total_surprise(stream, after - 1, stream.tokens[after])
+
+
+def num_predicted(documents: list[list[int]]) -> int:
+    """How many tokens `total_surprise` is about."""
+    return sum(len(document) - 1 for document in documents)
 
 
 @torch.no_grad()
 def validation_loss(network: Network, documents: list[list[int]], config: PretrainConfig) -> float:
     """Mean nats per token over all held-out documents."""
-    total, count = 0.0, 0
-    for batch in cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens):
-        losses = document_losses(network, [documents[i] for i in batch])
-        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
-    return total / count
+    cuts = cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens)
+    total = sum(float(total_surprise(network, [documents[i] for i in batch])) for batch in cuts)
+    return total / num_predicted(documents)
 
 
 def _result(

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from prefloop.settings import Placed, Rewarded
+from prefloop.settings import Placed, Rewarded, Weighted
 
 
-class ScoreConfig(Placed, Rewarded, defaults={"dtype": "float32"}):
+class ScoreConfig(Placed, Weighted, Rewarded, defaults={"dtype": "float32"}):
     """What is scored, and by whom."""
 
     model: str

@@ -49,7 +49,8 @@ def score(config: ScoreConfig) -> str:
 
 def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     skipped: tuple[str, ...] = ()
-    judge = scorer(config.model, placement(config.device, config.dtype), seconds=config.reward_seconds)
+    place = placement(config.device, config.dtype)
+    judge = scorer(config.model, place, seconds=config.reward_seconds, weights=config.weights)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "

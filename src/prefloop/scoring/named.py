@@ -10,16 +10,24 @@ from prefloop.scoring.reward_model import RewardModel
 PYTHON = "python:"
 
 
-def scorer(reward: str, placement: Placement, *, seconds: float = SECONDS, beside: Network | None = None) -> Scorer:
+def scorer(
+    reward: str,
+    placement: Placement,
+    *,
+    seconds: float = SECONDS,
+    weights: str = "float32",
+    beside: Network | None = None,
+) -> Scorer:
     """The scorer that `reward` names: a reward model folder (or hub id), or `python:FILE.py:FUNCTION`.
 
     Args:
         seconds: how long one call of a Python function may take.
+        weights: how the matrices of a reward model are held.
         beside: a model in memory, whose base a reward model shares that is an adapter of the same.
     """
     if reward.startswith(PYTHON):
         return PythonReward(reward.removeprefix(PYTHON), seconds=seconds)
-    return RewardModel(reward, placement, beside=beside)
+    return RewardModel(reward, placement, weights=weights, beside=beside)
 
 
 def check_reward(reward: str) -> None:

@@ -2,6 +2,7 @@
 policy's."""
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
+from prefloop.printing import say
 from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
@@ -37,13 +39,28 @@ class RewardModel:
     demonstrations."""
 
     def __init__(
-        self, path: str, placement: Placement, *, batch_tokens: int = 16384, beside: Network | None = None
+        self,
+        path: str,
+        placement: Placement,
+        *,
+        batch_tokens: int = 16384,
+        weights: str = "float32",
+        beside: Network | None = None,
     ) -> None:
-        """Args: beside: a model in memory, whose base it shares if it is an adapter of the same.
+        """Loads it.
+
+        Args:
+            path: its folder.
+            placement: where it computes, and how precisely.
+            batch_tokens: most tokens read at once.
+            weights: how its matrices are held; what quantised ones change is said.
+            beside: a model in memory, whose base it shares if it is an adapter of the same.
 
         Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
         self.network = scalar(path, placement, beside=beside).freeze()
+        for sentence in self.network.hold(weights):
+            say(f"{path}: {sentence}", to=sys.stderr)
         file = Path(self.network.path) / NORMALISATION
         known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
         self.mean, self.std = known.mean, known.std

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from prefloop.config import Config
+from prefloop.settings import Weighted
 
 
-class ServeConfig(Config):
+class ServeConfig(Weighted):
     """How a policy is served."""
 
     port: int = Field(default=8001, ge=0, le=65535)

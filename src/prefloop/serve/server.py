@@ -26,6 +26,7 @@ def serve(path: str, config: ServeConfig) -> None:
     with listening(config.port) as listener:
         place = placement(config.device, "float32")
         policy = causal(speaker.path, place, template=config.template or speaker.template)
+        said = policy.hold(config.weights)
         name = config.name or served_name(speaker.path)
         engine = Engine(
             policy,
@@ -37,6 +38,7 @@ def serve(path: str, config: ServeConfig) -> None:
         lines = [
             f"{name}, with a context of {policy.codec.context} tokens on {place.device}",
             f"http://{HOST}:{listener.getsockname()[1]}/v1",
+            *said,
         ]
         if speaker.single_turn:
             lines[:0] = ["this policy has only ever seen single questions; earlier turns of a conversation confuse it."]

@@ -20,7 +20,6 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
 from prefloop.ops.draws import permutation
-from prefloop.ops.losses import next_token_loss
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
@@ -78,7 +77,7 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches,
     run.progress.start(len(batches), optimizer.done)
     for batch in ahead(batches, data.training.take, start=optimizer.done):
         lr = optimizer.lr
-        loss = response_losses(network, batch).mean()
+        loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
         loss.backward()
         metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
@@ -120,20 +119,18 @@ def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     return _Data(made.only(mixed[held_out:]), made.take(mixed[:held_out]), made.num_too_long)
 
 
-def response_losses(network: Network, batch: Sequence[Example]) -> torch.Tensor:
-    """(M,) nats for each response token; prompt tokens are read but never predicted."""
+def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:
+    """() nats of all response tokens together; prompt tokens are read but never predicted."""
     packed = ResponseStream.of([e.prompt for e in batch], [e.response for e in batch], network.device)
-    return next_token_loss(network.response_logits(packed), packed.tokens)
+    return network.total_surprise(packed.stream, packed.index, packed.tokens)
 
 
 @torch.no_grad()
 def validation_loss(network: Network, held_out: Sequence[Example], config: SFTConfig) -> float:
     """Mean nats per response token over all held-out demonstrations."""
-    total, count = 0.0, 0
-    for batch in cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens):
-        losses = response_losses(network, [held_out[i] for i in batch])
-        total, count = total + float(losses.cpu().double().sum()), count + len(losses)
-    return total / count
+    cuts = cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens)
+    total = sum(float(total_surprise(network, [held_out[i] for i in batch])) for batch in cuts)
+    return total / sum(len(example.response) for example in held_out)
 
 
 def _gate(
