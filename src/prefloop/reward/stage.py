@@ -17,6 +17,9 @@ from pathlib import Path
 import torch
 
 from prefloop import layout
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.models.device import placement
@@ -26,6 +29,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.needs import needs
 from prefloop.reward.quality import quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
@@ -103,6 +107,7 @@ def train(config: RewardConfig) -> Path:
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
+        refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         run.caution(config.cautions(network.pretrained.num_parameters()))
@@ -117,6 +122,8 @@ def train(config: RewardConfig) -> Path:
         validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
         pairs, judged, scale = learned.pairs, validated.pairs, scaled_by(config, network, learned.rows, run.say)
         batches = prompt_batches(learned.rows, config)
+        both = [(0, len(ids)) for pair in (*pairs, *judged) for ids in (pair.chosen, pair.rejected)]
+        expect(run, config, needs(config, lengths_of(both, len(pairs) + len(judged), network.codec.context)))
         apart = Group(tuple(edges.parameters()), EDGE_LR)
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()

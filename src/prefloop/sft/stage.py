@@ -12,6 +12,9 @@ from pathlib import Path
 import torch
 
 from prefloop import layout
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
 from prefloop.files.foreign import read_demonstrations
@@ -26,6 +29,7 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.sft.config import SFTConfig
+from prefloop.sft.needs import needs
 from prefloop.text.batches import cut, epoch_batches
 from prefloop.text.examples import Example, examples
 from prefloop.text.templates import SPECIAL_TOKENS
@@ -38,6 +42,8 @@ def train(config: SFTConfig) -> Path:
         if run.finished:
             return folder
         trained = is_ours(folder)  # written whole, before the gate
+        if not trained:
+            refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
@@ -46,6 +52,7 @@ def train(config: SFTConfig) -> Path:
         data = _data(config, network, run)
         batches = _batches(config, data)
         if not trained:
+            expect(run, config, needs(config, _lengths(data)))
             _learn(config, network, data, batches, run)
             save(folder, network)
         result = {
@@ -116,6 +123,11 @@ def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
         )
     mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
     return _Data(mixed[held_out:], mixed[:held_out], too_long)
+
+
+def _lengths(data: "_Data") -> Lengths:
+    rows = [(len(example.prompt), len(example.response)) for example in (*data.training, *data.validation)]
+    return lengths_of(rows, len(rows), context=max(prompt + response for prompt, response in rows))
 
 
 def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:
