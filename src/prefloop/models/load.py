@@ -282,7 +282,6 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
-        weights: how its matrices are held; anything but float32 is for a trunk that is not trained.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -293,7 +292,6 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         return _worn(source, beside.pretrained, base, codec, placement)
     model = loaded(source.base, source.config, scores=False)
     _check_vocabulary(source.path, model, codec)
-    _hold(source.path, model, codec, weights, scores=False)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
 
@@ -357,7 +355,6 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
-    _hold(path, model, codec, weights, scores=True)
     network = _worn(source, _moved(model, placement), None, codec, placement)
     if fresh_head:  # an adapter may have brought its own
         torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
