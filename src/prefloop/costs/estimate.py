@@ -206,22 +206,17 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([name, *columns, *cells[len(widths) :]]).rstrip()
 
 
-def in_three_lines(estimate: Estimate, free: float, seconds: float | None) -> list[str]:
+def in_three_lines(estimate: Estimate, free: float) -> list[str]:
     """The same in three lines: what is there all the time, what comes and goes, and the peak."""
     roles = ", ".join(f"{row.name} {size(row.weights)}" for row in estimate.rows)
     gradients = sum(row.gradients for row in estimate.rows)
     optimiser = sum(row.optimiser for row in estimate.rows)
-    passing = [
-        f"{m.name} {size(m.activations + m.beside + m.cache)}"
-        for m in estimate.needs.moments
-        if m.activations + m.cache
-    ]
+    passing = [f"{moment.name} {size(moment.passing)}" for moment in estimate.needs.moments if moment.passing]
     trained = sum(role.numbers_trained for role in estimate.needs.roles)
-    time = f", in about {span(seconds)} of computing" if seconds else ""
     return [
         f"memory: weights {roles}; optimiser {size(optimiser)} for {trained / 1e6:.3g} million trained weights",
         f"memory: while it works {', '.join(passing)}; gradients {size(gradients)}",
-        f"memory: peak {size(estimate.peak)} expected ({estimate.at}), {size(free)} there{time}",
+        f"memory: peak {size(estimate.peak)} expected ({estimate.at}), {size(free)} there",
     ]
 
 

@@ -38,7 +38,7 @@ def expect(run: Run, settings: Trained, needs: Needs) -> None:
     around = max(0.0, held_memory(device) - loaded) if device.type == "cpu" else 0.0
     estimate = Estimate(needs, around)
     run.expects(estimate.peak, needs.device)
-    for line in in_three_lines(estimate, room(settings, needs.device), None):
+    for line in in_three_lines(estimate, room(settings, needs.device)):
         run.say(line)
     _refuse(settings, estimate, f"({estimate.at})")
 

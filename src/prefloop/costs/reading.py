@@ -17,6 +17,7 @@ from prefloop.models.memory import (
     logit_bytes,
     reading_bytes_per_token,
 )
+from prefloop.sampling.room import MOST_ROWS, ROWS
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Model:
 
     def _at(self, tokens: float) -> Way:
         """How N tokens are read at once: attention that is written out rounds its grid up (models/stream.py)."""
-        way = self.way
+        way, tokens = self.way, max(1.0, tokens)
         if not (way.half and way.cpu and way.longest <= SHORT):
             return way
         mean = way.longest / way.grid
@@ -94,15 +95,18 @@ class Model:
         return Moment(name, self.role.name, activations=held)
 
     def sampling(self, name: str, rows: float, prompt: Lengths, new: float, *, copies: int = 1) -> Moment:
-        """Responses of at most `new` tokens, `rows` of them at once, `copies` to a prompt."""
-        anatomy = self.role.anatomy
-        columns = prompt.longest + new
-        value = HALF if self.way.half else FLOAT
-        cache = rows * columns * cache_bytes_per_token(anatomy, value=value)
+        """Responses of at most `new` tokens to prompts, `rows` in all and `copies` to a prompt; not all at once."""
+        anatomy, rows = self.role.anatomy, self.at_once(rows)
+        kept = FLOAT if self.way.cpu or not self.way.half else HALF
+        cache = rows * (prompt.longest + new) * cache_bytes_per_token(anatomy, key=kept, value=kept)
         prompts = rows / copies * prompt.mean
         reading = prompts * reading_bytes_per_token(anatomy, self._at(prompts))
         choosing = choosing_bytes(anatomy, rows)
         return Moment(name, self.role.name, activations=max(reading, choosing) + self.rounded_weights, cache=cache)
+
+    def at_once(self, rows: float) -> float:
+        """Most responses that are in the making at once."""
+        return min(rows, ROWS["cpu"] if self.way.cpu else MOST_ROWS)
 
     def forward(self, name: str, tokens: float, predicted: float, *, times: float = 1.0) -> Part:
         """Arithmetic of reading `tokens`, of which `predicted` get logits; `times` as often."""
@@ -117,9 +121,9 @@ class Model:
         adapter); forward again where layers are computed again."""
         return self.forward(name, tokens, predicted, times=3.0 - bool(self.role.rank) + 1.0 * self.way.recompute)
 
-    def writing(self, name: str, rows: float, at_once: float, prompt: Lengths, new: float, *, copies: int = 1) -> Part:
-        """Arithmetic of `rows` responses of `new` tokens, `at_once` of them in a batch."""
-        anatomy = self.role.anatomy
+    def writing(self, name: str, rows: float, together: float, prompt: Lengths, new: float, *, copies: int = 1) -> Part:
+        """Arithmetic of `rows` responses of `new` tokens, asked for `together` at a time."""
+        anatomy, at_once = self.role.anatomy, self.at_once(together)
         read = self.forward(name, rows / copies * prompt.mean, rows / copies)
         written = self.forward(name, rows * new, rows * new)
         batches = rows / max(1.0, at_once)

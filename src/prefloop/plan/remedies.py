@@ -1,5 +1,6 @@
 """What to change where memory is short, cheapest first, with the peak that each leaves."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,14 +36,20 @@ def remedies(settings: Trained, plan: Plan, around: float, there: float, *, devi
         device: where it is to run.
     """
 
-    def peak_of(changed: Trained) -> float:
-        return Estimate(replace(plan(changed), device=device), around).peak
+    def peak_of(changed: Trained | None) -> float:
+        """Infinite for settings that do not go together."""
+        if changed is None:
+            return math.inf
+        try:
+            return Estimate(replace(plan(changed), device=device), around).peak
+        except UserError:
+            return math.inf
 
     best = peak_of(settings)
     for what, changes in _changes(settings):
         changed = _with(settings, changes)
-        peak = best if changed is None else peak_of(changed)
-        if changed is None or peak >= 0.99 * best:
+        peak = peak_of(changed)
+        if changed is None or peak - around >= 0.99 * (best - around):
             continue
         settings, best = changed, peak
         yield Remedy(what, peak)
@@ -51,7 +58,7 @@ def remedies(settings: Trained, plan: Plan, around: float, there: float, *, devi
     needs = replace(plan(settings), device=device)
     for what, changed in _others(needs):
         peak = Estimate(changed, around).peak
-        if peak < 0.99 * best:
+        if peak - around < 0.99 * (best - around):
             yield Remedy(what, peak)
 
 
