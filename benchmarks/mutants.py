@@ -178,7 +178,7 @@ MUTANTS = [
         ("precision forgotten", "        with self.placement.precision():\n            out = trunk(", "        if True:\n            out = trunk("),
         ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden", "return head(hidden.index_select(0, last))[:, 0].float(), hidden"),
         ("hooks are passed by in decoding", "return self(self._next_states, tokens, positions, cache)", "return self._next_states(tokens, positions, cache)"),
-        ("hooks are passed by in scoring", "return self(self._scores_and_states, stream)", "return self._scores_and_states(stream)"),
+        ("hooks are passed by in scoring", "return self(self._scores_and_states, stream, stream.ends)", "return self._scores_and_states(stream, stream.ends)"),
         ("hooks are passed by", "return self(self._read, packed, temperature, entropy)", "return self._read(packed, temperature, entropy)"),
     ),
     *planted(
@@ -201,11 +201,18 @@ MUTANTS = [
         ("an end is taken for padding", "number not in codec.stop_ids and ", ""),
     ),
     *planted(
-        "models/attention.py", "models/test_stream.py",
-        ("a window one too wide", "(ago < window)\n    if", "(ago <= window)\n    if"),
-        ("the future is seen", "mask = (ago >= 0) & (ago < window)", "mask = ago < window"),
-        ("written out without scale", "alpha=scale", "alpha=1.0"),
-        ("heads in another order", "x.repeat_interleave(heads // x.shape[1], 1)", "x.repeat(1, heads // x.shape[1], 1, 1)"),
+        "models/attention.py", "models/test_stream.py models/test_shared.py",
+        ("written out without scale", "alpha=scale,", "alpha=1.0,"),
+        ("a branch's keys end where its queries do", "if len(bias) == 1 else length", "if True else length"),
+        ("a stem is as if it were not there", "plain = window is None and grid.before is None", "plain = window is None"),
+    ),
+    *planted(
+        "models/grids.py", "models/test_stream.py models/test_shared.py",
+        ("a window one too wide", "(ago >= 0) & (ago < window)", "(ago >= 0) & (ago <= window)"),
+        ("the future is seen", "return ago >= 0 if window is None else (ago >= 0) & (ago < window)", "return ago >= -1 if window is None else (ago < window)"),
+        ("a branch sees only what is as far into its stem", "+ (0 if self.before is None else self.before[:, None])", "+ 0"),
+        ("a query right of the end meets nothing", "last.clamp(max=length - 1)", "last.clamp(max=2 * length)"),
+        ("stems and sequences in one grid", "stemmed in (True, False)", "stemmed in (True,)"),
     ),
     *planted(
         "models/heads.py", "models/test_stream.py models/test_families.py",
@@ -213,7 +220,10 @@ MUTANTS = [
         ("the cap is forgotten", "return logits if self.cap is None else", "return logits if True else"),
     ),
     *planted(
-        "models/stream.py", "models/test_stream.py",
+        "models/stream.py", "models/test_stream.py models/test_shared.py",
+        ("a branch begins at 0 again", "if any(stem >= 0 for stem in stems):\n", "if False:\n"),
+        ("a branch keeps nothing of its own", "min(len(first), len(second)) - 1", "min(len(first), len(second))"),
+        ("most of the neighbours", "shared = min(shared, alike[begin + 1])", "shared = max(shared, alike[begin + 1])"),
         ("positions go on", "(torch.arange(len(starts)) - starts)", "torch.arange(len(starts))"),
         ("the state of the token itself", "+ answer.positions - 1", "+ answer.positions"),
     ),
@@ -264,6 +274,16 @@ MUTANTS = [
     *planted(
         "evaluate/measure.py", "test_draws.py evaluate/test_measure.py",
         ("every chunk draws the same numbers", '"evaluate.responses", start)', '"evaluate.responses")'),
+        ("surprise summed, not per token", "total / len(response)", "total"),
+    ),
+    *planted(
+        "evaluate/stage.py", "evaluate/test_stage.py",
+        ("the untouched model may be selected", "if n not in beside}", 'if n != "reference"}'),
+    ),
+    *planted(
+        "collect/judge.py", "collect/test_stage.py",
+        ("the lower number wins", '"left" if ahead > 0', '"left" if ahead < 0'),
+        ("the margin itself is no tie", "abs(ahead) <= self._config.margin", "abs(ahead) < self._config.margin"),
     ),
     *planted(
         "collect/stage.py", "test_draws.py collect/test_stage.py",
@@ -302,13 +322,23 @@ MUTANTS = [
     *planted(
         "reward/stage.py", "reward",
         ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
-        ("ties are validated with", "if row.decided]", "if True]"),
         ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
         ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
-        ("pairs of a prompt are torn apart", "groups.setdefault(row.messages, []).append(index)", "groups.setdefault((*row.messages, index), []).append(index)"),
+        ("what was counted is forgotten on resume", 'taught = Taught.of(saved["taught"])', "pass"),
+    ),
+    *planted(
+        "reward/data.py", "reward",
+        ("ties are validated with", "[not row.decided for row in rows]", "[False for row in rows]"),
+        ("pairs of a prompt are torn apart", "first[group].argsort(", "keys.argsort("),
+        ("held-out prompts are learned from", "rows.only(~held), rows.only(held)", "rows, rows.only(held)"),
+    ),
+    *planted(
+        "files/index.py", "files/test_index.py",
+        ("a row of several records gives its first", "[before])", "[0])"),
+        ("a changed file is read on", "!= self._stamp:\n                    raise", "!= self._stamp and False:\n                    raise"),
     ),
     *planted(
         "reward/votes.py", "reward/test_votes.py",

@@ -23,7 +23,7 @@ from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
 from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
-from prefloop.models.stream import ResponseStream, Stream, round_size
+from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
 from prefloop.ops.logprobs import logprobs_and_entropy
 from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
@@ -151,12 +151,16 @@ class Network(nn.Module):
         return self._response_kl(reference, packed)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
-        return self.scores_and_states(Stream.of(sequences, self.device))[0]
+        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns.
+
+        What several sequences begin with is read once.
+        """
+        shared = Shared.of(sequences, self.device)
+        return self(self._scores_and_states, shared.stream, shared.last)[0]
 
     def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        return self(self._scores_and_states, stream)
+        return self(self._scores_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
         """Adds a critic whose values start at 0.
@@ -380,8 +384,7 @@ class Network(nn.Module):
         ]
         return torch.cat(kl)
 
-    def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+    def _scores_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
-        last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
         head = self.pretrained.get_submodule(HEAD)
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
