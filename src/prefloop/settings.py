@@ -120,6 +120,14 @@ class Tracked(Config):
         return {} if self.track == "none" else {self.track: f"track={self.track}"}
 
 
+class Trained(RunConfig):
+    """What every stage that trains has in common."""
+
+    memory: float = Field(default=0.0, ge=0, le=1_000_000)
+    """Gigabytes that training may hold, the process included; 0 takes what the machine or its container has free. A
+    stage that is expected to need more stops before its first step."""
+
+
 class Optimised(Tracked):
     """How weights are updated: AdamW, its gradient shortened, its learning rate on a schedule."""
 

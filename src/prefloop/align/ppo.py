@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
@@ -78,7 +78,7 @@ def train(config: PPOConfig) -> Path:
     with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup = online.prepared(run, config, needs.ppo)
         policy = _with_critic(setup, config)
         limit = batched(policy, config, run).micro_tokens
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import needs, online
 from prefloop.align.config import REINFORCEConfig
 from prefloop.models.batching import batched
 from prefloop.models.network import Network
@@ -41,7 +41,7 @@ def train(config: REINFORCEConfig) -> Path:
     with Run(config, inputs=online.inputs(config)) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup = online.prepared(run, config, needs.reinforce)
         policy = setup.policy
         limit = batched(policy, config, run).micro_tokens
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")

@@ -18,6 +18,9 @@ from typing import Any, Self
 import torch
 
 from prefloop import layout
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.foreign import first_records
 from prefloop.models.batching import Batching, batched
@@ -28,6 +31,7 @@ from prefloop.models.optim import Group, Optimizer
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import Pairs, PromptBatches, Split, split
+from prefloop.reward.needs import needs
 from prefloop.reward.quality import longer, quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
@@ -129,6 +133,7 @@ def train(config: RewardConfig) -> Path:
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
+        refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         run.caution(config.cautions(network.pretrained.num_parameters()))
@@ -138,6 +143,10 @@ def train(config: RewardConfig) -> Path:
         data = _data(config, network, run)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.pairs
         data.training.forget()
+        known = [*data.first.pairs, *judged]
+        both = [(0, len(ids)) for pair in known for ids in (pair.chosen, pair.rejected)]
+        count = len(data.training) + len(judged)
+        expect(run, config, needs(config, lengths_of(both, count, network.codec.context)))
         apart = Group(tuple(edges.parameters()), EDGE_LR)
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()

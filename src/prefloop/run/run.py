@@ -204,6 +204,10 @@ class Run:
             write_document(path, card)
         return card.chosen[name]
 
+    def expects(self, peak: float, device: str) -> None:
+        """Notes how many bytes the stage will hold at most, as it looks before its first step; compared at its end."""
+        self._stopwatch.expected_mb, self._stopwatch.device = peak / 2**20, device
+
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():
@@ -299,6 +303,8 @@ class Run:
             outputs: names of files and folders inside the run's folder.
         """
         self._stopwatch.add_session()
+        if self._stopwatch.expected_mb:
+            self.say(self._stopwatch.sentence())
         artefacts = {
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }
