@@ -3,7 +3,7 @@
 Shapes: B responses of a step, T tokens of the longest, M response tokens of some of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,10 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.config import OnlineConfig
+from prefloop.costs.estimate import Needs
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import ROWS, lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.models import load
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
@@ -50,17 +54,27 @@ def inputs(config: OnlineConfig) -> dict[str, str | None]:
     return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
 
 
-def prepared(run: Run, config: C) -> tuple[Setup, C]:
-    """Loads the policy, copies it as the reference, and reads the prompts. Returns: also the settings, all chosen."""
+def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
+    """Loads the policy, copies it as the reference, and reads the prompts.
+
+    Args:
+        needs: of the algorithm.
+
+    Returns: also the settings, with those that are left to prefloop.
+    """
+    refuse_too_large(config, needs(config, Lengths()))
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
     run.caution(policy.train_as(config, seed=config.seed))
-    config = run.chosen(config, policy.learner)
+    config = run.settled(config, policy.learner)
     kept = run.folder / layout.ROWS / "prompts"
     prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
     judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
+    some = prompts.take(range(0, len(prompts), -(-len(prompts) // ROWS)))
+    asked = lengths_of([(len(prompt.tokens), 0) for prompt in some], len(prompts), policy.codec.context)
+    expect(run, config, needs(config, asked))
     return Setup(policy, reference, InProcess(policy), judge, prompts), config
 
 
@@ -83,7 +97,9 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: i
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
         [prompt.tokens for prompt in prompts[::copies]],
-        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
+        SamplingConfig(
+            temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
+        ),
         seed_of(config.seed, "online.rollouts", step),
         copies=copies,
     )

@@ -66,7 +66,6 @@ class Run:
         self.config, self.folder = config, Path(config.out)
         self._files = [path for path in inputs.values() if path is not None and os.path.isfile(path)]
         self.progress = Progress(stage)
-        self._chosen: dict[str, Any] = {}
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
         self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
@@ -193,19 +192,32 @@ class Run:
         """Prints what the user should know, behind the stage's name."""
         say(f"{self.progress.stage}: {sentence}")
 
-    def chosen(self, config: C, learner: Learner) -> C:
-        """The settings, with values for those that are left to prefloop, which it says and records."""
-        self._chosen = chosen(self.progress.stage, config, learner)
-        if self._chosen:
-            values = ", ".join(f"{name}={value:g}" for name, value in self._chosen.items())
-            self.say(f"for {learner} it takes {values}. Give any of them to have another.")
-        self.config = settled = resolved(config, self._chosen)
+    def settled(self, config: C, learner: Learner) -> C:
+        """The settings, with values for those that are left to prefloop; says which, and notes them in run.json."""
+        values = self.chosen("settings", lambda: chosen(self.progress.stage, config, learner))
+        if values:
+            taken = ", ".join(f"{name}={value:g}" for name, value in values.items())
+            self.say(f"for {learner} it takes {taken}. Give any of them to have another.")
+        self.config = settled = resolved(config, values)
         return settled
 
     def caution(self, sentences: Iterable[str]) -> None:
         """Says each of them, before the work begins."""
         for sentence in sentences:
             self.say(sentence)
+
+    def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        if name not in card.chosen:
+            card = card.model_copy(update={"chosen": {**card.chosen, name: choose()}})
+            write_document(path, card)
+        return card.chosen[name]
+
+    def expects(self, peak: float, device: str) -> None:
+        """Notes how many bytes the stage will hold at most, as it looks before its first step; compared at its end."""
+        self._stopwatch.expected_mb, self._stopwatch.device = peak / 2**20, device
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
@@ -302,16 +314,13 @@ class Run:
             outputs: names of files and folders inside the run's folder.
         """
         self._stopwatch.add_session()
+        if self._stopwatch.expected_mb:
+            self.say(self._stopwatch.sentence())
         artefacts = {
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }
         sizes = sizes_of(self.folder, artefacts)
-        write_document(
-            self.folder / layout.FINISHED,
-            Finished(
-                outputs=artefacts, sizes=sizes, result={**result, **({"chosen": self._chosen} if self._chosen else {})}
-            ),
-        )
+        write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, sizes=sizes, result=result))
         self._tidy()
 
     def _tidy(self) -> None:
