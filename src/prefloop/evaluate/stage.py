@@ -93,7 +93,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             config,
             place,
             reference,
-            causal(config.base, place, template=config.template) if config.base else None,
+            _base(config, place),
             scorer(config.reward, place, seconds=config.reward_seconds, beside=reference, weights=config.weights)
             if config.reward
             else None,
@@ -209,6 +209,15 @@ def _only_of_the_helpdesk(config: EvaluateConfig) -> None:
     if config.demonstrations is not None:
         rows = read_demonstrations(config.demonstrations).records
         own(rows, file=config.demonstrations, who="judge=gold", instead="Leave demonstrations out, and judge=gold too.")
+
+
+def _base(config: EvaluateConfig, place: Placement) -> Network | None:
+    """The untouched base, if there is one to be measured beside the others."""
+    if config.base is None:
+        return None
+    base = causal(config.base, place, template=config.template)
+    base.hold(config.weights)
+    return base
 
 
 def _reward_check(config: EvaluateConfig, scorer: Scorer | None) -> RewardCheck | Unchecked:

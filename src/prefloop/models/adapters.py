@@ -64,6 +64,11 @@ class Base:
         self._by_peft = False
         self._layers: dict[str, Any] = {}  # peft's, by name
 
+    @property
+    def worn(self) -> str | None:
+        """The adapter that is worn now."""
+        return self._worn[0] if self._worn else None
+
     @contextlib.contextmanager
     def wearing(self, adapter: str | None) -> Iterator[None]:
         """Context in which this adapter is worn, or none."""
