@@ -102,7 +102,7 @@ MUTANTS = [
         ("another's critic is a copy of the policy", "policy.with_critic(other)", "policy.with_critic(separate=True)"),
         ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),
         ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
-        ("the coefficient never changes in the loss", "at.batch, index, kl_coef=at.kl_coef)", "at.batch, index, kl_coef=config.kl_coef)"),
+        ("the coefficient never changes in the loss", "at.batch, index, limit=limit, kl_coef=at.kl_coef)", "at.batch, index, limit=limit, kl_coef=config.kl_coef)"),
         ("early-stop KL the other way", "kl_estimate(old, now.logprobs, estimator=\"k3\")", "kl_estimate(now.logprobs, old, estimator=\"k3\")"),
         ("logged KL by k2", '.kl(rollouts.mask, "k1")', '.kl(rollouts.mask, "k2")'),
         ("the schedule follows the updates done", "optimizer.pass_over(plan - at.done)", "optimizer.pass_over(0)"),
@@ -224,6 +224,15 @@ MUTANTS = [
         ("a branch sees only what is as far into its stem", "+ (0 if self.before is None else self.before[:, None])", "+ 0"),
         ("a query right of the end meets nothing", "last.clamp(max=length - 1)", "last.clamp(max=2 * length)"),
         ("stems and sequences in one grid", "stemmed in (True, False)", "stemmed in (True,)"),
+    ),
+    *planted(
+        "models/recompute.py", "models/test_recompute.py",
+        ("another adapter is worn again", "(contextlib.nullcontext(), again())", "(contextlib.nullcontext(), contextlib.nullcontext())"),
+        ("layers stay wrapped", "            del layer.forward  # its class's is seen again", "            pass"),
+    ),
+    *planted(
+        "models/batching.py", "models/test_batching.py",
+        ("always computed again", "recompute = free < wanted * bytes_of(False)", "recompute = free < 1e30"),
     ),
     *planted(
         "models/heads.py", "models/test_stream.py models/test_families.py",

@@ -78,7 +78,7 @@ def test_a_reward_model_starts_from_it(file: Path):
 @pytest.mark.filterwarnings("ignore")  # transformers' own
 def test_it_is_a_base_of_adapters_and_of_stages(file: Path, tmp_path: Path, write_rows: Callable[..., str]):
     """Fine-tuned into an adapter by the stage, which knows the file by its content; read again on the same file, merged
-    into a plain folder that transformers alone reads, and refused on another."""
+    into a plain folder that transformers alone reads."""
     rows = [
         {"id": f"d{i}", "messages": [{"role": "user", "content": f"hello {i}"}], "response": "hi"} for i in range(6)
     ]

@@ -87,7 +87,7 @@ def test_activations_are_what_autograd_keeps(codec: Codec, half: bool, longest: 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        states = network.hidden_states(Stream.of([[5] * longest] * 8, network.device))
+        states = network.hidden_states(Stream.of([[9 + row] * longest for row in range(8)], network.device))
     assert states.requires_grad
     counted = 8 * longest * activation_bytes_per_token(Anatomy.of_model(model), Way(half=half, longest=longest))
     assert counted == pytest.approx(sum(held.values()), rel=0.02)

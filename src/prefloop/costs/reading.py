@@ -6,7 +6,6 @@ Letters as in `models.memory`: N tokens read at once, M response tokens among th
 from dataclasses import dataclass, replace
 
 from prefloop.costs.estimate import FORMS, Moment, Part, Role
-from prefloop.models.attention import SHORT
 from prefloop.models.memory import (
     FLOAT,
     HALF,
@@ -18,6 +17,9 @@ from prefloop.models.memory import (
     reading_bytes_per_token,
 )
 from prefloop.sampling.room import MOST_ROWS, ROWS
+
+GRID = 1.1
+"""Places of the attention's grids for each token, where those of like length share one."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,6 @@ class Lengths:
     responses: float = 1.0
     """tokens of a response, or of all that is predicted"""
 
-    @property
-    def grid(self) -> float:
-        """Places of the attention's grid for each token."""
-        return max(1.0, self.longest / max(1.0, self.mean))
-
 
 @dataclass(frozen=True)
 class Model:
@@ -48,21 +45,12 @@ class Model:
 
     def at(self, lengths: Lengths) -> "Model":
         """The same, reading sequences of these lengths."""
-        return replace(self, way=replace(self.way, longest=lengths.longest, grid=lengths.grid))
+        return replace(self, way=replace(self.way, longest=round(lengths.mean), grid=GRID))
 
     @property
     def rounded_weights(self) -> float:
         """Bytes of the copy of the matrices in bfloat16 that products round them to, where they are kept otherwise."""
         return HALF * self.role.anatomy.matrices if self.way.half and self.role.form == "float32" else 0.0
-
-    def _at(self, tokens: float) -> Way:
-        """How N tokens are read at once: attention that is written out rounds its grid up (models/stream.py)."""
-        way, tokens = self.way, max(1.0, tokens)
-        if not (way.half and way.cpu and way.longest <= SHORT):
-            return way
-        mean = way.longest / way.grid
-        rows, longest = -(-max(1.0, tokens / mean) // 8) * 8, -(-way.longest // 16) * 16
-        return replace(way, grid=rows * longest / tokens)
 
     def loading(self) -> Moment:
         """Its load: all weights are there in float32 before they are held in another form."""
@@ -78,7 +66,7 @@ class Model:
             beside: bytes that the critic's own trunk keeps at the same time.
         """
         anatomy = self.role.anatomy
-        held = tokens * activation_bytes_per_token(anatomy, self._at(tokens)) + self.rounded_weights
+        held = tokens * activation_bytes_per_token(anatomy, self.way) + self.rounded_weights
         if responses:
             held += logit_bytes(anatomy, responses, learned=True)
         first = anatomy.embeddings / anatomy.numbers if responses and not self.role.rank else 0.001
@@ -87,7 +75,7 @@ class Model:
 
     def reading(self, name: str, tokens: float, responses: float) -> Moment:
         """A reading without gradients of N tokens, of which M get logprobs."""
-        held = tokens * reading_bytes_per_token(self.role.anatomy, self._at(tokens))
+        held = tokens * reading_bytes_per_token(self.role.anatomy, self.way)
         held += self.rounded_weights if self.role.trained else 0.0  # those without gradients are rounded one by one
         if responses:
             states = FLOAT * self.role.anatomy.width * tokens
@@ -100,7 +88,7 @@ class Model:
         kept = FLOAT if self.way.cpu or not self.way.half else HALF
         cache = rows * (prompt.longest + new) * cache_bytes_per_token(anatomy, key=kept, value=kept)
         prompts = rows / copies * prompt.mean
-        reading = prompts * reading_bytes_per_token(anatomy, self._at(prompts))
+        reading = prompts * reading_bytes_per_token(anatomy, self.way)
         choosing = choosing_bytes(anatomy, rows)
         return Moment(name, self.role.name, activations=max(reading, choosing) + self.rounded_weights, cache=cache)
 

@@ -94,7 +94,8 @@ class Base:
         worn = self._worn[0] if self._worn and self._worn[0] in layer.scaling else None
         if worn is None:
             return layer.base_layer(x)
-        if self._by_peft or worn in layer.lora_variant:  # DoRA
+        mixed = x.dtype != torch.float32 and not torch.is_autocast_enabled(x.device.type)
+        if self._by_peft or mixed or worn in layer.lora_variant:  # DoRA
             return peft(x)
         out = layer.base_layer(x)
         narrow, wide = layer.lora_A[worn].weight, layer.lora_B[worn].weight

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from prefloop.models.attention import SHORT
+from prefloop.models.attention import BLOCK, SHORT
 from prefloop.models.checkpoint import number
 from prefloop.ops.vocabulary import CHUNK
 
@@ -167,17 +167,16 @@ def activation_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
 def layer_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
     """What one layer keeps of a token for the backward pass."""
     width, inner, queries, keys = anatomy.width, anatomy.inner, anatomy.queries, anatomy.keys
-    places = 40 + FLOAT * anatomy.heads * way.grid
-    inputs = 0 if not way.half else 3 * width + 2 * width  # q, k and v round the same input three times, gate and up
     norms = FLOAT * (2 * width if way.adapter else 4 * width)  # a norm's weight needs what it multiplies
     rounded = HALF if way.half else FLOAT
-    inputs = rounded * inputs if way.half else FLOAT * 2 * width
-    taken = rounded * (4 * inner + 2 * queries + 2 * keys)
+    inputs = rounded * (5 * width if way.half else 2 * width)  # q, k, v, gate and up each round theirs
+    taken = rounded * (4 * inner + queries)
     if way.half and way.cpu and way.longest <= SHORT:
-        met = rounded * (3 * queries + anatomy.heads * way.longest)
+        block = min(BLOCK, way.longest)
+        met = rounded * (queries + 2 * keys + anatomy.heads * (way.longest + block) / 2)
     else:
-        met = rounded * (2 * queries + 2 * keys)
-    return norms + inputs + taken + met * way.grid + places
+        met = rounded * (2 * queries + 2 * keys) + FLOAT * anatomy.heads
+    return norms + inputs + taken + met * way.grid + 2 * FLOAT
 
 
 def reading_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
@@ -187,7 +186,7 @@ def reading_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
     within = FLOAT * 2 * width + rounded * (width + 3 * inner)
     met = 4 * queries + 2 * keys
     if way.half and way.cpu and way.longest <= SHORT:
-        met = 6 * queries + 2 * anatomy.heads * way.longest
+        met = 6 * queries + 2 * anatomy.heads * min(BLOCK, way.longest)
     across = FLOAT * 2 * width + rounded * met * way.grid
     return max(within, across) + FLOAT * 2 * anatomy.head_width + 16
 
