@@ -53,8 +53,13 @@ class Templated(Config):
 class Batched(Config):
     """How much is computed at once."""
 
-    micro_tokens: int = Field(default=16384, ge=16, le=100_000_000)
-    """Most tokens in memory at once; a larger batch is split, which does not change the result."""
+    micro_tokens: int | None = Field(default=None, ge=16, le=100_000_000)
+    """Most tokens learned from at once; a larger batch is split, which does not change the result. None is as many as
+    the memory that is free has room for, and says how many."""
+
+    recompute: bool | typing.Literal["auto"] = "auto"
+    """Keep only the input of each layer and compute it again in the backward pass: a third slower, a fraction of the
+    memory. auto does so where otherwise little would fit, and says so."""
 
 
 class Lora(Config):

@@ -200,14 +200,12 @@ def test_attention_written_out_is_sdpa(window: int | None):
     torch.testing.assert_close(actual.float(), exact, rtol=0.02, atol=0.02)
 
 
-def test_grid_by_hand():
-    """lengths 3 and 2: a b c / d e 0, and back."""
+def test_places_by_hand():
+    """lengths 3 and 2: a b c d e."""
     stream = Stream.of([[1, 2, 3], [4, 5]], CPU.device)
-    values = torch.tensor([10.0, 20.0, 30.0, 40.0, 50.0])
-    assert stream.grid(values).tolist() == [[10, 20, 30], [40, 50, 0]]
-    assert torch.equal(stream.flat(stream.grid(values)), values)
     assert stream.positions.tolist() == [0, 1, 2, 0, 1]
     assert stream.starts.tolist() == [0, 3]
+    assert stream.ends.tolist() == [2, 4]
 
 
 def test_response_stream_by_hand():

@@ -24,6 +24,7 @@ from prefloop.errors import UserError
 from prefloop.models import attention, stream
 from prefloop.models.cache import Cache
 from prefloop.models.device import Placement
+from prefloop.models.grids import Grid
 from prefloop.models.heads import LogitRule
 from prefloop.models.load import causal
 from prefloop.models.network import Network
@@ -72,7 +73,8 @@ def leak(patch: pytest.MonkeyPatch, model: PreTrainedModel) -> None:
     """All tokens of a stream attend to all before them, of whatever sequence."""
 
     def attend(self: Stream, q: Tensor, k: Tensor, v: Tensor, *, scale: float, **_: Any) -> Tensor:
-        return attention.causal_attention(q, k, v, scale=scale, window=None).transpose(1, 2)
+        whole = Grid(None, None, (1, q.shape[2], q.shape[2]), None)
+        return attention.causal_attention(whole, q, k, v, scale=scale, window=None).transpose(1, 2)
 
     patch.setattr(Stream, "attend", attend)
 

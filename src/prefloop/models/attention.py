@@ -12,10 +12,13 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
 from prefloop.errors import UserError
+from prefloop.models.grids import Grid
 
 ATTENTION = "prefloop_stream"
 SHORT = 512
 """Longest sequence, in tokens, whose attention is written out where that is faster."""
+BLOCK = 128
+"""Queries whose attention is written out at once: fewer products with keys that none of them sees."""
 
 
 class Layout(Protocol):
@@ -34,31 +37,30 @@ def written_out(q: Tensor, longest: int) -> bool:
 
 
 def causal_attention(
-    q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
+    grid: Grid, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
 ) -> Tensor:
     """Each token attends to itself and to those before it in its row, at most `window` of them in all.
 
     Args:
-        q: (B, H, L, D)
-        k, v: (B, Hkv, L, D)
+        grid: where the rows' queries and keys are from.
+        q: (B, H, Q, D)
+        k, v: (B, Hkv, K, D)
         scale: factor of the products of queries and keys.
         window: tokens that can be seen, the token itself included; None for all.
         cap: see `capped_attention`; None for none.
 
-    Returns: (B, H, L, D)
+    Returns: (B, H, Q, D)
     """
-    longest = q.shape[2]
-    mask = None
-    if window is not None and window < longest:
-        ago = torch.arange(longest, device=q.device)[:, None] - torch.arange(longest, device=q.device)
-        mask = (ago >= 0) & (ago < window)
+    length = k.shape[2]
+    window = None if window is None or window >= length else window
     if cap is not None:
-        seen = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril() if mask is None else mask
-        return capped_attention(q, k, v, seen, scale=scale, cap=cap)
-    if written_out(q, longest):
-        return _short_attention(q, k, v, mask, scale)
+        return capped_attention(q, k, v, grid.seen(window, q.device), scale=scale, cap=cap)
+    if written_out(q, length):
+        return _short_attention(q, k, v, grid.bias(window, q.dtype, q.device), scale)
+    plain = window is None and grid.before is None
+    mask = None if plain else grid.bias(window, q.dtype, q.device)
     return scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+        q, k, v, attn_mask=mask, is_causal=plain, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
     )
 
 
@@ -77,21 +79,35 @@ def capped_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, *, scale: fl
     return meetings.masked_fill(~seen, -torch.inf).softmax(-1).to(v.dtype) @ v
 
 
-def _short_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Causal attention written out. (B, H, L, D) -> (B, H, L, D).
+def _short_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """Attention written out, for some queries at a time and the keys up to the last of them. (B, H, Q, D) -> the same.
 
     torch's own kernel is fast forward, but in bfloat16 on a CPU its backward is five times as slow as this one. It is
     used without gradients too, so that a probability read twice is the same number both times.
+
+    Args:
+        bias: (B or 1, 1, Q, K) added to the products of queries and keys.
     """
-    batch, heads, longest, width = q.shape
-    k, v = (x.repeat_interleave(heads // x.shape[1], 1) for x in (k, v))
-    seen = torch.ones(longest, longest, dtype=torch.bool, device=q.device).tril() if mask is None else mask
-    bias = torch.zeros(longest, longest, dtype=q.dtype, device=q.device).masked_fill(~seen, -torch.inf)
-    shape = (batch * heads, longest, width)
-    meetings = torch.baddbmm(
-        bias.expand(batch * heads, longest, longest), q.reshape(shape), k.reshape(shape).transpose(1, 2), alpha=scale
-    )
-    return torch.bmm(meetings.softmax(-1), v.reshape(shape)).view(batch, heads, longest, width)
+    batch, heads, num, width = q.shape
+    held, length = k.shape[1], k.shape[2]
+    shared = heads // held  # queries' heads for each head of keys
+    keys, values = (x.reshape(batch * held, length, width) for x in (k, v))
+    outs = []
+    for start in range(0, num, BLOCK):
+        end = min(start + BLOCK, num)
+        upto = length - num + end if len(bias) == 1 else length
+        block = q[:, :, start:end].reshape(batch * held, shared * (end - start), width)
+        meetings = torch.baddbmm(
+            q.new_zeros(()).expand(len(block), block.shape[1], upto),
+            block,
+            keys[:, :upto].transpose(1, 2),
+            beta=0,
+            alpha=scale,
+        )
+        met = meetings.view(batch, heads, end - start, upto).add_(bias[:, :, start:end, :upto])
+        out = torch.bmm(met.softmax(-1).view(meetings.shape), values[:, :upto])
+        outs.append(out.view(batch, heads, end - start, width))
+    return outs[0] if len(outs) == 1 else torch.cat(outs, 2)
 
 
 def _attention(

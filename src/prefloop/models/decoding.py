@@ -19,6 +19,7 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, PreTrainedModel, 
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.heads import LogitRule
 from prefloop.models.network import Network
+from prefloop.models.quantised import Held
 from prefloop.models.stream import round_size
 
 KIN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
@@ -57,12 +58,13 @@ class Quick:
 
     @classmethod
     def of(cls, network: Network) -> "Quick | None":
-        """The quick way, if there is one: for the families above, with linear layers that adapters may change."""
+        """The quick way, if there is one: for the families above, with linear layers that adapters may change, but not
+        for quantised ones, which it would copy whole."""
         model = network.pretrained
         if type(model) not in KIN or model.config.hidden_act != "silu":
             return None
         layers = [m for name, m in model.base_model.named_modules() if name.endswith("_proj")]
-        if not all(isinstance(_underneath(layer), nn.Linear) for layer in layers):
+        if not all(type(_underneath(layer)) in (nn.Linear, Held) for layer in layers):
             return None
         return network(cls, network)
 
@@ -164,8 +166,7 @@ def _effective(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     assert isinstance(inner, nn.Linear)
     if inner is module:
         return inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-    weight = inner.weight
-    made = module(torch.eye(inner.in_features, dtype=weight.dtype, device=weight.device)).detach()
+    made = module(torch.eye(inner.in_features, device=inner.weight.device)).detach()
     return (made if inner.bias is None else made - inner.bias.detach()).T, inner.bias
 
 

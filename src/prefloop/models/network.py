@@ -8,7 +8,7 @@ the door (another structure, adapters, shards) may change without any stage know
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -23,7 +23,8 @@ from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
 from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
-from prefloop.models.stream import ResponseStream, Stream, round_size
+from prefloop.models.recompute import Context, recomputed
+from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
 from prefloop.ops.logprobs import logprobs_and_entropy
 from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
@@ -91,6 +92,7 @@ class Network(nn.Module):
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
         self.placement, self.role = placement, role
+        self.recompute = False  # True: layers keep only their inputs where gradients are on
         prepare(self.pretrained)
         self._rule = LogitRule.of(self.pretrained.config)
         self.eval()
@@ -151,12 +153,16 @@ class Network(nn.Module):
         return self._response_kl(reference, packed)
 
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
-        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns."""
-        return self.scores_and_states(Stream.of(sequences, self.device))[0]
+        """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns.
+
+        What several sequences begin with is read once.
+        """
+        shared = Shared.of(sequences, self.device)
+        return self(self._scores_and_states, shared.stream, shared.last)[0]
 
     def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        return self(self._scores_and_states, stream)
+        return self(self._scores_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
         """Adds a critic whose values start at 0.
@@ -191,6 +197,12 @@ class Network(nn.Module):
             return copied.freeze()
         role = Role(self.role.base) if self.role.empty else self.role.copied(self.pretrained, "reference")
         return Network(self.model, self.codec, path=self.path, placement=self.placement, role=role)
+
+    def release(self) -> None:
+        """Gives back the memory of its adapter on a base that others share. Nothing can be asked of it after that."""
+        if self.role is not None and self.role.adapter is not None:
+            self.role.base.drop(self.role.adapter)
+            self.role = Role(self.role.base)
 
     def freeze(self) -> Self:
         """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
@@ -290,7 +302,8 @@ class Network(nn.Module):
     def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
         num = len(stream.tokens)
         added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
-        with self.placement.precision():
+        again = self.recompute and cache is None and torch.is_grad_enabled()
+        with self.placement.precision(), recomputed(trunk, self._as_now()) if again else contextlib.nullcontext():
             out = trunk(
                 input_ids=pad(stream.tokens, (0, added))[None],
                 position_ids=pad(stream.positions, (0, added))[None],
@@ -299,6 +312,20 @@ class Network(nn.Module):
                 layout=stream,
             )
         return out.last_hidden_state[0, :num]
+
+    def _as_now(self) -> Context:
+        """Makes contexts in which every base wears what it wears now."""
+        roles = [role for role in (self.role, self.critic.role if self.critic else None) if role is not None]
+        worn = [(role.base, role.base.worn) for role in roles]
+
+        @contextlib.contextmanager
+        def again() -> Iterator[None]:
+            with contextlib.ExitStack() as stack:
+                for base, adapter in worn:
+                    stack.enter_context(base.wearing(adapter))
+                yield
+
+        return again
 
     def _next_states(self, tokens: Tensor, positions: Tensor, cache: Layout) -> Tensor:
         with self.placement.precision():
@@ -380,8 +407,7 @@ class Network(nn.Module):
         ]
         return torch.cat(kl)
 
-    def _scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+    def _scores_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
-        last = stream.starts + torch.tensor(stream.lengths, device=hidden.device) - 1
         head = self.pretrained.get_submodule(HEAD)
         return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden

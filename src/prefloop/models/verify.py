@@ -64,7 +64,7 @@ def verified(
     model.set_attn_implementation("eager")  # its trunk may have been read before
     _check_finite(path, model)
     _check_structure(path, model)
-    with contextlib.nullcontext() if role is None else role.wearing():
+    with contextlib.nullcontext() if role is None else role.by_peft():
         alone = _read_alone(path, model, _sequences(model, codec))
     network = Network(model, codec, path=path, placement=Placement(placement.device), role=role)
     network.train()  # nothing may come of it

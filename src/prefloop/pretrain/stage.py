@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
+from prefloop.models.batching import batched
 from prefloop.models.device import Placement, placement
 from prefloop.models.load import save_model
 from prefloop.models.network import Network
@@ -47,6 +48,7 @@ def train(config: PretrainConfig) -> Path:
         practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
         network = _new_network(config, codec, place)
         optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
+        limit = batched(network, config, run).micro_tokens
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
@@ -56,10 +58,12 @@ def train(config: PretrainConfig) -> Path:
         run.progress.start(config.steps, optimizer.done)
         while optimizer.done < config.steps and best.looks_without < config.patience:
             batch = order.batch(optimizer.done)
-            lr = optimizer.lr
-            loss = total_surprise(network, batch) / num_predicted(batch)
-            loss.backward()
-            metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
+            lr, loss = optimizer.lr, 0.0
+            for part in cut(range(len(batch)), [len(document) for document in batch], limit=limit):
+                share = total_surprise(network, [batch[i] for i in part]) / num_predicted(batch)
+                share.backward()
+                loss += float(share.detach())
+            metrics = {"loss/train": loss, "grad/norm": optimizer.step(), "lr": lr}
             practising = bool(practice) and optimizer.done <= config.practice_steps
             if optimizer.done == config.steps or (optimizer.done % config.evaluate_every == 0 and not practising):
                 held = validation_loss(network, validation, config)

@@ -4,7 +4,7 @@
     run.json        command, versions, seed, inputs             samples.jsonl   what the model wrote on the way
     finished.json   written last: outputs and result            checkpoints/    whole folders, newest kept
     timing.json     seconds and memory, summed over sessions    parts/          for stages that work part by part
-    tracker.json    what a tracker was told, with track=
+    tracker.json    what a tracker was told, with track=        .rows/          where the rows of its files begin
 
 Kill it at any moment and run the same command again: a finished stage is recognised and skipped, a broken one goes
 on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
@@ -13,6 +13,7 @@ on from its last checkpoint, and what it then writes is bit-identical to an unin
 import contextlib
 import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -194,6 +195,15 @@ class Run:
         for sentence in sentences:
             self.say(sentence)
 
+    def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        if name not in card.chosen:
+            card = card.model_copy(update={"chosen": {**card.chosen, name: choose()}})
+            write_document(path, card)
+        return card.chosen[name]
+
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():
@@ -298,6 +308,7 @@ class Run:
 
     def _tidy(self) -> None:
         """Removes what only an unfinished run needs."""
+        shutil.rmtree(self.folder / layout.ROWS, ignore_errors=True)
         self._checkpoints.drop()
         self._parts.drop()
 

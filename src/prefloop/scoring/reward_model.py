@@ -110,10 +110,13 @@ class RewardModel:
             len(sequences), self.network.pretrained.config.get_text_config().hidden_size if states else 0
         )
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
-            stream = Stream.of([sequences[i] for i in batch], self.network.device)
-            scores, hidden = self.network.scores_and_states(stream)
-            raw[batch] = scores.cpu()
-            if states:
+            few = [sequences[i] for i in batch]
+            if not states:
+                raw[batch] = self.network.scores(few).cpu()
+            else:
+                stream = Stream.of(few, self.network.device)
+                scores, hidden = self.network.scores_and_states(stream)
+                raw[batch] = scores.cpu()
                 summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
                     0, stream.rows, hidden.float()
                 )

@@ -1,0 +1,401 @@
+"""Training beside TRL: the same model, the same rows, one thread, in turns; a table in Markdown.
+
+    TRL=PYTHON TRL_PPO=PYTHON python benchmarks/peers.py [model=small|medium|FOLDER] [jobs=sft,reward] [turns=2]
+        [steps=6] [adapter=none|lora]
+
+TRL and TRL_PPO are the Pythons of environments with trl 1.16 and trl 1.12, the last that had PPO; what is not there is
+left out. Each job runs in processes of its own, ours and theirs by turns; theirs in float32 or bfloat16, whichever is
+faster, ours as it chooses. What is measured are whole steps of both trainers, the first ones left out: CPU seconds,
+peak memory, and the share of what this machine's matrix products can do at most, by the products that a step makes.
+"""
+
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Spec = dict[str, Any]
+JOBS = ("sft", "sft-ragged", "reward", "reward-128", "rankings", "ppo-shared", "ppo-separate")
+SIZES = {"small": (256, 4, 512), "medium": (512, 8, 8192)}
+"""name -> width, layers, vocabulary: 3.4 and 34 million weights"""
+SKIPPED = 2
+"""Steps before the clock starts."""
+WORDS = [f"where is my parcel {i}? i am sorry it is on its way, number {i * i}" for i in range(2000)]
+
+
+class _Done(BaseException):
+    """Ends a trainer once its steps are measured, without what it does at its end."""
+
+
+class Clock:
+    """Told of every step of a trainer; ends it after the last."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec, self.done, self.begun, self.seconds = spec, 0, 0.0, 0.0
+        self.counter: Any = None
+
+    def step(self) -> None:
+        """A step is done. The last one counts products, and is not timed. Raises: _Done after it."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self.done += 1
+        if self.done == SKIPPED:
+            self.begun = time.process_time()
+        if self.done == SKIPPED + self.spec["steps"]:
+            self.seconds = time.process_time() - self.begun
+            self.spec["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            self.counter = FlopCounterMode(display=False)
+            self.counter.__enter__()
+        if self.done > SKIPPED + self.spec["steps"]:
+            self.counter.__exit__(None, None, None)
+            raise _Done
+
+
+def measured(spec: Spec, train: Callable[[Clock], object]) -> Spec:
+    """Runs a trainer. Returns: CPU seconds a step, peak memory in MB, teraflops a step, what products reach at most."""
+    import torch
+
+    torch.set_num_threads(1)
+    clock = Clock(spec)
+    try:
+        train(clock)
+    except _Done:
+        flops = clock.counter.get_total_flops()
+        return {
+            "seconds": clock.seconds / spec["steps"],
+            "peak": spec["peak"] / 1024,
+            "flops": flops,
+            "ceiling": ceiling(torch.bfloat16 if spec["bf16"] else torch.float32),
+        }
+    raise RuntimeError(f"only {clock.done} steps")
+
+
+def ceiling(dtype: Any) -> float:
+    """Operations a second of the best of a few matrix products."""
+    import torch
+
+    x, w = torch.randn(2048, 768, dtype=dtype), torch.randn(768, 768, dtype=dtype)
+    best = 0.0
+    for _ in range(8):
+        begun = time.process_time()
+        for _ in range(4):
+            x @ w
+        best = max(best, 4 * 2 * 2048 * 768 * 768 / (time.process_time() - begun))
+    return best
+
+
+def ours(spec: Spec, clock: Clock) -> None:
+    """One of our stages, as the command runs it."""
+    import torch
+
+    from prefloop.align import ppo
+    from prefloop.align.config import PPOConfig
+    from prefloop.reward import stage as reward
+    from prefloop.reward.config import RewardConfig
+    from prefloop.run import Run
+    from prefloop.sft import stage as sft
+    from prefloop.sft.config import SFTConfig
+
+    Run.log = lambda self, step, metrics: clock.step()  # type: ignore[method-assign]
+    folder, job = Path(spec["folder"]), spec["job"]
+    shared: Spec = {"out": tempfile.mkdtemp(dir=folder), "checkpoint_every": 0, "threads": 1, "lr": 1e-5}
+    shared |= {} if spec["adapter"] == "auto" else {"adapter": spec["adapter"]}
+    torch.manual_seed(0)
+    if job.startswith("sft"):
+        files = {"model": spec["model"], "demonstrations": str(folder / "demonstrations.jsonl")}
+        sft.train(SFTConfig(**files, **shared, epochs=1, batch_tokens=spec["tokens"], validation=1e-6))
+    elif job.startswith("ppo"):
+        files = {"policy": spec["model"], "reward": spec["scorer"], "prompts": str(folder / "prompts.jsonl")}
+        critic = job.removeprefix("ppo-")
+        sizes = {"rollouts_per_step": 32, "minibatch_size": 32, "max_new_tokens": 48, "steps": 1000}
+        ppo.train(PPOConfig(**files, **shared, **sizes, critic=critic))
+    else:
+        files = {"model": spec["model"], "preferences": str(folder / "preferences.jsonl")}
+        held_out = str(folder / "held_out.jsonl")
+        reward.train(RewardConfig(**files, **shared, held_out=held_out, batch_pairs=spec["rows"]))
+
+
+def theirs(spec: Spec, clock: Clock) -> None:
+    """TRL's trainer, on the tokens that ours reads."""
+    from datasets import Dataset
+    from transformers import AutoTokenizer, TrainerCallback
+
+    class Told(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            clock.step()
+
+    rows = json.loads(Path(spec["folder"], "tokens.json").read_text())
+    tokenizer = AutoTokenizer.from_pretrained(spec["model"])
+    settings: Spec = {
+        "output_dir": tempfile.mkdtemp(dir=spec["folder"]), "bf16": spec["bf16"], "use_cpu": True, "report_to": "none",
+        "learning_rate": 1e-5, "save_strategy": "no", "disable_tqdm": True, "gradient_checkpointing": False,
+        "dataloader_pin_memory": False, "max_grad_norm": 1.0,
+    }  # fmt: skip
+    more: Spec = {"processing_class": tokenizer, "callbacks": [Told()], "peft_config": lora(spec)}
+    if spec["job"].startswith("ppo"):
+        _their_ppo(spec, rows, settings, more)
+        return
+    settings |= {"max_steps": SKIPPED + spec["steps"] + 1, "per_device_train_batch_size": spec["rows"]}
+    if spec["job"].startswith("sft"):
+        from trl import SFTConfig, SFTTrainer
+
+        data = [{"input_ids": p + r, "completion_mask": [0] * len(p) + [1] * len(r)} for p, r in rows]
+        config = SFTConfig(**settings, max_length=1024, completion_only_loss=True)
+        SFTTrainer(_loaded(spec), config, train_dataset=Dataset.from_list(data), **more).train()
+    else:
+        from trl import RewardConfig, RewardTrainer
+
+        data = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in rows]
+        config = RewardConfig(**settings, max_length=None)
+        RewardTrainer(_loaded(spec, scores=True), config, train_dataset=Dataset.from_list(data), **more).train()
+
+
+def _their_ppo(spec: Spec, rows: list[list[int]], settings: Spec, more: Spec) -> None:
+    from datasets import Dataset
+    from peft import get_peft_model
+    from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+    value_model = _loaded(spec, scores=True)
+    if more["peft_config"] is not None:
+        value_model = get_peft_model(value_model, lora(spec, "SEQ_CLS"))
+    config = PPOConfig(
+        **settings,
+        per_device_train_batch_size=32,
+        num_mini_batches=1,
+        num_ppo_epochs=4,
+        response_length=48,
+        local_rollout_forward_batch_size=32,
+        stop_token="eos",
+        num_sample_generations=0,
+        temperature=1.0,
+        total_episodes=32 * (SKIPPED + spec["steps"] + 1),
+    )
+    tokenizer = more.pop("processing_class")
+    tokenizer.padding_side = "left"
+    PPOTrainer(
+        config,
+        tokenizer,
+        _loaded(spec),
+        None if more["peft_config"] else _loaded(spec),
+        _loaded(spec, scores=True),
+        Dataset.from_list([{"input_ids": row} for row in rows]),
+        value_model,
+        **more,
+    ).train()
+
+
+def lora(spec: Spec, task: str = "CAUSAL_LM") -> Any:
+    """The adapters that ours trains by default: rank 16 on every linear layer; None for full weights."""
+    if spec["adapter"] != "lora":
+        return None
+    from peft import LoraConfig
+
+    kind = "SEQ_CLS" if spec["job"].startswith("reward") or spec["job"] == "rankings" else task
+    head = ["score"] if kind == "SEQ_CLS" else None
+    return LoraConfig(
+        r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type=kind, modules_to_save=head
+    )
+
+
+def _loaded(spec: Spec, *, scores: bool = False) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    if not scores:
+        return AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(spec["model"], num_labels=1, dtype=torch.float32)
+    model.config.pad_token_id = model.config.pad_token_id or 0
+    return model
+
+
+def prepared(folder: Path, job: str, model: str) -> Spec:
+    """Writes a job's rows, as text for ours and as tokens for theirs. Returns: its sizes."""
+    from prefloop.models.load import codec_of
+    from prefloop.records import Message
+
+    codec, rng = codec_of(model), random.Random(job)
+    words = ["where", "is", "my", "parcel", "i", "am", "sorry", "it", "on", "its", "way", "number"]
+
+    def text(tokens: int) -> str:
+        said = ""
+        while len(codec.response_ids(said or "i")) < tokens:
+            said = f"{said} {rng.choice(words)}".strip()
+        return said
+
+    def prompt(tokens: int) -> tuple[tuple[Message, ...], list[int]]:
+        said = "hello"
+        while len(codec.prompt_ids((Message(role="user", content=said),))) < tokens:
+            said = f"{said} {rng.choice(words)}"
+        messages = (Message(role="user", content=said),)
+        return messages, codec.prompt_ids(messages)
+
+    def write(name: str, rows: list[Spec]) -> None:
+        lines = [json.dumps({**row, "messages": [m.model_dump() for m in row["messages"]]}) for row in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+
+    tokens: list[Any] = []
+    rows: list[Spec] = []
+    if job.startswith("sft"):
+        many = 8 if job == "sft" else 16
+        for _ in range(many * 24):
+            messages, ids = prompt(56 if job == "sft" else rng.randrange(20, 120))
+            response = text(256 - len(ids) if job == "sft" else rng.randrange(10, 200))
+            rows.append({"id": f"d{len(rows)}", "messages": messages, "response": response})
+            tokens.append([ids, codec.response_ids(response)])
+        write("demonstrations", rows)
+        each = sum(len(p) + len(r) for p, r in tokens) / len(tokens)
+        longest = max(len(p) + len(r) for p, r in tokens)
+        budget = many * longest if job == "sft" else round(many * each)
+        sizes = {"rows": many, "tokens": budget, "counted": many * each}
+    elif job.startswith("ppo"):
+        for _ in range(256):
+            messages, ids = prompt(16)
+            rows.append({"id": f"p{len(rows)}", "messages": messages})
+            tokens.append(ids)
+        write("prompts", rows)
+        sizes = {"rows": 32, "counted": 32 * 48}
+    else:
+        lengths = {"reward": (40, 80, 40, 80, 2), "reward-128": (20, 48, 20, 80, 2), "rankings": (256, 257, 64, 65, 4)}
+        shortest, longest, few, most, ranked = lengths[job]
+        for _ in range(384 if ranked == 2 else 90):
+            messages, ids = prompt(rng.randrange(shortest, longest))
+            said = [text(rng.randrange(few, most)) for _ in range(ranked)]
+            for i in range(ranked):
+                for j in range(i + 1, ranked):
+                    pair = {"chosen": said[i], "rejected": said[j]}
+                    rows.append({"id": f"r{len(rows)}", "messages": messages, **pair})
+                    tokens.append([ids + codec.response_ids(text) for text in (said[i], said[j])])
+        rows = [row for row in rows if row["chosen"] != row["rejected"]]
+        write("preferences", rows[:-6])
+        write("held_out", rows[-6:])
+        sizes = {"rows": 16 if ranked == 2 else 24}
+        sizes["counted"] = sizes["rows"] * sum(len(c) + len(r) for c, r in tokens) / len(tokens)
+    (folder / "tokens.json").write_text(json.dumps(tokens))
+    return sizes
+
+
+def random_model(folder: Path, name: str) -> str:
+    """A random Llama of a size. Returns: its folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from prefloop.models.load import save_model
+    from prefloop.pretrain.tokenizer import trained_tokenizer
+    from prefloop.text.codec import Codec
+    from prefloop.text.templates import template_text
+
+    width, layers, vocabulary = SIZES[name]
+    tokenizer = trained_tokenizer(WORDS, vocab_size=512)
+    tokenizer.chat_template = template_text("turns")
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=width * 8 // 3 // 32 * 32,
+        tie_word_embeddings=False,
+        num_hidden_layers=layers,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    torch.manual_seed(0)
+    save_model(folder / name, LlamaForCausalLM(config), Codec(tokenizer, (int(tokenizer.eos_token_id),), 1024))
+    return str(folder / name)
+
+
+def reward_model(folder: Path, model: str) -> str:
+    """A reward model with a random head of the same base. Returns: its folder."""
+    import torch
+
+    from prefloop.models.device import Placement
+    from prefloop.models.load import save_model, scalar
+
+    network = scalar(model, Placement(torch.device("cpu")), fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.get_submodule("score").get_parameter("weight"), std=0.02)
+    save_model(folder / "scorer", network.pretrained, network.codec)
+    return str(folder / "scorer")
+
+
+def in_a_process(python: str, side: str, spec: Spec) -> Spec:
+    """A measurement in a process of its own."""
+    here = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    here["TRL_EXPERIMENTAL_SILENCE"] = "1"
+    command = [python, "-W", "ignore", __file__, side, json.dumps(spec)]
+    out = subprocess.run(command, env=here, capture_output=True, text=True, check=False)
+    if out.returncode:
+        raise RuntimeError(f"{side}, {spec['job']}: {out.stderr[-3000:]}")
+    return json.loads(out.stdout.strip().splitlines()[-1])
+
+
+def row(job: str, python: str, spec: Spec, turns: int) -> str:
+    """A line of the table: ours and theirs by turns, theirs in its faster precision."""
+    import torch
+
+    from prefloop.models.device import has_bfloat16
+
+    half = has_bfloat16(torch.device("cpu"))
+
+    def their(bf16: bool) -> Spec:
+        return in_a_process(python, "theirs", {**spec, "bf16": bf16})
+
+    tried = {bf16: their(bf16) for bf16 in ([True, False] if half else [False])}
+    faster = min(tried, key=lambda bf16: tried[bf16]["seconds"])
+    pairs = [(in_a_process(sys.executable, "ours", {**spec, "bf16": half}), their(faster)) for _ in range(turns)]
+    ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]
+    cells = []
+    for side in (0, 1):
+        best = min((pair[side] for pair in pairs), key=lambda each: each["seconds"])
+        share = statistics.median(pair[side]["flops"] / pair[side]["seconds"] / pair[side]["ceiling"] for pair in pairs)
+        cells += [f"{spec['counted'] / best['seconds']:.0f}", f"{best['peak']:.0f}", f"{share:.0%}"]
+    spread = f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+    memory = min(ours["peak"] for ours, _ in pairs) / min(theirs["peak"] for _, theirs in pairs)
+    precision = "bfloat16" if faster else "float32"
+    others = f"{cells[3]} ({precision}) | {cells[2]} | {cells[5]} | {cells[1]} | {cells[4]} |"
+    return f"| {job} | {spread} | {memory:.2f} | {cells[0]} | {others}"
+
+
+def main(arguments: list[str]) -> None:
+    """Prints the table."""
+    given = dict(argument.split("=", 1) for argument in arguments)
+    pythons = {"ppo": os.environ.get("TRL_PPO"), "trl": os.environ.get("TRL")}
+    model, turns, steps = given.get("model", "small"), int(given.get("turns", "2")), int(given.get("steps", "6"))
+    jobs = [job for job in JOBS if job in given.get("jobs", ",".join(JOBS)).split(",")]
+    head = "| job | faster than TRL by | memory, ours to theirs | ours, tokens per CPU s | TRL "
+    head += "| ours, share of products | TRL | ours, MB | TRL |"
+    print(
+        f"{model}, {given.get('adapter', 'full weights')}\n\n{head}\n|---|---|---|---|---|---|---|---|---|", flush=True
+    )
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        base = random_model(folder, model) if model in SIZES else model
+        scorer = reward_model(folder, base) if any(job.startswith("ppo") for job in jobs) else ""
+        for job in jobs:
+            python = pythons["ppo" if job.startswith("ppo") else "trl"]
+            if python is None or not Path(python).is_file():
+                print(
+                    f"{job}: left out, for no Python with TRL is named ({'TRL_PPO' if 'ppo' in job else 'TRL'}=PYTHON)."
+                )
+                continue
+            (folder / job).mkdir()
+            spec = {"job": job, "folder": str(folder / job), "model": base, "scorer": scorer, "steps": steps}
+            spec["adapter"] = given.get("adapter", "auto")
+            print(row(job, python, spec | prepared(folder / job, job, base), turns), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["ours"], ["theirs"]):
+        side = ours if sys.argv[1] == "ours" else theirs
+        given = json.loads(sys.argv[2])
+        print(json.dumps(measured(given, lambda clock: side(given, clock))))
+    else:
+        main(sys.argv[1:])
