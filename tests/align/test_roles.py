@@ -143,6 +143,23 @@ def test_a_step_of_ppo_is_that_of_separate_models(
     assert json.loads((one / "adapter_config.json").read_text())["base_model_name_or_path"] == where["base"]
 
 
+def test_layers_computed_again_wear_what_they_wore(folders: Folders):
+    """Policy and critic on one trunk, and nothing worn when the backward pass comes."""
+    found = []
+    for again in (False, True):
+        policy = trained(causal(folders["GPT-2"]["sft"], CPU))
+        policy.with_critic(reader(folders["GPT-2"]["reward"], CPU, beside=policy))
+        policy.recompute = again
+        assert policy.critic is not None
+        torch.nn.init.ones_(policy.critic.head.weight)
+        now = policy.read(ResponseStream.of(PROMPTS, RESPONSES, CPU.device), temperature=1.0)
+        assert now.values is not None
+        (now.logprobs.sum() + now.values.square().sum()).backward()
+        found.append(gradients(policy))
+    for name, value in found[0].items():
+        assert torch.allclose(found[1][name], value, atol=1e-6), name
+
+
 @pytest.mark.parametrize("weights", ["int8", "nf4", "bfloat16"])
 def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str):
     where = folders["Llama"]

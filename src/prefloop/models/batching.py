@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from prefloop.errors import UserError
+from prefloop.models.device import Placement
 from prefloop.models.machine import free_memory
 from prefloop.models.memory import (
     ADAM,
@@ -71,20 +72,47 @@ def batched(network: Network, settings: Batched, run: Run) -> Batching:
 
 def chosen(network: Network, settings: Batched) -> Batching:
     """The same for now."""
-    anatomy = Anatomy.of_model(network.pretrained)
-    trained, place = trained_numbers(network), network.placement
-    free = SHARE * (free_memory(place.device) - (FLOAT + ADAM) * trained)
     critic = network.critic
-    trunks = 2 if critic is not None and (critic.trunk is not None or critic.role is not None) else 1
+    return fitting(
+        Anatomy.of_model(network.pretrained),
+        settings,
+        network.placement,
+        trained=trained_numbers(network),
+        adapter=network.role is not None,
+        trunks=2 if critic is not None and (critic.trunk is not None or critic.role is not None) else 1,
+        layered=bool(layers_of(network.pretrained)),
+    )
+
+
+def fitting(
+    anatomy: Anatomy,
+    settings: Batched,
+    place: Placement,
+    *,
+    trained: float,
+    adapter: bool,
+    trunks: int = 1,
+    layered: bool = True,
+) -> Batching:
+    """What fits a model of that anatomy.
+
+    Args:
+        place: where it computes, whose free memory counts, and how precisely.
+        trained: numbers that learn.
+        adapter: True if they are an adapter's.
+        trunks: that keep activations at once.
+        layered: True if its layers can be computed again.
+    """
+    free = SHARE * (free_memory(place.device) - (FLOAT + ADAM) * trained)
 
     def bytes_of(recompute: bool | None) -> float:
         """Of a token: learned from with or without recomputation, or None only read."""
         way = Way(
             half=place.autocast is not None,
-            longest=min(SHORT, network.codec.context),
+            longest=min(SHORT, anatomy.context),
             cpu=place.device.type == "cpu",
             recompute=bool(recompute),
-            adapter=network.role is not None,
+            adapter=adapter,
         )
         if recompute is None:
             return reading_bytes_per_token(anatomy, way)
@@ -93,7 +121,7 @@ def chosen(network: Network, settings: Batched) -> Batching:
     recompute = settings.recompute
     if recompute == "auto":
         wanted = settings.micro_tokens or ENOUGH
-        recompute = free < wanted * bytes_of(False) and bool(layers_of(network.pretrained))
+        recompute = free < wanted * bytes_of(False) and layered
     learned = bytes_of(recompute)
     micro = settings.micro_tokens or _power_of_two(free / learned, FEWEST, MOST)
     return Batching(micro, micro * _power_of_two(learned / bytes_of(None), 2, 16), recompute)

@@ -411,6 +411,8 @@ def slips(prompt: str, response: str) -> list[str]:
     """What is wrong with how it speaks."""
     said, asked = plain(response), plain(prompt)
     found = [name for name, pattern in SLIPS.items() if pattern.search(said)]
+    if {_stem(word) for word in re.findall(r"\bmy (\w+)", said)} & about(prompt):
+        found.append("the customer's things as one's own")
     if LOSS.search(said) and not DEATH.search(asked):
         found.append("condolences where nobody died")
     if not re.search(r"\b(?:you(?:r|'\w+)?|please|thanks?|sorry|hope|welcome)\b", said):
