@@ -36,9 +36,7 @@ def test_the_rate_falls_with_the_root_of_the_size():
     assert [rate(2e-5, size) for size in (10**9, 4 * 10**9, 250_000_000, 10_000_000)] == [2e-5, 1e-5, 4e-5, 8e-5]
 
 
-@pytest.mark.parametrize(
-    ("learner", "lr", "head_lr"), [(SMALL, 1e-3, 1e-3), (FULL, 5e-5, 1e-3), (ADAPTER, 5e-4, 1e-3)]
-)
+@pytest.mark.parametrize(("learner", "lr", "head_lr"), [(SMALL, 1e-3, 1e-3), (FULL, 5e-5, 1e-3), (ADAPTER, 5e-4, 1e-3)])
 def test_a_head_that_begins_at_zero_does_not_wait_for_the_trunk(learner: Learner, lr: float, head_lr: float):
     values = chosen("reward", CONFIGS["reward"], learner)
     assert (values["lr"], values["head_lr"]) == (lr, head_lr)

@@ -13,7 +13,7 @@ from prefloop.config import Config
 
 C = TypeVar("C", bound=Config)
 SMALL = 20_000_000
-"""Weights up to which a model counts as made here from scratch, by `pretrain`, and not as pretrained on the world's text."""
+"""Weights up to which a model counts as made here from scratch, and not as pretrained on the world's text."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Learner:
 
 
 TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
-    # stage -> setting -> what it is for a small model, for all weights of a pretrained one, for an adapter on one.
+    # stage -> setting -> for a small model, for all weights of a pretrained one, for an adapter on one.
     # lr of a pretrained model: at 1e9 weights, see `rate`. A None is the stage's lr.
     "sft": {"lr": (1e-3, 2e-5, 2e-4), "batch_tokens": (2048, 4096, 4096)},
     "reward": {"lr": (1e-3, 2e-5, 2e-4), "head_lr": (None, 1e-3, 1e-3), "batch_pairs": (64, 32, 32)},
