@@ -252,6 +252,22 @@ def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
     assert rows[0]["ratio/kl"] > 0
 
 
+def test_what_was_read_before_the_update_is_not_read_again(make_config: Make, monkeypatch: pytest.MonkeyPatch):
+    """One minibatch: its reading before the updates is the first update's, so two epochs read twice and not three
+    times."""
+    count, real = [0], Network.read
+
+    def read(self: Network, *args: Any, **kwargs: Any) -> Any:
+        count[0] += 1
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Network, "read", read)
+    train(make_config(epochs=2, minibatch_size=8))
+    assert count[0] == 2
+    train(make_config(epochs=2, minibatch_size=4))
+    assert count[0] == 2 + 2 + 4
+
+
 def test_memory_does_not_change_the_result(make_config: Make, watch: Watch, weights: Weights):
     """Minibatches in one piece or cut into many: the same policy."""
     watch()
@@ -308,7 +324,12 @@ def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines
     first: list[Batch] = []
     watch(lambda batch: first.append(batch) or first[0])
     config = make_config(
-        critic=folder if critic == "folder" else critic, steps=15, lr=0.01, value_coef=1.0, value_clip=100.0
+        critic=folder if critic == "folder" else critic,
+        minibatch_size=4,  # one of 8 would be read before these rollouts take its place
+        steps=8,
+        lr=0.01,
+        value_coef=1.0,
+        value_clip=100.0,
     )
     train(config)
     rows = metrics(config, read_lines)

@@ -23,6 +23,7 @@ from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer
+from prefloop.models.sums import Sums
 from prefloop.ops.draws import shuffled
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
@@ -127,22 +128,21 @@ def train(config: RewardConfig) -> Path:
         run.progress.start(len(batches), optimizer.done)
         while optimizer.done < len(batches):
             batch = [pairs[i] for i in batches[optimizer.done]]
-            loss = accuracy = 0.0
-            weight = sum(pair.weight for pair in batch)
+            weight, sums = sum(pair.weight for pair in batch), Sums()
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
                 few = [batch[i] for i in part]
                 margins = pair_margins(network, few)
                 weights = torch.tensor([p.weight for p in few], device=network.device)
                 losses = edges.losses(margins, [p.votes for p in few]) * weights
                 (losses.sum() / weight).backward()
-                loss += float(losses.detach().sum()) / weight
-                accuracy += float((margins > 0).sum()) / len(batch)
-            lr = optimizer.lr
-            metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
+                sums.add("loss/train", losses / weight)
+                sums.add("accuracy/train", (margins > 0) / len(batch))
+            lr, norm = optimizer.lr, optimizer.step()
+            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
-            run.progress.advance(loss=loss, accuracy=accuracy)
+            run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "edges": edges.state_dict(),

@@ -83,7 +83,8 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
         lr = optimizer.lr
         loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
         loss.backward()
-        metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
+        norm = optimizer.step()  # before anything is fetched, which waits for an accelerator
+        metrics = {"loss/train": float(loss.detach()), "grad/norm": norm, "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)
