@@ -142,9 +142,10 @@ def tf_idf(training: Sequence[Preference], held_out: Sequence[Preference]) -> fl
 
 def reward_length(training: Sequence[Preference], held_out: Sequence[Preference]) -> float:
     """Held-out pairs that length alone gets right, the direction chosen in training."""
-    from prefloop.reward.quality import length_only_accuracy
+    from prefloop.reward.quality import length_only_accuracy, longer
 
-    return length_only_accuracy(held_out, training) * len(held_out)
+    longer_wins = sum(map(longer, training)) >= 0
+    return length_only_accuracy(held_out, longer_wins=longer_wins) * len(held_out)
 
 
 def page(

@@ -57,7 +57,9 @@ def check_recipe(arguments: list[str]) -> None:
             assert stage in settings, f"{text}: the recipe has no such stage"
             check_setting(text.removeprefix(f"{stage}."), type(settings[stage]))
         else:
-            assert stage in ("out", "base", "name", *recipe.SHARED), f"{text}: a recipe has no {setting or stage}"
+            assert stage in ("out", "base", "name", *recipe.ALSO, *recipe.SHARED), (
+                f"{text}: a recipe has no {setting or stage}"
+            )
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))

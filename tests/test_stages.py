@@ -15,10 +15,11 @@ from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.files import foreign
 from prefloop.files.forms import recognise
+from prefloop.files.index import Rows
 from prefloop.files.said import What
 from prefloop.files.tables import read_records, read_rows
 from prefloop.named import named
-from prefloop.records import Comparison, Judgement, Prompt
+from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt
 from prefloop.stages import STAGES, Stage
 
 SRC = Path(prefloop.__file__).parent
@@ -59,6 +60,10 @@ def of_page(path: Path) -> None:
 
 
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
+    "sft": (lambda path: Rows(path, Demonstration),),
+    "ppo": (lambda path: Rows(path, Prompt),),
+    "reinforce": (lambda path: Rows(path, Prompt),),
+    "reward": (lambda path: Rows(path, Preference), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: named("prefloop.pretrain.stage:read_corpus")(str(path)),),
     "collect": (lambda path: read_records(path, Judgement),),
     "score": (lambda path: read_records(path, Comparison),),

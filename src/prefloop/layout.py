@@ -2,8 +2,8 @@
 
 PIPELINE/recipe.yaml              the recipe as it ran
 PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.jsonl, timing.json, finished.json;
-                                  while it is not finished checkpoints/ and parts/; with track= tracker.json,
-                                  tensorboard/
+                                  while it is not finished checkpoints/, parts/ and .rows/; with track=
+                                  tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
@@ -27,6 +27,7 @@ FINISHED = "finished.json"
 CHECKPOINTS = "checkpoints"
 STATE = "state.pt"
 PARTS = "parts"
+ROWS = ".rows"
 TRACKER = "tracker.json"
 TENSORBOARD = "tensorboard"
 RUN_LOCK = ".lock"

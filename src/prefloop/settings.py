@@ -6,7 +6,7 @@ class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
 import typing
 from collections.abc import Mapping
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefloop.config import Config
 
@@ -152,6 +152,10 @@ class Sampled(Config):
     max_new_tokens: int = Field(default=96, ge=1)
     """Most tokens in a response."""
 
+    cache_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens, of prompts and responses, that are remembered at once while responses are written; null takes what a
+    quarter of the free memory holds. More prompts wait their turn, which changes no response but for rounding."""
+
 
 class Varied(Sampled):
     """How responses are drawn where they must differ from each other: never the likeliest token every time."""
@@ -169,10 +173,30 @@ class Rewarded(Config):
 
 
 class SamplingConfig(Sampled):
-    """Everything that a sampler may be asked for."""
+    """Everything that a sampler may be asked for; cut-offs and penalties are those of transformers, in its order."""
 
     top_k: int = Field(default=0, ge=0)
     """Keep only this many likeliest tokens; 0 keeps all."""
 
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Keep the likeliest tokens that together have this probability; 1 keeps all."""
+
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Keep only tokens with at least this share of the likeliest one's probability; 0 keeps all."""
+
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    """Divides the logits of tokens that are in the prompt or were said (multiplies those below 0); 1 does nothing."""
+
+    stop: tuple[str, ...] = Field(default=(), max_length=16)
+    """Texts that end a response too, as the end-of-text token does; they stay in it."""
+
+    @field_validator("stop")
+    @classmethod
+    def _something_to_wait_for(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(texts):
+            raise ValueError("an empty text is in every response. Leave it out.")
+        return texts
+
+    def sampling(self) -> "SamplingConfig":
+        """These settings alone, without those of the stage."""
+        return SamplingConfig.model_validate(self.model_dump(include=set(SamplingConfig.model_fields)))

@@ -9,12 +9,12 @@ from transformers import PreTrainedModel
 
 from prefloop.align import online
 from prefloop.align.config import PPOConfig
-from prefloop.align.online import Before, Prompt, Setup
+from prefloop.align.online import Before, Setup
 from prefloop.models.network import Network
-from prefloop.records import Message
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.named import scorer
+from prefloop.text.examples import Pool
 
 from .conftest import expected_score, often_ending
 
@@ -22,14 +22,14 @@ Make = Callable[..., PPOConfig]
 
 
 @pytest.fixture
-def setup(network: Network, other: Network, make_config: Make) -> Setup:
+def setup(network: Network, other: Network, make_config: Make, write_rows: Callable[..., str]) -> Setup:
     """A policy with a critic that has an opinion, and a reference that is another model."""
     policy = often_ending(network).with_critic()
     assert policy.critic is not None
     torch.nn.init.normal_(policy.critic.head.weight, generator=torch.Generator().manual_seed(4))
-    conversations = [(Message(role="user", content=f"where is {i * 7}?"),) for i in range(12)]
-    prompts = [Prompt(c, network.codec.prompt_ids(c)) for c in conversations]
-    return Setup(policy, other, InProcess(policy), scorer(make_config().reward, network.placement), prompts, 0)
+    rows = [{"id": f"{i}", "messages": [{"role": "user", "content": f"where is {i * 7}?"}]} for i in range(12)]
+    prompts = Pool(network.codec, write_rows("asked.jsonl", rows), room=8, say=print)
+    return Setup(policy, other, InProcess(policy), scorer(make_config().reward, network.placement), prompts)
 
 
 def rollouts_of(setup: Setup, config: PPOConfig, step: int = 0) -> Rollouts:

@@ -252,22 +252,6 @@ def test_the_first_ratio_is_exactly_1_and_the_first_drift_exactly_0(
     assert rows[0]["ratio/kl"] > 0
 
 
-def test_what_was_read_before_the_update_is_not_read_again(make_config: Make, monkeypatch: pytest.MonkeyPatch):
-    """One minibatch: its reading before the updates is the first update's, so two epochs read twice and not three
-    times."""
-    count, real = [0], Network.read
-
-    def read(self: Network, *args: Any, **kwargs: Any) -> Any:
-        count[0] += 1
-        return real(self, *args, **kwargs)
-
-    monkeypatch.setattr(Network, "read", read)
-    train(make_config(epochs=2, minibatch_size=8))
-    assert count[0] == 2
-    train(make_config(epochs=2, minibatch_size=4))
-    assert count[0] == 2 + 2 + 4
-
-
 def test_memory_does_not_change_the_result(make_config: Make, watch: Watch, weights: Weights):
     """Minibatches in one piece or cut into many: the same policy."""
     watch()

@@ -126,7 +126,8 @@ def test_whatever_stands_in_a_field_is_a_record_or_a_sentence(sample: Sample, mo
     kind = type(sample.records[0])
     for at, value in itertools.product(list(places(first)), HOSTILE):
         rows = [put(first, at, value), *others]
-        monkeypatch.setattr("prefloop.files.foreign.each_row", lambda path, rows=rows: enumerate(rows, start=1))
+        monkeypatch.setattr("prefloop.files.foreign.Packed", lambda path: None)
+        monkeypatch.setattr("prefloop.files.foreign.rows_of", lambda _, rows=rows: enumerate(rows, start=1))
         for _, outcome in Reading("rows.jsonl", kind, form):
             assert isinstance(outcome, kind | UserError)
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from models.families import FAMILIES
 from prefloop.errors import UserError
-from prefloop.models.cache import Cache
+from prefloop.models.cache import Cache, Prompts
 from prefloop.models.checkpoint import OTHERS
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save_model, scalar
@@ -68,10 +68,10 @@ def policy_error(folder: Path) -> float:
 
 def decoded(network: Network) -> Tensor:
     """Logits after the last token of each sequence, read one by one behind all but the last two."""
-    before = Stream.of([s[:-2] or s[:1] for s in SEQUENCES], CPU.device)
+    before = Prompts.of([s[:-2] or s[:1] for s in SEQUENCES], CPU.device)
     cache = Cache()
-    network.hidden_states(before, cache)
-    cache.spread(before, 1, 2)
+    network.hidden_states(before, before)
+    cache.admit(before, [1] * len(SEQUENCES), columns=max(before.lengths) + 2)
     positions, last = torch.tensor(before.lengths), torch.empty(0)
     logits: list[Tensor] = []
     for step in range(2):

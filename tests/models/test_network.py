@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config, OPTConfig, PretrainedConfig, PreTrainedModel
 
-from prefloop.models.cache import Cache
+from prefloop.models.cache import Cache, Prompts
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
@@ -159,9 +159,10 @@ def test_every_verb_passes_through_the_network_as_a_whole(network: Network, pack
         verb()
         assert len(calls) == number
     cache = Cache()
-    network.hidden_states(packed.stream, cache)
-    cache.spread(packed.stream, 1, 1)
-    network.next_hidden_states(torch.tensor([3, 4]), torch.tensor(packed.stream.lengths), cache)
+    before = Prompts.of([[5, 6, 7], [8, 9]], CPU.device)
+    network.hidden_states(before, before)
+    cache.admit(before, [1, 1], columns=4)
+    network.next_hidden_states(torch.tensor([3, 4]), torch.tensor(before.lengths), cache)
     assert len(calls) == number + 2
 
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from prefloop.errors import UserError
-from prefloop.models.cache import Cache
+from prefloop.models.cache import Cache, Prompts
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream, Stream
@@ -105,12 +105,12 @@ def test_cached_logits_are_those_of_transformers(family: str, door: Door):
     with torch.no_grad():
         texts = [[*s, *m] for s in SEQUENCES for m in more]
         expected = [model(torch.tensor([t])).logits[0, -6:-1] for t in texts]  # the states that predict each of `more`
-        network, stream, cache = door(model), Stream.of(SEQUENCES, CPU.device), Cache()
+        network, stream, cache = door(model), Prompts.of(SEQUENCES, CPU.device), Cache()
         lengths = torch.tensor(stream.lengths)
         actual = [
-            network.logits(network.hidden_states(stream, cache)[stream.starts + lengths - 1]).repeat_interleave(2, 0)
+            network.logits(network.hidden_states(stream, stream)[stream.starts + lengths - 1]).repeat_interleave(2, 0)
         ]
-        cache.spread(stream, 2, 5)
+        cache.admit(stream, [2] * len(SEQUENCES), columns=max(stream.lengths) + 4)
         for t in range(4):
             new = torch.tensor([m[t] for _ in SEQUENCES for m in more])
             actual.append(network.logits(network.next_hidden_states(new, lengths.repeat_interleave(2) + t, cache)))

@@ -2,15 +2,22 @@
 
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedModel
 
 from prefloop.collect.config import CollectConfig
+from prefloop.files.documents import read_document
 from prefloop.files.foreign import read_demonstrations, read_prompts
+from prefloop.models.load import save_model
 from prefloop.recipes import assistant_english as english
 from prefloop.recipes import assistant_rubric as rubric
+from prefloop.records.evaluations import Evaluation
+from prefloop.rounds.command import run
 from prefloop.rounds.recipe import find, load
+from prefloop.text.codec import Codec
 
 RECIPES = Path(find("assistant")).parent
 ASKED = "The kettle I bought from you leaks and my kitchen floor is ruined. I'm furious. Order KT-20956."
@@ -207,6 +214,32 @@ def test_the_recipe_judges_by_the_rubric_and_samples_at_one_temperature():
     assert {(each["temperature"], each["max_new_tokens"]) for each in told.values()} == {(0.7, 96)}
     assert (told["evaluate"]["base"], told["evaluate"]["reference"]) == ("base", "mine/sft/model")
     assert told["evaluate"]["reward"] == collect.by
+
+
+def test_every_stage_takes_what_the_one_before_wrote(
+    new_llama: Callable[..., PreTrainedModel], codec: Codec, tmp_path: Path
+):
+    """The whole recipe on a tiny random model, with another judge, which finds differences in its gibberish."""
+    model = new_llama(1)
+    model.config.max_position_embeddings = 512
+    longer = Codec(codec.tokenizer, codec.stop_ids, 512)
+    save_model(tmp_path / "model", model, longer)
+    (tmp_path / "judge.py").write_text(
+        "def score(prompts, responses):\n    return [float(len(r)) for r in responses]\n"
+    )
+    judge = f"python:{tmp_path / 'judge.py'}:score"
+    tiny = [f"collect.by={judge}", f"evaluate.reward={judge}", "sft.epochs=1", "sft.gate=warn", "sft.gate_prompts=2"]
+    tiny += ["sft.gate_max_new_tokens=8", "collect.num_prompts=24", "collect.responses_per_prompt=2", "ppo.steps=1"]
+    tiny += ["ppo.rollouts_per_step=8", "ppo.minibatch_size=8", "ppo.epochs=1", "evaluate.num_validation=4"]
+    tiny += ["evaluate.num_test=4", *(f"{stage}.max_new_tokens=8" for stage in ("collect", "ppo", "evaluate"))]
+    recipe = load(
+        "assistant", [f"model={tmp_path / 'model'}", f"out={tmp_path / 'out'}", "threads=1", "dtype=float32", *tiny]
+    )
+    run(recipe)
+    evaluation = read_document(tmp_path / "out/evaluate/evaluation.json", Evaluation)
+    assert [*evaluation.models] == ["reference", "step-000001", "base"]
+    assert (tmp_path / "out/report/index.html").is_file()
+    assert (tmp_path / "out/sft/model/adapter_config.json").is_file()
 
 
 def test_people_may_judge_instead():

@@ -1,5 +1,7 @@
 """Each section says what the run did, and nothing where nothing was measured."""
 
+import copy
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +72,26 @@ def test_without_numbers_there_is_no_section(pipeline: Write):
     names = re.findall(r'<section id="([^"]+)">', html)
     assert names == ["result", "flow", "table", "checkpoints", "curves", "samples", "warnings", "run"]
     assert set(re.findall(r'href="#([^"]+)"', html)) <= set(names)
+
+
+def test_the_untouched_model_stands_beside_both(pipeline: Write):
+    """Its perplexity is the exponential of the nats, ends of the interval too, and its responses are shown."""
+
+    def change(name: str, value: Any) -> Any:
+        if name.endswith("evaluation.json"):
+            models, nats = value["models"], {"mean": math.log(5), "low": math.log(4), "high": math.log(8)}
+            models["base"] = {**copy.deepcopy(models["sft"]), "step": None}
+            for model in (models["base"], models["sft"], models[value["selected"]]):
+                model["test"] |= {"base_kl": {"mean": 2.5}, "base_nats": nats}
+            value["base"] = "base"
+            value["samples"] = [{**s, "base": {**s["reference"], "text": "Salute."}} for s in value["samples"]]
+        return value
+
+    html, _ = report(pipeline(change=change))
+    text = section(html, "untouched")
+    assert "perplexity under the untouched model" in text
+    assert text.count("5.00 [4.00, 8.00]") == 3
+    assert "Salute." in section(html, "samples")
 
 
 def test_captions_say_what_the_run_did(pipeline: Write):

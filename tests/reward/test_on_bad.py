@@ -9,7 +9,8 @@ import pytest
 
 from prefloop.errors import UserError
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.stage import split, train
+from prefloop.reward.data import split
+from prefloop.reward.stage import train
 
 EMPTY = 3
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.quality import by_strength, calibration, length_only_accuracy, quality, without_opinion
+from prefloop.reward.quality import by_strength, calibration, length_only_accuracy, longer, quality, without_opinion
 from prefloop.reward.votes import intervals
 
 
@@ -26,10 +26,11 @@ LONGER, SHORTER, EQUAL = preference("aaaa", "b"), preference("b", "aaaa"), prefe
 
 
 def test_length_only_by_hand():
-    """The rule is chosen in training: longer wins 2 of 3. Held out: right, wrong, half a point."""
-    assert length_only_accuracy([LONGER, SHORTER, EQUAL], [LONGER, LONGER, SHORTER]) == pytest.approx(0.5)
-    assert length_only_accuracy([LONGER, LONGER, EQUAL, SHORTER], [LONGER]) == pytest.approx(2.5 / 4)
-    assert length_only_accuracy([LONGER, LONGER, EQUAL, SHORTER], [SHORTER]) == pytest.approx(1.5 / 4)
+    """Held out: right, wrong, half a point."""
+    assert [longer(pair) for pair in (LONGER, SHORTER, EQUAL)] == [1, -1, 0]
+    assert length_only_accuracy([LONGER, SHORTER, EQUAL], longer_wins=True) == pytest.approx(0.5)
+    assert length_only_accuracy([LONGER, LONGER, EQUAL, SHORTER], longer_wins=True) == pytest.approx(2.5 / 4)
+    assert length_only_accuracy([LONGER, LONGER, EQUAL, SHORTER], longer_wins=False) == pytest.approx(1.5 / 4)
 
 
 def test_calibration_by_hand():
@@ -56,7 +57,7 @@ def test_numbers_by_hand():
         preference("a", "b", agreement=1.0),
         EQUAL,
     ]
-    numbers = quality([1.0, 2.0, -1.0, 0.0], held_out, [LONGER], margins_train=[1.0, 1.0, -1.0, 1.0]).numbers
+    numbers = quality([1.0, 2.0, -1.0, 0.0], held_out, longer_wins=True, margins_train=[1.0, 1.0, -1.0, 1.0]).numbers
     assert numbers["accuracy"] == pytest.approx(2.5 / 4)
     assert numbers["accuracy_train"] == pytest.approx(0.75)
     assert numbers["vote_share"] == pytest.approx(0.8)
@@ -67,7 +68,7 @@ def test_numbers_by_hand():
 def test_the_temperature_undoes_overconfidence():
     """Margins three times too large: the temperature finds 3, and calibration is right afterwards."""
     margins = [3 * math.log(3)] * 75 + [-3 * math.log(3)] * 25
-    numbers = quality(margins, asked(EQUAL, 100), [EQUAL], margins_train=margins).numbers
+    numbers = quality(margins, asked(EQUAL, 100), longer_wins=True, margins_train=margins).numbers
     assert numbers["temperature"] == pytest.approx(3, rel=1e-3)
     assert numbers["ece"] > 0.2
     assert numbers["ece_after_temperature"] == pytest.approx(0, abs=1e-3)
@@ -80,7 +81,7 @@ def test_a_temperature_is_not_tried_on_what_it_was_fitted_on():
     gains = []
     for _ in range(20):
         margins = rng.normal(size=60).tolist()
-        numbers = quality(margins, asked(EQUAL, 60), [EQUAL], margins_train=[1.0]).numbers
+        numbers = quality(margins, asked(EQUAL, 60), longer_wins=True, margins_train=[1.0]).numbers
         fitted = calibration(np.asarray(margins) / numbers["temperature"], [1.0] * 60)
         gains.append(numbers["ece_after_temperature"] - fitted)
     assert np.mean(gains) > 0.005
@@ -89,7 +90,7 @@ def test_a_temperature_is_not_tried_on_what_it_was_fitted_on():
         ([1.0, -1.0] * 10, [EQUAL] * 20),
         ([0.0] * 20, asked(EQUAL, 20)),
     ):
-        numbers = quality(margins, held_out, [EQUAL], margins_train=[1.0]).numbers
+        numbers = quality(margins, held_out, longer_wins=True, margins_train=[1.0]).numbers
         assert (numbers["temperature"], numbers["ece_after_temperature"]) == (None, None)
 
 
@@ -97,7 +98,7 @@ def test_pairs_of_a_prompt_hang_together():
     """30 pairs of 3 prompts are no 30 prompts."""
     margins = [1.0] * 21 + [-1.0] * 9
     apart, together = (
-        quality(margins, held_out, [EQUAL], margins_train=[1.0]).numbers
+        quality(margins, held_out, longer_wins=True, margins_train=[1.0]).numbers
         for held_out in (asked(EQUAL, 30), [preference("a", "b", prompt=str(i % 3)) for i in range(30)])
     )
     assert apart["accuracy"] == together["accuracy"] == 0.7
@@ -145,6 +146,6 @@ def test_the_loss_without_an_opinion_by_hand(votes: list[tuple[Vote, ...]], star
 def test_warnings(right: int, right_train: int, held_out: Preference, message: str | None):
     """100 pairs; only the deception at hand is named."""
     margins, train = ([1.0] * n + [-1.0] * (100 - n) for n in (right, right_train))
-    warnings = quality(margins, asked(held_out, 100), [LONGER], margins_train=train).warnings
+    warnings = quality(margins, asked(held_out, 100), longer_wins=True, margins_train=train).warnings
     assert len(warnings) == (message is not None)
     assert message is None or message in warnings[0]

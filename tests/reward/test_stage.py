@@ -13,12 +13,16 @@ import torch
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.records import Message
+from prefloop.reward import data
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.stage import Pair, pair_margins, prompt_batches, split, train
+from prefloop.reward.data import PromptBatches, split
+from prefloop.reward.stage import Pair, pair_margins, train
+from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 
 CPU = Placement(torch.device("cpu"))
@@ -173,11 +177,11 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
 def test_the_pairs_of_a_prompt_are_learned_from_together(make_config: Make):
     """Two pairs to each prompt, three pairs an update at most: an update has whole prompts, and an epoch has all of
     them."""
-    data = split(make_config(validation=0.5)).training
-    batches = prompt_batches(data, make_config(batch_pairs=3, epochs=2))
-    prompts = [[data[i].messages for i in batch] for batch in batches]
+    pairs = split(make_config(validation=0.5)).training
+    batches = PromptBatches(pairs, make_config(batch_pairs=3, epochs=2))
+    prompts = [[row.messages for row in pairs.take(batch)] for batch in batches]
     assert all(len(batch) == 2 and len(set(batch)) == 1 for batch in prompts)
-    assert sorted(i for batch in batches for i in batch) == sorted([*range(len(data))] * 2)
+    assert sorted(i for batch in batches for i in batch) == sorted([*range(len(pairs))] * 2)
 
 
 def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Callable[..., str], read_lines: Any):
@@ -318,11 +322,11 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     for r in rows[:3]:
         r["votes"] = [{"side": "tie"}]
     path, told = write_rows("ties.jsonl", rows), []
-    made = split(make_config(preferences=path, validation=0.2), told.append)
+    made = split(make_config(preferences=path, validation=0.2, seed=1), told.append)
     assert (len(made.training), len(made.validation), len(made.undecided), made.num_undecided) == (10, 2, 0, 3)
     assert all(row.decided for row in made.validation)
     assert told == [f"{path}: 3 of 12 pairs are ties or have no majority: their votes count."]
-    made = split(make_config(preferences=path, validation=0.2, labels="majority"), told.append)
+    made = split(make_config(preferences=path, validation=0.2, seed=1, labels="majority"), told.append)
     assert (len(made.training), len(made.validation)) == (7, 2)
     assert told[1].endswith("3 of 12 pairs are ties or have no majority: labels=majority learns nothing from them.")
 
@@ -334,3 +338,60 @@ def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[...
         UserError, match=rf"one.jsonl: this file is given as preferences and as {second}, but each needs"
     ):
         split(make_config(**{"preferences": path, second: path}))
+
+
+def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
+    make_config: Make, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch, read_lines: Any
+):
+    """Stopped in the first pass and in the second: the same weights, rows of metrics and counts; and the file is passed
+    over once."""
+    rows = planted(120)
+    rows[5] |= {"messages": [{"role": "user", "content": "please " * 60}]}
+    rows[7] |= {"chosen": "way " * 79 + "on", "rejected": "way " * 79 + "my"}
+    path, passes = write_rows("p.jsonl", rows), []
+    monkeypatch.setattr(data, "_noted", lambda few, real=data.__dict__["_noted"]: passes.append(len(few)) or real(few))
+    settings: dict[str, Any] = {"preferences": path, "epochs": 2, "batch_pairs": 8, "checkpoint_every": 3}
+    whole = train(make_config("whole", **settings))
+    assert sum(passes) == 120
+    real = Run.checkpoint
+    for last in (6, 18):
+
+        def stops(run: Run, position: int, *args: Any, last: int = last, **more: Any) -> None:
+            real(run, position, *args, **more)
+            if position == last:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Run, "checkpoint", stops)
+        with pytest.raises(KeyboardInterrupt):
+            train(make_config("parts", **settings))
+    monkeypatch.setattr(Run, "checkpoint", real)
+    parts = train(make_config("parts", **settings))
+    assert sum(passes) == 240
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert read_lines(parts.parent / "metrics.jsonl") == read_lines(whole.parent / "metrics.jsonl")
+    results = [json.loads((made.parent / "finished.json").read_text())["result"] for made in (whole, parts)]
+    assert results[0] == results[1]
+    assert results[0]["num_training"] + results[0]["num_held_out"] + results[0]["num_equal"] == 120
+    assert not (whole.parent / layout.ROWS).exists()
+
+
+def test_more_pairs_than_are_needed_are_not_held_out(make_config: Make, monkeypatch: pytest.MonkeyPatch):
+    """Whole prompts, of two pairs each, until the most is reached; of a held-out file so many pairs; both are said."""
+    monkeypatch.setattr(data, "MOST_HELD_OUT", 11)
+    told: list[str] = []
+    actual = split(make_config(), told.append)
+    assert (len(actual.training), len(actual.validation)) == (230, 10)
+    assert "5 of its 120 prompts are held out, which is enough to tell, and not validation = 0.2" in told[-1]
+
+
+def test_of_many_held_out_pairs_some_are_drawn(
+    make_config: Make, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(data, "MOST_HELD_OUT", 11)
+    told: list[str] = []
+    few, others = write_rows("few.jsonl", planted(20)), write_rows("held.jsonl", planted(240)[20:])
+    drawn = [split(make_config(preferences=few, held_out=others, seed=seed), told.append) for seed in (1, 1, 2)]
+    ids = [[row.id for row in made.validation] for made in drawn]
+    assert len(set(ids[0])) == 11
+    assert ids[0] == ids[1] != ids[2]
+    assert told[-1] == f"{others}: 11 of its 220 pairs are validated with: it is enough."

@@ -49,6 +49,15 @@ def settings(recipe: Recipe, stage: str) -> dict[str, Any]:
     return recipe.settings[stage].model_dump()
 
 
+def test_model_says_the_same_as_base(mine: Path):
+    """On the command line and in the file; what ran is recorded in one word."""
+    recipe = load(str(mine), ["model=folder"])
+    assert settings(recipe, "sft")["model"] == "folder"
+    assert recipe.values == load(str(mine), ["base=folder"]).values
+    mine.write_text(f"model: folder\n{MINE}", encoding="utf-8")
+    assert settings(load(str(mine), []), "sft")["model"] == "folder"
+
+
 def test_names_become_paths(mine: Path):
     recipe = load(str(mine), ["base=model", "out=runs/a"])
     beside = mine.parent
@@ -173,6 +182,7 @@ def test_a_folder_with_stages_already_run_by_hand_is_taken(recorded: tuple[list[
         (["seed=x"], "the command line: `seed` should be a whole number, but is 'x'."),
         (["ppo.steps=1", "ppo.steps=2"], "the command line: `ppo.steps` is set twice; keep one."),
         (["out="], "the command line: `out` is empty."),
+        (["model=other"], "the command line: `model` and `base` are two words for one setting, and both are given."),
     ],
 )
 def test_the_command_line_is_blamed_for_what_was_typed(mine: Path, typed: list[str], sentence: str):

@@ -11,6 +11,7 @@ from models.test_stream import FAMILIES, made
 from prefloop.models.network import Network
 from prefloop.sampling.batch import Batch, Request
 from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.room import Room
 from prefloop.settings import SamplingConfig
 
 ASKED = [  # prompt, settings, copies, at which step it comes
@@ -22,6 +23,9 @@ ASKED = [  # prompt, settings, copies, at which step it comes
 ]
 
 
+ROOM = Room(rows=64, tokens=10_000)
+
+
 @pytest.fixture
 def ending(network: Network) -> Network:
     """So many stop tokens that random responses of all lengths come about."""
@@ -29,10 +33,14 @@ def ending(network: Network) -> Network:
     return network
 
 
+def request(prompt: list[int], sampling: SamplingConfig, place: int, *, copies: int) -> Request:
+    return Request.drawn(prompt, sampling, torch.Generator().manual_seed(place), copies=copies)
+
+
 def answered(network: Network, asked: list[Any], *, giving_up: int | None = None) -> list[list[tuple[int, ...]]]:
-    batch = Batch(network)
+    batch = Batch(network, ROOM)
     requests = [
-        Request(prompt, sampling, place, copies=copies) for place, (prompt, sampling, copies, _) in enumerate(asked)
+        request(prompt, sampling, place, copies=copies) for place, (prompt, sampling, copies, _) in enumerate(asked)
     ]
     said: dict[tuple[int, int], list[int]] = {(i, row): [] for i, r in enumerate(requests) for row in range(r.copies)}
 
@@ -59,9 +67,8 @@ def alone(network: Network, asked: list[Any]) -> list[list[tuple[int, ...]]]:
     ]
 
 
-@pytest.mark.parametrize("room", [64, 8])  # with 8 the cache grows several times while others join
-def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network, room: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("prefloop.sampling.batch.ROOM", room)
+def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network):
+    """The cache grows several times while others join."""
     together = answered(ending, ASKED)
     assert together == alone(ending, ASKED)
     assert len({len(response) for responses in together for response in responses}) > 3  # some ended by themselves
@@ -81,12 +88,14 @@ def test_what_is_given_up_leaves_and_changes_nothing_for_the_others(network: Net
     assert [len(response) for response in given_up[0]] == [1, 1]
 
 
-def test_the_cache_gives_up_columns_that_nobody_meets(network: Network):
-    """A conversation that never falls silent does not grow without end."""
-    batch = Batch(network)
+def test_a_batch_that_never_falls_silent_does_not_grow(network: Network):
+    """Three tokens, ten more, at most two at a time: four slots of 13, since slots double."""
+    batch = Batch(network, ROOM)
+    sizes = []
     for place in range(40):
-        batch.admit([Request([5, 6, 7], SamplingConfig(max_new_tokens=10, temperature=0), place, copies=1)])
+        batch.admit([request([5, 6, 7], SamplingConfig(max_new_tokens=10, temperature=0), place, copies=1)])
         for _ in range(6):
             batch.step(lambda *_: True)
-    assert batch._cache.mask.shape[1] <= 3 + 10 + 2 * 64
+        sizes.append(batch._cache.num_bytes)
+    assert set(sizes[1:]) == {2 * 13 * 2 * 2 * 2 * 4 * 4}  # layers, keys and values, heads, their width, bytes
     assert torch.isfinite(batch._logits).all()

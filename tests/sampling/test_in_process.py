@@ -102,9 +102,11 @@ def _with_uniforms(
     prompts: Sequence[Sequence[int]],
     copies: int = 1,
 ) -> list[Sampled]:
-    def rand(*shape: int, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
-        assert shape == tuple(uniforms.shape)
-        return uniforms
+    drawn_rows = iter(uniforms)
+
+    def rand(rows: int, columns: int, *, generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
+        assert columns == uniforms.shape[1]
+        return torch.stack([next(drawn_rows) for _ in range(rows)])
 
     with patch.context() as inner:
         inner.setattr(torch, "rand", rand)
@@ -144,7 +146,7 @@ def test_shares_by_hand(settings: dict[str, float], expected: list[float]):
     order = torch.tensor([2, 0, 3, 1])
     logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()[order] + 5
     draws = (torch.arange(3000) + 0.5) / 3000
-    tokens = next_tokens(logits.expand(3000, 4), draws, SamplingConfig.model_validate(settings))
+    tokens, _ = next_tokens(logits.expand(3000, 4), draws, SamplingConfig.model_validate(settings))
     actual = np.bincount(order[tokens].numpy(), minlength=4) / 3000
     assert actual == pytest.approx(expected, abs=1 / 3000)
 
@@ -153,7 +155,7 @@ def test_shares_by_hand(settings: dict[str, float], expected: list[float]):
 def test_the_ends_of_the_unit_interval_draw_possible_tokens(draw: float):
     """A uniform of exactly 0 or (rounded) 1 must not draw a token of probability 0, nor one past the vocabulary."""
     logits = torch.tensor([[-torch.inf, 0.0, 1.0, -torch.inf, -torch.inf]])
-    token = int(next_tokens(logits, torch.tensor([draw]), SamplingConfig()))
+    token = int(next_tokens(logits, torch.tensor([draw]), SamplingConfig())[0])
     assert token == (1 if draw == 0 else 2)
 
 
@@ -194,7 +196,7 @@ def test_sampling_and_reading_see_the_same_logits_in_bfloat16(network: Network):
         actual = drawn(network, prompts, seed=1, stops=(), max_new_tokens=1)
         stream = Stream.of(prompts, CPU.device)
         logits = network.logits(network.hidden_states(stream))[stream.starts + 2]
-    assert [r.tokens[0] for r in actual] == next_tokens(logits, uniforms, SamplingConfig()).tolist()
+    assert [r.tokens[0] for r in actual] == next_tokens(logits, uniforms, SamplingConfig())[0].tolist()
 
 
 def test_streaming_shows_each_token_and_can_stop(network: Network):

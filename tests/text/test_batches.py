@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefloop.text.batches import cut, epoch_batches
+from prefloop.text.batches import Batches, cut, epoch_batches
 
 
 def test_cut_by_hand():
@@ -24,3 +24,15 @@ def test_order_is_decided_by_seed_and_epoch():
 
     assert order(0, 0) == order(0, 0)
     assert len({str(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=40), st.integers(1, 20), st.integers(1, 4))
+def test_many_passes_are_those_of_each_epoch_whatever_is_asked_for_first(lengths: list[int], limit: int, epochs: int):
+    batches = Batches(lengths, epochs=epochs, limit=limit, seed=1, stream="sft.batches")
+    each = [
+        epoch_batches(lengths, batch_tokens=limit, seed=1, stream="sft.batches", epoch=epoch) for epoch in range(epochs)
+    ]
+    expected = [batch for epoch in each for batch in epoch]
+    assert (len(batches), batches.first_pass) == (len(expected), len(each[0]))
+    for number in (*range(len(expected))[::-1], *range(len(expected))):
+        assert batches[number].tolist() == expected[number]

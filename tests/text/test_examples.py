@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from prefloop.errors import UserError
 from prefloop.records import Message
 from prefloop.text.codec import Codec
-from prefloop.text.examples import FittingPrompts, examples
+from prefloop.text.examples import Examples, FittingPrompts, Pool, examples
 
 
 def row(response: str) -> tuple[tuple[Message, ...], str]:
@@ -47,3 +48,24 @@ def test_prompts_that_leave_no_room(codec: Codec, write_rows: Callable[..., str]
     assert FittingPrompts.of(codec, file, room=1, say=said.append, num=2).ids == (ids[0], ids[1])
     with pytest.raises(UserError, match=r"no prompt leaves room for max_new_tokens = 64 in the context of 64"):
         FittingPrompts.of(codec, file, room=64, say=said.append)
+    said.clear()
+    pool = Pool(codec, file, room=codec.context - len(ids[2]), say=said.append)
+    assert [(asked.messages[0].content, asked.tokens) for asked in pool] == [(texts[0], ids[0]), (texts[2], ids[2])]
+    assert (pool.longest, pool.num_left_out, pool[-1]) == (len(ids[2]), 1, pool[:2][1])
+    assert said == [f"1 of 3 prompts of {file} leave no room for a response and are left out."]
+    with pytest.raises(UserError, match=r"no prompt leaves room for max_new_tokens = 64 in the context of 64"):
+        Pool(codec, file, room=64, say=said.append)
+
+
+def test_examples_of_a_file_are_those_of_its_rows(codec: Codec, write_rows: Callable[..., str]):
+    """In any order, and some of them; those that do not fit are counted."""
+    said = ["ok", "1" * 90, "no " * 9, "my way"]
+    rows = [{"id": t, "messages": [{"role": "user", "content": "please"}], "response": t} for t in said]
+    made, left_out = examples(codec, [row(text) for text in said], where="file")
+    read = Examples(codec, write_rows("demonstrations.jsonl", rows), say=print)
+    assert (list(read), read.num_too_long) == (made, left_out)
+    assert read.lengths.tolist() == [example.length for example in made]
+    some = read.only(np.array([2, 0]))
+    assert (some.take([0]), some[1], some.lengths.tolist()) == ([made[2]], made[0], [made[2].length, made[0].length])
+    with pytest.raises(UserError, match=r"every one of the 1 rows is longer.*of 64 tokens \(the shortest has 9"):
+        Examples(codec, write_rows("long.jsonl", rows[1:2]), say=print)

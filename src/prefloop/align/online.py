@@ -16,11 +16,10 @@ from prefloop.models import load
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
-from prefloop.ops.draws import shuffled
+from prefloop.ops.draws import permutation, shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
 from prefloop.ops.reduce import masked_var
 from prefloop.ops.vocabulary import Entropy
-from prefloop.records import Message
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
@@ -30,15 +29,7 @@ from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
-from prefloop.text.examples import FittingPrompts
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is asked."""
-
-    messages: tuple[Message, ...]
-    tokens: list[int]
+from prefloop.text.examples import Asked, Pool
 
 
 @dataclass(frozen=True)
@@ -49,9 +40,7 @@ class Setup:
     reference: Network
     sampler: Sampler
     scorer: Scorer
-    prompts: list[Prompt]
-    num_left_out: int
-    """prompts that leave no room for a response"""
+    prompts: Pool
 
 
 def inputs(config: OnlineConfig) -> dict[str, str | None]:
@@ -65,29 +54,29 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     policy = causal(config.policy, place, template=config.template)
     run.caution(config.cautions(policy.pretrained.num_parameters()))
     run.caution(policy.train_as(config, seed=config.seed))
-    fitting = FittingPrompts.of(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say)
-    prompts = [Prompt(r.messages, tokens) for r, tokens in zip(fitting.records, fitting.ids, strict=True)]
+    kept = run.folder / layout.ROWS / "prompts"
+    prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
     judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
-    return Setup(policy, reference, InProcess(policy), judge, prompts, fitting.num_left_out)
+    return Setup(policy, reference, InProcess(policy), judge, prompts)
 
 
-def step_prompts(prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> list[Prompt]:
+def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
     seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
-    order: list[int] = []
+    order: Tensor | None = None
     for place in range(step * per_step, (step + 1) * per_step):
         number, index = divmod(place, len(prompts))
-        if index == 0 or not order:
-            order = shuffled(len(prompts), config.seed, "online.prompts", number)
-        chosen.append(order[index])
-    return [prompts[i] for i in chosen for _ in range(config.responses_per_prompt)]
+        if index == 0 or order is None:
+            order = permutation(len(prompts), config.seed, "online.prompts", number)
+        chosen.append(int(order[index]))
+    return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Prompt], config: OnlineConfig, step: int) -> Rollouts:
+def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: int) -> Rollouts:
     """A response to each of `step_prompts`."""
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
@@ -99,7 +88,7 @@ def sample(setup: Setup, prompts: Sequence[Prompt], config: OnlineConfig, step: 
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
 
-def score(setup: Setup, prompts: Sequence[Prompt], rollouts: Rollouts) -> Tensor:
+def score(setup: Setup, prompts: Sequence[Asked], rollouts: Rollouts) -> Tensor:
     """(B,) the scorer's numbers for the responses as text, in reward units."""
     texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
     return setup.scorer.score([prompt.messages for prompt in prompts], texts)
@@ -241,7 +230,7 @@ def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
         "kl_coef": kl_coef,
-        "num_left_out": setup.num_left_out,
+        "num_left_out": setup.prompts.num_left_out,
         "warnings": run.warnings,
     }
     run.finish(outputs=kept, result=result)

@@ -243,7 +243,7 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             "Use a critic of the same base, or critic=separate."
         )
     other = reader(folder, policy.placement, beside=policy)
-    longest = max(len(prompt.tokens) for prompt in setup.prompts) + config.max_new_tokens
+    longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "

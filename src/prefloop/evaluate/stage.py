@@ -119,6 +119,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         check = _reward_check(config, world.scorer)
         evaluation = Evaluation(
             reference="reference",
+            base=BASE if config.base is not None else None,
             selected=choice.name,
             reason=choice.reason,
             choice=choice.choice,

@@ -81,6 +81,8 @@ class Packed:
     def __init__(self, path: Path) -> None:
         """Raises: UserError if it is not there, damaged at its beginning, or holds no text and is not Parquet."""
         self.path = existing(path)
+        self.start: int | None = None
+        """Byte at which the line begins that `lines` gave last; None where a line cannot be found by its byte."""
         with path.open("rb") as file:
             head = file.read(2048)
         self.is_empty = not head
@@ -119,12 +121,13 @@ class Packed:
 
     def lines(self) -> Iterator[tuple[int, Text | UserError]]:
         """(number, line), the last of which may be what is wrong with the file from there on."""
-        number = 0
+        number, after = 0, 0
         with self.open() as file:
-            if self.encoding.startswith("utf-8"):
+            plain = self.encoding.startswith("utf-8")
+            if plain:
                 lines: Iterable[Text] = file
                 if self.encoding == "utf-8-sig":
-                    file.read(len(codecs.BOM_UTF8))
+                    after = len(file.read(len(codecs.BOM_UTF8)))
             else:
                 lines = io.TextIOWrapper(file, encoding=self.encoding, newline="\n")
             numbered = enumerate(lines, start=1)
@@ -141,6 +144,7 @@ class Packed:
                 except UnicodeDecodeError:
                     yield number + 1, self.not_text(number + 1)
                     return
+                self.start, after = (after if plain and not self.is_zipped else None), after + len(line)
                 yield number, line
 
     def not_text(self, number: int) -> UserError:

@@ -5,16 +5,21 @@ strict. What a foreign row holds and is not used is counted and told to whoever 
 """
 
 import itertools
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import Name
+from prefloop.files.decoding import Packed
 from prefloop.files.forms import recognise
+from prefloop.files.groups import Groups
+from prefloop.files.hashes import Met
 from prefloop.files.said import BadRow, Form, LeftOut, Rows, Said, Turn, Vote, What, with_system, won
-from prefloop.files.tables import as_record, each_row, shown
+from prefloop.files.tables import as_record, rows_of, shown
 from prefloop.records import Demonstration, Preference, Prompt, Ranking, Record
 
 R = TypeVar("R", bound=Record)
@@ -91,24 +96,41 @@ def read_preferences(path: Name, on_bad: OnBad = "stop", *, say: Say = print) ->
     return _read(path, Preference, on_bad, say)
 
 
-def _read(path: Name, record: type[R], on_bad: OnBad, say: Say) -> Import[R]:
+def first_records(path: Name, record: type[R], num: int, *, say: Say = print) -> tuple[R, ...]:
+    """The first records of a file, of which every row is checked all the same. Args, Raises: see `read_prompts`."""
+    return _read(path, record, "stop", say, most=num).records
+
+
+def _read(path: Name, record: type[R], on_bad: OnBad, say: Say, *, most: int | None = None) -> Import[R]:
     reading = Reading(path, record)
     records: list[R] = []
     problems: list[str] = []
+    num = 0
     for _, outcome in reading:
         if isinstance(outcome, UserError):
             problems.append(str(outcome))
-        else:
+            continue
+        num += 1
+        if most is None or num <= most:
             records.append(outcome)
-    if problems and (on_bad == "stop" or not records):
-        more = f" And {len(problems) - 1} more: run `prefloop data check {path}` to see all." if problems[1:] else ""
-        raise UserError(problems[0] + more)
+    notes = concluded(reading, problems, num, on_bad=on_bad, say=say)
+    return Import(tuple(records), reading.form, tuple(problems), notes)
+
+
+def concluded(
+    reading: "Reading[R]", problems: Sequence[str], num_records: int, *, on_bad: OnBad, say: Say
+) -> tuple[str, ...]:
+    """What else is to be known of a file that was read to its end; it is said here. Raises: see `read_prompts`."""
+    if problems and (on_bad == "stop" or not num_records):
+        more = len(problems) - 1
+        told = f" And {more} more: run `prefloop data check {reading.path}` to see all." if more else ""
+        raise UserError(problems[0] + told)
     notes = reading.notes()
     for note in notes:
         say(note)
-    if not records:
-        raise UserError(f"{path}: {reading.emptiness()}")
-    return Import(tuple(records), reading.form, tuple(problems), notes)
+    if not num_records:
+        raise UserError(f"{reading.path}: {reading.emptiness()}")
+    return notes
 
 
 class Reading(Generic[R]):
@@ -126,36 +148,57 @@ class Reading(Generic[R]):
         self._fields: Counter[str] = Counter()
         self._remarks: Counter[str] = Counter()
         self._left_out: dict[str, list[str]] = {}
-        self._lines: dict[str, int] = {}
+        self._ids: Met | None = Met()
+        self._packed: Packed | None = None
         if not serves(self.form, record):
             raise UserError(f"{path}: {_refusal(self.form, record)}")
         self._known = {*self.form.fields, self.form.identity, *SYSTEM}
 
     def __iter__(self) -> Iterator[tuple[int, R | UserError]]:
         foreign = self.form.record is not self.record
-        groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]] = {}
-        for number, row in self._rows():
-            self.num_rows += 1
-            if isinstance(row, UserError):
-                yield number, row
-            elif foreign:
-                for outcome in self._outcomes(number, row, groups):
+        with Groups() as groups:
+            for number, row in self._rows():
+                self.num_rows += 1
+                if isinstance(row, UserError):
+                    yield number, row
+                elif foreign:
+                    for outcome in self._outcomes(number, row, groups):
+                        yield number, outcome
+                else:
+                    yield number, self._own(number, row)
+            for number, identity, whole in groups:
+                for outcome in self._records(number, identity, [whole]):
                     yield number, outcome
-            else:
-                yield number, self._own(number, row)
-        for (number, identity, first), *others in groups.values():
-            responses, grades = (first, *(said for _, _, said in others)), first.grades
-            grades = tuple(grade for said in responses for grade in said.grades)
-            whole = replace(first, responses=tuple(r for said in responses for r in said.responses), grades=grades)
-            for outcome in self._records(number, identity, [whole]):
-                yield number, outcome
+
+    @property
+    def start(self) -> int | None:
+        """The byte at which the line begins that made the last record; None if no line of the file did by itself."""
+        alone = self._packed is not None and not self.form.together and self.form.assembled is None
+        return self._packed.start if alone and self._packed is not None else None
+
+    def again(self, line: bytes) -> list[R]:
+        """The records of a line that was read before, in their order; an id that it does not give is `row-000000`.
+
+        Raises: UserError if it is not as it was.
+        """
+        self._ids = None
+        row = json.loads(line)
+        if self.form.record is self.record:
+            outcomes = [self._own(0, row)]
+        else:
+            outcomes = list(self._outcomes(0, row, Groups()))
+        for outcome in outcomes:
+            if isinstance(outcome, UserError):
+                raise outcome
+        return [outcome for outcome in outcomes if not isinstance(outcome, UserError)]
 
     def _rows(self) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+        self._packed = Packed(Path(self.path))
         if self.form.assembled is None:
-            yield from each_row(self.path)
+            yield from rows_of(self._packed)
             return
         rows: Rows = []
-        for number, row in each_row(self.path):
+        for number, row in rows_of(self._packed):
             if isinstance(row, UserError):
                 yield number, row
             else:
@@ -175,9 +218,7 @@ class Reading(Generic[R]):
             return problem
         return record
 
-    def _outcomes(
-        self, number: int, row: dict[str, Any], groups: dict[tuple[Turn, ...], list[tuple[int, str, Said]]]
-    ) -> Iterator[R | UserError]:
+    def _outcomes(self, number: int, row: dict[str, Any], groups: Groups) -> Iterator[R | UserError]:
         """What a row becomes at once; rows that belong together are put into their group."""
         place = f"{self.path}:{number}"
         try:
@@ -198,7 +239,7 @@ class Reading(Generic[R]):
             yield problem
         else:
             if self.form.together:
-                groups.setdefault(said[0].conversation, []).append((number, identity, said[0]))
+                groups.add(number, identity, said[0])
             else:
                 yield from self._records(number, identity, said)
 
@@ -266,11 +307,11 @@ class Reading(Generic[R]):
             given = f"row-{number:06d}"
         elif isinstance(given, int) and not isinstance(given, bool) and self.form.record is None:
             given = str(given)
-        elif not isinstance(given, str) or not given:
+        if not isinstance(given, str) or not given:
             raise BadRow(
                 f"`{self.form.identity}` should be text, but is {shown(given)}; leave it out to number the rows."
             )
-        first = self._lines.setdefault(given, number)
+        first = number if self._ids is None else self._ids.first(given, number)
         if first != number:
             raise BadRow(f"the id {given!r} was already used in line {first}; make ids unique.")
         return given

@@ -37,7 +37,11 @@ def each_row(path: Name) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
 
     Raises: UserError if there is no such file, or if it is not of the kind that its suffix says.
     """
-    packed = Packed(Path(path))
+    yield from rows_of(Packed(Path(path)))
+
+
+def rows_of(packed: Packed) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
+    """The same of a file that is open; `packed.start` says where the row's line begins, if it has one."""
     if packed.is_parquet:
         yield from _parquet_rows(packed.path)
     elif packed.is_empty:
@@ -104,7 +108,7 @@ def _is_list_of_objects(whole: Any) -> bool:
 
 def _json_rows(packed: Packed) -> Iterator[tuple[int, dict[str, Any] | UserError]]:
     """Of a list of objects, an object with such a list in it, or one object; or of lines, whatever the suffix says."""
-    path, text = packed.path, packed.text()
+    path, text, packed.start = packed.path, packed.text(), None
     if not text.strip():
         return
     try:

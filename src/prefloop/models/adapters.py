@@ -13,12 +13,14 @@ arXiv:2312.03732), Liu et al. 2024 (DoRA, arXiv:2402.09353).
 import contextlib
 import difflib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -59,6 +61,7 @@ class Base:
         self.settings: dict[str, Settings] = {}
         self._trained: set[str] = set()
         self._worn: list[str] = []
+        self._by_peft = False
         self._layers: dict[str, Any] = {}  # peft's, by name
 
     @contextlib.contextmanager
@@ -70,6 +73,28 @@ class Base:
             yield
         finally:
             self._worn[:] = before
+
+    @contextlib.contextmanager
+    def by_peft(self) -> Iterator[None]:
+        """Context in which peft computes what it would compute elsewhere."""
+        self._by_peft = True
+        try:
+            yield
+        finally:
+            self._by_peft = False
+
+    def _forward(self, layer: Any, peft: Callable[..., Tensor], x: Tensor) -> Tensor:
+        """What peft computes in a layer: W x + scaling * B A x, with the last product added where W x lies."""
+        worn = self._worn[0] if self._worn and self._worn[0] in layer.scaling else None
+        if worn is None:
+            return layer.base_layer(x)
+        if self._by_peft or worn in layer.lora_variant:  # DoRA
+            return peft(x)
+        out = layer.base_layer(x)
+        narrow, wide = layer.lora_A[worn].weight, layer.lora_B[worn].weight
+        within = linear(x.reshape(-1, x.shape[-1]), narrow)
+        flat = out.reshape(-1, out.shape[-1])
+        return torch.addmm(flat, within, wide.t(), alpha=layer.scaling[worn]).view(out.shape)
 
     def tensors(self, adapter: str) -> dict[str, nn.Parameter]:
         """The weights of an adapter, under the names of a PEFT file (without its prefix)."""
@@ -109,7 +134,9 @@ class Base:
         with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced
             inject_adapter_in_model(LoraConfig(**chosen, target_modules=list(modules)), model, name)
         del model.peft_config  # or peft warns of the next adapter
-        self._layers |= {module: model.get_submodule(module) for module in modules}
+        for module in (module for module in modules if module not in self._layers):
+            self._layers[module] = layer = model.get_submodule(module)
+            layer.forward = partial(self._forward, layer, layer.forward)
         self.settings[name] = settings
         for layer in self._layers.values():
             layer._active_adapter = self._worn
@@ -143,6 +170,12 @@ class Role:
     def wearing(self) -> contextlib.AbstractContextManager[None]:
         """Context in which the base answers for this role. What is read again in the backward pass needs it too."""
         return self.base.wearing(self.adapter)
+
+    @contextlib.contextmanager
+    def by_peft(self) -> Iterator[None]:
+        """The same, with peft computing."""
+        with self.base.by_peft(), self.wearing():
+            yield
 
     @property
     def settings(self) -> Settings:

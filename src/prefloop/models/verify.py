@@ -6,9 +6,9 @@ finite. Nothing random is drawn. That is four short readings: 13 ms for a tiny m
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from transformers import PreTrainedModel
 
 from prefloop.errors import UserError
 from prefloop.models.adapters import Role
-from prefloop.models.cache import Cache
+from prefloop.models.cache import Cache, Prompts
 from prefloop.models.checkpoint import AGAIN, FAULTS, HEAD, OTHERS, in_words, number
+from prefloop.models.decoding import Quick
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
@@ -45,24 +46,6 @@ class Alone:
         return len(self.outputs) == len(self.sequences)
 
 
-@dataclass(frozen=True)
-class _Watched(Stream):
-    """A stream that notes which window each layer asks for."""
-
-    windows: list[int | None] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]], device: torch.device) -> "_Watched":
-        stream = Stream.of(sequences, device)
-        return cls(stream.tokens, stream.positions, stream.rows, stream.lengths)
-
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, *, scale: float, window: int | None, cap: float | None = None
-    ) -> Tensor:
-        self.windows.append(window)
-        return super().attend(q, k, v, scale=scale, window=window, cap=cap)
-
-
 def verified(
     model: PreTrainedModel, codec: Codec, *, path: str, placement: Placement, role: Role | None = None
 ) -> Network:
@@ -81,7 +64,7 @@ def verified(
     model.set_attn_implementation("eager")  # its trunk may have been read before
     _check_finite(path, model)
     _check_structure(path, model)
-    with contextlib.nullcontext() if role is None else role.wearing():
+    with contextlib.nullcontext() if role is None else role.by_peft():
         alone = _read_alone(path, model, _sequences(model, codec))
     network = Network(model, codec, path=path, placement=Placement(placement.device), role=role)
     network.train()  # nothing may come of it
@@ -91,9 +74,9 @@ def verified(
     if not alone.scores:
         read[ends] = False  # the last tokens are read against the cache
     cut = None if alone.scores else -1
-    stream, cache = _Watched.of([sequence[:cut] for sequence in alone.sequences], placement.device), Cache()
+    stream = Prompts.of([sequence[:cut] for sequence in alone.sequences], placement.device)
     with _explained(path, model), torch.no_grad():
-        states, outputs = _together(network, stream, cache, scores=alone.scores)
+        states, outputs = _together(network, stream, scores=alone.scores)
     _check_windows(path, model, stream.windows)
     largest = _largest_sum(network, alone) if alone.scores else None
     expected = alone.outputs if alone.scores else alone.outputs[read]
@@ -102,11 +85,16 @@ def verified(
             raise UserError(f"{path}: {type(model).__name__}: {_difference(network, alone, states, read)}")
     if not alone.scores:
         with _explained(path, model), torch.no_grad():
-            cached = _cached(network, alone, stream, cache)
+            cached, quickly = _cached(network, alone, stream)
         if not _same(cached, alone.outputs[ends]):
             raise UserError(
                 f"{path}: {type(model).__name__}: a token read after others that are remembered is not what it is when "
                 f"all are read, so it would sample from another distribution. {OTHERS}"
+            )
+        if quickly is not None and not _same(quickly, alone.outputs[ends]):
+            raise UserError(
+                f"{path}: {type(model).__name__}: this version of transformers computes it in a way that prefloop's "
+                f"decoding does not, so it would sample from another distribution. {OTHERS}"
             )
     network.placement = placement
     return network
@@ -189,21 +177,27 @@ def _read_alone(path: str, model: PreTrainedModel, sequences: list[list[int]]) -
     return alone
 
 
-def _together(network: Network, stream: Stream, cache: Cache, *, scores: bool) -> tuple[Tensor, Tensor]:
-    """Hidden states and outputs of all sequences in one stream, remembered in `cache` by a model that writes."""
+def _together(network: Network, stream: Prompts, *, scores: bool) -> tuple[Tensor, Tensor]:
+    """Hidden states and outputs of all sequences in one stream, which remembers keys and values of a model that
+    writes."""
     if scores:
         outputs, states = network.scores_and_states(stream)
         return states, outputs[:, None]
-    states = network.hidden_states(stream, cache)
+    states = network.hidden_states(stream, stream)
     return states, network.logits(states)
 
 
-def _cached(network: Network, alone: Alone, before: Stream, cache: Cache) -> Tensor:
-    """(B, V) logits of the last token of each sequence, read against a cache of those before."""
-    cache.spread(before, 1, 1)
+def _cached(network: Network, alone: Alone, before: Prompts) -> tuple[Tensor, Tensor | None]:
+    """(B, V) logits of the last token of each sequence, read against a cache of those before: through the door, and by
+    the quick way if there is one."""
     last = torch.tensor([sequence[-1] for sequence in alone.sequences], device=network.device)
     positions = torch.tensor(before.lengths, device=network.device)
-    return network.logits(network.next_hidden_states(last, positions, cache))
+    quick = Quick.of(network)
+    caches = Cache(), Cache()
+    for cache in caches:
+        cache.admit(before, [1] * len(last), columns=max(before.lengths) + 1)
+    cached = network.logits(network.next_hidden_states(last, positions, caches[0]))
+    return cached, None if quick is None else quick.logits(quick.next_hidden_states(last, positions, caches[1]))
 
 
 def _difference(network: Network, alone: Alone, states: Tensor, read: Tensor) -> str:

@@ -12,4 +12,9 @@ def seeded(seed: int, stream: str, *place: int) -> torch.Generator:
 
 def shuffled(num: int, seed: int, stream: str, *place: int) -> list[int]:
     """The numbers 0 ... num - 1 in an order that seed, stream and place decide."""
-    return torch.randperm(num, generator=seeded(seed, stream, *place)).tolist()
+    return permutation(num, seed, stream, *place).tolist()
+
+
+def permutation(num: int, seed: int, stream: str, *place: int) -> torch.Tensor:
+    """(num,) the same order as `shuffled`, in 8 bytes a number."""
+    return torch.randperm(num, generator=seeded(seed, stream, *place))

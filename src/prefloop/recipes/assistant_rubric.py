@@ -141,7 +141,7 @@ def identifiers(text: str) -> list[str]:
 
 
 def number(prompt: str, response: str) -> float:
-    """1 if a number that the customer filed it under stands in the answer; with a wrong one nothing; half without."""
+    """1 if a number that the customer's matter is filed under stands in the answer; 0.3 without, 0 with a wrong one."""
     given, written = identifiers(prompt), identifiers(response)
     if any(not _says(prompt, name) for name in written):
         return 0.0

@@ -3,6 +3,7 @@
 Shares and gold utilities lie in [0, 1]; intervals are of 95 %. A number that could not be computed is null.
 """
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -78,6 +79,11 @@ class GoldNumbers(Record):
     by_tag: dict[str, TagNumbers]
 
 
+def _exponential(nats: Interval) -> Interval:
+    low, high = (None if end is None else math.exp(end) for end in (nats.low, nats.high))
+    return Interval(mean=math.exp(nats.mean), low=low, high=high)
+
+
 class Split(Record):
     """One model on the prompts of one split, one response to each."""
 
@@ -107,6 +113,8 @@ class Split(Record):
         """A number by its name, the gold program's four among them; None if it was not measured."""
         if name in GOLD:
             return dict(self.gold)[name] if self.gold else None
+        if name == "perplexity":
+            return None if self.base_nats is None else _exponential(self.base_nats)
         return dict(self)[name]
 
 
@@ -237,6 +245,8 @@ class Evaluation(Record):
 
     reference: str
     """Name of the model that all are compared with."""
+    base: str | None = None
+    """The untouched model among them, if it was measured."""
     selected: str
     """Name of the model to keep."""
     reason: str

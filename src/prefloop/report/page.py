@@ -88,6 +88,7 @@ def _evaluated(evaluation: Evaluation | None, words: Words) -> Context:
     return {
         "evaluation": evaluation,
         "groups": comparison.groups(evaluation, words),
+        "untouched": untouched(evaluation, words),
         "checkpoints": _checkpoints(evaluation),
         "columns": [column for column in COLUMNS if _anywhere(evaluation, column[1])],
         "reason": reason(evaluation, words),
@@ -192,6 +193,22 @@ def out_of_distribution(evaluation: Evaluation, words: Words) -> list[Context]:
             cells = [estimate(value, kind, f"{place}.{name}") for place, value in values]
             rows.append({"name": words.plain(f"measure.{name}"), "cells": cells})
     return rows
+
+
+def untouched(evaluation: Evaluation, words: Words) -> list[Context]:
+    """Rows of the model that all began from, the reference and the final one on test prompts; none without a base."""
+    base = evaluation.models[evaluation.base].test if evaluation.base else None
+    if base is None:
+        return []
+    plan: tuple[tuple[str, Kind], ...] = (
+        ("score", "plain"), ("length", "tokens"), ("finished", "share"), ("repetition", "share"),
+        ("base_kl", "nats"), ("perplexity", "plain"),
+    )  # fmt: skip
+    splits = (base, *evaluation.tested)
+    return [
+        {"name": words.plain(f"measure.{name}"), "cells": [estimate(split.measured(name), kind) for split in splits]}
+        for name, kind in plan
+    ]
 
 
 def topics(evaluation: Evaluation) -> list[Context]:

@@ -35,6 +35,8 @@ class Pair:
     sample: Sample
     reference: Side
     selected: Side
+    base: Side | None
+    """the untouched model's, if it was measured"""
     alarming: bool
 
 
@@ -59,7 +61,8 @@ def _even(rows: Sequence[T], num: int) -> list[T]:
 
 def pair(sample: Sample, words: Words) -> Pair:
     """A sample as the page shows it."""
-    return Pair(sample, _side(sample.reference, words), _side(sample.selected, words), _alarming(sample))
+    base = _side(sample.base, words) if sample.base else None
+    return Pair(sample, _side(sample.reference, words), _side(sample.selected, words), base, _alarming(sample))
 
 
 def journey(rows: Sequence[Row]) -> list[Row]:

@@ -197,6 +197,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "留出对上选了一边的票，未经温度校正。在虚线上：说有八成把握时，八成是对的。在线下方就是过于自信。",
     ),
     "proxy.strength.says": ("Strong preferences should be easier than weak ones.", "强偏好应当比弱偏好更容易判对。"),
+    "untouched.says": (
+        "What all began from, on the same test prompts. If the final model's responses surprise the untouched model "
+        "more than its own do, the final model may have left the language that it was taught.",
+        "在同样的测试提示上与最初的模型比较。如果最终模型的回答比原始模型自己的回答更令原始模型意外，它可能已经偏离了原来的语言。",
+    ),
     "ood.says": (
         "The same measures on familiar prompts and on prompts unlike the training ones.",
         "同样的指标，分别在熟悉的提示和与训练不同的提示上。",

@@ -42,8 +42,8 @@ class Quality:
 def quality(
     margins: Sequence[float],
     held_out: Sequence[Preference],
-    training: Sequence[Preference],
     *,
+    longer_wins: bool,
     margins_train: Sequence[float],
     undecided: Sequence[tuple[float, Preference]] = (),
     first_edge: float = 0.0,
@@ -53,7 +53,7 @@ def quality(
     Args:
         margins: raw score of chosen minus rejected (log-odds), one for each held-out preference.
         held_out: those preferences.
-        training: the preferences trained on (the length-only rule is chosen there).
+        longer_wins: whether in training the longer response is chosen as often as the shorter one, or more often.
         margins_train: margins of some of the training preferences.
         undecided: (margin, pair) of held-out pairs without a majority, whose votes count for calibration.
         first_edge: log-odds where a tie ends.
@@ -73,7 +73,7 @@ def quality(
         "accuracy_low": low,
         "accuracy_high": high,
         "accuracy_train": in_training,
-        "length_only_accuracy": length_only_accuracy(held_out, training),
+        "length_only_accuracy": length_only_accuracy(held_out, longer_wins=longer_wins),
         "vote_share": sum(shared) / len(shared) if shared else None,
         "ece": calibration(log_odds, outcomes) if voted else None,
         "temperature": None if tempered is None else fitted_temperature(log_odds, outcomes),
@@ -127,13 +127,14 @@ def _ordered(margins: Sequence[float]) -> list[float]:
     return [0.5 if m == 0 else float(m > 0) for m in margins]
 
 
-def length_only_accuracy(held_out: Sequence[Preference], training: Sequence[Preference]) -> float:
+def length_only_accuracy(held_out: Sequence[Preference], *, longer_wins: bool) -> float:
     """Accuracy of "the longer wins" or "the shorter wins", whichever is right more often in training; ties are half."""
-    sign = 1 if sum(_longer(p) for p in training) >= 0 else -1
-    return sum((1 + sign * _longer(p)) / 2 for p in held_out) / len(held_out)
+    sign = 1 if longer_wins else -1
+    return sum((1 + sign * longer(p)) / 2 for p in held_out) / len(held_out)
 
 
-def _longer(preference: Preference) -> int:
+def longer(preference: Preference) -> int:
+    """1 if the chosen response is the longer one, -1 if the rejected one is, 0 if both are of one length."""
     difference = len(preference.chosen) - len(preference.rejected)
     return (difference > 0) - (difference < 0)
 

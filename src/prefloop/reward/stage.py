@@ -9,33 +9,36 @@ scale (RM-8), and tells its accuracy beside the annotators' agreement and a leng
 A ranking teaches by all its pairs. Leaves out: losses of whole rankings, ensembles.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.foreign import read_demonstrations, read_preferences
+from prefloop.files.foreign import first_records
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer
 from prefloop.models.sums import Sums
-from prefloop.ops.draws import shuffled
-from prefloop.records import Message, Preference, opening
+from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import quality, without_opinion
+from prefloop.reward.data import Pairs, PromptBatches, Split, split
+from prefloop.reward.quality import longer, quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION
-from prefloop.text.batches import cut, epoch_batches
+from prefloop.text.ahead import ahead
+from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
 Say = Callable[[str], None]
-FILES = ("preferences", "held_out", "undecided")
+FIRST = 1000
+"""Training pairs that are looked at before all others, and after training for the accuracy on what was learned."""
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
 LEAST_DEVIATION = 1e-6
@@ -69,33 +72,55 @@ class Tokenised:
 
     def tell(self, say: Say, path: str, context: int) -> None:
         """Says what was cut and left out. Raises: UserError if nothing is left."""
-        if sentence := self.cuts.sentence(context):
-            say(f"{path}: {sentence}")
         if self.num_equal and not self.rows:
             raise UserError(
                 f"{path}: in each of the {self.num_equal} pairs both responses are the same within the context of "
                 f"{context} tokens. Use a model with a longer context."
             )
-        if self.num_equal:
-            say(
-                f"{path}: {self.num_equal} pairs are left out, for within the context of {context} tokens both "
-                "responses are the same."
-            )
+        _tell(self.cuts, self.num_equal, say, path, context)
 
 
-@dataclass(frozen=True)
-class Split:
-    """Preferences to learn from and preferences to validate with."""
+@dataclass
+class Taught:
+    """What the pairs were that taught, counted as each is read for the first time; saved with every checkpoint."""
 
-    training: list[Preference]
-    """with the undecided pairs"""
-    validation: list[Preference]
-    undecided: list[Preference]
-    """held-out pairs without a majority: calibration counts their votes"""
-    skipped: tuple[str, ...]
-    """what is wrong with each bad row that was left out"""
-    num_undecided: int = 0
-    """pairs without a majority in `preferences` and `held_out`"""
+    num: int = 0
+    num_equal: int = 0
+    """pairs left out, as in `Tokenised`"""
+    longer: int = 0
+    """pairs whose chosen response is the longer one, less those whose rejected one is"""
+    cuts: Cuts = field(default_factory=Cuts)
+    said: dict[tuple[Interval, ...], float] = field(default_factory=dict)
+    """what was said of pairs, and how much those pairs weigh together"""
+
+    def see(self, read: Tokenised) -> None:
+        """Counts some more."""
+        self.num += len(read.pairs)
+        self.num_equal += read.num_equal
+        self.longer += sum(longer(row) for row in read.rows)
+        for pair in read.pairs:
+            self.said[pair.votes] = self.said.get(pair.votes, 0.0) + pair.weight
+        self.cuts.add(read.cuts)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return vars(self) | {"cuts": vars(self.cuts), "said": list(self.said.items())}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Self:
+        """What `state` gave."""
+        said = {tuple(map(tuple, votes)): weight for votes, weight in state["said"]}
+        return cls(**state | {"cuts": Cuts(**state["cuts"]), "said": said})
+
+
+def _tell(cuts: Cuts, num_equal: int, say: Say, path: str, context: int) -> None:
+    if sentence := cuts.sentence(context):
+        say(f"{path}: {sentence}")
+    if num_equal:
+        say(
+            f"{path}: {num_equal} pairs are left out, for within the context of {context} tokens both "
+            "responses are the same."
+        )
 
 
 def train(config: RewardConfig) -> Path:
@@ -109,15 +134,9 @@ def train(config: RewardConfig) -> Path:
         run.caution(config.cautions(network.pretrained.num_parameters()))
         run.caution(network.train_as(config, seed=config.seed))
         edges = Edges().to(network.device)
-        data = split(config, run.say)
-        for problem in data.skipped:
-            run.say(f"skipped {problem}")
-        learned = tokenised(data.training, network, votes=config.labels == "votes")
-        validated, undecided = (tokenised(rows, network) for rows in (data.validation, data.undecided))
-        learned.tell(run.say, config.preferences, network.codec.context)
-        validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-        pairs, judged, scale = learned.pairs, validated.pairs, scaled_by(config, network, learned.rows, run.say)
-        batches = prompt_batches(learned.rows, config)
+        data = _data(config, network, run)
+        batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.pairs
+        data.training.forget()
         apart = Group(tuple(edges.parameters()), EDGE_LR)
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=[apart])
         saved = run.restore()
@@ -125,9 +144,15 @@ def train(config: RewardConfig) -> Path:
             network.restore(saved["network"])
             edges.load_state_dict(saved["edges"])
             optimizer.restore(saved["optimizer"])
+            taught = Taught.of(saved["taught"])
         run.progress.start(len(batches), optimizer.done)
-        while optimizer.done < len(batches):
-            batch = [pairs[i] for i in batches[optimizer.done]]
+        for read in ahead(batches, lambda batch: data.learn(data.training.take(batch)), start=optimizer.done):
+            batch = read.pairs
+            if optimizer.done < batches.first_pass:
+                taught.see(read)
+            if not batch:
+                optimizer.pass_over(1)
+                continue
             weight, sums = sum(pair.weight for pair in batch), Sums()
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
                 few = [batch[i] for i in part]
@@ -147,39 +172,76 @@ def train(config: RewardConfig) -> Path:
                 "network": network.trained(),
                 "edges": edges.state_dict(),
                 "optimizer": optimizer.state(),
+                "taught": taught.state(),
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        vote_edges = edges.values()[2:5].tolist() if any(p.votes != (WIN,) for p in pairs) else None
-        margins = margins_of([*judged, *undecided.pairs], network, config).tolist()
-        held = quality(
-            margins[: len(judged)],
-            validated.rows,
-            learned.rows,
-            margins_train=margins_of(pairs[:1000], network, config).tolist(),
-            undecided=list(zip(margins[len(judged) :], undecided.rows, strict=True)),
-            first_edge=vote_edges[0] if vote_edges else 0.0,
-        )
-        for warning in held.warnings:
-            run.say(warning)
-        _save(run.folder / layout.MODEL, network, config, scale, run.say)
-        begun = without_opinion([p.weight for p in pairs], [p.votes for p in pairs])
-        counts = _counts(data, learned, validated, undecided)
-        run.finish(
-            outputs=[layout.MODEL],
-            result={**held.numbers, **begun, **counts, "vote_edges": vote_edges, "warnings": list(held.warnings)},
-        )
+        _finish(config, network, edges, data, taught, run)
     return run.folder / layout.MODEL
 
 
-def _counts(data: Split, *parts: Tokenised) -> dict[str, int]:
-    """How many pairs taught, and what was cut, left out or skipped; of the parts the first teaches."""
+@dataclass(frozen=True)
+class _Data:
+    split: Split
+    learn: Callable[[Sequence[Preference]], Tokenised]
+    """training preferences in tokens, with what was said of them"""
+    first: Tokenised
+    """the first ones"""
+    validated: Tokenised
+    undecided: Tokenised
+    scale: list[list[int]]
+    """responses by whose scores the others are scaled"""
+
+    @property
+    def training(self) -> Pairs:
+        """What is learned from, in its files."""
+        return self.split.training
+
+
+def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
+    """All preferences, those that stay in memory in tokens. Raises: UserError."""
+    split_ = split(config, run.say, kept=run.folder / layout.ROWS)
+    for problem in split_.skipped:
+        run.say(f"skipped {problem}")
+    learn = partial(tokenised, network=network, votes=config.labels == "votes")
+    first = _first_pairs(split_.training, learn, config, run.say, network.codec.context)
+    validated, undecided = (tokenised(rows, network) for rows in (split_.validation, split_.undecided))
+    validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
+    return _Data(split_, learn, first, validated, undecided, scaled_by(config, network, first.rows, run.say))
+
+
+def _finish(config: RewardConfig, network: Network, edges: Edges, data: _Data, taught: Taught, run: Run) -> None:
+    """Measures, saves, and says how good the model is."""
+    if len(data.training) > FIRST:
+        _tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
+    vote_edges = edges.values()[2:5].tolist() if any(votes != (WIN,) for votes in taught.said) else None
+    judged, undecided = data.validated.pairs, data.undecided
+    margins = margins_of([*judged, *undecided.pairs], network, config).tolist()
+    held = quality(
+        margins[: len(judged)],
+        data.validated.rows,
+        longer_wins=taught.longer >= 0,
+        margins_train=margins_of(data.first.pairs, network, config).tolist(),
+        undecided=list(zip(margins[len(judged) :], undecided.rows, strict=True)),
+        first_edge=vote_edges[0] if vote_edges else 0.0,
+    )
+    for warning in held.warnings:
+        run.say(warning)
+    _save(run.folder / layout.MODEL, network, config, data.scale, run.say)
+    begun = without_opinion(list(taught.said.values()), list(taught.said))
+    result = {**held.numbers, **begun, **_counts(data, taught), "vote_edges": vote_edges}
+    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
+
+
+def _counts(data: _Data, taught: Taught) -> dict[str, int]:
+    """How many pairs taught, and what was cut, left out or skipped."""
+    parts = (taught, data.validated, data.undecided)
     return {
-        "num_training": len(parts[0].pairs),
+        "num_training": taught.num,
         "num_prompts_cut": sum(part.cuts.prompts for part in parts),
         "num_responses_cut": sum(part.cuts.responses for part in parts),
         "num_equal": sum(part.num_equal for part in parts),
-        "num_undecided": data.num_undecided,
-        "num_skipped": len(data.skipped),
+        "num_undecided": data.split.num_undecided,
+        "num_skipped": len(data.split.skipped),
     }
 
 
@@ -189,86 +251,24 @@ def _save(folder: Path, network: Network, config: RewardConfig, scale: Sequence[
     save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
-def split(config: RewardConfig, say: Say = print) -> Split:
-    """Preferences for training and for validation; no prompt is in both. Pairs without a majority are set apart."""
-    _different_files(config)
-    training, undecided, skipped = _read(config.preferences, config, say)
-    num_undecided = len(undecided)
-    if config.undecided and _has_rows(config.undecided):
-        decided, more_undecided, more = _read(config.undecided, config, say, told=False)
-        undecided += [*decided, *more_undecided]
-        skipped += more
-    if not training and (config.held_out is None or config.labels == "majority"):
-        raise UserError(f"{config.preferences}: all its pairs are ties, so there is no preference to learn from.")
-    if config.held_out is not None:
-        validation, ties, more = _read(config.held_out, config, say)
-        skipped, undecided, num_undecided = skipped + more, undecided + ties, num_undecided + len(ties)
-        if not validation:
-            raise UserError(f"{config.held_out}: all its pairs are ties, so there is no preference to validate with.")
-        held_out = {opening(row.messages) for row in [*validation, *ties]}
-        both = sorted(held_out & {opening(row.messages) for row in training})
-        if both:
-            raise UserError(
-                f"{config.held_out}: {len(both)} of its {len(held_out)} prompts are also in {config.preferences}, for "
-                f"instance {both[0][:60]!r}; "
-                "accuracy on what was trained on means nothing. Take them out of one file, or leave held_out out."
-            )
-    else:
-        prompts = sorted({opening(row.messages) for row in training})
-        order = shuffled(len(prompts), config.seed, "reward.split")
-        held_out = {prompts[i] for i in order[: max(1, round(config.validation * len(prompts)))]}
-        training, validation = _parted(training, held_out)
-        if not training:
-            raise UserError(
-                f"{config.preferences}: all rows have the same prompt, so none can be held out. Give a held_out file."
-            )
-    learned, kept = _parted(undecided, held_out) if config.labels == "votes" else ([], [])
-    return Split(training + learned, validation, kept, skipped, num_undecided)
+def _first_pairs(
+    training: Sequence[Preference],
+    learn: Callable[[Sequence[Preference]], Tokenised],
+    config: RewardConfig,
+    say: Say,
+    context: int,
+) -> Tokenised:
+    """The first pairs in tokens, and what they lost is told; of all the others only while they are learned from.
 
-
-def _different_files(config: RewardConfig) -> None:
-    """Raises: UserError if one file is to be learned from twice, or learned from and validated with."""
-    named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
-    for first, second in itertools.combinations(named, 2):
-        if Path(named[first]).resolve() == Path(named[second]).resolve():
-            raise UserError(
-                f"{named[first]}: this file is given as {first} and as {second}, but each needs its own. "
-                f"Leave {second} out, or give another file."
-            )
-
-
-def _parted(rows: Sequence[Preference], held_out: set[str]) -> tuple[list[Preference], list[Preference]]:
-    """The rows whose prompt is not held out, and those whose is."""
-    return [r for r in rows if opening(r.messages) not in held_out], [
-        r for r in rows if opening(r.messages) in held_out
-    ]
-
-
-def _has_rows(path: str) -> bool:
-    """False for an empty file: everybody agreed about everything, or one annotator judged each pair."""
-    return not Path(path).is_file() or Path(path).stat().st_size > 0
-
-
-def _read(
-    path: str, config: RewardConfig, say: Say, *, told: bool = True
-) -> tuple[list[Preference], list[Preference], tuple[str, ...]]:
-    """The preferences of a file, its pairs without a majority, and what is wrong with each bad row that was skipped.
-
-    Args:
-        told: whether to say how many have no majority.
+    Raises: UserError if no pair at all is two different things to the model.
     """
-    imported = read_preferences(path, on_bad="skip", say=say)
-    if imported.problems and config.on_bad == "stop":
-        raise UserError(
-            f"{imported.problems[0]} Bad rows: {len(imported.problems)}; see them with `prefloop data check {path}`, "
-            "or pass by with on_bad=skip."
-        )
-    decided = [row for row in imported.records if row.decided]
-    undecided = [row for row in imported.records if not row.decided]
-    if undecided and told:
-        fate = "their votes count" if config.labels == "votes" else "labels=majority learns nothing from them"
-        say(f"{path}: {len(undecided)} of {len(imported.records)} pairs are ties or have no majority: {fate}.")
-    return decided, undecided, imported.problems
+    first, begin, num_equal = learn(training[:FIRST]), 0, 0
+    while not first.pairs and begin + FIRST < len(training):
+        begin, num_equal = begin + FIRST, num_equal + first.num_equal
+        first = learn(training[begin : begin + FIRST])
+    first = replace(first, num_equal=num_equal + first.num_equal)
+    first.tell(say, f"{config.preferences}{' (its first pairs)' if len(training) > FIRST else ''}", context)
+    return first
 
 
 def tokenised(rows: Sequence[Preference], network: Network, *, votes: bool = False) -> Tokenised:
@@ -303,26 +303,6 @@ def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
     return scores.index_select(0, chosen) - scores.index_select(0, rejected)
 
 
-def prompt_batches(rows: Sequence[Preference], config: RewardConfig) -> list[list[int]]:
-    """The preferences of each update, all those of one prompt together.
-
-    Ouyang et al. 2022, section 3.5: pairs of one prompt share responses, so shuffled they are learned several times
-    over.
-    """
-    groups: dict[tuple[Message, ...], list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(row.messages, []).append(index)
-    members = list(groups.values())
-    lengths = [len(m) for m in members]
-    return [
-        [index for group in batch for index in members[group]]
-        for epoch in range(config.epochs)
-        for batch in epoch_batches(
-            lengths, batch_tokens=config.batch_pairs, seed=config.seed, stream="reward.batches", epoch=epoch
-        )
-    ]
-
-
 @torch.no_grad()
 def margins_of(pairs: Sequence[Pair], network: Network, config: RewardConfig) -> torch.Tensor:
     """(n,) raw margins of preferences, on the CPU."""
@@ -339,7 +319,7 @@ def scaled_by(config: RewardConfig, network: Network, training: Sequence[Prefere
     if config.demonstrations is not None:
         rows = [
             (d.messages, d.response)
-            for d in read_demonstrations(config.demonstrations, say=say).records[:NUM_DEMONSTRATIONS]
+            for d in first_records(config.demonstrations, Demonstration, NUM_DEMONSTRATIONS, say=say)
         ]
     else:
         rows = [(p.messages, p.chosen) for p in training[:NUM_DEMONSTRATIONS]]

@@ -4,7 +4,7 @@
     run.json        command, versions, seed, inputs             samples.jsonl   what the model wrote on the way
     finished.json   written last: outputs and result            checkpoints/    whole folders, newest kept
     timing.json     seconds and memory, summed over sessions    parts/          for stages that work part by part
-    tracker.json    what a tracker was told, with track=
+    tracker.json    what a tracker was told, with track=        .rows/          where the rows of its files begin
 
 Kill it at any moment and run the same command again: a finished stage is recognised and skipped, a broken one goes
 on from its last checkpoint, and what it then writes is bit-identical to an uninterrupted run with the same threads.
@@ -13,6 +13,7 @@ on from its last checkpoint, and what it then writes is bit-identical to an unin
 import contextlib
 import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -298,6 +299,7 @@ class Run:
 
     def _tidy(self) -> None:
         """Removes what only an unfinished run needs."""
+        shutil.rmtree(self.folder / layout.ROWS, ignore_errors=True)
         self._checkpoints.drop()
         self._parts.drop()
 

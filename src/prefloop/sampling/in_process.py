@@ -1,28 +1,19 @@
-"""The rollout engine: batched decoding in this process, with a key-value cache and no wasted rows.
+"""The sampler that decodes in this process: all prompts through one batch, as many at once as there is room for."""
 
-Shapes: R = prompts x K rows, C columns of the cache, V vocabulary.
-
-- each prompt is read once, as part of a stream without padding, whatever the number K of its responses;
-- rows that have ended are dropped from the batch, and the rest goes on;
-- a row's random numbers are drawn before it starts, so what is sampled does not depend on which rows share its batch.
-"""
-
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor
 
-from prefloop.models.cache import Cache
 from prefloop.models.network import Network
-from prefloop.models.stream import Stream
-from prefloop.sampling.choosing import next_tokens
+from prefloop.sampling.batch import Batch, Request
 from prefloop.sampling.protocol import Sampled
+from prefloop.sampling.room import Room
 from prefloop.settings import SamplingConfig
 
-DROP_BELOW = 0.7
-"""Ended rows are dropped once fewer than this share of the batch is still running."""
-ROWS = 16
-"""Batches come in multiples of this many rows, so that they come in few sizes (see `models.stream.round_size`)."""
+REFILL = 8
+"""Newcomers are let in once they are one eighth of the batch, since to read a few prompts takes as long as to read
+one."""
 
 
 class InProcess:
@@ -32,7 +23,7 @@ class InProcess:
         self.policy = policy
 
     def refresh(self, policy: Network) -> None:
-        """From now on responses are those of `policy`, whose weights are not copied."""
+        """From now on responses are those of `policy`, whose weights are read whenever `sample` is called."""
         self.policy = policy
 
     def sample(
@@ -43,7 +34,6 @@ class InProcess:
         return generate(self.policy, prompts, sampling, generator=generator, copies=copies)
 
 
-@torch.inference_mode()
 def generate(
     network: Network,
     prompts: Sequence[Sequence[int]],
@@ -58,67 +48,43 @@ def generate(
     Args:
         network: a causal model; its codec says which tokens end a response.
         prompts: token ids of each prompt, none empty.
-        sampling: temperature, cut-offs and length.
-        generator: source of randomness, on the CPU; advanced by exactly one draw of R x max_new_tokens numbers.
+        sampling: temperature, cut-offs and length; a response ends where the model's context does, too.
+        generator: source of randomness, on the CPU; advanced by exactly one draw of R x max_new_tokens numbers, of
+            which row i gets the i-th part, whichever rows share its batch.
         copies: K, responses per prompt.
         on_token: for streaming one row: called with each token id as it is sampled; returning False stops.
 
     Returns: R = len(prompts) x copies responses, the K responses of a prompt together.
+    Raises: UserError if a prompt leaves no room for a response.
     """
-    rows, limit = len(prompts) * copies, sampling.max_new_tokens
-    device, stop_ids = network.device, network.codec.stop_ids
-    draws = uniform(rows, limit, generator).to(device)
-    tokens = torch.full((rows, limit), -1, dtype=torch.long, device=device)
-    stops = torch.tensor(stop_ids, dtype=torch.long, device=device)
-
-    with network.placement.precision():  # once around all, or every token would round all weights anew
-        cache, logits, positions = prefilled(network, prompts, copies, room=limit)
-        alive = torch.arange(rows, device=device)  # which response each row of the batch is
-        running = torch.ones(rows, dtype=torch.bool, device=device)  # which rows of the batch have not ended
-        for step in range(limit):
-            new = next_tokens(logits, draws[alive, step], sampling)
-            tokens[alive[running], step] = new[running]
-            running = running & ~torch.isin(new, stops)
-            if on_token is not None and on_token(int(new[0])) is False:
-                break
-            count = int(running.sum())
-            if count == 0 or step == limit - 1:
-                break
-            if count < DROP_BELOW * len(alive):
-                filled = -(-count // ROWS) * ROWS  # some ended ones fill it up
-                kept = running.argsort(descending=True, stable=True)[:filled]
-                cache.keep(kept)
-                alive, new, positions, running = alive[kept], new[kept], positions[kept], running[kept]
-            logits = network.logits(network.next_hidden_states(new, positions, cache))
-            positions = positions + 1
-            cache.advance()
-    return [_sampled(row, set(stop_ids)) for row in tokens.tolist()]
+    room = Room.of(network, sampling.cache_tokens)
+    batch = Batch(network, room, shared=copies > 1, each_token=on_token is not None)
+    hear = None if on_token is None else lambda request, copy, token, ended: on_token(token)
+    sampled: list[Sampled | None] = [None] * (len(prompts) * copies)
+    first: dict[Request, int] = {}
+    coming, waiting = _requests(prompts, sampling, generator, copies, most=room.rows), deque[Request]()
+    while True:
+        while len(waiting) < room.rows and (following := next(coming, None)) is not None:
+            request, place = following
+            first[request] = place
+            waiting.append(request)
+        count = batch.takes(waiting)
+        if count and (count == len(waiting) or sum(waiting[i].copies for i in range(count)) * REFILL >= len(batch)):
+            batch.admit([waiting.popleft() for _ in range(count)])
+        if not len(batch):
+            break
+        for ended in batch.step(hear):
+            sampled[first[ended.request] + ended.copy] = ended.sampled
+    return [response for response in sampled if response is not None]
 
 
-def uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """(rows, columns) uniform in [0, 1), the numbers that choose tokens; drawn on the CPU."""
-    return torch.rand(rows, columns, generator=generator, dtype=torch.float64).to(torch.float32)
-
-
-def prefilled(
-    network: Network, prompts: Sequence[Sequence[int]], copies: int | Tensor, *, room: int
-) -> tuple[Cache, Tensor, Tensor]:
-    """Prompts, each read once, as R rows that wait for their first token.
-
-    Args:
-        copies: rows for each prompt: one number, or one each.
-        room: columns of the cache to write.
-
-    Returns: the cache, logits (R, V) of the first token, and its place (R,).
-    """
-    cache, stream = Cache(), Stream.of(prompts, network.device)
-    lengths = torch.tensor(stream.lengths, device=network.device)
-    last = network.hidden_states(stream, cache)[stream.starts + lengths - 1]
-    logits = network.logits(last).repeat_interleave(copies, 0)
-    cache.spread(stream, copies, room)
-    return cache, logits, lengths.repeat_interleave(copies)
-
-
-def _sampled(row: list[int], stop_ids: set[int]) -> Sampled:
-    kept = tuple(token for token in row if token >= 0)
-    return Sampled(kept, bool(kept) and kept[-1] in stop_ids)
+def _requests(
+    prompts: Sequence[Sequence[int]], sampling: SamplingConfig, generator: torch.Generator, copies: int, *, most: int
+) -> Iterator[tuple[Request, int]]:
+    """A request for each prompt, several if there are more than `most` copies, and which response its first is."""
+    place = 0
+    for prompt in prompts:
+        for start in range(0, copies, most):
+            count = min(most, copies - start)
+            yield Request.drawn(prompt, sampling, generator, copies=count), place
+            place += count

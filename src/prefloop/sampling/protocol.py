@@ -1,7 +1,7 @@
 """What every sampler offers, in this process or elsewhere: `sample` and `refresh`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from prefloop.models.network import Network
@@ -15,7 +15,10 @@ class Sampled:
     tokens: tuple[int, ...]
     """token ids; the end-of-text token is the last one if it was reached"""
     finished: bool
-    """True if it ended by itself"""
+    """True if it ended by itself: with an end-of-text token, or with a stop text"""
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
+    """nats, of each token at the sampling temperature (1 if that is 0), before anything is cut off or penalised; the
+    sampler's own, in its precision"""
 
 
 class Sampler(Protocol):

@@ -6,14 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jinja2
+import torch
 
 from prefloop.errors import UserError
 from prefloop.models.checkpoint import FAULTS, in_words
 from prefloop.models.network import Network
 from prefloop.sampling.batch import Batch, Request
+from prefloop.sampling.room import Room
 from prefloop.seeds import seed_of
 from prefloop.serve.asked import Asked, Refusal
 from prefloop.serve.saying import Saying
@@ -61,7 +63,8 @@ class Engine:
         """Args: fingerprint: of the policy's folder. max_tokens: most in a response, if a request does not say.
         max_rows: most responses in the making."""
         self.network, self.name, self.fingerprint = network, name, fingerprint
-        self.max_tokens, self.max_rows = max_tokens, max_rows
+        self.max_tokens = max_tokens
+        self._room = replace(Room.of(network, None), rows=max_rows)
         self.started = int(time.time())
         self._waiting: deque[Reply] = deque()
         self._writing: dict[Request, Reply] = {}
@@ -87,7 +90,8 @@ class Engine:
             max_new_tokens=min(asked.max_tokens or self.max_tokens, room),
         )
         seed = random.SystemRandom().getrandbits(62) if asked.seed is None else asked.seed
-        request = Request(prompt, sampling, seed_of(seed, "serve.responses"), copies=asked.n)
+        generator = torch.Generator().manual_seed(seed_of(seed, "serve.responses"))
+        request = Request.drawn(prompt, sampling, generator, copies=asked.n)
         reply = Reply(request, [Saying(self.network.codec, asked.stop) for _ in range(asked.n)], tell)
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
@@ -111,28 +115,29 @@ class Engine:
             raise Refusal(404, "model_not_found", message, param="model")
 
     def _run(self) -> None:
-        batch = Batch(self.network)
+        batch = self._empty()
         while True:
             with self._changed:
                 while not self._waiting and not len(batch):
                     self._changed.wait()
-                newcomers = self._admitted(len(batch))
+                newcomers = self._admitted(batch)
             try:
                 if newcomers:
                     batch.admit([reply.request for reply in newcomers])
                 batch.step(self._hear)
             except (*FAULTS, UserError) as problem:  # out of memory, above all; whatever it is, the next are answered
                 log.error("serve: the model failed: %s: %s", type(problem).__name__, in_words(problem))
-                failed, self._writing, batch = self._writing, {}, Batch(self.network)
+                failed, self._writing, batch = self._writing, {}, self._empty()
                 for reply in failed.values():
                     reply.tell(Piece(0, in_words(problem), "error"))
 
-    def _admitted(self, num_rows: int) -> list[Reply]:
+    def _empty(self) -> Batch:
+        return Batch(self.network, self._room, each_token=True)
+
+    def _admitted(self, batch: Batch) -> list[Reply]:
         """Those who wait longest, as far as there is room; somebody is always let in."""
-        newcomers: list[Reply] = []
-        while self._waiting and (not num_rows or num_rows + self._waiting[0].request.copies <= self.max_rows):
-            newcomers.append(self._waiting.popleft())
-            num_rows += newcomers[-1].request.copies
+        count = batch.takes([reply.request for reply in self._waiting])
+        newcomers = [self._waiting.popleft() for _ in range(count)]
         self._writing |= {reply.request: reply for reply in newcomers}
         return newcomers
 

@@ -14,21 +14,24 @@ import torch
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
-from prefloop.files.foreign import read_demonstrations
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
-from prefloop.ops.draws import shuffled
+from prefloop.ops.draws import permutation
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.sft.config import SFTConfig
-from prefloop.text.batches import cut, epoch_batches
-from prefloop.text.examples import Example, examples
+from prefloop.text.ahead import ahead
+from prefloop.text.batches import Batches, cut
+from prefloop.text.examples import Example, Examples
 from prefloop.text.templates import SPECIAL_TOKENS
+
+MOST_HELD_OUT = 2048
+"""Demonstrations that are validated with at most: they are in memory, and are read eleven times."""
 
 
 def train(config: SFTConfig) -> Path:
@@ -44,7 +47,13 @@ def train(config: SFTConfig) -> Path:
             run.caution(config.cautions(network.pretrained.num_parameters()))
             run.caution(network.train_as(config, seed=config.seed))
         data = _data(config, network, run)
-        batches = _batches(config, data)
+        batches = Batches(
+            data.training.lengths,
+            epochs=config.epochs,
+            limit=config.batch_tokens,
+            seed=config.seed,
+            stream="sft.batches",
+        )
         if not trained:
             _learn(config, network, data, batches, run)
             save(folder, network)
@@ -58,19 +67,7 @@ def train(config: SFTConfig) -> Path:
     return folder
 
 
-def _batches(config: SFTConfig, data: "_Data") -> list[list[int]]:
-    """Which demonstrations each update reads."""
-    lengths = [example.length for example in data.training]
-    return [
-        batch
-        for epoch in range(config.epochs)
-        for batch in epoch_batches(
-            lengths, batch_tokens=config.batch_tokens, seed=config.seed, stream="sft.batches", epoch=epoch
-        )
-    ]
-
-
-def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence[Sequence[int]], run: Run) -> None:
+def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run) -> None:
     """All updates, or those that are left."""
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
     saved = run.restore()
@@ -78,8 +75,7 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
         network.restore(saved["network"])
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
-    while optimizer.done < len(batches):
-        batch = [data.training[i] for i in batches[optimizer.done]]
+    for batch in ahead(batches, data.training.take, start=optimizer.done):
         lr = optimizer.lr
         loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
         loss.backward()
@@ -95,28 +91,33 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Sequence
 
 @dataclass(frozen=True)
 class _Data:
-    training: list[Example]
+    training: Examples
     validation: list[Example]
     num_too_long: int
 
 
 def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
     """Demonstrations as tokens, a share of them held out."""
-    records = read_demonstrations(config.demonstrations, say=run.say).records
-    made, too_long = examples(network.codec, [(d.messages, d.response) for d in records], where=config.demonstrations)
-    held_out = max(1, round(config.validation * len(made)))
+    made = Examples(network.codec, config.demonstrations, say=run.say, kept=run.folder / layout.ROWS / "demonstrations")
+    share = max(1, round(config.validation * len(made)))
+    held_out = min(share, MOST_HELD_OUT)
     if len(made) <= held_out:
         raise UserError(
             f"{config.demonstrations}: only {len(made)} demonstrations fit; at least 2 are needed, one of them held "
             "out."
         )
-    if too_long:
+    if made.num_too_long:
         run.say(
-            f"{too_long} of {len(records)} demonstrations are longer than the context of {network.codec.context} "
-            "tokens and are left out."
+            f"{made.num_too_long} of {len(made) + made.num_too_long} demonstrations are longer than the context of "
+            f"{network.codec.context} tokens and are left out."
         )
-    mixed = [made[i] for i in shuffled(len(made), config.seed, "sft.split")]
-    return _Data(mixed[held_out:], mixed[:held_out], too_long)
+    if held_out < share:
+        run.say(
+            f"{config.demonstrations}: {held_out} of its demonstrations are held out, which is enough to tell, and not "
+            f"validation = {config.validation:g} of them; the others are learned from."
+        )
+    mixed = permutation(len(made), config.seed, "sft.split").numpy()
+    return _Data(made.only(mixed[held_out:]), made.take(mixed[:held_out]), made.num_too_long)
 
 
 def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:

@@ -11,6 +11,7 @@ renamed, the typed ones are not.
 import json
 import re
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -20,6 +21,8 @@ from transformers import AddedToken, PreTrainedTokenizerBase, PreTrainedTokenize
 
 PRIVATE = range(0xF0000, 0xFFFFE)
 """Characters that no text has: a plane that Unicode leaves to private use."""
+ONE_AT_A_TIME = threading.Lock()
+"""Batches are tokenised ahead in a thread, and a tokenizer that is at work cannot be changed."""
 THOUGHT = ("<think>", "</think>")
 """What a model that thinks writes into its own turn: there it is no marker."""
 
@@ -61,9 +64,11 @@ class Markers:
         if not isinstance(self.tokenizer, PreTrainedTokenizerFast):
             return [self.tokenizer.encode(text, add_special_tokens=False) for text in texts]
         backend = self.tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        return [made.ids for made in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        with ONE_AT_A_TIME:
+            if backend.truncation or backend.padding:
+                backend.no_truncation()
+                backend.no_padding()
+            return [made.ids for made in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_hidden(self, text: str) -> list[int]:
         """Tokens of a text whose typed markers are hidden: the letters of those, and the token of every other one."""
