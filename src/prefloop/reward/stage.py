@@ -153,7 +153,8 @@ def train(config: RewardConfig) -> Path:
             if not batch:
                 optimizer.pass_over(1)
                 continue
-            weight, sums = sum(pair.weight for pair in batch), Sums()
+            sums = Sums()
+            weight = sum(pair.weight for pair in batch)
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
                 few = [batch[i] for i in part]
                 margins = pair_margins(network, few)
