@@ -28,6 +28,8 @@ class Stage(NamedTuple):
     (a word, or a function)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
+    needs: str | None = None
+    """module:name of what it will need of memory and time, for `prefloop plan`; in the same module stands `lengths`."""
     typed: str = ""
     """What follows `prefloop` on the command line, if not the name."""
 
@@ -48,7 +50,7 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           writes=("model",)),
     Stage("sft", "fine-tune a model on demonstrations", "prefloop.sft.stage:train", "prefloop.sft.config:SFTConfig",
           in_recipe=True, reads={"demonstrations": "demonstrations="},
-          takes={"model": "model", "demonstrations": "file"}, writes=("model",)),
+          takes={"model": "model", "demonstrations": "file"}, writes=("model",), needs="prefloop.sft.needs:needs"),
     Stage("collect", "sample responses and have them judged",
           "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
           reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
@@ -58,14 +60,16 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
           reads={"preferences": "preferences=, held_out=, undecided=", "demonstrations": "demonstrations="},
           takes={"model": "model", "preferences": "file", "held_out": "file", "undecided": "file",
-                 "demonstrations": "file"}, writes=("model",)),
+                 "demonstrations": "file"}, writes=("model",), needs="prefloop.reward.needs:needs"),
     Stage("ppo", "optimise a policy against a reward", "prefloop.align.ppo:train", "prefloop.align.config:PPOConfig",
           in_recipe=True, reads={"prompts": "prompts="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file", "critic": "model"}, writes=("policies",)),
+          takes={"policy": "model", "reward": "reward", "prompts": "file", "critic": "model"}, writes=("policies",),
+          needs="prefloop.align.needs:ppo"),
     Stage("reinforce", "the same without a critic, one update a step",
           "prefloop.align.reinforce:train", "prefloop.align.config:REINFORCEConfig",
           in_recipe=True, reads={"prompts": "prompts="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",)),
+          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",),
+          needs="prefloop.align.needs:reinforce"),
     Stage("evaluate", "compare checkpoints with the reference, and select one",
           "prefloop.evaluate.stage:evaluate", "prefloop.evaluate.config:EvaluateConfig", in_recipe=True,
           reads={"prompts": "validation_prompts=, test_prompts=, ood_prompts=",
@@ -78,6 +82,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
           in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
     Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
+    Stage("plan", "say what a stage will take of memory and time, and what to change where it does not fit",
+          "prefloop.plan.command:main"),
     Stage("init", "write a recipe for your own data, and a sample of each file", "prefloop.rounds.init:main"),
     Stage("web", "serve the page where people judge what a model wrote", "prefloop.web.command:main",
           reads={"comparisons": "DIR, as comparisons.jsonl in it", "scores": "brought in by a lead"},

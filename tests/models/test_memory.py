@@ -16,6 +16,7 @@ from prefloop.models.memory import (
     activation_bytes_per_token,
     adapter_numbers,
     cache_bytes_per_token,
+    choosing_bytes,
     logit_bytes,
     reading_bytes_per_token,
 )
@@ -86,7 +87,7 @@ def test_activations_are_what_autograd_keeps(codec: Codec, half: bool, longest: 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
-        states = network.hidden_states(Stream.of([[5] * longest] * 8, network.device))
+        states = network.hidden_states(Stream.of([[9 + row] * longest for row in range(8)], network.device))
     assert states.requires_grad
     counted = 8 * longest * activation_bytes_per_token(Anatomy.of_model(model), Way(half=half, longest=longest))
     assert counted == pytest.approx(sum(held.values()), rel=0.02)
@@ -109,9 +110,9 @@ def test_what_saves_activations(large: Anatomy, what: str, small: Way, big: Way)
 def test_laws(large: Anatomy):
     way = Way()
     assert reading_bytes_per_token(large, way) < activation_bytes_per_token(large, way)
-    assert logit_bytes(large, 2000, "loss") == 2 * logit_bytes(large, 1000, "loss")
-    assert logit_bytes(large, 2000, "loss", chunk=500) < logit_bytes(large, 1000, "loss")
-    assert logit_bytes(large, 400, "loss", chunk=500) == logit_bytes(large, 400, "loss")
+    learned, read = (logit_bytes(large, 2000, learned=learned) for learned in (True, False))
+    assert read < learned < FLOAT * 2000 * large.vocabulary  # no tensor of tokens x vocabulary
+    assert choosing_bytes(large, 32) == 2 * choosing_bytes(large, 16)
     deeper = replace(large, layers=2 * large.layers)
     assert activation_bytes_per_token(deeper, way) > 1.9 * activation_bytes_per_token(large, way)
     smaller = large.scaled(0.5)

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Adapted, Batched, Optimised, Rewarded, RunConfig, Templated, Varied
+from prefloop.settings import Adapted, Batched, Optimised, Rewarded, Templated, Trained, Varied
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -14,7 +14,7 @@ GONE = {
 
 
 class OnlineConfig(
-    RunConfig, Templated, Adapted, Varied, Batched, Optimised, Rewarded, defaults={"lr": 3e-4, "checkpoint_every": 40}
+    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, defaults={"lr": 3e-4, "checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
 

@@ -3,7 +3,7 @@
 Shapes: B responses of a step, T tokens of the longest, M response tokens of some of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,10 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.config import OnlineConfig
+from prefloop.costs.estimate import Needs
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import ROWS, lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.models import load
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
@@ -48,8 +52,9 @@ def inputs(config: OnlineConfig) -> dict[str, str | None]:
     return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
 
 
-def prepared(run: Run, config: OnlineConfig) -> Setup:
-    """Loads the policy, copies it as the reference, and reads the prompts."""
+def prepared(run: Run, config: OnlineConfig, needs: Callable[[Any, Lengths], Needs]) -> Setup:
+    """Loads the policy, copies it as the reference, and reads the prompts. Args: needs: of the algorithm."""
+    refuse_too_large(config, needs(config, Lengths()))
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template)
     run.caution(config.cautions(policy.pretrained.num_parameters()))
@@ -59,6 +64,9 @@ def prepared(run: Run, config: OnlineConfig) -> Setup:
     judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
+    some = prompts.take(range(0, len(prompts), -(-len(prompts) // ROWS)))
+    asked = lengths_of([(len(prompt.tokens), 0) for prompt in some], len(prompts), policy.codec.context)
+    expect(run, config, needs(config, asked))
     return Setup(policy, reference, InProcess(policy), judge, prompts)
 
 
@@ -81,7 +89,9 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: i
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
         [prompt.tokens for prompt in prompts[::copies]],
-        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
+        SamplingConfig(
+            temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
+        ),
         seed_of(config.seed, "online.rollouts", step),
         copies=copies,
     )

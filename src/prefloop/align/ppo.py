@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
+from prefloop.models.batching import batched
 from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer
@@ -78,8 +79,9 @@ def train(config: PPOConfig) -> Path:
     with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup = online.prepared(run, config, needs.ppo)
         policy = _with_critic(setup, config)
+        limit = batched(policy, config, run).micro_tokens
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
@@ -98,7 +100,7 @@ def train(config: PPOConfig) -> Path:
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores = online.score(setup, prompts, rollouts)
-                before, values = _before(config, setup, rollouts, order)
+                before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 rewards = _rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
@@ -110,7 +112,9 @@ def train(config: PPOConfig) -> Path:
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                metrics = _update(config, policy, optimizer, at.batch, index, reading, kl_coef=at.kl_coef)  # loss
+                metrics = _update(  # loss
+                    config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
+                )
                 reading = None
                 run.refuse_nan(at.step + 1, metrics)
                 _count(at, metrics, max_policy_kl=config.max_policy_kl)
@@ -132,6 +136,7 @@ def _update(
     index: list[int],
     reading: Reading | None,
     *,
+    limit: int,
     kl_coef: float,
 ) -> dict[str, float]:
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
@@ -139,7 +144,7 @@ def _update(
     rollouts = batch.rollouts
     total = sum(len(rollouts.responses[i]) for i in index)
     sums, lr = Sums(), optimizer.lr
-    for rows in online.micro_batches(rollouts, index, limit=config.micro_tokens):
+    for rows in online.micro_batches(rollouts, index, limit=limit):
         old, advantages, old_values, returns, ref = (
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
@@ -184,12 +189,12 @@ def _count(at: Progress, metrics: dict[str, float], *, max_policy_kl: float | No
     at.stopped = max_policy_kl is not None and metrics["ratio/kl"] > max_policy_kl
 
 
-def _before(config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]]) -> tuple[Before, Tensor]:
+def _before(
+    config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
+) -> tuple[Before, Tensor]:
     """What policy, reference and critic say before the updates, read in the groups of the first epoch."""
     first_epoch = order[: len(rollouts) // config.minibatch_size]
-    groups = [
-        rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=config.micro_tokens)
-    ]
+    groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(groups) == 1 else None
     before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
     assert before.values is not None  # the policy has a critic

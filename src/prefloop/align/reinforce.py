@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import needs, online
 from prefloop.align.config import REINFORCEConfig
+from prefloop.models.batching import batched
 from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -41,8 +42,9 @@ def train(config: REINFORCEConfig) -> Path:
     with Run(config, inputs=online.inputs(config)) as run:
         if run.finished:
             return run.folder / run.result["last"]
-        setup = online.prepared(run, config)
+        setup = online.prepared(run, config, needs.reinforce)
         policy = setup.policy
+        limit = batched(policy, config, run).micro_tokens
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step, unit="step")
@@ -51,7 +53,7 @@ def train(config: REINFORCEConfig) -> Path:
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
             scores = online.score(setup, prompts, rollouts)
-            groups = online.micro_batches(rollouts, range(len(rollouts)), limit=config.micro_tokens)
+            groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
             kl = before.kl(rollouts.mask, "k1")

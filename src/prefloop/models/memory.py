@@ -8,24 +8,25 @@ What is kept of a token for the backward pass is counted from what the layers of
 counts are those of a Llama (RMS norms, gated feed-forward, rotary positions), and near enough for its relatives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from prefloop.models.attention import SHORT
+from prefloop.models.attention import BLOCK, SHORT
 from prefloop.models.checkpoint import number
+from prefloop.ops.vocabulary import CHUNK
 
 FLOAT, HALF = 4, 2
 """Bytes of a number in float32 and in bfloat16."""
 ADAM = 2 * FLOAT
 """Bytes that AdamW keeps for each trained number: mean and mean square of its gradients."""
-LOGIT_COPIES = {"loss": 3.0, "policy": 5.2, "logprobs": 2.0, "reading": 5.0, "sampling": 3.1}
-"""How many float32 tensors of (tokens, V) are alive at once where logits are not cut into chunks: while a loss or the
-loss of a policy with its entropy is learned from, while logprobs (with entropy) are only read, while tokens are
-chosen."""
+SAMPLED = 3.1
+"""How many float32 tensors of (tokens, V) are alive at once while tokens are chosen."""
+CHUNKS = 3
+"""How many of the chunks of logits, or slices of the matrix, that `ops.vocabulary` works on are there at once."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Anatomy:
     def of_model(cls, model: PreTrainedModel) -> Self:
         """The sizes of a plain model, its head of one number a sequence left aside."""
         config = model.config.get_text_config()
-        trunk = model.base_model
+        trunk: Any = model.base_model
         table = trunk.get_input_embeddings().get_parameter("weight")
         output = model.get_output_embeddings()
         tied = output is None or output.get_parameter("weight") is table
@@ -100,6 +101,10 @@ class Anatomy:
             context=int(number(config, "max_position_embeddings") or 0),
             tied=tied,
         )
+
+    def trunk(self) -> "Anatomy":
+        """The same without an output matrix of its own."""
+        return self if self.tied else replace(self, embeddings=self.embeddings // 2, tied=True)
 
     def scaled(self, factor: float) -> "Anatomy":
         """A model of `factor` times as many weights, with the same vocabulary: width and inner width shrink alike."""
@@ -162,17 +167,16 @@ def activation_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
 def layer_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
     """What one layer keeps of a token for the backward pass."""
     width, inner, queries, keys = anatomy.width, anatomy.inner, anatomy.queries, anatomy.keys
-    places = 40 + FLOAT * anatomy.heads * way.grid
-    inputs = 0 if not way.half else 3 * width + 2 * width  # q, k and v round the same input three times, gate and up
     norms = FLOAT * (2 * width if way.adapter else 4 * width)  # a norm's weight needs what it multiplies
     rounded = HALF if way.half else FLOAT
-    inputs = rounded * inputs if way.half else FLOAT * 2 * width
-    taken = rounded * (4 * inner + 2 * queries + 2 * keys)
+    inputs = rounded * (5 * width if way.half else 2 * width)  # q, k, v, gate and up each round theirs
+    taken = rounded * (4 * inner + queries)
     if way.half and way.cpu and way.longest <= SHORT:
-        met = rounded * (3 * queries + anatomy.heads * way.longest)
+        block = min(BLOCK, way.longest)
+        met = rounded * (queries + 2 * keys + anatomy.heads * (way.longest + block) / 2)
     else:
-        met = rounded * (2 * queries + 2 * keys)
-    return norms + inputs + taken + met * way.grid + places
+        met = rounded * (2 * queries + 2 * keys) + FLOAT * anatomy.heads
+    return norms + inputs + taken + met * way.grid + 2 * FLOAT
 
 
 def reading_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
@@ -182,21 +186,25 @@ def reading_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
     within = FLOAT * 2 * width + rounded * (width + 3 * inner)
     met = 4 * queries + 2 * keys
     if way.half and way.cpu and way.longest <= SHORT:
-        met = 6 * queries + 2 * anatomy.heads * way.longest
+        met = 6 * queries + 2 * anatomy.heads * min(BLOCK, way.longest)
     across = FLOAT * 2 * width + rounded * met * way.grid
     return max(within, across) + FLOAT * 2 * anatomy.head_width + 16
 
 
-def logit_bytes(anatomy: Anatomy, tokens: float, what: str, *, chunk: int | None = None) -> float:
-    """Bytes of logits and what is made of them, and of the states that they are read from.
+def logit_bytes(anatomy: Anatomy, tokens: float, *, learned: bool) -> float:
+    """Bytes of logits, a chunk at a time, and of the states that they are made from.
 
     Args:
-        tokens: M, whose logits are wanted.
-        what: a key of `LOGIT_COPIES`.
-        chunk: most tokens whose logits are there at once; None for all.
+        tokens: M, whose logprobs are wanted.
+        learned: True if there are gradients, of the states and of the output matrix.
     """
-    at_once = tokens if chunk is None else min(tokens, chunk)
-    return FLOAT * (LOGIT_COPIES[what] * at_once * anatomy.vocabulary + tokens * anatomy.width)
+    states = FLOAT * tokens * anatomy.width * (3 if learned else 1)
+    return states + min(CHUNKS * CHUNK, CHUNKS * FLOAT * tokens * anatomy.vocabulary)
+
+
+def choosing_bytes(anatomy: Anatomy, rows: float) -> float:
+    """Bytes of the logits of R rows, and what is made of them to choose their next tokens."""
+    return FLOAT * SAMPLED * rows * anatomy.vocabulary
 
 
 def cache_bytes_per_token(anatomy: Anatomy, *, key: int = FLOAT, value: int = FLOAT) -> int:

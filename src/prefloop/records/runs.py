@@ -48,6 +48,8 @@ class RunCard(Record):
     """Name -> everything that the stage reads."""
     identity: Identity
     """What the same command is recognised by."""
+    chosen: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What settings left open -> what was chosen when the run began, and stays when it goes on."""
 
 
 class Finished(Record):
@@ -68,5 +70,9 @@ class Timing(Record):
     """Seconds of work."""
     peak_rss_mb: float = 0.0
     """Most memory held at once, in MB."""
+    peak_mb: float = 0.0
+    """The same on the device: of tensors on an accelerator."""
+    expected_mb: float = 0.0
+    """What was expected of it when the stage began; 0 if nothing was."""
     sessions: int = 0
     """How often it was started."""

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Adapted, Batched, Optimised, RunConfig, Templated
+from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
 
 
-class RewardConfig(RunConfig, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
+class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
     """Everything that changes what a reward model learns."""
 
     model: str

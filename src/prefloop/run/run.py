@@ -195,6 +195,19 @@ class Run:
         for sentence in sentences:
             self.say(sentence)
 
+    def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        if name not in card.chosen:
+            card = card.model_copy(update={"chosen": {**card.chosen, name: choose()}})
+            write_document(path, card)
+        return card.chosen[name]
+
+    def expects(self, peak: float, device: str) -> None:
+        """Notes how many bytes the stage will hold at most, as it looks before its first step; compared at its end."""
+        self._stopwatch.expected_mb, self._stopwatch.device = peak / 2**20, device
+
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
         """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():
@@ -290,6 +303,8 @@ class Run:
             outputs: names of files and folders inside the run's folder.
         """
         self._stopwatch.add_session()
+        if self._stopwatch.expected_mb:
+            self.say(self._stopwatch.sentence())
         artefacts = {
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }

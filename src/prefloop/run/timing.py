@@ -5,6 +5,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from prefloop import layout
 from prefloop.files.documents import read_document, write_document
 from prefloop.records import Timing
@@ -15,6 +17,8 @@ class Stopwatch:
 
     def __init__(self, folder: Path) -> None:
         self._path, self._since = folder / layout.TIMING, time.perf_counter()
+        self.expected_mb = 0.0
+        self.device = "cpu"
 
     def add_session(self) -> None:
         """Adds what this session took to timing.json."""
@@ -25,12 +29,24 @@ class Stopwatch:
             Timing(
                 seconds=round(before.seconds + self._since - since, 3),
                 peak_rss_mb=round(max(before.peak_rss_mb, peak_rss_mb()), 1),
+                peak_mb=round(max(before.peak_mb, peak_mb(self.device)), 1),
+                expected_mb=round(self.expected_mb or before.expected_mb, 1),
                 sessions=before.sessions + 1,
             ),
         )
+
+    def sentence(self) -> str:
+        """The peak of this session beside what was expected."""
+        peak = peak_mb(self.device)
+        return f"memory: peak {peak * 2**20 / 1e9:.2f} GB, {self.expected_mb * 2**20 / 1e9:.2f} GB were expected"
 
 
 def peak_rss_mb() -> float:
     """Most memory that this process has held so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def peak_mb(device: str) -> float:
+    """Most memory that tensors of this process have held on a device, in MB; on a CPU all that the process has."""
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else peak_rss_mb()

@@ -12,19 +12,25 @@ from pathlib import Path
 import torch
 
 from prefloop import layout
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import lengths_of
+from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
+from prefloop.models.batching import batched
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
+from prefloop.models.sums import Sums
 from prefloop.ops.draws import permutation
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.sft.config import SFTConfig
+from prefloop.sft.needs import needs
 from prefloop.text.ahead import ahead
 from prefloop.text.batches import Batches, cut
 from prefloop.text.examples import Example, Examples
@@ -41,6 +47,8 @@ def train(config: SFTConfig) -> Path:
         if run.finished:
             return folder
         trained = is_ours(folder)  # written whole, before the gate
+        if not trained:
+            refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
@@ -55,6 +63,7 @@ def train(config: SFTConfig) -> Path:
             stream="sft.batches",
         )
         if not trained:
+            expect(run, config, needs(config, _lengths(data)))
             _learn(config, network, data, batches, run)
             save(folder, network)
         result = {
@@ -70,17 +79,21 @@ def train(config: SFTConfig) -> Path:
 def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run) -> None:
     """All updates, or those that are left."""
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
+    limit = batched(network, config, run).micro_tokens
     saved = run.restore()
     if saved:
         network.restore(saved["network"])
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
     for batch in ahead(batches, data.training.take, start=optimizer.done):
-        lr = optimizer.lr
-        loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
-        loss.backward()
-        norm = optimizer.step()  # before anything is fetched, which waits for an accelerator
-        metrics = {"loss/train": float(loss.detach()), "grad/norm": norm, "lr": lr}
+        sums = Sums()
+        total = sum(len(example.response) for example in batch)
+        for part in cut(range(len(batch)), [example.length for example in batch], limit=limit):
+            share = total_surprise(network, [batch[i] for i in part]) / total
+            share.backward()
+            sums.add("loss/train", share)
+        lr, norm = optimizer.lr, optimizer.step()
+        metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)
@@ -118,6 +131,14 @@ def _data(config: SFTConfig, network: Network, run: Run) -> _Data:
         )
     mixed = permutation(len(made), config.seed, "sft.split").numpy()
     return _Data(made.only(mixed[held_out:]), made.take(mixed[:held_out]), made.num_too_long)
+
+
+def _lengths(data: "_Data") -> Lengths:
+    """Of all that is learned from; those in memory say how much of it is responses."""
+    responses = sum(len(example.response) for example in data.validation)
+    share = responses / sum(example.length for example in data.validation)
+    whole = [(round((1 - share) * length), round(share * length)) for length in data.training.lengths.tolist()]
+    return lengths_of(whole, len(whole) + len(data.validation), context=int(data.training.lengths.max()) + 1)
 
 
 def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:

@@ -1,0 +1,105 @@
+"""What `prefloop ppo` and `prefloop reinforce` will need: memory at each moment of a step, and arithmetic."""
+
+from dataclasses import replace
+
+from prefloop.align.config import OnlineConfig, PPOConfig, REINFORCEConfig
+from prefloop.costs import looking
+from prefloop.costs.estimate import Moment, Needs, Part
+from prefloop.costs.reading import Lengths, Model
+from prefloop.costs.subject import Models, Named
+from prefloop.models.device import placement
+from prefloop.scoring.named import PYTHON
+
+SCORED = 16384
+"""Tokens that a reward model reads at once."""
+
+
+def lengths(config: OnlineConfig) -> Lengths:
+    """How long the prompts are, as far as some of them say."""
+    return looking.prompts(config.prompts, config.policy, template=config.template)
+
+
+def ppo(config: PPOConfig, asked: Lengths) -> Needs:
+    """The needs of PPO. Args: asked: how long the prompts are."""
+    step = _Step(config, asked, size=config.minibatch_size, trunks=1 if config.critic == "shared" else 2)
+    critic = _critic(config, step)
+    updates = config.epochs * config.rollouts_per_step // config.minibatch_size
+    return step.needs("ppo", critic, updates=updates, epochs=config.epochs)
+
+
+def reinforce(config: REINFORCEConfig, asked: Lengths) -> Needs:
+    """The needs of REINFORCE: no critic, and one update a step."""
+    step = _Step(config, asked, size=config.rollouts_per_step)
+    return step.needs("reinforce", None, updates=1, epochs=1)
+
+
+class _Step:
+    """A step of an algorithm that samples: its models, and how many tokens go through them."""
+
+    def __init__(self, config: OnlineConfig, asked: Lengths, *, size: int, trunks: int = 1) -> None:
+        """Args: size: responses in an update. trunks: that keep activations at once."""
+        self.config, self.place = config, placement(config.device, config.dtype)
+        self.asked = asked
+        new = config.max_new_tokens
+        self.whole = Lengths(self.asked.count, self.asked.mean + new, self.asked.longest + new, responses=new)
+        self.models = Models(config, self.place)
+        self.policy = self.models.trained("policy", config.policy).at(self.whole)
+        sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks)
+        begun = Named.of(config.policy).rank
+        self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
+        self.scorer: Model | None = None
+        if not config.reward.startswith(PYTHON):
+            scorer = self.models.scoring("reward model", config.reward, config.policy)
+            self.scorer = scorer.at(self.whole)
+        self.batch = size * self.whole.mean
+        self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
+        self.all = config.rollouts_per_step * self.whole.mean
+
+    def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: int) -> Needs:
+        """The needs of all steps. Args: updates: in a step. epochs: passes over its rollouts."""
+        config, new = self.config, self.config.max_new_tokens
+        share = new / self.whole.mean
+        separate = critic is not None and critic.role.name == "critic"
+        beside = critic.update(self.tokens, 0).activations if critic and separate else 0.0
+        rows = config.rollouts_per_step
+        moments: list[Moment] = [
+            self.policy.loading(),
+            self.policy.sampling("sampling", rows, self.asked, new, copies=config.responses_per_prompt),
+            self.policy.reading("reading", self.tokens, share * self.tokens),
+            self.reference.reading("reading", self.tokens, share * self.tokens),
+            self.policy.update(self.tokens, share * self.tokens, parts=self.batch / self.tokens, beside=beside),
+        ]
+        readers = [self.policy, self.reference, *([critic] if critic and separate else [])]
+        steps, predicted = config.steps, share * self.all
+        parts: list[Part] = [
+            self.policy.writing("sampling", steps * rows, rows, self.asked, new, copies=config.responses_per_prompt),
+            *(m.forward(f"reading by {m.role.name}", steps * self.all, steps * predicted) for m in readers[:2]),
+            self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
+        ]
+        if critic and separate:
+            parts.append(critic.learning("updates of the critic", epochs * steps * self.all, 0))
+        if self.scorer:
+            moments.insert(0, self.scorer.loading())
+            moments.append(self.scorer.reading("scoring", min(SCORED, self.all), 0))
+            parts.append(self.scorer.forward("scoring", steps * self.all, 0))
+        models = [*readers, *([self.scorer] if self.scorer else [])]
+        return Needs(
+            stage,
+            roles=tuple(model.role for model in models),
+            moments=tuple(moments),
+            updates=updates * steps,
+            parts=tuple(parts),
+            notes=(f"every response is taken to be {new} tokens long (max_new_tokens); shorter ones take less.",),
+            device=self.place.device.type,
+        )
+
+
+def _critic(config: PPOConfig, step: _Step) -> Model:
+    """The critic: the policy's trunk with a head, or a trunk of its own."""
+    if config.critic == "shared":
+        return step.policy
+    if config.critic == "separate":
+        critic = step.models.beside("critic", step.policy, trained=True)
+    else:
+        critic = step.models.trained("critic", config.critic, scores=True).at(step.whole)
+    return replace(critic, role=replace(critic.role, anatomy=critic.role.anatomy.trunk()))

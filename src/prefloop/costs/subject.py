@@ -1,0 +1,97 @@
+"""A model that a setting names, as a role that is read in a certain way, before it is loaded."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefloop import layout
+from prefloop.costs.estimate import Role
+from prefloop.costs.reading import Model
+from prefloop.models.adapter_files import adapter_folder, fingerprint_of
+from prefloop.models.adapters import adapter_kind
+from prefloop.models.batching import Batching, fitting
+from prefloop.models.checkpoint import config_of, structure, tensors
+from prefloop.models.device import Placement
+from prefloop.models.load import model_folder
+from prefloop.models.memory import FLOAT, Anatomy, Way
+from prefloop.models.quantised import frozen_form, trained_form
+from prefloop.settings import Adapted, Batched
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a path to a model stands for."""
+
+    base: str
+    """the folder or file of its whole weights"""
+    anatomy: Anatomy
+    rank: int
+    """of the adapter that the path is; 0 for none"""
+    file: float
+    """bytes that its weights are as they are loaded"""
+
+    @classmethod
+    def of(cls, path: str, *, scores: bool = False) -> "Named":
+        """Of a path as a user gives it. Raises: UserError if nothing there can be loaded."""
+        folder = model_folder(path, scores=scores)
+        adapter = adapter_folder(folder) if layout.is_adapter(Path(folder)) else None
+        base = folder if adapter is None else model_folder(adapter.base)
+        config = config_of(base)
+        anatomy = Anatomy.of(config, structure(base, config, scores=scores))
+        rank = 0 if adapter is None else int(adapter.settings.get("r", 0))
+        return cls(base, anatomy, rank, FLOAT * sum(map(math.prod, tensors(base).values())))
+
+
+@dataclass(frozen=True)
+class Models:
+    """How the models of a stage are made from its settings."""
+
+    settings: Adapted
+    place: Placement
+
+    @property
+    def way(self) -> Way:
+        """How all of them are read."""
+        return Way(half=self.place.autocast is not None, cpu=self.place.device.type == "cpu")
+
+    def trained(self, name: str, path: str, *, scores: bool = False) -> Model:
+        """The model that learns: all its weights, or an adapter, as `adapter` says."""
+        named = Named.of(path)
+        kind = adapter_kind(self.settings.adapter, named.anatomy.numbers, begun=named.rank > 0)
+        anatomy = named.anatomy.trunk() if scores else named.anatomy
+        if kind == "none":
+            form = trained_form(self.settings.weights, self.place)
+            return Model(Role(name, anatomy, trained=True, form=form, file=named.file), self.way)
+        form = frozen_form(self.settings.weights, self.place, dora=self.settings.lora.dora)
+        rank = named.rank or self.settings.lora.rank
+        way = replace(self.way, adapter=True, rank=rank)
+        return Model(Role(name, anatomy, rank=rank, form=form, file=named.file), way)
+
+    def batching(self, model: Model, settings: Batched, *, trunks: int = 1) -> tuple[Batching, Model]:
+        """How much a stage will compute at once, and its model as it is read then.
+
+        Args:
+            trunks: that keep activations at once.
+        """
+        role = model.role
+        sizes = fitting(
+            role.anatomy, settings, self.place, trained=role.numbers_trained, adapter=role.rank > 0, trunks=trunks
+        )
+        return sizes, replace(model, way=replace(model.way, recompute=sizes.recompute))
+
+    def beside(self, name: str, model: Model, *, trained: bool, worn: int = 0) -> Model:
+        """A copy of a model: of all its weights, or on its base with an adapter of its own."""
+        role = model.role
+        if role.rank:
+            rank = role.rank if trained else 0
+            return replace(model, role=replace(role, name=name, rank=rank, worn=worn, shares=role.name, file=0.0))
+        form = role.form if trained else frozen_form(self.settings.weights, self.place)
+        return replace(model, role=replace(role, name=name, trained=trained, form=form, file=0.0))
+
+    def scoring(self, name: str, path: str, policy: str) -> Model:
+        """A reward model that only reads; on the policy's base, if it is an adapter of the same."""
+        named, other = Named.of(path, scores=True), Named.of(policy)
+        role = Role(name, named.anatomy.trunk(), worn=named.rank, file=named.file)
+        if named.rank and other.rank and fingerprint_of(named.base) == fingerprint_of(other.base):
+            return Model(replace(role, shares="policy", file=0.0), self.way)
+        return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)

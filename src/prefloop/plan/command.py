@@ -1,0 +1,100 @@
+"""`prefloop plan STAGE [file.yaml] key=value ...`: what a stage would take, before anything is loaded.
+
+Reads: the configurations of models, the first bytes of their weights' files, some rows of the data. Writes nothing.
+Follows EFF-1 and EFF-11 (memory before it is asked for, and what to change), SFT-9 (hours of accelerators), Z1 (what
+the size of a reward model costs).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from prefloop.costs.estimate import GB, Estimate, Needs, size, span, table
+from prefloop.costs.expect import room
+from prefloop.costs.speed import measured, stated
+from prefloop.errors import UserError
+from prefloop.models.device import placement
+from prefloop.models.machine import held_memory
+from prefloop.named import named
+from prefloop.plan.config import PlanConfig
+from prefloop.plan.remedies import remedies, sizes_of_reward_model
+from prefloop.stages import STAGES
+
+PLANNED = tuple(name for name, stage in STAGES.items() if stage.needs is not None)
+USAGE = f"""prefloop plan: what a stage will take of memory and time, before anything is loaded.
+
+  prefloop plan STAGE [file.yaml] [key=value ...]      STAGE is one of: {", ".join(PLANNED)}
+
+The settings are the stage's own. Beside them:
+  on="8 x 80 GB"    accelerators that are not here: does it fit one of them, and how many hours do all take?
+  memory=GB         what the stage may take (its own setting); 0 is what this machine has free"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prints the plan. Returns: the exit code, 1 if it does not fit."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    name, *rest = arguments
+    stage = STAGES.get(name)
+    if stage is None or stage.needs is None or stage.settings is None:
+        raise UserError(f"`{name}`: there is a plan for {', '.join(PLANNED)}. For instance: prefloop plan {PLANNED[0]}")
+    asked = PlanConfig.load(None, [part for part in rest if part.startswith("on=")])
+    rest = [part for part in rest if not part.startswith("on=")]
+    path = rest.pop(0) if rest and ("=" not in rest[0] or Path(rest[0]).is_file()) else None
+    settings_class = named(stage.settings)
+    if not any(part.startswith("out=") for part in rest) and path is None:
+        rest.append("out=unused")
+    settings = settings_class.load(path, rest)
+    module, needs = stage.needs.partition(":")[0], named(stage.needs)
+    lengths = named(f"{module}:lengths")(settings)
+    fits = _print(settings, lambda changed: needs(changed, lengths), asked)
+    return 0 if fits else 1
+
+
+def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
+    """Prints table, peak, time and remedies. Returns: whether it fits."""
+    count, gigabytes = asked.accelerators
+    needs: Needs = plan(settings)
+    around = 0.0
+    if count:
+        there = gigabytes * GB
+        speed = stated(gigabytes)
+        needs = replace(needs, device="cuda")
+    else:
+        place = placement(settings.device, settings.dtype)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        around = held_memory(place.device) if place.device.type == "cpu" else 0.0
+        there, speed = room(settings, needs.device), measured(place)
+    estimate = Estimate(needs, around)
+    fits = estimate.peak <= there
+    print("\n".join(table(estimate)))
+    verdict = "it fits" if fits else "it does not fit"
+    print(f"peak {size(estimate.peak)}, at its {estimate.at}; {size(there)} there: {verdict}.")
+    total = speed.seconds(needs.parts)
+    each = f"{span(total / needs.updates)} an update, " if needs.updates else ""
+    print(f"time {each}{span(total)} in all ({needs.updates} updates){_hours(count, gigabytes, total)}.")
+    for part in needs.parts:
+        print(f"  {part.name:<24} {span(speed.of(part))}")
+    for note in needs.notes:
+        print(f"note: {note}")
+    sizes = sizes_of_reward_model(needs, around)
+    if sizes:
+        print("peak by the reward model's size, beside the policy's: " + ", ".join(f"{w} {size(p)}" for w, p in sizes))
+    if not fits:
+        print("What to change, cheapest first, each on top of those before:")
+        for remedy in remedies(settings, plan, around, there, device=needs.device):
+            print(f"  {size(remedy.peak):>8}  {remedy.what}{'   <- fits' if remedy.peak <= there else ''}")
+    return fits
+
+
+def _hours(count: int, gigabytes: float, total: float) -> str:
+    """What accelerators that are not here would take, of which prefloop uses one in a process."""
+    if not count:
+        return ""
+    hours = total / 3600
+    return f" on one accelerator of {gigabytes:g} GB: {hours:.2g} GPU hours; shared by {count}, {span(total / count)}"

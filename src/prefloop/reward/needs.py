@@ -1,0 +1,41 @@
+"""What `prefloop reward` will need: memory at each moment of its loop, and arithmetic."""
+
+from prefloop.costs import looking
+from prefloop.costs.estimate import Needs
+from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import Models
+from prefloop.models.device import placement
+from prefloop.reward.config import RewardConfig
+
+TRAINING_LOOKS = 5
+"""Times that the held-out pairs are read, and once some of the training pairs."""
+
+
+def lengths(config: RewardConfig) -> Lengths:
+    """How long the two sequences of a preference are, as far as some of them say."""
+    return looking.preferences(config.preferences, config.model, template=config.template)
+
+
+def needs(config: RewardConfig, told: Lengths) -> Needs:
+    """The needs of these settings. Args: told: how long the two sequences of each preference are, and how many."""
+    place = placement(config.device, config.dtype)
+    models = Models(config, place)
+    sizes, model = models.batching(models.trained("reward model", config.model, scores=True).at(told), config)
+    held_out = 0 if config.held_out else round(config.validation * told.count)
+    pairs = told.count - held_out
+    batch = min(config.batch_pairs, pairs) * 2 * told.mean
+    tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
+    learned = config.epochs * pairs * 2 * told.mean
+    looked = TRAINING_LOOKS * held_out * 2 * told.mean + 2 * min(1000, pairs) * told.mean
+    return Needs(
+        "reward",
+        roles=(model.role,),
+        moments=(
+            model.loading(),
+            model.update(tokens, 0, parts=batch / tokens),
+            model.reading("validation", min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
+        ),
+        updates=config.epochs * -(-pairs // config.batch_pairs),
+        parts=(model.learning("updates", learned, 0), model.forward("validation", looked, 0)),
+        device=place.device.type,
+    )
