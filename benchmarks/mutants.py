@@ -102,7 +102,7 @@ MUTANTS = [
         ("another's critic is a copy of the policy", "policy.with_critic(other)", "policy.with_critic(separate=True)"),
         ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),
         ("the coefficient never changes in the rewards", "_rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)", "_rewards(config, rollouts, scores, before, kl_coef=config.kl_coef)"),
-        ("the coefficient never changes in the loss", "reading, limit=limit, kl_coef=at.kl_coef)", "reading, limit=limit, kl_coef=config.kl_coef)"),
+        ("the coefficient never changes in the loss", "limit=limit, kl_coef=at.kl_coef\n", "limit=limit, kl_coef=config.kl_coef\n"),
         ("early-stop KL the other way", "kl_estimate(old, now.logprobs, estimator=\"k3\")", "kl_estimate(now.logprobs, old, estimator=\"k3\")"),
         ("logged KL by k2", '.kl(rollouts.mask, "k1")', '.kl(rollouts.mask, "k2")'),
         ("the schedule follows the updates done", "optimizer.pass_over(plan - at.done)", "optimizer.pass_over(0)"),
