@@ -175,7 +175,7 @@ MUTANTS = [
         ("a shared separate critic", "copy.deepcopy(source.pretrained.base_model) if apart", "source.pretrained.base_model if apart"),
         ("the reference shares weights", "Network(copy.deepcopy(self.model), self.codec", "Network(self.model, self.codec"),
         ("added tokens are kept", "out.last_hidden_state[0, :num]", "out.last_hidden_state[0]"),
-        ("precision forgotten", "        with self.placement.precision():\n            out = trunk(", "        if True:\n            out = trunk("),
+        ("precision forgotten", "with self.placement.precision(), recomputed(", "with recomputed("),
         ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden", "return head(hidden.index_select(0, last))[:, 0].float(), hidden"),
         ("hooks are passed by in decoding", "return self(self._next_states, tokens, positions, cache)", "return self._next_states(tokens, positions, cache)"),
         ("hooks are passed by in scoring", "return self(self._scores_and_states, stream, stream.ends)", "return self._scores_and_states(stream, stream.ends)"),
