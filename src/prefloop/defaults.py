@@ -50,7 +50,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
 
 - lr, all weights: 2e-5 at 1e9 weights, falling with the root of the size, gives 5e-5 at 135M and 7e-6 at 8B; Llama 2
   (Touvron et al. 2023, arXiv:2307.09288) fine-tuned with 2e-5 at 7B and up, Tulu 3 (Lambert et al. 2024,
-  arXiv:2411.15124) with 5e-6 at 8B, SmolLM2 (Ben Allal et al. 2025, arXiv:2502.02737) with 3e-4 at 1.7B in large batches.
+  arXiv:2411.15124) with 5e-6 at 8B, SmolLM2 (Ben Allal et al. 2025, arXiv:2502.02737) with 3e-4 at 1.7B.
 - lr, adapter: ten times as much; QLoRA (Dettmers et al. 2023, arXiv:2305.14314) took 2e-4 up to 13B.
 - lr, PPO: a fifth of it, near the 3e-6 at 1B of Huang et al. 2024 (arXiv:2403.17031).
 - head_lr: a fresh head begins at zero, and the trunk has no gradient until it has moved: at the trunk's rate it stands

@@ -75,3 +75,19 @@ def test_the_drift_that_is_logged_steers_what_the_next_step_pays(
     rows = read_lines(Path(config.out) / "metrics.jsonl")
     assert all(row["rewards/kl"] > 0.12 for row in rows)
     assert seen.coefs == [row["kl/coef"] for row in rows] == pytest.approx([0.3, 0.3 * 1.8, 0.3 * 1.8**2])
+
+
+def test_what_was_read_before_the_update_is_not_read_again(make_config: Make, monkeypatch: pytest.MonkeyPatch):
+    """One minibatch: its reading before the updates is the first update's, so two epochs read twice and not three
+    times."""
+    count, real = [0], Network.read
+
+    def read(self: Network, *args: Any, **kwargs: Any) -> Any:
+        count[0] += 1
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Network, "read", read)
+    ppo.train(make_config(PPOConfig, epochs=2, minibatch_size=8))
+    assert count[0] == 2
+    ppo.train(make_config(PPOConfig, epochs=2, minibatch_size=4))
+    assert count[0] == 2 + 2 + 4

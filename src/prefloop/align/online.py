@@ -19,7 +19,7 @@ from prefloop.costs.reading import Lengths
 from prefloop.models import load
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
-from prefloop.models.network import Network
+from prefloop.models.network import Network, Reading
 from prefloop.ops.draws import permutation, shuffled
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
 from prefloop.ops.reduce import masked_var
@@ -122,6 +122,8 @@ class Before:
     """nats, under the reference"""
     values: Tensor | None
     """reward units, the critic's prediction; None without a critic"""
+    reading: Reading | None = None
+    """the policy's, with its gradient, where the first update is about all of them at once and would read it again"""
 
     def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor:
         """(B, T) drift from the reference at each token, estimated, in nats; 0 at padding."""
@@ -129,25 +131,35 @@ class Before:
 
 
 @torch.no_grad()
-def read(setup: Setup, rollouts: Rollouts, groups: Sequence[Sequence[int]], *, temperature: float) -> Before:
+def read(
+    setup: Setup,
+    rollouts: Rollouts,
+    groups: Sequence[Sequence[int]],
+    *,
+    temperature: float,
+    kept: Entropy | None = None,
+) -> Before:
     """Reads all rollouts with policy and reference, in the given groups of rows.
 
     Read in the very groups of the first updates, the first ratio is exactly 1 and not nearly.
+
+    Args:
+        kept: what the first update wants of the entropy, if its one minibatch is the only group: the policy's reading
+            is then kept with its gradient, and the update need not read again.
     """
     grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
+    reading = None
     for rows in groups:
         packed = rollouts.stream(rows)
-        if setup.policy.critic is None:  # its entropy is read in the update
-            logprobs, values = setup.policy.logprobs(packed, temperature=temperature), None
-        else:
-            now = setup.policy.read(packed, temperature=temperature, entropy="none")
-            logprobs, values = now.logprobs, now.values
+        ref_logprobs = setup.reference.logprobs(packed, temperature=temperature)
+        with torch.set_grad_enabled(kept is not None):
+            now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none")
+        reading = now if kept else None
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (logprobs, setup.reference.logprobs(packed, temperature=temperature), values)
-        for grid, column in zip(grids, columns, strict=True):
+        for grid, column in zip(grids, (now.logprobs, ref_logprobs, now.values), strict=True):
             if column is not None:
-                grid[where] = column
-    return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2])
+                grid[where] = column.detach()
+    return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2], reading)
 
 
 def entropy(config: OnlineConfig) -> Entropy:

@@ -21,8 +21,9 @@ from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
 from prefloop.models.batching import batched
 from prefloop.models.load import model_folder, reader, tokenizer_of
-from prefloop.models.network import Network
+from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer, heads_apart
+from prefloop.models.sums import Sums
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
@@ -88,6 +89,7 @@ def train(config: PPOConfig) -> Path:
         )
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step, unit="step")
+        reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
             order = online.minibatches(
                 config.rollouts_per_step,
@@ -102,6 +104,7 @@ def train(config: PPOConfig) -> Path:
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores = online.score(setup, prompts, rollouts)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
+                reading = before.reading
                 rewards = _rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 if config.whiten_advantages:
@@ -112,7 +115,10 @@ def train(config: PPOConfig) -> Path:
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                metrics = _update(config, policy, optimizer, at.batch, index, limit=limit, kl_coef=at.kl_coef)  # loss
+                metrics = _update(  # loss
+                    config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
+                )
+                reading = None
                 run.refuse_nan(at.step + 1, metrics)
                 _count(at, metrics, max_policy_kl=config.max_policy_kl)
                 state = partial(_state, policy, optimizer, at)
@@ -131,21 +137,24 @@ def _update(
     optimizer: Optimizer,
     batch: Batch,
     index: list[int],
+    reading: Reading | None,
     *,
     limit: int,
     kl_coef: float,
 ) -> dict[str, float]:
-    """One optimiser update on one minibatch. Returns: its metrics, means over the minibatch's tokens."""
+    """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
+    minibatch's tokens."""
     rollouts = batch.rollouts
-    total = int(rollouts.mask[index].sum())
-    sums: dict[str, float] = {}
-    lr, largest = optimizer.lr, 0.0
+    total = sum(len(rollouts.responses[i]) for i in index)
+    sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
         old, advantages, old_values, returns, ref = (
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
         )
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
+        now = reading or policy.read(
+            rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
+        )
         assert now.values is not None  # the policy has a critic
         assert now.entropy is not None  # it was asked for
         terms = {
@@ -168,9 +177,10 @@ def _update(
                 "entropy/mean": now.entropy,
             }
             for name, value in seen.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach().cpu().double().sum()) / total
-            largest = max(largest, float((ratio - 1).abs().max()))
-    return {**sums, "ratio/max_error": largest, "grad/norm": optimizer.step(), "lr": lr}
+                sums.add(name, value)
+            sums.largest("ratio/max_error", (ratio - 1).abs())
+    norm = optimizer.step()
+    return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 
 
 def _count(at: Progress, metrics: dict[str, float], *, max_policy_kl: float | None) -> None:
@@ -188,7 +198,8 @@ def _before(
     """What policy, reference and critic say before the updates, read in the groups of the first epoch."""
     first_epoch = order[: len(rollouts) // config.minibatch_size]
     groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
-    before = online.read(setup, rollouts, groups, temperature=config.temperature)
+    kept = online.entropy(config) if len(groups) == 1 else None
+    before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
     assert before.values is not None  # the policy has a critic
     return before, before.values
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from prefloop.align import needs, online
 from prefloop.align.config import REINFORCEConfig
 from prefloop.models.batching import batched
-from prefloop.models.network import Network
+from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer
+from prefloop.models.sums import Sums
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
 from prefloop.ops.losses import reinforce_loss
 from prefloop.ops.rewards import token_rewards
@@ -53,12 +54,14 @@ def train(config: REINFORCEConfig) -> Path:
             rollouts = online.sample(setup, prompts, config, at.step)
             scores = online.score(setup, prompts, rollouts)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
-            kl = online.read(setup, rollouts, groups, temperature=config.temperature).kl(rollouts.mask, "k1")
+            kept = online.entropy(config) if len(groups) == 1 else None
+            before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
+            kl = before.kl(rollouts.mask, "k1")
             earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
             rewards = token_rewards(earned, kl, rollouts.mask, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
-                **_update(config, policy, optimizer, rollouts, advantages, groups),  # loss
+                **_update(config, policy, optimizer, rollouts, advantages, groups, before.reading),  # loss
                 **online.step_metrics(rollouts, scores, kl, rewards, advantages),
                 "kl/coef": at.kl_coef,
             }
@@ -89,20 +92,23 @@ def _update(
     rollouts: Rollouts,
     advantages: Tensor,
     groups: list[list[int]],
+    reading: Reading | None,
 ) -> dict[str, float]:
-    """The step's one update. Returns: its metrics, means over the step's tokens."""
-    total = int(rollouts.mask.sum())
-    sums = {"loss/policy": 0.0, "loss/entropy": 0.0, "entropy/mean": 0.0}
-    lr = optimizer.lr
+    """The step's one update, of what may have been read already. Returns: its metrics, means over the step's tokens."""
+    total = sum(map(len, rollouts.responses))
+    sums, lr = Sums(), optimizer.lr
     for rows in groups:
-        now = policy.read(rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config))
+        now = reading or policy.read(
+            rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
+        )
         assert now.entropy is not None  # it was asked for
         loss = reinforce_loss(now.logprobs, rollouts.packed(advantages, rows)).sum()
         entropy = now.entropy.sum()
         ((loss - config.entropy_coef * entropy) / total).backward()
         for name, value in (("loss/policy", loss), ("loss/entropy", -entropy), ("entropy/mean", entropy)):
-            sums[name] += float(value.detach()) / total
-    return {**sums, "grad/norm": optimizer.step(), "lr": lr}
+            sums.add(name, value)
+    norm = optimizer.step()
+    return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:

@@ -90,7 +90,8 @@ class Stream:
         Tokens after the stream's own N, which the door to models adds, get zeros.
         """
         attention = partial(causal_attention, scale=scale, window=window, cap=cap)
-        return self.grids.attend(*(x[0].transpose(0, 1) for x in (q, k, v)), attention)[None]
+        q, k, v = (x[0].transpose(0, 1) for x in (q, k, v))
+        return self.grids.attend(q, k, v, attention)[None]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _families(sequences: Sequence[Sequence[int]]) -> list[tuple[list[int], int]]
     In alphabetical order those that share much are neighbours; the best cut into neighbours is found from the left.
     Each keeps at least one token of its own.
     """
-    order = sorted(range(len(sequences)), key=sequences.__getitem__)
+    order = sorted(range(len(sequences)), key=lambda i: list(sequences[i]))
     alike = [0, *(_alike(sequences[a], sequences[b]) for a, b in itertools.pairwise(order))]
     saved, cuts = [0] * (len(order) + 1), [(0, 0)] * (len(order) + 1)
     for end in range(1, len(order) + 1):

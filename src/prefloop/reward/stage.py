@@ -28,6 +28,7 @@ from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
+from prefloop.models.sums import Sums
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import Pairs, PromptBatches, Split, split
@@ -164,7 +165,7 @@ def train(config: RewardConfig) -> Path:
             if not batch:
                 optimizer.pass_over(1)
                 continue
-            loss = accuracy = 0.0
+            sums = Sums()
             weight = sum(pair.weight for pair in batch)
             for part in cut(range(len(batch)), [pair.length for pair in batch], limit=sizes.micro_tokens):
                 few = [batch[i] for i in part]
@@ -172,14 +173,14 @@ def train(config: RewardConfig) -> Path:
                 weights = torch.tensor([p.weight for p in few], device=network.device)
                 losses = edges.losses(margins, [p.votes for p in few]) * weights
                 (losses.sum() / weight).backward()
-                loss += float(losses.detach().sum()) / weight
-                accuracy += float((margins > 0).sum()) / len(batch)
-            lr = optimizer.lr
-            metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
+                sums.add("loss/train", losses / weight)
+                sums.add("accuracy/train", (margins > 0) / len(batch))
+            lr, norm = optimizer.lr, optimizer.step()
+            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 metrics["accuracy/validation"] = float((margins_of(judged, network, sizes) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
-            run.progress.advance(loss=loss, accuracy=accuracy)
+            run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "edges": edges.state_dict(),

@@ -53,4 +53,7 @@ class Rollouts:
 
     def packed(self, grid: Tensor, rows: Sequence[int]) -> Tensor:
         """(M,) the real tokens of some rows of a (B, T) grid, row after row."""
-        return grid[list(rows)][self.mask[list(rows)]]
+        counts = torch.tensor([len(self.responses[i]) for i in rows])
+        begun = torch.tensor(rows) * grid.shape[1] - (counts.cumsum(0) - counts)
+        places = torch.repeat_interleave(begun, counts) + torch.arange(int(counts.sum()))  # counted here, not there
+        return grid.flatten().index_select(0, places.to(grid.device))

@@ -23,6 +23,7 @@ from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import ResponseStream
+from prefloop.models.sums import Sums
 from prefloop.ops.draws import permutation
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
@@ -85,13 +86,14 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches,
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
     for batch in ahead(batches, data.training.take, start=optimizer.done):
-        lr, loss = optimizer.lr, 0.0
+        sums = Sums()
         total = sum(len(example.response) for example in batch)
         for part in cut(range(len(batch)), [example.length for example in batch], limit=limit):
             share = total_surprise(network, [batch[i] for i in part]) / total
             share.backward()
-            loss += float(share.detach())
-        metrics = {"loss/train": loss, "grad/norm": optimizer.step(), "lr": lr}
+            sums.add("loss/train", share)
+        lr, norm = optimizer.lr, optimizer.step()
+        metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)
