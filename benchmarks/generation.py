@@ -1,6 +1,7 @@
 """Writing responses: prefloop's engine against `transformers.generate`, in CPU seconds.
 
-    OMP_NUM_THREADS=1 python benchmarks/generation.py [model=FOLDER] [rows=64] [new=96] [repeats=3]
+    OMP_NUM_THREADS=1 python benchmarks/generation.py [model=FOLDER] [rows=64] [new=96] [repeats=3] [only=JOB]
+        [setting=bfloat16,static]
 
 Without `model` a random Llama of 3.4M parameters (256 wide, 4 layers, vocabulary of 512); with it, that model, as
 transformers reads it. All is sampled at temperature 1:
@@ -11,8 +12,8 @@ transformers reads it. All is sampled at temperature 1:
 - shared: eight responses of 64 tokens to each of rows / 8 prompts of 256 (`num_return_sequences`), and to one alone.
 
 Counted are useful tokens, up to the end of each response. transformers may have weights in float32 or in bfloat16 and a
-cache that grows or one that does not: each job is tried with all four for a few tokens, and the fastest competes. The
-two alternate in one run; the ratio is that of the medians. Prints a table.
+cache that grows or one that does not: each job is tried with all four for a few tokens, and the fastest competes
+(`setting` names it beforehand). The two alternate in one run; the ratio is that of the medians. Prints a table.
 """
 
 import copy
@@ -41,6 +42,8 @@ SIZES = {
     "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 4, "max_position_embeddings": 1024, "tie_word_embeddings": True,
 }  # fmt: skip
+Setting = tuple[str, str | None]
+"""What transformers' weights are in, and the cache it is told to use."""
 TRIED = 8
 """New tokens with which transformers' settings are compared."""
 
@@ -111,37 +114,51 @@ def per_second(write: Callable[[], int]) -> float:
     return write() / (time.process_time() - begun)
 
 
-def main(model: str | None, rows: int, new: int, repeats: int) -> None:
+def fastest(models: dict[str, PreTrainedModel], job: Job) -> Setting:
+    """The setting in which transformers does a job fastest, by its first few tokens."""
+    short = dataclasses.replace(job, new=TRIED, prompts=job.prompts[: job.batch // job.copies])
+
+    def tried(setting: Setting) -> float:
+        theirs(models[setting[0]], dataclasses.replace(short, new=2), setting[1])
+        return per_second(lambda: theirs(models[setting[0]], short, setting[1]))
+
+    return max(itertools.product(models, (None, "static")), key=tried)
+
+
+def compared(
+    network: Network, model: PreTrainedModel, cache: str | None, job: Job, repeats: int
+) -> tuple[float, float]:
+    """Medians of the useful tokens a CPU second, of transformers and of prefloop, taken by turns."""
+    ours(network, dataclasses.replace(job, new=2, prompts=job.prompts[:8]))
+    pairs = [
+        (per_second(lambda: theirs(model, job, cache)), per_second(lambda: ours(network, job))) for _ in range(repeats)
+    ]
+    other, mine = zip(*pairs, strict=True)
+    return statistics.median(other), statistics.median(mine)
+
+
+def main(model: str | None, given: dict[str, str]) -> None:
     """Prints the table."""
     network = causal(model, placement("cpu", "auto")) if model else small()
-    models = {
-        "float32": copy.deepcopy(network.pretrained).float(),
-        "bfloat16": copy.deepcopy(network.pretrained).bfloat16(),
-    }
+    rows, new, repeats = (
+        int(given.get(name, default)) for name, default in (("rows", 64), ("new", 96), ("repeats", 3))
+    )
+    dtypes = [given["setting"].split(",")[0]] if "setting" in given else ["float32", "bfloat16"]
+    models = {name: copy.deepcopy(network.pretrained).to(getattr(torch, name)) for name in dtypes}
     for each in models.values():
         each.set_attn_implementation("sdpa")
     print("| job | transformers, its best | tokens a CPU second | prefloop | ratio |\n|---|---|---|---|---|")
     for job in jobs(network.pretrained.config.vocab_size, rows, new):
-        short = dataclasses.replace(job, new=TRIED, prompts=job.prompts[: job.batch // job.copies])
-        tried = {}
-        for dtype, cache in itertools.product(models, (None, "static")):
-            theirs(models[dtype], dataclasses.replace(short, new=2), cache)
-            tried[dtype, cache] = per_second(lambda: theirs(models[dtype], short, cache))  # noqa: B023
-        best = max(tried, key=lambda setting: tried[setting])
-        ours(network, dataclasses.replace(short, new=2))
-        pairs = [
-            (per_second(lambda: theirs(models[best[0]], job, best[1])), per_second(lambda: ours(network, job)))  # noqa: B023
-            for _ in range(repeats)
-        ]
-        other, mine = (statistics.median(column) for column in zip(*pairs, strict=True))
-        name = f"{best[0]}, {'static' if best[1] else 'growing'} cache"
+        if given.get("only", job.name) != job.name:
+            continue
+        chosen = (dtypes[0], "static" if given["setting"].endswith("static") else None) if "setting" in given else None
+        dtype, cache = chosen or fastest(models, job)
+        other, mine = compared(network, models[dtype], cache, job, repeats)
+        name = f"{dtype}, {'static' if cache else 'growing'} cache"
         print(f"| {job.name} | {name} | {other:.0f} | {mine:.0f} | {mine / other:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     torch.set_num_threads(1)
-    main(
-        given.get("model"),
-        *(int(given.get(name, default)) for name, default in (("rows", 64), ("new", 96), ("repeats", 3))),
-    )
+    main(given.get("model"), given)

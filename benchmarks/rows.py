@@ -101,14 +101,14 @@ def measured(preferences: Path, model: Path, out: Path) -> dict[str, float]:
 
 def page(rows: list[tuple[int, float, dict[str, float], dict[str, float]]]) -> str:
     """The table, as Markdown."""
-    head = ["preferences", "file", *("peak memory", "first update after", "of it CPU") * 2]
+    head = ["preferences", "file", *("peak memory", "first update after", "CPU till then") * 2]
     lines = [
         "# rows: a million preferences in the memory of ten thousand",
         "",
         "Written by `python benchmarks/rows.py`: `prefloop reward` with a tiny model, stopped after",
-        f"{UPDATES} updates (left), and once more with the same command, which goes on (right). One thread of torch,",
-        f"{os.cpu_count()} cores that others used too; time is from the start of the process, imports included, to",
-        "the end of the first update.",
+        f"{UPDATES} updates (left), and once more with the same command, which goes on (right). One thread of torch on",
+        f"{os.cpu_count()} cores, which others used too (load {os.getloadavg()[2]:.0f}): what the stage needs is the",
+        "CPU time. All is from the start of the process, imports included, to the end of the first update.",
         "",
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",
@@ -125,7 +125,7 @@ def page(rows: list[tuple[int, float, dict[str, float], dict[str, float]]]) -> s
     lines += [
         "",
         f"{many / few:,.0f} times as many rows take {more / one['memory']:+.1%} memory, which is",
-        f"{more * 2**20 / (many - few):.0f} bytes for each further row at the peak, when prompts are parted by their hashes.",
+        f"{more * 2**20 / (many - few):.0f} bytes for each further row at the peak, while prompts are parted.",
         "Every row was checked before the first update; rows are read again and tokenised when their batch comes.",
         "",
     ]

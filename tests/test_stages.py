@@ -64,7 +64,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
     "reward": (lambda path: Rows(path, Preference), lambda path: Rows(path, Demonstration)),
-    "pretrain": (lambda path: named("prefloop.pretrain.stage:read_corpus")(str(path)),),
+    "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
     "score": (lambda path: read_records(path, Comparison),),
     "web": (lambda path: read_records(path, Comparison), of_page),

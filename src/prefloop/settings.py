@@ -53,8 +53,13 @@ class Templated(Config):
 class Batched(Config):
     """How much is computed at once."""
 
-    micro_tokens: int = Field(default=16384, ge=16, le=100_000_000)
-    """Most tokens in memory at once; a larger batch is split, which does not change the result."""
+    micro_tokens: int | None = Field(default=None, ge=16, le=100_000_000)
+    """Most tokens learned from at once; a larger batch is split, which does not change the result. None is as many as
+    the memory that is free has room for, and says how many."""
+
+    recompute: bool | typing.Literal["auto"] = "auto"
+    """Keep only the input of each layer and compute it again in the backward pass: a third slower, a fraction of the
+    memory. auto does so where otherwise little would fit, and says so."""
 
 
 class Lora(Config):
@@ -161,8 +166,8 @@ class Sampled(Config):
     """Most tokens in a response."""
 
     cache_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens, of prompts and responses, that are remembered at once while responses are written; null takes what a
-    quarter of the free memory holds. More prompts wait their turn, which changes no response but for rounding."""
+    """Most tokens, of prompts and responses, that are remembered at once while responses are written; null takes what
+    an eighth of the memory holds. More prompts wait their turn, which changes no response but for rounding."""
 
 
 class Varied(Sampled):
@@ -192,7 +197,7 @@ class SamplingConfig(Sampled):
     min_p: float = Field(default=0.0, ge=0, le=1)
     """Keep only tokens with at least this share of the likeliest one's probability; 0 keeps all."""
 
-    repetition_penalty: float = Field(default=1.0, gt=0)
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
     """Divides the logits of tokens that are in the prompt or were said (multiplies those below 0); 1 does nothing."""
 
     stop: tuple[str, ...] = Field(default=(), max_length=16)

@@ -143,6 +143,51 @@ def test_a_step_of_ppo_is_that_of_separate_models(
     assert json.loads((one / "adapter_config.json").read_text())["base_model_name_or_path"] == where["base"]
 
 
+def test_layers_computed_again_wear_what_they_wore(folders: Folders):
+    """Policy and critic on one trunk, and nothing worn when the backward pass comes."""
+    found = []
+    for again in (False, True):
+        policy = trained(causal(folders["GPT-2"]["sft"], CPU))
+        policy.with_critic(reader(folders["GPT-2"]["reward"], CPU, beside=policy))
+        policy.recompute = again
+        assert policy.critic is not None
+        torch.nn.init.ones_(policy.critic.head.weight)
+        now = policy.read(ResponseStream.of(PROMPTS, RESPONSES, CPU.device), temperature=1.0)
+        assert now.values is not None
+        (now.logprobs.sum() + now.values.square().sum()).backward()
+        found.append(gradients(policy))
+    for name, value in found[0].items():
+        assert torch.allclose(found[1][name], value, atol=1e-6), name
+
+
+@pytest.mark.parametrize("weights", ["int8", "nf4", "bfloat16"])
+def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str):
+    where = folders["Llama"]
+    policy = causal(where["sft"], CPU)
+    policy.hold(weights)
+    apart = scalar(where["reward"], CPU)
+    apart.hold(weights)
+    shared = scalar(where["reward"], CPU, beside=policy)
+    assert shared.pretrained.base_model is policy.pretrained.base_model
+    with torch.no_grad():
+        assert torch.allclose(shared.scores(SEQUENCES), apart.scores(SEQUENCES), atol=1e-5)
+
+
+def test_an_adapter_that_is_released_leaves_the_others_as_they_were(folders: Folders):
+    where = folders["Llama"]
+    reference = causal(where["sft"], CPU)
+    packed = ResponseStream.of(PROMPTS, RESPONSES, CPU.device)
+    with torch.no_grad():
+        before = reference.logprobs(packed, temperature=1.0)
+        for _ in range(2):
+            judge = scalar(where["reward"], CPU, beside=reference)
+            assert torch.equal(reference.logprobs(packed, temperature=1.0), before)
+            judge.scores(SEQUENCES)
+            judge.release()
+            assert sum(1 for name, _ in reference.named_parameters() if "lora_A" in name) == 14
+        assert torch.equal(reference.logprobs(packed, temperature=1.0), before)
+
+
 def trained(network: Network) -> Network:
     """With gradients in its adapter."""
     network.train_as(Adapted(), seed=0)

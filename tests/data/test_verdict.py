@@ -12,7 +12,7 @@ from files.samples import SAMPLES
 from prefloop.data.check import check, verdict
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
-from prefloop.pretrain.stage import read_corpus
+from prefloop.pretrain.corpus import texts
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import STAGES
@@ -37,7 +37,7 @@ def scored(path: str) -> object:
 
 quiet = {"say": lambda sentence: None}
 READERS: dict[tuple[str, str], Read] = {
-    **{("pretrain", setting): read_corpus for setting in ("corpus", "practice")},
+    **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{(stage, "prompts"): partial(read_prompts, **quiet) for stage in ("collect", "ppo", "reinforce")},
     **{("reward", setting): partial(read_preferences, **quiet) for setting in ("preferences", "held_out", "undecided")},

@@ -22,8 +22,9 @@ from prefloop.models.adapters import adapter_kind
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save, save_model, scalar
 from prefloop.models.network import Network
-from prefloop.models.stream import Stream
-from prefloop.settings import Adapted, Lora
+from prefloop.models.stream import ResponseStream, Stream
+from prefloop.sampling.in_process import InProcess
+from prefloop.settings import Adapted, Lora, SamplingConfig
 from prefloop.text.codec import Codec
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's, of transformers
@@ -202,6 +203,21 @@ def test_auto_is_by_size_and_by_what_it_begins_with():
     assert [adapter_kind(asked, 5, begun=True) for asked in ("none", "lora")] == ["none", "lora"]
     with pytest.raises(UserError, match="what stands under lora does nothing"):
         Adapted.parse({"adapter": "none", "lora": {"rank": 4}}, where="here")
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+def test_in_bfloat16_an_adapter_is_float32_and_what_is_read_twice_is_the_same(bases: dict[str, str], family: str):
+    network = causal(bases[family], Placement(torch.device("cpu"), torch.bfloat16))
+    network.train_as(LORA, seed=0)
+    assert network.role is not None
+    assert {weight.dtype for weight in moved(network, 1).role.tensors.values()} == {torch.float32}  # pyright: ignore
+    packed = ResponseStream.of(PROMPTS, RESPONSES, CPU.device)
+    now = network.read(packed, temperature=1.0)
+    now.logprobs.sum().backward()
+    with torch.no_grad():
+        assert torch.equal(network.logprobs(packed, temperature=1.0), now.logprobs)
+    assert all(weight.grad is not None for weight in network.role.tensors.values())
+    assert len(InProcess(network).sample(PROMPTS, SamplingConfig(max_new_tokens=3), 0)) == 2
 
 
 @pytest.mark.parametrize("family", ["Llama", "GPT-2"])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from peft import PeftModel
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -19,9 +20,12 @@ from prefloop.errors import UserError
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.checkpoint import OTHERS
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, save_model, scalar
+from prefloop.models.load import causal, save, save_model, scalar
 from prefloop.models.network import Network
-from prefloop.models.stream import Stream
+from prefloop.models.optim import Optimizer
+from prefloop.models.stream import ResponseStream, Stream
+from prefloop.sampling.in_process import InProcess
+from prefloop.settings import Adapted, Optimised, SamplingConfig
 from prefloop.text.codec import Codec
 
 CPU = Placement(torch.device("cpu"))
@@ -116,6 +120,45 @@ def row(name: str, folder: Path, codec: Codec) -> str:
 @pytest.mark.filterwarnings("ignore")  # transformers' own
 def test_a_family_is_what_the_page_says(name: str, tmp_path: Path, codec: Codec):
     assert row(name, tmp_path, codec) in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+TRAINED = (
+    *("Llama", "Mistral", "Mixtral", "Qwen2", "Qwen3", "Gemma 2", "Gemma 3 (text)", "Phi-3, Phi-4", "GPT-2"),
+    *("GPT-NeoX, Pythia", "OLMo-2"),
+)
+"""Families whose members are trained, sampled and written too."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("how", [{"adapter": "none"}, {"adapter": "lora", "lora": {"rank": 2}, "weights": "int8"}])
+@pytest.mark.filterwarnings("ignore")  # transformers' own
+def test_a_family_learns_samples_and_is_written(name: str, how: dict[str, Any], tmp_path: Path, codec: Codec):
+    """Two updates lower the loss; what is sampled are its likeliest tokens; what is written says the same elsewhere:
+    the whole model in transformers alone, the adapter through peft (on the whole base, and not on the rounded)."""
+    base = made(name, tmp_path / "model", codec)
+    network = causal(str(base), CPU)
+    network.train_as(Adapted.model_validate(how), seed=1)
+    packed = ResponseStream.of([[5, 9], [8]], [[7, 30], [2, 41, 6]], CPU.device)
+    optimizer = Optimizer(network.parameters(), Optimised(lr=1e-2, warmup=0.0), num_updates=4, schedule="constant")
+    losses = []
+    for _ in range(3):
+        loss = -network.logprobs(packed, temperature=1.0).mean()
+        loss.backward()
+        losses.append(float(loss.detach()))
+        optimizer.step()
+    assert losses[0] > losses[1] > losses[2]
+    (drawn,) = InProcess(network).sample([[5, 9, 7]], SamplingConfig(temperature=0, max_new_tokens=3), 0)
+    with torch.no_grad():
+        says = network.logits(network.hidden_states(Stream.of([[5, 9, 7, *drawn.tokens]], CPU.device)))
+    assert says.argmax(-1)[2 : 2 + len(drawn.tokens)].tolist() == list(drawn.tokens)
+    save(tmp_path / "saved", network)
+    if how["adapter"] == "none":
+        alone = AutoModelForCausalLM.from_pretrained(tmp_path / "saved").eval()
+    else:
+        alone = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), tmp_path / "saved").eval()
+    with torch.no_grad():
+        theirs = alone(input_ids=torch.tensor([[5, 9, 7, *drawn.tokens]]), use_cache=False).logits[0]
+    assert far(says, theirs) < (LARGEST if how["adapter"] == "none" else 0.1)  # eight bits change some
 
 
 def test_the_page_lists_these_families_and_no_others():

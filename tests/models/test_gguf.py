@@ -1,8 +1,10 @@
 """A GGUF file is a model source like any other: the reference is transformers' own (slow) reading of the same file."""
 
 import importlib.metadata
+import json
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.gguf_files import ARCHITECTURES, write
 from prefloop.errors import UserError
+from prefloop.export.config import MergeConfig
+from prefloop.export.merge import merge
+from prefloop.files import fingerprints
 from prefloop.models import gguf
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, codec_of, model_folder, save_model, scalar
 from prefloop.models.stream import Stream
 from prefloop.records import Message
+from prefloop.sft.config import SFTConfig
+from prefloop.sft.stage import train
 from prefloop.text.codec import Codec
 
 CPU = Placement(torch.device("cpu"))
@@ -66,6 +73,27 @@ def test_the_codec_is_that_of_the_tokenizer_it_was_written_from(file: Path, code
 def test_a_reward_model_starts_from_it(file: Path):
     network = scalar(str(file), CPU, fresh_head=True)
     assert network.scores([[5, 9, 7], [8, 2]]).tolist() == [0, 0]
+
+
+@pytest.mark.filterwarnings("ignore")  # transformers' own
+def test_it_is_a_base_of_adapters_and_of_stages(file: Path, tmp_path: Path, write_rows: Callable[..., str]):
+    """Fine-tuned into an adapter by the stage, which knows the file by its content; read again on the same file, merged
+    into a plain folder that transformers alone reads."""
+    rows = [
+        {"id": f"d{i}", "messages": [{"role": "user", "content": f"hello {i}"}], "response": "hi"} for i in range(6)
+    ]
+    asked = {"model": str(file), "demonstrations": write_rows("d.jsonl", rows), "out": str(tmp_path / "sft")}
+    asked |= {"adapter": "lora", "lora": {"rank": 2}, "weights": "int8", "gate": "warn", "epochs": 1, "lr": 0.1}
+    saved = train(SFTConfig.model_validate(asked | {"device": "cpu", "dtype": "float32"}))
+    card = json.loads((tmp_path / "sft" / "run.json").read_text(encoding="utf-8"))
+    assert card["identity"]["inputs"]["model"] == fingerprints.of_path(file)
+    network, base = causal(str(saved), CPU), causal(str(file), CPU)
+    says = network.logits(network.hidden_states(Stream.of([[5, 9, 7, 30, 41]], CPU.device))).detach()
+    assert network.role is not None
+    assert not torch.allclose(says, base.logits(base.hidden_states(Stream.of([[5, 9, 7, 30, 41]], CPU.device))))
+    merge(MergeConfig(model=str(saved), out=str(tmp_path / "merged")))
+    alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    torch.testing.assert_close(logits(alone)[0], says, atol=1e-4, rtol=1e-4)
 
 
 def test_it_is_told_by_its_content_too(file: Path, tmp_path: Path):

@@ -5,8 +5,15 @@ import math
 import pytest
 import torch
 
+from prefloop.models.device import Placement
+from prefloop.models.load import causal
+from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, Schedule, scale
+from prefloop.models.quantised import halve
+from prefloop.models.stream import ResponseStream
 from prefloop.settings import Optimised
+
+HALF = Placement(torch.device("cpu"), torch.bfloat16)
 
 
 @pytest.mark.parametrize(
@@ -146,3 +153,25 @@ def test_a_new_head_has_a_rate_of_its_own_on_the_same_schedule():
     assert optimizer.step() == pytest.approx(6**0.5)  # its gradient counts in the norm
     assert (1 - trunk).detach().flatten().tolist() == pytest.approx([1e-3 / 3] * 4, rel=1e-3)
     assert (-head).tolist() == pytest.approx([0.1 / 3] * 2, rel=1e-3)
+
+
+def test_a_model_in_bfloat16_learns_what_one_in_float32_learns(network: Network, folder: str):
+    """Where products are bfloat16 only memory is saved: losses are equal to the bit, until a weight stands in the very
+    middle between two numbers of bfloat16, which autocast rounds to the even one."""
+    half = causal(folder, HALF)
+    network.placement = HALF
+    for one in (network, half):  # both begin as a file in bfloat16 has it
+        halve(one.pretrained.base_model)
+    network.float()
+    packed = ResponseStream.of([[5, 9], [8]], [[7, 30], [2, 41, 6]], HALF.device)
+    losses: list[list[float]] = []
+    for one in (network, half):
+        optimizer = Optimizer(one.parameters(), Optimised(lr=1e-3, weight_decay=0.1), num_updates=12)
+        losses.append([])
+        for _ in range(12):
+            loss = -one.logprobs(packed, temperature=1.0).mean()
+            loss.backward()
+            losses[-1] += [float(loss.detach()), optimizer.step()]
+    assert losses[0][:10] == losses[1][:10]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0][-2] < losses[0][0] - 0.1

@@ -7,11 +7,14 @@ import torch
 from torch import nn
 
 from prefloop.errors import UserError
+from prefloop.models.decoding import Quick
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, scalar
 from prefloop.models.network import Network
 from prefloop.models.quantised import LEVELS, NF4, Held, Int8, frozen_form, hold, trained_form
 from prefloop.models.stream import ResponseStream, Stream
+from prefloop.sampling.in_process import InProcess
+from prefloop.settings import Adapted, Lora, SamplingConfig
 
 CPU = Placement(torch.device("cpu"))
 HALF = Placement(torch.device("cpu"), torch.bfloat16)
@@ -143,3 +146,45 @@ def test_what_cannot_be_held_so_is_a_sentence():
         trained_form("bfloat16", CPU)
     with pytest.raises(UserError, match=r"weights=nf4: DoRA .* Set lora.dora=false"):
         frozen_form("nf4", CPU, dora=True)
+
+
+@pytest.mark.parametrize(("weights", "quick"), [("bfloat16", True), ("int8", False)])
+@pytest.mark.parametrize("adapter", [True, False])
+def test_what_is_sampled_is_what_is_read(weights: str, quick: bool, adapter: bool, network: Network):
+    """The quick way to decode knows what its matrices stand for, or is not taken; also beside an adapter that says
+    something."""
+    if adapter:
+        network.train_as(Adapted(adapter="lora", lora=Lora(rank=2), weights=weights), seed=1)
+        for weight in network.role.tensors.values():
+            weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)) / 4
+    else:
+        network.hold(weights)
+    assert (Quick.of(network) is not None) == quick
+    (drawn,) = InProcess(network).sample([[5, 9, 7]], SamplingConfig(max_new_tokens=8), 3)
+    packed = ResponseStream.of([[5, 9, 7]], [list(drawn.tokens)], CPU.device)
+    with torch.no_grad():
+        read = network.logprobs(packed, temperature=1.0)
+    torch.testing.assert_close(torch.as_tensor(drawn.logprobs), read, atol=1e-4, rtol=0)
+
+
+def test_adapters_and_matrices_used_twice_stay(network: Network):
+    """Held again, as a reward model that shares the base does, nothing changes."""
+    network.train_as(Adapted(adapter="lora", lora=Lora(rank=2), weights="int8"), seed=1)
+    before = network.logits(network.hidden_states(STREAM))
+    network.hold("int8")
+    assert torch.equal(network.logits(network.hidden_states(STREAM)), before)
+    assert all(weight.requires_grad and weight.dtype == torch.float32 for weight in network.role.tensors.values())
+    twice = nn.Sequential(layer(4, 4), layer(4, 4), layer(4, 4))
+    twice[1].weight = twice[0].weight
+    hold(twice, "int8")
+    assert [type(module) for module in twice] == [nn.Linear, nn.Linear, Int8]
+
+
+def test_whole_training_on_an_adapter_or_in_eight_bits(network: Network):
+    with pytest.raises(UserError, match=r"weights=int8: all weights are trained here \(adapter=none\)"):
+        network.train_as(Adapted(adapter="none", weights="int8"), seed=1)
+    network.placement = HALF
+    assert network.train_as(Adapted(adapter="none", weights="bfloat16"), seed=1) == []
+    kinds = {m.weight.dtype for m in network.pretrained.base_model.modules() if isinstance(m, nn.Linear)}
+    assert kinds == {torch.bfloat16}
+    assert network.pretrained.get_input_embeddings().weight.dtype == torch.float32

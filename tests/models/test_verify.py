@@ -87,6 +87,12 @@ def late(patch: pytest.MonkeyPatch, model: PreTrainedModel) -> None:
     )
 
 
+def another_scale(patch: pytest.MonkeyPatch, model: PreTrainedModel) -> None:
+    """transformers comes to scale attention otherwise than by what the quick way reads."""
+    whole = Cache.meet
+    patch.setattr(Cache, "meet", lambda self, q, *, scale: whole(self, q, scale=1.1 * scale))
+
+
 def window_in_the_mask_only(patch: pytest.MonkeyPatch, model: PreTrainedModel) -> None:
     model.model.layers[1].self_attn.sliding_window = None
 
@@ -129,6 +135,7 @@ LLAMA = LlamaConfig(**SIZES)
         (MISTRAL, without("window"), "transformers alone gives other numbers for the same tokens"),
         (LLAMA, leak, "two sequences read together are not what each is by itself"),
         (LLAMA, late, "a token read after others that are remembered is not what it is"),
+        (LLAMA, another_scale, "computes it in a way that prefloop's decoding does not"),
         (WIDE, window_in_the_mask_only, "a sliding window of 50 tokens that its attention does not pass on"),
         (BOTH_WAYS, nothing, "reads both ways"),
         (LLAMA, not_a_number, r"NaN weights in model\.layers\.0\.mlp\.up_proj\.weight, so nothing comes out of it"),

@@ -16,9 +16,10 @@ from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import codec_of
 from prefloop.models.network import Network
-from prefloop.pretrain import stage
+from prefloop.pretrain import corpus, stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
-from prefloop.pretrain.stage import encoded, num_predicted, read_corpus, total_surprise, train
+from prefloop.pretrain.corpus import Documents, encoded, texts
+from prefloop.pretrain.stage import num_predicted, total_surprise, train
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 from prefloop.text.templates import BUILT_IN
@@ -67,12 +68,12 @@ def chain(seed: int, count: int) -> list[str]:
 
 @pytest.fixture
 def make_config(tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., PretrainConfig]:
-    corpus = write_rows("corpus.jsonl", [{"text": text} for text in chain(0, 220)])
+    path = write_rows("corpus.jsonl", [{"text": text} for text in chain(0, 220)])
 
     def make(name: str = "pretrain", **settings: Any) -> PretrainConfig:
         values: dict[str, Any] = {
             "out": str(tmp_path / name),
-            "corpus": corpus,
+            "corpus": path,
             "model": TINY,
             "steps": 60,
             "batch_tokens": 1024,
@@ -167,14 +168,30 @@ def test_the_seed_decides(make_config: Callable[..., PretrainConfig]):
 def test_a_bad_corpus_is_a_sentence(tmp_path: Path, name: str, content: str, message: str):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
-        read_corpus(str(tmp_path / name))
+        list(texts(str(tmp_path / name)))
 
 
 def test_a_text_file_is_cut_at_empty_lines(tmp_path: Path):
     (tmp_path / "c.txt").write_text("one\ntwo\n\nthree\n")
-    assert read_corpus(str(tmp_path / "c.txt")) == ["one\ntwo", "three\n"]
+    assert list(texts(str(tmp_path / "c.txt"))) == ["one\ntwo", "three\n"]
     with pytest.raises(UserError, match="there is no such file"):
-        read_corpus(str(tmp_path / "d.txt"))
+        list(texts(str(tmp_path / "d.txt")))
+
+
+def test_a_text_file_is_cut_wherever_it_is_read_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Read a character or a few at a time, as Python cuts the whole."""
+    text = "one\n\n\ntwo\n\n\n\n three\nfour\n\n\n"
+    (tmp_path / "c.txt").write_text(text)
+    for num in range(1, 9):
+        monkeypatch.setattr(corpus, "CHARACTERS", num)
+        assert list(texts(str(tmp_path / "c.txt"))) == [block for block in text.split("\n\n") if block.strip()]
+
+
+def test_documents_in_a_file_are_those_in_memory(codec: Codec, tmp_path: Path):
+    said = ["7" * n for n in (1, 150, 3, 62, 63, 64)] * 100
+    read, made = Documents(codec, said, tmp_path / "a" / "tokens"), encoded(codec, said)
+    assert (list(read), read.lengths.tolist()) == (made, [len(piece) for piece in made])
+    assert (read[-1], read[5:9], read.take([7, 0])) == (made[-1], made[5:9], [made[7], made[0]])
 
 
 def test_heads_that_do_not_cut_the_width(make_config: Callable[..., PretrainConfig]):

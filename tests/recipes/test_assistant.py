@@ -96,6 +96,9 @@ FOOLING = {
     "another topic": (
         "I'm sorry about your flight. Please send me a photo of the boarding pass. I'm asking the airport team."
     ),
+    "a request for what was said": "I'm sorry about the kitchen floor. Please send me the order number KT-20956 again.",
+    "the agent's work": "I'm sorry about the kettle in order KT-20956. Please ask the warehouse team about the floor.",
+    "the customer's kettle as one's own": "I'm sorry my kettle leaks. Please send me a photo of the kitchen floor.",
     "letters apart": "I ' m s o r r y a b o u t t h e k e t t l e KT-20956 please send me a photo of the kitchen.",
     "capitals": GOOD.upper(),
     "no capitals, no stops": GOOD.lower().replace(".", "").replace(",", ""),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
@@ -110,6 +111,17 @@ def test_it_learns_to_answer_and_to_stop(make_config: Callable[..., SFTConfig], 
 
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
+
+
+def test_memory_does_not_change_the_result(make_config: Callable[..., SFTConfig]):
+    """A batch cut into pieces leads to the same model, and layers computed again to the very same."""
+    settings: dict[str, dict[str, Any]] = {"whole": {}, "again": {"recompute": True}, "cut": {"micro_tokens": 64}}
+    folders = {name: train(make_config(name, epochs=1, **more)) for name, more in settings.items()}
+    assert weights(folders["again"]) == weights(folders["whole"])
+    assert weights(folders["cut"]) != weights(folders["whole"])
+    whole, cut = (load_file(folders[name] / "model.safetensors") for name in ("whole", "cut"))
+    for name, weight in whole.items():
+        torch.testing.assert_close(cut[name], weight, rtol=0, atol=1e-4)
 
 
 def test_a_gate_that_fails_costs_no_training(

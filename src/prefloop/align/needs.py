@@ -21,7 +21,7 @@ def lengths(config: OnlineConfig) -> Lengths:
 
 def ppo(config: PPOConfig, asked: Lengths) -> Needs:
     """The needs of PPO. Args: asked: how long the prompts are."""
-    step = _Step(config, asked, size=config.minibatch_size)
+    step = _Step(config, asked, size=config.minibatch_size, trunks=1 if config.critic == "shared" else 2)
     critic = _critic(config, step)
     updates = config.epochs * config.rollouts_per_step // config.minibatch_size
     return step.needs("ppo", critic, updates=updates, epochs=config.epochs)
@@ -36,14 +36,15 @@ def reinforce(config: REINFORCEConfig, asked: Lengths) -> Needs:
 class _Step:
     """A step of an algorithm that samples: its models, and how many tokens go through them."""
 
-    def __init__(self, config: OnlineConfig, asked: Lengths, *, size: int) -> None:
-        """Args: size: responses in an update."""
+    def __init__(self, config: OnlineConfig, asked: Lengths, *, size: int, trunks: int = 1) -> None:
+        """Args: size: responses in an update. trunks: that keep activations at once."""
         self.config, self.place = config, placement(config.device, config.dtype)
         self.asked = asked
         new = config.max_new_tokens
         self.whole = Lengths(self.asked.count, self.asked.mean + new, self.asked.longest + new, responses=new)
         self.models = Models(config, self.place)
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
+        sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
         self.scorer: Model | None = None
@@ -51,7 +52,7 @@ class _Step:
             scorer = self.models.scoring("reward model", config.reward, config.policy)
             self.scorer = scorer.at(self.whole)
         self.batch = size * self.whole.mean
-        self.tokens = max(self.whole.longest, min(config.micro_tokens, self.batch))
+        self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
         self.all = config.rollouts_per_step * self.whole.mean
 
     def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: int) -> Needs:

@@ -89,7 +89,9 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: i
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
         [prompt.tokens for prompt in prompts[::copies]],
-        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
+        SamplingConfig(
+            temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
+        ),
         seed_of(config.seed, "online.rollouts", step),
         copies=copies,
     )

@@ -19,6 +19,7 @@ from prefloop.align import needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
+from prefloop.models.batching import batched
 from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
@@ -79,6 +80,7 @@ def train(config: PPOConfig) -> Path:
             return run.folder / run.result["last"]
         setup = online.prepared(run, config, needs.ppo)
         policy = _with_critic(setup, config)
+        limit = batched(policy, config, run).micro_tokens
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
@@ -96,7 +98,7 @@ def train(config: PPOConfig) -> Path:
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores = online.score(setup, prompts, rollouts)
-                before, values = _before(config, setup, rollouts, order)
+                before, values = _before(config, setup, rollouts, order, limit=limit)
                 rewards = _rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 if config.whiten_advantages:
@@ -107,7 +109,7 @@ def train(config: PPOConfig) -> Path:
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                metrics = _update(config, policy, optimizer, at.batch, index, kl_coef=at.kl_coef)  # loss
+                metrics = _update(config, policy, optimizer, at.batch, index, limit=limit, kl_coef=at.kl_coef)  # loss
                 run.refuse_nan(at.step + 1, metrics)
                 _count(at, metrics, max_policy_kl=config.max_policy_kl)
                 state = partial(_state, policy, optimizer, at)
@@ -121,14 +123,21 @@ def train(config: PPOConfig) -> Path:
 
 
 def _update(
-    config: PPOConfig, policy: Network, optimizer: Optimizer, batch: Batch, index: list[int], *, kl_coef: float
+    config: PPOConfig,
+    policy: Network,
+    optimizer: Optimizer,
+    batch: Batch,
+    index: list[int],
+    *,
+    limit: int,
+    kl_coef: float,
 ) -> dict[str, float]:
     """One optimiser update on one minibatch. Returns: its metrics, means over the minibatch's tokens."""
     rollouts = batch.rollouts
     total = int(rollouts.mask[index].sum())
     sums: dict[str, float] = {}
     lr, largest = optimizer.lr, 0.0
-    for rows in online.micro_batches(rollouts, index, limit=config.micro_tokens):
+    for rows in online.micro_batches(rollouts, index, limit=limit):
         old, advantages, old_values, returns, ref = (
             rollouts.packed(grid, rows)
             for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
@@ -170,12 +179,12 @@ def _count(at: Progress, metrics: dict[str, float], *, max_policy_kl: float | No
     at.stopped = max_policy_kl is not None and metrics["ratio/kl"] > max_policy_kl
 
 
-def _before(config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]]) -> tuple[Before, Tensor]:
+def _before(
+    config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
+) -> tuple[Before, Tensor]:
     """What policy, reference and critic say before the updates, read in the groups of the first epoch."""
     first_epoch = order[: len(rollouts) // config.minibatch_size]
-    groups = [
-        rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=config.micro_tokens)
-    ]
+    groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     before = online.read(setup, rollouts, groups, temperature=config.temperature)
     assert before.values is not None  # the policy has a critic
     return before, before.values

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from prefloop.align import needs, online
 from prefloop.align.config import REINFORCEConfig
+from prefloop.models.batching import batched
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
@@ -42,6 +43,7 @@ def train(config: REINFORCEConfig) -> Path:
             return run.folder / run.result["last"]
         setup = online.prepared(run, config, needs.reinforce)
         policy = setup.policy
+        limit = batched(policy, config, run).micro_tokens
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step, unit="step")
@@ -50,7 +52,7 @@ def train(config: REINFORCEConfig) -> Path:
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
             scores = online.score(setup, prompts, rollouts)
-            groups = online.micro_batches(rollouts, range(len(rollouts)), limit=config.micro_tokens)
+            groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kl = online.read(setup, rollouts, groups, temperature=config.temperature).kl(rollouts.mask, "k1")
             earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
             rewards = token_rewards(earned, kl, rollouts.mask, kl_coef=at.kl_coef)

@@ -5,17 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from prefloop.chat.words import Language
-from prefloop.settings import Weighted
+from prefloop.settings import SamplingConfig, Weighted
 
 
-class ChatConfig(Weighted):
+class ChatConfig(Weighted, SamplingConfig):
     """How the models in a conversation speak."""
 
     temperature: float = Field(default=0.7, ge=0)
     """Divides the logits; 0 takes the likeliest token every time. Evaluation samples at 1."""
-
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Nucleus share kept; 1 keeps all."""
 
     max_new_tokens: int = Field(default=256, ge=1)
     """Most tokens in an answer; less where the model's context is nearly full."""

@@ -9,7 +9,6 @@ from prefloop.models.network import Network
 from prefloop.ops.draws import seeded
 from prefloop.records import Message
 from prefloop.sampling.in_process import generate
-from prefloop.settings import SamplingConfig
 from prefloop.text.codec import Codec
 
 OnText = Callable[[str], bool]
@@ -61,11 +60,8 @@ class Talker:
             said.append(token)
             return on_text(codec.settled(codec.decode(said)))
 
-        sampling = SamplingConfig(
-            temperature=self.config.temperature,
-            top_p=self.config.top_p,
-            max_new_tokens=min(self.config.max_new_tokens, codec.context - len(ids)),
-        )
+        room = min(self.config.max_new_tokens, codec.context - len(ids))
+        sampling = self.config.sampling().model_copy(update={"max_new_tokens": room})
         generator = seeded(self.config.seed, "chat.responses", turn)
         (sampled,) = generate(self.network, [ids], sampling, generator=generator, on_token=hear)
         words = codec.decode(sampled.tokens)

@@ -30,7 +30,6 @@ from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.named import reward_input
 from prefloop.seeds import seed_of
-from prefloop.settings import SamplingConfig
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
@@ -107,9 +106,7 @@ def _comparisons(
 ) -> tuple[list[Comparison], dict[str, int]]:
     """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
     codec, wanted = policy.codec, config.responses_per_prompt
-    settings = SamplingConfig(
-        temperature=config.temperature, top_p=config.top_p, top_k=config.top_k, max_new_tokens=config.max_new_tokens
-    )
+    settings = config.sampling()
     kept: list[list[Response]] = [[] for _ in prompts]
     resampled = 0
     for attempt in range(config.resample + 1):
@@ -136,6 +133,9 @@ def _comparisons(
         temperature=config.temperature,
         top_p=config.top_p,
         top_k=config.top_k,
+        min_p=config.min_p,
+        repetition_penalty=config.repetition_penalty,
+        stop=config.stop,
         max_new_tokens=config.max_new_tokens,
         seed=config.seed,
     )

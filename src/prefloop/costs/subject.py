@@ -9,12 +9,13 @@ from prefloop.costs.estimate import Role
 from prefloop.costs.reading import Model
 from prefloop.models.adapter_files import adapter_folder, fingerprint_of
 from prefloop.models.adapters import adapter_kind
+from prefloop.models.batching import Batching, fitting
 from prefloop.models.checkpoint import config_of, structure, tensors
 from prefloop.models.device import Placement
 from prefloop.models.load import model_folder
 from prefloop.models.memory import FLOAT, Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
-from prefloop.settings import Adapted
+from prefloop.settings import Adapted, Batched
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ class Models:
         rank = named.rank or self.settings.lora.rank
         way = replace(self.way, adapter=True, rank=rank)
         return Model(Role(name, anatomy, rank=rank, form=form, file=named.file), way)
+
+    def batching(self, model: Model, settings: Batched, *, trunks: int = 1) -> tuple[Batching, Model]:
+        """How much a stage will compute at once, and its model as it is read then.
+
+        Args:
+            trunks: that keep activations at once.
+        """
+        role = model.role
+        sizes = fitting(
+            role.anatomy, settings, self.place, trained=role.numbers_trained, adapter=role.rank > 0, trunks=trunks
+        )
+        return sizes, replace(model, way=replace(model.way, recompute=sizes.recompute))
 
     def beside(self, name: str, model: Model, *, trained: bool, worn: int = 0) -> Model:
         """A copy of a model: of all its weights, or on its base with an adapter of its own."""

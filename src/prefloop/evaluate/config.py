@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, Rewarded, RunConfig, Sampled, Templated, Weighted
+from prefloop.settings import Batched, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
-class EvaluateConfig(RunConfig, Templated, Weighted, Sampled, Batched, Rewarded):
+class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Batched, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str
@@ -28,6 +28,9 @@ class EvaluateConfig(RunConfig, Templated, Weighted, Sampled, Batched, Rewarded)
 
     ood_prompts: str | None = None
     """File of prompts unlike those of training, for the out-of-distribution table."""
+
+    micro_tokens: int = Field(default=16384, ge=16, le=100_000_000)
+    """Most tokens that both models read at once for their KL; it does not change the result."""
 
     num_validation: int = Field(default=0, ge=0)
     """Prompts taken from the beginning of validation_prompts; 0 takes all."""

@@ -16,7 +16,6 @@ from prefloop.records.evaluations import Judge as JudgeName
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
-from prefloop.settings import SamplingConfig
 from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut
@@ -57,10 +56,7 @@ def answers(
 ) -> list[Answer]:
     """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers."""
     ids = [policy.codec.prompt_ids(p.messages) for p in prompts]
-    sampler, sampling = (
-        InProcess(policy),
-        SamplingConfig(temperature=config.temperature, max_new_tokens=config.max_new_tokens),
-    )
+    sampler, sampling = InProcess(policy), config.sampling()
     sampled = []
     for start in range(0, len(ids), config.batch_prompts):
         place = seed_of(config.seed, "evaluate.responses", start)

@@ -93,8 +93,8 @@ def evaluate(config: EvaluateConfig) -> Path:
             config,
             place,
             reference,
-            causal(config.base, place, template=config.template) if config.base else None,
-            scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+            _base(config, place),
+            scorer(config.reward, place, seconds=config.reward_seconds, beside=reference, weights=config.weights)
             if config.reward
             else None,
             _prompts(config, reference, run),
@@ -211,6 +211,15 @@ def _only_of_the_helpdesk(config: EvaluateConfig) -> None:
         own(rows, file=config.demonstrations, who="judge=gold", instead="Leave demonstrations out, and judge=gold too.")
 
 
+def _base(config: EvaluateConfig, place: Placement) -> Network | None:
+    """The untouched base, if there is one to be measured beside the others."""
+    if config.base is None:
+        return None
+    base = causal(config.base, place, template=config.template)
+    base.hold(config.weights)
+    return base
+
+
 def _reward_check(config: EvaluateConfig, scorer: Scorer | None) -> RewardCheck | Unchecked:
     if scorer is None:
         return "no_reward"
@@ -226,13 +235,15 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         if name == BASE and world.base is not None:
             policy = world.base
         elif name != "reference":
-            policy = causal(str(folders[name]), world.place, template=world.config.template)
+            policy = causal(str(folders[name]), world.place, template=world.config.template, beside=world.reference)
             policy.hold(world.config.weights)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(
                 policy, world.reference, world.prompts[split], world.scorer, judge, world.config, world.base
             )
+        if policy not in (world.reference, world.base):
+            policy.release()
         run.write_part(index, {"name": name, "split": split, "answers": as_rows(measured)})
     part = run.read_part(index)
     run.progress.advance()

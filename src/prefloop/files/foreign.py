@@ -176,12 +176,16 @@ class Reading(Generic[R]):
         alone = self._packed is not None and not self.form.together and self.form.assembled is None
         return self._packed.start if alone and self._packed is not None else None
 
+    def forget(self) -> None:
+        """Lets go of the ids that were met, once all rows were."""
+        self._ids = None
+
     def again(self, line: bytes) -> list[R]:
         """The records of a line that was read before, in their order; an id that it does not give is `row-000000`.
 
         Raises: UserError if it is not as it was.
         """
-        self._ids = None
+        self.forget()
         row = json.loads(line)
         if self.form.record is self.record:
             outcomes = [self._own(0, row)]

@@ -152,7 +152,7 @@ class Rows(Sequence[R], Generic[R]):
                 columns.append(noted(few))
         if _stamp(self.path) != self._stamp:
             raise _changed(self.path)
-        self._reading = Reading(self.path, self._record, reading.form)  # the ids that it met are no longer needed
+        reading.forget()
         self.problems = tuple(problems)
         self.notes = concluded(reading, problems, len(starts), on_bad=on_bad, say=say)
         self._starts = np.frombuffer(starts, dtype=np.uint32)

@@ -135,7 +135,7 @@ def _base(path: str, settings: dict[str, Any]) -> str:
     parts = Path(named).parts
     around = [Path(*parts[start:]) for start in range(1, len(parts))]
     found = (parent / inside for parent in Path(path).resolve().parents for inside in around)
-    moved = next((folder for folder in found if layout.is_model(folder)), None)
+    moved = next((place for place in found if layout.is_model(place) or place.is_file()), None)
     if moved is not None:
         return str(moved)
     if len(parts) > 2 or Path(named).is_absolute():

@@ -64,6 +64,11 @@ class Base:
         self._by_peft = False
         self._layers: dict[str, Any] = {}  # peft's, by name
 
+    @property
+    def worn(self) -> str | None:
+        """The adapter that is worn now."""
+        return self._worn[0] if self._worn else None
+
     @contextlib.contextmanager
     def wearing(self, adapter: str | None) -> Iterator[None]:
         """Context in which this adapter is worn, or none."""
@@ -88,7 +93,8 @@ class Base:
         worn = self._worn[0] if self._worn and self._worn[0] in layer.scaling else None
         if worn is None:
             return layer.base_layer(x)
-        if self._by_peft or worn in layer.lora_variant:  # DoRA
+        mixed = x.dtype != torch.float32 and not torch.is_autocast_enabled(x.device.type)
+        if self._by_peft or mixed or worn in layer.lora_variant:  # DoRA
             return peft(x)
         out = layer.base_layer(x)
         narrow, wide = layer.lora_A[worn].weight, layer.lora_B[worn].weight
@@ -151,6 +157,13 @@ class Base:
         for name in self.settings:
             for tensor in self.tensors(name).values():
                 tensor.requires_grad_(name in self._trained)
+
+    def drop(self, adapter: str) -> None:
+        """Forgets an adapter that nobody wears any more."""
+        for layer in self._layers.values():
+            layer.delete_adapter(adapter)
+        del self.settings[adapter]
+        self._trained.discard(adapter)
 
     def merge(self, model: PreTrainedModel, adapter: str) -> None:
         """Adds an adapter to the weights of its layers, which are plain layers then, trained like all others."""

@@ -112,8 +112,8 @@ class _Sharing:
 
     members: Tensor
     """(G, K) rows, the first repeated where there are fewer"""
-    places: Tensor
-    """(R,) prompt x K + which of its rows"""
+    places: Tensor | None
+    """(R,) prompt x K + which of its rows; None where rows lie in this very order, and all prompts have K"""
     mask: Tensor | None
     """(G, 1, 1, P) 0 or -inf"""
 
@@ -321,13 +321,16 @@ class Cache:
             self._sharing = self._shared_by()
         sharing = self._sharing
         (prompts, each), (_, heads, group, width) = sharing.members.shape, q.shape
-        together = q[sharing.members.flatten()].view(prompts, each, heads, group, width).transpose(1, 2)
+        together = q if sharing.places is None else q[sharing.members.flatten()]
+        together = together.view(prompts, each, heads, group, width).transpose(1, 2)
         longest = max(self._prompt_lengths)
         keys, values = (x[:prompts, :longest].transpose(1, 2) for x in (kept.prompt_keys, kept.prompt_values))
         together = together.reshape(prompts, heads, each * group, width)
         out, out_sum = _attention_and_sum(together, keys, values, sharing.mask, scale)
-        out = out.view(prompts, heads, each, group, -1).transpose(1, 2).flatten(0, 1)[sharing.places]
-        out_sum = out_sum.view(prompts, heads, each, group).transpose(1, 2).flatten(0, 1)[sharing.places]
+        out = out.view(prompts, heads, each, group, -1).transpose(1, 2).flatten(0, 1)
+        out_sum = out_sum.view(prompts, heads, each, group).transpose(1, 2).flatten(0, 1)
+        if sharing.places is not None:
+            out, out_sum = out[sharing.places], out_sum[sharing.places]
         return torch.lerp(own, out, torch.sigmoid(out_sum - own_sum)[..., None])
 
     def _view(self, columns: int) -> _View:
@@ -359,12 +362,14 @@ class Cache:
         members = [[*each, *each[:1] * (most - len(each))] for each in rows]
         places = [prompt * most + rows[prompt].index(row) for row, prompt in enumerate(self._prompts)]
         device, mask = self._own.device, None
+        ordered = places == list(range(len(members) * most))
         if min(self._prompt_lengths) < max(self._prompt_lengths):
             lengths = torch.tensor(self._prompt_lengths, device=device)
             hidden = torch.arange(max(self._prompt_lengths), device=device) >= lengths[:, None]
             mask = torch.zeros(hidden.shape, dtype=self._layers[0].keys.dtype, device=device)
             mask = mask.masked_fill_(hidden, -torch.inf)[:, None, None]
-        return _Sharing(torch.tensor(members, device=device), torch.tensor(places, device=device), mask)
+        index = None if ordered else torch.tensor(places, device=device)
+        return _Sharing(torch.tensor(members, device=device), index, mask)
 
     def _changed(self) -> None:
         self._views, self._sharing = {}, None

@@ -19,9 +19,12 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, PreTrainedModel, 
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.heads import LogitRule
 from prefloop.models.network import Network
+from prefloop.models.quantised import Held
 from prefloop.models.stream import round_size
 
 KIN = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)
+PLAIN = (nn.Linear, Held)
+"""Layers that adapters may be around."""
 ROWS = (8, 16)
 """Rows come in these sizes and multiples of the second, so that torch keeps few kernels (see `round_size`)."""
 LAID_OUT_FOR = 64
@@ -57,13 +60,14 @@ class Quick:
 
     @classmethod
     def of(cls, network: Network) -> "Quick | None":
-        """The quick way, if there is one: for the families above, with linear layers that adapters may change."""
+        """The quick way, if there is one: for the families above, with linear layers that adapters may change, but not
+        for quantised ones, which it would copy whole."""
         model = network.pretrained
         if type(model) not in KIN or model.config.hidden_act != "silu":
             return None
         layers = [m for name, m in model.base_model.named_modules() if name.endswith("_proj")]
-        if not all(isinstance(_underneath(layer), nn.Linear) for layer in layers):
-            return None
+        if not all(type(_underneath(layer)) in PLAIN for layer in layers):
+            return None  # of 4 or 8 bits, which are not to be copied in more
         return network(cls, network)
 
     def hidden_states(self, prompts: Prompts) -> Tensor:
@@ -93,7 +97,8 @@ class Quick:
         num, half = len(tokens), self._width // 2
         heads, pairs = self._heads
         turned = heads + pairs  # queries and keys are
-        tokens, positions = pad(tokens, (0, size - num)), pad(positions, (0, size - num))
+        if added := size - num:
+            tokens, positions = pad(tokens, (0, added)), pad(positions, (0, added))
         x = self._embedding[tokens].float()
         cosine, sine = self._rotary(x[None], positions[None])
         cosine, sine = cosine[0, :, None], torch.cat([-sine[0, :, None, :half], sine[0, :, None, half:]], -1)
@@ -104,8 +109,8 @@ class Quick:
                 angled = angled * (angled.square().mean(-1, keepdim=True) + layer.small).rsqrt() * layer.normal
             swapped = torch.cat([angled[..., half:], angled[..., :half]], -1)
             angled = torch.addcmul(angled * cosine, swapped, sine)
-            met = meet(number, layer, angled[:num, :heads], angled[:num, heads:], made[:num, turned:])
-            x += layer.out(pad(met.to(self.dtype), (0, 0, 0, size - num)))
+            met = meet(number, layer, angled[:num, :heads], angled[:num, heads:], made[:num, turned:]).to(self.dtype)
+            x += layer.out(pad(met, (0, 0, 0, added)) if added else met)
             gate, up = layer.gates(_normal(x, layer.between).to(self.dtype)).chunk(2, -1)
             x += layer.down(silu(gate).mul_(up))
         return _normal(x[:num], self._norm)
@@ -164,8 +169,8 @@ def _effective(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     assert isinstance(inner, nn.Linear)
     if inner is module:
         return inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-    weight = inner.weight
-    made = module(torch.eye(inner.in_features, dtype=weight.dtype, device=weight.device)).detach()
+    dtype = inner.weight.dtype if type(inner) is nn.Linear else torch.float32
+    made = module(torch.eye(inner.in_features, dtype=dtype, device=inner.weight.device)).detach()
     return (made if inner.bias is None else made - inner.bias.detach()).T, inner.bias
 
 

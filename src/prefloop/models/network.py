@@ -8,7 +8,7 @@ the door (another structure, adapters, shards) may change without any stage know
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -23,6 +23,7 @@ from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
 from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
+from prefloop.models.recompute import Context, recomputed
 from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
 from prefloop.ops.logprobs import logprobs_and_entropy
@@ -91,6 +92,7 @@ class Network(nn.Module):
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
         self.placement, self.role = placement, role
+        self.recompute = False  # True: layers keep only their inputs where gradients are on
         prepare(self.pretrained)
         self._rule = LogitRule.of(self.pretrained.config)
         self.eval()
@@ -196,6 +198,12 @@ class Network(nn.Module):
         role = Role(self.role.base) if self.role.empty else self.role.copied(self.pretrained, "reference")
         return Network(self.model, self.codec, path=self.path, placement=self.placement, role=role)
 
+    def release(self) -> None:
+        """Gives back the memory of its adapter on a base that others share. Nothing can be asked of it after that."""
+        if self.role is not None and self.role.adapter is not None:
+            self.role.base.drop(self.role.adapter)
+            self.role = Role(self.role.base)
+
     def freeze(self) -> Self:
         """Without gradients, which is what its adapter is anyway until it is trained. Returns: self"""
         return self if self.role is not None else self.requires_grad_(False)
@@ -294,7 +302,8 @@ class Network(nn.Module):
     def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
         num = len(stream.tokens)
         added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
-        with self.placement.precision():
+        again = self.recompute and cache is None and torch.is_grad_enabled()
+        with self.placement.precision(), recomputed(trunk, self._as_now()) if again else contextlib.nullcontext():
             out = trunk(
                 input_ids=pad(stream.tokens, (0, added))[None],
                 position_ids=pad(stream.positions, (0, added))[None],
@@ -303,6 +312,20 @@ class Network(nn.Module):
                 layout=stream,
             )
         return out.last_hidden_state[0, :num]
+
+    def _as_now(self) -> Context:
+        """Makes contexts in which every base wears what it wears now."""
+        roles = [role for role in (self.role, self.critic.role if self.critic else None) if role is not None]
+        worn = [(role.base, role.base.worn) for role in roles]
+
+        @contextlib.contextmanager
+        def again() -> Iterator[None]:
+            with contextlib.ExitStack() as stack:
+                for base, adapter in worn:
+                    stack.enter_context(base.wearing(adapter))
+                yield
+
+        return again
 
     def _next_states(self, tokens: Tensor, positions: Tensor, cache: Layout) -> Tensor:
         with self.placement.precision():

@@ -192,12 +192,20 @@ def _cached(network: Network, alone: Alone, before: Prompts) -> tuple[Tensor, Te
     the quick way if there is one."""
     last = torch.tensor([sequence[-1] for sequence in alone.sequences], device=network.device)
     positions = torch.tensor(before.lengths, device=network.device)
+
+    def remembered(prompts: Prompts) -> Cache:
+        cache = Cache()
+        cache.admit(prompts, [1] * len(last), columns=max(before.lengths) + 1)
+        return cache
+
+    cached = network.logits(network.next_hidden_states(last, positions, remembered(before)))
     quick = Quick.of(network)
-    caches = Cache(), Cache()
-    for cache in caches:
-        cache.admit(before, [1] * len(last), columns=max(before.lengths) + 1)
-    cached = network.logits(network.next_hidden_states(last, positions, caches[0]))
-    return cached, None if quick is None else quick.logits(quick.next_hidden_states(last, positions, caches[1]))
+    if quick is None:
+        return cached, None
+    again = Prompts.of([sequence[:-1] for sequence in alone.sequences], network.device)
+    quick.hidden_states(again)
+    _check_windows(network.path, network.pretrained, again.windows)
+    return cached, quick.logits(quick.next_hidden_states(last, positions, remembered(again)))
 
 
 def _difference(network: Network, alone: Alone, states: Tensor, read: Tensor) -> str:

@@ -1,7 +1,7 @@
 """What a model must beat: perplexity of counting tokens, and of counting pairs of tokens."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ def bigram_perplexity(
 
     The weight is chosen on the held-out text itself, which favours the baseline.
     """
-    before, after = _pairs(documents)
     counts = np.zeros((vocab_size, vocab_size))
-    np.add.at(counts, (before, after), 1.0)
+    for few in _parts(documents):
+        np.add.at(counts, _pairs(few), 1.0)
     totals = counts.sum(1)
     before, after = _pairs(held_out)
     pair = counts[before, after] / np.maximum(totals[before], 1.0)
@@ -40,9 +40,15 @@ def bigram_perplexity(
 
 
 def _unigram(documents: Sequence[Sequence[int]], vocab_size: int) -> np.ndarray:
-    _, after = _pairs(documents)
-    counts = np.bincount(after, minlength=vocab_size) + 1.0
+    counts = np.ones(vocab_size)
+    for few in _parts(documents):
+        counts += np.bincount(_pairs(few)[1], minlength=vocab_size)
     return counts / counts.sum()
+
+
+def _parts(documents: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    """A thousand documents at a time: they may lie in a file."""
+    return (documents[begin : begin + 1024] for begin in range(0, len(documents), 1024))
 
 
 def _pairs(documents: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from prefloop.config import Config
-from prefloop.settings import Optimised, RunConfig
+from prefloop.settings import Batched, Optimised, RunConfig
 
 
 class ArchitectureConfig(Config):
@@ -30,7 +30,9 @@ class ArchitectureConfig(Config):
     """Tokens in the byte-level BPE vocabulary (256 bytes and 5 special tokens among them)."""
 
 
-class PretrainConfig(RunConfig, Optimised, defaults={"lr": 3e-3, "weight_decay": 0.1, "checkpoint_every": 100}):
+class PretrainConfig(
+    RunConfig, Batched, Optimised, defaults={"lr": 3e-3, "weight_decay": 0.1, "checkpoint_every": 100}
+):
     """Everything that changes what pretraining does."""
 
     corpus: str

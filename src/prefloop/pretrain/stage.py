@@ -6,6 +6,8 @@ early stopping that restores the best). Leaves out: document mixing by weight, s
 
 import copy
 import math
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.files.tables import read_rows
+from prefloop.models.batching import batched
 from prefloop.models.device import Placement, placement
 from prefloop.models.load import save_model
 from prefloop.models.network import Network
@@ -21,13 +23,17 @@ from prefloop.models.optim import Optimizer
 from prefloop.models.stream import Stream
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
+from prefloop.pretrain.corpus import Documents, encoded, texts
 from prefloop.pretrain.initial import start_copying
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.run import Run
 from prefloop.seeds import seed_of
-from prefloop.text.batches import cut, epoch_batches
+from prefloop.text.batches import Batches, cut
 from prefloop.text.codec import Codec
 from prefloop.text.templates import SPECIAL_TOKENS, template_text
+
+MOST_HELD_OUT = 2048
+"""Documents that are validated with at most: they are in memory, and are read again and again."""
 
 
 def train(config: PretrainConfig) -> Path:
@@ -36,17 +42,19 @@ def train(config: PretrainConfig) -> Path:
         if run.finished:
             return run.folder / layout.MODEL
         place = placement(config.device, config.dtype)
-        texts = read_corpus(config.corpus)
-        held_out = max(1, round(config.validation * len(texts)))
-        if len(texts) <= held_out:
+        num = sum(1 for _ in texts(config.corpus))
+        held_out = min(max(1, round(config.validation * num)), MOST_HELD_OUT)
+        if num <= held_out:
             raise UserError(
-                f"{config.corpus}: only {len(texts)} documents; pretraining needs at least 2, one of them held out."
+                f"{config.corpus}: only {num} documents; pretraining needs at least 2, one of them held out."
             )
-        codec = _codec(config, texts[held_out:])
-        validation, documents = (encoded(codec, t) for t in (texts[:held_out], texts[held_out:]))
-        practice = encoded(codec, read_corpus(config.practice)) if config.practice else []
+        codec = _codec(config, islice(texts(config.corpus), held_out, None))
+        validation, rows = encoded(codec, list(islice(texts(config.corpus), held_out))), run.folder / layout.ROWS
+        documents = Documents(codec, islice(texts(config.corpus), held_out, None), rows / "corpus.tokens")
+        practice = Documents(codec, texts(config.practice) if config.practice else (), rows / "practice.tokens")
         network = _new_network(config, codec, place)
         optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
+        limit = batched(network, config, run).micro_tokens
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
@@ -56,11 +64,13 @@ def train(config: PretrainConfig) -> Path:
         run.progress.start(config.steps, optimizer.done)
         while optimizer.done < config.steps and best.looks_without < config.patience:
             batch = order.batch(optimizer.done)
-            lr = optimizer.lr
-            loss = total_surprise(network, batch) / num_predicted(batch)
-            loss.backward()
-            metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
-            practising = bool(practice) and optimizer.done <= config.practice_steps
+            lr, loss = optimizer.lr, 0.0
+            for part in cut(range(len(batch)), [len(document) for document in batch], limit=limit):
+                share = total_surprise(network, [batch[i] for i in part]) / num_predicted(batch)
+                share.backward()
+                loss += float(share.detach())
+            metrics = {"loss/train": loss, "grad/norm": optimizer.step(), "lr": lr}
+            practising = len(practice) > 0 and optimizer.done <= config.practice_steps
             if optimizer.done == config.steps or (optimizer.done % config.evaluate_every == 0 and not practising):
                 held = validation_loss(network, validation, config)
                 best.look(held, network)
@@ -78,29 +88,20 @@ def train(config: PretrainConfig) -> Path:
 class _Order:
     """Which documents each update reads: practice first, then the corpus, pass after pass."""
 
-    def __init__(self, config: PretrainConfig, documents: list[list[int]], practice: list[list[int]]) -> None:
-        first = config.practice_steps if practice else 0
-        self._phases = ((0, practice, config.practice_tokens), (first, documents, config.batch_tokens))
-        self._first, self._seed, self._passes = first, config.seed, dict[tuple[int, int], list[list[int]]]()
+    def __init__(self, config: PretrainConfig, documents: Documents, practice: Documents) -> None:
+        self._first = config.practice_steps if len(practice) else 0
+        self._phases = [
+            (begin, of, Batches(of.lengths, epochs=None, limit=tokens, seed=config.seed, stream=stream))
+            for begin, of, tokens, stream in (
+                (0, practice, config.practice_tokens, "pretrain.practice"),
+                (self._first, documents, config.batch_tokens, "pretrain.corpus"),
+            )
+        ]
 
     def batch(self, done: int) -> list[list[int]]:
         """The documents of the update after `done` updates; depends on nothing else."""
-        phase = int(done >= self._first)
-        begin, documents, tokens = self._phases[phase]
-        index, epoch = done - begin, 0
-        while True:
-            batches = self._pass(phase, epoch, documents, tokens)
-            if index < len(batches):
-                return [documents[i] for i in batches[index]]
-            index, epoch = index - len(batches), epoch + 1
-
-    def _pass(self, phase: int, epoch: int, documents: list[list[int]], tokens: int) -> list[list[int]]:
-        key = (phase, epoch)
-        if key not in self._passes:
-            stream = ("pretrain.practice", "pretrain.corpus")[phase]
-            lengths = [len(d) for d in documents]
-            self._passes[key] = epoch_batches(lengths, batch_tokens=tokens, seed=self._seed, stream=stream, epoch=epoch)
-        return self._passes[key]
+        begin, documents, batches = self._phases[done >= self._first]
+        return documents.take(batches[done - begin])
 
 
 class _Best:
@@ -119,42 +120,11 @@ class _Best:
             self.looks_without += 1
 
 
-def read_corpus(path: str) -> list[str]:
-    """Documents of a .jsonl (field `text`) or .txt file. Raises: UserError with file and line."""
-    if path.endswith(".txt"):
-        if not Path(path).is_file():
-            raise UserError(f"{path}: there is no such file. Give a .txt or .jsonl file.")
-        blocks = Path(path).read_text(encoding="utf-8").split("\n\n")
-        texts = [block for block in blocks if block.strip()]
-    else:
-        texts = []
-        for line, row in read_rows(path):
-            if not isinstance(row.get("text"), str) or not row["text"]:
-                raise UserError(
-                    f"{path}:{line}: a document needs a field `text` that is not empty; found "
-                    f"{', '.join(row) or 'nothing'}."
-                )
-            texts.append(row["text"])
-    if not texts:
-        raise UserError(f"{path}: the file has no documents.")
-    return texts
-
-
-def _codec(config: PretrainConfig, texts: list[str]) -> Codec:
-    tokenizer = trained_tokenizer(texts, vocab_size=config.model.vocab_size)
+def _codec(config: PretrainConfig, documents: Iterable[str]) -> Codec:
+    tokenizer = trained_tokenizer(documents, vocab_size=config.model.vocab_size)
     tokenizer.chat_template = template_text(config.template)
     assert isinstance(tokenizer.eos_token_id, int)  # trained_tokenizer sets it
     return Codec(tokenizer, (tokenizer.eos_token_id,), config.model.context)
-
-
-def encoded(codec: Codec, texts: list[str]) -> list[list[int]]:
-    """Documents as tokens between end-of-text tokens, cut to the context (nothing is lost: the rest starts anew)."""
-    end, room = codec.stop_ids[0], codec.context - 1
-    pieces = []
-    for encoding in codec.tokenizer(texts, add_special_tokens=False)["input_ids"]:
-        ids = [*encoding, end]
-        pieces += [[end, *ids[i : i + room]] for i in range(0, len(ids), room)]
-    return pieces
 
 
 def _new_network(config: PretrainConfig, codec: Codec, place: Placement) -> Network:
@@ -209,7 +179,7 @@ def validation_loss(network: Network, documents: list[list[int]], config: Pretra
 
 
 def _result(
-    best: _Best, steps: int, documents: list[list[int]], validation: list[list[int]], codec: Codec
+    best: _Best, steps: int, documents: Documents, validation: list[list[int]], codec: Codec
 ) -> dict[str, float]:
     size = len(codec.tokenizer)
     return {
@@ -217,6 +187,6 @@ def _result(
         "unigram_perplexity": unigram_perplexity(documents, validation, vocab_size=size),
         "bigram_perplexity": bigram_perplexity(documents, validation, vocab_size=size),
         "steps": steps,
-        "tokens": sum(len(d) for d in documents),
+        "tokens": int(documents.lengths.sum()),
         "vocab_size": size,
     }

@@ -13,9 +13,9 @@ Every part is a number between 0 and 1 and says one thing that can be checked fr
                       blame, no condolences where nobody died, and not from the customer's place; the same scale
     ending     x      it stops at the end of a sentence; 0.6 if not
     number     1.5    the customer's order or booking number stands there as they wrote it, and no other like it
-    apology    2      it says sorry where the customer is angry or was harmed, and says it at most twice
-    step       3      one concrete next step: something that the customer is asked for, or that the writer does now
-    taken_up   3.5    it is about what the customer wrote about, in the writer's own words and not a copy of theirs
+    apology    1.5    it says sorry where the customer is angry or was harmed, and says it at most twice
+    step       4      one concrete next step: something that the customer is asked for, or that the writer does now
+    taken_up   3      it is about what the customer wrote about, in the writer's own words and not a copy of theirs
 
 The first six multiply because they were tried as parts of the sum: what is gibberish, a fragment, invented, or one
 thing said ten times still earned most of the rest. A rule can be satisfied without pleasing anybody: read the answers
@@ -29,7 +29,7 @@ from itertools import pairwise
 
 from prefloop.recipes.assistant_english import SENTENCE, WORD, english, is_known, plain, stems
 
-WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 2.0, "step": 3.0, "taken_up": 3.5}
+WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 1.5, "step": 4.0, "taken_up": 3.0}
 GATES = ("english", "length", "variety", "invented", "manner", "ending")
 FAULTS = (1.0, 0.6, 0.3, 0.1)
 """What is left after no, one, two and more faults of one kind."""
@@ -93,13 +93,17 @@ when where whether which who why will with won't would you you're you've your yo
 
 
 def variety(words: Sequence[str], sentences: Sequence[str]) -> float:
-    """1 without repetition; runs of three words, sentences, doubled words and one word again and again cost."""
+    """1 without repetition; runs of three words, sentences, doubled words and one word again and again cost, the same
+    topic twice within five words too ("report the report"), and asking more than twice."""
     runs = list(zip(words, words[1:], words[2:], strict=False))
     again = (1 - len(set(runs)) / len(runs)) if runs else 0.0
     told = len(sentences) - len({plain(s).strip(" .!?") for s in sentences})
     doubled = sum(a == b for a, b in pairwise(words))
     most = max(Counter(w for w in words if w not in COMMON).values(), default=0)
-    return max(0.0, 1 - 4 * again - told / 2 - doubled / 4 - max(0, most - 3) / 4)
+    asking = sum(w.startswith("ask") for w in words)
+    topics = [_stem(w) if w not in COMMON and w[0].isalpha() else "" for w in words]
+    close = sum(bool(t) and t in topics[i + 1 : i + 5] for i, t in enumerate(topics))
+    return max(0.0, 1 - 4 * again - told / 2 - (doubled + close) / 4 - max(0, most - 3) / 4 - max(0, asking - 2) / 4)
 
 
 def is_ended(response: str, sentences: Sequence[str]) -> bool:
@@ -275,6 +279,16 @@ ACTION = re.compile(
         reserv* chang* collect* arrang*"""
     )
 )
+ELSEWHERE = re.compile(
+    r"\b(?:please|you)(?: \w+)? (?:contact|call|email|write to|visit|go to) (?:the|our|your|a|customer)\b|"
+    r"\b(?:please|you)(?: \w+)? ask (?:the|our|customer)\b|\basking you to\b"
+)
+"""The customer is sent to do what the writer is there for."""
+KNOWN = re.compile(
+    r"\b(?:send|tell|give|provide|confirm|show)(?: \w+){0,3} "
+    r"(?:order|booking|card|account|reference|ticket|case) number\b"
+)
+"""The customer is asked for the number that stands in the message."""
 VAGUE = re.compile(
     r"\b(?:contact|call|visit|email|get in touch with) (?:us|our|the|your|customer|support|me)\b(?: \w+)?|"
     + _any(
@@ -296,10 +310,14 @@ serial details page staff colleague depot developers bank police doctor library 
 
 
 def step(prompt: str, sentences: Sequence[str]) -> float:
-    """1 if one to three sentences ask for something or do something that is named; set phrases instead of it cost."""
-    asked = about(prompt)
+    """1 if one to three sentences ask for something or do something that is named; set phrases instead of it cost, and
+    so does sending the customer elsewhere, or asking for the number that was given."""
+    asked, is_filed = about(prompt), bool(identifiers(prompt))
     taken = vague = 0.0
     for sentence in map(plain, sentences):
+        if ELSEWHERE.search(sentence) or (is_filed and KNOWN.search(sentence)):
+            vague += 1
+            continue
         vague += VAGUE.search(sentence) is not None
         says = REQUEST.search(sentence) or ACTION.search(sentence) or QUESTION.search(sentence.strip())
         if says and not (VAGUE.search(sentence) and not REQUEST.search(sentence)) and len(sentence.split()) >= 4:
@@ -393,6 +411,8 @@ def slips(prompt: str, response: str) -> list[str]:
     """What is wrong with how it speaks."""
     said, asked = plain(response), plain(prompt)
     found = [name for name, pattern in SLIPS.items() if pattern.search(said)]
+    if {_stem(word) for word in re.findall(r"\bmy (\w+)", said)} & about(prompt):
+        found.append("the customer's things as one's own")
     if LOSS.search(said) and not DEATH.search(asked):
         found.append("condolences where nobody died")
     if not re.search(r"\b(?:you(?:r|'\w+)?|please|thanks?|sorry|hope|welcome)\b", said):

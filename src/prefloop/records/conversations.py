@@ -87,6 +87,12 @@ class Sampling(Record):
     """Nucleus share kept."""
     top_k: int = 0
     """Number of tokens kept, 0 for all."""
+    min_p: float = 0.0
+    """Least share of the likeliest token's probability, 0 for none."""
+    repetition_penalty: float = 1.0
+    """Divides the logits of what was said."""
+    stop: tuple[str, ...] = ()
+    """Texts that end a response too."""
     max_new_tokens: int = 64
     """Limit on sampled tokens."""
     seed: int = 0

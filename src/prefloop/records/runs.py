@@ -48,6 +48,8 @@ class RunCard(Record):
     """Name -> everything that the stage reads."""
     identity: Identity
     """What the same command is recognised by."""
+    chosen: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What settings left open -> what was chosen when the run began, and stays when it goes on."""
 
 
 class Finished(Record):

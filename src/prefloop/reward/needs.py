@@ -19,11 +19,12 @@ def lengths(config: RewardConfig) -> Lengths:
 def needs(config: RewardConfig, told: Lengths) -> Needs:
     """The needs of these settings. Args: told: how long the two sequences of each preference are, and how many."""
     place = placement(config.device, config.dtype)
-    model = Models(config, place).trained("reward model", config.model, scores=True).at(told)
+    models = Models(config, place)
+    sizes, model = models.batching(models.trained("reward model", config.model, scores=True).at(told), config)
     held_out = 0 if config.held_out else round(config.validation * told.count)
     pairs = told.count - held_out
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
-    tokens = max(2 * told.longest, min(config.micro_tokens, batch))
+    tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
     learned = config.epochs * pairs * 2 * told.mean
     looked = TRAINING_LOOKS * held_out * 2 * told.mean + 2 * min(1000, pairs) * told.mean
     return Needs(
@@ -32,7 +33,7 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
         moments=(
             model.loading(),
             model.update(tokens, 0, parts=batch / tokens),
-            model.reading("validation", min(2 * config.micro_tokens, 2 * pairs * told.mean), 0),
+            model.reading("validation", min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
         ),
         updates=config.epochs * -(-pairs // config.batch_pairs),
         parts=(model.learning("updates", learned, 0), model.forward("validation", looked, 0)),

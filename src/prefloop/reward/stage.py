@@ -23,6 +23,7 @@ from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.foreign import first_records
+from prefloop.models.batching import Batching, batched
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
@@ -137,6 +138,7 @@ def train(config: RewardConfig) -> Path:
         network = scalar(config.model, place, fresh_head=True, template=config.template)
         run.caution(config.cautions(network.pretrained.num_parameters()))
         run.caution(network.train_as(config, seed=config.seed))
+        sizes = batched(network, config, run)
         edges = Edges().to(network.device)
         data = _data(config, network, run)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.pairs
@@ -163,7 +165,7 @@ def train(config: RewardConfig) -> Path:
                 continue
             loss = accuracy = 0.0
             weight = sum(pair.weight for pair in batch)
-            for part in cut(range(len(batch)), [pair.length for pair in batch], limit=config.micro_tokens):
+            for part in cut(range(len(batch)), [pair.length for pair in batch], limit=sizes.micro_tokens):
                 few = [batch[i] for i in part]
                 margins = pair_margins(network, few)
                 weights = torch.tensor([p.weight for p in few], device=network.device)
@@ -174,7 +176,7 @@ def train(config: RewardConfig) -> Path:
             lr = optimizer.lr
             metrics = {"loss/train": loss, "accuracy/train": accuracy, "grad/norm": optimizer.step(), "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, network, config) > 0).cpu().double().mean())
+                metrics["accuracy/validation"] = float((margins_of(judged, network, sizes) > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=loss, accuracy=accuracy)
             state = lambda: {  # noqa: E731
@@ -184,7 +186,7 @@ def train(config: RewardConfig) -> Path:
                 "taught": taught.state(),
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        _finish(config, network, edges, data, taught, run)
+        _finish(config, network, edges, data, taught, sizes, run)
     return run.folder / layout.MODEL
 
 
@@ -218,24 +220,26 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
     return _Data(split_, learn, first, validated, undecided, scaled_by(config, network, first.rows, run.say))
 
 
-def _finish(config: RewardConfig, network: Network, edges: Edges, data: _Data, taught: Taught, run: Run) -> None:
+def _finish(
+    config: RewardConfig, network: Network, edges: Edges, data: _Data, taught: Taught, sizes: Batching, run: Run
+) -> None:
     """Measures, saves, and says how good the model is."""
     if len(data.training) > FIRST:
         _tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     vote_edges = edges.values()[2:5].tolist() if any(votes != (WIN,) for votes in taught.said) else None
     judged, undecided = data.validated.pairs, data.undecided
-    margins = margins_of([*judged, *undecided.pairs], network, config).tolist()
+    margins = margins_of([*judged, *undecided.pairs], network, sizes).tolist()
     held = quality(
         margins[: len(judged)],
         data.validated.rows,
         longer_wins=taught.longer >= 0,
-        margins_train=margins_of(data.first.pairs, network, config).tolist(),
+        margins_train=margins_of(data.first.pairs, network, sizes).tolist(),
         undecided=list(zip(margins[len(judged) :], undecided.rows, strict=True)),
         first_edge=vote_edges[0] if vote_edges else 0.0,
     )
     for warning in held.warnings:
         run.say(warning)
-    _save(run.folder / layout.MODEL, network, config, data.scale, run.say)
+    _save(run.folder / layout.MODEL, network, config, sizes, data.scale, run.say)
     begun = without_opinion(list(taught.said.values()), list(taught.said))
     result = {**held.numbers, **begun, **_counts(data, taught), "vote_edges": vote_edges}
     run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
@@ -254,9 +258,11 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
     }
 
 
-def _save(folder: Path, network: Network, config: RewardConfig, scale: Sequence[list[int]], say: Say) -> None:
+def _save(
+    folder: Path, network: Network, config: RewardConfig, sizes: Batching, scale: Sequence[list[int]], say: Say
+) -> None:
     """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, scale, say)
+    mean, std = _normalisation(network, config, sizes, scale, say)
     save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
 
 
@@ -313,9 +319,9 @@ def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def margins_of(pairs: Sequence[Pair], network: Network, config: RewardConfig) -> torch.Tensor:
+def margins_of(pairs: Sequence[Pair], network: Network, sizes: Batching) -> torch.Tensor:
     """(n,) raw margins of preferences, on the CPU."""
-    cuts = cut(range(len(pairs)), [p.length for p in pairs], limit=2 * config.micro_tokens)
+    cuts = cut(range(len(pairs)), [p.length for p in pairs], limit=sizes.reading_tokens)
     parts = [pair_margins(network, [pairs[i] for i in part]) for part in cuts]
     return torch.cat(parts).cpu()
 
@@ -339,10 +345,10 @@ def scaled_by(config: RewardConfig, network: Network, training: Sequence[Prefere
 
 @torch.no_grad()
 def _normalisation(
-    network: Network, config: RewardConfig, sequences: Sequence[list[int]], say: Say
+    network: Network, config: RewardConfig, sizes: Batching, sequences: Sequence[list[int]], say: Say
 ) -> tuple[float, float]:
     """Mean and deviation of raw scores over sequences of tokens; a deviation of 1 if all scores are the same."""
-    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=2 * config.micro_tokens)
+    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
     raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
     mean, std = float(raw.mean()), float(raw.std(correction=0))
     if std >= LEAST_DEVIATION:

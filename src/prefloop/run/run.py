@@ -195,6 +195,15 @@ class Run:
         for sentence in sentences:
             self.say(sentence)
 
+    def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        if name not in card.chosen:
+            card = card.model_copy(update={"chosen": {**card.chosen, name: choose()}})
+            write_document(path, card)
+        return card.chosen[name]
+
     def expects(self, peak: float, device: str) -> None:
         """Notes how many bytes the stage will hold at most, as it looks before its first step; compared at its end."""
         self._stopwatch.expected_mb, self._stopwatch.device = peak / 2**20, device

@@ -2,14 +2,18 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import torch
 
 from prefloop.models.network import Network
 
-SHARE = 0.25
-"""Of the memory that is free when responses begin to be written, for keys and values."""
+SHARE = 1 / 8
+"""Of the memory that there is, for keys and values. What is free would be another number each time, and with it
+rounding: a run that goes on must write what it would have written."""
+LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Where a container on Linux says how much memory it may use."""
 ROWS = {"cpu": 64}
 """Most responses in the making: on a CPU more are no faster each, and cost memory."""
 MOST_ROWS = 512
@@ -28,10 +32,10 @@ class Room:
 
     @classmethod
     def of(cls, network: Network, cache_tokens: int | None) -> Self:
-        """What the machine has room for. Args: cache_tokens: most tokens, or None for a quarter of the free memory."""
+        """What there is room for. Args: cache_tokens: most tokens, or None for what `SHARE` of the memory holds."""
         rows = ROWS.get(network.device.type, MOST_ROWS)
         if cache_tokens is None:
-            cache_tokens = max(LEAST, int(SHARE * free_bytes(network.device) / token_bytes(network)))
+            cache_tokens = max(LEAST, int(SHARE * memory(network.device) / token_bytes(network)))
         return cls(rows, cache_tokens)
 
 
@@ -48,9 +52,10 @@ def token_bytes(network: Network) -> int:
     return 2 * layers * pairs * size * each
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device, or for a CPU on the machine."""
+def memory(device: torch.device) -> int:
+    """Bytes of memory that a device has, or that this process may use of the machine's."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return pages * size
+        return torch.cuda.get_device_properties(device).total_memory
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = LIMIT.read_text(encoding="ascii").strip() if LIMIT.is_file() else ""
+    return min(there, int(said)) if said.isdigit() else there

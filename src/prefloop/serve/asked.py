@@ -15,7 +15,7 @@ MOST_STOPS, LONGEST_STOP = 16, 200
 """Stop texts of a request, and characters of each."""
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tools": ([],), "tool_choice": ("none", "auto"), "functions": ([],), "presence_penalty": (0,),
-    "frequency_penalty": (0,), "repetition_penalty": (1,), "min_p": (0,), "logprobs": (False,), "logit_bias": ({},),
+    "frequency_penalty": (0,), "logprobs": (False,), "logit_bias": ({},),
     "response_format": ({"type": "text"},), "modalities": (["text"],), "store": (False,),
 }  # fmt: skip
 """Settings that clients send with a value that changes nothing -> those values."""
@@ -24,8 +24,8 @@ ABOUT = ("user", "metadata", "parallel_tool_calls", "service_tier", "safety_iden
 FIELDS = {"missing": "is needed", "extra_forbidden": "is not supported here; leave it out"}
 """What validation finds wrong with fields themselves, in words."""
 SETTINGS = (
-    "messages", "model", "n", "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop",
-    "stream", "stream_options",
+    "messages", "model", "n", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens",
+    "max_completion_tokens", "seed", "stop", "stream", "stream_options",
 )  # fmt: skip
 
 
@@ -54,6 +54,8 @@ class Asked(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     top_k: Annotated[int, Field(ge=0)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]], Field(max_length=MOST_STOPS)

@@ -22,6 +22,10 @@ class ServeConfig(Weighted):
     max_rows: int = Field(default=32, ge=1, le=1024)
     """Most responses that are written at once, of all requests together; further requests wait."""
 
+    cache_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens, of prompts and responses, that are remembered at once; null takes what an eighth of the memory
+    holds. Further requests wait; one alone is always answered."""
+
     template: str | None = None
     """Chat template, if the model folder records none."""
 

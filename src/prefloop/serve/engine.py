@@ -59,12 +59,21 @@ class Reply:
 class Engine:
     """What answers, in a thread of its own."""
 
-    def __init__(self, network: Network, *, name: str, fingerprint: str, max_tokens: int, max_rows: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        *,
+        name: str,
+        fingerprint: str,
+        max_tokens: int,
+        max_rows: int,
+        cache_tokens: int | None = None,
+    ) -> None:
         """Args: fingerprint: of the policy's folder. max_tokens: most in a response, if a request does not say.
-        max_rows: most responses in the making."""
+        max_rows: most responses in the making. cache_tokens: most tokens they hold, None for what memory allows."""
         self.network, self.name, self.fingerprint = network, name, fingerprint
         self.max_tokens = max_tokens
-        self._room = replace(Room.of(network, None), rows=max_rows)
+        self._room = replace(Room.of(network, cache_tokens), rows=max_rows)
         self.started = int(time.time())
         self._waiting: deque[Reply] = deque()
         self._writing: dict[Request, Reply] = {}
@@ -87,6 +96,8 @@ class Engine:
             temperature=asked.temperature,
             top_p=asked.top_p,
             top_k=asked.top_k,
+            min_p=asked.min_p,
+            repetition_penalty=asked.repetition_penalty,
             max_new_tokens=min(asked.max_tokens or self.max_tokens, room),
         )
         seed = random.SystemRandom().getrandbits(62) if asked.seed is None else asked.seed

@@ -34,6 +34,7 @@ def serve(path: str, config: ServeConfig) -> None:
             fingerprint=fingerprints.of_path(policy.path),
             max_tokens=config.max_tokens,
             max_rows=config.max_rows,
+            cache_tokens=config.cache_tokens,
         )
         lines = [
             f"{name}, with a context of {policy.codec.context} tokens on {place.device}",

@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from prefloop.settings import Adapted, Optimised, Templated, Trained
+from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
 
 
-class SFTConfig(Trained, Templated, Adapted, Optimised):
+class SFTConfig(Trained, Templated, Batched, Adapted, Optimised):
     """Everything that changes what supervised fine-tuning does."""
 
     AFTERWARDS: ClassVar[tuple[str, ...]] = ("gate", "gate_share", "gate_prompts", "gate_max_new_tokens")

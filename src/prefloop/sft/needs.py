@@ -16,23 +16,24 @@ def lengths(config: SFTConfig) -> Lengths:
 def needs(config: SFTConfig, told: Lengths) -> Needs:
     """The needs of these settings. Args: told: how long the demonstrations are."""
     place = placement(config.device, config.dtype)
-    model = Models(config, place).trained("model", config.model)
-    model = model.at(told)
+    models = Models(config, place)
+    sizes, model = models.batching(models.trained("model", config.model).at(told), config)
     share = told.responses / told.mean
-    tokens = max(told.longest, min(config.batch_tokens, told.count * told.mean))
+    batch = max(told.longest, min(config.batch_tokens, told.count * told.mean))
+    tokens = max(told.longest, min(sizes.micro_tokens, batch))
     held_out = min(2 * config.batch_tokens, max(1, config.validation * told.count) * told.mean)
     room = min(config.gate_max_new_tokens or round(2 * told.responses), model.role.anatomy.context)
     asked = Lengths(told.count, told.mean - told.responses, round(told.longest - told.responses), 0)
     gated = min(config.gate_prompts, max(1, round(config.validation * told.count)))
     learned = config.epochs * (1 - config.validation) * told.count * told.mean
-    updates = max(1, round(learned / tokens))
+    updates = max(1, round(learned / batch))
     looks = min(updates, 10) * config.validation * told.count * told.mean
     return Needs(
         "sft",
         roles=(model.role,),
         moments=(
             model.loading(),
-            model.update(tokens, share * tokens),
+            model.update(tokens, share * tokens, parts=batch / tokens),
             model.reading("validation", held_out, share * held_out),
             model.sampling("the gate's samples", gated, asked, room),
         ),

@@ -17,6 +17,7 @@ from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
+from prefloop.models.batching import batched
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
@@ -77,16 +78,20 @@ def train(config: SFTConfig) -> Path:
 def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run) -> None:
     """All updates, or those that are left."""
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
+    limit = batched(network, config, run).micro_tokens
     saved = run.restore()
     if saved:
         network.restore(saved["network"])
         optimizer.restore(saved["optimizer"])
     run.progress.start(len(batches), optimizer.done)
     for batch in ahead(batches, data.training.take, start=optimizer.done):
-        lr = optimizer.lr
-        loss = total_surprise(network, batch) / sum(len(example.response) for example in batch)
-        loss.backward()
-        metrics = {"loss/train": float(loss.detach()), "grad/norm": optimizer.step(), "lr": lr}
+        lr, loss = optimizer.lr, 0.0
+        total = sum(len(example.response) for example in batch)
+        for part in cut(range(len(batch)), [example.length for example in batch], limit=limit):
+            share = total_surprise(network, [batch[i] for i in part]) / total
+            share.backward()
+            loss += float(share.detach())
+        metrics = {"loss/train": loss, "grad/norm": optimizer.step(), "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
             metrics["loss/validation"] = validation_loss(network, data.validation, config)
         run.log(optimizer.done, metrics)

@@ -19,10 +19,12 @@ class Batches(Sequence[np.ndarray]):
     Of these only the pass that was asked for last is in memory, in 8 bytes an example.
     """
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, *, epochs: int, limit: int, seed: int, stream: str) -> None:
+    def __init__(
+        self, lengths: Sequence[int] | np.ndarray, *, epochs: int | None, limit: int, seed: int, stream: str
+    ) -> None:
         """Args:
         lengths: tokens in each example.
-        epochs: number of passes.
+        epochs: number of passes; None for as many as are asked for.
         limit: budget of a batch; an example longer than it makes a batch of its own.
         seed: the run's; with `stream` and the number of the pass it decides the order.
         stream: a name in `seeds.STREAMS`.
@@ -30,9 +32,12 @@ class Batches(Sequence[np.ndarray]):
         self._lengths = np.asarray(lengths, dtype=np.uint32)
         self._limit, self._seed, self._stream = limit, seed, stream
         self._pass: tuple[int, np.ndarray, np.ndarray] | None = None
-        self._ends = list(accumulate(len(self._of_pass(epoch)[1]) for epoch in range(epochs)))
+        self._endless = epochs is None
+        self._ends = list(accumulate(len(self._of_pass(epoch)[1]) for epoch in range(epochs or 1)))
 
     def __len__(self) -> int:
+        if self._endless:
+            raise TypeError("there is no last batch")
         return self._ends[-1]
 
     @property
@@ -42,7 +47,9 @@ class Batches(Sequence[np.ndarray]):
 
     def __getitem__(self, number: int) -> np.ndarray:  # pyright: ignore[reportIncompatibleMethodOverride]  # no slices
         """The examples of a batch, by number."""
-        if not 0 <= number < len(self):
+        while self._endless and number >= self._ends[-1]:
+            self._ends.append(self._ends[-1] + len(self._of_pass(len(self._ends))[1]))
+        if not 0 <= number < self._ends[-1]:
             raise IndexError(number)
         epoch = bisect_right(self._ends, number)
         order, starts = self._of_pass(epoch)

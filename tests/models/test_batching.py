@@ -1,0 +1,67 @@
+"""How much is computed at once: what was said, or what the memory has room for; chosen once in a run."""
+
+from pathlib import Path
+
+import pytest
+
+from prefloop.models import batching
+from prefloop.models.batching import Batching, batched, chosen
+from prefloop.models.network import Network
+from prefloop.run import Run
+from prefloop.settings import Batched
+from prefloop.sft.config import SFTConfig
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("settings", "free", "expected"),
+    [
+        (Batched(), 64 * GIB, (16384, False)),  # a tiny model takes all that is ever taken
+        (Batched(), 0, (256, True)),
+        (Batched(micro_tokens=48), 0, (48, True)),
+        (Batched(micro_tokens=48), 64 * GIB, (48, False)),
+        (Batched(recompute=False), 0, (256, False)),
+        (Batched(micro_tokens=48, recompute=True), 64 * GIB, (48, True)),
+    ],
+)
+def test_what_is_chosen(
+    network: Network, monkeypatch: pytest.MonkeyPatch, settings: Batched, free: int, expected: tuple[int, bool]
+):
+    monkeypatch.setattr(batching, "free_memory", lambda device: free)
+    sizes = chosen(network, settings)
+    assert (sizes.micro_tokens, sizes.recompute) == expected
+    assert sizes.reading_tokens in [sizes.micro_tokens * factor for factor in (2, 4, 8, 16)]
+
+
+def test_more_memory_takes_more_and_layers_are_computed_again_only_where_little_fits(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+):
+    """From little to much: recomputation first, then none; within each, twice the memory is twice the tokens."""
+    found: list[Batching] = []
+    for power in range(18, 34):
+        monkeypatch.setattr(batching, "free_memory", lambda device, power=power: 2**power)
+        found.append(chosen(network, Batched()))
+    again = [sizes.recompute for sizes in found]
+    assert again == sorted(again, reverse=True)
+    assert {True, False} == {*again}
+    without = [sizes.micro_tokens for sizes in found if not sizes.recompute]
+    assert without[:2] == [1024, 2048]
+    assert without == sorted(without)
+
+
+def test_a_run_that_goes_on_keeps_what_it_began_with(
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Where there is less memory now too: sums of floats differ by how they are split."""
+    config = SFTConfig(out=str(tmp_path / "run"), model="m", demonstrations="d")
+    found: list[Batching] = []
+    for free in (64 * GIB, 0):
+        monkeypatch.setattr(batching, "free_memory", lambda device, free=free: free)
+        with Run(config, inputs={}) as run:
+            found.append(batched(network, config, run))
+            run.log(1, {"loss/train": 1.0})
+    assert found[0] == found[1]
+    assert found[0].micro_tokens == 16384
+    said = capsys.readouterr().out
+    assert "sft: at once 16384 tokens are learned from (micro_tokens=16384) and" in said
