@@ -55,7 +55,7 @@ def test_a_peak_by_hand():
     roles = (Role("policy", hundred, trained=True), Role("reference", hundred))
     update = Moment("update", "policy", 900, beside=100, beside_role="critic", gradients=1.0)
     sampling = Moment("sampling", "policy", 50, cache=60)
-    loading = Moment("loading", "policy", 300, optimiser=False, heap=False)
+    loading = Moment("loading", "policy", 300, optimiser=False, heap=1.0)
     peaks = [Estimate(Needs("ppo", roles, (moment,)), 100).peak for moment in (update, sampling, loading)]
     assert peaks == pytest.approx([2100 + 1000 * HEAP, 1700 + 110 * HEAP, 1200])
     whole = Estimate(Needs("ppo", roles, (loading, sampling, update)), 100)

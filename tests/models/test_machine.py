@@ -62,3 +62,14 @@ def test_a_container_limits(system: Path, ours: str, folder: str, files: dict[st
 def test_this_machine_has_some():
     assert 2**20 < machine.free_memory(CPU) < 2**50
     assert 2**20 < machine.held_memory(CPU) <= 1.1 * machine.peak_memory(CPU)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_holes_are_given_back():
+    """Every other of many small blocks is freed: none of them at the heap's end, so only trimming returns them."""
+    blocks = [torch.ones(25_000) for _ in range(1000)]  # 100 kB each, below what is mapped by itself
+    full = machine.held_memory(CPU)
+    del blocks[::2]
+    machine.give_back()
+    assert machine.held_memory(CPU) < full - 40e6
+    assert len(blocks) == 500

@@ -13,8 +13,9 @@ from prefloop.models.memory import ADAM, FLOAT, HALF, Anatomy, adapter_numbers
 GB = 1e9
 FORMS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.53}
 """How matrices are held -> bytes of a number, scales included."""
-HEAP = 1.3
-"""Bytes that a process on a CPU holds for each byte of tensors that come and go: what is given back leaves holes."""
+HEAP = 1.35
+"""Bytes that a process on a CPU holds for each byte of tensors in bfloat16 that come and go: what is given back leaves
+holes. Those of float32 are large enough to be mapped one by one, and leave none."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class Moment:
     beside_role: str = ""
     optimiser: bool = True
     """False before the first update"""
-    heap: bool = True
-    """False for what is no tensor that comes and goes"""
+    heap: float = HEAP
+    """bytes that a process on a CPU holds for each byte that comes and goes"""
 
     @property
     def passing(self) -> float:

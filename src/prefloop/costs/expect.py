@@ -4,7 +4,7 @@ import torch
 
 from prefloop.costs.estimate import GB, Estimate, Needs, in_three_lines, size
 from prefloop.errors import UserError
-from prefloop.models.machine import free_memory, held_memory
+from prefloop.models.machine import free_memory, give_back, held_memory
 from prefloop.run import Run
 from prefloop.settings import Trained
 
@@ -34,6 +34,7 @@ def expect(run: Run, settings: Trained, needs: Needs) -> None:
     Raises: UserError if it is more than there is.
     """
     device = torch.device(needs.device)
+    give_back()
     loaded = sum(role.weights for role in needs.roles)
     around = max(0.0, held_memory(device) - loaded) if device.type == "cpu" else 0.0
     estimate = Estimate(needs, around)

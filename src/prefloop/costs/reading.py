@@ -5,7 +5,7 @@ Letters as in `models.memory`: N tokens read at once, M response tokens among th
 
 from dataclasses import dataclass, replace
 
-from prefloop.costs.estimate import FORMS, Moment, Part, Role
+from prefloop.costs.estimate import FORMS, HEAP, Moment, Part, Role
 from prefloop.models.memory import (
     FLOAT,
     HALF,
@@ -52,10 +52,14 @@ class Model:
         """Bytes of the copy of the matrices in bfloat16 that products round them to, where they are kept otherwise."""
         return HALF * self.role.anatomy.matrices if self.way.half and self.role.form == "float32" else 0.0
 
+    @property
+    def _heap(self) -> float:
+        return HEAP if self.way.half else 1.0
+
     def loading(self) -> Moment:
         """Its load: all weights are there in float32 before they are held in another form."""
         held = 0.0 if self.role.form == "float32" else self.role.file
-        return Moment("loading", self.role.name, activations=held, optimiser=False, heap=False)
+        return Moment("loading", self.role.name, activations=held, optimiser=False, heap=1.0)
 
     def update(self, tokens: float, responses: float, *, parts: float = 1.0, beside: float = 0.0) -> Moment:
         """An update from micro-batches of N tokens.
@@ -71,7 +75,9 @@ class Model:
             held += logit_bytes(anatomy, responses, learned=True)
         first = anatomy.embeddings / anatomy.numbers if responses and not self.role.rank else 0.001
         share = 1.0 if parts > 1 else first
-        return Moment("update", self.role.name, held, gradients=share, beside=beside, beside_role="critic")
+        return Moment(
+            "update", self.role.name, held, gradients=share, beside=beside, beside_role="critic", heap=self._heap
+        )
 
     def reading(self, name: str, tokens: float, responses: float) -> Moment:
         """A reading without gradients of N tokens, of which M get logprobs."""
@@ -80,7 +86,7 @@ class Model:
         if responses:
             states = FLOAT * self.role.anatomy.width * tokens
             held = max(held, states + logit_bytes(self.role.anatomy, responses, learned=False))
-        return Moment(name, self.role.name, activations=held)
+        return Moment(name, self.role.name, activations=held, heap=self._heap)
 
     def sampling(self, name: str, rows: float, prompt: Lengths, new: float, *, copies: int = 1) -> Moment:
         """Responses of at most `new` tokens to prompts, `rows` in all and `copies` to a prompt; not all at once."""
@@ -90,7 +96,13 @@ class Model:
         prompts = rows / copies * prompt.mean
         reading = prompts * reading_bytes_per_token(anatomy, self.way)
         choosing = choosing_bytes(anatomy, rows)
-        return Moment(name, self.role.name, activations=max(reading, choosing) + self.rounded_weights, cache=cache)
+        return Moment(
+            name,
+            self.role.name,
+            activations=max(reading, choosing) + self.rounded_weights,
+            cache=cache,
+            heap=self._heap,
+        )
 
     def at_once(self, rows: float) -> float:
         """Most responses that are in the making at once."""

@@ -182,6 +182,8 @@ def hold(trunk: nn.Module, form: Form) -> None:
     for name, layer in layers:
         if uses.count(id(layer.weight)) == 1:
             trunk.set_submodule(name, KINDS[form](layer))
+    for weight in trunk.parameters():  # or the whole file stays in memory, for these are still mapped from it
+        weight.data = weight.data.clone()
 
 
 ANSWERS = (
