@@ -51,9 +51,9 @@ class Prompts(Stream):
     windows: list[int | None] = field(default_factory=list)
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]], device: torch.device) -> "Prompts":
+    def of(cls, sequences: Sequence[Sequence[int]], device: torch.device, *, stems: Sequence[int] = ()) -> "Prompts":
         """See `Stream.of`."""
-        stream = Stream.of(sequences, device)
+        stream = Stream.of(sequences, device, stems=stems)
         return cls(**{each.name: vars(stream)[each.name] for each in dataclasses.fields(stream)})
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
