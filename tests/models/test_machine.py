@@ -56,6 +56,7 @@ def test_a_container_limits(system: Path, ours: str, folder: str, files: dict[st
     (system / "proc" / "self" / "cgroup").write_text(f"{ours}\n")
     _written(system / "cgroup" / folder, files)
     assert machine.free_memory(CPU) == free
+    assert machine.whole_memory(CPU) == min(machine._total(), machine._total() if files is NONE else 4 * GIB)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -127,7 +127,8 @@ def test_cuts_are_those_of_transformers(settings: dict[str, Any]):
         torch.testing.assert_close(shares, expected[row], rtol=0, atol=2 / 5_000)
 
 
-def test_many_prompts_run_in_the_memory_of_a_few(network: Network, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("copies", [1, 3])
+def test_many_prompts_run_in_the_memory_of_a_few(copies: int, network: Network, monkeypatch: pytest.MonkeyPatch):
     """The cache never holds more than the tokens it may, and every response is what it is alone."""
     largest = 0
     admit = Batch.admit
@@ -139,11 +140,12 @@ def test_many_prompts_run_in_the_memory_of_a_few(network: Network, monkeypatch: 
 
     monkeypatch.setattr(Batch, "admit", watched)
     network.codec = replace(network.codec, stop_ids=tuple(range(100, 140)))
-    prompts = [PROMPTS[i % 4] for i in range(300)]
-    bounded = sampled(network, prompts, cache_tokens=260)
+    long = [5, 9, 7] * 15  # a batch that had one must not stay as wide and then become as tall as short ones allow
+    prompts = [long if i % 7 == 0 else PROMPTS[i % 4] for i in range(300)]
+    bounded = sampled(network, prompts, copies=copies, cache_tokens=260)
     assert largest <= 260 * token_bytes(network)
     monkeypatch.setattr("prefloop.sampling.room.ROWS", {"cpu": 300})
-    assert sampled(network, prompts) == bounded
+    assert sampled(network, prompts, copies=copies) == bounded
     assert len({len(r.tokens) for r in bounded}) > 10
 
 

@@ -86,6 +86,21 @@ def test_a_row_does_not_depend_on_its_batch(network: Network, monkeypatch: pytes
     assert len({len(r.tokens) for r in together}) > 3  # rows were dropped on the way
 
 
+@pytest.mark.parametrize("copies", [1, 4])
+def test_neighbours_change_nothing(copies: int, network: Network):
+    """Third of six, with the same seed: whatever the others ask, however long it is, and whoever waits for a place."""
+    ours, others = PROMPTS[0], [[8], [3, 12, 33] * 9, [19, 4], [26] * 30, [5, 9, 7, 30, 2, 11, 4]]
+    both = [[*some[:2], ours, *some[2:]] for some in (others, [prompt[::-1] * 2 for prompt in others[::-1]])]
+    settings: dict[str, float] = {"max_new_tokens": 9, "temperature": 0.8, "top_p": 0.95}
+    first, second = (drawn(network, prompts, copies=copies, **settings) for prompts in both)
+    few = drawn(network, both[1], copies=copies, cache_tokens=150, **settings)
+    mine = slice(2 * copies, 3 * copies)
+    assert first[mine] == second[mine] == few[mine]
+    assert first[:copies] != second[:copies]
+    for one, other in zip(first[mine], few[mine], strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-5)
+
+
 def test_copies_are_separate_draws(network: Network, monkeypatch: pytest.MonkeyPatch):
     """copies = 3 is each prompt three times, and the three differ."""
     uniforms = torch.rand(12, 12, generator=seeded(9, "online.rollouts"), dtype=torch.float64)

@@ -15,6 +15,7 @@ Shapes: R rows, S slots, C columns, G prompts, P tokens of the longest, N tokens
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,9 +52,11 @@ class Prompts(Stream):
     windows: list[int | None] = field(default_factory=list)
 
     @classmethod
-    def of(cls, sequences: Sequence[Sequence[int]], device: torch.device, *, stems: Sequence[int] = ()) -> "Prompts":
+    def of(  # pyright: ignore[reportIncompatibleMethodOverride]  # no stems
+        cls, sequences: Sequence[Sequence[int]], device: torch.device
+    ) -> "Prompts":
         """See `Stream.of`."""
-        stream = Stream.of(sequences, device, stems=stems)
+        stream = Stream.of(sequences, device)
         return cls(**{each.name: vars(stream)[each.name] for each in dataclasses.fields(stream)})
 
     def update(self, keys: Tensor, values: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
@@ -121,9 +124,9 @@ class _Sharing:
 class Cache:
     """Keys and values of every layer for R rows that each write one token at a time."""
 
-    def __init__(self, *, slots: int = 0, columns: int = 0, shared: bool = False) -> None:
-        """Args: slots, columns: the least to allocate, so that nothing needs to grow. shared: see above."""
-        self._slots, self._columns, self.shared = slots, columns, shared
+    def __init__(self, *, shared: bool = False, room: int = sys.maxsize) -> None:
+        """Args: shared: see above. room: most tokens to allocate for, where what is asked for is no more."""
+        self.shared, self._room = shared, room
         self._layers: list[_Layer] = []
         self._lengths: list[int] = []  # of rows, as on the device, where nobody has to be asked for them
         self._own = torch.empty(0, dtype=torch.long)
@@ -148,17 +151,19 @@ class Cache:
 
         Args:
             copies: rows of each prompt.
-            columns: most tokens that one of the rows comes to hold (with `shared` without its prompt).
+            columns: most tokens that any row comes to hold, of those there are too (with `shared` without its prompt).
         """
         device = prompts.tokens.device
         if not self._layers:
             self._own = self._own.to(device)
             self._layers = [_empty(*each) for each in zip(prompts.layers, prompts.windows, strict=True)]
-        first, count = len(self), sum(copies)
+        first, count, before = len(self), sum(copies), len(self._prompt_lengths)
+        if self.shared:
+            self._prompt_lengths += prompts.lengths
         self._reserve(first + count, columns)
         each = torch.tensor(list(copies), device=device)
         if self.shared:
-            lengths, before = [0] * count, len(self._prompt_lengths)
+            lengths = [0] * count
             self._prompts += [before + p for p, number in enumerate(copies) for _ in range(number)]
             self._keep_prompts(prompts, before)
         else:
@@ -189,22 +194,27 @@ class Cache:
 
     def _keep_prompts(self, prompts: Prompts, before: int) -> None:
         """Writes prompts where all their rows meet them, behind the `before` that there are."""
-        self._prompt_lengths += prompts.lengths
-        size = (len(self._prompt_lengths), max(self._prompt_lengths))
+        size = self._prompts_size
         for layer, seen in zip(self._layers, prompts.layers, strict=True):
             layer.prompt_keys, layer.prompt_values = (
-                _grown(x, *size) for x in (layer.prompt_keys, layer.prompt_values)
+                _shaped(x, *size, most=0) for x in (layer.prompt_keys, layer.prompt_values)
             )
             for kept, new in ((layer.prompt_keys, seen.keys), (layer.prompt_values, seen.values)):
                 rows = new[0, :, : len(prompts.rows)].transpose(0, 1).to(kept.dtype)
                 kept[before + prompts.rows, prompts.positions] = rows
 
+    @property
+    def _prompts_size(self) -> tuple[int, int]:
+        """G, P"""
+        return len(self._prompt_lengths), max(self._prompt_lengths, default=0)
+
     def _reserve(self, slots: int, columns: int) -> None:
-        """Allocates, or grows, layer by layer."""
-        self._slots, self._columns = max(self._slots, slots), max(self._columns, columns)
+        """Allocates, layer by layer, so that no more than one layer is there twice."""
+        prompts, longest = self._prompts_size
+        most = self._room - prompts * longest
         for layer in self._layers:
-            most = self._columns if layer.window is None else min(self._columns, layer.window)
-            layer.keys, layer.values = (_grown(x, self._slots, most) for x in (layer.keys, layer.values))
+            wide = columns if layer.window is None else min(columns, layer.window)
+            layer.keys, layer.values = (_shaped(x, slots, wide, most=most) for x in (layer.keys, layer.values))
 
     def keep(self, kept: Sequence[int]) -> list[int]:
         """Drops all other rows. Returns: which row is now where: no gaps, and the longest in the first `PART`s."""
@@ -386,14 +396,19 @@ def _empty(seen: _Seen, window: int | None) -> _Layer:
     return _Layer(keys, values, window, keys, values)
 
 
-def _grown(x: Tensor, slots: int, columns: int) -> Tensor:
-    """With at least as many slots and columns; the new ones are zeros, since what is masked must still be finite."""
-    if x.shape[0] >= slots and x.shape[1] >= columns:
+def _shaped(x: Tensor, slots: int, columns: int, *, most: int) -> Tensor:
+    """With at least as many slots and columns, and with no more where it would have more than `most` places. New ones
+    are zeros, since what is masked must still be finite."""
+    tall, wide = x.shape[0], max(columns, x.shape[1])
+    tall = tall if tall >= slots else max(slots, 2 * tall)  # seldom
+    if tall * wide > most:
+        tall, wide = slots, columns
+    if (tall, wide) == x.shape[:2]:
         return x
-    slots = x.shape[0] if x.shape[0] >= slots else max(slots, 2 * x.shape[0])  # seldom
-    larger = x.new_zeros(slots, max(columns, x.shape[1]), *x.shape[2:])
-    larger[: x.shape[0], : x.shape[1]] = x
-    return larger
+    shaped = x.new_zeros(tall, wide, *x.shape[2:])
+    kept = x[:tall, :wide]
+    shaped[: kept.shape[0], : kept.shape[1]] = kept
+    return shaped
 
 
 def _attention_and_sum(

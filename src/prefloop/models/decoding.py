@@ -10,6 +10,7 @@ each of the head's. In float32 they are not.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -157,21 +158,23 @@ def _normal(x: Tensor, norm: tuple[Tensor, float]) -> Tensor:
     return rms_norm(x, x.shape[-1:], norm[0], norm[1])
 
 
-def _underneath(module: nn.Module) -> nn.Module:
+def _underneath(module: nn.Module) -> Any:
     """A layer without the adapter around it."""
     return next((inner for name, inner in module.named_children() if name == "base_layer"), module)
 
 
-def _effective(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """(out, in) weight and (out,) bias of a linear layer, with its adapter in force: what it makes of each unit
-    vector."""
+def _effective(module: Any) -> tuple[Tensor, Tensor | None]:
+    """(out, in) weight and (out,) bias of a linear layer, with its adapter in force."""
     inner = _underneath(module)
-    assert isinstance(inner, nn.Linear)
-    if inner is module:
-        return inner.weight.detach(), None if inner.bias is None else inner.bias.detach()
-    dtype = inner.weight.dtype if type(inner) is nn.Linear else torch.float32
-    made = module(torch.eye(inner.in_features, dtype=dtype, device=inner.weight.device)).detach()
-    return (made if inner.bias is None else made - inner.bias.detach()).T, inner.bias
+    weight, bias = inner.weight.detach(), inner.bias
+    worn = [] if inner is module else [name for name in module.active_adapters if name in module.scaling]
+    if any(name in module.lora_variant for name in worn):  # DoRA: what it makes of each unit vector
+        dtype = weight.dtype if type(inner) is nn.Linear else torch.float32
+        made = module(torch.eye(inner.in_features, dtype=dtype, device=weight.device))
+        return (made if bias is None else made - bias).detach().T, bias
+    for name in worn:
+        weight = weight.float() + module.get_delta_weight(name).detach()
+    return weight, None if bias is None else bias.detach()
 
 
 def _product(modules: Sequence[nn.Module], dtype: torch.dtype, *, copied: bool = False) -> Product:

@@ -27,6 +27,17 @@ def free_memory(device: torch.device) -> int:
     return max(0, min(_available(), _of_container(), _of_process()))
 
 
+def whole_memory(device: torch.device) -> int:
+    """Bytes that this process might have on a device if nobody else, nor itself, had any: the same from run to run."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limits = [_total(), *(most for folder in _groups() for most, _ in _limits(folder))]
+    return min(limits if limit == resource.RLIM_INFINITY else [*limits, limit])
+
+
 def held_memory(device: torch.device) -> int:
     """Bytes that this process holds on a device now; on a CPU with interpreter and libraries."""
     if device.type == "cuda":
@@ -77,15 +88,22 @@ def _of_container() -> int:
     """What the tightest of the control groups that we are in leaves; its file cache can be given back."""
     left = [sys.maxsize]
     for folder in _groups():
-        for limit, used, cache in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            most = _word(folder / limit)
-            if most.isdigit() and int(most) < 2**60:
-                held = int(_word(folder / used) or 0)
-                left.append(int(most) - held + _statistic(folder / "memory.stat", cache))
+        for most, (used, cache) in _limits(folder):
+            left.append(most - int(_word(folder / used) or 0) + _statistic(folder / "memory.stat", cache))
     return min(left)
+
+
+def _limits(folder: Path) -> list[tuple[int, tuple[str, str]]]:
+    """Limits that a control group's folder sets, and where it says what is used and what of that is file cache."""
+    found = []
+    for limit, *says in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        most = _word(folder / limit)
+        if most.isdigit() and int(most) < 2**60:
+            found.append((int(most), (says[0], says[1])))
+    return found
 
 
 def _groups() -> list[Path]:

@@ -100,7 +100,7 @@ class Batch:
     def _start(self) -> None:
         """Nothing is in the batch, and nothing is kept."""
         self._rows: list[_Row] = []
-        self._cache = Cache(shared=self.shared)
+        self._cache = Cache(shared=self.shared, room=self.room.tokens)
         device = self.network.device
         self._logits, self._draws = torch.empty(0, device=device), torch.empty(0, 0, device=device)
         self._steps = self._positions = torch.empty(0, dtype=torch.long, device=device)
@@ -113,18 +113,21 @@ class Batch:
 
     def takes(self, requests: Sequence[Request]) -> int:
         """How many of the waiting requests, first come first served, there is room for; one if nobody is there."""
-        count, rows, longest = 0, len(self), max(map(self._columns, (r.request for r in self._rows)), default=0)
-        prompts = [row.request.prompt for row in self._rows] if self.shared else []
-        whole = {id(prompt): len(prompt) for prompt in prompts}
+        count, rows, longest = 0, len(self), self._longest()
+        whole = {row.request: len(row.request.prompt) for row in self._rows} if self.shared else {}
         for request in requests:
             rows, longest = rows + request.copies, max(longest, self._columns(request))
             if self.shared:
-                whole[id(request.prompt)] = len(request.prompt)
+                whole[request] = len(request.prompt)
             tokens = rows * longest + len(whole) * max(whole.values(), default=0)
             if (rows > self.room.rows or tokens > self.room.tokens) and (count or self._rows):
                 return count
             count += 1
         return count
+
+    def _longest(self, newcomers: Sequence[Request] = ()) -> int:
+        """Most tokens that a row comes to hold, of those there are and of newcomers."""
+        return max(map(self._columns, [*(row.request for row in self._rows), *newcomers]), default=0)
 
     def _columns(self, request: Request) -> int:
         """Tokens that each of its rows comes to hold; on an accelerator some past their end."""
@@ -165,7 +168,7 @@ class Batch:
         lengths = torch.tensor(prompts.lengths, device=device)
         hidden = network.hidden_states(prompts, prompts) if self._quick is None else self._quick.hidden_states(prompts)
         last = hidden[prompts.starts + lengths - 1]
-        self._cache.admit(prompts, copies, columns=max(map(self._columns, requests)))
+        self._cache.admit(prompts, copies, columns=self._longest(requests))
         each = torch.tensor(copies, device=device)
         logits = self._logits_of(last).repeat_interleave(each, 0)
         self._logits = torch.cat([self._logits, logits]) if self._rows else logits
