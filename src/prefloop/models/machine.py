@@ -27,6 +27,11 @@ def free_memory(device: torch.device) -> int:
     return max(0, min(_available(), _of_container(), _of_process()))
 
 
+def room(device: torch.device, gigabytes: float = 0.0) -> float:
+    """Bytes that this process may hold in all: what a setting says, or with 0 what it holds and what is free."""
+    return gigabytes * 1e9 if gigabytes else free_memory(device) + held_memory(device)
+
+
 def held_memory(device: torch.device) -> int:
     """Bytes that this process holds on a device now; on a CPU with interpreter and libraries."""
     if device.type == "cuda":
@@ -74,17 +79,17 @@ def _numbers(file: Path, name: str) -> int:
 
 
 def _of_container() -> int:
-    """What the tightest of the control groups that we are in leaves; its file cache can be given back."""
+    """What the tightest of the control groups that we are in leaves; their cache of files can be given back."""
     left = [sys.maxsize]
     for folder in _groups():
         for limit, used, cache in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+            ("memory.max", "memory.current", ("inactive_file", "active_file")),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
         ):
             most = _word(folder / limit)
             if most.isdigit() and int(most) < 2**60:
                 held = int(_word(folder / used) or 0)
-                left.append(int(most) - held + _statistic(folder / "memory.stat", cache))
+                left.append(int(most) - held + sum(_statistic(folder / "memory.stat", name) for name in cache))
     return min(left)
 
 
