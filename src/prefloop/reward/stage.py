@@ -147,7 +147,7 @@ def train(config: RewardConfig) -> Path:
         known = [*data.first.pairs, *judged]
         both = [(0, len(ids)) for pair in known for ids in (pair.chosen, pair.rejected)]
         count = len(data.training) + len(judged)
-        expect(run, config, needs(config, lengths_of(both, count, network.codec.context)))
+        expect(run, config, needs(sizes.settle(config), lengths_of(both, count, network.codec.context)))
         apart = heads_apart(network.heads, lr=config.lr, head_lr=config.head_lr)
         apart += [Group(tuple(edges.parameters()), EDGE_LR)]
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=apart)

@@ -63,8 +63,9 @@ def train(config: SFTConfig) -> Path:
             stream="sft.batches",
         )
         if not trained:
-            expect(run, config, needs(config, _lengths(data)))
-            _learn(config, network, data, batches, run)
+            sizes = batched(network, config, run)
+            expect(run, config, needs(sizes.settle(config), _lengths(data)))
+            _learn(config, network, data, batches, run, limit=sizes.micro_tokens)
             save(folder, network)
         result = {
             "loss_validation": validation_loss(network, data.validation, config),
@@ -76,10 +77,9 @@ def train(config: SFTConfig) -> Path:
     return folder
 
 
-def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run) -> None:
+def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run, *, limit: int) -> None:
     """All updates, or those that are left."""
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
-    limit = batched(network, config, run).micro_tokens
     saved = run.restore()
     if saved:
         network.restore(saved["network"])
