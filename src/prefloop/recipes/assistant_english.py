@@ -3,9 +3,9 @@
 Three things are looked at, and the worst of them counts:
 
     words    the share of the words that are known: those of WORDS, of messages and letters, and of the prompt itself
-    order    how usual the words' order is, by a trigram model that was counted over the messages and letters. Words that are
-             frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed, -ly, -s).
-             So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
+    order    how usual the words' order is, by a trigram model that was counted over the messages and letters. Words
+             that are frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed,
+             -ly, -s). So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
              "courier asking am the" nor a list of keywords is. The text's mean counts, and its worst stretch.
     shape    sentences that begin with a capital and have 40 words at most, without a comma after every other word
 

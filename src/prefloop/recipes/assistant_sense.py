@@ -18,12 +18,15 @@ def _words(text: str) -> str:
 
 STAFF = _words(
     r"""teams? desk warehouse manager managers driver drivers courier couriers workshop hotel branch shop store kitchen
-    restaurant reception housekeeping engineers? practice dentist doctor nurse garage plumber electrician painter trainer
-    instructor staff club supplier makers? buyers? bank department depot station cleaners? crew cabin conductor guard
-    colleagues? billing rider technician cook chef adviser office company neighbour neighbours police library museum
-    laundry clinic school theatre cinema surgery vet pharmacy gallery centre center studio airport airline salon nursery
-    people somebody someone person them him her it this that what why whether how where when which who if about for
-    \w+(?:ists?|ians?|keepers?|ologists?)"""
+    restaurant reception housekeeping engineers? practice dentist doctor nurse garage plumber electrician painter
+    trainer instructor staff club supplier makers? buyers? bank department depot station cleaners? crew cabin conductor
+    guard colleagues? billing rider technician cook chef adviser office company neighbour neighbours police library
+    museum laundry clinic school theatre cinema surgery vet pharmacy gallery centre center studio airport airline
+    salon nursery people men women person employer growers \w+(?:ists?|ians?|keepers?|ologists?)"""
+)
+JOINT = _words(
+    """to for about whether if why what how where when which who in on at of from with by and or that there here again
+    now today once first not separately"""
 )
 KIN = _words(
     r"""husband wife mother mum mom father dad son daughter sister brother aunt uncle niece nephew gran grandmother
@@ -31,24 +34,29 @@ KIN = _words(
 )
 THING_DONE = _words(
     r"""send(?:ing)? sent repair(?:ing)? fix(?:ing)? replac(?:e|ing) refund(?:ing)? return(?:ing)? deliver(?:ing)?
-    collect(?:ing)? remov(?:e|ing) exchang(?:e|ing) cancel(?:ling)? unplug restart open(?:ing)? switch(?:ing)? clean(?:ing)?"""
+    collect(?:ing)? remov(?:e|ing) exchang(?:e|ing) cancel(?:ling)? unplug restart open(?:ing)? switch(?:ing)?
+    clean(?:ing)?"""
 )
 TOLD = _words(
     r"""which what where when whether who whom whose why how if that about more the_names? names? number numbers date
     dates address size sizes time times title titles version town country colour color email phone price amount age
-    model make code name day days digits account place street postcode length width error message reason room coach seat"""
+    model make code name day days digits account place street postcode length width error message reason
+    room coach seat"""
 )
 
 ABSURD: Mapping[str, re.Pattern[str]] = {
     "asks nobody": re.compile(r"\bask(?:ing)? to (?!see\b|be\b)\w+|\bask(?:ing)? (?:and|or|of|with|from|in|on)\b"),
     "asks a thing": re.compile(
-        rf"\bask(?:ing)? (?:the|our|your|an?) (?!(?:[\w'-]+ ){{0,3}}?{STAFF}\b)\w+(?: [\w'-]+){{0,2}}"
+        rf"\bask(?:ing)? (?:the|our|your|an?) (?!(?:(?!{JOINT}\b)[\w'-]+ ){{0,3}}?{STAFF}(?: {JOINT}\b|[^ \w]|$))"
+        r"\w+(?: [\w'-]+){0,2}|"
+        r"\bask(?:ing)? (?:order|booking|account|case|job|ticket|return|repair|parcel)s?\b"
     ),
     "asks oneself": re.compile(
         r"\bask(?:ing)? (?:me|myself|us)\b|\b(?:sending|send|telling|tell|giving|give) myself\b"
     ),
     "asks the customer's people": re.compile(
-        rf"\b(?:i'm|i'll|i am|i will|we're|we'll) (?:asking|ask|telling|tell|reporting to) (?:your|the) (?:\w+ )?{KIN}\b"
+        rf"\b(?:i'm|i'll|i am|i will|we're|we'll) (?:asking|ask|telling|tell|reporting to) "
+        rf"(?:your|the) (?:\w+ )?{KIN}\b"
     ),
     "the customer sends themselves something": re.compile(
         r"\bplease (?:send|tell|give|show|write) (?:you|your|us your)\b"
@@ -83,8 +91,7 @@ ABSURD: Mapping[str, re.Pattern[str]] = {
 
 
 def absurdities(prompt: str, response: str) -> Iterator[str]:
-    """What makes no sense in an answer, each named once for each sentence; what the customer wrote themselves is not held
-    against it."""
+    """What makes no sense in an answer, each named once a sentence; what the customer wrote is not held against it."""
     asked = plain(prompt)
     for sentence in SENTENCE.findall(plain(response)):
         for name, pattern in ABSURD.items():
