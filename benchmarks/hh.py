@@ -9,7 +9,8 @@ response wins, and a logistic regression on TF-IDF of words and word pairs.
 
 Without a model one is pretrained on the training conversations alone, three times three quarters of them. With one
 `prefloop reward` is told model= and preferences= and nothing that it could choose itself, on five folds; what each fold
-showed stays in docs/results/hh_folds.jsonl, and a fold that stands there is not run again. What else is given, as
+showed stays in docs/results/hh_folds.jsonl, and a fold that stands there is not run again; one that was stopped goes on
+from runs/hh. What else is given, as
 `micro_tokens=2048` on a machine that others use, goes to `prefloop reward` and onto the page. Each writes its part of
 docs/results/hh.md.
 """
@@ -17,13 +18,14 @@ docs/results/hh.md.
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -53,6 +55,10 @@ FOLDS = 5
 TABLE = Path(__file__).parents[1] / "docs" / "results" / "hh.md"
 KEPT = TABLE.with_name("hh_folds.jsonl")
 """A row for each fold that was run."""
+RUNS = Path(__file__).parents[1] / "runs" / "hh"
+"""Where folds are run; a folder goes when its fold's row stands."""
+WATCHED = 40
+"""Held-out pairs that the run looks at on its way; all are judged after it, once."""
 SCRATCH, PRETRAINED = "Nothing pretrained", "From a pretrained model"
 """The headings of the page."""
 OURS, WORDS, LENGTH = "prefloop reward", "TF-IDF, logistic regression", "length alone"
@@ -158,9 +164,10 @@ def ours(training: Sequence[Preference], held_out: Sequence[Preference], folder:
     return judged(judge, folder)
 
 
-def judged(judge: Path, folder: Path) -> list[float]:
+def judged(judge: Path, folder: Path, dtype: Literal["float32", "auto"] = "float32") -> list[float]:
     """1 for each pair of `held_out.jsonl` that this reward model gets right, 1/2 for a tie."""
-    score(ScoreConfig(model=str(judge), data=str(folder / "held_out.jsonl"), out=str(folder / "scores.jsonl")))
+    data, out = folder / "held_out.jsonl", folder / "scores.jsonl"
+    score(ScoreConfig(model=str(judge), data=str(data), out=str(out), dtype=dtype))
     pairs = [row for _, row in read_rows(folder / "scores.jsonl")]
     return [(row["chosen"] > row["rejected"]) + (row["chosen"] == row["rejected"]) / 2 for row in pairs]
 
@@ -234,19 +241,22 @@ def pretrained(rows: Sequence[Preference], model: str, folds: Sequence[int], mor
     done = {row["fold"]: row for _, row in read_rows(KEPT)} if KEPT.exists() else {}
     for fold in folds:
         if fold not in done:
-            with tempfile.TemporaryDirectory() as folder:
-                done[fold] = one_fold(rows, model, fold, more, Path(folder))
+            folder = RUNS / f"fold-{fold}"
+            done[fold] = one_fold(rows, model, fold, more, folder)
             write_text(KEPT, jsonl([done[number] for number in sorted(done)]))
+            shutil.rmtree(folder)
         show(PRETRAINED, folds_table([done[number] for number in sorted(done)]))
 
 
 def one_fold(rows: Sequence[Preference], model: str, fold: int, more: Sequence[str], folder: Path) -> dict[str, Any]:
     """Trains and judges on one fold. Returns: what the page needs, one number for each held-out pair."""
     training, held_out = folded(rows, fold)
-    write_records(folder / "training.jsonl", training)
-    write_records(folder / "held_out.jsonl", held_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, part in (("training", training), ("held_out", held_out), ("watched", held_out[:WATCHED])):
+        write_records(folder / f"{name}.jsonl", part)
     command = [sys.executable, "-m", "prefloop.cli", "reward", f"model={model}", f"preferences={folder}/training.jsonl"]
-    command += [f"held_out={folder}/held_out.jsonl", f"out={folder}/reward", f"seed={fold}", "threads=1", *more]
+    command += [f"held_out={folder}/watched.jsonl", f"out={folder}/reward", f"seed={fold}", "threads=1", *more]
+    command += ["checkpoint_every=5"]
     with subprocess.Popen(command) as process:
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -264,13 +274,13 @@ def one_fold(rows: Sequence[Preference], model: str, fold: int, more: Sequence[s
         "given": ["threads=1", *more],
         "num_training": len(training),
         "openings": [openings.index(row.messages[0].content) for row in held_out],
-        OURS: judged(reward_folder / layout.MODEL, folder),
+        OURS: judged(reward_folder / layout.MODEL, folder, dtype="auto"),
         WORDS: tf_idf(training, held_out),
         LENGTH: by_length(training, held_out),
         "chosen": card["chosen"]["settings"],
         "accuracy_train": finished["result"]["accuracy_train"],
         "loss": [round(row["loss/train"], 4) for row in metrics],
-        "cpu_seconds": round(used.ru_utime + used.ru_stime),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime) if timing["sessions"] == 1 else None,
         "peak_mb": round(timing["peak_rss_mb"]),
     }
 
@@ -286,7 +296,8 @@ def folds_table(folds: Sequence[dict[str, Any]]) -> list[str]:
         f"`seed=` and {told}, and chose the rest itself: {chosen}.",
         "",
         f"{len(folds)} of {FOLDS} folds were run. The strength of TF-IDF's regularisation is the best on other splits "
-        "of the same pairs, which favours it.",
+        f"of the same pairs, which favours it. Of a fold's held-out pairs the run itself saw {WATCHED}, without "
+        "learning from them.",
         "",
         "| held-out accuracy | " + " | ".join(f"fold {fold['fold']}" for fold in folds) + " | all |",
         "|---" * (len(folds) + 2) + "|",
@@ -318,7 +329,7 @@ CELLS: dict[str, Callable[[dict[str, Any]], str]] = {
     "loss, first fifth and last fifth of the updates": lambda fold: " and ".join(
         f"{np.mean(part):.3f}" for part in np.array_split(fold["loss"], 5)[::4]
     ),
-    "CPU seconds, one thread": lambda fold: str(fold["cpu_seconds"]),
+    "CPU seconds, one thread": lambda fold: str(fold["cpu_seconds"] or "run in parts"),
     "peak memory, GB": lambda fold: f"{fold['peak_mb'] * 2**20 / 1e9:.1f}",
 }
 """Row -> what a fold shows there."""
