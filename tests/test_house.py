@@ -5,6 +5,7 @@ import graphlib
 import importlib
 import pkgutil
 import re
+import resource
 import subprocess
 import sys
 import tomllib

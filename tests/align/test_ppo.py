@@ -406,13 +406,7 @@ def test_the_kl_coefficient_is_steered(make_config: Make, watch: Watch, read_lin
 
 @pytest.mark.parametrize(("minibatch_size", "at"), [(4, 7), (8, 5), (8, 6)])
 def test_a_killed_run_goes_on_bit_identically(
-    make_config: Make,
-    watch: Watch,
-    weights: Weights,
-    read_lines: Read,
-    monkeypatch: pytest.MonkeyPatch,
-    minibatch_size: int,
-    at: int,
+    make_config: Make, watch: Watch, weights: Weights, read_lines: Read, monkeypatch: Any, minibatch_size: int, at: int
 ):
     """Killed inside the second step's four updates, begun again: the same policy and the same metrics as if nothing had
     happened. With one minibatch its first update learns from what was read before it, which no checkpoint holds."""
