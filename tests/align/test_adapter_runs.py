@@ -15,6 +15,9 @@ from prefloop.collect.config import CollectConfig
 from prefloop.errors import UserError
 from prefloop.evaluate import stage as evaluate
 from prefloop.evaluate.config import EvaluateConfig
+from prefloop.files.documents import read_document
+from prefloop.models import load
+from prefloop.records.evaluations import Evaluation, mean
 from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
 from prefloop.run import Run
@@ -92,7 +95,12 @@ def test_runs_stopped_and_started_again_end_alike_and_keep_only_what_is_trained(
 
 
 def test_every_stage_takes_an_adapter(
-    works: dict[str, Work], prompts_file: str, write_rows: Callable[..., str], tmp_path: Path
+    works: dict[str, Work],
+    folder: str,
+    prompts_file: str,
+    write_rows: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     for stage in ("sft", "reward", "ppo"):
         works[stage](stage)
@@ -109,7 +117,19 @@ def test_every_stage_takes_an_adapter(
     test = write_rows("test.jsonl", [{"messages": [{"role": "user", "content": f"test {i}?"}]} for i in range(4)])
     files = {"validation_prompts": prompts_file, "test_prompts": test}
     compare: dict[str, Any] = {"reference": sft_folder, "candidates": str(tmp_path / "ppo"), "reward": rewards}
-    assert evaluate.evaluate(EvaluateConfig(out=str(tmp_path / "evaluate"), **compare, **files, **asked)).is_file()
+    compare |= {"base": folder, **files, **asked}
+    one = evaluate.evaluate(EvaluateConfig(out=str(tmp_path / "evaluate"), **compare))
+    monkeypatch.setattr(load._Source, "in_memory", lambda *_: None)  # five models, and not adapters on one base
+    many = evaluate.evaluate(EvaluateConfig(out=str(tmp_path / "apart"), **compare))
+    first, second = (read_document(path, Evaluation).models for path in (one, many))
+    for name, model in first.items():
+        split, other = model.validation, second[name].validation
+        assert mean(split.base_nats) == pytest.approx(mean(other.base_nats), abs=1e-5)
+        for kl, apart in ((split.kl_nats, other.kl_nats), (split.base_kl, other.base_kl), (split.score, other.score)):
+            assert mean(kl) == pytest.approx(mean(apart), abs=1e-4)
+    assert mean(first["base"].validation.base_kl) == 0
+    assert (mean(first["base"].validation.kl_nats) or 0) > 0
+    assert (mean(first["step-000002"].validation.kl_nats) or 0) > 0
     both = talkers([sft_folder, str(tmp_path / "ppo" / "models" / "step-000002")], ChatConfig(max_new_tokens=4))
     assert len(both) == 2
     with pytest.raises(UserError, match="a reward model only scores; it has nothing to say"):

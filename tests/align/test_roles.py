@@ -14,11 +14,12 @@ from torch import Tensor
 
 from adapting import moved
 from prefloop.align import ppo
+from prefloop.errors import UserError
 from prefloop.models import load
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, reader, save, scalar
 from prefloop.models.network import Network
-from prefloop.models.stream import ResponseStream
+from prefloop.models.stream import ResponseStream, Stream
 from prefloop.settings import Adapted, Lora
 
 CPU = Placement(torch.device("cpu"))
@@ -143,6 +144,35 @@ def test_a_step_of_ppo_is_that_of_separate_models(
     assert json.loads((one / "adapter_config.json").read_text())["base_model_name_or_path"] == where["base"]
 
 
+@pytest.mark.parametrize(("policy", "critic"), [("base", "reward"), ("sft", "whole"), ("sft", "base")])
+def test_a_critic_of_ones_own_is_trained_as_the_policy_is(
+    folders: Folders,
+    policy: str,
+    critic: str,
+    make_config: Callable[..., Any],
+    watch: Callable[..., Any],
+    tmp_path: Path,
+):
+    """All weights, its adapter merged; or a new adapter on a base of its own, or on the policy's. It begins with what
+    its folder says."""
+    where = folders["Llama"] | {"whole": str(tmp_path / "whole")}
+    save(tmp_path / "whole", scalar(where["reward"], CPU).merged())
+    seen = watch()
+    ppo.train(make_config(policy=where[policy], critic=where[critic], lr=1e-9))
+    network = seen.setups[0].policy
+    made = network.critic
+    stream = Stream.of(SEQUENCES, CPU.device)
+    with torch.no_grad(), made.wearing():
+        states = network._states(made.trunk or network.pretrained.base_model, stream)
+        assert torch.allclose(states, reader(where[critic], CPU).hidden_states(stream), atol=1e-5)
+    assert (made.role is None) == (policy == "base")
+    assert (made.trunk is None) == (critic == "base")
+    learning = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    own = {name for name in learning if name.startswith("critic.trunk.") or ".critic" in name or ".policy." in name}
+    assert own
+    assert all((".lora_" in name) == (policy == "sft") for name in own)
+
+
 def test_layers_computed_again_wear_what_they_wore(folders: Folders):
     """Policy and critic on one trunk, and nothing worn when the backward pass comes."""
     found = []
@@ -161,7 +191,7 @@ def test_layers_computed_again_wear_what_they_wore(folders: Folders):
 
 
 @pytest.mark.parametrize("weights", ["int8", "nf4", "bfloat16"])
-def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str):
+def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str, tmp_path: Path):
     where = folders["Llama"]
     policy = causal(where["sft"], CPU)
     policy.hold(weights)
@@ -171,6 +201,21 @@ def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str)
     assert shared.pretrained.base_model is policy.pretrained.base_model
     with torch.no_grad():
         assert torch.allclose(shared.scores(SEQUENCES), apart.scores(SEQUENCES), atol=1e-5)
+    if weights != "bfloat16":
+        judge = scalar(where["base"], CPU, fresh_head=True)
+        judge.train_as(Adapted(adapter="lora", lora=Lora(rank=4, dora=True)), seed=0)
+        save(tmp_path / "dora", judge)
+        with pytest.raises(UserError, match=r"\(DoRA\) measures its base's matrices .* quantised here"):
+            scalar(str(tmp_path / "dora"), CPU, beside=policy)
+    again = " ".join(shared.hold(weights))
+    assert ("not measured" in again) == (weights != "bfloat16")  # not that it changed nothing
+    base = causal(where["base"], CPU, beside=policy)
+    assert base.pretrained is policy.pretrained
+    untouched = causal(where["base"], CPU)
+    untouched.hold(weights)
+    packed = ResponseStream.of(PROMPTS, RESPONSES, CPU.device)
+    with torch.no_grad():
+        assert torch.equal(base.logprobs(packed, temperature=1.0), untouched.logprobs(packed, temperature=1.0))
 
 
 def test_an_adapter_that_is_released_leaves_the_others_as_they_were(folders: Folders):

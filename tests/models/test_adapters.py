@@ -79,7 +79,7 @@ def tensors(change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callabl
 
 WHICH = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "IA3": (edited(peft_type="IA3"), r'of the kind "IA3"; prefloop reads LoRA'),
+    "IA3": (edited(peft_type="IA3"), r'of the kind "IA3"; prefloop reads LoRA .*Merge it into its base with peft'),
     "prompt tuning": (edited(peft_type="PROMPT_TUNING"), "prefloop reads LoRA .* and no other kind"),
     "biases": (edited(bias="all"), "trained the biases of its base too .*merge_and_unload"),
     "PiSSA": (edited(init_lora_weights="pissa"), "began by changing its base"),
@@ -102,6 +102,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "embeddings": (
         tensors(lambda all: {**all, "base_model.model.lm_head.weight": torch.zeros(2, 2)}),
         r"1 other weights were trained \(lm_head.weight\)",
+    ),
+    "a head with a bias": (
+        tensors(lambda all: {**all, "base_model.model.score.bias": torch.zeros(1)}),
+        r"1 other weights were trained \(score.bias\)",
     ),
     "half a pair": (tensors(lambda all: {k: v for k, v in all.items() if k != WHICH}), "q_proj do not fit together"),
     "another width": (
@@ -134,12 +138,16 @@ def test_what_cannot_be_read_is_a_sentence(good: Path, tmp_path: Path, case: str
 
 def test_another_base_is_refused_and_a_moved_one_is_found(folder: str, new_llama: Any, codec: Codec, tmp_path: Path):
     """The same architecture, trained further: only the fingerprint tells."""
-    shutil.copytree(folder, tmp_path / "here" / "base")
-    network = causal(str(tmp_path / "here" / "base"), CPU)
-    network.train_as(LORA, seed=0)
-    save(tmp_path / "here" / "adapter", network)
+    for base, adapter in (("base", "adapter"), ("pretrain/model", "sft/model")):  # as stages name them
+        shutil.copytree(folder, tmp_path / "here" / base)
+        network = causal(str(tmp_path / "here" / base), CPU)
+        network.train_as(LORA, seed=0)
+        save(tmp_path / "here" / adapter, network)
     (tmp_path / "here").rename(tmp_path / "there")
     assert causal(str(tmp_path / "there" / "adapter"), CPU).role is not None
+    found = causal(str(tmp_path / "there" / "sft" / "model"), CPU).role
+    assert found is not None
+    assert found.base.path == str(tmp_path / "there" / "pretrain" / "model")
     save_model(tmp_path / "there" / "base2", new_llama(2), codec)
     edited(base_model_name_or_path=str(tmp_path / "there" / "base2"))(tmp_path / "there" / "adapter")
     with pytest.raises(UserError, match=r"trained on another base than .*base2 is now \(fingerprint"):

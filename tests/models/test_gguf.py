@@ -14,14 +14,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.gguf_files import ARCHITECTURES, write
 from prefloop.errors import UserError
+from prefloop.evaluate.config import EvaluateConfig
+from prefloop.evaluate.stage import evaluate
 from prefloop.export.config import MergeConfig
 from prefloop.export.merge import merge
 from prefloop.files import fingerprints
+from prefloop.files.documents import read_document
 from prefloop.models import gguf
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, codec_of, model_folder, save_model, scalar
 from prefloop.models.stream import Stream
 from prefloop.records import Message
+from prefloop.records.evaluations import Evaluation
 from prefloop.sft.config import SFTConfig
 from prefloop.sft.stage import train
 from prefloop.text.codec import Codec
@@ -70,6 +74,23 @@ def test_the_codec_is_that_of_the_tokenizer_it_was_written_from(file: Path, code
     assert codec_of(str(more)).stop_ids == (codec.stop_ids[0], 7)
 
 
+def test_a_window_that_transformers_leaves_out_is_kept(codec: Codec, tmp_path: Path):
+    """Phi-3 sees so many tokens; where a family sees all, such a file is refused."""
+    said = []
+    for window in (None, 3):
+        file = write(
+            tmp_path / f"{window}.gguf", codec, architecture="phi3", **{"phi3.attention.sliding_window": window}
+        )
+        network = causal(str(file), CPU)
+        assert network.pretrained.config.sliding_window == window
+        said.append(network.logits(network.hidden_states(Stream.of([[5, 9, 7, 30, 41]], CPU.device))))
+    assert torch.equal(said[0][:3], said[1][:3])
+    assert not torch.allclose(said[0][3:], said[1][3:], atol=1e-3)
+    file = write(tmp_path / "llama.gguf", codec, **{"llama.attention.sliding_window": 3})
+    with pytest.raises(UserError, match="has a sliding window of 3 tokens that its attention does not pass on"):
+        causal(str(file), CPU)
+
+
 def test_a_reward_model_starts_from_it(file: Path):
     network = scalar(str(file), CPU, fresh_head=True)
     assert network.scores([[5, 9, 7], [8, 2]]).tolist() == [0, 0]
@@ -87,6 +108,15 @@ def test_it_is_a_base_of_adapters_and_of_stages(file: Path, tmp_path: Path, writ
     saved = train(SFTConfig.model_validate(asked | {"device": "cpu", "dtype": "float32"}))
     card = json.loads((tmp_path / "sft" / "run.json").read_text(encoding="utf-8"))
     assert card["identity"]["inputs"]["model"] == fingerprints.of_path(file)
+    assert [sentence[:12] for sentence in card["chosen"]["model"]["said"]] == ["weights=int8", "trains an ad"]
+    compared = {"reference": str(saved), "candidates": str(file), "base": str(file), "max_new_tokens": 4}
+    compared |= {"out": str(tmp_path / "evaluate"), "reward": f"python:{tmp_path / 'r.py'}:score", "dtype": "float32"}
+    (tmp_path / "r.py").write_text("def score(prompts, responses):\n    return [float(len(r)) for r in responses]\n")
+    for split in ("validation", "test"):
+        asked = [{"messages": [{"role": "user", "content": f"{split} {i}"}]} for i in range(4)]
+        compared[f"{split}_prompts"] = write_rows(f"{split}.jsonl", asked)
+    models = read_document(evaluate(EvaluateConfig.model_validate(compared)), Evaluation).models
+    assert models["tiny.gguf"].test == models["base"].test
     network, base = causal(str(saved), CPU), causal(str(file), CPU)
     says = network.logits(network.hidden_states(Stream.of([[5, 9, 7, 30, 41]], CPU.device))).detach()
     assert network.role is not None

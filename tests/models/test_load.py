@@ -20,7 +20,7 @@ from transformers import (
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, codec_of, critic, save_model, scalar
+from prefloop.models.load import causal, codec_of, reader, save_model, scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
 from prefloop.text.codec import Codec
@@ -315,7 +315,7 @@ def test_a_reward_model_does_not_write(folder: str, tmp_path: Path):
     with pytest.raises(UserError, match=r"this is a reward model: .*cannot write one\..*prefloop score model="):
         causal(path, CPU)
     states = [
-        load(path if reward else folder, CPU).hidden_states(STREAM) for load, reward in ((critic, 1), (causal, 0))
+        load(path if reward else folder, CPU).hidden_states(STREAM) for load, reward in ((reader, 1), (causal, 0))
     ]
     assert torch.equal(*states)
 

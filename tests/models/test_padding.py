@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -17,10 +20,14 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from adapting import moved
+from prefloop.export.config import MergeConfig
+from prefloop.export.merge import merge
 from prefloop.models.device import Placement
-from prefloop.models.load import save_model, scalar
+from prefloop.models.load import causal, save, save_model, scalar
 from prefloop.models.network import Network
 from prefloop.records import Message
+from prefloop.settings import Adapted, Lora
 from prefloop.text.templates import template_text
 
 CPU = Placement(torch.device("cpu"))
@@ -105,3 +112,26 @@ def test_padded_batches_in_a_fresh_process_score_the_same(tmp_path: Path):
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200).stdout.splitlines()
     actual = torch.tensor([json.loads(line) for line in said])
     torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES[1:3])
+def test_an_adapter_cannot_bring_a_row_for_padding(
+    case: tuple[list[str], dict[str, str], str, int, int], tmp_path: Path
+):
+    """It is read without one, by itself and on a base that others share; merged it has one."""
+    reward_model(case, tmp_path)
+    judge, policy = scalar(str(tmp_path / "base"), CPU, fresh_head=True), causal(str(tmp_path / "base"), CPU)
+    for network in (judge, policy):
+        network.train_as(Adapted(adapter="lora", lora=Lora(rank=2)), seed=0)
+    save(tmp_path / "adapter", moved(judge, 1))
+    rows = [[5, 9, 7, 30], [8, 2]]
+    expected = judge.scores(rows)
+    for beside in (None, policy):
+        again = scalar(str(tmp_path / "adapter"), CPU, beside=beside)
+        assert (again.pretrained.base_model is policy.pretrained.base_model) == (beside is policy)
+        torch.testing.assert_close(again.scores(rows), expected)
+    merge(MergeConfig(model=str(tmp_path / "adapter"), out=str(tmp_path / "whole")))
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole").eval()
+    pad = AutoTokenizer.from_pretrained(tmp_path / "whole").pad_token_id
+    batch = torch.tensor([rows[0], [*rows[1], pad, pad]])
+    torch.testing.assert_close(plain(batch, attention_mask=(batch != pad).long()).logits[:, 0], expected)

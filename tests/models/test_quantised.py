@@ -103,6 +103,22 @@ def test_any_form_says_what_it_changes(form: str, folder: str):
     assert ("nats on average" in said and f"weights={form} change the logprobs of" in said) == (form != "bfloat16")
 
 
+def test_in_any_form_it_has_as_many_weights(folder: str):
+    """By which settings are chosen; adapters on it are not counted."""
+    numbers = set[int]()
+    for form in ("float32", "bfloat16", "int8", "nf4"):
+        network = causal(folder, CPU)
+        network.train_as(Adapted(adapter="lora", weights=form), seed=0)
+        numbers.add(network.learner.num_weights)
+    assert numbers == {causal(folder, CPU).pretrained.num_parameters()}
+
+
+def test_where_nothing_can_be_held_it_is_said(bases: dict[str, str]):
+    """GPT-2 has its matrices the other way round."""
+    (said,) = causal(bases["GPT-2"], CPU).hold("int8")
+    assert said == "weights=int8 holds nothing in fewer bytes here: no layer of this model is a plain matrix."
+
+
 def test_scores_tell_their_change_too(folder: str):
     reward = scalar(folder, CPU, fresh_head=True)
     assert copy.deepcopy(reward).hold("int8") == [

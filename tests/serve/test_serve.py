@@ -16,6 +16,7 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
+from adapting import moved
 from prefloop.cli import main as cli
 from prefloop.sampling.batch import Batch
 from prefloop.serve.app import MOST_BYTES, create_app
@@ -89,6 +90,28 @@ def test_at_temperature_zero_all_are_the_likeliest_as_transformers_finds_it(
         texts(ask(speaker, n=2, temperature=0, max_tokens=6))
         == [network.codec.decode(expected[0, len(ids) :].tolist())] * 2
     )
+
+
+def test_an_adapter_speaks_as_transformers_does_once_it_is_merged(network: Any):
+    import copy
+
+    import torch
+
+    from prefloop.records import Message
+    from prefloop.settings import Adapted, Lora
+
+    network.train_as(Adapted(adapter="lora", lora=Lora(rank=4)), seed=0)
+    moved(network, 1)
+    ids = network.codec.prompt_ids([Message(**m) for m in HELLO])
+    whole = copy.deepcopy(network).merged().pretrained
+    whole.set_attn_implementation("sdpa")
+    expected = whole.generate(
+        torch.tensor([ids]), max_new_tokens=6, do_sample=False, eos_token_id=list(network.codec.stop_ids)
+    )
+    engine = Engine(network, name="tiny", fingerprint="abc", max_tokens=8, max_rows=6)
+    with TestClient(create_app(engine), base_url=URL) as client:
+        (said,) = texts(ask(client, temperature=0, max_tokens=6))
+    assert said == network.codec.decode(expected[0, len(ids) :].tolist())
 
 
 def test_a_response_that_was_cut_says_so_and_the_context_is_never_passed(speaker: TestClient):

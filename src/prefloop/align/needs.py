@@ -113,5 +113,7 @@ def _critic(config: PPOConfig, step: _Step) -> Model:
     if config.critic == "separate":
         critic = step.models.beside("critic", step.policy, trained=True)
     else:
-        critic = step.models.trained("critic", config.critic, scores=True).at(step.whole)
+        kind = "lora" if step.policy.role.rank else "none"  # as the policy is trained
+        models = replace(step.models, settings=config.model_copy(update={"adapter": kind}))
+        critic = models.trained("critic", config.critic, scores=True).at(step.whole)
     return replace(critic, role=replace(critic.role, anatomy=critic.role.anatomy.trunk()))

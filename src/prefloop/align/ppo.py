@@ -79,7 +79,7 @@ def train(config: PPOConfig) -> Path:
         if run.finished:
             return run.folder / run.result["last"]
         setup, config = online.prepared(run, config, needs.ppo)
-        policy = _with_critic(setup, config)
+        policy = _with_critic(setup, config, run)
         limit = online.at_once(run, setup, config, needs.ppo, policy)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         apart = heads_apart(policy.heads, lr=config.lr, head_lr=config.head_lr)
@@ -238,7 +238,7 @@ def _critic_folder(config: PPOConfig) -> str | None:
     return None if config.critic in ("shared", "separate") else model_folder(config.critic)
 
 
-def _with_critic(setup: Setup, config: PPOConfig) -> Network:
+def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
     """The policy with the critic asked for. Raises: UserError for a critic that reads other tokens, or fewer."""
     policy = setup.policy
     if config.critic in ("shared", "separate"):
@@ -256,8 +256,9 @@ def _with_critic(setup: Setup, config: PPOConfig) -> Network:
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
             f"have {longest}. Lower max_new_tokens, or use critic=separate."
         )
-    if policy.role is not None:
-        other.train_as(config, seed=config.seed)
+    kind = "none" if policy.role is None else "lora"  # as the policy is trained
+    said = other.train_as(config.model_copy(update={"adapter": kind}), seed=config.seed)
+    run.caution([f"critic: {sentence}" for sentence in said], of="critic")
     return policy.with_critic(other)
 
 

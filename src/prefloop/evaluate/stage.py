@@ -88,12 +88,12 @@ def evaluate(config: EvaluateConfig) -> Path:
             return path
         place = placement(config.device, config.dtype)
         reference = causal(config.reference, place, template=config.template)
-        run.caution(reference.hold(config.weights))
+        run.caution(reference.hold(config.weights), of="reference")
         world = _World(
             config,
             place,
             reference,
-            _base(config, place),
+            _base(config, place, reference, run),
             scorer(config.reward, place, seconds=config.reward_seconds, beside=reference, weights=config.weights)
             if config.reward
             else None,
@@ -149,9 +149,12 @@ def evaluate(config: EvaluateConfig) -> Path:
 
 
 def candidates(folder: str) -> dict[str, Path]:
-    """The model folders inside a folder or a stage's, or the folder itself. Raises: UserError if there is none."""
+    """The model folders inside a folder or a stage's, or the folder itself; a GGUF file too.
+
+    Raises: UserError if there is none.
+    """
     path = Path(folder)
-    if layout.is_model(path):
+    if layout.is_model(path) or path.is_file():
         return {path.name: path}
     kept = layout.policies(path) or sorted(path.glob("*"))
     models = {p.name: p for p in kept if layout.is_model(p)}
@@ -211,12 +214,12 @@ def _only_of_the_helpdesk(config: EvaluateConfig) -> None:
         own(rows, file=config.demonstrations, who="judge=gold", instead="Leave demonstrations out, and judge=gold too.")
 
 
-def _base(config: EvaluateConfig, place: Placement) -> Network | None:
+def _base(config: EvaluateConfig, place: Placement, reference: Network, run: Run) -> Network | None:
     """The untouched base, if there is one to be measured beside the others."""
     if config.base is None:
         return None
-    base = causal(config.base, place, template=config.template)
-    base.hold(config.weights)
+    base = causal(config.base, place, template=config.template, beside=reference)
+    run.caution(base.hold(config.weights), of=BASE)
     return base
 
 
@@ -236,7 +239,7 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
             policy = world.base
         elif name != "reference":
             policy = causal(str(folders[name]), world.place, template=world.config.template, beside=world.reference)
-            policy.hold(world.config.weights)
+            run.caution((f"{name}: {sentence}" for sentence in policy.hold(world.config.weights)), of=name)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(

@@ -95,7 +95,7 @@ def _check_kind(path: str, settings: dict[str, Any]) -> None:
     if kind != "LORA":
         raise UserError(
             f"{path}: this is a PEFT folder of the kind {json.dumps(kind)}; prefloop reads LoRA (with rsLoRA and DoRA) "
-            "and no other kind. {MERGE} Or train one with adapter=lora."
+            f"and no other kind. {MERGE} Or train one with adapter=lora."
         )
     named = settings.get("base_model_name_or_path")
     if not isinstance(named, str) or not named:
@@ -132,9 +132,9 @@ def _base(path: str, settings: dict[str, Any]) -> str:
     named = str(settings["base_model_name_or_path"])
     if Path(named).exists():
         return named
-    parts = Path(named).parts
-    around = [Path(*parts[start:]) for start in range(1, len(parts))]
-    found = (parent / inside for parent in Path(path).resolve().parents for inside in around)
+    parts, here = Path(named).parts, Path(path).resolve()
+    around = [Path(*parts[start:]) for start in range(1, len(parts))]  # the longest that is found: names are alike
+    found = (parent / inside for inside in around for parent in here.parents if parent / inside != here)
     moved = next((place for place in found if layout.is_model(place) or place.is_file()), None)
     if moved is not None:
         return str(moved)
@@ -164,7 +164,7 @@ def _check_weights(adapter: AdapterFolder) -> None:
     """Raises: UserError if the file holds more than an adapter of layers and a reward model's head, or less."""
     if not adapter.modules:
         raise UserError(f"{adapter.path}/{TENSORS}: no weight in it is of a LoRA adapter. {AGAIN}")
-    more = sorted(name for name in adapter.shapes if not LORA.fullmatch(name) and not name.startswith(f"{HEAD}."))
+    more = sorted(name for name in adapter.shapes if not LORA.fullmatch(name) and name != f"{HEAD}.weight")
     if more:
         raise UserError(
             f"{adapter.path}: beside the adapter, {len(more)} other weights were trained ({', '.join(more[:3])}), "

@@ -208,8 +208,10 @@ class Role:
 
     @property
     def empty(self) -> bool:
-        """True if what it says is what its base says."""
-        return not any(bool(weight.any()) for name, weight in self.tensors.items() if name.endswith("lora_B.weight"))
+        """True if what it says is what its base says; DoRA's lengths of outputs say something of their own."""
+        return not (self.adapter and self.settings.get("use_dora")) and not any(
+            bool(weight.any()) for name, weight in self.tensors.items() if name.endswith("lora_B.weight")
+        )
 
     def train(self) -> None:
         """Gives the adapter gradients."""
@@ -328,6 +330,11 @@ def _check_fits(folder: AdapterFolder, base: str, module: str, layer: nn.Module 
     if layer is None:
         raise UserError(
             f"{folder.path}: this adapter is of another base: {base} has no linear layer {module} in its trunk. {rule}"
+        )
+    if folder.settings.get("use_dora") and not layer.get_parameter("weight").is_floating_point():
+        raise UserError(
+            f"{folder.path}: this adapter (DoRA) measures its base's matrices in every pass, and they are quantised "
+            "here. Set weights=float32 or weights=bfloat16."
         )
     if isinstance(layer, nn.Linear):  # whose matrix may be packed
         out, width = layer.out_features, layer.in_features

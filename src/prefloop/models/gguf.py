@@ -281,6 +281,9 @@ def config(path: str) -> PretrainedConfig:
             f"{path}: this model turns its positions in a way of its own (rope.scaling.type = {scaled}), which "
             "transformers does not read from GGUF. Give the folder that it was converted from."
         )
+    window = read.values.get(f"{read.architecture}.attention.sliding_window")
+    if window is not None:  # transformers leaves it out of Phi-3
+        made.sliding_window = window
     if f"{read.architecture}.vocab_size" not in read.values:
         made.vocab_size = read.values["tokenizer.ggml.tokens"]
     return made

@@ -29,7 +29,7 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import new_folder, write_json
 from prefloop.models import folders, gguf
 from prefloop.models.adapter_files import AdapterFolder, adapter_folder, fingerprint_of, write_adapter
-from prefloop.models.adapters import Base, around, read
+from prefloop.models.adapters import Base, Role, around, read
 from prefloop.models.checkpoint import (
     HEAD,
     check_files,
@@ -123,10 +123,13 @@ class _Source:
         return self.path if own else self.base
 
     def in_memory(self, beside: Network | None) -> Base | None:
-        """The base that another model has in memory, if this is an adapter of the same."""
-        if self.adapter is None or beside is None or beside.role is None:
+        """The base that another model has in memory, if this is it, or an adapter of the same."""
+        if beside is None or beside.role is None:
             return None
-        return beside.role.base if beside.role.base.fingerprint == fingerprint_of(self.base) else None
+        base = beside.role.base
+        if self.adapter is None:
+            return base if Path(base.path).resolve() == Path(self.base).resolve() else None
+        return base if base.fingerprint == fingerprint_of(self.base) else None
 
 
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
@@ -281,7 +284,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         path: its folder, an adapter's folder, a GGUF file, or a hub id.
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
-        beside: a model in memory, whose base it shares if it is an adapter of the same.
+        beside: a model in memory, whose base it shares if it is that, or an adapter of the same.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -304,7 +307,7 @@ def _worn(
         base: what is in memory already of an adapter's base; None if the model was just loaded.
         name: what its adapter is called among others.
     """
-    role = None
+    role = None if base is None else Role(base)
     if source.adapter is not None:
         role = read(model, base or Base(model, source.base), name, source.adapter)
     return verified(model, codec, path=source.path, placement=placement, role=role)
@@ -344,9 +347,10 @@ def scalar(
         )
     made = structure(path, config, scores=True)
     codec = _codec(source.words, config, template=template)
-    config.num_labels, config.pad_token_id = 1, padding_id(codec)
+    pad, size = padding_id(codec), int(config.get_text_config().vocab_size)
+    config.num_labels, config.pad_token_id = 1, pad if pad is None or pad < size else None  # no row; nothing reads it
     base = source.in_memory(beside)
-    if base is not None and beside is not None and not fresh_head:
+    if base is not None and beside is not None and source.adapter is not None and not fresh_head:
         shared = around(beside.pretrained.base_model, made, config)
         if shared is not None:
             return _worn(source, shared, base, codec, placement, "reward")

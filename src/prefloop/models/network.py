@@ -23,7 +23,17 @@ from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
-from prefloop.models.quantised import QUANTISED, answers, change, frozen_form, halve, hold, trained_form
+from prefloop.models.quantised import (
+    QUANTISED,
+    answers,
+    change,
+    frozen_form,
+    halve,
+    hold,
+    is_held,
+    packed,
+    trained_form,
+)
 from prefloop.models.recompute import Context, recomputed
 from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
@@ -222,11 +232,17 @@ class Network(nn.Module):
         dora = dora or (
             self.role is not None and any(made.get("use_dora") for made in self.role.base.settings.values())
         )
-        form = frozen_form(weights, self.placement, dora=dora)
-        told = form in QUANTISED
-        before = self._answers() if told else None
-        hold(self.pretrained.base_model, form)
-        return [] if before is None else [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
+        form, trunk = frozen_form(weights, self.placement, dora=dora), self.pretrained.base_model
+        if is_held(trunk):  # as the base of others, of which it was told
+            unseen = "the base that it shares is held so already, so what that changes in its scores is not measured"
+            return [f"weights={form}: {unseen}."] if form in QUANTISED and self.scores_only else []
+        before = self._answers() if form in QUANTISED else None
+        hold(trunk, form)
+        if before is None:
+            return []
+        if not is_held(trunk):
+            return [f"weights={form} holds nothing in fewer bytes here: no layer of this model is a plain matrix."]
+        return [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
 
     @torch.no_grad()
     def _answers(self) -> Tensor:
@@ -248,7 +264,7 @@ class Network(nn.Module):
         Returns: sentences about what was chosen, if it is not all weights.
         Raises: UserError for layers that are not there, or another shape than that of the adapter it begins from.
         """
-        begun = self.role is not None
+        begun = self.role is not None and self.role.adapter is not None
         num = self.learner.num_weights
         kind = adapter_kind(settings.adapter, num, begun=begun)
         if kind == "none":
@@ -259,8 +275,8 @@ class Network(nn.Module):
             merged = f"adapter=none: the adapter in {self.path} is merged into its base, and all weights are trained."
             return [merged] if begun else []
         said = self.hold(settings.weights, dora=settings.lora.dora)
-        if self.role is None:
-            base = Base(self.pretrained, self.path)
+        if self.role is None or self.role.adapter is None:
+            base = Base(self.pretrained, self.path) if self.role is None else self.role.base
             self.role = fresh(self.pretrained, base, "policy", settings.lora, seed=seed)
         elif "lora" in settings.model_fields_set:
             self.role.check(settings.lora, self.path)
@@ -278,8 +294,8 @@ class Network(nn.Module):
     @property
     def learner(self) -> Learner:
         """What is trained, for settings that are left to prefloop."""
-        adapter = 0 if self.role is None else self.role.num_parameters
-        return Learner(self.pretrained.num_parameters() - adapter, self.role is not None)
+        num = sum(weight.numel() for name, weight in self.pretrained.named_parameters() if ".lora_" not in name)
+        return Learner(num + packed(self.pretrained), self.role is not None)
 
     @property
     def heads(self) -> tuple[nn.Parameter, ...]:

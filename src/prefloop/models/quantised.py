@@ -168,6 +168,17 @@ class NF4(Held):
         return whole.flatten()[: self.out_features * self.in_features].view(self.out_features, -1).to(dtype)
 
 
+def is_held(trunk: nn.Module) -> bool:
+    """True if some of its matrices are stored in another way."""
+    return any(isinstance(layer, Held) for layer in trunk.modules())
+
+
+def packed(model: nn.Module) -> int:
+    """How many weights there are beside the numbers that are stored, which in 4 bits hold two each."""
+    held = [layer for layer in model.modules() if isinstance(layer, Held)]
+    return sum(layer.in_features * layer.out_features - layer.weight.numel() for layer in held)
+
+
 KINDS: dict[str, type[Held]] = {"bfloat16": Held, "int8": Int8, "nf4": NF4}
 
 

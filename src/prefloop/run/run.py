@@ -201,10 +201,13 @@ class Run:
         self.config = settled = resolved(config, values)
         return settled
 
-    def caution(self, sentences: Iterable[str]) -> None:
-        """Says each of them, before the work begins."""
-        for sentence in sentences:
+    def caution(self, sentences: Iterable[str], *, of: str = "model") -> None:
+        """Says each of them, before the work begins, and notes them in run.json under the name of what they are of."""
+        said = [*sentences]
+        for sentence in said:
             self.say(sentence)
+        if said:
+            self.chosen(of, lambda: {"said": said})
 
     def chosen(self, name: str, choose: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was chosen under that name when the run began; chosen now, and noted in run.json, if nothing was."""

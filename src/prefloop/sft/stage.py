@@ -53,6 +53,8 @@ def train(config: SFTConfig) -> Path:
         network = causal(str(folder) if trained else config.model, place, template=config.template)
         if not trained:
             run.caution(network.train_as(config, seed=config.seed))
+        elif network.role is not None:
+            network.hold(config.weights)  # as it was when it learned
         config = run.settled(config, network.learner)
         data = _data(config, network, run)
         batches = Batches(
