@@ -359,7 +359,7 @@ MUTANTS = [
         "reward/stage.py", "reward",
         ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
         ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
-        ("vote edges never learned", "num_updates=len(batches), apart=[apart]", "num_updates=len(batches)"),
+        ("vote edges never learned", "num_updates=len(batches), apart=apart)", "num_updates=len(batches), apart=apart[:-1])"),
         ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
         ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),

@@ -27,7 +27,10 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
             ["ppo", *PPO, "rollouts_per_step=70", "minibatch_size=16"],
             "6 of rollouts_per_step = 70 would be dropped from every step: minibatch_size = 16",
         ),
-        (["ppo", *PPO, "responses_per_prompt=3"], "responses_per_prompt = 3 does not divide rollouts_per_step = 256"),
+        (
+            ["ppo", *PPO, "responses_per_prompt=3", "rollouts_per_step=256"],
+            "responses_per_prompt = 3 does not divide rollouts_per_step = 256",
+        ),
         (
             ["ppo", *PPO, "kl_where=loss"],
             "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3",
@@ -71,14 +74,14 @@ def test_a_bad_setting_in_a_file_has_its_line(refused: Refused, tmp_path: Path):
         (
             ["run", "helpdsk"],
             "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. "
-            "Did you mean helpdesk? There are: helpdesk",
+            "Did you mean helpdesk? There are: assistant, helpdesk",
         ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),
         (["run", "helpdesk", "ppo.stepz=1"], "no setting is called `ppo.stepz`. Did you mean `steps`?"),
         (["run", "helpdesk", "ppo.steps=no"], "the command line: `ppo.steps` should be a whole number"),
         (["run", "helpdesk", "seed=x"], "`seed` should be a whole number"),
-        (["run", "helpdesk", "ppo.minibatch_size=60"], "would be dropped from every step"),
+        (["run", "helpdesk", "ppo.minibatch_size=60", "ppo.rollouts_per_step=256"], "would be dropped from every step"),
     ],
 )
 def test_a_bad_recipe_override(arguments: list[str], says: str, refused: Refused, tmp_path: Path):

@@ -100,6 +100,9 @@ def test_more_takes_more():
     long, short = (MODEL.sampling("s", 16, ROWS, new).cache for new in (64, 16))
     assert long / short == (100 + 64) / (100 + 16)
     assert MODEL.sampling("s", 1000, ROWS, 64).cache == MODEL.sampling("s", 64, ROWS, 64).cache  # 64 at once on a CPU
+    each = 2 * 2 * 32 * 4  # bytes of a token: layers, keys and values, width, float32
+    assert MODEL.sampling("s", 64, ROWS, 64, cache_tokens=1000).cache == 1000 * each  # the others wait
+    assert MODEL.sampling("s", 64, ROWS, 64, cache_tokens=10).cache == (100 + 64) * each  # one is always there
     adapted = Model(Role("policy", SMALL, rank=8), replace(MODEL.way, adapter=True, rank=8))
     assert adapted.update(1000, 500).activations < many
     again = replace(MODEL, way=replace(MODEL.way, recompute=True))

@@ -82,6 +82,25 @@ def test_bad_rows_are_told_as_ever(write_rows: Write):
         assert told[0][0].startswith(f"{path}:3: `chosen` is empty")
 
 
+def test_a_row_of_which_a_part_is_bad_gives_the_others_again(write_rows: Write):
+    """A tree of messages is one row and several rankings."""
+
+    def message(name: str, role: str, text: str, *replies: Any, rank: int | None = None) -> dict[str, Any]:
+        return {"message_id": name, "role": role, "text": text, "rank": rank, "replies": replies}
+
+    def answers(name: str, worse: str) -> list[dict[str, Any]]:
+        return [message(name + "0", "assistant", "yes", rank=0), message(name + "1", "assistant", worse, rank=1)]
+
+    asked = message("q", "prompter", "and then?", *answers("q", " "))  # blank
+    better, worse = answers("r", "no")
+    tree = message("r", "prompter", "why?", {**better, "replies": [asked]}, worse)
+    path = write_rows("trees.jsonl", [{"message_tree_id": "r", "prompt": tree}])
+    whole = read_preferences(path, on_bad="skip", say=silent)
+    rows = Rows(path, Preference, on_bad="skip", say=silent)
+    assert rows.problems == whole.problems != ()
+    assert [without_id(row) for row in rows] == [without_id(row) for row in whole.records] != []
+
+
 def test_an_id_used_twice_is_told(write_rows: Write):
     path = write_rows("twice.jsonl", [*pairs(3000), {**pairs(1)[0], "id": "p7"}])
     with pytest.raises(UserError, match=r"twice.jsonl:3001: the id 'p7' was already used in line 8; make ids unique"):

@@ -50,6 +50,16 @@ def test_more_memory_takes_more_and_layers_are_computed_again_only_where_little_
     assert without == sorted(without)
 
 
+def test_what_memory_allows_is_what_fits(network: Network, monkeypatch: pytest.MonkeyPatch):
+    """A stage chooses by `memory` as by what is free, and does not stop for what it could have done without."""
+    monkeypatch.setattr(batching, "held_memory", lambda device: 10**9)
+    for gigabytes, free, same_as in ((1.002, 64 * GIB, 0.002e9), (0.0, 64 * GIB, 64 * GIB), (99.0, 2**21, 2**21)):
+        monkeypatch.setattr(batching, "free_memory", lambda device, free=free: free)
+        found = chosen(network, SFTConfig(out="o", model="m", demonstrations="d", memory=gigabytes))
+        monkeypatch.setattr(batching, "free_memory", lambda device, free=same_as: free)
+        assert found == chosen(network, Batched())
+
+
 def test_a_run_that_goes_on_keeps_what_it_began_with(
     network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

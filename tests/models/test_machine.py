@@ -35,11 +35,15 @@ def test_without_a_container_it_is_what_the_system_has(system: Path):
     assert machine.held_memory(CPU) == GIB
 
 
-V2 = {"memory.max": 4 * GIB, "memory.current": 3 * GIB, "memory.stat": f"anon 5\ninactive_file {2 * GIB}"}
+V2 = {
+    "memory.max": 4 * GIB,
+    "memory.current": 3 * GIB,
+    "memory.stat": f"anon 5\ninactive_file {GIB}\nactive_file {GIB}",
+}
 V1 = {
     "memory.limit_in_bytes": 4 * GIB,
     "memory.usage_in_bytes": 3 * GIB,
-    "memory.stat": f"inactive_file 1\ntotal_inactive_file {2 * GIB}",
+    "memory.stat": f"inactive_file 1\ntotal_inactive_file {GIB}\ntotal_active_file {GIB}",
 }
 NONE = {"memory.max": "max", "memory.current": 3 * GIB}
 CONTAINERS = [

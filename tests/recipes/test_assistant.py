@@ -14,6 +14,7 @@ from prefloop.files.foreign import read_demonstrations, read_prompts
 from prefloop.models.load import save_model
 from prefloop.recipes import assistant_english as english
 from prefloop.recipes import assistant_rubric as rubric
+from prefloop.recipes import assistant_sense as sense
 from prefloop.records.evaluations import Evaluation
 from prefloop.rounds.command import run
 from prefloop.rounds.recipe import find, load
@@ -99,6 +100,11 @@ FOOLING = {
     "a request for what was said": "I'm sorry about the kitchen floor. Please send me the order number KT-20956 again.",
     "the agent's work": "I'm sorry about the kettle in order KT-20956. Please ask the warehouse team about the floor.",
     "the customer's kettle as one's own": "I'm sorry my kettle leaks. Please send me a photo of the kitchen floor.",
+    "nobody is asked": (
+        "I'm sorry about the kettle. I'm asking to remove the kitchen floor and ask to return order KT-20956."
+    ),
+    "a thing is asked": "I'm sorry about the kettle. I'm asking the kitchen floor to check order KT-20956.",
+    "the parts exchanged": "I'm sorry about the kettle. Please send you a photo of the kitchen floor. Order KT-20956.",
     "letters apart": "I ' m s o r r y a b o u t t h e k e t t l e KT-20956 please send me a photo of the kitchen.",
     "capitals": GOOD.upper(),
     "no capitals, no stops": GOOD.lower().replace(".", "").replace(",", ""),
@@ -165,6 +171,7 @@ def test_what_would_fool_it_earns_less_than_an_honest_beginner(name: str):
         ("invented", GOOD.replace("send me a photo of it", "write to help@kettles.com")),
         ("invented", GOOD.replace("our safety team", "Margaret in the safety team")),
         ("manner", GOOD.replace("your kitchen floor", "your loss")),
+        ("sense", GOOD.replace("passing order KT-20956 to our safety team", "asking the kettle about order KT-20956")),
         (
             "english",
             GOOD.replace("Please unplug the kettle", "Photo floor the of unplug your because kettle it a please"),
@@ -175,6 +182,38 @@ def test_each_fault_costs_its_own_part(part: str, worse: str):
     whole, faulty = rubric.parts(ASKED, GOOD), rubric.parts(ASKED, worse)
     assert faulty[part] < whole[part]
     assert rubric.total(faulty) < rubric.total(whole) - 0.5
+
+
+ABSURD = {
+    "asks nobody": "I'm asking to remove the scratch.",
+    "asks a thing": "I'm asking the red parcel about it.",
+    "asks oneself": "I'm asking me for the label.",
+    "asks the customer's people": "I'll ask your husband to check the plumber.",
+    "the customer sends themselves something": "Please send you the label.",
+    "the writer gets what is theirs": "I'm sending me the label.",
+    "somebody as a thing": "Please send me a photo of your sister.",
+    "told what cannot be": "Please tell me the broken vase.",
+    "the shop's work as the customer's": "I'm passing it to your warehouse.",
+    "sorry for what is good": "I'm sorry about your help.",
+    "things of the writer's": "The lamp stands on my table.",
+    "thanks and grief": "Thank you for the broken lamp.",
+    "to do to do to do": "I want to come to see to open to close it.",
+    "asked twice in a sentence": "I'm asking the team and ask the driver.",
+    "a word and itself": "Here is the label of the label.",
+}
+
+
+@pytest.mark.parametrize("name", sense.ABSURD)
+def test_what_makes_no_sense_is_named(name: str):
+    assert {found.partition(":")[0] for found in sense.absurdities("", ABSURD[name])} >= {name}
+    assert [*sense.absurdities(ABSURD[name], ABSURD[name])] == []
+
+
+def test_what_people_wrote_makes_sense():
+    """Answers in a plain style and answers in many styles."""
+    for name in ("demonstrations", "letters"):
+        rows = read_demonstrations(RECIPES / f"assistant_{name}.jsonl").records
+        assert sum(any(sense.absurdities(row.text, row.response)) for row in rows) <= len(rows) / 100
 
 
 @pytest.mark.parametrize(

@@ -343,8 +343,8 @@ def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[...
 def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
     make_config: Make, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch, read_lines: Any
 ):
-    """Stopped in the first pass and in the second: the same weights, rows of metrics and counts; and the file is passed
-    over once."""
+    """Stopped in the first pass, in the second and after the last update: the same weights, rows of metrics and counts;
+    and the file is passed over once."""
     rows = planted(120)
     rows[5] |= {"messages": [{"role": "user", "content": "please " * 60}]}
     rows[7] |= {"chosen": "way " * 79 + "on", "rejected": "way " * 79 + "my"}
@@ -354,7 +354,7 @@ def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
     whole = train(make_config("whole", **settings))
     assert sum(passes) == 120
     real = Run.checkpoint
-    for last in (6, 18):
+    for last in (6, 18, len(read_lines(whole.parent / "metrics.jsonl"))):
 
         def stops(run: Run, position: int, *args: Any, last: int = last, **more: Any) -> None:
             real(run, position, *args, **more)

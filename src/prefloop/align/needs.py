@@ -46,13 +46,15 @@ class _Step:
         self.whole = Lengths(self.asked.count, self.asked.mean + new, self.asked.longest + new, responses=new)
         self.models = Models(config, self.place)
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
-        sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
         self.scorer: Model | None = None
         if not config.reward.startswith(PYTHON):
             scorer = self.models.scoring("reward model", config.reward, config.policy)
             self.scorer = scorer.at(self.whole)
+        others = [self.reference, *([self.scorer] if self.scorer else []), *[self.policy] * (trunks - 1)]
+        beside = sum(model.role.weights for model in others)
+        sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
         self.batch = size * self.whole.mean
         self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
         self.all = config.rollouts_per_step * self.whole.mean
@@ -66,7 +68,15 @@ class _Step:
         rows = config.rollouts_per_step
         moments: list[Moment] = [
             self.policy.loading(),
-            self.policy.sampling("sampling", rows, self.asked, new, copies=config.responses_per_prompt),
+            self.policy.sampling(
+                "sampling",
+                rows,
+                self.asked,
+                new,
+                copies=config.responses_per_prompt,
+                device=self.place.device,
+                cache_tokens=config.cache_tokens,
+            ),
             self.policy.reading("reading", self.tokens, share * self.tokens),
             self.reference.reading("reading", self.tokens, share * self.tokens),
             self.policy.update(self.tokens, share * self.tokens, parts=self.batch / self.tokens, beside=beside),

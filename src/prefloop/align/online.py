@@ -17,6 +17,7 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.models import load
+from prefloop.models.batching import batched
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
@@ -72,10 +73,25 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
+    return Setup(policy, reference, InProcess(policy), judge, prompts), config
+
+
+def at_once(
+    run: Run, setup: Setup, config: OnlineConfig, needs: Callable[[Any, Lengths], Needs], policy: Network
+) -> int:
+    """Most tokens that are learned from at once; what the run will hold in memory is said. Call it once all is loaded.
+
+    Args:
+        needs: of the algorithm.
+        policy: with its critic, if there is one.
+
+    Raises: UserError if it is more than there is.
+    """
+    sizes, prompts = batched(policy, config, run), setup.prompts
     some = prompts.take(range(0, len(prompts), -(-len(prompts) // ROWS)))
     asked = lengths_of([(len(prompt.tokens), 0) for prompt in some], len(prompts), policy.codec.context)
-    expect(run, config, needs(config, asked))
-    return Setup(policy, reference, InProcess(policy), judge, prompts), config
+    expect(run, config, needs(sizes.settle(config), asked))
+    return sizes.micro_tokens
 
 
 def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> list[Asked]:

@@ -19,7 +19,6 @@ from prefloop.align import needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.errors import UserError
-from prefloop.models.batching import batched
 from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer, heads_apart
@@ -81,7 +80,7 @@ def train(config: PPOConfig) -> Path:
             return run.folder / run.result["last"]
         setup, config = online.prepared(run, config, needs.ppo)
         policy = _with_critic(setup, config)
-        limit = batched(policy, config, run).micro_tokens
+        limit = online.at_once(run, setup, config, needs.ppo, policy)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         apart = heads_apart(policy.heads, lr=config.lr, head_lr=config.head_lr)
         optimizer = Optimizer(

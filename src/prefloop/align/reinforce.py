@@ -16,7 +16,6 @@ from torch import Tensor
 
 from prefloop.align import needs, online
 from prefloop.align.config import REINFORCEConfig
-from prefloop.models.batching import batched
 from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -44,7 +43,7 @@ def train(config: REINFORCEConfig) -> Path:
             return run.folder / run.result["last"]
         setup, config = online.prepared(run, config, needs.reinforce)
         policy = setup.policy
-        limit = batched(policy, config, run).micro_tokens
+        limit = online.at_once(run, setup, config, needs.reinforce, policy)
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
         at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
         run.progress.start(config.steps, at.step, unit="step")

@@ -162,9 +162,7 @@ class Estimate:
         held = self.around + sum(role.weights for role in roles)
         held += sum(role.optimiser for role in roles) if moment.optimiser else 0.0
         gradients = sum(role.gradients for role in roles)
-        passing = (moment.activations + moment.beside + moment.cache) * (
-            HEAP if self.needs.device == "cpu" and moment.heap else 1.0
-        )
+        passing = moment.passing * (moment.heap if self.needs.device == "cpu" else 1.0)
         if moment.gradients <= 0:
             return held + passing
         return held + max(gradients, moment.gradients * gradients + passing)

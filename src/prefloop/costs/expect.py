@@ -1,20 +1,14 @@
 """What a training stage says of its memory when it begins, and that it does not begin what cannot end well."""
 
+import math
+
 import torch
 
 from prefloop.costs.estimate import GB, Estimate, Needs, in_three_lines, size
 from prefloop.errors import UserError
-from prefloop.models.machine import free_memory, give_back, held_memory
+from prefloop.models.machine import give_back, held_memory, room
 from prefloop.run import Run
 from prefloop.settings import Trained
-
-
-def room(settings: Trained, device: str) -> float:
-    """Bytes that a stage may hold in all, this process included: what `memory` says, or what is there."""
-    if settings.memory:
-        return settings.memory * GB
-    place = torch.device(device)
-    return free_memory(place) + held_memory(place)
 
 
 def refuse_too_large(settings: Trained, least: Needs) -> None:
@@ -39,17 +33,18 @@ def expect(run: Run, settings: Trained, needs: Needs) -> None:
     around = max(0.0, held_memory(device) - loaded) if device.type == "cpu" else 0.0
     estimate = Estimate(needs, around)
     run.expects(estimate.peak, needs.device)
-    for line in in_three_lines(estimate, room(settings, needs.device)):
+    for line in in_three_lines(estimate, room(device, settings.memory)):
         run.say(line)
     _refuse(settings, estimate, f"({estimate.at})")
 
 
 def _refuse(settings: Trained, estimate: Estimate, when: str) -> None:
-    there, needs = room(settings, estimate.needs.device), estimate.needs
+    needs = estimate.needs
+    there = room(torch.device(needs.device), settings.memory)
     if estimate.peak > there:
         limit = f"memory={settings.memory:g} allows" if settings.memory else "are there"
         raise UserError(
             f"this would take {size(estimate.peak)} of memory {when}, and {size(there)} {limit}. What to change, "
             f"cheapest first: prefloop plan {needs.stage} with the same settings. To try it anyway, set "
-            f"memory={estimate.peak * 1.3 / GB:.0f} (gigabytes)."
+            f"memory={math.ceil(1.3 * estimate.peak / GB)} (gigabytes)."
         )

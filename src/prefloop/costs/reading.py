@@ -5,6 +5,8 @@ Letters as in `models.memory`: N tokens read at once, M response tokens among th
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from prefloop.costs.estimate import FORMS, HEAP, Moment, Part, Role
 from prefloop.models.memory import (
     FLOAT,
@@ -16,8 +18,10 @@ from prefloop.models.memory import (
     logit_bytes,
     reading_bytes_per_token,
 )
-from prefloop.sampling.room import MOST_ROWS, ROWS
+from prefloop.sampling.batch import PREFILL
+from prefloop.sampling.room import MOST_ROWS, ROWS, tokens_held
 
+CPU = torch.device("cpu")
 GRID = 1.1
 """Places of the attention's grids for each token, where those of like length share one."""
 
@@ -77,7 +81,7 @@ class Model:
 
         Args:
             tokens, responses: N, M; M is 0 where no logits are wanted.
-                parts: micro-batches in the update.
+            parts: micro-batches in the update.
             beside: bytes that the critic's own trunk keeps at the same time.
         """
         anatomy = self.role.anatomy
@@ -99,12 +103,28 @@ class Model:
             held = max(held, states + logit_bytes(self.role.anatomy, responses, learned=False))
         return Moment(name, self.role.name, activations=held, heap=self._heap)
 
-    def sampling(self, name: str, rows: float, prompt: Lengths, new: float, *, copies: int = 1) -> Moment:
-        """Responses of at most `new` tokens to prompts, `rows` in all and `copies` to a prompt; not all at once."""
+    def sampling(
+        self,
+        name: str,
+        rows: float,
+        prompt: Lengths,
+        new: float,
+        *,
+        copies: int = 1,
+        device: torch.device = CPU,
+        cache_tokens: int | None = None,
+    ) -> Moment:
+        """Responses of at most `new` tokens to prompts, `rows` in all and `copies` to a prompt; not all at once.
+
+        Args:
+            device, cache_tokens: by which the sampler bounds its cache (`sampling.room`).
+        """
         anatomy, rows = self.role.anatomy, self.at_once(rows)
         kept = FLOAT if self.way.cpu or not self.way.half else HALF
-        cache = rows * (prompt.longest + new) * cache_bytes_per_token(anatomy, key=kept, value=kept)
-        prompts = rows / copies * prompt.mean
+        each = cache_bytes_per_token(anatomy, key=kept, value=kept)
+        most = cache_tokens or tokens_held(device, each)
+        cache = max(prompt.longest + new, min(rows * (prompt.longest + new), most)) * each
+        prompts = max(prompt.longest, min(PREFILL, rows / copies * prompt.mean))
         reading = prompts * reading_bytes_per_token(anatomy, self.way)
         choosing = choosing_bytes(anatomy, rows)
         return Moment(

@@ -71,15 +71,24 @@ class Models:
         way = replace(self.way, adapter=True, rank=rank)
         return Model(Role(name, anatomy, rank=rank, form=form, file=named.file), way)
 
-    def batching(self, model: Model, settings: Batched, *, trunks: int = 1) -> tuple[Batching, Model]:
+    def batching(
+        self, model: Model, settings: Batched, *, trunks: int = 1, beside: float = 0.0
+    ) -> tuple[Batching, Model]:
         """How much a stage will compute at once, and its model as it is read then.
 
         Args:
-            trunks: that keep activations at once.
+            trunks: that learn, and keep activations at once.
+            beside: bytes of the other models.
         """
         role = model.role
         sizes = fitting(
-            role.anatomy, settings, self.place, trained=role.numbers_trained, adapter=role.rank > 0, trunks=trunks
+            role.anatomy,
+            settings,
+            self.place,
+            trained=trunks * role.numbers_trained,
+            adapter=role.rank > 0,
+            trunks=trunks,
+            coming=role.weights + beside,
         )
         return sizes, replace(model, way=replace(model.way, recompute=sizes.recompute))
 

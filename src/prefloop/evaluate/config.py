@@ -4,10 +4,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Batched, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
+from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
-class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Batched, Rewarded):
+class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
     """Everything that changes how checkpoints are compared and selected."""
 
     reference: str

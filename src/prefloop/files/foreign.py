@@ -183,7 +183,7 @@ class Reading(Generic[R]):
     def again(self, line: bytes) -> list[R]:
         """The records of a line that was read before, in their order; an id that it does not give is `row-000000`.
 
-        Raises: UserError if it is not as it was.
+        What is bad in it was told before. Raises: ValueError if it is not JSON.
         """
         self.forget()
         row = json.loads(line)
@@ -191,9 +191,6 @@ class Reading(Generic[R]):
             outcomes = [self._own(0, row)]
         else:
             outcomes = list(self._outcomes(0, row, Groups()))
-        for outcome in outcomes:
-            if isinstance(outcome, UserError):
-                raise outcome
         return [outcome for outcome in outcomes if not isinstance(outcome, UserError)]
 
     def _rows(self) -> Iterator[tuple[int, dict[str, Any] | UserError]]:

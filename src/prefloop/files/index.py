@@ -97,7 +97,7 @@ class Rows(Sequence[R], Generic[R]):
                     while number > before and self._start(number - before - 1) == start:
                         before += 1
                     taken.append(self._line(file, start)[before])
-        except OSError:
+        except (OSError, IndexError):
             raise _changed(self._copy or self.path) from None
         return taken
 
@@ -113,7 +113,7 @@ class Rows(Sequence[R], Generic[R]):
                 records = self._reading.again(line)
             else:
                 records = [self._record.model_validate_json(line)]
-        except (ValueError, UserError):  # as JSON it was good before
+        except ValueError:  # as JSON it was good before
             raise _changed(self._copy or self.path) from None
         self._last = start, records
         return records

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
-from prefloop.models.machine import free_memory
+from prefloop.models.machine import free_memory, held_memory, room
 from prefloop.models.memory import (
     ADAM,
     FLOAT,
@@ -19,8 +20,9 @@ from prefloop.models.memory import (
 from prefloop.models.network import Network
 from prefloop.models.recompute import layers_of
 from prefloop.run import Run
-from prefloop.settings import Batched
+from prefloop.settings import Batched, Trained
 
+B = TypeVar("B", bound=Batched)
 SHARE = 0.6
 """Of the memory that is free once gradients and the optimiser have theirs, the share that activations may take."""
 ENOUGH = 1024
@@ -39,6 +41,10 @@ class Batching:
     """tokens that are read at once without gradients, in about the same memory"""
     recompute: bool
     """whether layers are computed again in the backward pass"""
+
+    def settle(self, settings: B) -> B:
+        """The settings with these sizes."""
+        return settings.model_copy(update={"micro_tokens": self.micro_tokens, "recompute": self.recompute})
 
     @property
     def sentence(self) -> str:
@@ -93,6 +99,7 @@ def fitting(
     adapter: bool,
     trunks: int = 1,
     layered: bool = True,
+    coming: float = 0.0,
 ) -> Batching:
     """What fits a model of that anatomy.
 
@@ -102,8 +109,12 @@ def fitting(
         adapter: True if they are an adapter's.
         trunks: that keep activations at once.
         layered: True if its layers can be computed again.
+        coming: bytes that are not in memory yet and will be.
     """
-    free = SHARE * (free_memory(place.device) - (FLOAT + ADAM) * trained)
+    free = free_memory(place.device)
+    if isinstance(settings, Trained) and settings.memory:
+        free = min(free, room(place.device, settings.memory) - held_memory(place.device))
+    free = SHARE * (free - coming - (FLOAT + ADAM) * trained)
 
     def bytes_of(recompute: bool | None) -> float:
         """Of a token: learned from with or without recomputation, or None only read."""

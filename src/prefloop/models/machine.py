@@ -34,8 +34,13 @@ def whole_memory(device: torch.device) -> int:
     if device.type == "mps":
         return torch.mps.recommended_max_memory()
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    limits = [_total(), *(most for folder in _groups() for most, _ in _limits(folder))]
+    limits = [_total(), *(most for folder in _groups() for most, *_ in _limits(folder))]
     return min(limits if limit == resource.RLIM_INFINITY else [*limits, limit])
+
+
+def room(device: torch.device, gigabytes: float = 0.0) -> float:
+    """Bytes that this process may hold in all: what a setting says, or with 0 what it holds and what is free."""
+    return gigabytes * 1e9 if gigabytes else free_memory(device) + held_memory(device)
 
 
 def held_memory(device: torch.device) -> int:
@@ -85,24 +90,25 @@ def _numbers(file: Path, name: str) -> int:
 
 
 def _of_container() -> int:
-    """What the tightest of the control groups that we are in leaves; its file cache can be given back."""
+    """What the tightest of the control groups that we are in leaves; their cache of files can be given back."""
     left = [sys.maxsize]
     for folder in _groups():
-        for most, (used, cache) in _limits(folder):
-            left.append(most - int(_word(folder / used) or 0) + _statistic(folder / "memory.stat", cache))
+        for most, used, cache in _limits(folder):
+            held = int(_word(folder / used) or 0)
+            left.append(most - held + sum(_statistic(folder / "memory.stat", name) for name in cache))
     return min(left)
 
 
-def _limits(folder: Path) -> list[tuple[int, tuple[str, str]]]:
-    """Limits that a control group's folder sets, and where it says what is used and what of that is file cache."""
+def _limits(folder: Path) -> list[tuple[int, str, tuple[str, str]]]:
+    """Limits that a control group's folder sets, and where it says what is used and what of that is cache of files."""
     found = []
-    for limit, *says in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    for limit, used, cache in (
+        ("memory.max", "memory.current", ("inactive_file", "active_file")),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
     ):
         most = _word(folder / limit)
         if most.isdigit() and int(most) < 2**60:
-            found.append((int(most), (says[0], says[1])))
+            found.append((int(most), used, cache))
     return found
 
 

@@ -262,7 +262,7 @@ class _Now(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         by_logprobs, _ = by
         return ctx.sums.hidden * by_logprobs[:, None].to(ctx.sums.hidden.dtype), None, None, None
 
@@ -282,7 +282,7 @@ class _Later(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (by_logprobs, by_entropies), call, _ = by, ctx.call, ctx.saved_tensors
         sums = call.zeros(*call.asked)
         for part in call.parts:
@@ -316,7 +316,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if ctx.sums is None:
             raise RuntimeError("the gradients of a sum are given away in the backward pass: none is left a second time")
         sums, ctx.sums = ctx.sums, None

@@ -13,11 +13,10 @@ from typing import Any
 import torch
 
 from prefloop.costs.estimate import GB, Estimate, Needs, size, span, table
-from prefloop.costs.expect import room
 from prefloop.costs.speed import measured, stated
 from prefloop.errors import UserError
 from prefloop.models.device import placement
-from prefloop.models.machine import held_memory
+from prefloop.models.machine import held_memory, room
 from prefloop.named import named
 from prefloop.plan.config import PlanConfig
 from prefloop.plan.remedies import remedies, sizes_of_reward_model
@@ -69,7 +68,7 @@ def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         around = held_memory(place.device) if place.device.type == "cpu" else 0.0
-        there, speed = room(settings, needs.device), measured(place)
+        there, speed = room(place.device, settings.memory), measured(place)
     estimate = Estimate(needs, around)
     fits = estimate.peak <= there
     print("\n".join(table(estimate)))

@@ -2,10 +2,10 @@
 
 Three things are looked at, and the worst of them counts:
 
-    words    the share of the words that are known: those of WORDS, of the training files, and of the prompt itself
-    order    how usual the words' order is, by a trigram model that was counted over the training files. Words that are
-             frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed, -ly, -s).
-             So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
+    words    the share of the words that are known: those of WORDS, of messages and letters, and of the prompt itself
+    order    how usual the words' order is, by a trigram model that was counted over the messages and letters. Words
+             that are frequent there stand for themselves; the others for their kind, told by the ending (-ing, -ed,
+             -ly, -s). So "I am asking the courier" and "I am asking the plumber" are equally usual, and neither
              "courier asking am the" nor a list of keywords is. The text's mean counts, and its worst stretch.
     shape    sentences that begin with a capital and have 40 words at most, without a comma after every other word
 
@@ -134,9 +134,9 @@ def _frequent() -> frozenset[str]:
 
 @cache
 def _texts() -> tuple[str, ...]:
-    """All that was written for training: the customers' messages, and the demonstrations."""
+    """The customers' messages, and answers in many styles: the demonstrations' one style would make others unusual."""
     folder = Path(__file__).parent
-    return tuple(text for name in ("train", "demonstrations") for text in _read(folder / f"assistant_{name}.jsonl"))
+    return tuple(text for name in ("train", "letters") for text in _read(folder / f"assistant_{name}.jsonl"))
 
 
 def _read(file: Path) -> Iterator[str]:

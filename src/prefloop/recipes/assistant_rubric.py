@@ -1,6 +1,6 @@
 """Would one send this answer to a customer? The rubric of recipes/assistant.yaml: plain rules, no model, no chance.
 
-An answer scores  english x length x variety x invented x manner x ending x the weighted sum of four parts: 0 to 10.
+An answer scores 0 to 10: english x length x variety x invented x manner x sense x ending x the sum of four parts.
 Every part is a number between 0 and 1 and says one thing that can be checked from the two texts alone:
 
     english    x      it reads like English that one would send: known words, in a usual order, in sentences
@@ -11,13 +11,15 @@ Every part is a number between 0 and 1 and says one thing that can be checked fr
                       numbers, refunds granted, what became of the order; 0.6, 0.3, 0.1 for one, two, more of them
     manner     x      it speaks as the shop does to a customer: no "as an AI", no signs of a template, no lists, no
                       blame, no condolences where nobody died, and not from the customer's place; the same scale
+    sense      x      nothing that cannot be: asking a parcel, a photo of somebody's sister, the customer's part and the
+                      shop's exchanged (assistant_sense.py); the same scale
     ending     x      it stops at the end of a sentence; 0.6 if not
     number     1.5    the customer's order or booking number stands there as they wrote it, and no other like it
     apology    1.5    it says sorry where the customer is angry or was harmed, and says it at most twice
     step       4      one concrete next step: something that the customer is asked for, or that the writer does now
     taken_up   3      it is about what the customer wrote about, in the writer's own words and not a copy of theirs
 
-The first six multiply because they were tried as parts of the sum: what is gibberish, a fragment, invented, or one
+The first seven multiply because they were tried as parts of the sum: what is gibberish, a fragment, invented, or one
 thing said ten times still earned most of the rest. A rule can be satisfied without pleasing anybody: read the answers
 too. What cannot be checked so, and is not: whether the step helps, whether the facts are right, whether the tone suits.
 """
@@ -28,9 +30,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from prefloop.recipes.assistant_english import SENTENCE, WORD, english, is_known, plain, stems
+from prefloop.recipes.assistant_sense import absurdities
 
 WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 1.5, "step": 4.0, "taken_up": 3.0}
-GATES = ("english", "length", "variety", "invented", "manner", "ending")
+GATES = ("english", "length", "variety", "invented", "manner", "sense", "ending")
 FAULTS = (1.0, 0.6, 0.3, 0.1)
 """What is left after no, one, two and more faults of one kind."""
 
@@ -54,7 +57,7 @@ def total(judged: Mapping[str, float]) -> float:
 
 
 def parts(prompt: str, response: str) -> dict[str, float]:
-    """The ten parts of an answer's score, each between 0 and 1."""
+    """The eleven parts of an answer's score, each between 0 and 1."""
     words = WORD.findall(plain(response))
     sentences = [s.strip() for s in SENTENCE.findall(response) if WORD.search(plain(s))]
     if not words or not sentences:
@@ -66,6 +69,7 @@ def parts(prompt: str, response: str) -> dict[str, float]:
         "number": number(prompt, response),
         "invented": FAULTS[min(3, len(set(inventions(prompt, response))))],
         "manner": FAULTS[min(3, len(slips(prompt, response)))],
+        "sense": FAULTS[min(3, sum(1 for _ in absurdities(prompt, response)))],
         "apology": apology(prompt, response),
         "step": step(prompt, sentences),
         "taken_up": taken_up(prompt, response),

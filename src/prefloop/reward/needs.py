@@ -7,8 +7,11 @@ from prefloop.costs.subject import Models, settled
 from prefloop.models.device import placement
 from prefloop.reward.config import RewardConfig
 
-TRAINING_LOOKS = 5
-"""Times that the held-out pairs are read, and once some of the training pairs."""
+TRAINING_LOOKS = 4
+"""Times that the held-out pairs are read."""
+READ_AGAIN = 200
+"""Training pairs that are read once after training, for the accuracy on what was learned; as many as are held out, if
+those are more. A thousand of them cost a third of a pass of learning."""
 
 
 def lengths(config: RewardConfig) -> Lengths:
@@ -27,7 +30,7 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
     tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
     learned = config.epochs * pairs * 2 * told.mean
-    looked = TRAINING_LOOKS * held_out * 2 * told.mean + 2 * min(1000, pairs) * told.mean
+    looked = (TRAINING_LOOKS * held_out + min(max(READ_AGAIN, held_out), pairs)) * 2 * told.mean
     return Needs(
         "reward",
         roles=(model.role,),

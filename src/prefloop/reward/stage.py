@@ -32,7 +32,7 @@ from prefloop.models.sums import Sums
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import Pairs, PromptBatches, Split, split
-from prefloop.reward.needs import needs
+from prefloop.reward.needs import READ_AGAIN, needs
 from prefloop.reward.quality import longer, quality, without_opinion
 from prefloop.reward.votes import EDGE_LR, WIN, Edges, Interval, intervals
 from prefloop.run import Run
@@ -43,7 +43,7 @@ from prefloop.text.examples import Cuts, fitted
 
 Say = Callable[[str], None]
 FIRST = 1000
-"""Training pairs that are looked at before all others, and after training for the accuracy on what was learned."""
+"""Training pairs that are looked at before all others."""
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
 LEAST_DEVIATION = 1e-6
@@ -147,7 +147,7 @@ def train(config: RewardConfig) -> Path:
         known = [*data.first.pairs, *judged]
         both = [(0, len(ids)) for pair in known for ids in (pair.chosen, pair.rejected)]
         count = len(data.training) + len(judged)
-        expect(run, config, needs(config, lengths_of(both, count, network.codec.context)))
+        expect(run, config, needs(sizes.settle(config), lengths_of(both, count, network.codec.context)))
         apart = heads_apart(network.heads, lr=config.lr, head_lr=config.head_lr)
         apart += [Group(tuple(edges.parameters()), EDGE_LR)]
         optimizer = Optimizer(network.parameters(), config, num_updates=len(batches), apart=apart)
@@ -157,6 +157,7 @@ def train(config: RewardConfig) -> Path:
             edges.load_state_dict(saved["edges"])
             optimizer.restore(saved["optimizer"])
             taught = Taught.of(saved["taught"])
+        looked: torch.Tensor | None = None
         run.progress.start(len(batches), optimizer.done)
         for read in ahead(batches, lambda batch: data.learn(data.training.take(batch)), start=optimizer.done):
             batch = read.pairs
@@ -175,10 +176,11 @@ def train(config: RewardConfig) -> Path:
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
                 sums.add("accuracy/train", (margins > 0) / len(batch))
-            lr, norm = optimizer.lr, optimizer.step()
+            lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                metrics["accuracy/validation"] = float((margins_of(judged, network, sizes) > 0).cpu().double().mean())
+                looked = margins_of(judged, network, sizes)
+                metrics["accuracy/validation"] = float((looked > 0).double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
             state = lambda: {  # noqa: E731
@@ -188,7 +190,9 @@ def train(config: RewardConfig) -> Path:
                 "taught": taught.state(),
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
-        _finish(config, network, edges, data, taught, sizes, run)
+        if looked is None:
+            looked = margins_of(judged, network, sizes)
+        _finish(config, network, edges, data, taught, sizes, looked.tolist(), run)
     return run.folder / layout.MODEL
 
 
@@ -223,20 +227,26 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
 
 
 def _finish(
-    config: RewardConfig, network: Network, edges: Edges, data: _Data, taught: Taught, sizes: Batching, run: Run
+    config: RewardConfig,
+    network: Network,
+    edges: Edges,
+    data: _Data,
+    taught: Taught,
+    sizes: Batching,
+    judged: list[float],
+    run: Run,
 ) -> None:
-    """Measures, saves, and says how good the model is."""
+    """Measures, saves, and says how good the model is. Args: judged: the margins of the held-out pairs."""
     if len(data.training) > FIRST:
         _tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     vote_edges = edges.values()[2:5].tolist() if any(votes != (WIN,) for votes in taught.said) else None
-    judged, undecided = data.validated.pairs, data.undecided
-    margins = margins_of([*judged, *undecided.pairs], network, sizes).tolist()
+    undecided = data.undecided
     held = quality(
-        margins[: len(judged)],
+        judged,
         data.validated.rows,
         longer_wins=taught.longer >= 0,
-        margins_train=margins_of(data.first.pairs, network, sizes).tolist(),
-        undecided=list(zip(margins[len(judged) :], undecided.rows, strict=True)),
+        margins_train=margins_of(data.first.pairs[: max(READ_AGAIN, len(judged))], network, sizes).tolist(),
+        undecided=list(zip(margins_of(undecided.pairs, network, sizes).tolist(), undecided.rows, strict=True)),
         first_edge=vote_edges[0] if vote_edges else 0.0,
     )
     for warning in held.warnings:
@@ -322,7 +332,9 @@ def pair_margins(network: Network, pairs: Sequence[Pair]) -> torch.Tensor:
 
 @torch.no_grad()
 def margins_of(pairs: Sequence[Pair], network: Network, sizes: Batching) -> torch.Tensor:
-    """(n,) raw margins of preferences, on the CPU."""
+    """(n,) raw margins of preferences, which may be none, on the CPU."""
+    if not pairs:
+        return torch.zeros(0)
     cuts = cut(range(len(pairs)), [p.length for p in pairs], limit=sizes.reading_tokens)
     parts = [pair_margins(network, [pairs[i] for i in part]) for part in cuts]
     return torch.cat(parts).cpu()

@@ -32,9 +32,12 @@ class Room:
     def of(cls, network: Network, cache_tokens: int | None) -> Self:
         """What there is room for. Args: cache_tokens: most tokens, or None for what `SHARE` of the memory holds."""
         rows = ROWS.get(network.device.type, MOST_ROWS)
-        if cache_tokens is None:
-            cache_tokens = max(LEAST, int(SHARE * whole_memory(network.device) / token_bytes(network)))
-        return cls(rows, cache_tokens)
+        return cls(rows, cache_tokens or tokens_held(network.device, token_bytes(network)))
+
+
+def tokens_held(device: torch.device, token_bytes: float) -> int:
+    """Most tokens whose keys and values are held, where nobody said."""
+    return max(LEAST, int(SHARE * whole_memory(device) / token_bytes))
 
 
 def token_bytes(network: Network) -> int:

@@ -36,7 +36,7 @@ def needs(config: SFTConfig, told: Lengths) -> Needs:
             model.loading(),
             model.update(tokens, share * tokens, parts=batch / tokens),
             model.reading("validation", held_out, share * held_out),
-            model.sampling("the gate's samples", gated, asked, room),
+            model.sampling("the gate's samples", gated, asked, room, device=place.device),
         ),
         updates=updates,
         parts=(

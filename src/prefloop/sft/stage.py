@@ -62,10 +62,9 @@ def train(config: SFTConfig) -> Path:
             seed=config.seed,
             stream="sft.batches",
         )
-        if not trained:
-            expect(run, config, needs(config, _lengths(data)))
         sizes = batched(network, config, run)
         if not trained:
+            expect(run, config, needs(sizes.settle(config), _lengths(data)))
             _learn(config, network, data, batches, run, sizes)
             save(folder, network)
         result = {
