@@ -285,7 +285,8 @@ MUTANTS = [
     *planted(
         "models/decoding.py", "sampling models/test_verify.py",
         ("keys are not rotated", "angled[:num, heads:], made", "made[:num, heads:turned], made"),
-        ("an adapter is forgotten", "    made = module(torch.eye", "    made = inner(torch.eye"),
+        ("an adapter is forgotten", "weight = weight.float() + module.get_delta_weight(name).detach()", "weight = weight.float()"),
+        ("DoRA is forgotten", "        made = module(torch.eye", "        made = inner(torch.eye"),
     ),
     *planted(
         "sampling/batch.py", "sampling",
