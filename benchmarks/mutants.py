@@ -272,9 +272,10 @@ MUTANTS = [
     ),
     *planted(
         "models/cache.py", "models/test_stream.py sampling",
-        ("a window one too wide", "min(self._columns, layer.window)", "min(self._columns, layer.window + 1)"),
+        ("a window one too wide", "min(columns, layer.window)", "min(columns, layer.window + 1)"),
         ("padding is attended to", "> self._own[:, None]", "> self._own.max()"),
         ("rows keep others' lengths", "self._lengths = [self._lengths[row] for row in order]", "self._lengths = self._lengths[: len(order)]"),
+        ("a wide batch stays wide", "if tall * wide > most:", "if False:"),
         ("the column stands still", "self._own = self._own + 1", "self._own = self._own + 0"),
         ("a long prompt's beginning stays in a window", "prompts.positions >= (lengths - columns)", "prompts.positions < (columns + 0 * lengths)"),
         ("a part meets too few columns", "max(self._lengths[a : a + PART]) + 1", "max(self._lengths[a : a + PART])"),
@@ -284,7 +285,8 @@ MUTANTS = [
     *planted(
         "models/decoding.py", "sampling models/test_verify.py",
         ("keys are not rotated", "angled[:num, heads:], made", "made[:num, heads:turned], made"),
-        ("an adapter is forgotten", "    made = module(torch.eye", "    made = inner(torch.eye"),
+        ("an adapter is forgotten", "weight = weight.float() + module.get_delta_weight(name).detach()", "weight = weight.float()"),
+        ("DoRA is forgotten", "        made = module(torch.eye", "        made = inner(torch.eye"),
     ),
     *planted(
         "sampling/batch.py", "sampling",

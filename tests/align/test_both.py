@@ -91,3 +91,45 @@ def test_what_was_read_before_the_update_is_not_read_again(make_config: Make, mo
     assert count[0] == 2
     ppo.train(make_config(PPOConfig, epochs=2, minibatch_size=4))
     assert count[0] == 2 + 2 + 4
+
+
+@pytest.mark.parametrize(("minibatch_size", "at"), [(4, 7), (8, 5), (8, 6)])
+def test_a_killed_run_goes_on_bit_identically(
+    make_config: Make,
+    watch: Callable[..., Seen],
+    weights: Callable[[Path], dict[str, Tensor]],
+    read_lines: Callable[[Path], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    minibatch_size: int,
+    at: int,
+):
+    """Killed inside the second step's four updates, begun again: the same policy and the same metrics as if nothing had
+    happened. With one minibatch its first update learns from what was read before it, which no checkpoint holds."""
+    watch()
+    settings = {
+        "steps": 3,
+        "epochs": minibatch_size // 2,
+        "minibatch_size": minibatch_size,
+        "checkpoint_every": 1,
+        "kl_target": 1.0,
+        "critic": "separate",
+    }
+    whole = make_config(PPOConfig, **settings)
+    expected = weights(ppo.train(whole))
+    broken, calls = make_config(PPOConfig, **settings), []
+    real = ppo.__dict__["ppo_policy_loss"]
+
+    def dies(*args: Any, **kwargs: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ppo.train(broken)
+    actual = weights(ppo.train(broken))
+    assert len(calls) == 13  # 12 updates, one of them tried twice
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    metrics = [read_lines(Path(config.out) / "metrics.jsonl") for config in (broken, whole)]
+    assert metrics[0] == metrics[1]

@@ -404,41 +404,6 @@ def test_the_kl_coefficient_is_steered(make_config: Make, watch: Watch, read_lin
     assert rows[2]["kl/coef"] == pytest.approx(0.098 * (1 + math.copysign(0.02, rows[1]["rewards/kl"])))
 
 
-@pytest.mark.parametrize(("minibatch_size", "at"), [(4, 7), (8, 5), (8, 6)])
-def test_a_killed_run_goes_on_bit_identically(
-    make_config: Make, watch: Watch, weights: Weights, read_lines: Read, monkeypatch: Any, minibatch_size: int, at: int
-):
-    """Killed inside the second step's four updates, begun again: the same policy and the same metrics as if nothing had
-    happened. With one minibatch its first update learns from what was read before it, which no checkpoint holds."""
-    watch()
-    settings = {
-        "steps": 3,
-        "epochs": minibatch_size // 2,
-        "minibatch_size": minibatch_size,
-        "checkpoint_every": 1,
-        "kl_target": 1.0,
-        "critic": "separate",
-    }
-    whole = make_config(**settings)
-    expected = weights(train(whole))
-    broken, calls = make_config(**settings), []
-    real = ppo.__dict__["ppo_policy_loss"]
-
-    def dies(*args: Any, **kwargs: Any) -> Tensor:
-        calls.append(1)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
-    with pytest.raises(KeyboardInterrupt):
-        train(broken)
-    actual = weights(train(broken))
-    assert len(calls) == 13  # 12 updates, one of them tried twice
-    assert all(torch.equal(actual[name], expected[name]) for name in expected)
-    assert metrics(broken, read_lines) == metrics(whole, read_lines)
-
-
 def test_a_reward_model_with_another_tokenizer_reads_the_text(
     make_config: Make, watch: Watch, new_llama: Callable[..., PreTrainedModel], tmp_path: Path
 ):

@@ -64,7 +64,7 @@ def weighed(logprobs: Tensor, entropy: Tensor, values: Tensor) -> Tensor:
 def test_gradients_are_those_of_each_response_alone(
     make: Callable[..., Network], family: str, adapter: bool, critic: str
 ):
-    """In micro-batches of a stream with stems, layers computed again: the gradients of plain logits, read one by one."""
+    """In micro-batches of a stream with stems, layers computed again: the gradients of plain logits, one by one."""
     network = make(family, adapter=adapter, critic=critic)
 
     def stream(rows: list[int]) -> ResponseStream:

@@ -121,7 +121,7 @@ def test_it_stops_early_and_keeps_the_best(
     second look."""
     losses, kept = iter([3.0, 2.0, 5.0, 5.0, 1.0]), []
 
-    def looks(network: Network, documents: Sequence[Sequence[int]], config: PretrainConfig) -> float:
+    def looks(network: Network, documents: Sequence[Sequence[int]], *, limit: int) -> float:
         kept.append({k: v.clone() for k, v in network.pretrained.state_dict().items()})
         return next(losses)
 

@@ -37,8 +37,10 @@ def request(prompt: list[int], sampling: SamplingConfig, place: int, *, copies: 
     return Request.drawn(prompt, sampling, torch.Generator().manual_seed(place), copies=copies)
 
 
-def answered(network: Network, asked: list[Any], *, giving_up: int | None = None) -> list[list[tuple[int, ...]]]:
-    batch = Batch(network, ROOM)
+def answered(
+    network: Network, asked: list[Any], *, giving_up: int | None = None, room: Room = ROOM
+) -> list[list[tuple[int, ...]]]:
+    batch = Batch(network, room)
     requests = [
         request(prompt, sampling, place, copies=copies) for place, (prompt, sampling, copies, _) in enumerate(asked)
     ]
@@ -74,12 +76,14 @@ def test_whoever_comes_and_goes_each_is_answered_as_alone(ending: Network):
     assert len({len(response) for responses in together for response in responses}) > 3  # some ended by themselves
 
 
-@pytest.mark.parametrize("family", ["mistral", "gemma2", "gpt2"])
-def test_windows_caps_and_places_hold_whoever_comes_and_goes(family: str, door: Callable[[Any], Network]):
-    """Rows of other lengths are pushed right beside each other: a window counts tokens of its own row."""
+@pytest.mark.parametrize("tokens", [10_000, 1])
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma2", "gpt2"])
+def test_windows_caps_and_places_hold_whoever_comes_and_goes(family: str, tokens: int, door: Callable[[Any], Network]):
+    """Rows of other lengths are pushed right beside each other: a window counts tokens of its own row. With no room to
+    spare the cache is reshaped for every newcomer, narrower too."""
     network = door(made(FAMILIES[family]()))
     network.codec = replace(network.codec, stop_ids=(36, 37))
-    assert answered(network, ASKED) == alone(network, ASKED)
+    assert answered(network, ASKED, room=Room(64, tokens)) == alone(network, ASKED)
 
 
 def test_what_is_given_up_leaves_and_changes_nothing_for_the_others(network: Network):

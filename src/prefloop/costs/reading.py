@@ -57,6 +57,17 @@ class Model:
         return HALF * self.role.anatomy.matrices if self.way.half and self.role.form == "float32" else 0.0
 
     @property
+    def written_with(self) -> float:
+        """Bytes of the copy that responses are written with (`models.decoding`): in bfloat16, and the head in float32
+        then, or with an adapter added."""
+        anatomy = self.role.anatomy
+        if self.role.form in ("int8", "nf4"):
+            return 0.0  # they are not copied
+        if self.way.half:
+            return HALF * anatomy.matrices + FLOAT * anatomy.vocabulary * anatomy.width
+        return FLOAT * anatomy.matrices if self.role.rank + self.role.worn else 0.0
+
+    @property
     def _heap(self) -> float:
         return HEAP if self.way.half else 1.0
 
@@ -117,11 +128,7 @@ class Model:
         reading = prompts * reading_bytes_per_token(anatomy, self.way)
         choosing = choosing_bytes(anatomy, rows)
         return Moment(
-            name,
-            self.role.name,
-            activations=max(reading, choosing) + self.rounded_weights,
-            cache=cache,
-            heap=self._heap,
+            name, self.role.name, activations=max(reading, choosing) + self.written_with, cache=cache, heap=self._heap
         )
 
     def at_once(self, rows: float) -> float:

@@ -6,7 +6,7 @@ weights in bfloat16 are laid out once. The numbers are those of `Network.next_hi
 at every load. Llama, Mistral, Qwen2 and Qwen3 go this way; every other family decodes through the door itself.
 
 Shapes: R rows, H heads, D width of a head. In bfloat16 the weights are copied: 2 bytes for each of the trunk's, 4 for
-each of the head's. In float32 they are not.
+each of the head's. In float32 they are copied only where an adapter is added to them: 4 bytes for each of the trunk's.
 """
 
 from collections.abc import Callable, Sequence

@@ -21,6 +21,7 @@ from prefloop.models.load import save_model
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.stream import Stream
+from prefloop.models.sums import Sums
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
 from prefloop.pretrain.corpus import Documents, encoded, texts
@@ -54,7 +55,7 @@ def train(config: PretrainConfig) -> Path:
         practice = Documents(codec, texts(config.practice) if config.practice else (), rows / "practice.tokens")
         network = _new_network(config, codec, place)
         optimizer = Optimizer(network.parameters(), config, num_updates=config.steps)
-        limit = batched(network, config, run).micro_tokens
+        sizes = batched(network, config, run)
         order, best = _Order(config, documents, practice), _Best()
         saved = run.restore()
         if saved:
@@ -64,15 +65,15 @@ def train(config: PretrainConfig) -> Path:
         run.progress.start(config.steps, optimizer.done)
         while optimizer.done < config.steps and best.looks_without < config.patience:
             batch = order.batch(optimizer.done)
-            lr, loss = optimizer.lr, 0.0
-            for part in cut(range(len(batch)), [len(document) for document in batch], limit=limit):
+            lr, sums = optimizer.lr, Sums()
+            for part in cut(range(len(batch)), [len(document) for document in batch], limit=sizes.micro_tokens):
                 share = total_surprise(network, [batch[i] for i in part]) / num_predicted(batch)
                 share.backward()
-                loss += float(share.detach())
-            metrics = {"loss/train": loss, "grad/norm": optimizer.step(), "lr": lr}
+                sums.add("loss/train", share)
+            metrics = {**sums.fetched(), "grad/norm": optimizer.step(), "lr": lr}
             practising = len(practice) > 0 and optimizer.done <= config.practice_steps
             if optimizer.done == config.steps or (optimizer.done % config.evaluate_every == 0 and not practising):
-                held = validation_loss(network, validation, config)
+                held = validation_loss(network, validation, limit=min(4 * config.batch_tokens, sizes.reading_tokens))
                 best.look(held, network)
                 metrics |= {"loss/validation": held, "perplexity/validation": math.exp(min(held, 50.0))}
             run.log(optimizer.done, metrics)
@@ -171,9 +172,9 @@ def num_predicted(documents: list[list[int]]) -> int:
 
 
 @torch.no_grad()
-def validation_loss(network: Network, documents: list[list[int]], config: PretrainConfig) -> float:
+def validation_loss(network: Network, documents: list[list[int]], *, limit: int) -> float:
     """Mean nats per token over all held-out documents."""
-    cuts = cut(range(len(documents)), [len(d) for d in documents], limit=4 * config.batch_tokens)
+    cuts = cut(range(len(documents)), [len(d) for d in documents], limit=limit)
     total = sum(float(total_surprise(network, [documents[i] for i in batch])) for batch in cuts)
     return total / num_predicted(documents)
 

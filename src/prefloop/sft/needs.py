@@ -22,7 +22,7 @@ def needs(config: SFTConfig, told: Lengths) -> Needs:
     share = told.responses / told.mean
     batch = max(told.longest, min(config.batch_tokens, told.count * told.mean))
     tokens = max(told.longest, min(sizes.micro_tokens, batch))
-    held_out = min(2 * config.batch_tokens, max(1, config.validation * told.count) * told.mean)
+    held_out = min(2 * config.batch_tokens, sizes.reading_tokens, max(1, config.validation * told.count) * told.mean)
     room = min(config.gate_max_new_tokens or round(2 * told.responses), model.role.anatomy.context)
     asked = Lengths(told.count, told.mean - told.responses, round(told.longest - told.responses), 0)
     gated = min(config.gate_prompts, max(1, round(config.validation * told.count)))

@@ -17,7 +17,7 @@ from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
-from prefloop.models.batching import batched
+from prefloop.models.batching import Batching, batched
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder, save
 from prefloop.models.network import Network
@@ -64,13 +64,13 @@ def train(config: SFTConfig) -> Path:
             seed=config.seed,
             stream="sft.batches",
         )
+        sizes = batched(network, config, run)
         if not trained:
-            sizes = batched(network, config, run)
             expect(run, config, needs(sizes.settle(config), _lengths(data)))
-            _learn(config, network, data, batches, run, limit=sizes.micro_tokens)
+            _learn(config, network, data, batches, run, sizes)
             save(folder, network)
         result = {
-            "loss_validation": validation_loss(network, data.validation, config),
+            "loss_validation": validation_loss(network, data.validation, limit=_read_at_once(config, sizes)),
             "num_demonstrations": len(data.training),
             "num_too_long": data.num_too_long,
             **_gate(network, data.validation, config, run, step=len(batches)),
@@ -79,7 +79,7 @@ def train(config: SFTConfig) -> Path:
     return folder
 
 
-def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run, *, limit: int) -> None:
+def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches, run: Run, sizes: Batching) -> None:
     """All updates, or those that are left."""
     optimizer = Optimizer(network.parameters(), config, num_updates=len(batches))
     saved = run.restore()
@@ -90,14 +90,14 @@ def _learn(config: SFTConfig, network: Network, data: "_Data", batches: Batches,
     for batch in ahead(batches, data.training.take, start=optimizer.done):
         sums = Sums()
         total = sum(len(example.response) for example in batch)
-        for part in cut(range(len(batch)), [example.length for example in batch], limit=limit):
+        for part in cut(range(len(batch)), [example.length for example in batch], limit=sizes.micro_tokens):
             share = total_surprise(network, [batch[i] for i in part]) / total
             share.backward()
             sums.add("loss/train", share)
         lr, norm = optimizer.lr, optimizer.step()
         metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
         if optimizer.done % max(1, len(batches) // 10) == 0 or optimizer.done == len(batches):
-            metrics["loss/validation"] = validation_loss(network, data.validation, config)
+            metrics["loss/validation"] = validation_loss(network, data.validation, limit=_read_at_once(config, sizes))
         run.log(optimizer.done, metrics)
         run.progress.advance(loss=metrics["loss/train"])
         state = lambda: {"network": network.trained(), "optimizer": optimizer.state()}  # noqa: E731
@@ -149,10 +149,15 @@ def total_surprise(network: Network, batch: Sequence[Example]) -> torch.Tensor:
     return network.total_surprise(packed.stream, packed.index, packed.tokens)
 
 
+def _read_at_once(config: SFTConfig, sizes: Batching) -> int:
+    """Tokens that are validated with at once."""
+    return min(2 * config.batch_tokens, sizes.reading_tokens)
+
+
 @torch.no_grad()
-def validation_loss(network: Network, held_out: Sequence[Example], config: SFTConfig) -> float:
+def validation_loss(network: Network, held_out: Sequence[Example], *, limit: int) -> float:
     """Mean nats per response token over all held-out demonstrations."""
-    cuts = cut(range(len(held_out)), [e.length for e in held_out], limit=2 * config.batch_tokens)
+    cuts = cut(range(len(held_out)), [e.length for e in held_out], limit=limit)
     total = sum(float(total_surprise(network, [held_out[i] for i in batch])) for batch in cuts)
     return total / sum(len(example.response) for example in held_out)
 
