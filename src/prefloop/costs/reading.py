@@ -18,6 +18,7 @@ from prefloop.models.memory import (
     logit_bytes,
     reading_bytes_per_token,
 )
+from prefloop.models.quantised import QUANTISED
 from prefloop.sampling.batch import PREFILL
 from prefloop.sampling.room import MOST_ROWS, ROWS, tokens_held
 
@@ -55,6 +56,15 @@ class Model:
     def rounded_weights(self) -> float:
         """Bytes of the copy of the matrices in bfloat16 that products round them to, where they are kept otherwise."""
         return HALF * self.role.anatomy.matrices if self.way.half and self.role.form == "float32" else 0.0
+
+    @property
+    def laid_out(self) -> float:
+        """Bytes of the copies that the sampler lays out where products are in bfloat16 (`models.decoding`): of the
+        matrices in bfloat16, of the output matrix in float32. Quantised ones are not copied."""
+        if not self.way.half or self.role.form in QUANTISED:
+            return 0.0
+        anatomy = self.role.anatomy
+        return HALF * anatomy.matrices + FLOAT * anatomy.vocabulary * anatomy.width
 
     @property
     def _heap(self) -> float:
@@ -117,11 +127,7 @@ class Model:
         reading = prompts * reading_bytes_per_token(anatomy, self.way)
         choosing = choosing_bytes(anatomy, rows)
         return Moment(
-            name,
-            self.role.name,
-            activations=max(reading, choosing) + self.rounded_weights,
-            cache=cache,
-            heap=self._heap,
+            name, self.role.name, activations=max(reading, choosing) + self.laid_out, cache=cache, heap=self._heap
         )
 
     def at_once(self, rows: float) -> float:
