@@ -103,10 +103,16 @@ def test_more_takes_more():
     each = 2 * 2 * 32 * 4  # bytes of a token: layers, keys and values, width, float32
     assert MODEL.sampling("s", 64, ROWS, 64, cache_tokens=1000).cache == 1000 * each  # the others wait
     assert MODEL.sampling("s", 64, ROWS, 64, cache_tokens=10).cache == (100 + 64) * each  # one is always there
+    few = {form: _sampled_in_half(form) for form in ("float32", "bfloat16", "int8")}
+    assert few["float32"] == few["bfloat16"] == few["int8"] + 2 * 73_728 + 4 * 64_000  # laid out anew for sampling
     adapted = Model(Role("policy", SMALL, rank=8), replace(MODEL.way, adapter=True, rank=8))
     assert adapted.update(1000, 500).activations < many
     again = replace(MODEL, way=replace(MODEL.way, recompute=True))
     assert again.update(1000, 500).activations < many
+
+
+def _sampled_in_half(form: str) -> float:
+    return Model(Role("policy", SMALL, form=form), Way(half=True)).sampling("s", 4, ROWS, 16).activations
 
 
 def test_arithmetic_by_hand():

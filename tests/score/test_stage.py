@@ -1,6 +1,7 @@
 """`prefloop score`: one number for each row, in the file's order, and the same number whatever the batch."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import pytest
 
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
+from prefloop.files.tables import read_rows
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stats.intervals import win_rate_interval
@@ -260,3 +262,72 @@ def test_ties_and_pairs_that_are_one_within_the_context_are_counted_apart(
         "of 8 prompts with a response, 2 prompts lost their beginning and 2 responses lost their end to fit the context"
     )
     assert cut in capsys.readouterr().out
+
+
+PAIRS = [{"id": f"p{i}", "prompt": f"q{i % 5}", "chosen": "a" * (i % 7 + 1), "rejected": "b" * 4} for i in range(23)]
+STOPS = """from pathlib import Path
+
+def count(prompts, responses):
+    calls = Path(__file__).with_name("calls")
+    done = calls.read_text() if calls.exists() else ""
+    if len(done) == 5:
+        calls.write_text(done + "!")
+        raise OSError("the power is off")
+    calls.write_text(done + ".")
+    return [len(r) / 3 for r in responses]
+"""
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_a_broken_off_command_goes_on(suffix: str, write_rows: Write, tmp_path: Path):
+    """After two batches of five pairs, twice a call each, and one call; what it then writes is what it would have."""
+    function, data = tmp_path / "stops.py", write_rows("p.jsonl", PAIRS)
+    function.write_text(STOPS)
+
+    def scored(out: str, *, batch: int = 5) -> str:
+        return score(
+            ScoreConfig(model=f"python:{function}:count", data=data, out=str(tmp_path / out) + suffix, batch=batch)
+        )
+
+    with pytest.raises(UserError, match="the power is off"):
+        scored("broken")
+    assert not (tmp_path / f"broken{suffix}").exists()
+    kept = tmp_path / f".broken{suffix}.unfinished"
+    with kept.open("a") as file:
+        file.write('{"rows": [{"id"')  # a line cut off by the power
+    sentence = scored("broken")
+    assert (tmp_path / "calls").read_text() == "....." + "!" + "." * 6
+    assert not kept.exists()
+    whole = scored("whole")
+    assert sentence.partition(";")[2].partition(";")[0] == whole.partition(";")[2].partition(";")[0] != ""
+    assert (tmp_path / f"broken{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    rows = [row for _, row in read_rows(tmp_path / f"whole{suffix}")]
+    assert rows == [
+        {"id": p["id"], "chosen": pytest.approx(len(p["chosen"]) / 3), "rejected": pytest.approx(4 / 3)} for p in PAIRS
+    ]
+
+
+def test_what_was_kept_of_other_rows_is_thrown_away(write_rows: Write, read_lines: Read, tmp_path: Path):
+    function, out = tmp_path / "stops.py", tmp_path / "s.jsonl"
+    function.write_text(STOPS)
+    settings = ScoreConfig(model=f"python:{function}:count", data=write_rows("p.jsonl", PAIRS), out=str(out), batch=5)
+    with pytest.raises(UserError, match="the power is off"):
+        score(settings)
+    write_rows("p.jsonl", [{**row, "chosen": "longer than before"} for row in PAIRS])
+    score(settings)
+    assert {row["chosen"] for row in read_lines(out)} == {6.0}
+
+
+def test_rows_are_not_held_in_memory(counter: str, write_rows: Write, tmp_path: Path):
+    """The peak of 2,000 rows of a kilobyte is not that of 200 but for 100 bytes a row, which are their ids' hashes."""
+    peaks = {}
+    for num in (200, 2000):
+        rows = [{"prompt": f"q{i}", "response": f"{i} " * 200} for i in range(num)]
+        settings = ScoreConfig(
+            model=counter, data=write_rows("d.jsonl", rows), out=str(tmp_path / f"{num}.jsonl"), batch=50
+        )
+        tracemalloc.start()
+        score(settings)
+        peaks[num] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[2000] - peaks[200] < 1800 * 100

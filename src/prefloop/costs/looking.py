@@ -1,10 +1,16 @@
 """How long the rows of a file are, from some of them, as a model's tokenizer reads them."""
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
 
 from prefloop.costs.reading import Lengths
-from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
+from prefloop.files.index import Rows
 from prefloop.models.load import codec_of
+from prefloop.records import Demonstration, Preference, Prompt, Record
+
+R = TypeVar("R", bound=Record)
 
 ROWS = 256
 """Rows of a file that are tokenised, evenly spread over it."""
@@ -24,8 +30,8 @@ def lengths_of(both: Sequence[tuple[int, int]], count: int, context: int) -> Len
 
 def demonstrations(file: str, model: str, *, template: str | None) -> Lengths:
     """The lengths of a file of demonstrations, as a model reads them."""
-    rows = read_demonstrations(file, say=_silent).records
-    some, codec = rows[:: -(-len(rows) // ROWS)], codec_of(model, template=template)
+    rows, codec = Rows(file, Demonstration, say=_silent), codec_of(model, template=template)
+    some = _some(rows)
     prompts = codec.prompts([row.messages for row in some])
     responses = codec.responses([row.response for row in some])
     return lengths_of([(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)], len(rows), codec.context)
@@ -33,20 +39,29 @@ def demonstrations(file: str, model: str, *, template: str | None) -> Lengths:
 
 def preferences(file: str, model: str, *, template: str | None) -> Lengths:
     """The lengths of the two sequences of each preference in a file, taken one by one; counts preferences."""
-    rows = [row for row in read_preferences(file, on_bad="skip", say=_silent).records if row.decided]
-    some, codec = rows[:: -(-len(rows) // ROWS) or 1], codec_of(model, template=template)
+    rows = Rows(file, Preference, on_bad="skip", say=_silent, noted=_decided)
+    decided = np.flatnonzero(rows.columns["decided"])
+    decided = decided if len(decided) else np.arange(len(rows))  # votes may teach all the same
+    some, codec = rows.take(decided[:: -(-len(decided) // ROWS)].tolist()), codec_of(model, template=template)
     prompts = codec.prompts([row.messages for row in some])
-    both = [codec.responses([text for row in some for text in (row.chosen, row.rejected)][i::2]) for i in (0, 1)]
+    both = [codec.responses(texts) for texts in ([row.chosen for row in some], [row.rejected for row in some])]
     lengths = [(len(p), len(r)) for responses in both for p, r in zip(prompts, responses, strict=True)]
-    return lengths_of(lengths, len(rows), codec.context)
+    return lengths_of(lengths, len(decided), codec.context)
 
 
 def prompts(file: str, model: str, *, template: str | None) -> Lengths:
     """The lengths of a file of prompts."""
-    rows = read_prompts(file, say=_silent).records
-    some, codec = rows[:: -(-len(rows) // ROWS)], codec_of(model, template=template)
-    asked = codec.prompts([row.messages for row in some])
+    rows, codec = Rows(file, Prompt, say=_silent), codec_of(model, template=template)
+    asked = codec.prompts([row.messages for row in _some(rows)])
     return lengths_of([(len(p), 0) for p in asked], len(rows), codec.context)
+
+
+def _some(rows: Rows[R]) -> list[R]:
+    return rows.take(range(0, len(rows), -(-len(rows) // ROWS)))
+
+
+def _decided(rows: Sequence[Preference]) -> dict[str, np.ndarray]:
+    return {"decided": np.array([row.decided for row in rows])}
 
 
 def _silent(_: str) -> None:

@@ -4,34 +4,32 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from prefloop.files.foreign import read_demonstrations
 from prefloop.models.load import codec_of
 from prefloop.printing import printable
 from prefloop.text.codec import Codec
-from prefloop.text.examples import Example, examples
+from prefloop.text.examples import Example, Examples
 
 
 def print_preview(model: str, file: str, *, template: str | None, rows: int) -> None:
     """Shows the first examples of a file as the model would read them."""
     codec = codec_of(model, template=template)
-    records = read_demonstrations(file).records
-    made, too_long = examples(codec, [(d.messages, d.response) for d in records], where=file)
+    made = Examples(codec, file, say=print)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(
         f"template {codec.template_name}, end-of-text token {printable(_written(codec, codec.stop_ids[:1])[0])}"
     )
     console.print("Tokens in [[brackets]] (bold green) count in the loss; the others are only read.\n")
-    for example in made[:rows]:
+    for example in made[: min(rows, len(made))]:
         console.print(preview_text(example, partial(_written, codec), colour=sys.stdout.isatty()))
         console.print()
-    tokens = sum(e.length for e in made)
-    learned = sum(len(e.response) for e in made)
+    learned = sum(len(example.response) for example in made.each())
     console.print(
-        f"{len(made)} examples, {tokens} tokens, {learned} of them learned; "
-        f"{too_long} examples longer than the context of {codec.context}."
+        f"{len(made)} examples, {made.lengths.sum(dtype=np.int64)} tokens, {learned} of them learned; "
+        f"{made.num_too_long} examples longer than the context of {codec.context}."
     )
 
 

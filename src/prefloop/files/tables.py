@@ -3,7 +3,9 @@
 import difflib
 import gzip
 import io
+import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -270,6 +272,30 @@ def write_records(path: Name, records: Iterable[BaseModel]) -> int:
         text = jsonl(rows).encode("utf-8")
         write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
     return len(rows)
+
+
+def write_in_turn(path: Name, parts: Iterable[Sequence[dict[str, Any]]]) -> None:
+    """Writes rows part by part, as the suffix says, under a name that is not the file's own yet (see `outputs`)."""
+    path = Path(path)
+    with path.open("wb") as file:
+        if path.suffix == ".parquet":
+            import pyarrow  # see _parquet_rows
+            import pyarrow.parquet
+
+            tables = (pyarrow.Table.from_pylist(rows) for rows in parts)
+            first = next(tables)
+            with pyarrow.parquet.ParquetWriter(file, first.schema) as writer:
+                for table in itertools.chain([first], tables):
+                    writer.write_table(table)
+        elif path.suffix == ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+                for rows in parts:
+                    packed.write(jsonl(rows).encode("utf-8"))
+        else:
+            for rows in parts:
+                file.write(jsonl(rows).encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def jsonl(rows: Sequence[dict[str, Any]]) -> str:

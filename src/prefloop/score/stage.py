@@ -4,51 +4,55 @@ Reads: a reward model folder (or a Python function), a file. Writes: one row for
 response of each comparison. A reward model only scores: it is not something to talk to (PIPE-9).
 """
 
-from collections.abc import Sequence
+import collections
+import itertools
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
-from pydantic import BaseModel
+import numpy as np
 
+import prefloop
 from prefloop.errors import RowRefused, UserError
-from prefloop.files.foreign import read_demonstrations, read_preferences, serves
+from prefloop.files import fingerprints
+from prefloop.files.atomic import writing
+from prefloop.files.foreign import Reading, concluded, serves
 from prefloop.files.forms import Form, recognise
+from prefloop.files.hashes import hash_of
 from prefloop.files.outputs import output
 from prefloop.files.places import located
-from prefloop.files.tables import read_records, write_records
+from prefloop.files.tables import write_in_turn
+from prefloop.files.unfinished import Unfinished, drop
 from prefloop.models.device import placement
 from prefloop.printing import say
-from prefloop.records import Comparison, Demonstration, EmbeddedScore, Message, Preference, Score, opening
+from prefloop.records import Comparison, Demonstration, Preference, Record, opening
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.named import reward_input, scorer
-from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.protocol import Conversation, Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.intervals import share_interval
+from prefloop.text.examples import Cuts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 """How a file of scores may be called."""
-
-
-class PairScore(BaseModel):
-    """The scores of both responses of a preference."""
-
-    id: str
-    chosen: float
-    rejected: float
+KINDS = (Preference, Demonstration, Comparison)
+"""What is scored, in the order in which a file is asked for it."""
 
 
 def score(config: ScoreConfig) -> str:
-    """Scores the file. Returns: a sentence on what came of it."""
+    """Scores the file, or goes on where the same command was broken off. Returns: a sentence on what came of it."""
     try:
         form = recognise(config.data)
         with output(config.out, inputs=(config.data, reward_input(config.model)), suffixes=SUFFIXES) as out:
-            return _score(config, form, out)
+            sentence = _score(config, form, out)
+        drop(config.out)
+        return sentence
     except RowRefused as problem:
         raise located(problem, [config.data]) from None
 
 
 def _score(config: ScoreConfig, form: Form, out: Path) -> str:
-    skipped: tuple[str, ...] = ()
     place = placement(config.device, config.dtype)
     judge = scorer(config.model, place, seconds=config.reward_seconds, weights=config.weights)
     if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
@@ -56,47 +60,23 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
             "as model= and comparisons as data=."
         )
-    if serves(form, Preference):
-        imported = read_preferences(config.data, on_bad="skip")
-        rows, skipped = imported.records, imported.problems
-        both = [
-            _scores(judge, [(p.messages, text(p)) for p in rows], config.batch)
-            for text in (lambda p: p.chosen, lambda p: p.rejected)
-        ]
-        write_records(out, [PairScore(id=p.id, chosen=c, rejected=r) for p, c, r in zip(rows, *both, strict=True)])
-        sentence = f"{len(rows)} preferences scored; {_agreement(judge, rows, both)}"
-    elif serves(form, Demonstration):
-        imported = read_demonstrations(config.data, on_bad="skip")
-        rows, skipped = imported.records, imported.problems
-        values = _scores(judge, [(d.messages, d.response) for d in rows], config.batch)
-        write_records(out, [Score(id=d.id, score=v) for d, v in zip(rows, values, strict=True)])
-        sentence = f"{len(rows)} responses scored, mean {sum(values) / len(rows):.3f}"
-    elif form.what == "comparisons":
-        compared = read_records(config.data, Comparison)
-        texts = [
-            (f"{c.id}:{index}", c.messages, response.text)
-            for c in compared
-            for index, response in enumerate(c.responses)
-        ]
-        names, said = [name for name, _, _ in texts], [(messages, text) for _, messages, text in texts]
-        if config.embed and isinstance(judge, RewardModel):
-            values, places = _embedded(judge, said, config.batch)
-            write_records(
-                out,
-                [
-                    EmbeddedScore(id=name, score=v, embedding=e)
-                    for name, v, e in zip(names, values, places, strict=True)
-                ],
-            )
-        else:
-            values = _scores(judge, said, config.batch)
-            write_records(out, [Score(id=name, score=v) for name, v in zip(names, values, strict=True)])
-        sentence = f"{len(texts)} responses of {len(compared)} comparisons scored, mean {sum(values) / len(values):.3f}"
-    else:
+    kind = next((kind for kind in KINDS if serves(form, kind)), None)
+    if kind is None:
         raise UserError(
             f"{config.data}: this file holds {form.what} ({form.sentence}); score needs responses: demonstrations, "
             "comparisons or preferences."
         )
+    read = fingerprints.of_path(config.data)
+    model = fingerprints.of_path(reward_input(config.model))
+    job = [read, model, config.model_dump(include={"batch", "embed", "weights"}), str(place), prefloop.__version__]
+    num, skipped = _looked_through(config.data, kind)
+    with Unfinished(config.out, job) as done:
+        _go_on(config, kind, judge, done)
+        if fingerprints.of_path(config.data) != read:
+            raise UserError(f"{config.data}: this file changed while it was read. Run the same command again.")
+        with writing(out, otherwise="Choose another out=FILE."):
+            write_in_turn(out, (part["rows"] for part in done))
+        sentence = _sentence(done, kind, num)
     for problem in skipped:
         say(f"left out: {problem}")
     if isinstance(judge, RewardModel) and (cut := judge.cuts.sentence(judge.network.codec.context)):
@@ -104,43 +84,95 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
 
-def _agreement(judge: Scorer, rows: Sequence[Preference], both: Sequence[Sequence[float]]) -> str:
-    """How often the chosen response has the higher score, of the pairs with a majority that are two to the judge."""
-    decided = [(p, c, r) for p, c, r in zip(rows, *both, strict=True) if p.decided]
+def _looked_through(data: str, kind: type[Record]) -> tuple[int, list[str]]:
+    """How many records a file has, and what is wrong with its other rows, before hours of scoring. Raises: UserError if
+    there are none, or for a bad comparison."""
+    reading, problems, num = Reading(data, kind), list[str](), 0
+    for _, outcome in reading:
+        if isinstance(outcome, UserError):
+            problems.append(str(outcome))
+        num += not isinstance(outcome, UserError)
+    concluded(reading, problems, num, on_bad="stop" if kind is Comparison else "skip", say=say)
+    return num, problems
+
+
+def _go_on(config: ScoreConfig, kind: type[Record], judge: Scorer, done: Unfinished) -> None:
+    """Scores what is not scored yet, batch after batch; of each its rows are kept, and what is told at the end."""
+    if isinstance(judge, RewardModel) and done.count:
+        judge.cuts = Cuts(**collections.deque(done, maxlen=1)[0]["cuts"])
+    items = itertools.islice(_items(config.data, kind), config.batch * done.count, None)
+    while batch := list(itertools.islice(items, config.batch)):
+        part = _pairs(judge, batch) if kind is Preference else _responses(judge, batch, embed=config.embed)
+        done.add(part | {"cuts": vars(judge.cuts) if isinstance(judge, RewardModel) else None})
+
+
+def _items(data: str, kind: type[Record]) -> Iterator[Any]:
+    """What is scored one by one: preferences, or (name, messages, response)."""
+    for _, outcome in Reading(data, kind):
+        match outcome:
+            case Preference():
+                yield outcome
+            case Demonstration():
+                yield outcome.id, outcome.messages, outcome.response
+            case Comparison():
+                yield from ((f"{outcome.id}:{i}", outcome.messages, r.text) for i, r in enumerate(outcome.responses))
+
+
+def _responses(judge: Scorer, batch: Sequence[tuple[str, Conversation, str]], *, embed: bool) -> dict[str, Any]:
+    """The rows of some responses: scores, and embeddings of five digits."""
+    names, messages, texts = zip(*batch, strict=True)
+    if not (embed and isinstance(judge, RewardModel)):
+        values = judge.score(messages, texts).tolist()
+        return {"rows": [{"id": name, "score": v} for name, v in zip(names, values, strict=True)]}
+    scores, states = judge.score_and_embed(messages, texts)
+    places = [[float(f"{x:.5g}") for x in place] for place in states.tolist()]
+    rows = zip(names, scores.tolist(), places, strict=True)
+    return {"rows": [{"id": name, "score": v, "embedding": place} for name, v, place in rows]}
+
+
+def _pairs(judge: Scorer, batch: Sequence[Preference]) -> dict[str, Any]:
+    """The rows of some preferences, and of those with a majority that are two to the judge a hash of the prompt and
+    whether the chosen response has the higher score (1/2 if neither has)."""
+    chosen, rejected = (
+        judge.score([p.messages for p in batch], texts).tolist()
+        for texts in ([p.chosen for p in batch], [p.rejected for p in batch])
+    )
+    both = list(zip(batch, chosen, rejected, strict=True))
+    decided = [(p, c, r) for p, c, r in both if p.decided]
     kept = [
-        (opening(p.messages), 0.5 if c == r else float(c > r))
+        (hash_of(opening(p.messages)), 0.5 if c == r else float(c > r))
         for p, c, r in decided
         if not (c == r and isinstance(judge, RewardModel) and judge.same(p.messages, (p.chosen, p.rejected)))
     ]
-    apart = [
-        (len(rows) - len(decided), "without a majority"),
-        (len(decided) - len(kept), "whose responses are the same once cut to the context"),
-    ]
+    return {
+        "rows": [{"id": p.id, "chosen": c, "rejected": r} for p, c, r in both],
+        "kept": kept,
+        "undecided": len(both) - len(decided),
+        "same": len(decided) - len(kept),
+    }
+
+
+def _sentence(done: Unfinished, kind: type[Record], num: int) -> str:
+    """What came of it."""
+    if kind is Preference:
+        return f"{num} preferences scored; {_agreement(done)}"
+    total, count = 0.0, 0
+    for part in done:
+        total, count = total + sum(row["score"] for row in part["rows"]), count + len(part["rows"])
+    of = f" of {num} comparisons" if kind is Comparison else ""
+    return f"{count} responses{of} scored, mean {total / count:.3f}"
+
+
+def _agreement(done: Unfinished) -> str:
+    """How often the chosen response has the higher score, of the pairs with a majority that are two to the judge."""
+    prompts, right, undecided, same = array("Q"), array("d"), 0, 0
+    for part in done:
+        prompts.extend(prompt for prompt, _ in part["kept"])
+        right.extend(share for _, share in part["kept"])
+        undecided, same = undecided + part["undecided"], same + part["same"]
+    apart = [(undecided, "without a majority"), (same, "whose responses are the same once cut to the context")]
     told = "".join(f"; {count} {what} are not counted" for count, what in apart if count)
-    if not kept:
+    if not right:
         return f"none can say how often the chosen response has the higher score{told}"
-    prompts, right = zip(*kept, strict=True)
-    low, high = share_interval(right, prompts, confidence=0.95)
-    return f"the chosen response has the higher score in {sum(right) / len(kept):.1%} [{low:.1%}, {high:.1%}]{told}"
-
-
-def _embedded(
-    judge: RewardModel, rows: list[tuple[tuple[Message, ...], str]], batch: int
-) -> tuple[list[float], list[tuple[float, ...]]]:
-    """Scores, and embeddings of five digits."""
-    parts = [
-        judge.score_and_embed([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]])
-        for i in range(0, len(rows), batch)
-    ]
-    places = torch.cat([part for _, part in parts]).tolist()
-    return torch.cat([part for part, _ in parts]).tolist(), [
-        tuple(float(f"{x:.5g}") for x in place) for place in places
-    ]
-
-
-def _scores(judge: Scorer, rows: list[tuple[tuple[Message, ...], str]], batch: int) -> list[float]:
-    parts = [
-        judge.score([m for m, _ in rows[i : i + batch]], [r for _, r in rows[i : i + batch]])
-        for i in range(0, len(rows), batch)
-    ]
-    return torch.cat(parts).tolist()
+    low, high = share_interval(np.array(right), np.array(prompts), confidence=0.95)
+    return f"the chosen response has the higher score in {sum(right) / len(right):.1%} [{low:.1%}, {high:.1%}]{told}"

@@ -1,6 +1,6 @@
 """Conversations with responses, as tokens that fit the model's context; what does not fit is counted, never hidden."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 
 from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_prompts
-from prefloop.files.index import Rows
+from prefloop.files.index import TOGETHER, Rows
 from prefloop.files.places import located
 from prefloop.records import Demonstration, Message, Prompt
 from prefloop.text.codec import Codec
@@ -158,6 +158,11 @@ class Examples(Sequence[Example]):
     def take(self, numbers: Sequence[int] | np.ndarray) -> list[Example]:
         """Some examples, in the order asked for."""
         return self._made(self._rows.take(self._places[np.asarray(numbers, dtype=np.int64)].tolist()))
+
+    def each(self) -> Iterator[Example]:
+        """All of them, a few in memory at a time."""
+        for begin in range(0, len(self), TOGETHER):
+            yield from self.take(range(begin, min(begin + TOGETHER, len(self))))
 
     def only(self, numbers: np.ndarray) -> "Examples":
         """Those of these numbers, in that order."""
