@@ -209,11 +209,36 @@ def test_what_makes_no_sense_is_named(name: str):
     assert [*sense.absurdities(ABSURD[name], ABSURD[name])] == []
 
 
+@pytest.mark.parametrize(
+    ("message", "answer", "found"),
+    [
+        ("You left out the nappies.", "I'm sorry that you left out the nappies.", ["you left"]),
+        ("I left my hat, and you lost it.", "I'm sorry that you left your hat.", []),
+        ("He won't go to my room.", "I'm asking about our room.", ["our room"]),
+        ("great tomatoes!", "Thank you for asking about tomatoes.", ["thank you for asking"]),
+        ("are tomatoes in?", "Thank you for asking about tomatoes.", []),
+        ("Hello.", "Please don't tell me what it is.", ["please don't tell me"]),
+    ],
+)
+def test_who_did_it_and_whose_it_is(message: str, answer: str, found: list[str]):
+    assert [*sense.strangers(message, answer)] == found
+
+
+def test_departments_have_to_do_with_the_message():
+    """By the answers that messages on the same topic had; to a message of unknown words everything fits."""
+    asked = "The parcel has not come and tracking says nothing."
+    courier, dentist = (f"I'm asking the {place} team about it." for place in ("delivery", "dental"))
+    assert sense.fitting(asked, courier) == 1
+    assert sense.fitting(asked, dentist) == pytest.approx(1 - sense.UNFITTING)
+    assert sense.fitting("Zyx wvut.", dentist) == 1
+
+
 def test_what_people_wrote_makes_sense():
     """Answers in a plain style and answers in many styles."""
+    odds = (sense.absurdities, sense.strangers)
     for name in ("demonstrations", "letters"):
         rows = read_demonstrations(RECIPES / f"assistant_{name}.jsonl").records
-        assert sum(any(sense.absurdities(row.text, row.response)) for row in rows) <= len(rows) / 100
+        assert sum(any(odd(row.text, row.response)) for row in rows for odd in odds) <= len(rows) / 50
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,29 @@ def stems(word: str) -> Iterator[str]:
                 yield f"{stem[:-1]}y"
 
 
+COMMON = frozenset(
+    """
+a about all also am an and any are as ask asking at be been before booking but by can can't could dear did do does don't
+for from get got had has have hello help hi how i i'll i'm i've if in is it it's its just know let like look make may me
+more my need no not number of on one or order orders other our out please pls ref see send so some sorry take tell than
+thank thanks that that's the their them then there they this thx to too up us very want was we we'll we're were what
+when where whether which who why will with won't would you you're you've your yours
+""".split()  # noqa: SIM905
+)
+"""Words that say little about what a text is about."""
+
+
+def stem(word: str) -> str:
+    """What "parcels", "parcel's" and "parcel" have in common: the shortest that an ending leaves, five letters at most
+    being compared."""
+    return min([word, *(s for s in stems(word) if len(s) >= 3)], key=lambda s: (len(s), s))[:5]
+
+
+def about(text: str) -> set[str]:
+    """Stems of the words that say what a text is about."""
+    return {stem(w) for w in WORD.findall(plain(text)) if len(w) > 2 and w not in COMMON}
+
+
 def usualness(text: str) -> tuple[float, float]:
     """Nats per token of the text, and of its worst stretch of STRETCH tokens (or of all, if there are fewer)."""
     kinds = list(_kinds(text))
@@ -130,6 +153,15 @@ def _vocabulary() -> frozenset[str]:
 def _frequent() -> frozenset[str]:
     counts = Counter(token for text in _texts() for token in TOKEN.findall(plain(text)))
     return frozenset(token for token, count in counts.items() if count >= FREQUENT)
+
+
+@cache
+def answers() -> tuple[tuple[str, str], ...]:
+    """All messages with an answer, of the plain style and of many styles."""
+    folder = Path(__file__).parent
+    files = [folder / f"assistant_{name}.jsonl" for name in ("demonstrations", "letters")]
+    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return tuple((row["messages"][-1]["content"], row["response"]) for row in rows)
 
 
 @cache

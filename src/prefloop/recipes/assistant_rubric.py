@@ -11,8 +11,8 @@ Every part is a number between 0 and 1 and says one thing that can be checked fr
                       numbers, refunds granted, what became of the order; 0.6, 0.3, 0.1 for one, two, more of them
     manner     x      it speaks as the shop does to a customer: no "as an AI", no signs of a template, no lists, no
                       blame, no condolences where nobody died, and not from the customer's place; the same scale
-    sense      x      nothing that cannot be: asking a parcel, a photo of somebody's sister, the customer's part and the
-                      shop's exchanged (assistant_sense.py); the same scale
+    sense      x      nothing that cannot be: asking a parcel, a photo of somebody's sister, persons exchanged, a
+                      team that has nothing to do with it (assistant_sense.py); the same scale, and less
     ending     x      it stops at the end of a sentence; 0.6 if not
     number     1.5    the customer's order or booking number stands there as they wrote it, and no other like it
     apology    1.5    it says sorry where the customer is angry or was harmed, and says it at most twice
@@ -29,8 +29,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from prefloop.recipes.assistant_english import SENTENCE, WORD, english, is_known, plain, stems
-from prefloop.recipes.assistant_sense import absurdities
+from prefloop.recipes.assistant_english import COMMON, SENTENCE, WORD, about, english, is_known, plain, stem
+from prefloop.recipes.assistant_sense import absurdities, fitting, strangers
 
 WEIGHTS: Mapping[str, float] = {"number": 1.5, "apology": 1.5, "step": 4.0, "taken_up": 3.0}
 GATES = ("english", "length", "variety", "invented", "manner", "sense", "ending")
@@ -69,7 +69,8 @@ def parts(prompt: str, response: str) -> dict[str, float]:
         "number": number(prompt, response),
         "invented": FAULTS[min(3, len(set(inventions(prompt, response))))],
         "manner": FAULTS[min(3, len(slips(prompt, response)))],
-        "sense": FAULTS[min(3, sum(1 for _ in absurdities(prompt, response)))],
+        "sense": FAULTS[min(3, len({*absurdities(prompt, response), *strangers(prompt, response)}))]
+        * fitting(prompt, response),
         "apology": apology(prompt, response),
         "step": step(prompt, sentences),
         "taken_up": taken_up(prompt, response),
@@ -84,17 +85,6 @@ def between(value: float, nothing: float, low: float, high: float, too_much: flo
 
 # ---- it does not repeat itself, and it ends
 
-COMMON = frozenset(
-    """
-a about all also am an and any are as ask asking at be been before booking but by can can't could dear did do does don't
-for from get got had has have hello help hi how i i'll i'm i've if in is it it's its just know let like look make may me
-more my need no not number of on one or order orders other our out please pls ref see send so some sorry take tell than
-thank thanks that that's the their them then there they this thx to too up us very want was we we'll we're were what
-when where whether which who why will with won't would you you're you've your yours
-""".split()  # noqa: SIM905
-)
-"""Words that say little about what a text is about."""
-
 
 def variety(words: Sequence[str], sentences: Sequence[str]) -> float:
     """1 without repetition; runs of three words, sentences, doubled words and one word again and again cost, the same
@@ -105,7 +95,7 @@ def variety(words: Sequence[str], sentences: Sequence[str]) -> float:
     doubled = sum(a == b for a, b in pairwise(words))
     most = max(Counter(w for w in words if w not in COMMON).values(), default=0)
     asking = sum(w.startswith("ask") for w in words)
-    topics = [_stem(w) if w not in COMMON and w[0].isalpha() else "" for w in words]
+    topics = [stem(w) if w not in COMMON and w[0].isalpha() else "" for w in words]
     close = sum(bool(t) and t in topics[i + 1 : i + 5] for i, t in enumerate(topics))
     return max(0.0, 1 - 4 * again - told / 2 - (doubled + close) / 4 - max(0, most - 3) / 4 - max(0, asking - 2) / 4)
 
@@ -326,22 +316,11 @@ def step(prompt: str, sentences: Sequence[str]) -> float:
         says = REQUEST.search(sentence) or ACTION.search(sentence) or QUESTION.search(sentence.strip())
         if says and not (VAGUE.search(sentence) and not REQUEST.search(sentence)) and len(sentence.split()) >= 4:
             named = about(sentence)
-            taken += 1.0 if named & asked or named & {_stem(t) for t in THINGS} else 0.6
+            taken += 1.0 if named & asked or named & {stem(t) for t in THINGS} else 0.6
     return max(0.0, min(1.0, taken, (6 - taken) / 2) - 0.35 * vague)
 
 
 # ---- about what the customer wrote about, not copied
-
-
-def _stem(word: str) -> str:
-    """What "parcels", "parcel's" and "parcel" have in common: the shortest that an ending leaves, five letters at most
-    being compared."""
-    return min([word, *(s for s in stems(word) if len(s) >= 3)], key=lambda s: (len(s), s))[:5]
-
-
-def about(text: str) -> set[str]:
-    """Stems of the words that say what a text is about."""
-    return {_stem(w) for w in WORD.findall(plain(text)) if len(w) > 2 and w not in COMMON}
 
 
 def taken_up(prompt: str, response: str) -> float:
@@ -415,7 +394,7 @@ def slips(prompt: str, response: str) -> list[str]:
     """What is wrong with how it speaks."""
     said, asked = plain(response), plain(prompt)
     found = [name for name, pattern in SLIPS.items() if pattern.search(said)]
-    if {_stem(word) for word in re.findall(r"\bmy (\w+)", said)} & about(prompt):
+    if {stem(word) for word in re.findall(r"\bmy (\w+)", said)} & about(prompt):
         found.append("the customer's things as one's own")
     if LOSS.search(said) and not DEATH.search(asked):
         found.append("condolences where nobody died")

@@ -7,9 +7,11 @@ team, a manager, a place with people in it), what can be sent, what can be told,
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
+from functools import cache
 
-from prefloop.recipes.assistant_english import SENTENCE, plain
+from prefloop.recipes.assistant_english import SENTENCE, about, answers, plain, stem
 
 
 def _words(text: str) -> str:
@@ -98,3 +100,81 @@ def absurdities(prompt: str, response: str) -> Iterator[str]:
             found = pattern.search(sentence.strip())
             if found is not None and found.group() not in asked:
                 yield f"{name}: {found.group()}"
+
+
+# ---- who did it, whose it is, and what was asked
+
+SOMEBODY = re.compile(
+    r"\b(i|we|you|he|she|it|they|who)(?:'ve|'d|'s|'re)?(?: (?:have|has|had|just|never|also|still|then))? (\w+)"
+)
+LITTLE = frozenset(
+    """
+    a an and any are as at be been can can't could did didn't do does doesn't don't feel felt for get go got had has
+    have i'm in is it know like may might must need never no not of on one or please see should so still tell
+    that the think to too try use want was wasn't were will with won't would you your
+    """.split()  # noqa: SIM905
+)
+"""Words after a person that say nothing of what the person did."""
+ASKING = re.compile(
+    r"\?|\b(?:am|is|are|do|does|did|can|could|may|shall|should|would|will|how|what|where|when|why|which|who|whether|if|any"
+    r"|please|want|need|like|tell)\b"
+)
+
+
+def strangers(prompt: str, response: str) -> Iterator[str]:
+    """What the answer says of the wrong person: that the customer did what another did in the message, that the shop
+    owns what is theirs, or that they asked what they did not ask."""
+    asked, said = plain(prompt), plain(response)
+    did = [m.groups() for m in SOMEBODY.finditer(asked)]
+    own = {verb for who, verb in did if who in ("i", "we")}
+    others = {verb for who, verb in did if who not in ("i", "we")} - own - LITTLE
+    yield from (
+        f"you {verb}" for who, verb in (m.groups() for m in SOMEBODY.finditer(said)) if who == "you" and verb in others
+    )
+    theirs = {*re.findall(r"\bmy (\w+)", asked)}
+    yield from (f"our {thing}" for thing in re.findall(r"\bour (\w+)", said) if thing in theirs)
+    if "thank you for asking" in said and not ASKING.search(asked):
+        yield "thank you for asking"
+    yield from (
+        m.group() for m in re.finditer(r"\bplease (?:don't|do not|never) (?:tell|send|give|show) (?:me|us)\b", said)
+    )
+
+
+# ---- who has to do with it
+
+PLACE = re.compile(
+    r"\b(?:the|our) ([\w-]+) (?:team|manager|desk)\b|\bwhich ([\w-]+)|"
+    r"\b(?:ask\w*|from|to) (?:the|our) ([\w-]+)(?! (?:team|manager|desk))"
+)
+"""A department, or what is asked for by "which"."""
+ANYWHERE = frozenset(
+    map(stem, "team manager desk people person colleagues staff service support customer one day time".split())  # noqa: SIM905
+)
+"""Who has to do with everything."""
+UNFITTING = 0.4
+"""What is lost if no department has to do with the message."""
+
+
+def fitting(prompt: str, response: str) -> float:
+    """1 if each department named, and each thing after "which", stands in the message or in an answer to one that
+    shares a topic with it; less by the share that does not. To a message without any known topic all fit."""
+    topics = about(prompt)
+    named = _places(response) - topics
+    known = _topics_of()
+    if not named or not any(topics & each for each in known.values()):
+        return 1.0
+    return 1 - UNFITTING * sum(not topics & known.get(place, frozenset()) for place in named) / len(named)
+
+
+def _places(text: str) -> set[str]:
+    return {stem(word) for match in PLACE.finditer(plain(text)) for word in match.groups() if word} - ANYWHERE
+
+
+@cache
+def _topics_of() -> Mapping[str, Set[str]]:
+    """Department -> topics of the messages it was named to."""
+    topics = defaultdict[str, set[str]](set)
+    for message, answer in answers():
+        for place in _places(answer):
+            topics[place] |= about(message)
+    return topics
