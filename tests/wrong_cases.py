@@ -352,7 +352,7 @@ RECIPES: dict[str, tuple[str, str]] = {
     "merge": ("sft:\n  <<: 3\n", "merge.yaml:1: the setting `sft.model` is needed"),
     "world": ("world: 3\nreport: {}\n", "world.yaml:1: `world` needs settings"),
     "language": ("world: {language: fr}\nreport: {}\n", "language.yaml:1: `world.language` should be 'en' or 'zh'"),
-    "rollouts": ("ppo:\n  policy: m\n  reward: r\n  prompts: p\n  minibatch_size: 3\n", "rollouts.yaml:5: "),
+    "rollouts": ("ppo:\n  policy: m\n  reward: r\n  prompts: p\n  minibatch_size: 3\n  rollouts_per_step: 4\n", "rollouts.yaml:5: "),
     "anchor": ("sft: *nobody\n", "anchor.yaml:1"),
     "documents": ("sft: {}\n---\nsft: {}\n", "documents.yaml"),
 }  # fmt: skip
@@ -397,6 +397,9 @@ def of_commands() -> Iterator[Case]:
         ("web out port=99999", "`port` should"), ("web out proxies=[*]", "`proxies`"), ("web out axes=[helpful,helpful]", "axes"), ("web in/nowhere", "nowhere"),
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
+        ("plan nothing", "sft, reward, ppo, reinforce"), ("plan collect", "sft, reward, ppo, reinforce"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
+        ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
+        ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
         ("init kept", "kept/kept.yaml: this is there already"), ("completion", "needs one of bash, zsh, fish"), ("completion csh", "needs one of"),
         ("sft in/typo.yaml", "`stf`"), ("sft in/nowhere.yaml", "nowhere.yaml"), ("sft in/demonstrations.jsonl", "demonstrations.jsonl"),
         ("sft in/twice.yaml", "twice.yaml:3"), ("sft lr=1 in/typo.yaml", "the YAML file comes first"), ("ppo -lr 3", "lr=3"), ("sft in", "a folder"),
