@@ -18,6 +18,7 @@ from torch.nn.functional import linear, pad, rms_norm, silu
 from transformers import LlamaForCausalLM, MistralForCausalLM, PreTrainedModel, Qwen2ForCausalLM, Qwen3ForCausalLM
 
 from prefloop.models.cache import Cache, Prompts
+from prefloop.models.grids import multiple
 from prefloop.models.heads import LogitRule
 from prefloop.models.network import Network
 from prefloop.models.quantised import Held
@@ -90,7 +91,7 @@ class Quick:
             return cache.meet(q, scale=layer.scale).flatten(1)
 
         few = len(tokens) <= ROWS[0]
-        return self._states(tokens, positions, ROWS[0] if few else _multiple(len(tokens), ROWS[1]), meet)
+        return self._states(tokens, positions, ROWS[0] if few else multiple(len(tokens), ROWS[1]), meet)
 
     def _states(self, tokens: Tensor, positions: Tensor, size: int, meet: Meet) -> Tensor:
         """(N, width) of N tokens. Args: size: to which N is filled up for the products, so that they have few sizes.
@@ -142,10 +143,6 @@ class _Layer:
             config = attention.config
             counts = torch.tensor([config.num_attention_heads, config.num_key_value_heads])  # pyright: ignore
             self.normal = torch.stack([of_queries, of_keys]).repeat_interleave(counts.to(of_keys.device), 0)
-
-
-def _multiple(count: int, of: int) -> int:
-    return -(-count // of) * of
 
 
 def _norm(parent: nn.Module, name: str) -> tuple[Tensor, float]:

@@ -108,9 +108,9 @@ def grids_of(starts: Sequence[int], lengths: Sequence[int], stems: Sequence[int]
     back = torch.empty(total, dtype=torch.long)
     used = 0
     for rows in _cut(order, before, lengths):
-        num = _multiple(len(rows), ROWS)
-        columns = _multiple(max(lengths[i] for i in rows), COLUMNS)
-        width = columns if not before[rows[0]] else _multiple(max(before[i] + lengths[i] for i in rows), COLUMNS)
+        num = multiple(len(rows), ROWS)
+        columns = multiple(max(lengths[i] for i in rows), COLUMNS)
+        width = columns if not before[rows[0]] else multiple(max(before[i] + lengths[i] for i in rows), COLUMNS)
         queries, keys = torch.zeros(num, columns, dtype=torch.long), torch.zeros(num, width, dtype=torch.long)
         for row, i in enumerate(rows):
             own = torch.arange(starts[i], starts[i] + lengths[i])
@@ -130,7 +130,7 @@ def grids_of(starts: Sequence[int], lengths: Sequence[int], stems: Sequence[int]
 
 def _cut(order: Sequence[int], before: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     """Sequences, the longest first, cut into those of one grid; those with a stem are never beside those without."""
-    size = _multiple(-(-len(order) // MOST), ROWS)
+    size = multiple(-(-len(order) // MOST), ROWS)
     parts: list[list[int]] = []
     for stemmed in (True, False):
         some = [i for i in order if (before[i] > 0) == stemmed]
@@ -146,6 +146,6 @@ def _cut(order: Sequence[int], before: Sequence[int], lengths: Sequence[int]) ->
     return parts
 
 
-def _multiple(count: int, of: int) -> int:
+def multiple(count: int, of: int) -> int:
     """The smallest multiple of `of` that is not below `count`."""
     return -(-count // of) * of

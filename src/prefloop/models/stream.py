@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from prefloop.models.attention import causal_attention
-from prefloop.models.grids import Grids, grids_of
+from prefloop.models.grids import Grids, grids_of, multiple
 
 
 @dataclass(frozen=True)
@@ -158,18 +158,13 @@ def _alike(first: Sequence[int], second: Sequence[int]) -> int:
     return next((i for i in range(most) if first[i] != second[i]), most)
 
 
-def _multiple(count: int, of: int) -> int:
-    """The smallest multiple of `of` that is not below `count`."""
-    return -(-count // of) * of
-
-
 def round_size(num: int) -> int:
     """A few more tokens than `num`, so that streams come in few sizes: at most a sixteenth more, or up to 64.
 
     torch's CPU library prepares and keeps a kernel for every size it meets; streams of ever new sizes make it a quarter
     slower and let its memory grow by megabytes with every step.
     """
-    return _multiple(num, max(64, 2 ** (num.bit_length() - 1) // 16))
+    return multiple(num, max(64, 2 ** (num.bit_length() - 1) // 16))
 
 
 @dataclass(frozen=True)
