@@ -178,7 +178,10 @@ def test_a_folder_with_stages_already_run_by_hand_is_taken(recorded: tuple[list[
         (["sfd.lr=1"], "the command line: a recipe has no `sfd`. Did you mean `sft`? There are: "),
         (["gate=warn"], "the command line: a recipe has no `gate`. It is a setting of its stages: type sft.gate=... "),
         (["sft.lr=fast"], "the command line: `sft.lr` should be a number, but is 'fast'. lr: Peak learning rate"),
-        (["ppo.minibatch_size=60"], "the command line: 16 of rollouts_per_step = 256 would be dropped"),
+        (
+            ["ppo.minibatch_size=60", "ppo.rollouts_per_step=256"],
+            "the command line: 16 of rollouts_per_step = 256 would be dropped",
+        ),
         (["seed=x"], "the command line: `seed` should be a whole number, but is 'x'."),
         (["ppo.steps=1", "ppo.steps=2"], "the command line: `ppo.steps` is set twice; keep one."),
         (["out="], "the command line: `out` is empty."),

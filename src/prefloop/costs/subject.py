@@ -61,9 +61,8 @@ class Models:
     def trained(self, name: str, path: str, *, scores: bool = False) -> Model:
         """The model that learns: all its weights, or an adapter, as `adapter` says."""
         named = Named.of(path)
-        kind = adapter_kind(self.settings.adapter, named.anatomy.numbers, begun=named.rank > 0)
         anatomy = named.anatomy.trunk() if scores else named.anatomy
-        if kind == "none":
+        if not learner(self.settings, path, scores=scores).adapter:
             form = trained_form(self.settings.weights, self.place)
             return Model(Role(name, anatomy, trained=True, form=form, file=named.file), self.way)
         form = frozen_form(self.settings.weights, self.place, dora=self.settings.lora.dora)
@@ -110,9 +109,18 @@ class Models:
         return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)
 
 
-def settled(stage: str, settings: C, path: str) -> C:
-    """A stage's settings with those that it will choose for a model (see defaults.py)."""
+def learner(settings: Adapted, path: str, *, scores: bool = False) -> Learner:
+    """What is going to learn of a model, the same as `Network.learner` once it is loaded.
+
+    Args:
+        scores: True if it gets a scalar head in place of the one that writes.
+    """
     named = Named.of(path)
-    numbers = named.anatomy.numbers
-    adapter = adapter_kind(settings.adapter, numbers, begun=named.rank > 0) == "lora"
-    return resolved(settings, chosen(stage, settings, Learner(numbers, adapter)))
+    anatomy = named.anatomy
+    numbers = anatomy.trunk().numbers + anatomy.width if scores else anatomy.numbers
+    return Learner(numbers, adapter_kind(settings.adapter, numbers, begun=named.rank > 0) == "lora")
+
+
+def settled(stage: str, settings: C, path: str, *, scores: bool = False) -> C:
+    """A stage's settings with those that it will choose for a model (see defaults.py). Args: see `learner`."""
+    return resolved(settings, chosen(stage, settings, learner(settings, path, scores=scores)))

@@ -21,7 +21,7 @@ def lengths(config: RewardConfig) -> Lengths:
 
 def needs(config: RewardConfig, told: Lengths) -> Needs:
     """The needs of these settings. Args: told: how long the two sequences of each preference are, and how many."""
-    config = settled("reward", config, config.model)
+    config = settled("reward", config, config.model, scores=True)
     place = placement(config.device, config.dtype)
     models = Models(config, place)
     sizes, model = models.batching(models.trained("reward model", config.model, scores=True).at(told), config)

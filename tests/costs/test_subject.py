@@ -1,0 +1,28 @@
+"""A model before it is loaded: the same learner as afterwards, so that plan and stage choose the same settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from prefloop.costs.subject import learner
+from prefloop.models.device import Placement
+from prefloop.models.load import causal, save_model, scalar
+from prefloop.settings import Adapted
+from prefloop.text.codec import Codec
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("scores", [True, False])
+def test_the_learner_is_known_before(scores: bool, tied: bool, adapter: Any, codec: Codec, tmp_path: Path):
+    """Where the output matrix is one of its own, a reward model is the smaller for it."""
+    sizes: Any = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=300, tie_word_embeddings=tied, max_position_embeddings=64, **sizes))
+    save_model(tmp_path / "model", model, codec)
+    settings, path, place = Adapted(adapter=adapter), str(tmp_path / "model"), Placement(torch.device("cpu"))
+    network = scalar(path, place, fresh_head=True) if scores else causal(path, place)
+    network.train_as(settings, seed=0)
+    assert learner(settings, path, scores=scores) == network.learner
