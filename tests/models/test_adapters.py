@@ -79,7 +79,7 @@ def tensors(change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callabl
 
 WHICH = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "IA3": (edited(peft_type="IA3"), r'of the kind "IA3"; prefloop reads LoRA'),
+    "IA3": (edited(peft_type="IA3"), r'of the kind "IA3"; prefloop reads LoRA .* kind\. Merge it into its base'),
     "prompt tuning": (edited(peft_type="PROMPT_TUNING"), "prefloop reads LoRA .* and no other kind"),
     "biases": (edited(bias="all"), "trained the biases of its base too .*merge_and_unload"),
     "PiSSA": (edited(init_lora_weights="pissa"), "began by changing its base"),

@@ -79,7 +79,13 @@ class Models:
         """
         role = model.role
         sizes = fitting(
-            role.anatomy, settings, self.place, trained=role.numbers_trained, adapter=role.rank > 0, trunks=trunks
+            role.anatomy,
+            settings,
+            self.place,
+            trained=role.numbers_trained,
+            adapter=role.rank > 0,
+            trunks=trunks,
+            loading=role.weights,
         )
         return sizes, replace(model, way=replace(model.way, recompute=sizes.recompute))
 

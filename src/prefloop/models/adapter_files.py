@@ -95,7 +95,7 @@ def _check_kind(path: str, settings: dict[str, Any]) -> None:
     if kind != "LORA":
         raise UserError(
             f"{path}: this is a PEFT folder of the kind {json.dumps(kind)}; prefloop reads LoRA (with rsLoRA and DoRA) "
-            "and no other kind. {MERGE} Or train one with adapter=lora."
+            f"and no other kind. {MERGE} Or train one with adapter=lora."
         )
     named = settings.get("base_model_name_or_path")
     if not isinstance(named, str) or not named:

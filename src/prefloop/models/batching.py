@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
-from prefloop.models.machine import free_memory
+from prefloop.models.machine import free_memory, held_memory
 from prefloop.models.memory import (
     ADAM,
     FLOAT,
@@ -19,7 +19,7 @@ from prefloop.models.memory import (
 from prefloop.models.network import Network
 from prefloop.models.recompute import layers_of
 from prefloop.run import Run
-from prefloop.settings import Batched
+from prefloop.settings import Batched, Trained
 
 SHARE = 0.6
 """Of the memory that is free once gradients and the optimiser have theirs, the share that activations may take."""
@@ -93,6 +93,7 @@ def fitting(
     adapter: bool,
     trunks: int = 1,
     layered: bool = True,
+    loading: float = 0.0,
 ) -> Batching:
     """What fits a model of that anatomy.
 
@@ -102,8 +103,12 @@ def fitting(
         adapter: True if they are an adapter's.
         trunks: that keep activations at once.
         layered: True if its layers can be computed again.
+        loading: bytes of weights that are still to be loaded.
     """
-    free = SHARE * (free_memory(place.device) - (FLOAT + ADAM) * trained)
+    there = free_memory(place.device)
+    if isinstance(settings, Trained) and settings.memory:
+        there = min(there, int(settings.memory * 1e9) - held_memory(place.device))
+    free = SHARE * (there - loading - (FLOAT + ADAM) * trained)
 
     def bytes_of(recompute: bool | None) -> float:
         """Of a token: learned from with or without recomputation, or None only read."""
