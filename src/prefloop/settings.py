@@ -18,7 +18,7 @@ class Placed(Config):
     """Where tensors live: auto takes CUDA, then MPS, then CPU."""
 
     dtype: typing.Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of matrix products: auto takes bfloat16 where the hardware has it. Weights stay float32."""
+    """Precision of matrix products: auto takes bfloat16 where the hardware has it. `weights` says how they are held."""
 
 
 class RunConfig(Placed):

@@ -34,6 +34,24 @@ def test_what_is_chosen(
     assert sizes.reading_tokens in [sizes.micro_tokens * factor for factor in (2, 4, 8, 16)]
 
 
+@pytest.mark.parametrize(
+    ("gigabytes", "expected"),
+    [
+        (64, (16384, False)),
+        (0.6, (256, True)),  # 0.1 GB less than what is held already
+        (0, (16384, False)),  # says nothing: what is free counts
+        (1000, (16384, False)),
+    ],
+)
+def test_memory_that_a_stage_may_take_counts_as_what_is_free_does(
+    network: Network, monkeypatch: pytest.MonkeyPatch, gigabytes: float, expected: tuple[int, bool]
+):
+    monkeypatch.setattr(batching, "free_memory", lambda device: 64 * GIB)
+    monkeypatch.setattr(batching, "held_memory", lambda device: 7 * 10**8)
+    sizes = chosen(network, SFTConfig(model="m", demonstrations="d", out="o", memory=gigabytes))
+    assert (sizes.micro_tokens, sizes.recompute) == expected
+
+
 def test_more_memory_takes_more_and_layers_are_computed_again_only_where_little_fits(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ):

@@ -57,6 +57,7 @@ def test_what_does_not_fit_says_what_to_change(typed: dict[str, list[str]], caps
     assert "1 MB there: it does not fit." in said
     order = [said.index(word) for word in ("critic=shared", "a smaller reward model")]
     assert order == sorted(order)
+    assert "None of it is enough" in said
     assert ("prefloop dpo" in said) == ("dpo" in command.STAGES)
 
 

@@ -86,8 +86,11 @@ def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
         print("peak by the reward model's size, beside the policy's: " + ", ".join(f"{w} {size(p)}" for w, p in sizes))
     if not fits:
         print("What to change, cheapest first, each on top of those before:")
-        for remedy in remedies(settings, plan, around, there, device=needs.device):
+        found = list(remedies(settings, plan, around, there, device=needs.device))
+        for remedy in found:
             print(f"  {size(remedy.peak):>8}  {remedy.what}{'   <- fits' if remedy.peak <= there else ''}")
+        if not any(remedy.peak <= there for remedy in found):
+            print("None of it is enough: take a smaller model, or a machine with more memory.")
     return fits
 
 
