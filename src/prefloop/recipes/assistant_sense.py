@@ -148,7 +148,7 @@ PLACE = re.compile(
 )
 """A department, or what is asked for by "which"."""
 ANYWHERE = frozenset(
-    map(stem, "team manager desk people person colleagues staff service support customer one day time".split())  # noqa: SIM905
+    map(stem, "team manager desk people person colleagues staff service support customer one day year time".split())  # noqa: SIM905
 )
 """Who has to do with everything."""
 UNFITTING = 0.4
