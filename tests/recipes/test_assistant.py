@@ -278,7 +278,7 @@ def test_the_recipe_judges_by_the_rubric_and_samples_at_one_temperature():
     assert isinstance(collect, CollectConfig)
     assert collect.by == f"python:{RECIPES / 'assistant_rubric.py'}:score"
     told = {name: settings[name].model_dump() for name in ("collect", "ppo", "evaluate")}
-    assert {(each["temperature"], each["max_new_tokens"]) for each in told.values()} == {(0.7, 96)}
+    assert {(each["temperature"], each["max_new_tokens"]) for each in told.values()} == {(0.5, 96)}
     assert (told["evaluate"]["base"], told["evaluate"]["reference"]) == ("base", "mine/sft/model")
     assert told["evaluate"]["reward"] == collect.by
 

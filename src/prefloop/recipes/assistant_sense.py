@@ -24,7 +24,7 @@ STAFF = _words(
     trainer instructor staff club supplier makers? buyers? bank department depot station cleaners? crew cabin conductor
     guard colleagues? billing rider technician cook chef adviser office company neighbour neighbours police library
     museum laundry clinic school theatre cinema surgery vet pharmacy gallery centre center studio airport airline
-    salon nursery people men women person employer growers \w+(?:ists?|ians?|keepers?|ologists?)"""
+    salon nursery people men women packers? person employer growers \w+(?:ists?|ians?|keepers?|ologists?)"""
 )
 JOINT = _words(
     """to for about whether if why what how where when which who in on at of from with by and or that there here again
@@ -148,7 +148,7 @@ PLACE = re.compile(
 )
 """A department, or what is asked for by "which"."""
 ANYWHERE = frozenset(
-    map(stem, "team manager desk people person colleagues staff service support customer one day time".split())  # noqa: SIM905
+    map(stem, "team manager desk people person colleagues staff service support customer one day year time".split())  # noqa: SIM905
 )
 """Who has to do with everything."""
 UNFITTING = 0.4
