@@ -1,11 +1,15 @@
 """How much is computed at once: what was said, or what the memory has room for; chosen once in a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from prefloop.models import batching
-from prefloop.models.batching import Batching, batched, chosen
+from prefloop.models.batching import Batching, batched, chosen, fitting
+from prefloop.models.device import Placement
+from prefloop.models.memory import Anatomy
 from prefloop.models.network import Network
 from prefloop.run import Run
 from prefloop.settings import Batched
@@ -66,6 +70,21 @@ def test_more_memory_takes_more_and_layers_are_computed_again_only_where_little_
     without = [sizes.micro_tokens for sizes in found if not sizes.recompute]
     assert without[:2] == [1024, 2048]
     assert without == sorted(without)
+
+
+def test_on_a_cpu_no_more_is_held_than_makes_it_faster(network: Network, monkeypatch: pytest.MonkeyPatch):
+    """SmolLM2-135M has 1.2 MB of activations a token, a model ten times as large 1024 tokens where there is memory."""
+    monkeypatch.setattr(batching, "free_memory", lambda device: 64 * GIB)
+    small = Anatomy.of_model(network.pretrained)
+    smollm2 = Anatomy(
+        layers=30, width=576, inner=1536, heads=9, kv_heads=3, head_width=64, vocabulary=49152,
+        embeddings=28_311_552, matrices=106_168_320, vectors=35_136, context=8192,
+    )  # fmt: skip
+    large = replace(smollm2, layers=300)
+    place = Placement(torch.device("cpu"), torch.bfloat16)
+    sizes = [fitting(a, Batched(), place, trained=0, adapter=True) for a in (small, smollm2, large)]
+    assert [s.micro_tokens for s in sizes] == [16384, 2048, 1024]
+    assert not any(s.recompute for s in sizes)
 
 
 def test_what_memory_allows_is_what_fits(network: Network, monkeypatch: pytest.MonkeyPatch):
