@@ -76,15 +76,14 @@ def test_on_a_cpu_no_more_is_held_than_makes_it_faster(network: Network, monkeyp
     """SmolLM2-135M has 1.2 MB of activations a token, a model ten times as large 1024 tokens where there is memory."""
     monkeypatch.setattr(batching, "free_memory", lambda device: 64 * GIB)
     small = Anatomy.of_model(network.pretrained)
-    smollm2 = Anatomy(
-        layers=30, width=576, inner=1536, heads=9, kv_heads=3, head_width=64, vocabulary=49152,
-        embeddings=28_311_552, matrices=106_168_320, vectors=35_136, context=8192,
-    )  # fmt: skip
+    sizes = {"layers": 30, "width": 576, "inner": 1536, "heads": 9, "kv_heads": 3, "head_width": 64, "context": 8192}
+    numbers = {"vocabulary": 49152, "embeddings": 28_311_552, "matrices": 106_168_320, "vectors": 35_136}
+    smollm2 = Anatomy(**sizes, **numbers)
     large = replace(smollm2, layers=300)
     place = Placement(torch.device("cpu"), torch.bfloat16)
-    sizes = [fitting(a, Batched(), place, trained=0, adapter=True) for a in (small, smollm2, large)]
-    assert [s.micro_tokens for s in sizes] == [16384, 2048, 1024]
-    assert not any(s.recompute for s in sizes)
+    found = [fitting(a, Batched(), place, trained=0, adapter=True) for a in (small, smollm2, large)]
+    assert [s.micro_tokens for s in found] == [16384, 2048, 1024]
+    assert not any(s.recompute for s in found)
 
 
 def test_what_memory_allows_is_what_fits(network: Network, monkeypatch: pytest.MonkeyPatch):
