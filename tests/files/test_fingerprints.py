@@ -17,6 +17,26 @@ def test_a_files_fingerprint_is_the_beginning_of_its_sha256(tmp_path):
     assert hashlib.sha256(b"abc").hexdigest().startswith("ba7816bf8f01")
 
 
+def test_a_python_file_is_also_what_it_imports_from_beside_it(tmp_path):
+    """A rubric in three files: a change in any of them is another rubric, one in a file that it does not know is not."""
+    for name, text in (
+        ("a", "import json\nimport b\n"),
+        ("b", "from pack.c import x\nimport a\n"),
+        ("c", "x = 1"),
+        ("d", ""),
+    ):
+        (tmp_path / f"{name}.py").write_text(text)
+    alone = hashlib.sha256(b"x = 1").hexdigest()[:12]
+    assert of_path(tmp_path / "c.py") == alone
+    seen = [of_path(tmp_path / "a.py")]
+    for name in "dcb":
+        with open(tmp_path / f"{name}.py", "a") as file:
+            file.write("\n# changed")
+        seen.append(of_path(tmp_path / "a.py"))
+    assert seen[0] == seen[1]
+    assert len({*seen}) == 3
+
+
 def test_name_and_date_do_not_matter(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"same")

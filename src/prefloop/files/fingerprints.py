@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import Name
 
 LENGTH = 12
+_IMPORTED = re.compile(r"^\s*(?:from|import)\s+(?:\w*\.)*(\w+)", re.MULTILINE)
+"""The module that a line of Python imports, without the packages that it lies in."""
 
 
 def of_value(value: Any) -> str:
@@ -19,7 +22,8 @@ def of_value(value: Any) -> str:
 
 
 def of_path(path: Name) -> str:
-    """Fingerprint of a file's bytes, or of the names and bytes of every visible file in a folder.
+    """Fingerprint of a file's bytes, or of the names and bytes of every visible file in a folder; of a Python file also
+    of those beside it that it imports.
 
     Of a finished stage's folder only what it wrote for others counts: not when, where and how long it ran.
 
@@ -28,7 +32,7 @@ def of_path(path: Name) -> str:
     path = Path(path)
     try:
         if path.is_file():
-            return _file(path)[:LENGTH]
+            return (_program(path) if path.suffix == ".py" else _file(path))[:LENGTH]
         if path.is_dir():
             return _folder(path)
     except OSError as problem:
@@ -38,6 +42,22 @@ def of_path(path: Name) -> str:
     if path.exists():
         raise UserError(f"{path}: this is neither a file nor a folder. Give one.")
     raise UserError(f"{path}: nothing is there. Check the path, or run the stage that writes it first.")
+
+
+def _program(file: Path) -> str:
+    """Of a Python file alone, its bytes; else of it and all files beside it that it imports, directly or not."""
+    found: dict[Path, str] = {}
+    waiting = [file]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found[here] = _file(here)
+            named = _IMPORTED.findall(here.read_text(encoding="utf-8", errors="replace"))
+            waiting += [beside for name in named if (beside := file.with_name(f"{name}.py")).is_file()]
+    if len(found) == 1:
+        return found[file]
+    listed = [found.pop(file), *(f"{other.name}\0{found[other]}" for other in sorted(found))]
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 
 def _folder(folder: Path) -> str:
