@@ -18,7 +18,7 @@ def test_a_files_fingerprint_is_the_beginning_of_its_sha256(tmp_path):
 
 
 def test_a_python_file_is_also_what_it_imports_from_beside_it(tmp_path):
-    """A rubric in three files: a change in any of them is another rubric, one in a file that it does not know is not."""
+    """A rubric in three files: a change in any of them is another rubric, in a file that it does not know it is not."""
     for name, text in (
         ("a", "import json\nimport b\n"),
         ("b", "from pack.c import x\nimport a\n"),
