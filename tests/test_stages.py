@@ -66,7 +66,11 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "reward": (lambda path: Rows(path, Preference), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
-    "score": (lambda path: read_records(path, Comparison),),
+    "score": (
+        lambda path: Rows(path, Preference),
+        lambda path: Rows(path, Demonstration),
+        lambda path: read_records(path, Comparison),
+    ),
     "web": (lambda path: read_records(path, Comparison), of_page),
 }
 """How stages read what does not come through files/foreign.py."""

@@ -352,7 +352,7 @@ RECIPES: dict[str, tuple[str, str]] = {
     "merge": ("sft:\n  <<: 3\n", "merge.yaml:1: the setting `sft.model` is needed"),
     "world": ("world: 3\nreport: {}\n", "world.yaml:1: `world` needs settings"),
     "language": ("world: {language: fr}\nreport: {}\n", "language.yaml:1: `world.language` should be 'en' or 'zh'"),
-    "rollouts": ("ppo:\n  policy: m\n  reward: r\n  prompts: p\n  minibatch_size: 3\n  rollouts_per_step: 4\n", "rollouts.yaml:5: "),
+    "rollouts": ("ppo:\n  policy: m\n  reward: r\n  prompts: p\n  minibatch_size: 3\n  rollouts_per_step: 4\n", "rollouts.yaml:6: "),
     "anchor": ("sft: *nobody\n", "anchor.yaml:1"),
     "documents": ("sft: {}\n---\nsft: {}\n", "documents.yaml"),
 }  # fmt: skip

@@ -180,7 +180,7 @@ def train(config: RewardConfig) -> Path:
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = margins_of(judged, network, sizes)
-                metrics["accuracy/validation"] = float((looked > 0).double().mean())
+                metrics["accuracy/validation"] = float((looked > 0).cpu().double().mean())
             run.log(optimizer.done, metrics)
             run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
             state = lambda: {  # noqa: E731
