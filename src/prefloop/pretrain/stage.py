@@ -78,7 +78,7 @@ def train(config: PretrainConfig) -> Path:
                 metrics |= {"loss/validation": held, "perplexity/validation": math.exp(min(held, 50.0))}
             run.log(optimizer.done, metrics)
             known = {} if math.isinf(best.loss) else {"validation": best.loss}
-            run.progress.advance(loss=metrics["loss/train"], **known)
+            run.progress.advance(1, loss=metrics["loss/train"], **known)
             state = lambda: {"network": network.state_dict(), "optimizer": optimizer.state(), "best": vars(best)}  # noqa: E731
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         network.load_state_dict(best.weights)
