@@ -9,9 +9,7 @@ from prefloop.costs.reading import Lengths, Model
 from prefloop.costs.subject import Models, Named, settled
 from prefloop.models.device import placement
 from prefloop.scoring.named import PYTHON
-
-SCORED = 16384
-"""Tokens that a reward model reads at once."""
+from prefloop.scoring.reward_model import BATCH_TOKENS
 
 
 def lengths(config: OnlineConfig) -> Lengths:
@@ -92,7 +90,7 @@ class _Step:
             parts.append(critic.learning("updates of the critic", epochs * steps * self.all, 0))
         if self.scorer:
             moments.insert(0, self.scorer.loading())
-            moments.append(self.scorer.reading("scoring", min(SCORED, self.all), 0))
+            moments.append(self.scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
             parts.append(self.scorer.forward("scoring", steps * self.all, 0))
         models = [*readers, *([self.scorer] if self.scorer else [])]
         return Needs(

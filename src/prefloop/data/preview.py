@@ -26,7 +26,7 @@ def print_preview(model: str, file: str, *, template: str | None, rows: int) -> 
     for example in made[: min(rows, len(made))]:
         console.print(preview_text(example, partial(_written, codec), colour=sys.stdout.isatty()))
         console.print()
-    learned = sum(len(example.response) for example in made.each())
+    learned = sum(len(example.response) for example in made)
     console.print(
         f"{len(made)} examples, {made.lengths.sum(dtype=np.int64)} tokens, {learned} of them learned; "
         f"{made.num_too_long} examples longer than the context of {codec.context}."

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from prefloop.files.foreign import OnBad, Reading, Say, concluded
 from prefloop.records import Record
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 Columns = Mapping[str, np.ndarray]
 Noted = Callable[[Sequence[R]], Columns]
 """What is noted of some records beside their place: columns of that many numbers."""
@@ -37,7 +39,26 @@ TOGETHER = 1024
 """Records that are noted at once."""
 
 
-class Rows(Sequence[R], Generic[R]):
+class Lazy(Sequence[T], Generic[T]):
+    """Items that are read when they are asked for, many at once: by `take`."""
+
+    @abstractmethod
+    def take(self, numbers: Sequence[int]) -> list[T]:
+        """Some items, in the order asked for."""
+
+    def __getitem__(self, number: Any) -> Any:
+        """An item, or a list of them for a slice."""
+        if isinstance(number, slice):
+            return self.take(range(*number.indices(len(self))))
+        return self.take([range(len(self))[number]])[0]
+
+    def __iter__(self) -> Iterator[T]:
+        """All of them, a few in memory at a time."""
+        for begin in range(0, len(self), TOGETHER):
+            yield from self.take(range(begin, min(begin + TOGETHER, len(self))))
+
+
+class Rows(Lazy[R]):
     """The records of a file, read when they are asked for."""
 
     def __init__(
@@ -74,16 +95,6 @@ class Rows(Sequence[R], Generic[R]):
 
     def __len__(self) -> int:
         return len(self._starts)
-
-    def __getitem__(self, number: Any) -> Any:
-        """A record, or a list of them for a slice. Raises: UserError if the file has changed."""
-        if isinstance(number, slice):
-            return self.take(range(*number.indices(len(self))))
-        return self.take([range(len(self))[number]])[0]
-
-    def __iter__(self) -> Iterator[R]:
-        for begin in range(0, len(self), TOGETHER):
-            yield from self.take(range(begin, min(begin + TOGETHER, len(self))))
 
     def take(self, numbers: Sequence[int]) -> list[R]:
         """Some records, in the order asked for. Raises: UserError if the file has changed."""

@@ -38,20 +38,7 @@ JSON = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.j
 AGAIN = "Download the model again, or run the stage that wrote it again."
 OTHERS = "Use a model of another family; docs/models.md lists them."
 WHOLE = "prefloop reads and trains whole weights only: give the model that this one was made from."
-FAULTS = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    RuntimeError,
-    ArithmeticError,
-    AssertionError,
-    ImportError,
-    MemoryError,
-    StrictDataclassError,
-    SafetensorError,
-)
+FAULTS = (*gguf.FAULTS, MemoryError, StrictDataclassError, SafetensorError)
 """What transformers raises for a folder that is wrong."""
 _RUNNING = {"linear_attention", "conv", "mamba", "recurrent"}
 """Kinds of layers that carry a state along the text."""

@@ -39,7 +39,7 @@ _LARGE = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.toke
 """Keys of which only the tokenizer needs the values."""
 _SIZES = ("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count")
 """What a header must say of a model."""
-_FAULTS = (
+FAULTS = (
     OSError,
     ValueError,
     TypeError,
@@ -305,7 +305,7 @@ def _explained(read: Header) -> Iterator[None]:
     """Turns what transformers says of a header into a sentence."""
     try:
         yield
-    except _FAULTS as problem:
+    except FAULTS as problem:
         said = (str(problem).strip().splitlines() or [type(problem).__name__])[0].rstrip(".")
         raise UserError(
             f"{read.path}: transformers cannot read this GGUF file of the architecture `{read.architecture}` ({said}). "

@@ -4,12 +4,12 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, writing
+from prefloop.files.index import Lazy
 from prefloop.files.tables import read_rows
 from prefloop.text.codec import Codec
 
@@ -62,7 +62,7 @@ def encoded(codec: Codec, texts: list[str]) -> list[list[int]]:
     return pieces
 
 
-class Documents(Sequence[list[int]]):
+class Documents(Lazy[list[int]]):
     """Documents in tokens, in a file: in memory are 12 bytes of each."""
 
     def __init__(self, codec: Codec, texts: Iterable[str], file: Path) -> None:
@@ -81,12 +81,6 @@ class Documents(Sequence[list[int]]):
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def __getitem__(self, number: Any) -> Any:
-        """A document, or a list of them for a slice."""
-        if isinstance(number, slice):
-            return self.take(range(*number.indices(len(self))))
-        return self.take([range(len(self))[number]])[0]
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> list[list[int]]:
         """Some documents, in the order asked for."""

@@ -8,13 +8,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from prefloop.errors import UserError
 from prefloop.files.hashes import hash_of
-from prefloop.files.index import Rows
+from prefloop.files.index import Lazy, Rows
 from prefloop.ops.draws import permutation
 from prefloop.records import Message, Preference, opening
 from prefloop.reward.config import RewardConfig
@@ -29,7 +28,7 @@ NO_DECISION = np.uint64(1)
 """The bit of a prompt's hash that says that its pair has no majority."""
 
 
-class Pairs(Sequence[Preference]):
+class Pairs(Lazy[Preference]):
     """Some preferences of some files, read when they are asked for."""
 
     def __init__(self, files: Sequence[Rows[Preference]], places: np.ndarray) -> None:
@@ -39,12 +38,6 @@ class Pairs(Sequence[Preference]):
 
     def __len__(self) -> int:
         return len(self.places)
-
-    def __getitem__(self, number: Any) -> Any:
-        """A preference, or a list of them for a slice."""
-        if isinstance(number, slice):
-            return self.take(range(*number.indices(len(self))))
-        return self.take([range(len(self))[number]])[0]
 
     def take(self, numbers: Sequence[int] | np.ndarray) -> list[Preference]:
         """Some preferences, in the order asked for."""

@@ -23,6 +23,8 @@ from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
 NORMALISATION = "prefloop_scores.json"
+BATCH_TOKENS = 16384
+"""Tokens that are read at once."""
 EMBEDDED = 64
 """Numbers of an embedding at most."""
 
@@ -43,7 +45,7 @@ class RewardModel:
         path: str,
         placement: Placement,
         *,
-        batch_tokens: int = 16384,
+        batch_tokens: int = BATCH_TOKENS,
         weights: str = "float32",
         beside: Network | None = None,
     ) -> None:

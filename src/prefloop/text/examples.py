@@ -1,16 +1,16 @@
 """Conversations with responses, as tokens that fit the model's context; what does not fit is counted, never hidden."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from prefloop.errors import RowRefused, UserError
 from prefloop.files.foreign import read_prompts
-from prefloop.files.index import TOGETHER, Rows
+from prefloop.files.index import Lazy, Rows
 from prefloop.files.places import located
 from prefloop.records import Demonstration, Message, Prompt
 from prefloop.text.codec import Codec
@@ -68,7 +68,7 @@ class Asked:
     tokens: list[int]
 
 
-class Pool(Sequence[Asked]):
+class Pool(Lazy[Asked]):
     """The prompts of a file that leave room for a response, read when they are asked for; 8 bytes each till then."""
 
     def __init__(
@@ -93,12 +93,6 @@ class Pool(Sequence[Asked]):
 
     def __len__(self) -> int:
         return len(self._places)
-
-    def __getitem__(self, number: Any) -> Any:
-        """A prompt, or a list of them for a slice."""
-        if isinstance(number, slice):
-            return self.take(range(*number.indices(len(self))))
-        return self.take([range(len(self))[number]])[0]
 
     def take(self, numbers: Sequence[int]) -> list[Asked]:
         """Some prompts, in the order asked for."""
@@ -126,7 +120,7 @@ def _tell_left_out(left_out: int, num: int, file: str, say: Callable[[str], None
         say(f"{left_out} of {num} prompts of {file} leave no room for a response and are left out.")
 
 
-class Examples(Sequence[Example]):
+class Examples(Lazy[Example]):
     """The demonstrations of a file that fit the context, in tokens when they are asked for; 8 bytes each till then."""
 
     def __init__(self, codec: Codec, file: str, *, say: Callable[[str], None], kept: Path | None = None) -> None:
@@ -149,20 +143,9 @@ class Examples(Sequence[Example]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, number: Any) -> Any:
-        """An example, or a list of them for a slice."""
-        if isinstance(number, slice):
-            return self.take(range(*number.indices(len(self))))
-        return self.take([range(len(self))[number]])[0]
-
     def take(self, numbers: Sequence[int] | np.ndarray) -> list[Example]:
         """Some examples, in the order asked for."""
         return self._made(self._rows.take(self._places[np.asarray(numbers, dtype=np.int64)].tolist()))
-
-    def each(self) -> Iterator[Example]:
-        """All of them, a few in memory at a time."""
-        for begin in range(0, len(self), TOGETHER):
-            yield from self.take(range(begin, min(begin + TOGETHER, len(self))))
 
     def only(self, numbers: np.ndarray) -> "Examples":
         """Those of these numbers, in that order."""
