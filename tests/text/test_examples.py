@@ -1,6 +1,7 @@
 """Examples: prompt and response in tokens; what does not fit is counted."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,30 +9,33 @@ import pytest
 from prefloop.errors import UserError
 from prefloop.records import Message
 from prefloop.text.codec import Codec
-from prefloop.text.examples import Examples, FittingPrompts, Pool, examples
+from prefloop.text.examples import Example, Examples, FittingPrompts, Pool
+
+PLEASE = (Message(role="user", content="please"),)
 
 
-def row(response: str) -> tuple[tuple[Message, ...], str]:
-    return (Message(role="user", content="please"),), response
+def row(response: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "please"}], "response": response}
 
 
-def test_what_does_not_fit_is_counted(codec: Codec):
+def test_what_does_not_fit_is_counted(codec: Codec, write_rows: Callable[..., str]):
     """Exactly the context fits; one token more does not."""
-    room = codec.context - len(codec.prompt_ids(row("")[0])) - 1
+    room = codec.context - len(codec.prompt_ids(PLEASE)) - 1
     digits = "1" * room  # digits are one token each
-    made, left_out = examples(codec, [row("ok"), row(digits), row(digits + "1")], where="file")
-    assert left_out == 1
+    made = Examples(codec, write_rows("file.jsonl", [row("ok"), row(digits), row(digits + "1")]), say=print)
+    assert made.num_too_long == 1
     assert [e.length for e in made][1] == codec.context
-    assert made[0].prompt == codec.prompt_ids(row("")[0])
+    assert made[0].prompt == codec.prompt_ids(PLEASE)
     assert made[0].response == codec.response_ids("ok")
 
 
-def test_nothing_fits(codec: Codec):
+def test_nothing_fits(codec: Codec, write_rows: Callable[..., str]):
     with pytest.raises(
         UserError,
-        match=r"file: every one of the 2 rows is longer than the model's context of 64 tokens \(the shortest has 8",
+        match=r"file\.jsonl: every one of the 2 rows is longer than the model's context of 64 tokens "
+        r"\(the shortest has 8",
     ):
-        examples(codec, [row("1" * 80), row("1" * 90)], where="file")
+        Examples(codec, write_rows("file.jsonl", [row("1" * 80), row("1" * 90)]), say=print)
 
 
 def test_prompts_that_leave_no_room(codec: Codec, write_rows: Callable[..., str]):
@@ -60,10 +64,10 @@ def test_prompts_that_leave_no_room(codec: Codec, write_rows: Callable[..., str]
 def test_examples_of_a_file_are_those_of_its_rows(codec: Codec, write_rows: Callable[..., str]):
     """In any order, and some of them; those that do not fit are counted."""
     said = ["ok", "1" * 90, "no " * 9, "my way"]
-    rows = [{"id": t, "messages": [{"role": "user", "content": "please"}], "response": t} for t in said]
-    made, left_out = examples(codec, [row(text) for text in said], where="file")
+    rows = [{"id": t, **row(t)} for t in said]
+    made = [Example(codec.prompt_ids(PLEASE), codec.response_ids(text)) for text in said if text != "1" * 90]
     read = Examples(codec, write_rows("demonstrations.jsonl", rows), say=print)
-    assert (list(read), read.num_too_long) == (made, left_out)
+    assert (list(read), read.num_too_long) == (made, 1)
     assert read.lengths.tolist() == [example.length for example in made]
     some = read.only(np.array([2, 0]))
     assert (some.take([0]), some[1], some.lengths.tolist()) == ([made[2]], made[0], [made[2].length, made[0].length])

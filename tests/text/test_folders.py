@@ -23,7 +23,7 @@ from prefloop.records import Message
 from prefloop.run import Run
 from prefloop.settings import RunConfig
 from prefloop.text.codec import Codec
-from prefloop.text.examples import FittingPrompts, examples
+from prefloop.text.examples import Examples, FittingPrompts
 from prefloop.text.templates import BUILT_IN, Refused
 from text.makers import TEMPLATES, codec
 from text.test_markers import made
@@ -151,9 +151,8 @@ def test_a_refused_row_is_named(template: str, said: str, write_rows: Callable[.
     rows = [{"messages": [*asked, answer]}, {"messages": [*turns, answer]}]
     file = write_rows("demos.jsonl", rows[1:] if template != NO_SYSTEM else rows)
     place = rf"demos\.jsonl:{2 if template == NO_SYSTEM else 1}: the model: its chat template {said[:0]}.*{said}"
-    both = [(tuple(Message(**turn) for turn in row["messages"][:-1]), "hi") for row in rows]
     with pytest.raises(UserError, match=place):
-        examples(of, both if template == NO_SYSTEM else both[1:], where=file)
+        Examples(of, file, say=print)
     with pytest.raises(UserError, match=place):
         FittingPrompts.of(of, file, room=8, say=print)
 

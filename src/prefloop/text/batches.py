@@ -64,14 +64,6 @@ class Batches(Sequence[np.ndarray]):
         return self._pass[1:]
 
 
-def epoch_batches(lengths: Sequence[int], *, batch_tokens: int, seed: int, stream: str, epoch: int) -> list[list[int]]:
-    """One shuffled pass over all examples, cut into batches of at most `batch_tokens` tokens; see `Batches`.
-
-    Returns: batches of example numbers; every example is in exactly one.
-    """
-    return cut(permutation(len(lengths), seed, stream, epoch).tolist(), lengths, limit=batch_tokens)
-
-
 def cut(order: Sequence[int], lengths: Sequence[int], *, limit: int) -> list[list[int]]:
     """Examples in the given order, cut wherever the next one would pass `limit` tokens."""
     starts = _starts(np.asarray(order, dtype=np.int64), np.asarray(lengths, dtype=np.int64), limit).tolist()

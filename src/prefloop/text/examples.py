@@ -138,7 +138,10 @@ class Examples(Lazy[Example]):
         self.lengths = lengths[self._places]
         """(n,) tokens in each"""
         if not len(self._places):
-            raise _none_fits(file, len(lengths), codec.context, int(lengths.min()))
+            raise UserError(
+                f"{file}: every one of the {len(lengths)} rows is longer than the model's context of {codec.context} "
+                f"tokens (the shortest has {int(lengths.min())}). Use a model with a longer context, or shorter rows."
+            )
 
     def __len__(self) -> int:
         return len(self._places)
@@ -202,28 +205,3 @@ def fitted(prompt: list[int], response: list[int], context: int) -> list[int]:
     """
     response = response if len(response) < context else [*response[: context - 2], response[-1]]
     return [*prompt[max(0, len(prompt) + len(response) - context) :], *response]
-
-
-def examples(codec: Codec, rows: Sequence[tuple[Sequence[Message], str]], *, where: str) -> tuple[list[Example], int]:
-    """Examples of those rows that fit the context.
-
-    Returns: the examples, and how many rows were too long. Raises: UserError if none fits, or with file and line if the
-    chat template does not take one.
-    """
-    try:
-        prompts = codec.prompts([messages for messages, _ in rows])
-    except RowRefused as problem:
-        raise located(problem, [where]) from None
-    responses = codec.responses([response for _, response in rows])
-    made = [Example(*both) for both in zip(prompts, responses, strict=True)]
-    kept = [example for example in made if example.length <= codec.context]
-    if not kept:
-        raise _none_fits(where, len(made), codec.context, min(example.length for example in made))
-    return kept, len(made) - len(kept)
-
-
-def _none_fits(where: str, num: int, context: int, shortest: int) -> UserError:
-    return UserError(
-        f"{where}: every one of the {num} rows is longer than the model's context of {context} tokens "
-        f"(the shortest has {shortest}). Use a model with a longer context, or shorter rows."
-    )
