@@ -302,6 +302,21 @@ def test_only_policy_and_critic_change(
     assert all(not torch.equal(v, changed[f"model.{k}"]) for k, v in trunk.items())
 
 
+@pytest.mark.parametrize(("lr", "head_lr"), [(1e-9, 0.01), (0.01, 1e-9)])
+def test_the_critics_head_moves_at_its_own_rate(
+    make_config: Make, watch: Watch, folder: str, lr: float, head_lr: float
+):
+    """Adam's first updates are about as large as the rate: whoever has one of 1e-9 stands still."""
+    seen = watch()
+    train(make_config(lr=lr, head_lr=head_lr, steps=2))
+    policy, before = seen.setups[0].policy, causal(folder, CPU).pretrained.base_model.state_dict()
+    assert policy.critic is not None
+    trunk = max(float((v - before[k]).abs().max()) for k, v in policy.pretrained.base_model.state_dict().items())
+    head = float(policy.critic.head.weight.detach().abs().max())
+    assert (trunk > 1e-3, head > 1e-3) == (lr > head_lr, head_lr > lr)
+    assert min(trunk, head) < 1e-6
+
+
 @pytest.mark.parametrize("critic", ["shared", "separate", "folder"])
 def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines: Read, folder: str, critic: str):
     """On the same rollouts over and over, the critic's error falls."""

@@ -101,6 +101,17 @@ def test_it_learns_what_was_planted(make_config: Make):
     assert good > bad + 0.5
 
 
+@pytest.mark.parametrize(("lr", "head_lr"), [(1e-9, 0.01), (0.01, 1e-9)])
+def test_the_head_moves_at_its_own_rate(make_config: Make, folder: str, lr: float, head_lr: float):
+    """Adam's first updates are about as large as the rate: whoever has one of 1e-9 stands still."""
+    made = scalar(str(train(make_config(epochs=1, lr=lr, head_lr=head_lr))), CPU).pretrained
+    before = scalar(folder, CPU, fresh_head=True).pretrained.base_model.state_dict()
+    trunk = max(float((v - before[k]).abs().max()) for k, v in made.base_model.state_dict().items() if "embed" not in k)
+    head = float(made.get_submodule("score").get_parameter("weight").detach().abs().max())
+    assert (trunk > 1e-3, head > 1e-3) == (lr > head_lr, head_lr > lr)
+    assert min(trunk, head) < 1e-6
+
+
 def test_scores_have_mean_0_and_deviation_1_over_demonstrations(make_config: Make, tmp_path: Path):
     """By transformers' own raw scores of the demonstrations; and by ours."""
     made = train(make_config(epochs=1))
