@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prefloop.models.memory import ADAM, FLOAT, HALF, Anatomy, adapter_numbers
+from prefloop.run import progress
 
 GB = 1e9
 FORMS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.53}
@@ -220,9 +221,7 @@ def in_three_lines(estimate: Estimate, free: float) -> list[str]:
 
 
 def span(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+    """Seconds as people say them, for what may take less than a bar shows and more than a run."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    return progress.span(seconds) if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -86,13 +86,13 @@ class Lines:
 
     def _line(self, now: float, numbers: dict[str, float]) -> str:
         each = (now - self._began) / max(1, self._done - self._first)
-        left = f"{_span((self._total - self._done) * each)} left" if self._done < self._total else "done"
+        left = f"{span((self._total - self._done) * each)} left" if self._done < self._total else "done"
         parts = [f"{name} {value:.3g}" for name, value in numbers.items()]
         head = f"{self._stage} {self._unit} {self._done}/{self._total}"
         return " · ".join([head, *parts, f"{each:.2g} s/{self._unit}", left])
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Seconds as people say them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
