@@ -18,6 +18,7 @@ from prefloop.models.memory import (
     logit_bytes,
     reading_bytes_per_token,
 )
+from prefloop.models.quantised import QUANTISED
 from prefloop.sampling.batch import PREFILL
 from prefloop.sampling.room import MOST_ROWS, ROWS, tokens_held
 
@@ -61,7 +62,7 @@ class Model:
         """Bytes of the copy that responses are written with (`models.decoding`): in bfloat16, and the head in float32
         then, or with an adapter added."""
         anatomy = self.role.anatomy
-        if self.role.form in ("int8", "nf4"):
+        if self.role.form in QUANTISED:
             return 0.0  # they are not copied
         if self.way.half:
             return HALF * anatomy.matrices + FLOAT * anatomy.vocabulary * anatomy.width

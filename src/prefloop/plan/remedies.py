@@ -7,13 +7,12 @@ from typing import Any
 
 from prefloop.costs.estimate import Estimate, Needs
 from prefloop.errors import UserError
+from prefloop.models.batching import FEWEST, MOST
 from prefloop.settings import Trained
 from prefloop.stages import STAGES
 
 Plan = Callable[[Trained], Needs]
 """What settings need."""
-FEWEST = 256
-"""Tokens at once below which nothing is gained."""
 REWARD_MODEL = "reward model"
 
 
@@ -74,7 +73,7 @@ def _changes(settings: Trained) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "critic=shared (a head on the policy's trunk)", {"critic": "shared"}
     yield "weights=int8 (what stays as it is, in 8 bits)", {"weights": "int8"}
     for name in ("micro_tokens", "batch_tokens"):
-        tokens = values.get(name) or 16384
+        tokens = values.get(name) or MOST
         while name in known and tokens > FEWEST:
             tokens = max(FEWEST, tokens // 2)
             yield f"{name}={tokens} (less at once)", {name: tokens}
