@@ -1,5 +1,7 @@
 """`prefloop plan`: a table before anything is loaded, what to change, and a stage that does not begin."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,77 @@ def test_accelerators_that_are_not_here(typed: dict[str, list[str]], capsys: pyt
     assert "80.00 GB there: it fits." in said
     assert "GPU hours; shared by 8" in said
     assert "interpreter" not in said
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Callable[..., str]:
+    """Copies a model folder without its weights, and without what else is named; config.json may be changed."""
+
+    def copied(folder: str, *without: str, **changed: Any) -> str:
+        left_out = shutil.ignore_patterns("*.safetensors", ".*", *without)
+        copy = Path(shutil.copytree(folder, tmp_path / "described", ignore=left_out))
+        config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+        (copy / "config.json").write_text(json.dumps(config | changed), encoding="utf-8")
+        return str(copy)
+
+    return copied
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+@pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
+def test_a_folder_without_weights_has_the_same_plan(
+    stage: str,
+    family: str,
+    typed: dict[str, list[str]],
+    bases: dict[str, str],
+    described: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+):
+    """An output matrix of its own, or the embedding again: both are known without the file."""
+    asked, said = [*typed[stage], "on=8 x 80 GB", "micro_tokens=128", "adapter=lora"], {}
+    for folder in (bases[family], described(bases[family], dtype="bfloat16")):
+        assert cli.main(["plan", stage, *(part.replace(bases["Llama"], folder) for part in asked)]) == 0
+        said[folder] = capsys.readouterr().out.splitlines()
+    whole, bare = said.values()
+    notes = [line for line in bare if "holds no weights: their shapes are those that config.json describes" in line]
+    assert [line for line in bare if line not in notes] == whole
+    assert notes
+    assert "in bfloat16)." in notes[0]
+
+
+def test_a_folder_of_config_json_alone(
+    typed: dict[str, list[str]], folder: str, described: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    bare = described(folder, "tokenizer*", "chat_template*", "special_tokens*", "generation*")
+    assert sorted(path.name for path in Path(bare).iterdir()) == ["config.json"]
+    assert cli.main(["plan", "sft", *(part.replace(folder, bare) for part in typed["sft"])]) == 0
+    assert f"note: {bare} holds no tokenizer: 4 bytes of the rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"model_type": "lama"}, 'knows no such family of models: config.json says model_type = "lama"'),
+        ({"num_hidden_layers": 10**6}, "config.json: num_hidden_layers = 1000000 cannot be"),
+        ({"hidden_size": -16}, "the model cannot be loaded"),
+        ({"num_attention_heads": 0}, "the model cannot be loaded"),
+        ({"max_position_embeddings": 1}, "does not say how many tokens"),
+    ],
+)
+def test_a_description_that_is_none(
+    changed: dict[str, Any],
+    sentence: str,
+    typed: dict[str, list[str]],
+    folder: str,
+    described: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+):
+    bare = described(folder, "tokenizer*", **changed)
+    assert cli.main(["plan", "sft", *(part.replace(folder, bare) for part in typed["sft"])]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"prefloop: {bare}")
+    assert sentence in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

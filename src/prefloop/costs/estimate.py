@@ -38,6 +38,8 @@ class Role:
     """bytes of the file that it is loaded from; 0 if it is a copy of one in memory"""
     shares: str = ""
     """the role whose base it is beside its own adapter or head; empty if it has one of its own"""
+    unseen: str = ""
+    """a sentence, if no file of its weights is there"""
 
     @property
     def numbers_trained(self) -> int:

@@ -50,12 +50,12 @@ def main(arguments: Sequence[str]) -> int:
     settings = settings_class.load(path, rest)
     module, needs = stage.needs.partition(":")[0], named(stage.needs)
     lengths = named(f"{module}:lengths")(settings)
-    fits = _print(settings, lambda changed: needs(changed, lengths), asked)
+    fits = _print(settings, lambda changed: needs(changed, lengths), asked, lengths.assumed)
     return 0 if fits else 1
 
 
-def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
-    """Prints table, peak, time and remedies. Returns: whether it fits."""
+def _print(settings: Any, plan: Any, asked: PlanConfig, assumed: str) -> bool:
+    """Prints table, peak, time and remedies. Args: assumed: of the rows' lengths. Returns: whether it fits."""
     count, gigabytes = asked.accelerators
     needs: Needs = plan(settings)
     around = 0.0
@@ -79,8 +79,9 @@ def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
     print(f"time {each}{span(total)} in all ({needs.updates} updates){_hours(count, gigabytes, total)}.")
     for part in needs.parts:
         print(f"  {part.name:<24} {span(speed.of(part))}")
-    for note in needs.notes:
-        print(f"note: {note}")
+    for note in dict.fromkeys([*needs.notes, *(role.unseen for role in needs.roles), assumed]):
+        if note:
+            print(f"note: {note}")
     sizes = sizes_of_reward_model(needs, around)
     if sizes:
         print("peak by the reward model's size, beside the policy's: " + ", ".join(f"{w} {size(p)}" for w, p in sizes))
