@@ -26,7 +26,8 @@ def test_the_learner_is_known_before(scores: bool, tied: bool, adapter: Any, cod
     save_model(tmp_path / "model", model, codec)
     settings, path, place = Adapted(adapter=adapter), str(tmp_path / "model"), Placement(torch.device("cpu"))
     network = scalar(path, place, fresh_head=True) if scores else causal(path, place)
-    network.train_as(settings, seed=0)
+    said = network.train_as(settings, seed=0)
+    assert adapter == "none" or "thousand numbers beside" in said[-1]
     assert learner(settings, path, scores=scores) == network.learner
 
 

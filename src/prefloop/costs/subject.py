@@ -20,6 +20,7 @@ from prefloop.models.device import Placement
 from prefloop.models.load import model_folder
 from prefloop.models.memory import FLOAT, Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
+from prefloop.printing import amount
 from prefloop.settings import Adapted, Batched
 
 C = TypeVar("C", bound=Adapted)
@@ -123,8 +124,8 @@ def _unseen(path: str, config: PretrainedConfig, anatomy: Anatomy) -> str:
     dtype = number(config.get_text_config(), "dtype")
     dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
     return (
-        f"{path} holds no weights: their shapes are those that config.json describes ({anatomy.numbers / 1e6:.4g} "
-        f"million numbers, a file of {size(dtype.itemsize * anatomy.numbers)} in {str(dtype).removeprefix('torch.')})."
+        f"{path} holds no weights: their shapes are those that config.json describes ({amount(anatomy.numbers)} "
+        f"numbers, a file of {size(dtype.itemsize * anatomy.numbers)} in {str(dtype).removeprefix('torch.')})."
     )
 
 
