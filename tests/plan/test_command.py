@@ -1,6 +1,7 @@
 """`prefloop plan`: a table before anything is loaded, what to change, and a stage that does not begin."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,35 @@ def test_every_training_stage_has_a_plan(stage: str, typed: dict[str, list[str]]
     assert any(line.startswith("peak ") and line.endswith("it fits.") for line in lines)
     assert any(line.startswith("time ") and "updates" in line for line in lines)
     assert ("four times" in "\n".join(lines)) == (stage == "ppo")
+
+
+@pytest.mark.parametrize("stage", command.PLANNED)
+def test_help_shows_what_can_be_typed(
+    stage: str,
+    typed: dict[str, list[str]],
+    folder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The example plans the stage, where files and folders of those names are."""
+    assert cli.main(["plan", stage, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert '  on  (default none)\n      Accelerators that are not here, for instance on="8 x 80 GB"' in said
+    assert "  device  (default auto)\n" in said  # one of the stage's own
+    (line,) = (line for line in said.splitlines() if line.startswith("  For instance: "))
+    for name in ("base", "reward"):
+        (tmp_path / name).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(line)[3:]) in (0, 1)
+    assert "peak " in capsys.readouterr().out
+
+
+def test_help_of_the_plan_itself(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["plan", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "For instance: prefloop plan ppo policy=base reward=reward prompts=prompts.jsonl" in said
+    assert "  on  (default none)" in said
 
 
 def test_what_does_not_fit_says_what_to_change(typed: dict[str, list[str]], capsys: pytest.CaptureFixture[str]):

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from prefloop.config import settings_help
 from prefloop.costs.estimate import GB, Estimate, Needs, size, span, table
 from prefloop.costs.speed import measured, stated
 from prefloop.errors import UserError
@@ -20,27 +21,27 @@ from prefloop.models.machine import held_memory, room
 from prefloop.named import named
 from prefloop.plan.config import PlanConfig
 from prefloop.plan.remedies import remedies, sizes_of_reward_model
-from prefloop.stages import STAGES
+from prefloop.stages import STAGES, Stage
 
 PLANNED = tuple(name for name, stage in STAGES.items() if stage.needs is not None)
-USAGE = f"""prefloop plan: what a stage will take of memory and time, before anything is loaded.
-
-  prefloop plan STAGE [file.yaml] [key=value ...]      STAGE is one of: {", ".join(PLANNED)}
-
-The settings are the stage's own. Beside them:
-  on="8 x 80 GB"    accelerators that are not here: does it fit one of them, and how many hours do all take?
-  memory=GB         what the stage may take (its own setting); 0 is what this machine has free"""
+NAMES = {"model": "base", "reward": "reward"}
+"""Kind of input -> what it is called in an example; others by their setting."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the plan. Returns: the exit code, 1 if it does not fit."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+    if not arguments or arguments[0] == "--help":
+        print(_usage())
         return 0
     name, *rest = arguments
     stage = STAGES.get(name)
     if stage is None or stage.needs is None or stage.settings is None:
-        raise UserError(f"`{name}`: there is a plan for {', '.join(PLANNED)}. For instance: prefloop plan {PLANNED[0]}")
+        raise UserError(
+            f"`{name}`: there is a plan for {', '.join(PLANNED)}. For instance: {example(STAGES[PLANNED[0]])}"
+        )
+    if rest == ["--help"]:
+        print(_help(stage))
+        return 0
     asked = PlanConfig.load(None, [part for part in rest if part.startswith("on=")])
     rest = [part for part in rest if not part.startswith("on=")]
     path = rest.pop(0) if rest and ("=" not in rest[0] or Path(rest[0]).is_file()) else None
@@ -52,6 +53,35 @@ def main(arguments: Sequence[str]) -> int:
     lengths = named(f"{module}:lengths")(settings)
     fits = _print(settings, lambda changed: needs(changed, lengths), asked, lengths.assumed)
     return 0 if fits else 1
+
+
+def _usage() -> str:
+    """What `prefloop plan --help` prints."""
+    heading = (
+        "prefloop plan STAGE [file.yaml] [key=value ...]: what a stage will take of memory and time, before anything "
+        f"is loaded.\n\n  STAGE is one of: {', '.join(PLANNED)}\n  For instance: {example(STAGES['ppo'])}\n\n"
+        "The settings are the stage's own (prefloop plan STAGE --help), without out=. Beside them:"
+    )
+    return settings_help(heading, PlanConfig)
+
+
+def _help(stage: Stage) -> str:
+    """What `prefloop plan STAGE --help` prints."""
+    heading = (
+        f"prefloop plan {stage.name} [file.yaml] [key=value ...]: what `prefloop {stage.name}` will take of memory and "
+        f"time, before anything is loaded.\n\n  For instance: {example(stage)}\n\nOf the plan itself:"
+    )
+    of_stage = settings_help(f"Of `prefloop {stage.name}`; out= may be left out:", named(stage.settings or ""))
+    return f"{settings_help(heading, PlanConfig)}\n\n{of_stage}"
+
+
+def example(stage: Stage) -> str:
+    """A command that plans a stage: its needed settings, with files and folders of usual names."""
+    fields = named(stage.settings or "").model_fields
+    needed = [key for key in fields if fields[key].is_required() and key != "out"]
+    kinds = {key: stage.takes.get(key, "") for key in needed}
+    given = [f"{key}={f'{key}.jsonl' if kind == 'file' else NAMES.get(kind, key)}" for key, kind in kinds.items()]
+    return " ".join(["prefloop", "plan", stage.name, *given])
 
 
 def _print(settings: Any, plan: Any, asked: PlanConfig, assumed: str) -> bool:
