@@ -7,9 +7,11 @@ from typing import TypeVar
 import numpy as np
 
 from prefloop.costs.reading import Lengths
+from prefloop.files.foreign import serves
+from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.models.load import codec_of, context_without_tokenizer
-from prefloop.records import Demonstration, Preference, Prompt, Record
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Record
 
 R = TypeVar("R", bound=Record)
 
@@ -47,7 +49,7 @@ class _Measure:
             )
         self._context = context
 
-    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference]) -> list[int]:
+    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference | Comparison]) -> list[int]:
         """Tokens of each row's prompt."""
         if self._codec is not None:
             return [len(ids) for ids in self._codec.prompts([row.messages for row in rows])]
@@ -91,6 +93,28 @@ def prompts(file: str, model: str, *, template: str | None) -> Lengths:
     rows, measure = Rows(file, Prompt, say=_silent), _Measure(model, template)
     asked = measure.prompts(_some(rows))
     return measure.lengths(asked, [0] * len(asked), len(rows))
+
+
+def scored(file: str, model: str) -> Lengths:
+    """The lengths of all responses in a file, each with its prompt; counts responses."""
+    form = recognise(file)
+    kind = next((kind for kind in (Preference, Demonstration, Comparison) if serves(form, kind)), Demonstration)
+    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(model, None)
+    some = _some(rows)
+    texts = [_responses(row) for row in some]
+    prompts = [asked for asked, own in zip(measure.prompts(some), texts, strict=True) for _ in own]
+    responses = measure.responses([text for own in texts for text in own])
+    return measure.lengths(prompts, responses, round(len(rows) * len(responses) / len(some)))
+
+
+def _responses(row: Preference | Demonstration | Comparison) -> list[str]:
+    match row:
+        case Preference():
+            return [row.chosen, row.rejected]
+        case Demonstration():
+            return [row.response]
+        case Comparison():
+            return [response.text for response in row.responses]
 
 
 def _some(rows: Rows[R]) -> list[R]:

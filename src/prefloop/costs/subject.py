@@ -21,7 +21,7 @@ from prefloop.models.load import model_folder
 from prefloop.models.memory import FLOAT, Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.printing import amount
-from prefloop.settings import Adapted, Batched
+from prefloop.settings import Adapted, Batched, Weighted
 
 C = TypeVar("C", bound=Adapted)
 
@@ -56,6 +56,19 @@ class Named:
         return cls(base, anatomy, rank, FLOAT * sum(map(math.prod, tensors(base).values())))
 
 
+def way(place: Placement) -> Way:
+    """How models are read there."""
+    return Way(half=place.autocast is not None, cpu=place.device.type == "cpu")
+
+
+def frozen(settings: Weighted, place: Placement, name: str, path: str, *, scores: bool = False) -> Model:
+    """A model that only reads or writes. Args: scores: True for a reward model."""
+    named = Named.of(path, scores=scores)
+    anatomy, form = named.anatomy.trunk() if scores else named.anatomy, frozen_form(settings.weights, place)
+    role = Role(name, anatomy, worn=named.rank, form=form, file=named.file, unseen=named.unseen)
+    return Model(role, way(place))
+
+
 @dataclass(frozen=True)
 class Models:
     """How the models of a stage are made from its settings."""
@@ -66,7 +79,7 @@ class Models:
     @property
     def way(self) -> Way:
         """How all of them are read."""
-        return Way(half=self.place.autocast is not None, cpu=self.place.device.type == "cpu")
+        return way(self.place)
 
     def trained(self, name: str, path: str, *, scores: bool = False) -> Model:
         """The model that learns: all its weights, or an adapter, as `adapter` says."""

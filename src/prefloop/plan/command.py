@@ -21,6 +21,7 @@ from prefloop.models.machine import held_memory, room
 from prefloop.named import named
 from prefloop.plan.config import PlanConfig
 from prefloop.plan.remedies import remedies, sizes_of_reward_model
+from prefloop.settings import RunConfig, Trained
 from prefloop.stages import STAGES, Stage
 
 PLANNED = tuple(name for name, stage in STAGES.items() if stage.needs is not None)
@@ -95,18 +96,20 @@ def _print(settings: Any, plan: Any, asked: PlanConfig, assumed: str) -> bool:
         needs = replace(needs, device="cuda")
     else:
         place = placement(settings.device, settings.dtype)
-        if settings.threads:
+        if isinstance(settings, RunConfig) and settings.threads:
             torch.set_num_threads(settings.threads)
         around = held_memory(place.device) if place.device.type == "cpu" else 0.0
-        there, speed = room(place.device, settings.memory), measured(place)
+        there, speed = room(place.device, settings.memory if isinstance(settings, Trained) else 0.0), measured(place)
     estimate = Estimate(needs, around)
     fits = estimate.peak <= there
     print("\n".join(table(estimate)))
     verdict = "it fits" if fits else "it does not fit"
     print(f"peak {size(estimate.peak)}, at its {estimate.at}; {size(there)} there: {verdict}.")
     total = speed.seconds(needs.parts)
-    each = f"{span(total / needs.updates)} an update, " if needs.updates else ""
-    print(f"time {each}{span(total)} in all ({needs.updates} updates){_hours(count, gigabytes, total)}.")
+    each, updates = "", ""
+    if needs.updates:
+        each, updates = f"{span(total / needs.updates)} an update, ", f" ({needs.updates} updates)"
+    print(f"time {each}{span(total)} in all{updates}{_hours(count, gigabytes, total)}.")
     for part in needs.parts:
         print(f"  {part.name:<24} {span(speed.of(part))}")
     for note in dict.fromkeys([*needs.notes, *(role.unseen for role in needs.roles), assumed]):

@@ -15,7 +15,7 @@ class PlanConfig(Config):
 
     on: str | None = None
     """Accelerators that are not here, for instance on="8 x 80 GB": whether one of them holds it, and how many hours it
-    takes; none is this machine, of which memory= (a stage's own setting) says how much may be taken."""
+    takes; none is this machine, of which memory= (of a stage that trains) says how much may be taken."""
 
     @model_validator(mode="after")
     def _is_understood(self) -> Self:
