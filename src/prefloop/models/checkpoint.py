@@ -284,6 +284,12 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def is_described_only(path: str) -> bool:
+    """True for a folder in which no file of weights is, whether or not an index names some."""
+    folder = Path(path)
+    return folder.is_dir() and not any(any(folder.glob(f"*{ending}")) for ending in (".safetensors", ".bin"))
+
+
 def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: bool = False) -> PreTrainedModel:
     """A model in float32 with every weight from the file, computing attention as transformers writes it out.
 
