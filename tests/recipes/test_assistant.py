@@ -271,14 +271,14 @@ def test_english_of_other_topics_is_english():
     assert english.english("", mixed) < 0.1
 
 
-def test_the_recipe_judges_by_the_rubric_and_samples_at_one_temperature():
+def test_the_recipe_judges_by_the_rubric_and_optimises_at_the_temperature_that_it_measures():
     settings = load("assistant", ["model=base", "out=mine"]).settings
     assert list(settings) == ["sft", "collect", "reward", "ppo", "evaluate", "report"]
     collect = settings["collect"]
     assert isinstance(collect, CollectConfig)
     assert collect.by == f"python:{RECIPES / 'assistant_rubric.py'}:score"
-    told = {name: settings[name].model_dump() for name in ("collect", "ppo", "evaluate")}
-    assert {(each["temperature"], each["max_new_tokens"]) for each in told.values()} == {(0.5, 96)}
+    told = {name: settings[name].model_dump() for name in ("ppo", "evaluate")}
+    assert {(each["temperature"], each["max_new_tokens"]) for each in told.values()} == {(0.7, 96)}
     assert (told["evaluate"]["base"], told["evaluate"]["reference"]) == ("base", "mine/sft/model")
     assert told["evaluate"]["reward"] == collect.by
 
