@@ -1,6 +1,5 @@
 """A model that a setting names, as a role that is read in a certain way, before it is loaded."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +11,10 @@ from prefloop.defaults import Learner, chosen, resolved
 from prefloop.models.adapter_files import adapter_folder, fingerprint_of
 from prefloop.models.adapters import adapter_kind
 from prefloop.models.batching import Batching, fitting
-from prefloop.models.checkpoint import config_of, structure, tensors
+from prefloop.models.checkpoint import config_of, structure
 from prefloop.models.device import Placement
 from prefloop.models.load import model_folder
-from prefloop.models.memory import FLOAT, Anatomy, Way
+from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.settings import Adapted, Batched
 
@@ -31,8 +30,6 @@ class Named:
     anatomy: Anatomy
     rank: int
     """of the adapter that the path is; 0 for none"""
-    file: float
-    """bytes that its weights are as they are loaded"""
 
     @classmethod
     def of(cls, path: str, *, scores: bool = False) -> "Named":
@@ -43,7 +40,7 @@ class Named:
         config = config_of(base)
         anatomy = Anatomy.of(config, structure(base, config, scores=scores))
         rank = 0 if adapter is None else int(adapter.settings.get("r", 0))
-        return cls(base, anatomy, rank, FLOAT * sum(map(math.prod, tensors(base).values())))
+        return cls(base, anatomy, rank)
 
 
 @dataclass(frozen=True)
@@ -64,11 +61,11 @@ class Models:
         anatomy = named.anatomy.trunk() if scores else named.anatomy
         if not learner(self.settings, path, scores=scores).adapter:
             form = trained_form(self.settings.weights, self.place)
-            return Model(Role(name, anatomy, trained=True, form=form, file=named.file), self.way)
+            return Model(Role(name, anatomy, trained=True, form=form), self.way)
         form = frozen_form(self.settings.weights, self.place, dora=self.settings.lora.dora)
         rank = named.rank or self.settings.lora.rank
         way = replace(self.way, adapter=True, rank=rank)
-        return Model(Role(name, anatomy, rank=rank, form=form, file=named.file), way)
+        return Model(Role(name, anatomy, rank=rank, form=form), way)
 
     def batching(
         self, model: Model, settings: Batched, *, trunks: int = 1, beside: float = 0.0
@@ -96,16 +93,16 @@ class Models:
         role = model.role
         if role.rank:
             rank = role.rank if trained else 0
-            return replace(model, role=replace(role, name=name, rank=rank, worn=worn, shares=role.name, file=0.0))
+            return replace(model, role=replace(role, name=name, rank=rank, worn=worn, shares=role.name))
         form = role.form if trained else frozen_form(self.settings.weights, self.place)
-        return replace(model, role=replace(role, name=name, trained=trained, form=form, file=0.0))
+        return replace(model, role=replace(role, name=name, trained=trained, form=form))
 
     def scoring(self, name: str, path: str, policy: str) -> Model:
         """A reward model that only reads; on the policy's base, if it is an adapter of the same."""
         named, other = Named.of(path, scores=True), Named.of(policy)
-        role = Role(name, named.anatomy.trunk(), worn=named.rank, file=named.file)
+        role = Role(name, named.anatomy.trunk(), worn=named.rank)
         if named.rank and other.rank and fingerprint_of(named.base) == fingerprint_of(other.base):
-            return Model(replace(role, shares="policy", file=0.0), self.way)
+            return Model(replace(role, shares="policy"), self.way)
         return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)
 
 
@@ -119,6 +116,13 @@ def learner(settings: Adapted, path: str, *, scores: bool = False) -> Learner:
     anatomy = named.anatomy
     numbers = anatomy.trunk().numbers + anatomy.width if scores else anatomy.numbers
     return Learner(numbers, adapter_kind(settings.adapter, numbers, begun=named.rank > 0) == "lora")
+
+
+def unchanged(settings: Adapted, path: str, *, scores: bool = False) -> str:
+    """How the matrices of a model that learns are held from when it is read: as `weights` says where they stay as they
+    are beneath an adapter. Args: see `learner`."""
+    stay = learner(settings, path, scores=scores).adapter and not settings.lora.dora
+    return settings.weights if stay else "float32"
 
 
 def settled(stage: str, settings: C, path: str, *, scores: bool = False) -> C:
