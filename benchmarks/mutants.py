@@ -213,7 +213,8 @@ MUTANTS = [
     ),
     *planted(
         "models/attention.py", "models/test_stream.py models/test_shared.py",
-        ("written out without scale", "alpha=scale,", "alpha=1.0,"),
+        ("written out without scale", "alpha=self.scale,", "alpha=1.0,"),
+        ("keys learn without scale", "block, alpha=blocks.scale)", "block)"),
         ("a branch's keys end where its queries do", "if len(bias) == 1 else length", "if True else length"),
         ("a stem is as if it were not there", "plain = window is None and grid.before is None", "plain = window is None"),
     ),

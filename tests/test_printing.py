@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from prefloop.cli import main
-from prefloop.printing import printable
+from prefloop.printing import amount, printable
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,24 @@ def test_nothing_that_steers_is_left_and_nothing_else_is_touched(text: str):
 def test_an_error_is_printed_so(capsys: pytest.CaptureFixture[str]):
     assert main(["sft", "\x1b[2J=1"]) == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1 thousand"),
+        (4096, "4.1 thousand"),
+        (99_999, "100 thousand"),
+        (100_000, "0.1 million"),
+        (4_884_480, "4.88 million"),
+        (134_515_008, "135 million"),
+        (999_499_999, "999 million"),
+        (999_500_000, "1 billion"),
+        (8_030_261_248, "8.03 billion"),
+    ],
+)
+def test_an_amount(count: int, words: str):
+    """Small adapters are told in thousands, never as 0.00 million."""
+    assert amount(count) == words

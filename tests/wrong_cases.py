@@ -370,7 +370,7 @@ def of_recipes() -> Iterator[Case]:
         (["helpdesk", "ppo.minibatch_size=60"], "the command line: "), (["helpdesk", "sft.out=x"], "the command line: `sft.out`"),
         (["helpdesk", "sft.model=ppo/models"], "the command line: `sft.model`: the stage `ppo` has not run"), (["helpdesk", "more"], "`more`"),
         (["stories", "sft.epochs=1", "base=in/model"], "the recipe stories has no stage `sft`"), (["helpdesk", "--out", "x"], "out=x"),
-        (["stories", "out=out"], "Add base=FOLDER"), (["helpdesk", "sft=3"], "the command line: `sft` needs"), (["helpdesk", "out="], "the command line: `out` is empty"),
+        (["stories", "out=out"], "Add model=FOLDER"), (["helpdesk", "sft=3"], "the command line: `sft` needs"), (["helpdesk", "out="], "the command line: `out` is empty"),
         (["helpdesk", "ppo.steps=1", "ppo.steps=2"], "`ppo.steps` is set twice"), (["helpdesk", "world.language=no"], "world.language"),
         (["helpdesk", "sft=3", "sft.lr=1"], "set the same thing"), (["stories", "base=in/nowhere", "out=out"], "in/nowhere"),
         (["helpdesk", "threads=5000"], "`threads`"), (["helpdesk", "name=a", "name=b"], "`name` is set twice"), (["helpdesk", "out=in"], "in: "),

@@ -141,7 +141,8 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     stage, rest = chosen(arguments)
     if any(argument in ("-h", "--help") for argument in rest):
-        rest = ["--help"]
+        planned = [word for word in rest[:1] if stage.name == "plan" and word in COMMANDS]
+        rest = [*planned, "--help"]
     elif stage.name != "web":  # the page has flags of its own
         _refuse_dashes(stage, rest)
     if stage.settings is None:

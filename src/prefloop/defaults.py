@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prefloop.config import Config
+from prefloop.printing import amount
 
 C = TypeVar("C", bound=Config)
 SMALL = 20_000_000
@@ -32,7 +33,7 @@ class Learner:
 
     def __str__(self) -> str:
         """In words."""
-        size = f"{self.num_weights / 1e6:.3g} million weights"
+        size = f"{amount(self.num_weights)} weights"
         kind = ("a small model", "a pretrained model", "an adapter on a pretrained model")[self.column]
         return f"{kind} ({size})"
 

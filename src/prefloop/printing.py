@@ -18,6 +18,14 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def amount(count: float) -> str:
+    """How many, as people read it: 512, 41 thousand, 4.88 million, 8.03 billion."""
+    if count < 999.5:
+        return f"{count:.0f}"
+    size, word = (1e3, "thousand") if count < 1e5 else (1e6, "million") if count < 999.5e6 else (1e9, "billion")
+    return f"{count / size:.3g} {word}"
+
+
 def say(line: str, *, to: TextIO | None = None) -> None:
     """Prints a printable line at once; if nobody reads any more, this and all later ones go nowhere.
 

@@ -38,6 +38,7 @@ def cut_short(model: Path) -> None:
         (without("nothing"), ["template=chatml"], "trained with the template `turns`, but template=chatml is set"),
         (without("config.json"), [], "no config.json, so it holds no model"),
         (cut_short, [], "model.safetensors: the weights"),
+        (without("*.safetensors"), [], "the folder has no weights (model.safetensors)"),
     ],
 )
 def test_a_folder_that_cannot_be_fine_tuned(

@@ -116,7 +116,7 @@ def test_a_recipe_without_stages(text: str, says: str, refused: Refused, tmp_pat
 def test_a_recipe_that_needs_a_model_says_so(refused: Refused, tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_text("sft:\n  model: $base\n  demonstrations: d.jsonl\n", encoding="utf-8")
-    assert "Add base=FOLDER" in refused("run", str(file), f"out={tmp_path / 'out'}")
+    assert "Add model=FOLDER" in refused("run", str(file), f"out={tmp_path / 'out'}")
 
 
 def test_a_device_that_is_not_there(refused: Refused, tmp_path: Path, prompts_file: str, folder: str):

@@ -79,6 +79,7 @@ def test_what_is_printed():
     assert lines[2].endswith("on the policy's base")
     three = in_three_lines(estimate, 2e9)
     assert len(three) == 3
+    assert three[0].endswith("optimiser 131 kB for 16.4 thousand trained weights")
     assert f"peak {size(estimate.peak)} expected (update), 2.00 GB there" in three[2]
 
 

@@ -1,5 +1,7 @@
 """A model before it is loaded: the same learner as afterwards, so that plan and stage choose the same settings."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from prefloop.costs.subject import learner
+from prefloop.costs.subject import Named, learner
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save_model, scalar
 from prefloop.settings import Adapted
@@ -24,5 +26,15 @@ def test_the_learner_is_known_before(scores: bool, tied: bool, adapter: Any, cod
     save_model(tmp_path / "model", model, codec)
     settings, path, place = Adapted(adapter=adapter), str(tmp_path / "model"), Placement(torch.device("cpu"))
     network = scalar(path, place, fresh_head=True) if scores else causal(path, place)
-    network.train_as(settings, seed=0)
+    said = network.train_as(settings, seed=0)
+    assert adapter == "none" or "thousand numbers beside" in said[-1]
     assert learner(settings, path, scores=scores) == network.learner
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+def test_weights_that_are_not_there_are_counted_the_same(family: str, bases: dict[str, str], tmp_path: Path):
+    """An output matrix of its own, or the embedding again."""
+    shutil.copytree(bases[family], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
+    whole, bare = Named.of(bases[family]), Named.of(str(tmp_path / "bare"))
+    assert bare.unseen
+    assert replace(bare, base=whole.base, unseen="") == whole

@@ -1,6 +1,5 @@
 """Weights are brought to the form that they are held in as they are read: the same bits, without all of them before."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from prefloop.models import quantised
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save, save_model, scalar
 from prefloop.models.network import Network
-from prefloop.models.quantised import NF4, Int8, known_as_read
+from prefloop.models.quantised import NF4, Int8
 from prefloop.settings import Adapted, Lora
 from prefloop.text.codec import Codec
 
@@ -101,43 +100,30 @@ def test_what_is_no_number_is_found_in_any_form(form: str, bad: str, folder: str
 
 
 MEASURE = """
-import json, sys
+import sys
 from pathlib import Path
 import torch
-from prefloop.costs.estimate import Estimate, Needs, Role
-from prefloop.costs.reading import Model
-from prefloop.costs.subject import Named
 from prefloop.models.device import Placement
 from prefloop.models.load import causal
 from prefloop.models.machine import give_back, held_memory
-from prefloop.models.memory import Way
 
-def peak():
-    line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmHWM"))
-    return 1024 * int(line.split()[1])
-
-place, told = Placement(torch.device("cpu")), []
-causal(sys.argv[2], place).hold("int8")  # what is imported and laid out once
-for form in sys.argv[3:]:
-    give_back()
-    Path("/proc/self/clear_refs").write_text("5")
-    around = held_memory(place.device)
-    network = causal(sys.argv[1], place, weights=form)
-    network.hold(form)
-    model = Model(Role("model", Named.of(sys.argv[1]).anatomy, form=form), Way())
-    expected = Estimate(Needs("sft", (model.role,), (model.loading(),)), 0).peak
-    told.append((form, peak() - around, expected, model.role.weights))
-    del network
-print(json.dumps(told))
+place = Placement(torch.device("cpu"))
+causal(sys.argv[2], place, weights="bfloat16")  # what is imported and laid out once
+give_back()
+Path("/proc/self/clear_refs").write_text("5")
+around = held_memory(place.device)
+network = causal(sys.argv[1], place, weights="bfloat16")
+line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(1024 * int(line.split()[1]) - around)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not tell peaks")
 def test_the_peak_is_the_final_size_and_a_little(folder: str, codec: Codec, tmp_path: Path):
-    """In a process that only loads a file in bfloat16, and as `prefloop plan` expects it."""
+    """In a process that only loads a file in bfloat16: never are 4 bytes a weight there."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 8, "num_attention_heads": 4}
+    sizes = {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 8, "num_attention_heads": 4}
     config = LlamaConfig(vocab_size=len(codec.tokenizer), max_position_embeddings=256, **sizes)
     with torch.device("meta"):
         model = LlamaForCausalLM(config)
@@ -146,9 +132,6 @@ def test_the_peak_is_the_final_size_and_a_little(folder: str, codec: Codec, tmp_
         for name, weight in model.named_parameters():
             weight.fill_(0.01) if "norm" in name else weight.view(-1).copy_(torch.arange(weight.numel()) % 97 / 2000)
     save_model(tmp_path / "model", model, codec)
-    run = [sys.executable, "-c", MEASURE, str(tmp_path / "model"), folder, "bfloat16", "int8", "nf4"]
-    told = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    for form, peak, expected, weights in told:
-        assert weights < peak < 4 * 0.9 * model.num_parameters(), form
-        assert abs(peak - expected) < 0.15 * peak + 2e7, (form, peak, expected)
-    assert known_as_read(causal(folder, CPU, weights="int8").pretrained)
+    run = [sys.executable, "-c", MEASURE, str(tmp_path / "model"), folder]
+    peak = int(subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    assert 2 * 0.9 < peak / model.num_parameters() < 4 * 0.9

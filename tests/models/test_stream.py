@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from prefloop.errors import UserError
+from prefloop.models import attention
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
@@ -188,16 +189,28 @@ def test_gradient_of_parts_adds_up(network: Network):
         torch.testing.assert_close(a, b + c, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("branches", [False, True])
 @pytest.mark.parametrize("window", [None, 4])
-def test_attention_written_out_is_sdpa(window: int | None):
-    """In bfloat16 on a CPU attention is written out; it is what float32 SDPA computes, within bfloat16."""
-    stream, generator = Stream.of(SEQUENCES, CPU.device), torch.Generator().manual_seed(1)
+@pytest.mark.parametrize("kept", [512, 0])
+def test_attention_written_out_is_sdpa(kept: int, window: int | None, branches: bool, monkeypatch: pytest.MonkeyPatch):
+    """In bfloat16 on a CPU attention is written out, in blocks; what it computes and its gradients are float32 SDPA's,
+    within bfloat16, whether its shares are kept for the backward pass or computed again."""
+    monkeypatch.setattr(attention, "SHORT", kept)
+    monkeypatch.setattr(attention, "BLOCK", 3)
+    stems = [-1, 0, 0, -1] if branches else []
+    stream, generator = Stream.of(SEQUENCES, CPU.device, stems=stems), torch.Generator().manual_seed(1)
     total = sum(stream.lengths)
-    q, k, v = (torch.randn(1, heads, total, 8, generator=generator).bfloat16() for heads in (4, 2, 2))
-    actual = stream.attend(q, k, v, scale=0.3, window=window)
-    exact = stream.attend(q.float(), k.float(), v.float(), scale=0.3, window=window)
-    assert actual.dtype == torch.bfloat16
-    torch.testing.assert_close(actual.float(), exact, rtol=0.02, atol=0.02)
+    given = [torch.randn(1, heads, total, 8, generator=generator) for heads in (4, 2, 2)]
+    by = torch.randn(1, total, 4, 8, generator=generator)
+
+    def computed(dtype: torch.dtype) -> list[Tensor]:
+        parts = [x.to(dtype).requires_grad_() for x in given]
+        out = stream.attend(*parts, scale=0.3, window=window)
+        assert out.dtype == dtype
+        return [out, *torch.autograd.grad(out, parts, by.to(dtype))]
+
+    for actual, exact in zip(computed(torch.bfloat16), computed(torch.float32), strict=True):
+        torch.testing.assert_close(actual.float(), exact, rtol=0.03, atol=0.03)
 
 
 def test_places_by_hand():

@@ -1,5 +1,8 @@
 """`prefloop plan`: a table before anything is loaded, what to change, and a stage that does not begin."""
 
+import json
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ def typed(
         "reward": [f"model={folder}", f"preferences={preferred}"],
         "ppo": [*online, f"reward={folder}", "critic=separate"],
         "reinforce": [*online, "reward=python:score.py:score"],
+        "collect": [f"model={folder}", f"prompts={prompts_file}"],
+        "score": [f"model={folder}", f"data={preferred}"],
     }
 
 
@@ -37,17 +42,50 @@ ROLES: dict[str, list[str]] = {
     "reward": ["reward"],
     "ppo": ["policy", "reference", "critic", "reward"],
     "reinforce": ["policy", "reference"],
+    "collect": ["model"],
+    "score": ["reward"],
 }
 
 
 @pytest.mark.parametrize("stage", command.PLANNED)
-def test_every_training_stage_has_a_plan(stage: str, typed: dict[str, list[str]], capsys: pytest.CaptureFixture[str]):
+def test_a_stage_has_a_plan(stage: str, typed: dict[str, list[str]], capsys: pytest.CaptureFixture[str]):
     assert cli.main(["plan", stage, *typed[stage]]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : 1 + len(ROLES[stage])]] == ROLES[stage]
     assert any(line.startswith("peak ") and line.endswith("it fits.") for line in lines)
-    assert any(line.startswith("time ") and "updates" in line for line in lines)
+    (time,) = (line for line in lines if line.startswith("time "))
+    assert ("updates" in time) == (stage not in ("collect", "score"))
     assert ("four times" in "\n".join(lines)) == (stage == "ppo")
+
+
+@pytest.mark.parametrize("stage", command.PLANNED)
+def test_help_shows_what_can_be_typed(
+    stage: str,
+    typed: dict[str, list[str]],
+    folder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The example plans the stage, where files and folders of those names are."""
+    assert cli.main(["plan", stage, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert '  on  (default none)\n      Accelerators that are not here, for instance on="8 x 80 GB"' in said
+    assert "  device  (default auto)\n" in said  # one of the stage's own
+    (line,) = (line for line in said.splitlines() if line.startswith("  For instance: "))
+    for name in ("base", "reward"):
+        (tmp_path / name).symlink_to(folder)
+    (tmp_path / "data.jsonl").symlink_to(tmp_path / "preferences.jsonl")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(shlex.split(line)[3:]) in (0, 1)
+    assert "peak " in capsys.readouterr().out
+
+
+def test_help_of_the_plan_itself(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["plan", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "For instance: prefloop plan ppo policy=base reward=reward prompts=prompts.jsonl" in said
+    assert "  on  (default none)" in said
 
 
 def test_what_does_not_fit_says_what_to_change(typed: dict[str, list[str]], capsys: pytest.CaptureFixture[str]):
@@ -69,10 +107,82 @@ def test_accelerators_that_are_not_here(typed: dict[str, list[str]], capsys: pyt
     assert "interpreter" not in said
 
 
+@pytest.fixture
+def described(tmp_path: Path) -> Callable[..., str]:
+    """Copies a model folder without its weights, and without what else is named; config.json may be changed."""
+
+    def copied(folder: str, *without: str, **changed: Any) -> str:
+        left_out = shutil.ignore_patterns("*.safetensors", ".*", *without)
+        copy = Path(shutil.copytree(folder, tmp_path / "described", ignore=left_out))
+        config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+        (copy / "config.json").write_text(json.dumps(config | changed), encoding="utf-8")
+        return str(copy)
+
+    return copied
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+@pytest.mark.parametrize("stage", ["sft", "reward", "ppo"])
+def test_a_folder_without_weights_has_the_same_plan(
+    stage: str,
+    family: str,
+    typed: dict[str, list[str]],
+    bases: dict[str, str],
+    described: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+):
+    """An output matrix of its own, or the embedding again: both are known without the file."""
+    asked, said = [*typed[stage], "on=8 x 80 GB", "micro_tokens=128", "adapter=lora"], {}
+    for folder in (bases[family], described(bases[family], dtype="bfloat16")):
+        assert cli.main(["plan", stage, *(part.replace(bases["Llama"], folder) for part in asked)]) == 0
+        said[folder] = capsys.readouterr().out.splitlines()
+    whole, bare = said.values()
+    notes = [line for line in bare if "holds no weights: their shapes are those that config.json describes" in line]
+    assert [line for line in bare if line not in notes] == whole
+    assert notes
+    assert "in bfloat16)." in notes[0]
+
+
+def test_a_folder_of_config_json_alone(
+    typed: dict[str, list[str]], folder: str, described: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    bare = described(folder, "tokenizer*", "chat_template*", "special_tokens*", "generation*")
+    assert sorted(path.name for path in Path(bare).iterdir()) == ["config.json"]
+    assert cli.main(["plan", "sft", *(part.replace(folder, bare) for part in typed["sft"])]) == 0
+    assert f"note: {bare} holds no tokenizer: 4 bytes of the rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"model_type": "lama"}, 'knows no such family of models: config.json says model_type = "lama"'),
+        ({"num_hidden_layers": 10**6}, "config.json: num_hidden_layers = 1000000 cannot be"),
+        ({"hidden_size": -16}, "the model cannot be loaded"),
+        ({"num_attention_heads": 0}, "the model cannot be loaded"),
+        ({"max_position_embeddings": 1}, "does not say how many tokens"),
+    ],
+)
+def test_a_description_that_is_none(
+    changed: dict[str, Any],
+    sentence: str,
+    typed: dict[str, list[str]],
+    folder: str,
+    described: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+):
+    bare = described(folder, "tokenizer*", **changed)
+    assert cli.main(["plan", "sft", *(part.replace(folder, bare) for part in typed["sft"])]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"prefloop: {bare}")
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["data"], "`data`: there is a plan for sft, reward, ppo, reinforce"),
+        (["data"], "`data`: there is a plan for sft, collect, reward, ppo, reinforce, score"),
+        (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),
         (["sft", "lrr=1"], "no setting is called `lrr`"),
     ],

@@ -94,7 +94,7 @@ def test_between_by_hand(reward: ModuleType):
 def test_the_recipe_asks_for_a_base():
     from prefloop.errors import UserError
 
-    with pytest.raises(UserError, match="Add base=FOLDER"):
+    with pytest.raises(UserError, match="Add model=FOLDER"):
         load("stories", ["out=nowhere"])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prefloop.models.memory import ADAM, FLOAT, HALF, Anatomy, adapter_numbers
+from prefloop.printing import amount
 from prefloop.run import progress
 
 GB = 1e9
@@ -36,6 +37,8 @@ class Role:
     """how its matrices are held"""
     shares: str = ""
     """the role whose base it is beside its own adapter or head; empty if it has one of its own"""
+    unseen: str = ""
+    """a sentence, if no file of its weights is there"""
 
     @property
     def numbers_trained(self) -> int:
@@ -181,7 +184,9 @@ class Estimate:
 
 
 def size(count: float) -> str:
-    """Bytes as people read them: 950 MB, 2.41 GB."""
+    """Bytes as people read them: 16 kB, 950 MB, 2.41 GB."""
+    if count < 999.5e3:
+        return f"{count / 1e3:.0f} kB"
     return f"{count / 1e6:.0f} MB" if count < 0.9995 * GB else f"{count / GB:.2f} GB"
 
 
@@ -212,7 +217,7 @@ def in_three_lines(estimate: Estimate, free: float) -> list[str]:
     passing = [f"{moment.name} {size(moment.passing)}" for moment in estimate.needs.moments if moment.passing]
     trained = sum(role.numbers_trained for role in estimate.needs.roles)
     return [
-        f"memory: weights {roles}; optimiser {size(optimiser)} for {trained / 1e6:.3g} million trained weights",
+        f"memory: weights {roles}; optimiser {size(optimiser)} for {amount(trained)} trained weights",
         f"memory: while it works {', '.join(passing)}; gradients {size(gradients)}",
         f"memory: peak {size(estimate.peak)} expected ({estimate.at}), {size(free)} there",
     ]

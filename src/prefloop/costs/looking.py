@@ -1,19 +1,24 @@
 """How long the rows of a file are, from some of them, as a model's tokenizer reads them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from prefloop.costs.reading import Lengths
+from prefloop.files.foreign import serves
+from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.models.load import codec_of
-from prefloop.records import Demonstration, Preference, Prompt, Record
+from prefloop.models.load import codec_of, context_without_tokenizer
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Record
 
 R = TypeVar("R", bound=Record)
 
 ROWS = 256
 """Rows of a file that are tokenised, evenly spread over it."""
+BYTES, AROUND = 4, 5
+"""Bytes of a token of English, about, and tokens that a template (ChatML) writes around a turn; where nobody counts."""
 
 
 def lengths_of(both: Sequence[tuple[int, int]], count: int, context: int) -> Lengths:
@@ -28,13 +33,49 @@ def lengths_of(both: Sequence[tuple[int, int]], count: int, context: int) -> Len
     )
 
 
+class _Measure:
+    """How many tokens texts are to a model: by its tokenizer, or by their bytes where its folder holds none."""
+
+    def __init__(self, model: str, template: str | None) -> None:
+        context = context_without_tokenizer(model)
+        self._codec, self._assumed = None, ""
+        if context is None:
+            self._codec = codec_of(model, template=template)
+            context = self._codec.context
+        else:
+            self._assumed = (
+                f"{model} holds no tokenizer: {BYTES} bytes of the rows are taken for a token, and {AROUND} tokens for "
+                "what a chat template writes around a turn."
+            )
+        self._context = context
+
+    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference | Comparison]) -> list[int]:
+        """Tokens of each row's prompt."""
+        if self._codec is not None:
+            return [len(ids) for ids in self._codec.prompts([row.messages for row in rows])]
+        return [sum(AROUND + _by_bytes(message.content) for message in row.messages) for row in rows]
+
+    def responses(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each response, with that which ends it."""
+        if self._codec is not None:
+            return [len(ids) for ids in self._codec.responses(texts)]
+        return [_by_bytes(text) + 1 for text in texts]
+
+    def lengths(self, prompts: Sequence[int], responses: Sequence[int], count: int) -> Lengths:
+        """What rows of so many tokens are like. Args: count: rows in the file."""
+        both = list(zip(prompts, responses, strict=True))
+        return replace(lengths_of(both, count, self._context), assumed=self._assumed)
+
+
+def _by_bytes(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // BYTES)
+
+
 def demonstrations(file: str, model: str, *, template: str | None) -> Lengths:
     """The lengths of a file of demonstrations, as a model reads them."""
-    rows, codec = Rows(file, Demonstration, say=_silent), codec_of(model, template=template)
+    rows, measure = Rows(file, Demonstration, say=_silent), _Measure(model, template)
     some = _some(rows)
-    prompts = codec.prompts([row.messages for row in some])
-    responses = codec.responses([row.response for row in some])
-    return lengths_of([(len(p), len(r)) for p, r in zip(prompts, responses, strict=True)], len(rows), codec.context)
+    return measure.lengths(measure.prompts(some), measure.responses([row.response for row in some]), len(rows))
 
 
 def preferences(file: str, model: str, *, template: str | None) -> Lengths:
@@ -42,18 +83,38 @@ def preferences(file: str, model: str, *, template: str | None) -> Lengths:
     rows = Rows(file, Preference, on_bad="skip", say=_silent, noted=_decided)
     decided = np.flatnonzero(rows.columns["decided"])
     decided = decided if len(decided) else np.arange(len(rows))  # votes may teach all the same
-    some, codec = rows.take(decided[:: -(-len(decided) // ROWS)].tolist()), codec_of(model, template=template)
-    prompts = codec.prompts([row.messages for row in some])
-    both = [codec.responses(texts) for texts in ([row.chosen for row in some], [row.rejected for row in some])]
-    lengths = [(len(p), len(r)) for responses in both for p, r in zip(prompts, responses, strict=True)]
-    return lengths_of(lengths, len(decided), codec.context)
+    some, measure = rows.take(decided[:: -(-len(decided) // ROWS)].tolist()), _Measure(model, template)
+    responses = measure.responses([*(row.chosen for row in some), *(row.rejected for row in some)])
+    return measure.lengths(2 * measure.prompts(some), responses, len(decided))
 
 
 def prompts(file: str, model: str, *, template: str | None) -> Lengths:
     """The lengths of a file of prompts."""
-    rows, codec = Rows(file, Prompt, say=_silent), codec_of(model, template=template)
-    asked = codec.prompts([row.messages for row in _some(rows)])
-    return lengths_of([(len(p), 0) for p in asked], len(rows), codec.context)
+    rows, measure = Rows(file, Prompt, say=_silent), _Measure(model, template)
+    asked = measure.prompts(_some(rows))
+    return measure.lengths(asked, [0] * len(asked), len(rows))
+
+
+def scored(file: str, model: str) -> Lengths:
+    """The lengths of all responses in a file, each with its prompt; counts responses."""
+    form = recognise(file)
+    kind = next((kind for kind in (Preference, Demonstration, Comparison) if serves(form, kind)), Demonstration)
+    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(model, None)
+    some = _some(rows)
+    texts = [_responses(row) for row in some]
+    prompts = [asked for asked, own in zip(measure.prompts(some), texts, strict=True) for _ in own]
+    responses = measure.responses([text for own in texts for text in own])
+    return measure.lengths(prompts, responses, round(len(rows) * len(responses) / len(some)))
+
+
+def _responses(row: Preference | Demonstration | Comparison) -> list[str]:
+    match row:
+        case Preference():
+            return [row.chosen, row.rejected]
+        case Demonstration():
+            return [row.response]
+        case Comparison():
+            return [response.text for response in row.responses]
 
 
 def _some(rows: Rows[R]) -> list[R]:

@@ -41,6 +41,8 @@ class Lengths:
     """of nearly all rows (95 %); a rarer one is read in a batch of its own"""
     responses: float = 1.0
     """tokens of a response, or of all that is predicted"""
+    assumed: str = ""
+    """a sentence, if they could not be counted"""
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+from transformers import PretrainedConfig
+
 from prefloop import layout
-from prefloop.costs.estimate import Role
+from prefloop.costs.estimate import Role, size
 from prefloop.costs.reading import Model
 from prefloop.defaults import Learner, chosen, resolved
 from prefloop.models.adapter_files import adapter_folder, fingerprint_of
 from prefloop.models.adapters import adapter_kind
 from prefloop.models.batching import Batching, fitting
-from prefloop.models.checkpoint import config_of, structure
+from prefloop.models.checkpoint import config_of, is_described_only, loading, number, structure, tensors
 from prefloop.models.device import Placement
 from prefloop.models.load import model_folder
 from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
-from prefloop.settings import Adapted, Batched
+from prefloop.printing import amount
+from prefloop.settings import Adapted, Batched, Weighted
 
 C = TypeVar("C", bound=Adapted)
 
@@ -30,6 +34,8 @@ class Named:
     anatomy: Anatomy
     rank: int
     """of the adapter that the path is; 0 for none"""
+    unseen: str = ""
+    """a sentence, if no file of its weights is there"""
 
     @classmethod
     def of(cls, path: str, *, scores: bool = False) -> "Named":
@@ -38,9 +44,27 @@ class Named:
         adapter = adapter_folder(folder) if layout.is_adapter(Path(folder)) else None
         base = folder if adapter is None else model_folder(adapter.base)
         config = config_of(base)
-        anatomy = Anatomy.of(config, structure(base, config, scores=scores))
+        made = structure(base, config, scores=scores)
+        with loading(base):
+            anatomy = Anatomy.of(config, made)
         rank = 0 if adapter is None else int(adapter.settings.get("r", 0))
+        if is_described_only(base):
+            return cls(base, anatomy, rank, _unseen(base, config, anatomy))
+        tensors(base)  # refuses files that cannot be loaded
         return cls(base, anatomy, rank)
+
+
+def way(place: Placement) -> Way:
+    """How models are read there."""
+    return Way(half=place.autocast is not None, cpu=place.device.type == "cpu")
+
+
+def frozen(settings: Weighted, place: Placement, name: str, path: str, *, scores: bool = False) -> Model:
+    """A model that only reads or writes. Args: scores: True for a reward model."""
+    named = Named.of(path, scores=scores)
+    anatomy, form = named.anatomy.trunk() if scores else named.anatomy, frozen_form(settings.weights, place)
+    role = Role(name, anatomy, worn=named.rank, form=form, unseen=named.unseen)
+    return Model(role, way(place))
 
 
 @dataclass(frozen=True)
@@ -53,7 +77,7 @@ class Models:
     @property
     def way(self) -> Way:
         """How all of them are read."""
-        return Way(half=self.place.autocast is not None, cpu=self.place.device.type == "cpu")
+        return way(self.place)
 
     def trained(self, name: str, path: str, *, scores: bool = False) -> Model:
         """The model that learns: all its weights, or an adapter, as `adapter` says."""
@@ -61,11 +85,11 @@ class Models:
         anatomy = named.anatomy.trunk() if scores else named.anatomy
         if not learner(self.settings, path, scores=scores).adapter:
             form = trained_form(self.settings.weights, self.place)
-            return Model(Role(name, anatomy, trained=True, form=form), self.way)
+            return Model(Role(name, anatomy, trained=True, form=form, unseen=named.unseen), self.way)
         form = frozen_form(self.settings.weights, self.place, dora=self.settings.lora.dora)
         rank = named.rank or self.settings.lora.rank
         way = replace(self.way, adapter=True, rank=rank)
-        return Model(Role(name, anatomy, rank=rank, form=form), way)
+        return Model(Role(name, anatomy, rank=rank, form=form, unseen=named.unseen), way)
 
     def batching(
         self, model: Model, settings: Batched, *, trunks: int = 1, beside: float = 0.0
@@ -100,10 +124,26 @@ class Models:
     def scoring(self, name: str, path: str, policy: str) -> Model:
         """A reward model that only reads; on the policy's base, if it is an adapter of the same."""
         named, other = Named.of(path, scores=True), Named.of(policy)
-        role = Role(name, named.anatomy.trunk(), worn=named.rank)
-        if named.rank and other.rank and fingerprint_of(named.base) == fingerprint_of(other.base):
+        role = Role(name, named.anatomy.trunk(), worn=named.rank, unseen=named.unseen)
+        if named.rank and other.rank and _are_one(named, other):
             return Model(replace(role, shares="policy"), self.way)
         return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)
+
+
+def _unseen(path: str, config: PretrainedConfig, anatomy: Anatomy) -> str:
+    dtype = number(config.get_text_config(), "dtype")
+    dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
+    return (
+        f"{path} holds no weights: their shapes are those that config.json describes ({amount(anatomy.numbers)} "
+        f"numbers, a file of {size(dtype.itemsize * anatomy.numbers)} in {str(dtype).removeprefix('torch.')})."
+    )
+
+
+def _are_one(one: Named, other: Named) -> bool:
+    """Whether two adapters are on the same base; of one without weights its place says so."""
+    if Path(one.base).resolve() == Path(other.base).resolve():
+        return True
+    return not (one.unseen or other.unseen) and fingerprint_of(one.base) == fingerprint_of(other.base)
 
 
 def learner(settings: Adapted, path: str, *, scores: bool = False) -> Learner:

@@ -4,10 +4,12 @@ transformers calls it in place of its own (`AttentionInterface`), with the layou
 Shapes: B sequences, L the longest, H heads, D width.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -16,7 +18,8 @@ from prefloop.models.grids import Grid
 
 ATTENTION = "prefloop_stream"
 SHORT = 512
-"""Longest sequence, in tokens, whose attention is written out where that is faster."""
+"""Longest sequence, in tokens, whose attention written out keeps its shares for the backward pass; those of longer
+ones are computed again there."""
 BLOCK = 128
 """Queries whose attention is written out at once: fewer products with keys that none of them sees."""
 
@@ -31,9 +34,9 @@ class Layout(Protocol):
         ...
 
 
-def written_out(q: Tensor, longest: int) -> bool:
+def written_out(q: Tensor) -> bool:
     """True where attention written out as two matrix products is faster than torch's kernel, whose backward is slow."""
-    return q.device.type == "cpu" and q.dtype == torch.bfloat16 and longest <= SHORT
+    return q.device.type == "cpu" and q.dtype == torch.bfloat16
 
 
 def causal_attention(
@@ -55,8 +58,10 @@ def causal_attention(
     window = None if window is None or window >= length else window
     if cap is not None:
         return capped_attention(q, k, v, grid.seen(window, q.device), scale=scale, cap=cap)
-    if written_out(q, length):
-        return _short_attention(q, k, v, grid.bias(window, q.dtype, q.device), scale)
+    if written_out(q):
+        learned = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
+        blocks = _Blocks.of(q, k, grid.bias(window, q.dtype, q.device), scale)
+        return _WrittenOut.apply(q, k, v, blocks, learned)
     plain = window is None and grid.before is None
     mask = None if plain else grid.bias(window, q.dtype, q.device)
     return scaled_dot_product_attention(
@@ -79,35 +84,90 @@ def capped_attention(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, *, scale: fl
     return meetings.masked_fill(~seen, -torch.inf).softmax(-1).to(v.dtype) @ v
 
 
-def _short_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Tensor:
-    """Attention written out, for some queries at a time and the keys up to the last of them. (B, H, Q, D) -> the same.
+@dataclass(frozen=True)
+class _Blocks:
+    """Attention written out, for BLOCK queries at a time and the keys up to the last of them.
 
-    torch's own kernel is fast forward, but in bfloat16 on a CPU its backward is five times as slow as this one. It is
-    used without gradients too, so that a probability read twice is the same number both times.
-
-    Args:
-        bias: (B or 1, 1, Q, K) added to the products of queries and keys.
+    Shapes: G rows times heads of keys; S queries' heads for each of them; C queries of a block, U keys that they meet.
     """
-    batch, heads, num, width = q.shape
-    held, length = k.shape[1], k.shape[2]
-    shared = heads // held  # queries' heads for each head of keys
-    keys, values = (x.reshape(batch * held, length, width) for x in (k, v))
-    outs = []
-    for start in range(0, num, BLOCK):
-        end = min(start + BLOCK, num)
-        upto = length - num + end if len(bias) == 1 else length
-        block = q[:, :, start:end].reshape(batch * held, shared * (end - start), width)
-        meetings = torch.baddbmm(
-            q.new_zeros(()).expand(len(block), block.shape[1], upto),
+
+    bias: Tensor
+    """(B or 1, 1, Q, K) added to the products of queries and keys"""
+    scale: float
+    shape: tuple[int, int, int, int]
+    """B, H, Q, D"""
+    held: int
+    """heads of keys"""
+    spans: tuple[tuple[slice, int], ...]
+    """of each block its queries, and U"""
+
+    @classmethod
+    def of(cls, q: Tensor, k: Tensor, bias: Tensor, scale: float) -> "_Blocks":
+        """Those of q (B, H, Q, D) and k (B, Hkv, K, D)."""
+        batch, heads, num, width = q.shape
+        spans = [slice(start, min(start + BLOCK, num)) for start in range(0, num, BLOCK)]
+        length = k.shape[2]  # rows of branches begin at places of their own, so their queries may meet any key
+        upto = [length - num + span.stop if len(bias) == 1 else length for span in spans]
+        return cls(bias, scale, (batch, heads, num, width), k.shape[1], tuple(zip(spans, upto, strict=True)))
+
+    def folded(self, x: Tensor) -> Tensor:
+        """(B, Hkv, K, D) -> (G, K, D)."""
+        return x.reshape(-1, *x.shape[2:])
+
+    def block(self, x: Tensor, span: slice) -> Tensor:
+        """A block of (B, H, Q, D) -> (G, S C, D)."""
+        return x[:, :, span].reshape(self.shape[0] * self.held, -1, self.shape[3])
+
+    def shares(self, block: Tensor, keys: Tensor, span: slice, upto: int) -> Tensor:
+        """(G, S C, U) of each query's attention what each key gets."""
+        met = torch.baddbmm(
+            block.new_zeros(()).expand(*block.shape[:2], upto),
             block,
             keys[:, :upto].transpose(1, 2),
             beta=0,
-            alpha=scale,
+            alpha=self.scale,
         )
-        met = meetings.view(batch, heads, end - start, upto).add_(bias[:, :, start:end, :upto])
-        out = torch.bmm(met.softmax(-1).view(meetings.shape), values[:, :upto])
-        outs.append(out.view(batch, heads, end - start, width))
-    return outs[0] if len(outs) == 1 else torch.cat(outs, 2)
+        met.view(*self.shape[:2], -1, upto).add_(self.bias[:, :, span, :upto])
+        return met.softmax(-1)
+
+
+class _WrittenOut(torch.autograd.Function):
+    """(B, H, Q, D) of queries, keys and values.
+
+    torch's own kernel is fast forward, but in bfloat16 on a CPU its backward is five times as slow as this one. It is
+    used without gradients too, so that a probability read twice is the same number both times.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, blocks: _Blocks, learned: bool) -> Tensor:
+        keys, values, out = blocks.folded(k), blocks.folded(v), torch.empty_like(q)
+        kept: list[Tensor] = []
+        for span, upto in blocks.spans:
+            shares = blocks.shares(blocks.block(q, span), keys, span, upto)
+            met = torch.bmm(shares, values[:, :upto])
+            out[:, :, span] = met.view(*q.shape[:2], -1, q.shape[3])
+            if learned and k.shape[2] <= SHORT:
+                kept.append(shares)
+        ctx.blocks = blocks
+        ctx.save_for_backward(q, k, v, *kept)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (q, k, v, *kept), blocks = ctx.saved_tensors, ctx.blocks
+        keys, values = blocks.folded(k), blocks.folded(v)
+        by_q, by_keys, by_values = torch.empty_like(q), torch.zeros_like(keys), torch.zeros_like(values)
+        for number, (span, upto) in enumerate(blocks.spans):
+            block, by_out = blocks.block(q, span), blocks.block(by[0], span)
+            shares = kept[number] if kept else blocks.shares(block, keys, span, upto)
+            by_values[:, :upto].baddbmm_(shares.transpose(1, 2), by_out)
+            by_shares = torch.bmm(by_out, values[:, :upto].transpose(1, 2))
+            slopes = torch.ops.aten._softmax_backward_data(by_shares, shares, -1, shares.dtype)
+            by_keys[:, :upto].baddbmm_(slopes.transpose(1, 2), block, alpha=blocks.scale)
+            by_block = torch.bmm(slopes, keys[:, :upto]).mul_(blocks.scale)
+            by_q[:, :, span] = by_block.view(*q.shape[:2], -1, q.shape[3])
+        return by_q, by_keys.view(k.shape), by_values.view(v.shape), None, None
 
 
 def _attention(

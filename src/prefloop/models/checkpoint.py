@@ -291,6 +291,12 @@ def _tensors(path: str) -> dict[str, tuple[tuple[int, ...], str]]:
     return found
 
 
+def is_described_only(path: str) -> bool:
+    """True for a folder in which no file of weights is, whether or not an index names some."""
+    folder = Path(path)
+    return folder.is_dir() and not any(any(folder.glob(f"*{ending}")) for ending in (".safetensors", ".bin"))
+
+
 def loaded(
     path: str, config: PretrainedConfig, *, scores: bool, fresh_head: bool = False, form: Form = "float32"
 ) -> PreTrainedModel:

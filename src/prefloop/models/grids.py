@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 ROWS = 8
-"""Rows of a grid come in multiples of this, so that grids come in few sizes (see `stream.round_size`)."""
+"""Where there are more rows than this, they come in multiples of it, so that grids come in few sizes (see
+`stream.round_size`)."""
 COLUMNS = 16
 """And their columns in multiples of this."""
 MOST = 8
@@ -108,7 +109,7 @@ def grids_of(starts: Sequence[int], lengths: Sequence[int], stems: Sequence[int]
     back = torch.empty(total, dtype=torch.long)
     used = 0
     for rows in _cut(order, before, lengths):
-        num = multiple(len(rows), ROWS)
+        num = len(rows) if len(rows) < ROWS else multiple(len(rows), ROWS)
         columns = multiple(max(lengths[i] for i in rows), COLUMNS)
         width = columns if not before[rows[0]] else multiple(max(before[i] + lengths[i] for i in rows), COLUMNS)
         queries, keys = torch.zeros(num, columns, dtype=torch.long), torch.zeros(num, width, dtype=torch.long)

@@ -120,8 +120,7 @@ class _Source:
     @property
     def words(self) -> str:
         """The folder of its tokenizer and of where it ends: an adapter may leave that to its base."""
-        own = any((Path(self.path) / name).is_file() for name in TOKENIZERS)
-        return self.path if own else self.base
+        return self.path if _has_tokenizer(self.path) else self.base
 
     def form(self, weights: str, placement: Placement) -> Form:
         """What `weights` says of its matrices if they are not trained. Raises: UserError for what its adapter needs."""
@@ -138,11 +137,15 @@ class _Source:
         return base if base.fingerprint == fingerprint_of(self.base) else None
 
 
+def _has_tokenizer(folder: str) -> bool:
+    return any((Path(folder) / name).is_file() for name in TOKENIZERS)
+
+
 def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer in a model folder or GGUF file. Raises: UserError if there is none."""
     if gguf.is_gguf(path):
         return gguf.tokenizer(path)
-    if Path(path).is_dir() and not any((Path(path) / name).is_file() for name in TOKENIZERS):
+    if Path(path).is_dir() and not _has_tokenizer(path):
         raise UserError(
             f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
             "origin."
@@ -180,6 +183,13 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
     """
     source = _Source.of(model_folder(path))
     return _codec(source.words, source.config, template=template)
+
+
+def context_without_tokenizer(path: str) -> int | None:
+    """Most tokens that a model reads whose folder holds no tokenizer; None if it has one. Raises: UserError."""
+    source = _Source.of(model_folder(path))
+    wordless = Path(source.words).is_dir() and not _has_tokenizer(source.words)
+    return context_of(source.words, source.config) if wordless else None
 
 
 def _codec(path: str, config: PretrainedConfig, *, template: str | None) -> Codec:

@@ -147,7 +147,7 @@ class Way:
     grid: float = 1.0
     """places of the attention's grid, padding included, for each token"""
     cpu: bool = True
-    """on a CPU, short bfloat16 attention is written out"""
+    """on a CPU, bfloat16 attention is written out"""
     recompute: bool = False
     """layers keep their input only, and are computed again in the backward pass"""
     adapter: bool = False
@@ -185,7 +185,7 @@ def reading_bytes_per_token(anatomy: Anatomy, way: Way) -> float:
     rounded = HALF if way.half else FLOAT
     within = FLOAT * 2 * width + rounded * (width + 3 * inner)
     met = 4 * queries + 2 * keys
-    if way.half and way.cpu and way.longest <= SHORT:
+    if way.half and way.cpu:
         met = 6 * queries + 2 * anatomy.heads * min(BLOCK, way.longest)
     across = FLOAT * 2 * width + rounded * met * way.grid
     return max(within, across) + FLOAT * 2 * anatomy.head_width + 16

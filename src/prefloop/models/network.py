@@ -41,6 +41,7 @@ from prefloop.models.stream import ResponseStream, Shared, Stream, round_size
 from prefloop.ops.kl import kl_full
 from prefloop.ops.logprobs import logprobs_and_entropy
 from prefloop.ops.vocabulary import Entropy, Head, chunks, token_readings, total_surprise
+from prefloop.printing import amount
 from prefloop.settings import Adapted
 from prefloop.text.codec import Codec
 
@@ -297,8 +298,8 @@ class Network(nn.Module):
         made = "the one that it begins with" if begun else "a new one"
         return [
             *said,
-            f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {trained / 1e6:.2f} million "
-            f"numbers beside {num / 1e6:.1f} million that stay.",
+            f"trains an adapter, {made} (adapter=lora, rank {self.role.settings['r']}): {amount(trained)} "
+            f"numbers beside {amount(num)} that stay.",
         ]
 
     @property

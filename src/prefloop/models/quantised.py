@@ -107,7 +107,7 @@ class Held(nn.Linear):
         """Takes the place of `layer`. Args: read: gives its matrix, if that is still in a file."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.bias = layer.bias
-        self.read, self.as_read = read, False
+        self.read, self.as_read = read if type(self) is not Held else None, False  # bfloat16 is not measured
         weight = layer.weight.detach() if read is None else read()
         self._store(weight)
         if read is not None:
@@ -218,9 +218,10 @@ def hold(trunk: nn.Module, form: Form, files: Mapping[str, Read] | None = None) 
     """
     if form == "float32":
         return
-    reads = files or {}
+    layers, reads = linears(trunk), files or {}
+    assert reads.keys() <= layers.keys()
     uses = [id(p) for module in trunk.modules() for p in module.parameters(recurse=False)]
-    for name, layer in linears(trunk).items():
+    for name, layer in layers.items():
         if uses.count(id(layer.weight)) == 1:
             trunk.set_submodule(name, KINDS[form](layer, reads.get(name)))
         elif name in reads:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from prefloop.config import settings_help
 from prefloop.costs.estimate import GB, Estimate, Needs, size, span, table
 from prefloop.costs.speed import measured, stated
 from prefloop.errors import UserError
@@ -20,27 +21,28 @@ from prefloop.models.machine import held_memory, room
 from prefloop.named import named
 from prefloop.plan.config import PlanConfig
 from prefloop.plan.remedies import remedies, sizes_of_reward_model
-from prefloop.stages import STAGES
+from prefloop.settings import RunConfig, Trained
+from prefloop.stages import STAGES, Stage
 
 PLANNED = tuple(name for name, stage in STAGES.items() if stage.needs is not None)
-USAGE = f"""prefloop plan: what a stage will take of memory and time, before anything is loaded.
-
-  prefloop plan STAGE [file.yaml] [key=value ...]      STAGE is one of: {", ".join(PLANNED)}
-
-The settings are the stage's own. Beside them:
-  on="8 x 80 GB"    accelerators that are not here: does it fit one of them, and how many hours do all take?
-  memory=GB         what the stage may take (its own setting); 0 is what this machine has free"""
+NAMES = {"model": "base", "reward": "reward"}
+"""Kind of input -> what it is called in an example; others by their setting."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the plan. Returns: the exit code, 1 if it does not fit."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+    if not arguments or arguments[0] == "--help":
+        print(_usage())
         return 0
     name, *rest = arguments
     stage = STAGES.get(name)
     if stage is None or stage.needs is None or stage.settings is None:
-        raise UserError(f"`{name}`: there is a plan for {', '.join(PLANNED)}. For instance: prefloop plan {PLANNED[0]}")
+        raise UserError(
+            f"`{name}`: there is a plan for {', '.join(PLANNED)}. For instance: {example(STAGES[PLANNED[0]])}"
+        )
+    if rest == ["--help"]:
+        print(_help(stage))
+        return 0
     asked = PlanConfig.load(None, [part for part in rest if part.startswith("on=")])
     rest = [part for part in rest if not part.startswith("on=")]
     path = rest.pop(0) if rest and ("=" not in rest[0] or Path(rest[0]).is_file()) else None
@@ -50,12 +52,41 @@ def main(arguments: Sequence[str]) -> int:
     settings = settings_class.load(path, rest)
     module, needs = stage.needs.partition(":")[0], named(stage.needs)
     lengths = named(f"{module}:lengths")(settings)
-    fits = _print(settings, lambda changed: needs(changed, lengths), asked)
+    fits = _print(settings, lambda changed: needs(changed, lengths), asked, lengths.assumed)
     return 0 if fits else 1
 
 
-def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
-    """Prints table, peak, time and remedies. Returns: whether it fits."""
+def _usage() -> str:
+    """What `prefloop plan --help` prints."""
+    heading = (
+        "prefloop plan STAGE [file.yaml] [key=value ...]: what a stage will take of memory and time, before anything "
+        f"is loaded.\n\n  STAGE is one of: {', '.join(PLANNED)}\n  For instance: {example(STAGES['ppo'])}\n\n"
+        "The settings are the stage's own (prefloop plan STAGE --help), without out=. Beside them:"
+    )
+    return settings_help(heading, PlanConfig)
+
+
+def _help(stage: Stage) -> str:
+    """What `prefloop plan STAGE --help` prints."""
+    heading = (
+        f"prefloop plan {stage.name} [file.yaml] [key=value ...]: what `prefloop {stage.name}` will take of memory and "
+        f"time, before anything is loaded.\n\n  For instance: {example(stage)}\n\nOf the plan itself:"
+    )
+    of_stage = settings_help(f"Of `prefloop {stage.name}`; out= may be left out:", named(stage.settings or ""))
+    return f"{settings_help(heading, PlanConfig)}\n\n{of_stage}"
+
+
+def example(stage: Stage) -> str:
+    """A command that plans a stage: its needed settings, with files and folders of usual names."""
+    fields = named(stage.settings or "").model_fields
+    needed = [key for key in fields if fields[key].is_required() and key != "out"]
+    kinds = {key: stage.takes.get(key, "") for key in needed}
+    given = [f"{key}={f'{key}.jsonl' if kind == 'file' else NAMES.get(kind, key)}" for key, kind in kinds.items()]
+    return " ".join(["prefloop", "plan", stage.name, *given])
+
+
+def _print(settings: Any, plan: Any, asked: PlanConfig, assumed: str) -> bool:
+    """Prints table, peak, time and remedies. Args: assumed: of the rows' lengths. Returns: whether it fits."""
     count, gigabytes = asked.accelerators
     needs: Needs = plan(settings)
     around = 0.0
@@ -65,22 +96,25 @@ def _print(settings: Any, plan: Any, asked: PlanConfig) -> bool:
         needs = replace(needs, device="cuda")
     else:
         place = placement(settings.device, settings.dtype)
-        if settings.threads:
+        if isinstance(settings, RunConfig) and settings.threads:
             torch.set_num_threads(settings.threads)
         around = held_memory(place.device) if place.device.type == "cpu" else 0.0
-        there, speed = room(place.device, settings.memory), measured(place)
+        there, speed = room(place.device, settings.memory if isinstance(settings, Trained) else 0.0), measured(place)
     estimate = Estimate(needs, around)
     fits = estimate.peak <= there
     print("\n".join(table(estimate)))
     verdict = "it fits" if fits else "it does not fit"
     print(f"peak {size(estimate.peak)}, at its {estimate.at}; {size(there)} there: {verdict}.")
     total = speed.seconds(needs.parts)
-    each = f"{span(total / needs.updates)} an update, " if needs.updates else ""
-    print(f"time {each}{span(total)} in all ({needs.updates} updates){_hours(count, gigabytes, total)}.")
+    each, updates = "", ""
+    if needs.updates:
+        each, updates = f"{span(total / needs.updates)} an update, ", f" ({needs.updates} updates)"
+    print(f"time {each}{span(total)} in all{updates}{_hours(count, gigabytes, total)}.")
     for part in needs.parts:
         print(f"  {part.name:<24} {span(speed.of(part))}")
-    for note in needs.notes:
-        print(f"note: {note}")
+    for note in dict.fromkeys([*needs.notes, *(role.unseen for role in needs.roles), assumed]):
+        if note:
+            print(f"note: {note}")
     sizes = sizes_of_reward_model(needs, around)
     if sizes:
         print("peak by the reward model's size, beside the policy's: " + ", ".join(f"{w} {size(p)}" for w, p in sizes))

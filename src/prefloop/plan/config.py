@@ -14,7 +14,8 @@ class PlanConfig(Config):
     """What a plan is asked beside the settings of a stage."""
 
     on: str | None = None
-    """An accelerator that is not here, by its memory, and how many of them, for instance on="8 x 80 GB"."""
+    """Accelerators that are not here, for instance on="8 x 80 GB": whether one of them holds it, and how many hours it
+    takes; none is this machine, of which memory= (of a stage that trains) says how much may be taken."""
 
     @model_validator(mode="after")
     def _is_understood(self) -> Self:

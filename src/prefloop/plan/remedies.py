@@ -8,10 +8,10 @@ from typing import Any
 from prefloop.costs.estimate import Estimate, Needs
 from prefloop.errors import UserError
 from prefloop.models.batching import FEWEST, MOST
-from prefloop.settings import Trained
+from prefloop.settings import Placed
 from prefloop.stages import STAGES
 
-Plan = Callable[[Trained], Needs]
+Plan = Callable[[Placed], Needs]
 """What settings need."""
 REWARD_MODEL = "reward model"
 
@@ -24,7 +24,7 @@ class Remedy:
     peak: float
 
 
-def remedies(settings: Trained, plan: Plan, around: float, there: float, *, device: str) -> Iterator[Remedy]:
+def remedies(settings: Placed, plan: Plan, around: float, there: float, *, device: str) -> Iterator[Remedy]:
     """Changes on top of each other, cheapest first, until it fits; at last those that are another job.
 
     Args:
@@ -35,7 +35,7 @@ def remedies(settings: Trained, plan: Plan, around: float, there: float, *, devi
         device: where it is to run.
     """
 
-    def peak_of(changed: Trained | None) -> float:
+    def peak_of(changed: Placed | None) -> float:
         """Infinite for settings that do not go together."""
         if changed is None:
             return math.inf
@@ -61,11 +61,11 @@ def remedies(settings: Trained, plan: Plan, around: float, there: float, *, devi
             yield Remedy(what, peak)
 
 
-def _changes(settings: Trained) -> Iterator[tuple[str, dict[str, Any]]]:
+def _changes(settings: Placed) -> Iterator[tuple[str, dict[str, Any]]]:
     """Settings to change, those first that cost least in quality and time."""
     known = type(settings).model_fields
     values = settings.model_dump()
-    if values.get("adapter") != "lora":
+    if values.get("adapter", "lora") != "lora":
         yield "adapter=lora (adapters on one base that all roles share)", {"adapter": "lora"}
     if "recompute" in known:
         yield "recompute=true (layers are computed again: a third more time)", {"recompute": True}
@@ -79,7 +79,7 @@ def _changes(settings: Trained) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{name}={tokens} (less at once)", {name: tokens}
 
 
-def _with(settings: Trained, changes: Mapping[str, Any]) -> Trained | None:
+def _with(settings: Placed, changes: Mapping[str, Any]) -> Placed | None:
     """The settings with some changed; None if they do not go together."""
     try:
         return type(settings).parse({**settings.model_dump(exclude_unset=True), **changes}, where="the plan")
@@ -91,7 +91,7 @@ def _others(needs: Needs) -> Iterator[tuple[str, Needs]]:
     """Other jobs that do the same: another reward model, another algorithm."""
     alone = (role for role in needs.roles if role.name == REWARD_MODEL and not role.shares and not role.trained)
     scorer = next(alone, None)
-    if scorer is not None and needs.stage != "reward" and not scorer.rank:
+    if scorer is not None and needs.stage not in ("reward", "score") and not scorer.rank:
         for share, words in ((0.25, "a quarter"), (0.0, "none: a function, reward=python:FILE.py:FUNCTION")):
             smaller = replace(scorer, anatomy=scorer.anatomy.scaled(share))
             yield (

@@ -6,7 +6,7 @@
       model: pretrain/model               a path that begins with a stage's name is in that stage's folder
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
-`$base` stands for the recipe's own setting `base`, given on the command line as base=FOLDER, or as model=FOLDER.
+`$base` stands for the recipe's own setting `base`, given on the command line as model=FOLDER, or as base=FOLDER.
 """
 
 import difflib
@@ -224,12 +224,12 @@ class _Context:
         if value != "$base":
             raise UserError(
                 f"{self.place(key)}: `{key}`: there is no `{value}`; only `$base` stands for something, the folder "
-                "given as base=FOLDER. Write $base, or the path itself."
+                "given as model=FOLDER. Write $base, or the path itself."
             )
         if not self.head.base:
             raise UserError(
                 f"{self.place(key)}: `{key}`: this recipe starts from a model of yours. "
-                "Add base=FOLDER, or base=HUB/ID where there is a network."
+                "Add model=FOLDER (or FILE.gguf), or model=HUB/ID where there is a network."
             )
         return self.head.base
 

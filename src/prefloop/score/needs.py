@@ -1,0 +1,32 @@
+"""What `prefloop score` will need: memory while responses are read, and arithmetic."""
+
+from prefloop.costs import looking
+from prefloop.costs.estimate import Needs
+from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import frozen
+from prefloop.errors import UserError
+from prefloop.models.device import placement
+from prefloop.score.config import ScoreConfig
+from prefloop.scoring.named import PYTHON
+from prefloop.scoring.reward_model import BATCH_TOKENS
+
+
+def lengths(config: ScoreConfig) -> Lengths:
+    """How long the responses are with their prompts, as far as some of them say. Raises: UserError for a function."""
+    if config.model.startswith(PYTHON):
+        raise UserError(f"{config.model}: what a function of yours takes is not known; a plan is of a reward model.")
+    return looking.scored(config.data, config.model)
+
+
+def needs(config: ScoreConfig, told: Lengths) -> Needs:
+    """The needs of these settings. Args: told: how long the responses are with their prompts."""
+    place = placement(config.device, config.dtype)
+    model = frozen(config, place, "reward model", config.model, scores=True).at(told)
+    tokens = max(told.longest, min(BATCH_TOKENS, min(config.batch, told.count) * told.mean))
+    return Needs(
+        "score",
+        roles=(model.role,),
+        moments=(model.loading(), model.reading("scoring", tokens, 0)),
+        parts=(model.forward("scoring", told.count * told.mean, 0),),
+        device=place.device.type,
+    )
