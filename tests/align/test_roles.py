@@ -193,11 +193,11 @@ def test_layers_computed_again_wear_what_they_wore(folders: Folders):
 @pytest.mark.parametrize("weights", ["int8", "nf4", "bfloat16"])
 def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str, tmp_path: Path):
     where = folders["Llama"]
-    policy = causal(where["sft"], CPU)
+    policy = causal(where["sft"], CPU, weights=weights)
     policy.hold(weights)
     apart = scalar(where["reward"], CPU)
-    apart.hold(weights)
-    shared = scalar(where["reward"], CPU, beside=policy)
+    changed = apart.hold(weights)
+    shared = scalar(where["reward"], CPU, beside=policy, weights=weights)
     assert shared.pretrained.base_model is policy.pretrained.base_model
     with torch.no_grad():
         assert torch.allclose(shared.scores(SEQUENCES), apart.scores(SEQUENCES), atol=1e-5)
@@ -207,8 +207,11 @@ def test_a_base_that_is_held_small_is_shared_too(folders: Folders, weights: str,
         save(tmp_path / "dora", judge)
         with pytest.raises(UserError, match=r"\(DoRA\) measures its base's matrices .* quantised here"):
             scalar(str(tmp_path / "dora"), CPU, beside=policy)
-    again = " ".join(shared.hold(weights))
-    assert ("not measured" in again) == (weights != "bfloat16")  # not that it changed nothing
+    assert shared.hold(weights) == changed  # and not that nothing changed because all is held already
+    late = causal(where["sft"], CPU)
+    late.hold(weights)
+    said = " ".join(scalar(where["reward"], CPU, beside=late).hold(weights))
+    assert ("what that changes in its scores is unknown" in said) == (weights != "bfloat16")
     base = causal(where["base"], CPU, beside=policy)
     assert base.pretrained is policy.pretrained
     untouched = causal(where["base"], CPU)

@@ -16,6 +16,7 @@ from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
 from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import unchanged
 from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
@@ -65,7 +66,7 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     """
     refuse_too_large(config, needs(config, Lengths()))
     place = placement(config.device, config.dtype)
-    policy = causal(config.policy, place, template=config.template)
+    policy = causal(config.policy, place, template=config.template, weights=unchanged(config, config.policy))
     run.caution(policy.train_as(config, seed=config.seed))
     config = run.settled(config, policy.learner)
     kept = run.folder / layout.ROWS / "prompts"

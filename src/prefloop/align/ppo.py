@@ -249,7 +249,8 @@ def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    other = reader(folder, policy.placement, beside=policy)
+    weights = "float32" if policy.role is None or config.lora.dora else config.weights
+    other = reader(folder, policy.placement, beside=policy, weights=weights)
     longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(

@@ -25,7 +25,8 @@ def talkers(paths: Sequence[str], config: ChatConfig) -> list[Talker]:
     made = []
     for speaker in chosen:
         memory = config.memory == "on" or (config.memory == "auto" and not speaker.single_turn)
-        network = causal(speaker.path, place, template=config.template or speaker.template)
+        template = config.template or speaker.template
+        network = causal(speaker.path, place, template=template, weights=config.weights)
         for sentence in network.hold(config.weights):
             note(f"{speaker.name}: {sentence}")
         made.append(Talker(network, config, name=speaker.name, memory=memory))

@@ -55,7 +55,8 @@ def collect(config: CollectConfig) -> Path:
             return run.folder
         if config.by == "people" and not layout.judged(run.folder).is_file():
             check_extra("web", "by=people")
-        policy = causal(config.model, placement(config.device, config.dtype), template=config.template)
+        place = placement(config.device, config.dtype)
+        policy = causal(config.model, place, template=config.template, weights=config.weights)
         run.caution(policy.hold(config.weights))
         sampler = fingerprints.of_path(model_folder(config.model))
         fitting = FittingPrompts.of(

@@ -35,8 +35,6 @@ class Role:
     """rank of an adapter that it wears and that is not trained"""
     form: str = "float32"
     """how its matrices are held"""
-    file: float = 0.0
-    """bytes of the file that it is loaded from; 0 if it is a copy of one in memory"""
     shares: str = ""
     """the role whose base it is beside its own adapter or head; empty if it has one of its own"""
     unseen: str = ""

@@ -18,10 +18,12 @@ from prefloop.models.memory import (
     logit_bytes,
     reading_bytes_per_token,
 )
-from prefloop.models.quantised import QUANTISED
+from prefloop.models.quantised import AT_ONCE, QUANTISED
 from prefloop.sampling.batch import PREFILL
 from prefloop.sampling.room import MOST_ROWS, ROWS, tokens_held
 
+ANSWERED = 400
+"""Tokens, at most, of the short answers that tell what quantised weights change (`models.quantised`)."""
 CPU = torch.device("cpu")
 GRID = 1.1
 """Places of the attention's grids for each token, where those of like length share one."""
@@ -75,9 +77,16 @@ class Model:
         return HEAP if self.way.half else 1.0
 
     def loading(self) -> Moment:
-        """Its load: all weights are there in float32 before they are held in another form."""
-        held = 0.0 if self.role.form == "float32" else self.role.file
-        return Moment("loading", self.role.name, activations=held, optimiser=False, heap=1.0)
+        """Its load: beside the weights in the form that they are held in there are two matrices in float32, and what
+        quantises them and reads the answers that tell what this changes; weights to be trained are in float32 first."""
+        anatomy, role = self.role.anatomy, self.role
+        held = 2.0 * FLOAT * anatomy.width * max(anatomy.inner, anatomy.queries)
+        if role.form == "bfloat16" and role.trained:
+            held += (FLOAT - HALF) * anatomy.matrices
+        if role.form in QUANTISED:
+            held += 5 * FLOAT * AT_ONCE + ANSWERED * reading_bytes_per_token(anatomy, self.way)
+            held += logit_bytes(anatomy, ANSWERED, learned=False)
+        return Moment("loading", role.name, activations=held, optimiser=False, heap=1.0)
 
     def update(self, tokens: float, responses: float, *, parts: float = 1.0, beside: float = 0.0) -> Moment:
         """An update from micro-batches of N tokens.

@@ -1,6 +1,5 @@
 """A model that a setting names, as a role that is read in a certain way, before it is loaded."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +17,7 @@ from prefloop.models.batching import Batching, fitting
 from prefloop.models.checkpoint import config_of, is_described_only, loading, number, structure, tensors
 from prefloop.models.device import Placement
 from prefloop.models.load import model_folder
-from prefloop.models.memory import FLOAT, Anatomy, Way
+from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.printing import amount
 from prefloop.settings import Adapted, Batched, Weighted
@@ -35,8 +34,6 @@ class Named:
     anatomy: Anatomy
     rank: int
     """of the adapter that the path is; 0 for none"""
-    file: float
-    """bytes that its weights are as they are loaded"""
     unseen: str = ""
     """a sentence, if no file of its weights is there"""
 
@@ -52,8 +49,9 @@ class Named:
             anatomy = Anatomy.of(config, made)
         rank = 0 if adapter is None else int(adapter.settings.get("r", 0))
         if is_described_only(base):
-            return cls(base, anatomy, rank, FLOAT * anatomy.numbers, _unseen(base, config, anatomy))
-        return cls(base, anatomy, rank, FLOAT * sum(map(math.prod, tensors(base).values())))
+            return cls(base, anatomy, rank, _unseen(base, config, anatomy))
+        tensors(base)  # refuses files that cannot be loaded
+        return cls(base, anatomy, rank)
 
 
 def way(place: Placement) -> Way:
@@ -65,7 +63,7 @@ def frozen(settings: Weighted, place: Placement, name: str, path: str, *, scores
     """A model that only reads or writes. Args: scores: True for a reward model."""
     named = Named.of(path, scores=scores)
     anatomy, form = named.anatomy.trunk() if scores else named.anatomy, frozen_form(settings.weights, place)
-    role = Role(name, anatomy, worn=named.rank, form=form, file=named.file, unseen=named.unseen)
+    role = Role(name, anatomy, worn=named.rank, form=form, unseen=named.unseen)
     return Model(role, way(place))
 
 
@@ -87,12 +85,11 @@ class Models:
         anatomy = named.anatomy.trunk() if scores else named.anatomy
         if not learner(self.settings, path, scores=scores).adapter:
             form = trained_form(self.settings.weights, self.place)
-            role = Role(name, anatomy, trained=True, form=form, file=named.file, unseen=named.unseen)
-            return Model(role, self.way)
+            return Model(Role(name, anatomy, trained=True, form=form, unseen=named.unseen), self.way)
         form = frozen_form(self.settings.weights, self.place, dora=self.settings.lora.dora)
         rank = named.rank or self.settings.lora.rank
         way = replace(self.way, adapter=True, rank=rank)
-        return Model(Role(name, anatomy, rank=rank, form=form, file=named.file, unseen=named.unseen), way)
+        return Model(Role(name, anatomy, rank=rank, form=form, unseen=named.unseen), way)
 
     def batching(
         self, model: Model, settings: Batched, *, trunks: int = 1, beside: float = 0.0
@@ -120,16 +117,16 @@ class Models:
         role = model.role
         if role.rank:
             rank = role.rank if trained else 0
-            return replace(model, role=replace(role, name=name, rank=rank, worn=worn, shares=role.name, file=0.0))
+            return replace(model, role=replace(role, name=name, rank=rank, worn=worn, shares=role.name))
         form = role.form if trained else frozen_form(self.settings.weights, self.place)
-        return replace(model, role=replace(role, name=name, trained=trained, form=form, file=0.0))
+        return replace(model, role=replace(role, name=name, trained=trained, form=form))
 
     def scoring(self, name: str, path: str, policy: str) -> Model:
         """A reward model that only reads; on the policy's base, if it is an adapter of the same."""
         named, other = Named.of(path, scores=True), Named.of(policy)
-        role = Role(name, named.anatomy.trunk(), worn=named.rank, file=named.file, unseen=named.unseen)
+        role = Role(name, named.anatomy.trunk(), worn=named.rank, unseen=named.unseen)
         if named.rank and other.rank and _are_one(named, other):
-            return Model(replace(role, shares="policy", file=0.0), self.way)
+            return Model(replace(role, shares="policy"), self.way)
         return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)
 
 
@@ -159,6 +156,13 @@ def learner(settings: Adapted, path: str, *, scores: bool = False) -> Learner:
     anatomy = named.anatomy
     numbers = anatomy.trunk().numbers + anatomy.width if scores else anatomy.numbers
     return Learner(numbers, adapter_kind(settings.adapter, numbers, begun=named.rank > 0) == "lora")
+
+
+def unchanged(settings: Adapted, path: str, *, scores: bool = False) -> str:
+    """How the matrices of a model that learns are held from when it is read: as `weights` says where they stay as they
+    are beneath an adapter. Args: see `learner`."""
+    stay = learner(settings, path, scores=scores).adapter and not settings.lora.dora
+    return settings.weights if stay else "float32"
 
 
 def settled(stage: str, settings: C, path: str, *, scores: bool = False) -> C:

@@ -87,7 +87,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         if run.finished:
             return path
         place = placement(config.device, config.dtype)
-        reference = causal(config.reference, place, template=config.template)
+        reference = causal(config.reference, place, template=config.template, weights=config.weights)
         run.caution(reference.hold(config.weights), of="reference")
         world = _World(
             config,
@@ -218,7 +218,7 @@ def _base(config: EvaluateConfig, place: Placement, reference: Network, run: Run
     """The untouched base, if there is one to be measured beside the others."""
     if config.base is None:
         return None
-    base = causal(config.base, place, template=config.template, beside=reference)
+    base = causal(config.base, place, template=config.template, beside=reference, weights=config.weights)
     run.caution(base.hold(config.weights), of=BASE)
     return base
 
@@ -238,8 +238,9 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         if name == BASE and world.base is not None:
             policy = world.base
         elif name != "reference":
-            policy = causal(str(folders[name]), world.place, template=world.config.template, beside=world.reference)
-            run.caution((f"{name}: {sentence}" for sentence in policy.hold(world.config.weights)), of=name)
+            template, weights = world.config.template, world.config.weights
+            policy = causal(str(folders[name]), world.place, template=template, beside=world.reference, weights=weights)
+            run.caution((f"{name}: {sentence}" for sentence in policy.hold(weights)), of=name)
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(

@@ -8,7 +8,8 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from transformers import (
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.models import gguf
+from prefloop.models.machine import give_back, is_mapped
+from prefloop.models.quantised import Form, hold, linears
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 JSON = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", INDEX)
@@ -51,6 +54,7 @@ _RECOMPUTED = re.compile(r"rotary_emb\.inv_freq$|(attn|attention)\.(masked_)?bia
 """Tables that old files hold beside the weights, and that a model computes anew."""
 _OUTPUT = re.compile(r"^(lm_head|embed_out|output)\.")
 """The output matrix of a causal model, which a reward model has no use for."""
+_HALVES = {"BF16": torch.bfloat16, "F16": torch.float16}
 _QUANTISED = ("I8", "U8", "I4", "U4", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4")
 """Number formats of weights that mean nothing without scales beside them."""
 
@@ -246,8 +250,11 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
 
     Raises: UserError if a file is damaged.
     """
-    if gguf.is_gguf(path):
-        return gguf.shapes(path)
+    return gguf.shapes(path) if gguf.is_gguf(path) else {name: shape for name, (shape, _) in _tensors(path).items()}
+
+
+def _tensors(path: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Name -> shape and number format of all tensors in a folder's safetensors files. Raises: UserError."""
     folder = Path(path)
     if (folder / WEIGHTS).is_file():
         files = [WEIGHTS]
@@ -266,12 +273,12 @@ def tensors(path: str) -> dict[str, tuple[int, ...]]:
         )
     else:
         raise UserError(f"{path}: the folder has no weights ({WEIGHTS}). {AGAIN}")
-    found: dict[str, tuple[int, ...]] = {}
+    found: dict[str, tuple[tuple[int, ...], str]] = {}
     for name in files:
         try:
             with safe_open(folder / name, framework="pt") as opened:
                 parts = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-                found |= {key: tuple(part.get_shape()) for key, part in parts.items()}
+                found |= {key: (tuple(part.get_shape()), part.get_dtype()) for key, part in parts.items()}
                 small = [
                     key
                     for key, part in parts.items()
@@ -290,23 +297,30 @@ def is_described_only(path: str) -> bool:
     return folder.is_dir() and not any(any(folder.glob(f"*{ending}")) for ending in (".safetensors", ".bin"))
 
 
-def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: bool = False) -> PreTrainedModel:
+def loaded(
+    path: str, config: PretrainedConfig, *, scores: bool, fresh_head: bool = False, form: Form = "float32"
+) -> PreTrainedModel:
     """A model in float32 with every weight from the file, computing attention as transformers writes it out.
+
+    In another form the matrices of its trunk are brought to it one by one, and are never all there as they were; only
+    those of a family that transformers puts together from parts stay in float32.
 
     Args:
         path: a model folder, or a GGUF file.
         config: its configuration.
         scores: True for one with a scalar head, False for one that writes.
         fresh_head: True if that head need not be in the file.
+        form: how matrices that are not trained are held.
 
     Raises: UserError if the folder lacks a weight, has one too many, or has one of another shape.
     """
     made = structure(path, config, scores=scores)
     held = sum(map(math.prod, tensors(path).values()))
     _check_sizes(path, config, held)
-    state = _unpacked(path, config) if gguf.is_gguf(path) else None
+    state, reads = _unpacked(path, config, later=form != "float32") if gguf.is_gguf(path) else (None, {})
+    mapped = state is None and form != "float32"
     with loading(path):
-        model, report = made.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]  # two, as asked for
+        model, report = (_as_in_file(made, path) if mapped else made).from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]  # two, as asked for
             path if state is None else None,
             config=config,
             state_dict=state,
@@ -320,14 +334,43 @@ def loaded(path: str, config: PretrainedConfig, *, scores: bool, fresh_head: boo
     if scores and HEAD not in dict(model.named_children()):
         raise UserError(f"{path}: the head of {made.__name__} is not called `{HEAD}`. {OTHERS}")
     _check_report(path, report, fresh_head=fresh_head)
+    model.__class__ = made
+    trunk = model.base_model
+    if mapped:
+        reads = {name: partial(Tensor.detach, layer.weight) for name, layer in linears(trunk).items()}
+        if not all(is_mapped(read()) for read in reads.values()):
+            trunk.float()
+            return model
+    hold(trunk, form, reads)
+    give_back()
     return model
 
 
-def _unpacked(path: str, config: PretrainedConfig) -> dict[str, Tensor]:
-    """The weights of a GGUF file, which always holds a model that writes."""
+def _as_in_file(made: type[PreTrainedModel], path: str) -> type[PreTrainedModel]:
+    """The same class, with the matrices of its trunk in the number format of the file, if all there have one of 16
+    bits: transformers leaves such matrices in the file, and makes all others anew."""
+    kinds = {kind for name, (shape, kind) in _tensors(path).items() if len(shape) > 1 and not _RECOMPUTED.search(name)}
+    dtype = _HALVES.get(kinds.pop()) if len(kinds) == 1 else None
+
+    def init(self: PreTrainedModel, *args: Any, **kwargs: Any) -> None:
+        made.__init__(self, *args, **kwargs)
+        for layer in linears(self.base_model).values():
+            layer.weight = torch.nn.Parameter(layer.weight.to(dtype))
+
+    named = {"__module__": made.__module__, "__qualname__": made.__qualname__}
+    return made if dtype is None else type(made.__name__, (made,), {"__init__": init, **named})
+
+
+def _unpacked(
+    path: str, config: PretrainedConfig, *, later: bool
+) -> tuple[dict[str, Tensor], dict[str, Callable[[], Tensor]]]:
+    """The weights of a GGUF file, which always holds a model that writes. Args: later: True for the matrices of its
+    trunk in shape only, and what reads them, by the names of their layers in the trunk."""
     with torch.device("meta"):
         skeleton = structure(path, config, scores=False)(config)
-    return gguf.weights(path, skeleton)
+    prefix = f"{skeleton.base_model_prefix}."
+    state, reads = gguf.weights(path, skeleton, [prefix + n for n in linears(skeleton.base_model)] if later else ())
+    return state, {name.removeprefix(prefix): read for name, read in reads.items()}
 
 
 def _check_sizes(path: str, config: PretrainedConfig, held: int) -> None:

@@ -10,6 +10,7 @@ each of the head's. In float32 they are copied only where an adapter is added to
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,8 +40,8 @@ Meet = Callable[[int, "_Layer", Tensor, Tensor, Tensor], Tensor]
 class Quick:
     """The trunk and head of one network, with its weights and its adapter as they are now."""
 
-    def __init__(self, network: Network) -> None:
-        """Args: network: see `of`."""
+    def __init__(self, network: Network, *, kept: bool = True) -> None:
+        """Args: see `of`."""
         model, place = network.pretrained, network.placement
         trunk, config = model.base_model, model.config
         self.dtype = place.autocast or torch.float32
@@ -51,7 +52,7 @@ class Quick:
         self._heads = int(config.num_attention_heads), int(config.num_key_value_heads)
         layers = trunk.get_submodule("layers").children()
         with place.full_precision():
-            self._layers = [_Layer(layer, self.dtype, model) for layer in layers]
+            self._layers = [_Layer(layer, self.dtype, model, kept=kept) for layer in layers]
             head = model.get_output_embeddings()
             self._head: Product | None = None
             if isinstance(head, nn.Linear) and self.dtype != torch.float32:
@@ -61,16 +62,20 @@ class Quick:
         """whether some layers do not meet all that was said"""
 
     @classmethod
-    def of(cls, network: Network) -> "Quick | None":
+    def of(cls, network: Network, *, kept: bool = True) -> "Quick | None":
         """The quick way, if there is one: for the families above, with linear layers that adapters may change, but not
-        for quantised ones, which it would copy whole."""
+        for quantised ones, which it would copy whole.
+
+        Args:
+            kept: False for a few tokens, in float32: matrices that would have to be copied are, for each token.
+        """
         model = network.pretrained
         if type(model) not in KIN or model.config.hidden_act != "silu":
             return None
         layers = [m for name, m in model.base_model.named_modules() if name.endswith("_proj")]
         if not all(type(_underneath(layer)) in PLAIN for layer in layers):
             return None  # of 4 or 8 bits, which are not to be copied in more
-        return network(cls, network)
+        return network(partial(cls, kept=kept), network)
 
     def hidden_states(self, prompts: Prompts) -> Tensor:
         """(N, width) of a stream, whose keys and values are remembered; see `Network.hidden_states`. Float32."""
@@ -125,13 +130,13 @@ class Quick:
 class _Layer:
     """The products of one layer."""
 
-    def __init__(self, layer: nn.Module, dtype: torch.dtype, model: PreTrainedModel) -> None:
+    def __init__(self, layer: nn.Module, dtype: torch.dtype, model: PreTrainedModel, *, kept: bool) -> None:
         attention, mlp = layer.get_submodule("self_attn"), layer.get_submodule("mlp")
         part = attention.get_submodule
-        self.queries = _product([part("q_proj"), part("k_proj"), part("v_proj")], dtype)
-        self.out = _product([part("o_proj")], dtype)
-        self.gates = _product([mlp.get_submodule("gate_proj"), mlp.get_submodule("up_proj")], dtype)
-        self.down = _product([mlp.get_submodule("down_proj")], dtype)
+        self.queries = _product([part("q_proj"), part("k_proj"), part("v_proj")], dtype, kept=kept)
+        self.out = _product([part("o_proj")], dtype, kept=kept)
+        self.gates = _product([mlp.get_submodule("gate_proj"), mlp.get_submodule("up_proj")], dtype, kept=kept)
+        self.down = _product([mlp.get_submodule("down_proj")], dtype, kept=kept)
         self.before, self.between = _norm(layer, "input_layernorm"), _norm(layer, "post_attention_layernorm")
         self.scale = float(attention.scaling)  # pyright: ignore[reportArgumentType]
         self.normal, self.small = None, 0.0
@@ -174,12 +179,20 @@ def _effective(module: Any) -> tuple[Tensor, Tensor | None]:
     return weight, None if bias is None else bias.detach()
 
 
-def _product(modules: Sequence[nn.Module], dtype: torch.dtype, *, copied: bool = False) -> Product:
-    """Linear layers of the same input as one product, their outputs side by side."""
-    parts = [_effective(module) for module in modules]
+def _whole(module: Any) -> tuple[Tensor, Tensor | None]:
+    """The same in float32."""
+    weight, bias = _effective(module)
+    return weight.float(), None if bias is None else bias.float()
+
+
+def _product(modules: Sequence[nn.Module], dtype: torch.dtype, *, copied: bool = False, kept: bool = True) -> Product:
+    """Linear layers of the same input as one product, their outputs side by side. Args: see `Quick.of`."""
+    if not kept:
+        return lambda x: torch.cat([linear(x, *_whole(module)) for module in modules], -1)
     if dtype == torch.float32 and not copied:
-        parts = [(w.float(), None if b is None else b.float()) for w, b in parts]
-        return lambda x: torch.cat([linear(x, weight, bias) for weight, bias in parts], -1)
+        whole = [_whole(module) for module in modules]
+        return lambda x: torch.cat([linear(x, weight, bias) for weight, bias in whole], -1)
+    parts = [_effective(module) for module in modules]
     weight = torch.cat([w.to(dtype) for w, _ in parts])
     biases = [torch.zeros(len(w), dtype=dtype, device=w.device) if b is None else b.to(dtype) for w, b in parts]
     bias = None if all(b is None for _, b in parts) else torch.cat(biases)

@@ -13,8 +13,9 @@ import math
 import mmap
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorPr
 
 from prefloop.errors import UserError
 from prefloop.extras import check_extra
+from prefloop.models.machine import drop_pages
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -338,29 +340,51 @@ def _without_invented(made: PreTrainedTokenizerFast, count: int) -> PreTrainedTo
     return PreTrainedTokenizerFast(tokenizer_object=backend, chat_template=made.chat_template, **known)
 
 
-def weights(path: str, skeleton: PreTrainedModel) -> dict[str, Tensor]:
+def weights(
+    path: str, skeleton: PreTrainedModel, later: Collection[str] = ()
+) -> tuple[dict[str, Tensor], dict[str, Callable[[], Tensor]]]:
     """Whole weights under the names that transformers has for them, in float32.
 
     Args:
         path: the file.
         skeleton: a model of its configuration that writes, without weights.
+        later: names of the layers whose matrices are not wanted yet.
 
+    Returns: the weights, those for later only in shape; and by the names of their layers what reads these.
     Raises: UserError if they cannot be unpacked.
     """
     import gguf
     import numpy as np
 
     read, state, left = header(path), dict[str, Tensor](), list[str]()
+    places = {f"{name}.weight": name for name in later}
+    reads = dict[str, Callable[[], Tensor]]()
     with _explained(read):
         processor = TENSOR_PROCESSORS.get(read.architecture, TensorProcessor)(config=skeleton.config.to_dict())
         names = get_gguf_hf_weights_map(_Names.of(skeleton), processor)
         held = np.memmap(path, mode="r")
-        for weight in read.weights:
+
+        def unpacked(weight: Weight, others: dict[str, Tensor]) -> Any:
             together, taken = _packing(path, weight)
             blocks = math.prod(weight.shape) // together
             packed = held[read.first + weight.start :][: blocks * taken].reshape(-1, math.gcd(blocks, 4096) * taken)
             whole = gguf.dequantize(packed, gguf.GGMLQuantizationType(weight.kind)).reshape(weight.shape)
-            made = processor.process(whole, weight.name, tensor_key_mapping=names, parsed_parameters={"tensors": state})
+            drop_pages(packed.ctypes.data, packed.nbytes)
+            return processor.process(
+                whole, weight.name, tensor_key_mapping=names, parsed_parameters={"tensors": others}
+            )
+
+        def single(weight: Weight) -> Tensor:
+            with _explained(read):
+                return torch.from_numpy(np.array(unpacked(weight, {}).weights, dtype=np.float32))
+
+        for weight in read.weights:
+            name = names.get(weight.name, "")
+            layer = places.get(name)
+            if layer is not None and skeleton.get_parameter(name).shape == weight.shape:
+                reads[layer], state[name] = partial(single, weight), torch.zeros(()).expand(weight.shape)
+                continue
+            made = unpacked(weight, state)
             if made.name in names:
                 state[names[made.name]] = torch.from_numpy(np.array(made.weights, dtype=np.float32))
             elif made.name is not None:
@@ -370,7 +394,7 @@ def weights(path: str, skeleton: PreTrainedModel) -> dict[str, Tensor]:
             f"{path}: transformers has no place for {len(left)} weights of this GGUF file ({left[0]}), so the model "
             "would not be what it was. Give the folder that it was converted from."
         )
-    return state
+    return state, reads
 
 
 @dataclass(frozen=True)

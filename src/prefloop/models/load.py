@@ -45,6 +45,7 @@ from prefloop.models.checkpoint import (
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
+from prefloop.models.quantised import Form, frozen_form
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -120,6 +121,11 @@ class _Source:
     def words(self) -> str:
         """The folder of its tokenizer and of where it ends: an adapter may leave that to its base."""
         return self.path if _has_tokenizer(self.path) else self.base
+
+    def form(self, weights: str, placement: Placement) -> Form:
+        """What `weights` says of its matrices if they are not trained. Raises: UserError for what its adapter needs."""
+        dora = self.adapter is not None and bool(self.adapter.settings.get("use_dora"))
+        return frozen_form(weights, placement, dora=dora)
 
     def in_memory(self, beside: Network | None) -> Base | None:
         """The base that another model has in memory, if this is it, or an adapter of the same."""
@@ -287,7 +293,14 @@ def _writing(path: str) -> _Source:
     return source
 
 
-def causal(path: str, placement: Placement, *, template: str | None = None, beside: Network | None = None) -> Network:
+def causal(
+    path: str,
+    placement: Placement,
+    *,
+    template: str | None = None,
+    beside: Network | None = None,
+    weights: str = "float32",
+) -> Network:
     """A causal language model.
 
     Args:
@@ -295,6 +308,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
         placement: where the weights go, and how precisely it computes.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is that, or an adapter of the same.
+        weights: how its matrices are held if they are not trained, so that they need not be in memory otherwise.
 
     Raises: UserError if the folder does not hold one that can be read exactly.
     """
@@ -303,7 +317,7 @@ def causal(path: str, placement: Placement, *, template: str | None = None, besi
     base = source.in_memory(beside)
     if base is not None and beside is not None and not beside.scores_only:
         return _worn(source, beside.pretrained, base, codec, placement)
-    model = loaded(source.base, source.config, scores=False)
+    model = loaded(source.base, source.config, scores=False, form=source.form(weights, placement))
     _check_vocabulary(source.path, model, codec)
     return _worn(source, _moved(model, placement), None, codec, placement)
 
@@ -320,7 +334,9 @@ def _worn(
     role = None if base is None else Role(base)
     if source.adapter is not None:
         role = read(model, base or Base(model, source.base), name, source.adapter)
-    return verified(model, codec, path=source.path, placement=placement, role=role)
+    network = verified(model, codec, path=source.path, placement=placement, role=role)
+    network.told = base is not None
+    return network
 
 
 def scalar(
@@ -330,6 +346,7 @@ def scalar(
     fresh_head: bool = False,
     template: str | None = None,
     beside: Network | None = None,
+    weights: str = "float32",
 ) -> Network:
     """A model with a scalar head.
 
@@ -340,6 +357,7 @@ def scalar(
             padding token, if it has none that could not end a response.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
+        weights: how its matrices are held if they are not trained, so that they need not be in memory otherwise.
 
     Raises: UserError if the folder is not a reward model and no fresh head was asked for.
     """
@@ -364,7 +382,9 @@ def scalar(
         shared = around(beside.pretrained.base_model, made, config)
         if shared is not None:
             return _worn(source, shared, base, codec, placement, "reward")
-    model = loaded(source.base, config, scores=True, fresh_head=fresh_head or source.adapter is not None)
+    begun = fresh_head or source.adapter is not None
+    form = source.form(weights, placement)
+    model = loaded(source.base, config, scores=True, fresh_head=begun, form=form)
     _check_vocabulary(path, model, codec)
     if fresh_head:
         give_padding(model, codec)
@@ -375,10 +395,10 @@ def scalar(
     return network
 
 
-def reader(path: str, placement: Placement, *, beside: Network | None = None) -> Network:
+def reader(path: str, placement: Placement, *, beside: Network | None = None, weights: str = "float32") -> Network:
     """A model that writes or a reward model, whichever it is; see `causal`. Raises: UserError."""
-    rewards = _Source.of(model_folder(path)).scores
-    return scalar(path, placement, beside=beside) if rewards else causal(path, placement, beside=beside)
+    read = scalar if _Source.of(model_folder(path)).scores else causal
+    return read(path, placement, beside=beside, weights=weights)
 
 
 def _moved(model: PreTrainedModel, placement: Placement) -> PreTrainedModel:

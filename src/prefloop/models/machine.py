@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 import resource
 import sys
@@ -11,6 +12,7 @@ import torch
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+MAPS = Path("/proc/self/maps")
 
 
 def free_memory(device: torch.device) -> int:
@@ -70,6 +72,30 @@ def give_back() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_mapped(tensor: torch.Tensor) -> bool:
+    """True if a tensor's numbers are pages of a file, or may be where the system does not say."""
+    return not MAPS.is_file() or _in_file(tensor.data_ptr(), tensor.data_ptr() + 1)
+
+
+def drop_pages(address: int, num_bytes: int) -> None:
+    """Gives back memory that is mapped from a file and that nobody writes to, until it is read again. Other memory
+    stays as it is."""
+    size = mmap.PAGESIZE
+    first, last = -(-address // size) * size, (address + num_bytes) // size * size
+    if last > first and MAPS.is_file() and _in_file(first, last):
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+
+
+def _in_file(first: int, last: int) -> bool:
+    """Whether these addresses of our memory are mapped from one file."""
+    for line in MAPS.read_text(encoding="utf-8", errors="replace").splitlines():
+        span, _, _, _, node, *_ = line.split(maxsplit=5)
+        start, end = (int(address, 16) for address in span.split("-"))
+        if start <= first < end:
+            return last <= end and node != "0"
+    return False
 
 
 def _available() -> int:

@@ -26,11 +26,13 @@ from prefloop.models.heads import LogitRule
 from prefloop.models.quantised import (
     QUANTISED,
     answers,
+    as_read,
     change,
     frozen_form,
     halve,
     hold,
     is_held,
+    known_as_read,
     packed,
     trained_form,
 )
@@ -104,6 +106,7 @@ class Network(nn.Module):
         self.model, self.codec, self.path = model, codec, path
         self.critic: Critic | None = None
         self.placement, self.role = placement, role
+        self.told = True  # False: matrices were held in another form as they were read, and `hold` has not said so yet
         self.recompute = False  # True: layers keep only their inputs where gradients are on
         prepare(self.pretrained)
         self._rule = LogitRule.of(self.pretrained.config)
@@ -234,9 +237,16 @@ class Network(nn.Module):
             self.role is not None and any(made.get("use_dora") for made in self.role.base.settings.values())
         )
         form, trunk = frozen_form(weights, self.placement, dora=dora), self.pretrained.base_model
-        if is_held(trunk):  # as the base of others, of which it was told
-            unseen = "the base that it shares is held so already, so what that changes in its scores is not measured"
-            return [f"weights={form}: {unseen}."] if form in QUANTISED and self.scores_only else []
+        told, self.told = self.told, True
+        if is_held(trunk):  # since it was read, or as the base of others, of which it was told
+            if form not in QUANTISED or (told and not self.scores_only):
+                return []
+            if not known_as_read(trunk):
+                unseen = "the base that it shares was held so in memory, so what that changes in its scores is unknown"
+                return [f"weights={form}: {unseen}."]
+            with as_read(trunk):
+                before = self._answers()
+            return [f"weights={form} {change(before, self._answers(), scores=self.scores_only)}."]
         before = self._answers() if form in QUANTISED else None
         hold(trunk, form)
         if before is None:

@@ -8,6 +8,7 @@ product is that of float32 or bfloat16 numbers, never of rounded inputs. Gradien
 """
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn.functional import linear, pad
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
+from prefloop.models.machine import drop_pages, is_mapped
 from prefloop.records import Message
 from prefloop.text.codec import Codec
 from prefloop.text.templates import Refused
@@ -25,6 +27,10 @@ Form = Literal["float32", "bfloat16", "int8", "nf4"]
 QUANTISED = ("int8", "nf4")
 BLOCK = 64
 """Numbers of a matrix that share a scale in NF4."""
+AT_ONCE = 2**20
+"""Numbers of a matrix that are quantised at once, or a few whole rows of it."""
+Read = Callable[[], Tensor]
+"""Reads a matrix from its file."""
 LEVELS = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
     -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
@@ -97,15 +103,19 @@ class _Product(torch.autograd.Function):
 class Held(nn.Linear):
     """A frozen linear layer whose matrix is stored in another way. In bfloat16."""
 
-    def __init__(self, layer: nn.Linear) -> None:
-        """Takes the place of `layer`."""
+    def __init__(self, layer: nn.Linear, read: Read | None = None) -> None:
+        """Takes the place of `layer`. Args: read: gives its matrix, if that is still in a file."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.bias = layer.bias
-        self._store(layer.weight.detach())
+        self.read, self.as_read = read if type(self) is not Held else None, False  # bfloat16 is not measured
+        weight = layer.weight.detach() if read is None else read()
+        self._store(weight)
+        if read is not None:
+            drop_pages(weight.data_ptr(), weight.nbytes)
         self.weight.requires_grad_(False)
 
     def _store(self, weight: Tensor) -> None:
-        self.weight = nn.Parameter(weight.to(torch.bfloat16), requires_grad=False)
+        self.weight = nn.Parameter(weight.to(torch.bfloat16, copy=True), requires_grad=False)
 
     def whole(self, dtype: torch.dtype) -> Tensor:
         """(O, I) the matrix in this precision, but for what `scaled` adds."""
@@ -119,6 +129,12 @@ class Held(nn.Linear):
         """(N, I) -> (N, O)"""
         kind = input.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else input.dtype
+        if self.as_read and self.read is not None:
+            weight = self.read()
+            bias = None if self.bias is None else self.bias.to(dtype)
+            out = linear(input.to(dtype), weight.to(input.device, dtype), bias)
+            drop_pages(weight.data_ptr(), weight.nbytes)
+            return out
         if dtype == self.weight.dtype:
             return linear(input, self.weight, self.bias)
         out = _Product.apply(input.to(dtype), self)
@@ -133,9 +149,13 @@ class Int8(Held):
     scale: Tensor
 
     def _store(self, weight: Tensor) -> None:
-        largest = weight.float().abs().amax(1)
-        scale = torch.where(largest > 0, largest / 127, torch.ones_like(largest))
-        whole = (weight.float() / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+        whole, scale = torch.empty_like(weight, dtype=torch.int8), weight.new_empty(len(weight), dtype=torch.float32)
+        few = max(1, AT_ONCE // weight.shape[1])
+        for start in range(0, len(weight), few):
+            rows = weight[start : start + few].float()
+            largest = rows.abs().amax(1)
+            scale[start : start + few] = each = torch.where(largest == 0, 1.0, largest / 127)  # what is none stays none
+            whole[start : start + few] = (rows / each[:, None]).round_().clamp_(-127, 127)
         self.weight = nn.Parameter(whole, requires_grad=False)
         self.register_buffer("scale", scale)  # (O,)
 
@@ -150,15 +170,18 @@ class NF4(Held):
     scale: Tensor
 
     def _store(self, weight: Tensor) -> None:
-        numbers = weight.float().flatten()
-        blocks = pad(numbers, (0, -len(numbers) % BLOCK)).view(-1, BLOCK)
-        scale = blocks.abs().amax(1, keepdim=True)
         levels = torch.tensor(LEVELS, device=weight.device)
         between = (levels[1:] + levels[:-1]) / 2
-        nearest = torch.bucketize(blocks / scale.clamp(min=torch.finfo(torch.float32).tiny), between).to(torch.uint8)
-        pairs = nearest.view(-1, 2)
-        self.weight = nn.Parameter(pairs[:, 0] << 4 | pairs[:, 1], requires_grad=False)
-        self.register_buffer("scale", scale)  # (blocks, 1)
+        packed, scales = list[Tensor](), list[Tensor]()
+        for numbers in weight.flatten().split(AT_ONCE):
+            blocks = pad(numbers.float(), (0, -len(numbers) % BLOCK)).view(-1, BLOCK)
+            scale = blocks.abs().amax(1, keepdim=True)
+            shares = blocks / scale.clamp(min=torch.finfo(torch.float32).tiny)
+            pairs = torch.bucketize(shares, between, out_int32=True).to(torch.uint8).view(-1, 2)
+            packed.append(pairs[:, 0] << 4 | pairs[:, 1])
+            scales.append(scale)
+        self.weight = nn.Parameter(torch.cat(packed), requires_grad=False)
+        self.register_buffer("scale", torch.cat(scales))  # (blocks, 1)
 
     def whole(self, dtype: torch.dtype) -> Tensor:
         """(O, I)"""
@@ -182,19 +205,49 @@ def packed(model: nn.Module) -> int:
 KINDS: dict[str, type[Held]] = {"bfloat16": Held, "int8": Int8, "nf4": NF4}
 
 
-def hold(trunk: nn.Module, form: Form) -> None:
-    """Replaces the linear layers of a trunk that is not trained; adapters stay, and a matrix that is used elsewhere."""
+def linears(trunk: nn.Module) -> dict[str, nn.Linear]:
+    """Name -> layer, of the plain linear ones that are no adapter's."""
+    return {name: layer for name, layer in trunk.named_modules() if type(layer) is nn.Linear and ".lora_" not in name}
+
+
+def hold(trunk: nn.Module, form: Form, files: Mapping[str, Read] | None = None) -> None:
+    """Replaces the linear layers of a trunk that is not trained; adapters stay, and a matrix that is used elsewhere.
+
+    Args:
+        files: reads the matrices that are still in a file, by the names of their layers: one at a time is here.
+    """
     if form == "float32":
         return
-    layers = [
-        (name, layer) for name, layer in trunk.named_modules() if type(layer) is nn.Linear and ".lora_" not in name
-    ]
+    layers, reads = linears(trunk), files or {}
+    assert reads.keys() <= layers.keys()
     uses = [id(p) for module in trunk.modules() for p in module.parameters(recurse=False)]
-    for name, layer in layers:
+    for name, layer in layers.items():
         if uses.count(id(layer.weight)) == 1:
-            trunk.set_submodule(name, KINDS[form](layer))
+            trunk.set_submodule(name, KINDS[form](layer, reads.get(name)))
+        elif name in reads:
+            layer.weight.data = reads[name]().float()
+    held = {id(layer.weight) for layer in trunk.modules() if isinstance(layer, Held)}
     for weight in trunk.parameters():  # or the whole file stays in memory, for these are still mapped from it
-        weight.data = weight.data.clone()
+        if id(weight) not in held and is_mapped(weight):
+            weight.data = weight.data.clone()
+
+
+def known_as_read(trunk: nn.Module) -> bool:
+    """True if all matrices that are held can still be read from their file."""
+    return all(layer.read is not None for layer in trunk.modules() if isinstance(layer, Held))
+
+
+@contextlib.contextmanager
+def as_read(trunk: nn.Module) -> Iterator[None]:
+    """Context in which products are those of the matrices in the file, each read anew and forgotten."""
+    held = [layer for layer in trunk.modules() if isinstance(layer, Held)]
+    try:
+        for layer in held:
+            layer.as_read = True
+        yield
+    finally:
+        for layer in held:
+            layer.as_read = False
 
 
 ANSWERS = (

@@ -199,13 +199,13 @@ def _cached(network: Network, alone: Alone, before: Prompts) -> tuple[Tensor, Te
         return cache
 
     cached = network.logits(network.next_hidden_states(last, positions, remembered(before)))
-    quick = Quick.of(network)
+    quick = Quick.of(network, kept=False)
     if quick is None:
         return cached, None
     again = Prompts.of([sequence[:-1] for sequence in alone.sequences], network.device)
-    quick.hidden_states(again)
+    network(quick.hidden_states, again)  # wearing its adapter
     _check_windows(network.path, network.pretrained, again.windows)
-    return cached, quick.logits(quick.next_hidden_states(last, positions, remembered(again)))
+    return cached, quick.logits(network(quick.next_hidden_states, last, positions, remembered(again)))
 
 
 def _difference(network: Network, alone: Alone, states: Tensor, read: Tensor) -> str:

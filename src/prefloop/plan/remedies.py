@@ -89,10 +89,11 @@ def _with(settings: Placed, changes: Mapping[str, Any]) -> Placed | None:
 
 def _others(needs: Needs) -> Iterator[tuple[str, Needs]]:
     """Other jobs that do the same: another reward model, another algorithm."""
-    scorer = next((role for role in needs.roles if role.name == REWARD_MODEL and role.file and not role.trained), None)
+    alone = (role for role in needs.roles if role.name == REWARD_MODEL and not role.shares and not role.trained)
+    scorer = next(alone, None)
     if scorer is not None and needs.stage not in ("reward", "score") and not scorer.rank:
         for share, words in ((0.25, "a quarter"), (0.0, "none: a function, reward=python:FILE.py:FUNCTION")):
-            smaller = replace(scorer, anatomy=scorer.anatomy.scaled(share), file=share * scorer.file)
+            smaller = replace(scorer, anatomy=scorer.anatomy.scaled(share))
             yield (
                 f"a smaller reward model: {words} of its size" if share else f"a reward model of {words}",
                 _without(needs, scorer.name, smaller if share else None),

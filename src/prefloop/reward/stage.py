@@ -21,6 +21,7 @@ from prefloop import layout
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.files.foreign import first_records
 from prefloop.models.batching import Batching, batched
@@ -136,7 +137,8 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
-        network = scalar(config.model, place, fresh_head=True, template=config.template)
+        weights = unchanged(config, config.model, scores=True)
+        network = scalar(config.model, place, fresh_head=True, template=config.template, weights=weights)
         run.caution(network.train_as(config, seed=config.seed))
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)

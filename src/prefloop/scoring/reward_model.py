@@ -60,7 +60,7 @@ class RewardModel:
 
         Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
-        self.network = scalar(path, placement, beside=beside).freeze()
+        self.network = scalar(path, placement, beside=beside, weights=weights).freeze()
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
         file = Path(self.network.path) / NORMALISATION

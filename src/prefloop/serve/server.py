@@ -25,7 +25,7 @@ def serve(path: str, config: ServeConfig) -> None:
     speaker = speakers(path)[-1]
     with listening(config.port) as listener:
         place = placement(config.device, "float32")
-        policy = causal(speaker.path, place, template=config.template or speaker.template)
+        policy = causal(speaker.path, place, template=config.template or speaker.template, weights=config.weights)
         said = policy.hold(config.weights)
         name = config.name or served_name(speaker.path)
         engine = Engine(

@@ -15,6 +15,7 @@ from prefloop import layout
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.files.atomic import is_ours
 from prefloop.models.batching import Batching, batched
@@ -50,7 +51,9 @@ def train(config: SFTConfig) -> Path:
         if not trained:
             refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
-        network = causal(str(folder) if trained else config.model, place, template=config.template)
+        path = str(folder) if trained else config.model
+        weights = "float32" if trained and not layout.is_adapter(folder) else unchanged(config, path)
+        network = causal(path, place, template=config.template, weights=weights)
         if not trained:
             run.caution(network.train_as(config, seed=config.seed))
         elif network.role is not None:
