@@ -18,6 +18,7 @@ from torch import Tensor
 from prefloop.align import needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
+from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.models.load import model_folder, reader, tokenizer_of
 from prefloop.models.network import Network, Reading
@@ -249,16 +250,16 @@ def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
             f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
             "Use a critic of the same base, or critic=separate."
         )
-    weights = "float32" if policy.role is None or config.lora.dora else config.weights
-    other = reader(folder, policy.placement, beside=policy, weights=weights)
+    kind = "none" if policy.role is None else "lora"  # as the policy is trained
+    trained = config.model_copy(update={"adapter": kind})
+    other = reader(folder, policy.placement, beside=policy, weights=unchanged(trained, folder, scores=True))
     longest = setup.prompts.longest + config.max_new_tokens
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
             f"have {longest}. Lower max_new_tokens, or use critic=separate."
         )
-    kind = "none" if policy.role is None else "lora"  # as the policy is trained
-    said = other.train_as(config.model_copy(update={"adapter": kind}), seed=config.seed)
+    said = other.train_as(trained, seed=config.seed)
     run.caution([f"critic: {sentence}" for sentence in said], of="critic")
     return policy.with_critic(other)
 

@@ -110,10 +110,6 @@ class _Blocks:
         upto = [length - num + span.stop if len(bias) == 1 else length for span in spans]
         return cls(bias, scale, (batch, heads, num, width), k.shape[1], tuple(zip(spans, upto, strict=True)))
 
-    def folded(self, x: Tensor) -> Tensor:
-        """(B, Hkv, K, D) -> (G, K, D)."""
-        return x.reshape(-1, *x.shape[2:])
-
     def block(self, x: Tensor, span: slice) -> Tensor:
         """A block of (B, H, Q, D) -> (G, S C, D)."""
         return x[:, :, span].reshape(self.shape[0] * self.held, -1, self.shape[3])
@@ -140,7 +136,7 @@ class _WrittenOut(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, blocks: _Blocks, learned: bool) -> Tensor:
-        keys, values, out = blocks.folded(k), blocks.folded(v), torch.empty_like(q)
+        keys, values, out = k.flatten(0, 1), v.flatten(0, 1), torch.empty_like(q)
         kept: list[Tensor] = []
         for span, upto in blocks.spans:
             shares = blocks.shares(blocks.block(q, span), keys, span, upto)
@@ -156,7 +152,7 @@ class _WrittenOut(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (q, k, v, *kept), blocks = ctx.saved_tensors, ctx.blocks
-        keys, values = blocks.folded(k), blocks.folded(v)
+        keys, values = k.flatten(0, 1), v.flatten(0, 1)
         by_q, by_keys, by_values = torch.empty_like(q), torch.zeros_like(keys), torch.zeros_like(values)
         for number, (span, upto) in enumerate(blocks.spans):
             block, by_out = blocks.block(q, span), blocks.block(by[0], span)
