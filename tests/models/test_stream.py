@@ -26,6 +26,7 @@ from prefloop.errors import UserError
 from prefloop.models import attention
 from prefloop.models.cache import Cache, Prompts
 from prefloop.models.device import Placement
+from prefloop.models.grids import grids_of
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream, Stream
 
@@ -211,6 +212,12 @@ def test_attention_written_out_is_sdpa(kept: int, window: int | None, branches: 
 
     for actual, exact in zip(computed(torch.bfloat16), computed(torch.float32), strict=True):
         torch.testing.assert_close(actual.float(), exact, rtol=0.03, atol=0.03)
+
+
+def test_a_few_rows_are_not_filled_up():
+    """Long sequences come two or three at once: six empty rows beside them would be most of the attention."""
+    parts = grids_of([0, 17, 57], [17, 40, 9], [-1, -1, -1], CPU.device).parts
+    assert [grid.shape for grid in parts] == [(3, 48, 48)]
 
 
 def test_places_by_hand():
