@@ -154,8 +154,15 @@ def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
     letters = tuple(map(len, _texts(row)))
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    share = row.agreement if not row.votes else None
-    return Item(sequences, row.weight, letters=letters, votes=intervals(row), share=share, strength=row.strength or 0.0)
+    votes, share = (intervals(row), None) if row.votes else ((), row.agreement)
+    return Item(
+        sequences,
+        row.weight,
+        letters=letters,
+        votes=intervals(row) if row.votes else (),
+        share=share,
+        strength=row.strength or 0.0,
+    )
 
 
 def as_pairs(row: Row, item: Item) -> list[Preference]:

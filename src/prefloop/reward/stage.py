@@ -77,7 +77,9 @@ def train(config: RewardConfig) -> Path:
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)
         data = _data(config, network, run)
-        objective = OBJECTIVES[data.split.objective]().to(network.device)
+        objective = OBJECTIVES[data.split.objective](config)
+        objective.begin(data.first.items)
+        objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
         count = data.training.num_responses // 2 + len(judged)
         data.training.forget()
@@ -108,7 +110,7 @@ def train(config: RewardConfig) -> Path:
                 few = [batch[i] for i in part]
                 scores = item_scores(network, few)
                 weights = torch.tensor([item.weight for item in few], device=network.device)
-                losses = objective.losses(scores, few) * weights
+                losses = objective(scores, few) * weights
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
                 sums.add("accuracy/train", ordered(scores, few) / max(1, told))
