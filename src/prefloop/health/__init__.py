@@ -1,1 +1,1 @@
-"""How far a reward model can be trusted."""
+"""The health card of a reward model: measured on held-out preferences, judged by rules, shown as a page."""
