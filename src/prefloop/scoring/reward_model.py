@@ -24,7 +24,7 @@ from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
 from prefloop.records.record import Record
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
@@ -86,6 +86,10 @@ class RewardModel:
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
         return self._read(prompts, responses, states=False)[0]
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same scores."""
+        return Scored(self.score(prompts, responses))
 
     def score_and_embed(
         self, prompts: Sequence[Conversation], responses: Sequence[str]
