@@ -1,5 +1,10 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
-policy's."""
+policy's.
+
+A model that prefloop trained (it has `prefloop_scores.json`) reads prompt, response and the token that ends it, as it
+learned to. Somebody else's reads the whole conversation as its template writes it, and its score is that of the last
+token which is not the padding of its config.json: what AutoModelForSequenceClassification says of that row alone.
+"""
 
 import math
 import sys
@@ -14,11 +19,12 @@ from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
+from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
 from prefloop.records.record import Record
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
@@ -64,13 +70,26 @@ class RewardModel:
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
         file = Path(self.network.path) / NORMALISATION
-        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
+        self.ours = file.is_file()
+        if not self.ours:
+            role = self.network.role
+            self._padding = named_padding(self.network.path if role is None else role.base.path)
+            say(
+                f"{path}: prefloop did not train it; conversations are read as its chat template writes them, to the "
+                "last token, and scores are on its own scale.",
+                to=sys.stderr,
+            )
+        known = read_document(file, Normalisation) if self.ours else Normalisation(mean=0.0, std=1.0)
         self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
         return self._read(prompts, responses, states=False)[0]
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same scores."""
+        return Scored(self.score(prompts, responses))
 
     def score_and_embed(
         self, prompts: Sequence[Conversation], responses: Sequence[str]
@@ -90,10 +109,20 @@ class RewardModel:
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
-        codec = self.network.codec
-        asked = codec.prompt_ids(prompt)
-        first, second = (fitted(asked, codec.response_ids(response), codec.context) for response in responses)
+        context = self.network.codec.context
+        first, second = (fitted(*row, context) for row in self._rows([prompt] * len(responses), responses))
         return first == second
+
+    def _rows(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """Tokens of each prompt and its response, of which the last is where the score is read."""
+        codec = self.network.codec
+        if self.ours:
+            return list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        rows = codec.conversations(prompts, responses)
+        for _, said in rows:
+            while said and said[-1] == self._padding:
+                said.pop()
+        return rows
 
     @torch.no_grad()
     def _read(
@@ -101,7 +130,7 @@ class RewardModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
-        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        rows = self._rows(prompts, responses)
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):
