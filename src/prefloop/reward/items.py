@@ -167,7 +167,7 @@ def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
         sequences,
         row.weight,
         letters=letters,
-        votes=intervals(row) if row.votes else (),
+        votes=votes,
         share=share,
         strength=row.strength or 0.0,
     )
