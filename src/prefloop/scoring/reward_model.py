@@ -4,41 +4,33 @@ policy's."""
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from prefloop.files.documents import read_document
+from prefloop.models.columns import NORMALISATION as NORMALISATION  # others know it by this file
+from prefloop.models.columns import check_column, columns_of, parted
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
-from prefloop.records.record import Record
 from prefloop.scoring.protocol import Conversation
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
-NORMALISATION = "prefloop_scores.json"
 BATCH_TOKENS = 16384
 """Tokens that are read at once."""
 EMBEDDED = 64
 """Numbers of an embedding at most."""
 
 
-class Normalisation(Record):
-    """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
-
-    mean: float = Field(allow_inf_nan=False)
-    std: float = Field(gt=0, allow_inf_nan=False)
-
-
 class RewardModel:
     """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT
-    demonstrations."""
+    demonstrations.
+
+    Of several columns (C) those count that `models/columns.py` says, or the one that is named."""
 
     def __init__(
         self,
@@ -52,7 +44,7 @@ class RewardModel:
         """Loads it.
 
         Args:
-            path: its folder.
+            path: its folder; FOLDER:COLUMN for one of several columns.
             placement: where it computes, and how precisely.
             batch_tokens: most tokens read at once.
             weights: how its matrices are held; what quantised ones change is said.
@@ -60,17 +52,32 @@ class RewardModel:
 
         Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
-        self.network = scalar(path, placement, beside=beside, weights=weights).freeze()
+        folder, column = parted(path)
+        self.network = scalar(folder, placement, beside=beside, weights=weights).freeze()
+        self.columns = columns_of(self.network.path)
+        check_column(folder, self.columns, column)
+        self.weights = self.columns.weights if column is None else {column: 1.0}
+        """what each column counts in the score"""
+        self.std = self.columns.unit(self.weights)
+        """raw units in a unit of score"""
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
-        file = Path(self.network.path) / NORMALISATION
-        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
-        self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
+        return self._counted(self.table(prompts, responses))
+
+    def table(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B, C) every column, shifted and scaled."""
         return self._read(prompts, responses, states=False)[0]
+
+    def _counted(self, table: torch.Tensor) -> torch.Tensor:
+        """(B,) the columns that count, weighed and added in float64."""
+        total = torch.zeros(len(table), dtype=torch.float64)
+        for name, weight in self.weights.items():
+            total += table[:, self.columns.names.index(name)].double() * weight
+        return total.float()
 
     def score_and_embed(
         self, prompts: Sequence[Conversation], responses: Sequence[str]
@@ -81,8 +88,8 @@ class RewardModel:
         random,
         always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
-        scores, means = self._read(prompts, responses, states=True)
-        width = means.shape[1]
+        table, means = self._read(prompts, responses, states=True)
+        scores, width = self._counted(table), means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
             means = means @ torch.from_numpy(drawn).float()
@@ -99,7 +106,7 @@ class RewardModel:
     def _read(
         self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
+        """(B, C) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
         rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
         before = self.cuts.sentence(codec.context)
@@ -107,20 +114,21 @@ class RewardModel:
         if not before and self.cuts.sentence(codec.context):
             print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
         lengths = [len(s) for s in sequences]
-        raw = torch.zeros(len(sequences))
+        raw = torch.zeros(len(sequences), len(self.columns.columns))
         means = torch.zeros(
             len(sequences), self.network.pretrained.config.get_text_config().hidden_size if states else 0
         )
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
             few = [sequences[i] for i in batch]
             if not states:
-                raw[batch] = self.network.scores(few).cpu()
+                raw[batch] = self.network.score_table(few).cpu()
             else:
                 stream = Stream.of(few, self.network.device)
-                scores, hidden = self.network.scores_and_states(stream)
-                raw[batch] = scores.cpu()
+                table, hidden = self.network.table_and_states(stream)
+                raw[batch] = table.cpu()
                 summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
                     0, stream.rows, hidden.float()
                 )
                 means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
-        return normalised_scores(raw, mean=self.mean, std=self.std), means
+        each = zip(raw.unbind(1), self.columns.columns, strict=True)
+        return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), means
