@@ -18,6 +18,7 @@ from prefloop.models.device import Placement
 from prefloop.models.load import causal, model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.records import Message
+from prefloop.scoring.protocol import summed
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.settings import Adapted, Lora
 
@@ -157,6 +158,14 @@ def test_what_each_kind_scores_by_hand(folder: str, tmp_path: Path):
         torch.testing.assert_close(model.score(PROMPTS, RESPONSES), expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.score_and_embed(PROMPTS, RESPONSES)[0], expected, rtol=0, atol=1e-5)
         assert model.std == pytest.approx(unit)
+        told = model.detailed(PROMPTS, RESPONSES)
+        assert torch.equal(told.scores, model.score(PROMPTS, RESPONSES))
+        assert (tuple(told.parts), told.members is None) == (NAMES if kind == "axes" else (), kind != "members")
+        if told.parts:
+            assert torch.equal(summed(told.parts), told.scores)
+        if told.members is not None and told.disagreement is not None:
+            torch.testing.assert_close(told.members.mean(1), told.scores, rtol=0, atol=1e-5)
+            torch.testing.assert_close(told.disagreement, z.std(1, correction=0) / 0.5, rtol=0, atol=1e-5)
 
 
 def test_a_column_is_named_behind_the_folder(folder: str, tmp_path: Path):

@@ -1,7 +1,6 @@
 """The pipeline folder as the report reads it: what ran, on what, with which numbers."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING, RUNS
 
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
@@ -163,8 +161,3 @@ def _rows(path: Path, lost: dict[str, int]) -> tuple[Row, ...]:
     values = [value for row in rows for value in row.values() if isinstance(value, float)]
     lost[f"{path.parent.name}/{path.name}"] = sum(not math.isfinite(value) for value in values)
     return rows
-
-
-def visible(text: str) -> str:
-    """The text with lone surrogates, control and direction-override characters made visible as U+FFFD."""
-    return _UNSEEN.sub("\ufffd", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import log_expit
 from torch import Tensor, nn
 
-from prefloop.ops.losses import graded_preference_loss
+from prefloop.ops.preferences import graded_preference_loss
 from prefloop.records import Preference
 
 Interval = tuple[int, int, int]

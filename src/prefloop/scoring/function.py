@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from prefloop.errors import UserError
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored
 
 SECONDS = 600.0
 """How long one call may take, unless a setting says otherwise."""
@@ -87,6 +87,10 @@ class PythonReward:
                 "each."
             )
         return torch.tensor(numbers, dtype=torch.float32)
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same numbers, of which nothing more is known."""
+        return Scored(self.score(prompts, responses))
 
     def _listed(self, prompts: list[str], responses: list[str]) -> list[Any]:
         """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""

@@ -1,9 +1,15 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
-policy's."""
+policy's.
+
+A model that prefloop trained (it has `prefloop_scores.json`) reads prompt, response and the token that ends it, as it
+learned to. Somebody else's reads the whole conversation as its template writes it, and its score is that of the last
+token which is not the padding of its config.json: what AutoModelForSequenceClassification says of that row alone.
+"""
 
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,10 +19,11 @@ from prefloop.models.columns import check_column, columns_of, parted
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
+from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored, summed
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
@@ -62,22 +69,39 @@ class RewardModel:
         """raw units in a unit of score"""
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
+        self.ours = (Path(self.network.path) / NORMALISATION).is_file()
+        if not self.ours:
+            role = self.network.role
+            self._padding = named_padding(self.network.path if role is None else role.base.path)
+            say(
+                f"{path}: prefloop did not train it; conversations are read as its chat template writes them, to the "
+                "last token, and scores are on its own scale.",
+                to=sys.stderr,
+            )
         self.cuts = Cuts()
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
-        return self._counted(self.table(prompts, responses))
+        return summed(self._parts(self.table(prompts, responses)))
 
     def table(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B, C) every column, shifted and scaled."""
         return self._read(prompts, responses, states=False)[0]
 
-    def _counted(self, table: torch.Tensor) -> torch.Tensor:
-        """(B,) the columns that count, weighed and added in float64."""
-        total = torch.zeros(len(table), dtype=torch.float64)
-        for name, weight in self.weights.items():
-            total += table[:, self.columns.names.index(name)].double() * weight
-        return total.float()
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same scores, and what their columns are to them: axes are parts, members are members."""
+        table = self.table(prompts, responses)
+        parts = self._parts(table)
+        if len(parts) == 1:
+            return Scored(summed(parts))
+        if self.columns.kind == "axes":
+            return Scored(summed(parts), parts)
+        members = len(parts) * torch.stack(list(parts.values()), 1)
+        return Scored(summed(parts), members=members, disagreement=members.std(1, correction=0))
+
+    def _parts(self, table: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(B,) of each column that counts, weighed: a score is the sum of them. Args: table: (B, C)."""
+        return {name: table[:, self.columns.names.index(name)] * weight for name, weight in self.weights.items()}
 
     def score_and_embed(
         self, prompts: Sequence[Conversation], responses: Sequence[str]
@@ -89,7 +113,7 @@ class RewardModel:
         always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
         table, means = self._read(prompts, responses, states=True)
-        scores, width = self._counted(table), means.shape[1]
+        scores, width = summed(self._parts(table)), means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
             means = means @ torch.from_numpy(drawn).float()
@@ -97,10 +121,20 @@ class RewardModel:
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
-        codec = self.network.codec
-        asked = codec.prompt_ids(prompt)
-        first, second = (fitted(asked, codec.response_ids(response), codec.context) for response in responses)
+        context = self.network.codec.context
+        first, second = (fitted(*row, context) for row in self._rows([prompt] * len(responses), responses))
         return first == second
+
+    def _rows(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """Tokens of each prompt and its response, of which the last is where the score is read."""
+        codec = self.network.codec
+        if self.ours:
+            return list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        rows = codec.conversations(prompts, responses)
+        for _, said in rows:
+            while said and said[-1] == self._padding:
+                said.pop()
+        return rows
 
     @torch.no_grad()
     def _read(
@@ -108,7 +142,7 @@ class RewardModel:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, C) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
         codec = self.network.codec
-        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        rows = self._rows(prompts, responses)
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.drawing import svg
+from prefloop.drawing.numerals import Kind
 from prefloop.records.evaluations import Measured, bounds, mean
-from prefloop.report import svg
-from prefloop.report.numerals import Kind
 
 WIDTH, HEIGHT = 360.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 32.0
