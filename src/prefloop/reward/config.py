@@ -10,7 +10,7 @@ from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
 
 Objective = Literal[
     "auto", "votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davidson", "plackett_luce", "all_pairs",
-    "pair_classifier",
+    "pair_classifier", "regression", "ordinal", "thumbs",
 ]  # fmt: skip
 LEARN_FROM_TIES = ("auto", "votes", "rao_kupper", "davidson", "pair_classifier")
 """Objectives to which a pair without a majority says something."""
@@ -19,6 +19,7 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
     "flip_rate": ("robust",),
     "margin_per_strength": ("bradley_terry", "hinge"),
     "divisor": ("all_pairs",),
+    "axis": ("ordinal", "regression"),
 }
 """Setting -> the objectives that it is one of."""
 
@@ -44,7 +45,8 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     objective: Objective = "auto"
     """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
-    strength (votes), rankings as a whole (plackett_luce). docs/stages/reward.md has them all in a table."""
+    strength (votes), rankings as a whole (plackett_luce), ratings as levels (ordinal), thumbs one by one (thumbs).
+    docs/stages/reward.md has them all in a table."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Of bradley_terry: share by which a decision is believed less than said."""
@@ -58,6 +60,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     divisor: Literal["pairs", "all"] = "pairs"
     """Of all_pairs: what the sum over a ranking's pairs is divided by: the pairs told apart, or all K (K - 1) / 2."""
+
+    axis: str | None = None
+    """Of ordinal and regression: the axis of the ratings that is learned; left out, the main one (overall or
+    helpfulness), or the mean of all."""
 
     center_coef: float = Field(default=0.0, ge=0)
     """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""

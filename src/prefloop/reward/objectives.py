@@ -22,13 +22,16 @@ from prefloop.ops.preferences import (
     davidson_loss,
     flipped_preference_loss,
     hinge_preference_loss,
+    ordinal_loss,
     pair_logit,
     plackett_luce_loss,
     rao_kupper_loss,
+    regression_loss,
     smoothed_preference_loss,
     soft_preference_loss,
+    thumb_loss,
 )
-from prefloop.records import Preference, Ranking
+from prefloop.records import Preference, Ranking, Rated
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row
 from prefloop.reward.votes import WIN, Edges, outcomes_of, without_opinion, xlogx
@@ -231,10 +234,10 @@ class RaoKupper(Outcomes):
         return rao_kupper_loss(gap, outcome, log_threshold=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
-        return {"tie_edge": float(self.tie.exp())}
+        return {"tie_edge": self.tie.exp().item()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
-        return float(self.tie.exp())
+        return self.tie.exp().item()
 
 
 class Davidson(Outcomes):
@@ -246,7 +249,7 @@ class Davidson(Outcomes):
         return davidson_loss(gap, outcome, log_tie=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
-        return {"log_tie": float(self.tie)}
+        return {"log_tie": self.tie.item()}
 
 
 class PairClassifier(Objective):
@@ -292,6 +295,125 @@ def ranks_of(items: Sequence[Item], scores: Tensor) -> tuple[Tensor, Tensor]:
     return ranks.to(scores.device), there.to(scores.device)
 
 
+class Marked(Objective):
+    """Responses that were rated each by itself; an item weighs as much as it has marks."""
+
+    READS = (Rated,)
+
+    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        """(M,) loss of each mark."""
+        raise NotImplementedError
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        marks = [(row, place, mark) for row, item in enumerate(items) for place, mark in known(item)]
+        rows, places = (torch.tensor([mark[side] for mark in marks], device=scores.device) for side in (0, 1))
+        losses = self.mark_losses(scores[rows, places], beside(scores, [mark for _, _, mark in marks]))
+        share = beside(scores, [1 / len(known(items[row])) for row, _, _ in marks])
+        return torch.zeros_like(scores[:, 0]).index_add(0, rows, losses * share)
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        for item in items:
+            for _, mark in known(item):
+                add(said, mark, 1.0)
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        total = sum(said.values())
+        if not total:
+            return {"loss_at_start": None, "loss_no_opinion": None}
+        fresh, marks = type(self)(self.config, self.levels), torch.tensor(list(said))
+        fresh.load_state_dict(self.begun)
+        with torch.no_grad():
+            start = fresh.mark_losses(torch.zeros(len(said)), marks) * torch.tensor(list(said.values())) / total
+        return {"loss_at_start": float(start.sum()), "loss_no_opinion": -sum(xlogx(n / total) for n in said.values())}
+
+    def begin(self, items: Sequence[Item]) -> None:
+        self.put([mark for item in items for _, mark in known(item)])
+        self.begun = {name: value.clone() for name, value in self.state_dict().items()}
+
+    def put(self, marks: Sequence[float]) -> None:
+        """Begins where some marks are what is expected of responses of score 0."""
+        raise NotImplementedError
+
+
+def known(item: Item) -> list[tuple[int, float]]:
+    """(place, mark) of the responses that have one."""
+    return [(place, mark) for place, mark in enumerate(item.marks) if not math.isnan(mark)]
+
+
+class Regression(Marked):
+    """The rating is the score, but for an offset that is learned; the steps of the scale are equal."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.offset = nn.Parameter(torch.tensor(0.0))
+
+    def put(self, marks: Sequence[float]) -> None:
+        nn.init.constant_(self.offset, sum(marks) / len(marks))
+
+    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        return regression_loss(scores + self.offset, marks)
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        marks = [mark for item in items for _, mark in known(item)]
+        for power in (0, 1, 2):
+            add(said, power, sum(mark**power for mark in marks))
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        if not said.get(0):
+            return {"loss_at_start": None, "loss_no_opinion": None}
+        mean, square, begun = said[1] / said[0], said[2] / said[0], float(self.begun["offset"])
+        return {"loss_at_start": square - 2 * begun * mean + begun**2, "loss_no_opinion": square - mean**2}
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        return {"rating_offset": self.offset.item()}
+
+
+class Ordinal(Marked):
+    """A rating is the level into which a felt quality falls; where levels end is learned."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.lowest = nn.Parameter(torch.tensor(0.0))
+        self.steps = nn.Parameter(torch.zeros(max(0, len(levels) - 2)))
+
+    @property
+    def edges(self) -> Tensor:
+        """(L - 1,) log-odds, ascending."""
+        return torch.cat([self.lowest[None], self.lowest + self.steps.exp().cumsum(0)])
+
+    def put(self, marks: Sequence[float]) -> None:
+        counts = torch.tensor([0.5 + sum(mark == level for mark in marks) for level in self.levels])
+        edges = (counts.cumsum(0)[:-1] / counts.sum()).logit()
+        nn.init.constant_(self.lowest, float(edges[0]))
+        with torch.no_grad():
+            self.steps.copy_(edges.diff().log())
+
+    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        levels = torch.tensor(self.levels, device=scores.device)
+        return ordinal_loss(scores, torch.searchsorted(levels, marks), self.edges)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        return {"rating_levels": list(self.levels), "rating_edges": self.edges.tolist()}
+
+
+class Thumbs(Marked):
+    """A thumb up is a coin whose log-odds are the score, but for an offset that is learned."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.offset = nn.Parameter(torch.tensor(0.0))
+
+    def put(self, marks: Sequence[float]) -> None:
+        up = 0.5 + sum(marks)
+        nn.init.constant_(self.offset, math.log(up / (1 + len(marks) - up)))
+
+    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        return thumb_loss(scores + self.offset, marks > 0.5)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        return {"thumb_offset": self.offset.item()}
+
+
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "votes": Votes,
     "bradley_terry": BradleyTerry,
@@ -302,7 +424,12 @@ OBJECTIVES: Mapping[str, type[Objective]] = {
     "plackett_luce": PlackettLuce,
     "all_pairs": AllPairs,
     "pair_classifier": PairClassifier,
+    "regression": Regression,
+    "ordinal": Ordinal,
+    "thumbs": Thumbs,
 }
 """Its name -> what it is."""
-AUTO: Mapping[str, str] = {"rankings": "plackett_luce"}
-"""What a file holds -> the objective that suits it; of all others `votes`."""
+AUTO: Mapping[str, str] = {
+    "preferences": "votes", "rankings": "plackett_luce", "ratings": "ordinal", "thumbs": "thumbs",
+}  # fmt: skip
+"""What a file holds -> the objective that suits it."""

@@ -78,7 +78,7 @@ def train(config: RewardConfig) -> Path:
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)
         data = _data(config, network, run)
-        objective = OBJECTIVES[data.split.objective](config)
+        objective = OBJECTIVES[data.split.objective](config, data.split.levels)
         objective.begin(data.first.items)
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
@@ -114,14 +114,15 @@ def train(config: RewardConfig) -> Path:
                 losses = objective(scores, few) * weights
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
-                sums.add("accuracy/train", ordered(scores, few) / max(1, told))
+                if told:
+                    sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = scores_of(judged, network, sizes)
                 metrics |= validation(looked, data.validated, objective)
             run.log(optimizer.done, metrics)
-            run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
+            run.progress.advance(**{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "objective": objective.state_dict(),
@@ -159,11 +160,11 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
     for problem in split_.skipped:
         run.say(f"skipped {problem}")
     kind = OBJECTIVES[split_.objective]
-    learn = partial(tokenised, network=network, orders=kind.BOTH_ORDERS)
+    learn = partial(tokenised, network=network, orders=kind.BOTH_ORDERS, asks=split_.asks)
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
     validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
     validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first.rows, run.say)
+    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first, run.say)
     return _Data(split_, learn, first, validated, undecided, scale)
 
 
@@ -248,7 +249,7 @@ def validation(scores: torch.Tensor, held_out: Tokenised, objective: Objective) 
     return found
 
 
-def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], say: Say) -> list[list[int]]:
+def scaled_by(config: RewardConfig, network: Network, training: Tokenised, say: Say) -> list[list[int]]:
     """Demonstrations (or chosen responses) in tokens, whose scores will have mean 0 and deviation 1.
 
     Read before training, for a file that cannot be read must not cost a model that is trained. Raises: UserError.
@@ -259,7 +260,8 @@ def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], s
             for d in first_records(config.demonstrations, Demonstration, NUM_DEMONSTRATIONS, say=say)
         ]
     else:
-        rows = [(row.messages, best(row)) for row in training[:NUM_DEMONSTRATIONS]]
+        few = list(zip(training.rows, training.items, strict=True))[:NUM_DEMONSTRATIONS]
+        rows = [(row.messages, best(row, item)) for row, item in few]
     codec = network.codec
     both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
     return [fitted(prompt, response, codec.context) for prompt, response in both]
