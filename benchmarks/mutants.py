@@ -393,7 +393,16 @@ MUTANTS = [
     *planted(
         "reward/objectives.py", "reward",
         ("margin the other way", "return scores[:, 0] - scores[:, 1]", "return scores[:, 1] - scores[:, 0]"),
-        ("the loss of a plain win upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1])", "bradley_terry_loss(scores[:, 1], scores[:, 0])"),
+        ("the decision upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1], margin", "bradley_terry_loss(scores[:, 1], scores[:, 0], margin"),
+        ("what a ranking is padded with is ranked", "mask = there[rows, columns]", "mask = there[rows, columns] | True"),
+        ("a known share forgotten", "torch.where(known, soft_preference_loss", "torch.where(~known, soft_preference_loss"),
+        ("the offset of thumbs forgotten", "thumb_loss(scores + self.offset", "thumb_loss(scores"),
+        ("scores are held near 0 by their sum", "centring_loss(scores).sum(-1) / num", "centring_loss(scores.sum(-1)) / num"),
+    ),
+    *planted(
+        "scoring/pair_classifier.py", "scoring/test_pair_classifier.py",
+        ("the order of the two decides", "few[1] + few[0], context)", "few[0] + few[1], context)"),
+        ("prompts share a fit", "groups.setdefault(tuple(prompt), [])", "groups.setdefault((), [])"),
     ),
     *planted(
         "reward/data.py", "reward",
