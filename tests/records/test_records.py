@@ -17,6 +17,7 @@ from prefloop.records import (
     Judgement,
     Message,
     Preference,
+    Probe,
     Prompt,
     Ranking,
     Rated,
@@ -52,6 +53,9 @@ def response(text: str) -> Response:
 PAIR = {"id": "f", "messages": ASKED, "chosen": "a", "rejected": "b"}
 RATED = {"id": "x", "messages": ASKED, "responses": ["a", "b"]}
 EVERY_KIND = [
+    Probe(
+        name="courtesy.4", kind="courtesy", expected="not_rise", finding="shortcut", num=40, shift=0.5, token="thanks"
+    ),
     Prompt(id="p", messages=ASKED, tags=("ood",)),
     Demonstration(id="d", messages=ASKED, response="On its way.", source="ann"),
     Comparison(

@@ -11,9 +11,9 @@ import pytest
 from reading import Reader, Write, plain, report
 
 import prefloop.report
+from prefloop.drawing import charts, numerals
 from prefloop.errors import UserError
 from prefloop.records.evaluations import GOLD
-from prefloop.report import charts, numerals
 from prefloop.report.sentences import SENTENCES
 from prefloop.report.words import LABELS, Words
 

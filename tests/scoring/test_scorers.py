@@ -19,6 +19,7 @@ from prefloop.models.network import Network
 from prefloop.records import Message
 from prefloop.scoring.function import PythonReward
 from prefloop.scoring.named import check_reward, reward_input, scorer
+from prefloop.scoring.protocol import summed
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 from prefloop.text.examples import fitted
 
@@ -117,6 +118,20 @@ def test_fitted_by_hand():
     assert fitted([1, 2, 3, 4], [5, 6, 9], 5) == [3, 4, 5, 6, 9]
     assert fitted([1, 2], [3, 4, 5, 6, 7, 9], 5) == [2, 3, 4, 5, 9]
     assert all(len(fitted([1] * p, [2] * r, 5)) == min(5, p + r) for p in range(1, 8) for r in range(1, 8))
+
+
+def test_detailed_gives_the_same_scores(ours: RewardModel, reward_py: Callable[[str], str]):
+    function = scorer(reward_py("def score(a, b):\n    return [len(r) / 3 for r in b]\n"), CPU)
+    for judge in (ours, function):
+        said = judge.detailed(PROMPTS, RESPONSES)
+        assert said.scores.equal(judge.score(PROMPTS, RESPONSES))
+        assert not said.parts
+        assert said.members is None
+
+
+def test_parts_are_added_in_float64_and_rounded_once():
+    """2^24 + 1 + 1: in float32 each 1 would be lost."""
+    assert float(summed({"a": torch.tensor([2.0**24]), "b": torch.ones(1), "c": torch.ones(1)})) == 2.0**24 + 2
 
 
 def test_what_is_cut_is_counted(reward_folder: str):

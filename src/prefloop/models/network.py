@@ -175,6 +175,12 @@ class Network(nn.Module):
         shared = Shared.of(sequences, self.device)
         return self(self._scores_and_states, shared.stream, shared.last)[0]
 
+    def scores_and_last_states(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(B,) raw scores, and (B, width) the last hidden states that they were read from, in float32."""
+        shared = Shared.of(sequences, self.device)
+        scores, hidden = self(self._scores_and_states, shared.stream, shared.last)
+        return scores, hidden.index_select(0, shared.last).float()
+
     def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
         """(B,) raw scores, and (N, width) the hidden states that they were read from."""
         return self(self._scores_and_states, stream, stream.ends)

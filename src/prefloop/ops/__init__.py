@@ -6,7 +6,8 @@ Logarithms are natural, so KL and entropy are in nats. No coefficient has a defa
 
     logprobs      how likely a token was           rewards       scores less the charge for drift
     kl            how far the policy has gone      advantages    better than expected
-    losses        one number per token or pair     reduce        sums and means under a mask
+    losses        one number per token             reduce        sums and means under a mask
+    preferences   one number per pair, per ranking, per rating
     vocabulary    the same from hidden states, in chunks
     shapes        shapes that must agree, checked by name
 """

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from prefloop.report.numerals import Kind, written
+from prefloop.drawing.numerals import Kind, written
 from prefloop.report.pipeline import POLICY, Pipeline, as_number
 from prefloop.report.summary import versions
 from prefloop.report.words import Words

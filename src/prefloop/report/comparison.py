@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.drawing.charts import range_bar
+from prefloop.drawing.numerals import Kind, estimate, in_words, written
 from prefloop.records.evaluations import Evaluation, Measured, Split, bounds, mean
-from prefloop.report.charts import range_bar
-from prefloop.report.numerals import Kind, estimate, in_words, written
 from prefloop.report.words import Words
 
 TRUTH = ("accurate", "honest")

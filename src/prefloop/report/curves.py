@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from prefloop.drawing import charts
+from prefloop.drawing.charts import Dot, Series
+from prefloop.drawing.numerals import Kind, written
 from prefloop.records.evaluations import Evaluation, bounds, mean
-from prefloop.report import charts
-from prefloop.report.charts import Dot, Series
-from prefloop.report.numerals import Kind, written
 from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
 from prefloop.signs import RULES

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from prefloop.report import svg
-from prefloop.report.numerals import Kind, duration, written
+from prefloop.drawing import svg
+from prefloop.drawing.numerals import Kind, duration, written
 from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.words import Words
 

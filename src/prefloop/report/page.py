@@ -4,10 +4,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from prefloop import layout
+from prefloop.drawing import charts
+from prefloop.drawing.numerals import Kind, bracket, estimate, figure, written
+from prefloop.drawing.pages import rendered
 from prefloop.records.evaluations import (
     EXACT_KL,
     Evaluation,
@@ -19,11 +21,10 @@ from prefloop.records.evaluations import (
     Summary,
     mean,
 )
-from prefloop.report import charts, comparison, curves, samples
+from prefloop.report import comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
-from prefloop.report.numerals import Kind, bracket, estimate, figure, written
-from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number, visible
+from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
 from prefloop.signs import sign
@@ -43,17 +44,8 @@ Context = dict[str, Any]
 def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
     """The whole HTML page."""
     words = Words(language, is_sft=pipeline.begins_from_sft)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     context: Context = {
         "t": words,
-        "lang": {"en": "en", "zh": "zh-Hans"}[language],
-        "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),
         "title": title or pipeline.name,
         "pipeline": pipeline,
         "verdict": verdict(pipeline, words),
@@ -77,7 +69,7 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
         "proxy": reward_model(pipeline, words),
         **_evaluated(pipeline.evaluation, words),
     }
-    return visible(environment.get_template("page.html").render(context))
+    return rendered(HERE, "page.html", context, language=language)
 
 
 def _evaluated(evaluation: Evaluation | None, words: Words) -> Context:

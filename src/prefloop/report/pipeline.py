@@ -1,7 +1,6 @@
 """The pipeline folder as the report reads it: what ran, on what, with which numbers."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING, RUNS
 
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 R = TypeVar("R", bound=BaseModel)
 Row = dict[str, Any]
 
@@ -99,8 +97,14 @@ class Pipeline:
     def is_judged_by_its_reward(self) -> bool:
         """Whether the score that judges is known to be the very one that was optimised."""
         aligning, evaluated = self.stage(POLICY), self.stages.get("evaluate")
-        rewards = [stage.card.inputs.get("reward") if stage else None for stage in (aligning, evaluated)]
-        return rewards[0] is not None and rewards[1] is not None and rewards[0].fingerprint == rewards[1].fingerprint
+        optimised, judging = _rewards(aligning), _rewards(evaluated)
+        return bool(optimised) and optimised == judging
+
+
+def _rewards(stage: Stage | None) -> dict[str, str]:
+    """Fingerprints of the rewards that a stage was given: of `reward`, or of each `reward.NAME`."""
+    inputs = stage.card.inputs.items() if stage else ()
+    return {name: artefact.fingerprint for name, artefact in inputs if name.partition(".")[0] == "reward"}
 
 
 def _wrote(stage: Stage | None, fingerprint: str) -> bool:
@@ -163,8 +167,3 @@ def _rows(path: Path, lost: dict[str, int]) -> tuple[Row, ...]:
     values = [value for row in rows for value in row.values() if isinstance(value, float)]
     lost[f"{path.parent.name}/{path.name}"] = sum(not math.isfinite(value) for value in values)
     return rows
-
-
-def visible(text: str) -> str:
-    """The text with lone surrogates, control and direction-override characters made visible as U+FFFD."""
-    return _UNSEEN.sub("\ufffd", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from prefloop.drawing.numerals import written
 from prefloop.records.evaluations import Sample, SampledResponse
-from prefloop.report.numerals import written
 from prefloop.report.pipeline import Row, as_number
 from prefloop.report.words import Words
 

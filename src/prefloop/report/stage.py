@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 from prefloop import layout
+from prefloop.drawing.pages import visible
 from prefloop.files.atomic import write_text
 from prefloop.files.outputs import output
 from prefloop.report.config import ReportConfig
 from prefloop.report.page import page
-from prefloop.report.pipeline import read, visible
+from prefloop.report.pipeline import read
 from prefloop.report.summary import summary
 
 ELSEWHERE = "Choose another folder with out=DIR."

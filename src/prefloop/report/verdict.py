@@ -2,9 +2,9 @@
 
 from markupsafe import Markup
 
+from prefloop.drawing.numerals import estimate, figure
 from prefloop.records.evaluations import Evaluation, Measured, Split, bounds, mean
 from prefloop.report.comparison import apart
-from prefloop.report.numerals import estimate, figure
 from prefloop.report.pipeline import Pipeline
 from prefloop.report.words import Words
 

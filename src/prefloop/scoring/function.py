@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from prefloop.errors import UserError
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored
 
 SECONDS = 600.0
 """How long one call may take, unless a setting says otherwise."""
@@ -76,6 +76,11 @@ class PythonReward:
         found.loader.exec_module(module)
         return vars(module)
 
+    @property
+    def tells_outliers(self) -> bool:
+        """It does not tell what is unusual to it."""
+        return False
+
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
         texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
@@ -87,6 +92,10 @@ class PythonReward:
                 "each."
             )
         return torch.tensor(numbers, dtype=torch.float32)
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same numbers, of which nothing more is known."""
+        return Scored(self.score(prompts, responses))
 
     def _listed(self, prompts: list[str], responses: list[str]) -> list[Any]:
         """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""

@@ -1,13 +1,42 @@
-"""What every scorer offers: one verb, `score`."""
+"""What every scorer offers: one verb, `score`, and `detailed` where it matters what a score is made of.
 
-from collections.abc import Sequence
+Shapes: B responses, E members of an ensemble.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from prefloop.records import Message
 
 Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer says of B responses; all of it in float32, on the CPU."""
+
+    scores: Tensor
+    """(B,) reward units"""
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    """name -> (B,) reward units: what the scores are the sum of, bit for bit as `summed` adds; empty where a score is
+    one number"""
+    components: "Mapping[str, Scored]" = field(default_factory=dict)
+    """name of a part -> what the scorer behind it said, before it was weighted"""
+    outlier: Tensor | None = None
+    """(B,) share of the responses that the reward model knows which are less unusual to it, in [0, 1]; None if it
+    cannot tell"""
+    limited: Tensor | None = None
+    """(B,) reward units: the scores, no higher than the responses that the reward model knows reach; None if it cannot
+    tell"""
+    members: Tensor | None = None
+    """(B, E) reward units, of each member of an ensemble"""
+    disagreement: Tensor | None = None
+    """(B,) reward units, the deviation of the members' scores; None without an ensemble"""
 
 
 class Scorer(Protocol):
@@ -15,6 +44,21 @@ class Scorer(Protocol):
 
     name: str
 
-    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it tells how unusual a response is to it."""
+        ...
+
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Tensor:
         """(B,) scores in reward units, on the CPU."""
         ...
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same scores, with all that is known of them."""
+        ...
+
+
+def summed(parts: Mapping[str, Tensor]) -> Tensor:
+    """(B,) float32: the parts of a score added in float64, in their order, and rounded once."""
+    added = [part.double() for part in parts.values()]
+    return functools.reduce(torch.add, added).float()

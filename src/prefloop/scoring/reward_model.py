@@ -1,10 +1,16 @@
 """A reward model's folder as a scorer. It reads responses with its own tokenizer and template, not with the
-policy's."""
+policy's.
+
+A model that prefloop trained (it has `prefloop_scores.json`) reads prompt, response and the token that ends it, as it
+learned to. Somebody else's reads the whole conversation as its template writes it, and its score is that of the last
+token which is not the padding of its config.json: what AutoModelForSequenceClassification says of that row alone.
+"""
 
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,13 +18,15 @@ from pydantic import Field
 
 from prefloop.files.documents import read_document
 from prefloop.models.device import Placement
-from prefloop.models.load import scalar
+from prefloop.models.load import scalar, sharing
 from prefloop.models.network import Network
+from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
 from prefloop.records.record import Record
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.outliers import read_outliers
+from prefloop.scoring.protocol import Conversation, Scored
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
@@ -64,63 +72,118 @@ class RewardModel:
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
         file = Path(self.network.path) / NORMALISATION
-        known = read_document(file, Normalisation) if file.is_file() else Normalisation(mean=0.0, std=1.0)
+        self.ours = file.is_file()
+        if not self.ours:
+            role = self.network.role
+            self._padding = named_padding(self.network.path if role is None else role.base.path)
+            say(
+                f"{path}: prefloop did not train it; conversations are read as its chat template writes them, to the "
+                "last token, and scores are on its own scale.",
+                to=sys.stderr,
+            )
+        known = read_document(file, Normalisation) if self.ours else Normalisation(mean=0.0, std=1.0)
         self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
+        self.outliers = read_outliers(Path(self.network.path))
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it was noted, when it was trained, what responses are usual to it."""
+        return self.outliers is not None
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
-        return self._read(prompts, responses, states=False)[0]
+        return self.read(self.sequences(prompts, responses))[0]
 
-    def score_and_embed(
-        self, prompts: Sequence[Conversation], responses: Sequence[str]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The same scores, and how unusual each response is where the folder tells."""
+        return self.said(self.sequences(prompts, responses))
+
+    def said(self, sequences: Sequence[list[int]]) -> Scored:
+        """The same of sequences of tokens."""
+        if self.outliers is None:
+            return Scored(self.read(sequences)[0])
+        scores, states = self.read(sequences, states="last")
+        return Scored(scores, outlier=self.outliers.share(states), limited=self.outliers.card.limited(scores))
+
+    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, torch.Tensor]:
+        """The scores, and (B, min(width, EMBEDDED)) embeddings."""
+        scores, places = self.read_and_embed(self.sequences(prompts, responses))
+        return Scored(scores), places
+
+    def read_and_embed(self, sequences: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences and (B, min(width, EMBEDDED)) embeddings.
 
         An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at
-        random,
-        always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
+        random, always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
-        scores, means = self._read(prompts, responses, states=True)
+        scores, means = self.read(sequences, states="mean")
         width = means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
             means = means @ torch.from_numpy(drawn).float()
         return scores, means
 
+    @property
+    def context(self) -> int:
+        """Most tokens that are read."""
+        return self.network.codec.context
+
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
-        codec = self.network.codec
-        asked = codec.prompt_ids(prompt)
-        first, second = (fitted(asked, codec.response_ids(response), codec.context) for response in responses)
+        context = self.network.codec.context
+        first, second = (fitted(*row, context) for row in self._rows([prompt] * len(responses), responses))
         return first == second
 
-    @torch.no_grad()
-    def _read(
-        self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
+    def _rows(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """Tokens of each prompt and its response, of which the last is where the score is read."""
         codec = self.network.codec
-        rows = list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        if self.ours:
+            return list(zip(codec.prompts(prompts), codec.responses(responses), strict=True))
+        rows = codec.conversations(prompts, responses)
+        for _, said in rows:
+            while said and said[-1] == self._padding:
+                said.pop()
+        return rows
+
+    def sequences(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[list[int]]:
+        """The tokens of each prompt with its response, cut to the context; what was cut is counted, and said once."""
+        codec = self.network.codec
+        rows = self._rows(prompts, responses)
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):
             print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
+        return sequences
+
+    @torch.no_grad()
+    def read(
+        self, sequences: Sequence[list[int]], *, states: Literal["none", "mean", "last"] = "none"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences, and (B, width) their last hidden states: the mean over tokens, or that
+        of the last one; or (B, 0)."""
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences))
-        means = torch.zeros(
-            len(sequences), self.network.pretrained.config.get_text_config().hidden_size if states else 0
-        )
+        width = self.network.pretrained.config.get_text_config().hidden_size if states != "none" else 0
+        seen = torch.zeros(len(sequences), width)
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
             few = [sequences[i] for i in batch]
-            if not states:
+            if states == "none":
                 raw[batch] = self.network.scores(few).cpu()
+            elif states == "last":
+                scores, hidden = self.network.scores_and_last_states(few)
+                raw[batch], seen[batch] = scores.cpu(), hidden.cpu()
             else:
                 stream = Stream.of(few, self.network.device)
                 scores, hidden = self.network.scores_and_states(stream)
                 raw[batch] = scores.cpu()
-                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
-                    0, stream.rows, hidden.float()
-                )
-                means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
-        return normalised_scores(raw, mean=self.mean, std=self.std), means
+                summed = torch.zeros(len(batch), width, device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                seen[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
+        return normalised_scores(raw, mean=self.mean, std=self.std), seen
+
+
+def loaded_beside(path: str, placement: Placement, networks: list[Network], *, weights: str) -> RewardModel:
+    """A reward model that shares the base of one of some models in memory where it can; it is added to them."""
+    made = RewardModel(path, placement, weights=weights, beside=sharing(path, networks))
+    networks.append(made.network)
+    return made

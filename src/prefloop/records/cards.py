@@ -1,0 +1,162 @@
+"""The health card of a reward model: what held-out preferences say of it, and whether it is ready for RL.
+
+`prefloop_card.json` lies in the model's folder. Shares lie in [0, 1]; intervals are of 95 %, clustered by prompt. What
+could not be measured is null, and the rules that need it stand among `unchecked`.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from prefloop.records.evaluations import Bin, Number
+from prefloop.records.record import Record, Text
+
+
+class Share(Record):
+    """A share with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    num: int
+    """What was counted."""
+
+
+class Slice(Record):
+    """The accuracy on some of the pairs."""
+
+    name: Text
+    accuracy: Share
+
+
+class Baseline(Record):
+    """What somebody gets on the same pairs who looks at next to nothing."""
+
+    name: Literal["length", "words"]
+    """length: the longer wins (or the shorter); words: a logistic regression on TF-IDF of words and word pairs."""
+    accuracy: float
+    ahead: float
+    """The reward model's accuracy less this one, pair by pair."""
+    ahead_low: Number
+    """Null with pairs of one prompt only."""
+    ahead_high: Number
+    num_learned_from: int
+    """Pairs that it learned from."""
+    in_turns: bool
+    """True if it learned from other parts of the held-out pairs, for there were no others."""
+
+
+class Agreement(Record):
+    """How far single votes can be foreseen at all."""
+
+    equal: Share
+    """Couples of votes of one pair by two annotators, both for a side, that are equal; as `cycles` imply it where no
+    pair was judged twice."""
+    source: Literal["repeats", "cycles"]
+    ceiling: float
+    """The best accuracy that anybody can have against one annotator's vote, if pairs differ in how clear they are."""
+    ceiling_most: float
+    """The same if all pairs are equally clear; it cannot be above this."""
+    ceiling_beyond: float
+    """What that would be at the upper end of the interval of `equal`."""
+    noise: float
+    """Share of the votes that are not for the side that most would choose: 1 - ceiling."""
+    nll_best: float
+    """The surprise of the best forecast, nats per vote."""
+
+
+class Calibration(Record):
+    """Whether 70 % sure is right 7 times in 10, of single votes with a side."""
+
+    num: int
+    """Pairs with such votes."""
+    nll: float
+    """Surprise, nats per vote; log 2 = 0.693 for a coin."""
+    nll_bayes: Number = None
+    """The least possible, where it is known."""
+    ece: float
+    """How far confidence is from accuracy on average."""
+    temperature: Number = None
+    """What margins must be divided by to be as sure as they are right; null below 20 pairs."""
+    ece_after: Number = None
+    """With a temperature fitted on other prompts."""
+    nll_after: Number = None
+    bins: tuple[Bin, ...]
+    """Before the temperature."""
+
+
+class Leaks(Record):
+    """Held-out pairs that nearly stand among those that were learned from."""
+
+    num_training: int
+    """Training pairs that were looked through."""
+    prompts: float
+    """Share of the held-out prompts of which a training prompt is a near-duplicate."""
+    pairs: Share
+    """Share of the held-out pairs of which prompt and both responses are."""
+    accuracy_without: Share | None
+    """Accuracy on the others."""
+
+
+class Cycles(Record):
+    """Preferences that go round: A before B, B before C, C before A."""
+
+    num_prompts: int
+    """Prompts with three responses or more that were all compared with each other."""
+    prompts: float
+    """Share of those in whose decisions something goes round."""
+    triads: int
+    """Triples of responses, all compared."""
+    cyclic: Share
+    """Share of those that go round; 1/4 if sides are a coin's."""
+
+
+class Reason(Record):
+    """A rule of `signs.py` that raised an alarm."""
+
+    name: Text
+    stops: bool
+    """Whether RL should wait for it."""
+    values: dict[str, float | str]
+    """What it looked at."""
+
+
+class Card(Record):
+    """Everything that was measured, and the verdict."""
+
+    judge: str
+    """The reward model, as it was named."""
+    num_pairs: int
+    """Held-out pairs with a decision."""
+    num_prompts: int
+    accuracy: Share
+    """Of pairs whose chosen response scores higher; equal scores count half."""
+    accuracy_votes: Share | None
+    """Of single votes for a side that the scores agree with; null if none are known."""
+    accuracy_train: Number
+    by_strength: tuple[Slice, ...]
+    by_domain: tuple[Slice, ...]
+    by_annotator: tuple[Slice, ...]
+    """Of single votes."""
+    by_length: tuple[Slice, ...]
+    """By the length of the chosen response beside the rejected one's."""
+    baselines: tuple[Baseline, ...]
+    agreement: Agreement | None
+    calibration: Calibration | None
+    leaks: Leaks | None
+    """Null if it is not known what was learned from."""
+    cycles: Cycles | None
+    """Null if no prompt has three responses that were all compared."""
+    reasons: tuple[Reason, ...]
+    """Rules that raised an alarm, those that stop first."""
+    unchecked: tuple[str, ...]
+    """Rules that lacked a number."""
+    verdict: Literal["ready", "not_ready"]
+    seed: int = Field(default=0)
+    """Decides what was drawn where there was too much to look at."""
+
+    @model_validator(mode="after")
+    def _verdict_follows(self) -> Self:
+        if (self.verdict == "not_ready") != any(reason.stops for reason in self.reasons):
+            raise ValueError("the verdict is `not_ready` exactly if one of its reasons stops")
+        return self
