@@ -360,11 +360,15 @@ MUTANTS = [
         ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
     ),
     *planted(
-        "files/foreign.py", "files",
-        ("a worse grade wins", "int(said.grades[j] > said.grades[i])", "int(said.grades[j] < said.grades[i])"),
+        "files/pairs.py", "files",
+        ("a worse grade wins", "int(second > first)", "int(second < first)"),
+        ("equal thumbs are a tie", "not said.thumbs or graded", "True or graded"),
         ("each pair of a ranking weighs as much", '"weight": 1 / len(kept)', '"weight": 1.0'),
         ("ranks from the worst", "sum(other > grade for other in grades)", "sum(other < grade for other in grades)"),
         ("minorities win", "winner = int(count[1] > count[0])", "winner = int(count[1] < count[0])"),
+    ),
+    *planted(
+        "files/foreign.py", "files",
         ("what is not used is not told", "        say(note)\n", "        pass\n"),
     ),
     *planted(

@@ -48,6 +48,8 @@ PREFERENCES = "preferences.jsonl"
 HELD_OUT = "held_out.jsonl"
 UNDECIDED = "undecided.jsonl"
 RANKINGS = "rankings.jsonl"
+RATINGS = "ratings.jsonl"
+THUMBS = "thumbs.jsonl"
 
 EVALUATION = "evaluation.json"
 ARENA = "arena.jsonl"
@@ -68,7 +70,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
     "pretrain": (MODEL,),
     "sft": (MODEL,),
-    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS),
+    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
