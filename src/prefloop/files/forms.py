@@ -25,6 +25,7 @@ from prefloop.records import (
     Preference,
     Prompt,
     Ranking,
+    Rated,
     Record,
     Score,
 )
@@ -63,6 +64,7 @@ OWN: tuple[Form, ...] = (
     _own(Judgement, "judgements", "comparison annotator"),
     _own(Preference, "preferences", "messages chosen rejected", _are_texts),
     _own(Ranking, "rankings", "messages responses ranks"),
+    _own(Rated, "ratings", "messages responses", lambda row: bool(row.get("ratings") or row.get("thumbs"))),
     _own(Score, "scores", "id score", lambda row: _only(row, Score)),
     _own(EmbeddedScore, "scores", "id score embedding", lambda row: _only(row, EmbeddedScore)),
 )

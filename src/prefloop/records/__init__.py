@@ -13,6 +13,7 @@ from prefloop.records.judgements import (
     PairChoice,
     Preference,
     Ranking,
+    Rated,
     Side,
     Vote,
 )
