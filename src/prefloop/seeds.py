@@ -16,6 +16,7 @@ STREAMS: dict[str, str] = {
     "sft.gate": "responses that the gate looks at",
     "collect.responses": "responses to be judged, by chunk and attempt",
     "reward.split": "which prompts are held out",
+    "reward.members": "the seeds of an ensemble's members",
     "reward.batches": "order of the prompts, by epoch",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
