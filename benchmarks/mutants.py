@@ -195,9 +195,9 @@ MUTANTS = [
         ("the reference shares weights", "Network(copy.deepcopy(self.model), self.codec", "Network(self.model, self.codec"),
         ("added tokens are kept", "out.last_hidden_state[0, :num]", "out.last_hidden_state[0]"),
         ("precision forgotten", "with self.placement.precision(), recomputed(", "with recomputed("),
-        ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden", "return head(hidden.index_select(0, last))[:, 0].float(), hidden"),
+        ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last)), hidden", "return head(hidden.index_select(0, last)).float(), hidden"),
         ("hooks are passed by in decoding", "return self(self._next_states, tokens, positions, cache)", "return self._next_states(tokens, positions, cache)"),
-        ("hooks are passed by in scoring", "return self(self._scores_and_states, stream, stream.ends)", "return self._scores_and_states(stream, stream.ends)"),
+        ("hooks are passed by in scoring", "return self(self._table_and_states, stream, stream.ends)", "return self._table_and_states(stream, stream.ends)"),
         ("hooks are passed by", "return self(self._read, packed, temperature, entropy)", "return self._read(packed, temperature, entropy)"),
     ),
     *planted(
@@ -414,8 +414,8 @@ MUTANTS = [
     ),
     *planted(
         "scoring/reward_model.py", "scoring score",
-        ("scores in the order of length", "raw[batch] = scores.cpu()", "raw[sorted(batch)] = scores.cpu()"),
-        ("not normalised", "normalised_scores(raw, mean=self.mean, std=self.std)", "raw"),
+        ("scores in the order of length", "raw[batch] = table.cpu()", "raw[sorted(batch)] = table.cpu()"),
+        ("not normalised", "normalised_scores(one, mean=of.mean, std=of.std)", "one"),
     ),
 ]  # fmt: skip
 

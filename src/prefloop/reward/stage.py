@@ -229,8 +229,8 @@ def _save(folder: Path, network: Network, config: RewardConfig, sizes: Batching,
 def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
     """(n,) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
-    read = [network.scores_and_last_states([sequences[i] for i in part]) for part in cuts]
-    return torch.cat([raw for raw, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
+    read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
+    return torch.cat([table[:, 0] for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(

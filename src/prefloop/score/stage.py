@@ -24,6 +24,7 @@ from prefloop.files.outputs import output
 from prefloop.files.places import located
 from prefloop.files.tables import write_in_turn
 from prefloop.files.unfinished import Unfinished, drop
+from prefloop.models.columns import parted
 from prefloop.models.device import placement
 from prefloop.ops.rewards import disagreement
 from prefloop.printing import say
@@ -80,6 +81,7 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     read = fingerprints.of_path(config.data)
     model = fingerprints.of_path(reward_input(config.model))
     settings = config.model_dump(include={"batch", "embed", "weights", "combine", "variance_coef"})
+    settings |= {"column": parted(config.model)[1]}
     job = [read, model, settings, str(place), prefloop.__version__]
     num, skipped = _looked_through(config.data, kind)
     with Unfinished(config.out, job) as done:
