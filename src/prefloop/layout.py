@@ -56,6 +56,8 @@ ARENA = "arena.jsonl"
 MODEL_CARD = "prefloop_card.json"
 CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
+SWEEP = "sweep.json"
+
 PAGE = "index.html"
 SUMMARY = "summary.json"
 

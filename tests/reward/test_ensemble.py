@@ -14,6 +14,7 @@ from prefloop.models.device import Placement
 from prefloop.records import Message
 from prefloop.reward import stage
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
 from prefloop.reward.stage import train
 from prefloop.scoring.ensemble import Ensemble
@@ -80,10 +81,10 @@ def test_a_member_is_the_model_of_its_seed_also_once_it_was_broken_off(
     before = len(calls)
     assert train(config) == made
     assert len(calls) == before
-    _check_ensemble(made, alone)
+    _check_ensemble(config, made, alone)
 
 
-def _check_ensemble(made: Path, alone: Path) -> None:
+def _check_ensemble(config: RewardConfig, made: Path, alone: Path) -> None:
     """Its folder scores, tells what it has seen, and says how good it and its members are."""
     judge = scorer(str(made.parent), CPU, combine="min")
     assert isinstance(judge, Ensemble)
@@ -92,9 +93,13 @@ def _check_ensemble(made: Path, alone: Path) -> None:
     assert said.members is not None
     assert said.members[:, 1].equal(single.scores)
     assert said.scores.equal(said.members.amin(1))
-    for scored in (said, single):
-        assert scored.outlier is not None
-        assert float(scored.outlier[2]) == 1.0  # of another language
+    rows = split(config, lambda _: None).validation
+    messages, texts = [row.messages for row in rows] * 2, [*(r.chosen for r in rows), *(r.rejected for r in rows)]
+    for known in (judge, scorer(str(alone), CPU)):
+        outlier = known.detailed(messages, texts).outlier
+        assert outlier is not None
+        expected = [place / 32 for place in range(32)]  # of what it was calibrated on, each is above those before
+        assert sorted(outlier.tolist()) == pytest.approx(expected, abs=0.04)
     result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
     assert len(result["members"]) == 2
     assert result["accuracy"] >= min(result["members"]) - 1e-9

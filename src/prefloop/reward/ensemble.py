@@ -105,7 +105,9 @@ def _measured(
 
 
 def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
-    """What is said of all responses of some items, one after another."""
+    """What is said of all responses of some items, which may be none, one after another."""
+    if not items:
+        return Scored(torch.zeros(0))
     return judge.said([sequence for item in items for sequence in item.sequences])
 
 
