@@ -17,6 +17,7 @@ STREAMS: dict[str, str] = {
     "collect.responses": "responses to be judged, by chunk and attempt",
     "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
+    "reward.members": "the seeds of an ensemble's members",
     "reward.batches": "order of the prompts, by epoch",
     "health.training": "training pairs that a health card looks at, where there are many",
     "online.prompts": "order of the prompts, by pass over them",
@@ -24,6 +25,7 @@ STREAMS: dict[str, str] = {
     "online.minibatches": "which rollouts share an update, by step and epoch",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",
+    "sweep.responses": "responses that are weighed, by the first prompt of a part",
     "chat.responses": "what a model says, by turn",
     "serve.responses": "responses to a request",
 }
