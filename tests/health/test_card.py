@@ -108,7 +108,9 @@ def test_a_judge_of_words_is_named():
     card = make_card(PERFECT, rows, seed=0, margins=bag_margins(*both).tolist(), training=training)
     words = card.baselines[1]
     assert (words.name, words.ahead, words.num_learned_from, words.in_turns) == ("words", 0, 300, False)
-    assert "beside_words" in names(card)
+    assert "beside_words" in names(card, stops=False)
+    worse = make_card(BACKWARDS, rows, seed=0, training=training)
+    assert {"below_words", "coin"} <= set(names(worse))
     in_turns = make_card(PERFECT, rows, seed=0).baselines[1]
     assert in_turns.in_turns
     assert in_turns.accuracy == pytest.approx(words.accuracy, abs=0.1)
@@ -133,7 +135,7 @@ def test_a_planted_leak_is_named():
 
 def test_what_cannot_be_measured_is_unchecked_and_too_few_pairs_stop():
     card = make_card(PERFECT, pairs(12), seed=0)
-    assert {"beside_words", "leak", "memorises", "miscalibrated"} <= set(card.unchecked)
+    assert {"beside_words", "below_words", "leak", "memorises", "miscalibrated"} <= set(card.unchecked)
     assert (card.leaks, card.verdict) == (None, "not_ready")
     assert "too_few" in names(card)
 
