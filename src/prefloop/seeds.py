@@ -17,6 +17,8 @@ STREAMS: dict[str, str] = {
     "collect.responses": "responses to be judged, by chunk and attempt",
     "reward.split": "which prompts are held out",
     "reward.batches": "order of the prompts, by epoch",
+    "reward.members": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",
+    "health.training": "training pairs that a health card looks at, where there are many",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
     "online.minibatches": "which rollouts share an update, by step and epoch",

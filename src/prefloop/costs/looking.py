@@ -10,7 +10,7 @@ from prefloop.costs.reading import Lengths
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.models.load import codec_of, context_without_tokenizer
+from prefloop.models.load import codec_of, context_without_tokenizer, members_of
 from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record
 
 R = TypeVar("R", bound=Record)
@@ -104,7 +104,7 @@ def scored(file: str, model: str) -> Lengths:
     """The lengths of all responses in a file, each with its prompt; counts responses."""
     form = recognise(file)
     kind = next((kind for kind in (Preference, Demonstration, Comparison) if serves(form, kind)), Demonstration)
-    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(model, None)
+    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(members_of(model)[0], None)
     some = _some(rows)
     texts = [_responses(row) for row in some]
     prompts = [asked for asked, own in zip(measure.prompts(some), texts, strict=True) for _ in own]

@@ -79,6 +79,8 @@ def model_folder(path: str, *, scores: bool = False) -> str:
     path = path if Path(path).exists() else gguf.packaged(path) or path
     if Path(path).exists():
         path = folders.model_in(path, scores=scores)
+        if layout.is_ensemble(Path(path)):
+            return _ensemble(path, scores=scores)
     else:
         with loading(path):
             path = snapshot_download(path, allow_patterns=list(FILES))
@@ -87,6 +89,25 @@ def model_folder(path: str, *, scores: bool = False) -> str:
     else:
         check_files(path)
     return path
+
+
+def _ensemble(path: str, *, scores: bool) -> str:
+    """The folder of an ensemble, once its members were looked at. Raises: UserError where one model is wanted."""
+    members = folders.members_in(Path(path))
+    if not scores:
+        raise UserError(
+            f"{path}: this is an ensemble of {len(members)} reward models, and one model is needed here. Give one of "
+            f"them: {members[0]}"
+        )
+    for member in members:
+        model_folder(str(member), scores=True)
+    return path
+
+
+def members_of(path: str) -> list[str]:
+    """The folders of a reward model: its own, or of each member of an ensemble. Raises: UserError."""
+    path = model_folder(path, scores=True)
+    return [str(member) for member in folders.members_in(Path(path))] if layout.is_ensemble(Path(path)) else [path]
 
 
 @dataclass(frozen=True)
@@ -404,6 +425,12 @@ def scalar(
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
     return _worn(source, _moved(model, placement), None, codec, placement)
+
+
+def sharing(path: str, networks: Sequence[Network]) -> Network | None:
+    """The first of some models in memory whose base a reward model can share, because it is an adapter of the same."""
+    source = _Source.of(model_folder(path, scores=True))
+    return next((network for network in networks if source.adapter and source.in_memory(network)), None)
 
 
 def reader(path: str, placement: Placement, *, beside: Network | None = None, weights: str = "float32") -> Network:

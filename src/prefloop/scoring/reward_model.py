@@ -9,7 +9,9 @@ token which is not the padding of its config.json: what AutoModelForSequenceClas
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,16 +19,18 @@ import torch
 from prefloop.models.columns import NORMALISATION as NORMALISATION  # others know it by this file
 from prefloop.models.columns import check_column, columns_of, parted
 from prefloop.models.device import Placement
-from prefloop.models.load import scalar
+from prefloop.models.load import scalar, sharing
 from prefloop.models.network import Network
 from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
-from prefloop.ops.rewards import normalised_scores
+from prefloop.ops.rewards import disagreement, normalised_scores
 from prefloop.printing import say
+from prefloop.scoring.outliers import read_outliers
 from prefloop.scoring.protocol import Conversation, Scored, summed
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
+States = Literal["none", "mean", "last"]
 BATCH_TOKENS = 16384
 """Tokens that are read at once."""
 EMBEDDED = 64
@@ -79,45 +83,67 @@ class RewardModel:
                 to=sys.stderr,
             )
         self.cuts = Cuts()
+        self.outliers = read_outliers(Path(self.network.path))
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it was noted, when it was trained, what responses are usual to it."""
+        return self.outliers is not None
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
-        return summed(self._parts(self.table(prompts, responses)))
+        return self.read(self.sequences(prompts, responses))[0]
 
     def table(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B, C) every column, shifted and scaled."""
-        return self._read(prompts, responses, states=False)[0]
+        return self._read(self.sequences(prompts, responses), "none")[0]
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
-        """The same scores, and what their columns are to them: axes are parts, members are members."""
-        table = self.table(prompts, responses)
+        """The same scores, how unusual each response is where the folder tells, and what columns are to them: axes are
+        parts, members are members."""
+        return self.said(self.sequences(prompts, responses))
+
+    def said(self, sequences: Sequence[list[int]]) -> Scored:
+        """The same of sequences of tokens."""
+        table, states = self._read(sequences, "none" if self.outliers is None else "last")
         parts = self._parts(table)
-        if len(parts) == 1:
-            return Scored(summed(parts))
-        if self.columns.kind == "axes":
-            return Scored(summed(parts), parts)
-        members = len(parts) * torch.stack(list(parts.values()), 1)
-        return Scored(summed(parts), members=members, disagreement=members.std(1, correction=0))
+        said = Scored(summed(parts))
+        if self.columns.kind == "axes" and len(parts) > 1:
+            said = replace(said, parts=parts)
+        elif len(parts) > 1:
+            members = len(parts) * torch.stack(list(parts.values()), 1)
+            said = replace(said, members=members, disagreement=disagreement(members))
+        if self.outliers is None:
+            return said
+        limited = self.outliers.card.limited(said.scores)
+        return replace(said, outlier=self.outliers.share(states), limited=limited)
 
     def _parts(self, table: torch.Tensor) -> dict[str, torch.Tensor]:
         """(B,) of each column that counts, weighed: a score is the sum of them. Args: table: (B, C)."""
         return {name: table[:, self.columns.names.index(name)] * weight for name, weight in self.weights.items()}
 
-    def score_and_embed(
-        self, prompts: Sequence[Conversation], responses: Sequence[str]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
+    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, torch.Tensor]:
+        """The scores, and (B, min(width, EMBEDDED)) embeddings."""
+        scores, places = self.read_and_embed(self.sequences(prompts, responses))
+        return Scored(scores), places
+
+    def read_and_embed(self, sequences: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences and (B, min(width, EMBEDDED)) embeddings.
 
         An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at
-        random,
-        always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
+        random, always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
-        table, means = self._read(prompts, responses, states=True)
-        scores, width = summed(self._parts(table)), means.shape[1]
+        scores, means = self.read(sequences, states="mean")
+        width = means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
             means = means @ torch.from_numpy(drawn).float()
         return scores, means
+
+    @property
+    def context(self) -> int:
+        """Most tokens that are read."""
+        return self.network.codec.context
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
@@ -136,33 +162,48 @@ class RewardModel:
                 said.pop()
         return rows
 
-    @torch.no_grad()
-    def _read(
-        self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
+    def sequences(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[list[int]]:
+        """The tokens of each prompt with its response, cut to the context; what was cut is counted, and said once."""
         codec = self.network.codec
         rows = self._rows(prompts, responses)
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):
             print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
+        return sequences
+
+    def read(self, sequences: Sequence[list[int]], *, states: States = "none") -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences, and (B, width) their last hidden states: the mean over tokens, or that
+        of the last one; or (B, 0)."""
+        table, seen = self._read(sequences, states)
+        return summed(self._parts(table)), seen
+
+    @torch.no_grad()
+    def _read(self, sequences: Sequence[list[int]], states: States) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C) every column, shifted and scaled; and the same."""
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences), len(self.columns.columns))
-        means = torch.zeros(
-            len(sequences), self.network.pretrained.config.get_text_config().hidden_size if states else 0
-        )
+        width = self.network.pretrained.config.get_text_config().hidden_size if states != "none" else 0
+        seen = torch.zeros(len(sequences), width)
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
             few = [sequences[i] for i in batch]
-            if not states:
+            if states == "none":
                 raw[batch] = self.network.score_table(few).cpu()
+            elif states == "last":
+                table, hidden = self.network.table_and_last_states(few)
+                raw[batch], seen[batch] = table.cpu(), hidden.cpu()
             else:
                 stream = Stream.of(few, self.network.device)
                 table, hidden = self.network.table_and_states(stream)
                 raw[batch] = table.cpu()
-                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
-                    0, stream.rows, hidden.float()
-                )
-                means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
+                added = torch.zeros(len(batch), width, device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                seen[batch] = added.cpu() / torch.tensor(stream.lengths)[:, None]
         each = zip(raw.unbind(1), self.columns.columns, strict=True)
-        return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), means
+        return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), seen
+
+
+def loaded_beside(path: str, placement: Placement, networks: list[Network], *, weights: str) -> RewardModel:
+    """A reward model that shares the base of one of some models in memory where it can; it is added to them."""
+    made = RewardModel(path, placement, weights=weights, beside=sharing(path, networks))
+    networks.append(made.network)
+    return made
