@@ -15,6 +15,7 @@ STREAMS: dict[str, str] = {
     "sft.batches": "order of the demonstrations, by epoch",
     "sft.gate": "responses that the gate looks at",
     "collect.responses": "responses to be judged, by chunk and attempt",
+    "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
     "reward.batches": "order of the prompts, by epoch",
     "reward.members": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",

@@ -19,6 +19,7 @@ from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
 
 CPU = Placement(torch.device("cpu"))
+CONFIG = RewardConfig(model="m", preferences="p", out="o")
 PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13]
 
 
@@ -61,7 +62,10 @@ def gradients(network: Network, losses: torch.Tensor) -> torch.Tensor:
 
 def test_a_ranking_of_two_is_a_preference_in_losses_and_gradients(network: Network):
     pairs = [Item(([*PROMPT, 14, 1], [*PROMPT, 15, 16, 1])), Item(([*PROMPT[:4], 3, 1], [*PROMPT[:4], 15, 1]))]
-    by = [OBJECTIVES[name]().losses(item_scores(network, pairs), pairs) for name in ("plackett_luce", "bradley_terry")]
+    by = [
+        OBJECTIVES[name](CONFIG).losses(item_scores(network, pairs), pairs)
+        for name in ("plackett_luce", "bradley_terry")
+    ]
     torch.testing.assert_close(by[0], by[1], rtol=0, atol=1e-6)
     torch.testing.assert_close(*(gradients(network, losses) for losses in by), rtol=0, atol=1e-6)
 
@@ -72,7 +76,7 @@ def test_responses_read_together_are_those_read_apart(network: Network):
         Item(tuple([*PROMPT, *rest] for rest in ([14, 1], [15, 16, 1], [3, 1], [4, 4, 4, 1])), ranks=(2, 1, 2, 4)),
         Item(([*PROMPT, 3, 1], [*PROMPT, 16, 1])),
     ]
-    losses = OBJECTIVES["plackett_luce"]()
+    losses = OBJECTIVES["plackett_luce"](CONFIG)
     together = item_scores(network, items)
     apart = torch.zeros_like(together)
     for row, item in enumerate(items):
@@ -89,7 +93,7 @@ def test_the_order_of_responses_does_not_matter(network: Network):
     item = Item(tuple(parts), ranks=(2, 3, 1))
     turned = Item((parts[2], parts[0], parts[1]), ranks=(1, 2, 3))
     wider = Item(tuple([*PROMPT, token, 1] for token in (3, 14, 15, 16)), ranks=(1, 2, 3, 4))
-    losses = OBJECTIVES["plackett_luce"]()
+    losses = OBJECTIVES["plackett_luce"](CONFIG)
     with torch.no_grad():
         values = [losses.losses(item_scores(network, some), some)[0] for some in ([item], [turned], [item, wider])]
         right = [float(ordered(item_scores(network, some), some)[0]) for some in ([item], [turned], [item, wider])]

@@ -179,24 +179,14 @@ class Network(nn.Module):
         shared = Shared.of(sequences, self.device)
         return self(self._table_and_states, shared.stream, shared.last)[0]
 
-    def scores_and_last_states(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """(B,) raw scores, and (B, width) the last hidden states that they were read from, in float32."""
-        table, states = self.table_and_last_states(sequences)
-        return table[:, 0], states
-
     def table_and_last_states(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """(B, C) the same for each column."""
+        """(B, C) the same, and (B, width) the last hidden states that they were read from, in float32."""
         shared = Shared.of(sequences, self.device)
         table, hidden = self(self._table_and_states, shared.stream, shared.last)
         return table, hidden.index_select(0, shared.last).float()
 
-    def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        table, states = self.table_and_states(stream)
-        return table[:, 0], states
-
     def table_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        """(B, C) the same for each column."""
+        """(B, C) the same of a stream, and (N, width) the hidden states that they were read from."""
         return self(self._table_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:

@@ -138,8 +138,19 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
 
 
 def objective_name(config: RewardConfig) -> str:
-    """The objective asked for, or that which suits the file of preferences."""
-    return AUTO.get(recognise(config.preferences).what, "votes") if config.objective == "auto" else config.objective
+    """The objective asked for, or that which suits the file of preferences.
+
+    Raises: UserError for settings that are none of its own.
+    """
+    if config.objective != "auto":
+        return config.objective
+    form = recognise(config.preferences)
+    name = AUTO.get(form.what, "votes")
+    try:
+        config.check(name)
+    except ValueError as problem:
+        raise UserError(f"{config.preferences}: this file holds {form.what}, and {problem}") from None
+    return name
 
 
 def record(path: str, objective: str, *, others: bool = False) -> type[Row]:

@@ -18,6 +18,7 @@ from prefloop.models.batching import Batching
 from prefloop.models.network import Network
 from prefloop.records import Preference, Ranking
 from prefloop.reward.votes import Interval, intervals
+from prefloop.scoring.pair_classifier import both_orders
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts
 
@@ -134,13 +135,20 @@ def _key(what: Any) -> Any:
     return tuple(map(_key, what)) if isinstance(what, list | tuple) else what
 
 
-def tokenised(rows: Sequence[Row], network: Network) -> Tokenised:
-    """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out."""
+def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False) -> Tokenised:
+    """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out.
+
+    Args: orders: True for items of the two responses of a pair in one sequence, in both orders, in place of each alone.
+    """
     codec, made = network.codec, Tokenised([], [], Cuts(), 0)
     texts = [_texts(row) for row in rows]
     responses = iter(codec.responses([text for some in texts for text in some]))
     for row, prompt, some in zip(rows, codec.prompts([row.messages for row in rows]), texts, strict=True):
-        fitted = tuple(made.cuts.fitted(prompt, next(responses), codec.context) for _ in some)
+        said = [next(responses) for _ in some]
+        if orders:
+            fitted = both_orders(prompt, said[0], said[1], context=codec.context, cuts=made.cuts)
+        else:
+            fitted = tuple(made.cuts.fitted(prompt, response, codec.context) for response in said)
         if any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
             made.items.append(_item(row, fitted))
@@ -156,8 +164,15 @@ def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
     letters = tuple(map(len, _texts(row)))
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    share = row.agreement if not row.votes else None
-    return Item(sequences, row.weight, letters=letters, votes=intervals(row), share=share, strength=row.strength or 0.0)
+    votes, share = (intervals(row), None) if row.votes else ((), row.agreement)
+    return Item(
+        sequences,
+        row.weight,
+        letters=letters,
+        votes=votes,
+        share=share,
+        strength=row.strength or 0.0,
+    )
 
 
 def as_pairs(row: Row, item: Item) -> list[Preference]:

@@ -1,44 +1,90 @@
 """What scores are to be, by what was said of responses: one objective for each kind of feedback.
 
 An objective turns the scores of items into losses by a pure function of `ops`, knows what a model without an opinion
-would lose, and holds what is learned beside the model. Shapes: B items, K responses.
+would lose, and holds what is learned beside the model. Shapes: B items, K responses, M rated ones.
+
+    pairs         votes  bradley_terry  robust  hinge  rao_kupper  davidson  pair_classifier
+    K at once     plackett_luce  all_pairs
+    one by one    regression  ordinal  thumbs
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from prefloop.ops.preferences import bradley_terry_loss, plackett_luce_loss
+from prefloop.ops.preferences import (
+    all_pairs_loss,
+    bradley_terry_loss,
+    centring_loss,
+    davidson_loss,
+    flipped_preference_loss,
+    hinge_preference_loss,
+    pair_logit,
+    plackett_luce_loss,
+    rao_kupper_loss,
+    smoothed_preference_loss,
+    soft_preference_loss,
+)
 from prefloop.records import Preference, Ranking
+from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row
-from prefloop.reward.votes import WIN, Edges, without_opinion
+from prefloop.reward.votes import WIN, Edges, outcomes_of, without_opinion, xlogx
+
+FIRST_THRESHOLD = 0.5
+"""Where a tie ends as learning begins, in log-odds, as for votes."""
+HINGE = 1.0
+"""Score units that a hinge asks for; scores are scaled afterwards, so that any number would do."""
 
 
 class Objective(nn.Module):
-    """How items teach. The methods here are those of a plain win, of whichever loss."""
+    """How items teach. What stands here is right for losses of pairs that nothing is learned beside."""
 
     READS: ClassVar[tuple[type[Row], ...]] = (Preference,)
     """Records that it learns from; what a file can give of them first is taken."""
     TIES: ClassVar[bool] = False
     """Whether pairs without a majority teach."""
+    BOTH_ORDERS: ClassVar[bool] = False
+    """Whether the model reads both responses of a pair in one sequence, in both orders."""
+    UNIT: ClassVar[float] = 1.0
+    """Log-odds of winning in a difference of one between raw scores."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        """Args: levels: the different ratings of the file, ascending, if it rates."""
+        super().__init__()
+        self.config, self.levels = config, tuple(levels)
+
+    def forward(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        """(B,) nats per item, with the charge that holds scores near 0, if there is one.
+
+        Args: scores: (B, K) raw, 0 where an item has fewer responses; has grad.
+        """
+        losses = self.losses(scores, items)
+        if not self.config.center_coef:
+            return losses
+        num = torch.tensor([len(item.sequences) for item in items], device=scores.device)
+        return losses + self.config.center_coef * centring_loss(scores).sum(-1) / num
 
     def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
-        """(B,) nats per item. Args: scores: (B, K) raw, 0 where an item has fewer responses; has grad."""
+        """(B,) nats per item. Args: scores: as in `forward`."""
         raise NotImplementedError
+
+    def begin(self, items: Sequence[Item]) -> None:
+        """Puts what is learned beside the model where the first items say."""
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
         """Counts what was said of items, for `without_opinion`."""
         with torch.no_grad():
-            width = max((len(item.sequences) for item in items), default=0)
+            width = max((len(item.sequences) for item in items), default=2)
             start = self.losses(torch.zeros(len(items), width), items).tolist() if items else []
         for item, loss in zip(items, start, strict=True):
-            said["loss"] = said.get("loss", 0.0) + loss * item.weight
-            said["weight"] = said.get("weight", 0.0) + item.weight
+            add(said, "loss", loss * item.weight)
+            add(said, "weight", item.weight)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
-        """`loss_at_start` and `loss_no_opinion`: see docs/stages/reward.md."""
+        """The loss of a model to which all responses are equal: where learning begins, and at best."""
         loss = said["loss"] / said["weight"] if said.get("weight") else None
         return {"loss_at_start": loss, "loss_no_opinion": loss}
 
@@ -55,8 +101,13 @@ class Objective(nn.Module):
         """Nats per item, as in training. Args: scores: (B, K), on the CPU."""
         device = next(self.parameters(), scores).device
         weights = torch.tensor([item.weight for item in items], dtype=torch.float64)
-        losses = self.losses(scores.to(device), items).cpu().double()
+        losses = self(scores.to(device), items).cpu().double()
         return float((losses * weights).sum() / weights.sum())
+
+
+def add(said: dict[Any, float], what: Any, weight: float) -> None:
+    """Counts one more."""
+    said[what] = said.get(what, 0.0) + weight
 
 
 def gaps(scores: Tensor) -> Tensor:
@@ -64,22 +115,35 @@ def gaps(scores: Tensor) -> Tensor:
     return scores[:, 0] - scores[:, 1]
 
 
+def beside(scores: Tensor, numbers: Sequence[float]) -> Tensor:
+    """(B,) a number of each item, in the form of its scores."""
+    return torch.tensor(numbers, dtype=scores.dtype, device=scores.device)
+
+
 class Votes(Objective):
-    """Each annotator's choice with its strength, as an interval of the difference that they felt (votes.py)."""
+    """Each annotator's choice with its strength, as an interval of the difference that they felt (votes.py).
+
+    Of a preference without votes of which a share of the annotators is known that share is learned.
+    """
 
     TIES = True
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
         self.edges = Edges()
 
     def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
-        return self.edges.losses(gaps(scores), [item.votes or (WIN,) for item in items])
+        gap = gaps(scores)
+        losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
+        if all(item.share is None for item in items):
+            return losses
+        share = beside(scores, [math.nan if item.share is None else item.share for item in items])
+        known = ~share.isnan()
+        return torch.where(known, soft_preference_loss(gap, torch.where(known, share, 1.0)), losses)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
         for item in items:
-            votes = item.votes or (WIN,)
-            said[votes] = said.get(votes, 0.0) + item.weight
+            add(said, item.votes or (WIN,), item.weight)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
         return {**without_opinion(list(said.values()), list(said))}
@@ -93,10 +157,110 @@ class Votes(Objective):
 
 
 class BradleyTerry(Objective):
-    """The decision alone."""
+    """The decision alone, believed a little less than said with `label_smoothing`."""
 
     def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
-        return bradley_terry_loss(scores[:, 0], scores[:, 1])
+        margin = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
+        if self.config.label_smoothing:
+            return smoothed_preference_loss(gaps(scores) - margin, smoothing=self.config.label_smoothing)
+        return bradley_terry_loss(scores[:, 0], scores[:, 1], margin=margin)
+
+
+class Robust(Objective):
+    """The decision alone, of which a known share is the wrong way round."""
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        assert self.config.flip_rate is not None  # the settings say so
+        return flipped_preference_loss(gaps(scores), flip_rate=self.config.flip_rate)
+
+
+class Hinge(Objective):
+    """The decision alone: enough is enough."""
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        wider = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
+        return hinge_preference_loss(gaps(scores) - wider, margin=HINGE)
+
+
+class Outcomes(Objective):
+    """Wins, ties and losses, one for each vote, with a parameter of ties that is learned."""
+
+    TIES = True
+    BEGIN: ClassVar[float]
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.tie = nn.Parameter(torch.tensor(self.BEGIN))
+
+    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+        """(M,) nats of outcomes 1, 0 and -1."""
+        raise NotImplementedError
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        told = [(row, *each) for row, item in enumerate(items) for each in outcomes_of(item.votes, item.share)]
+        rows = torch.tensor([row for row, _, _ in told], device=scores.device)
+        gap, outcome = gaps(scores), beside(scores, [outcome for _, outcome, _ in told])
+        losses = self.outcome_losses(gap[rows], outcome) * beside(scores, [share for _, _, share in told])
+        return torch.zeros_like(gap).index_add(0, rows, losses)
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        for item in items:
+            for outcome, share in outcomes_of(item.votes, item.share):
+                add(said, "side" if outcome else "tie", item.weight * share)
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        ties, sides = said.get("tie", 0.0), said.get("side", 0.0)
+        if not ties + sides:
+            return {"loss_at_start": None, "loss_no_opinion": None}
+        share = ties / (ties + sides)
+        fresh = type(self)(self.config)
+        with torch.no_grad():
+            start = fresh.outcome_losses(torch.zeros(2), torch.tensor([0.0, 1.0])).tolist()
+        return {
+            "loss_at_start": share * start[0] + (1 - share) * start[1],
+            "loss_no_opinion": -xlogx(share) - xlogx(1 - share) + (1 - share) * math.log(2),
+        }
+
+
+class RaoKupper(Outcomes):
+    """A tie is a difference too small to be felt."""
+
+    BEGIN = math.log(FIRST_THRESHOLD)
+
+    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+        return rao_kupper_loss(gap, outcome, log_threshold=self.tie)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        return {"tie_edge": float(self.tie.exp())}
+
+    def first_edge(self, said: Mapping[Any, float]) -> float:
+        return float(self.tie.exp())
+
+
+class Davidson(Outcomes):
+    """A tie is a third outcome, likeliest between equals."""
+
+    BEGIN = math.log(FIRST_THRESHOLD)
+
+    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+        return davidson_loss(gap, outcome, log_tie=self.tie)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        return {"log_tie": float(self.tie)}
+
+
+class PairClassifier(Objective):
+    """The model reads both responses, in both orders; a vote for the chosen one is a win, a tie half of one."""
+
+    TIES = True
+    BOTH_ORDERS = True
+    UNIT = 0.5
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        shares = [
+            sum(share * (1 + outcome) / 2 for outcome, share in outcomes_of(item.votes, item.share)) for item in items
+        ]
+        return soft_preference_loss(pair_logit(scores[:, 0], scores[:, 1]), beside(scores, shares))
 
 
 class PlackettLuce(Objective):
@@ -107,6 +271,16 @@ class PlackettLuce(Objective):
     def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         ranks, there = ranks_of(items, scores)
         return plackett_luce_loss(scores, ranks, mask=there)
+
+
+class AllPairs(Objective):
+    """A ranking as the mean of its pairs."""
+
+    READS = (Ranking, Preference)
+
+    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        ranks, there = ranks_of(items, scores)
+        return all_pairs_loss(scores, ranks, divisor=self.config.divisor, mask=there)
 
 
 def ranks_of(items: Sequence[Item], scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,7 +295,13 @@ def ranks_of(items: Sequence[Item], scores: Tensor) -> tuple[Tensor, Tensor]:
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "votes": Votes,
     "bradley_terry": BradleyTerry,
+    "robust": Robust,
+    "hinge": Hinge,
+    "rao_kupper": RaoKupper,
+    "davidson": Davidson,
     "plackett_luce": PlackettLuce,
+    "all_pairs": AllPairs,
+    "pair_classifier": PairClassifier,
 }
 """Its name -> what it is."""
 AUTO: Mapping[str, str] = {"rankings": "plackett_luce"}

@@ -49,6 +49,7 @@ from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
+from prefloop.scoring.pair_classifier import PAIRS, READS
 from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.ahead import ahead
 from prefloop.text.batches import cut
@@ -77,7 +78,9 @@ def train(config: RewardConfig) -> Path:
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)
         data = _data(config, network, run)
-        objective = OBJECTIVES[data.split.objective]().to(network.device)
+        objective = OBJECTIVES[data.split.objective](config)
+        objective.begin(data.first.items)
+        objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
         count = data.training.num_responses // 2 + len(judged)
         data.training.forget()
@@ -108,7 +111,7 @@ def train(config: RewardConfig) -> Path:
                 few = [batch[i] for i in part]
                 scores = item_scores(network, few)
                 weights = torch.tensor([item.weight for item in few], device=network.device)
-                losses = objective.losses(scores, few) * weights
+                losses = objective(scores, few) * weights
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
                 sums.add("accuracy/train", ordered(scores, few) / max(1, told))
@@ -142,7 +145,7 @@ class _Data:
     validated: Tokenised
     undecided: Tokenised
     scale: list[list[int]]
-    """responses by whose scores the others are scaled"""
+    """responses by whose scores the others are scaled; none of a model that reads pairs"""
 
     @property
     def training(self) -> Told:
@@ -155,11 +158,13 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
     split_ = split(config, run.say, kept=run.folder / layout.ROWS)
     for problem in split_.skipped:
         run.say(f"skipped {problem}")
-    learn = partial(tokenised, network=network)
+    kind = OBJECTIVES[split_.objective]
+    learn = partial(tokenised, network=network, orders=kind.BOTH_ORDERS)
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
-    validated, undecided = (tokenised(rows, network) for rows in (split_.validation, split_.undecided))
+    validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
     validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-    return _Data(split_, learn, first, validated, undecided, scaled_by(config, network, first.rows, run.say))
+    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first.rows, run.say)
+    return _Data(split_, learn, first, validated, undecided, scale)
 
 
 def _finish(
@@ -178,9 +183,9 @@ def _finish(
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    ties = margins(scores_of(undecided.items, network, sizes), undecided.items)
+    ties = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
     held = quality(
-        margins(looked, validated.items),
+        margins(looked * objective.UNIT, validated.items),
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(scores_of(again, network, sizes), again),
@@ -212,8 +217,8 @@ def _save(
     folder: Path, network: Network, config: RewardConfig, sizes: Batching, scale: Sequence[list[int]], say: Say
 ) -> None:
     """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, sizes, scale, say)
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
+    mean, std = _normalisation(network, config, sizes, scale, say) if scale else (0.0, 1.0)
+    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}} | ({} if scale else {PAIRS: READS}))
 
 
 def _first_items(

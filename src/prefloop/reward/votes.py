@@ -45,6 +45,15 @@ def interval(vote: Vote) -> Interval:
     return 1 if vote.side == "chosen" else -1, low, _INFINITE if vote.strength is None else low + 1
 
 
+def outcomes_of(votes: Sequence[Interval], share: float | None) -> list[tuple[int, float]]:
+    """What the votes of a pair are without their strengths: 1 for the chosen response, 0 for a tie, -1 for the other,
+    each with its share of the votes; a share that is known without votes serves as well, and without both it is a win.
+    """
+    if not votes:
+        return [(1, 1.0)] if share is None else [(1, share), (-1, 1 - share)]
+    return [(0 if (low, high) == TIE else side, 1 / len(votes)) for side, low, high in votes]
+
+
 class Edges(nn.Module):
     """Where a tie ends, and where slight becomes clear and clear becomes much; in log-odds, always in that order."""
 
@@ -107,12 +116,13 @@ def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]
     ties, plain = counts.pop(TIE, 0.0), counts.pop(WIN[1:], 0.0)
     sided = sum(counts.values())
     strengths = [share for (low, high), share in counts.items() if (low, high) != ANY_STRENGTH]
-    surprise = plain * math.log(2) - _xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
+    surprise = plain * math.log(2) - xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
     if sided > 0:
         surprise += sided * (math.log(2) - math.log(sided / (1 - plain)))
-        surprise -= sum(strengths) * sum(_xlogx(share / sum(strengths)) for share in strengths)
+        surprise -= sum(strengths) * sum(xlogx(share / sum(strengths)) for share in strengths)
     return {"loss_at_start": float((start * weight).sum() / weight.sum()), "loss_no_opinion": surprise}
 
 
-def _xlogx(share: float) -> float:
+def xlogx(share: float) -> float:
+    """share log share, 0 for none."""
     return share * math.log(share) if share > 0 else 0.0

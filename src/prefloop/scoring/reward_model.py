@@ -23,16 +23,17 @@ from prefloop.models.load import scalar, sharing
 from prefloop.models.network import Network
 from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
-from prefloop.ops.rewards import disagreement, normalised_scores
+from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
 from prefloop.scoring.outliers import read_outliers
 from prefloop.scoring.protocol import Conversation, Scored, summed
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
-States = Literal["none", "mean", "last"]
 BATCH_TOKENS = 16384
 """Tokens that are read at once."""
+States = Literal["none", "mean", "last"]
+"""Which hidden states are wanted beside scores."""
 EMBEDDED = 64
 """Numbers of an embedding at most."""
 
@@ -96,27 +97,27 @@ class RewardModel:
 
     def table(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B, C) every column, shifted and scaled."""
-        return self._read(self.sequences(prompts, responses), "none")[0]
+        return self.read_table(self.sequences(prompts, responses))[0]
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
-        """The same scores, how unusual each response is where the folder tells, and what columns are to them: axes are
-        parts, members are members."""
+        """The same scores, what their columns are to them (axes are parts, members are members), and how unusual each
+        response is where the folder tells."""
         return self.said(self.sequences(prompts, responses))
 
     def said(self, sequences: Sequence[list[int]]) -> Scored:
         """The same of sequences of tokens."""
-        table, states = self._read(sequences, "none" if self.outliers is None else "last")
+        table, states = self.read_table(sequences, states="none" if self.outliers is None else "last")
         parts = self._parts(table)
-        said = Scored(summed(parts))
-        if self.columns.kind == "axes" and len(parts) > 1:
-            said = replace(said, parts=parts)
+        scored = Scored(summed(parts))
+        if len(parts) > 1 and self.columns.kind == "axes":
+            scored = replace(scored, parts=parts)
         elif len(parts) > 1:
             members = len(parts) * torch.stack(list(parts.values()), 1)
-            said = replace(said, members=members, disagreement=disagreement(members))
+            scored = replace(scored, members=members, disagreement=members.std(1, correction=0))
         if self.outliers is None:
-            return said
-        limited = self.outliers.card.limited(said.scores)
-        return replace(said, outlier=self.outliers.share(states), limited=limited)
+            return scored
+        limited = self.outliers.card.limited(scored.scores)
+        return replace(scored, outlier=self.outliers.share(states), limited=limited)
 
     def _parts(self, table: torch.Tensor) -> dict[str, torch.Tensor]:
         """(B,) of each column that counts, weighed: a score is the sum of them. Args: table: (B, C)."""
@@ -173,14 +174,16 @@ class RewardModel:
         return sequences
 
     def read(self, sequences: Sequence[list[int]], *, states: States = "none") -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores of sequences, and (B, width) their last hidden states: the mean over tokens, or that
-        of the last one; or (B, 0)."""
-        table, seen = self._read(sequences, states)
+        """(B,) normalised scores of sequences, and the states of `read_table`."""
+        table, seen = self.read_table(sequences, states=states)
         return summed(self._parts(table)), seen
 
     @torch.no_grad()
-    def _read(self, sequences: Sequence[list[int]], states: States) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C) every column, shifted and scaled; and the same."""
+    def read_table(
+        self, sequences: Sequence[list[int]], *, states: States = "none"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C) normalised scores of sequences, and (B, width) their last hidden states: the mean over tokens, or that
+        of the last one; or (B, 0)."""
         lengths = [len(s) for s in sequences]
         raw = torch.zeros(len(sequences), len(self.columns.columns))
         width = self.network.pretrained.config.get_text_config().hidden_size if states != "none" else 0
@@ -196,14 +199,16 @@ class RewardModel:
                 stream = Stream.of(few, self.network.device)
                 table, hidden = self.network.table_and_states(stream)
                 raw[batch] = table.cpu()
-                added = torch.zeros(len(batch), width, device=hidden.device).index_add_(0, stream.rows, hidden.float())
-                seen[batch] = added.cpu() / torch.tensor(stream.lengths)[:, None]
+                total = torch.zeros(len(batch), width, device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                seen[batch] = total.cpu() / torch.tensor(stream.lengths)[:, None]
         each = zip(raw.unbind(1), self.columns.columns, strict=True)
         return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), seen
 
 
-def loaded_beside(path: str, placement: Placement, networks: list[Network], *, weights: str) -> RewardModel:
+def loaded_beside(
+    path: str, placement: Placement, networks: list[Network], *, weights: str, kind: type[RewardModel] = RewardModel
+) -> RewardModel:
     """A reward model that shares the base of one of some models in memory where it can; it is added to them."""
-    made = RewardModel(path, placement, weights=weights, beside=sharing(path, networks))
+    made = kind(path, placement, weights=weights, beside=sharing(path, networks))
     networks.append(made.network)
     return made
