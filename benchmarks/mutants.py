@@ -421,9 +421,9 @@ MUTANTS = [
     ),
     *planted(
         "reward/votes.py", "reward/test_votes.py",
-        ("a tie is a win", "(1, _MINUS_FIRST, _FIRST)", "(1, _NOTHING, _FIRST)"),
+        ("a tie is a win", "return 1, _MINUS_FIRST, _FIRST", "return 1, _NOTHING, _FIRST"),
         ("slight and clear mixed up", "(_FIRST, _SECOND, _THIRD)[vote.strength - 1]", "(_SECOND, _FIRST, _THIRD)[vote.strength - 1]"),
-        ("rejected votes count for the chosen", 'else -1, low, high', 'else 1, low, high'),
+        ("rejected votes count for the chosen", 'else -1, low, _INF', 'else 1, low, _INF'),
     ),
     *planted(
         "scoring/reward_model.py", "scoring score",

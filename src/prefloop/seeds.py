@@ -19,6 +19,7 @@ STREAMS: dict[str, str] = {
     "reward.split": "which prompts are held out",
     "reward.members": "the seeds of an ensemble's members",
     "reward.batches": "order of the prompts, by epoch",
+    "reward.members": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",
     "health.training": "training pairs that a health card looks at, where there are many",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
