@@ -7,6 +7,7 @@ doubles as padding, as in GPT-2 and many chat models, that is one token early; w
 import torch
 from transformers import PreTrainedModel
 
+from prefloop.models.checkpoint import config_of, number
 from prefloop.text.codec import Codec
 
 NEW = "<|pad|>"
@@ -18,6 +19,14 @@ def padding_id(codec: Codec) -> int | None:
     """The tokenizer's padding token; None if it has none, or one that ends responses."""
     pad = codec.tokenizer.pad_token_id
     return pad if isinstance(pad, int) and pad != codec.stop_ids[0] else None
+
+
+def named_padding(folder: str) -> int | None:
+    """The padding token that the configuration in a model folder names, whatever else that ends; None if it names none.
+
+    Of somebody else's reward model transformers reads the score at the last token that is another.
+    """
+    return number(config_of(folder).get_text_config(), "pad_token_id")
 
 
 def give_padding(model: PreTrainedModel, codec: Codec) -> None:

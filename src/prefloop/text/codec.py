@@ -5,6 +5,9 @@
 
 The boundary between them is where the loss mask changes, and it is exact because the two are encoded apart. Together
 they are the beginning of the whole conversation's tokens: an earlier turn reads as it was learned.
+
+Somebody else's reward model reads a whole conversation as its template writes it, to the last token and nothing added:
+`conversations`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from prefloop.files import fingerprints
 from prefloop.records import Message
 from prefloop.text.markers import Markers, added_tokens
 from prefloop.text.templates import Refused, recorded_template, template_name
-from prefloop.text.turns import SAID, TALK, Turn
+from prefloop.text.turns import SAID, TALK, Turn, shared
 
 TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 """What a template that is run may raise."""
@@ -104,6 +107,27 @@ class Codec:
             texts.append((self.turn.lead + words + (self.tail if finished else ""), typed))
         made = self._tokens(texts) if not self._before else [self._behind(self._before, *text) for text in texts]
         return [[*ids, self.stop_ids[0]] for ids in made] if finished else made
+
+    def conversations(
+        self, prompts: Sequence[Sequence[Message]], responses: Sequence[str]
+    ) -> list[tuple[list[int], list[int]]]:
+        """Tokens of whole conversations, each the prompt and a response, as the template writes them and nothing added:
+        those of `apply_chat_template(conversation, tokenize=True)`, but for markers that somebody typed.
+
+        Returns: each in two, where its tokens leave those of the prompt alone. Raises: see `prompt_ids`.
+        """
+        texts = []
+        for messages, response in zip(prompts, responses, strict=True):
+            turns = [*messages, Message.model_construct(role="assistant", content=response)]  # a blank one too
+            typed = any(self._markers.typed(m.content, by=m.role) for m in turns)
+            try:
+                texts.append((self._rendered(turns, False, hide=typed), typed))
+            except Refused as problem:
+                problem.messages = tuple(messages)  # as they stand in a file
+                raise
+        wholes = self._tokens(texts)
+        asked = [len(shared(*both)) for both in zip(self.prompts(prompts), wholes, strict=True)]
+        return [(whole[:size], whole[size:]) for size, whole in zip(asked, wholes, strict=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """A response's text, without the token that ends it and without what the template writes around the text."""

@@ -9,6 +9,7 @@ one for many models (Gemma: `<eos>`, but turns end with `<end_of_turn>`).
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prefloop.records import Message
 
@@ -19,6 +20,7 @@ TALK = (
     Message(role="assistant", content=SAID),
     Message(role="user", content=THEN),
 )
+Words = TypeVar("Words", str, list[int])
 Render = Callable[[tuple[Message, ...], bool], str]
 """Writes a conversation; True: up to where the assistant speaks next."""
 
@@ -52,7 +54,7 @@ class Turn:
             return cls()
         before = prompt[prompt.index(ASKED) + len(ASKED) :]
         head = whole[whole.index(ASKED) + len(ASKED) : whole.index(SAID)]
-        opened = "" if head.startswith(before) else before[len(_shared(before, head)) :]
+        opened = "" if head.startswith(before) else before[len(shared(before, head)) :]
         lead = head.removeprefix(before) if not opened else ""
         between = whole[whole.index(SAID) + len(SAID) : whole.index(THEN)]
         final = last[last.index(SAID) + len(SAID) :]
@@ -64,7 +66,7 @@ class Turn:
         return cls(None, lead, "", before, opened)
 
 
-def _shared(one: str, other: str) -> str:
-    """What two texts begin with."""
+def shared(one: Words, other: Words) -> Words:
+    """What two texts, or two lists of tokens, begin with."""
     num = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return one[:num]
