@@ -18,6 +18,7 @@ STREAMS: dict[str, str] = {
     "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
     "reward.batches": "order of the prompts, by epoch",
+    "health.probes": "which responses are edited, and how, by the texts themselves",
     "health.training": "training pairs that a health card looks at, where there are many",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
