@@ -294,7 +294,8 @@ class Reading(Generic[R]):
         elif self.record is Ranking:
             if len(said.responses) < 2:
                 raise LeftOut("a single response, with nothing to rank it with")
-            yield {**head, "responses": tuple(one.content for one in said.responses), "ranks": _ranks(said.grades)}
+            texts = tuple(one.content for one in said.responses)
+            yield {**head, "tags": said.tags, "responses": texts, "ranks": _ranks(said.grades)}
         elif self.record is Preference:
             for part, fields in _pairs(said, ties=self.form.what != "thumbs"):
                 yield {**head, "id": head["id"] + part, "tags": said.tags, **fields, **said.more}
