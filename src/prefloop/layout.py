@@ -7,7 +7,7 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
-PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, scores.jsonl
+PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, bench_scores.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -49,7 +49,7 @@ RANKINGS = "rankings.jsonl"
 
 EVALUATION = "evaluation.json"
 BENCH = "bench.json"
-BENCH_SCORES = "scores.jsonl"
+BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
 
 PAGE = "index.html"

@@ -140,10 +140,10 @@ def test_a_stopped_evaluation_goes_on(
     assert measure(data, "broken", batch=4) == whole
     assert seen == [4, 4, 4, 4, 4, 3]
     assert measure(data, "broken", batch=4) == whole  # finished: nothing is scored
-    for name in ("bench.json", "scores.jsonl"):
+    for name in ("bench.json", "bench_scores.jsonl"):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert len(seen) == 6
-    lines = [json.loads(line) for line in (tmp_path / "whole" / "scores.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "bench_scores.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [f"row-{i + 1:06d}" for i in range(23)]
 
 
@@ -161,7 +161,7 @@ def test_from_the_command_line(write_rows: Write, tmp_path: Path, capsys: pytest
     assert "5 rows of 5 prompts; a coin gets 50.0% of all rows." in capsys.readouterr().out
     typed = [f"reward={reward}", f"data={data}", f"out={tmp_path / 'b'}", "threads=1"]
     assert cli(["evaluate", *typed]) == 0
-    assert (tmp_path / "a/scores.jsonl").read_bytes() == (tmp_path / "b/scores.jsonl").read_bytes()
+    assert (tmp_path / "a/bench_scores.jsonl").read_bytes() == (tmp_path / "b/bench_scores.jsonl").read_bytes()
     assert json.loads((tmp_path / "b/run.json").read_text())["stage"] == "evaluate"
     capsys.readouterr()
     assert cli(["evaluate", *typed, "candidates=x", "kl_limit=2"]) == 2

@@ -1,7 +1,7 @@
 """A reward model on a file: how often it likes the right response best, and what length has to do with it.
 
 Reads: any reward model's folder or a Python function, and preferences or rankings in any form. Writes: `bench.json` and
-every score, `scores.jsonl`. The arithmetic, and whom it follows, is in health/bench.py. A row is a pair, or K responses
+every score, `bench_scores.jsonl`. The arithmetic, and whom it follows, is in health/bench.py. A row is a pair, or K responses
 of which those of the first rank are right; all others are wrong.
 """
 
