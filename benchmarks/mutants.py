@@ -195,9 +195,9 @@ MUTANTS = [
         ("the reference shares weights", "Network(copy.deepcopy(self.model), self.codec", "Network(self.model, self.codec"),
         ("added tokens are kept", "out.last_hidden_state[0, :num]", "out.last_hidden_state[0]"),
         ("precision forgotten", "with self.placement.precision(), recomputed(", "with recomputed("),
-        ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden", "return head(hidden.index_select(0, last))[:, 0].float(), hidden"),
+        ("scores rounded", "return self._in_float32(head, hidden.index_select(0, last)), hidden", "return head(hidden.index_select(0, last)).float(), hidden"),
         ("hooks are passed by in decoding", "return self(self._next_states, tokens, positions, cache)", "return self._next_states(tokens, positions, cache)"),
-        ("hooks are passed by in scoring", "return self(self._scores_and_states, stream, stream.ends)", "return self._scores_and_states(stream, stream.ends)"),
+        ("hooks are passed by in scoring", "return self(self._table_and_states, stream, stream.ends)", "return self._table_and_states(stream, stream.ends)"),
         ("hooks are passed by", "return self(self._read, packed, temperature, entropy)", "return self._read(packed, temperature, entropy)"),
     ),
     *planted(
@@ -378,17 +378,26 @@ MUTANTS = [
     ),
     *planted(
         "reward/stage.py", "reward",
-        ("pairs that are one are learned from", "if chosen != rejected:", "if True:"),
-        ("vote edges at the model's rate", "Group(tuple(edges.parameters()), EDGE_LR)", "Group(tuple(edges.parameters()), config.lr)"),
+        ("vote edges at the model's rate", "Group(tuple(objective.parameters()), EDGE_LR)", "Group(tuple(objective.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=apart)", "num_updates=len(batches), apart=apart[:-1])"),
-        ("weights of pairs forgotten", "weight = sum(pair.weight for pair in batch)", "weight = len(batch)"),
-        ("margin the other way", "scores.index_select(0, chosen) - scores.index_select(0, rejected)", "scores.index_select(0, rejected) - scores.index_select(0, chosen)"),
+        ("weights of pairs forgotten", "weight, told = sum(item.weight for item in batch)", "weight, told = len(batch)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
         ("what was counted is forgotten on resume", 'taught = Taught.of(saved["taught"])', "pass"),
     ),
     *planted(
+        "reward/items.py", "reward",
+        ("pairs that are one are learned from", "if any(sequence != fitted[0] for sequence in fitted[1:]):", "if True:"),
+        ("the better response is the worse one", "row[better] - row[worse]", "row[worse] - row[better]"),
+        ("a tie is told apart", "if self.ranks[i] < self.ranks[j]", "if self.ranks[i] <= self.ranks[j]"),
+    ),
+    *planted(
+        "reward/objectives.py", "reward",
+        ("margin the other way", "return scores[:, 0] - scores[:, 1]", "return scores[:, 1] - scores[:, 0]"),
+        ("the loss of a plain win upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1])", "bradley_terry_loss(scores[:, 1], scores[:, 0])"),
+    ),
+    *planted(
         "reward/data.py", "reward",
-        ("ties are validated with", "[not row.decided for row in rows]", "[False for row in rows]"),
+        ("ties are validated with", "[not _decided(row) for row in rows]", "[False for row in rows]"),
         ("pairs of a prompt are torn apart", "first[group].argsort(", "keys.argsort("),
         ("held-out prompts are learned from", "rows.only(~held), rows.only(held)", "rows, rows.only(held)"),
     ),
@@ -405,8 +414,8 @@ MUTANTS = [
     ),
     *planted(
         "scoring/reward_model.py", "scoring score",
-        ("scores in the order of length", "raw[batch] = scores.cpu()", "raw[sorted(batch)] = scores.cpu()"),
-        ("not normalised", "normalised_scores(raw, mean=self.mean, std=self.std)", "raw"),
+        ("scores in the order of length", "raw[batch] = table.cpu()", "raw[sorted(batch)] = table.cpu()"),
+        ("not normalised", "normalised_scores(one, mean=of.mean, std=of.std)", "one"),
     ),
 ]  # fmt: skip
 

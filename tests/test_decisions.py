@@ -163,3 +163,12 @@ def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
         ("c:1-2", "B", 1.0, None),
     }
     assert (decisions.num_pairs, decisions.num_tied) == (3, 1)
+
+
+def test_a_vote_keeps_who_said_it_and_which_side_the_chosen_response_stood_on():
+    """A wins 2 : 1. Ann saw it on the left, Bob on the right; how Cid saw it is not known, nor is a ranking's side."""
+    cid = pair("cid", (0, 1), "right").model_copy(update={"sides_known": False})
+    decisions = decide(pair("ann", (0, 1), "left"), pair("bob", (1, 0), "right"), cid, ranking("dan", (0, 1), (1, 2)))
+    (p,) = decisions.preferences
+    seen = [("ann", True), ("bob", False), ("cid", None), ("dan", None)]
+    assert [(vote.annotator, vote.first) for vote in p.votes] == seen

@@ -39,6 +39,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "judgements": {"id": "1", "comparison": "1", **JUDGED},
     "preferences": {"id": "1", **ASKED, "chosen": "here", "rejected": "there"},
     "rankings": {"id": "1", **ASKED, "responses": ["here", "there"], "ranks": [1, 2]},
+    "ratings": {"id": "1", **ASKED, "responses": ["here", "there"], "ratings": {"helpful": [4, 2]}},
     "scores": {"id": "1:0", "score": 0.5},
     "thumbs": {"prompt": "where?", "completion": "here", "label": True},
     "steps": {"prompt": "where?", "completions": ["here"], "labels": [True]},
@@ -109,7 +110,7 @@ def test_a_stage_reads_what_the_table_says_and_nothing_else(stage: Stage, tmp_pa
             taken.add(what)
     own = set(stage.reads) & set(SAMPLES)
     as_prompts = {what for what, records in foreign.SERVES.items() if Prompt in records and "prompts" in stage.reads}
-    as_pairs = {"rankings"} if "preferences" in stage.reads else set()  # the one thumb here makes no pair
+    as_pairs = {"rankings", "ratings"} if "preferences" in stage.reads else set()  # the one thumb here makes no pair
     assert taken == own | as_prompts | as_pairs
 
 

@@ -129,9 +129,15 @@ class _Told:
         for name, field in config.model_fields.items():
             value, key = meant.get(name), f"{above}{name}"
             inner, annotation = section(field.annotation), field.annotation
+            several = entries(annotation)
             if inner is not None and isinstance(value, dict):
                 meant[name] = self.as_meant(inner, value, f"{key}.")
-            elif name in meant and _is_text(annotation):
+            elif several is not None and isinstance(value, dict):
+                meant[name] = {
+                    own: self.as_meant(several, given, f"{key}.{own}.") if isinstance(given, dict) else given
+                    for own, given in value.items()
+                }
+            elif name in meant and (_is_text(annotation) or several is not None):
                 meant[name] = self._text(value, key, optional=type(None) in typing.get_args(annotation))
                 if meant[name] == "" and field.is_required():
                     raise UserError(
@@ -162,7 +168,7 @@ class _Told:
 
     def sentence(self, problem: ValidationError) -> str:
         """The first error of a failed validation as one sentence with place, key and remedy."""
-        errors = problem.errors()
+        errors: list[Any] = [{**error, "loc": _without_marks(error["loc"])} for error in problem.errors()]
         unknown = [error for error in errors if error["type"] == "extra_forbidden"]
         error = unknown[0] if unknown else errors[0]  # a mistyped required key is both: name the typo
         loc = [str(part) for part in error["loc"]]
@@ -232,12 +238,17 @@ class _Told:
     def _inner(self, loc: Sequence[Any]) -> type[BaseModel] | None:
         """The settings class that a path of keys leads to, if it leads to one."""
         here: type[BaseModel] | None = self._config
+        several: type[BaseModel] | None = None
         for part in loc:
             if isinstance(part, int):
                 continue  # one of several sections
+            if several is not None:
+                here, several = several, None  # whatever it is called
+                continue
             if here is None or str(part) not in here.model_fields:
                 return None
-            here = section(here.model_fields[str(part)].annotation)
+            annotation = here.model_fields[str(part)].annotation
+            here, several = section(annotation), entries(annotation)
         return here
 
 
@@ -263,6 +274,29 @@ def section(annotation: Any) -> type[BaseModel] | None:
     """The settings class inside `Inner`, `Inner | None` or `tuple[Inner, ...]`; None for a plain value."""
     options = typing.get_args(annotation) or (annotation,)
     return next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+
+
+ONE, SEVERAL = "(one)", "(several)"
+"""Marks that validation puts into the path of a key: of one value in place of a mapping, and of the mapping."""
+
+
+def one_or_several(value: Any) -> str:
+    """Which of the two is given, for pydantic's Discriminator."""
+    return SEVERAL if isinstance(value, dict) else ONE
+
+
+def _without_marks(loc: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(part for part in loc if part not in (ONE, SEVERAL))
+
+
+def entries(annotation: Any) -> type[BaseModel] | None:
+    """The settings class inside `Annotated[Text | dict[str, Inner], ...]`, which may be None too; else None."""
+    if typing.get_origin(annotation) is dict:
+        return section(typing.get_args(annotation)[1])
+    inside = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        inside = inside[:1]
+    return next((found for option in inside if (found := entries(option)) is not None), None)
 
 
 def _without_none(annotation: Any) -> Any:

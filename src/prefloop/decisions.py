@@ -19,6 +19,8 @@ class Ballot:
     winner: int | None
     """i, j, or None for a tie"""
     strength: int | None
+    left: int | None = None
+    """the response shown on the left; None where no pair was shown"""
     authority: int = 0
     """2 a lead's ruling on the pair, 1 on a ranking that holds it, 0 any other judgement: the highest alone is heard"""
 
@@ -46,13 +48,14 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
     if judgement.kind == "pair":
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
-        ballot = Ballot(judgement.annotator, winner, judgement.strength, 2 * judgement.ruling)
+        shown = left if judgement.sides_known else None
+        ballot = Ballot(judgement.annotator, winner, judgement.strength, shown, 2 * judgement.ruling)
         yield min(left, right), max(left, right), ballot
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
             winner = None if rank_a == rank_b else a if rank_a < rank_b else b
-            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None, int(judgement.ruling))
+            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None, authority=int(judgement.ruling))
 
 
 def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
@@ -106,7 +109,15 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
         strength=sum(strengths) / len(strengths) if strengths else None,
         agreement=most / len(cast),
         num_judgements=len(cast),
-        votes=tuple(Vote(side=side[v.winner], strength=v.strength) for v in cast),
+        votes=tuple(
+            Vote(
+                side=side[v.winner],
+                strength=v.strength,
+                annotator=v.annotator,
+                first=None if v.left is None else v.left == winner,
+            )
+            for v in cast
+        ),
         comparison=comparison.id,
         chosen_index=winner,
         rejected_index=loser,

@@ -5,6 +5,8 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
                                   while it is not finished checkpoints/, parts/ and .rows/; with track=
                                   tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
+PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder
+PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, bench_scores.jsonl
@@ -51,6 +53,9 @@ EVALUATION = "evaluation.json"
 BENCH = "bench.json"
 BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
+
+MODEL_CARD = "prefloop_card.json"
+CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 PAGE = "index.html"
 SUMMARY = "summary.json"
@@ -103,6 +108,21 @@ def adapter_card(folder: Path) -> Path:
 def is_adapter(folder: Path) -> bool:
     """True for a folder of PEFT."""
     return adapter_card(folder).is_file()
+
+
+def ensemble_card(folder: Path) -> Path:
+    """The file by which an ensemble of reward models is known."""
+    return folder / "ensemble.json"
+
+
+def member(folder: Path, index: int) -> Path:
+    """One model of an ensemble, a plain model folder."""
+    return folder / "members" / str(index)
+
+
+def is_ensemble(folder: Path) -> bool:
+    """True for a folder of several reward models."""
+    return ensemble_card(folder).is_file()
 
 
 def is_model(folder: Path) -> bool:

@@ -3,12 +3,13 @@
 class SFTConfig(RunConfig, Templated, Optimised, defaults={"lr": 1e-3}): ...
 """
 
+import re
 import typing
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from prefloop.config import LEFT, Config
+from prefloop.config import LEFT, ONE, SEVERAL, Config, one_or_several
 
 
 class Placed(Config):
@@ -166,11 +167,70 @@ class Varied(Sampled):
     alike."""
 
 
+class Component(Config):
+    """One of several rewards that are added."""
+
+    model: str = Field(min_length=1)
+    """Reward model folder, or python:FILE.py:FUNCTION."""
+
+    weight: float = 1.0
+    """What its score is multiplied by; below 0 it is charged."""
+
+    at_least: float | None = None
+    """What its mean score is to be at least, in its own reward units: a constraint, for policies in training."""
+
+
+TAKEN = ("mean", "std", "model", "outliers", "unusual", "disagreement")
+"""Names that metrics have already, behind `scores/`."""
+
+
+def _named_well(given: dict[str, Component]) -> dict[str, Component]:
+    if not given:
+        raise ValueError("this names no reward. Name at least one: NAME: {model: FOLDER, weight: 1.0}.")
+    for name in given:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in TAKEN:
+            why = "metrics have that name already" if name in TAKEN else "names are of a-z, 0-9 and _"
+            raise ValueError(f"a reward cannot be called {name!r}: {why}. Choose another, for instance helpful.")
+    return given
+
+
+Reward = typing.Annotated[
+    typing.Annotated[str, Tag(ONE)] | typing.Annotated[dict[str, Component], AfterValidator(_named_well), Tag(SEVERAL)],
+    Discriminator(one_or_several),
+]
+"""A reward model folder or a function; or several, NAME -> what it is and how much it counts."""
+
+
+def models_of(reward: Reward | None, key: str = "reward") -> dict[str, str]:
+    """What a setting names, by the setting or by its parts: `reward`, or `reward.safe`, `reward.helpful`."""
+    if reward is None:
+        return {}
+    if isinstance(reward, str):
+        return {key: reward}
+    return {f"{key}.{name}": part.model for name, part in reward.items()}
+
+
 class Rewarded(Config):
-    """How long somebody's own reward function may take."""
+    """How rewards are asked: an ensemble, and somebody's own function."""
+
+    combine: typing.Literal["mean", "min", "variance"] = "mean"
+    """How the scores of an ensemble's members become one: their mean, the lowest, or with variance their mean less
+    variance_coef times their variance (Coste 2023)."""
+
+    variance_coef: float = Field(default=0.5, ge=0)
+    """With combine=variance: what a unit of the members' variance costs, in reward units."""
 
     reward_seconds: float = Field(default=600.0, gt=0, le=1_000_000)
     """Most seconds for one call of a Python reward function; then the stage stops and says in which line it was."""
+
+    @model_validator(mode="after")
+    def _variance_counts(self) -> typing.Self:
+        default = type(self).model_fields["variance_coef"].default
+        if self.variance_coef != default and self.combine != "variance":
+            raise ValueError(
+                f"variance_coef does nothing with combine = {self.combine}. Leave it out, or set combine = variance."
+            )
+        return self
 
 
 class SamplingConfig(Sampled):

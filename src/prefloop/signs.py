@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from prefloop.records.cards import Agreement, Baseline, Calibration, Leaks, Share, Slice
 from prefloop.records.evaluations import Evaluation, Split, mean
 
 Level = Literal["alarm", "unchecked", "fine"]
@@ -54,6 +55,17 @@ RULES = {
     "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
     "above_bayes": Rule(lambda value, low, best: low > best),
     "length_only": Rule(lambda value, low, length: low < length),
+    # its health card, which may stop RL: see STOPS
+    "too_few": Rule(lambda value, low, high, num, limit: high - low > limit, 0.2),
+    "coin": Rule(lambda value, low, limit: low <= limit, 0.5),
+    "beside_length": Rule(lambda value, low, other: low <= 0),
+    "beside_words": Rule(lambda value, low, other: low <= 0),
+    "easy": Rule(_above, 0.95),
+    "above_ceiling": Rule(lambda value, low, ceiling: low > ceiling),
+    "leak": Rule(_above, 0.05),
+    "miscalibrated": Rule(lambda value, chance, limit: value > chance + limit, 0.05),
+    "noisy": Rule(_above, 1 / 3),
+    "weak_domain": Rule(lambda domain, value, high, accuracy, limit: high < accuracy - limit, 0.05),
     # the selected model's responses
     "finished": Rule(lambda value, limit: value < limit, FINISHED),
     "length": Rule(lambda sft, final, limit: abs(final - sft) > limit * sft, 0.5),
@@ -64,6 +76,14 @@ RULES = {
     "entropy": Rule(lambda before, after, limit: after < limit * before, 0.2),
     "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
 }
+
+BESIDE = {"value": "ahead", "low": "ahead_low", "other": "accuracy"}
+"""What a rule calls the numbers of a baseline."""
+STOPS = (
+    "too_few", "coin", "beside_length", "beside_words", "suspicious", "above_ceiling", "leak", "memorises",
+    "miscalibrated",
+)  # fmt: skip
+"""Rules of a health card for which RL should wait; what the others say is worth knowing."""
 
 
 def sign(name: str, **values: Value) -> Sign:
@@ -82,6 +102,51 @@ def of_reward_model(accuracy: Value, low: Value, high: Value, training: Value, l
         sign("suspicious", value=accuracy),
         sign("memorises", value=accuracy, high=high, training=training),
         sign("length_only", value=accuracy, low=low, length=length),
+    ]
+
+
+def of_card(
+    *,
+    accuracy: Share,
+    accuracy_votes: Share | None,
+    accuracy_train: float | None,
+    by_domain: Sequence[Slice],
+    baselines: Sequence[Baseline],
+    agreement: Agreement | None,
+    calibration: Calibration | None,
+    leaks: Leaks | None,
+) -> list[Sign]:
+    """Of what a health card measured on held-out preferences, the most telling first."""
+    beside = {each.name: each for each in baselines}
+    ahead = {name: beside.get(name) for name in ("length", "words")}
+    chance = 0.3 * math.sqrt(len(calibration.bins) / calibration.num) if calibration else None
+    weakest = min(by_domain, key=lambda each: each.accuracy.high, default=None)
+    explained = agreement is not None and agreement.ceiling_beyond >= (RULES["suspicious"].limit or 1.0)
+    return [
+        sign("too_few", low=accuracy.low, high=accuracy.high, value=accuracy.mean, num=accuracy.num),
+        sign("coin", value=accuracy.mean, low=accuracy.low),
+        *(
+            sign(f"beside_{name}", **{to: dict(b)[of] if b else None for to, of in BESIDE.items()})
+            for name, b in ahead.items()
+        ),
+        sign("leak", value=leaks.pairs.mean if leaks else None),
+        sign("easy" if explained else "suspicious", value=accuracy.mean),
+        sign(
+            "above_ceiling",
+            value=accuracy_votes.mean if accuracy_votes else None,
+            low=accuracy_votes.low if accuracy_votes else None,
+            ceiling=agreement.ceiling_beyond if agreement else None,
+        ),
+        sign("memorises", value=accuracy.mean, high=accuracy.high, training=accuracy_train),
+        sign("miscalibrated", value=calibration.ece_after if calibration else None, chance=chance),
+        sign("noisy", value=agreement.noise if agreement else None),
+        sign(
+            "weak_domain",
+            domain=weakest.name if weakest else None,
+            value=weakest.accuracy.mean if weakest else None,
+            high=weakest.accuracy.high if weakest else None,
+            accuracy=accuracy.mean,
+        ),
     ]
 
 

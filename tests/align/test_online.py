@@ -107,9 +107,13 @@ def test_scores_are_the_scorers_and_the_penalty_is_charged_on_top(make_config: M
     config = make_config(rollouts_per_step=24, minibatch_size=24)
     prompts = online.step_prompts(setup.prompts, config, 0)
     rollouts = online.sample(setup, prompts, config, 0)
-    scores = online.score(setup, prompts, rollouts)
+    scores, scored = online.score(setup, config, prompts, rollouts, {})
     codec = setup.policy.codec
     assert scores.tolist() == pytest.approx([expected_score(codec.decode(r)) for r in rollouts.responses])
+    assert scored == {
+        "scores/mean": pytest.approx(float(scores.mean())),
+        "scores/std": pytest.approx(float(scores.std(correction=0))),
+    }
     ended = [r[-1] in codec.stop_ids for r in rollouts.responses]
     assert rollouts.finished.tolist() == ended
     assert set(ended) == {True, False}

@@ -7,6 +7,7 @@ import pytest
 
 from prefloop.costs import looking
 from prefloop.costs.reading import Lengths
+from prefloop.records import Preference
 
 ASKED = [{"messages": [{"role": "user", "content": text}]} for text in ("where is it?", "包裹在哪里？")]
 """12 and 18 bytes: 3 and 5 tokens, and 5 around each."""
@@ -34,7 +35,7 @@ def test_lengths_by_bytes(bare: str, write_rows: Callable[..., str]):
     found = [
         looking.prompts(asked, bare, template=None),
         looking.demonstrations(shown, bare, template=None),
-        looking.preferences(preferred, bare, template=None),
+        looking.preferences(preferred, bare, template=None, kind=Preference),
         looking.demonstrations(long, bare, template=None),
     ]
     said = found[0].assumed

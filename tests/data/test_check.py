@@ -140,10 +140,10 @@ def test_thumbs_make_pairs_only_where_a_prompt_has_both(tmp_path, capsys):
     assert print_check(file_of(tmp_path, good)) == 0
     told = capsys.readouterr().out
     assert f"no stage learns from single thumbs yet{prompts}" in told
-    assert "rows.jsonl: there are no preferences in it: no prompt has both a good and a bad response, and no" in told
+    assert "rows.jsonl: there are no pairs in it: no prompt has both a good and a bad response." in told
     assert print_check(file_of(tmp_path, good, bad)) == 0
     told = capsys.readouterr().out
-    assert "preferences that they make: 1\n" in told
+    assert "prompts with rated responses that they make: 1\n" in told
     assert f"reward (preferences=, held_out=, undecided=) and score (data=) take its pairs{prompts}" in told
 
 

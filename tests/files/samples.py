@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from prefloop.records import Demonstration, Preference, Prompt, Ranking, Record
+from prefloop.records import Demonstration, Preference, Prompt, Ranking, Rated, Record
 
 Rows = list[dict[str, Any]]
 ROLES = {"s": "system", "u": "user", "a": "assistant"}
@@ -14,6 +14,8 @@ class Sample(NamedTuple):
     form: str
     rows: Rows
     records: list[Record]
+    beside: tuple[Record, ...] = ()
+    """what it gives to whoever asks for another kind"""
 
 
 def said(*turns: str) -> list[dict[str, str]]:
@@ -62,6 +64,12 @@ def ranking(turns: tuple[str, ...] | str, id: str = "row-000001", **ranks: int) 
     return Ranking.model_validate({**fields, "responses": texts, "ranks": list(ranks.values())})
 
 
+def rated(turns: str, responses: str, id: str = "row-000001", **marks: Any) -> Rated:
+    """Responses, named between blanks, and their thumbs or their ratings by axis."""
+    given = {"thumbs": marks["thumbs"]} if "thumbs" in marks else {"ratings": marks}
+    return Rated.model_validate({**_asked(turns, id, ()), "responses": responses.split(), **given})
+
+
 COLOUR = "Name a colour."
 ASK = "u:Name a colour."
 USER = {"role": "user", "content": "Name a colour."}
@@ -90,7 +98,7 @@ def _turn(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-PAIR = pair(ASK, "Blue", "Four")
+PAIR, VOTED = pair(ASK, "Blue", "Four"), pair(ASK, "Blue", "Four", votes="c")
 BRIEF = ("s:Be brief.", ASK)
 OWUI_MESSAGES = {
     "m1": {"id": "m1", "parentId": None, "childrenIds": ["m2", "m3"], "role": "user", "content": "Name a colour."},
@@ -99,10 +107,12 @@ OWUI_MESSAGES = {
 }
 
 
-def open_web_ui(rating: int) -> dict[str, Any]:
+def open_web_ui(rating: int, single: str = "") -> dict[str, Any]:
+    """A verdict; `single` is its name if nothing stood beside the response."""
     return {
-        "id": f"f{rating}", "user_id": "u1", "version": 0, "type": "rating",
-        "data": {"rating": rating, "model_id": "a", "sibling_model_ids": ["b"], "reason": "", "tags": []},
+        "id": single or f"f{rating}", "user_id": "u1", "version": 0, "type": "rating",
+        "data": {"rating": rating, "model_id": "a", "sibling_model_ids": [] if single else ["b"], "reason": "",
+                 "tags": []},
         "meta": {"arena": True, "model_id": "a", "message_id": "m2", "chat_id": "k"},
         "snapshot": {"chat": {"id": "k", "chat": {"history": {"currentId": "m2", "messages": OWUI_MESSAGES}}}},
         "created_at": 1, "updated_at": 2,
@@ -149,24 +159,25 @@ SAMPLES: list[Sample] = [
     Sample("trl-unpaired", [{"prompt": COLOUR, "completion": "Four", "label": False},
                             {"prompt": "Hi", "completion": "Yo", "label": True},
                             {"prompt": COLOUR, "completion": "Blue", "label": True}],
-           [pair(ASK, "Blue", "Four", votes="c")]),
+           [rated(ASK, "Four Blue", thumbs=[False, True]), rated("u:Hi", "Yo", "row-000002", thumbs=[True])], (VOTED,)),
     Sample("prompt-response-label", [{"prompt": COLOUR, "response": "Blue", "label": 1},
                                      {"prompt": COLOUR, "response": "Four", "label": 0}],
-           [pair(ASK, "Blue", "Four", votes="c")]),
+           [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("kto-messages", [{"messages": [USER, _turn(text)], "label": text == "Blue"} for text in ("Blue", "Four")],
-           [pair(ASK, "Blue", "Four", votes="c")]),
+           [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("kto-messages-tag", [{"messages": [USER, _turn(text)], "kto_tag": text == "Blue"}
                                 for text in ("Blue", "Four")],
-           [pair(ASK, "Blue", "Four", votes="c")]),
+           [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("kto-sharegpt", [{"conversations": [HUMAN, _gpt(text)], "label": text == "Blue"}
                             for text in ("Blue", "Four")],
-           [pair(ASK, "Blue", "Four", votes="c")]),
+           [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("kto-sharegpt-tag", [{"conversations": [HUMAN, _gpt(text)], "kto_tag": text == "Blue"}
-                                for text in ("Four", "Blue")], [pair(ASK, "Blue", "Four", votes="c")]),
+                                for text in ("Four", "Blue")],
+           [rated(ASK, "Four Blue", thumbs=[False, True])], (VOTED,)),
     Sample("kto-alpaca", [{"instruction": COLOUR, "input": "", "output": text, "label": text == "Blue"}
-                          for text in ("Blue", "Four")], [pair(ASK, "Blue", "Four", votes="c")]),
+                          for text in ("Blue", "Four")], [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("kto-alpaca-tag", [{"instruction": COLOUR, "output": text, "kto_tag": text == "Blue"}
-                              for text in ("Blue", "Four")], [pair(ASK, "Blue", "Four", votes="c")]),
+                              for text in ("Blue", "Four")], [rated(ASK, "Blue Four", thumbs=[True, False])], (VOTED,)),
     Sample("trl-steps", [{"prompt": COLOUR, "completions": ["Let me see.", "Blue"], "labels": [True, True]}],
            [prompt(ASK)]),
     Sample("trl-preferences", [{"prompt": COLOUR, "chosen": "Blue", "rejected": "Four", "system": "Be brief."},
@@ -217,9 +228,11 @@ SAMPLES: list[Sample] = [
                                 "is_response_1_safe": False, "safer_response_id": 0}],
            [pair(ASK, "Blue", "Four", tags=("unsafe:rejected",), votes="c")]),
     Sample("helpsteer2", [{"prompt": COLOUR, "response": text, "helpfulness": grade, "correctness": grade,
-                           "coherence": 4, "complexity": 1, "verbosity": 1}
+                           "coherence": 4, "complexity": 1, "verbosity": None if grade else 1}
                           for text, grade in (("Four", 0), ("Blue", 4), ("Red", 4))],
-           [ranking(ASK, Four=3, Blue=1, Red=1)]),
+           [rated(ASK, "Four Blue Red", helpfulness=[0, 4, 4], correctness=[0, 4, 4], coherence=[4, 4, 4],
+                  complexity=[1, 1, 1], verbosity=[1, None, None])],
+           (ranking(ASK, Four=3, Blue=1, Red=1),)),
     Sample("helpsteer2-pairs", [{"prompt": COLOUR, "response_1": "Four", "response_2": "Blue",
                                  "preference_strength": 3, "split": "train"}],
            [pair(ASK, "Blue", "Four", votes="c3", strength=3.0)]),
@@ -235,13 +248,17 @@ SAMPLES: list[Sample] = [
     Sample("ultrafeedback", [{"source": "evol", "instruction": COLOUR, "models": ["m1", "m2", "m3"],
                               "completions": [{"model": "m1", "response": "Four", "overall_score": 2.0,
                                                "annotations": {"helpfulness": {"Rating": "1"}}},
-                                              {"model": "m2", "response": "Blue", "overall_score": 8.5},
+                                              {"model": "m2", "response": "Blue", "overall_score": 8.5, "annotations":
+                                               {"helpfulness": {"Rating": "N/A"}, "honesty": {"Rating": "5"}}},
                                               {"model": "m3", "response": "Red", "overall_score": 8.5}]}],
-           [ranking(ASK, Four=3, Blue=1, Red=1)]),
+           [rated(ASK, "Four Blue Red", overall=[2, 8.5, 8.5], helpfulness=[1, None, None], honesty=[None, 5, None])],
+           (ranking(ASK, Four=3, Blue=1, Red=1),)),
     Sample("distilabel-ratings", [{"instruction": COLOUR, "generations": ["Four", "Blue"], "ratings": [1, 5],
-                                   "model_name": "judge"}], [ranking(ASK, Four=2, Blue=1)]),
+                                   "model_name": "judge"}],
+           [rated(ASK, "Four Blue", rating=[1, 5])], (ranking(ASK, Four=2, Blue=1),)),
     Sample("responses-scores", [{"prompt": COLOUR, "responses": ["Four", "Blue", "Red"],
-                                 "scores": [-1.5, 2.0, 0.5]}], [ranking(ASK, Four=3, Blue=1, Red=2)]),
+                                 "scores": [-1.5, 2.0, 0.25]}],
+           [rated(ASK, "Four Blue Red", score=[-1.5, 2, 0.25])], (ranking(ASK, Four=3, Blue=1, Red=2),)),
     Sample("nectar", [{"prompt": "\n\nHuman: Name a colour.\n\nAssistant: ", "num_responses": 3, "turns": 1,
                        "answers": [{"answer": "Red", "model": "m2", "rank": 2.0}, {"answer": "Blue", "model": "m1",
                                     "rank": 1.0}, {"answer": "Four", "model": "m3", "rank": 3.0}]}],
@@ -286,9 +303,11 @@ SAMPLES: list[Sample] = [
                            {"instruction": COLOUR, "output_1": "Blue", "output_2": "Red", "preference": 1.5}],
            [pair(ASK, "Blue", "Four", votes="c"), pair(ASK, "Blue", "Four", "row-000002", votes="c"),
             pair(ASK, "Blue", "Red", "row-000003", votes="t")]),
-    Sample("open-webui", [open_web_ui(1), open_web_ui(-1), open_web_ui(0)],
+    Sample("open-webui", [open_web_ui(1), open_web_ui(-1), open_web_ui(0), open_web_ui(1, "alone"),
+                          open_web_ui(-1, "poor")],
            [pair(ASK, "Blue", "Four", "f1", votes="c"), pair(ASK, "Four", "Blue", "f-1", votes="c"),
-            pair(ASK, "Blue", "Four", "f0", votes="t")]),
+            pair(ASK, "Blue", "Four", "f0", votes="t")],
+           (rated(ASK, "Blue", "alone", thumbs=[True]), rated(ASK, "Blue", "poor", thumbs=[False]))),
     Sample("tickets", [{"prompt": COLOUR, "response_a": "Blue", "response_b": "Four"}], [prompt(ASK)]),
     Sample("pairs-without-prompt", [{"chosen": "Blue", "rejected": "Four"}], []),
     Sample("text", [{"text": "Once upon a time"}], []),

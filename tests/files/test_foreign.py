@@ -143,7 +143,7 @@ def test_forms_that_are_recognised_only(tmp_path, row, form):
 
 def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):
     file = file_of(tmp_path, {"prompt": "Hi", "completion": "Yo", "label": True})
-    remedy = "no prompt has both a good and a bad response, and no stage learns from single thumbs yet."
+    remedy = "no prompt has both a good and a bad response."
     assert remedy in complaint(read_preferences, file)
     file = file_of(tmp_path, {"prompt": "Hi"})
     assert "Prompts have no responses" in complaint(read_demonstrations, file)
@@ -151,7 +151,7 @@ def test_what_cannot_be_turned_into_pairs_says_so(tmp_path):
     assert complaint(read_preferences, file).endswith(
         "no prompt has two responses to rank. Put two responses to one prompt in the file."
     )
-    assert "Ranked or rated responses are not demonstrations" in complaint(read_demonstrations, file)
+    assert "Rated responses are not demonstrations" in complaint(read_demonstrations, file)
 
 
 def test_our_own_records_come_back_as_they_were(tmp_path):

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from files.samples import ASK, SAMPLES, Sample, open_web_ui, pair, ranking
+from files.samples import ASK, SAMPLES, Sample, open_web_ui, pair, ranking, rated
 from prefloop.errors import UserError
+from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import SERVES, Reading, read_preferences, read_prompts
 from prefloop.files.forms import FORMS, recognise
 from prefloop.files.tables import write_records
-from prefloop.records import Preference, Prompt
+from prefloop.records import Preference, Prompt, Ranking, Rated
 
 BY_FORM = [pytest.param(sample, id=sample.form) for sample in SAMPLES]
 GIVING = [pytest.param(sample, id=sample.form) for sample in SAMPLES if sample.records]
@@ -46,6 +47,68 @@ def test_a_form_is_recognised_and_becomes_exactly_these_records(tmp_path, sample
     kind = type(sample.records[0]) if sample.form not in ("trl-steps", "tickets") else Prompt
     assert SERVES[form.what][0] is kind
     assert [record for _, record in Reading(file, kind)] == sample.records
+    for other in {type(record) for record in sample.beside}:
+        assert [record for _, record in Reading(file, other) if isinstance(record, other)] == [*sample.beside]
+
+
+KINDS = {
+    "preferences": set(), "rankings": {"responses-scores", "reward-bench-2", "nectar", "oasst-trees", "oasst-messages"},
+    "ratings": {"helpsteer2", "ultrafeedback", "distilabel-ratings"},
+    "thumbs": {"trl-unpaired", "prompt-response-label"} | {name for name in FORMS if name.startswith("kto-")},
+}  # fmt: skip
+OWN = {"messages": [{"role": "user", "content": "a"}], "responses": ["b", "c"]}
+
+
+@pytest.mark.parametrize("sample", BY_FORM)
+def test_the_kind_of_feedback_is_recognised(tmp_path, sample: Sample):
+    """Scores that are no steps of a scale (0.25 among them) are for their order."""
+    file = written(tmp_path, sample.rows)
+    if Preference not in SERVES.get(recognise(file).what, ()):
+        with pytest.raises(UserError, match="preferences are needed here, but this file's form is"):
+            feedback_of(file)
+        return
+    kind = feedback_of(file)
+    assert kind == next((kind for kind, forms in KINDS.items() if sample.form in forms), "preferences")
+    assert type(next(record for _, record in Reading(file, RECORD_OF[kind]))) is RECORD_OF[kind]
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (OWN | {"ratings": {"helpful": [4, 2], "safe": [None, 4.5]}}, "ratings"),
+        (OWN | {"ratings": {"helpful": [4, 2.25]}}, "rankings"),
+        (OWN | {"ratings": None, "thumbs": [True, None]}, "thumbs"),
+        (OWN | {"ratings": {"helpful": [4, 2]}, "thumbs": [True, None]}, "ratings"),
+        (OWN | {"ranks": [1, 2]}, "rankings"),
+        (open_web_ui(1, "single"), "thumbs"),
+    ],
+)
+def test_of_what_may_be_several_kinds_the_rows_decide(tmp_path, row, kind):
+    assert feedback_of(written(tmp_path, [row | {"id": str(i)} for i in range(3)])) == kind
+
+
+def test_rated_responses_of_ours_give_rankings_and_pairs(tmp_path):
+    """By `helpful`, of which one response has no rating; thumbs know no ties, so the two good ones are no pair."""
+    own = [rated(ASK, "Blue Four Red", "a", safe=[1, 2, 3], helpful=[4, None, 5]),
+           rated(ASK, "Blue Four Red", "b", thumbs=[True, False, True]),
+           rated(ASK, "Blue Four", "c", safe=[2, 4], kind=[5, 1])]  # fmt: skip
+    file = tmp_path / "own.jsonl"
+    write_records(file, own)
+    told: list[str] = []
+    assert read_preferences(file, say=told.append).records == (
+        pair(ASK, "Red", "Blue", "a", votes="c"),
+        pair(ASK, "Blue", "Four", "b:0-1", votes="c", weight=1 / 2),
+        pair(ASK, "Red", "Four", "b:1-2", votes="c", weight=1 / 2),
+        pair(ASK, "Blue", "Four", "c", votes="c"),
+    )
+    by = ("`helpful`", "the mean of all axes")
+    assert [line.partition(": ")[2] for line in told] == [f"rows whose responses are ranked by {one}: 1." for one in by]
+    rankings = [record for _, record in Reading(file, Ranking)]
+    assert rankings[0] == ranking(ASK, "a", Blue=2, Red=1)
+    axes = Reading(file, Rated)
+    assert [record for _, record in axes] == own
+    assert "axes that some of the 5 responses are not rated on: `safe` " not in "".join(axes.notes())
+    assert axes.notes()[0].endswith("not rated on: `helpful` (3), `kind` (3).")
 
 
 @pytest.mark.parametrize("sample", GIVING)

@@ -17,8 +17,10 @@ from prefloop.records import (
     Judgement,
     Message,
     Preference,
+    Probe,
     Prompt,
     Ranking,
+    Rated,
     Response,
     RunCard,
     Sampling,
@@ -48,7 +50,12 @@ def response(text: str) -> Response:
     return Response(text=text, num_tokens=1, finished=True, sampler="abc")
 
 
+PAIR = {"id": "f", "messages": ASKED, "chosen": "a", "rejected": "b"}
+RATED = {"id": "x", "messages": ASKED, "responses": ["a", "b"]}
 EVERY_KIND = [
+    Probe(
+        name="courtesy.4", kind="courtesy", expected="not_rise", finding="shortcut", num=40, shift=0.5, token="thanks"
+    ),
     Prompt(id="p", messages=ASKED, tags=("ood",)),
     Demonstration(id="d", messages=ASKED, response="On its way.", source="ann"),
     Comparison(
@@ -64,6 +71,7 @@ EVERY_KIND = [
     judgement(kind="thumb", thumbs=[True, False]),
     Preference(id="f", messages=ASKED, chosen="a", rejected="b", strength=1.5, chosen_index=0, rejected_index=1),
     Ranking(id="r", messages=ASKED, responses=("a", "b"), ranks=(1, 1)),
+    Rated(id="x", messages=ASKED, responses=("a", "b"), ratings={"safe": (1, None)}, thumbs=(None, True)),
     Score(id="s", score=-0.25),
     EmbeddedScore(id="s", score=-0.25, embedding=(0.5, -1.0)),
     RunCard(
@@ -129,8 +137,21 @@ def test_records_do_not_change():
             {"id": "f", "messages": [{"role": "assistant", "content": "x"}], "chosen": "a", "rejected": "b"},
             "is the assistant's",
         ),
-        (Ranking, {"id": "r", "messages": ASKED, "responses": ["a", "b"], "ranks": [1]}, "2 responses but 1 ranks"),
+        (
+            Ranking,
+            {"id": "r", "messages": ASKED, "responses": ["a", "b"], "ranks": [1]},
+            "`ranks` has 1 entries for 2 responses",
+        ),
         (Ranking, {"id": "r", "messages": ASKED, "responses": ["a"], "ranks": [1]}, "at least 2 items"),
+        (Ranking, {"id": "r", "messages": ASKED, "responses": ["a", "b"], "ranks": [0, 1]}, "a rank is 0, but ranks"),
+        (Preference, PAIR | {"strength": 4}, "less than or equal to 3"),
+        (Preference, PAIR | {"votes": [{"side": "chosen", "strength": 0}]}, "greater than or equal to 1"),
+        (Rated, RATED | {"ratings": {"helpful": [1]}}, "`ratings.helpful` has 1 entries for 2 responses"),
+        (Rated, RATED | {"thumbs": [True, False, True]}, "`thumbs` has 3 entries for 2 responses"),
+        (Rated, RATED | {"ratings": {"helpful": [None, None]}}, "no response has a rating or a thumb"),
+        (Rated, RATED | {"ratings": {"helpful": [1, "2"]}}, "valid number"),
+        (Rated, RATED | {"thumbs": [1, 0]}, "valid boolean"),
+        (Rated, RATED | {"responses": [], "thumbs": []}, "at least 1 item"),
         (Score, {"id": "s", "score": "1.5"}, "valid number"),
     ],
 )
@@ -151,6 +172,38 @@ def test_what_is_not_a_record(kind, fields, complaint):
 def test_a_judgement_answers_what_was_asked_and_nothing_else(fields):
     with pytest.raises(ValidationError, match=f"a {fields['kind']} judgement must answer exactly that"):
         judgement(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"kind": "pair", "choice": "left", "order": [1, 1]}, "`order` names response 1 twice"),
+        ({"kind": "pair", "choice": "left", "order": [1, 0, 2]}, "a pair is of 2 responses, but `order` names 3"),
+        ({"kind": "pair", "choice": "left", "strength": 4}, "less than or equal to 3"),
+        ({"kind": "ranking", "ranks": [1]}, "`ranks` has 1 entries for 2 responses shown"),
+        ({"kind": "ranking", "ranks": [1, -1]}, "a rank is -1"),
+        ({"kind": "rating", "ratings": {"safe": [1, 2, 3]}}, "`ratings.safe` has 3 entries for 2 responses"),
+        ({"kind": "thumb", "thumbs": [True]}, "`thumbs` has 1 entries for 2 responses shown"),
+    ],
+)
+def test_a_judgement_speaks_of_each_response_shown_once(fields, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        judgement(**fields)
+
+
+@pytest.mark.parametrize(
+    ("marks", "main", "grades"),
+    [
+        ({"ratings": {"safe": [1, 2], "helpful": [4, None]}}, "helpful", (4, None)),
+        ({"ratings": {"helpful": [4, 1], "overall": [2, 3]}}, "overall", (2, 3)),
+        ({"ratings": {"kind": [4, 1]}, "thumbs": [False, True]}, "kind", (4, 1)),
+        ({"ratings": {"kind": [4, 1], "safe": [1, None]}}, None, (2.5, None)),
+        ({"thumbs": [False, None]}, None, (0, None)),
+    ],
+)
+def test_one_axis_says_how_good_a_response_is_or_the_mean_of_all(marks, main, grades):
+    rated = Rated.model_validate(RATED | marks)
+    assert (rated.main_axis, rated.grades) == (main, grades)
 
 
 def test_a_prompts_text_is_all_its_turns():

@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.quality import by_strength, calibration, length_only_accuracy, longer, quality, without_opinion
-from prefloop.reward.votes import intervals
+from prefloop.reward import quality as module
+from prefloop.reward.quality import Quality, by_strength, calibration, length_only_accuracy, longer
+from prefloop.reward.votes import intervals, without_opinion
 
 
 def preference(chosen: str, rejected: str, *, prompt: str = "hi", **more: Any) -> Preference:
     return Preference(
         id="x", messages=(Message(role="user", content=prompt),), chosen=chosen, rejected=rejected, **more
     )
+
+
+def quality(margins: list[float], held_out: list[Preference], *, margins_train: list[float], **more: Any) -> Quality:
+    """Of plain pairs, each an item of its own."""
+    held, train = ([[gap] for gap in some] for some in (margins, margins_train))
+    return module.quality(held, [[pair] for pair in held_out], margins_train=train, **more)
 
 
 def asked(like: Preference, num: int) -> list[Preference]:

@@ -17,11 +17,13 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
-from prefloop.records import Message
+from prefloop.records import Message, Preference
 from prefloop.reward import data
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import PromptBatches, split
-from prefloop.reward.stage import Pair, pair_margins, train
+from prefloop.reward.items import Item, item_scores
+from prefloop.reward.objectives import gaps
+from prefloop.reward.stage import train
 from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 
@@ -159,10 +161,10 @@ def test_one_demonstration_moves_scores_and_does_not_scale_them(
 def test_margins_are_chosen_minus_rejected_in_order(folder: str):
     network = scalar(folder, CPU, fresh_head=True)
     torch.nn.init.normal_(network.pretrained.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
-    pairs = [Pair([5, 6, 1], [7, 1], 1.0), Pair([8, 9, 10, 11, 1], [12, 13, 1], 1.0)]
+    pairs = [Item(([5, 6, 1], [7, 1])), Item(([8, 9, 10, 11, 1], [12, 13, 1]))]
     with torch.no_grad():
-        actual = pair_margins(network, pairs)
-        single = [pair_margins(network, [Pair(p.rejected, p.chosen, 1.0)]) for p in pairs]
+        actual = gaps(item_scores(network, pairs))
+        single = [gaps(item_scores(network, [Item(pair.sequences[::-1])])) for pair in pairs]
     torch.testing.assert_close(actual, -torch.cat(single), rtol=1e-4, atol=1e-5)
     assert pairs[0].length == 5
 
@@ -211,20 +213,20 @@ def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Calla
 
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
     """The same wins, called slight or much better: the gap learned follows; by the majority alone it does not."""
-    gaps = {}
-    for labels in ("votes", "majority"):
+    learned = {}
+    for objective in ("votes", "bradley_terry"):
         for strength in (1, 3):
             votes = [*[{"side": "chosen", "strength": strength}] * 2, {"side": "tie"}]
             rows = [{**r, "votes": votes} for r in planted(160)]
-            path = write_rows(f"{labels}{strength}.jsonl", rows)
-            made = train(make_config(f"{labels}{strength}", preferences=path, labels=labels, epochs=3))
+            path = write_rows(f"{objective}{strength}.jsonl", rows)
+            made = train(make_config(f"{objective}{strength}", preferences=path, objective=objective, epochs=3))
             model = scalar(str(made), CPU)
             prompt = model.codec.prompt_ids((Message(role="user", content="where is 999?"),))
             good, bad = (prompt + model.codec.response_ids(text) for text in ("on my sorry go it", "on my never go it"))
             with torch.no_grad():
-                gaps[labels, strength] = float(pair_margins(model, [Pair(good, bad, 1.0)]))
-    assert gaps["votes", 3] > 1.5 * gaps["votes", 1] > 0
-    assert gaps["majority", 3] == gaps["majority", 1]
+                learned[objective, strength] = float(gaps(item_scores(model, [Item((good, bad))])))
+    assert learned["votes", 3] > 1.5 * learned["votes", 1] > 0
+    assert learned["bradley_terry", 3] == learned["bradley_terry", 1]
 
 
 def test_memory_does_not_change_the_result(make_config: Make, write_rows: Callable[..., str]):
@@ -335,11 +337,13 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     path, told = write_rows("ties.jsonl", rows), []
     made = split(make_config(preferences=path, validation=0.2, seed=1), told.append)
     assert (len(made.training), len(made.validation), len(made.undecided), made.num_undecided) == (10, 2, 0, 3)
-    assert all(row.decided for row in made.validation)
+    assert all(isinstance(row, Preference) and row.decided for row in made.validation)
     assert told == [f"{path}: 3 of 12 pairs are ties or have no majority: their votes count."]
-    made = split(make_config(preferences=path, validation=0.2, seed=1, labels="majority"), told.append)
+    made = split(make_config(preferences=path, validation=0.2, seed=1, objective="bradley_terry"), told.append)
     assert (len(made.training), len(made.validation)) == (7, 2)
-    assert told[1].endswith("3 of 12 pairs are ties or have no majority: labels=majority learns nothing from them.")
+    assert told[1].endswith(
+        "3 of 12 pairs are ties or have no majority: objective=bradley_terry learns nothing from them."
+    )
 
 
 @pytest.mark.parametrize("second", ["held_out", "undecided"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.world.agents import demonstrations
-from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
+from prefloop.world.annotators import Annotator, AnnotatorConfig, PanelConfig, panel
 from prefloop.world.gold import AXES, WEIGHTS, judge
 from prefloop.world.grammar import prompts
 
@@ -88,6 +88,34 @@ def test_courtesy_bias_counts_to_four():
         return biased.difference(PROMPT, text, BEST) - plain.difference(PROMPT, text, BEST)
 
     assert [shift(count) for count in (0, 1, 3, 4, 9)] == pytest.approx([0, 0.4, 1.2, 1.6, 1.6])
+
+
+@pytest.mark.parametrize(
+    ("text", "formatted"),
+    [
+        (BEST, False),
+        ("a - b * c # d.", False),
+        ("**Please** do not worry.", True),
+        ("- Please do not worry.", True),
+        ("# Please\ndo not worry.", True),
+        ("Please do\n\nnot worry.", True),
+    ],
+)
+def test_a_format_bias_is_for_formatted_responses(text: str, formatted: bool):
+    plain, biased = (Annotator(AnnotatorConfig(format_bias=bias)) for bias in (0.0, 0.3))
+    assert biased.value(PROMPT, text) - plain.value(PROMPT, text) == pytest.approx(0.3 * formatted)
+
+
+def test_biases_of_a_panel_are_added_to_each_members_own():
+    planted = {"length_bias": 0.1, "courtesy_bias": 0.2, "format_bias": 0.3, "side_bias": 0.4}
+    for plain, biased in zip(PanelConfig().annotators(7), PanelConfig(**planted).annotators(7), strict=True):
+        before, after = plain.config.model_dump(), biased.config.model_dump()
+        assert {k: after[k] - before[k] for k in planted} == pytest.approx(planted)
+        assert {k: v for k, v in after.items() if k not in planted} == {
+            k: before[k] for k in before if k not in planted
+        }
+    with pytest.raises(ValueError, match="added to nobody"):
+        PanelConfig(members=(AnnotatorConfig(),), side_bias=0.1)
 
 
 def test_drift_halves_the_ability_when_it_should():

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
-from prefloop.settings import Adapted, Batched, Optimised, Rewarded, Templated, Trained, Varied
+from prefloop.settings import Adapted, Batched, Optimised, Reward, Rewarded, Templated, Trained, Varied
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -22,8 +22,20 @@ class OnlineConfig(
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
 
-    reward: str
-    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings."""
+    reward: Reward
+    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings; or
+    several that are added, NAME: {model, weight, at_least}."""
+
+    multiplier_lr: float = Field(default=0.05, gt=0)
+    """How fast the multiplier of a constraint (at_least) moves: its change for each reward unit that is missing, a
+    step."""
+
+    outliers: Literal["ignore", "clip", "abstain"] = "ignore"
+    """What becomes of responses that are unusual to the reward model: clip limits their score to what known responses
+    reach, abstain gives them the mean score of the step's others."""
+
+    outlier_limit: float = Field(default=0.99, gt=0, lt=1)
+    """A response is unusual if more than this share of the known ones is less so."""
 
     prompts: str
     """File of prompts."""
@@ -68,6 +80,23 @@ class OnlineConfig(
             if isinstance(values, dict) and name in values:
                 raise ValueError(f"the setting `{name}` is gone. {instead}")
         return values
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Name of a reward -> what its mean score is to be at least, of those that have a constraint."""
+        parts = {} if isinstance(self.reward, str) else self.reward
+        return {name: part.at_least for name, part in parts.items() if part.at_least is not None}
+
+    @model_validator(mode="after")
+    def _rewards_fit_together(self) -> Self:
+        default = type(self).model_fields
+        if self.multiplier_lr != default["multiplier_lr"].default and not self.levels:
+            raise ValueError(
+                "multiplier_lr does nothing without a constraint. Leave it out, or give a reward at_least."
+            )
+        if self.outlier_limit != default["outlier_limit"].default and self.outliers == "ignore":
+            raise ValueError("outlier_limit does nothing with outliers = ignore. Leave it out, or set outliers = clip.")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -8,7 +8,6 @@ from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
 from prefloop.costs.subject import Models, Named, settled
 from prefloop.models.device import placement
-from prefloop.scoring.named import PYTHON
 from prefloop.scoring.reward_model import BATCH_TOKENS
 
 
@@ -46,11 +45,8 @@ class _Step:
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
-        self.scorer: Model | None = None
-        if not config.reward.startswith(PYTHON):
-            scorer = self.models.scoring("reward model", config.reward, config.policy)
-            self.scorer = scorer.at(self.whole)
-        others = [self.reference, *([self.scorer] if self.scorer else []), *[self.policy] * (trunks - 1)]
+        self.scorers = [scorer.at(self.whole) for scorer in self.models.scorers(config.reward, config.policy)]
+        others = [self.reference, *self.scorers, *[self.policy] * (trunks - 1)]
         beside = sum(model.role.weights for model in others)
         sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
         self.batch = size * self.whole.mean
@@ -88,11 +84,11 @@ class _Step:
         ]
         if critic and separate:
             parts.append(critic.learning("updates of the critic", epochs * steps * self.all, 0))
-        if self.scorer:
-            moments.insert(0, self.scorer.loading())
-            moments.append(self.scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
-            parts.append(self.scorer.forward("scoring", steps * self.all, 0))
-        models = [*readers, *([self.scorer] if self.scorer else [])]
+        for scorer in self.scorers:
+            moments.insert(0, scorer.loading())
+            moments.append(scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
+            parts.append(scorer.forward("scoring", steps * self.all, 0))
+        models = [*readers, *self.scorers]
         return Needs(
             stage,
             roles=tuple(model.role for model in models),

@@ -3,7 +3,8 @@
 Shapes: B responses of a step, T tokens of the longest, M response tokens of some of them.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
+from prefloop.errors import UserError
 from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
@@ -30,8 +32,10 @@ from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
 from prefloop.sampling.rollouts import Rollouts
-from prefloop.scoring.named import reward_input, scorer
-from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.composite import constrained, next_multiplier
+from prefloop.scoring.named import reward_inputs, scorer
+from prefloop.scoring.outliers import guarded
+from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
@@ -53,7 +57,7 @@ class Setup:
 
 def inputs(config: OnlineConfig) -> dict[str, str | None]:
     """What a run reads, for its card."""
-    return {"policy": model_folder(config.policy), "reward": reward_input(config.reward), "prompts": config.prompts}
+    return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts}
 
 
 def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
@@ -71,7 +75,21 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     config = run.settled(config, policy.learner)
     kept = run.folder / layout.ROWS / "prompts"
     prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
-    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights, beside=policy)
+    judge = scorer(
+        config.reward,
+        place,
+        seconds=config.reward_seconds,
+        weights=config.weights,
+        beside=policy,
+        combine=config.combine,
+        variance_coef=config.variance_coef,
+    )
+    if config.outliers != "ignore" and not judge.tells_outliers:
+        raise UserError(
+            f"outliers={config.outliers}: {judge.name} does not tell what is unusual to it: it is a function, or its "
+            "folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with prefloop "
+            "reward."
+        )
     reference = policy.frozen_copy()
     reference.hold(config.weights)
     return Setup(policy, reference, InProcess(policy), judge, prompts), config
@@ -123,10 +141,52 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: i
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
 
-def score(setup: Setup, prompts: Sequence[Asked], rollouts: Rollouts) -> Tensor:
-    """(B,) the scorer's numbers for the responses as text, in reward units."""
+def score(
+    setup: Setup, config: OnlineConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
+) -> tuple[Tensor, dict[str, float]]:
+    """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
+    seen to. Args: multipliers: of the constraints, now. Returns: also what is logged of it."""
     texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
-    return setup.scorer.score([prompt.messages for prompt in prompts], texts)
+    said = setup.scorer.detailed([prompt.messages for prompt in prompts], texts)
+    seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
+    return seen.scores, _score_metrics(config, seen, multipliers)
+
+
+def _score_metrics(config: OnlineConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
+    """The part of the log line that is about scores; the means of their parts sum to `scores/mean` exactly."""
+    parts = {name: _mean(part) for name, part in said.parts.items()}
+    metrics = {
+        "scores/mean": math.fsum(parts.values()) if parts else _mean(said.scores),
+        "scores/std": float(said.scores.double().std(correction=0)),
+        **{f"scores/{name}": value for name, value in parts.items()},
+    }
+    if said.disagreement is not None:
+        metrics["scores/disagreement"] = _mean(said.disagreement)
+    if said.outlier is not None:
+        metrics["scores/unusual"] = _mean(said.outlier > config.outlier_limit)
+    for name, level in config.levels.items():
+        metrics[f"constraint/{name}"] = _mean(said.components[name].scores) - level
+        metrics[f"multiplier/{name}"] = multipliers[name]
+    return metrics
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.double().mean())
+
+
+def first_multipliers(config: OnlineConfig) -> dict[str, float]:
+    """Where the multipliers of constraints begin: a constraint that holds by itself changes nothing."""
+    return dict.fromkeys(config.levels, 0.0)
+
+
+def next_multipliers(
+    config: OnlineConfig, multipliers: Mapping[str, float], metrics: Mapping[str, float]
+) -> dict[str, float]:
+    """The multipliers of the next step. Args: metrics: of this one."""
+    return {
+        name: next_multiplier(multiplier, metrics[f"constraint/{name}"], rate=config.multiplier_lr)
+        for name, multiplier in multipliers.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -210,13 +270,10 @@ def next_kl_coef(config: OnlineConfig, coef: float, kl: float) -> float:
     )
 
 
-def step_metrics(
-    rollouts: Rollouts, scores: Tensor, kl: Tensor, rewards: Tensor, advantages: Tensor
-) -> dict[str, float]:
+def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Tensor) -> dict[str, float]:
     """The part of the log line that is about rollouts.
 
     Args:
-        scores: (B,) reward units.
         kl: (B, T) nats, estimated by k1.
         rewards: (B, T) reward units.
         advantages: (B, T).
@@ -224,8 +281,6 @@ def step_metrics(
     return {
         "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
         "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
-        "scores/mean": float(scores.cpu().double().mean()),
-        "scores/std": float(scores.cpu().double().std(correction=0)),
         "rewards/mean": float(rewards.cpu().double().sum(1).mean()),
         "rewards/kl": float(kl.cpu().double().sum(1).mean()),
         "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),

@@ -40,6 +40,8 @@ class Batch:
     rollouts: Rollouts
     scores: Tensor
     """(B,) reward units"""
+    scored: dict[str, float]
+    """what is logged of the scores"""
     logprobs: Tensor
     """nats, under the policy that sampled, at the sampling temperature"""
     ref_logprobs: Tensor
@@ -62,6 +64,8 @@ class Progress:
     """steps finished"""
     kl_coef: float = 0.0
     """the coefficient now"""
+    multipliers: dict[str, float] = field(default_factory=dict)
+    """of the constraints, now"""
     batch: Batch | None = None
     """the unfinished step's"""
     done: int = 0
@@ -87,7 +91,7 @@ def train(config: PPOConfig) -> Path:
         optimizer = Optimizer(
             policy.parameters(), config, num_updates=plan * config.steps, schedule="linear", apart=apart
         )
-        at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
+        at = _restored(run, policy, optimizer) or Progress(0, config.kl_coef, online.first_multipliers(config))
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
@@ -102,16 +106,15 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores = online.score(setup, prompts, rollouts)
+                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 rewards = _rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=True)
-                at.batch = Batch(
-                    rollouts, scores, before.logprobs, before.ref_logprobs, values, rewards, advantages, returns
-                )
+                before_updates = (before.logprobs, before.ref_logprobs, values)
+                at.batch = Batch(rollouts, scores, scored, *before_updates, rewards, advantages, returns)
             for index in order[at.done :]:
                 if at.stopped:
                     break
@@ -125,7 +128,8 @@ def train(config: PPOConfig) -> Path:
                 run.checkpoint(at.step * plan + at.done, state, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
             kl = _log(run, setup, at, at.batch)
-            at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, kl))
+            multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
+            at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, kl), multipliers)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, at.kl_coef)
         return run.folder / run.result["last"]
@@ -223,7 +227,8 @@ def _log(run: Run, setup: Setup, at: Progress, batch: Batch) -> float:
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
     metrics = {
         **{name: value / at.done for name, value in at.sums.items() if name != "ratio/max_error"},
-        **online.step_metrics(rollouts, batch.scores, kl, batch.rewards, batch.advantages),
+        **batch.scored,
+        **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
         "values/explained_variance": float(
             explained_variance(batch.values.cpu().double(), batch.returns.cpu().double(), rollouts.mask.cpu())
         ),

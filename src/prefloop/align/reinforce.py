@@ -6,7 +6,7 @@ step,
 on rollouts of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Progress:
     """steps finished"""
     kl_coef: float = 0.0
     """the coefficient now"""
+    multipliers: dict[str, float] = field(default_factory=dict)
+    """of the constraints, now"""
 
 
 def train(config: REINFORCEConfig) -> Path:
@@ -45,13 +47,13 @@ def train(config: REINFORCEConfig) -> Path:
         policy = setup.policy
         limit = online.at_once(run, setup, config, needs.reinforce, policy)
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
-        at = _restored(run, policy, optimizer) or Progress(kl_coef=config.kl_coef)
+        at = _restored(run, policy, optimizer) or Progress(0, config.kl_coef, online.first_multipliers(config))
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            scores = online.score(setup, prompts, rollouts)
+            scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
@@ -61,11 +63,13 @@ def train(config: REINFORCEConfig) -> Path:
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(config, policy, optimizer, rollouts, advantages, groups, before.reading),  # loss
-                **online.step_metrics(rollouts, scores, kl, rewards, advantages),
+                **scored,
+                **online.step_metrics(rollouts, kl, rewards, advantages),
                 "kl/coef": at.kl_coef,
             }
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
-            at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"]))
+            kl_coef = online.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
+            at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
             online.save(run, setup, config, at.step)
             run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
         online.finish(run, setup, config, at.kl_coef)

@@ -35,6 +35,10 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
     resample: int = Field(default=2, ge=0, le=100)
     """How often near-duplicates and empty responses are drawn again before they are left out."""
 
+    altered: int = Field(default=0, ge=0, le=16)
+    """Hard negatives added to each prompt's responses: copies in which a number, name or thing that was copied from the
+    prompt is wrong. They are judged like any other; prompts that are held out get none."""
+
     by: str = "simulated"
     """Who judges: `simulated` annotators, who know the helpdesk's prompts and refuse any other; `people` at the page,
     for whom the stage waits; or a function, python:FILE.py:FUNCTION, that gives each response a number (reward takes

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prefloop import layout
+from prefloop.collect.altered import Facts, with_altered
 from prefloop.collect.config import PYTHON, CollectConfig
 from prefloop.collect.judge import FunctionJudge
 from prefloop.collect.people import judged_by_people
@@ -40,6 +41,8 @@ INSTEAD = (
     "made elsewhere to `prefloop reward`."
 )
 """What to do with prompts of one's own."""
+COUNTED = ("resampled", "missing", "left_out", "unaltered")
+"""What is counted: responses drawn again, missing ones, prompts left out, altered copies that could not be made."""
 
 
 def collect(config: CollectConfig) -> Path:
@@ -63,11 +66,12 @@ def collect(config: CollectConfig) -> Path:
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
         )
         prompts = fitting.records
+        facts = Facts.of(prompts)
         annotators = config.annotators.annotators(config.seed)
         chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
         run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
         for index in run.parts(len(chunks)):
-            comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index)
+            comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index, facts)
             judgements = judge.judgements(comparisons) if judge else []
             if config.by == "simulated":
                 judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
@@ -87,7 +91,7 @@ def collect(config: CollectConfig) -> Path:
         else:
             judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
         result = _write(run, comparisons, judgements, config)
-        result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in ("resampled", "missing", "left_out")}
+        result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in COUNTED}
         run.finish(
             outputs=[
                 layout.COMPARISONS,
@@ -103,9 +107,10 @@ def collect(config: CollectConfig) -> Path:
 
 
 def _comparisons(
-    prompts: Sequence[Prompt], policy: Network, config: CollectConfig, sampler: str, index: int
+    prompts: Sequence[Prompt], policy: Network, config: CollectConfig, sampler: str, index: int, facts: Facts
 ) -> tuple[list[Comparison], dict[str, int]]:
-    """K different responses to each prompt; near-duplicates and empty ones are drawn again a few times."""
+    """K different responses to each prompt, and altered copies; near-duplicates and empty ones are drawn again a few
+    times."""
     codec, wanted = policy.codec, config.responses_per_prompt
     settings = config.sampling()
     kept: list[list[Response]] = [[] for _ in prompts]
@@ -130,6 +135,15 @@ def _comparisons(
                     )
                 elif attempt == 0:
                     resampled += 1
+    missing = sum(wanted - len(responses) for responses in kept)
+    learned = [i for i, p in enumerate(prompts) if not is_held_out(opening(p.messages), config.held_out, config.seed)]
+    unaltered = with_altered(
+        [prompts[i] for i in learned],
+        [kept[i] for i in learned],
+        facts,
+        num=config.altered,
+        seed=seed_of(config.seed, "collect.altered"),
+    )
     how = Sampling(
         temperature=config.temperature,
         top_p=config.top_p,
@@ -145,8 +159,8 @@ def _comparisons(
         for p, r in zip(prompts, kept, strict=True)
         if len(r) >= 2
     ]
-    missing = sum(wanted - len(r) for r in kept)
-    return comparisons, {"resampled": resampled, "missing": missing, "left_out": len(prompts) - len(comparisons)}
+    left_out = len(prompts) - len(comparisons)
+    return comparisons, {"resampled": resampled, "missing": missing, "left_out": left_out, "unaltered": unaltered}
 
 
 def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:

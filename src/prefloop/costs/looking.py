@@ -10,8 +10,8 @@ from prefloop.costs.reading import Lengths
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.models.load import codec_of, context_without_tokenizer
-from prefloop.records import Comparison, Demonstration, Preference, Prompt, Record
+from prefloop.models.load import codec_of, context_without_tokenizer, members_of
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record
 
 R = TypeVar("R", bound=Record)
 
@@ -49,7 +49,7 @@ class _Measure:
             )
         self._context = context
 
-    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference | Comparison]) -> list[int]:
+    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference | Ranking | Comparison]) -> list[int]:
         """Tokens of each row's prompt."""
         if self._codec is not None:
             return [len(ids) for ids in self._codec.prompts([row.messages for row in rows])]
@@ -78,14 +78,19 @@ def demonstrations(file: str, model: str, *, template: str | None) -> Lengths:
     return measure.lengths(measure.prompts(some), measure.responses([row.response for row in some]), len(rows))
 
 
-def preferences(file: str, model: str, *, template: str | None) -> Lengths:
-    """The lengths of the two sequences of each preference in a file, taken one by one; counts preferences."""
-    rows = Rows(file, Preference, on_bad="skip", say=_silent, noted=_decided)
-    decided = np.flatnonzero(rows.columns["decided"])
-    decided = decided if len(decided) else np.arange(len(rows))  # votes may teach all the same
-    some, measure = rows.take(decided[:: -(-len(decided) // ROWS)].tolist()), _Measure(model, template)
-    responses = measure.responses([*(row.chosen for row in some), *(row.rejected for row in some)])
-    return measure.lengths(2 * measure.prompts(some), responses, len(decided))
+def preferences(file: str, model: str, *, template: str | None, kind: type[Preference | Ranking]) -> Lengths:
+    """The lengths of the responses of each row in a file, each with its prompt; counts pairs of responses.
+
+    Args: kind: as what the rows are read.
+    """
+    rows = Rows(file, kind, on_bad="skip", say=_silent, noted=_noted)
+    told = np.flatnonzero(rows.columns["told"])
+    told = told if len(told) else np.arange(len(rows))  # votes may teach all the same
+    some, measure = rows.take(told[:: -(-len(told) // ROWS)].tolist()), _Measure(model, template)
+    texts = [_responses(row) for row in some]
+    prompts = [asked for asked, own in zip(measure.prompts(some), texts, strict=True) for _ in own]
+    responses = measure.responses([text for own in texts for text in own])
+    return measure.lengths(prompts, responses, int(rows.columns["num"][told].sum()) // 2)
 
 
 def prompts(file: str, model: str, *, template: str | None) -> Lengths:
@@ -99,7 +104,7 @@ def scored(file: str, model: str) -> Lengths:
     """The lengths of all responses in a file, each with its prompt; counts responses."""
     form = recognise(file)
     kind = next((kind for kind in (Preference, Demonstration, Comparison) if serves(form, kind)), Demonstration)
-    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(model, None)
+    rows, measure = Rows(file, kind, on_bad="skip", say=_silent), _Measure(members_of(model)[0], None)
     some = _some(rows)
     texts = [_responses(row) for row in some]
     prompts = [asked for asked, own in zip(measure.prompts(some), texts, strict=True) for _ in own]
@@ -107,8 +112,10 @@ def scored(file: str, model: str) -> Lengths:
     return measure.lengths(prompts, responses, round(len(rows) * len(responses) / len(some)))
 
 
-def _responses(row: Preference | Demonstration | Comparison) -> list[str]:
+def _responses(row: Preference | Ranking | Demonstration | Comparison) -> list[str]:
     match row:
+        case Ranking():
+            return list(row.responses)
         case Preference():
             return [row.chosen, row.rejected]
         case Demonstration():
@@ -121,8 +128,9 @@ def _some(rows: Rows[R]) -> list[R]:
     return rows.take(range(0, len(rows), -(-len(rows) // ROWS)))
 
 
-def _decided(rows: Sequence[Preference]) -> dict[str, np.ndarray]:
-    return {"decided": np.array([row.decided for row in rows])}
+def _noted(rows: Sequence[Preference | Ranking]) -> dict[str, np.ndarray]:
+    told = [row.decided if isinstance(row, Preference) else True for row in rows]
+    return {"told": np.array(told), "num": np.array([len(_responses(row)) for row in rows])}
 
 
 def _silent(_: str) -> None:

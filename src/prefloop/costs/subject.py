@@ -1,7 +1,9 @@
 """A model that a setting names, as a role that is read in a certain way, before it is loaded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import torch
@@ -16,11 +18,12 @@ from prefloop.models.adapters import adapter_kind
 from prefloop.models.batching import Batching, fitting
 from prefloop.models.checkpoint import config_of, is_described_only, loading, number, structure, tensors
 from prefloop.models.device import Placement
-from prefloop.models.load import model_folder
+from prefloop.models.load import members_of, model_folder
 from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.printing import amount
-from prefloop.settings import Adapted, Batched, Weighted
+from prefloop.scoring.named import PYTHON
+from prefloop.settings import Adapted, Batched, Reward, Weighted, models_of
 
 C = TypeVar("C", bound=Adapted)
 
@@ -54,17 +57,39 @@ class Named:
         return cls(base, anatomy, rank)
 
 
+def scoring(
+    settings: Weighted, place: Placement, reward: Reward, others: Mapping[str, Named] = MappingProxyType({})
+) -> list[Model]:
+    """The models behind a reward, the members of an ensemble one by one. Args: others: by role, in memory beside."""
+    folders: dict[str, str] = {}
+    for key, path in models_of(reward, "reward model").items():
+        if not path.startswith(PYTHON):
+            each = members_of(path)
+            one = len(each) == 1
+            folders |= {(key if one else f"{key} {i}").replace(".", " "): folder for i, folder in enumerate(each)}
+    known, models = dict(others), list[Model]()
+    for name, folder in folders.items():
+        named = Named.of(folder, scores=True)
+        shares = next(
+            (role for role, other in known.items() if named.rank and other.rank and _are_one(named, other)), ""
+        )
+        form = "float32" if shares else frozen_form(settings.weights, place)
+        role = Role(name, named.anatomy.trunk(), worn=named.rank, form=form, shares=shares, unseen=named.unseen)
+        models.append(Model(role, way(place)))
+        known[name] = named
+    return models
+
+
 def way(place: Placement) -> Way:
     """How models are read there."""
     return Way(half=place.autocast is not None, cpu=place.device.type == "cpu")
 
 
-def frozen(settings: Weighted, place: Placement, name: str, path: str, *, scores: bool = False) -> Model:
-    """A model that only reads or writes. Args: scores: True for a reward model."""
-    named = Named.of(path, scores=scores)
-    anatomy, form = named.anatomy.trunk() if scores else named.anatomy, frozen_form(settings.weights, place)
-    role = Role(name, anatomy, worn=named.rank, form=form, unseen=named.unseen)
-    return Model(role, way(place))
+def frozen(settings: Weighted, place: Placement, name: str, path: str) -> Model:
+    """A model that only writes."""
+    named = Named.of(path)
+    form = frozen_form(settings.weights, place)
+    return Model(Role(name, named.anatomy, worn=named.rank, form=form, unseen=named.unseen), way(place))
 
 
 @dataclass(frozen=True)
@@ -121,13 +146,10 @@ class Models:
         form = role.form if trained else frozen_form(self.settings.weights, self.place)
         return replace(model, role=replace(role, name=name, trained=trained, form=form))
 
-    def scoring(self, name: str, path: str, policy: str) -> Model:
-        """A reward model that only reads; on the policy's base, if it is an adapter of the same."""
-        named, other = Named.of(path, scores=True), Named.of(policy)
-        role = Role(name, named.anatomy.trunk(), worn=named.rank, unseen=named.unseen)
-        if named.rank and other.rank and _are_one(named, other):
-            return Model(replace(role, shares="policy"), self.way)
-        return Model(replace(role, form=frozen_form(self.settings.weights, self.place)), self.way)
+    def scorers(self, reward: Reward, policy: str) -> list[Model]:
+        """The reward models, which only read: each on the base of the policy, or of one before it, if it is an adapter
+        of the same. Of functions nothing is known."""
+        return scoring(self.settings, self.place, reward, {"policy": Named.of(policy)})
 
 
 def _unseen(path: str, config: PretrainedConfig, anatomy: Anatomy) -> str:

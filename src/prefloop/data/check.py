@@ -17,7 +17,7 @@ from prefloop.files.hashes import Met
 from prefloop.files.said import Form
 from prefloop.files.tables import each_row
 from prefloop.printing import printable
-from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record, spoken
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Rated, Record, spoken
 from prefloop.stages import STAGES
 from prefloop.stats.text import words
 
@@ -26,6 +26,7 @@ KINDS: Mapping[type[Record], str] = {
     Demonstration: "demonstrations",
     Preference: "preferences",
     Ranking: "rankings",
+    Rated: "prompts with rated responses",
 }
 """What stages call files of these records."""
 
@@ -92,11 +93,17 @@ def check(path: Name) -> Report:
     if not gives:
         return _checked(path, form, (), None)
     report = _checked(path, form, gives, Reading(path, gives[0], form))
-    if report.num_records or report.problems or report.left_out or form.what not in WITHOUT_PAIR:
+    if form.what not in WITHOUT_PAIR or not report.good or _has_pair(path, form):
         return report
-    note = f"{path}: there are no {KINDS[gives[0]]} in it: {WITHOUT_PAIR[form.what]}."
-    as_prompts = _checked(path, form, (Prompt,), Reading(path, Prompt, form))
-    return replace(as_prompts, notes=(*as_prompts.notes, note))
+    note = f"{path}: there are no pairs in it: {WITHOUT_PAIR[form.what]}."
+    single = tuple(record for record in gives if record not in (Ranking, Preference))
+    if single[0] is not gives[0]:
+        report = _checked(path, form, single, Reading(path, single[0], form))
+    return replace(report, gives=single, notes=(*report.notes, note))
+
+
+def _has_pair(path: Name, form: Form) -> bool:
+    return any(isinstance(outcome, Preference) for _, outcome in Reading(path, Preference, form))
 
 
 def _checked(path: Name, form: Form, gives: tuple[type[Record], ...], reading: Reading[Record] | None) -> Report:
@@ -167,7 +174,7 @@ def _texts(record: Record) -> dict[str, str]:
             return {"prompt": spoken(record.messages), "chosen": record.chosen, "rejected": record.rejected}
         case Comparison():
             return {"prompt": record.text, "responses": "\n".join(response.text for response in record.responses)}
-        case Ranking():
+        case Ranking() | Rated():
             return {"prompt": spoken(record.messages), "responses": "\n".join(record.responses)}
     return {}  # a judgement or a score
 

@@ -107,8 +107,8 @@ def reliability(bins: Sequence[tuple[float, float, int]], *, label: str, x_name:
     most = max([num for _, _, num in bins] + [1])
     parts = [_axes(frame, x_name, x_kind="share")]
     parts.append(svg.line(frame.x(frame.x_low), frame.y(frame.y_low), frame.x(1.0), frame.y(1.0), "limit"))
-    third = frame.x_low + (1 - frame.x_low) / 3
-    parts.append(svg.text(frame.x(third) - 8, frame.y(third) - 6, ideal, "note", "end"))
+    parts.append(svg.line(WIDTH - RIGHT - 24, HEIGHT - BOTTOM - 10, WIDTH - RIGHT, HEIGHT - BOTTOM - 10, "limit"))
+    parts.append(svg.text(WIDTH - RIGHT - 30, HEIGHT - BOTTOM - 6.5, ideal, "note", "end"))
     parts.append(svg.polyline([(frame.x(c), frame.y(a)) for c, a, _ in bins], "path"))
     parts += [svg.circle(frame.x(c), frame.y(a), 2.5 + 5 * math.sqrt(num / most), "dot") for c, a, num in bins]
     return svg.drawing(WIDTH, HEIGHT, label, *parts, kind="plot")
@@ -224,3 +224,18 @@ def _legend(names: list[tuple[str, str]]) -> Markup:
         parts.append(svg.text(WIDTH - RIGHT - 20, y + 3.5, name, "note", "end"))
         parts.append(svg.line(WIDTH - RIGHT - 15, y, WIDTH - RIGHT, y, f"curve {kind}"))
     return Markup("").join(parts)
+
+
+def share_bar(measured: Measured, *, label: str, kind: str = "") -> Markup:
+    """A share as a bar from 0 to 100 percent with its interval, and a mark at one half."""
+    width, height = 160.0, 14.0
+    value, ends = min(max(mean(measured) or 0.0, 0.0), 1.0), bounds(measured)
+    parts = [
+        svg.rect(0, 4, width, 6, "rail"),
+        svg.rect(0, 4, width * value, 6, f"fill {kind}".strip()),
+        svg.line(width / 2, 1, width / 2, 13, "half"),
+    ]
+    if ends:
+        low, high = (width * min(max(end, 0.0), 1.0) for end in ends)
+        parts += [svg.line(low, 7, high, 7, "whisker"), *(svg.line(x, 4, x, 10, "whisker") for x in (low, high))]
+    return svg.drawing(width, height, label, *parts, kind="sharebar")

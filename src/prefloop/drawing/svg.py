@@ -34,6 +34,11 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     return element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": kind})
 
 
+def rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
+    """A rectangle."""
+    return element("rect", {"x": x, "y": y, "width": width, "height": height, "class": kind})
+
+
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "") -> Markup:
     """Words at a place; anchor is start, middle or end."""
     return element("text", {"x": x, "y": y, "class": kind, "text_anchor": anchor}, words)

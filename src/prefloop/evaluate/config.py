@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Weighted
+from prefloop.settings import Reward, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
 class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
@@ -38,8 +38,9 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
     num_test: int = Field(default=0, ge=0)
     """Prompts taken from the beginning of test_prompts and of ood_prompts; 0 takes all."""
 
-    reward: str | None = None
-    """Who gives the scores: a reward model folder, or python:FILE.py:FUNCTION."""
+    reward: Reward | None = None
+    """Who gives the scores: a reward model folder, or python:FILE.py:FUNCTION; or several that are added, NAME:
+    {model, weight}."""
 
     judge: Literal["gold", "score"] = "score"
     """Who decides which of two responses is better: the score itself (a proxy), or the helpdesk's gold program, which
@@ -72,6 +73,12 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
         if self.judge == "score" and self.reward is None:
             raise ValueError(
                 "judge = score needs a reward. Set reward to a reward model folder or python:FILE.py:FUNCTION."
+            )
+        held = [] if self.reward is None or isinstance(self.reward, str) else self.reward.items()
+        if levels := [name for name, part in held if part.at_least is not None]:
+            raise ValueError(
+                f"reward.{levels[0]}.at_least is a constraint on a policy in training, and nothing is trained here. "
+                "Leave it out."
             )
         if self.demonstrations is not None and self.judge != "gold":
             raise ValueError(

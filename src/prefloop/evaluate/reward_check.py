@@ -21,6 +21,7 @@ from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
 from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard, opening
 from prefloop.records.evaluations import Bin, RewardCheck, Strength, Unchecked
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.calibration import reliability
@@ -146,7 +147,7 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _truncated(by_id: dict[str, Comparison], scores: Scores, scorer: Scorer) -> set[tuple[str, int, int]]:
     """The pairs, either way round, that are one to a reward model, which reads no more than its context."""
-    if not isinstance(scorer, RewardModel):
+    if not isinstance(scorer, RewardModel | Ensemble):
         return set()
     return {
         (c.id, i, j)
@@ -230,7 +231,7 @@ def _reliability(
     held_out: list[Preference], scores: Scores, scorer: Scorer, trained: dict[str, Any]
 ) -> tuple[Bin, ...]:
     """How sure the reward model was of votes with a side, beside how often it was right; before temperature fitting."""
-    if not isinstance(scorer, RewardModel):
+    if not isinstance(scorer, RewardModel | Ensemble):
         return ()
     voted = [p for p in held_out if p.outcome is not None]
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]

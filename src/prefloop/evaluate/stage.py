@@ -42,7 +42,7 @@ from prefloop.records.evaluations import (
     Unchecked,
 )
 from prefloop.run import Run
-from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.named import reward_inputs, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.text.codec import Codec
 from prefloop.text.examples import FittingPrompts
@@ -80,7 +80,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     inputs |= {
         "reference": model_folder(config.reference),
         "base": model_folder(config.base) if config.base else None,
-        "reward": reward_input(config.reward) if config.reward else None,
+        **reward_inputs(config.reward),
     }
     with Run(config, inputs=inputs) as run:
         path = run.folder / layout.EVALUATION
@@ -94,7 +94,15 @@ def evaluate(config: EvaluateConfig) -> Path:
             place,
             reference,
             _base(config, place, reference, run),
-            scorer(config.reward, place, seconds=config.reward_seconds, beside=reference, weights=config.weights)
+            scorer(
+                config.reward,
+                place,
+                seconds=config.reward_seconds,
+                beside=reference,
+                weights=config.weights,
+                combine=config.combine,
+                variance_coef=config.variance_coef,
+            )
             if config.reward
             else None,
             _prompts(config, reference, run),

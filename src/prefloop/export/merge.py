@@ -13,12 +13,12 @@ from prefloop.errors import UserError
 from prefloop.export.config import MergeConfig
 from prefloop.files.atomic import refuse_foreign
 from prefloop.models.checkpoint import read_object
+from prefloop.models.columns import NORMALISATION
 from prefloop.models.device import Placement
 from prefloop.models.load import model_folder, reader, save_model
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding
 from prefloop.models.stream import Stream
-from prefloop.scoring.reward_model import NORMALISATION
 
 TOLERANCE = 1e-4
 """Largest difference from base and adapter apart, as a share of the largest number."""
@@ -57,5 +57,5 @@ def _said(network: Network) -> torch.Tensor:
     size = network.pretrained.get_input_embeddings().get_parameter("weight").shape[0]
     tokens = list(range(0, size, max(1, size // 16)))[: network.codec.context]
     if network.scores_only:
-        return network.scores([tokens[: 1 + i] for i in range(len(tokens))])
+        return network.score_table([tokens[: 1 + i] for i in range(len(tokens))])
     return network.logits(network.hidden_states(Stream.of([tokens], network.device)))

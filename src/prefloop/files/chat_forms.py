@@ -138,7 +138,7 @@ def thumb(parse: Callable[[Fields], Said], *names: str) -> Callable[[Fields], Sa
         if len(said.responses) != 1:
             raise BadRow("there is a label but no response; add it or remove the row.")
         name = next((name for name in names if row.get(name) is not None), names[0])
-        return replace(said, grades=(float(yes(row, name)),), remarks=())
+        return replace(said, grades=(float(yes(row, name)),), thumbs=True, remarks=())
 
     return with_grade
 

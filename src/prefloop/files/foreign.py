@@ -4,7 +4,6 @@ Every row first becomes what it says (said.py); from there one of our records is
 strict. What a foreign row holds and is not used is counted and told to whoever reads it: nothing is dropped in silence.
 """
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +17,10 @@ from prefloop.files.decoding import Packed
 from prefloop.files.forms import recognise
 from prefloop.files.groups import Groups
 from prefloop.files.hashes import Met
-from prefloop.files.said import BadRow, Form, LeftOut, Rows, Said, Turn, Vote, What, with_system, won
+from prefloop.files.pairs import pairs_of, ranks_of, said_of, thumb_of
+from prefloop.files.said import BadRow, Form, LeftOut, Rows, Said, What, with_system
 from prefloop.files.tables import as_record, rows_of, shown
-from prefloop.records import Demonstration, Preference, Prompt, Ranking, Record
+from prefloop.records import Demonstration, Preference, Prompt, Ranking, Rated, Record
 
 R = TypeVar("R", bound=Record)
 OnBad = Literal["stop", "skip"]
@@ -31,7 +31,8 @@ SERVES: Mapping[What, tuple[type[Record], ...]] = {
     "demonstrations": (Demonstration, Prompt),
     "preferences": (Preference, Prompt),
     "rankings": (Ranking, Preference, Prompt),
-    "thumbs": (Preference, Prompt),
+    "ratings": (Rated, Ranking, Preference, Prompt),
+    "thumbs": (Rated, Preference, Prompt),
     "steps": (Prompt,),
     "tickets": (Prompt,),
 }
@@ -40,7 +41,8 @@ SERVES: Mapping[What, tuple[type[Record], ...]] = {
 REMEDIES: Mapping[str, str] = {
     "thumbs": "These responses are good and bad: keep those worth imitating, without the label.",
     "steps": "No stage learns from single steps yet; only the prompts can be used.",
-    "rankings": "Ranked or rated responses are not demonstrations: keep those worth imitating, without their ratings.",
+    "rankings": "Ranked responses are not demonstrations: keep those worth imitating, without their ranks.",
+    "ratings": "Rated responses are not demonstrations: keep those worth imitating, without their ratings.",
     "preferences": "Keep the chosen responses as `response` if they are worth imitating.",
     "unprompted": "Add a column `prompt` with what both responses answer.",
     "prompts": "Prompts have no responses; add a `response` to each, or let `prefloop collect` sample some.",
@@ -52,11 +54,13 @@ REMEDIES: Mapping[str, str] = {
 }
 """What a file holds -> what to do when something else is needed."""
 WITHOUT_PAIR: Mapping[str, str] = {
-    "thumbs": "no prompt has both a good and a bad response, and no stage learns from single thumbs yet",
+    "thumbs": "no prompt has both a good and a bad response",
     "rankings": "no prompt has two responses to rank",
+    "ratings": "no prompt has two responses to rank",
 }
 """What a file holds -> why it gives no preference at all."""
 NO_PAIR = "prompts of which no two responses are told apart, which give no pair"
+REPEATED = "responses that repeat another one's text, of which the first is ranked"
 SYSTEM = ("system", "system_prompt")
 
 
@@ -148,10 +152,12 @@ class Reading(Generic[R]):
         self._fields: Counter[str] = Counter()
         self._remarks: Counter[str] = Counter()
         self._left_out: dict[str, list[str]] = {}
+        self._marks: Counter[str] = Counter()
+        self._num_responses = 0
         self._ids: Met | None = Met()
         self._packed: Packed | None = None
         if not serves(self.form, record):
-            raise UserError(f"{path}: {_refusal(self.form, record)}")
+            raise UserError(f"{path}: {refusal(self.form, record)}")
         self._known = {*self.form.fields, self.form.identity, *SYSTEM}
 
     def __iter__(self) -> Iterator[tuple[int, R | UserError]]:
@@ -212,7 +218,7 @@ class Reading(Generic[R]):
         try:
             identity = self._identity(number, row)
             record = as_record(row | {"id": identity}, self.record, place)
-            _not_blank(record)
+            self._looked_at(record)
         except BadRow as problem:
             return UserError(f"{place}: {problem}")
         except UserError as problem:
@@ -226,7 +232,7 @@ class Reading(Generic[R]):
             identity = self._identity(number, row)
             if self.form.record is not None:
                 own = as_record(row | {"id": identity}, self.form.record, place)
-                said = [_said(own)] if isinstance(own, Ranking) and self.record is Preference else None
+                said = [said_of(own)] if isinstance(own, Ranking | Rated) and self.record is not Prompt else None
                 if said is None:
                     yield as_record(own.model_dump(include=set(self.record.model_fields)), self.record, place)
                     return
@@ -269,7 +275,7 @@ class Reading(Generic[R]):
                 unread = [turn.unread for turn in (*one.conversation, *one.responses) if turn.unread]
                 made = [as_record(fields, self.record, place) for fields in self._record_fields(one, identity)]
                 for record in made:
-                    _not_blank(record)
+                    self._looked_at(record)
             except BadRow as problem:
                 yield UserError(f"{place}: {problem}")
             except LeftOut as reason:
@@ -292,15 +298,38 @@ class Reading(Generic[R]):
                 raise BadRow("the conversation ends without the assistant's turn; add the response or remove the row.")
             yield {**head, "tags": said.tags, "response": said.responses[0].content}
         elif self.record is Ranking:
-            if len(said.responses) < 2:
+            texts, grades = self._candidates(said)
+            if len(texts) < 2:
                 raise LeftOut("a single response, with nothing to rank it with")
-            texts = tuple(one.content for one in said.responses)
-            yield {**head, "tags": said.tags, "responses": texts, "ranks": _ranks(said.grades)}
+            yield {**head, "tags": said.tags, "responses": texts, "ranks": ranks_of(grades)}
+        elif self.record is Rated:
+            marks = {"thumbs": tuple(map(thumb_of, said.grades))} if said.thumbs else {"ratings": dict(said.ratings)}
+            if not any(marks.values()):
+                raise LeftOut("a verdict on several responses together, which rates none by itself")
+            yield {**head, "tags": said.tags, "responses": tuple(one.content for one in said.responses), **marks}
         elif self.record is Preference:
-            for part, fields in _pairs(said, ties=self.form.what != "thumbs"):
+            for part, fields in pairs_of(said):
                 yield {**head, "id": head["id"] + part, "tags": said.tags, **fields, **said.more}
         else:
             yield {**head, "tags": said.tags}
+
+    def _candidates(self, said: Said) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The different texts that are graded, and their grades."""
+        graded: dict[str, float] = {}
+        for response, grade in zip(said.responses, said.grades, strict=True):
+            if grade is not None and response.content in graded:
+                self._remarks[REPEATED] += 1
+            elif grade is not None:
+                graded[response.content] = grade
+        return tuple(graded), tuple(graded.values())
+
+    def _looked_at(self, record: Record) -> None:
+        """Counts what is rated. Raises: BadRow for what a good record does not say."""
+        _not_blank(record)
+        if isinstance(record, Rated) and record.ratings:
+            self._num_responses += len(record.responses)
+            for axis, marks in record.ratings.items():
+                self._marks[axis] += sum(mark is not None for mark in marks)
 
     def _identity(self, number: int, row: Mapping[str, Any]) -> str:
         """The row's id, or one made of its line. Raises: BadRow if it is not text or was used before."""
@@ -333,13 +362,19 @@ class Reading(Generic[R]):
                 named = ", ".join(f"`{name}` ({count} rows)" for name, count in sorted(counted.items()))
                 notes.append(f"{self.path}: {what} that were not used: {named}.")
         notes += [f"{self.path}: {remark}: {count}." for remark, count in sorted(self._remarks.items())]
+        missing = {axis: self._num_responses - count for axis, count in self._marks.items()}
+        if any(missing.values()):
+            named = ", ".join(f"`{axis}` ({count})" for axis, count in missing.items() if count)
+            notes.append(
+                f"{self.path}: axes that some of the {self._num_responses} responses are not rated on: {named}."
+            )
         if self.form.remark and self.record in (Preference, Ranking):
             notes.append(f"{self.path}: {self.form.remark}.")
         return tuple(notes)
 
     def emptiness(self) -> str:
         """Why there is no record, though no row is bad."""
-        wanted = f"{self.record.__name__.lower()}s"
+        wanted = _called(self.record)
         if self.num_left_out:
             return f"all {self.num_left_out} rows were left out, so there are no {wanted} in it. Give another file."
         why = WITHOUT_PAIR.get(self.form.what, "no row gives one")
@@ -348,13 +383,17 @@ class Reading(Generic[R]):
 
 def serves(form: Form, record: type[Record]) -> bool:
     """Whether a file of this form can give such records."""
-    return form.record is record or record in SERVES.get(form.what, ())
+    return form.record is record or record in (*SERVES.get(form.what, ()), *form.also)
 
 
-def _refusal(form: Form, record: type[Record]) -> str:
+def refusal(form: Form, record: type[Record]) -> str:
+    """Why a file of this form cannot give such records, and what to do."""
     remedy = REMEDIES.get(form.what, "Give another file.")
-    wanted = f"{record.__name__.lower()}s"
-    return f"{wanted} are needed here, but this file's form is {form.name} ({form.sentence}). {remedy}"
+    return f"{_called(record)} are needed here, but this file's form is {form.name} ({form.sentence}). {remedy}"
+
+
+def _called(record: type[Record]) -> str:
+    return "rated responses" if record is Rated else f"{record.__name__.lower()}s"
 
 
 def _not_blank(record: Record) -> None:
@@ -363,71 +402,16 @@ def _not_blank(record: Record) -> None:
         texts = {"response": record.response}
     elif isinstance(record, Preference):
         texts = {"chosen": record.chosen, "rejected": record.rejected}
+    elif isinstance(record, Rated):
+        texts = {f"responses.{place}": text for place, text in enumerate(record.responses)}
+    elif isinstance(record, Ranking):
+        first = {text: place for place, text in reversed(list(enumerate(record.responses)))}
+        twice = next((place for place, text in enumerate(record.responses) if first[text] != place), None)
+        if twice is not None:
+            raise BadRow(
+                f"`responses.{twice}` is the same text as `responses.{first[record.responses[twice]]}`; a ranking "
+                "names each candidate once. Remove one, with its rank."
+            )
     for name, text in texts.items():
         if not text.strip():
             raise BadRow(f"`{name}` is blank; give it text or remove the row.")
-
-
-def _said(ranking: Ranking) -> Said:
-    """What a ranking of ours says."""
-    turns = tuple(Turn(message.role, message.content) for message in ranking.messages)
-    responses = tuple(Turn("assistant", text) for text in ranking.responses)
-    return Said(turns, responses, grades=tuple(-rank for rank in ranking.ranks))
-
-
-def _ranks(grades: tuple[float, ...]) -> tuple[int, ...]:
-    """1 for the highest grade, 1 more for each response that is better; equal grades have equal ranks."""
-    return tuple(1 + sum(other > grade for other in grades) for grade in grades)
-
-
-def _pairs(said: Said, *, ties: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each pair of responses that something was said about: what its id gets in addition, and a preference's fields.
-
-    All pairs of a ranking weigh as much as one pair (Ouyang et al. 2022, equation 1).
-    """
-    if not said.grades:
-        yield "", _pair(said.responses, said.votes, strict=not said.votes)
-        return
-    few = len(said.responses) == 2
-    kept = [
-        (i, j)
-        for i, j in itertools.combinations(range(len(said.responses)), 2)
-        if (ties or said.grades[i] != said.grades[j])
-        and (few or (said.responses[i].content.strip() and said.responses[j].content.strip()))
-        and (few or said.responses[i].content != said.responses[j].content)
-    ]
-    for i, j in kept:
-        better = None if said.grades[i] == said.grades[j] else int(said.grades[j] > said.grades[i])
-        weight = {} if few else {"weight": 1 / len(kept)}
-        part = "" if few else f":{i}-{j}"
-        yield part, _pair((said.responses[i], said.responses[j]), won(better), strict=False) | weight
-
-
-def _pair(responses: tuple[Turn, ...], votes: tuple[Vote, ...], *, strict: bool) -> dict[str, Any]:
-    """The fields of a preference: with votes the majority is chosen, without them the first response.
-
-    Raises: BadRow if there are not two; LeftOut if what differs is not read, and of equal texts unless `strict`.
-    """
-    if len(responses) != 2:
-        raise BadRow("a pair needs two responses; mend or remove the row.")
-    if responses[0].content == responses[1].content:
-        unread = responses[0].unread | responses[1].unread
-        if unread:
-            named = ", ".join(f"`{name}`" for name in sorted(unread))
-            raise LeftOut(f"two responses that differ in nothing but what is not read ({named})")
-        if not strict:
-            raise LeftOut("two responses of the same text, from which there is nothing to learn")
-    if not votes:
-        return {"chosen": responses[0].content, "rejected": responses[1].content}
-    count = Counter(winner for winner, _ in votes)
-    winner = int(count[1] > count[0])
-    strengths = [strength for voted, strength in votes if voted == winner and strength is not None]
-    sides = {winner: "chosen", 1 - winner: "rejected", None: "tie"}
-    return {
-        "chosen": responses[winner].content,
-        "rejected": responses[1 - winner].content,
-        "strength": sum(strengths) / len(strengths) if strengths else None,
-        "agreement": count[winner] / len(votes),
-        "num_judgements": len(votes),
-        "votes": tuple({"side": sides[voted], "strength": strength} for voted, strength in votes),
-    }

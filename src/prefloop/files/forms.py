@@ -25,6 +25,7 @@ from prefloop.records import (
     Preference,
     Prompt,
     Ranking,
+    Rated,
     Record,
     Score,
 )
@@ -63,15 +64,16 @@ OWN: tuple[Form, ...] = (
     _own(Judgement, "judgements", "comparison annotator"),
     _own(Preference, "preferences", "messages chosen rejected", _are_texts),
     _own(Ranking, "rankings", "messages responses ranks"),
-    _own(Score, "scores", "id score", lambda row: _only(row, {"id", "score"})),
-    _own(EmbeddedScore, "scores", "id score embedding", lambda row: _only(row, {"id", "score", "embedding"})),
+    _own(Rated, "ratings", "messages responses", lambda row: bool(row.get("ratings") or row.get("thumbs"))),
+    _own(Score, "scores", "id score", lambda row: _only(row, Score)),
+    _own(EmbeddedScore, "scores", "id score embedding", lambda row: _only(row, EmbeddedScore)),
 )
 FORMS: Mapping[str, Form] = {form.name: form for form in (*OWN, *CHATS, *PAIRS, *VERDICTS)}
 _MOST_EXACT_FIRST = sorted(FORMS.values(), key=lambda form: (-len(form.needs), form.fits is None))
 
 
-def _only(row: Fields, fields: set[str]) -> bool:
-    return {name for name, value in row.items() if value is not None} == fields
+def _only(row: Fields, record: type[Record]) -> bool:
+    return {name for name, value in row.items() if value is not None} <= record.model_fields.keys()
 
 
 def recognise(path: Name) -> Form:

@@ -64,4 +64,9 @@ class Groups:
             all_said = (first, *(said for _, _, said in others))
             responses = tuple(response for said in all_said for response in said.responses)
             grades = tuple(grade for said in all_said for grade in said.grades)
-            yield number, identity, replace(first, responses=responses, grades=grades)
+            axes = dict.fromkeys(axis for said in all_said for axis in said.ratings)
+            ratings = {
+                axis: tuple(mark for s in all_said for mark in s.ratings.get(axis, (None,) * len(s.responses)))
+                for axis in axes
+            }
+            yield number, identity, replace(first, responses=responses, grades=grades, ratings=ratings)

@@ -14,8 +14,8 @@ from prefloop.files.tables import shown
 from prefloop.records import Record
 
 What = Literal[
-    "prompts", "demonstrations", "comparisons", "judgements", "preferences", "rankings", "scores", "thumbs", "steps",
-    "unprompted", "texts", "tickets", "exports",
+    "prompts", "demonstrations", "comparisons", "judgements", "preferences", "rankings", "ratings", "scores", "thumbs",
+    "steps", "unprompted", "texts", "tickets", "exports",
 ]  # fmt: skip
 Fields = Mapping[str, Any]
 """A row as it stands in its file."""
@@ -70,8 +70,12 @@ class Said:
     """none, a single one, or those that were judged: of a pair whose votes are not known the better one first"""
     votes: tuple[Vote, ...] = ()
     """on a pair"""
-    grades: tuple[float, ...] = ()
-    """of each response: the higher the better, equal ones are ties"""
+    grades: tuple[float | None, ...] = ()
+    """of each response: the higher the better, equal ones are ties; None where it has none"""
+    ratings: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """axis -> the rating of each response on it"""
+    thumbs: bool = False
+    """whether the grades are thumbs, 1 good and 0 bad, of which equal ones say nothing of each other"""
     tags: tuple[str, ...] = ()
     more: Fields = field(default_factory=dict)
     """further fields of the preference"""
@@ -113,6 +117,8 @@ class Form:
     """The field that holds the row's id."""
     remark: str = ""
     """What must be known by who learns preferences from it."""
+    also: tuple[type[Record], ...] = ()
+    """Records that some of its rows give, beside those that `what` says."""
 
     @property
     def fields(self) -> tuple[str, ...]:

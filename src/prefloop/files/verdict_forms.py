@@ -34,6 +34,10 @@ from prefloop.files.said import (
     yes,
 )
 from prefloop.files.tables import shown
+from prefloop.records import Rated
+
+STEERED = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
+"""HelpSteer2's axes."""
 
 
 def _between(row: Fields, prompt: tuple[Turn, ...], first: str, second: str, votes: tuple[Vote, ...]) -> Said:
@@ -63,8 +67,11 @@ def _safe(question: str) -> Callable[[Fields], Said]:
 
 
 def _help_steer_2(row: Fields) -> Said:
-    grades = (number(row, "helpfulness"),)
-    return Said(conversation(row, "prompt"), (answered(text(row, "response")),), grades=grades)
+    ratings = {axis: (number(row, axis),) for axis in STEERED if row.get(axis) is not None}
+    if not ratings:
+        raise BadRow("there is no rating of the response; add `helpfulness` or remove the row.")
+    grade, response = ratings.get("helpfulness", (None,)), answered(text(row, "response"))
+    return Said(conversation(row, "prompt"), (response,), grades=grade, ratings=ratings)
 
 
 def _help_steer_pair(row: Fields) -> Said:
@@ -88,7 +95,16 @@ def _ultra_feedback(row: Fields) -> Said:
     if not name:
         raise LeftOut("completions without an `overall_score`")
     said = tuple(answered(text(one, "response")) for one in rows)
-    return Said(asked(text(row, "instruction")), said, grades=tuple(number(one, name) for one in rows))
+    grades, axes = tuple(number(one, name) for one in rows), [_aspects(one) for one in rows]
+    ratings = {axis: tuple(marks.get(axis) for marks in axes) for axis in dict.fromkeys(itertools.chain(*axes))}
+    return Said(asked(text(row, "instruction")), said, grades=grades, ratings={"overall": grades, **ratings})
+
+
+def _aspects(completion: Fields) -> dict[str, float]:
+    """UltraFeedback's rating of a completion on each aspect; what was not applicable is left out."""
+    aspects = inner(completion, "annotations") if completion.get("annotations") else {}
+    rated = {axis: said.get("Rating") for axis, said in aspects.items() if isinstance(said, dict)}
+    return {axis: number({axis: mark}, axis) for axis, mark in rated.items() if mark not in (None, "", "N/A")}
 
 
 def _rated_list(prompt: str, responses: str, ratings: str) -> Callable[[Fields], Said]:
@@ -99,7 +115,8 @@ def _rated_list(prompt: str, responses: str, ratings: str) -> Callable[[Fields],
         if not isinstance(given, list) or len(given) != len(said):
             raise BadRow(f"`{ratings}` should be a list of {len(said)} numbers, but is {shown(given)}; mend the row.")
         grades = tuple(number({ratings: one}, ratings) for one in given)
-        return Said(conversation(row, prompt), tuple(map(answered, said)), grades=grades)
+        axis = {ratings.removesuffix("s"): grades}
+        return Said(conversation(row, prompt), tuple(map(answered, said)), grades=grades, ratings=axis)
 
     return parse
 
@@ -199,12 +216,13 @@ def _alpaca_eval(row: Fields) -> Said:
 
 
 def _open_web_ui(row: Fields) -> list[Said]:
-    """One pair for each other model: a rating of 1 is a win of the model over all that answered beside it."""
+    """One pair for each other model: a rating of 1 is a win of the model over all that answered beside it.
+
+    With nothing beside it, a rating is a thumb.
+    """
     data, meta, chat = inner(row, "data"), row.get("meta"), row.get("snapshot")
     rating = number(data, "rating")
     others = texts(data, "sibling_model_ids") if data.get("sibling_model_ids") else []
-    if not others:
-        raise LeftOut("a rating of one response, with nothing beside it to be better than")
     if rating not in (1, 0, -1):
         raise LeftOut("a rating that is not 1 (better), 0 (a tie) or -1 (worse)")
     for name in ("chat", "chat", "history", "messages"):
@@ -216,6 +234,10 @@ def _open_web_ui(row: Fields) -> list[Said]:
     beside = [_message(chat, name) for name in (children if isinstance(children, list) else ())]
     why = ("ratings with a `reason` or a `comment`, which was not used",) * any(map(data.get, ("reason", "comment")))
     turns, vote = _path(chat, best.get("parentId")), won({1: 0, 0: None, -1: 1}[int(rating)])
+    if not others:
+        if rating == 0:
+            raise LeftOut("a rating of one response that calls it neither good nor bad")
+        return [Said(turns, (answered(text(best, "content")),), grades=(float(rating > 0),), thumbs=True, remarks=why)]
     pairs = []
     for other in others:
         answer = next((one for one in beside if one and one is not best and one.get("model") == other), None)
@@ -300,7 +322,7 @@ VERDICTS: tuple[Form, ...] = (
             "is_response_0_safe is_response_1_safe",
             "PKU-SafeRLHF: `prompt`, `response_0`, `response_1`, `safer_response_id`; what is unsafe becomes tags",
             _safe("safer_response_id"), remark="which response is safer is what is learned (`safer_response_id`)"),
-    foreign("helpsteer2", "rankings", "prompt response helpfulness", "",
+    foreign("helpsteer2", "ratings", "prompt response helpfulness", "correctness coherence complexity verbosity",
             "HelpSteer2: `prompt`, `response` and ratings of it; rows of one prompt are ranked by `helpfulness`",
             _help_steer_2, together=True, remark="responses to one prompt are ranked by `helpfulness`"),
     foreign("helpsteer2-pairs", "preferences", "prompt response_1 response_2 preference_strength", "",
@@ -310,13 +332,13 @@ VERDICTS: tuple[Form, ...] = (
             "individual_preference domain language",
             "HelpSteer3: `context`, `response1`, `response2`, `overall_preference` from -3 to 3, or each annotator's",
             _help_steer_3),
-    foreign("ultrafeedback", "rankings", "instruction completions", "",
+    foreign("ultrafeedback", "ratings", "instruction completions", "",
             "UltraFeedback: `instruction` and `completions`, each with `response` and `overall_score`", _ultra_feedback,
             remark="responses to one prompt are ranked by `overall_score`"),
-    foreign("distilabel-ratings", "rankings", "instruction generations ratings", "",
+    foreign("distilabel-ratings", "ratings", "instruction generations ratings", "",
             "distilabel: `instruction`, and lists of `generations` and their `ratings`",
             _rated_list("instruction", "generations", "ratings")),
-    foreign("responses-scores", "rankings", "prompt responses scores", "system",
+    foreign("responses-scores", "ratings", "prompt responses scores", "system",
             "`prompt`, and lists of `responses` and their `scores`", _rated_list("prompt", "responses", "scores")),
     foreign("nectar", "rankings", "prompt answers", "",
             "Nectar: `prompt` and `answers`, each with `answer` and `rank`", _nectar),
@@ -343,7 +365,8 @@ VERDICTS: tuple[Form, ...] = (
             "AlpacaEval annotations: `instruction`, `output_1`, `output_2`; `preference` from 1 to 2, 1.5 is a tie",
             _alpaca_eval),
     foreign("open-webui", "preferences", "data meta snapshot", "type version user_id created_at updated_at",
-            "Open WebUI feedback: `data` with the rating and the other models, `snapshot` with the chat", _open_web_ui),
+            "Open WebUI feedback: `data` with the rating and the other models, `snapshot` with the chat", _open_web_ui,
+            also=(Rated,)),
     foreign("tickets", "tickets", "prompt response_a response_b", "",
             "`prompt`, `response_a` and `response_b`, which wait for judgements", _ticket),
     foreign("label-studio", "exports", "data annotations", "", "Label Studio's export: `data` and `annotations`", None),

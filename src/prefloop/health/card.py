@@ -2,9 +2,23 @@
 
 from collections.abc import Sequence
 
-from prefloop.records import Preference
+import numpy as np
+
+from prefloop.errors import UserError
+from prefloop.health.baselines import baselines
+from prefloop.health.calibration import calibration
+from prefloop.health.held_out import LENGTHS, HeldOut, domains, length, strength, texts
+from prefloop.health.labels import agreement, cycles
+from prefloop.health.leaks import leaks
+from prefloop.health.verdict import judged
+from prefloop.records import Preference, spoken
 from prefloop.records.cards import Card
 from prefloop.scoring.protocol import Scorer
+from prefloop.seeds import seed_of
+from prefloop.signs import of_card
+
+MOST_TRAINING = 20_000
+"""Training pairs that baselines learn from and that are searched for leaks; of more, as many are drawn."""
 
 
 def make_card(
@@ -33,4 +47,49 @@ def make_card(
 
     Raises: UserError if no row has a decision.
     """
-    raise NotImplementedError
+    if not any(row.decided for row in rows):
+        raise UserError(f"{judge.name}: none of the {len(rows)} held-out pairs has a decision, so no card can be made.")
+    held_out = HeldOut(rows, scored(judge, rows) if margins is None else margins)
+    learned = drawn(training, seed)
+    going_round = cycles(held_out)
+    measured = {
+        "accuracy": held_out.of_decided(),
+        "accuracy_votes": held_out.of_votes() if held_out.said else None,
+        "accuracy_train": accuracy_train,
+        "by_domain": held_out.by(domains),
+        "baselines": baselines(held_out, learned),
+        "agreement": agreement(held_out, going_round),
+        "calibration": calibration(held_out, tie_edge=tie_edge, nll_bayes=nll_bayes),
+        "leaks": leaks(held_out, learned),
+    }
+    reasons, unchecked = judged(of_card(**measured))
+    return Card(
+        judge=judge.name,
+        num_pairs=len(held_out.decided),
+        num_prompts=len(set(held_out.prompts)),
+        **measured,
+        by_strength=held_out.by(strength, ("1", "2", "3")),
+        by_annotator=held_out.by_annotator(),
+        by_length=held_out.by(length, [name for name, _ in LENGTHS]),
+        cycles=going_round,
+        reasons=reasons,
+        unchecked=unchecked,
+        verdict="not_ready" if any(reason.stops for reason in reasons) else "ready",
+        seed=seed,
+    )
+
+
+def scored(judge: Scorer, rows: Sequence[Preference]) -> list[float]:
+    """Of each row the score of chosen less rejected; a response in several rows is scored once."""
+    asked = list(dict.fromkeys((row.messages, response) for row in rows for response in texts(row)))
+    scores = judge.score([messages for messages, _ in asked], [response for _, response in asked]).tolist()
+    known = dict(zip(asked, scores, strict=True))
+    return [known[row.messages, row.chosen] - known[row.messages, row.rejected] for row in rows]
+
+
+def drawn(training: Sequence[Preference], seed: int) -> list[Preference]:
+    """At most `MOST_TRAINING` of the training pairs, in an order of their own."""
+    if len(training) > MOST_TRAINING:
+        rng = np.random.default_rng(seed_of(seed, "health.training"))
+        training = [training[int(i)] for i in np.sort(rng.choice(len(training), MOST_TRAINING, replace=False))]
+    return sorted(training, key=lambda row: (spoken(row.messages), *texts(row), row.id))

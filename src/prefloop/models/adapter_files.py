@@ -10,9 +10,9 @@ Nothing here needs peft.
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -60,6 +60,15 @@ class AdapterFolder:
     def scores(self) -> bool:
         """True if it holds the head of a reward model."""
         return f"{HEAD}.weight" in self.shapes
+
+    @property
+    def of_scores(self) -> bool:
+        """True if it says that it is a reward model's, whether or not the head is there."""
+        return self.settings.get("task_type") == "SEQ_CLS"
+
+    def without_head(self) -> Self:
+        """The same, as if it were of a model that writes."""
+        return replace(self, shapes={name: shape for name, shape in self.shapes.items() if name != f"{HEAD}.weight"})
 
     @property
     def modules(self) -> list[str]:

@@ -319,7 +319,8 @@ def read(model: PreTrainedModel, base: Base, name: str, folder: AdapterFolder) -
     if folder.scores:
         head = model.get_submodule(HEAD).get_parameter("weight")
         if given[f"{HEAD}.weight"].shape != head.shape:
-            raise UserError(f"{folder.path}: its head gives {len(given[f'{HEAD}.weight'])} numbers, and not one.")
+            wanted = "one" if len(head) == 1 else str(len(head))
+            raise UserError(f"{folder.path}: its head gives {len(given[f'{HEAD}.weight'])} numbers, and not {wanted}.")
         head.data.copy_(given[f"{HEAD}.weight"])
     return role
 
@@ -395,12 +396,13 @@ def _written(model: PreTrainedModel, modules: Sequence[str]) -> list[str]:
 
 
 def around(trunk: nn.Module, made: type[PreTrainedModel], config: PretrainedConfig) -> PreTrainedModel | None:
-    """A model with a scalar head (zero) around a trunk that is in memory; None if it would have other weights too."""
+    """A model with a head of zeros, a row a column, around a trunk that is in memory; None if it would have other
+    weights too."""
     with torch.device("meta"):
         model = made(config)
     model.set_submodule(model.base_model_prefix, trunk)
     weight = next(trunk.parameters())
-    head = nn.Linear(int(config.get_text_config().hidden_size), 1, bias=False, device=weight.device)
+    head = nn.Linear(int(config.get_text_config().hidden_size), config.num_labels, bias=False, device=weight.device)
     nn.init.zeros_(head.weight.requires_grad_(False))
     model.set_submodule(HEAD, head)
     return None if any(parameter.is_meta for parameter in model.parameters()) else model.eval()

@@ -8,7 +8,7 @@ from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.models.checkpoint import SCORES, read_object
 from prefloop.notation import read_yaml
-from prefloop.records import RunCard
+from prefloop.records import EnsembleCard, RunCard
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING
 
@@ -38,7 +38,7 @@ def model_in(path: str, *, scores: bool = False) -> str:
     Raises: UserError if there are several, naming them.
     """
     folder = Path(path)
-    if not folder.is_dir() or layout.is_model(folder):
+    if not folder.is_dir() or layout.is_model(folder) or layout.is_ensemble(folder):
         return path
     found = _kept(folder)
     if not found:
@@ -50,14 +50,31 @@ def model_in(path: str, *, scores: bool = False) -> str:
     return str(found[0]) if found else path
 
 
+def members_in(folder: Path) -> list[Path]:
+    """The models of an ensemble. Raises: UserError if one is missing, or its card is damaged."""
+    num = read_document(layout.ensemble_card(folder), EnsembleCard).num
+    members = [layout.member(folder, index) for index in range(num)]
+    for member in members:
+        if not layout.is_model(member):
+            raise UserError(
+                f"{folder}: this is an ensemble of {num} reward models, but {member} is missing or holds no model. "
+                "Put it back, or train the ensemble again."
+            )
+    return members
+
+
 def _kept(stage: Path) -> list[Path]:
     """The models that a stage's folder, or its `models`, holds."""
     single = stage / layout.MODEL
-    return [single] if layout.is_model(single) else layout.policies(stage) or layout.steps(stage)
+    if layout.is_model(single) or layout.is_ensemble(single):
+        return [single]
+    return layout.policies(stage) or layout.steps(stage)
 
 
 def _only_scores(model: Path) -> bool:
     """True if a model folder's card names a scalar head."""
+    if layout.is_ensemble(model):
+        return True
     if layout.is_adapter(model):
         return read_object(layout.adapter_card(model)).get("task_type") == "SEQ_CLS"
     card = layout.model_card(model)

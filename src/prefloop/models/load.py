@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from prefloop.models import folders, gguf
 from prefloop.models.adapter_files import AdapterFolder, adapter_folder, fingerprint_of, write_adapter
 from prefloop.models.adapters import Base, Role, around, read
 from prefloop.models.checkpoint import (
+    AGAIN,
     HEAD,
     check_files,
     config_of,
@@ -42,6 +43,7 @@ from prefloop.models.checkpoint import (
     read_object,
     structure,
 )
+from prefloop.models.columns import NORMALISATION, columns_of, parted
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
@@ -68,14 +70,17 @@ def model_folder(path: str, *, scores: bool = False) -> str:
     package (`smollm2`), or a hub id's download.
 
     Args:
-        path: as a user gives it.
+        path: as a user gives it; of a reward model perhaps with a column, FOLDER:COLUMN.
         scores: True where a reward model is wanted, which tells one in a pipeline's folder from the others.
 
     Raises: UserError if there is none, several, or a damaged one.
     """
+    path = parted(path)[0] if scores else path
     path = path if Path(path).exists() else gguf.packaged(path) or path
     if Path(path).exists():
         path = folders.model_in(path, scores=scores)
+        if layout.is_ensemble(Path(path)):
+            return _ensemble(path, scores=scores)
     else:
         with loading(path):
             path = snapshot_download(path, allow_patterns=list(FILES))
@@ -84,6 +89,25 @@ def model_folder(path: str, *, scores: bool = False) -> str:
     else:
         check_files(path)
     return path
+
+
+def _ensemble(path: str, *, scores: bool) -> str:
+    """The folder of an ensemble, once its members were looked at. Raises: UserError where one model is wanted."""
+    members = folders.members_in(Path(path))
+    if not scores:
+        raise UserError(
+            f"{path}: this is an ensemble of {len(members)} reward models, and one model is needed here. Give one of "
+            f"them: {members[0]}"
+        )
+    for member in members:
+        model_folder(str(member), scores=True)
+    return path
+
+
+def members_of(path: str) -> list[str]:
+    """The folders of a reward model: its own, or of each member of an ensemble. Raises: UserError."""
+    path = model_folder(path, scores=True)
+    return [str(member) for member in folders.members_in(Path(path))] if layout.is_ensemble(Path(path)) else [path]
 
 
 @dataclass(frozen=True)
@@ -344,17 +368,19 @@ def scalar(
     placement: Placement,
     *,
     fresh_head: bool = False,
+    columns: Sequence[str] = (),
     template: str | None = None,
     beside: Network | None = None,
     weights: str = "float32",
 ) -> Network:
-    """A model with a scalar head.
+    """A model with a scalar head, or with several on one trunk.
 
     Args:
         path: a reward model folder, or with `fresh_head` a causal model's folder to start one from.
         placement: where the weights go, and how precisely it computes.
         fresh_head: True to put a new head (weights zero: every score starts at 0) on a causal model. It also gets a
             padding token, if it has none that could not end a response.
+        columns: names of the numbers that a new head is to give, where it is to give several.
         template: a built-in template's name, if the folder records none.
         beside: a model in memory, whose base it shares if it is an adapter of the same.
         weights: how its matrices are held if they are not trained, so that they need not be in memory otherwise.
@@ -363,11 +389,16 @@ def scalar(
     """
     source = _Source.of(model_folder(path, scores=not fresh_head))
     path, config = source.path, source.config
+    if not fresh_head and source.adapter is not None and not source.scores and source.adapter.of_scores:
+        raise UserError(f"{path}: this adapter is a reward model's, but its head is not in the folder. {AGAIN}")
     if not fresh_head and not source.scores:
         named = ", ".join(config.architectures or []) or "no architecture named"
         raise UserError(f"{path}: this is not a reward model ({named}). Train one with `prefloop reward`.")
-    if not fresh_head and source.adapter is None and config.num_labels != 1:
-        raise UserError(f"{path}: this model gives {config.num_labels} numbers, and a reward model gives one.")
+    names = columns if fresh_head else columns_of(path).names
+    num = max(1, len(names))
+    if not fresh_head and source.adapter is None and config.num_labels != num:
+        wanted = "a reward model gives one" if num == 1 else f"{NORMALISATION} names {num} columns. {AGAIN}"
+        raise UserError(f"{path}: this model gives {config.num_labels} numbers, and {wanted.rstrip('.')}.")
     if fresh_head and source.scores:
         _remark(
             f"{path}: this is a reward model already; its head is left away (its own head is not used, a new one "
@@ -376,7 +407,11 @@ def scalar(
     made = structure(path, config, scores=True)
     codec = _codec(source.words, config, template=template)
     pad, size = padding_id(codec), int(config.get_text_config().vocab_size)
-    config.num_labels, config.pad_token_id = 1, pad if pad is None or pad < size else None  # no row; nothing reads it
+    config.num_labels, config.pad_token_id = num, pad if pad is None or pad < size else None  # no row; nothing reads it
+    if num > 1:
+        config.id2label, config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
+    if fresh_head and source.adapter is not None:
+        source = replace(source, adapter=source.adapter.without_head())
     base = source.in_memory(beside)
     if base is not None and beside is not None and source.adapter is not None and not fresh_head:
         shared = around(beside.pretrained.base_model, made, config)
@@ -389,10 +424,13 @@ def scalar(
     if fresh_head:
         give_padding(model, codec)
         torch.nn.init.zeros_(model.get_submodule(HEAD).get_parameter("weight"))
-    network = _worn(source, _moved(model, placement), None, codec, placement)
-    if fresh_head:  # an adapter may have brought its own
-        torch.nn.init.zeros_(network.pretrained.get_submodule(HEAD).get_parameter("weight"))
-    return network
+    return _worn(source, _moved(model, placement), None, codec, placement)
+
+
+def sharing(path: str, networks: Sequence[Network]) -> Network | None:
+    """The first of some models in memory whose base a reward model can share, because it is an adapter of the same."""
+    source = _Source.of(model_folder(path, scores=True))
+    return next((network for network in networks if source.adapter and source.in_memory(network)), None)
 
 
 def reader(path: str, placement: Placement, *, beside: Network | None = None, weights: str = "float32") -> Network:

@@ -170,14 +170,24 @@ class Network(nn.Module):
     def scores(self, sequences: Sequence[Sequence[int]]) -> Tensor:
         """(B,) raw scores, the head on each sequence's last token: what AutoModelForSequenceClassification returns.
 
-        What several sequences begin with is read once.
+        What several sequences begin with is read once. Of a model with several columns it is the first.
         """
-        shared = Shared.of(sequences, self.device)
-        return self(self._scores_and_states, shared.stream, shared.last)[0]
+        return self.score_table(sequences)[:, 0]
 
-    def scores_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
-        """(B,) raw scores, and (N, width) the hidden states that they were read from."""
-        return self(self._scores_and_states, stream, stream.ends)
+    def score_table(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """(B, C) the same for each of the C columns of its head."""
+        shared = Shared.of(sequences, self.device)
+        return self(self._table_and_states, shared.stream, shared.last)[0]
+
+    def table_and_last_states(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """(B, C) the same, and (B, width) the last hidden states that they were read from, in float32."""
+        shared = Shared.of(sequences, self.device)
+        table, hidden = self(self._table_and_states, shared.stream, shared.last)
+        return table, hidden.index_select(0, shared.last).float()
+
+    def table_and_states(self, stream: Stream) -> tuple[Tensor, Tensor]:
+        """(B, C) the same of a stream, and (N, width) the hidden states that they were read from."""
+        return self(self._table_and_states, stream, stream.ends)
 
     def with_critic(self, begun_from: "Network | None" = None, *, separate: bool = False) -> Self:
         """Adds a critic whose values start at 0.
@@ -447,7 +457,7 @@ class Network(nn.Module):
         ]
         return torch.cat(kl)
 
-    def _scores_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
+    def _table_and_states(self, stream: Stream, last: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self._states(self.pretrained.base_model, stream)
         head = self.pretrained.get_submodule(HEAD)
-        return self._in_float32(head, hidden.index_select(0, last))[:, 0], hidden
+        return self._in_float32(head, hidden.index_select(0, last)), hidden

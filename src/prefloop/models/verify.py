@@ -38,11 +38,11 @@ class Alone:
     states: Tensor
     """(N, width) last hidden states"""
     outputs: Tensor
-    """(N, V) logits, or (B, 1) scores"""
+    """(N, V) logits, or (B, C) scores"""
 
     @property
     def scores(self) -> bool:
-        """True if the model gives one number for each sequence."""
+        """True if the model gives numbers for each sequence, and not for each token."""
         return len(self.outputs) == len(self.sequences)
 
 
@@ -181,8 +181,8 @@ def _together(network: Network, stream: Prompts, *, scores: bool) -> tuple[Tenso
     """Hidden states and outputs of all sequences in one stream, which remembers keys and values of a model that
     writes."""
     if scores:
-        outputs, states = network.scores_and_states(stream)
-        return states, outputs[:, None]
+        outputs, states = network.table_and_states(stream)
+        return states, outputs
     states = network.hidden_states(stream, stream)
     return states, network.logits(states)
 

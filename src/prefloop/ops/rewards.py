@@ -1,12 +1,16 @@
 """From one score per response to one reward per token.
 
-Shape letters: B responses, T response tokens.
+Shape letters: B responses, T response tokens, E members of an ensemble.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from prefloop.ops.shapes import has_shape, same_shape
+
+Combine = Literal["mean", "min", "variance"]
 
 
 def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
@@ -71,3 +75,42 @@ def normalised_scores(raw: Tensor, *, mean: float, std: float) -> Tensor:
     if not std > 0:
         raise ValueError(f"std must be above 0, got {std}: a model that scores everything alike has no scale")
     return (raw - mean) / std
+
+
+def combined_scores(members: Tensor, *, combine: Combine, variance_coef: float) -> Tensor:
+    """One score from those of an ensemble's members.
+
+        mean       mean over members
+        min        the lowest (worst-case optimisation, WCO)
+        variance   mean - variance_coef * variance (uncertainty-weighted optimisation, UWO)
+
+    Coste et al. 2023, section 3.2 (arXiv:2310.02743); the variance is that of the members there are (divided by E). The
+    order of the members does not matter: they are added in float64, from the lowest up.
+
+    Args:
+        members: (B, E) reward units.
+        combine: which of the three.
+        variance_coef: weight of the variance, per reward unit; only for `variance`.
+
+    Returns: (B,) reward units, in the dtype of `members`.
+    Raises: ShapeError if `members` is no matrix.
+    """
+    has_shape((members.shape[0], members.shape[-1]), members=members)
+    ascending = members.double().sort(-1).values
+    if combine == "min":
+        return ascending[:, 0].to(members.dtype)
+    mean = ascending.mean(-1)
+    if combine == "variance":
+        mean = mean - variance_coef * ascending.var(-1, correction=0)
+    return mean.to(members.dtype)
+
+
+def disagreement(members: Tensor) -> Tensor:
+    """How far an ensemble's members are apart: the deviation of their scores, divided by E as in `combined_scores`.
+
+    Args:
+        members: (B, E) reward units.
+
+    Returns: (B,) reward units, in the dtype of `members`.
+    """
+    return members.double().std(-1, correction=0).to(members.dtype)

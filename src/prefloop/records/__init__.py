@@ -13,9 +13,11 @@ from prefloop.records.judgements import (
     PairChoice,
     Preference,
     Ranking,
+    Rated,
     Side,
     Vote,
 )
+from prefloop.records.probes import Probe
 from prefloop.records.record import Record
 from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing
-from prefloop.records.scores import EmbeddedScore, Score
+from prefloop.records.scores import EmbeddedScore, EnsembleCard, Score

@@ -11,9 +11,6 @@ from pydantic import Field, model_validator
 from prefloop.records.evaluations import Bin, Number
 from prefloop.records.record import Record, Text
 
-CARD = "prefloop_card.json"
-"""Its file in a model folder."""
-
 
 class Share(Record):
     """A share with its interval."""
@@ -60,6 +57,8 @@ class Agreement(Record):
     """The best accuracy that anybody can have against one annotator's vote, if pairs differ in how clear they are."""
     ceiling_most: float
     """The same if all pairs are equally clear; it cannot be above this."""
+    ceiling_beyond: float
+    """What that would be at the upper end of the interval of `equal`."""
     noise: float
     """Share of the votes that are not for the side that most would choose: 1 - ceiling."""
     nll_best: float
@@ -108,7 +107,7 @@ class Cycles(Record):
     """Share of those in whose decisions something goes round."""
     triads: int
     """Triples of responses, all compared."""
-    cyclic: float
+    cyclic: Share
     """Share of those that go round; 1/4 if sides are a coin's."""
 
 

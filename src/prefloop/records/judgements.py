@@ -1,5 +1,6 @@
 """Judgements: responses waiting for a decision, what annotators decided, and what training makes of it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +11,8 @@ from prefloop.records.record import Record, Text
 AnnotatorKind = Literal["person", "simulated", "model"]
 PairChoice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["chosen", "rejected", "tie"]
+MAIN_AXES = ("overall", "helpfulness", "helpful", "quality")
+"""Axes that say by themselves how good a response is, the first that is there."""
 
 
 class Comparison(Record):
@@ -49,9 +52,11 @@ class Judgement(Record):
     """What was asked."""
     order: tuple[int, ...]
     """Indices of the responses in the order shown: for a pair (left, right)."""
+    sides_known: bool = True
+    """Whether they were shown in that order; False if that is not known, as of judgements made elsewhere."""
     choice: PairChoice | None = None
     """pair: the side preferred, as shown."""
-    strength: int | None = None
+    strength: int | None = Field(default=None, ge=1, le=3)
     """pair: 1 slightly, 2 clearly, 3 much better; None for ties."""
     ranks: tuple[int, ...] | None = None
     """ranking: the rank of each shown response, 1 is best, equal ranks are ties."""
@@ -74,6 +79,18 @@ class Judgement(Record):
         given = [name for name, answer in answers.items() if answer is not None]
         if given != [self.kind]:
             raise ValueError(f"a {self.kind} judgement must answer exactly that, but it answers {given or 'nothing'}")
+        twice = next((index for place, index in enumerate(self.order) if index in self.order[:place]), None)
+        if twice is not None:
+            raise ValueError(f"`order` names response {twice} twice; a judgement shows each response once")
+        if self.kind == "pair" and len(self.order) != 2:
+            raise ValueError(f"a pair is of 2 responses, but `order` names {len(self.order)}")
+        if self.ranks is not None:
+            _one_each("ranks", self.ranks, len(self.order), "responses shown")
+            _ranked(self.ranks)
+        if self.thumbs is not None:
+            _one_each("thumbs", self.thumbs, len(self.order), "responses shown")
+        for axis, marks in (self.ratings or {}).items():
+            _one_each(f"ratings.{axis}", marks, len(self.order), "responses shown")
         return self
 
 
@@ -84,6 +101,10 @@ class Vote(Record):
     """Which response they preferred."""
     strength: int | None = Field(default=None, ge=1, le=3)
     """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
+    annotator: str | None = None
+    """Who; None if it is not known."""
+    first: bool | None = None
+    """Whether the preference's chosen response was the one shown on the left; None if it is not known."""
 
 
 class Preference(Record):
@@ -97,7 +118,7 @@ class Preference(Record):
     """The better response."""
     rejected: Text
     """The worse response."""
-    strength: float | None = None
+    strength: float | None = Field(default=None, ge=1, le=3)
     """Mean strength stated, 1 to 3, if it was asked."""
     weight: float = 1.0
     """Weight in training."""
@@ -158,6 +179,72 @@ class Ranking(Record):
 
     @model_validator(mode="after")
     def _one_rank_each(self) -> Self:
-        if len(self.ranks) != len(self.responses):
-            raise ValueError(f"{len(self.responses)} responses but {len(self.ranks)} ranks; give each one rank")
+        _one_each("ranks", self.ranks, len(self.responses), "responses")
+        _ranked(self.ranks)
         return self
+
+
+class Rated(Record):
+    """Responses to one prompt that somebody rated on axes, or called good or bad, each by itself."""
+
+    id: Text
+    """Unique within its file."""
+    messages: Conversation
+    """The prompt's conversation."""
+    responses: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """K responses, one or more."""
+    ratings: dict[str, tuple[float | None, ...]] | None = None
+    """For each axis the rating of each response, the higher the better; None where it was not rated on that axis."""
+    thumbs: tuple[bool | None, ...] | None = None
+    """Of each response whether it is good; None where nobody said."""
+    annotator: str | None = None
+    """Who; None if it is not known, or several together."""
+    comparison: str = ""
+    """The comparison it came from."""
+    tags: tuple[str, ...] = ()
+    """The prompt's tags."""
+
+    @model_validator(mode="after")
+    def _one_mark_each(self) -> Self:
+        if self.thumbs is not None:
+            _one_each("thumbs", self.thumbs, len(self.responses), "responses")
+        for axis, marks in (self.ratings or {}).items():
+            _one_each(f"ratings.{axis}", marks, len(self.responses), "responses")
+        given = [*(self.thumbs or ()), *(mark for marks in (self.ratings or {}).values() for mark in marks)]
+        if all(mark is None for mark in given):
+            raise ValueError("no response has a rating or a thumb; give one in `ratings` or `thumbs`")
+        return self
+
+    @property
+    def main_axis(self) -> str | None:
+        """The axis that says how good a response is; None if several do it together, or there are thumbs only."""
+        axes = list(self.ratings or ())
+        return next((name for name in MAIN_AXES if name in axes), axes[0] if len(axes) == 1 else None)
+
+    @property
+    def grades(self) -> tuple[float | None, ...]:
+        """(K,) how good each response is: on the main axis, else the mean of all axes, else 1 for good and 0 for bad.
+
+        None where it is not known; of a mean, where one of its axes is missing.
+        """
+        if self.ratings:
+            if self.main_axis is not None:
+                return self.ratings[self.main_axis]
+            return tuple(_mean(marks) for marks in zip(*self.ratings.values(), strict=True))
+        return tuple(None if thumb is None else float(thumb) for thumb in self.thumbs or ())
+
+
+def _mean(marks: Sequence[float | None]) -> float | None:
+    known = [mark for mark in marks if mark is not None]
+    return sum(known) / len(known) if len(known) == len(marks) else None
+
+
+def _one_each(name: str, marks: Sequence[object], number: int, of_what: str) -> None:
+    if len(marks) != number:
+        raise ValueError(f"`{name}` has {len(marks)} entries for {number} {of_what}; give each exactly one")
+
+
+def _ranked(ranks: Sequence[int]) -> None:
+    low = next((rank for rank in ranks if rank < 1), None)
+    if low is not None:
+        raise ValueError(f"a rank is {low}, but ranks count from 1, which is the best")

@@ -14,6 +14,12 @@ class Score(Record):
     """The row's id."""
     score: float
     """Reward units: shifted and scaled so that SFT demonstrations have mean 0 and deviation 1."""
+    members: tuple[float, ...] | None = None
+    """Of an ensemble: the score of each member."""
+    disagreement: float | None = Field(default=None, ge=0)
+    """Of an ensemble: how far its members are apart, their deviation in reward units."""
+    outlier: float | None = Field(default=None, ge=0, le=1)
+    """Share of the responses that the model knows which are less unusual to it, where it was noted."""
 
 
 class EmbeddedScore(Score):
@@ -21,3 +27,10 @@ class EmbeddedScore(Score):
 
     embedding: Annotated[tuple[float, ...], Field(min_length=1)]
     """Only distances between embeddings of one model mean anything."""
+
+
+class EnsembleCard(Record):
+    """`ensemble.json`: by it a folder is known as several reward models, which lie in `members/`."""
+
+    num: int = Field(ge=2, le=1000)
+    """How many there are."""

@@ -97,8 +97,14 @@ class Pipeline:
     def is_judged_by_its_reward(self) -> bool:
         """Whether the score that judges is known to be the very one that was optimised."""
         aligning, evaluated = self.stage(POLICY), self.stages.get("evaluate")
-        rewards = [stage.card.inputs.get("reward") if stage else None for stage in (aligning, evaluated)]
-        return rewards[0] is not None and rewards[1] is not None and rewards[0].fingerprint == rewards[1].fingerprint
+        optimised, judging = _rewards(aligning), _rewards(evaluated)
+        return bool(optimised) and optimised == judging
+
+
+def _rewards(stage: Stage | None) -> dict[str, str]:
+    """Fingerprints of the rewards that a stage was given: of `reward`, or of each `reward.NAME`."""
+    inputs = stage.card.inputs.items() if stage else ()
+    return {name: artefact.fingerprint for name, artefact in inputs if name.partition(".")[0] == "reward"}
 
 
 def _wrote(stage: Stage | None, fingerprint: str) -> bool:

@@ -1,11 +1,14 @@
 """Settings of `prefloop reward`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
 from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
+
+LEARNS_FROM_TIES = ("auto", "votes")
+"""Objectives to which a pair without a majority says something."""
 
 
 class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
@@ -27,8 +30,9 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
     responses."""
 
-    labels: Literal["votes", "majority"] = "votes"
-    """What a preference teaches: each annotator's choice with its strength, or only the decision of the majority."""
+    objective: Literal["auto", "votes", "bradley_terry", "plackett_luce"] = "auto"
+    """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
+    strength (votes), rankings as a whole (plackett_luce). bradley_terry learns from the decisions alone."""
 
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
@@ -48,9 +52,17 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     @model_validator(mode="after")
     def _undecided_have_votes_only(self) -> "RewardConfig":
-        if self.undecided is not None and self.labels == "majority":
+        if self.undecided is not None and self.objective not in LEARNS_FROM_TIES:
             raise ValueError(
-                "undecided pairs have no majority, so labels = majority learns nothing from them. Leave undecided out, "
-                "or set labels = votes."
+                f"undecided pairs have no majority, so objective = {self.objective} learns nothing from them. Leave "
+                "undecided out, or set objective = votes."
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_were_renamed(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "labels" in values:
+            now = "bradley_terry" if values["labels"] == "majority" else "votes"
+            raise ValueError(f"what a preference teaches is now called objective: write objective={now}.")
+        return values

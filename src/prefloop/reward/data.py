@@ -1,47 +1,55 @@
-"""Preferences to learn from and to validate with: split by prompt, by hashes, with the rows left in their files.
+"""What is learned from and validated with: split by prompt, by hashes, with the rows left in their files.
 
-In memory are 16 bytes a preference: where its row begins (4), its prompt's first words (8), its prompt (4).
+In memory are 17 bytes a row: where it begins (4), its prompt's first words (8), its prompt (4), its responses (1).
 """
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prefloop.errors import UserError
+from prefloop.files.foreign import serves
+from prefloop.files.forms import recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.index import Lazy, Rows
 from prefloop.ops.draws import permutation
-from prefloop.records import Message, Preference, opening
+from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.items import Row
+from prefloop.reward.objectives import AUTO, OBJECTIVES
 from prefloop.text.batches import Batches
 
 Say = Callable[[str], None]
 FILES = ("preferences", "held_out", "undecided")
 MOST_HELD_OUT = 4096
-"""Pairs that are validated with at most, for they are in memory and are read five times: an accuracy is known to
+"""Told that are validated with at most, for they are in memory and are read five times: an accuracy is known to
 within 1.5 % by them."""
 NO_DECISION = np.uint64(1)
 """The bit of a prompt's hash that says that its pair has no majority."""
+NOUNS: Mapping[type[Row], str] = {Preference: "pairs", Ranking: "rankings"}
+ROWS = tuple(NOUNS)
+"""What can be learned from, and how it is called."""
 
 
-class Pairs(Lazy[Preference]):
-    """Some preferences of some files, read when they are asked for."""
+class Told(Lazy[Row]):
+    """Some rows of some files, read when they are asked for."""
 
-    def __init__(self, files: Sequence[Rows[Preference]], places: np.ndarray) -> None:
-        """Args: places: (n,) number of each preference among those of all files."""
+    def __init__(self, files: Sequence[Rows[Row]], places: np.ndarray) -> None:
+        """Args: places: (n,) number of each row among those of all files."""
         self.files, self.places = files, places
         self._ends = list(itertools.accumulate(len(rows) for rows in files))
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def take(self, numbers: Sequence[int] | np.ndarray) -> list[Preference]:
-        """Some preferences, in the order asked for."""
-        taken: list[Preference] = []
+    def take(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
+        """Some rows, in the order asked for."""
+        taken: list[Row] = []
         places = self.places[np.asarray(numbers, dtype=np.int64)].tolist()
         for file, some in itertools.groupby(places, key=lambda place: bisect_right(self._ends, place)):
             before = self._ends[file - 1] if file else 0
@@ -56,24 +64,31 @@ class Pairs(Lazy[Preference]):
         """(n,) hash of each prompt's first words."""
         return self.column("opening") & ~NO_DECISION
 
+    @property
+    def num_responses(self) -> int:
+        """Of all its rows together."""
+        return int(self.column("num").sum(dtype=np.int64))
+
     def forget(self) -> None:
         """Lets go of what was noted, once batches are made."""
         for rows in self.files:
             rows.columns.clear()
 
-    def only(self, which: np.ndarray) -> "Pairs":
+    def only(self, which: np.ndarray) -> "Told":
         """Those for which (n,) `which` is true, or those of these numbers."""
-        return Pairs(self.files, self.places[which])
+        return Told(self.files, self.places[which])
 
 
 @dataclass(frozen=True)
 class Split:
-    """Preferences to learn from and preferences to validate with."""
+    """Rows to learn from and rows to validate with."""
 
-    training: Pairs
+    objective: str
+    """its name, which the file decides if it is left open"""
+    training: Told
     """with the undecided pairs"""
-    validation: list[Preference]
-    undecided: list[Preference]
+    validation: list[Row]
+    undecided: list[Row]
     """held-out pairs without a majority: calibration counts their votes"""
     skipped: tuple[str, ...]
     """what is wrong with each bad row that was left out"""
@@ -90,24 +105,23 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     _different_files(config)
     named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
     given = {name: path for name, path in named.items() if name != "undecided" or _has_rows(path)}
-    files = {name: _indexed(name, path, config, say, kept) for name, path in given.items()}
+    objective = objective_name(config)
+    kind = OBJECTIVES[objective]
+    files = {name: _indexed(name, path, config, objective, say, kept) for name, path in given.items()}
     decided, undecided = _by_majority(files)
     num_undecided = sum(len(undecided[name]) for name in files if name != "undecided")
     rows, training = list(files.values()), decided["preferences"]
-    apart = Pairs(rows, np.concatenate([undecided["preferences"].places, *_of_undecided(decided, undecided)]))
-    if not len(training) and (config.held_out is None or config.labels == "majority"):
+    apart = Told(rows, np.concatenate([undecided["preferences"].places, *_of_undecided(decided, undecided)]))
+    if not len(training) and (config.held_out is None or not kind.TIES):
         raise UserError(f"{config.preferences}: all its pairs are ties, so there is no preference to learn from.")
     if config.held_out is not None:
         validation, ties = decided["held_out"], undecided["held_out"]
         if not len(validation):
             raise UserError(f"{config.held_out}: all its pairs are ties, so there is no preference to validate with.")
-        apart = Pairs(rows, np.concatenate([apart.places, ties.places]))
+        apart = Told(rows, np.concatenate([apart.places, ties.places]))
         held_out = np.unique(np.concatenate([validation.openings(), ties.openings()]))
         _refuse_shared(training, held_out, config)
-        if len(validation) > MOST_HELD_OUT:
-            say(f"{config.held_out}: {MOST_HELD_OUT} of its {len(validation)} pairs are validated with: it is enough.")
-            some = permutation(len(validation), config.seed, "reward.split")[:MOST_HELD_OUT].sort().values
-            validation = validation.only(some.numpy())
+        validation = _few(validation, config, say)
     else:
         held_out = _drawn(training, config, say)
         training, validation = _parted(training, held_out)
@@ -117,35 +131,70 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
             )
     skipped = tuple(problem for file in rows for problem in file.problems)
     learned, beside = _parted(apart, held_out)
-    if config.labels == "majority":
+    if not kind.TIES:
         learned, beside = learned.only(np.zeros(0, dtype=int)), beside.only(np.zeros(0, dtype=int))
-    whole = Pairs(rows, np.concatenate([training.places, learned.places]).astype(np.uint32))
-    return Split(whole, validation[:], beside[:MOST_HELD_OUT], skipped, num_undecided)
+    whole = Told(rows, np.concatenate([training.places, learned.places]).astype(np.uint32))
+    return Split(objective, whole, validation[:], beside[:MOST_HELD_OUT], skipped, num_undecided)
 
 
-def _of_undecided(decided: dict[str, Pairs], undecided: dict[str, Pairs]) -> list[np.ndarray]:
+def objective_name(config: RewardConfig) -> str:
+    """The objective asked for, or that which suits the file of preferences."""
+    return AUTO.get(recognise(config.preferences).what, "votes") if config.objective == "auto" else config.objective
+
+
+def record(path: str, objective: str, *, others: bool = False) -> type[Row]:
+    """The records that are read of a file.
+
+    Args: others: True if those serve that the objective does not learn from: their pairs tell whether scores are right.
+
+    Raises: UserError if the objective does not learn from such a file.
+    """
+    form, reads = recognise(path), OBJECTIVES[objective].READS
+    found = next((kind for kind in (*reads, *(ROWS if others else ())) if serves(form, kind)), None)
+    if found is None and any(serves(form, kind) for kind in ROWS):
+        fits = [name for name, known in OBJECTIVES.items() if any(serves(form, kind) for kind in known.READS)]
+        raise UserError(
+            f"{path}: this file holds {form.what}, which objective={objective} does not learn from. "
+            f"Set objective={fits[0]}, or any of {', '.join(fits[1:])}."
+        )
+    return found or Preference  # its reader says what is wrong
+
+
+def _few(validation: Told, config: RewardConfig, say: Say) -> Told:
+    """Rows of a held-out file, drawn if they are more than enough."""
+    order = permutation(len(validation), config.seed, "reward.split").numpy()
+    num = int((validation.column("num")[order].astype(np.int64).cumsum() <= 2 * MOST_HELD_OUT).sum())
+    if num == len(validation):
+        return validation
+    noun = NOUNS[type(validation[0])]
+    say(f"{config.held_out}: {num} of its {len(validation)} {noun} are validated with: it is enough.")
+    return validation.only(np.sort(order[:num]))
+
+
+def _of_undecided(decided: dict[str, Told], undecided: dict[str, Told]) -> list[np.ndarray]:
     """The pairs of the file `undecided`, those with a majority before the others."""
     return [side["undecided"].places for side in (decided, undecided) if "undecided" in side]
 
 
-def _by_majority(files: dict[str, Rows[Preference]]) -> tuple[dict[str, Pairs], dict[str, Pairs]]:
+def _by_majority(files: dict[str, Rows[Row]]) -> tuple[dict[str, Told], dict[str, Told]]:
     """The pairs of each file with a majority, and those without."""
     rows, begin = list(files.values()), 0
-    decided, undecided = dict[str, Pairs](), dict[str, Pairs]()
+    decided, undecided = dict[str, Told](), dict[str, Told]()
     for name, file in files.items():
         places = np.arange(begin, begin + len(file), dtype=np.uint32)
         without = (file.columns["opening"] & NO_DECISION) > 0
-        decided[name], undecided[name] = Pairs(rows, places[~without]), Pairs(rows, places[without])
+        decided[name], undecided[name] = Told(rows, places[~without]), Told(rows, places[without])
         begin += len(file)
     return decided, undecided
 
 
-def _drawn(training: Pairs, config: RewardConfig, say: Say) -> np.ndarray:
+def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
     """Hashes of the prompts that are held out: the share asked for, but no more than `MOST_HELD_OUT` pairs have."""
-    prompts, counts = np.unique(training.openings(), return_counts=True)
+    prompts, of_each = np.unique(training.openings(), return_inverse=True)
+    counts = np.bincount(of_each, training.column("num"))
     order = permutation(len(prompts), config.seed, "reward.split").numpy()
     share = max(1, round(config.validation * len(prompts)))
-    few = max(1, int((counts[order[:share]].cumsum() <= MOST_HELD_OUT).sum()))
+    few = max(1, int((counts[order[:share]].cumsum() <= 2 * MOST_HELD_OUT).sum()))
     if few < share:
         say(
             f"{config.preferences}: {few} of its {len(prompts)} prompts are held out, which is enough to tell, and not "
@@ -154,7 +203,7 @@ def _drawn(training: Pairs, config: RewardConfig, say: Say) -> np.ndarray:
     return np.sort(prompts[order[:few]])
 
 
-def _refuse_shared(training: Pairs, held_out: np.ndarray, config: RewardConfig) -> None:
+def _refuse_shared(training: Told, held_out: np.ndarray, config: RewardConfig) -> None:
     """Raises: UserError if a held-out prompt is also learned from; by hashes, and then by the words themselves."""
     hit = np.flatnonzero(np.isin(training.openings(), held_out))
     both = np.unique(training.openings()[hit])
@@ -180,7 +229,7 @@ def _different_files(config: RewardConfig) -> None:
             )
 
 
-def _parted(rows: Pairs, held_out: np.ndarray) -> tuple[Pairs, Pairs]:
+def _parted(rows: Told, held_out: np.ndarray) -> tuple[Told, Told]:
     """The rows whose prompt is not held out, and those whose is."""
     held = np.isin(rows.openings(), held_out)
     return rows.only(~held), rows.only(held)
@@ -191,9 +240,10 @@ def _has_rows(path: str) -> bool:
     return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
-def _indexed(name: str, path: str, config: RewardConfig, say: Say, kept: Path | None) -> Rows[Preference]:
-    """The preferences of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
-    rows = Rows(path, Preference, on_bad="skip", say=say, kept=kept and kept / name, noted=_noted)
+def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Say, kept: Path | None) -> Rows[Any]:
+    """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
+    kind = record(path, objective, others=name == "held_out")
+    rows = Rows(path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=_noted)
     if rows.problems and config.on_bad == "stop":
         raise UserError(
             f"{rows.problems[0]} Bad rows: {len(rows.problems)}; see them with `prefloop data check {path}`, "
@@ -201,16 +251,29 @@ def _indexed(name: str, path: str, config: RewardConfig, say: Say, kept: Path | 
         )
     undecided = int((rows.columns["opening"] & NO_DECISION).sum())
     if undecided and name != "undecided":
-        fate = "their votes count" if config.labels == "votes" else "labels=majority learns nothing from them"
-        say(f"{path}: {undecided} of {len(rows)} pairs are ties or have no majority: {fate}.")
+        fate = f"objective={objective} learns nothing from them"
+        if OBJECTIVES[objective].TIES:
+            fate = "their votes count"
+        say(f"{path}: {undecided} of {len(rows)} {NOUNS[kind]} are ties or have no majority: {fate}.")
     return rows
 
 
-def _noted(rows: Sequence[Preference]) -> dict[str, np.ndarray]:
-    """Of each preference 63 bits of its prompt's first words and whether it is decided, and 32 bits of its prompt."""
+def _noted(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """Of each row 63 bits of its prompt's first words and whether it is decided, 32 bits of its prompt, and how many
+    responses it has."""
     first = np.array([hash_of(opening(row.messages)) for row in rows], dtype=np.uint64) & ~NO_DECISION
-    undecided = np.array([not row.decided for row in rows], dtype=np.uint64)
-    return {"opening": first | undecided, "prompt": np.array([_prompt(row.messages) for row in rows], dtype=np.uint32)}
+    undecided = np.array([not _decided(row) for row in rows], dtype=np.uint64)
+    nums = [2 if isinstance(row, Preference) else min(255, len(row.responses)) for row in rows]
+    return {
+        "opening": first | undecided,
+        "prompt": np.array([_prompt(row.messages) for row in rows], dtype=np.uint32),
+        "num": np.array(nums, dtype=np.uint8),
+    }
+
+
+def _decided(row: Row) -> bool:
+    """Whether it says that one response is better than another."""
+    return row.decided if isinstance(row, Preference) else len(set(row.ranks)) > 1
 
 
 def _prompt(messages: tuple[Message, ...]) -> int:
@@ -220,20 +283,21 @@ def _prompt(messages: tuple[Message, ...]) -> int:
 
 
 class PromptBatches(Sequence[np.ndarray]):
-    """The preferences of each update, all those of one prompt together.
+    """The rows of each update, all those of one prompt together; as many responses as `batch_pairs` pairs have.
 
     Ouyang et al. 2022, section 3.5: pairs of one prompt share responses, so shuffled they are learned several times
     over.
     """
 
-    def __init__(self, rows: Pairs, config: RewardConfig) -> None:
+    def __init__(self, rows: Told, config: RewardConfig) -> None:
         keys = rows.openings() ^ (rows.column("prompt").astype(np.uint64) << np.uint64(32))
         _, first, group, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        nums = np.bincount(group, rows.column("num")).astype(np.uint32)
         self._members = first[group].argsort(kind="stable").astype(np.uint32)  # prompts in the order in which they come
-        sizes = counts[first.argsort()]
-        self._ends = sizes.cumsum().astype(np.uint32)
+        order = first.argsort()
+        self._ends = counts[order].cumsum().astype(np.uint32)
         self._prompts = Batches(
-            sizes, epochs=config.epochs, limit=config.batch_pairs, seed=config.seed, stream="reward.batches"
+            nums[order], epochs=config.epochs, limit=2 * config.batch_pairs, seed=config.seed, stream="reward.batches"
         )
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import Models, settled
 from prefloop.models.device import placement
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import objective_name, record
 
 TRAINING_LOOKS = 4
 """Times that the held-out pairs are read."""
@@ -15,12 +16,13 @@ those are more. A thousand of them cost a third of a pass of learning."""
 
 
 def lengths(config: RewardConfig) -> Lengths:
-    """How long the two sequences of a preference are, as far as some of them say."""
-    return looking.preferences(config.preferences, config.model, template=config.template)
+    """How long the sequences of what is learned from are, as far as some of them say."""
+    kind = record(config.preferences, objective_name(config))
+    return looking.preferences(config.preferences, config.model, template=config.template, kind=kind)
 
 
 def needs(config: RewardConfig, told: Lengths) -> Needs:
-    """The needs of these settings. Args: told: how long the two sequences of each preference are, and how many."""
+    """The needs of these settings. Args: told: how long the sequences are, and how many pairs of them."""
     config = settled("reward", config, config.model, scores=True)
     place = placement(config.device, config.dtype)
     models = Models(config, place)

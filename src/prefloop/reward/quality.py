@@ -1,18 +1,15 @@
 """Is the reward model good enough? Numbers with what they must be compared to, and warnings in words."""
 
-import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from prefloop.records import Preference, opening
-from prefloop.reward.votes import ANY_STRENGTH, TIE, WIN, Edges, Interval, sided_log_odds
+from prefloop.reward.votes import sided_log_odds
 from prefloop.signs import RULES, Sign, of_reward_model
 from prefloop.stats.calibration import cross_fitted, expected_calibration_error, fitted_temperature
 from prefloop.stats.intervals import share_interval
@@ -40,29 +37,37 @@ class Quality:
 
 
 def quality(
-    margins: Sequence[float],
-    held_out: Sequence[Preference],
+    margins: Sequence[Sequence[float]],
+    held_out: Sequence[Sequence[Preference]],
     *,
     longer_wins: bool,
-    margins_train: Sequence[float],
+    margins_train: Sequence[Sequence[float]],
     undecided: Sequence[tuple[float, Preference]] = (),
     first_edge: float = 0.0,
 ) -> Quality:
     """Accuracy with its interval beside the annotators' agreement and a length-only baseline; calibration; warnings.
 
+    An item, such as a ranking, weighs one, whatever the number of its pairs; one without pairs says nothing.
+
     Args:
-        margins: raw score of chosen minus rejected (log-odds), one for each held-out preference.
-        held_out: those preferences.
+        margins: of each held-out item the raw score of chosen minus rejected (log-odds) of its pairs.
+        held_out: of each item its pairs; a preference is one.
         longer_wins: whether in training the longer response is chosen as often as the shorter one, or more often.
-        margins_train: margins of some of the training preferences.
+        margins_train: margins of some of the training items.
         undecided: (margin, pair) of held-out pairs without a majority, whose votes count for calibration.
         first_edge: log-odds where a tie ends.
     """
-    n, right = len(margins), _ordered(margins)
-    low, high = share_interval(right, [opening(p.messages) for p in held_out], confidence=0.95)
-    accuracy, in_training = float(np.mean(right)), float(np.mean(_ordered(margins_train)))
-    shared = [p.agreement for p in held_out if p.agreement is not None and p.num_judgements > 1]
-    voted = [(m, p) for m, p in [*zip(margins, held_out, strict=True), *undecided] if p.outcome is not None]
+    items = [(gaps, pairs) for gaps, pairs in zip(margins, held_out, strict=True) if pairs]
+    accuracy, low, high, length = _mean_ordered([some for some, _ in items]), None, None, None
+    if items:
+        right = [float(np.mean(_ordered(some))) for some, _ in items]
+        low, high = share_interval(right, [opening(pairs[0].messages) for _, pairs in items], confidence=0.95)
+        length = float(np.mean([length_only_accuracy(pairs, longer_wins=longer_wins) for _, pairs in items]))
+    in_training = _mean_ordered(margins_train)
+    gaps = [gap for some, _ in items for gap in some]
+    rows = [pair for _, pairs in items for pair in pairs]
+    shared = [p.agreement for p in rows if p.agreement is not None and p.num_judgements > 1]
+    voted = [(m, p) for m, p in [*zip(gaps, rows, strict=True), *undecided] if p.outcome is not None]
     log_odds = sided_log_odds([m for m, _ in voted], first_edge)
     outcomes = [p.outcome for _, p in voted if p.outcome is not None]
     tempered = None
@@ -73,53 +78,27 @@ def quality(
         "accuracy_low": low,
         "accuracy_high": high,
         "accuracy_train": in_training,
-        "length_only_accuracy": length_only_accuracy(held_out, longer_wins=longer_wins),
+        "length_only_accuracy": length,
         "vote_share": sum(shared) / len(shared) if shared else None,
         "ece": calibration(log_odds, outcomes) if voted else None,
         "temperature": None if tempered is None else fitted_temperature(log_odds, outcomes),
         "ece_after_temperature": None if tempered is None else calibration(tempered, outcomes),
-        "num_held_out": n,
-        "by_strength": by_strength(margins, held_out),
+        "num_held_out": len(margins),
+        "by_strength": by_strength(gaps, rows),
     }
-    signs = of_reward_model(accuracy, low, high, in_training, numbers["length_only_accuracy"])
+    signs = of_reward_model(accuracy, low, high, in_training, length)
     return Quality(numbers, _warnings(signs))
-
-
-def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]]) -> dict[str, float]:
-    """What the loss is for a model to which all responses are equal, in nats per vote: where learning begins.
-
-    `loss_at_start`: with the edges as they begin. `loss_no_opinion`: once it knows how often a tie and each strength
-    are chosen, while the side is still a coin's: all that lies below was learned from what the responses say.
-
-    Args:
-        weights: (n,) of the preferences that are trained on.
-        votes: of each, at least one.
-    """
-    edges = Edges()
-    with torch.no_grad():
-        start = edges.losses(torch.zeros(len(votes)), votes).cpu().double()
-    weight = torch.tensor(weights, dtype=torch.float64)
-    counts: defaultdict[tuple[int, int], float] = defaultdict(float)
-    for each, said in zip(weights, votes, strict=True):
-        for _, low, high in said:
-            counts[low, high] += each / len(said) / sum(weights)
-    ties, plain = counts.pop(TIE, 0.0), counts.pop(WIN[1:], 0.0)
-    sided = sum(counts.values())
-    strengths = [share for (low, high), share in counts.items() if (low, high) != ANY_STRENGTH]
-    surprise = plain * math.log(2) - _xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
-    if sided > 0:
-        surprise += sided * (math.log(2) - math.log(sided / (1 - plain)))
-        surprise -= sum(strengths) * sum(_xlogx(share / sum(strengths)) for share in strengths)
-    return {"loss_at_start": float((start * weight).sum() / weight.sum()), "loss_no_opinion": surprise}
-
-
-def _xlogx(share: float) -> float:
-    return share * math.log(share) if share > 0 else 0.0
 
 
 def calibration(log_odds: ArrayLike, outcomes: Sequence[float]) -> float:
     """Expected calibration error of P(chosen wins) = sigmoid(log_odds), over confidence from 1/2 to 1."""
     return expected_calibration_error(expit(np.asarray(log_odds)), np.asarray(outcomes), bins=BINS)
+
+
+def _mean_ordered(margins: Sequence[Sequence[float]]) -> float | None:
+    """Accuracy over items, each weighing one; None if none has a pair."""
+    right = [float(np.mean(_ordered(some))) for some in margins if len(some)]
+    return float(np.mean(right)) if right else None
 
 
 def _ordered(margins: Sequence[float]) -> list[float]:

@@ -8,6 +8,8 @@ is all that lies beyond a tie; a preference whose votes are not known is a plain
 Terry had it.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,3 +84,35 @@ def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:
     """
     m = np.asarray(margins, dtype=float)
     return log_expit(m - first) - log_expit(-m - first)
+
+
+def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]]) -> dict[str, float]:
+    """What the loss is for a model to which all responses are equal, in nats per vote: where learning begins.
+
+    `loss_at_start`: with the edges as they begin. `loss_no_opinion`: once it knows how often a tie and each strength
+    are chosen, while the side is still a coin's: all that lies below was learned from what the responses say.
+
+    Args:
+        weights: (n,) of the preferences that are trained on.
+        votes: of each, at least one.
+    """
+    edges = Edges()
+    with torch.no_grad():
+        start = edges.losses(torch.zeros(len(votes)), votes).cpu().double()
+    weight = torch.tensor(weights, dtype=torch.float64)
+    counts: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for each, said in zip(weights, votes, strict=True):
+        for _, low, high in said:
+            counts[low, high] += each / len(said) / sum(weights)
+    ties, plain = counts.pop(TIE, 0.0), counts.pop(WIN[1:], 0.0)
+    sided = sum(counts.values())
+    strengths = [share for (low, high), share in counts.items() if (low, high) != ANY_STRENGTH]
+    surprise = plain * math.log(2) - _xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
+    if sided > 0:
+        surprise += sided * (math.log(2) - math.log(sided / (1 - plain)))
+        surprise -= sum(strengths) * sum(_xlogx(share / sum(strengths)) for share in strengths)
+    return {"loss_at_start": float((start * weight).sum() / weight.sum()), "loss_no_opinion": surprise}
+
+
+def _xlogx(share: float) -> float:
+    return share * math.log(share) if share > 0 else 0.0

@@ -10,6 +10,7 @@ from prefloop.files.foreign import SERVES
 from prefloop.files.forms import recognise
 from prefloop.records import Demonstration, Preference, Prompt
 from prefloop.rounds.recipe import STAGES, Recipe
+from prefloop.settings import models_of
 
 RECORDS = {"prompts": Prompt, "demonstrations": Demonstration, "preferences": Preference}
 """Kind of data that can come in other people's forms -> its record."""
@@ -22,13 +23,14 @@ def check(recipe: Recipe) -> None:
             check_extra(extra, f"{name}.{what}")
         for setting, kind in STAGES[name].takes.items():
             value = dict(config)[setting]
-            made_here = isinstance(value, str) and _is_inside(recipe, value)
-            if value is None or made_here or value == type(config).model_fields[setting].default:
-                continue
-            try:
-                _check(name, setting, kind, value, config)
-            except UserError as problem:
-                raise UserError(f"{recipe.place(f'{name}.{setting}')}: `{name}.{setting}`: {problem}") from None
+            named = models_of(value, setting) if kind == "reward" else {setting: value}
+            for key, path in named.items():
+                if path is None or _is_inside(recipe, path) or path == type(config).model_fields[setting].default:
+                    continue
+                try:
+                    _check(name, setting, kind, path, config)
+                except UserError as problem:
+                    raise UserError(f"{recipe.place(f'{name}.{key}')}: `{name}.{key}`: {problem}") from None
 
 
 def _is_inside(recipe: Recipe, path: str) -> bool:

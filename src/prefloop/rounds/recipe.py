@@ -204,6 +204,13 @@ class _Context:
 
     def _resolved(self, value: Any, key: str, earlier: Sequence[str]) -> Any:
         """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
+        if isinstance(value, dict):  # several rewards by their names, each with its model
+            return {
+                name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}
+                if isinstance(part, dict) and "model" in part
+                else part
+                for name, part in value.items()
+            }
         if not isinstance(value, str):
             return value
         if value.startswith("$"):

@@ -3,7 +3,7 @@
 from prefloop.costs import looking
 from prefloop.costs.estimate import Needs
 from prefloop.costs.reading import Lengths
-from prefloop.costs.subject import frozen
+from prefloop.costs.subject import scoring
 from prefloop.errors import UserError
 from prefloop.models.device import placement
 from prefloop.score.config import ScoreConfig
@@ -21,12 +21,12 @@ def lengths(config: ScoreConfig) -> Lengths:
 def needs(config: ScoreConfig, told: Lengths) -> Needs:
     """The needs of these settings. Args: told: how long the responses are with their prompts."""
     place = placement(config.device, config.dtype)
-    model = frozen(config, place, "reward model", config.model, scores=True).at(told)
+    models = [model.at(told) for model in scoring(config, place, config.model)]
     tokens = max(told.longest, min(BATCH_TOKENS, min(config.batch, told.count) * told.mean))
     return Needs(
         "score",
-        roles=(model.role,),
-        moments=(model.loading(), model.reading("scoring", tokens, 0)),
-        parts=(model.forward("scoring", told.count * told.mean, 0),),
+        roles=tuple(model.role for model in models),
+        moments=tuple(m for model in models for m in (model.loading(), model.reading("scoring", tokens, 0))),
+        parts=tuple(model.forward("scoring", told.count * told.mean, 0) for model in models),
         device=place.device.type,
     )

@@ -24,18 +24,23 @@ from prefloop.files.outputs import output
 from prefloop.files.places import located
 from prefloop.files.tables import write_in_turn
 from prefloop.files.unfinished import Unfinished, drop
+from prefloop.models.columns import parted
 from prefloop.models.device import placement
+from prefloop.ops.rewards import disagreement
 from prefloop.printing import say
 from prefloop.records import Comparison, Demonstration, Preference, Record, opening
 from prefloop.score.config import ScoreConfig
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import reward_input, scorer
-from prefloop.scoring.protocol import Conversation, Scorer
+from prefloop.scoring.protocol import Conversation, Scored, Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.intervals import share_interval
 from prefloop.text.examples import Cuts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 """How a file of scores may be called."""
+READERS = (RewardModel, Ensemble)
+"""Scorers that read text as a model does: what does not fit its context is cut."""
 KINDS = (Preference, Demonstration, Comparison)
 """What is scored, in the order in which a file is asked for it."""
 
@@ -54,8 +59,15 @@ def score(config: ScoreConfig) -> str:
 
 def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     place = placement(config.device, config.dtype)
-    judge = scorer(config.model, place, seconds=config.reward_seconds, weights=config.weights)
-    if config.embed and not (isinstance(judge, RewardModel) and form.what == "comparisons"):
+    judge = scorer(
+        config.model,
+        place,
+        seconds=config.reward_seconds,
+        weights=config.weights,
+        combine=config.combine,
+        variance_coef=config.variance_coef,
+    )
+    if config.embed and not (isinstance(judge, READERS) and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
             "as model= and comparisons as data=."
@@ -68,7 +80,9 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
         )
     read = fingerprints.of_path(config.data)
     model = fingerprints.of_path(reward_input(config.model))
-    job = [read, model, config.model_dump(include={"batch", "embed", "weights"}), str(place), prefloop.__version__]
+    settings = config.model_dump(include={"batch", "embed", "weights", "combine", "variance_coef"})
+    settings |= {"column": parted(config.model)[1]}
+    job = [read, model, settings, str(place), prefloop.__version__]
     num, skipped = _looked_through(config.data, kind)
     with Unfinished(config.out, job) as done:
         _go_on(config, kind, judge, done)
@@ -79,7 +93,7 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
         sentence = _sentence(done, kind, num)
     for problem in skipped:
         say(f"left out: {problem}")
-    if isinstance(judge, RewardModel) and (cut := judge.cuts.sentence(judge.network.codec.context)):
+    if isinstance(judge, READERS) and (cut := judge.cuts.sentence(judge.context)):
         say(f"{config.data}: {cut}")
     return f"{sentence}; written to {Path(config.out)}" + (f"; {len(skipped)} bad rows left out" if skipped else "")
 
@@ -98,12 +112,12 @@ def _looked_through(data: str, kind: type[Record]) -> tuple[int, list[str]]:
 
 def _go_on(config: ScoreConfig, kind: type[Record], judge: Scorer, done: Unfinished) -> None:
     """Scores what is not scored yet, batch after batch; of each its rows are kept, and what is told at the end."""
-    if isinstance(judge, RewardModel) and done.count:
+    if isinstance(judge, READERS) and done.count:
         judge.cuts = Cuts(**collections.deque(done, maxlen=1)[0]["cuts"])
     items = itertools.islice(_items(config.data, kind), config.batch * done.count, None)
     while batch := list(itertools.islice(items, config.batch)):
         part = _pairs(judge, batch) if kind is Preference else _responses(judge, batch, embed=config.embed)
-        done.add(part | {"cuts": vars(judge.cuts) if isinstance(judge, RewardModel) else None})
+        done.add(part | {"cuts": vars(judge.cuts) if isinstance(judge, READERS) else None})
 
 
 def _items(data: str, kind: type[Record]) -> Iterator[Any]:
@@ -119,33 +133,51 @@ def _items(data: str, kind: type[Record]) -> Iterator[Any]:
 
 
 def _responses(judge: Scorer, batch: Sequence[tuple[str, Conversation, str]], *, embed: bool) -> dict[str, Any]:
-    """The rows of some responses: scores, and embeddings of five digits."""
+    """The rows of some responses: scores, what else is known of each, and embeddings of five digits."""
     names, messages, texts = zip(*batch, strict=True)
-    if not (embed and isinstance(judge, RewardModel)):
-        values = judge.score(messages, texts).tolist()
-        return {"rows": [{"id": name, "score": v} for name, v in zip(names, values, strict=True)]}
-    scores, states = judge.score_and_embed(messages, texts)
-    places = [[float(f"{x:.5g}") for x in place] for place in states.tolist()]
-    rows = zip(names, scores.tolist(), places, strict=True)
-    return {"rows": [{"id": name, "score": v, "embedding": place} for name, v, place in rows]}
+    places = None
+    if embed and isinstance(judge, READERS):
+        said, places = judge.score_and_embed(messages, texts)
+    else:
+        said = judge.detailed(messages, texts)
+    columns: dict[str, list[Any]] = {"id": list(names), "score": said.scores.tolist()}
+    columns |= _of_members(said)
+    if said.outlier is not None:
+        columns["outlier"] = said.outlier.tolist()
+    if places is not None:
+        columns["embedding"] = [[float(f"{x:.5g}") for x in place] for place in places.tolist()]
+    return {"rows": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+
+
+def _of_members(said: Scored) -> dict[str, list[Any]]:
+    """What the members of an ensemble say, each for itself, and how far they are apart; nothing of one model."""
+    if said.members is None:
+        return {}
+    return {"members": said.members.tolist(), "disagreement": disagreement(said.members).tolist()}
 
 
 def _pairs(judge: Scorer, batch: Sequence[Preference]) -> dict[str, Any]:
     """The rows of some preferences, and of those with a majority that are two to the judge a hash of the prompt and
     whether the chosen response has the higher score (1/2 if neither has)."""
-    chosen, rejected = (
-        judge.score([p.messages for p in batch], texts).tolist()
+    sides = [
+        judge.detailed([p.messages for p in batch], texts)
         for texts in ([p.chosen for p in batch], [p.rejected for p in batch])
-    )
+    ]
+    chosen, rejected = (said.scores.tolist() for said in sides)
+    margins = [said.members for said in sides if said.members is not None]
+    more = _of_members(Scored(sides[0].scores, members=margins[0] - margins[1])) if margins else {}
     both = list(zip(batch, chosen, rejected, strict=True))
     decided = [(p, c, r) for p, c, r in both if p.decided]
     kept = [
         (hash_of(opening(p.messages)), 0.5 if c == r else float(c > r))
         for p, c, r in decided
-        if not (c == r and isinstance(judge, RewardModel) and judge.same(p.messages, (p.chosen, p.rejected)))
+        if not (c == r and isinstance(judge, READERS) and judge.same(p.messages, (p.chosen, p.rejected)))
     ]
     return {
-        "rows": [{"id": p.id, "chosen": c, "rejected": r} for p, c, r in both],
+        "rows": [
+            {"id": p.id, "chosen": c, "rejected": r, **{name: values[i] for name, values in more.items()}}
+            for i, (p, c, r) in enumerate(both)
+        ],
         "kept": kept,
         "undecided": len(both) - len(decided),
         "same": len(decided) - len(kept),

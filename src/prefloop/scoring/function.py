@@ -76,6 +76,11 @@ class PythonReward:
         found.loader.exec_module(module)
         return vars(module)
 
+    @property
+    def tells_outliers(self) -> bool:
+        """It does not tell what is unusual to it."""
+        return False
+
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
         texts = ["\n".join(message.content for message in prompt) for prompt in prompts]

@@ -1,33 +1,60 @@
 """Which scorer a setting names."""
 
+from prefloop.errors import UserError
 from prefloop.models.device import Placement
-from prefloop.models.load import model_folder
+from prefloop.models.load import members_of, model_folder
 from prefloop.models.network import Network
+from prefloop.ops.rewards import Combine
+from prefloop.scoring.composite import Composite
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.function import SECONDS, PythonReward
 from prefloop.scoring.protocol import Scorer
-from prefloop.scoring.reward_model import RewardModel
+from prefloop.scoring.reward_model import loaded_beside
+from prefloop.settings import Reward, models_of
 
 PYTHON = "python:"
 
 
 def scorer(
-    reward: str,
+    reward: Reward,
     placement: Placement,
     *,
     seconds: float = SECONDS,
     weights: str = "float32",
     beside: Network | None = None,
+    combine: Combine = "mean",
+    variance_coef: float = 0.0,
 ) -> Scorer:
-    """The scorer that `reward` names: a reward model folder (or hub id), or `python:FILE.py:FUNCTION`.
+    """The scorer that `reward` names: a reward model or an ensemble's folder (or a hub id), `python:FILE.py:FUNCTION`,
+    or several of them. Models share the bases that they are adapters of.
 
     Args:
         seconds: how long one call of a Python function may take.
         weights: how the matrices of a reward model are held.
         beside: a model in memory, whose base a reward model shares that is an adapter of the same.
+        combine: how the scores of an ensemble's members become one.
+        variance_coef: weight of their variance, with `variance`.
+
+    Raises: UserError if there is no such thing, or nothing to combine.
     """
-    if reward.startswith(PYTHON):
-        return PythonReward(reward.removeprefix(PYTHON), seconds=seconds)
-    return RewardModel(reward, placement, weights=weights, beside=beside)
+    named = models_of(reward).values()
+    if combine != "mean" and not any(len(members_of(model)) > 1 for model in named if not model.startswith(PYTHON)):
+        raise UserError(
+            f"combine={combine}: {' + '.join(named)} is no ensemble, so there is nothing to combine. Leave combine "
+            "out, or train an ensemble: prefloop reward members=N."
+        )
+    networks = [] if beside is None else [beside]
+
+    def one(model: str) -> Scorer:
+        if model.startswith(PYTHON):
+            return PythonReward(model.removeprefix(PYTHON), seconds=seconds)
+        if len(members_of(model)) == 1:
+            return loaded_beside(model, placement, networks, weights=weights)
+        return Ensemble(model, placement, networks, combine=combine, variance_coef=variance_coef, weights=weights)
+
+    if isinstance(reward, str):
+        return one(reward)
+    return Composite(reward, {name: one(part.model) for name, part in reward.items()})
 
 
 def check_reward(reward: str) -> None:
@@ -44,9 +71,14 @@ def check_model(path: str) -> None:
 
 
 def reward_input(reward: str) -> str:
-    """The file or folder whose fingerprint stands for a reward in a run's inputs."""
+    """The file or folder whose fingerprint stands for one reward in a run's inputs."""
     return (
         reward.removeprefix(PYTHON).rpartition(":")[0]
         if reward.startswith(PYTHON)
         else model_folder(reward, scores=True)
     )
+
+
+def reward_inputs(reward: Reward | None) -> dict[str, str]:
+    """What stands for a reward in a run's inputs: `reward`, or `reward.NAME` for each of several."""
+    return {key: reward_input(model) for key, model in models_of(reward).items()}

@@ -25,6 +25,8 @@ class Scored:
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     """name -> (B,) reward units: what the scores are the sum of, bit for bit as `summed` adds; empty where a score is
     one number"""
+    components: "Mapping[str, Scored]" = field(default_factory=dict)
+    """name of a part -> what the scorer behind it said, before it was weighted"""
     outlier: Tensor | None = None
     """(B,) share of the responses that the reward model knows which are less unusual to it, in [0, 1]; None if it
     cannot tell"""
@@ -41,6 +43,11 @@ class Scorer(Protocol):
     """Anything that gives one number to a response, which is text: it need not share the policy's tokenizer."""
 
     name: str
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it tells how unusual a response is to it."""
+        ...
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Tensor:
         """(B,) scores in reward units, on the CPU."""

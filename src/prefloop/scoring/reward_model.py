@@ -9,42 +9,40 @@ token which is not the padding of its config.json: what AutoModelForSequenceClas
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
-from prefloop.files.documents import read_document
+from prefloop.models.columns import NORMALISATION as NORMALISATION  # others know it by this file
+from prefloop.models.columns import check_column, columns_of, parted
 from prefloop.models.device import Placement
-from prefloop.models.load import scalar
+from prefloop.models.load import scalar, sharing
 from prefloop.models.network import Network
 from prefloop.models.padding import named_padding
 from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
-from prefloop.records.record import Record
-from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.outliers import read_outliers
+from prefloop.scoring.protocol import Conversation, Scored, summed
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
-NORMALISATION = "prefloop_scores.json"
 BATCH_TOKENS = 16384
 """Tokens that are read at once."""
+States = Literal["none", "mean", "last"]
+"""Which hidden states are wanted beside scores."""
 EMBEDDED = 64
 """Numbers of an embedding at most."""
 
 
-class Normalisation(Record):
-    """What the scores of demonstrations were before they were shifted and scaled, in raw scores."""
-
-    mean: float = Field(allow_inf_nan=False)
-    std: float = Field(gt=0, allow_inf_nan=False)
-
-
 class RewardModel:
     """A reward model folder: scalar head, its own tokenizer, scores with mean 0 and deviation 1 over SFT
-    demonstrations."""
+    demonstrations.
+
+    Of several columns (C) those count that `models/columns.py` says, or the one that is named."""
 
     def __init__(
         self,
@@ -58,7 +56,7 @@ class RewardModel:
         """Loads it.
 
         Args:
-            path: its folder.
+            path: its folder; FOLDER:COLUMN for one of several columns.
             placement: where it computes, and how precisely.
             batch_tokens: most tokens read at once.
             weights: how its matrices are held; what quantised ones change is said.
@@ -66,11 +64,17 @@ class RewardModel:
 
         Raises: UserError if the folder is not a reward model."""
         self.name, self.batch_tokens = path, batch_tokens
-        self.network = scalar(path, placement, beside=beside, weights=weights).freeze()
+        folder, column = parted(path)
+        self.network = scalar(folder, placement, beside=beside, weights=weights).freeze()
+        self.columns = columns_of(self.network.path)
+        check_column(folder, self.columns, column)
+        self.weights = self.columns.weights if column is None else {column: 1.0}
+        """what each column counts in the score"""
+        self.std = self.columns.unit(self.weights)
+        """raw units in a unit of score"""
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
-        file = Path(self.network.path) / NORMALISATION
-        self.ours = file.is_file()
+        self.ours = (Path(self.network.path) / NORMALISATION).is_file()
         if not self.ours:
             role = self.network.role
             self._padding = named_padding(self.network.path if role is None else role.base.path)
@@ -79,33 +83,68 @@ class RewardModel:
                 "last token, and scores are on its own scale.",
                 to=sys.stderr,
             )
-        known = read_document(file, Normalisation) if self.ours else Normalisation(mean=0.0, std=1.0)
-        self.mean, self.std = known.mean, known.std
         self.cuts = Cuts()
+        self.outliers = read_outliers(Path(self.network.path))
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it was noted, when it was trained, what responses are usual to it."""
+        return self.outliers is not None
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) normalised scores."""
-        return self._read(prompts, responses, states=False)[0]
+        return self.read(self.sequences(prompts, responses))[0]
+
+    def table(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B, C) every column, shifted and scaled."""
+        return self.read_table(self.sequences(prompts, responses))[0]
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
-        """The same scores."""
-        return Scored(self.score(prompts, responses))
+        """The same scores, what their columns are to them (axes are parts, members are members), and how unusual each
+        response is where the folder tells."""
+        return self.said(self.sequences(prompts, responses))
 
-    def score_and_embed(
-        self, prompts: Sequence[Conversation], responses: Sequence[str]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores and (B, min(width, EMBEDDED)) embeddings.
+    def said(self, sequences: Sequence[list[int]]) -> Scored:
+        """The same of sequences of tokens."""
+        table, states = self.read_table(sequences, states="none" if self.outliers is None else "last")
+        parts = self._parts(table)
+        scored = Scored(summed(parts))
+        if len(parts) > 1 and self.columns.kind == "axes":
+            scored = replace(scored, parts=parts)
+        elif len(parts) > 1:
+            members = len(parts) * torch.stack(list(parts.values()), 1)
+            scored = replace(scored, members=members, disagreement=members.std(1, correction=0))
+        if self.outliers is None:
+            return scored
+        limited = self.outliers.card.limited(scored.scores)
+        return replace(scored, outlier=self.outliers.share(states), limited=limited)
+
+    def _parts(self, table: torch.Tensor) -> dict[str, torch.Tensor]:
+        """(B,) of each column that counts, weighed: a score is the sum of them. Args: table: (B, C)."""
+        return {name: table[:, self.columns.names.index(name)] * weight for name, weight in self.weights.items()}
+
+    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, torch.Tensor]:
+        """The scores, and (B, min(width, EMBEDDED)) embeddings."""
+        scores, places = self.read_and_embed(self.sequences(prompts, responses))
+        return Scored(scores), places
+
+    def read_and_embed(self, sequences: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences and (B, min(width, EMBEDDED)) embeddings.
 
         An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at
-        random,
-        always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
+        random, always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
-        scores, means = self._read(prompts, responses, states=True)
+        scores, means = self.read(sequences, states="mean")
         width = means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
             means = means @ torch.from_numpy(drawn).float()
         return scores, means
+
+    @property
+    def context(self) -> int:
+        """Most tokens that are read."""
+        return self.network.codec.context
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model, which reads no more than its context."""
@@ -124,32 +163,50 @@ class RewardModel:
                 said.pop()
         return rows
 
-    @torch.no_grad()
-    def _read(
-        self, prompts: Sequence[Conversation], responses: Sequence[str], *, states: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B,) normalised scores, and (B, width) means of the hidden states, or (B, 0) without."""
+    def sequences(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> list[list[int]]:
+        """The tokens of each prompt with its response, cut to the context; what was cut is counted, and said once."""
         codec = self.network.codec
         rows = self._rows(prompts, responses)
         before = self.cuts.sentence(codec.context)
         sequences = [self.cuts.fitted(p, r, codec.context) for p, r in rows]
         if not before and self.cuts.sentence(codec.context):
             print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
+        return sequences
+
+    def read(self, sequences: Sequence[list[int]], *, states: States = "none") -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) normalised scores of sequences, and the states of `read_table`."""
+        table, seen = self.read_table(sequences, states=states)
+        return summed(self._parts(table)), seen
+
+    @torch.no_grad()
+    def read_table(
+        self, sequences: Sequence[list[int]], *, states: States = "none"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C) normalised scores of sequences, and (B, width) their last hidden states: the mean over tokens, or that
+        of the last one; or (B, 0)."""
         lengths = [len(s) for s in sequences]
-        raw = torch.zeros(len(sequences))
-        means = torch.zeros(
-            len(sequences), self.network.pretrained.config.get_text_config().hidden_size if states else 0
-        )
+        raw = torch.zeros(len(sequences), len(self.columns.columns))
+        width = self.network.pretrained.config.get_text_config().hidden_size if states != "none" else 0
+        seen = torch.zeros(len(sequences), width)
         for batch in cut(sorted(range(len(sequences)), key=lengths.__getitem__), lengths, limit=self.batch_tokens):
             few = [sequences[i] for i in batch]
-            if not states:
-                raw[batch] = self.network.scores(few).cpu()
+            if states == "none":
+                raw[batch] = self.network.score_table(few).cpu()
+            elif states == "last":
+                table, hidden = self.network.table_and_last_states(few)
+                raw[batch], seen[batch] = table.cpu(), hidden.cpu()
             else:
                 stream = Stream.of(few, self.network.device)
-                scores, hidden = self.network.scores_and_states(stream)
-                raw[batch] = scores.cpu()
-                summed = torch.zeros(len(batch), hidden.shape[1], device=hidden.device).index_add_(
-                    0, stream.rows, hidden.float()
-                )
-                means[batch] = summed.cpu() / torch.tensor(stream.lengths)[:, None]
-        return normalised_scores(raw, mean=self.mean, std=self.std), means
+                table, hidden = self.network.table_and_states(stream)
+                raw[batch] = table.cpu()
+                total = torch.zeros(len(batch), width, device=hidden.device).index_add_(0, stream.rows, hidden.float())
+                seen[batch] = total.cpu() / torch.tensor(stream.lengths)[:, None]
+        each = zip(raw.unbind(1), self.columns.columns, strict=True)
+        return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), seen
+
+
+def loaded_beside(path: str, placement: Placement, networks: list[Network], *, weights: str) -> RewardModel:
+    """A reward model that shares the base of one of some models in memory where it can; it is added to them."""
+    made = RewardModel(path, placement, weights=weights, beside=sharing(path, networks))
+    networks.append(made.network)
+    return made

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize
+from scipy.special import log_expit
 
 from prefloop.stats.arrays import Array, Ints, columns
 
@@ -131,6 +132,30 @@ def cross_fitted(margins: ArrayLike, outcomes: ArrayLike, clusters: ArrayLike, *
             return None
         tempered[inside] = x[inside] / fitted_temperature(x[~inside], o[~inside])
     return tempered
+
+
+def sided_log_odds(margins: ArrayLike, tie_edge: float) -> Array:
+    """(n,) log-odds that a vote is for the first response, given that it is for one of the two.
+
+        log sigmoid(margin - edge) - log sigmoid(-margin - edge)        edge = 0: the margin itself
+
+    Args:
+        margins: (n,) score of the first response less that of the second.
+        tie_edge: log-odds where a tie ends; 0 where there are no ties.
+    """
+    m = np.asarray(margins, dtype=float)
+    return log_expit(m - tie_edge) - log_expit(-m - tie_edge)
+
+
+def surprise(log_odds: ArrayLike, outcomes: ArrayLike) -> float:
+    """Mean of - outcome log sigmoid(x) - (1 - outcome) log sigmoid(-x), in nats; log 2 for a coin.
+
+    Args:
+        log_odds: (n,) that the first response is preferred.
+        outcomes: (n,) 1 if it was, 0 if not, or a share between.
+    """
+    x, o = columns(log_odds=log_odds, outcomes=outcomes)
+    return float(-(o * log_expit(x) + (1 - o) * log_expit(-x)).mean())
 
 
 def _predictions(probabilities: ArrayLike, outcomes: ArrayLike) -> tuple[Array, Array]:

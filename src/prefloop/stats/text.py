@@ -11,6 +11,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\u
 _CHARACTER = re.compile(f"[{_UNSPACED}]")
 _READ = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 _TOKEN = re.compile(f"[{_UNSPACED}]|[^\\W{_UNSPACED}]+|[^\\w\\s]")
+Pair = tuple[str, str]
+"""Two words that are neighbours."""
 CHARACTERS_PER_WORD = 1.6
 """Chinese characters that are read in the time of one English word."""
 
@@ -57,7 +59,12 @@ def repetition(texts: Sequence[Sequence[Hashable]]) -> float:
     return (total - sum(len(set(own)) for own in pairs)) / total if total else 0.0
 
 
+def word_pairs(text: str) -> frozenset[Pair]:
+    """The pairs of neighbouring words, in small letters, the ends of the text among them."""
+    return frozenset(itertools.pairwise(["", *words(text.lower()), ""]))
+
+
 def overlap(first: str, second: str) -> float:
     """Share of the pairs of neighbouring words, their ends among them, that two texts have in common (Jaccard)."""
-    a, b = (set(itertools.pairwise(["", *words(text.lower()), ""])) for text in (first, second))
+    a, b = word_pairs(first), word_pairs(second)
     return len(a & b) / len(a | b)

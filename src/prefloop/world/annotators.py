@@ -11,6 +11,7 @@ are worth to them) and compares with logistic noise. With d the difference left 
 
 import math
 import random
+import re
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +28,8 @@ from prefloop.world.tickets import language_of, scan, units
 
 DEFAULT = 9.0
 """Log-odds per unit of utility of an ordinary annotator: a Bayes accuracy of about 0.8 on pairs of demonstrations."""
+_FORMAT = re.compile(r"\*\*\S|^(#+|[-*]) |\n\n", re.MULTILINE)
+"""Bold type, a heading, a point of a list, or an empty line."""
 _STRENGTHS = (1.5, 3.0)
 """Felt differences, in log-odds beyond a tie, from which a side is clearly and much better."""
 _verdict = lru_cache(maxsize=65536)(judge)
@@ -43,6 +46,8 @@ class AnnotatorConfig(Config):
     """Utility added for each 10 words of a response, up to 80 words."""
     courtesy_bias: float = 0.0
     """Utility added for each courtesy such as `thank you`, up to 4."""
+    format_bias: float = 0.0
+    """Utility added to a response in bold type, with a list, a heading or an empty line."""
     weights: dict[str, float] = WEIGHTS
     """Weight of each of gold's axes."""
     drift: float = 0.0
@@ -90,12 +95,12 @@ def _axes(verdict: Verdict) -> dict[str, float]:
 
 
 @lru_cache(maxsize=65536)
-def _manner(response: str) -> tuple[float, int]:
-    """A response's words and courtesies."""
+def _manner(response: str) -> tuple[float, int, bool]:
+    """A response's words and courtesies, and whether it is formatted."""
     language = language_of(response)
     words = units(response, language)
     courtesies = sum(phrase.kind == "filler" for _, phrase in scan(words, reply_index(language)))
-    return len(words) * table(language).words_per_unit, courtesies
+    return len(words) * table(language).words_per_unit, courtesies, _FORMAT.search(response) is not None
 
 
 class Annotator:
@@ -107,10 +112,10 @@ class Annotator:
 
     def value(self, prompt: str, response: str) -> float:
         """What a response is worth to this annotator: utility under their weights, and their biases."""
-        words, courtesies = _manner(response)
+        words, courtesies, formatted = _manner(response)
         seen = utility(_axes(_verdict(prompt, response)), self.config.weights)
         bias = self.config.length_bias * min(words, 80) / 10 + self.config.courtesy_bias * min(courtesies, 4)
-        return seen + bias
+        return seen + bias + self.config.format_bias * formatted
 
     def ability(self, judged: int) -> float:
         """Log-odds per utility after `judged` judgements."""
@@ -223,14 +228,43 @@ class PanelConfig(Config):
     ability: Annotated[float, Field(gt=0)] | None = None
     """Overrides the default panel's mean ability: log-odds for a whole unit of utility."""
 
+    length_bias: float = 0.0
+    """Added to each member's: utility for each 10 words, so that a shortcut is planted; 0.15 rules over quality."""
+
+    courtesy_bias: float = 0.0
+    """Added to each member's: utility for each courtesy such as `thank you`; 0.15 rules over quality."""
+
+    format_bias: float = 0.0
+    """Added to each member's: utility for bold type, a list, a heading or an empty line; 0.4 rules over quality."""
+
+    side_bias: float = 0.0
+    """Added to each member's: log-odds for the response shown first; with 1 it wins 73 % of equal pairs."""
+
     members: tuple[AnnotatorConfig, ...] = ()
     """Each annotator written out, instead of the default panel."""
+
+    @model_validator(mode="after")
+    def _biases_are_of_the_default_panel(self) -> "PanelConfig":
+        if self.members and any(self._biases().values()):
+            raise ValueError(
+                "members are written out, so a bias of the panel would be added to nobody. Write it into each member."
+            )
+        return self
+
+    def _biases(self) -> dict[str, float]:
+        return {name: value for name, value in self.model_dump().items() if name.endswith("_bias")}
 
     def annotators(self, seed: int) -> list[Annotator]:
         """These annotators; the seed decides who the default panel is."""
         if self.members:
             return [Annotator(member, f"sim-{i}") for i, member in enumerate(self.members, start=1)]
-        return panel(self.count, seed=seed, ability=DEFAULT if self.ability is None else self.ability)
+        return [
+            Annotator(
+                one.config.model_copy(update={k: one.config.model_dump()[k] + v for k, v in self._biases().items()}),
+                one.name,
+            )
+            for one in panel(self.count, seed=seed, ability=DEFAULT if self.ability is None else self.ability)
+        ]
 
 
 def judged_before(comparison: str) -> int:

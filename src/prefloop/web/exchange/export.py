@@ -26,7 +26,7 @@ from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, presentations, users
 from prefloop.web.work.answers import MARKED
 from prefloop.web.work.items import HELD
-from prefloop.web.work.votes import is_newest, ruled
+from prefloop.web.work.votes import WAS_SHOWN, is_newest, ruled
 
 ELSEWHERE = "Give another DIR to `prefloop web`."
 AGAIN = 30.0
@@ -37,6 +37,8 @@ OF_THE_FILE = ("work", "adjudication")
 """Purposes of judgements about comparisons that somebody brought; only they count towards enough."""
 EVERYTHING = (*OF_THE_FILE, "chat")
 """Those, and about what was said in the page's chat."""
+BY = users.c.name, users.c.kind.label("by"), WAS_SHOWN.label("was_shown")
+"""Who judged, and whether the sides are known."""
 
 
 def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Iterator[Judgement]:
@@ -44,7 +46,7 @@ def judged(connection: Connection, purposes: Sequence[str] = OF_THE_FILE) -> Ite
     overruled = ruled(connection)
     of_item = items.c.kind, items.c.comparison, items.c.responses, items.c.purpose
     query = (
-        select(judgements, presentations.c.order, *of_item, users.c.name, users.c.kind.label("by"))
+        select(judgements, presentations.c.order, *of_item, *BY)
         .join(presentations, presentations.c.id == judgements.c.presentation)
         .join(items, items.c.id == judgements.c.item)
         .join(users, users.c.id == judgements.c.user)
@@ -62,8 +64,9 @@ def as_record(row: Row[Any]) -> Judgement:
     return Judgement.model_validate({
         "id": row.id, "comparison": row.comparison, "annotator": row.name, "annotator_kind": row.by,
         "kind": row.kind, "order": row.order, **{key: value for key, value in row.answer.items() if value is not None},
-        "seconds": row.active_seconds, "guideline": str(row.guideline) if row.guideline else "",
-        "ruling": row.purpose == "adjudication", "comment": row.comment,
+        "sides_known": bool(row.was_shown), "seconds": row.active_seconds,
+        "guideline": str(row.guideline) if row.guideline else "", "ruling": row.purpose == "adjudication",
+        "comment": row.comment,
     })  # fmt: skip
 
 

@@ -83,7 +83,8 @@ def as_judgement(vote: Vote) -> Judgement:
     """A vote in the language on disk."""
     return Judgement.model_validate({
         "id": vote.id, "comparison": vote.comparison, "annotator": vote.name, "annotator_kind": vote.by,
-        "kind": vote.kind, "comment": vote.comment, "ruling": vote.purpose == "adjudication", "order": vote.order,
+        "kind": vote.kind, "comment": vote.comment, "ruling": vote.purpose == "adjudication",
+        "order": vote.order, "sides_known": vote.was_shown,
         **{name: value for name, value in vote.answer.items() if value is not None}, "seconds": vote.seconds,
     })  # fmt: skip
 
@@ -124,7 +125,10 @@ def aggregated(judged: Snapshot, way: Way) -> Outcomes:
 def _turned(preference: Preference) -> Preference:
     """The same pair, decided the other way, with its votes told again."""
     side = {"chosen": "rejected", "rejected": "chosen", "tie": "tie"}
-    votes = tuple(vote.model_copy(update={"side": side[vote.side]}) for vote in preference.votes)
+    first = {True: False, False: True, None: None}
+    votes = tuple(
+        vote.model_copy(update={"side": side[vote.side], "first": first[vote.first]}) for vote in preference.votes
+    )
     strengths = [vote.strength for vote in votes if vote.side == "chosen" and vote.strength is not None]
     return preference.model_copy(
         update={

@@ -1,0 +1,245 @@
+"""What the card says, in English and Chinese."""
+
+from prefloop.drawing.numerals import Kind, written
+from prefloop.records.cards import Card, Reason
+
+LANGUAGES = ("en", "zh")
+PLAIN = ("num", "chance", "domain", "kind", "token", "shift")
+"""Values of a reason that are no shares."""
+REASONS: dict[str, tuple[str, str]] = {
+    "too_few": (
+        "Too few held-out pairs to tell: {num} of them say only that accuracy lies between {low} and {high}. First "
+        "have "
+        "more prompts judged and hold them out; some 200 pairs of different prompts tell it to within 7 points.",
+        "留出的对太少，看不出好坏：{num} 对只能说明准确率在 {low} 与 {high} 之间。先让人多评一些提示并留出来；约 "
+        "200 个不同提示的对可以精确到 7 个百分点。",
+    ),
+    "coin": (
+        "It cannot be told from a coin: accuracy is {value}, and may be {low}. First give it more preferences, or a "
+        "model "
+        "that reads the responses better.",
+        "与抛硬币分不开：准确率 {value}，也可能只有 {low}。先给它更多偏好，或换一个更读得懂回答的模型。",
+    ),
+    "beside_length": (
+        "It may only count words: choosing by length alone gets {other}, and it is not clearly above that. First "
+        "collect "
+        "pairs of about equal length, or give it a model that reads better.",
+        "它可能只是在数长度：只看长度就有 {other}，它并不明显更高。先收集长度相近的对，或换一个更读得懂回答的模型。",
+    ),
+    "beside_words": (
+        "It may only look for words: a logistic regression on words gets {other}, and it is not clearly above that "
+        "(by "
+        "{value} of the pairs, perhaps {low}). RL finds such words soon. First give it more preferences, or a "
+        "larger model.",
+        "它可能只是在找词：只看用词的逻辑回归就有 {other}，它并不明显更高（高出 {value}，也可能 {low}）。RL 很快会找"
+        "到这些词。先给它更多偏好，或换更大的模型。",
+    ),
+    "leak": (
+        "{value} of the held-out pairs nearly stand among those that it learned from, so its accuracy is partly "
+        "memory. First "
+        "take near-duplicates out of one side, whole prompts at a time.",
+        "{value} 的留出对与训练对几乎相同，所以准确率有一部分是记忆。先把近似重复从一边去掉，按整条提示去。",
+    ),
+    "suspicious": (
+        "Held-out accuracy {value} is above {limit}. People agree with each other in 65 to 75 of 100 pairs, so this "
+        "is more often "
+        "a leak, easy data or a shortcut than skill. First look for held-out pairs among the training ones, and at "
+        "what "
+        "length and words alone get. If a rule made the labels it may be right: then anyway=true.",
+        "留出准确率 {value} 高于 {limit}。人与人之间通常只有 65% 到 75% 一致，所以这更常是泄漏、数据太容易或走了捷径"
+        "，而不是本事。先查训练集里有没有留出的对，再看只凭长度和用词能得多少。如果标签是规则打的，可能没问题：用 "
+        "anyway=true。",
+    ),
+    "easy": (
+        "Held-out accuracy {value} is above {limit}, which these labels allow, for they hardly contradict each "
+        "other. The pairs "
+        "are easy: harder ones would say more about what RL will find.",
+        "留出准确率 {value} 高于 {limit}；这些标签几乎不互相矛盾，所以有可能。说明这些对很容易：更难的对才能看出 RL "
+        "会遇到什么。",
+    ),
+    "above_ceiling": (
+        "It agrees with single votes in {value}, more than anybody can who does not know them ({ceiling} at the "
+        "most, from how "
+        "far annotators agree). First look for held-out votes among those that it learned from.",
+        "它与单次投票一致的比例是 {value}，高于任何不知道答案的人所能达到的（按标注员之间的一致程度，至多 "
+        "{ceiling}）。先查训练集里有没有留出的投票。",
+    ),
+    "memorises": (
+        "It memorises: accuracy is {training} in training and {value} held out. First train fewer epochs, or on "
+        "more preferences.",
+        "它在死记：训练准确率 {training}，留出只有 {value}。先减少轮数，或增加偏好。",
+    ),
+    "miscalibrated": (
+        "It is not as right as it is sure: off by {value} on average, even after a temperature. Its large margins "
+        "mean little, "
+        "and RL lives on them. First see which pairs it is sure and wrong of; label smoothing or fewer epochs help.",
+        "它的把握与对错不符：即使调了温度，平均仍差 {value}。大的分差没有意义，而 RL 正靠它们。先看哪些对它有把握却"
+        "错了；标签平滑或减少轮数有帮助。",
+    ),
+    "noisy": (
+        "The labels are noisy: {value} of the votes are not for the side that most would choose. Sharper guidelines "
+        "or more "
+        "votes a pair help more than more training.",
+        "标签噪声大：{value} 的投票不在多数人会选的一边。更清楚的标注指南或每对多几票，比多训练更有用。",
+    ),
+    "weak_domain": (
+        "It is weakest on {domain}: {value}, against {accuracy} on all. Have more of those judged before RL is let "
+        "loose on them.",
+        "它在 {domain} 上最弱：{value}，总体是 {accuracy}。让 RL 用这些提示之前，先多评一些。",
+    ),
+}
+"""Rule of `signs.py` -> what its alarm says, and what to do first."""
+RULES: dict[str, tuple[str, str]] = {
+    "too_few": ("enough held-out pairs to tell", "留出的对是否够多"),
+    "coin": ("better than a coin", "是否好过抛硬币"),
+    "beside_length": ("clearly above length alone", "是否明显好过只看长度"),
+    "beside_words": ("clearly above words alone", "是否明显好过只看用词"),
+    "leak": ("held-out pairs are not among the training pairs", "留出的对是否不在训练集里"),
+    "suspicious": ("not too good to be true", "是否好得可疑"),
+    "easy": ("not too easy", "是否太容易"),
+    "above_ceiling": ("not above what annotators' agreement allows", "是否没有超过标注员一致程度所允许的上限"),
+    "memorises": ("held-out accuracy near the training accuracy", "留出准确率是否接近训练准确率"),
+    "miscalibrated": ("as right as it is sure", "把握与对错是否相符"),
+    "noisy": ("labels are not too noisy", "标签噪声是否不大"),
+    "weak_domain": ("no domain far below the others", "是否没有哪个领域特别差"),
+}
+"""Rule -> what it looks at."""
+LABELS: dict[str, tuple[str, str]] = {
+    "kicker": ("health card of a reward model", "奖励模型体检卡"),
+    "ready": ("Ready for RL.", "可以用于 RL。"),
+    "ready.says": (
+        "On {pairs} held-out pairs of {prompts} prompts nothing was found that RL should wait for. It stays a "
+        "proxy: pushed hard "
+        "enough, any reward model is satisfied by something that nobody wanted.",
+        "在 {prompts} 个提示的 {pairs} 个留出对上，没有发现需要 RL 等待的问题。它仍只是代理：优化得够狠，任何奖励模"
+        "型都会满意于没人想要的东西。",
+    ),
+    "not_ready": ("Not ready for RL.", "还不能用于 RL。"),
+    "not_ready.says": ("What to do first:", "先做这些："),
+    "cautions": ("Worth knowing", "值得知道"),
+    "intervals": (
+        "Brackets are 95 % intervals; pairs of one prompt hang together.",
+        "方括号是 95% 区间；同一提示的各对相关。",
+    ),
+    "tile.accuracy": ("held-out pairs in the right order", "排对的留出对"),
+    "tile.votes": ("agrees with single votes", "与单次投票一致"),
+    "tile.ceiling": ("the most that anybody could, by annotators' agreement", "按标注员一致程度，任何人至多能达到"),
+    "tile.ahead": ("ahead of words alone", "领先于只看用词"),
+    "tile.ece": ("off in confidence, after temperature", "调温后把握的误差"),
+    "tile.leaks": ("held-out pairs nearly in training", "几乎在训练集里的留出对"),
+    "good": ("How good is it?", "有多好？"),
+    "good.says": (
+        "An accuracy means nothing alone: beside it stands what annotators get among themselves, and what needs no "
+        "reading.",
+        "单独一个准确率说明不了什么：旁边放上标注员彼此能达到的，以及不用读就能达到的。",
+    ),
+    "row.accuracy": ("orders pairs as annotators decided", "按标注员的决定排对"),
+    "row.accuracy.says": ("{num} held-out pairs with a decision", "{num} 个有决定的留出对"),
+    "row.votes": ("agrees with single votes", "与单次投票一致"),
+    "row.votes.says": ("{num} votes for a side; its ceiling is two rows down", "{num} 张投给某一边的票；上限见下两行"),
+    "row.equal": ("two annotators agree", "两位标注员一致"),
+    "row.equal.says": ("{num} couples of votes on one pair", "同一对上的 {num} 组投票"),
+    "row.equal.cycles": ("implied by what goes round; no pair was judged twice", "由循环推出；没有对被评过两次"),
+    "row.ceiling": ("ceiling against single votes", "对单次投票的上限"),
+    "row.ceiling.says": ("at most {most}, if all pairs are equally clear", "若各对同样清楚，至多 {most}"),
+    "row.length": ("choosing by length alone", "只看长度"),
+    "row.words": ("words alone (TF-IDF, logistic regression)", "只看用词（TF-IDF 逻辑回归）"),
+    "row.ahead": ("the reward model is {ahead} points ahead {interval}", "奖励模型领先 {ahead} 个百分点 {interval}"),
+    "row.in_turns": ("learned in turns from other held-out prompts", "轮流在其他留出提示上学得"),
+    "row.train": ("in training", "训练中"),
+    "row.train.says": ("far above the held-out accuracy it memorises", "若远高于留出准确率，就是死记"),
+    "where": ("Where is it good?", "哪里好？"),
+    "where.says": (
+        "Bars are shares in the right order, lines their intervals; the middle mark is a coin.",
+        "条形是排对的比例，线是区间，中间的标记是抛硬币。",
+    ),
+    "by_strength": ("By stated strength", "按偏好强度"),
+    "by_domain": ("By domain", "按领域"),
+    "by_annotator": ("By annotator, single votes", "按标注员（单次投票）"),
+    "by_length": ("By length of the chosen response", "按被选回答的长度"),
+    "strength.1": ("slightly better", "略好"),
+    "strength.2": ("clearly better", "明显好"),
+    "strength.3": ("much better", "好得多"),
+    "length.much_shorter": ("much shorter than the other", "比另一个短得多"),
+    "length.shorter": ("shorter", "较短"),
+    "length.equal": ("about equal", "差不多"),
+    "length.longer": ("longer", "较长"),
+    "length.much_longer": ("much longer", "长得多"),
+    "pairs": ("pairs", "对数"),
+    "votes": ("votes", "票数"),
+    "right": ("right", "排对"),
+    "sure": ("Is it as right as it is sure?", "把握与对错相符吗？"),
+    "sure.says": (
+        "Of the votes that it is 70 % sure of, 7 in 10 should be right. Then its margins mean what they say.",
+        "它有 70% 把握的投票，应当十次对七次。这样分差才有意义。",
+    ),
+    "sure.plot": ("Stated confidence against accuracy", "声称的把握与准确率"),
+    "sure.x": ("confidence that it states", "它声称的把握"),
+    "sure.ideal": ("well calibrated", "完全校准"),
+    "sure.before": ("as it is", "原样"),
+    "sure.after": ("after temperature", "调温后"),
+    "sure.ece": ("calibration error (ECE)", "校准误差（ECE）"),
+    "sure.nll": ("surprise, nats per vote (NLL)", "意外程度，奈特/票（NLL）"),
+    "sure.best": ("best possible, from annotators' agreement", "按标注员一致程度，至少"),
+    "sure.bayes": ("best possible (Bayes)", "理论最小（贝叶斯）"),
+    "sure.coin": ("of a coin", "抛硬币"),
+    "sure.temperature": (
+        "Divide its margins by {value} to be as sure as it is right; above 1 it is too sure. Fitted to all {num} "
+        "pairs, tried on "
+        "prompts that it was not fitted to.",
+        "分差除以 {value}，把握就与对错相符；大于 1 说明太自信。在全部 {num} 对上拟合，在未用于拟合的提示上检验。",
+    ),
+    "labels": ("What are the labels worth?", "标签有多可靠？"),
+    "labels.noise": ("votes that are not for the side that most would choose", "不在多数人会选的一边的投票"),
+    "labels.cyclic": ("triples of responses whose decisions go round", "决定成环的三元组"),
+    "labels.cyclic.says": ("{num} triples; a quarter if sides are a coin's", "{num} 个三元组；抛硬币是四分之一"),
+    "labels.prompts": ("prompts in whose decisions something goes round", "决定里有环的提示"),
+    "labels.prompts.says": ("{num} prompts with three responses or more", "{num} 个有三条以上回答的提示"),
+    "leaks": ("Did it see the answers?", "它见过答案吗？"),
+    "leaks.says": (
+        "{num} training pairs were searched for texts that share nine tenths of their word pairs.",
+        "在 {num} 个训练对里查找有九成二元组相同的文本。",
+    ),
+    "leaks.unknown": (
+        "It is not known what it learned from, so that leaks could not be looked for.",
+        "不知道它学过什么，所以无法查泄漏。",
+    ),
+    "leaks.pairs": ("held-out pairs nearly among them", "几乎在其中的留出对"),
+    "leaks.prompts": ("held-out prompts nearly among them", "几乎在其中的留出提示"),
+    "leaks.without": ("accuracy on the other pairs", "其余对上的准确率"),
+    "checks": ("Checks", "检查"),
+    "checks.alarm": ("Found", "发现"),
+    "checks.fine": ("Checked, nothing found ({num})", "已检查，无异常（{num}）"),
+    "checks.unchecked": ("Could not be checked ({num})", "无法检查（{num}）"),
+    "measure": ("measure", "指标"),
+    "footer": (
+        "Made by prefloop; the numbers are in prefloop_card.json in the model's folder, and docs/card.md explains "
+        "each.",
+        "由 prefloop 生成；数字在模型文件夹的 prefloop_card.json 里，docs/card.md 逐一解释。",
+    ),
+}
+
+
+def label(key: str, language: str, **values: object) -> str:
+    """The words of a key with values filled in."""
+    return LABELS[key][LANGUAGES.index(language)].format(**values)
+
+
+def says(reason: Reason, language: str = "en") -> str:
+    """What a reason says, and what to do first."""
+    values = {name: _written(name, value) for name, value in reason.values.items()}
+    return REASONS[reason.name][LANGUAGES.index(language)].format(**values)
+
+
+def verdict(card: Card, language: str = "en") -> list[str]:
+    """The verdict in words: in two sentences, and then each reason that stops."""
+    counted = {"pairs": card.num_pairs, "prompts": card.num_prompts}
+    first, second = label(card.verdict, language), label(f"{card.verdict}.says", language, **counted)
+    return [first, second, *(says(reason, language) for reason in card.reasons if reason.stops)]
+
+
+def _written(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    kind: Kind = "count" if name == "num" else "plain" if name in PLAIN else "share"
+    return written(value, kind)

@@ -1,0 +1,218 @@
+"""What is learned from: responses to one prompt in tokens, and what was said of them. A preference is an item of two.
+
+Shapes: B items, K responses of the item that has most of them.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from prefloop.errors import UserError
+from prefloop.models.batching import Batching
+from prefloop.models.network import Network
+from prefloop.records import Preference, Ranking
+from prefloop.reward.votes import Interval, intervals
+from prefloop.text.batches import cut
+from prefloop.text.examples import Cuts
+
+Say = Callable[[str], None]
+Row = Preference | Ranking
+"""A row of a file that a reward model learns from."""
+UNRANKED = math.inf
+
+
+@dataclass(frozen=True)
+class Item:
+    """K responses to one prompt, and what was said of them; what was not said is empty."""
+
+    sequences: tuple[list[int], ...]
+    """K, each the prompt with a response, in tokens; of a preference the chosen response comes first"""
+    weight: float = 1.0
+    ranks: tuple[float, ...] = (1.0, 2.0)
+    """K, lower is better, equal ones are ties; `UNRANKED` for a response that is only known to be below the others"""
+    letters: tuple[int, ...] = (0, 0)
+    """K, the length of each response"""
+    votes: tuple[Interval, ...] = ()
+    """of a pair: what each annotator said"""
+    share: float | None = None
+    """of a pair without votes: the share of the annotators that chose so, if it was told"""
+    strength: float = 0.0
+    """of a pair: mean strength stated, 1 to 3; 0 if it was not asked"""
+
+    @property
+    def length(self) -> int:
+        """Tokens in all."""
+        return sum(map(len, self.sequences))
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """(better, worse) of all its pairs of different responses that were told apart."""
+        return tuple(
+            (i, j)
+            for i, j in itertools.permutations(range(len(self.sequences)), 2)
+            if self.ranks[i] < self.ranks[j] and self.sequences[i] != self.sequences[j]
+        )
+
+    @property
+    def longer(self) -> float:
+        """Share of its pairs whose better response is the longer one, less those where it is the shorter one."""
+        signs = [(self.letters[i] > self.letters[j]) - (self.letters[i] < self.letters[j]) for i, j in self.pairs]
+        return sum(signs) / len(signs) if signs else 0.0
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """Rows whose responses are different things to the model, and what became of the others."""
+
+    rows: list[Row]
+    items: list[Item]
+    cuts: Cuts
+    num_equal: int
+    """rows left out, for cut to the context (or in tokens) all their responses are the same"""
+
+    def tell(self, say: Say, path: str, context: int) -> None:
+        """Says what was cut and left out. Raises: UserError if nothing is left."""
+        if self.num_equal and not self.rows:
+            raise UserError(
+                f"{path}: in each of the {self.num_equal} pairs both responses are the same within the context of "
+                f"{context} tokens. Use a model with a longer context."
+            )
+        tell(self.cuts, self.num_equal, say, path, context)
+
+
+def tell(cuts: Cuts, num_equal: int, say: Say, path: str, context: int) -> None:
+    """Says what was cut, and how many rows were left out."""
+    if sentence := cuts.sentence(context):
+        say(f"{path}: {sentence}")
+    if num_equal:
+        say(
+            f"{path}: {num_equal} pairs are left out, for within the context of {context} tokens both "
+            "responses are the same."
+        )
+
+
+@dataclass
+class Taught:
+    """What the items were that taught, counted as each is read for the first time; saved with every checkpoint."""
+
+    num: int = 0
+    num_equal: int = 0
+    """rows left out, as in `Tokenised`"""
+    longer: float = 0.0
+    """pairs whose better response is the longer one, less those where it is the shorter one"""
+    cuts: Cuts = field(default_factory=Cuts)
+    said: dict[Any, float] = field(default_factory=dict)
+    """what the objective counts of what was said"""
+
+    def see(self, read: Tokenised) -> None:
+        """Counts some more."""
+        self.num += len(read.items)
+        self.num_equal += read.num_equal
+        self.longer += sum(item.longer for item in read.items)
+        self.cuts.add(read.cuts)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        return vars(self) | {"cuts": vars(self.cuts), "said": list(self.said.items())}
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Self:
+        """What `state` gave."""
+        said = {_key(what): count for what, count in state["said"]}
+        return cls(**state | {"cuts": Cuts(**state["cuts"]), "said": said})
+
+
+def _key(what: Any) -> Any:
+    return tuple(map(_key, what)) if isinstance(what, list | tuple) else what
+
+
+def tokenised(rows: Sequence[Row], network: Network) -> Tokenised:
+    """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out."""
+    codec, made = network.codec, Tokenised([], [], Cuts(), 0)
+    texts = [_texts(row) for row in rows]
+    responses = iter(codec.responses([text for some in texts for text in some]))
+    for row, prompt, some in zip(rows, codec.prompts([row.messages for row in rows]), texts, strict=True):
+        fitted = tuple(made.cuts.fitted(prompt, next(responses), codec.context) for _ in some)
+        if any(sequence != fitted[0] for sequence in fitted[1:]):
+            made.rows.append(row)
+            made.items.append(_item(row, fitted))
+    return replace(made, num_equal=len(rows) - len(made.rows))
+
+
+def _texts(row: Row) -> tuple[str, ...]:
+    """The responses of a row, in the order of its item."""
+    return (row.chosen, row.rejected) if isinstance(row, Preference) else row.responses
+
+
+def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
+    letters = tuple(map(len, _texts(row)))
+    if isinstance(row, Ranking):
+        return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
+    share = row.agreement if not row.votes else None
+    return Item(sequences, row.weight, letters=letters, votes=intervals(row), share=share, strength=row.strength or 0.0)
+
+
+def as_pairs(row: Row, item: Item) -> list[Preference]:
+    """The pairs of an item that were told apart, as preferences, in the order of `Item.pairs`."""
+    if isinstance(row, Preference):
+        return [row]
+    texts = _texts(row)
+    return [
+        Preference(id=f"{row.id}:{i}-{j}", messages=row.messages, chosen=texts[i], rejected=texts[j])
+        for i, j in item.pairs
+    ]
+
+
+def best(row: Row) -> str:
+    """The best response of a row."""
+    return row.chosen if isinstance(row, Preference) else row.responses[row.ranks.index(min(row.ranks))]
+
+
+def item_scores(network: Network, items: Sequence[Item]) -> Tensor:
+    """(B, K) raw score of each response, 0 where an item has fewer; a response of several items is read once, and so
+    is what responses begin with."""
+    places: dict[tuple[int, ...], int] = {}
+    for sequence in itertools.chain.from_iterable(item.sequences for item in items):
+        places.setdefault(tuple(sequence), len(places))
+    scores = network.scores(list(places))
+    most = max(len(item.sequences) for item in items)
+    index = torch.zeros(len(items), most, dtype=torch.long)
+    there = torch.zeros(len(items), most, dtype=torch.bool)
+    for row, item in enumerate(items):
+        index[row, : len(item.sequences)] = torch.tensor([places[tuple(sequence)] for sequence in item.sequences])
+        there[row, : len(item.sequences)] = True
+    read = scores.index_select(0, index.flatten().to(scores.device)).view(index.shape)
+    return torch.where(there.to(scores.device), read, 0.0)
+
+
+def ordered(scores: Tensor, items: Sequence[Item]) -> Tensor:
+    """(B,) share of each item's pairs whose better response has the higher score; 0 for an item without pairs."""
+    told = torch.zeros(*scores.shape, scores.shape[1], dtype=torch.bool)
+    places = [(row, i, j) for row, item in enumerate(items) for i, j in item.pairs]
+    told[tuple(torch.tensor(places, dtype=torch.long).view(-1, 3).unbind(1))] = True
+    told = told.to(scores.device)
+    right = (scores[:, :, None] > scores[:, None, :]) & told
+    return right.sum((1, 2)) / told.sum((1, 2)).clamp(min=1)
+
+
+def margins(scores: Tensor, items: Sequence[Item]) -> list[list[float]]:
+    """Of each item the raw score of the better response less that of the worse one, of all its pairs."""
+    rows = zip(scores.tolist(), items, strict=True)
+    return [[row[better] - row[worse] for better, worse in item.pairs] for row, item in rows]
+
+
+@torch.no_grad()
+def scores_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
+    """(B, K) raw scores of items, which may be none, on the CPU."""
+    if not items:
+        return torch.zeros(0, 2)
+    parts = cut(range(len(items)), [item.length for item in items], limit=sizes.reading_tokens)
+    read = [item_scores(network, [items[i] for i in part]).cpu() for part in parts]
+    most = max(part.shape[1] for part in read)
+    return torch.cat([torch.nn.functional.pad(part, (0, most - part.shape[1])) for part in read])

@@ -1,0 +1,129 @@
+"""Several reward models of the same preferences as one scorer: what they agree on counts, and how far they differ is
+known.
+
+Shapes: B responses, E members.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prefloop.errors import UserError
+from prefloop.models.device import Placement
+from prefloop.models.load import members_of, model_folder
+from prefloop.models.network import Network
+from prefloop.ops.rewards import Combine, combined_scores, disagreement
+from prefloop.scoring.outliers import read_card
+from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.reward_model import RewardModel, loaded_beside
+from prefloop.text.examples import Cuts
+
+
+class Ensemble:
+    """The members of an ensemble's folder. All read the same tokens; adapters share one base in memory."""
+
+    def __init__(
+        self,
+        path: str,
+        placement: Placement,
+        networks: list[Network],
+        *,
+        combine: Combine,
+        variance_coef: float,
+        weights: str = "float32",
+    ) -> None:
+        """Loads it.
+
+        Args:
+            path: its folder.
+            placement: where it computes, and how precisely.
+            networks: models in memory, whose bases its members share where they can; they are added.
+            combine: how the members' scores become one.
+            variance_coef: weight of their variance, where it counts.
+            weights: how matrices are held.
+
+        Raises: UserError if a member is missing, or not of the first one's base.
+        """
+        self.name = path
+        self.combine: Combine = combine
+        self.variance_coef = variance_coef
+        self.members = [loaded_beside(each, placement, networks, weights=weights) for each in members_of(path)]
+        for member in self.members[1:]:
+            _check_alike(path, self.members[0], member)
+
+        folder = Path(model_folder(path, scores=True))
+        self.known = read_card(folder)
+
+    @property
+    def tells_outliers(self) -> bool:
+        """Whether it was noted, when it was trained, how far its members are apart on responses that it knows."""
+        return self.known is not None
+
+    @property
+    def first(self) -> RewardModel:
+        """The member by whose tokens all of them read."""
+        return self.members[0]
+
+    @property
+    def cuts(self) -> Cuts:
+        """What did not fit the context."""
+        return self.first.cuts
+
+    @cuts.setter
+    def cuts(self, cuts: Cuts) -> None:
+        self.first.cuts = cuts
+
+    @property
+    def context(self) -> int:
+        """Most tokens that are read."""
+        return self.first.context
+
+    @property
+    def std(self) -> float:
+        """Log-odds that a difference of 1 between scores stands for: the members' mean."""
+        return sum(member.std for member in self.members) / len(self.members)
+
+    def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
+        """Whether two responses to a prompt are the same to it."""
+        return self.first.same(prompt, responses)
+
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Tensor:
+        """(B,) one score from all members'."""
+        return self.detailed(prompts, responses).scores
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+        """The scores, with each member's and how far these are apart."""
+        sequences = self.first.sequences(prompts, responses)
+        return self._scored(torch.stack([member.read(sequences)[0] for member in self.members], dim=1))
+
+    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, Tensor]:
+        """What `detailed` says, and (B, EMBEDDED or fewer) where the first member sees each response."""
+        sequences = self.first.sequences(prompts, responses)
+        scores, places = self.first.read_and_embed(sequences)
+        others = [member.read(sequences)[0] for member in self.members[1:]]
+        return self._scored(torch.stack([scores, *others], dim=1)), places
+
+    def _scored(self, members: Tensor) -> Scored:
+        scores = combined_scores(members, combine=self.combine, variance_coef=self.variance_coef)
+        apart = disagreement(members)
+        if self.known is None:
+            return Scored(scores, members=members, disagreement=apart)
+        outlier, limited = self.known.share(apart), self.known.limited(scores)
+        return Scored(scores, outlier=outlier, limited=limited, members=members, disagreement=apart)
+
+
+def _check_alike(path: str, first: RewardModel, other: RewardModel) -> None:
+    """Raises: UserError if two members do not read the same, or are adapters of two bases."""
+    one, two = first.network, other.network
+    difference = two.codec.difference(one.codec) or ("context" if first.context != other.context else None)
+    if difference is None and (one.role is None) != (two.role is None):
+        difference = "adapter: one is a whole model"
+    if difference is None and one.role and two.role and one.role.base.fingerprint != two.role.base.fingerprint:
+        difference = "base"
+    if difference is not None:
+        raise UserError(
+            f"{path}: the members of an ensemble are models of one base, but {other.name} differs from {first.name} in "
+            f"its {difference}. Train the ensemble with prefloop reward members=N, which makes them alike."
+        )

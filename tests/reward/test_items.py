@@ -1,0 +1,148 @@
+"""Items of K responses: what must not change by reading them together, in another order, or as pairs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prefloop.errors import UserError
+from prefloop.models.device import Placement
+from prefloop.models.load import scalar
+from prefloop.models.network import Network
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import split
+from prefloop.reward.items import Item, as_pairs, item_scores, margins, ordered, tokenised
+from prefloop.reward.objectives import OBJECTIVES
+from prefloop.reward.stage import train
+
+CPU = Placement(torch.device("cpu"))
+PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13]
+
+
+def ranking(i: int, ranks: tuple[int, ...], *texts: str) -> dict[str, Any]:
+    asked = [{"role": "user", "content": f"where is {i}?"}]
+    return {"id": f"r{i}", "messages": asked, "responses": list(texts), "ranks": list(ranks)}
+
+
+def rankings(count: int, *, begin: int = 0) -> list[dict[str, Any]]:
+    """The more often it says sorry, the better."""
+    words = ["on my go it way", "on sorry go it way", "sorry my sorry it way", "sorry my sorry it sorry"]
+    order = [(0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)]
+    rows = []
+    for i in range(begin, begin + count):
+        some = order[i % 3]
+        rows.append(ranking(i, tuple(4 - place for place in some), *(words[place] for place in some)))
+    return rows
+
+
+def pairs(count: int) -> list[dict[str, Any]]:
+    """Of other prompts."""
+    both = {"chosen": "sorry it is", "rejected": "it is on"}
+    return [{"id": f"p{i}", "messages": [{"role": "user", "content": f"who {i}?"}], **both} for i in range(count)]
+
+
+@pytest.fixture
+def network(folder: str) -> Network:
+    """A head that has an opinion."""
+    network = scalar(folder, CPU, fresh_head=True)
+    weight = network.pretrained.get_submodule("score").get_parameter("weight")
+    torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(5))
+    return network
+
+
+def gradients(network: Network, losses: torch.Tensor) -> torch.Tensor:
+    network.zero_grad()
+    losses.sum().backward()
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
+def test_a_ranking_of_two_is_a_preference_in_losses_and_gradients(network: Network):
+    pairs = [Item(([*PROMPT, 14, 1], [*PROMPT, 15, 16, 1])), Item(([*PROMPT[:4], 3, 1], [*PROMPT[:4], 15, 1]))]
+    by = [OBJECTIVES[name]().losses(item_scores(network, pairs), pairs) for name in ("plackett_luce", "bradley_terry")]
+    torch.testing.assert_close(by[0], by[1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(*(gradients(network, losses) for losses in by), rtol=0, atol=1e-6)
+
+
+def test_responses_read_together_are_those_read_apart(network: Network):
+    """Scores, and gradients of a ranking's loss, to 1e-5: with the prompt shared, and each response by itself."""
+    items = [
+        Item(tuple([*PROMPT, *rest] for rest in ([14, 1], [15, 16, 1], [3, 1], [4, 4, 4, 1])), ranks=(2, 1, 2, 4)),
+        Item(([*PROMPT, 3, 1], [*PROMPT, 16, 1])),
+    ]
+    losses = OBJECTIVES["plackett_luce"]()
+    together = item_scores(network, items)
+    apart = torch.zeros_like(together)
+    for row, item in enumerate(items):
+        for column, sequence in enumerate(item.sequences):
+            apart = apart.index_put((torch.tensor(row), torch.tensor(column)), network.scores([sequence])[0])
+    torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
+    both = [gradients(network, losses.losses(scores, items)) for scores in (together, apart)]
+    torch.testing.assert_close(*both, rtol=0, atol=1e-5)
+
+
+def test_the_order_of_responses_does_not_matter(network: Network):
+    """Neither does what an item is padded with, beside one that has more responses."""
+    parts = [[*PROMPT, 14, 1], [*PROMPT, 15, 16, 1], [*PROMPT, 3, 1]]
+    item = Item(tuple(parts), ranks=(2, 3, 1))
+    turned = Item((parts[2], parts[0], parts[1]), ranks=(1, 2, 3))
+    wider = Item(tuple([*PROMPT, token, 1] for token in (3, 14, 15, 16)), ranks=(1, 2, 3, 4))
+    losses = OBJECTIVES["plackett_luce"]()
+    with torch.no_grad():
+        values = [losses.losses(item_scores(network, some), some)[0] for some in ([item], [turned], [item, wider])]
+        right = [float(ordered(item_scores(network, some), some)[0]) for some in ([item], [turned], [item, wider])]
+    torch.testing.assert_close(values, [values[0]] * 3, rtol=0, atol=1e-5)
+    assert right == pytest.approx([right[0]] * 3)
+
+
+def test_pairs_of_a_ranking_by_hand():
+    """Of ranks 1, 2, 2, 3 five pairs are told apart; scores 3, 4, 1, 2 order three of them."""
+    item = Item(([1], [2], [3], [4]), ranks=(1, 2, 2, 3), letters=(5, 3, 5, 7))
+    assert item.pairs == ((0, 1), (0, 2), (0, 3), (1, 3), (2, 3))
+    scores = torch.tensor([[3.0, 4.0, 1.0, 2.0]])
+    assert margins(scores, [item]) == [[-1, 2, 1, 2, -1]]
+    assert ordered(scores, [item]).tolist() == pytest.approx([3 / 5])
+    assert item.longer == pytest.approx((1 + 0 - 1 - 1 - 1) / 5)
+
+
+def test_rankings_are_learned_as_such(folder: str, tmp_path: Path, write_rows: Callable[..., str], read_lines: Any):
+    """By themselves, resumed to the bit; validated by their pairs, each ranking weighing one."""
+    path = write_rows("rankings.jsonl", rankings(60))
+    settings: dict[str, Any] = {
+        "model": folder, "preferences": path, "validation": 0.2, "epochs": 3, "batch_pairs": 16, "lr": 0.01,
+        "threads": 1, "dtype": "float32",
+    }  # fmt: skip
+    made = train(RewardConfig(out=str(tmp_path / "whole"), **settings))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert (result["objective"], result["num_held_out"], result["num_training"]) == ("plackett_luce", 12, 48)
+    assert result["accuracy"] > 0.9
+    lines = read_lines(made.parent / "metrics.jsonl")
+    assert lines[0]["loss/train"] == pytest.approx(result["loss_no_opinion"]) == pytest.approx(3.178054)  # log 4!
+    assert lines[-1]["loss/train"] < 2
+    assert lines[-1]["loss/validation"] < 2
+    assert len(lines) == 18  # 8 rankings of 4 are 16 pairs
+
+
+def test_the_file_decides_and_an_objective_that_does_not_fit_is_refused(write_rows: Callable[..., str]):
+    config: dict[str, Any] = {"model": "m", "out": "o"}
+    ranked, paired = write_rows("ranked.jsonl", rankings(9)), write_rows("pairs.jsonl", pairs(9))
+    assert split(RewardConfig(preferences=ranked, **config)).objective == "plackett_luce"
+    assert split(RewardConfig(preferences=paired, **config)).objective == "votes"
+    both = split(RewardConfig(preferences=ranked, held_out=paired, **config))
+    assert (len(both.training), len(both.validation)) == (9, 9)
+    by_pairs = split(RewardConfig(preferences=ranked, objective="bradley_terry", validation=0.2, **config))
+    assert len(by_pairs.training) + len(by_pairs.validation) == 9 * 6
+    with pytest.raises(UserError, match="what a preference teaches is now called objective: write objective=bradley"):
+        RewardConfig.load(None, [f"{key}=x" for key in ("model", "out", "preferences")] + ["labels=majority"])
+
+
+def test_a_ranking_as_pairs(network: Network, write_rows: Callable[..., str]):
+    """Each is a preference of the better over the worse, in the order of the margins."""
+    rows = split(RewardConfig(model="m", out="o", preferences=write_rows("r.jsonl", rankings(6)))).training
+    made = tokenised(rows[:2], network)
+    for row, item in zip(made.rows, made.items, strict=True):
+        said = [(pair.chosen.count("sorry"), pair.rejected.count("sorry")) for pair in as_pairs(row, item)]
+        assert len(said) == 6
+        assert all(better > worse for better, worse in said)
