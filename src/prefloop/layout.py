@@ -10,7 +10,7 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
-PIPELINE/evaluate/                evaluation.json, arena.jsonl
+PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, bench_scores.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -53,6 +53,8 @@ RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 
 EVALUATION = "evaluation.json"
+BENCH = "bench.json"
+BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
 
 MODEL_CARD = "prefloop_card.json"
