@@ -203,7 +203,7 @@ def record(path: str, objective: str, *, others: bool = False) -> type[Row]:
 
 def _few(validation: Told, config: RewardConfig, say: Say) -> Told:
     """Rows of a held-out file, drawn if they are more than enough."""
-    order = permutation(len(validation), config.seed, "reward.split").numpy()
+    order = permutation(len(validation), config.split_by, "reward.split").numpy()
     num = int((validation.column("num")[order].astype(np.int64).cumsum() <= 2 * MOST_HELD_OUT).sum())
     if num == len(validation):
         return validation
@@ -233,7 +233,7 @@ def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
     """Hashes of the prompts that are held out: the share asked for, but no more than `MOST_HELD_OUT` pairs have."""
     prompts, of_each = np.unique(training.openings(), return_inverse=True)
     counts = np.bincount(of_each, training.column("num"))
-    order = permutation(len(prompts), config.seed, "reward.split").numpy()
+    order = permutation(len(prompts), config.split_by, "reward.split").numpy()
     share = max(1, round(config.validation * len(prompts)))
     few = max(1, int((counts[order[:share]].cumsum() <= 2 * MOST_HELD_OUT).sum()))
     if few < share:
