@@ -134,7 +134,7 @@ def planted(num: int) -> list[dict[str, Any]]:
     ],
 )
 def test_each_learns(
-    objective: str, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
+    objective: Any, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
 ):
     """Its loss on what is held out falls below that of a model without an opinion, and it orders what is held out."""
     made = train(

@@ -128,7 +128,7 @@ def train(config: RewardConfig) -> Path:
                 looked = scores_of(judged, network, sizes)
                 metrics |= validation(looked, data.validated, objective)
             run.log(optimizer.done, metrics)
-            run.progress.advance(**{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
+            run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "objective": objective.state_dict(),
