@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -52,6 +53,17 @@ def planted(count: int) -> list[dict[str, Any]]:
             words.insert(rng.randrange(5), word)
             texts.append(" ".join(words))
         rows.append(row(i, *texts))
+    return rows
+
+
+def voted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, judged by two who see which is better, and by one who always takes the left."""
+    rng = random.Random(2)
+    for one in rows:
+        first = [rng.random() < 0.5 for _ in range(3)]
+        sides = ["chosen", "chosen", "chosen" if first[2] else "rejected"]
+        said = zip(("ann", "bob", "lea"), sides, first, strict=True)
+        one["votes"] = [{"side": side, "annotator": name, "first": left} for name, side, left in said]
     return rows
 
 
@@ -211,6 +223,33 @@ def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Calla
     assert entropy < last < first
 
 
+def test_who_sees_better_and_who_takes_the_left_is_learned_beside_the_scores(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    path = write_rows("p.jsonl", voted(planted(160)))
+    made = train(make_config(preferences=path, annotators="learned"))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    told = {row["name"]: row for row in result["annotators"]}
+    assert {name: row["num_votes"] for name, row in told.items()} == dict.fromkeys(("ann", "bob", "lea"), 128)
+    assert min(told["ann"]["ability"], told["bob"]["ability"]) > 1.2 > 0.8 > told["lea"]["ability"]
+    assert told["lea"]["first"] > 0.8 > 0.4 > max(abs(told[name]["first"]) for name in ("ann", "bob"))
+    assert all(row["interval"][0] < row["ability"] < row["interval"][1] for row in told.values())
+    assert "lea                 128 votes   ability 0." in capsys.readouterr().out
+    assert result["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"annotators": "learned"}, "annotators=learned needs votes that name who cast them, and none does"),
+        ({"annotators": "learned", "objective": "bradley_terry"}, "annotators is a setting of objective = votes"),
+    ],
+)
+def test_annotators_that_cannot_be_learned_are_a_sentence(make_config: Make, settings, complaint):
+    with pytest.raises((UserError, ValidationError), match=complaint):
+        train(make_config(**settings))
+
+
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
     """The same wins, called slight or much better: the gap learned follows; by the majority alone it does not."""
     learned = {}
@@ -360,12 +399,13 @@ def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
 ):
     """Stopped in the first pass, in the second and after the last update: the same weights, rows of metrics and counts;
     and the file is passed over once."""
-    rows = planted(120)
+    rows = voted(planted(120))
     rows[5] |= {"messages": [{"role": "user", "content": "please " * 60}]}
     rows[7] |= {"chosen": "way " * 79 + "on", "rejected": "way " * 79 + "my"}
     path, passes = write_rows("p.jsonl", rows), []
     monkeypatch.setattr(data, "_noted", lambda few, real=data.__dict__["_noted"]: passes.append(len(few)) or real(few))
     settings: dict[str, Any] = {"preferences": path, "epochs": 2, "batch_pairs": 8, "checkpoint_every": 3}
+    settings["annotators"] = "learned"
     whole = train(make_config("whole", **settings))
     assert sum(passes) == 120
     real = Run.checkpoint

@@ -20,6 +20,7 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
     "margin_per_strength": ("bradley_terry", "hinge"),
     "divisor": ("all_pairs",),
     "axis": ("ordinal", "regression"),
+    "annotators": ("votes",),
 }
 """Setting -> the objectives that it is one of."""
 
@@ -67,6 +68,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     center_coef: float = Field(default=0.0, ge=0)
     """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
+
+    annotators: Literal["same", "learned"] = "same"
+    """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
+    longer response sway them, is learned with the scores."""
 
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count

@@ -29,6 +29,7 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
 from prefloop.records import Demonstration, Preference
+from prefloop.reward.annotators import sentence
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import PromptBatches, Split, Told, split
 from prefloop.reward.items import (
@@ -79,6 +80,7 @@ def train(config: RewardConfig) -> Path:
         sizes = batched(network, config, run)
         data = _data(config, network, run)
         objective = OBJECTIVES[data.split.objective](config, data.split.levels)
+        objective.meet(data.training)
         objective.begin(data.first.items)
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
@@ -183,20 +185,24 @@ def _finish(
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
+    reached = scores_of(again, network, sizes)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
     ties = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
     held = quality(
         margins(looked * objective.UNIT, validated.items),
         pairs,
         longer_wins=taught.longer >= 0,
-        margins_train=margins(scores_of(again, network, sizes), again),
+        margins_train=margins(reached, again),
         undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
         first_edge=objective.first_edge(taught.said),
     )
     for warning in held.warnings:
         run.say(warning)
     _save(run.folder / layout.MODEL, network, config, sizes, data.scale, run.say)
+    objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
+    for told in learned.get("annotators", ()):
+        run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
     run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
 
