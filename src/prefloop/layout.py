@@ -5,11 +5,12 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
                                   while it is not finished checkpoints/, parts/ and .rows/; with track=
                                   tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
-PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder
+PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder;
+                                  the runs that trained them are then PIPELINE/reward/members/0, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
-PIPELINE/evaluate/                evaluation.json, arena.jsonl
+PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, bench_scores.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -52,10 +53,14 @@ RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 
 EVALUATION = "evaluation.json"
+BENCH = "bench.json"
+BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
 
 MODEL_CARD = "prefloop_card.json"
 CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
+
+SWEEP = "sweep.json"
 
 PAGE = "index.html"
 SUMMARY = "summary.json"

@@ -28,8 +28,12 @@ def config(objective: str, **more: Any) -> RewardConfig:
 
 def item(*votes: dict[str, Any], **more: Any) -> Item:
     row = Preference(
-        id="p", messages=(Message(role="user", content="?"),), chosen="a", rejected="b", votes=votes  # pyright: ignore[reportArgumentType]
-    )  # fmt: skip
+        id="p",
+        messages=(Message(role="user", content="?"),),
+        chosen="a",
+        rejected="b",
+        votes=votes,  # pyright: ignore[reportArgumentType]
+    )
     return Item(([1], [2]), votes=intervals(row) if votes else (), **more)
 
 
@@ -71,6 +75,13 @@ def test_by_hand(objective: str, settings: dict[str, Any], said: Item, loss: flo
     losses = OBJECTIVES[objective](config(objective, **settings))
     with torch.no_grad():
         assert float(losses(torch.tensor([[1.5, 0.5]]), [said])[0]) == pytest.approx(loss, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["votes", "rao_kupper", "davidson", "pair_classifier"])
+def test_the_order_of_votes_does_not_matter(objective: str):
+    losses, scores = OBJECTIVES[objective](config(objective)), torch.tensor([[1.5, 0.5]] * 2)
+    one, other = losses(scores, [item(WIN, TIE, LOSS, WIN), item(TIE, WIN, WIN, LOSS)]).tolist()
+    assert one == pytest.approx(other, rel=1e-6)
 
 
 @pytest.mark.parametrize(("divisor", "share"), [("pairs", 1), ("all", 2 / 3)])
@@ -128,10 +139,19 @@ def test_each_learns(
     """Its loss on what is held out falls below that of a model without an opinion, and it orders what is held out."""
     made = train(
         RewardConfig(
-            model=folder, preferences=write_rows("p.jsonl", planted(64)), out=str(tmp_path / "r"), objective=objective,  # pyright: ignore[reportArgumentType]
-            validation=0.25, epochs=4, batch_pairs=16, lr=0.02, threads=1, dtype="float32", **settings,
+            model=folder,
+            preferences=write_rows("p.jsonl", planted(64)),
+            out=str(tmp_path / "r"),
+            objective=objective,
+            validation=0.25,
+            epochs=4,
+            batch_pairs=16,
+            lr=0.02,
+            threads=1,
+            dtype="float32",
+            **settings,
         )
-    )  # fmt: skip
+    )
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
     assert result["accuracy"] > 0.9
@@ -191,10 +211,18 @@ def test_marks_teach_one_by_one(
     path = write_rows("rated.jsonl", rated(64, marks))
     made = train(
         RewardConfig(
-            model=folder, preferences=path, out=str(tmp_path / "r"), objective=objective, validation=0.25, epochs=6,
-            batch_pairs=24, lr=0.02, threads=1, dtype="float32",
+            model=folder,
+            preferences=path,
+            out=str(tmp_path / "r"),
+            objective=objective,
+            validation=0.25,
+            epochs=6,
+            batch_pairs=24,
+            lr=0.02,
+            threads=1,
+            dtype="float32",
         )
-    )  # fmt: skip
+    )
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
     assert result["objective"] == {"rating_edges": "ordinal", "thumb_offset": "thumbs"}.get(learned, "regression")

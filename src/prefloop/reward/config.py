@@ -80,6 +80,13 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
 
+    split_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    """Decides which prompts are held out; None is seed. With it runs of several seeds are measured by the same
+    prompts."""
+
+    members: int = Field(default=1, ge=1, le=1000)
+    """Reward models trained, each with a seed of its own; more than one make an ensemble, written as one folder."""
+
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
 
@@ -88,6 +95,11 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
+
+    @property
+    def split_by(self) -> int:
+        """The seed that decides which prompts are held out."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @model_validator(mode="after")
     def _fits_its_objective(self) -> "RewardConfig":

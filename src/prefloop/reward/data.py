@@ -36,6 +36,8 @@ NO_DECISION = np.uint64(1)
 """The bit of a prompt's hash that says that its pair has no majority."""
 NOUNS: Mapping[type[Row], str] = {Preference: "pairs", Ranking: "rankings", Rated: "rated rows"}
 """What can be learned from, and how it is called."""
+MOST_WITH_TIES = 12
+"""Responses of a ranking with ties above the last place: the cost of its exact probability is 2 to their power."""
 MOST_LEVELS = 64
 """Different ratings that are levels."""
 
@@ -201,7 +203,7 @@ def record(path: str, objective: str, *, others: bool = False) -> type[Row]:
 
 def _few(validation: Told, config: RewardConfig, say: Say) -> Told:
     """Rows of a held-out file, drawn if they are more than enough."""
-    order = permutation(len(validation), config.seed, "reward.split").numpy()
+    order = permutation(len(validation), config.split_by, "reward.split").numpy()
     num = int((validation.column("num")[order].astype(np.int64).cumsum() <= 2 * MOST_HELD_OUT).sum())
     if num == len(validation):
         return validation
@@ -231,7 +233,7 @@ def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
     """Hashes of the prompts that are held out: the share asked for, but no more than `MOST_HELD_OUT` pairs have."""
     prompts, of_each = np.unique(training.openings(), return_inverse=True)
     counts = np.bincount(of_each, training.column("num"))
-    order = permutation(len(prompts), config.seed, "reward.split").numpy()
+    order = permutation(len(prompts), config.split_by, "reward.split").numpy()
     share = max(1, round(config.validation * len(prompts)))
     few = max(1, int((counts[order[:share]].cumsum() <= 2 * MOST_HELD_OUT).sum()))
     if few < share:
@@ -284,7 +286,11 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
     kind = record(path, objective, others=name == "held_out")
     asks = Asks(objective == "thumbs", config.axis)
     how = [asks.thumbs, asks.axis] if kind is Rated else None
-    noted = partial(_noted_of_marks, asks=asks) if kind is Rated else _noted
+    noted = _noted
+    if kind is Rated:
+        noted = partial(_noted_of_marks, asks=asks)
+    elif kind is Ranking and objective == "plackett_luce":
+        noted = partial(_noted_of_rankings, path=path)
     rows = Rows[Any](path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=noted, how=how)
     if kind is Rated and not len(rows.columns["levels"]):
         what = "thumbs" if asks.thumbs else f"ratings on the axis {asks.axis}" if asks.axis else "ratings"
@@ -325,6 +331,18 @@ def _noted_of_marks(rows: Sequence[Rated], *, asks: Asks) -> dict[str, np.ndarra
     without = np.array([all(map(math.isnan, some)) for some in marks], dtype=np.uint64)
     noted, told = _noted(rows), np.concatenate([np.array(some) for some in marks])
     return noted | {"opening": noted["opening"] & ~NO_DECISION | without, "levels": np.unique(told[~np.isnan(told)])}
+
+
+def _noted_of_rankings(rows: Sequence[Ranking], *, path: str) -> dict[str, np.ndarray]:
+    """The same of rankings. Raises: UserError for one whose probability cannot be computed."""
+    for row in rows:
+        told = [rank for rank in row.ranks if rank < max(row.ranks)]
+        if len(row.ranks) > MOST_WITH_TIES and len(set(told)) < len(told):
+            raise UserError(
+                f"{path}: the ranking {row.id!r} has {len(row.ranks)} responses, with ties above the last place, which "
+                f"objective=plackett_luce takes of up to {MOST_WITH_TIES}. Set objective=all_pairs, which takes any."
+            )
+    return _noted(rows)
 
 
 def _decided(row: Row) -> bool:

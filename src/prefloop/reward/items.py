@@ -49,6 +49,8 @@ class Item:
     """of a pair: mean strength stated, 1 to 3; 0 if it was not asked"""
     marks: tuple[float, ...] = ()
     """K, of rated responses the rating, or 1 for a thumb up and 0 for one down; nan where nobody said"""
+    column: int = 0
+    """which of the model's scores it speaks of, where there are several"""
 
     @property
     def length(self) -> int:
@@ -216,18 +218,24 @@ def best(row: Row, item: Item) -> str:
 def item_scores(network: Network, items: Sequence[Item]) -> Tensor:
     """(B, K) raw score of each response, 0 where an item has fewer; a response of several items is read once, and so
     is what responses begin with."""
+    table, index, there = gathered(network, items)
+    read = table[:, 0].index_select(0, index.flatten()).view(index.shape)
+    return torch.where(there, read, 0.0)
+
+
+def gathered(network: Network, items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
+    """(N, C) raw scores of all different responses, (B, K) which of them each item's are, and where an item has one."""
     places: dict[tuple[int, ...], int] = {}
     for sequence in itertools.chain.from_iterable(item.sequences for item in items):
         places.setdefault(tuple(sequence), len(places))
-    scores = network.scores(list(places))
+    table = network.score_table(list(places))
     most = max(len(item.sequences) for item in items)
     index = torch.zeros(len(items), most, dtype=torch.long)
     there = torch.zeros(len(items), most, dtype=torch.bool)
     for row, item in enumerate(items):
         index[row, : len(item.sequences)] = torch.tensor([places[tuple(sequence)] for sequence in item.sequences])
         there[row, : len(item.sequences)] = True
-    read = scores.index_select(0, index.flatten().to(scores.device)).view(index.shape)
-    return torch.where(there.to(scores.device), read, 0.0)
+    return table, index.to(table.device), there.to(table.device)
 
 
 def ordered(scores: Tensor, items: Sequence[Item]) -> Tensor:
@@ -249,9 +257,17 @@ def margins(scores: Tensor, items: Sequence[Item]) -> list[list[float]]:
 @torch.no_grad()
 def scores_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
     """(B, K) raw scores of items, which may be none, on the CPU."""
+    return tables_of(items, network, sizes)[..., 0]
+
+
+@torch.no_grad()
+def tables_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
+    """(B, K, C) the same in every column."""
     if not items:
-        return torch.zeros(0, 2)
-    parts = cut(range(len(items)), [item.length for item in items], limit=sizes.reading_tokens)
-    read = [item_scores(network, [items[i] for i in part]).cpu() for part in parts]
+        return torch.zeros(0, 2, 1)
+    read: list[Tensor] = []
+    for part in cut(range(len(items)), [item.length for item in items], limit=sizes.reading_tokens):
+        table, index, there = gathered(network, [items[i] for i in part])
+        read.append(torch.where(there[..., None], table[index], 0.0).cpu())
     most = max(part.shape[1] for part in read)
-    return torch.cat([torch.nn.functional.pad(part, (0, most - part.shape[1])) for part in read])
+    return torch.cat([torch.nn.functional.pad(part, (0, 0, 0, most - part.shape[1])) for part in read])

@@ -65,13 +65,13 @@ class Objective(nn.Module):
 
         Args: scores: (B, K) raw, 0 where an item has fewer responses; has grad.
         """
-        losses = self.losses(scores, items)
+        losses = self._losses(scores, items)
         if not self.config.center_coef:
             return losses
         num = torch.tensor([len(item.sequences) for item in items], device=scores.device)
         return losses + self.config.center_coef * centring_loss(scores).sum(-1) / num
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         """(B,) nats per item. Args: scores: as in `forward`."""
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class Objective(nn.Module):
         """Counts what was said of items, for `without_opinion`."""
         with torch.no_grad():
             width = max((len(item.sequences) for item in items), default=2)
-            start = self.losses(torch.zeros(len(items), width), items).tolist() if items else []
+            start = self._losses(torch.zeros(len(items), width), items).tolist() if items else []
         for item, loss in zip(items, start, strict=True):
             add(said, "loss", loss * item.weight)
             add(said, "weight", item.weight)
@@ -156,7 +156,7 @@ class Votes(Objective):
         if self.annotators is not None:
             self.annotators.look(self.edges, gaps(scores).to(self.edges.gaps.device), *_votes(items))
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         gap = gaps(scores)
         if self.annotators is None:
             losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
@@ -169,18 +169,22 @@ class Votes(Objective):
         return torch.where(known, soft_preference_loss(gap, torch.where(known, share, 1.0)), losses)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for item in items:
             add(said, item.votes or (WIN,), item.weight)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         return {**without_opinion(list(said.values()), list(said))}
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         voted = any(votes != (WIN,) for votes in said)
         edges = {"vote_edges": self.edges.values()[2:5].tolist() if voted else None}
         return edges if self.annotators is None else edges | {"annotators": self.annotators.told()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
+        """See `Objective`."""
         return (self.learned(said)["vote_edges"] or [0.0])[0]
 
 
@@ -193,7 +197,7 @@ def _votes(items: Sequence[Item]) -> tuple[list[tuple[Interval, ...]], list[tupl
 class BradleyTerry(Objective):
     """The decision alone, believed a little less than said with `label_smoothing`."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         margin = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
         if self.config.label_smoothing:
             return smoothed_preference_loss(gaps(scores) - margin, smoothing=self.config.label_smoothing)
@@ -203,7 +207,7 @@ class BradleyTerry(Objective):
 class Robust(Objective):
     """The decision alone, of which a known share is the wrong way round."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         assert self.config.flip_rate is not None  # the settings say so
         return flipped_preference_loss(gaps(scores), flip_rate=self.config.flip_rate)
 
@@ -211,7 +215,7 @@ class Robust(Objective):
 class Hinge(Objective):
     """The decision alone: enough is enough."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         wider = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
         return hinge_preference_loss(gaps(scores) - wider, margin=HINGE)
 
@@ -226,30 +230,32 @@ class Outcomes(Objective):
         super().__init__(config, levels)
         self.tie = nn.Parameter(torch.tensor(self.BEGIN))
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         """(M,) nats of outcomes 1, 0 and -1."""
         raise NotImplementedError
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         told = [(row, *each) for row, item in enumerate(items) for each in outcomes_of(item.votes, item.share)]
         rows = torch.tensor([row for row, _, _ in told], device=scores.device)
         gap, outcome = gaps(scores), beside(scores, [outcome for _, outcome, _ in told])
-        losses = self.outcome_losses(gap[rows], outcome) * beside(scores, [share for _, _, share in told])
+        losses = self._outcome_losses(gap[rows], outcome) * beside(scores, [share for _, _, share in told])
         return torch.zeros_like(gap).index_add(0, rows, losses)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for item in items:
             for outcome, share in outcomes_of(item.votes, item.share):
                 add(said, "side" if outcome else "tie", item.weight * share)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         ties, sides = said.get("tie", 0.0), said.get("side", 0.0)
         if not ties + sides:
             return {"loss_at_start": None, "loss_no_opinion": None}
         share = ties / (ties + sides)
         fresh = type(self)(self.config)
         with torch.no_grad():
-            start = fresh.outcome_losses(torch.zeros(2), torch.tensor([0.0, 1.0])).tolist()
+            start = fresh._outcome_losses(torch.zeros(2), torch.tensor([0.0, 1.0])).tolist()
         return {
             "loss_at_start": share * start[0] + (1 - share) * start[1],
             "loss_no_opinion": -xlogx(share) - xlogx(1 - share) + (1 - share) * math.log(2),
@@ -261,13 +267,15 @@ class RaoKupper(Outcomes):
 
     BEGIN = math.log(FIRST_THRESHOLD)
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         return rao_kupper_loss(gap, outcome, log_threshold=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         return {"tie_edge": self.tie.exp().item()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
+        """See `Objective`."""
         return self.tie.exp().item()
 
 
@@ -276,10 +284,11 @@ class Davidson(Outcomes):
 
     BEGIN = math.log(FIRST_THRESHOLD)
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         return davidson_loss(gap, outcome, log_tie=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         return {"log_tie": self.tie.item()}
 
 
@@ -290,7 +299,7 @@ class PairClassifier(Objective):
     BOTH_ORDERS = True
     UNIT = 0.5
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         shares = [
             sum(share * (1 + outcome) / 2 for outcome, share in outcomes_of(item.votes, item.share)) for item in items
         ]
@@ -302,9 +311,18 @@ class PlackettLuce(Objective):
 
     READS = (Ranking, Preference)
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         ranks, there = ranks_of(items, scores)
-        return plackett_luce_loss(scores, ranks, mask=there)
+        groups: dict[int, list[int]] = {}  # those with ties cost 2^K, each of its own K
+        for row, item in enumerate(items):
+            groups.setdefault(len(item.ranks) if len(set(item.ranks)) < len(item.ranks) else 0, []).append(row)
+        losses = torch.zeros_like(scores[:, 0])
+        for width, some in groups.items():
+            rows, columns = torch.tensor(some, device=scores.device), slice(width or None)
+            mask = there[rows, columns]
+            found = plackett_luce_loss(scores[rows, columns], ranks[rows, columns], mask=mask)
+            losses = losses.index_add(0, rows, found)
+        return losses
 
 
 class AllPairs(Objective):
@@ -312,7 +330,7 @@ class AllPairs(Objective):
 
     READS = (Ranking, Preference)
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         ranks, there = ranks_of(items, scores)
         return all_pairs_loss(scores, ranks, divisor=self.config.divisor, mask=there)
 
@@ -331,37 +349,40 @@ class Marked(Objective):
 
     READS = (Rated,)
 
-    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         """(M,) loss of each mark."""
         raise NotImplementedError
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         marks = [(row, place, mark) for row, item in enumerate(items) for place, mark in known(item)]
         rows, places = (torch.tensor([mark[side] for mark in marks], device=scores.device) for side in (0, 1))
-        losses = self.mark_losses(scores[rows, places], beside(scores, [mark for _, _, mark in marks]))
+        losses = self._mark_losses(scores[rows, places], beside(scores, [mark for _, _, mark in marks]))
         share = beside(scores, [1 / len(known(items[row])) for row, _, _ in marks])
         return torch.zeros_like(scores[:, 0]).index_add(0, rows, losses * share)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for item in items:
             for _, mark in known(item):
                 add(said, mark, 1.0)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         total = sum(said.values())
         if not total:
             return {"loss_at_start": None, "loss_no_opinion": None}
         fresh, marks = type(self)(self.config, self.levels), torch.tensor(list(said))
         fresh.load_state_dict(self.begun)
         with torch.no_grad():
-            start = fresh.mark_losses(torch.zeros(len(said)), marks) * torch.tensor(list(said.values())) / total
+            start = fresh._mark_losses(torch.zeros(len(said)), marks) * torch.tensor(list(said.values())) / total
         return {"loss_at_start": float(start.sum()), "loss_no_opinion": -sum(xlogx(n / total) for n in said.values())}
 
     def begin(self, items: Sequence[Item]) -> None:
-        self.put([mark for item in items for _, mark in known(item)])
+        """See `Objective`."""
+        self._put([mark for item in items for _, mark in known(item)])
         self.begun = {name: value.clone() for name, value in self.state_dict().items()}
 
-    def put(self, marks: Sequence[float]) -> None:
+    def _put(self, marks: Sequence[float]) -> None:
         """Begins where some marks are what is expected of responses of score 0."""
         raise NotImplementedError
 
@@ -378,24 +399,27 @@ class Regression(Marked):
         super().__init__(config, levels)
         self.offset = nn.Parameter(torch.tensor(0.0))
 
-    def put(self, marks: Sequence[float]) -> None:
+    def _put(self, marks: Sequence[float]) -> None:
         nn.init.constant_(self.offset, sum(marks) / len(marks))
 
-    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         return regression_loss(scores + self.offset, marks)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         marks = [mark for item in items for _, mark in known(item)]
         for power in (0, 1, 2):
             add(said, power, sum(mark**power for mark in marks))
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         if not said.get(0):
             return {"loss_at_start": None, "loss_no_opinion": None}
         mean, square, begun = said[1] / said[0], said[2] / said[0], float(self.begun["offset"])
         return {"loss_at_start": square - 2 * begun * mean + begun**2, "loss_no_opinion": square - mean**2}
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         return {"rating_offset": self.offset.item()}
 
 
@@ -412,18 +436,19 @@ class Ordinal(Marked):
         """(L - 1,) log-odds, ascending."""
         return torch.cat([self.lowest[None], self.lowest + self.steps.exp().cumsum(0)])
 
-    def put(self, marks: Sequence[float]) -> None:
+    def _put(self, marks: Sequence[float]) -> None:
         counts = torch.tensor([0.5 + sum(mark == level for mark in marks) for level in self.levels])
         edges = (counts.cumsum(0)[:-1] / counts.sum()).logit()
         nn.init.constant_(self.lowest, float(edges[0]))
         with torch.no_grad():
             self.steps.copy_(edges.diff().log())
 
-    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         levels = torch.tensor(self.levels, device=scores.device)
         return ordinal_loss(scores, torch.searchsorted(levels, marks), self.edges)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         return {"rating_levels": list(self.levels), "rating_edges": self.edges.tolist()}
 
 
@@ -434,14 +459,15 @@ class Thumbs(Marked):
         super().__init__(config, levels)
         self.offset = nn.Parameter(torch.tensor(0.0))
 
-    def put(self, marks: Sequence[float]) -> None:
+    def _put(self, marks: Sequence[float]) -> None:
         up = 0.5 + sum(marks)
         nn.init.constant_(self.offset, math.log(up / (1 + len(marks) - up)))
 
-    def mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         return thumb_loss(scores + self.offset, marks > 0.5)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         return {"thumb_offset": self.offset.item()}
 
 

@@ -28,10 +28,12 @@ from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
+from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.annotators import sentence
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
     Row,
     Taught,
@@ -50,6 +52,7 @@ from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
+from prefloop.scoring.outliers import KNOWN, Outliers
 from prefloop.scoring.pair_classifier import PAIRS, READS
 from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.ahead import ahead
@@ -66,10 +69,13 @@ LEAST_DEVIATION = 1e-6
 
 
 def train(config: RewardConfig) -> Path:
-    """Runs (or continues) reward modelling. Returns: the model folder."""
+    """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
+            return run.folder / layout.MODEL
+        if config.members > 1:
+            train_members(config, run, train)
             return run.folder / layout.MODEL
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
@@ -198,7 +204,7 @@ def _finish(
     )
     for warning in held.warnings:
         run.say(warning)
-    _save(run.folder / layout.MODEL, network, config, sizes, data.scale, run.say)
+    _save(run.folder / layout.MODEL, network, config, sizes, data, run.say)
     objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for told in learned.get("annotators", ()):
@@ -220,12 +226,26 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
     }
 
 
-def _save(
-    folder: Path, network: Network, config: RewardConfig, sizes: Batching, scale: Sequence[list[int]], say: Say
-) -> None:
-    """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, sizes, scale, say) if scale else (0.0, 1.0)
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}} | ({} if scale else {PAIRS: READS}))
+def _save(folder: Path, network: Network, config: RewardConfig, sizes: Batching, data: _Data, say: Say) -> None:
+    """The model, how its scores are shifted and scaled, and what is usual to it."""
+    if not data.scale:  # a pair classifier: it scores no response alone
+        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS})
+        return
+    mean, std = _normalisation(network, config, sizes, data.scale, say)
+    (_, learned), (raw, held_out) = (
+        _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
+        for read in (data.first, data.validated)
+    )
+    outliers = Outliers.of(learned, held_out, normalised_scores(raw, mean=mean, std=std))
+    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}, **outliers.files()})
+
+
+@torch.no_grad()
+def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
+    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
+    read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
+    return torch.cat([table[:, 0] for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(

@@ -19,7 +19,7 @@ from scipy.special import log_expit
 from torch import Tensor, nn
 
 from prefloop.ops.preferences import graded_preference_loss
-from prefloop.records import Preference
+from prefloop.records import Preference, Vote
 
 Interval = tuple[int, int, int]
 """1 or -1 for the side, and two places in `Edges.values`"""
@@ -34,15 +34,15 @@ TIE, ANY_STRENGTH = (_MINUS_FIRST, _FIRST), (_FIRST, _INFINITE)
 
 def intervals(preference: Preference) -> tuple[Interval, ...]:
     """One for each vote; a plain win if votes are not known."""
-    said: list[Interval] = []
-    for vote in preference.votes:
-        if vote.side == "tie":
-            said.append((1, _MINUS_FIRST, _FIRST))
-        else:
-            low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
-            high = _INFINITE if vote.strength is None else low + 1
-            said.append((1 if vote.side == "chosen" else -1, low, high))
-    return tuple(said) or (WIN,)
+    return tuple(map(interval, preference.votes)) or (WIN,)
+
+
+def interval(vote: Vote) -> Interval:
+    """What one annotator said."""
+    if vote.side == "tie":
+        return 1, _MINUS_FIRST, _FIRST
+    low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
+    return 1 if vote.side == "chosen" else -1, low, _INFINITE if vote.strength is None else low + 1
 
 
 def outcomes_of(votes: Sequence[Interval], share: float | None) -> list[tuple[int, float]]:
