@@ -323,6 +323,29 @@ def test_undecided_pairs_are_learned_from_or_counted_by_their_prompt(make_config
         split(make_config(undecided="nowhere.jsonl"))
 
 
+def test_old_rows_are_learned_from_again_in_the_share_asked_for_and_never_validated_with(
+    make_config: Make, write_rows: Callable[..., str]
+):
+    """192 new rows: 48 of 60 old ones make a fifth; 20 of the 60 have a prompt that may be held out, and those that
+    are, are not among them."""
+    old = [row(i + (0 if i < 20 else 1000), "old way", "no way", id=f"o{i}") for i in range(60)]
+    config = make_config(replay=write_rows("old.jsonl", old))
+    made, told = split(config), list[str]()
+    again = [one.id for one in made.training if one.id.startswith("o")]
+    held = {one.messages for one in made.validation}
+    assert (len(made.training) - len(again), len(again), made.num_replayed) == (192, 48, 48)
+    assert not [one for one in made.validation if one.id.startswith("o")]
+    assert not held & {one.messages for one in made.training}
+    assert [one.id for one in split(config).training if one.id.startswith("o")] == again
+    other = split(config.model_copy(update={"seed": 1, "split_seed": config.split_by}))
+    assert [one.id for one in other.training if one.id.startswith("o")] != again
+    few = split(config.model_copy(update={"replay_share": 0.5}), told.append)
+    assert few.num_replayed == 60 - sum(one["messages"][0]["content"] in {m[0].content for m in held} for one in old)
+    assert any("which is less than replay_share = 0.5 of all" in line for line in told)
+    with pytest.raises(ValidationError, match="replay_share is a share of replay"):
+        make_config(replay_share=0.5)
+
+
 def test_one_prompt_alone_cannot_be_held_out(make_config: Make, write_rows: Callable[..., str]):
     rows = [{**r, "messages": [{"role": "user", "content": "the same"}]} for r in planted(6)]
     with pytest.raises(UserError, match=r"all rows have the same prompt.*Give a held_out file"):
@@ -385,7 +408,7 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     )
 
 
-@pytest.mark.parametrize("second", ["held_out", "undecided"])
+@pytest.mark.parametrize("second", ["held_out", "undecided", "replay"])
 def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[..., str], second: str):
     path = write_rows("one.jsonl", planted(4))
     with pytest.raises(

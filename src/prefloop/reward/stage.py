@@ -32,7 +32,7 @@ from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.annotators import sentence
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
     Row,
@@ -70,7 +70,7 @@ LEAST_DEVIATION = 1e-6
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
-    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
+    inputs = {k: config.model_dump()[k] for k in (*FILES, "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
@@ -222,6 +222,7 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
         "num_responses_cut": sum(part.cuts.responses for part in parts),
         "num_equal": sum(part.num_equal for part in parts),
         "num_undecided": data.split.num_undecided,
+        "num_replayed": data.split.num_replayed,
         "num_skipped": len(data.split.skipped),
     }
 
