@@ -133,6 +133,11 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
                 "pairs already. Leave demonstrations out."
             )
+        if self.objective == "pair_classifier" and self.members > 1:
+            raise ValueError(
+                "members make an ensemble of models that score, but objective = pair_classifier scores no response "
+                "alone. Set members = 1."
+            )
         if self.undecided is not None and objective not in LEARN_FROM_TIES:
             raise ValueError(
                 f"undecided pairs have no majority, so objective = {objective} learns nothing from them. Leave "
