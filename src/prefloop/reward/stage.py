@@ -30,8 +30,9 @@ from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
+from prefloop.reward.annotators import sentence
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
     Row,
@@ -69,7 +70,7 @@ LEAST_DEVIATION = 1e-6
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
-    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
+    inputs = {k: config.model_dump()[k] for k in (*FILES, "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
@@ -85,6 +86,7 @@ def train(config: RewardConfig) -> Path:
         sizes = batched(network, config, run)
         data = _data(config, network, run)
         objective = OBJECTIVES[data.split.objective](config, data.split.levels)
+        objective.meet(data.training)
         objective.begin(data.first.items)
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
@@ -189,20 +191,24 @@ def _finish(
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
+    reached = scores_of(again, network, sizes)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
     ties = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
     held = quality(
         margins(looked * objective.UNIT, validated.items),
         pairs,
         longer_wins=taught.longer >= 0,
-        margins_train=margins(scores_of(again, network, sizes), again),
+        margins_train=margins(reached, again),
         undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
         first_edge=objective.first_edge(taught.said),
     )
     for warning in held.warnings:
         run.say(warning)
     _save(run.folder / layout.MODEL, network, config, sizes, data, run.say)
+    objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
+    for told in learned.get("annotators", ()):
+        run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
     run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
 
@@ -216,6 +222,7 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
         "num_responses_cut": sum(part.cuts.responses for part in parts),
         "num_equal": sum(part.num_equal for part in parts),
         "num_undecided": data.split.num_undecided,
+        "num_replayed": data.split.num_replayed,
         "num_skipped": len(data.split.skipped),
     }
 
