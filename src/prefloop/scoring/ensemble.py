@@ -73,6 +73,7 @@ class Ensemble:
 
     @cuts.setter
     def cuts(self, cuts: Cuts) -> None:
+        """Goes on counting from there."""
         self.first.cuts = cuts
 
     @property
