@@ -10,7 +10,7 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
-PIPELINE/evaluate/                evaluation.json, arena.jsonl
+PIPELINE/evaluate/                evaluation.json, arena.jsonl; of a reward model on a file bench.json, bench_scores.jsonl
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -49,8 +49,12 @@ PREFERENCES = "preferences.jsonl"
 HELD_OUT = "held_out.jsonl"
 UNDECIDED = "undecided.jsonl"
 RANKINGS = "rankings.jsonl"
+RATINGS = "ratings.jsonl"
+THUMBS = "thumbs.jsonl"
 
 EVALUATION = "evaluation.json"
+BENCH = "bench.json"
+BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
 
 MODEL_CARD = "prefloop_card.json"
@@ -71,7 +75,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
     "pretrain": (MODEL,),
     "sft": (MODEL,),
-    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS),
+    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),

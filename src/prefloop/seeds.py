@@ -19,6 +19,8 @@ STREAMS: dict[str, str] = {
     "reward.split": "which prompts are held out",
     "reward.members": "the seeds of an ensemble's members",
     "reward.batches": "order of the prompts, by epoch",
+    "reward.heads": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",
+    "health.probes": "which responses are edited, and how, by the texts themselves",
     "health.training": "training pairs that a health card looks at, where there are many",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",

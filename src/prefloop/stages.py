@@ -4,8 +4,21 @@ Pure words: modules are named as "module:name" and imported by whoever runs them
 A new stage is one entry here, its folder and its page docs/stages/NAME.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
+
+
+class Variant(NamedTuple):
+    """Another thing that a command does where a certain setting is given."""
+
+    given: str
+    """The setting."""
+    sentence: str
+    """What it does then."""
+    function: str
+    """module:name of what runs it."""
+    settings: str
+    """module:Class of its settings."""
 
 
 class Stage(NamedTuple):
@@ -32,11 +45,20 @@ class Stage(NamedTuple):
     """module:name of what it will need of memory and time, for `prefloop plan`; in the same module stands `lengths`."""
     typed: str = ""
     """What follows `prefloop` on the command line, if not the name."""
+    variant: Variant | None = None
+    """What it does instead on the command line, if a certain setting is given."""
 
     @property
     def command(self) -> str:
         """What follows `prefloop` on the command line."""
         return self.typed or self.name
+
+    def meant(self, given: Collection[str]) -> "Stage":
+        """The stage, or its variant, that is meant where these settings are given."""
+        if self.variant is None or self.variant.given not in given:
+            return self
+        _, sentence, function, settings = self.variant
+        return self._replace(sentence=sentence, function=function, settings=settings, variant=None)
 
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is the order of a round
@@ -77,7 +99,9 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           takes={"reference": "model", "base": "model", "candidates": "folder", "validation_prompts": "file",
                  "test_prompts": "file", "ood_prompts": "file", "reward": "reward", "collected": "folder",
                  "demonstrations": "file"},
-          writes=("evaluation",)),
+          writes=("evaluation",),
+          variant=Variant("data", "see how often a reward model likes the right response of a file best",
+                          "prefloop.evaluate.reward_file:evaluate_file", "prefloop.evaluate.config:RewardFileConfig")),
     Stage("report", "write the report of a pipeline",
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
           in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
@@ -112,7 +136,8 @@ ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.w
 def stage_of(settings: type) -> str:
     """The name of the stage whose settings class that is. Raises: ValueError if it is none of the table's."""
     name = f"{settings.__module__}:{settings.__name__}"
-    stage = next((stage.name for stage in STAGES.values() if stage.settings == name), None)
+    named = {stage.name: (stage.settings, stage.variant and stage.variant.settings) for stage in STAGES.values()}
+    stage = next((stage for stage, classes in named.items() if name in classes), None)
     if stage is None:
         raise ValueError(f"{name} are the settings of no stage in stages.py")
     return stage
