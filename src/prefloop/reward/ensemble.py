@@ -56,9 +56,7 @@ def train_members(config: RewardConfig, run: Run, train: Callable[[RewardConfig]
     model = run.folder / layout.MODEL
     _put_together(model, folders)
     judge = Ensemble(str(model), placement(config.device, config.dtype), [], combine="mean", variance_coef=0.0)
-    held_out, measured = _measured(config, judge, results, run)
-    assert held_out.disagreement is not None  # an ensemble has one
-    known = OutlierCard.of(held_out.disagreement, held_out.scores)
+    known, measured = _measured(config, judge, results, run)
     _put_together(model, folders, {CARD: known.model_dump(mode="json")})
     for warning in measured.warnings:
         run.say(warning)
@@ -86,13 +84,14 @@ def _linked(source: str, target: str) -> str:
 
 def _measured(
     config: RewardConfig, judge: Ensemble, results: Sequence[dict[str, Any]], run: Run
-) -> tuple[Scored, Quality]:
-    """What the ensemble says of all held-out responses, and how good it is."""
+) -> tuple[OutlierCard, Quality]:
+    """What held-out responses are like to the ensemble, and how good it is."""
     parts = split(config, lambda _: None, kept=run.folder / layout.ROWS)
     learn = partial(tokenised, network=judge.first.network, asks=parts.asks)
     again, validated, undecided = map(learn, (parts.training[:READ_AGAIN], parts.validation, parts.undecided))
     unit = judge.std * OBJECTIVES[parts.objective].UNIT
-    said = _read(judge, validated.items)
+    said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
+    assert unusual is not None  # the stage has just noted it of each member
     ties = _margins(unit, undecided.items, _read(judge, undecided.items))
     measured = quality(
         _margins(unit, validated.items, said),
@@ -102,7 +101,7 @@ def _measured(
         undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
         first_edge=(_shared(results).get("vote_edges") or [0.0])[0],
     )
-    return said, measured
+    return OutlierCard.of(unusual, said.scores), measured
 
 
 def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
