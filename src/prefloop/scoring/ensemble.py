@@ -107,8 +107,8 @@ class Ensemble:
         return replace(scored, outlier=self.known.share(unusual), limited=self.known.limited(scored.scores))
 
     def said_with_unusual(self, sequences: Sequence[list[int]]) -> tuple[Scored, Tensor | None]:
-        """The scores, and (B,) how unusual each sequence is: the mean of what the members say, if all can tell; no share
-        of known responses before it is calibrated."""
+        """The scores, and (B,) how unusual each sequence is: the mean of what members say, if all can tell; no share of
+        known responses before it is calibrated."""
         said = [member.said(sequences) for member in self.members]
         outliers = [each.outlier for each in said if each.outlier is not None]
         scored = self._scored(torch.stack([each.scores for each in said], dim=1))
