@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from prefloop import layout
 from prefloop.errors import UserError
@@ -15,7 +16,7 @@ from prefloop.models.load import causal, model_folder, save, save_model, scalar
 from prefloop.records import EnsembleCard, Message
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import check_reward, scorer
-from prefloop.scoring.outliers import CARD, OutlierCard
+from prefloop.scoring.outliers import CARD, TENSORS, OutlierCard, Outliers
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 from prefloop.settings import Adapted, Lora
 
@@ -105,17 +106,23 @@ def test_a_stage_and_a_pipeline_stand_for_their_ensemble(ensemble: Path, tmp_pat
         assert model_folder(str(path), scores=True) == str(tmp_path / "reward" / "model")
 
 
-def test_what_members_quarrel_about_is_unusual(ensemble: Path, tmp_path: Path):
+def test_what_is_unusual_to_its_members_is_so_to_an_ensemble(ensemble: Path, tmp_path: Path):
+    """The mean of what they say, as a share of what that was for known responses: here 0, then 0.5 twice, then 1."""
     copied = shutil.copytree(ensemble, tmp_path / "copied")
-    apart = scorer(str(copied), CPU).detailed(PROMPTS, RESPONSES).disagreement
-    assert apart is not None
-    middle = float(apart.sort().values[1])
-    known = torch.tensor([0.0, middle - 1e-4, middle + 1e-4, 1e6])
-    write_document(copied / CARD, OutlierCard.of(known, torch.zeros(4)))
+    for i in range(3):
+        known = torch.randn(40, 16, generator=torch.Generator().manual_seed(i))
+        for name, value in Outliers.of(known, 3 * known, torch.zeros(40)).files().items():
+            path = layout.member(copied, i) / name
+            save_file(dict(value), path) if name == TENSORS else path.write_text(json.dumps(value))
+    assert scorer(str(copied), CPU).detailed(PROMPTS, RESPONSES).outlier is None
+    alone = [RewardModel(str(layout.member(copied, i)), CPU).detailed(PROMPTS, RESPONSES).outlier for i in range(3)]
+    expected = torch.stack([each for each in alone if each is not None]).double().mean(0)
+    levels = torch.tensor([0.0, 0.5, 0.5, 1.0])
+    write_document(copied / CARD, OutlierCard.of(levels, torch.zeros(4)))
     judge = scorer(str(copied), CPU)
     assert judge.tells_outliers
     said = judge.detailed(PROMPTS, RESPONSES)
     assert said.outlier is not None
-    assert said.outlier[apart == middle].tolist() == [0.5]
+    assert said.outlier.tolist() == [float((levels < value).float().mean()) for value in expected]
     assert said.limited is not None
     assert said.limited.equal(said.scores.clamp(max=0.0))

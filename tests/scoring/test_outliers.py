@@ -60,8 +60,8 @@ def test_unusual_responses_are_limited_or_left_out():
 
 
 def test_of_parts_the_change_is_one_more():
-    said = Scored(torch.tensor([3.0]), {"a": torch.ones(1), "b": torch.full((1,), 2.0)},
-                  outlier=torch.ones(1), limited=torch.zeros(1))  # fmt: skip
+    parts = {"a": torch.ones(1), "b": torch.full((1,), 2.0)}
+    said = Scored(torch.tensor([3.0]), parts, outlier=torch.ones(1), limited=torch.zeros(1))
     held = guarded(said, "clip", limit=0.9)
     assert {name: part.tolist() for name, part in held.parts.items()} == {"a": [1], "b": [2], "outliers": [-3]}
     assert held.scores.tolist() == [0]

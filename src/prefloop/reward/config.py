@@ -128,6 +128,11 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                     f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
                     "Leave it out, or change the objective."
                 )
+        if self.objective == "pair_classifier" and self.members > 1:
+            raise ValueError(
+                "objective = pair_classifier gives scores that compare within a prompt only, so members = "
+                f"{self.members} have nothing to agree on. Leave members out, or choose another objective."
+            )
         if self.objective == "pair_classifier" and self.demonstrations is not None:
             raise ValueError(
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "

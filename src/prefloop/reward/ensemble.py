@@ -8,6 +8,7 @@ same prompts held out, by which the ensemble is measured. Follows Coste et al. 2
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.items import Item, as_pairs, margins, tokenised
 from prefloop.reward.needs import READ_AGAIN
+from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.quality import Quality, quality
 from prefloop.run import Run
 from prefloop.scoring.ensemble import Ensemble
@@ -54,9 +56,7 @@ def train_members(config: RewardConfig, run: Run, train: Callable[[RewardConfig]
     model = run.folder / layout.MODEL
     _put_together(model, folders)
     judge = Ensemble(str(model), placement(config.device, config.dtype), [], combine="mean", variance_coef=0.0)
-    held_out, measured = _measured(config, judge, results, run)
-    assert held_out.disagreement is not None  # an ensemble has one
-    known = OutlierCard.of(held_out.disagreement, held_out.scores)
+    known, measured = _measured(config, judge, results, run)
     _put_together(model, folders, {CARD: known.model_dump(mode="json")})
     for warning in measured.warnings:
         run.say(warning)
@@ -84,24 +84,24 @@ def _linked(source: str, target: str) -> str:
 
 def _measured(
     config: RewardConfig, judge: Ensemble, results: Sequence[dict[str, Any]], run: Run
-) -> tuple[Scored, Quality]:
-    """What the ensemble says of all held-out responses, and how good it is."""
+) -> tuple[OutlierCard, Quality]:
+    """What held-out responses are like to the ensemble, and how good it is."""
     parts = split(config, lambda _: None, kept=run.folder / layout.ROWS)
-    again, validated, undecided = (
-        tokenised(rows, judge.first.network)
-        for rows in (parts.training[:READ_AGAIN], parts.validation, parts.undecided)
-    )
-    said = _read(judge, validated.items)
-    ties = _margins(judge, undecided.items, _read(judge, undecided.items))
+    learn = partial(tokenised, network=judge.first.network, asks=parts.asks)
+    again, validated, undecided = map(learn, (parts.training[:READ_AGAIN], parts.validation, parts.undecided))
+    unit = judge.std * OBJECTIVES[parts.objective].UNIT
+    said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
+    assert unusual is not None  # the stage has just noted it of each member
+    ties = _margins(unit, undecided.items, _read(judge, undecided.items))
     measured = quality(
-        _margins(judge, validated.items, said),
+        _margins(unit, validated.items, said),
         [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
         longer_wins=sum(item.longer for item in again.items) >= 0,
-        margins_train=_margins(judge, again.items, _read(judge, again.items)),
+        margins_train=_margins(unit, again.items, _read(judge, again.items)),
         undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
         first_edge=(_shared(results).get("vote_edges") or [0.0])[0],
     )
-    return said, measured
+    return OutlierCard.of(unusual, said.scores), measured
 
 
 def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
@@ -111,12 +111,12 @@ def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
     return judge.said([sequence for item in items for sequence in item.sequences])
 
 
-def _margins(judge: Ensemble, items: Sequence[Item], said: Scored) -> list[list[float]]:
-    """Of each item the log-odds of all its pairs."""
+def _margins(unit: float, items: Sequence[Item], said: Scored) -> list[list[float]]:
+    """Of each item the log-odds of all its pairs. Args: unit: log-odds of a difference of 1 between scores."""
     nums = [len(item.sequences) for item in items]
     if not nums:
         return []
-    scores = torch.nn.utils.rnn.pad_sequence(list((said.scores * judge.std).split(nums)), batch_first=True)
+    scores = torch.nn.utils.rnn.pad_sequence(list((said.scores * unit).split(nums)), batch_first=True)
     return margins(scores, items)
 
 

@@ -27,8 +27,8 @@ REACHED = 0.99
 """Share of the known responses whose scores are no higher than what known responses are said to reach."""
 MOST_LEVELS = 1000
 """Known responses of which it is noted how unusual they are, evenly spread over all by rank."""
-SHRINKAGE = 0.01
-"""How far the covariance of hidden states is drawn towards equal variances; see docs/results/ensembles.md."""
+SHRINKAGE = 0.001
+"""How far the covariance of hidden states is drawn towards equal variances; what was tried is in docs/log.md."""
 KNOWN = 512
 """Responses by which it is learned what is usual, and as many held out by which that is calibrated."""
 Rule = Literal["ignore", "clip", "abstain"]
