@@ -29,6 +29,8 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
 from prefloop.records import Demonstration, Preference
+from prefloop.records.cards import Card
+from prefloop.reward.carded import Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import PromptBatches, Split, Told, split
 from prefloop.reward.items import (
@@ -178,21 +180,28 @@ def _finish(
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    ties = margins(scores_of(undecided.items, network, sizes), undecided.items)
+    gaps = margins(looked, validated.items)
+    tied = margins(scores_of(undecided.items, network, sizes), undecided.items)
+    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    edge = objective.first_edge(taught.said)
     held = quality(
-        margins(looked, validated.items),
+        gaps,
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(scores_of(again, network, sizes), again),
-        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=objective.first_edge(taught.said),
+        undecided=ties,
+        first_edge=edge,
     )
-    for warning in held.warnings:
-        run.say(warning)
-    _save(run.folder / layout.MODEL, network, config, sizes, data.scale, run.say)
+    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    judge = Trained(str(run.folder / layout.MODEL), network, sizes)
+    trained_on = held.numbers["accuracy_train"]
+    card = card_of(judge, [*both, *ties], data.training, seed=config.seed, accuracy_train=trained_on, tie_edge=edge)
+    _save(run.folder / layout.MODEL, network, config, sizes, data.scale, card, run.say)
+    warnings = shown(card, run) if card else held.warnings
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
-    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
+    verdict = {"card": card.verdict if card else None}
+    run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
 
 def _counts(data: _Data, taught: Taught) -> dict[str, int]:
@@ -209,11 +218,19 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
 
 
 def _save(
-    folder: Path, network: Network, config: RewardConfig, sizes: Batching, scale: Sequence[list[int]], say: Say
+    folder: Path,
+    network: Network,
+    config: RewardConfig,
+    sizes: Batching,
+    scale: Sequence[list[int]],
+    card: Card | None,
+    say: Say,
 ) -> None:
-    """The model, and how its scores are shifted and scaled."""
+    """The model, how its scores are shifted and scaled, and its card."""
     mean, std = _normalisation(network, config, sizes, scale, say)
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
+    beside = {NORMALISATION: {"mean": mean, "std": std}}
+    carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
+    save(folder, network, beside=beside | carded)
 
 
 def _first_items(
