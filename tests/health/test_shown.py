@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,7 +14,7 @@ from prefloop.health import gate, page
 from prefloop.health.card import make_card
 from prefloop.health.words import LABELS, LANGUAGES, REASONS, RULES, says, verdict
 from prefloop.records.cards import Card, Reason
-from prefloop.records.probes import Probe
+from prefloop.records.probes import Probe, ProbeKind
 from prefloop.signs import STOPS
 
 FIELD = re.compile(r"\{(\w+)\}")
@@ -29,6 +29,7 @@ def card() -> Card:
 
 def test_every_rule_has_its_words_in_both_languages():
     assert set(REASONS) == set(RULES) >= set(STOPS)
+    assert {f"kind.{kind}" for kind in get_args(ProbeKind) if kind != "quality"} <= set(LABELS)
     for key, (english, chinese) in {**REASONS, **RULES, **LABELS}.items():
         assert english, key
         assert chinese, key
