@@ -107,7 +107,7 @@ def test_it_learns_what_was_planted(make_config: Make):
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     assert result["accuracy"] > 0.95
     assert result["length_only_accuracy"] == 0.5
-    assert any("above 95 %" in w for w in result["warnings"])
+    assert any("above 95%" in w for w in result["warnings"])
     model = RewardModel(str(made), CPU)
     good, bad = model.score(
         [(Message(role="user", content="where is 999?"),)] * 2, ["on my sorry go it", "on my never go it"]
