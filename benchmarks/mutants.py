@@ -360,11 +360,15 @@ MUTANTS = [
         ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
     ),
     *planted(
-        "files/foreign.py", "files",
-        ("a worse grade wins", "int(said.grades[j] > said.grades[i])", "int(said.grades[j] < said.grades[i])"),
+        "files/pairs.py", "files",
+        ("a worse grade wins", "int(second > first)", "int(second < first)"),
+        ("equal thumbs are a tie", "not said.thumbs or graded", "True or graded"),
         ("each pair of a ranking weighs as much", '"weight": 1 / len(kept)', '"weight": 1.0'),
         ("ranks from the worst", "sum(other > grade for other in grades)", "sum(other < grade for other in grades)"),
         ("minorities win", "winner = int(count[1] > count[0])", "winner = int(count[1] < count[0])"),
+    ),
+    *planted(
+        "files/foreign.py", "files",
         ("what is not used is not told", "        say(note)\n", "        pass\n"),
     ),
     *planted(
@@ -393,7 +397,16 @@ MUTANTS = [
     *planted(
         "reward/objectives.py", "reward",
         ("margin the other way", "return scores[:, 0] - scores[:, 1]", "return scores[:, 1] - scores[:, 0]"),
-        ("the loss of a plain win upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1])", "bradley_terry_loss(scores[:, 1], scores[:, 0])"),
+        ("the decision upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1], margin", "bradley_terry_loss(scores[:, 1], scores[:, 0], margin"),
+        ("what a ranking is padded with is ranked", "mask = there[rows, columns]", "mask = there[rows, columns] | True"),
+        ("a known share forgotten", "torch.where(known, soft_preference_loss", "torch.where(~known, soft_preference_loss"),
+        ("the offset of thumbs forgotten", "thumb_loss(scores + self.offset", "thumb_loss(scores"),
+        ("scores are held near 0 by their sum", "centring_loss(scores).sum(-1) / num", "centring_loss(scores.sum(-1)) / num"),
+    ),
+    *planted(
+        "scoring/pair_classifier.py", "scoring/test_pair_classifier.py",
+        ("the order of the two decides", "few[1] + few[0], context)", "few[0] + few[1], context)"),
+        ("prompts share a fit", "groups.setdefault(tuple(prompt), [])", "groups.setdefault((), [])"),
     ),
     *planted(
         "reward/data.py", "reward",
@@ -408,9 +421,9 @@ MUTANTS = [
     ),
     *planted(
         "reward/votes.py", "reward/test_votes.py",
-        ("a tie is a win", "(1, _MINUS_FIRST, _FIRST)", "(1, _NOTHING, _FIRST)"),
+        ("a tie is a win", "return 1, _MINUS_FIRST, _FIRST", "return 1, _NOTHING, _FIRST"),
         ("slight and clear mixed up", "(_FIRST, _SECOND, _THIRD)[vote.strength - 1]", "(_SECOND, _FIRST, _THIRD)[vote.strength - 1]"),
-        ("rejected votes count for the chosen", 'else -1, low, high', 'else 1, low, high'),
+        ("rejected votes count for the chosen", 'else -1, low, _INF', 'else 1, low, _INF'),
     ),
     *planted(
         "scoring/reward_model.py", "scoring score",

@@ -156,7 +156,7 @@ def test_what_each_kind_scores_by_hand(folder: str, tmp_path: Path):
         model = RewardModel(str(path) + (f":{column}" if column else ""), CPU)
         torch.testing.assert_close(model.table(PROMPTS, RESPONSES), z, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.score(PROMPTS, RESPONSES), expected, rtol=0, atol=1e-5)
-        torch.testing.assert_close(model.score_and_embed(PROMPTS, RESPONSES)[0], expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model.score_and_embed(PROMPTS, RESPONSES)[0].scores, expected, rtol=0, atol=1e-5)
         assert model.std == pytest.approx(unit)
         told = model.detailed(PROMPTS, RESPONSES)
         assert torch.equal(told.scores, model.score(PROMPTS, RESPONSES))

@@ -350,3 +350,40 @@ def test_rows_are_not_held_in_memory(counter: str, write_rows: Write, tmp_path: 
         peaks[num] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[2000] - peaks[200] < 1800 * 100
+
+
+def test_of_an_ensemble_each_members_score_is_written_and_how_far_they_are_apart(
+    reward_model: str, folder: str, cpu: "torch.device", write_rows: Write, read_lines: Read, tmp_path: Path
+):
+    """Of responses the scores; of pairs the differences, whose deviation is that of the members' margins."""
+    import statistics
+
+    import torch
+
+    from prefloop.models.load import save_model, scalar
+
+    network = scalar(folder, cpu, fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.score.weight, generator=torch.Generator().manual_seed(1))
+    ensemble = tmp_path / "ensemble"
+    (ensemble / "members").mkdir(parents=True)
+    (ensemble / "members" / "0").symlink_to(reward_model)
+    save_model(ensemble / "members" / "1", network.pretrained, network.codec)
+    (ensemble / "members" / "1" / "prefloop_scores.json").write_text('{"mean": 0.5, "std": 2.0}')
+    (ensemble / "ensemble.json").write_text('{"num": 2}')
+    data = demonstrations(write_rows)
+    made = {name: tmp_path / f"{name}.jsonl" for name in ("mean", "min", "pairs", "0", "1")}
+    for combine in ("mean", "min"):
+        score(ScoreConfig(model=str(ensemble), data=data, out=str(made[combine]), combine=combine))
+    for member in ("0", "1"):
+        score(ScoreConfig(model=str(ensemble / "members" / member), data=data, out=str(made[member])))
+    rows = {name: read_lines(made[name]) for name in ("mean", "min", "0", "1")}
+    for mean, least, first, second in zip(*rows.values(), strict=True):
+        assert mean["members"] == least["members"] == [first["score"], second["score"]]
+        assert mean["score"] == pytest.approx(statistics.fmean(mean["members"]), abs=1e-6)
+        assert least["score"] == min(mean["members"])
+        assert mean["disagreement"] == pytest.approx(statistics.pstdev(mean["members"]), abs=1e-6)
+    pairs = write_rows("p.jsonl", [{"prompt": "where is parcel 0?", "chosen": WORDS[0], "rejected": WORDS[1]}] * 2)
+    score(ScoreConfig(model=str(ensemble), data=pairs, out=str(made["pairs"])))
+    both = read_lines(made["pairs"])[0]
+    assert both["chosen"] - both["rejected"] == pytest.approx(statistics.fmean(both["members"]), abs=1e-5)
+    assert both["disagreement"] == pytest.approx(statistics.pstdev(both["members"]), abs=1e-5)

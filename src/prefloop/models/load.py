@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from transformers import (
     AutoTokenizer,
     GenerationConfig,
@@ -452,12 +453,12 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save(folder: Path, network: Network, *, beside: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-    """Writes what a network is: a plain folder of PEFT where it is an adapter on a base, else see `save_model`.
+Beside = Mapping[str, Mapping[str, Any]]
+"""File name -> what else belongs to a model: the value of a JSON file, or the tensors of a .safetensors file."""
 
-    Args:
-        beside: file name -> what else belongs to the model, as JSON.
-    """
+
+def save(folder: Path, network: Network, *, beside: Beside | None = None) -> None:
+    """Writes what a network is: a plain folder of PEFT where it is an adapter on a base, else see `save_model`."""
     role = network.role
     if role is None:
         save_model(folder, network.pretrained, network.codec, beside=beside)
@@ -471,18 +472,20 @@ def save(folder: Path, network: Network, *, beside: Mapping[str, Mapping[str, An
             write_adapter(temporary, settings, tensors, fingerprint=role.base.fingerprint)
         GenerationConfig(eos_token_id=list(network.codec.stop_ids)).save_pretrained(temporary)
         network.codec.tokenizer.save_pretrained(temporary)
-        for name, value in (beside or {}).items():
-            write_json(temporary / name, value)
+        _write_beside(temporary, beside or {})
 
 
-def save_model(
-    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
-) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+def _write_beside(folder: Path, beside: Beside) -> None:
+    for name, value in beside.items():
+        if name.endswith(".safetensors"):
+            with _refusals_of_the_system(folder):
+                save_file(dict(value), folder / name)
+        else:
+            write_json(folder / name, value)
 
-    Args:
-        beside: file name -> what else belongs to the model, as JSON.
-    """
+
+def save_model(folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Beside | None = None) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
@@ -494,8 +497,7 @@ def save_model(
             if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
                 GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
-            for name, value in (beside or {}).items():
-                write_json(temporary / name, value)
+            _write_beside(temporary, beside or {})
     finally:
         model.config._attn_implementation = implementation
 

@@ -1,5 +1,6 @@
 """Settings of `prefloop reward`."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -7,8 +8,20 @@ from pydantic import Field, model_validator
 from prefloop.config import LEFT
 from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
 
-LEARNS_FROM_TIES = ("auto", "votes")
+Objective = Literal[
+    "auto", "votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davidson", "plackett_luce", "all_pairs",
+    "pair_classifier", "regression", "ordinal", "thumbs",
+]  # fmt: skip
+LEARN_FROM_TIES = ("auto", "votes", "rao_kupper", "davidson", "pair_classifier")
 """Objectives to which a pair without a majority says something."""
+BELONGS: Mapping[str, tuple[str, ...]] = {
+    "label_smoothing": ("bradley_terry",),
+    "flip_rate": ("robust",),
+    "margin_per_strength": ("bradley_terry", "hinge"),
+    "divisor": ("all_pairs",),
+    "axis": ("ordinal", "regression"),
+}
+"""Setting -> the objectives that it is one of."""
 
 
 class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
@@ -30,9 +43,30 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
     responses."""
 
-    objective: Literal["auto", "votes", "bradley_terry", "plackett_luce"] = "auto"
+    objective: Objective = "auto"
     """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
-    strength (votes), rankings as a whole (plackett_luce). bradley_terry learns from the decisions alone."""
+    strength (votes), rankings as a whole (plackett_luce), ratings as levels (ordinal), thumbs one by one (thumbs).
+    docs/stages/reward.md has them all in a table."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """Of bradley_terry: share by which a decision is believed less than said."""
+
+    flip_rate: float | None = Field(default=None, gt=0, lt=0.5)
+    """Of robust, which needs it: share of the decisions that are believed to be the wrong way round."""
+
+    margin_per_strength: float = Field(default=0.0, ge=0)
+    """Of bradley_terry and hinge: score units by which the chosen response must be ahead for each step of the strength
+    stated (1 slightly, 2 clearly, 3 much better)."""
+
+    divisor: Literal["pairs", "all"] = "pairs"
+    """Of all_pairs: what the sum over a ranking's pairs is divided by: the pairs told apart, or all K (K - 1) / 2."""
+
+    axis: str | None = None
+    """Of ordinal and regression: the axis of the ratings that is learned; left out, the main one (overall or
+    helpfulness), or the mean of all."""
+
+    center_coef: float = Field(default=0.0, ge=0)
+    """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
 
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
@@ -40,6 +74,13 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
+
+    split_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    """Decides which prompts are held out; None is seed. With it runs of several seeds are measured by the same
+    prompts."""
+
+    members: int = Field(default=1, ge=1, le=1000)
+    """Reward models trained, each with a seed of its own; more than one make an ensemble, written as one folder."""
 
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
@@ -50,14 +91,37 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
 
+    @property
+    def split_by(self) -> int:
+        """The seed that decides which prompts are held out."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     @model_validator(mode="after")
-    def _undecided_have_votes_only(self) -> "RewardConfig":
-        if self.undecided is not None and self.objective not in LEARNS_FROM_TIES:
+    def _fits_its_objective(self) -> "RewardConfig":
+        if self.objective == "robust" and self.flip_rate is None:
+            raise ValueError("objective = robust needs flip_rate, the share of decisions believed wrong: 0.1, say.")
+        if self.objective != "auto":
+            self.check(self.objective)
+        return self
+
+    def check(self, objective: str) -> None:
+        """Raises: ValueError for a setting that is none of an objective's."""
+        for name, own in BELONGS.items():
+            if dict(self)[name] != type(self).model_fields[name].default and objective not in own:
+                raise ValueError(
+                    f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
+                    "Leave it out, or change the objective."
+                )
+        if self.objective == "pair_classifier" and self.demonstrations is not None:
             raise ValueError(
-                f"undecided pairs have no majority, so objective = {self.objective} learns nothing from them. Leave "
+                "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
+                "pairs already. Leave demonstrations out."
+            )
+        if self.undecided is not None and objective not in LEARN_FROM_TIES:
+            raise ValueError(
+                f"undecided pairs have no majority, so objective = {objective} learns nothing from them. Leave "
                 "undecided out, or set objective = votes."
             )
-        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -28,9 +28,11 @@ from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
+from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
     Row,
     Taught,
@@ -49,6 +51,8 @@ from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
+from prefloop.scoring.outliers import KNOWN, Outliers
+from prefloop.scoring.pair_classifier import PAIRS, READS
 from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.ahead import ahead
 from prefloop.text.batches import cut
@@ -64,10 +68,13 @@ LEAST_DEVIATION = 1e-6
 
 
 def train(config: RewardConfig) -> Path:
-    """Runs (or continues) reward modelling. Returns: the model folder."""
+    """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
     inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
+            return run.folder / layout.MODEL
+        if config.members > 1:
+            train_members(config, run, train)
             return run.folder / layout.MODEL
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
@@ -77,7 +84,9 @@ def train(config: RewardConfig) -> Path:
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)
         data = _data(config, network, run)
-        objective = OBJECTIVES[data.split.objective]().to(network.device)
+        objective = OBJECTIVES[data.split.objective](config, data.split.levels)
+        objective.begin(data.first.items)
+        objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
         count = data.training.num_responses // 2 + len(judged)
         data.training.forget()
@@ -108,17 +117,18 @@ def train(config: RewardConfig) -> Path:
                 few = [batch[i] for i in part]
                 scores = item_scores(network, few)
                 weights = torch.tensor([item.weight for item in few], device=network.device)
-                losses = objective.losses(scores, few) * weights
+                losses = objective(scores, few) * weights
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
-                sums.add("accuracy/train", ordered(scores, few) / max(1, told))
+                if told:
+                    sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = scores_of(judged, network, sizes)
                 metrics |= validation(looked, data.validated, objective)
             run.log(optimizer.done, metrics)
-            run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
+            run.progress.advance(**{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "objective": objective.state_dict(),
@@ -142,7 +152,7 @@ class _Data:
     validated: Tokenised
     undecided: Tokenised
     scale: list[list[int]]
-    """responses by whose scores the others are scaled"""
+    """responses by whose scores the others are scaled; none of a model that reads pairs"""
 
     @property
     def training(self) -> Told:
@@ -155,11 +165,13 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
     split_ = split(config, run.say, kept=run.folder / layout.ROWS)
     for problem in split_.skipped:
         run.say(f"skipped {problem}")
-    learn = partial(tokenised, network=network)
+    kind = OBJECTIVES[split_.objective]
+    learn = partial(tokenised, network=network, orders=kind.BOTH_ORDERS, asks=split_.asks)
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
-    validated, undecided = (tokenised(rows, network) for rows in (split_.validation, split_.undecided))
+    validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
     validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-    return _Data(split_, learn, first, validated, undecided, scaled_by(config, network, first.rows, run.say))
+    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first, run.say)
+    return _Data(split_, learn, first, validated, undecided, scale)
 
 
 def _finish(
@@ -178,9 +190,9 @@ def _finish(
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    ties = margins(scores_of(undecided.items, network, sizes), undecided.items)
+    ties = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
     held = quality(
-        margins(looked, validated.items),
+        margins(looked * objective.UNIT, validated.items),
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(scores_of(again, network, sizes), again),
@@ -189,7 +201,7 @@ def _finish(
     )
     for warning in held.warnings:
         run.say(warning)
-    _save(run.folder / layout.MODEL, network, config, sizes, data.scale, run.say)
+    _save(run.folder / layout.MODEL, network, config, sizes, data, run.say)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
     run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
@@ -208,12 +220,26 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
     }
 
 
-def _save(
-    folder: Path, network: Network, config: RewardConfig, sizes: Batching, scale: Sequence[list[int]], say: Say
-) -> None:
-    """The model, and how its scores are shifted and scaled."""
-    mean, std = _normalisation(network, config, sizes, scale, say)
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}})
+def _save(folder: Path, network: Network, config: RewardConfig, sizes: Batching, data: _Data, say: Say) -> None:
+    """The model, how its scores are shifted and scaled, and what is usual to it."""
+    if not data.scale:  # a pair classifier: it scores no response alone
+        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS})
+        return
+    mean, std = _normalisation(network, config, sizes, data.scale, say)
+    (_, learned), (raw, held_out) = (
+        _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
+        for read in (data.first, data.validated)
+    )
+    outliers = Outliers.of(learned, held_out, normalised_scores(raw, mean=mean, std=std))
+    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}, **outliers.files()})
+
+
+@torch.no_grad()
+def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
+    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
+    read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
+    return torch.cat([table[:, 0] for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(
@@ -243,7 +269,7 @@ def validation(scores: torch.Tensor, held_out: Tokenised, objective: Objective) 
     return found
 
 
-def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], say: Say) -> list[list[int]]:
+def scaled_by(config: RewardConfig, network: Network, training: Tokenised, say: Say) -> list[list[int]]:
     """Demonstrations (or chosen responses) in tokens, whose scores will have mean 0 and deviation 1.
 
     Read before training, for a file that cannot be read must not cost a model that is trained. Raises: UserError.
@@ -254,7 +280,8 @@ def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], s
             for d in first_records(config.demonstrations, Demonstration, NUM_DEMONSTRATIONS, say=say)
         ]
     else:
-        rows = [(row.messages, best(row)) for row in training[:NUM_DEMONSTRATIONS]]
+        few = list(zip(training.rows, training.items, strict=True))[:NUM_DEMONSTRATIONS]
+        rows = [(row.messages, best(row, item)) for row, item in few]
     codec = network.codec
     both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
     return [fitted(prompt, response, codec.context) for prompt, response in both]

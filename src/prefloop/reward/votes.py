@@ -19,7 +19,7 @@ from scipy.special import log_expit
 from torch import Tensor, nn
 
 from prefloop.ops.preferences import graded_preference_loss
-from prefloop.records import Preference
+from prefloop.records import Preference, Vote
 
 Interval = tuple[int, int, int]
 """1 or -1 for the side, and two places in `Edges.values`"""
@@ -34,15 +34,24 @@ TIE, ANY_STRENGTH = (_MINUS_FIRST, _FIRST), (_FIRST, _INFINITE)
 
 def intervals(preference: Preference) -> tuple[Interval, ...]:
     """One for each vote; a plain win if votes are not known."""
-    said: list[Interval] = []
-    for vote in preference.votes:
-        if vote.side == "tie":
-            said.append((1, _MINUS_FIRST, _FIRST))
-        else:
-            low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
-            high = _INFINITE if vote.strength is None else low + 1
-            said.append((1 if vote.side == "chosen" else -1, low, high))
-    return tuple(said) or (WIN,)
+    return tuple(map(interval, preference.votes)) or (WIN,)
+
+
+def interval(vote: Vote) -> Interval:
+    """What one annotator said."""
+    if vote.side == "tie":
+        return 1, _MINUS_FIRST, _FIRST
+    low = _FIRST if vote.strength is None else (_FIRST, _SECOND, _THIRD)[vote.strength - 1]
+    return 1 if vote.side == "chosen" else -1, low, _INFINITE if vote.strength is None else low + 1
+
+
+def outcomes_of(votes: Sequence[Interval], share: float | None) -> list[tuple[int, float]]:
+    """What the votes of a pair are without their strengths: 1 for the chosen response, 0 for a tie, -1 for the other,
+    each with its share of the votes; a share that is known without votes serves as well, and without both it is a win.
+    """
+    if not votes:
+        return [(1, 1.0)] if share is None else [(1, share), (-1, 1 - share)]
+    return [(0 if (low, high) == TIE else side, 1 / len(votes)) for side, low, high in votes]
 
 
 class Edges(nn.Module):
@@ -66,11 +75,27 @@ class Edges(nn.Module):
         """
         device = margins.device
         rows = torch.tensor([row for row, of_row in enumerate(votes) for _ in of_row], device=device)
-        sides, low, high = torch.tensor([vote for of_row in votes for vote in of_row], device=device).unbind(1)
-        edges = self.values()
-        losses = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
+        losses = self.surprise(margins[rows], [vote for of_row in votes for vote in of_row])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=device)
         return torch.zeros_like(margins).index_add(0, rows, losses * share[rows])
+
+    def surprise(self, felt: Tensor, votes: Sequence[Interval]) -> Tensor:
+        """(V,) nats of each vote. Args: felt: (V,) the difference that its annotator felt, without their noise."""
+        sides, low, high = torch.tensor(votes, device=felt.device).unbind(1)
+        edges = self.values()
+        return graded_preference_loss(felt * sides, edges[low], edges[high])
+
+    def sharpness(self, felt: Tensor, votes: Sequence[Interval]) -> Tensor:
+        """(V,) second derivative of `surprise` by felt: how much a vote tells of where the difference lies."""
+        sides, low, high = torch.tensor(votes, device=felt.device).unbind(1)
+        edges = self.values()
+        return sum(
+            (
+                torch.sigmoid(edge - felt * sides) * torch.sigmoid(felt * sides - edge)
+                for edge in (edges[low], edges[high])
+            ),
+            torch.zeros_like(felt),
+        )
 
 
 def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:
@@ -107,12 +132,13 @@ def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]
     ties, plain = counts.pop(TIE, 0.0), counts.pop(WIN[1:], 0.0)
     sided = sum(counts.values())
     strengths = [share for (low, high), share in counts.items() if (low, high) != ANY_STRENGTH]
-    surprise = plain * math.log(2) - _xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
+    surprise = plain * math.log(2) - xlogx(ties / (1 - plain)) * (1 - plain) if plain < 1 else math.log(2)
     if sided > 0:
         surprise += sided * (math.log(2) - math.log(sided / (1 - plain)))
-        surprise -= sum(strengths) * sum(_xlogx(share / sum(strengths)) for share in strengths)
+        surprise -= sum(strengths) * sum(xlogx(share / sum(strengths)) for share in strengths)
     return {"loss_at_start": float((start * weight).sum() / weight.sum()), "loss_no_opinion": surprise}
 
 
-def _xlogx(share: float) -> float:
+def xlogx(share: float) -> float:
+    """share log share, 0 for none."""
     return share * math.log(share) if share > 0 else 0.0

@@ -32,6 +32,7 @@ from prefloop.records import Comparison, Demonstration, Preference, Record, open
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.pair_classifier import PairClassifier
 from prefloop.scoring.protocol import Conversation, Scored, Scorer
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.intervals import share_interval
@@ -67,7 +68,8 @@ def _score(config: ScoreConfig, form: Form, out: Path) -> str:
         combine=config.combine,
         variance_coef=config.variance_coef,
     )
-    if config.embed and not (isinstance(judge, READERS) and form.what == "comparisons"):
+    embeds = isinstance(judge, READERS) and not isinstance(judge, PairClassifier)
+    if config.embed and not (embeds and form.what == "comparisons"):
         raise UserError(
             f"embed=true: {config.model} and {config.data} have no embeddings to write; give a reward model's folder "
             "as model= and comparisons as data=."
@@ -114,14 +116,20 @@ def _go_on(config: ScoreConfig, kind: type[Record], judge: Scorer, done: Unfinis
     """Scores what is not scored yet, batch after batch; of each its rows are kept, and what is told at the end."""
     if isinstance(judge, READERS) and done.count:
         judge.cuts = Cuts(**collections.deque(done, maxlen=1)[0]["cuts"])
-    items = itertools.islice(_items(config.data, kind), config.batch * done.count, None)
+    whole = isinstance(judge, PairClassifier)
+    items = itertools.islice(_items(config.data, kind, whole=whole), config.batch * done.count, None)
     while batch := list(itertools.islice(items, config.batch)):
+        if whole and kind is Comparison:
+            batch = list(itertools.chain.from_iterable(batch))
         part = _pairs(judge, batch) if kind is Preference else _responses(judge, batch, embed=config.embed)
         done.add(part | {"cuts": vars(judge.cuts) if isinstance(judge, READERS) else None})
 
 
-def _items(data: str, kind: type[Record]) -> Iterator[Any]:
-    """What is scored one by one: preferences, or (name, messages, response)."""
+def _items(data: str, kind: type[Record], *, whole: bool) -> Iterator[Any]:
+    """What is scored one by one: preferences, or (name, messages, response).
+
+    Args: whole: True for all responses of a comparison together, as a list.
+    """
     for _, outcome in Reading(data, kind):
         match outcome:
             case Preference():
@@ -129,7 +137,8 @@ def _items(data: str, kind: type[Record]) -> Iterator[Any]:
             case Demonstration():
                 yield outcome.id, outcome.messages, outcome.response
             case Comparison():
-                yield from ((f"{outcome.id}:{i}", outcome.messages, r.text) for i, r in enumerate(outcome.responses))
+                some = [(f"{outcome.id}:{i}", outcome.messages, r.text) for i, r in enumerate(outcome.responses)]
+                yield from [some] if whole else some
 
 
 def _responses(judge: Scorer, batch: Sequence[tuple[str, Conversation, str]], *, embed: bool) -> dict[str, Any]:
@@ -159,10 +168,12 @@ def _of_members(said: Scored) -> dict[str, list[Any]]:
 def _pairs(judge: Scorer, batch: Sequence[Preference]) -> dict[str, Any]:
     """The rows of some preferences, and of those with a majority that are two to the judge a hash of the prompt and
     whether the chosen response has the higher score (1/2 if neither has)."""
-    sides = [
-        judge.detailed([p.messages for p in batch], texts)
-        for texts in ([p.chosen for p in batch], [p.rejected for p in batch])
-    ]
+    prompts, texts = [p.messages for p in batch], ([p.chosen for p in batch], [p.rejected for p in batch])
+    if isinstance(judge, PairClassifier):
+        half = judge.log_odds(prompts, *texts) / 2
+        sides = [Scored(half), Scored(-half)]
+    else:
+        sides = [judge.detailed(prompts, side) for side in texts]
     chosen, rejected = (said.scores.tolist() for said in sides)
     margins = [said.members for said in sides if said.members is not None]
     more = _of_members(Scored(sides[0].scores, members=margins[0] - margins[1])) if margins else {}

@@ -95,7 +95,10 @@ class Ensemble:
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
         """The scores, with each member's and how far these are apart."""
-        sequences = self.first.sequences(prompts, responses)
+        return self.said(self.first.sequences(prompts, responses))
+
+    def said(self, sequences: Sequence[list[int]]) -> Scored:
+        """The same of sequences of tokens."""
         return self._scored(torch.stack([member.read(sequences)[0] for member in self.members], dim=1))
 
     def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, Tensor]:

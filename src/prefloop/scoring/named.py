@@ -8,8 +8,9 @@ from prefloop.ops.rewards import Combine
 from prefloop.scoring.composite import Composite
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.function import SECONDS, PythonReward
+from prefloop.scoring.pair_classifier import PairClassifier, is_pair_classifier
 from prefloop.scoring.protocol import Scorer
-from prefloop.scoring.reward_model import loaded_beside
+from prefloop.scoring.reward_model import RewardModel, loaded_beside
 from prefloop.settings import Reward, models_of
 
 PYTHON = "python:"
@@ -49,7 +50,8 @@ def scorer(
         if model.startswith(PYTHON):
             return PythonReward(model.removeprefix(PYTHON), seconds=seconds)
         if len(members_of(model)) == 1:
-            return loaded_beside(model, placement, networks, weights=weights)
+            kind = PairClassifier if is_pair_classifier(model_folder(model, scores=True)) else RewardModel
+            return loaded_beside(model, placement, networks, weights=weights, kind=kind)
         return Ensemble(model, placement, networks, combine=combine, variance_coef=variance_coef, weights=weights)
 
     if isinstance(reward, str):

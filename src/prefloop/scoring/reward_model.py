@@ -205,8 +205,10 @@ class RewardModel:
         return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), seen
 
 
-def loaded_beside(path: str, placement: Placement, networks: list[Network], *, weights: str) -> RewardModel:
+def loaded_beside(
+    path: str, placement: Placement, networks: list[Network], *, weights: str, kind: type[RewardModel] = RewardModel
+) -> RewardModel:
     """A reward model that shares the base of one of some models in memory where it can; it is added to them."""
-    made = RewardModel(path, placement, weights=weights, beside=sharing(path, networks))
+    made = kind(path, placement, weights=weights, beside=sharing(path, networks))
     networks.append(made.network)
     return made
