@@ -126,5 +126,7 @@ def test_what_the_table_names_is_there(stage: Stage):
     if stage.settings is not None:
         settings = named(stage.settings)
         assert issubclass(settings, Config)
+        assert stage.variant is None or callable(named(stage.variant.function))
         named_settings = re.findall(r"(\w+)=(?!people)", " ".join(stage.reads.values()))
-        assert set(named_settings) <= settings.model_fields.keys()
+        other = named(stage.variant.settings).model_fields if stage.variant else {}
+        assert set(named_settings) <= settings.model_fields.keys() | other.keys()
