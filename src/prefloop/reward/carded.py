@@ -14,7 +14,7 @@ from prefloop.ops.draws import permutation
 from prefloop.records import Preference
 from prefloop.records.cards import Card
 from prefloop.reward.data import Told
-from prefloop.reward.items import Tokenised, as_pairs, tokenised
+from prefloop.reward.items import Asks, Tokenised, as_pairs, tokenised
 from prefloop.run import Run
 from prefloop.scoring.protocol import Conversation, Scored
 from prefloop.text.batches import cut
@@ -51,7 +51,9 @@ def card_of(
     judge: Trained,
     held_out: Sequence[tuple[float, Preference]],
     training: Told,
+    asks: Asks | None,
     *,
+    alone: bool,
     seed: int,
     accuracy_train: float | None,
     tie_edge: float,
@@ -60,6 +62,8 @@ def card_of(
 
     Args:
         held_out: (margin, pair), those without a majority among them.
+        asks: what is learned of rated responses.
+        alone: False for a model that reads pairs, of whose judgement of edited responses nothing can be said.
         accuracy_train: on some training pairs.
         tie_edge: log-odds where a tie ends.
     """
@@ -73,19 +77,19 @@ def card_of(
         rows,
         seed=seed,
         margins=[margin for margin, _ in held_out],
-        training=learned_from(training, judge.network, seed),
+        training=learned_from(training, judge.network, asks, seed),
         accuracy_train=accuracy_train,
         tie_edge=tie_edge,
-        num_probed=min(NUM_ROWS, half) if half >= LEAST else 0,
+        num_probed=min(NUM_ROWS, half) if alone and half >= LEAST else 0,
     )
 
 
-def learned_from(training: Told, network: Network, seed: int) -> list[Preference]:
+def learned_from(training: Told, network: Network, asks: Asks | None, seed: int) -> list[Preference]:
     """The pairs of the training rows, of at most `MOST_TRAINING` rows."""
     order = permutation(len(training), seed, "health.training")[:MOST_TRAINING].sort().values
     pairs: list[Preference] = []
     for some in order.split(AT_ONCE):
-        told: Tokenised = tokenised(training.take(some.numpy()), network)
+        told: Tokenised = tokenised(training.take(some.numpy()), network, asks=asks)
         for row, item in zip(told.rows, told.items, strict=True):
             pairs += as_pairs(row, item)
     return pairs

@@ -210,7 +210,16 @@ def _finish(
     both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
     judge = Trained(str(run.folder / layout.MODEL), network, sizes)
     trained_on = held.numbers["accuracy_train"]
-    card = card_of(judge, [*both, *ties], data.training, seed=config.seed, accuracy_train=trained_on, tie_edge=edge)
+    card = card_of(
+        judge,
+        [*both, *ties],
+        data.training,
+        data.split.asks,
+        alone=not objective.BOTH_ORDERS,
+        seed=config.seed,
+        accuracy_train=trained_on,
+        tie_edge=edge,
+    )
     _save(run.folder / layout.MODEL, network, config, sizes, data, card, run.say)
     warnings = shown(card, run) if card else held.warnings
     objective.look(reached, again)
