@@ -426,6 +426,12 @@ MUTANTS = [
         ("rejected votes count for the chosen", 'else -1, low, _INF', 'else 1, low, _INF'),
     ),
     *planted(
+        "reward/annotators.py", "reward/test_annotators.py",
+        ("the left is disliked", "margins[rows] + first * side", "margins[rows] - first * side"),
+        ("abilities set the scale", "torch.cat([self.log_abilities - self.log_abilities.mean(), none])", "torch.cat([self.log_abilities, none])"),
+        ("every row carries the whole prior", "self.prior() / self.num_rows", "self.prior()"),
+    ),
+    *planted(
         "scoring/reward_model.py", "scoring score",
         ("scores in the order of length", "raw[batch] = table.cpu()", "raw[sorted(batch)] = table.cpu()"),
         ("not normalised", "normalised_scores(one, mean=of.mean, std=of.std)", "one"),
