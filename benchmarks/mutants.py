@@ -390,7 +390,7 @@ MUTANTS = [
     ),
     *planted(
         "reward/items.py", "reward",
-        ("pairs that are one are learned from", "if any(sequence != fitted[0] for sequence in fitted[1:]):", "if True:"),
+        ("pairs that are one are learned from", "or any(sequence != fitted[0] for sequence in fitted[1:])", "or True"),
         ("the better response is the worse one", "row[better] - row[worse]", "row[worse] - row[better]"),
         ("a tie is told apart", "if self.ranks[i] < self.ranks[j]", "if self.ranks[i] <= self.ranks[j]"),
     ),

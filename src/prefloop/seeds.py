@@ -17,6 +17,7 @@ STREAMS: dict[str, str] = {
     "collect.responses": "responses to be judged, by chunk and attempt",
     "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
+    "reward.replay": "which rows of earlier rounds are learned from again",
     "reward.members": "the seeds of an ensemble's members",
     "reward.batches": "order of the prompts, by epoch",
     "reward.heads": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",

@@ -157,7 +157,8 @@ def _of_probes(probes: Sequence[Probe]) -> list[Sign]:
     if not probes:
         return [sign("shortcut", kind=None, value=None, token=None), sign("blind", kind=None, value=None)]
     signs = []
-    for name, kinds in (("shortcut", shortcuts(probes)), ("blind", blind_to(probes))):
+    for name, named in (("shortcut", shortcuts(probes)), ("blind", blind_to(probes))):
+        kinds = [kind for kind in named if kind != "quality"]  # of which the accuracy tells more
         for kind in kinds or ("",):
             found = [probe for probe in probes if probe.kind == kind and probe.finding == name]
             worst = max(found, key=lambda probe: probe.shift or 0.0, default=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prefloop import layout
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.evaluate import reward_file
@@ -14,6 +15,7 @@ from prefloop.evaluate.config import RewardFileConfig
 from prefloop.evaluate.reward_file import evaluate_file
 from prefloop.files.documents import read_document
 from prefloop.records.benches import Bench
+from prefloop.records.cards import Card
 
 Write = Callable[..., str]
 MODELS = {"chosen_model": "a", "rejected_model": "b"}
@@ -63,10 +65,10 @@ def test_reward_bench_2(measure: Callable[..., Bench], write_rows: Write):
     """One right among four; Ties by its own rule, and out of the accuracy of all rows."""
     rows = [
         ("1", "Math", ["yyy"], ["y", "yy", "n"]),
-        ("2", "Math", ["yyy"], ["yyy", "n", "n"]),  # one of two best
-        ("3", "Focus", ["n"], ["yyy", "y", "y"]),
+        ("2", "Math", ["yyy"], ["yyy!", "n", "n!"]),  # one of two best
+        ("3", "Focus", ["n"], ["yyy", "y", "y!"]),
         ("ref:0", "Ties", ["yyyy"], ["y", "n"]),
-        ("tied:0", "Ties", ["yyy", "yy"], ["n", "n"]),
+        ("tied:0", "Ties", ["yyy", "yy"], ["n", "n!"]),
     ]
     data = [{"id": i, "prompt": f"q{i}", "chosen": c, "rejected": r, "subset": s} for i, s, c, r in rows]
     made = measure(write_rows("b.jsonl", data))
@@ -80,7 +82,7 @@ def test_reward_bench_2(measure: Callable[..., Bench], write_rows: Write):
 
 
 def test_own_preferences_by_tag_and_what_is_left_out(
-    measure: Callable[..., Bench], write_rows: Write, capsys: pytest.CaptureFixture[str]
+    measure: Callable[..., Bench], write_rows: Write, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     """Two pairs of one prompt, one without a majority, and one bad row; tags may overlap."""
     asked = [{"role": "user", "content": "q"}]
@@ -94,6 +96,9 @@ def test_own_preferences_by_tag_and_what_is_left_out(
     made = measure(write_rows("p.jsonl", rows))
     assert "p.jsonl:4: chosen and rejected are the same text" in capsys.readouterr().out
     assert (made.num, made.num_prompts, made.undecided, made.bad) == (2, 1, 1, 1)
+    card = read_document(tmp_path / "out" / layout.MODEL_CARD, Card)
+    assert (card.num_pairs, card.accuracy.mean) == (2, 1.0)
+    assert (tmp_path / "out" / layout.CARD_PAGE_ZH).is_file()
     assert (made.follows, made.average, made.sections, made.ties) == (None, None, (), None)
     assert {one.name: one.accuracy.num for one in made.subsets} == {"sad": 2, "late": 1}
     assert {one.name: one.accuracy.num for one in made.lengths.slices} == {"shorter": 1, "longer": 1}
@@ -140,7 +145,7 @@ def test_a_stopped_evaluation_goes_on(
     assert measure(data, "broken", batch=4) == whole
     assert seen == [4, 4, 4, 4, 4, 3]
     assert measure(data, "broken", batch=4) == whole  # finished: nothing is scored
-    for name in ("bench.json", "bench_scores.jsonl"):
+    for name in ("bench.json", "bench_scores.jsonl", layout.MODEL_CARD):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert len(seen) == 6
     lines = [json.loads(line) for line in (tmp_path / "whole" / "bench_scores.jsonl").read_text().splitlines()]

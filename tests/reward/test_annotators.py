@@ -9,7 +9,7 @@ import torch
 
 from prefloop.errors import UserError
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.annotators import SPREAD, Annotators, Voter, sentence, voters_of, votes_by
+from prefloop.reward.annotators import SPREAD, Annotators, Voter, sentence, voters_of
 from prefloop.reward.votes import Edges, Interval, intervals
 
 EDGES = (0.5, 1.5, 2.5)
@@ -52,7 +52,7 @@ def test_without_a_difference_it_is_the_votes_alone():
 def test_by_hand():
     """Ability 2, left 1/2, and longer 1/4 for a chosen response twice the usual difference longer, shown on the right:
     felt = 2 * 0.3 - 0.5 + 0.25 * 2 = 0.6, as clear as a margin of 0.6; an unknown annotator feels 0.3. The prior is
-    (log^2 2 * 2 + 1/4 + 1/16) / (2 * 1/4), of which each of two rows carries half."""
+    (log^2 2 * 2 + 1/4 + 1/16) / (2 * 1/4), of which the one row that names somebody of them carries half of two."""
     edges, both = Edges(), Annotators({"ann": 1, "bob": 1}, num_rows=2)
     with torch.no_grad():
         both.log_abilities.add_(torch.tensor([math.log(2.0), -math.log(2.0)]) + 5.0)  # a common shift says nothing
@@ -64,7 +64,7 @@ def test_by_hand():
         losses = both.losses(edges, torch.tensor([0.3, 0.3]), votes, voters, torch.tensor([20.0, 20.0]))
         plain = edges.losses(torch.tensor([0.6, 0.3]), votes)
         prior = (2 * math.log(2) ** 2 + 0.25 + 0.0625) / (2 * SPREAD**2)
-        assert losses.tolist() == pytest.approx((plain + prior / 2).tolist(), rel=1e-5)
+        assert losses.tolist() == pytest.approx([float(plain[0]) + prior / 2, float(plain[1])], rel=1e-5)
 
 
 def fitted(per_row: int, num: int) -> tuple[Annotators, Edges]:
@@ -152,6 +152,7 @@ def test_votes_say_who_and_which_side():
     said = preference(("ann", True), ("bob", False), (None, None))
     assert voters_of(said) == (("ann", 1), ("bob", -1), (None, 0))
     assert len(voters_of(preference())) == len(intervals(preference())) == 1
-    assert votes_by([said, preference(("bob", None)), preference()], "f") == {"ann": 1, "bob": 2}
+    met = Annotators.of([said, preference(("bob", None)), preference()], "f")
+    assert (met.num_votes, met.num_rows) == ({"ann": 1, "bob": 2}, 2)
     with pytest.raises(UserError, match="f: annotators=learned needs votes that name who cast them, and none does"):
-        votes_by(itertools.repeat(preference((None, True)), 3), "f")
+        Annotators.of(itertools.repeat(preference((None, True)), 3), "f")

@@ -134,7 +134,7 @@ def planted(num: int) -> list[dict[str, Any]]:
     ],
 )
 def test_each_learns(
-    objective: str, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
+    objective: Any, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
 ):
     """Its loss on what is held out falls below that of a model without an opinion, and it orders what is held out."""
     made = train(
@@ -168,6 +168,7 @@ def test_each_learns(
         ("robust", {}, "objective = robust needs flip_rate"),
         ("hinge", {"undecided": "u"}, "objective = hinge learns nothing from them"),
         ("pair_classifier", {"demonstrations": "d"}, "are log-odds of pairs already"),
+        ("pair_classifier", {"members": 2}, "scores no response alone. Set members = 1"),
     ],
 )
 def test_settings_of_another_objective_are_refused(objective: str, settings: dict[str, Any], says: str):

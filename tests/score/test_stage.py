@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from killing import Moment, until_done
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
@@ -305,6 +306,24 @@ def test_a_broken_off_command_goes_on(suffix: str, write_rows: Write, tmp_path: 
     assert rows == [
         {"id": p["id"], "chosen": pytest.approx(len(p["chosen"]) / 3), "rejected": pytest.approx(4 / 3)} for p in PAIRS
     ]
+
+
+def test_killed_anywhere_no_row_is_lost_or_doubled(counter: str, write_rows: Write, tmp_path: Path):
+    """Before and after every operation on the disk, and several times on the way: the file is what it would be."""
+    data, whole = write_rows("p.jsonl", PAIRS), tmp_path / "whole.jsonl"
+
+    def scored(out: Path) -> str:
+        return score(ScoreConfig(model=counter, data=data, out=str(out), batch=5))
+
+    scored(whole)
+    killed, moments = 0, [Moment(operation=i, after=bool(i % 2)) for i in range(12)]
+    many = [[Moment(operation=i, after=True) for i in (1, 2, 0, 1)], [Moment(operation=i) for i in (3, 1, 1, 5)]]
+    for number, when in enumerate([*([moment] for moment in moments), *many]):
+        out = tmp_path / f"{number}.jsonl"
+        killed += until_done(lambda out=out: scored(out), kills=len(when), when=iter(when))
+        assert out.read_bytes() == whole.read_bytes()
+        assert not out.with_name(f".{out.name}.unfinished").exists()
+    assert killed >= 12
 
 
 def test_what_was_kept_of_other_rows_is_thrown_away(write_rows: Write, read_lines: Read, tmp_path: Path):

@@ -93,8 +93,8 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
 class RewardFileConfig(RunConfig, Weighted, Rewarded, defaults={"dtype": "float32"}):
     """How a reward model is evaluated on a file of preferences or rankings."""
 
-    reward: str
-    """Reward model folder, or python:FILE.py:FUNCTION."""
+    reward: Reward
+    """A reward model folder, anyone's, or python:FILE.py:FUNCTION; or several that are added, NAME: {model, weight}."""
 
     data: str
     """File of preferences or rankings, in any form that `prefloop data check` names; RewardBench and RewardBench 2 are

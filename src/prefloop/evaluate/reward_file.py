@@ -1,32 +1,36 @@
 """A reward model on a file: how often it likes the right response best, and what length has to do with it.
 
-Reads: any reward model's folder or a Python function, and preferences or rankings in any form. Writes: `bench.json` and
-every score, `bench_scores.jsonl`. The arithmetic, and whom it follows, is in health/bench.py. A row is a pair, or K responses
-of which those of the first rank are right; all others are wrong.
+Reads: any reward model's folder or a Python function, and preferences or rankings in any form. Writes: `bench.json`,
+every score (`bench_scores.jsonl`), and the reward model's health card. The arithmetic, and whom it follows, is in
+health/bench.py. A row is a pair, or K responses of which those of the first rank are right; all others are wrong.
 """
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.config import RewardFileConfig
+from prefloop.evaluate.reward_check import reported
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document, write_document
-from prefloop.files.foreign import Reading, concluded, serves
+from prefloop.files.foreign import Reading, concluded, read_preferences, serves
 from prefloop.files.forms import Form, recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.tables import jsonl
 from prefloop.health import bench
+from prefloop.health.card import make_card
+from prefloop.health.page import write
+from prefloop.health.words import verdict
 from prefloop.models.device import placement
 from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
-from prefloop.records.cards import Share
+from prefloop.records.cards import Card, Share
 from prefloop.run import Run
-from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.named import reward_inputs, scorer
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 
@@ -34,6 +38,8 @@ SUBSET = "subset:"
 """How the tag of a benchmark's subset begins."""
 BENCHMARKS = ("reward-bench", "reward-bench-2")
 """Forms whose subsets are summed up."""
+MOST_PAIRS = 20_000
+"""Pairs that a card is made of, at most."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +57,28 @@ class Asked:
 
 def evaluate_file(config: RewardFileConfig) -> str:
     """Runs (or continues) the evaluation. Returns: its table, and where it is written."""
-    inputs = {"reward": reward_input(config.reward), "data": config.data}
+    inputs = {**reward_inputs(config.reward), "data": config.data, "training": config.training}
     with Run(config, inputs=inputs) as run:
         path = run.folder / layout.BENCH
         if not run.finished:
             _evaluate(config, run)
         made = read_document(path, Bench)
-    return f"{table(made)}\n{path}"
+        card = read_document(run.folder / layout.MODEL_CARD, Card)
+    return "\n".join([table(made), *verdict(card), f"{path}, {path.with_name(layout.CARD_PAGE)}"])
 
 
 def _evaluate(config: RewardFileConfig, run: Run) -> None:
     form = recognise(config.data)
     num, bad = _looked_through(config.data, form, run)
     place = placement(config.device, config.dtype)
-    judge = scorer(config.reward, place, seconds=config.reward_seconds, weights=config.weights)
+    judge = scorer(
+        config.reward,
+        place,
+        seconds=config.reward_seconds,
+        weights=config.weights,
+        combine=config.combine,
+        variance_coef=config.variance_coef,
+    )
     count = -(-num // config.batch)
     run.progress.start(count, unit="part")
     asked = _asked(config.data, form)
@@ -74,17 +88,40 @@ def _evaluate(config: RewardFileConfig, run: Run) -> None:
             run.stop_if_interrupted()
             run.write_part(index, _scored(judge, few))
         run.progress.advance()
-    rows, left = list[bench.Row](), Counter[str]()
+    every, same, cut = list[bench.Row](), set[int](), 0
     for index in range(count):
         part = run.read_part(index)
-        rows += [bench.Row(**row) for row in part["rows"]]
-        left.update(part["left"])
-    made = _summed_up(config, rows, left | {"bad": bad}, benchmark=form.name in BENCHMARKS)
-    lines = ({"id": row.id, "num_right": row.num_right, "scores": row.scores} for row in rows)
-    write_text(run.folder / layout.BENCH_SCORES, jsonl(list(lines)))
+        same |= {len(every) + place for place in part["same"]}
+        every += [bench.Row(**row) for row in part["rows"]]
+        cut += part["cut"]
+    counted = [row for number, row in enumerate(every) if row.num_right and number not in same]
+    left = {"undecided": sum(not row.num_right for row in every), "same": len(same), "bad": bad, "cut": cut}
+    made = _summed_up(judge.name, config.data, counted, left, benchmark=form.name in BENCHMARKS)
+    lines = [{"id": row.id, "num_right": row.num_right, "scores": row.scores} for row in every]
+    write_text(run.folder / layout.BENCH_SCORES, jsonl(lines))
+    pages = _card(config, run, judge, every if _kind(form) is Preference else None)
     write_document(run.folder / layout.BENCH, made)
     result = {"accuracy": made.accuracy and made.accuracy.mean, "average": made.average, "num": made.num}
-    run.finish(outputs=[layout.BENCH, layout.BENCH_SCORES], result=result)
+    outputs = [layout.BENCH, layout.BENCH_SCORES, layout.MODEL_CARD, *(page.name for page in pages)]
+    run.finish(outputs=outputs, result=result)
+
+
+def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[bench.Row] | None) -> tuple[Path, ...]:
+    """Makes the health card of the file's first pairs. Args: rows: their scores, if each row is a pair.
+
+    Returns: its pages.
+    """
+    found = (outcome for _, outcome in Reading(config.data, Preference) if isinstance(outcome, Preference))
+    pairs = tuple(itertools.islice(found, MOST_PAIRS))
+    if next(found, None) is not None:
+        run.say(f"the card is of the first {MOST_PAIRS} pairs.")
+    training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
+    unit = judge.std if isinstance(judge, RewardModel) else 1.0  # raw scores are log-odds
+    margins = None if rows is None else [unit * (row.scores[0] - row.scores[1]) for row in rows[:MOST_PAIRS]]
+    edges = reported(judge).get("vote_edges") or [0.0]
+    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edges[0])
+    write_document(run.folder / layout.MODEL_CARD, card)
+    return write(card, run.folder)
 
 
 def _kind(form: Form) -> type[Preference] | type[Ranking]:
@@ -126,19 +163,16 @@ def _groups(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
-    """The rows of some prompts in which some response is better than another, and how many are left out, by reason."""
-    counted = [one for one in asked if one.num_right]
+    """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
-    prompts = [one.messages for one in counted for _ in one.responses]
-    texts = [text for one in counted for text in one.responses]
-    scores = iter(judge.score(prompts, texts).tolist() if texts else [])
-    rows, same = list[dict[str, Any]](), 0
-    for one in counted:
+    prompts = [one.messages for one in asked for _ in one.responses]
+    scores = iter(judge.score(prompts, [text for one in asked for text in one.responses]).tolist())
+    rows, same = list[dict[str, Any]](), list[int]()
+    for number, one in enumerate(asked):
         own = tuple(itertools.islice(scores, len(one.responses)))
-        equal = len(own) == 2 and own[0] == own[1]
+        equal = one.num_right and len(own) == 2 and own[0] == own[1]
         if equal and isinstance(judge, RewardModel) and judge.same(one.messages, one.responses):
-            same += 1
-            continue
+            same.append(number)
         rows.append(
             {
                 "id": one.id,
@@ -149,8 +183,7 @@ def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
                 "lengths": tuple(map(len, one.responses)),
             }
         )
-    left = {"undecided": len(asked) - len(counted), "same": same, "cut": _cut(judge) - before}
-    return {"rows": rows, "left": left}
+    return {"rows": rows, "same": same, "cut": _cut(judge) - before}
 
 
 def _cut(judge: Scorer) -> int:
@@ -158,26 +191,24 @@ def _cut(judge: Scorer) -> int:
     return judge.cuts.prompts + judge.cuts.responses if isinstance(judge, RewardModel) else 0
 
 
-def _summed_up(
-    config: RewardFileConfig, rows: Sequence[bench.Row], left: Mapping[str, int], *, benchmark: bool
-) -> Bench:
+def _summed_up(judge: str, data: str, rows: Sequence[bench.Row], left: Mapping[str, int], *, benchmark: bool) -> Bench:
     """All numbers. Raises: UserError if no row counts, or for a subset Ties without its ids."""
     if not rows:
-        raise UserError(f"{config.data}: no row has a response that is better than another, so nothing can be counted.")
+        raise UserError(f"{data}: no row has a response that is better than another, so nothing can be counted.")
     tied = [row for row in rows if benchmark and row.is_ties]
     plain = [row for row in rows if not (benchmark and row.is_ties)]
     follows = bench.followed(rows) if benchmark else None
     try:
         ties = bench.ties(tied)
     except UserError as problem:
-        raise UserError(f"{config.data}: {problem}") from None
+        raise UserError(f"{data}: {problem}") from None
     groups, sections = bench.by_group(plain), bench.sections(plain) if follows == "RewardBench" else ()
     whole = [section.accuracy for section in sections] or [group.accuracy.mean for group in groups]
     whole += [ties.score] if ties else []
     accuracy = bench.accuracy(plain)
     return Bench(
-        judge=config.reward,
-        data=config.data,
+        judge=judge,
+        data=data,
         num=len(rows),
         num_prompts=len({row.prompt for row in rows}),
         accuracy=accuracy,

@@ -45,10 +45,10 @@ def merge(config: MergeConfig) -> str:
             f"{config.model}: merged into its base it says something else (by {difference:.0e} of the largest number), "
             "for its product is so large that float32 rounds the rest away. Use it as it is."
         )
-    scale = Path(folder) / NORMALISATION
+    kept = [name for name in (NORMALISATION, layout.MODEL_CARD) if (Path(folder) / name).is_file()]
     if network.scores_only:
         give_padding(network.pretrained, network.codec)
-    beside: dict[str, Any] = {NORMALISATION: read_object(scale)} if scale.is_file() else {}
+    beside: dict[str, Any] = {name: read_object(Path(folder) / name) for name in kept}
     if outliers := read_outliers(Path(folder)):
         beside |= outliers.files()
     save_model(out, network.pretrained, network.codec, beside=beside)

@@ -15,7 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -47,22 +47,14 @@ class Voter(NamedTuple):
     """1 left, -1 right, 0 not known"""
 
 
+NOBODY = Voter(None, 0)
+"""Who is not known."""
+
+
 def voters_of(preference: Preference) -> tuple[Voter, ...]:
     """Of each vote; of a preference without votes nobody, once."""
     sides = {True: 1, False: -1, None: 0}
-    return tuple(Voter(vote.annotator, sides[vote.first]) for vote in preference.votes) or (Voter(None, 0),)
-
-
-def votes_by(rows: Iterable[Preference], path: str) -> dict[str, int]:
-    """How many votes each annotator cast. Raises: UserError if no vote says whose it is."""
-    counts = Counter(vote.annotator for row in rows for vote in row.votes)
-    named = {name: count for name, count in counts.items() if name is not None}
-    if not named:
-        raise UserError(
-            f"{path}: annotators=learned needs votes that name who cast them, and none does. Leave annotators out, or "
-            'give each of the `votes` its "annotator", as collect and the page do.'
-        )
-    return dict(sorted(named.items()))
+    return tuple(Voter(vote.annotator, sides[vote.first]) for vote in preference.votes) or (NOBODY,)
 
 
 class Annotators(nn.Module):
@@ -73,7 +65,7 @@ class Annotators(nn.Module):
     looked: Tensor
 
     def __init__(self, num_votes: Mapping[str, int], *, num_rows: int) -> None:
-        """Args: num_votes: annotator -> votes that are learned from; num_rows: preferences that they are about."""
+        """Args: num_votes: annotator -> votes; num_rows: preferences with such a vote, which share the prior."""
         super().__init__()
         self.num_votes, self.num_rows = dict(sorted(num_votes.items())), num_rows
         self._places = {name: place for place, name in enumerate(self.num_votes)}
@@ -82,6 +74,21 @@ class Annotators(nn.Module):
         self.register_buffer("length_unit", torch.ones(()))
         self.register_buffer("information", torch.zeros(size, 3, 3, dtype=torch.float64))
         self.register_buffer("looked", torch.zeros(size, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, rows: Iterable[Preference], path: str) -> Self:
+        """Those who voted on the preferences of a file. Raises: UserError if no vote says whose it is."""
+        counts, num_rows = Counter[str](), 0
+        for row in rows:
+            names = [vote.annotator for vote in row.votes if vote.annotator]
+            counts.update(names)
+            num_rows += bool(names)
+        if not counts:
+            raise UserError(
+                f"{path}: annotators=learned needs votes that name who cast them, and none does. Leave annotators out, "
+                'or give each of the `votes` its "annotator", as collect and the page do.'
+            )
+        return cls(counts, num_rows=num_rows)
 
     def begin(self, votes: Sequence[Sequence[Interval]], voters: Sequence[Sequence[Voter]], lengths: Tensor) -> None:
         """Sets the unit of length, and where abilities (by pairs that several judged) and biases to the left begin.
@@ -134,7 +141,7 @@ class Annotators(nn.Module):
         return abilities, torch.cat([self.first, none]), torch.cat([self.longer, none])
 
     def prior(self) -> Tensor:
-        """() nats: how unusual these annotators are; each preference carries its share."""
+        """() nats: how unusual these annotators are."""
         logs = self.log_abilities - self.log_abilities.mean()
         return sum((part.square().sum() for part in (logs, self.first, self.longer)), logs.new_zeros(())) / (
             2 * SPREAD**2
@@ -148,7 +155,7 @@ class Annotators(nn.Module):
         voters: Sequence[Sequence[Voter]],
         lengths: Tensor,
     ) -> Tensor:
-        """(B,) nats per preference: the mean over its votes, and its share of the prior.
+        """(B,) nats per preference: the mean over its votes, and if one of them is known, its share of the prior.
 
         Args:
             margins: (B,) raw score of the chosen response less that of the rejected one; has grad.
@@ -159,7 +166,8 @@ class Annotators(nn.Module):
         losses = edges.surprise(felt, [vote for of_row in votes for vote in of_row])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=margins.device)
         mean = torch.zeros_like(margins).index_add(0, rows, losses * share[rows])
-        return mean + self.prior() / self.num_rows
+        named = [any(voter.annotator in self._places for voter in who) for who in voters]
+        return mean + self.prior() / self.num_rows * torch.tensor(named, device=margins.device)
 
     def _felt(
         self, margins: Tensor, voters: Sequence[Sequence[Voter]], lengths: Tensor

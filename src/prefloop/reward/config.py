@@ -20,6 +20,7 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
     "margin_per_strength": ("bradley_terry", "hinge"),
     "divisor": ("all_pairs",),
     "axis": ("ordinal", "regression"),
+    "annotators": ("votes",),
 }
 """Setting -> the objectives that it is one of."""
 
@@ -38,6 +39,13 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     undecided: str | None = None
     """File of pairs without a majority, as `collect` writes it: their votes are learned from too."""
+
+    replay: str | None = None
+    """File of what was learned from in earlier rounds, some of which is learned from again, so that it is not
+    forgotten."""
+
+    replay_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of it among all that is learned from; which rows, the seed draws."""
 
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
@@ -67,6 +75,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     center_coef: float = Field(default=0.0, ge=0)
     """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
+
+    annotators: Literal["same", "learned"] = "same"
+    """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
+    longer response sway them, is learned with the scores."""
 
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
@@ -100,6 +112,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     def _fits_its_objective(self) -> "RewardConfig":
         if self.objective == "robust" and self.flip_rate is None:
             raise ValueError("objective = robust needs flip_rate, the share of decisions believed wrong: 0.1, say.")
+        if self.replay is None and self.replay_share != type(self).model_fields["replay_share"].default:
+            raise ValueError(
+                "replay_share is a share of replay = FILE, which is not given. Give it, or leave this out."
+            )
         if self.objective != "auto":
             self.check(self.objective)
         return self
@@ -121,6 +137,11 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
             raise ValueError(
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
                 "pairs already. Leave demonstrations out."
+            )
+        if self.objective == "pair_classifier" and self.members > 1:
+            raise ValueError(
+                "members make an ensemble of models that score, but objective = pair_classifier scores no response "
+                "alone. Set members = 1."
             )
         if self.undecided is not None and objective not in LEARN_FROM_TIES:
             raise ValueError(

@@ -28,7 +28,7 @@ from prefloop.reward.objectives import AUTO, OBJECTIVES
 from prefloop.text.batches import Batches
 
 Say = Callable[[str], None]
-FILES = ("preferences", "held_out", "undecided")
+FILES = ("preferences", "held_out", "undecided", "replay")
 MOST_HELD_OUT = 4096
 """Told that are validated with at most, for they are in memory and are read five times: an accuracy is known to
 within 1.5 % by them."""
@@ -102,6 +102,8 @@ class Split:
     """what is learned of rated responses"""
     levels: tuple[float, ...] = ()
     """the different ratings, ascending"""
+    num_replayed: int = 0
+    """rows of `replay` among those to learn from"""
     num_undecided: int = 0
     """pairs without a majority in `preferences` and `held_out`"""
 
@@ -120,7 +122,7 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     files = {name: _indexed(name, path, config, objective, say, kept) for name, path in given.items()}
     levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
-    num_undecided = sum(len(undecided[name]) for name in files if name != "undecided")
+    num_undecided = sum(len(undecided[name]) for name in files if name in ("preferences", "held_out"))
     rows, training = list(files.values()), decided["preferences"]
     apart = Told(rows, np.concatenate([undecided["preferences"].places, *_of_undecided(decided, undecided)]))
     if not len(training) and (config.held_out is None or not kind.TIES):
@@ -144,9 +146,24 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     learned, beside = _parted(apart, held_out)
     if not kind.TIES:
         learned, beside = learned.only(np.zeros(0, dtype=int)), beside.only(np.zeros(0, dtype=int))
-    whole = Told(rows, np.concatenate([training.places, learned.places]).astype(np.uint32))
+    again = _replayed(decided["replay"], len(training) + len(learned), held_out, config, say) if config.replay else None
+    parts = [training.places, learned.places, *([] if again is None else [again.places])]
+    whole = Told(rows, np.concatenate(parts).astype(np.uint32))
     some = validation[:], beside[:MOST_HELD_OUT]
-    return Split(objective, whole, *some, skipped, asks, levels, num_undecided)
+    return Split(objective, whole, *some, skipped, asks, levels, len(again or ()), num_undecided)
+
+
+def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, say: Say) -> Told:
+    """Old rows beside `num` new ones, as many as are the share asked for; none of a prompt that is held out."""
+    free, _ = _parted(old, held_out)
+    wanted = round(num * config.replay_share / (1 - config.replay_share))
+    if wanted > len(free):
+        say(
+            f"{config.replay}: {len(free)} of its {len(old)} rows can be learned from again, which is less than "
+            f"replay_share = {config.replay_share:g} of all."
+        )
+    order = permutation(len(free), config.seed, "reward.replay").numpy()
+    return free.only(np.sort(order[:wanted]))
 
 
 def _levels(files: Mapping[str, Rows[Row]], objective: str) -> tuple[float, ...]:
@@ -301,7 +318,7 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
             "or pass by with on_bad=skip."
         )
     undecided = int((rows.columns["opening"] & NO_DECISION).sum())
-    if undecided and name != "undecided":
+    if undecided and name in ("preferences", "held_out"):
         fate = f"objective={objective} learns nothing from them"
         if OBJECTIVES[objective].TIES:
             fate = "their votes count"

@@ -17,6 +17,7 @@ from prefloop.errors import UserError
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
 from prefloop.records import Preference, Ranking, Rated
+from prefloop.reward.annotators import Voter, voters_of
 from prefloop.reward.votes import Interval, intervals
 from prefloop.scoring.pair_classifier import both_orders
 from prefloop.text.batches import cut
@@ -40,6 +41,8 @@ class Item:
     """K, the length of each response"""
     votes: tuple[Interval, ...] = ()
     """of a pair: what each annotator said"""
+    voters: tuple[Voter, ...] = ()
+    """and who they were"""
     share: float | None = None
     """of a pair without votes: the share of the annotators that chose so, if it was told"""
     strength: float = 0.0
@@ -189,8 +192,10 @@ def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item
         return Item(sequences, float(num), ranks=tuple(-mark for mark in marks), letters=letters, marks=marks)
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    votes, share = (intervals(row), None) if row.votes else ((), row.agreement)
-    return Item(sequences, row.weight, letters=letters, votes=votes, share=share, strength=row.strength or 0.0)
+    said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
+    if not row.votes:
+        return replace(said, share=row.agreement)
+    return replace(said, votes=intervals(row), voters=voters_of(row))
 
 
 def as_pairs(row: Row, item: Item) -> list[Preference]:

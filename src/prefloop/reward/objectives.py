@@ -9,7 +9,7 @@ would lose, and holds what is learned beside the model. Shapes: B items, K respo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -32,9 +32,10 @@ from prefloop.ops.preferences import (
     thumb_loss,
 )
 from prefloop.records import Preference, Ranking, Rated
+from prefloop.reward.annotators import NOBODY, Annotators, Voter
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row
-from prefloop.reward.votes import WIN, Edges, outcomes_of, without_opinion, xlogx
+from prefloop.reward.votes import WIN, Edges, Interval, outcomes_of, without_opinion, xlogx
 
 FIRST_THRESHOLD = 0.5
 """Where a tie ends as learning begins, in log-odds, as for votes."""
@@ -74,8 +75,14 @@ class Objective(nn.Module):
         """(B,) nats per item. Args: scores: as in `forward`."""
         raise NotImplementedError
 
+    def meet(self, rows: Iterable[Row]) -> None:
+        """Looks at all that is learned from, before there is an optimiser."""
+
     def begin(self, items: Sequence[Item]) -> None:
         """Puts what is learned beside the model where the first items say."""
+
+    def look(self, scores: Tensor, items: Sequence[Item]) -> None:
+        """Looks at items that taught, with the scores that they have at last. Args: scores: (B, K), on the CPU."""
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
         """Counts what was said of items, for `without_opinion`."""
@@ -133,11 +140,28 @@ class Votes(Objective):
 
     def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
-        self.edges = Edges()
+        self.edges, self.annotators = Edges(), None
+
+    def meet(self, rows: Iterable[Row]) -> None:
+        if self.config.annotators == "learned":
+            self.annotators = Annotators.of(
+                (row for row in rows if isinstance(row, Preference)), self.config.preferences
+            )
+
+    def begin(self, items: Sequence[Item]) -> None:
+        if self.annotators is not None:
+            self.annotators.begin(*_votes(items))
+
+    def look(self, scores: Tensor, items: Sequence[Item]) -> None:
+        if self.annotators is not None:
+            self.annotators.look(self.edges, gaps(scores).to(self.edges.gaps.device), *_votes(items))
 
     def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         gap = gaps(scores)
-        losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
+        if self.annotators is None:
+            losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
+        else:
+            losses = self.annotators.losses(self.edges, gap, *_votes(items))
         if all(item.share is None for item in items):
             return losses
         share = beside(scores, [math.nan if item.share is None else item.share for item in items])
@@ -156,11 +180,18 @@ class Votes(Objective):
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
         """See `Objective`."""
         voted = any(votes != (WIN,) for votes in said)
-        return {"vote_edges": self.edges.values()[2:5].tolist() if voted else None}
+        edges = {"vote_edges": self.edges.values()[2:5].tolist() if voted else None}
+        return edges if self.annotators is None else edges | {"annotators": self.annotators.told()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
         """See `Objective`."""
         return (self.learned(said)["vote_edges"] or [0.0])[0]
+
+
+def _votes(items: Sequence[Item]) -> tuple[list[tuple[Interval, ...]], list[tuple[Voter, ...]], Tensor]:
+    """What was said of pairs, by whom, and (B,) how much longer the chosen response is."""
+    lengths = torch.tensor([float(item.letters[0] - item.letters[1]) for item in items])
+    return [item.votes or (WIN,) for item in items], [item.voters or (NOBODY,) for item in items], lengths
 
 
 class BradleyTerry(Objective):

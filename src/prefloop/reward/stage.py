@@ -30,8 +30,11 @@ from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
+from prefloop.records.cards import Card
+from prefloop.reward.annotators import sentence
+from prefloop.reward.carded import Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
     Row,
@@ -69,7 +72,7 @@ LEAST_DEVIATION = 1e-6
 
 def train(config: RewardConfig) -> Path:
     """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
-    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
+    inputs = {k: config.model_dump()[k] for k in (*FILES, "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
             return run.folder / layout.MODEL
@@ -85,6 +88,7 @@ def train(config: RewardConfig) -> Path:
         sizes = batched(network, config, run)
         data = _data(config, network, run)
         objective = OBJECTIVES[data.split.objective](config, data.split.levels)
+        objective.meet(data.training)
         objective.begin(data.first.items)
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
@@ -128,7 +132,7 @@ def train(config: RewardConfig) -> Path:
                 looked = scores_of(judged, network, sizes)
                 metrics |= validation(looked, data.validated, objective)
             run.log(optimizer.done, metrics)
-            run.progress.advance(**{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
+            run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "objective": objective.state_dict(),
@@ -189,22 +193,33 @@ def _finish(
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
+    reached = scores_of(again, network, sizes)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    ties = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
+    gaps = margins(looked * objective.UNIT, validated.items)
+    tied = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
+    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    edge = objective.first_edge(taught.said)
     held = quality(
-        margins(looked * objective.UNIT, validated.items),
+        gaps,
         pairs,
         longer_wins=taught.longer >= 0,
-        margins_train=margins(scores_of(again, network, sizes), again),
-        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=objective.first_edge(taught.said),
+        margins_train=margins(reached, again),
+        undecided=ties,
+        first_edge=edge,
     )
-    for warning in held.warnings:
-        run.say(warning)
-    _save(run.folder / layout.MODEL, network, config, sizes, data, run.say)
+    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    judge = Trained(str(run.folder / layout.MODEL), network, sizes)
+    trained_on = held.numbers["accuracy_train"]
+    card = card_of(judge, [*both, *ties], data.training, seed=config.seed, accuracy_train=trained_on, tie_edge=edge)
+    _save(run.folder / layout.MODEL, network, config, sizes, data, card, run.say)
+    warnings = shown(card, run) if card else held.warnings
+    objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
+    for told in learned.get("annotators", ()):
+        run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
-    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
+    verdict = {"card": card.verdict if card else None}
+    run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
 
 def _counts(data: _Data, taught: Taught) -> dict[str, int]:
@@ -216,14 +231,18 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
         "num_responses_cut": sum(part.cuts.responses for part in parts),
         "num_equal": sum(part.num_equal for part in parts),
         "num_undecided": data.split.num_undecided,
+        "num_replayed": data.split.num_replayed,
         "num_skipped": len(data.split.skipped),
     }
 
 
-def _save(folder: Path, network: Network, config: RewardConfig, sizes: Batching, data: _Data, say: Say) -> None:
-    """The model, how its scores are shifted and scaled, and what is usual to it."""
+def _save(
+    folder: Path, network: Network, config: RewardConfig, sizes: Batching, data: _Data, card: Card | None, say: Say
+) -> None:
+    """The model, how its scores are shifted and scaled, what is usual to it, and its card."""
+    carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
     if not data.scale:  # a pair classifier: it scores no response alone
-        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS})
+        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS, **carded})
         return
     mean, std = _normalisation(network, config, sizes, data.scale, say)
     (_, learned), (raw, held_out) = (
@@ -231,7 +250,7 @@ def _save(folder: Path, network: Network, config: RewardConfig, sizes: Batching,
         for read in (data.first, data.validated)
     )
     outliers = Outliers.of(learned, held_out, normalised_scores(raw, mean=mean, std=std))
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}, **outliers.files()})
+    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}, **outliers.files(), **carded})
 
 
 @torch.no_grad()
