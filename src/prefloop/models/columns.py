@@ -6,7 +6,7 @@ what they are beside them. Shapes: B responses, C columns.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -62,6 +62,12 @@ class Columns(Record):
         if self.kind in TOGETHER:
             return dict.fromkeys(self.names, 1 / (len(self.columns) * self.std))
         return {self.names[0]: 1.0}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What `prefloop_scores.json` is to hold."""
+        first = self.columns[0]
+        return {"mean": first.mean, "std": first.std} if self.kind == "one" else self.model_dump(mode="json")
 
     def unit(self, weights: Mapping[str, float]) -> float:
         """How far apart, in raw scores, two responses are whose scores differ by 1, where the columns that count agree.

@@ -165,14 +165,7 @@ def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
     votes, share = (intervals(row), None) if row.votes else ((), row.agreement)
-    return Item(
-        sequences,
-        row.weight,
-        letters=letters,
-        votes=votes,
-        share=share,
-        strength=row.strength or 0.0,
-    )
+    return Item(sequences, row.weight, letters=letters, votes=votes, share=share, strength=row.strength or 0.0)
 
 
 def as_pairs(row: Row, item: Item) -> list[Preference]:
