@@ -360,11 +360,15 @@ MUTANTS = [
         ("told and true mixed up", "_log(confusions)[who, :, said]", "_log(confusions)[who, said, :]"),
     ),
     *planted(
-        "files/foreign.py", "files",
-        ("a worse grade wins", "int(said.grades[j] > said.grades[i])", "int(said.grades[j] < said.grades[i])"),
+        "files/pairs.py", "files",
+        ("a worse grade wins", "int(second > first)", "int(second < first)"),
+        ("equal thumbs are a tie", "not said.thumbs or graded", "True or graded"),
         ("each pair of a ranking weighs as much", '"weight": 1 / len(kept)', '"weight": 1.0'),
         ("ranks from the worst", "sum(other > grade for other in grades)", "sum(other < grade for other in grades)"),
         ("minorities win", "winner = int(count[1] > count[0])", "winner = int(count[1] < count[0])"),
+    ),
+    *planted(
+        "files/foreign.py", "files",
         ("what is not used is not told", "        say(note)\n", "        pass\n"),
     ),
     *planted(
@@ -386,14 +390,23 @@ MUTANTS = [
     ),
     *planted(
         "reward/items.py", "reward",
-        ("pairs that are one are learned from", "if any(sequence != fitted[0] for sequence in fitted[1:]):", "if True:"),
+        ("pairs that are one are learned from", "or any(sequence != fitted[0] for sequence in fitted[1:])", "or True"),
         ("the better response is the worse one", "row[better] - row[worse]", "row[worse] - row[better]"),
         ("a tie is told apart", "if self.ranks[i] < self.ranks[j]", "if self.ranks[i] <= self.ranks[j]"),
     ),
     *planted(
         "reward/objectives.py", "reward",
         ("margin the other way", "return scores[:, 0] - scores[:, 1]", "return scores[:, 1] - scores[:, 0]"),
-        ("the loss of a plain win upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1])", "bradley_terry_loss(scores[:, 1], scores[:, 0])"),
+        ("the decision upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1], margin", "bradley_terry_loss(scores[:, 1], scores[:, 0], margin"),
+        ("what a ranking is padded with is ranked", "mask = there[rows, columns]", "mask = there[rows, columns] | True"),
+        ("a known share forgotten", "torch.where(known, soft_preference_loss", "torch.where(~known, soft_preference_loss"),
+        ("the offset of thumbs forgotten", "thumb_loss(scores + self.offset", "thumb_loss(scores"),
+        ("scores are held near 0 by their sum", "centring_loss(scores).sum(-1) / num", "centring_loss(scores.sum(-1)) / num"),
+    ),
+    *planted(
+        "scoring/pair_classifier.py", "scoring/test_pair_classifier.py",
+        ("the order of the two decides", "few[1] + few[0], context)", "few[0] + few[1], context)"),
+        ("prompts share a fit", "groups.setdefault(tuple(prompt), [])", "groups.setdefault((), [])"),
     ),
     *planted(
         "reward/data.py", "reward",

@@ -43,11 +43,10 @@ from prefloop.files.tables import read_records, read_rows, write_records
 from prefloop.records import Comparison, Finished, Judgement, Preference, Ranking
 from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.votes import sided_log_odds
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.scoring.reward_model import NORMALISATION
-from prefloop.stats.calibration import cross_fitted, expected_calibration_error, fitted_temperature
+from prefloop.stats.calibration import cross_fitted, expected_calibration_error, fitted_temperature, sided_log_odds
 from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, judged_before, panel

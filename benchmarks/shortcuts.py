@@ -165,7 +165,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs what is missing, and writes the page once all of it is there."""
-    given = dict(argument.partition("=")[::2] for argument in arguments)
+    given = {name: value for name, _, value in (argument.partition("=") for argument in arguments)}
     demo, kept = Path(given.pop("demo")), Path(given.pop("rows", str(TABLE.with_suffix(".jsonl"))))
     only = given.pop("only", ",".join(PANELS)).split(",")
     numbers = {"runs": 10, "clean": 20, "first": 0, "prompts": 1000, "epochs": 2}

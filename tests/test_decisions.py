@@ -165,6 +165,18 @@ def test_a_ruling_is_heard_alone_and_one_on_the_pair_before_one_on_a_ranking():
     assert (decisions.num_pairs, decisions.num_tied) == (3, 1)
 
 
+def test_ratings_and_thumbs_are_told_in_the_order_of_the_comparison():
+    """Shown as C A B: C gets 5, A 1, B 3; of the thumbs only B was shown, and a blank response is left out."""
+    rating = said("ann", (2, 0, 1), "rating", ratings={"safe": (5, 1, 3)})
+    thumb, of_blank = said("bob", (1,), "thumb", thumbs=(True,)), comparison("A B")
+    rows = decide(rating, thumb, pair("cid", (0, 1), "left")).rated
+    assert [(row.responses, row.ratings, row.thumbs, row.annotator) for row in rows] == [
+        (("A", "B", "C"), {"safe": (1, 3, 5)}, None, "ann"), (("B",), None, (True,), "bob")
+    ]  # fmt: skip
+    assert [row.responses for row in decide(rating, of=of_blank).rated] == [("A", "B")]
+    assert decide(said("ann", (1,), "thumb", thumbs=(True,)), of=of_blank).rated == ()
+
+
 def test_a_vote_keeps_who_said_it_and_which_side_the_chosen_response_stood_on():
     """A wins 2 : 1. Ann saw it on the left, Bob on the right; how Cid saw it is not known, nor is a ranking's side."""
     cid = pair("cid", (0, 1), "right").model_copy(update={"sides_known": False})

@@ -260,6 +260,7 @@ START, EXTRA, PARQUET = "speed of start", "not on every machine", "a third of a 
 SECONDS = "three seconds, and only for adapters"
 HIDDEN: dict[tuple[str, str], str] = {
     ("cli", "prefloop.config"): START,
+    ("cli", "prefloop.notation"): START,
     ("chat.command", "prefloop.chat.conversation"): START,
     ("chat.conversation", "readline"): EXTRA,
     ("data.command", "prefloop.data.check"): START,

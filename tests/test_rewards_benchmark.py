@@ -96,3 +96,31 @@ def test_who_knows_the_chances_is_at_the_limit_exactly(rewards: ModuleType):
     quarters = [np.abs(rewards.quarter(line, number)["gold"]) for number in range(4)]
     assert sum(map(len, quarters)) == len(made)
     assert all(low.max() <= high.min() for low, high in itertools.pairwise(quarters))
+
+
+def test_a_tiny_run_trains_each_model_once_and_a_second_one_none(
+    rewards: ModuleType, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By the stages, from settings to the page; a run that was broken off after some models goes on with the others."""
+    (tmp_path / "demo" / "sft").mkdir(parents=True)
+    (tmp_path / "demo" / "sft" / "model").symlink_to(folder)
+    monkeypatch.setattr(rewards, "sampled", lambda _: comparisons(56))
+    trained: list[str] = []
+    train = rewards.reward.train
+    monkeypatch.setattr(rewards.reward, "train", lambda config: trained.append(config.out) or train(config))
+
+    def run(rows: str) -> str:
+        given = f"rows={rows} seeds=0 sizes=8,16 test=40 rankings=8 out={tmp_path}/runs page={tmp_path}/page.md lr=1e-3"
+        monkeypatch.setattr("sys.argv", ["rewards.py", str(tmp_path / "demo"), *given.split()])
+        rewards.main()
+        return (tmp_path / "page.md").read_text(encoding="utf-8")
+
+    assert "## By gold difference" not in run("a")
+    assert len(trained) == 2
+    page = run("a,b,c,d,e")
+    assert len(trained) == len(set(trained)) == 8
+    assert run("a,b,c,d,e") == page
+    assert len(trained) == 8
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == [f"## {title}" for title, _ in rewards.TABLES.values()]
+    assert len((tmp_path / "runs" / "lines.jsonl").read_text(encoding="utf-8").splitlines()) == 8

@@ -14,6 +14,7 @@ import prefloop
 from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.files import foreign
+from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.files.said import What
@@ -64,7 +65,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
-    "reward": (lambda path: Rows(path, Preference), lambda path: Rows(path, Demonstration)),
+    "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
     "score": (
@@ -125,5 +126,7 @@ def test_what_the_table_names_is_there(stage: Stage):
     if stage.settings is not None:
         settings = named(stage.settings)
         assert issubclass(settings, Config)
+        assert stage.variant is None or callable(named(stage.variant.function))
         named_settings = re.findall(r"(\w+)=(?!people)", " ".join(stage.reads.values()))
-        assert set(named_settings) <= settings.model_fields.keys()
+        other = named(stage.variant.settings).model_fields if stage.variant else {}
+        assert set(named_settings) <= settings.model_fields.keys() | other.keys()

@@ -151,7 +151,12 @@ def _dispatch(arguments: list[str]) -> int:
     if rest == ["--help"]:
         from prefloop.config import settings_help
 
-        print(settings_help(f"prefloop {stage.command} [file.yaml] [key=value ...]: {stage.sentence}.", settings))
+        heading = f"prefloop {stage.command} [file.yaml] [key=value ...]"
+        print(settings_help(f"{heading}: {stage.sentence}.", settings))
+        if stage.variant is not None:
+            other = stage.meant([stage.variant.given])
+            heading = f"\n{heading}, with {stage.variant.given}=: {other.sentence}."
+            print(settings_help(heading, named(other.settings or "")))
         return 0
     path = rest.pop(0) if rest and ("=" not in rest[0] or Path(rest[0]).is_file()) else None
     second = next((argument for argument in rest if "=" not in argument), None)
@@ -183,11 +188,20 @@ def chosen(arguments: list[str]) -> tuple[Stage, list[str]]:
     for words in (2, 1):
         stage = COMMANDS.get(" ".join(arguments[:words]))
         if stage is not None:
-            return stage, arguments[words:]
+            return stage.meant(_given(arguments[words:]) if stage.variant else ()), arguments[words:]
     begun = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
     near = begun or difflib.get_close_matches(arguments[0], COMMANDS, n=1)
     hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(COMMANDS)}."
     raise UserError(f"there is no stage called `{arguments[0][:80]}`. {hint}")
+
+
+def _given(arguments: list[str]) -> set[str]:
+    """The settings that are typed, or stand in a YAML file that is."""
+    from prefloop.notation import read_yaml
+
+    typed = {argument.partition("=")[0] for argument in arguments if "=" in argument}
+    first = next(iter(arguments), "")
+    return typed | (read_yaml(first)[0].keys() if Path(first).is_file() else set())
 
 
 def overview() -> str:

@@ -75,7 +75,8 @@ def _first_words() -> list[str]:
 
 def _settings(stage: Stage) -> dict[str, tuple[str, ...]]:
     """Setting of a stage -> the values that it can have, if they can be listed."""
-    return _flat(named(stage.settings), "") if stage.settings else {}
+    classes = (stage.settings, stage.variant and stage.variant.settings)
+    return {key: values for name in classes if name for key, values in _flat(named(name), "").items()}
 
 
 def _flat(config: type[Config], prefix: str) -> dict[str, tuple[str, ...]]:

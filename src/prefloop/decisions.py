@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from prefloop.records import Comparison, Judgement, Preference, Ranking, Side, Vote
+from prefloop.records import Comparison, Judgement, Preference, Ranking, Rated, Side, Vote
 from prefloop.stats.agreement import equal_couples
 
 PairKey = tuple[str, int, int]
@@ -33,6 +33,8 @@ class Decisions:
     undecided: tuple[Preference, ...]
     """pairs without a majority, for their votes: which of the two is called chosen means nothing"""
     rankings: tuple[Ranking, ...]
+    rated: tuple[Rated, ...]
+    """what each annotator rated, or called good or bad"""
     num_pairs: int
     """pairs that were judged"""
     num_tied: int
@@ -80,8 +82,31 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     sided = ([(v.annotator, v.winner) for v in cast if v.winner is not None] for cast in votes.values())
     equal, couples = equal_couples(sided)
     rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
+    rated = tuple(found for j in judgements if (found := rated_of(by_id[j.comparison], j)) is not None)
     agreement = equal / couples if couples else None
-    return Decisions(tuple(preferences), tuple(undecided), rankings, len(votes), tied, agreement, couples)
+    return Decisions(tuple(preferences), tuple(undecided), rankings, rated, len(votes), tied, agreement, couples)
+
+
+def rated_of(comparison: Comparison, judgement: Judgement) -> Rated | None:
+    """The responses of a comparison with an annotator's ratings or thumbs, in its order.
+
+    None if neither was asked, or all the responses are blank; blank ones among others are left out.
+    """
+    places = sorted(range(len(judgement.order)), key=judgement.order.__getitem__)
+    places = [place for place in places if comparison.responses[judgement.order[place]].text.strip()]
+    if judgement.kind not in ("rating", "thumb") or not places:
+        return None
+    ratings, thumbs = judgement.ratings, judgement.thumbs
+    return Rated(
+        id=judgement.id,
+        messages=comparison.messages,
+        responses=tuple(comparison.responses[judgement.order[place]].text for place in places),
+        ratings=ratings and {axis: tuple(marks[place] for place in places) for axis, marks in ratings.items()},
+        thumbs=thumbs and tuple(thumbs[place] for place in places),
+        annotator=judgement.annotator,
+        comparison=comparison.id,
+        tags=comparison.tags,
+    )
 
 
 def _heard(cast: Sequence[Ballot]) -> list[Ballot]:

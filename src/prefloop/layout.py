@@ -5,11 +5,12 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
                                   while it is not finished checkpoints/, parts/ and .rows/; with track=
                                   tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
-PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder
+PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder;
+                                  the runs that trained them are then PIPELINE/reward/members/0, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
-PIPELINE/evaluate/                evaluation.json, arena.jsonl
+PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -48,12 +49,18 @@ PREFERENCES = "preferences.jsonl"
 HELD_OUT = "held_out.jsonl"
 UNDECIDED = "undecided.jsonl"
 RANKINGS = "rankings.jsonl"
+RATINGS = "ratings.jsonl"
+THUMBS = "thumbs.jsonl"
 
 EVALUATION = "evaluation.json"
+BENCH = "bench.json"
+BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
 
 MODEL_CARD = "prefloop_card.json"
 CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
+
+SWEEP = "sweep.json"
 
 PAGE = "index.html"
 SUMMARY = "summary.json"
@@ -68,7 +75,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
     "pretrain": (MODEL,),
     "sft": (MODEL,),
-    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS),
+    "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),

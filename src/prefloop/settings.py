@@ -233,6 +233,13 @@ class Rewarded(Config):
         return self
 
 
+class Gated(Config):
+    """Whether a reward model must be healthy."""
+
+    anyway: bool = False
+    """Optimise against a reward model although its health card says that it is not ready."""
+
+
 class SamplingConfig(Sampled):
     """Everything that a sampler may be asked for; cut-offs and penalties are those of transformers, in its order."""
 

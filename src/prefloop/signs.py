@@ -11,6 +11,7 @@ from typing import Literal
 
 from prefloop.records.cards import Agreement, Baseline, Calibration, Leaks, Share, Slice
 from prefloop.records.evaluations import Evaluation, Split, mean
+from prefloop.records.probes import Probe, blind_to, shortcuts
 
 Level = Literal["alarm", "unchecked", "fine"]
 Value = float | str | None
@@ -59,11 +60,14 @@ RULES = {
     "too_few": Rule(lambda value, low, high, num, limit: high - low > limit, 0.2),
     "coin": Rule(lambda value, low, limit: low <= limit, 0.5),
     "beside_length": Rule(lambda value, low, other: low <= 0),
+    "below_words": Rule(lambda value, high, other: high < 0),
     "beside_words": Rule(lambda value, low, other: low <= 0),
     "easy": Rule(_above, 0.95),
     "above_ceiling": Rule(lambda value, low, ceiling: low > ceiling),
     "leak": Rule(_above, 0.05),
     "miscalibrated": Rule(lambda value, chance, limit: value > chance + limit, 0.05),
+    "shortcut": Rule(lambda kind, value, token: bool(kind)),
+    "blind": Rule(lambda kind, value: bool(kind)),
     "noisy": Rule(_above, 1 / 3),
     "weak_domain": Rule(lambda domain, value, high, accuracy, limit: high < accuracy - limit, 0.05),
     # the selected model's responses
@@ -77,11 +81,9 @@ RULES = {
     "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
 }
 
-BESIDE = {"value": "ahead", "low": "ahead_low", "other": "accuracy"}
-"""What a rule calls the numbers of a baseline."""
 STOPS = (
-    "too_few", "coin", "beside_length", "beside_words", "suspicious", "above_ceiling", "leak", "memorises",
-    "miscalibrated",
+    "too_few", "coin", "beside_length", "below_words", "suspicious", "above_ceiling", "leak", "memorises",
+    "miscalibrated", "shortcut",
 )  # fmt: skip
 """Rules of a health card for which RL should wait; what the others say is worth knowing."""
 
@@ -115,20 +117,19 @@ def of_card(
     agreement: Agreement | None,
     calibration: Calibration | None,
     leaks: Leaks | None,
+    probes: Sequence[Probe],
 ) -> list[Sign]:
     """Of what a health card measured on held-out preferences, the most telling first."""
-    beside = {each.name: each for each in baselines}
-    ahead = {name: beside.get(name) for name in ("length", "words")}
+    length, words = (next((each for each in baselines if each.name == name), None) for name in ("length", "words"))
     chance = 0.3 * math.sqrt(len(calibration.bins) / calibration.num) if calibration else None
     weakest = min(by_domain, key=lambda each: each.accuracy.high, default=None)
     explained = agreement is not None and agreement.ceiling_beyond >= (RULES["suspicious"].limit or 1.0)
     return [
         sign("too_few", low=accuracy.low, high=accuracy.high, value=accuracy.mean, num=accuracy.num),
         sign("coin", value=accuracy.mean, low=accuracy.low),
-        *(
-            sign(f"beside_{name}", **{to: dict(b)[of] if b else None for to, of in BESIDE.items()})
-            for name, b in ahead.items()
-        ),
+        sign("beside_length", **_beside(length, "low")),
+        sign("below_words", **_beside(words, "high")),
+        sign("beside_words", **_beside(words, "low")),
         sign("leak", value=leaks.pairs.mean if leaks else None),
         sign("easy" if explained else "suspicious", value=accuracy.mean),
         sign(
@@ -139,6 +140,7 @@ def of_card(
         ),
         sign("memorises", value=accuracy.mean, high=accuracy.high, training=accuracy_train),
         sign("miscalibrated", value=calibration.ece_after if calibration else None, chance=chance),
+        *_of_probes(probes),
         sign("noisy", value=agreement.noise if agreement else None),
         sign(
             "weak_domain",
@@ -148,6 +150,32 @@ def of_card(
             accuracy=accuracy.mean,
         ),
     ]
+
+
+def _of_probes(probes: Sequence[Probe]) -> list[Sign]:
+    """Of each kind of shortcut that was named, and of each kind of damage not seen, the probe that moves most."""
+    if not probes:
+        return [sign("shortcut", kind=None, value=None, token=None), sign("blind", kind=None, value=None)]
+    signs = []
+    for name, named in (("shortcut", shortcuts(probes)), ("blind", blind_to(probes))):
+        kinds = [kind for kind in named if kind != "quality"]  # of which the accuracy tells more
+        for kind in kinds or ("",):
+            found = [probe for probe in probes if probe.kind == kind and probe.finding == name]
+            worst = max(found, key=lambda probe: probe.shift or 0.0, default=None)
+            token = {"token": (worst.token if worst else None) or ""} if name == "shortcut" else {}
+            signs.append(sign(name, kind=kind, value=(worst.shift if worst else None) or 0.0, **token))
+    return signs
+
+
+def _beside(baseline: Baseline | None, end: Literal["low", "high"]) -> dict[str, Value]:
+    """How far the reward model is ahead of a baseline, and one end of the interval."""
+    if baseline is None:
+        return {"value": None, end: None, "other": None}
+    return {
+        "value": baseline.ahead,
+        end: baseline.ahead_low if end == "low" else baseline.ahead_high,
+        "other": baseline.accuracy,
+    }
 
 
 def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:

@@ -4,8 +4,21 @@ Pure words: modules are named as "module:name" and imported by whoever runs them
 A new stage is one entry here, its folder and its page docs/stages/NAME.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
+
+
+class Variant(NamedTuple):
+    """Another thing that a command does where a certain setting is given."""
+
+    given: str
+    """The setting."""
+    sentence: str
+    """What it does then."""
+    function: str
+    """module:name of what runs it."""
+    settings: str
+    """module:Class of its settings."""
 
 
 class Stage(NamedTuple):
@@ -32,11 +45,20 @@ class Stage(NamedTuple):
     """module:name of what it will need of memory and time, for `prefloop plan`; in the same module stands `lengths`."""
     typed: str = ""
     """What follows `prefloop` on the command line, if not the name."""
+    variant: Variant | None = None
+    """What it does instead on the command line, if a certain setting is given."""
 
     @property
     def command(self) -> str:
         """What follows `prefloop` on the command line."""
         return self.typed or self.name
+
+    def meant(self, given: Collection[str]) -> "Stage":
+        """The stage, or its variant, that is meant where these settings are given."""
+        if self.variant is None or self.variant.given not in given:
+            return self
+        _, sentence, function, settings = self.variant
+        return self._replace(sentence=sentence, function=function, settings=settings, variant=None)
 
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is the order of a round
@@ -58,9 +80,10 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           writes=("comparisons", "judgements", "preferences", "rankings"), needs="prefloop.collect.needs:needs"),
     Stage("reward", "learn a reward model from preferences",
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
-          reads={"preferences": "preferences=, held_out=, undecided=", "demonstrations": "demonstrations="},
+          reads={"preferences": "preferences=, held_out=, undecided=, replay=", "demonstrations": "demonstrations=",
+                 **dict.fromkeys(("rankings", "ratings", "thumbs"), "preferences=, held_out=, replay=")},
           takes={"model": "model", "preferences": "file", "held_out": "file", "undecided": "file",
-                 "demonstrations": "file"}, writes=("model",), needs="prefloop.reward.needs:needs"),
+                 "replay": "file", "demonstrations": "file"}, writes=("model",), needs="prefloop.reward.needs:needs"),
     Stage("ppo", "optimise a policy against a reward", "prefloop.align.ppo:train", "prefloop.align.config:PPOConfig",
           in_recipe=True, reads={"prompts": "prompts="},
           takes={"policy": "model", "reward": "reward", "prompts": "file", "critic": "model"}, writes=("policies",),
@@ -73,11 +96,14 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("evaluate", "compare checkpoints with the reference, and select one",
           "prefloop.evaluate.stage:evaluate", "prefloop.evaluate.config:EvaluateConfig", in_recipe=True,
           reads={"prompts": "validation_prompts=, test_prompts=, ood_prompts=",
-                 "demonstrations": "demonstrations=, of the helpdesk"},
+                 "demonstrations": "demonstrations=, of the helpdesk",
+                 "preferences": "data=, of a reward model", "rankings": "data=, of a reward model"},
           takes={"reference": "model", "base": "model", "candidates": "folder", "validation_prompts": "file",
                  "test_prompts": "file", "ood_prompts": "file", "reward": "reward", "collected": "folder",
                  "demonstrations": "file"},
-          writes=("evaluation",)),
+          writes=("evaluation",),
+          variant=Variant("data", "see how often a reward model likes the right response of a file best",
+                          "prefloop.evaluate.reward_file:evaluate_file", "prefloop.evaluate.config:RewardFileConfig")),
     Stage("report", "write the report of a pipeline",
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
           in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
@@ -94,6 +120,10 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.score.stage:score", "prefloop.score.config:ScoreConfig",
           reads={"demonstrations": "data=", "comparisons": "data=", "preferences": "data="},
           takes={"model": "reward", "data": "file"}, writes=("scores",), needs="prefloop.score.needs:needs"),
+    Stage("sweep", "show what several rewards trade against each other, by best of n",
+          "prefloop.sweep.stage:sweep", "prefloop.sweep.config:SweepConfig",
+          reads={"prompts": "prompts="}, takes={"policy": "model", "reward": "reward", "prompts": "file"},
+          writes=("pages",)),
     Stage("export", "add an adapter to the weights of its base: a whole model folder",
           "prefloop.export.merge:merge", "prefloop.export.config:MergeConfig",
           takes={"model": "model"}, writes=("model",), typed="export merge"),
@@ -108,7 +138,8 @@ ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.w
 def stage_of(settings: type) -> str:
     """The name of the stage whose settings class that is. Raises: ValueError if it is none of the table's."""
     name = f"{settings.__module__}:{settings.__name__}"
-    stage = next((stage.name for stage in STAGES.values() if stage.settings == name), None)
+    named = {stage.name: (stage.settings, stage.variant and stage.variant.settings) for stage in STAGES.values()}
+    stage = next((stage for stage, classes in named.items() if name in classes), None)
     if stage is None:
         raise ValueError(f"{name} are the settings of no stage in stages.py")
     return stage

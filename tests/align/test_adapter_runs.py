@@ -50,7 +50,7 @@ def works(folder: str, prompts_file: str, write_rows: Callable[..., str], tmp_pa
         "reward": str(tmp_path / "reward"),
         "prompts": prompts_file,
     }
-    online |= {"steps": 2, "rollouts_per_step": 8, "max_new_tokens": 6, "lr": 0.01, **LORA}
+    online |= {"steps": 2, "rollouts_per_step": 8, "max_new_tokens": 6, "lr": 0.01, "anyway": True, **LORA}
     more: dict[str, Any] = {"critic": "separate", "minibatch_size": 4, "epochs": 1, "save_every": 1, **online}
     return {
         "sft": lambda name: sft.train(SFTConfig(out=str(tmp_path / name), **once)),

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from prefloop.align import ppo, reinforce
+from prefloop.align import online, ppo, reinforce
 from prefloop.align.config import OnlineConfig, PPOConfig, REINFORCEConfig
+from prefloop.errors import UserError
 from prefloop.models.network import Network
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
@@ -133,3 +134,52 @@ def test_a_killed_run_goes_on_bit_identically(
     assert all(torch.equal(actual[name], expected[name]) for name in expected)
     metrics = [read_lines(Path(config.out) / "metrics.jsonl") for config in (broken, whole)]
     assert metrics[0] == metrics[1]
+
+
+@ALGORITHMS
+def test_rewards_of_parts_are_logged_and_sum_and_a_broken_constraint_is_charged_more_each_step(
+    make_config: Make,
+    watch: Callable[..., Seen],
+    read_lines: Callable[[Path], list[dict[str, Any]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    train: Train,
+    settings: type[OnlineConfig],
+):
+    """5 is asked of a reward that is below 1.2: its multiplier rises by what is missing, and goes on after a kill."""
+    watch()
+    model = f"python:{tmp_path / 'reward.py'}:score"
+    reward = {"curt": {"model": model, "weight": -0.3}, "good": {"model": model, "weight": 0.7, "at_least": 5.0}}
+    shared = {"reward": reward, "steps": 3, "multiplier_lr": 0.5, "checkpoint_every": 1}
+    whole, broken = (make_config(settings, **shared) for _ in range(2))
+    train(whole)
+    rows = read_lines(Path(whole.out) / "metrics.jsonl")
+    multipliers = [row["multiplier/good"] for row in rows]
+    assert multipliers[0] == 0
+    for row, later in zip(rows, multipliers[1:], strict=False):
+        assert later == pytest.approx(row["multiplier/good"] - 0.5 * row["constraint/good"])
+    assert multipliers[2] > multipliers[1] > 1
+    for row in rows:
+        assert row["scores/mean"] == row["scores/curt"] + row["scores/good"]
+        raw = row["constraint/good"] + 5
+        charged = row["multiplier/good"] * row["constraint/good"]
+        assert row["scores/good"] == pytest.approx(0.7 * raw + charged, abs=1e-5)
+        assert row["scores/curt"] == pytest.approx(-0.3 * raw, abs=1e-6)
+    real, calls = online.__dict__["score"], [0]
+
+    def dies(*args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(online, "score", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    train(broken)
+    assert read_lines(Path(broken.out) / "metrics.jsonl") == rows
+
+
+def test_unusual_responses_need_a_model_that_tells_them(make_config: Make):
+    with pytest.raises(UserError, match=r"outliers=clip: python:.* does not tell what is unusual to it"):
+        ppo.train(make_config(outliers="clip"))

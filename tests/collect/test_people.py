@@ -16,8 +16,9 @@ from prefloop.collect import people
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.stage import collect
 from prefloop.errors import UserError
+from prefloop.files.feedback import feedback_of
 from prefloop.files.tables import read_records
-from prefloop.records import Comparison, Preference
+from prefloop.records import Comparison, Preference, Rated
 
 PAGE = """
 import json, pathlib, sys, time
@@ -80,6 +81,22 @@ def test_what_people_said_becomes_preferences(config: CollectConfig, page: Calla
     assert all(p.chosen == comparisons[p.comparison].responses[1].text and p.votes[0].strength == 2 for p in actual)
     result: dict[str, Any] = json.loads((made / "finished.json").read_text())["result"]
     assert (result["num_judgements"], result["seconds_judging"]) == (len(actual), 3.0 * len(actual))
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("rating", '"ratings": {"helpful": [4, 2]}'), ("thumb", '"thumbs": [False, True]')]
+)
+def test_ratings_and_thumbs_are_enough_to_go_on(config: CollectConfig, page: Callable[[str], None], kind, answer):
+    page(JUDGE.replace('"pair"', f'"{kind}"').replace('"choice": "left", "strength": 2', answer))
+    made = collect(config)
+    name = f"{kind}s"
+    assert feedback_of(made / f"{name}.jsonl") == name
+    rows = read_records(made / f"{name}.jsonl", Rated)
+    result = json.loads((made / "finished.json").read_text())["result"]
+    assert (result["num_preferences"], result["num_rated"]) == (0, len(rows))
+    assert 0 < len(rows) < result["num_judgements"]  # those of held-out prompts are in no file
+    marks = {(row.annotator, tuple(row.grades)) for row in rows}
+    assert marks == {("ann", (2.0, 4.0) if kind == "rating" else (1.0, 0.0))}
 
 
 def test_stopped_and_started_again(config: CollectConfig, page: Callable[[str], None]):

@@ -9,10 +9,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from prefloop.costs.subject import Named, learner
+from prefloop import layout
+from prefloop.costs.subject import Named, learner, scoring
+from prefloop.files.documents import write_document
 from prefloop.models.device import Placement
-from prefloop.models.load import causal, save_model, scalar
-from prefloop.settings import Adapted
+from prefloop.models.load import causal, save, save_model, scalar
+from prefloop.models.memory import adapter_numbers
+from prefloop.records import EnsembleCard
+from prefloop.settings import Adapted, Component
 from prefloop.text.codec import Codec
 
 
@@ -38,3 +42,26 @@ def test_weights_that_are_not_there_are_counted_the_same(family: str, bases: dic
     whole, bare = Named.of(bases[family]), Named.of(str(tmp_path / "bare"))
     assert bare.unseen
     assert replace(bare, base=whole.base, unseen="") == whole
+
+
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_the_members_of_an_ensemble_are_added(adapter: Any, folder: str, tmp_path: Path):
+    """Whole models one by one; adapters once with their base, and then by themselves."""
+    settings, place = Adapted(adapter=adapter), Placement(torch.device("cpu"))
+    for index in range(3):
+        network = scalar(folder, place, fresh_head=True)
+        network.train_as(settings, seed=index)
+        save(layout.member(tmp_path, index), network)
+    write_document(layout.ensemble_card(tmp_path), EnsembleCard(num=3))
+    roles = [model.role for model in scoring(settings, place, str(tmp_path))]
+    assert [role.name for role in roles] == ["reward model 0", "reward model 1", "reward model 2"]
+    first, *others = [role.weights for role in roles]
+    alone = Named.of(str(layout.member(tmp_path, 0)), scores=True)
+    assert first >= 4 * alone.anatomy.trunk().numbers
+    if adapter == "none":
+        assert others == [first, first]
+    else:
+        assert [role.shares for role in roles] == ["", "reward model 0", "reward model 0"]
+        assert others == [4.0 * adapter_numbers(alone.anatomy.trunk(), alone.rank)] * 2
+    named = scoring(settings, place, {"a": Component(model=str(tmp_path)), "b": Component(model="python:r.py:f")})
+    assert [model.role.name for model in named] == [f"reward model a {index}" for index in range(3)]

@@ -11,7 +11,9 @@ import pytest
 from files.samples import SAMPLES
 from prefloop.data.check import check, verdict
 from prefloop.errors import UserError
+from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
+from prefloop.files.index import Rows
 from prefloop.pretrain.corpus import texts
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
@@ -35,12 +37,18 @@ def scored(path: str) -> object:
     return score(ScoreConfig(model=f"python:{folder}/judge.py:length", data=path, out=out, device="cpu"))
 
 
+def feedback(path: str) -> object:
+    """A file as `reward` learns from it: as what it is, or by its pairs."""
+    return Rows(path, RECORD_OF[feedback_of(path)], say=lambda sentence: None)
+
+
 quiet = {"say": lambda sentence: None}
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{(stage, "prompts"): partial(read_prompts, **quiet) for stage in ("collect", "ppo", "reinforce")},
-    **{("reward", setting): partial(read_preferences, **quiet) for setting in ("preferences", "held_out", "undecided")},
+    **{("reward", setting): feedback for setting in ("preferences", "held_out", "replay")},
+    ("reward", "undecided"): partial(read_preferences, **quiet),
     **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},
     **{
         ("evaluate", setting): partial(read_prompts, **quiet)

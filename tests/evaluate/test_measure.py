@@ -24,6 +24,7 @@ from prefloop.evaluate.measure import (
 from prefloop.models.network import Network
 from prefloop.records import Message, Prompt
 from prefloop.records.evaluations import Interval, mean
+from prefloop.scoring.protocol import Scored
 
 PROMPTS, RESPONSES = [[5, 9, 7], [8], [3, 4]], [[30, 2, 11, 1], [12, 1], [6, 6, 6, 6, 6]]
 
@@ -87,14 +88,22 @@ def test_answers_do_not_depend_on_who_answers_beside(
         def score(self, prompts: object, responses: list[str]) -> torch.Tensor:
             return torch.tensor([float(len(r)) for r in responses])
 
+        def detailed(self, prompts: object, responses: list[str]) -> Scored:
+            scores = self.score(prompts, responses)
+            return Scored(2 * scores, {"once": scores, "again": scores})
+
     asked = prompts(9)
     actual = answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
     assert actual == answers(network, network, asked, Length(), lambda p, r: {"prompt": p, "response": r}, config)
     for prompt, answer in zip(asked, actual, strict=True):
-        assert answer.score == len(answer.text)
+        assert answer.score == 2 * len(answer.text)
+        assert answer.parts == {"once": len(answer.text), "again": len(answer.text)}
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0
         assert 1 <= answer.num_tokens <= 6
+    told = summary(actual, asked)
+    assert told.score is not None
+    assert told.score.mean == pytest.approx(2 * told.parts["once"].mean)
     greedy = config.model_copy(update={"temperature": 0.0})
     assert answers(network, network, asked, None, None, greedy) == answers(
         network, network, asked, None, None, greedy.model_copy(update={"batch_prompts": 2})

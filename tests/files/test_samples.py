@@ -18,6 +18,7 @@ from prefloop.files.foreign import SERVES, Reading, read_preferences, read_promp
 from prefloop.files.forms import FORMS, recognise
 from prefloop.files.tables import write_records
 from prefloop.records import Preference, Prompt, Ranking, Rated
+from wrong_cases import FEEDBACK
 
 BY_FORM = [pytest.param(sample, id=sample.form) for sample in SAMPLES]
 GIVING = [pytest.param(sample, id=sample.form) for sample in SAMPLES if sample.records]
@@ -109,6 +110,17 @@ def test_rated_responses_of_ours_give_rankings_and_pairs(tmp_path):
     assert [record for _, record in axes] == own
     assert "axes that some of the 5 responses are not rated on: `safe` " not in "".join(axes.notes())
     assert axes.notes()[0].endswith("not rated on: `helpful` (3), `kind` (3).")
+
+
+@pytest.mark.parametrize("name", FEEDBACK)
+def test_bad_feedback_is_one_sentence_with_its_line_and_nothing_else_is_lost(tmp_path, name):
+    row, change, words = FEEDBACK[name]
+    file = written(tmp_path, [each | {"id": str(i)} for i, each in enumerate([row, row, row, row | change, row])])
+    outcomes = list(Reading(file, RECORD_OF[feedback_of(file)]))
+    (problem,) = [str(outcome) for _, outcome in outcomes if isinstance(outcome, UserError)]
+    assert problem.startswith(f"{file}:4: ")
+    assert words in problem
+    assert len(outcomes) == 5
 
 
 @pytest.mark.parametrize("sample", GIVING)

@@ -174,11 +174,11 @@ def test_scores_pass_through_it_too_and_are_read_in_float32(folder: str):
     calls: list[Any] = []
     half.register_forward_pre_hook(lambda module, args: calls.append(args))
     stream = Stream.of([[5, 9, 7, 30], [8, 2]], CPU.device)
-    scores, states = half.scores_and_states(stream)
+    scores, states = half.table_and_states(stream)
     assert len(calls) == 1
     with half.placement.precision():  # whoever has a precision around it gets the same
-        assert torch.equal(half.scores_and_states(stream)[0], scores)
-    assert torch.equal(scores, states[[3, 5]].float() @ head.weight[0].float())
+        assert torch.equal(half.table_and_states(stream)[0], scores)
+    assert torch.equal(scores[:, 0], states[[3, 5]].float() @ head.weight[0].float())
 
 
 def test_precision_is_the_placements(network: Network, new_llama: Callable[..., PreTrainedModel]):

@@ -135,3 +135,38 @@ def test_an_adapter_cannot_bring_a_row_for_padding(
     pad = AutoTokenizer.from_pretrained(tmp_path / "whole").pad_token_id
     batch = torch.tensor([rows[0], [*rows[1], pad, pad]])
     torch.testing.assert_close(plain(batch, attention_mask=(batch != pad).long()).logits[:, 0], expected)
+
+
+FRESH_ADAPTER = """
+import json, sys, torch
+from peft import AutoPeftModelForSequenceClassification, PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+base, adapter, merged, rows = json.loads(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(adapter)
+named = {"num_labels": 1, "pad_token_id": tokenizer.pad_token_id}
+models = [
+    AutoModelForSequenceClassification.from_pretrained(merged),
+    PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base, **named), adapter),
+    AutoPeftModelForSequenceClassification.from_pretrained(adapter, **named),
+]
+batch = tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+with torch.no_grad():
+    print(json.dumps([model.eval()(**batch).logits[:, 0].tolist() for model in models]))
+"""
+
+
+def test_an_adapter_and_what_is_merged_of_it_score_the_same_in_a_fresh_process(tmp_path: Path):
+    """In one padded batch: merged, and by peft on its base in two ways."""
+    case = CASES[0]
+    reward_model(case, tmp_path)
+    judge = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
+    judge.train_as(Adapted(adapter="lora", lora=Lora(rank=2)), seed=0)
+    save(tmp_path / "adapter", moved(judge, 1))
+    merge(MergeConfig(model=str(tmp_path / "adapter"), out=str(tmp_path / "whole")))
+    rows = [[5, 9, 7, 30, 256], [8, 256], [1, 2, 3, 256]]
+    told = json.dumps([*(str(tmp_path / name) for name in ("base", "adapter", "whole")), rows])
+    command = [sys.executable, "-W", "ignore", "-c", FRESH_ADAPTER, told]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout.splitlines()[-1]
+    expected = judge.scores(rows).detach()
+    assert expected.std() > 0.1
+    torch.testing.assert_close(torch.tensor(json.loads(said)), expected.expand(3, -1), rtol=1e-5, atol=1e-5)

@@ -300,7 +300,8 @@ def test_every_stage_takes_what_the_one_before_wrote(
     tiny += ["ppo.rollouts_per_step=8", "ppo.minibatch_size=8", "ppo.epochs=1", "evaluate.num_validation=4"]
     tiny += ["evaluate.num_test=4", *(f"{stage}.max_new_tokens=8" for stage in ("collect", "ppo", "evaluate"))]
     recipe = load(
-        "assistant", [f"model={tmp_path / 'model'}", f"out={tmp_path / 'out'}", "threads=1", "dtype=float32", *tiny]
+        "assistant",
+        [f"model={tmp_path / 'model'}", f"out={tmp_path / 'out'}", "threads=1", "dtype=float32", "anyway=true", *tiny],
     )
     run(recipe)
     evaluation = read_document(tmp_path / "out/evaluate/evaluation.json", Evaluation)

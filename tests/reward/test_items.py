@@ -1,6 +1,7 @@
 """Items of K responses: what must not change by reading them together, in another order, or as pairs."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from prefloop.reward.data import split
 from prefloop.reward.items import Item, as_pairs, item_scores, margins, ordered, tokenised
 from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
+from prefloop.run import Run
 
 CPU = Placement(torch.device("cpu"))
 CONFIG = RewardConfig(model="m", preferences="p", out="o")
@@ -62,10 +64,7 @@ def gradients(network: Network, losses: torch.Tensor) -> torch.Tensor:
 
 def test_a_ranking_of_two_is_a_preference_in_losses_and_gradients(network: Network):
     pairs = [Item(([*PROMPT, 14, 1], [*PROMPT, 15, 16, 1])), Item(([*PROMPT[:4], 3, 1], [*PROMPT[:4], 15, 1]))]
-    by = [
-        OBJECTIVES[name](CONFIG).losses(item_scores(network, pairs), pairs)
-        for name in ("plackett_luce", "bradley_terry")
-    ]
+    by = [OBJECTIVES[name](CONFIG)(item_scores(network, pairs), pairs) for name in ("plackett_luce", "bradley_terry")]
     torch.testing.assert_close(by[0], by[1], rtol=0, atol=1e-6)
     torch.testing.assert_close(*(gradients(network, losses) for losses in by), rtol=0, atol=1e-6)
 
@@ -83,8 +82,15 @@ def test_responses_read_together_are_those_read_apart(network: Network):
         for column, sequence in enumerate(item.sequences):
             apart = apart.index_put((torch.tensor(row), torch.tensor(column)), network.scores([sequence])[0])
     torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
-    both = [gradients(network, losses.losses(scores, items)) for scores in (together, apart)]
+    both = [gradients(network, losses(scores, items)) for scores in (together, apart)]
     torch.testing.assert_close(*both, rtol=0, atol=1e-5)
+
+
+def test_a_ranking_with_ties_beside_a_long_one():
+    """Ties cost 2^K of their own ranking only: the other one, of 14, has none."""
+    items = [Item(([1], [2], [3]), ranks=(1, 1, 2)), Item(tuple([i] for i in range(14)), ranks=tuple(range(14)))]
+    losses = OBJECTIVES["plackett_luce"](CONFIG)(torch.zeros(2, 14), items)
+    assert losses.tolist() == pytest.approx([math.log(3), math.lgamma(15)])
 
 
 def test_the_order_of_responses_does_not_matter(network: Network):
@@ -95,7 +101,7 @@ def test_the_order_of_responses_does_not_matter(network: Network):
     wider = Item(tuple([*PROMPT, token, 1] for token in (3, 14, 15, 16)), ranks=(1, 2, 3, 4))
     losses = OBJECTIVES["plackett_luce"](CONFIG)
     with torch.no_grad():
-        values = [losses.losses(item_scores(network, some), some)[0] for some in ([item], [turned], [item, wider])]
+        values = [losses(item_scores(network, some), some)[0] for some in ([item], [turned], [item, wider])]
         right = [float(ordered(item_scores(network, some), some)[0]) for some in ([item], [turned], [item, wider])]
     torch.testing.assert_close(values, [values[0]] * 3, rtol=0, atol=1e-5)
     assert right == pytest.approx([right[0]] * 3)
@@ -115,9 +121,15 @@ def test_rankings_are_learned_as_such(folder: str, tmp_path: Path, write_rows: C
     """By themselves, resumed to the bit; validated by their pairs, each ranking weighing one."""
     path = write_rows("rankings.jsonl", rankings(60))
     settings: dict[str, Any] = {
-        "model": folder, "preferences": path, "validation": 0.2, "epochs": 3, "batch_pairs": 16, "lr": 0.01,
-        "threads": 1, "dtype": "float32",
-    }  # fmt: skip
+        "model": folder,
+        "preferences": path,
+        "validation": 0.2,
+        "epochs": 3,
+        "batch_pairs": 16,
+        "lr": 0.01,
+        "threads": 1,
+        "dtype": "float32",
+    }
     made = train(RewardConfig(out=str(tmp_path / "whole"), **settings))
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     assert (result["objective"], result["num_held_out"], result["num_training"]) == ("plackett_luce", 12, 48)
@@ -127,6 +139,39 @@ def test_rankings_are_learned_as_such(folder: str, tmp_path: Path, write_rows: C
     assert lines[-1]["loss/train"] < 2
     assert lines[-1]["loss/validation"] < 2
     assert len(lines) == 18  # 8 rankings of 4 are 16 pairs
+
+
+def test_rankings_resume_to_the_bit(
+    folder: str, tmp_path: Path, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    settings: dict[str, Any] = {
+        "model": folder,
+        "preferences": write_rows("rankings.jsonl", rankings(24)),
+        "validation": 0.2,
+        "epochs": 2,
+        "batch_pairs": 8,
+        "lr": 0.01,
+        "threads": 1,
+        "dtype": "float32",
+        "checkpoint_every": 2,
+    }
+    whole = train(RewardConfig(out=str(tmp_path / "whole"), **settings))
+    real = Run.checkpoint
+
+    def stops(run: Run, position: int, *args: Any, **more: Any) -> None:
+        real(run, position, *args, **more)
+        if position == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "checkpoint", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(RewardConfig(out=str(tmp_path / "parts"), **settings))
+    monkeypatch.setattr(Run, "checkpoint", real)
+    parts = train(RewardConfig(out=str(tmp_path / "parts"), **settings))
+    for name in ("model/model.safetensors", "metrics.jsonl"):
+        assert (parts.parent / name).read_bytes() == (whole.parent / name).read_bytes()
+    results = [json.loads((made.parent / "finished.json").read_text())["result"] for made in (whole, parts)]
+    assert results[0] == results[1]
 
 
 def test_the_file_decides_and_an_objective_that_does_not_fit_is_refused(write_rows: Callable[..., str]):
@@ -140,6 +185,24 @@ def test_the_file_decides_and_an_objective_that_does_not_fit_is_refused(write_ro
     assert len(by_pairs.training) + len(by_pairs.validation) == 9 * 6
     with pytest.raises(UserError, match="what a preference teaches is now called objective: write objective=bradley"):
         RewardConfig.load(None, [f"{key}=x" for key in ("model", "out", "preferences")] + ["labels=majority"])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "texts", "says"),
+    [
+        ((1, 2), ("on", "it", "go"), r"ranks.jsonl:7: .*`ranks` has 2 entries for 3 responses"),
+        (
+            (1, 2, 3),
+            ("on", "it", "on"),
+            r"ranks.jsonl:7: `responses.2` is the same text as `responses.0`; a ranking names each",
+        ),
+        ((1, 1, *range(2, 14)), tuple("abcdefghijklmn"), "the ranking 'r6' has 14 responses, with ties above the last"),
+    ],
+)
+def test_bad_rankings(ranks: tuple[int, ...], texts: tuple[str, ...], says: str, write_rows: Callable[..., str]):
+    path = write_rows("ranks.jsonl", [*rankings(6), ranking(6, ranks, *texts)])
+    with pytest.raises(UserError, match=says):
+        split(RewardConfig(model="m", out="o", preferences=path))
 
 
 def test_a_ranking_as_pairs(network: Network, write_rows: Callable[..., str]):

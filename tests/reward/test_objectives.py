@@ -28,8 +28,12 @@ def config(objective: str, **more: Any) -> RewardConfig:
 
 def item(*votes: dict[str, Any], **more: Any) -> Item:
     row = Preference(
-        id="p", messages=(Message(role="user", content="?"),), chosen="a", rejected="b", votes=votes  # pyright: ignore[reportArgumentType]
-    )  # fmt: skip
+        id="p",
+        messages=(Message(role="user", content="?"),),
+        chosen="a",
+        rejected="b",
+        votes=votes,  # pyright: ignore[reportArgumentType]
+    )
     return Item(([1], [2]), votes=intervals(row) if votes else (), **more)
 
 
@@ -71,6 +75,13 @@ def test_by_hand(objective: str, settings: dict[str, Any], said: Item, loss: flo
     losses = OBJECTIVES[objective](config(objective, **settings))
     with torch.no_grad():
         assert float(losses(torch.tensor([[1.5, 0.5]]), [said])[0]) == pytest.approx(loss, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["votes", "rao_kupper", "davidson", "pair_classifier"])
+def test_the_order_of_votes_does_not_matter(objective: str):
+    losses, scores = OBJECTIVES[objective](config(objective)), torch.tensor([[1.5, 0.5]] * 2)
+    one, other = losses(scores, [item(WIN, TIE, LOSS, WIN), item(TIE, WIN, WIN, LOSS)]).tolist()
+    assert one == pytest.approx(other, rel=1e-6)
 
 
 @pytest.mark.parametrize(("divisor", "share"), [("pairs", 1), ("all", 2 / 3)])
@@ -123,15 +134,24 @@ def planted(num: int) -> list[dict[str, Any]]:
     ],
 )
 def test_each_learns(
-    objective: str, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
+    objective: Any, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
 ):
     """Its loss on what is held out falls below that of a model without an opinion, and it orders what is held out."""
     made = train(
         RewardConfig(
-            model=folder, preferences=write_rows("p.jsonl", planted(64)), out=str(tmp_path / "r"), objective=objective,  # pyright: ignore[reportArgumentType]
-            validation=0.25, epochs=4, batch_pairs=16, lr=0.02, threads=1, dtype="float32", **settings,
+            model=folder,
+            preferences=write_rows("p.jsonl", planted(64)),
+            out=str(tmp_path / "r"),
+            objective=objective,
+            validation=0.25,
+            epochs=4,
+            batch_pairs=16,
+            lr=0.02,
+            threads=1,
+            dtype="float32",
+            **settings,
         )
-    )  # fmt: skip
+    )
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
     assert result["accuracy"] > 0.9
@@ -148,6 +168,7 @@ def test_each_learns(
         ("robust", {}, "objective = robust needs flip_rate"),
         ("hinge", {"undecided": "u"}, "objective = hinge learns nothing from them"),
         ("pair_classifier", {"demonstrations": "d"}, "are log-odds of pairs already"),
+        ("pair_classifier", {"members": 2}, "scores no response alone. Set members = 1"),
     ],
 )
 def test_settings_of_another_objective_are_refused(objective: str, settings: dict[str, Any], says: str):
@@ -159,3 +180,94 @@ def test_they_are_refused_too_where_the_file_decides(write_rows: Callable[..., s
     path = write_rows("p.jsonl", planted(4))
     with pytest.raises(UserError, match=r"p\.jsonl: this file holds preferences, and divisor is a setting of"):
         split(RewardConfig(model="m", preferences=path, out="o", divisor="all"))
+
+
+def rated(num: int, marks: str) -> list[dict[str, Any]]:
+    """Three responses to a prompt, rated by how often they say sorry; one in four is not."""
+    texts = ["on my never go", "on my sorry go", "sorry my sorry go"]
+    rows = []
+    for i in range(num):
+        said = [None if (i + j) % 4 == 0 else j for j in range(3)]
+        some: dict[str, Any] = {"thumbs": [None if mark is None else mark > 0 for mark in said]}
+        if marks == "ratings":
+            helps = [None if mark is None else 1 + 2 * mark for mark in said]
+            some = {"ratings": {"helpfulness": helps, "tone": [3] * 3}}
+        asked = [{"role": "user", "content": f"where is {i}?"}]
+        rows.append({"id": f"r{i}", "messages": asked, "responses": texts, **some})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("objective", "marks", "learned"),
+    [
+        ("auto", "ratings", "rating_edges"),
+        ("regression", "ratings", "rating_offset"),
+        ("auto", "thumbs", "thumb_offset"),
+    ],
+)
+def test_marks_teach_one_by_one(
+    objective: Any, marks: str, learned: str, folder: str, tmp_path: Path, write_rows: Callable[..., str]
+):
+    """The kind is recognised; the loss falls from where it begins, and the pairs of what is held out are in order."""
+    path = write_rows("rated.jsonl", rated(64, marks))
+    made = train(
+        RewardConfig(
+            model=folder,
+            preferences=path,
+            out=str(tmp_path / "r"),
+            objective=objective,
+            validation=0.25,
+            epochs=6,
+            batch_pairs=24,
+            lr=0.02,
+            threads=1,
+            dtype="float32",
+        )
+    )
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
+    assert result["objective"] == {"rating_edges": "ordinal", "thumb_offset": "thumbs"}.get(learned, "regression")
+    assert result["accuracy"] > 0.9
+    assert result[learned] is not None
+    assert rows[-1]["loss/validation"] < result["loss_no_opinion"]
+
+
+@torch.no_grad()
+def test_marks_by_hand():
+    """Ratings 1 and 3 of levels 1, 3, 5 that begin equally frequent, an offset of 2, and an up that begins at 3 / 4."""
+    items = [Item(([1], [2], [3]), 2.0, marks=(1.0, math.nan, 3.0), ranks=(-1, math.nan, -3))]
+    scores = torch.tensor([[1.0, 99.0, 0.0]])
+    ordinal = OBJECTIVES["ordinal"](config("ordinal"), (1.0, 3.0, 5.0))
+    ordinal.begin([Item(([1], [2], [3]), 3.0, marks=(1.0, 3.0, 5.0))])
+    low, high = -lost(-math.log(2) - 1), math.log(1 / 3)  # edges at -log 2 and log 2
+    assert float(ordinal(scores, items)) == pytest.approx(-(low + high) / 2, rel=1e-5)
+    regression = OBJECTIVES["regression"](config("regression"))
+    regression.begin([Item(([1], [2]), 2.0, marks=(1.0, 3.0))])
+    assert float(regression(scores, items)) == pytest.approx(((1 + 2 - 1) ** 2 + (0 + 2 - 3) ** 2) / 2)
+    thumbs = OBJECTIVES["thumbs"](config("thumbs"))
+    thumbs.begin([Item(([1], [2]), 2.0, marks=(1.0, math.nan))])
+    up = math.log(3)
+    items = [Item(([1], [2]), 2.0, marks=(1.0, 0.0), ranks=(-1, 0))]
+    assert float(thumbs(torch.tensor([[1.0, 0.5]]), items)) == pytest.approx((lost(1 + up) + lost(-0.5 - up)) / 2)
+    assert items[0].pairs == ((0, 1),)
+
+
+@pytest.mark.parametrize(
+    ("objective", "rows", "says"),
+    [
+        ("ordinal", planted(6), "holds preferences, which objective=ordinal does not learn from. Set objective=votes,"),
+        ("thumbs", rated(6, "ratings"), "holds ratings, which objective=thumbs does not learn from"),
+        ("ordinal", rated(6, "thumbs"), "holds thumbs, which objective=ordinal does not learn from"),
+    ],
+)
+def test_an_objective_that_does_not_fit_the_file_is_refused(
+    objective: Any, rows: list[dict[str, Any]], says: str, write_rows: Callable[..., str]
+):
+    with pytest.raises(UserError, match=says):
+        split(RewardConfig(model="m", out="o", preferences=write_rows("f.jsonl", rows), objective=objective))
+
+
+def test_an_axis_that_nobody_rated_is_refused(write_rows: Callable[..., str]):
+    path = write_rows("f.jsonl", rated(6, "ratings"))
+    with pytest.raises(UserError, match="no row has ratings on the axis charm"):
+        split(RewardConfig(model="m", out="o", preferences=path, axis="charm", objective="ordinal"))

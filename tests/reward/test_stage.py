@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -55,6 +56,17 @@ def planted(count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def voted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, judged by two who see which is better, and by one who always takes the left."""
+    rng = random.Random(2)
+    for one in rows:
+        first = [rng.random() < 0.5 for _ in range(3)]
+        sides = ["chosen", "chosen", "chosen" if first[2] else "rejected"]
+        said = zip(("ann", "bob", "lea"), sides, first, strict=True)
+        one["votes"] = [{"side": side, "annotator": name, "first": left} for name, side, left in said]
+    return rows
+
+
 @pytest.fixture
 def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Make:
     preferences = write_rows("preferences.jsonl", planted(240))
@@ -95,7 +107,7 @@ def test_it_learns_what_was_planted(make_config: Make):
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     assert result["accuracy"] > 0.95
     assert result["length_only_accuracy"] == 0.5
-    assert any("above 95 %" in w for w in result["warnings"])
+    assert any("above 95%" in w for w in result["warnings"])
     model = RewardModel(str(made), CPU)
     good, bad = model.score(
         [(Message(role="user", content="where is 999?"),)] * 2, ["on my sorry go it", "on my never go it"]
@@ -211,6 +223,33 @@ def test_the_edges_of_the_votes_are_learned(make_config: Make, write_rows: Calla
     assert entropy < last < first
 
 
+def test_who_sees_better_and_who_takes_the_left_is_learned_beside_the_scores(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    path = write_rows("p.jsonl", voted(planted(160)))
+    made = train(make_config(preferences=path, annotators="learned"))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    told = {row["name"]: row for row in result["annotators"]}
+    assert {name: row["num_votes"] for name, row in told.items()} == dict.fromkeys(("ann", "bob", "lea"), 128)
+    assert min(told["ann"]["ability"], told["bob"]["ability"]) > 1.2 > 0.8 > told["lea"]["ability"]
+    assert told["lea"]["first"] > 0.8 > 0.4 > max(abs(told[name]["first"]) for name in ("ann", "bob"))
+    assert all(row["interval"][0] < row["ability"] < row["interval"][1] for row in told.values())
+    assert "lea                 128 votes   ability 0." in capsys.readouterr().out
+    assert result["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"annotators": "learned"}, "annotators=learned needs votes that name who cast them, and none does"),
+        ({"annotators": "learned", "objective": "bradley_terry"}, "annotators is a setting of objective = votes"),
+    ],
+)
+def test_annotators_that_cannot_be_learned_are_a_sentence(make_config: Make, settings, complaint):
+    with pytest.raises((UserError, ValidationError), match=complaint):
+        train(make_config(**settings))
+
+
 def test_stronger_words_teach_a_wider_gap(make_config: Make, write_rows: Callable[..., str]):
     """The same wins, called slight or much better: the gap learned follows; by the majority alone it does not."""
     learned = {}
@@ -284,6 +323,29 @@ def test_undecided_pairs_are_learned_from_or_counted_by_their_prompt(make_config
         split(make_config(undecided="nowhere.jsonl"))
 
 
+def test_old_rows_are_learned_from_again_in_the_share_asked_for_and_never_validated_with(
+    make_config: Make, write_rows: Callable[..., str]
+):
+    """192 new rows: 48 of 60 old ones make a fifth; 20 of the 60 have a prompt that may be held out, and those that
+    are, are not among them."""
+    old = [row(i + (0 if i < 20 else 1000), "old way", "no way", id=f"o{i}") for i in range(60)]
+    config = make_config(replay=write_rows("old.jsonl", old))
+    made, told = split(config), list[str]()
+    again = [one.id for one in made.training if one.id.startswith("o")]
+    held = {one.messages for one in made.validation}
+    assert (len(made.training) - len(again), len(again), made.num_replayed) == (192, 48, 48)
+    assert not [one for one in made.validation if one.id.startswith("o")]
+    assert not held & {one.messages for one in made.training}
+    assert [one.id for one in split(config).training if one.id.startswith("o")] == again
+    other = split(config.model_copy(update={"seed": 1, "split_seed": config.split_by}))
+    assert [one.id for one in other.training if one.id.startswith("o")] != again
+    few = split(config.model_copy(update={"replay_share": 0.5}), told.append)
+    assert few.num_replayed == 60 - sum(one["messages"][0]["content"] in {m[0].content for m in held} for one in old)
+    assert any("which is less than replay_share = 0.5 of all" in line for line in told)
+    with pytest.raises(ValidationError, match="replay_share is a share of replay"):
+        make_config(replay_share=0.5)
+
+
 def test_one_prompt_alone_cannot_be_held_out(make_config: Make, write_rows: Callable[..., str]):
     rows = [{**r, "messages": [{"role": "user", "content": "the same"}]} for r in planted(6)]
     with pytest.raises(UserError, match=r"all rows have the same prompt.*Give a held_out file"):
@@ -346,7 +408,7 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     )
 
 
-@pytest.mark.parametrize("second", ["held_out", "undecided"])
+@pytest.mark.parametrize("second", ["held_out", "undecided", "replay"])
 def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[..., str], second: str):
     path = write_rows("one.jsonl", planted(4))
     with pytest.raises(
@@ -360,12 +422,13 @@ def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
 ):
     """Stopped in the first pass, in the second and after the last update: the same weights, rows of metrics and counts;
     and the file is passed over once."""
-    rows = planted(120)
+    rows = voted(planted(120))
     rows[5] |= {"messages": [{"role": "user", "content": "please " * 60}]}
     rows[7] |= {"chosen": "way " * 79 + "on", "rejected": "way " * 79 + "my"}
     path, passes = write_rows("p.jsonl", rows), []
     monkeypatch.setattr(data, "_noted", lambda few, real=data.__dict__["_noted"]: passes.append(len(few)) or real(few))
     settings: dict[str, Any] = {"preferences": path, "epochs": 2, "batch_pairs": 8, "checkpoint_every": 3}
+    settings["annotators"] = "learned"
     whole = train(make_config("whole", **settings))
     assert sum(passes) == 120
     real = Run.checkpoint

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from killing import Moment, until_done
 from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.files.tables import read_rows
@@ -307,6 +308,24 @@ def test_a_broken_off_command_goes_on(suffix: str, write_rows: Write, tmp_path: 
     ]
 
 
+def test_killed_anywhere_no_row_is_lost_or_doubled(counter: str, write_rows: Write, tmp_path: Path):
+    """Before and after every operation on the disk, and several times on the way: the file is what it would be."""
+    data, whole = write_rows("p.jsonl", PAIRS), tmp_path / "whole.jsonl"
+
+    def scored(out: Path) -> str:
+        return score(ScoreConfig(model=counter, data=data, out=str(out), batch=5))
+
+    scored(whole)
+    killed, moments = 0, [Moment(operation=i, after=bool(i % 2)) for i in range(12)]
+    many = [[Moment(operation=i, after=True) for i in (1, 2, 0, 1)], [Moment(operation=i) for i in (3, 1, 1, 5)]]
+    for number, when in enumerate([*([moment] for moment in moments), *many]):
+        out = tmp_path / f"{number}.jsonl"
+        killed += until_done(lambda out=out: scored(out), kills=len(when), when=iter(when))
+        assert out.read_bytes() == whole.read_bytes()
+        assert not out.with_name(f".{out.name}.unfinished").exists()
+    assert killed >= 12
+
+
 def test_what_was_kept_of_other_rows_is_thrown_away(write_rows: Write, read_lines: Read, tmp_path: Path):
     function, out = tmp_path / "stops.py", tmp_path / "s.jsonl"
     function.write_text(STOPS)
@@ -331,3 +350,40 @@ def test_rows_are_not_held_in_memory(counter: str, write_rows: Write, tmp_path: 
         peaks[num] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[2000] - peaks[200] < 1800 * 100
+
+
+def test_of_an_ensemble_each_members_score_is_written_and_how_far_they_are_apart(
+    reward_model: str, folder: str, cpu: "torch.device", write_rows: Write, read_lines: Read, tmp_path: Path
+):
+    """Of responses the scores; of pairs the differences, whose deviation is that of the members' margins."""
+    import statistics
+
+    import torch
+
+    from prefloop.models.load import save_model, scalar
+
+    network = scalar(folder, cpu, fresh_head=True)
+    torch.nn.init.normal_(network.pretrained.score.weight, generator=torch.Generator().manual_seed(1))
+    ensemble = tmp_path / "ensemble"
+    (ensemble / "members").mkdir(parents=True)
+    (ensemble / "members" / "0").symlink_to(reward_model)
+    save_model(ensemble / "members" / "1", network.pretrained, network.codec)
+    (ensemble / "members" / "1" / "prefloop_scores.json").write_text('{"mean": 0.5, "std": 2.0}')
+    (ensemble / "ensemble.json").write_text('{"num": 2}')
+    data = demonstrations(write_rows)
+    made = {name: tmp_path / f"{name}.jsonl" for name in ("mean", "min", "pairs", "0", "1")}
+    for combine in ("mean", "min"):
+        score(ScoreConfig(model=str(ensemble), data=data, out=str(made[combine]), combine=combine))
+    for member in ("0", "1"):
+        score(ScoreConfig(model=str(ensemble / "members" / member), data=data, out=str(made[member])))
+    rows = {name: read_lines(made[name]) for name in ("mean", "min", "0", "1")}
+    for mean, least, first, second in zip(*rows.values(), strict=True):
+        assert mean["members"] == least["members"] == [first["score"], second["score"]]
+        assert mean["score"] == pytest.approx(statistics.fmean(mean["members"]), abs=1e-6)
+        assert least["score"] == min(mean["members"])
+        assert mean["disagreement"] == pytest.approx(statistics.pstdev(mean["members"]), abs=1e-6)
+    pairs = write_rows("p.jsonl", [{"prompt": "where is parcel 0?", "chosen": WORDS[0], "rejected": WORDS[1]}] * 2)
+    score(ScoreConfig(model=str(ensemble), data=pairs, out=str(made["pairs"])))
+    both = read_lines(made["pairs"])[0]
+    assert both["chosen"] - both["rejected"] == pytest.approx(statistics.fmean(both["members"]), abs=1e-5)
+    assert both["disagreement"] == pytest.approx(statistics.pstdev(both["members"]), abs=1e-5)

@@ -26,7 +26,8 @@ def test_a_changed_word_by_hand():
     assert overlap(text, changed) == pytest.approx(19 / 23)
     assert near_duplicates([text], [changed, text], least=0.82) == [[0, 1]]
     assert near_duplicates([text], [changed], least=0.83) == [[]]
-    assert near_duplicates([], [text], least=0.9) == [] and near_duplicates([text], [], least=0.9) == [[]]
+    assert near_duplicates([], [text], least=0.9) == []
+    assert near_duplicates([text], [], least=0.9) == [[]]
 
 
 def test_a_threshold_is_above_0():

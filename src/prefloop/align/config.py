@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
-from prefloop.settings import Adapted, Batched, Optimised, Reward, Rewarded, Templated, Trained, Varied
+from prefloop.settings import Adapted, Batched, Gated, Optimised, Reward, Rewarded, Templated, Trained, Varied
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -15,7 +15,7 @@ GONE = {
 
 
 class OnlineConfig(
-    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, defaults={"checkpoint_every": 40}
+    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, defaults={"checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
 

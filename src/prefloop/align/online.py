@@ -19,6 +19,7 @@ from prefloop.costs.looking import ROWS, lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
+from prefloop.health.gate import gate
 from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
@@ -68,6 +69,7 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
 
     Returns: also the settings, with those that are left to prefloop.
     """
+    gate(config.reward, anyway=config.anyway, say=run.say)
     refuse_too_large(config, needs(config, Lengths()))
     place = placement(config.device, config.dtype)
     policy = causal(config.policy, place, template=config.template, weights=unchanged(config, config.policy))

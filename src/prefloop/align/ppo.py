@@ -20,10 +20,11 @@ from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
-from prefloop.models.load import model_folder, reader, tokenizer_of
+from prefloop.models.load import model_folder, reader
 from prefloop.models.network import Network, Reading
 from prefloop.models.optim import Optimizer, heads_apart
 from prefloop.models.sums import Sums
+from prefloop.models.tokenizers import tokenizer_of
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss

@@ -1,7 +1,8 @@
 """Collecting: the model writes K responses to each prompt, annotators judge them, decisions become preferences.
 
 Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
-and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`. Follows COL-1, 2, 3, 7, 11. With by=people the web page
+and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`; `ratings.jsonl` and `thumbs.jsonl` where people gave
+some. Follows COL-1, 2, 3, 7, 11. With by=people the web page
 asks (people.py), with by=python:... a function judges (judge.py).
 """
 
@@ -90,7 +91,7 @@ def collect(config: CollectConfig) -> Path:
             judgements = judged_by_people(run, config, comparisons)
         else:
             judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
-        result = _write(run, comparisons, judgements, config)
+        result, rated = _write(run, comparisons, judgements, config)
         result |= {f"num_{k}": sum(part["counts"][k] for part in parts) for k in COUNTED}
         run.finish(
             outputs=[
@@ -100,6 +101,7 @@ def collect(config: CollectConfig) -> Path:
                 layout.HELD_OUT,
                 layout.UNDECIDED,
                 layout.RANKINGS,
+                *rated,
             ],
             result={**result, "num_prompts": len(prompts), "num_too_long": fitting.num_left_out},
         )
@@ -192,13 +194,16 @@ def is_held_out(prompt: str, share: float, seed: int) -> bool:
 
 def _write(
     run: Run, comparisons: Sequence[Comparison], judgements: Sequence[Judgement], config: CollectConfig
-) -> dict[str, Any]:
-    """Aggregates, writes and counts."""
+) -> tuple[dict[str, Any], list[str]]:
+    """Aggregates, writes and counts. Returns: the counts, and the files of ratings and thumbs."""
     decisions = decided(comparisons, judgements)
     held_out = {c.id for c in comparisons if is_held_out(opening(c.messages), config.held_out, config.seed)}
     training = [p for p in decisions.preferences if p.comparison not in held_out]
     validation = [p for p in decisions.preferences if p.comparison in held_out]
-    if not training:
+    rated = [row for row in decisions.rated if row.comparison not in held_out]
+    kinds = {layout.RATINGS: [row for row in rated if row.ratings], layout.THUMBS: [row for row in rated if row.thumbs]}
+    kinds = {name: rows for name, rows in kinds.items() if rows}
+    if not training and not kinds:
         raise UserError(
             f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts "
             "(num_prompts) or a higher temperature."
@@ -209,12 +214,15 @@ def _write(
     write_records(run.folder / layout.HELD_OUT, validation)
     write_records(run.folder / layout.UNDECIDED, decisions.undecided)
     write_records(run.folder / layout.RANKINGS, [r for r in decisions.rankings if r.comparison not in held_out])
+    for name, rows in kinds.items():
+        write_records(run.folder / name, rows)
     texts = [words(r.text) for c in comparisons for r in c.responses]
-    return {
+    counts = {
         "num_comparisons": len(comparisons),
         "num_judgements": len(judgements),
         "num_preferences": len(training),
         "num_held_out": len(validation),
+        "num_rated": len(rated),
         "num_pairs": decisions.num_pairs,
         "num_tied": decisions.num_tied,
         "agreement": decisions.agreement,
@@ -222,3 +230,4 @@ def _write(
         "seconds_judging": sum(j.seconds for j in judgements),
         "distinct_2": distinct_n(texts, 2),
     }
+    return counts, list(kinds)

@@ -11,9 +11,10 @@ from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.models.load import codec_of, context_without_tokenizer, members_of
-from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Record
+from prefloop.records import Comparison, Demonstration, Preference, Prompt, Ranking, Rated, Record
 
 R = TypeVar("R", bound=Record)
+Judged = Preference | Ranking | Rated
 
 ROWS = 256
 """Rows of a file that are tokenised, evenly spread over it."""
@@ -49,7 +50,7 @@ class _Measure:
             )
         self._context = context
 
-    def prompts(self, rows: Sequence[Prompt | Demonstration | Preference | Ranking | Comparison]) -> list[int]:
+    def prompts(self, rows: Sequence[Prompt | Demonstration | Judged | Comparison]) -> list[int]:
         """Tokens of each row's prompt."""
         if self._codec is not None:
             return [len(ids) for ids in self._codec.prompts([row.messages for row in rows])]
@@ -78,7 +79,7 @@ def demonstrations(file: str, model: str, *, template: str | None) -> Lengths:
     return measure.lengths(measure.prompts(some), measure.responses([row.response for row in some]), len(rows))
 
 
-def preferences(file: str, model: str, *, template: str | None, kind: type[Preference | Ranking]) -> Lengths:
+def preferences(file: str, model: str, *, template: str | None, kind: type[Judged]) -> Lengths:
     """The lengths of the responses of each row in a file, each with its prompt; counts pairs of responses.
 
     Args: kind: as what the rows are read.
@@ -112,9 +113,9 @@ def scored(file: str, model: str) -> Lengths:
     return measure.lengths(prompts, responses, round(len(rows) * len(responses) / len(some)))
 
 
-def _responses(row: Preference | Ranking | Demonstration | Comparison) -> list[str]:
+def _responses(row: Judged | Demonstration | Comparison) -> list[str]:
     match row:
-        case Ranking():
+        case Ranking() | Rated():
             return list(row.responses)
         case Preference():
             return [row.chosen, row.rejected]
@@ -128,7 +129,7 @@ def _some(rows: Rows[R]) -> list[R]:
     return rows.take(range(0, len(rows), -(-len(rows) // ROWS)))
 
 
-def _noted(rows: Sequence[Preference | Ranking]) -> dict[str, np.ndarray]:
+def _noted(rows: Sequence[Judged]) -> dict[str, np.ndarray]:
     told = [row.decided if isinstance(row, Preference) else True for row in rows]
     return {"told": np.array(told), "num": np.array([len(_responses(row)) for row in rows])}
 

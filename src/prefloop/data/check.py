@@ -31,7 +31,6 @@ KINDS: Mapping[type[Record], str] = {
 """What stages call files of these records."""
 
 NO_TAKER: Mapping[str, str] = {
-    "thumbs": "no stage learns from single thumbs yet",
     "steps": "no stage learns from single steps yet",
     "unprompted": "no stage takes it until it has a column `prompt`",
     "tickets": "`prefloop web` takes it, brought in by a lead",

@@ -1,6 +1,6 @@
-"""Settings of `prefloop evaluate`."""
+"""Settings of `prefloop evaluate`: of checkpoints, and of a reward model on a file."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -88,3 +88,32 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
         if self.collected is not None and self.reward is None:
             raise ValueError("collected checks a reward model, and there is none. Set reward, or leave collected out.")
         return self
+
+
+class RewardFileConfig(RunConfig, Weighted, Rewarded, defaults={"dtype": "float32"}):
+    """How a reward model is evaluated on a file of preferences or rankings."""
+
+    reward: Reward
+    """A reward model folder, anyone's, or python:FILE.py:FUNCTION; or several that are added, NAME: {model, weight}."""
+
+    data: str
+    """File of preferences or rankings, in any form that `prefloop data check` names; RewardBench and RewardBench 2 are
+    summed up as their authors do."""
+
+    training: str | None = None
+    """Preferences that the reward model learned from, for the leaks and the baselines of its card."""
+
+    batch: int = Field(default=256, ge=1, le=1_000_000)
+    """Rows scored together, and kept together."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_thing_at_a_time(cls, values: Any) -> Any:
+        given = values if isinstance(values, dict) else {}
+        other = [name for name in given if name in EvaluateConfig.model_fields and name not in cls.model_fields]
+        if other:
+            raise ValueError(
+                f"data evaluates a reward model on a file, and {', '.join(other)} would not be read: that compares "
+                "checkpoints. Leave data out for the one, or everything but reward and data for the other."
+            )
+        return values

@@ -36,6 +36,8 @@ class Answer:
     """reward units"""
     gold: dict[str, Any] | None
     """the gold program's verdict, if the prompts are the helpdesk's"""
+    parts: dict[str, float] | None = None
+    """reward units, what the score is the sum of, where several rewards are added"""
     base_kl: float | None = None
     """nats, the response's drift from the base, if there is one"""
     base_nats: float | None = None
@@ -68,7 +70,9 @@ def answers(
         drifts = response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)
         under = list(zip(drifts, surprise(base, ids, tokens, micro_tokens=config.micro_tokens), strict=True))
     texts = [policy.codec.decode(s.tokens) for s in sampled]
-    scores = None if scorer is None else scorer.score([p.messages for p in prompts], texts).tolist()
+    said = None if scorer is None else scorer.detailed([p.messages for p in prompts], texts)
+    scores = None if said is None else said.scores.tolist()
+    parts = {} if said is None else {name: part.tolist() for name, part in said.parts.items()}
     return [
         Answer(
             text,
@@ -77,6 +81,7 @@ def answers(
             drift,
             scores[i] if scores else None,
             judge(prompts[i].text, text) if judge else None,
+            {name: part[i] for name, part in parts.items()} or None,
             *under[i],
         )
         for i, (text, s, drift) in enumerate(zip(texts, sampled, kl, strict=True))
@@ -145,6 +150,7 @@ def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: Win
     return Split(
         num_prompts=len(answered),
         score=interval([score for score, _ in scored], [prompt for _, prompt in scored]) if scored else None,
+        parts={name: interval([(a.parts or {})[name] for a in answered], prompts) for name in answered[0].parts or {}},
         kl_nats=interval([a.kl for a in answered], prompts),
         base_kl=_known([a.base_kl for a in answered], prompts),
         base_nats=_known([a.base_nats for a in answered], prompts),

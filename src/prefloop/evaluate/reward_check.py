@@ -70,7 +70,7 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
     of_majority = [right for p, right in truth if p.id in with_majority]
     possible = _possible(judgements, by_id, _annotators(folder))
     by_length = _by_length(judgements, by_id, read_records(folder / layout.PREFERENCES, Preference))
-    trained, collected = _trained(scorer), _result(folder)
+    trained, collected = reported(scorer), _result(folder)
     by_strength = trained.get("by_strength")
     accuracy, accuracy_low, accuracy_high = _mean([(_prompt(by_id, p.comparison), right) for p, right in truth])
     agreed, agreed_low, agreed_high = _mean(labels)
@@ -135,7 +135,7 @@ def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
     return [p for p in read_records(file, Preference) if p.comparison in by_id]
 
 
-def _trained(scorer: Scorer) -> dict[str, Any]:
+def reported(scorer: Scorer) -> dict[str, Any]:
     """What the reward stage reported, if the scorer is a folder that it wrote."""
     folder = Path(scorer.name).parent
     return _result(folder) if (folder / layout.FINISHED).is_file() else {}
@@ -236,7 +236,7 @@ def _reliability(
     voted = [p for p in held_out if p.outcome is not None]
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
     margins = np.asarray([(scores[chosen] - scores[rejected]) * scorer.std for chosen, rejected in pairs])
-    first = (trained.get("vote_edges") or [0.0])[0]
+    first = (trained.get("vote_edges") or [trained.get("tie_edge") or 0.0])[0]
     wins, losses = log_expit(margins - first), log_expit(-margins - first)
     table = reliability(np.exp(wins - np.logaddexp(wins, losses)), np.asarray([p.outcome for p in voted]), bins=BINS)
     return tuple(

@@ -94,17 +94,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             place,
             reference,
             _base(config, place, reference, run),
-            scorer(
-                config.reward,
-                place,
-                seconds=config.reward_seconds,
-                beside=reference,
-                weights=config.weights,
-                combine=config.combine,
-                variance_coef=config.variance_coef,
-            )
-            if config.reward
-            else None,
+            _scorer(config, place, reference),
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
@@ -154,6 +144,21 @@ def evaluate(config: EvaluateConfig) -> Path:
         files = [layout.EVALUATION, *_arena(run, world, answered, evaluation)]
         run.finish(outputs=files, result={"selected": choice.name, "reason": choice.reason})
     return path
+
+
+def _scorer(config: EvaluateConfig, place: Placement, reference: Network) -> Scorer | None:
+    """Who gives the scores, if there is somebody."""
+    if config.reward is None:
+        return None
+    return scorer(
+        config.reward,
+        place,
+        seconds=config.reward_seconds,
+        beside=reference,
+        weights=config.weights,
+        combine=config.combine,
+        variance_coef=config.variance_coef,
+    )
 
 
 def candidates(folder: str) -> dict[str, Path]:

@@ -5,6 +5,7 @@ padding token and the scale of scores of a reward model. It is compared with wha
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,6 +20,7 @@ from prefloop.models.load import model_folder, reader, save_model
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding
 from prefloop.models.stream import Stream
+from prefloop.scoring.outliers import read_outliers
 
 TOLERANCE = 1e-4
 """Largest difference from base and adapter apart, as a share of the largest number."""
@@ -43,10 +45,12 @@ def merge(config: MergeConfig) -> str:
             f"{config.model}: merged into its base it says something else (by {difference:.0e} of the largest number), "
             "for its product is so large that float32 rounds the rest away. Use it as it is."
         )
-    scale = Path(folder) / NORMALISATION
+    kept = [name for name in (NORMALISATION, layout.MODEL_CARD) if (Path(folder) / name).is_file()]
     if network.scores_only:
         give_padding(network.pretrained, network.codec)
-    beside = {NORMALISATION: read_object(scale)} if scale.is_file() else {}
+    beside: dict[str, Any] = {name: read_object(Path(folder) / name) for name in kept}
+    if outliers := read_outliers(Path(folder)):
+        beside |= outliers.files()
     save_model(out, network.pretrained, network.codec, beside=beside)
     return f"{out}: a whole model; it differs from base and adapter by at most {difference:.0e} of the largest number."
 

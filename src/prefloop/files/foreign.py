@@ -301,7 +301,7 @@ class Reading(Generic[R]):
             texts, grades = self._candidates(said)
             if len(texts) < 2:
                 raise LeftOut("a single response, with nothing to rank it with")
-            yield {**head, "responses": texts, "ranks": ranks_of(grades)}
+            yield {**head, "tags": said.tags, "responses": texts, "ranks": ranks_of(grades)}
         elif self.record is Rated:
             marks = {"thumbs": tuple(map(thumb_of, said.grades))} if said.thumbs else {"ratings": dict(said.ratings)}
             if not any(marks.values()):

@@ -9,7 +9,7 @@ from prefloop.health.held_out import CONFIDENCE, HeldOut, ordered, texts
 from prefloop.records import Preference
 from prefloop.records.cards import Baseline
 from prefloop.stats.arrays import Array
-from prefloop.stats.bag import bag_margins
+from prefloop.stats.bag import Bag, Pair, bag_margins
 from prefloop.stats.intervals import mean_interval
 
 FOLDS = 5
@@ -21,30 +21,29 @@ def baselines(held_out: HeldOut, training: Sequence[Preference]) -> tuple[Baseli
     """Both. Args: training: what they learn from; in turns from parts of the held-out pairs if there is nothing."""
     rows = [held_out.rows[i] for i in held_out.decided]
     decided = [row for row in training if row.decided]
-    found = [
-        _beside(held_out, "length", ordered(_lengths(rows) * _sign(decided or rows)), len(decided or rows), decided)
-    ]
-    if len(decided) >= LEAST:
-        margins = bag_margins([texts(row) for row in decided], [texts(row) for row in rows])
-        found.append(_beside(held_out, "words", ordered(margins), len(decided), decided))
-    elif not decided and len(rows) >= 2 * LEAST:
-        folds = np.array(
-            [zlib.crc32(name.encode("utf-8", "replace")) % FOLDS for name in held_out.clusters(held_out.decided)]
-        )
-        if len(set(folds.tolist())) == FOLDS:
-            margins = np.zeros(len(rows))
-            for fold in range(FOLDS):
-                inside = folds == fold
-                sides = (
-                    [texts(row) for row, here in zip(rows, inside, strict=True) if here == which]
-                    for which in (False, True)
-                )
-                margins[inside] = bag_margins(*sides)
-            found.append(_beside(held_out, "words", ordered(margins), len(rows), decided))
-    return tuple(found)
+    right = {"length": ordered(_lengths(rows) * _sign(decided or rows))}
+    words = _words(held_out.clusters(held_out.decided), [texts(row) for row in rows], [texts(row) for row in decided])
+    if words is not None:
+        right["words"] = ordered(words)
+    num = len(decided or rows)
+    return tuple(_beside(held_out, name, values, num, in_turns=not decided) for name, values in right.items())
 
 
-def _beside(held_out: HeldOut, name: str, right: Array, num: int, decided: Sequence[Preference]) -> Baseline:
+def _words(prompts: Sequence[str], rows: Sequence[Pair], training: Sequence[Pair]) -> Array | None:
+    """(d,) margins by words alone; None if there is too little to learn from."""
+    if training:
+        return bag_margins(training, rows) if len(training) >= LEAST else None
+    folds = np.array([zlib.crc32(prompt.encode("utf-8", "replace")) % FOLDS for prompt in prompts])
+    if len(rows) < 2 * LEAST or len(np.unique(folds)) < FOLDS:
+        return None
+    bag, margins = Bag(rows), np.zeros(len(rows))
+    for fold in range(FOLDS):
+        others, inside = (np.flatnonzero((folds == fold) == here).tolist() for here in (False, True))
+        margins[inside] = bag.margins([rows[i] for i in others], [rows[i] for i in inside])
+    return margins
+
+
+def _beside(held_out: HeldOut, name: str, right: Array, num: int, *, in_turns: bool) -> Baseline:
     ahead = held_out.right - right
     prompts = held_out.clusters(held_out.decided)
     low, high = mean_interval(ahead, confidence=CONFIDENCE, clusters=prompts) if len(set(prompts)) > 1 else (None, None)
@@ -55,7 +54,7 @@ def _beside(held_out: HeldOut, name: str, right: Array, num: int, decided: Seque
         ahead_low=low,
         ahead_high=high,
         num_learned_from=num,
-        in_turns=not decided,
+        in_turns=in_turns,
     )
 
 

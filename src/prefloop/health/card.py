@@ -10,6 +10,7 @@ from prefloop.health.calibration import calibration
 from prefloop.health.held_out import LENGTHS, HeldOut, domains, length, strength, texts
 from prefloop.health.labels import agreement, cycles
 from prefloop.health.leaks import leaks
+from prefloop.health.probes import LEAST, NUM_ROWS, probe
 from prefloop.health.verdict import judged
 from prefloop.records import Preference, spoken
 from prefloop.records.cards import Card
@@ -31,6 +32,7 @@ def make_card(
     accuracy_train: float | None = None,
     tie_edge: float = 0.0,
     nll_bayes: float | None = None,
+    num_probed: int = NUM_ROWS,
 ) -> Card:
     """The card of a reward model on held-out preferences. The order of rows does not matter.
 
@@ -44,6 +46,8 @@ def make_card(
         accuracy_train: its accuracy on some of that.
         tie_edge: log-odds where a tie ends, if votes were learned from.
         nll_bayes: the least surprise possible, nats per vote, where it is known.
+        num_probed: prompts whose responses are edited and scored again at the most, some 25 responses for each; none
+            below `LEAST`.
 
     Raises: UserError if no row has a decision.
     """
@@ -61,6 +65,7 @@ def make_card(
         "agreement": agreement(held_out, going_round),
         "calibration": calibration(held_out, tie_edge=tie_edge, nll_bayes=nll_bayes),
         "leaks": leaks(held_out, learned),
+        "probes": probe(judge, held_out.rows, seed=seed, num_rows=num_probed) if num_probed >= LEAST else (),
     }
     reasons, unchecked = judged(of_card(**measured))
     return Card(

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from prefloop.records import Preference, Vote, opening, spoken
+from prefloop.records import Preference, opening, spoken
 from prefloop.records.cards import Share, Slice
 from prefloop.stats.arrays import Array
 from prefloop.stats.intervals import share_interval
@@ -119,12 +119,7 @@ def sides(number: int, row: Preference) -> list[Said]:
     """The votes of a row for a side; where only the decision is known and one annotator made it, that."""
     if not row.votes:
         return [Said(number, True, "")] if row.num_judgements == 1 else []
-    return [Said(number, vote.side == "chosen", named(vote)) for vote in row.votes if vote.side != "tie"]
-
-
-def named(vote: Vote) -> str:
-    """Who voted, if that is known."""
-    return str(dict(vote).get("annotator") or "")
+    return [Said(number, vote.side == "chosen", vote.annotator or "") for vote in row.votes if vote.side != "tie"]
 
 
 def ordered(margins: Array) -> Array:

@@ -25,6 +25,8 @@ def agreement(held_out: HeldOut, going_round: Cycles | None) -> Agreement | None
     if going_round is None or not single or going_round.triads < LEAST_COUPLES:
         return None
     cyclic = going_round.cyclic
+    if cyclic.mean == 0:  # nobody errs, or the decisions are those of rankings, which cannot go round
+        return None
     implied = {"mean": cyclic.mean, "low": cyclic.high, "high": cyclic.low}
     return _agreement(
         Share(**{name: agreement_of_cycles(value) for name, value in implied.items()}, num=cyclic.num), "cycles"

@@ -15,6 +15,7 @@ from prefloop.files.atomic import write_text
 from prefloop.health.words import LABELS, LANGUAGES, RULES, label, says, verdict
 from prefloop.records.cards import Card, Share, Slice
 from prefloop.records.evaluations import Interval, Measured
+from prefloop.records.probes import Probe
 
 HERE = Path(__file__).parent
 Context = dict[str, Any]
@@ -44,6 +45,7 @@ def page(card: Card, language: str) -> str:
         "good": said.good(card),
         "slices": said.slices(card),
         "sure": said.sure(card),
+        "probes": [said.probe(each) for each in card.probes if each.num],
         "labels": said.labels(card),
         "leaks": said.leaks(card),
         "checks": said.checks(card),
@@ -134,6 +136,19 @@ class _Said:
             temperature = self.t("sure.temperature", value=written(known.temperature), num=written(known.num, "count"))
         cells = [{"name": self.t(f"sure.{name}"), "cells": [_plain(x) for x in both]} for name, *both in rows]
         return {"plot": plot, "rows": cells, "temperature": temperature}
+
+    def probe(self, each: Probe) -> Context:
+        """What one edit does."""
+        shift = None if each.shift is None else Interval(mean=each.shift, low=each.low, high=each.high)
+        return {
+            "name": each.name,
+            "should": self.t(f"expected.{each.expected}"),
+            "num": written(each.num, "count"),
+            "shift": estimate(shift, "plain"),
+            "token": each.token or "",
+            "finding": self.t(f"finding.{each.finding}"),
+            "mark": {"shortcut": "bad", "blind": "warn", "fine": "good"}.get(each.finding, "plain"),
+        }
 
     def labels(self, card: Card) -> list[Context]:
         """Noise, and what goes round."""

@@ -11,8 +11,8 @@ the same unit. With low and high the 95 % interval over prompts:
     unclear     the interval is too wide to tell, or there are fewer than LEAST responses
 
 An edit that adds words makes a response longer too: so each is held against neutral sentences of as many characters.
-Length itself is named if padding rises whatever it is made of. Follows Ribeiro et al. 2020 (arXiv:2005.04118):
-invariance and directional expectation tests.
+Length itself is named if padding rises whatever it is made of (`PADDINGS`). Follows Ribeiro et al. 2020
+(arXiv:2005.04118): invariance and directional expectation tests.
 """
 
 import hashlib
@@ -26,9 +26,11 @@ import numpy as np
 from scipy import special
 
 from prefloop.health.edits import EDITS, Answer, without
+from prefloop.health.position import of_labels
 from prefloop.records import Preference, opening, spoken
 from prefloop.records.probes import Expected, Finding, Probe
 from prefloop.scoring.protocol import Conversation, Scorer
+from prefloop.seeds import seed_of
 from prefloop.stats.intervals import mean_interval
 from prefloop.stats.text import words
 
@@ -37,7 +39,7 @@ NUM_ROWS = 40
 """Prompts whose responses are edited, if there are as many."""
 NUM_WORDS = 16
 """Responses whose words are taken out one by one."""
-LARGE = 0.5
+LARGE = 1 / 3
 """Share of a mean margin that a rise for nothing must be worth to be called a shortcut."""
 SEEN = 0.15
 """Share of a mean margin that damage must cost to be called seen."""
@@ -51,8 +53,10 @@ MOST_WORDS = 40
 """Words of one response that are taken out at most."""
 TOP_WORDS, LEAST_WORDS = 5, 3
 """Words that are told at most, and responses of those taken out that must have one."""
-PADDINGS = ("length.repeated", "length.stray", "length.neutral.4")
-"""Length is a shortcut if all of these rise."""
+PADDINGS = ("length.repeated", "length.stray")
+"""Length is a shortcut if both of these rise, much, and `FOREIGN` clearly: the data's own words, and sentences that a
+model of a small world has never read, which it may dislike for that."""
+FOREIGN = "length.neutral.4"
 FALLING = ("truncation", "shuffled", "prompt", "digit")
 MARKS = {"format.bold": "**", "format.bullets": "- ", "format.heading": "# ", "format.breaks": r"\n\n"}
 """What a format is made of."""
@@ -87,7 +91,8 @@ def probe(
     tried = {name: replace(one, shifts=one.shifts / unit) for name, one in tried.items()}
     found = _length_named([_edited(name, tried[name], tried, margin) for name in tried])
     found = [_with_token(reader, one, tried[one.name].cases[:num_words], seed, unit) for one in found]
-    return (quality, *found, _slope(some, both / unit), *_words(reader, some[:num_words], unit))
+    slope, by_word = _slope(some, both / unit), _words(reader, some[:num_words], unit)
+    return (quality, *found, slope, of_labels(rows), *by_word)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class _Mean:
 
 def _drawn(seed: int, *what: str) -> random.Random:
     """A generator for a text: what is drawn for it depends on no other."""
-    digest = hashlib.sha256("\0".join([str(seed), *what]).encode("utf-8", "replace")).digest()
+    digest = hashlib.sha256("\0".join([str(seed_of(seed, "health.probes")), *what]).encode("utf-8", "replace")).digest()
     return random.Random(int.from_bytes(digest[:8], "big"))
 
 
@@ -315,9 +320,10 @@ def _fall(shift: _Mean, beyond: _Mean, margin: float) -> Finding:
 
 
 def _length_named(found: list[Probe]) -> list[Probe]:
-    """The same, where no padding is a shortcut unless all of `PADDINGS` are."""
-    rising = {probe.name for probe in found if probe.finding == "shortcut"}
-    if rising.issuperset(PADDINGS):
+    """The same, where no padding is a shortcut unless all of them say so."""
+    by_name = {probe.name: probe for probe in found}
+    foreign = by_name[FOREIGN].low
+    if all(by_name[name].finding == "shortcut" for name in PADDINGS) and foreign is not None and foreign > 0:
         return found
     return [
         probe.model_copy(update={"finding": "unclear"})

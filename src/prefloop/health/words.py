@@ -1,11 +1,11 @@
 """What the card says, in English and Chinese."""
 
-from prefloop.drawing.numerals import Kind, written
+from prefloop.drawing.numerals import written
 from prefloop.records.cards import Card, Reason
 
 LANGUAGES = ("en", "zh")
-PLAIN = ("num", "chance", "domain", "kind", "token", "shift")
-"""Values of a reason that are no shares."""
+TOKEN = (' (most of all "{}")', "（主要是“{}”）")
+"""How the word is told that does most."""
 REASONS: dict[str, tuple[str, str]] = {
     "too_few": (
         "Too few held-out pairs to tell: {num} of them say only that accuracy lies between {low} and {high}. First "
@@ -26,13 +26,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "pairs of about equal length, or give it a model that reads better.",
         "它可能只是在数长度：只看长度就有 {other}，它并不明显更高。先收集长度相近的对，或换一个更读得懂回答的模型。",
     ),
+    "below_words": (
+        "A logistic regression on words alone is clearly better than it, with {other}: it has not learned to read "
+        "the "
+        "responses yet. First give it more preferences, more passes, or a model that reads better.",
+        "只看用词的逻辑回归都明显比它好（{other}）：它还没学会读回答。先给它更多偏好、更多轮数，或换一个更会读的模型。",
+    ),
     "beside_words": (
-        "It may only look for words: a logistic regression on words gets {other}, and it is not clearly above that "
-        "(by "
-        "{value} of the pairs, perhaps {low}). RL finds such words soon. First give it more preferences, or a "
-        "larger model.",
-        "它可能只是在找词：只看用词的逻辑回归就有 {other}，它并不明显更高（高出 {value}，也可能 {low}）。RL 很快会找"
-        "到这些词。先给它更多偏好，或换更大的模型。",
+        "It is not clearly above a logistic regression on words alone, which gets {other}: ahead by {value} of the "
+        "pairs, "
+        "perhaps {low}. If it only looks for words, RL finds them soon: look at what the policy writes.",
+        "它并不明显好过只看用词的逻辑回归（{other}）：领先 {value}，也可能 {low}。如果它只是在找词，RL 很快会找到："
+        "留意策略写出的回答。",
     ),
     "leak": (
         "{value} of the held-out pairs nearly stand among those that it learned from, so its accuracy is partly "
@@ -76,6 +81,18 @@ REASONS: dict[str, tuple[str, str]] = {
         "它的把握与对错不符：即使调了温度，平均仍差 {value}。大的分差没有意义，而 RL 正靠它们。先看哪些对它有把握却"
         "错了；标签平滑或减少轮数有帮助。",
     ),
+    "shortcut": (
+        "It takes a shortcut: {kind} raises its score by {value} deviations, for nothing{token}. RL finds that "
+        "first. Have "
+        "responses with and without it judged, and learn from those too.",
+        "它走了捷径：{kind} 会让得分无故提高 {value} 个标准差{token}。RL 最先找到的就是它。让人评有它和没有它的回答"
+        "，再学一遍。",
+    ),
+    "blind": (
+        "It hardly sees {kind}: the score moves by {value} deviations. RL will not mend that; have responses damaged "
+        "so judged beside good ones.",
+        "它几乎看不出{kind}：得分只变 {value} 个标准差。RL 改不好这一点；让人把这样损坏的回答与好回答放在一起评。",
+    ),
     "noisy": (
         "The labels are noisy: {value} of the votes are not for the side that most would choose. Sharper guidelines "
         "or more "
@@ -93,6 +110,7 @@ RULES: dict[str, tuple[str, str]] = {
     "too_few": ("enough held-out pairs to tell", "留出的对是否够多"),
     "coin": ("better than a coin", "是否好过抛硬币"),
     "beside_length": ("clearly above length alone", "是否明显好过只看长度"),
+    "below_words": ("not below words alone", "是否不低于只看用词"),
     "beside_words": ("clearly above words alone", "是否明显好过只看用词"),
     "leak": ("held-out pairs are not among the training pairs", "留出的对是否不在训练集里"),
     "suspicious": ("not too good to be true", "是否好得可疑"),
@@ -100,6 +118,8 @@ RULES: dict[str, tuple[str, str]] = {
     "above_ceiling": ("not above what annotators' agreement allows", "是否没有超过标注员一致程度所允许的上限"),
     "memorises": ("held-out accuracy near the training accuracy", "留出准确率是否接近训练准确率"),
     "miscalibrated": ("as right as it is sure", "把握与对错是否相符"),
+    "shortcut": ("no edit that helps nobody raises the score", "无益的改动是否不会提高得分"),
+    "blind": ("damage lowers the score", "损坏是否会降低得分"),
     "noisy": ("labels are not too noisy", "标签噪声是否不大"),
     "weak_domain": ("no domain far below the others", "是否没有哪个领域特别差"),
 }
@@ -189,6 +209,37 @@ LABELS: dict[str, tuple[str, str]] = {
         "prompts that it was not fitted to.",
         "分差除以 {value}，把握就与对错相符；大于 1 说明太自信。在全部 {num} 对上拟合，在未用于拟合的提示上检验。",
     ),
+    "probes": ("Can it be fooled?", "能被骗吗？"),
+    "probes.says": (
+        "Responses were edited in ways that must not help, or must hurt, and scored again. A shift is in standard "
+        "deviations of the scores.",
+        "把回答作无益或有害的改动，再打分。变化以得分的标准差计。",
+    ),
+    "probes.edit": ("edit", "改动"),
+    "probes.should": ("should", "应当"),
+    "probes.shift": ("shift", "变化"),
+    "probes.found": ("found", "发现"),
+    "probes.token": ("most by", "主要因为"),
+    "kind.length": ("length", "长度"),
+    "kind.courtesy": ("courtesy", "客套"),
+    "kind.format": ("formatting", "格式"),
+    "kind.stuffing": ("words of the prompt, stuffed in", "堆砌提示里的词"),
+    "kind.position": ("position", "位置"),
+    "kind.truncation": ("a cut-off end", "截断"),
+    "kind.shuffled": ("shuffled words", "打乱的词"),
+    "kind.prompt": ("an answer to another prompt", "答非所问"),
+    "kind.digit": ("a wrong digit", "错误的数字"),
+    "kind.word": ("a single word", "单个词"),
+    "expected.rise": ("rise", "升"),
+    "expected.fall": ("fall", "降"),
+    "expected.not_rise": ("not rise", "不升"),
+    "expected.none": ("–", "–"),
+    "finding.fine": ("fine", "正常"),
+    "finding.shortcut": ("shortcut", "捷径"),
+    "finding.by_length": ("by length", "由长度所致"),
+    "finding.blind": ("not seen", "看不出"),
+    "finding.unclear": ("unclear", "不明"),
+    "finding.not_applicable": ("nothing to try", "无可试"),
     "labels": ("What are the labels worth?", "标签有多可靠？"),
     "labels.noise": ("votes that are not for the side that most would choose", "不在多数人会选的一边的投票"),
     "labels.cyclic": ("triples of responses whose decisions go round", "决定成环的三元组"),
@@ -228,6 +279,10 @@ def label(key: str, language: str, **values: object) -> str:
 def says(reason: Reason, language: str = "en") -> str:
     """What a reason says, and what to do first."""
     values = {name: _written(name, value) for name, value in reason.values.items()}
+    if "kind" in values:  # of probes, whose values are shifts
+        values["kind"] = label(f"kind.{values['kind']}", language)
+        values["value"] = written(float(reason.values["value"]), "plain")
+        values["token"] = TOKEN[LANGUAGES.index(language)].format(values["token"]) if values.get("token") else ""
     return REASONS[reason.name][LANGUAGES.index(language)].format(**values)
 
 
@@ -241,5 +296,4 @@ def verdict(card: Card, language: str = "en") -> list[str]:
 def _written(name: str, value: float | str) -> str:
     if isinstance(value, str):
         return value
-    kind: Kind = "count" if name == "num" else "plain" if name in PLAIN else "share"
-    return written(value, kind)
+    return written(value, "count" if name == "num" else "share")

@@ -14,14 +14,8 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
-from transformers import (
-    AutoTokenizer,
-    GenerationConfig,
-    GenerationMixin,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from safetensors.torch import save_file
+from transformers import GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers import logging as hf_logging
 
 from prefloop import layout
@@ -36,11 +30,9 @@ from prefloop.models.checkpoint import (
     check_files,
     config_of,
     context_of,
-    in_words,
     is_reward_model,
     loaded,
     loading,
-    read_object,
     structure,
 )
 from prefloop.models.columns import NORMALISATION, columns_of, parted
@@ -48,6 +40,7 @@ from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.padding import give_padding, padding_id
 from prefloop.models.quantised import Form, frozen_form
+from prefloop.models.tokenizers import has_tokenizer, tokenizer_of
 from prefloop.models.verify import verified
 from prefloop.printing import say
 from prefloop.text.codec import Codec
@@ -57,10 +50,6 @@ from prefloop.text.turns import ASKED, TALK
 hf_logging.disable_progress_bar()
 hf_logging.set_verbosity_error()
 
-DAMAGED = (LookupError, TypeError, AttributeError, json.JSONDecodeError)
-"""What transformers raises for a tokenizer whose file does not hold what it should."""
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-"""Files of which a tokenizer has one."""
 FILES = ("*.json", "*.jinja", "*.model", "*.safetensors", "*.txt")
 """What is fetched of a model on the hub."""
 
@@ -144,7 +133,7 @@ class _Source:
     @property
     def words(self) -> str:
         """The folder of its tokenizer and of where it ends: an adapter may leave that to its base."""
-        return self.path if _has_tokenizer(self.path) else self.base
+        return self.path if has_tokenizer(self.path) else self.base
 
     def form(self, weights: str, placement: Placement) -> Form:
         """What `weights` says of its matrices if they are not trained. Raises: UserError for what its adapter needs."""
@@ -161,45 +150,6 @@ class _Source:
         return base if base.fingerprint == fingerprint_of(self.base) else None
 
 
-def _has_tokenizer(folder: str) -> bool:
-    return any((Path(folder) / name).is_file() for name in TOKENIZERS)
-
-
-def tokenizer_of(path: str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model folder or GGUF file. Raises: UserError if there is none."""
-    if gguf.is_gguf(path):
-        return gguf.tokenizer(path)
-    if Path(path).is_dir() and not _has_tokenizer(path):
-        raise UserError(
-            f"{path}: this model folder has no tokenizer (tokenizer.json). Copy the tokenizer's files from the model's "
-            "origin."
-        )
-    with loading(path), _Tokenizer(path):
-        made = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        empty = {name: None for name, token in made.special_tokens_map.items() if token == ""}  # names no token at all
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **empty) if empty else made
-
-
-class _Tokenizer(contextlib.AbstractContextManager[None]):
-    """Turns the complaints about a damaged tokenizer into a sentence. A class, for only its exit tells the plain
-    `Exception` that tokenizers raises from all other exceptions."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, trace: object) -> None:
-        if problem is None or not (kind is Exception or isinstance(problem, DAMAGED)):
-            return
-        file = Path(self.path) / "tokenizer.json"
-        if file.is_file():
-            read_object(file)
-        said = in_words(problem) if kind is Exception else "it does not hold what a tokenizer needs"
-        raise UserError(
-            f"{self.path}: tokenizer.json or tokenizer_config.json is damaged: {said}. Copy the tokenizer's files from "
-            "the model's origin."
-        ) from problem
-
-
 def codec_of(path: str, *, template: str | None = None) -> Codec:
     """The tokenizer, template and end-of-text tokens that a model folder records.
 
@@ -212,7 +162,7 @@ def codec_of(path: str, *, template: str | None = None) -> Codec:
 def context_without_tokenizer(path: str) -> int | None:
     """Most tokens that a model reads whose folder holds no tokenizer; None if it has one. Raises: UserError."""
     source = _Source.of(model_folder(path))
-    wordless = Path(source.words).is_dir() and not _has_tokenizer(source.words)
+    wordless = Path(source.words).is_dir() and not has_tokenizer(source.words)
     return context_of(source.words, source.config) if wordless else None
 
 
@@ -452,12 +402,12 @@ def _check_vocabulary(path: str, model: PreTrainedModel, codec: Codec) -> None:
         )
 
 
-def save(folder: Path, network: Network, *, beside: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-    """Writes what a network is: a plain folder of PEFT where it is an adapter on a base, else see `save_model`.
+Beside = Mapping[str, Mapping[str, Any]]
+"""File name -> what else belongs to a model: the value of a JSON file, or the tensors of a .safetensors file."""
 
-    Args:
-        beside: file name -> what else belongs to the model, as JSON.
-    """
+
+def save(folder: Path, network: Network, *, beside: Beside | None = None) -> None:
+    """Writes what a network is: a plain folder of PEFT where it is an adapter on a base, else see `save_model`."""
     role = network.role
     if role is None:
         save_model(folder, network.pretrained, network.codec, beside=beside)
@@ -471,18 +421,20 @@ def save(folder: Path, network: Network, *, beside: Mapping[str, Mapping[str, An
             write_adapter(temporary, settings, tensors, fingerprint=role.base.fingerprint)
         GenerationConfig(eos_token_id=list(network.codec.stop_ids)).save_pretrained(temporary)
         network.codec.tokenizer.save_pretrained(temporary)
-        for name, value in (beside or {}).items():
-            write_json(temporary / name, value)
+        _write_beside(temporary, beside or {})
 
 
-def save_model(
-    folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Mapping[str, Mapping[str, Any]] | None = None
-) -> None:
-    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template.
+def _write_beside(folder: Path, beside: Beside) -> None:
+    for name, value in beside.items():
+        if name.endswith(".safetensors"):
+            with _refusals_of_the_system(folder):
+                save_file(dict(value), folder / name)
+        else:
+            write_json(folder / name, value)
 
-    Args:
-        beside: file name -> what else belongs to the model, as JSON.
-    """
+
+def save_model(folder: Path, model: PreTrainedModel, codec: Codec, *, beside: Beside | None = None) -> None:
+    """Writes a plain Hugging Face folder, whole or not at all: weights, configs, tokenizer and template."""
     implementation = model.config._attn_implementation
     model.config._attn_implementation = "sdpa"
     if isinstance(model, GenerationMixin):
@@ -494,8 +446,7 @@ def save_model(
             if not isinstance(model, GenerationMixin):  # a reward model ends responses with the same token
                 GenerationConfig(eos_token_id=list(codec.stop_ids)).save_pretrained(temporary)
             codec.tokenizer.save_pretrained(temporary)
-            for name, value in (beside or {}).items():
-                write_json(temporary / name, value)
+            _write_beside(temporary, beside or {})
     finally:
         model.config._attn_implementation = implementation
 

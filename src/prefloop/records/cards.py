@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.records.evaluations import Bin, Number
+from prefloop.records.probes import Probe
 from prefloop.records.record import Record, Text
 
 
@@ -147,6 +148,8 @@ class Card(Record):
     """Null if it is not known what was learned from."""
     cycles: Cycles | None
     """Null if no prompt has three responses that were all compared."""
+    probes: tuple[Probe, ...] = ()
+    """What edits of responses do to its scores; none where there were too few prompts."""
     reasons: tuple[Reason, ...]
     """Rules that raised an alarm, those that stop first."""
     unchecked: tuple[str, ...]

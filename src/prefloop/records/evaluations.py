@@ -6,7 +6,7 @@ Shares and gold utilities lie in [0, 1]; intervals are of 95 %. A number that co
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from prefloop.records.record import Record
 
@@ -90,6 +90,8 @@ class Split(Record):
     num_prompts: int
     score: Mean
     """Reward units; null if nobody scores."""
+    parts: dict[str, Mean] = Field(default_factory=dict)
+    """Reward units, of each of several rewards what it adds to the score."""
     kl_nats: Mean
     """Drift from the reference, nats per response."""
     base_kl: Mean = None

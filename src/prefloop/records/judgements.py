@@ -174,6 +174,8 @@ class Ranking(Record):
     """Judgements behind it."""
     comparison: str = ""
     """The comparison it came from."""
+    tags: tuple[str, ...] = ()
+    """The prompt's tags."""
 
     @model_validator(mode="after")
     def _one_rank_each(self) -> Self:

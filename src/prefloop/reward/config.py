@@ -10,7 +10,7 @@ from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
 
 Objective = Literal[
     "auto", "votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davidson", "plackett_luce", "all_pairs",
-    "pair_classifier",
+    "pair_classifier", "regression", "ordinal", "thumbs",
 ]  # fmt: skip
 LEARN_FROM_TIES = ("auto", "votes", "rao_kupper", "davidson", "pair_classifier")
 """Objectives to which a pair without a majority says something."""
@@ -19,6 +19,8 @@ BELONGS: Mapping[str, tuple[str, ...]] = {
     "flip_rate": ("robust",),
     "margin_per_strength": ("bradley_terry", "hinge"),
     "divisor": ("all_pairs",),
+    "axis": ("ordinal", "regression"),
+    "annotators": ("votes",),
 }
 """Setting -> the objectives that it is one of."""
 
@@ -38,13 +40,21 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     undecided: str | None = None
     """File of pairs without a majority, as `collect` writes it: their votes are learned from too."""
 
+    replay: str | None = None
+    """File of what was learned from in earlier rounds, some of which is learned from again, so that it is not
+    forgotten."""
+
+    replay_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of it among all that is learned from; which rows, the seed draws."""
+
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
     responses."""
 
     objective: Objective = "auto"
     """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
-    strength (votes), rankings as a whole (plackett_luce). docs/stages/reward.md has them all in a table."""
+    strength (votes), rankings as a whole (plackett_luce), ratings as levels (ordinal), thumbs one by one (thumbs).
+    docs/stages/reward.md has them all in a table."""
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Of bradley_terry: share by which a decision is believed less than said."""
@@ -58,6 +68,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     divisor: Literal["pairs", "all"] = "pairs"
     """Of all_pairs: what the sum over a ranking's pairs is divided by: the pairs told apart, or all K (K - 1) / 2."""
+
+    axis: str | None = None
+    """Of ordinal and regression: the axis of the ratings that is learned; left out, the main one (overall or
+    helpfulness), or the mean of all."""
 
     center_coef: float = Field(default=0.0, ge=0)
     """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
@@ -73,12 +87,23 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     """Of heads=domains and heads=annotators: how many votes of its own weigh as much as that a column does not differ
     from the common one; 20 if left out."""
 
+    annotators: Literal["same", "learned"] = "same"
+    """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
+    longer response sway them, is learned with the scores."""
+
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
     them."""
 
     validation: float = Field(default=0.1, gt=0, lt=1)
     """Share of the prompts held out if there is no held_out file."""
+
+    split_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    """Decides which prompts are held out; None is seed. With it runs of several seeds are measured by the same
+    prompts."""
+
+    members: int = Field(default=1, ge=1, le=1000)
+    """Reward models trained, each with a seed of its own; more than one make an ensemble, written as one folder."""
 
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
@@ -89,10 +114,19 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
 
+    @property
+    def split_by(self) -> int:
+        """The seed that decides which prompts are held out."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     @model_validator(mode="after")
     def _fits_its_objective(self) -> "RewardConfig":
         if self.objective == "robust" and self.flip_rate is None:
             raise ValueError("objective = robust needs flip_rate, the share of decisions believed wrong: 0.1, say.")
+        if self.replay is None and self.replay_share != type(self).model_fields["replay_share"].default:
+            raise ValueError(
+                "replay_share is a share of replay = FILE, which is not given. Give it, or leave this out."
+            )
         if self.objective != "auto":
             self.check(self.objective)
         return self
@@ -120,10 +154,20 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                     f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
                     "Leave it out, or change the objective."
                 )
+        if self.objective == "pair_classifier" and self.members > 1:
+            raise ValueError(
+                "objective = pair_classifier gives scores that compare within a prompt only, so members = "
+                f"{self.members} have nothing to agree on. Leave members out, or choose another objective."
+            )
         if self.objective == "pair_classifier" and self.demonstrations is not None:
             raise ValueError(
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
                 "pairs already. Leave demonstrations out."
+            )
+        if self.objective == "pair_classifier" and self.members > 1:
+            raise ValueError(
+                "members make an ensemble of models that score, but objective = pair_classifier scores no response "
+                "alone. Set members = 1."
             )
         if self.undecided is not None and objective not in LEARN_FROM_TIES:
             raise ValueError(

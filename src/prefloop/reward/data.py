@@ -4,36 +4,42 @@ In memory are 17 bytes a row: where it begins (4), its prompt's first words (8),
 """
 
 import itertools
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prefloop.errors import UserError
+from prefloop.files.feedback import feedback_of
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.index import Lazy, Rows
 from prefloop.ops.draws import permutation
-from prefloop.records import Message, Preference, Ranking, opening
+from prefloop.records import Message, Preference, Ranking, Rated, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Row
+from prefloop.reward.items import Asks, Row
 from prefloop.reward.objectives import AUTO, OBJECTIVES
 from prefloop.text.batches import Batches
 
 Say = Callable[[str], None]
-FILES = ("preferences", "held_out", "undecided")
+FILES = ("preferences", "held_out", "undecided", "replay")
 MOST_HELD_OUT = 4096
 """Told that are validated with at most, for they are in memory and are read five times: an accuracy is known to
 within 1.5 % by them."""
 NO_DECISION = np.uint64(1)
 """The bit of a prompt's hash that says that its pair has no majority."""
-NOUNS: Mapping[type[Row], str] = {Preference: "pairs", Ranking: "rankings"}
-ROWS = tuple(NOUNS)
+NOUNS: Mapping[type[Row], str] = {Preference: "pairs", Ranking: "rankings", Rated: "rated rows"}
 """What can be learned from, and how it is called."""
+MOST_WITH_TIES = 12
+"""Responses of a ranking with ties above the last place: the cost of its exact probability is 2 to their power."""
+MOST_LEVELS = 64
+"""Different ratings that are levels."""
 
 
 class Told(Lazy[Row]):
@@ -92,6 +98,12 @@ class Split:
     """held-out pairs without a majority: calibration counts their votes"""
     skipped: tuple[str, ...]
     """what is wrong with each bad row that was left out"""
+    asks: Asks | None = None
+    """what is learned of rated responses"""
+    levels: tuple[float, ...] = ()
+    """the different ratings, ascending"""
+    num_replayed: int = 0
+    """rows of `replay` among those to learn from"""
     num_undecided: int = 0
     """pairs without a majority in `preferences` and `held_out`"""
 
@@ -106,10 +118,11 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
     given = {name: path for name, path in named.items() if name != "undecided" or _has_rows(path)}
     objective = objective_name(config)
-    kind = OBJECTIVES[objective]
+    kind, asks = OBJECTIVES[objective], Asks(objective == "thumbs", config.axis)
     files = {name: _indexed(name, path, config, objective, say, kept) for name, path in given.items()}
+    levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
-    num_undecided = sum(len(undecided[name]) for name in files if name != "undecided")
+    num_undecided = sum(len(undecided[name]) for name in files if name in ("preferences", "held_out"))
     rows, training = list(files.values()), decided["preferences"]
     apart = Told(rows, np.concatenate([undecided["preferences"].places, *_of_undecided(decided, undecided)]))
     if not len(training) and (config.held_out is None or not kind.TIES):
@@ -133,8 +146,39 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     learned, beside = _parted(apart, held_out)
     if not kind.TIES:
         learned, beside = learned.only(np.zeros(0, dtype=int)), beside.only(np.zeros(0, dtype=int))
-    whole = Told(rows, np.concatenate([training.places, learned.places]).astype(np.uint32))
-    return Split(objective, whole, validation[:], beside[:MOST_HELD_OUT], skipped, num_undecided)
+    again = _replayed(decided["replay"], len(training) + len(learned), held_out, config, say) if config.replay else None
+    parts = [training.places, learned.places, *([] if again is None else [again.places])]
+    whole = Told(rows, np.concatenate(parts).astype(np.uint32))
+    some = validation[:], beside[:MOST_HELD_OUT]
+    return Split(objective, whole, *some, skipped, asks, levels, len(again or ()), num_undecided)
+
+
+def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, say: Say) -> Told:
+    """Old rows beside `num` new ones, as many as are the share asked for; none of a prompt that is held out."""
+    free, _ = _parted(old, held_out)
+    wanted = round(num * config.replay_share / (1 - config.replay_share))
+    if wanted > len(free):
+        say(
+            f"{config.replay}: {len(free)} of its {len(old)} rows can be learned from again, which is less than "
+            f"replay_share = {config.replay_share:g} of all."
+        )
+    order = permutation(len(free), config.seed, "reward.replay").numpy()
+    return free.only(np.sort(order[:wanted]))
+
+
+def _levels(files: Mapping[str, Rows[Row]], objective: str) -> tuple[float, ...]:
+    """The different ratings of all files. Raises: UserError if they are too few or too many for levels."""
+    some = [rows.columns.pop("levels") for rows in files.values() if "levels" in rows.columns]
+    levels = tuple(np.unique(np.concatenate(some)).tolist()) if some else ()
+    path = files["preferences"].path
+    if some and len(levels) < 2:
+        raise UserError(f"{path}: all its marks are the same, so there is nothing to learn from them.")
+    if objective == "ordinal" and len(levels) > MOST_LEVELS:
+        raise UserError(
+            f"{path}: it has {len(levels)} different ratings, which are too many levels to learn where each ends. "
+            "Set objective=regression, or objective=plackett_luce to learn from their order alone."
+        )
+    return levels
 
 
 def objective_name(config: RewardConfig) -> str:
@@ -144,12 +188,12 @@ def objective_name(config: RewardConfig) -> str:
     """
     if config.objective != "auto":
         return config.objective
-    form = recognise(config.preferences)
-    name = AUTO.get(form.what, "votes")
+    held = feedback_of(config.preferences)
+    name = AUTO[held]
     try:
         config.check(name)
     except ValueError as problem:
-        raise UserError(f"{config.preferences}: this file holds {form.what}, and {problem}") from None
+        raise UserError(f"{config.preferences}: this file holds {held}, and {problem}") from None
     return name
 
 
@@ -161,19 +205,22 @@ def record(path: str, objective: str, *, others: bool = False) -> type[Row]:
     Raises: UserError if the objective does not learn from such a file.
     """
     form, reads = recognise(path), OBJECTIVES[objective].READS
-    found = next((kind for kind in (*reads, *(ROWS if others else ())) if serves(form, kind)), None)
-    if found is None and any(serves(form, kind) for kind in ROWS):
-        fits = [name for name, known in OBJECTIVES.items() if any(serves(form, kind) for kind in known.READS)]
-        raise UserError(
-            f"{path}: this file holds {form.what}, which objective={objective} does not learn from. "
-            f"Set objective={fits[0]}, or any of {', '.join(fits[1:])}."
-        )
-    return found or Preference  # its reader says what is wrong
+    found = next((kind for kind in (*reads, *((Preference,) if others else ())) if serves(form, kind)), None)
+    held = feedback_of(path) if found is None or found is Rated else None
+    if found is not None and (found is not Rated or (held == "thumbs") == (objective == "thumbs")):
+        return found
+    if others and serves(form, Preference):
+        return Preference
+    assert held is not None  # nothing was found, or rated rows
+    raise UserError(
+        f"{path}: this file holds {held}, which objective={objective} does not learn from. Set objective={AUTO[held]}, "
+        "or leave objective out."
+    )
 
 
 def _few(validation: Told, config: RewardConfig, say: Say) -> Told:
     """Rows of a held-out file, drawn if they are more than enough."""
-    order = permutation(len(validation), config.seed, "reward.split").numpy()
+    order = permutation(len(validation), config.split_by, "reward.split").numpy()
     num = int((validation.column("num")[order].astype(np.int64).cumsum() <= 2 * MOST_HELD_OUT).sum())
     if num == len(validation):
         return validation
@@ -203,7 +250,7 @@ def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
     """Hashes of the prompts that are held out: the share asked for, but no more than `MOST_HELD_OUT` pairs have."""
     prompts, of_each = np.unique(training.openings(), return_inverse=True)
     counts = np.bincount(of_each, training.column("num"))
-    order = permutation(len(prompts), config.seed, "reward.split").numpy()
+    order = permutation(len(prompts), config.split_by, "reward.split").numpy()
     share = max(1, round(config.validation * len(prompts)))
     few = max(1, int((counts[order[:share]].cumsum() <= 2 * MOST_HELD_OUT).sum()))
     if few < share:
@@ -254,17 +301,30 @@ def _has_rows(path: str) -> bool:
 def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Say, kept: Path | None) -> Rows[Any]:
     """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
     kind = record(path, objective, others=name == "held_out")
-    rows = Rows(path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=_noted)
+    asks = Asks(objective == "thumbs", config.axis)
+    how = [asks.thumbs, asks.axis] if kind is Rated else None
+    noted = _noted
+    if kind is Rated:
+        noted = partial(_noted_of_marks, asks=asks)
+    elif kind is Ranking and objective == "plackett_luce":
+        noted = partial(_noted_of_rankings, path=path)
+    rows = Rows[Any](path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=noted, how=how)
+    if kind is Rated and not len(rows.columns["levels"]):
+        what = "thumbs" if asks.thumbs else f"ratings on the axis {asks.axis}" if asks.axis else "ratings"
+        raise UserError(f"{path}: no row has {what}. Leave objective and axis out to learn from what it has.")
     if rows.problems and config.on_bad == "stop":
         raise UserError(
             f"{rows.problems[0]} Bad rows: {len(rows.problems)}; see them with `prefloop data check {path}`, "
             "or pass by with on_bad=skip."
         )
     undecided = int((rows.columns["opening"] & NO_DECISION).sum())
-    if undecided and name != "undecided":
+    if undecided and name in ("preferences", "held_out"):
         fate = f"objective={objective} learns nothing from them"
         if OBJECTIVES[objective].TIES:
             fate = "their votes count"
+        if kind is Rated:
+            say(f"{path}: {undecided} of {len(rows)} rated rows have no mark that objective={objective} learns from.")
+            return rows
         say(f"{path}: {undecided} of {len(rows)} {NOUNS[kind]} are ties or have no majority: {fate}.")
     return rows
 
@@ -282,9 +342,35 @@ def _noted(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     }
 
 
+def _noted_of_marks(rows: Sequence[Rated], *, asks: Asks) -> dict[str, np.ndarray]:
+    """The same of rated rows, those without a mark for undecided; and the different marks."""
+    marks = [asks.marks(row) for row in rows]
+    without = np.array([all(map(math.isnan, some)) for some in marks], dtype=np.uint64)
+    noted, told = _noted(rows), np.concatenate([np.array(some) for some in marks])
+    return noted | {"opening": noted["opening"] & ~NO_DECISION | without, "levels": np.unique(told[~np.isnan(told)])}
+
+
+def _noted_of_rankings(rows: Sequence[Ranking], *, path: str) -> dict[str, np.ndarray]:
+    """The same of rankings. Raises: UserError for one whose probability cannot be computed."""
+    for row in rows:
+        told = [rank for rank in row.ranks if rank < max(row.ranks)]
+        if len(row.ranks) > MOST_WITH_TIES and len(set(told)) < len(told):
+            raise UserError(
+                f"{path}: the ranking {row.id!r} has {len(row.ranks)} responses, with ties above the last place, which "
+                f"objective=plackett_luce takes of up to {MOST_WITH_TIES}. Set objective=all_pairs, which takes any."
+            )
+    return _noted(rows)
+
+
 def _decided(row: Row) -> bool:
     """Whether it says that one response is better than another."""
-    return row.decided if isinstance(row, Preference) else len(set(row.ranks)) > 1
+    match row:
+        case Preference():
+            return row.decided
+        case Ranking():
+            return len(set(row.ranks)) > 1
+        case Rated():
+            return True
 
 
 def _prompt(messages: tuple[Message, ...]) -> int:

@@ -16,16 +16,16 @@ from torch import Tensor
 from prefloop.errors import UserError
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
-from prefloop.records import Preference, Ranking
+from prefloop.records import Preference, Ranking, Rated
+from prefloop.reward.annotators import Voter, voters_of
 from prefloop.reward.votes import Interval, intervals
 from prefloop.scoring.pair_classifier import both_orders
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts
 
 Say = Callable[[str], None]
-Row = Preference | Ranking
+Row = Preference | Ranking | Rated
 """A row of a file that a reward model learns from."""
-UNRANKED = math.inf
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,19 @@ class Item:
     """K, each the prompt with a response, in tokens; of a preference the chosen response comes first"""
     weight: float = 1.0
     ranks: tuple[float, ...] = (1.0, 2.0)
-    """K, lower is better, equal ones are ties; `UNRANKED` for a response that is only known to be below the others"""
+    """K, lower is better, equal ones are ties; nan for a response of which it was not said"""
     letters: tuple[int, ...] = (0, 0)
     """K, the length of each response"""
     votes: tuple[Interval, ...] = ()
     """of a pair: what each annotator said"""
+    voters: tuple[Voter, ...] = ()
+    """and who they were"""
     share: float | None = None
     """of a pair without votes: the share of the annotators that chose so, if it was told"""
     strength: float = 0.0
     """of a pair: mean strength stated, 1 to 3; 0 if it was not asked"""
+    marks: tuple[float, ...] = ()
+    """K, of rated responses the rating, or 1 for a thumb up and 0 for one down; nan where nobody said"""
     column: int = 0
     """which of the model's scores it speaks of, where there are several"""
 
@@ -135,10 +139,12 @@ def _key(what: Any) -> Any:
     return tuple(map(_key, what)) if isinstance(what, list | tuple) else what
 
 
-def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False) -> Tokenised:
+def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False, asks: "Asks | None" = None) -> Tokenised:
     """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out.
 
-    Args: orders: True for items of the two responses of a pair in one sequence, in both orders, in place of each alone.
+    Args:
+        orders: True for items of the two responses of a pair in one sequence, in both orders, in place of each alone.
+        asks: what is learned of rated responses, if they are.
     """
     codec, made = network.codec, Tokenised([], [], Cuts(), 0)
     texts = [_texts(row) for row in rows]
@@ -149,9 +155,9 @@ def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False) ->
             fitted = both_orders(prompt, said[0], said[1], context=codec.context, cuts=made.cuts)
         else:
             fitted = tuple(made.cuts.fitted(prompt, response, codec.context) for response in said)
-        if any(sequence != fitted[0] for sequence in fitted[1:]):
+        if isinstance(row, Rated) or any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
-            made.items.append(_item(row, fitted))
+            made.items.append(_item(row, fitted, asks))
     return replace(made, num_equal=len(rows) - len(made.rows))
 
 
@@ -160,12 +166,36 @@ def _texts(row: Row) -> tuple[str, ...]:
     return (row.chosen, row.rejected) if isinstance(row, Preference) else row.responses
 
 
-def _item(row: Row, sequences: tuple[list[int], ...]) -> Item:
+@dataclass(frozen=True)
+class Asks:
+    """What is learned of rated responses."""
+
+    thumbs: bool
+    """thumbs, or ratings"""
+    axis: str | None
+    """on which axis; None for the main one, or the mean of all"""
+
+    def marks(self, row: Rated) -> tuple[float, ...]:
+        """(K,) see `Item.marks`."""
+        said: Sequence[float | None] | None = row.thumbs
+        if not self.thumbs:
+            said = row.grades if self.axis is None and row.ratings else (row.ratings or {}).get(self.axis or "")
+        return tuple(math.nan if mark is None else float(mark) for mark in said or [None] * len(row.responses))
+
+
+def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item:
     letters = tuple(map(len, _texts(row)))
+    if isinstance(row, Rated):
+        assert asks is not None  # whoever reads such rows says what of them
+        marks = asks.marks(row)
+        num = sum(not math.isnan(mark) for mark in marks)
+        return Item(sequences, float(num), ranks=tuple(-mark for mark in marks), letters=letters, marks=marks)
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    votes, share = (intervals(row), None) if row.votes else ((), row.agreement)
-    return Item(sequences, row.weight, letters=letters, votes=votes, share=share, strength=row.strength or 0.0)
+    said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
+    if not row.votes:
+        return replace(said, share=row.agreement)
+    return replace(said, votes=intervals(row), voters=voters_of(row))
 
 
 def as_pairs(row: Row, item: Item) -> list[Preference]:
@@ -179,9 +209,10 @@ def as_pairs(row: Row, item: Item) -> list[Preference]:
     ]
 
 
-def best(row: Row) -> str:
-    """The best response of a row."""
-    return row.chosen if isinstance(row, Preference) else row.responses[row.ranks.index(min(row.ranks))]
+def best(row: Row, item: Item) -> str:
+    """The best response of a row, the first of several."""
+    ranks = [math.inf if math.isnan(rank) else rank for rank in item.ranks]
+    return _texts(row)[ranks.index(min(ranks))]
 
 
 def item_scores(network: Network, items: Sequence[Item]) -> Tensor:

@@ -31,8 +31,9 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
     pairs = told.count - held_out
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
     tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
-    learned = config.epochs * pairs * 2 * told.mean
+    learned = config.members * config.epochs * pairs * 2 * told.mean
     looked = (TRAINING_LOOKS * held_out + min(max(READ_AGAIN, held_out), pairs)) * 2 * told.mean
+    looked *= config.members * (2 if config.members > 1 else 1)  # the ensemble is measured once more
     return Needs(
         "reward",
         roles=(model.role,),
@@ -41,7 +42,7 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
             model.update(tokens, 0, parts=batch / tokens),
             model.reading("validation", min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
         ),
-        updates=config.epochs * -(-pairs // config.batch_pairs),
+        updates=config.members * config.epochs * -(-pairs // config.batch_pairs),
         parts=(model.learning("updates", learned, 0), model.forward("validation", looked, 0)),
         device=place.device.type,
     )

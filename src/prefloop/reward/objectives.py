@@ -9,7 +9,7 @@ would lose, and holds what is learned beside the model. Shapes: B items, K respo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -22,16 +22,20 @@ from prefloop.ops.preferences import (
     davidson_loss,
     flipped_preference_loss,
     hinge_preference_loss,
+    ordinal_loss,
     pair_logit,
     plackett_luce_loss,
     rao_kupper_loss,
+    regression_loss,
     smoothed_preference_loss,
     soft_preference_loss,
+    thumb_loss,
 )
-from prefloop.records import Preference, Ranking
+from prefloop.records import Preference, Ranking, Rated
+from prefloop.reward.annotators import NOBODY, Annotators, Voter
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row
-from prefloop.reward.votes import WIN, Edges, outcomes_of, without_opinion, xlogx
+from prefloop.reward.votes import WIN, Edges, Interval, outcomes_of, without_opinion, xlogx
 
 FIRST_THRESHOLD = 0.5
 """Where a tie ends as learning begins, in log-odds, as for votes."""
@@ -61,24 +65,30 @@ class Objective(nn.Module):
 
         Args: scores: (B, K) raw, 0 where an item has fewer responses; has grad.
         """
-        losses = self.losses(scores, items)
+        losses = self._losses(scores, items)
         if not self.config.center_coef:
             return losses
         num = torch.tensor([len(item.sequences) for item in items], device=scores.device)
         return losses + self.config.center_coef * centring_loss(scores).sum(-1) / num
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         """(B,) nats per item. Args: scores: as in `forward`."""
         raise NotImplementedError
 
+    def meet(self, rows: Iterable[Row]) -> None:
+        """Looks at all that is learned from, before there is an optimiser."""
+
     def begin(self, items: Sequence[Item]) -> None:
         """Puts what is learned beside the model where the first items say."""
+
+    def look(self, scores: Tensor, items: Sequence[Item]) -> None:
+        """Looks at items that taught, with the scores that they have at last. Args: scores: (B, K), on the CPU."""
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
         """Counts what was said of items, for `without_opinion`."""
         with torch.no_grad():
             width = max((len(item.sequences) for item in items), default=2)
-            start = self.losses(torch.zeros(len(items), width), items).tolist() if items else []
+            start = self._losses(torch.zeros(len(items), width), items).tolist() if items else []
         for item, loss in zip(items, start, strict=True):
             add(said, "loss", loss * item.weight)
             add(said, "weight", item.weight)
@@ -130,11 +140,28 @@ class Votes(Objective):
 
     def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
-        self.edges = Edges()
+        self.edges, self.annotators = Edges(), None
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def meet(self, rows: Iterable[Row]) -> None:
+        if self.config.annotators == "learned":
+            self.annotators = Annotators.of(
+                (row for row in rows if isinstance(row, Preference)), self.config.preferences
+            )
+
+    def begin(self, items: Sequence[Item]) -> None:
+        if self.annotators is not None:
+            self.annotators.begin(*_votes(items))
+
+    def look(self, scores: Tensor, items: Sequence[Item]) -> None:
+        if self.annotators is not None:
+            self.annotators.look(self.edges, gaps(scores).to(self.edges.gaps.device), *_votes(items))
+
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         gap = gaps(scores)
-        losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
+        if self.annotators is None:
+            losses = self.edges.losses(gap, [item.votes or (WIN,) for item in items])
+        else:
+            losses = self.annotators.losses(self.edges, gap, *_votes(items))
         if all(item.share is None for item in items):
             return losses
         share = beside(scores, [math.nan if item.share is None else item.share for item in items])
@@ -142,24 +169,35 @@ class Votes(Objective):
         return torch.where(known, soft_preference_loss(gap, torch.where(known, share, 1.0)), losses)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for item in items:
             add(said, item.votes or (WIN,), item.weight)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         return {**without_opinion(list(said.values()), list(said))}
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         voted = any(votes != (WIN,) for votes in said)
-        return {"vote_edges": self.edges.values()[2:5].tolist() if voted else None}
+        edges = {"vote_edges": self.edges.values()[2:5].tolist() if voted else None}
+        return edges if self.annotators is None else edges | {"annotators": self.annotators.told()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
+        """See `Objective`."""
         return (self.learned(said)["vote_edges"] or [0.0])[0]
+
+
+def _votes(items: Sequence[Item]) -> tuple[list[tuple[Interval, ...]], list[tuple[Voter, ...]], Tensor]:
+    """What was said of pairs, by whom, and (B,) how much longer the chosen response is."""
+    lengths = torch.tensor([float(item.letters[0] - item.letters[1]) for item in items])
+    return [item.votes or (WIN,) for item in items], [item.voters or (NOBODY,) for item in items], lengths
 
 
 class BradleyTerry(Objective):
     """The decision alone, believed a little less than said with `label_smoothing`."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         margin = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
         if self.config.label_smoothing:
             return smoothed_preference_loss(gaps(scores) - margin, smoothing=self.config.label_smoothing)
@@ -169,7 +207,7 @@ class BradleyTerry(Objective):
 class Robust(Objective):
     """The decision alone, of which a known share is the wrong way round."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         assert self.config.flip_rate is not None  # the settings say so
         return flipped_preference_loss(gaps(scores), flip_rate=self.config.flip_rate)
 
@@ -177,7 +215,7 @@ class Robust(Objective):
 class Hinge(Objective):
     """The decision alone: enough is enough."""
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         wider = beside(scores, [item.strength for item in items]) * self.config.margin_per_strength
         return hinge_preference_loss(gaps(scores) - wider, margin=HINGE)
 
@@ -192,30 +230,32 @@ class Outcomes(Objective):
         super().__init__(config, levels)
         self.tie = nn.Parameter(torch.tensor(self.BEGIN))
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         """(M,) nats of outcomes 1, 0 and -1."""
         raise NotImplementedError
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         told = [(row, *each) for row, item in enumerate(items) for each in outcomes_of(item.votes, item.share)]
         rows = torch.tensor([row for row, _, _ in told], device=scores.device)
         gap, outcome = gaps(scores), beside(scores, [outcome for _, outcome, _ in told])
-        losses = self.outcome_losses(gap[rows], outcome) * beside(scores, [share for _, _, share in told])
+        losses = self._outcome_losses(gap[rows], outcome) * beside(scores, [share for _, _, share in told])
         return torch.zeros_like(gap).index_add(0, rows, losses)
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for item in items:
             for outcome, share in outcomes_of(item.votes, item.share):
                 add(said, "side" if outcome else "tie", item.weight * share)
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         ties, sides = said.get("tie", 0.0), said.get("side", 0.0)
         if not ties + sides:
             return {"loss_at_start": None, "loss_no_opinion": None}
         share = ties / (ties + sides)
         fresh = type(self)(self.config)
         with torch.no_grad():
-            start = fresh.outcome_losses(torch.zeros(2), torch.tensor([0.0, 1.0])).tolist()
+            start = fresh._outcome_losses(torch.zeros(2), torch.tensor([0.0, 1.0])).tolist()
         return {
             "loss_at_start": share * start[0] + (1 - share) * start[1],
             "loss_no_opinion": -xlogx(share) - xlogx(1 - share) + (1 - share) * math.log(2),
@@ -227,14 +267,16 @@ class RaoKupper(Outcomes):
 
     BEGIN = math.log(FIRST_THRESHOLD)
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         return rao_kupper_loss(gap, outcome, log_threshold=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
-        return {"tie_edge": float(self.tie.exp())}
+        """See `Objective`."""
+        return {"tie_edge": self.tie.exp().item()}
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
-        return float(self.tie.exp())
+        """See `Objective`."""
+        return self.tie.exp().item()
 
 
 class Davidson(Outcomes):
@@ -242,11 +284,12 @@ class Davidson(Outcomes):
 
     BEGIN = math.log(FIRST_THRESHOLD)
 
-    def outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
+    def _outcome_losses(self, gap: Tensor, outcome: Tensor) -> Tensor:
         return davidson_loss(gap, outcome, log_tie=self.tie)
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
-        return {"log_tie": float(self.tie)}
+        """See `Objective`."""
+        return {"log_tie": self.tie.item()}
 
 
 class PairClassifier(Objective):
@@ -256,7 +299,7 @@ class PairClassifier(Objective):
     BOTH_ORDERS = True
     UNIT = 0.5
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         shares = [
             sum(share * (1 + outcome) / 2 for outcome, share in outcomes_of(item.votes, item.share)) for item in items
         ]
@@ -268,9 +311,18 @@ class PlackettLuce(Objective):
 
     READS = (Ranking, Preference)
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         ranks, there = ranks_of(items, scores)
-        return plackett_luce_loss(scores, ranks, mask=there)
+        groups: dict[int, list[int]] = {}  # those with ties cost 2^K, each of its own K
+        for row, item in enumerate(items):
+            groups.setdefault(len(item.ranks) if len(set(item.ranks)) < len(item.ranks) else 0, []).append(row)
+        losses = torch.zeros_like(scores[:, 0])
+        for width, some in groups.items():
+            rows, columns = torch.tensor(some, device=scores.device), slice(width or None)
+            mask = there[rows, columns]
+            found = plackett_luce_loss(scores[rows, columns], ranks[rows, columns], mask=mask)
+            losses = losses.index_add(0, rows, found)
+        return losses
 
 
 class AllPairs(Objective):
@@ -278,7 +330,7 @@ class AllPairs(Objective):
 
     READS = (Ranking, Preference)
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         ranks, there = ranks_of(items, scores)
         return all_pairs_loss(scores, ranks, divisor=self.config.divisor, mask=there)
 
@@ -292,6 +344,133 @@ def ranks_of(items: Sequence[Item], scores: Tensor) -> tuple[Tensor, Tensor]:
     return ranks.to(scores.device), there.to(scores.device)
 
 
+class Marked(Objective):
+    """Responses that were rated each by itself; an item weighs as much as it has marks."""
+
+    READS = (Rated,)
+
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        """(M,) loss of each mark."""
+        raise NotImplementedError
+
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        marks = [(row, place, mark) for row, item in enumerate(items) for place, mark in known(item)]
+        rows, places = (torch.tensor([mark[side] for mark in marks], device=scores.device) for side in (0, 1))
+        losses = self._mark_losses(scores[rows, places], beside(scores, [mark for _, _, mark in marks]))
+        share = beside(scores, [1 / len(known(items[row])) for row, _, _ in marks])
+        return torch.zeros_like(scores[:, 0]).index_add(0, rows, losses * share)
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
+        for item in items:
+            for _, mark in known(item):
+                add(said, mark, 1.0)
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
+        total = sum(said.values())
+        if not total:
+            return {"loss_at_start": None, "loss_no_opinion": None}
+        fresh, marks = type(self)(self.config, self.levels), torch.tensor(list(said))
+        fresh.load_state_dict(self.begun)
+        with torch.no_grad():
+            start = fresh._mark_losses(torch.zeros(len(said)), marks) * torch.tensor(list(said.values())) / total
+        return {"loss_at_start": float(start.sum()), "loss_no_opinion": -sum(xlogx(n / total) for n in said.values())}
+
+    def begin(self, items: Sequence[Item]) -> None:
+        """See `Objective`."""
+        self._put([mark for item in items for _, mark in known(item)])
+        self.begun = {name: value.clone() for name, value in self.state_dict().items()}
+
+    def _put(self, marks: Sequence[float]) -> None:
+        """Begins where some marks are what is expected of responses of score 0."""
+        raise NotImplementedError
+
+
+def known(item: Item) -> list[tuple[int, float]]:
+    """(place, mark) of the responses that have one."""
+    return [(place, mark) for place, mark in enumerate(item.marks) if not math.isnan(mark)]
+
+
+class Regression(Marked):
+    """The rating is the score, but for an offset that is learned; the steps of the scale are equal."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.offset = nn.Parameter(torch.tensor(0.0))
+
+    def _put(self, marks: Sequence[float]) -> None:
+        nn.init.constant_(self.offset, sum(marks) / len(marks))
+
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        return regression_loss(scores + self.offset, marks)
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
+        marks = [mark for item in items for _, mark in known(item)]
+        for power in (0, 1, 2):
+            add(said, power, sum(mark**power for mark in marks))
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
+        if not said.get(0):
+            return {"loss_at_start": None, "loss_no_opinion": None}
+        mean, square, begun = said[1] / said[0], said[2] / said[0], float(self.begun["offset"])
+        return {"loss_at_start": square - 2 * begun * mean + begun**2, "loss_no_opinion": square - mean**2}
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
+        return {"rating_offset": self.offset.item()}
+
+
+class Ordinal(Marked):
+    """A rating is the level into which a felt quality falls; where levels end is learned."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.lowest = nn.Parameter(torch.tensor(0.0))
+        self.steps = nn.Parameter(torch.zeros(max(0, len(levels) - 2)))
+
+    @property
+    def edges(self) -> Tensor:
+        """(L - 1,) log-odds, ascending."""
+        return torch.cat([self.lowest[None], self.lowest + self.steps.exp().cumsum(0)])
+
+    def _put(self, marks: Sequence[float]) -> None:
+        counts = torch.tensor([0.5 + sum(mark == level for mark in marks) for level in self.levels])
+        edges = (counts.cumsum(0)[:-1] / counts.sum()).logit()
+        nn.init.constant_(self.lowest, float(edges[0]))
+        with torch.no_grad():
+            self.steps.copy_(edges.diff().log())
+
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        levels = torch.tensor(self.levels, device=scores.device)
+        return ordinal_loss(scores, torch.searchsorted(levels, marks), self.edges)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
+        return {"rating_levels": list(self.levels), "rating_edges": self.edges.tolist()}
+
+
+class Thumbs(Marked):
+    """A thumb up is a coin whose log-odds are the score, but for an offset that is learned."""
+
+    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+        super().__init__(config, levels)
+        self.offset = nn.Parameter(torch.tensor(0.0))
+
+    def _put(self, marks: Sequence[float]) -> None:
+        up = 0.5 + sum(marks)
+        nn.init.constant_(self.offset, math.log(up / (1 + len(marks) - up)))
+
+    def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
+        return thumb_loss(scores + self.offset, marks > 0.5)
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
+        return {"thumb_offset": self.offset.item()}
+
+
 OBJECTIVES: Mapping[str, type[Objective]] = {
     "votes": Votes,
     "bradley_terry": BradleyTerry,
@@ -302,7 +481,12 @@ OBJECTIVES: Mapping[str, type[Objective]] = {
     "plackett_luce": PlackettLuce,
     "all_pairs": AllPairs,
     "pair_classifier": PairClassifier,
+    "regression": Regression,
+    "ordinal": Ordinal,
+    "thumbs": Thumbs,
 }
 """Its name -> what it is."""
-AUTO: Mapping[str, str] = {"rankings": "plackett_luce"}
-"""What a file holds -> the objective that suits it; of all others `votes`."""
+AUTO: Mapping[str, str] = {
+    "preferences": "votes", "rankings": "plackett_luce", "ratings": "ordinal", "thumbs": "thumbs",
+}  # fmt: skip
+"""What a file holds -> the objective that suits it."""

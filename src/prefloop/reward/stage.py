@@ -29,8 +29,12 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
 from prefloop.records import Demonstration, Preference
+from prefloop.records.cards import Card
+from prefloop.reward.annotators import sentence
+from prefloop.reward.carded import Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import PromptBatches, Split, Told, split
+from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
+from prefloop.reward.ensemble import train_members
 from prefloop.reward.heads import Heads, heads_of
 from prefloop.reward.items import (
     Item,
@@ -50,6 +54,7 @@ from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
+from prefloop.scoring.outliers import KNOWN, Outliers
 from prefloop.scoring.pair_classifier import PAIRS, READS
 from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.ahead import ahead
@@ -64,10 +69,13 @@ NUM_DEMONSTRATIONS = 512
 
 
 def train(config: RewardConfig) -> Path:
-    """Runs (or continues) reward modelling. Returns: the model folder."""
-    inputs = {k: config.model_dump()[k] for k in ("preferences", "held_out", "undecided", "demonstrations")}
+    """Runs (or continues) reward modelling. Returns: the model folder, or that of an ensemble."""
+    inputs = {k: config.model_dump()[k] for k in (*FILES, "demonstrations")}
     with Run(config, inputs=inputs | {"model": model_folder(config.model)}) as run:
         if run.finished:
+            return run.folder / layout.MODEL
+        if config.members > 1:
+            train_members(config, run, train)
             return run.folder / layout.MODEL
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
@@ -81,7 +89,8 @@ def train(config: RewardConfig) -> Path:
         sizes = batched(network, config, run)
         heads.begin(network)
         data = _data(config, said, heads, network, run)
-        objective = heads.objective(partial(OBJECTIVES[said.objective], config))
+        objective = heads.objective(partial(OBJECTIVES[said.objective], config, said.levels))
+        objective.meet(data.training)
         objective.begin([item for voices in heads.spoken(data.first) for item in voices])
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
@@ -117,14 +126,15 @@ def train(config: RewardConfig) -> Path:
                 losses = losses * torch.tensor([item.weight for item in few], device=network.device)
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
-                sums.add("accuracy/train", ordered(scores, few) / max(1, told))
+                if told:
+                    sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = tables_of(judged, network, sizes)
                 metrics |= validation(heads.main(looked, judged), data.validated, objective)
             run.log(optimizer.done, metrics)
-            run.progress.advance(loss=metrics["loss/train"], accuracy=metrics["accuracy/train"])
+            run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
                 "network": network.trained(),
                 "objective": objective.state_dict(),
@@ -163,12 +173,12 @@ def _data(config: RewardConfig, split_: Split, heads: Heads, network: Network, r
     kind = OBJECTIVES[split_.objective]
 
     def learn(rows: Sequence[Row]) -> Tokenised:
-        return heads.placed(tokenised(rows, network, orders=kind.BOTH_ORDERS))
+        return heads.placed(tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks))
 
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
     validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
     validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
-    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first.rows, run.say)
+    scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first, run.say)
     return _Data(split_, learn, first, validated, undecided, scale)
 
 
@@ -192,24 +202,34 @@ def _finish(
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
+    reached = scores(again)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    ties = margins(scores(undecided.items) * objective.UNIT, undecided.items)
+    gaps = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
+    tied = margins(scores(undecided.items) * objective.UNIT, undecided.items)
+    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    edge = objective.first_edge(taught.said)
     held = quality(
-        margins(heads.main(looked, validated.items) * objective.UNIT, validated.items),
+        gaps,
         pairs,
         longer_wins=taught.longer >= 0,
-        margins_train=margins(scores(again), again),
-        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=objective.first_edge(taught.said),
+        margins_train=margins(reached, again),
+        undecided=ties,
+        first_edge=edge,
     )
-    for warning in held.warnings:
-        run.say(warning)
+    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
     heads.fold(network)
-    _save(run.folder / layout.MODEL, network, heads, config, sizes, data.scale, run.say)
+    judge = Trained(str(run.folder / layout.MODEL), network, sizes)
+    trained_on = held.numbers["accuracy_train"]
+    card = card_of(judge, [*both, *ties], data.training, seed=config.seed, accuracy_train=trained_on, tie_edge=edge)
+    _save(run.folder / layout.MODEL, network, heads, config, sizes, data, card, run.say)
+    warnings = shown(card, run) if card else held.warnings
+    objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
+    for told in learned.get("annotators", ()):
+        run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
-    result |= heads.told(looked, validated)
-    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
+    verdict = {"card": card.verdict if card else None} | heads.told(looked, validated)
+    run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
 
 def _counts(data: _Data, taught: Taught) -> dict[str, int]:
@@ -221,6 +241,7 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
         "num_responses_cut": sum(part.cuts.responses for part in parts),
         "num_equal": sum(part.num_equal for part in parts),
         "num_undecided": data.split.num_undecided,
+        "num_replayed": data.split.num_replayed,
         "num_skipped": len(data.split.skipped),
     }
 
@@ -231,20 +252,35 @@ def _save(
     heads: Heads,
     config: RewardConfig,
     sizes: Batching,
-    scale: Sequence[list[int]],
+    data: _Data,
+    card: Card | None,
     say: Say,
 ) -> None:
-    """The model, and how its scores are shifted and scaled."""
-    if not scale:
-        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS})
+    """The model, how its scores are shifted and scaled, what is usual to it, and its card."""
+    carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
+    if not data.scale:  # a pair classifier: it scores no response alone
+        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS, **carded})
         return
-    columns, same = heads.scale(_raw(network, sizes, scale))
+    columns, same = heads.scale(_raw(network, sizes, data.scale))
     if same:
         say(
-            f"{config.demonstrations or config.preferences}: the {len(scale)} responses that put scores on a scale all "
-            "have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
+            f"{config.demonstrations or config.preferences}: the {len(data.scale)} responses that put scores on a "
+            "scale all have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
         )
-    save(folder, network, beside={NORMALISATION: columns.told})
+    (_, learned), (raw, held_out) = (
+        _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
+        for read in (data.first, data.validated)
+    )
+    outliers = Outliers.of(learned, held_out, columns.scores(raw))
+    save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
+
+
+@torch.no_grad()
+def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, C) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
+    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
+    read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
+    return torch.cat([table for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(
@@ -274,7 +310,7 @@ def validation(scores: torch.Tensor, held_out: Tokenised, objective: Objective) 
     return found
 
 
-def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], say: Say) -> list[list[int]]:
+def scaled_by(config: RewardConfig, network: Network, training: Tokenised, say: Say) -> list[list[int]]:
     """Demonstrations (or chosen responses) in tokens, whose scores will have mean 0 and deviation 1.
 
     Read before training, for a file that cannot be read must not cost a model that is trained. Raises: UserError.
@@ -285,7 +321,8 @@ def scaled_by(config: RewardConfig, network: Network, training: Sequence[Row], s
             for d in first_records(config.demonstrations, Demonstration, NUM_DEMONSTRATIONS, say=say)
         ]
     else:
-        rows = [(row.messages, best(row)) for row in training[:NUM_DEMONSTRATIONS]]
+        few = list(zip(training.rows, training.items, strict=True))[:NUM_DEMONSTRATIONS]
+        rows = [(row.messages, best(row, item)) for row, item in few]
     codec = network.codec
     both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
     return [fitted(prompt, response, codec.context) for prompt, response in both]

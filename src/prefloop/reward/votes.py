@@ -75,11 +75,27 @@ class Edges(nn.Module):
         """
         device = margins.device
         rows = torch.tensor([row for row, of_row in enumerate(votes) for _ in of_row], device=device)
-        sides, low, high = torch.tensor([vote for of_row in votes for vote in of_row], device=device).unbind(1)
-        edges = self.values()
-        losses = graded_preference_loss(margins[rows] * sides, edges[low], edges[high])
+        losses = self.surprise(margins[rows], [vote for of_row in votes for vote in of_row])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=device)
         return torch.zeros_like(margins).index_add(0, rows, losses * share[rows])
+
+    def surprise(self, felt: Tensor, votes: Sequence[Interval]) -> Tensor:
+        """(V,) nats of each vote. Args: felt: (V,) the difference that its annotator felt, without their noise."""
+        sides, low, high = torch.tensor(votes, device=felt.device).unbind(1)
+        edges = self.values()
+        return graded_preference_loss(felt * sides, edges[low], edges[high])
+
+    def sharpness(self, felt: Tensor, votes: Sequence[Interval]) -> Tensor:
+        """(V,) second derivative of `surprise` by felt: how much a vote tells of where the difference lies."""
+        sides, low, high = torch.tensor(votes, device=felt.device).unbind(1)
+        edges = self.values()
+        return sum(
+            (
+                torch.sigmoid(edge - felt * sides) * torch.sigmoid(felt * sides - edge)
+                for edge in (edges[low], edges[high])
+            ),
+            torch.zeros_like(felt),
+        )
 
 
 def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:

@@ -22,12 +22,12 @@ from prefloop.config import Config, at_home
 from prefloop.errors import UserError
 from prefloop.named import named
 from prefloop.notation import COMMAND_LINE, Place, Places, described, overridden, read_yaml
-from prefloop.settings import RunConfig, Tracked
+from prefloop.settings import Gated, RunConfig, Tracked
 from prefloop.stages import Stage
 
 STAGES: Mapping[str, Stage] = {name: stage for name, stage in stages.STAGES.items() if stage.in_recipe}
 """The stages that may stand in a recipe."""
-SHARED = ("seed", "device", "dtype", "threads", "track")
+SHARED = ("seed", "device", "dtype", "threads", "track", "anyway")
 """Settings of a recipe that every stage inherits which has them."""
 ALSO = {"model": "base"}
 """Another word for a setting of a recipe -> the setting."""
@@ -35,7 +35,7 @@ DECIDED = ("out", "pipeline")
 """Settings of a stage that the recipe decides."""
 
 
-class HeadConfig(RunConfig, Tracked, defaults={"out": ""}):
+class HeadConfig(RunConfig, Tracked, Gated, defaults={"out": ""}):
     """What a recipe says beside its stages."""
 
     name: str = ""

@@ -14,7 +14,9 @@ from prefloop.files import fingerprints
 from prefloop.records import Artefact, Identity, RunCard
 from prefloop.settings import RunConfig
 
-WHERE_NOT_WHAT = ("out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "memory", "track", "verify")
+WHERE_NOT_WHAT = (
+    "out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "memory", "track", "verify", "anyway",
+)  # fmt: skip
 """Settings that do not make it another run."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
 """What numbers depend on, beside Python and prefloop."""

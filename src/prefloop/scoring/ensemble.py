@@ -5,6 +5,7 @@ Shapes: B responses, E members.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ class Ensemble:
 
     @property
     def tells_outliers(self) -> bool:
-        """Whether it was noted, when it was trained, how far its members are apart on responses that it knows."""
+        """Whether it was noted, when it was trained, what responses are usual to its members."""
         return self.known is not None
 
     @property
@@ -73,6 +74,7 @@ class Ensemble:
 
     @cuts.setter
     def cuts(self, cuts: Cuts) -> None:
+        """Goes on counting from there."""
         self.first.cuts = cuts
 
     @property
@@ -95,8 +97,22 @@ class Ensemble:
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
         """The scores, with each member's and how far these are apart."""
-        sequences = self.first.sequences(prompts, responses)
-        return self._scored(torch.stack([member.read(sequences)[0] for member in self.members], dim=1))
+        return self.said(self.first.sequences(prompts, responses))
+
+    def said(self, sequences: Sequence[list[int]]) -> Scored:
+        """The same of sequences of tokens."""
+        scored, unusual = self.said_with_unusual(sequences)
+        if self.known is None or unusual is None:
+            return scored
+        return replace(scored, outlier=self.known.share(unusual), limited=self.known.limited(scored.scores))
+
+    def said_with_unusual(self, sequences: Sequence[list[int]]) -> tuple[Scored, Tensor | None]:
+        """The scores, and (B,) how unusual each sequence is: the mean of what members say, if all can tell; no share of
+        known responses before it is calibrated."""
+        said = [member.said(sequences) for member in self.members]
+        outliers = [each.outlier for each in said if each.outlier is not None]
+        scored = self._scored(torch.stack([each.scores for each in said], dim=1))
+        return scored, torch.stack(outliers).double().mean(0) if len(outliers) == len(said) else None
 
     def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, Tensor]:
         """What `detailed` says, and (B, EMBEDDED or fewer) where the first member sees each response."""
@@ -107,11 +123,7 @@ class Ensemble:
 
     def _scored(self, members: Tensor) -> Scored:
         scores = combined_scores(members, combine=self.combine, variance_coef=self.variance_coef)
-        apart = disagreement(members)
-        if self.known is None:
-            return Scored(scores, members=members, disagreement=apart)
-        outlier, limited = self.known.share(apart), self.known.limited(scores)
-        return Scored(scores, outlier=outlier, limited=limited, members=members, disagreement=apart)
+        return Scored(scores, members=members, disagreement=disagreement(members))
 
 
 def _check_alike(path: str, first: RewardModel, other: RewardModel) -> None:

@@ -6,9 +6,10 @@ share of them that are less unusual, so that of responses like them 1 % are abov
 Shapes: B responses, D width of the last hidden states.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
-from prefloop.ops.outliers import unusualness
+from prefloop.ops.outliers import unusualness, whitening
 from prefloop.records.record import Record
 from prefloop.scoring.protocol import Scored, summed
 
@@ -26,6 +27,10 @@ REACHED = 0.99
 """Share of the known responses whose scores are no higher than what known responses are said to reach."""
 MOST_LEVELS = 1000
 """Known responses of which it is noted how unusual they are, evenly spread over all by rank."""
+SHRINKAGE = 0.001
+"""How far the covariance of hidden states is drawn towards equal variances; what was tried is in docs/log.md."""
+KNOWN = 512
+"""Responses by which it is learned what is usual, and as many held out by which that is calibrated."""
 Rule = Literal["ignore", "clip", "abstain"]
 
 
@@ -66,6 +71,18 @@ class Outliers:
     """(D,)"""
     factor: Tensor
     """(D, D) what a difference from the mean is multiplied by; its length is the distance"""
+
+    @classmethod
+    def of(cls, learned: Tensor, held_out: Tensor, scores: Tensor) -> Self:
+        """From last hidden states of responses. Args: learned: (N, D). held_out: (B, D), with their scores (B,)."""
+        mean, factor = whitening(learned, shrinkage=SHRINKAGE)
+        card = OutlierCard.of(unusualness(held_out, mean, factor), scores)
+        return cls(card, mean.float().contiguous(), factor.float().contiguous())
+
+    def files(self) -> dict[str, Mapping[str, Any]]:
+        """File name -> what is in it: the card, and the tensors."""
+        tensors = {"mean": self.mean, "factor": self.factor}
+        return {CARD: self.card.model_dump(mode="json"), TENSORS: tensors}
 
     def share(self, states: Tensor) -> Tensor:
         """(B,) share of the known responses that are less unusual. Args: states: (B, D)."""

@@ -6,7 +6,7 @@ What a reward model must be better than to have read anything. Shape letters: n 
 import itertools
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from prefloop.stats.arrays import Array
 from prefloop.stats.curve import learned
 from prefloop.stats.text import tokens
 
+Pair = tuple[str, str]
+"""Two responses, the preferred one first where it is known."""
 BITS = 18
 RIDGE = 1 / 0.6
 """Of the squared weights: C = 0.3 of scikit-learn's LogisticRegression, where each pair stands both ways round. The
@@ -51,22 +53,32 @@ def tf_idf(counted: Any, weights: Array) -> Any:
     return sparse.csr_matrix(sparse.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ scaled)
 
 
-def bag_margins(training: Sequence[tuple[str, str]], held_out: Sequence[tuple[str, str]]) -> Array:
-    """(n,) log-odds that the first of each held-out pair is preferred, learned from pairs (chosen, rejected).
+class Bag:
+    """Texts whose words were counted once, for several regressions."""
 
-    Args:
-        training: at least one.
-        held_out: n pairs.
-    """
-    differences = []
-    weights: Array | None = None
-    for pairs in (training, held_out):
-        places = {text: number for number, text in enumerate(dict.fromkeys(itertools.chain(*pairs)))}
-        counted = counts(list(places))
-        weights = inverse_frequency(counted) if weights is None else weights
-        features = tf_idf(counted, weights)
-        first, second = ([places[pair[side]] for pair in pairs] for side in (0, 1))
-        differences.append(features[first] - features[second])
-    known = np.unique(differences[0].indices)
-    taught, asked = (each[:, known] for each in differences)
-    return np.asarray(asked @ learned(taught, np.ones(len(training)), RIDGE))
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        """Args: pairs: all that are learned from or asked about."""
+        self.places = {text: n for n, text in enumerate(dict.fromkeys(itertools.chain.from_iterable(pairs)))}
+        self.counted = counts(list(self.places))
+
+    def margins(self, training: Sequence[Pair], held_out: Sequence[Pair]) -> Array:
+        """(n,) log-odds that the first of each held-out pair is preferred, learned from pairs (chosen, rejected).
+
+        Args:
+            training: at least one.
+            held_out: n pairs.
+        """
+        known = sorted({self.places[text] for pair in training for text in pair})
+        features = tf_idf(self.counted, inverse_frequency(self.counted[known]))
+        taught, asked = (self._differences(features, pairs) for pairs in (training, held_out))
+        used = np.unique(taught.indices)
+        return np.asarray(asked[:, used] @ learned(taught[:, used], np.ones(len(training)), RIDGE))
+
+    def _differences(self, features: Any, pairs: Sequence[Pair]) -> Any:
+        first, second = ([self.places[pair[side]] for pair in pairs] for side in (0, 1))
+        return features[first] - features[second]
+
+
+def bag_margins(training: Sequence[Pair], held_out: Sequence[Pair]) -> Array:
+    """(n,) log-odds that the first of each held-out pair is preferred: `Bag.margins` of these pairs alone."""
+    return Bag([*training, *held_out]).margins(training, held_out)

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from prefloop.files.foreign import read_demonstrations, read_preferences
+from prefloop.files.feedback import RECORD_OF, feedback_of
+from prefloop.files.foreign import Reading, read_demonstrations, read_preferences
 from prefloop.files.tables import read_records
-from prefloop.records import Comparison, Demonstration, Preference, Ranking
+from prefloop.records import Comparison, Demonstration, Preference, Ranking, Rated
 from prefloop.web.exchange import outcome_files, outcomes
 from prefloop.web.exchange.outcomes import Snapshot
 from prefloop.web.store.site import Site
@@ -111,8 +112,12 @@ def test_a_ruling_of_another_kind_speaks_alone_too(kind: str):
         result = outcomes.aggregated(of(facts), way)
         assert [row.ranks for row in result.rankings] == ([(2, 1)] if kind == "ranking" else [])
         assert [row.chosen_index for row in result.preferences] == ([1] if kind == "ranking" else [])
-        assert [row["attributes"]["helpful"] for row in result.ratings] == ([2.0, 4.0] if kind == "rating" else [])
-        thumbs = [(row["label"], row["num_judgements"]) for row in result.thumbs]
+        assert [row["attributes"]["helpful"] for row in result.mean_ratings] == ([2.0, 4.0] if kind == "rating" else [])
+        thumbs = [(row["label"], row["num_judgements"]) for row in result.mean_thumbs]
+        assert [(row.annotator, row.ratings) for row in result.ratings] == [
+            ("u9", {"helpful": (2, 4)}) for _ in [0] if kind == "rating"
+        ]
+        assert [row.thumbs for row in result.thumbs] == ([(False, True)] if kind == "thumb" else [])
         assert thumbs == ([(False, 1), (True, 1)] if kind == "thumb" else [])
 
 
@@ -148,7 +153,7 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
     lead = signed_in(site, "lead", "lead")
     answer = lead.get("/api/v1/export/manifest").json()
     assert {name: entry["rows"] for name, entry in answer["files"].items()} == {
-        "preferences.jsonl": 3, "rankings.jsonl": 3, "ratings.jsonl": 6, "thumbs.jsonl": 6, "demonstrations.jsonl": 6,
+        "preferences.jsonl": 3, "rankings.jsonl": 3, "ratings.jsonl": 3, "thumbs.jsonl": 3, "demonstrations.jsonl": 6,
         "edits.jsonl": 3,
     }  # fmt: skip
     for form in ("prefloop", "trl"):
@@ -168,6 +173,16 @@ def test_every_kind_comes_out_in_every_form_and_can_be_read_again(site: Site, tm
     assert edit.rejected.startswith("Answer")
     assert len(read_preferences(tmp_path / "trl-preferences.jsonl").records) == 3
     assert len(read_demonstrations(tmp_path / "trl-demonstrations.jsonl").records) == 6
+    for form, what in (("prefloop", "ratings"), ("prefloop", "thumbs"), ("prefloop", "rankings"), ("trl", "thumbs")):
+        file = tmp_path / f"{form}-{what}.jsonl"
+        assert feedback_of(file) == what
+        records = [record for _, record in Reading(file, RECORD_OF[what])]
+        assert (len(records), {type(record) for record in records}) == (3, {RECORD_OF[what]})
+    ratings = read_records(tmp_path / "prefloop-ratings.jsonl", Rated)
+    assert {(row.annotator, row.tags, tuple((row.ratings or {})["helpful"])) for row in ratings} <= {
+        ("a", ("t",), (5, 2)), ("a", ("t",), (2, 5))
+    }  # fmt: skip
+    assert all(row.responses == tuple(sorted(row.responses)) for row in ratings)  # Answer 0 before Answer 1
     pair = next(
         entry for entry in read_records(tmp_path / "prefloop-preferences.jsonl", Preference) if entry.strength == 3
     )

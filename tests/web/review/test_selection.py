@@ -255,6 +255,26 @@ def test_scores_come_in_parts_and_the_older_ones_stay_until_each_has_a_newer(
     check_log(site)
 
 
+def test_what_the_members_of_an_ensemble_quarrel_about_is_asked(site: Site, tmp_path: Path):
+    """The file of `prefloop score`: of one comparison its members say opposite things; the score tells nothing."""
+    fill(site, 12)
+    names, path = [comparison(n).id for n in range(12)], tmp_path / "ensemble.jsonl"
+    apart = {name: 3.0 if n == 7 else 0.0 for n, name in enumerate(names)}
+    said = [(f"{name}:{i}", [(1 - 2 * i) * by, (2 * i - 1) * by]) for name, by in apart.items() for i in (0, 1)]
+    lines = [json.dumps({"id": name, "score": 0.0, "members": each, "disagreement": each[0]}) for name, each in said]
+    path.write_text("\n".join(lines))
+    assert score_files.from_file(site, path, model="both", actor="lead", skip=False)["added"] == 24
+    with site.database.reading() as connection:
+        assert [model["model"] for model in reward_scores.models(connection)] == ["both", "both 0", "both 1"]
+        pool = selection.candidates(connection, 0)
+        by_name, _ = selection.opinions(connection, pool, Choice(num=1, shares={"random": 0.2, "disagreement": 0.8}))
+    assert pool.names[int(by_name["disagreement"].argmax())] == names[7]
+    assert sorted(by_name["disagreement"])[-2] == 0
+    path.write_text(json.dumps({"id": f"{names[0]}:0", "score": 0.0, "members": [1, None]}))
+    with pytest.raises(UserError, match=r"`members` should be a list of 1 to 64 finite numbers"):
+        score_files.from_file(site, path, model="both", actor="lead", skip=False)
+
+
 @on_sqlite
 def test_floors_reach_the_queue(site: Site):
     fill(site, 20, tags=("red-team",))

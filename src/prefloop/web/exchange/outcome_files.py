@@ -32,6 +32,8 @@ def rows(outcomes: Outcomes, what: What, form: Form) -> list[dict[str, Any]]:
         "preferences": outcomes.preferences, "rankings": outcomes.rankings, "ratings": outcomes.ratings,
         "thumbs": outcomes.thumbs, "demonstrations": outcomes.demonstrations, "edits": outcomes.edits,
     }  # fmt: skip
+    if form == "trl":  # which has a row for each response
+        records |= {"ratings": outcomes.mean_ratings, "thumbs": outcomes.mean_thumbs}
     if form == "prefloop":
         return [record.model_dump(mode="json") if isinstance(record, Record) else record for record in records[what]]
     return [row for record in records[what] for row in _trl(record, outcomes)]

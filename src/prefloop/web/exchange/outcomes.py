@@ -16,7 +16,7 @@ from scipy import special
 from sqlalchemy import Connection
 
 from prefloop import decisions
-from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking
+from prefloop.records import Comparison, Demonstration, Judgement, Preference, Ranking, Rated
 from prefloop.stats import aggregate, crowd
 from prefloop.web.body import finite
 from prefloop.web.store.comparisons import as_brought, parts
@@ -56,8 +56,12 @@ class Outcomes:
     probabilities: Mapping[str, float]
     """preference -> p that its chosen response is the better one"""
     rankings: tuple[Ranking, ...]
-    ratings: tuple[dict[str, Any], ...]
-    thumbs: tuple[dict[str, Any], ...]
+    ratings: tuple[Rated, ...]
+    """what each annotator rated"""
+    thumbs: tuple[Rated, ...]
+    mean_ratings: tuple[dict[str, Any], ...]
+    """each response with what all said of it"""
+    mean_thumbs: tuple[dict[str, Any], ...]
     demonstrations: tuple[Demonstration, ...]
     edits: tuple[Preference, ...]
     undecided: int
@@ -113,8 +117,10 @@ def aggregated(judged: Snapshot, way: Way) -> Outcomes:
         preferences=tuple(preferences),
         probabilities=probabilities,
         rankings=tuple(_rankings(kept, judged.comparisons)),
-        ratings=tuple(_ratings(spoken, judged.comparisons)),
-        thumbs=tuple(_thumbs(spoken, judged.comparisons)),
+        ratings=tuple(_rated(spoken, "rating", judged.comparisons)),
+        thumbs=tuple(_rated(spoken, "thumb", judged.comparisons)),
+        mean_ratings=tuple(_ratings(spoken, judged.comparisons)),
+        mean_thumbs=tuple(_thumbs(spoken, judged.comparisons)),
         demonstrations=tuple(_demonstrations(judged)),
         edits=tuple(_edits(judged)),
         undecided=decided.num_pairs - len(preferences),
@@ -233,8 +239,13 @@ def _rankings(kept: Sequence[Vote], compared: Mapping[str, Comparison]) -> Itera
     for unit in units_of(kept, "ranking").values():
         comparison, indices = compared[unit[0].comparison], sorted(unit[0].order)
         ranks = [vote.meaning["ranks"] for vote in unit]
-        texts = tuple(comparison.responses[index].text for index in indices)
-        order = {"responses": texts, "ranks": tuple(ranks[0] if len(unit) == 1 else _consensus(ranks))}
+        ordered = zip(indices, ranks[0] if len(unit) == 1 else _consensus(ranks), strict=True)
+        named: dict[str, int] = {}
+        for index, rank in ordered:
+            named.setdefault(comparison.responses[index].text, rank)  # a ranking names each text once
+        if len(named) < 2 or "" in named:
+            continue
+        order = {"responses": tuple(named), "ranks": tuple(named.values())}
         about = {"messages": comparison.messages, "comparison": comparison.id, "num_judgements": len(unit)}
         yield Ranking(id=f"{comparison.id}:ranking", **about, **order)
 
@@ -245,6 +256,14 @@ def _consensus(ballots: Sequence[Sequence[int]]) -> list[int]:
     preferred = (ranks[:, :, None] < ranks[:, None, :]).sum(0)
     order = aggregate.kemeny(preferred) if len(preferred) <= aggregate.MAX_KEMENY else aggregate.ranked_pairs(preferred)
     return [order.index(index) + 1 for index in range(len(order))]
+
+
+def _rated(spoken: Sequence[Vote], kind: str, compared: Mapping[str, Comparison]) -> Iterator[Rated]:
+    """What each annotator said, with the texts: a file that the reward stage learns from."""
+    for vote in spoken:
+        if vote.kind == kind and vote.comparison in compared:
+            rated = decisions.rated_of(compared[vote.comparison], as_judgement(vote))
+            yield from [rated] if rated else []
 
 
 def _each_response(

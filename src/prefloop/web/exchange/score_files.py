@@ -2,7 +2,8 @@
 
 Reads rows {"id": "COMPARISON:INDEX", "score"} (records.Score of `prefloop score`), {"comparison", "index", "score"}, or
 {"comparison", "margin"} for two responses (score of the first less that of the second). Rows of one response may have
-an `embedding` (records.EmbeddedScore), a list of numbers, in a file all of one length.
+an `embedding` (records.EmbeddedScore), a list of numbers, in a file all of one length. `members`, the scores of an
+ensemble's members, are kept as those of models of their own (`NAME 0`, `NAME 1`, ...), which the selection looks at.
 """
 
 from collections.abc import Sequence
@@ -26,14 +27,18 @@ TOGETHER = 10_000
 LONGEST = 1024
 """Numbers of an embedding at most."""
 LARGEST = float(np.finfo(np.float32).max)
+MOST_MEMBERS = 64
+"""Members of an ensemble at most."""
 Row = tuple[str, int, float, bytes | None]
 """Comparison, index of the response, score, embedding as float32."""
+Given = dict[tuple[str, int], tuple[float, bytes | None]]
+"""(comparison, index) -> score and embedding"""
 
 
 def parsed(row: dict[str, Any], place: str) -> list[Row]:
     """What one row says. Raises: UserError with the place."""
     number = row.get("margin", row.get("score"))
-    if isinstance(number, bool) or not isinstance(number, int | float) or not -LARGEST <= number <= LARGEST:
+    if not _is_number(number):
         raise UserError(f"{place}: `score` (or `margin`) should be a finite number, but is {shown(number)}.")
     if "margin" in row and isinstance(row.get("comparison"), str):
         return [(row["comparison"], 0, number / 2, None), (row["comparison"], 1, -number / 2, None)]
@@ -47,32 +52,49 @@ def parsed(row: dict[str, Any], place: str) -> list[Row]:
     return [(name, int(index), float(number), place_of)]
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= LARGEST  # nan is at most nothing
+
+
+def _members(row: dict[str, Any], place: str) -> list[float]:
+    """The scores of an ensemble's members, if the row has some. Raises: UserError with the place."""
+    given = row.get("members")
+    if given is None or "margin" in row:
+        return []
+    numbers: list[Any] = given if isinstance(given, list) and 0 < len(given) <= MOST_MEMBERS else [None]
+    if not all(map(_is_number, numbers)):
+        says = f"`members` should be a list of 1 to {MOST_MEMBERS} finite numbers, but is {shown(given)}."
+        raise UserError(f"{place}: {says}")
+    return [float(number) for number in numbers]
+
+
 def _embedding(given: Any, place: str) -> bytes | None:
     if given is None:
         return None
     numbers: list[Any] = given if isinstance(given, list) and 0 < len(given) <= LONGEST else [None]
-    if not all(type(number) in (int, float) and abs(number) <= LARGEST for number in numbers):  # nan is at most nothing
+    if not all(map(_is_number, numbers)):
         says = f"`embedding` should be a list of 1 to {LONGEST} finite numbers, but is {shown(given)}."
         raise UserError(f"{place}: {says}")
     return np.array(given, dtype="<f4").tobytes()
 
 
-def _read(
-    path: Path, problems: list[str] | None, limits: ImportConfig
-) -> dict[tuple[str, int], tuple[float, bytes | None]]:
-    """(comparison, index) -> (score, embedding); what is wrong goes to `problems`, or is raised if that is None."""
-    given: dict[tuple[str, int], tuple[float, bytes | None]] = {}
+def _read(path: Path, problems: list[str] | None, limits: ImportConfig, model: str) -> dict[str, Given]:
+    """Model (and its members) -> what is given; what is wrong goes to `problems`, or is raised if that is None."""
+    given: dict[str, Given] = {model: {}}
     length = None
     for number, row in rows(path, limits):
         place = f"{path.name}:{number}"
         try:
             if isinstance(row, UserError):
                 raise row
+            members = _members(row, place)
             for name, index, score, embedding in parsed(row, place):
                 if embedding is not None and len(embedding) != (length := length or len(embedding)):
                     says = f"has {len(embedding) // 4} numbers, but those before have {length // 4}"
                     raise UserError(f"{place}: `embedding` {says}; write them with one model.")
-                given[name, index] = score, embedding
+                given[model][name, index] = score, embedding
+                for i, member in enumerate(members):
+                    given.setdefault(f"{model} {i}", {})[name, index] = member, None
         except UserError as problem:
             if problems is None:
                 raise
@@ -87,23 +109,30 @@ def from_file(site: Site, path: Path, *, model: str, actor: str, skip: bool) -> 
     Raises: UserError with file:line unless `skip`, and nothing is kept.
     """
     problems: list[str] = []
-    given = _read(path, problems if skip else None, site.config.imports)
-    before = select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)
+    by_model = _read(path, problems if skip else None, site.config.imports, model)
     with site.database.reading() as connection:
-        known = of_responses(connection, {name for name, _ in given}, responses.c.index)
-        here = [(row.comparison, row.number) for row in connection.execute(before)]
-    lost = [key for key in given if key not in known]
+        known = of_responses(connection, {name for name, _ in by_model[model]}, responses.c.index)
+    lost = [key for key in by_model[model] if key not in known]
     if lost and not skip:
         more = f", nor {len(lost) - 1} others" if len(lost) > 1 else ""
         raise UserError(f"{path.name}: there is no response {lost[0][1]} of a comparison {lost[0][0]!r} here{more}.")
     problems.extend(f"{path.name}: no response {index} of a comparison {name!r} is here." for name, index in lost[:100])
-    rows = [(*key, *given[key]) for key in sorted(given) if key in known]
+    for name, given in by_model.items():
+        _replace(site, name, [(*key, *given[key]) for key in sorted(given) if key in known], actor)
+    added = sum(key in known for key in by_model[model])
+    return {"model": model, "added": added, "left_out": len(problems), "problems": problems[:100]}
+
+
+def _replace(site: Site, model: str, rows: Sequence[Row], actor: str) -> None:
+    """Keeps the scores of one model, in parts, and then takes away those older ones that have no newer."""
+    before = select(scores.c.comparison, scores.c.index.label("number")).where(scores.c.model == model)
+    with site.database.reading() as connection:
+        here = [(row.comparison, row.number) for row in connection.execute(before)]
     gone = sorted(set(here) - {row[:2] for row in rows}) if rows else []
     for write, whole in ((_keep, rows), (_forget, gone)):
         for start in range(0, len(whole), TOGETHER):
             part: Any = whole[start : start + TOGETHER]
             site.database.write(lambda c, write=write, part=part: write(c, site, model, part, actor))
-    return {"model": model, "added": len(rows), "left_out": len(problems), "problems": problems[:100]}
 
 
 def _keep(connection: Connection, site: Site, model: str, part: Sequence[Row], actor: str) -> None:

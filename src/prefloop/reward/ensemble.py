@@ -1,0 +1,136 @@
+"""An ensemble: the reward stage run once for each member, every time with another seed, and its models in one folder.
+
+Reads: what the stage reads. Writes: `members/N/`, each a run of the stage with its metrics and checkpoints; `model/`,
+the ensemble's folder. A member is to the bit the model that the stage trains alone with that seed; all of them have the
+same prompts held out, by which the ensemble is measured. Follows Coste et al. 2023 (RM-12).
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from prefloop import layout
+from prefloop.files.atomic import new_folder, write_json
+from prefloop.files.documents import read_document
+from prefloop.models.device import placement
+from prefloop.records import EnsembleCard, Finished, Preference
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import split
+from prefloop.reward.items import Item, as_pairs, margins, tokenised
+from prefloop.reward.needs import READ_AGAIN
+from prefloop.reward.objectives import OBJECTIVES
+from prefloop.reward.quality import Quality, quality
+from prefloop.run import Run
+from prefloop.scoring.ensemble import Ensemble
+from prefloop.scoring.outliers import CARD, OutlierCard
+from prefloop.scoring.protocol import Scored
+from prefloop.seeds import seed_of
+
+
+def member_config(config: RewardConfig, index: int) -> RewardConfig:
+    """The settings of one member: another seed, but the same prompts held out."""
+    return config.model_copy(
+        update={
+            "out": str(layout.member(Path(config.out), index)),
+            "members": 1,
+            "seed": seed_of(config.seed, "reward.members", index),
+            "split_seed": config.split_by,
+        }
+    )
+
+
+def train_members(config: RewardConfig, run: Run, train: Callable[[RewardConfig], Path]) -> None:
+    """Trains (or goes on with) every member, and finishes the run. Args: train: the stage, of a single model."""
+    folders: list[Path] = []
+    for index in range(config.members):
+        run.stop_if_interrupted()
+        run.say(f"member {index + 1} of {config.members}")
+        folders.append(train(member_config(config, index)))
+    results = [read_document(folder.parent / layout.FINISHED, Finished).result for folder in folders]
+    model = run.folder / layout.MODEL
+    _put_together(model, folders)
+    judge = Ensemble(str(model), placement(config.device, config.dtype), [], combine="mean", variance_coef=0.0)
+    known, measured = _measured(config, judge, results, run)
+    _put_together(model, folders, {CARD: known.model_dump(mode="json")})
+    for warning in measured.warnings:
+        run.say(warning)
+    result = {**_shared(results), **measured.numbers, "members": [each["accuracy"] for each in results]}
+    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(measured.warnings)})
+
+
+def _put_together(model: Path, folders: Sequence[Path], beside: dict[str, Any] | None = None) -> None:
+    """The ensemble's folder, whole or not at all. Files of the members are the same files, where the disk can do so."""
+    with new_folder(model) as temporary:
+        for index, folder in enumerate(folders):
+            shutil.copytree(folder, layout.member(temporary, index), copy_function=_linked)
+        for name, value in (beside or {}).items():
+            write_json(temporary / name, value)
+        write_json(layout.ensemble_card(temporary), EnsembleCard(num=len(folders)).model_dump(mode="json"))
+
+
+def _linked(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copy2(source, target)
+    return target
+
+
+def _measured(
+    config: RewardConfig, judge: Ensemble, results: Sequence[dict[str, Any]], run: Run
+) -> tuple[OutlierCard, Quality]:
+    """What held-out responses are like to the ensemble, and how good it is."""
+    parts = split(config, lambda _: None, kept=run.folder / layout.ROWS)
+    learn = partial(tokenised, network=judge.first.network, asks=parts.asks)
+    again, validated, undecided = map(learn, (parts.training[:READ_AGAIN], parts.validation, parts.undecided))
+    unit = judge.std * OBJECTIVES[parts.objective].UNIT
+    said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
+    assert unusual is not None  # the stage has just noted it of each member
+    ties = _margins(unit, undecided.items, _read(judge, undecided.items))
+    measured = quality(
+        _margins(unit, validated.items, said),
+        [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
+        longer_wins=sum(item.longer for item in again.items) >= 0,
+        margins_train=_margins(unit, again.items, _read(judge, again.items)),
+        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
+        first_edge=(_shared(results).get("vote_edges") or [0.0])[0],
+    )
+    return OutlierCard.of(unusual, said.scores), measured
+
+
+def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
+    """What is said of all responses of some items, which may be none, one after another."""
+    if not items:
+        return Scored(torch.zeros(0))
+    return judge.said([sequence for item in items for sequence in item.sequences])
+
+
+def _margins(unit: float, items: Sequence[Item], said: Scored) -> list[list[float]]:
+    """Of each item the log-odds of all its pairs. Args: unit: log-odds of a difference of 1 between scores."""
+    nums = [len(item.sequences) for item in items]
+    if not nums:
+        return []
+    scores = torch.nn.utils.rnn.pad_sequence(list((said.scores * unit).split(nums)), batch_first=True)
+    return margins(scores, items)
+
+
+def _shared(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What all members report: numbers, and lists of them, as their means; of anything else the first one's."""
+    first = results[0]
+    return {name: _mean([result[name] for result in results]) for name in first if name != "warnings"}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if all(isinstance(value, list) and len(value) == len(first) for value in values):
+        return [_mean(each) for each in zip(*values, strict=True)]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if not numbers or all(value == first for value in values):
+        return first
+    return float(np.mean(values))

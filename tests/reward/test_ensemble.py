@@ -1,0 +1,114 @@
+"""An ensemble of the reward stage: its members are the stage's own models, broken off and gone on with to the bit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prefloop import layout
+from prefloop.models.device import Placement
+from prefloop.records import Message
+from prefloop.reward import stage
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import split
+from prefloop.reward.ensemble import member_config
+from prefloop.reward.stage import train
+from prefloop.scoring.ensemble import Ensemble
+from prefloop.scoring.named import scorer
+from prefloop.seeds import seed_of
+
+from .test_stage import planted
+
+CPU = Placement(torch.device("cpu"))
+ASKED = (Message(role="user", content="where is 999?"),)
+TEXTS = ["on my sorry go it", "on my never go it", "包裹"]
+
+
+@pytest.fixture
+def make_config(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., RewardConfig]:
+    preferences = write_rows("preferences.jsonl", planted(80))
+
+    def make(name: str, **settings: Any) -> RewardConfig:
+        values: dict[str, Any] = {
+            "out": str(tmp_path / name),
+            "model": folder,
+            "preferences": preferences,
+            "validation": 0.2,
+            "batch_pairs": 16,
+            "lr": 0.01,
+            "threads": 1,
+            "dtype": "float32",
+            "seed": 3,
+        }
+        return RewardConfig(**{**values, **settings})
+
+    return make
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_member_is_the_model_of_its_seed_also_once_it_was_broken_off(
+    make_config: Callable[..., RewardConfig], monkeypatch: pytest.MonkeyPatch
+):
+    """The second member dies in its third update; the first is not trained again."""
+    config, calls = make_config("ensemble", members=2, checkpoint_every=2), []
+    real = stage.__dict__["item_scores"]
+
+    def dies(*args: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == dying:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(stage, "item_scores", dies)
+    dying = 0
+    alone = train(make_config("alone", seed=seed_of(3, "reward.members", 1), split_seed=3))
+    each = len(calls)
+    dying = 2 * each + 3
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    made = train(config)
+    assert len(calls) == 3 * each + 1  # one update was tried twice
+    expected, actual = weights(alone), weights(layout.member(made, 1))
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+    assert not torch.equal(weights(layout.member(made, 0))["score.weight"], expected["score.weight"])
+    before = len(calls)
+    assert train(config) == made
+    assert len(calls) == before
+    _check_ensemble(config, made, alone)
+
+
+def _check_ensemble(config: RewardConfig, made: Path, alone: Path) -> None:
+    """Its folder scores, tells what it has seen, and says how good it and its members are."""
+    judge = scorer(str(made.parent), CPU, combine="min")
+    assert isinstance(judge, Ensemble)
+    said = judge.detailed([ASKED] * 3, TEXTS)
+    single = scorer(str(alone), CPU).detailed([ASKED] * 3, TEXTS)
+    assert said.members is not None
+    assert said.members[:, 1].equal(single.scores)
+    assert said.scores.equal(said.members.amin(1))
+    rows = split(config, lambda _: None).validation
+    messages, texts = [row.messages for row in rows] * 2, [*(r.chosen for r in rows), *(r.rejected for r in rows)]
+    for known in (judge, scorer(str(alone), CPU)):
+        outlier = known.detailed(messages, texts).outlier
+        assert outlier is not None
+        expected = [place / 32 for place in range(32)]  # of what it was calibrated on, each is above those before
+        assert sorted(outlier.tolist()) == pytest.approx(expected, abs=0.04)
+    result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
+    assert len(result["members"]) == 2
+    assert result["accuracy"] >= min(result["members"]) - 1e-9
+    assert result["num_held_out"] == 16
+
+
+def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Callable[..., RewardConfig]):
+    config = make_config("ensemble", members=3)
+    members = [member_config(config, index) for index in range(3)]
+    assert len({member.seed for member in members}) == 3
+    assert {member.split_by for member in members} == {3}
+    assert {member.members for member in members} == {1}
