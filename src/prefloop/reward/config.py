@@ -139,6 +139,11 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                     f"{name} is a setting of heads = {' or '.join(kinds)}, but here heads = {self.heads}. Leave it "
                     "out, or change heads."
                 )
+        if self.heads != "one" and self.annotators == "learned":
+            raise ValueError(
+                "annotators = learned is for one score of everybody's. Leave it out, or leave heads out; heads = "
+                "annotators gives each a column."
+            )
         if self.heads != "one" and self.objective == "pair_classifier":
             raise ValueError(
                 "objective = pair_classifier reads two responses at once and has one head. Leave heads out, or change "

@@ -230,11 +230,11 @@ class PerColumn(Objective):
                 assert isinstance(objective, Objective)
                 yield column, objective, places
 
-    def losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+    def forward(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         losses = scores.new_zeros(len(items))
         for _, objective, places in self._parts(items):
             index = torch.tensor(places, device=scores.device)
-            some = objective.losses(scores.index_select(0, index), [items[place] for place in places])
+            some = objective(scores.index_select(0, index), [items[place] for place in places])
             losses = losses.index_add(0, index, some)
         return losses
 
