@@ -384,7 +384,7 @@ MUTANTS = [
         "reward/stage.py", "reward",
         ("vote edges at the model's rate", "Group(tuple(objective.parameters()), EDGE_LR)", "Group(tuple(objective.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=apart)", "num_updates=len(batches), apart=apart[:-1])"),
-        ("weights of pairs forgotten", "weight, told = sum(item.weight for item in batch)", "weight, told = len(batch)"),
+        ("weights of pairs forgotten", "weight, told = sum(item.weight for item in told_of)", "weight, told = len(told_of)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
         ("what was counted is forgotten on resume", 'taught = Taught.of(saved["taught"])', "pass"),
     ),

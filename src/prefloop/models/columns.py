@@ -6,12 +6,15 @@ what they are beside them. Shapes: B responses, C columns.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
+from prefloop.ops.rewards import normalised_scores
 from prefloop.records.record import Record, Text
 
 NORMALISATION = "prefloop_scores.json"
@@ -62,6 +65,22 @@ class Columns(Record):
         if self.kind in TOGETHER:
             return dict.fromkeys(self.names, 1 / (len(self.columns) * self.std))
         return {self.names[0]: 1.0}
+
+    def scores(self, raw: Tensor) -> Tensor:
+        """(B,) what a response scores. Args: raw: (B, C)."""
+        weights = self.weights
+        parts = [
+            normalised_scores(one, mean=column.mean, std=column.std) * weights[column.name]
+            for one, column in zip(raw.unbind(1), self.columns, strict=True)
+            if column.name in weights
+        ]
+        return parts[0] if len(parts) == 1 else torch.stack(parts).double().sum(0).float()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What `prefloop_scores.json` is to hold."""
+        first = self.columns[0]
+        return {"mean": first.mean, "std": first.std} if self.kind == "one" else self.model_dump(mode="json")
 
     def unit(self, weights: Mapping[str, float]) -> float:
         """How far apart, in raw scores, two responses are whose scores differ by 1, where the columns that count agree.

@@ -76,6 +76,17 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     center_coef: float = Field(default=0.0, ge=0)
     """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
 
+    heads: Literal["one", "axes", "domains", "annotators", "members"] = "one"
+    """Columns on one trunk: one score; one for each axis; a common one and one for each domain (tags domain:NAME or
+    topic:NAME), or for each annotator or group (votes, tags group:NAME); or members of an ensemble."""
+
+    num_members: int | None = Field(default=None, ge=2, le=64)
+    """Of heads=members: how many; 4 if left out."""
+
+    shrinkage: float | None = Field(default=None, ge=0)
+    """Of heads=domains and heads=annotators: how many votes of its own weigh as much as that a column does not differ
+    from the common one; 20 if left out."""
+
     annotators: Literal["same", "learned"] = "same"
     """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
     longer response sway them, is learned with the scores."""
@@ -118,6 +129,26 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
             )
         if self.objective != "auto":
             self.check(self.objective)
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_heads(self) -> "RewardConfig":
+        for name, kinds in (("num_members", ("members",)), ("shrinkage", ("domains", "annotators"))):
+            if dict(self)[name] is not None and self.heads not in kinds:
+                raise ValueError(
+                    f"{name} is a setting of heads = {' or '.join(kinds)}, but here heads = {self.heads}. Leave it "
+                    "out, or change heads."
+                )
+        if self.heads != "one" and self.annotators == "learned":
+            raise ValueError(
+                "annotators = learned is for one score of everybody's. Leave it out, or leave heads out; heads = "
+                "annotators gives each a column."
+            )
+        if self.heads != "one" and self.objective == "pair_classifier":
+            raise ValueError(
+                "objective = pair_classifier reads two responses at once and has one head. Leave heads out, or change "
+                "the objective."
+            )
         return self
 
     def check(self, objective: str) -> None:

@@ -28,7 +28,6 @@ from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
-from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.records.cards import Card
 from prefloop.reward.annotators import sentence
@@ -36,16 +35,17 @@ from prefloop.reward.carded import Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
+from prefloop.reward.heads import Heads, heads_of
 from prefloop.reward.items import (
+    Item,
     Row,
     Taught,
     Tokenised,
     as_pairs,
     best,
-    item_scores,
     margins,
     ordered,
-    scores_of,
+    tables_of,
     tell,
     tokenised,
 )
@@ -66,8 +66,6 @@ FIRST = 1000
 """Training pairs that are looked at before all others."""
 NUM_DEMONSTRATIONS = 512
 """Demonstrations scored for the normalisation."""
-LEAST_DEVIATION = 1e-6
-"""Raw scores nearer to each other than this are the same; to divide by less would make numbers of rounding."""
 
 
 def train(config: RewardConfig) -> Path:
@@ -82,14 +80,18 @@ def train(config: RewardConfig) -> Path:
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         weights = unchanged(config, config.model, scores=True)
-        network = scalar(config.model, place, fresh_head=True, template=config.template, weights=weights)
+        said = split(config, run.say, kept=run.folder / layout.ROWS)
+        heads = heads_of(config, said.training, run.say)
+        load = partial(scalar, config.model, place, fresh_head=True, template=config.template, weights=weights)
+        network = load(columns=heads.labels)
         run.caution(network.train_as(config, seed=config.seed))
         config = run.settled(config, network.learner)
         sizes = batched(network, config, run)
-        data = _data(config, network, run)
-        objective = OBJECTIVES[data.split.objective](config, data.split.levels)
+        heads.begin(network)
+        data = _data(config, said, heads, network, run)
+        objective = heads.objective(partial(OBJECTIVES[said.objective], config, said.levels))
         objective.meet(data.training)
-        objective.begin(data.first.items)
+        objective.begin([item for voices in heads.spoken(data.first) for item in voices])
         objective.to(network.device)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
         count = data.training.num_responses // 2 + len(judged)
@@ -108,20 +110,20 @@ def train(config: RewardConfig) -> Path:
         looked: torch.Tensor | None = None
         run.progress.start(len(batches), optimizer.done)
         for read in ahead(batches, lambda batch: data.learn(data.training.take(batch)), start=optimizer.done):
-            batch = read.items
+            batch = heads.spoken(read, ties=objective.TIES)
+            told_of = [item for voices in batch for item in voices]
             if optimizer.done < batches.first_pass:
                 taught.see(read)
-                objective.count(batch, taught.said)
+                objective.count(told_of, taught.said)
             if not batch:
                 optimizer.pass_over(1)
                 continue
             sums = Sums()
-            weight, told = sum(item.weight for item in batch), sum(bool(item.pairs) for item in batch)
-            for part in cut(range(len(batch)), [item.length for item in batch], limit=sizes.micro_tokens):
-                few = [batch[i] for i in part]
-                scores = item_scores(network, few)
-                weights = torch.tensor([item.weight for item in few], device=network.device)
-                losses = objective(scores, few) * weights
+            weight, told = sum(item.weight for item in told_of), sum(bool(item.pairs) for item in told_of)
+            for part in cut(range(len(batch)), [voices[0].length for voices in batch], limit=sizes.micro_tokens):
+                few = [item for i in part for item in batch[i]]
+                losses, scores = heads.losses(network, objective, few)
+                losses = losses * torch.tensor([item.weight for item in few], device=network.device)
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
                 if told:
@@ -129,8 +131,8 @@ def train(config: RewardConfig) -> Path:
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
-                looked = scores_of(judged, network, sizes)
-                metrics |= validation(looked, data.validated, objective)
+                looked = tables_of(judged, network, sizes)
+                metrics |= validation(heads.main(looked, judged), data.validated, objective)
             run.log(optimizer.done, metrics)
             run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
@@ -141,8 +143,8 @@ def train(config: RewardConfig) -> Path:
             }
             run.checkpoint(optimizer.done, state, every=config.checkpoint_every)
         if looked is None:
-            looked = scores_of(judged, network, sizes)
-        _finish(config, network, objective, data, taught, sizes, looked, run)
+            looked = tables_of(judged, network, sizes)
+        _finish(config, network, heads, objective, data, taught, sizes, looked, run)
     return run.folder / layout.MODEL
 
 
@@ -164,13 +166,15 @@ class _Data:
         return self.split.training
 
 
-def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
+def _data(config: RewardConfig, split_: Split, heads: Heads, network: Network, run: Run) -> _Data:
     """All preferences, those that stay in memory in tokens. Raises: UserError."""
-    split_ = split(config, run.say, kept=run.folder / layout.ROWS)
     for problem in split_.skipped:
         run.say(f"skipped {problem}")
     kind = OBJECTIVES[split_.objective]
-    learn = partial(tokenised, network=network, orders=kind.BOTH_ORDERS, asks=split_.asks)
+
+    def learn(rows: Sequence[Row]) -> Tokenised:
+        return heads.placed(tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks))
+
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
     validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
     validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
@@ -181,6 +185,7 @@ def _data(config: RewardConfig, network: Network, run: Run) -> _Data:
 def _finish(
     config: RewardConfig,
     network: Network,
+    heads: Heads,
     objective: Objective,
     data: _Data,
     taught: Taught,
@@ -188,15 +193,19 @@ def _finish(
     looked: torch.Tensor,
     run: Run,
 ) -> None:
-    """Measures, saves, and says how good the model is. Args: looked: the scores of the held-out items."""
+    """Measures, saves, and says how good the model is. Args: looked: (B, K, C) the scores of the held-out items."""
+
+    def scores(items: Sequence[Item]) -> torch.Tensor:
+        return heads.main(tables_of(items, network, sizes), items)
+
     if len(data.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
     again = data.first.items[: max(READ_AGAIN, len(validated.items))]
-    reached = scores_of(again, network, sizes)
+    reached = scores(again)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    gaps = margins(looked * objective.UNIT, validated.items)
-    tied = margins(scores_of(undecided.items, network, sizes) * objective.UNIT, undecided.items)
+    gaps = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
+    tied = margins(scores(undecided.items) * objective.UNIT, undecided.items)
     ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
     edge = objective.first_edge(taught.said)
     held = quality(
@@ -208,6 +217,7 @@ def _finish(
         first_edge=edge,
     )
     both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    heads.fold(network)
     judge = Trained(str(run.folder / layout.MODEL), network, sizes)
     trained_on = held.numbers["accuracy_train"]
     card = card_of(
@@ -220,14 +230,14 @@ def _finish(
         accuracy_train=trained_on,
         tie_edge=edge,
     )
-    _save(run.folder / layout.MODEL, network, config, sizes, data, card, run.say)
+    _save(run.folder / layout.MODEL, network, heads, config, sizes, data, card, run.say)
     warnings = shown(card, run) if card else held.warnings
     objective.look(reached, again)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for told in learned.get("annotators", ()):
         run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
-    verdict = {"card": card.verdict if card else None}
+    verdict = {"card": card.verdict if card else None} | heads.told(looked, validated)
     run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
 
@@ -246,28 +256,40 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
 
 
 def _save(
-    folder: Path, network: Network, config: RewardConfig, sizes: Batching, data: _Data, card: Card | None, say: Say
+    folder: Path,
+    network: Network,
+    heads: Heads,
+    config: RewardConfig,
+    sizes: Batching,
+    data: _Data,
+    card: Card | None,
+    say: Say,
 ) -> None:
     """The model, how its scores are shifted and scaled, what is usual to it, and its card."""
     carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
     if not data.scale:  # a pair classifier: it scores no response alone
         save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS, **carded})
         return
-    mean, std = _normalisation(network, config, sizes, data.scale, say)
+    columns, same = heads.scale(_raw(network, sizes, data.scale))
+    if same:
+        say(
+            f"{config.demonstrations or config.preferences}: the {len(data.scale)} responses that put scores on a "
+            "scale all have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
+        )
     (_, learned), (raw, held_out) = (
         _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
         for read in (data.first, data.validated)
     )
-    outliers = Outliers.of(learned, held_out, normalised_scores(raw, mean=mean, std=std))
-    save(folder, network, beside={NORMALISATION: {"mean": mean, "std": std}, **outliers.files(), **carded})
+    outliers = Outliers.of(learned, held_out, columns.scores(raw))
+    save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
 
 
 @torch.no_grad()
 def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n,) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
+    """(n, C) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
     read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
-    return torch.cat([table[:, 0] for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
+    return torch.cat([table for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(
@@ -316,17 +338,7 @@ def scaled_by(config: RewardConfig, network: Network, training: Tokenised, say: 
 
 
 @torch.no_grad()
-def _normalisation(
-    network: Network, config: RewardConfig, sizes: Batching, sequences: Sequence[list[int]], say: Say
-) -> tuple[float, float]:
-    """Mean and deviation of raw scores over sequences of tokens; a deviation of 1 if all scores are the same."""
+def _raw(network: Network, sizes: Batching, sequences: Sequence[list[int]]) -> torch.Tensor:
+    """(n, C) raw scores of sequences of tokens, on the CPU."""
     cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
-    raw = torch.cat([network.scores([sequences[i] for i in part]) for part in cuts]).cpu().double()
-    mean, std = float(raw.mean()), float(raw.std(correction=0))
-    if std >= LEAST_DEVIATION:
-        return mean, std
-    say(
-        f"{config.demonstrations or config.preferences}: the {len(sequences)} responses that put scores on a scale all "
-        "have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
-    )
-    return mean, 1.0
+    return torch.cat([network.score_table([sequences[i] for i in part]) for part in cuts]).cpu()

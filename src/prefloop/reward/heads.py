@@ -1,0 +1,353 @@
+"""Several columns on one trunk: which of them what was said of a row speaks of, and what each is worth.
+
+    axes         each axis its own column, with edges of its own       score = mean of the columns
+    members      each row to every column, with weights of its own     score = mean of the columns
+    domains      everything to `common`, and what lies in a domain     score = `common`; another column is
+    annotators   everything to `common`, and one's own votes             common + difference, while it learns
+
+What everybody said teaches `common` alone; a difference learns what its own rows say beyond it, held back by a ridge
+that is worth some votes. Shapes: B items, K responses, C columns.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from prefloop.errors import UserError
+from prefloop.files.hashes import hash_of
+from prefloop.models.checkpoint import HEAD
+from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind
+from prefloop.models.network import Network
+from prefloop.ops.draws import seeded
+from prefloop.records import Preference, Vote, opening
+from prefloop.reward.config import RewardConfig
+from prefloop.reward.items import Item, Row, Tokenised, gathered
+from prefloop.reward.objectives import Objective, add
+from prefloop.reward.votes import TIE, interval
+from prefloop.seeds import seed_of
+from prefloop.stats.intervals import mean_interval, share_interval
+
+BETTER, SAFER = "better", "safer"
+"""Axes of preferences that name none, and of those that say by a tag which response is the safer one."""
+DOMAINS, GROUP, AXIS = ("domain:", "topic:"), "group:", "axis:"
+"""How tags begin that say so."""
+LEAST, MOST = 20, 1000
+"""Rows or votes that a domain or an annotator must have for a column of its own, and such columns at most."""
+SHRINKAGE, MEMBERS = 20.0, 4
+"""Those of the settings that are left out."""
+CHUNK = 10_000
+"""Rows that are looked at together for the columns' names."""
+LEAST_DEVIATION = 1e-6
+"""Raw scores nearer to each other than this are the same; to divide by less would make numbers of rounding."""
+CONFIDENCE = 0.95
+
+
+def said_of(kind: Kind, row: Row) -> Sequence[tuple[str, float, Vote | None]]:
+    """The axes, the domain, or the annotators or group that a row speaks of: (name, share of its weight, the vote).
+
+    A domain or group is that of the first tag that names one. Votes of nobody who is known speak of no one.
+    """
+    tags = row.tags if isinstance(row, Preference) else ()
+    if kind == "domains":
+        return [(tag.partition(":")[2], 1.0, None) for tag in tags if tag.startswith(DOMAINS)][:1]
+    if kind == "axes":
+        named = [tag.removeprefix(AXIS) for tag in tags if tag.startswith(AXIS)] or [BETTER]
+        safer = [Vote(side=side) for side in ("chosen", "rejected") if f"{SAFER}:{side}" in tags]
+        return [*((name, 1.0, None) for name in named), *((SAFER, 1.0, vote) for vote in safer)]
+    group = next((tag.removeprefix(GROUP) for tag in tags if tag.startswith(GROUP)), None)
+    if group is not None:
+        return [(group, 1.0, None)]
+    votes = row.votes if isinstance(row, Preference) else ()
+    return [(vote.annotator, 1 / len(votes), vote) for vote in votes if vote.annotator]
+
+
+class Heads:
+    """The columns of a reward model in training."""
+
+    def __init__(self, kind: Kind, counts: Mapping[str, int], config: RewardConfig) -> None:
+        """Args: counts: name of each column -> training rows or votes that speak of it."""
+        self.kind: Kind = kind
+        self.names, self.counts = tuple(counts), counts
+        self._seed = config.seed
+        self._ridge = SHRINKAGE if config.shrinkage is None else config.shrinkage
+        self._place = {name: place for place, name in enumerate(self.names)}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names for the head's rows; none for one score."""
+        return () if self.kind == "one" else self.names
+
+    @property
+    def _differ(self) -> bool:
+        return self.kind in ("domains", "annotators")
+
+    def objective(self, made: Callable[[], Objective]) -> Objective:
+        """How items teach: of axes each by an objective of its own. Args: made: makes one."""
+        return PerColumn([made() for _ in self.names], self.names) if self.kind == "axes" else made()
+
+    def begin(self, network: Network) -> None:
+        """Gives members heads that differ; all others begin at zero."""
+        if self.kind != "members":
+            return
+        weight = _head(network)
+        for member in range(len(weight)):
+            drawn = torch.rand(weight.shape[1], generator=seeded(self._seed, "reward.members", member))
+            weight.data[member] = ((2 * drawn - 1) / math.sqrt(weight.shape[1])).to(weight.device)
+
+    def placed(self, read: Tokenised) -> Tokenised:
+        """The same rows, each with the column that it speaks of first."""
+        if self.kind != "axes":
+            return read
+        first = [self._place.get(said_of(self.kind, row)[0][0], 0) for row in read.rows]
+        return replace(read, items=[replace(i, column=c) for i, c in zip(read.items, first, strict=True)])
+
+    def voices(self, row: Row, item: Item, *, ties: bool = True) -> list[Item]:
+        """What a row says, column by column; nothing if it speaks of none. Args: ties: whether ties teach."""
+        if self.kind == "one":
+            return [item]
+        if self.kind == "members":
+            prompt = hash_of(opening(row.messages))
+            return [
+                replace(item, weight=item.weight * self._share(member, prompt), column=member)
+                for member in range(len(self.names))
+            ]
+        heard = [
+            _only(replace(item, weight=item.weight * share, column=self._place[name]), vote)
+            for name, share, vote in said_of(self.kind, row)
+            if name in self._place and (ties or vote is None or vote.side != "tie")
+        ]
+        return [item, *heard] if self._differ else heard
+
+    def spoken(self, read: Tokenised, *, ties: bool = True) -> list[list[Item]]:
+        """The same of all rows that speak of a column."""
+        said = (self.voices(row, item, ties=ties) for row, item in zip(read.rows, read.items, strict=True))
+        return [voices for voices in said if voices]
+
+    def _share(self, member: int, prompt: int) -> float:
+        """What a prompt weighs for a member: Exp(1), a Bayesian bootstrap over prompts (Rubin 1981)."""
+        return -math.log((seed_of(self._seed, "reward.members", member, prompt) + 1) / 2**63)
+
+    def losses(self, network: Network, objective: Objective, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
+        """(B,) nats per item, not weighed, and (B, K) the scores of its column that they are of."""
+        table, index, there = gathered(network, items)
+        if self.kind == "one":
+            scores = torch.where(there, table[:, 0].index_select(0, index.flatten()).view(index.shape), 0.0)
+            return objective(scores, items), scores
+        columns = torch.tensor([item.column for item in items], device=table.device)[:, None]
+        scores = torch.where(there, table[index, columns], 0.0)
+        if not self._differ:
+            return objective(scores, items), scores
+        apart = (columns > 0) & there
+        mean = scores.sum(1, keepdim=True) / there.sum(1, keepdim=True)
+        spread = 2 * torch.where(apart, scores - mean, 0.0).square().sum(1)
+        votes = torch.tensor([float(self.counts[self.names[item.column]]) for item in items], device=table.device)
+        scores = scores + torch.where(apart, table[:, 0].detach()[index], 0.0)
+        return objective(scores, items) + self._ridge / (2 * votes) * spread, scores
+
+    def main(self, tables: Tensor, items: Sequence[Item]) -> Tensor:
+        """(B, K) what tells how good the model is. Args: tables: (B, K, C) raw, of `placed` items."""
+        if self.kind == "members":
+            return tables.mean(-1)
+        columns = torch.tensor([item.column for item in items], dtype=torch.long)[:, None, None]
+        return tables.gather(2, columns.expand(*tables.shape[:2], 1))[..., 0] if len(items) else tables[..., 0]
+
+    def fold(self, network: Network) -> None:
+        """Makes every column a score by itself, once training is over: common + difference."""
+        if self._differ:
+            with torch.no_grad():
+                _head(network)[1:] += _head(network)[:1]
+
+    def scale(self, raw: Tensor) -> tuple[Columns, bool]:
+        """How columns are shifted and scaled. Args: raw: (B, C) scores of demonstrations.
+
+        Returns: it, and whether a column had one score for all of them, so that it is shifted only.
+        """
+        each = list(raw.double().T.contiguous())
+        stds = [float(one.std(correction=0)) for one in each]
+        columns = [
+            Column(name=name, mean=float(one.mean()), std=std if std >= LEAST_DEVIATION else 1.0)
+            for name, one, std in zip(self.names, each, stds, strict=True)
+        ]
+        shifted = [(one - column.mean) / column.std for one, column in zip(each, columns, strict=True)]
+        together = float(torch.stack(shifted).mean(0).std(correction=0)) if self.kind in TOGETHER else 1.0
+        together = together if together >= LEAST_DEVIATION else 1.0
+        return Columns(kind=self.kind, columns=tuple(columns), std=together), min(stds) < LEAST_DEVIATION
+
+    def told(self, tables: Tensor, held_out: Tokenised) -> dict[str, Any]:
+        """How often each column orders what its own held-out rows or votes tell apart, with its interval; of columns
+        that differ beside the common one's. Args: tables: (B, K, C) raw, of the held-out items, before `fold`."""
+        if self.kind == "one":
+            return {}
+        if self._differ:
+            tables = torch.cat([tables[..., :1], tables[..., 1:] + tables[..., :1]], -1)
+        right: dict[int, list[tuple[float, float, str]]] = {column: [] for column in range(len(self.names))}
+        for table, row, item in zip(tables, held_out.rows, held_out.items, strict=True):
+            for voice in self.voices(row, item):
+                if voice.pairs:
+                    at = [item.sequences.index(sequence) for sequence in voice.sequences]
+                    share = [_ordered(table[at][:, column], voice.pairs) for column in (voice.column, 0)]
+                    right[voice.column].append((share[0], share[1], opening(row.messages)))
+        found: dict[str, Any] = {"heads": self.kind}
+        found["columns"] = {name: self._of_column(place, right[place]) for name, place in self._place.items()}
+        if self._differ:
+            own = list(itertools.chain.from_iterable(right[place] for place in range(1, len(self.names))))
+            found |= _gain(own)
+        if self.kind == "members" and len(tables):
+            gaps = [t[i] - t[j] for t, item in zip(tables, held_out.items, strict=True) for i, j in item.pairs]
+            found["disagreement"] = float(torch.stack(gaps).double().std(1, correction=0).mean()) if gaps else None
+        return found
+
+    def _of_column(self, place: int, right: list[tuple[float, float, str]]) -> dict[str, Any]:
+        numbers: dict[str, Any] = {"num_training": self.counts[self.names[place]], "num": len(right)}
+        if right:
+            own, common, prompts = zip(*right, strict=True)
+            low, high = share_interval(own, prompts, confidence=CONFIDENCE)
+            numbers |= {"accuracy": float(np.mean(own)), "accuracy_low": low, "accuracy_high": high}
+            if self._differ and place:
+                numbers["accuracy_common"] = float(np.mean(common))
+        return numbers
+
+
+class PerColumn(Objective):
+    """Items taught column by column, by objectives of one kind."""
+
+    def __init__(self, of: Sequence[Objective], names: Sequence[str]) -> None:
+        super().__init__(of[0].config, of[0].levels)
+        self.of, self._names = nn.ModuleList(of), names
+
+    def _parts(self, items: Sequence[Item]) -> Iterator[tuple[int, Objective, list[int]]]:
+        """Column, objective and places of the items that speak of it."""
+        for column, objective in enumerate(self.of):
+            places = [place for place, item in enumerate(items) if item.column == column]
+            if places:
+                assert isinstance(objective, Objective)
+                yield column, objective, places
+
+    def forward(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        losses = scores.new_zeros(len(items))
+        for _, objective, places in self._parts(items):
+            index = torch.tensor(places, device=scores.device)
+            some = objective(scores.index_select(0, index), [items[place] for place in places])
+            losses = losses.index_add(0, index, some)
+        return losses
+
+    def begin(self, items: Sequence[Item]) -> None:
+        for _, objective, places in self._parts(items):
+            objective.begin([items[place] for place in places])
+
+    def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        for column, objective, places in self._parts(items):
+            some: dict[Any, float] = {}
+            objective.count([items[place] for place in places], some)
+            for what, num in some.items():
+                add(said, (column, what), num)
+
+    def _said(self, said: Mapping[Any, float]) -> Iterator[tuple[str, Objective, dict[Any, float]]]:
+        for column, objective in enumerate(self.of):
+            some = {what: num for (of, what), num in said.items() if of == column}
+            if some:
+                assert isinstance(objective, Objective)
+                yield self._names[column], objective, some
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        found = [
+            (some.get("weight", sum(some.values())), objective.without_opinion(some))
+            for _, objective, some in self._said(said)
+        ]
+        total: dict[str, float | None] = {}
+        for name in ("loss_at_start", "loss_no_opinion"):
+            known = [(weight, each[name]) for weight, each in found]
+            sums = [weight * loss for weight, loss in known if loss is not None]
+            total[name] = sum(sums) / sum(weight for weight, _ in known) if sums and len(sums) == len(known) else None
+        return total
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, objective, some in self._said(said):
+            for what, value in objective.learned(some).items():
+                found.setdefault(what, {})[name] = value
+        return found
+
+    def first_edge(self, said: Mapping[Any, float]) -> float:
+        return next((objective.first_edge(some) for _, objective, some in self._said(said)), 0.0)
+
+
+def _head(network: Network) -> torch.nn.Parameter:
+    return network.pretrained.get_submodule(HEAD).get_parameter("weight")
+
+
+def _only(item: Item, vote: Vote | None) -> Item:
+    """A pair as one vote has it, the response that it is for first."""
+    if vote is None:
+        return item
+    side, low, high = interval(vote)
+    if side < 0:
+        item = replace(item, sequences=item.sequences[::-1], letters=item.letters[::-1])
+    ranks = (1.0, 1.0) if (low, high) == TIE else (1.0, 2.0)
+    return replace(item, votes=((1, low, high),), ranks=ranks, share=None, strength=float(vote.strength or 0))
+
+
+def _ordered(scores: Tensor, pairs: Sequence[tuple[int, int]]) -> float:
+    """Share of pairs whose better response has the higher score, half for equal ones. Args: scores: (K,)."""
+    gaps = [float(scores[better] - scores[worse]) for better, worse in pairs]
+    return float(np.mean([0.5 if gap == 0 else float(gap > 0) for gap in gaps]))
+
+
+def _gain(right: list[tuple[float, float, str]]) -> dict[str, Any]:
+    """What columns of their own gain over the common one, on the held-out rows or votes of those who have one."""
+    if len({prompt for _, _, prompt in right}) < 2:
+        return {}
+    own, common, prompts = zip(*right, strict=True)
+    gains = np.subtract(own, common)
+    low, high = mean_interval(gains, confidence=CONFIDENCE, clusters=prompts)
+    return {
+        "own_accuracy": float(np.mean(own)),
+        "common_accuracy": float(np.mean(common)),
+        "own_gain": float(gains.mean()),
+        "own_gain_low": low,
+        "own_gain_high": high,
+        "num_own": len(own),
+    }
+
+
+def heads_of(config: RewardConfig, training: Sequence[Row], say: Callable[[str], None]) -> Heads:
+    """The columns that the settings ask for and the rows have. Raises: UserError if the rows have none to part."""
+    kind, num = config.heads, len(training)
+    if kind == "one":
+        return Heads(kind, {"score": num}, config)
+    if kind == "members":
+        names = [f"member-{member + 1}" for member in range(config.num_members or MEMBERS)]
+        return Heads(kind, dict.fromkeys(names, num), config)
+    counts: Counter[str] = Counter()
+    for begin in range(0, num, CHUNK):
+        for row in training[begin : begin + CHUNK]:
+            counts.update(name for name, _, _ in said_of(kind, row))
+    needed, how = {
+        "axes": (2, "tags such as axis:safety, or safer:chosen"),
+        "domains": (1, f"a tag such as domain:law or topic:refund, {LEAST} rows of each"),
+        "annotators": (1, f"votes whose annotator is known, {LEAST} of each, or tags such as group:teachers"),
+    }[kind]
+    least = 1 if kind == "axes" else LEAST
+    known = {name: count for name, count in counts.items() if count >= least and name != COMMON}
+    if len(known) < needed:
+        found = f" (found: {', '.join(f'{name} {count}' for name, count in counts.most_common(5))})" if counts else ""
+        raise UserError(
+            f"{config.preferences}: heads={kind} needs rows that tell of {kind}{found}: {how}. Add them, or leave "
+            "heads out."
+        )
+    kept = sorted(sorted(known, key=lambda name: (-known[name], name))[:MOST], key=lambda name: (name != BETTER, name))
+    shown = ", ".join(f"{name} {known[name]}" for name in kept[:10]) + (", ..." if len(kept) > 10 else "")
+    say(f"{config.preferences}: {len(kept)} {kind} have columns of their own (of {num} rows: {shown}).")
+    if rest := len(counts) - len(kept):
+        say(
+            f"{config.preferences}: {rest} {kind} have fewer than {LEAST} or are beyond {MOST}: only the common column."
+        )
+    common = {} if kind == "axes" else {COMMON: num}
+    return Heads(kind, common | {name: known[name] for name in kept}, config)
