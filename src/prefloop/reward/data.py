@@ -144,7 +144,7 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     learned, beside = _parted(apart, held_out)
     if not kind.TIES:
         learned, beside = learned.only(np.zeros(0, dtype=int)), beside.only(np.zeros(0, dtype=int))
-    whole = Told(rows, np.concatenate([training.places, learned.places]).astype(np.uint32))
+    whole = _share(Told(rows, np.concatenate([training.places, learned.places]).astype(np.uint32)), config)
     some = validation[:], beside[:MOST_HELD_OUT]
     return Split(objective, whole, *some, skipped, asks, levels, num_undecided)
 
@@ -268,6 +268,15 @@ def _different_files(config: RewardConfig) -> None:
                 f"{named[first]}: this file is given as {first} and as {second}, but each needs its own. "
                 f"Leave {second} out, or give another file."
             )
+
+
+def _share(rows: Told, config: RewardConfig) -> Told:
+    """The rows of the share of the prompts that is to be learned from."""
+    if config.share == 1:
+        return rows
+    prompts = np.unique(rows.openings())
+    order = permutation(len(prompts), config.split_by, "reward.share").numpy()
+    return rows.only(np.isin(rows.openings(), prompts[order[: max(1, round(config.share * len(prompts)))]]))
 
 
 def _parted(rows: Told, held_out: np.ndarray) -> tuple[Told, Told]:

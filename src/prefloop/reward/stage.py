@@ -31,6 +31,7 @@ from prefloop.models.sums import Sums
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.curve import learning_curve, moments, seen, train_shares
 from prefloop.reward.data import PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.items import (
@@ -76,6 +77,8 @@ def train(config: RewardConfig) -> Path:
         if config.members > 1:
             train_members(config, run, train)
             return run.folder / layout.MODEL
+        if config.curve:
+            train_shares(config, run, train)
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         weights = unchanged(config, config.model, scores=True)
@@ -124,9 +127,11 @@ def train(config: RewardConfig) -> Path:
                     sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
-            if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
+            in_curve = optimizer.done in moments(batches.first_pass)
+            if in_curve or optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = scores_of(judged, network, sizes)
                 metrics |= validation(looked, data.validated, objective)
+                taught.curve += seen(taught.num, looked, data.validated) if in_curve else []
             run.log(optimizer.done, metrics)
             run.progress.advance(**{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
@@ -204,6 +209,7 @@ def _finish(
     _save(run.folder / layout.MODEL, network, config, sizes, data, run.say)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
+    result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
     run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(held.warnings)})
 
 
