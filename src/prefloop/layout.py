@@ -7,6 +7,7 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
 PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder;
                                   the runs that trained them are then PIPELINE/reward/members/0, ...
+                                  with curve=true those of a share of the prompts are PIPELINE/reward/shares/0.125, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
@@ -113,6 +114,11 @@ def adapter_card(folder: Path) -> Path:
 def is_adapter(folder: Path) -> bool:
     """True for a folder of PEFT."""
     return adapter_card(folder).is_file()
+
+
+def share(run: Path, part: float) -> Path:
+    """The run inside a reward run that learned from a share of the prompts."""
+    return run / "shares" / f"{part:g}"
 
 
 def ensemble_card(folder: Path) -> Path:

@@ -19,6 +19,7 @@ STREAMS: dict[str, str] = {
     "reward.split": "which prompts are held out",
     "reward.replay": "which rows of earlier rounds are learned from again",
     "reward.members": "the seeds of an ensemble's members",
+    "reward.share": "which prompts are learned from, if only a share is",
     "reward.batches": "order of the prompts, by epoch",
     "reward.heads": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",
     "health.probes": "which responses are edited, and how, by the texts themselves",

@@ -105,6 +105,14 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     members: int = Field(default=1, ge=1, le=1000)
     """Reward models trained, each with a seed of its own; more than one make an ensemble, written as one folder."""
 
+    share: float = Field(default=1.0, gt=0, le=1)
+    """Share of the prompts to learn from that are learned from; what is held out stays the same, and a smaller share is
+    part of a larger one."""
+
+    curve: bool = False
+    """Trains on an eighth, a quarter and half of the prompts first, for an exact learning curve: nearly twice the time.
+    Without it the curve is that of one model in its first pass."""
+
     epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the preferences. More than one overfits soon."""
 
@@ -113,6 +121,12 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
+
+    @model_validator(mode="after")
+    def _one_curve(self) -> "RewardConfig":
+        if self.curve and self.members > 1:
+            raise ValueError("a learning curve is of one model. Leave curve out, or members.")
+        return self
 
     @property
     def split_by(self) -> int:

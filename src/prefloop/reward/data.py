@@ -148,7 +148,7 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
         learned, beside = learned.only(np.zeros(0, dtype=int)), beside.only(np.zeros(0, dtype=int))
     again = _replayed(decided["replay"], len(training) + len(learned), held_out, config, say) if config.replay else None
     parts = [training.places, learned.places, *([] if again is None else [again.places])]
-    whole = Told(rows, np.concatenate(parts).astype(np.uint32))
+    whole = _share(Told(rows, np.concatenate(parts).astype(np.uint32)), config)
     some = validation[:], beside[:MOST_HELD_OUT]
     return Split(objective, whole, *some, skipped, asks, levels, len(again or ()), num_undecided)
 
@@ -285,6 +285,15 @@ def _different_files(config: RewardConfig) -> None:
                 f"{named[first]}: this file is given as {first} and as {second}, but each needs its own. "
                 f"Leave {second} out, or give another file."
             )
+
+
+def _share(rows: Told, config: RewardConfig) -> Told:
+    """The rows of the share of the prompts that is to be learned from."""
+    if config.share == 1:
+        return rows
+    prompts = np.unique(rows.openings())
+    order = permutation(len(prompts), config.split_by, "reward.share").numpy()
+    return rows.only(np.isin(rows.openings(), prompts[order[: max(1, round(config.share * len(prompts)))]]))
 
 
 def _parted(rows: Told, held_out: np.ndarray) -> tuple[Told, Told]:

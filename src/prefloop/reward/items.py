@@ -116,6 +116,8 @@ class Taught:
     cuts: Cuts = field(default_factory=Cuts)
     said: dict[Any, float] = field(default_factory=dict)
     """what the objective counts of what was said"""
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
+    """(items seen, accuracy on held-out ones, its standard error) at some moments of the first pass"""
 
     def see(self, read: Tokenised) -> None:
         """Counts some more."""

@@ -8,7 +8,9 @@ from prefloop.models.device import placement
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import objective_name, record
 
-TRAINING_LOOKS = 4
+SHARES = (1 / 8, 1 / 4, 1 / 2)
+"""Shares of the prompts at which a learning curve has a point, beside all of them."""
+TRAINING_LOOKS = 4 + len(SHARES)
 """Times that the held-out pairs are read."""
 READ_AGAIN = 200
 """Training pairs that are read once after training, for the accuracy on what was learned; as many as are held out, if
@@ -28,12 +30,15 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
     models = Models(config, place)
     sizes, model = models.batching(models.trained("reward model", config.model, scores=True).at(told), config)
     held_out = 0 if config.held_out else round(config.validation * told.count)
-    pairs = told.count - held_out
+    pairs = max(1, round(config.share * (told.count - held_out)))
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
     tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
-    learned = config.members * config.epochs * pairs * 2 * told.mean
+    again = 1 + sum(SHARES) * config.curve
+    learned = again * config.members * config.epochs * pairs * 2 * told.mean
     looked = (TRAINING_LOOKS * held_out + min(max(READ_AGAIN, held_out), pairs)) * 2 * told.mean
-    looked *= config.members * (2 if config.members > 1 else 1)  # the ensemble is measured once more
+    looked *= (
+        (1 + len(SHARES) * config.curve) * config.members * (2 if config.members > 1 else 1)
+    )  # the ensemble is measured once more
     return Needs(
         "reward",
         roles=(model.role,),
@@ -42,7 +47,7 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
             model.update(tokens, 0, parts=batch / tokens),
             model.reading("validation", min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
         ),
-        updates=config.members * config.epochs * -(-pairs // config.batch_pairs),
+        updates=round(again * config.members * config.epochs * -(-pairs // config.batch_pairs)),
         parts=(model.learning("updates", learned, 0), model.forward("validation", looked, 0)),
         device=place.device.type,
     )

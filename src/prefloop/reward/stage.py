@@ -33,6 +33,7 @@ from prefloop.records.cards import Card
 from prefloop.reward.annotators import sentence
 from prefloop.reward.carded import Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.curve import learning_curve, moments, seen, train_shares
 from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.heads import Heads, heads_of
@@ -77,6 +78,8 @@ def train(config: RewardConfig) -> Path:
         if config.members > 1:
             train_members(config, run, train)
             return run.folder / layout.MODEL
+        if config.curve:
+            train_shares(config, run, train)
         refuse_too_large(config, needs(config, Lengths()))
         place = placement(config.device, config.dtype)
         weights = unchanged(config, config.model, scores=True)
@@ -130,9 +133,12 @@ def train(config: RewardConfig) -> Path:
                     sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
-            if optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
+            in_curve = optimizer.done in moments(batches.first_pass)
+            if in_curve or optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = tables_of(judged, network, sizes)
-                metrics |= validation(heads.main(looked, judged), data.validated, objective)
+                scores = heads.main(looked, judged)
+                metrics |= validation(scores, data.validated, objective)
+                taught.curve += seen(taught.num, scores, data.validated) if in_curve else []
             run.log(optimizer.done, metrics)
             run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
@@ -237,6 +243,7 @@ def _finish(
     for told in learned.get("annotators", ()):
         run.say(sentence(told))
     result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
+    result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
     verdict = {"card": card.verdict if card else None} | heads.told(looked, validated)
     run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
