@@ -50,7 +50,7 @@ def page(card: Card, language: str) -> str:
         "leaks": said.leaks(card),
         "checks": said.checks(card),
     }
-    return rendered(HERE, "card.html", context, language=language)
+    return rendered(HERE, "page.html", context, language=language)
 
 
 class _Said:

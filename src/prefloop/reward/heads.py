@@ -98,7 +98,7 @@ class Heads:
             return
         weight = _head(network)
         for member in range(len(weight)):
-            drawn = torch.rand(weight.shape[1], generator=seeded(self._seed, "reward.members", member))
+            drawn = torch.rand(weight.shape[1], generator=seeded(self._seed, "reward.heads", member))
             weight.data[member] = ((2 * drawn - 1) / math.sqrt(weight.shape[1])).to(weight.device)
 
     def placed(self, read: Tokenised) -> Tokenised:
@@ -132,7 +132,7 @@ class Heads:
 
     def _share(self, member: int, prompt: int) -> float:
         """What a prompt weighs for a member: Exp(1), a Bayesian bootstrap over prompts (Rubin 1981)."""
-        return -math.log((seed_of(self._seed, "reward.members", member, prompt) + 1) / 2**63)
+        return -math.log((seed_of(self._seed, "reward.heads", member, prompt) + 1) / 2**63)
 
     def losses(self, network: Network, objective: Objective, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """(B,) nats per item, not weighed, and (B, K) the scores of its column that they are of."""
@@ -231,6 +231,7 @@ class PerColumn(Objective):
                 yield column, objective, places
 
     def forward(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        """See `Objective`."""
         losses = scores.new_zeros(len(items))
         for _, objective, places in self._parts(items):
             index = torch.tensor(places, device=scores.device)
@@ -239,10 +240,12 @@ class PerColumn(Objective):
         return losses
 
     def begin(self, items: Sequence[Item]) -> None:
+        """See `Objective`."""
         for _, objective, places in self._parts(items):
             objective.begin([items[place] for place in places])
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
+        """See `Objective`."""
         for column, objective, places in self._parts(items):
             some: dict[Any, float] = {}
             objective.count([items[place] for place in places], some)
@@ -257,6 +260,7 @@ class PerColumn(Objective):
                 yield self._names[column], objective, some
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`."""
         found = [
             (some.get("weight", sum(some.values())), objective.without_opinion(some))
             for _, objective, some in self._said(said)
@@ -269,6 +273,7 @@ class PerColumn(Objective):
         return total
 
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`."""
         found: dict[str, Any] = {}
         for name, objective, some in self._said(said):
             for what, value in objective.learned(some).items():
@@ -276,6 +281,7 @@ class PerColumn(Objective):
         return found
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
+        """See `Objective`."""
         return next((objective.first_edge(some) for _, objective, some in self._said(said)), 0.0)
 
 

@@ -143,16 +143,19 @@ class Votes(Objective):
         self.edges, self.annotators = Edges(), None
 
     def meet(self, rows: Iterable[Row]) -> None:
+        """See `Objective`."""
         if self.config.annotators == "learned":
             self.annotators = Annotators.of(
                 (row for row in rows if isinstance(row, Preference)), self.config.preferences
             )
 
     def begin(self, items: Sequence[Item]) -> None:
+        """See `Objective`."""
         if self.annotators is not None:
             self.annotators.begin(*_votes(items))
 
     def look(self, scores: Tensor, items: Sequence[Item]) -> None:
+        """See `Objective`."""
         if self.annotators is not None:
             self.annotators.look(self.edges, gaps(scores).to(self.edges.gaps.device), *_votes(items))
 

@@ -80,22 +80,7 @@ def train(config: RewardConfig) -> Path:
             return run.folder / layout.MODEL
         if config.curve:
             train_shares(config, run, train)
-        refuse_too_large(config, needs(config, Lengths()))
-        place = placement(config.device, config.dtype)
-        weights = unchanged(config, config.model, scores=True)
-        said = split(config, run.say, kept=run.folder / layout.ROWS)
-        heads = heads_of(config, said.training, run.say)
-        load = partial(scalar, config.model, place, fresh_head=True, template=config.template, weights=weights)
-        network = load(columns=heads.labels)
-        run.caution(network.train_as(config, seed=config.seed))
-        config = run.settled(config, network.learner)
-        sizes = batched(network, config, run)
-        heads.begin(network)
-        data = _data(config, said, heads, network, run)
-        objective = heads.objective(partial(OBJECTIVES[said.objective], config, said.levels))
-        objective.meet(data.training)
-        objective.begin([item for voices in heads.spoken(data.first) for item in voices])
-        objective.to(network.device)
+        config, network, heads, objective, sizes, data = _begun(config, run)
         batches, taught, judged = PromptBatches(data.training, config), Taught(), data.validated.items
         count = data.training.num_responses // 2 + len(judged)
         data.training.forget()
@@ -152,6 +137,27 @@ def train(config: RewardConfig) -> Path:
             looked = tables_of(judged, network, sizes)
         _finish(config, network, heads, objective, data, taught, sizes, looked, run)
     return run.folder / layout.MODEL
+
+
+def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Heads, Objective, Batching, _Data]":
+    """All that learning needs, read and checked, and settings of which none is left open. Raises: UserError."""
+    refuse_too_large(config, needs(config, Lengths()))
+    place = placement(config.device, config.dtype)
+    weights = unchanged(config, config.model, scores=True)
+    said = split(config, run.say, kept=run.folder / layout.ROWS)
+    heads = heads_of(config, said.training, run.say)
+    load = partial(scalar, config.model, place, fresh_head=True, template=config.template, weights=weights)
+    network = load(columns=heads.labels)
+    run.caution(network.train_as(config, seed=config.seed))
+    config = run.settled(config, network.learner)
+    sizes = batched(network, config, run)
+    heads.begin(network)
+    data = _data(config, said, heads, network, run)
+    objective = heads.objective(partial(OBJECTIVES[said.objective], config, said.levels))
+    objective.meet(data.training)
+    objective.begin([item for voices in heads.spoken(data.first) for item in voices])
+    objective.to(network.device)
+    return config, network, heads, objective, sizes, data
 
 
 @dataclass(frozen=True)
