@@ -101,7 +101,9 @@ def rated_of(comparison: Comparison, judgement: Judgement) -> Rated | None:
         id=judgement.id,
         messages=comparison.messages,
         responses=tuple(comparison.responses[judgement.order[place]].text for place in places),
-        ratings=ratings and {axis: tuple(marks[place] for place in places) for axis, marks in ratings.items()},
+        ratings=None
+        if ratings is None
+        else {axis: tuple(map(marks.__getitem__, places)) for axis, marks in ratings.items()},
         thumbs=thumbs and tuple(thumbs[place] for place in places),
         annotator=judgement.annotator,
         comparison=comparison.id,

@@ -402,7 +402,9 @@ def around(trunk: nn.Module, made: type[PreTrainedModel], config: PretrainedConf
         model = made(config)
     model.set_submodule(model.base_model_prefix, trunk)
     weight = next(trunk.parameters())
-    head = nn.Linear(int(config.get_text_config().hidden_size), config.num_labels, bias=False, device=weight.device)
+    head = nn.Linear(
+        int(config.get_text_config().hidden_size), int(config.num_labels or 1), bias=False, device=weight.device
+    )
     nn.init.zeros_(head.weight.requires_grad_(False))
     model.set_submodule(HEAD, head)
     return None if any(parameter.is_meta for parameter in model.parameters()) else model.eval()

@@ -37,7 +37,7 @@ Given = dict[tuple[str, int], tuple[float, bytes | None]]
 
 def parsed(row: dict[str, Any], place: str) -> list[Row]:
     """What one row says. Raises: UserError with the place."""
-    number = row.get("margin", row.get("score"))
+    number: Any = row.get("margin", row.get("score"))
     if not _is_number(number):
         raise UserError(f"{place}: `score` (or `margin`) should be a finite number, but is {shown(number)}.")
     if "margin" in row and isinstance(row.get("comparison"), str):
