@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DIFFERS_BY_NATURE = ("run.json", "timing.json", "recipe.yaml")
+DIFFERS_BY_NATURE = ("run.json", "timing.json", "recipe.yaml", "card.html", "card.zh.html")
 """Files that hold paths and times."""
 OPERATIONS = ("fsync", "rename", "replace", "unlink", "rmdir")
 """What a stage does to the disk, through `os`."""

@@ -32,6 +32,8 @@ GOOD: dict[str, list[str]] = {
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
+              "reward.b.model=in/reward", *QUICK],
     "report": ["pipeline=in"],
     "score": ["model=in/reward", "data=in/demonstrations.jsonl", "dtype=float32"],
 }  # fmt: skip

@@ -63,7 +63,7 @@ def works(folder: str, prompts_file: str, write_rows: Callable[..., str], tmp_pa
 def bytes_of(folder: Path) -> dict[str, bytes]:
     """What a run's folder holds, but for where and when it ran."""
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    aside = ("run.json", "timing.json", "config.yaml", ".lock", "finished.json")
+    aside = ("run.json", "timing.json", "config.yaml", ".lock", "finished.json", "card.html", "card.zh.html")
     return {name: path.read_bytes() for name, path in files.items() if name not in aside}
 
 
@@ -89,7 +89,8 @@ def test_runs_stopped_and_started_again_end_alike_and_keep_only_what_is_trained(
         work(f"{stage} again")
         first, second = (bytes_of(tmp_path / name) for name in (stage, f"{stage} again"))
         assert first == second
-        assert {Path(name).name for name in first if name.endswith("safetensors")} == {"adapter_model.safetensors"}
+        kept = {"adapter_model.safetensors", *(["prefloop_outliers.safetensors"] if stage == "reward" else [])}
+        assert {Path(name).name for name in first if name.endswith("safetensors")} == kept
         assert (whole / "adapter_config.json").is_file()
         assert {name for name in kept[-1] if ".lora_" not in name} == HEADS.get(stage, set())
 

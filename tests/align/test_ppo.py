@@ -25,6 +25,7 @@ from prefloop.models.load import causal, save_model, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import scale
 from prefloop.pretrain.tokenizer import trained_tokenizer
+from prefloop.scoring.reward_model import NORMALISATION
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 
@@ -381,7 +382,7 @@ def test_from_the_command_to_the_gradient_it_is_three_files_and_four_calls(
 
 def test_the_six_words_stand_in_order_on_one_screen_of_train():
     lines = inspect.getsource(ppo.train).splitlines()
-    words = ["prompts = ", "rollouts = ", "scores = ", "rewards = ", "advantages, returns = ", "# loss"]
+    words = ["prompts = ", "rollouts = ", "scores, scored = ", "rewards = ", "advantages, returns = ", "# loss"]
     places = [next(i for i, line in enumerate(lines) if word in line) for word in words]
     assert places == sorted(places)
     assert places[-1] - places[0] < 24
@@ -430,7 +431,7 @@ def test_a_reward_model_with_another_tokenizer_reads_the_text(
     save_model(tmp_path / "base", new_llama(9), codec)
     reward = scalar(str(tmp_path / "base"), CPU, fresh_head=True)
     torch.nn.init.normal_(reward.pretrained.get_submodule("score").weight, generator=torch.Generator().manual_seed(5))
-    save_model(tmp_path / "reward", reward.pretrained, codec)
+    save_model(tmp_path / "reward", reward.pretrained, codec, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}})
     seen = watch()
     config = make_config(reward=str(tmp_path / "reward"), unfinished_penalty=0.0)
     train(config)

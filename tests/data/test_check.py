@@ -114,9 +114,9 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "words in chosen: median 1, longest 1",
         "words in rejected: median 3, longest 3",
         "rows.jsonl: columns that were not used: `origin` (1 rows).",
-        "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=) and score (data=) take "
-        "it; for its prompts collect (prompts=), ppo (prompts=), reinforce (prompts=), evaluate (validation_prompts=, "
-        "test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
+        "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=), evaluate (data=, of a "
+        "reward model) and score (data=) take it; for its prompts collect (prompts=), ppo (prompts=), reinforce "
+        "(prompts=), evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
     ]
 
 
@@ -144,7 +144,8 @@ def test_thumbs_make_pairs_only_where_a_prompt_has_both(tmp_path, capsys):
     assert print_check(file_of(tmp_path, good, bad)) == 0
     told = capsys.readouterr().out
     assert "prompts with rated responses that they make: 1\n" in told
-    assert f"reward (preferences=, held_out=, undecided=, replay=) and score (data=) take its pairs{prompts}" in told
+    takers = "reward (preferences=, held_out=, undecided=, replay=), evaluate (data=, of a reward model) and score"
+    assert f"{takers} (data=) take its pairs{prompts}" in told
 
 
 def test_what_is_left_out_is_counted_and_is_no_mistake(tmp_path, capsys):
@@ -169,8 +170,9 @@ def test_what_no_one_knows_is_refused(tmp_path):
     ("what", "gives", "sentence"),
     [
         ("rankings", (Ranking, Preference),
-         "reward (preferences=, held_out=, replay=) takes it; reward (preferences=, held_out=, undecided=, replay=) "
-         "and score (data=) take its pairs."),
+         "reward (preferences=, held_out=, replay=) and evaluate (data=, of a reward model) take it; reward "
+         "(preferences=, held_out=, undecided=, replay=), evaluate (data=, of a reward model) and score (data=) take "
+         "its pairs."),
         ("texts", (), "pretrain (corpus=, practice=) takes it."),
         ("tickets", (), "`prefloop web` takes it, brought in by a lead."),
         ("unprompted", (), "no stage takes it until it has a column `prompt`."),

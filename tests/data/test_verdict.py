@@ -5,14 +5,18 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from files.samples import SAMPLES
 from prefloop.data.check import check, verdict
 from prefloop.errors import UserError
+from prefloop.evaluate.reward_file import _looked_through
 from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
+from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.pretrain.corpus import texts
 from prefloop.score.config import ScoreConfig
@@ -42,6 +46,12 @@ def feedback(path: str) -> object:
     return Rows(path, RECORD_OF[feedback_of(path)], say=lambda sentence: None)
 
 
+def benched(path: str) -> object:
+    """A file as `evaluate` of a reward model takes it."""
+    run: Any = SimpleNamespace(say=lambda sentence: None)
+    return _looked_through(path, recognise(path), run)
+
+
 quiet = {"say": lambda sentence: None}
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
@@ -55,6 +65,7 @@ READERS: dict[tuple[str, str], Read] = {
         for setting in ("validation_prompts", "test_prompts", "ood_prompts")
     },
     ("score", "data"): scored,
+    ("evaluate", "data"): benched,
 }
 """(command, setting) -> how it reads its file."""
 

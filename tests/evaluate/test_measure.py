@@ -101,7 +101,7 @@ def test_answers_do_not_depend_on_who_answers_beside(
         assert answer.gold == {"prompt": prompt.text, "response": answer.text}
         assert answer.kl == 0
         assert 1 <= answer.num_tokens <= 6
-    told = summary(actual, asked)
+    told = summary([replace(answer, gold=None) for answer in actual], asked)
     assert told.score is not None
     assert told.score.mean == pytest.approx(2 * told.parts["once"].mean)
     greedy = config.model_copy(update={"temperature": 0.0})

@@ -57,9 +57,9 @@ def pair(
     return Preference.model_validate(fields | more)
 
 
-def ranking(turns: tuple[str, ...] | str, id: str = "row-000001", **ranks: int) -> Ranking:
+def ranking(turns: tuple[str, ...] | str, id: str = "row-000001", tags: tuple[str, ...] = (), **ranks: int) -> Ranking:
     """A ranking; responses by name, with blanks for `_`."""
-    fields = {key: value for key, value in _asked(turns, id, ()).items() if key != "tags"}
+    fields = _asked(turns, id, tags)
     texts = [name.replace("_", " ") for name in ranks]
     return Ranking.model_validate({**fields, "responses": texts, "ranks": list(ranks.values())})
 
@@ -215,7 +215,7 @@ SAMPLES: list[Sample] = [
            [pair(ASK, "Blue", "Four", "0", ("subset:alpacaeval-easy",))]),
     Sample("reward-bench-2", [{"id": "a1", "prompt": COLOUR, "chosen": ["Blue"], "rejected": ["Four", "Six"],
                                "num_correct": 1, "num_incorrect": 2, "subset": "Factuality"}],
-           [ranking(ASK, "a1", Blue=1, Four=2, Six=2)]),
+           [ranking(ASK, "a1", tags=("subset:Factuality",), Blue=1, Four=2, Six=2)]),
     Sample("safe-rlhf", [{"prompt": COLOUR, "response_0": "Four", "response_1": "Blue",
                           "is_response_0_safe": False, "is_response_1_safe": True, "better_response_id": 1,
                           "safer_response_id": 1},

@@ -39,7 +39,7 @@ def test_every_rule_has_its_words_in_both_languages():
 
 
 def test_a_page_stands_by_itself(card: Card, tmp_path: Path):
-    paths = page.write(card, tmp_path)
+    paths = page.write(card, tmp_path, title="runs/a/model")
     assert [path.name for path in paths] == ["card.html", "card.zh.html"]
     for path, language in zip(paths, LANGUAGES, strict=True):
         html = path.read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def test_a_probe_speaks_through_the_card(
     assert (made.verdict == "not_ready") == stops
     if found:
         assert says_so in says(found[0])
-        assert "courtesy.4" in page.page(made, "en")
+        assert "courtesy.4" in page.page(made, "en", title="m")
 
 
 def test_the_gate(card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

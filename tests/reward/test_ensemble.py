@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from prefloop import layout
 from prefloop.models.device import Placement
 from prefloop.records import Message
-from prefloop.reward import stage
+from prefloop.reward import heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
@@ -58,15 +58,15 @@ def test_a_member_is_the_model_of_its_seed_also_once_it_was_broken_off(
 ):
     """The second member dies in its third update; the first is not trained again."""
     config, calls = make_config("ensemble", members=2, checkpoint_every=2), []
-    real = stage.__dict__["item_scores"]
+    real = heads.__dict__["gathered"]
 
-    def dies(*args: Any) -> torch.Tensor:
+    def dies(*args: Any) -> Any:
         calls.append(1)
         if len(calls) == dying:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(stage, "item_scores", dies)
+    monkeypatch.setattr(heads, "gathered", dies)
     dying = 0
     alone = train(make_config("alone", seed=seed_of(3, "reward.members", 1), split_seed=3))
     each = len(calls)

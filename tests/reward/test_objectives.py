@@ -168,7 +168,7 @@ def test_each_learns(
         ("robust", {}, "objective = robust needs flip_rate"),
         ("hinge", {"undecided": "u"}, "objective = hinge learns nothing from them"),
         ("pair_classifier", {"demonstrations": "d"}, "are log-odds of pairs already"),
-        ("pair_classifier", {"members": 2}, "scores no response alone. Set members = 1"),
+        ("pair_classifier", {"members": 2}, "have nothing to agree on. Leave members out"),
     ],
 )
 def test_settings_of_another_objective_are_refused(objective: str, settings: dict[str, Any], says: str):

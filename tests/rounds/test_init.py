@@ -31,7 +31,7 @@ def test_the_recipe_runs_with_files_of_ones_own(
         Path("mine", name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     kept = {path: path.read_bytes() for path in Path("mine").iterdir()}
     tiny = ["threads=1", "dtype=float32", "sft.gate=warn", "sft.epochs=1", "sft.gate_max_new_tokens=8", "ppo.steps=1"]
-    tiny += ["ppo.rollouts_per_step=8", "ppo.minibatch_size=8", "ppo.epochs=1", "ppo.max_new_tokens=8"]
+    tiny += ["ppo.rollouts_per_step=8", "ppo.minibatch_size=8", "ppo.epochs=1", "ppo.max_new_tokens=8", "anyway=true"]
     assert cli.main(["run", "mine/mine.yaml", f"base={folder}", *tiny, "evaluate.max_new_tokens=8"]) == 0
     assert Path("mine/run/report/index.html").is_file()
     assert {path: path.read_bytes() for path in kept} == kept

@@ -159,7 +159,7 @@ def _score_metrics(config: OnlineConfig, said: Scored, multipliers: Mapping[str,
     parts = {name: _mean(part) for name, part in said.parts.items()}
     metrics = {
         "scores/mean": math.fsum(parts.values()) if parts else _mean(said.scores),
-        "scores/std": float(said.scores.double().std(correction=0)),
+        "scores/std": float(said.scores.cpu().double().std(correction=0)),
         **{f"scores/{name}": value for name, value in parts.items()},
     }
     if said.disagreement is not None:
@@ -173,7 +173,7 @@ def _score_metrics(config: OnlineConfig, said: Scored, multipliers: Mapping[str,
 
 
 def _mean(values: Tensor) -> float:
-    return float(values.double().mean())
+    return float(values.cpu().double().mean())
 
 
 def first_multipliers(config: OnlineConfig) -> dict[str, float]:

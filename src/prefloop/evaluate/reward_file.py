@@ -121,7 +121,7 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     edges = reported(judge).get("vote_edges") or [0.0]
     card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edges[0])
     write_document(run.folder / layout.MODEL_CARD, card)
-    return write(card, run.folder)
+    return write(card, run.folder, title=judge.name)
 
 
 def _kind(form: Form) -> type[Preference] | type[Ranking]:

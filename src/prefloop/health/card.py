@@ -69,7 +69,6 @@ def make_card(
     }
     reasons, unchecked = judged(of_card(**measured))
     return Card(
-        judge=judge.name,
         num_pairs=len(held_out.decided),
         num_prompts=len(set(held_out.prompts)),
         **measured,

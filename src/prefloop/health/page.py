@@ -23,21 +23,21 @@ PAGES = {"en": layout.CARD_PAGE, "zh": layout.CARD_PAGE_ZH}
 """Language -> the file of its page."""
 
 
-def write(card: Card, folder: Path) -> tuple[Path, ...]:
-    """Writes `card.html` and `card.zh.html`. Returns: their paths."""
+def write(card: Card, folder: Path, *, title: str) -> tuple[Path, ...]:
+    """Writes `card.html` and `card.zh.html`. Args: title: the reward model, as it is named. Returns: their paths."""
     paths = tuple(folder / PAGES[language] for language in LANGUAGES)
     for path, language in zip(paths, LANGUAGES, strict=True):
-        write_text(path, page(card, language))
+        write_text(path, page(card, language, title=title))
     return paths
 
 
-def page(card: Card, language: str) -> str:
+def page(card: Card, language: str, *, title: str) -> str:
     """The whole HTML page."""
     said = _Said(language)
     stops = [says(reason, language) for reason in card.reasons if reason.stops]
     context: Context = {
         "t": partial(label, language=language),
-        "title": "/".join(PurePath(card.judge).parts[-3:]),
+        "title": "/".join(PurePath(title).parts[-3:]),
         "verdict": verdict(card, language),
         "stops": stops,
         "cautions": [says(reason, language) for reason in card.reasons if not reason.stops],

@@ -74,7 +74,7 @@ class Columns(Record):
             for one, column in zip(raw.unbind(1), self.columns, strict=True)
             if column.name in weights
         ]
-        return parts[0] if len(parts) == 1 else torch.stack(parts).double().sum(0).float()
+        return parts[0] if len(parts) == 1 else torch.stack(parts).cpu().double().sum(0).float().to(raw.device)
 
     @property
     def told(self) -> dict[str, Any]:

@@ -22,14 +22,14 @@ def whitening(known: Tensor, *, shrinkage: float) -> tuple[Tensor, Tensor]:
         known: (N, D), N at least 2.
         shrinkage: in (0, 1].
 
-    Returns: mean (D,) and factor (D, D), in float64.
+    Returns: mean (D,) and factor (D, D), in float64, on the CPU.
     """
-    known = known.double()
+    known = known.cpu().double()
     mean = known.mean(0)
     apart = known - mean
     covariance = apart.T @ apart / len(known)
     spread = covariance.diagonal().mean().clamp(min=torch.finfo(torch.float32).tiny)
-    identity = torch.eye(known.shape[1], dtype=torch.float64, device=known.device)
+    identity = torch.eye(known.shape[1]).cpu().double()
     values, vectors = torch.linalg.eigh((1 - shrinkage) * covariance + shrinkage * spread * identity)
     return mean, vectors.T / values.clamp(min=shrinkage * float(spread)).sqrt()[:, None]
 
@@ -44,8 +44,8 @@ def unusualness(states: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
         mean: (D,), of `whitening`.
         factor: (D, D), of the same.
 
-    Returns: (B,) float32.
+    Returns: (B,) float32, on the CPU.
     """
     has_shape((states.shape[-1],), mean=mean)
-    apart = states.double() - mean.double()
-    return (apart @ factor.double().T).norm(dim=-1).float()
+    apart = states.cpu().double() - mean.cpu().double()
+    return (apart @ factor.cpu().double().T).norm(dim=-1).float()

@@ -96,13 +96,13 @@ def combined_scores(members: Tensor, *, combine: Combine, variance_coef: float) 
     Raises: ShapeError if `members` is no matrix.
     """
     has_shape((members.shape[0], members.shape[-1]), members=members)
-    ascending = members.double().sort(-1).values
+    ascending = members.cpu().double().sort(-1).values
     if combine == "min":
-        return ascending[:, 0].to(members.dtype)
+        return ascending[:, 0].to(members)
     mean = ascending.mean(-1)
     if combine == "variance":
         mean = mean - variance_coef * ascending.var(-1, correction=0)
-    return mean.to(members.dtype)
+    return mean.to(members)
 
 
 def disagreement(members: Tensor) -> Tensor:
@@ -113,4 +113,4 @@ def disagreement(members: Tensor) -> Tensor:
 
     Returns: (B,) reward units, in the dtype of `members`.
     """
-    return members.double().std(-1, correction=0).to(members.dtype)
+    return members.cpu().double().std(-1, correction=0).to(members)

@@ -125,8 +125,6 @@ class Reason(Record):
 class Card(Record):
     """Everything that was measured, and the verdict."""
 
-    judge: str
-    """The reward model, as it was named."""
     num_pairs: int
     """Held-out pairs with a decision."""
     num_prompts: int

@@ -72,8 +72,8 @@ class Annotators(nn.Module):
         size = len(self.num_votes)
         self.log_abilities, self.first, self.longer = (nn.Parameter(torch.zeros(size)) for _ in range(3))
         self.register_buffer("length_unit", torch.ones(()))
-        self.register_buffer("information", torch.zeros(size, 3, 3, dtype=torch.float64))
-        self.register_buffer("looked", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("information", torch.zeros(size, 3, 3))
+        self.register_buffer("looked", torch.zeros(size))
 
     @classmethod
     def of(cls, rows: Iterable[Preference], path: str) -> Self:
@@ -98,7 +98,7 @@ class Annotators(nn.Module):
             lengths: (B,) letters of the chosen response less those of the rejected one.
         """
         with torch.no_grad():
-            self.length_unit.fill_(float(lengths.double().square().mean().sqrt()) or 1.0)
+            self.length_unit.fill_(float(lengths.cpu().double().square().mean().sqrt()) or 1.0)
             cast = [
                 (row, self._places[voter.annotator], way * voter.side, way)
                 for row, (said, who) in enumerate(zip(votes, voters, strict=True))
@@ -194,9 +194,9 @@ class Annotators(nn.Module):
         (who, slopes), _, felt = self._felt(margins, voters, lengths)
         sharpness = edges.sharpness(felt, [vote for of_row in votes for vote in of_row])
         known = who < len(self.num_votes)
-        outer = (slopes[:, None] * slopes[None] * sharpness).permute(2, 0, 1).double()
+        outer = (slopes[:, None] * slopes[None] * sharpness).permute(2, 0, 1)
         self.information.zero_().index_add_(0, who[known], outer[known])
-        self.looked.zero_().index_add_(0, who[known], torch.ones_like(felt[known]).double())
+        self.looked.zero_().index_add_(0, who[known], torch.ones_like(felt[known]))
 
     def told(self) -> list[dict[str, Any]]:
         """Of each annotator: votes, ability with its interval of 95 % at these scores, and both biases.
@@ -208,7 +208,8 @@ class Annotators(nn.Module):
         for place, (name, num) in enumerate(self.num_votes.items()):
             interval = None
             if looked := float(self.looked[place]):
-                whole = self.information[place].cpu() * (num / looked) + torch.eye(3).double() / SPREAD**2
+                prior = torch.eye(3).cpu().double() / SPREAD**2
+                whole = self.information[place].cpu().double() * (num / looked) + prior
                 deviation = math.sqrt(float(whole.inverse()[0, 0]))
                 interval = [abilities[place] * math.exp(way * SURE * deviation) for way in (-1, 1)]
             row = {"name": name, "num_votes": num, "ability": abilities[place], "interval": interval}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from prefloop import layout
 from prefloop.health import page
 from prefloop.health.card import MOST_TRAINING, make_card
 from prefloop.health.probes import LEAST, NUM_ROWS
@@ -97,7 +98,7 @@ def learned_from(training: Told, network: Network, asks: Asks | None, seed: int)
 
 def shown(card: Card, run: Run) -> tuple[str, ...]:
     """Writes the card's pages and says what they say. Returns: what was found."""
-    english, _ = page.write(card, run.folder)
+    english, _ = page.write(card, run.folder, title=str(run.folder / layout.MODEL))
     for reason in card.reasons:
         if reason.stops:
             run.say(says(reason))

@@ -169,7 +169,7 @@ class Heads:
 
         Returns: it, and whether a column had one score for all of them, so that it is shifted only.
         """
-        each = list(raw.double().T.contiguous())
+        each = list(raw.cpu().double().T.contiguous())
         stds = [float(one.std(correction=0)) for one in each]
         columns = [
             Column(name=name, mean=float(one.mean()), std=std if std >= LEAST_DEVIATION else 1.0)
@@ -201,7 +201,9 @@ class Heads:
             found |= _gain(own)
         if self.kind == "members" and len(tables):
             gaps = [t[i] - t[j] for t, item in zip(tables, held_out.items, strict=True) for i, j in item.pairs]
-            found["disagreement"] = float(torch.stack(gaps).double().std(1, correction=0).mean()) if gaps else None
+            found["disagreement"] = (
+                float(torch.stack(gaps).cpu().double().std(1, correction=0).mean()) if gaps else None
+            )
         return found
 
     def _of_column(self, place: int, right: list[tuple[float, float, str]]) -> dict[str, Any]:

@@ -326,7 +326,7 @@ def validation(scores: torch.Tensor, held_out: Tokenised, objective: Objective) 
     the objective learns from."""
     items, found = held_out.items, dict[str, float]()
     if told := sum(bool(item.pairs) for item in items):
-        found["accuracy/validation"] = float(ordered(scores, items).double().sum() / told)
+        found["accuracy/validation"] = float(ordered(scores, items).cpu().double().sum() / told)
     if isinstance(held_out.rows[0], objective.READS):
         found["loss/validation"] = objective.mean_loss(scores, items)
     return found

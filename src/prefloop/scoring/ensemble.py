@@ -112,7 +112,7 @@ class Ensemble:
         said = [member.said(sequences) for member in self.members]
         outliers = [each.outlier for each in said if each.outlier is not None]
         scored = self._scored(torch.stack([each.scores for each in said], dim=1))
-        return scored, torch.stack(outliers).double().mean(0) if len(outliers) == len(said) else None
+        return scored, torch.stack(outliers).cpu().double().mean(0) if len(outliers) == len(said) else None
 
     def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, Tensor]:
         """What `detailed` says, and (B, EMBEDDED or fewer) where the first member sees each response."""

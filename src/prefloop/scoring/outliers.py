@@ -47,15 +47,17 @@ class OutlierCard(Record):
     @classmethod
     def of(cls, unusual: Tensor, scores: Tensor) -> Self:
         """Of (B,) known responses."""
-        levels = unusual.double().sort().values
+        levels = unusual.cpu().double().sort().values
         if len(levels) > MOST_LEVELS:
-            levels = levels[torch.linspace(0, len(levels) - 1, MOST_LEVELS, dtype=torch.float64).round().long()]
-        return cls(levels=tuple(levels.tolist()), reached=float(scores.double().quantile(REACHED)), num=len(unusual))
+            levels = levels[torch.linspace(0, len(levels) - 1, MOST_LEVELS).round().long()]
+        return cls(
+            levels=tuple(levels.tolist()), reached=float(scores.cpu().double().quantile(REACHED)), num=len(unusual)
+        )
 
     def share(self, unusual: Tensor) -> Tensor:
         """(B,) share of the known responses that are less unusual."""
         levels = torch.tensor(self.levels, dtype=torch.float64)
-        return (torch.searchsorted(levels, unusual.double()) / len(levels)).float()
+        return (torch.searchsorted(levels, unusual.cpu().double()) / len(levels)).float()
 
     def limited(self, scores: Tensor) -> Tensor:
         """(B,) the scores, no higher than known responses reach."""
@@ -121,7 +123,7 @@ def guarded(said: Scored, rule: Rule, *, limit: float) -> Scored:
         instead = said.limited
     else:
         usual = said.scores[~unusual] if not bool(unusual.all()) else said.scores
-        instead = usual.double().mean().float().expand(len(unusual))
+        instead = usual.cpu().double().mean().float().expand(len(unusual))
     change = torch.where(unusual, instead - said.scores, 0.0)
     parts = {**(said.parts or {"model": said.scores}), "outliers": change}
     return replace(said, scores=summed(parts), parts=parts)

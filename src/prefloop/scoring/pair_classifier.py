@@ -86,7 +86,7 @@ class PairClassifier(RewardModel):
         said = self.log_odds(
             [prompts[i] for i, _ in pairs], [responses[i] for i, _ in pairs], [responses[j] for _, j in pairs]
         )
-        chances = iter(expit(said.double().clamp(-SUREST, SUREST).numpy()).tolist())
+        chances = iter(expit(said.cpu().double().clamp(-SUREST, SUREST).numpy()).tolist())
         scores = torch.zeros(len(prompts))
         for places in groups.values():
             first, second = zip(*itertools.combinations(range(len(places)), 2), strict=True)

@@ -60,5 +60,5 @@ class Scorer(Protocol):
 
 def summed(parts: Mapping[str, Tensor]) -> Tensor:
     """(B,) float32: the parts of a score added in float64, in their order, and rounded once."""
-    added = [part.double() for part in parts.values()]
+    added = [part.cpu().double() for part in parts.values()]
     return functools.reduce(torch.add, added).float()
