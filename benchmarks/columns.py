@@ -222,6 +222,8 @@ def _chosen(rows: Sequence[Line], name: str, of: str | None) -> Any:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(print("columns.py needs a finished demo: python benchmarks/columns.py DEMO. Skipped."))
     typed = Asked.of(sys.argv[1:])
     write_text(typed.page, page(shown(typed), typed))
     print(f"written to {typed.page}")

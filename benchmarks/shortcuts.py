@@ -190,4 +190,6 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(print("shortcuts.py needs a finished demo: python benchmarks/shortcuts.py demo=FOLDER. Skipped."))
     main(sys.argv[1:])

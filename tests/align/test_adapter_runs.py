@@ -89,8 +89,8 @@ def test_runs_stopped_and_started_again_end_alike_and_keep_only_what_is_trained(
         work(f"{stage} again")
         first, second = (bytes_of(tmp_path / name) for name in (stage, f"{stage} again"))
         assert first == second
-        kept = {"adapter_model.safetensors", *(["prefloop_outliers.safetensors"] if stage == "reward" else [])}
-        assert {Path(name).name for name in first if name.endswith("safetensors")} == kept
+        saved = {"adapter_model.safetensors", *(["prefloop_outliers.safetensors"] if stage == "reward" else [])}
+        assert {Path(name).name for name in first if name.endswith("safetensors")} == saved
         assert (whole / "adapter_config.json").is_file()
         assert {name for name in kept[-1] if ".lora_" not in name} == HEADS.get(stage, set())
 
