@@ -58,7 +58,7 @@ def test_a_member_is_the_model_of_its_seed_also_once_it_was_broken_off(
 ):
     """The second member dies in its third update; the first is not trained again."""
     config, calls = make_config("ensemble", members=2, checkpoint_every=2), []
-    real = heads.__dict__["gathered"]
+    real = heads.__dict__["item_scores"]
 
     def dies(*args: Any) -> Any:
         calls.append(1)
@@ -66,7 +66,7 @@ def test_a_member_is_the_model_of_its_seed_also_once_it_was_broken_off(
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(heads, "gathered", dies)
+    monkeypatch.setattr(heads, "item_scores", dies)
     dying = 0
     alone = train(make_config("alone", seed=seed_of(3, "reward.members", 1), split_seed=3))
     each = len(calls)

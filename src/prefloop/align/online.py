@@ -34,7 +34,7 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.composite import constrained, next_multiplier
-from prefloop.scoring.named import reward_inputs, scorer
+from prefloop.scoring.named import reward_inputs, scorer_as
 from prefloop.scoring.outliers import guarded
 from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
@@ -77,15 +77,7 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     config = run.settled(config, policy.learner)
     kept = run.folder / layout.ROWS / "prompts"
     prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
-    judge = scorer(
-        config.reward,
-        place,
-        seconds=config.reward_seconds,
-        weights=config.weights,
-        beside=policy,
-        combine=config.combine,
-        variance_coef=config.variance_coef,
-    )
+    judge = scorer_as(config, config.reward, place, weights=config.weights, beside=policy)
     if config.outliers != "ignore" and not judge.tells_outliers:
         raise UserError(
             f"outliers={config.outliers}: {judge.name} does not tell what is unusual to it: it is a function, or its "

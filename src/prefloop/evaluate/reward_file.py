@@ -30,7 +30,7 @@ from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Card, Share
 from prefloop.run import Run
-from prefloop.scoring.named import reward_inputs, scorer
+from prefloop.scoring.named import reward_inputs, scorer_as
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 
@@ -71,14 +71,7 @@ def _evaluate(config: RewardFileConfig, run: Run) -> None:
     form = recognise(config.data)
     num, bad = _looked_through(config.data, form, run)
     place = placement(config.device, config.dtype)
-    judge = scorer(
-        config.reward,
-        place,
-        seconds=config.reward_seconds,
-        weights=config.weights,
-        combine=config.combine,
-        variance_coef=config.variance_coef,
-    )
+    judge = scorer_as(config, config.reward, place, weights=config.weights)
     count = -(-num // config.batch)
     run.progress.start(count, unit="part")
     asked = _asked(config.data, form)

@@ -42,7 +42,7 @@ from prefloop.records.evaluations import (
     Unchecked,
 )
 from prefloop.run import Run
-from prefloop.scoring.named import reward_inputs, scorer
+from prefloop.scoring.named import reward_inputs, scorer_as
 from prefloop.scoring.protocol import Scorer
 from prefloop.text.codec import Codec
 from prefloop.text.examples import FittingPrompts
@@ -150,15 +150,7 @@ def _scorer(config: EvaluateConfig, place: Placement, reference: Network) -> Sco
     """Who gives the scores, if there is somebody."""
     if config.reward is None:
         return None
-    return scorer(
-        config.reward,
-        place,
-        seconds=config.reward_seconds,
-        beside=reference,
-        weights=config.weights,
-        combine=config.combine,
-        variance_coef=config.variance_coef,
-    )
+    return scorer_as(config, config.reward, place, weights=config.weights, beside=reference)
 
 
 def candidates(folder: str) -> dict[str, Path]:

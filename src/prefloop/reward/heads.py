@@ -28,7 +28,7 @@ from prefloop.models.network import Network
 from prefloop.ops.draws import seeded
 from prefloop.records import Preference, Vote, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Item, Row, Tokenised, gathered
+from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores
 from prefloop.reward.objectives import Objective, add
 from prefloop.reward.votes import TIE, interval
 from prefloop.seeds import seed_of
@@ -136,10 +136,10 @@ class Heads:
 
     def losses(self, network: Network, objective: Objective, items: Sequence[Item]) -> tuple[Tensor, Tensor]:
         """(B,) nats per item, not weighed, and (B, K) the scores of its column that they are of."""
-        table, index, there = gathered(network, items)
         if self.kind == "one":
-            scores = torch.where(there, table[:, 0].index_select(0, index.flatten()).view(index.shape), 0.0)
+            scores = item_scores(network, items)
             return objective(scores, items), scores
+        table, index, there = gathered(network, items)
         columns = torch.tensor([item.column for item in items], device=table.device)[:, None]
         scores = torch.where(there, table[index, columns], 0.0)
         if not self._differ:

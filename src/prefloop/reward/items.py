@@ -257,14 +257,8 @@ def margins(scores: Tensor, items: Sequence[Item]) -> list[list[float]]:
 
 
 @torch.no_grad()
-def scores_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
-    """(B, K) raw scores of items, which may be none, on the CPU."""
-    return tables_of(items, network, sizes)[..., 0]
-
-
-@torch.no_grad()
 def tables_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
-    """(B, K, C) the same in every column."""
+    """(B, K, C) raw scores of items, which may be none, in every column, on the CPU."""
     if not items:
         return torch.zeros(0, 2, 1)
     read: list[Tensor] = []

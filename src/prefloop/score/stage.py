@@ -31,7 +31,7 @@ from prefloop.printing import say
 from prefloop.records import Comparison, Demonstration, Preference, Record, opening
 from prefloop.score.config import ScoreConfig
 from prefloop.scoring.ensemble import Ensemble
-from prefloop.scoring.named import reward_input, scorer
+from prefloop.scoring.named import reward_input, scorer_as
 from prefloop.scoring.pair_classifier import PairClassifier
 from prefloop.scoring.protocol import Conversation, Scored, Scorer
 from prefloop.scoring.reward_model import RewardModel
@@ -60,14 +60,7 @@ def score(config: ScoreConfig) -> str:
 
 def _score(config: ScoreConfig, form: Form, out: Path) -> str:
     place = placement(config.device, config.dtype)
-    judge = scorer(
-        config.model,
-        place,
-        seconds=config.reward_seconds,
-        weights=config.weights,
-        combine=config.combine,
-        variance_coef=config.variance_coef,
-    )
+    judge = scorer_as(config, config.model, place, weights=config.weights)
     embeds = isinstance(judge, READERS) and not isinstance(judge, PairClassifier)
     if config.embed and not (embeds and form.what == "comparisons"):
         raise UserError(

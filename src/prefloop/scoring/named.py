@@ -11,7 +11,7 @@ from prefloop.scoring.function import SECONDS, PythonReward
 from prefloop.scoring.pair_classifier import PairClassifier, is_pair_classifier
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel, loaded_beside
-from prefloop.settings import Reward, models_of
+from prefloop.settings import Reward, Rewarded, models_of
 
 PYTHON = "python:"
 
@@ -57,6 +57,21 @@ def scorer(
     if isinstance(reward, str):
         return one(reward)
     return Composite(reward, {name: one(part.model) for name, part in reward.items()})
+
+
+def scorer_as(
+    settings: Rewarded, reward: Reward, placement: Placement, *, weights: str, beside: Network | None = None
+) -> Scorer:
+    """The scorer that `reward` names, asked as the settings say. Args: see `scorer`. Raises: UserError, as it does."""
+    return scorer(
+        reward,
+        placement,
+        seconds=settings.reward_seconds,
+        weights=weights,
+        beside=beside,
+        combine=settings.combine,
+        variance_coef=settings.variance_coef,
+    )
 
 
 def check_reward(reward: str) -> None:

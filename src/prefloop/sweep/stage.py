@@ -28,7 +28,7 @@ from prefloop.records.sweeps import Sweep, SweepPoint
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.composite import Composite
-from prefloop.scoring.named import reward_inputs, scorer
+from prefloop.scoring.named import reward_inputs, scorer_as
 from prefloop.seeds import seed_of
 from prefloop.stats.intervals import mean_interval
 from prefloop.sweep.config import SweepConfig
@@ -48,15 +48,7 @@ def sweep(config: SweepConfig) -> Path:
         place = placement(config.device, config.dtype)
         policy = causal(config.policy, place, template=config.template, weights=config.weights)
         run.caution(policy.hold(config.weights), of="policy")
-        judge = scorer(
-            config.reward,
-            place,
-            seconds=config.reward_seconds,
-            weights=config.weights,
-            beside=policy,
-            combine=config.combine,
-            variance_coef=config.variance_coef,
-        )
+        judge = scorer_as(config, config.reward, place, weights=config.weights, beside=policy)
         assert isinstance(judge, Composite)  # the settings ask for several rewards
         prompts = FittingPrompts.of(
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
