@@ -104,3 +104,17 @@ def test_what_cannot_be_swept_is_refused(
 ):
     with pytest.raises((UserError, ValueError), match=message):
         make_config("none", **settings)
+
+
+def test_no_two_parts_of_the_prompts_draw_alike(
+    make_config: Callable[..., SweepConfig], monkeypatch: pytest.MonkeyPatch
+):
+    real, seeds = InProcess.sample, list[int]()
+
+    def noted(self: InProcess, prompts: Any, settings: Any, seed: int, **more: Any) -> Any:
+        seeds.append(seed)
+        return real(self, prompts, settings, seed, **more)
+
+    monkeypatch.setattr(InProcess, "sample", noted)
+    sweep(make_config("seeds"))
+    assert len({*seeds}) == len(seeds) == 3
