@@ -24,6 +24,13 @@ def saved(page: Any) -> None:
     page.wait_for_selector("#save[data-state=saved]")
 
 
+def sign_out(stand: Any, page: Any) -> None:
+    """Ends all sessions once the page that was just loaded asks for nothing more: a request that is refused opens a
+    dialog, and the dialog would take the keys that come next."""
+    page.wait_for_load_state("networkidle")
+    stand.sign_everybody_out()
+
+
 def reads(page: Any, where: str, words: str | re.Pattern[str]) -> None:
     """Waits until the first of these elements has these words in it, seen or not, on this page or the next."""
     page.locator(where).filter(has_text=words).first.wait_for(state="attached")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from prefloop.web.store.tables import users
-from web.browser.acts import begin, follow, item, keys, next_item, reads, saved, until
+from web.browser.acts import begin, follow, item, keys, next_item, reads, saved, sign_out, until
 from web.browser.stand import PASSWORD, plain
 
 HTML = "<html><head><title>Error</title></head><body>nginx</body></html>"
@@ -95,7 +95,7 @@ def test_a_session_that_ends_and_then_is_somebody_elses_says_so(serve, window):
     stand.person("bob")
     begin(page, stand.url)
     saved(page)
-    stand.sign_everybody_out()
+    sign_out(stand, page)
     keys(page, "1", "w", "Enter")
     page.get_by_role("dialog", name="Your session has ended").wait_for()
     page.context.add_cookies([stand.signed_in("bob")])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from web.browser.acts import begin, keys, reads, saved, until
+from web.browser.acts import begin, keys, reads, saved, sign_out, until
 from web.browser.stand import Stand, plain
 from web.browser.test_access import LOOKS, violations
 from web.model_server import NAME, ModelServer
@@ -143,7 +143,7 @@ def test_a_reload_keeps_the_conversation_the_pair_and_what_was_typed(chat):
     page.reload()
     goes_on(page, 2)
     assert page.input_value("#chat-text") == "Half of a mess"
-    stand.sign_everybody_out()
+    sign_out(stand, page)
     keys(page, "Control+Enter")
     page.get_by_role("dialog").wait_for()
     page.context.add_cookies([stand.signed_in("ada")])

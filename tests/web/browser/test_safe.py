@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from web.browser.acts import begin, follow, item, keys, next_item, saved, until
+from web.browser.acts import begin, follow, item, keys, next_item, saved, sign_out, until
 from web.browser.stand import Stand, plain
 
 Serve = Callable[..., Stand]
@@ -231,7 +231,7 @@ def test_the_queue_runs_dry_and_fills_again(serve, window):
 def test_a_session_that_ends_is_told_and_nothing_is_lost(serve, window):
     stand, page = start(serve, window)
     saved(page)
-    stand.sign_everybody_out()
+    sign_out(stand, page)
     keys(page, "1", "w", "Enter")
     page.get_by_role("dialog", name="Your session has ended").wait_for()
     assert "sent afterwards: 1" in page.inner_text("dialog")
@@ -244,7 +244,7 @@ def test_a_session_that_ends_is_told_and_nothing_is_lost(serve, window):
 def test_signing_in_again_sends_what_waited(serve, window):
     stand, page = start(serve, window)
     saved(page)
-    stand.sign_everybody_out()
+    sign_out(stand, page)
     keys(page, "1", "w", "Enter")
     follow(page, page.get_by_role("link", name="Sign in", exact=True))
     page.fill("input[name=name]", "Ada")
