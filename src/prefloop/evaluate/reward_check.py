@@ -236,7 +236,7 @@ def _reliability(
     voted = [p for p in held_out if p.outcome is not None]
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
     margins = np.asarray([(scores[chosen] - scores[rejected]) * scorer.std for chosen, rejected in pairs])
-    first = (trained.get("vote_edges") or [trained.get("tie_edge") or 0.0])[0]
+    first = trained.get("first_edge", 0.0)
     wins, losses = log_expit(margins - first), log_expit(-margins - first)
     table = reliability(np.exp(wins - np.logaddexp(wins, losses)), np.asarray([p.outcome for p in voted]), bins=BINS)
     return tuple(

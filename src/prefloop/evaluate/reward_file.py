@@ -111,8 +111,8 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
     unit = judge.std if isinstance(judge, RewardModel) else 1.0  # raw scores are log-odds
     margins = None if rows is None else [unit * (row.scores[0] - row.scores[1]) for row in rows[:MOST_PAIRS]]
-    edges = reported(judge).get("vote_edges") or [0.0]
-    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edges[0])
+    edge = reported(judge).get("first_edge", 0.0)
+    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge)
     write_document(run.folder / layout.MODEL_CARD, card)
     return write(card, run.folder, title=judge.name)
 

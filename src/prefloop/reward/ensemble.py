@@ -99,7 +99,7 @@ def _measured(
         longer_wins=sum(item.longer for item in again.items) >= 0,
         margins_train=_margins(unit, again.items, _read(judge, again.items)),
         undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=(_shared(results).get("vote_edges") or [0.0])[0],
+        first_edge=_shared(results)["first_edge"],
     )
     return OutlierCard.of(unusual, said.scores), measured
 
