@@ -255,7 +255,7 @@ def _finish(
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for told in learned.get("annotators", ()):
         run.say(sentence(told))
-    result = {**held.numbers, **begun, **_counts(data, taught), **learned, "first_edge": edge}
+    result = {**held.numbers, **begun, **_counts(data, taught), **learned}
     result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
     verdict = {"card": card.verdict if card else None, "objective": data.split.objective}
     verdict |= heads.told(looked, validated)
