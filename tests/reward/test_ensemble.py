@@ -16,7 +16,9 @@ from prefloop.reward import heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
+from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
+from prefloop.reward.votes import sided_log_odds
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import scorer
 from prefloop.seeds import seed_of
@@ -112,3 +114,24 @@ def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Call
     assert len({member.seed for member in members}) == 3
     assert {member.split_by for member in members} == {3}
     assert {member.members for member in members} == {1}
+
+
+@pytest.mark.parametrize("settings", [{"objective": "rao_kupper"}, {"heads": "axes"}])
+def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
+    make_config: Callable[..., RewardConfig], write_rows: Callable[..., str], settings: dict[str, Any]
+):
+    """How sure it is of a held-out vote with a side is reckoned by that edge: sigmoid(gap - t) to sigmoid(-gap - t)."""
+    votes = [{"side": side} for side in ("chosen", "chosen", "tie")]
+    rows = [
+        {**row, "votes": votes, "tags": ["axis:kind" if i // 2 % 2 else "axis:curt"]}
+        for i, row in enumerate(planted(40))
+    ]
+    config = make_config("ensemble", members=2, preferences=write_rows("ties.jsonl", rows), **settings)
+    made = train(config)
+    result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
+    if "tie_edge" in result:
+        judge, held_out = scorer(str(made.parent), CPU), split(config, lambda _: None).validation
+        asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
+        better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
+        odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
+        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * len(held_out)), abs=1e-5)

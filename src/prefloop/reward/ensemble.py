@@ -99,9 +99,16 @@ def _measured(
         longer_wins=sum(item.longer for item in again.items) >= 0,
         margins_train=_margins(unit, again.items, _read(judge, again.items)),
         undecided=[(gap, row) for gap, row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=(_shared(results).get("vote_edges") or [0.0])[0],
+        first_edge=float(np.mean([_first_edge(result) for result in results])),
     )
     return OutlierCard.of(unusual, said.scores), measured
+
+
+def _first_edge(result: dict[str, Any]) -> float:
+    """Log-odds where a tie ends, as `Objective.first_edge`: of votes, or of wins and ties; of axes the first one's."""
+    edges = result.get("vote_edges", result.get("tie_edge"))
+    edges = next(iter(edges.values()), None) if isinstance(edges, dict) else edges
+    return (edges[0] if isinstance(edges, list) else edges) or 0.0
 
 
 def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
