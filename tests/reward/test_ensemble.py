@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.records import Message
+from prefloop.records import Message, Preference
 from prefloop.reward import heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
@@ -130,7 +130,9 @@ def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
     made = train(config)
     result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
     if "tie_edge" in result:
-        judge, held_out = scorer(str(made.parent), CPU), split(config, lambda _: None).validation
+        judge = scorer(str(made.parent), CPU)
+        assert isinstance(judge, Ensemble)
+        held_out = [row for row in split(config, lambda _: None).validation if isinstance(row, Preference)]
         asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
         better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
         odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
