@@ -430,7 +430,7 @@ MUTANTS = [
         "reward/annotators.py", "reward/test_annotators.py",
         ("the left is disliked", "margins[rows] + first * side", "margins[rows] - first * side"),
         ("abilities set the scale", "torch.cat([self.log_abilities - self.log_abilities.mean(), none])", "torch.cat([self.log_abilities, none])"),
-        ("every row carries the whole prior", "self.prior() / self.num_rows", "self.prior()"),
+        ("every row carries the whole prior", "self.prior() / sum(self.num_votes.values())", "self.prior()"),
     ),
     *planted(
         "scoring/reward_model.py", "scoring score",

@@ -11,12 +11,14 @@ from safetensors.torch import load_file
 
 from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.records import Finished, Message
+from prefloop.records import Finished, Message, Preference
 from prefloop.reward import ensemble, heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
+from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
+from prefloop.reward.votes import sided_log_odds
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import scorer
 from prefloop.seeds import seed_of
@@ -127,3 +129,26 @@ def test_what_members_report_is_told_as_its_mean():
         "objective": "votes",
         "card": None,
     }
+
+
+@pytest.mark.parametrize("settings", [{"objective": "rao_kupper"}, {"heads": "axes"}])
+def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
+    make_config: Callable[..., RewardConfig], write_rows: Callable[..., str], settings: dict[str, Any]
+):
+    """How sure it is of a held-out vote with a side is reckoned by that edge: sigmoid(gap - t) to sigmoid(-gap - t)."""
+    votes = [{"side": side} for side in ("chosen", "chosen", "tie")]
+    rows = [
+        {**row, "votes": votes, "tags": ["axis:kind" if i // 2 % 2 else "axis:curt"]}
+        for i, row in enumerate(planted(40))
+    ]
+    config = make_config("ensemble", members=2, preferences=write_rows("ties.jsonl", rows), **settings)
+    made = train(config)
+    result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
+    if "tie_edge" in result:
+        judge = scorer(str(made.parent), CPU)
+        assert isinstance(judge, Ensemble)
+        held_out = [row for row in split(config, lambda _: None).validation if isinstance(row, Preference)]
+        asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
+        better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
+        odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
+        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * len(held_out)), abs=1e-5)

@@ -408,6 +408,25 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     )
 
 
+def test_a_pair_without_a_majority_has_no_better_response(
+    make_config: Make, write_rows: Callable[..., str], read_lines: Any
+):
+    """Every second pair is nobody's, and what it calls chosen is the worse and the longer one: it teaches, and counts
+    neither in an accuracy nor in whether the longer wins."""
+    rows = planted(160)
+    for r in rows[::2]:
+        votes = [{"side": side} for side in ("chosen", "tie", "rejected")]
+        r |= {"votes": votes, "chosen": r["rejected"] + " on it", "rejected": r["chosen"]}
+    for r in rows[1::2]:
+        r["rejected"] += " on it"
+    made = train(make_config(preferences=write_rows("ties.jsonl", rows), lr=0.02))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert (result["num_training"], result["num_held_out"], result["num_undecided"]) == (128, 16, 80)
+    last = read_lines(made.parent / "metrics.jsonl")[-1]
+    assert min(last["accuracy/train"], result["accuracy_train"], result["accuracy"]) > 0.95
+    assert result["length_only_accuracy"] == 1
+
+
 @pytest.mark.parametrize("second", ["held_out", "undecided", "replay"])
 def test_one_file_is_not_given_twice(make_config: Make, write_rows: Callable[..., str], second: str):
     path = write_rows("one.jsonl", planted(4))

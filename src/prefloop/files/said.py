@@ -325,7 +325,11 @@ def with_system(said: Said, system: str | None) -> Said:
 
 
 def votes_of(scores: Sequence[float]) -> tuple[Vote, ...]:
-    """Votes of annotators who gave a number each: below 0 for the first response, above for the second, 0 a tie."""
+    """Votes of annotators who gave a number from -3 to 3 each: below 0 for the first response, above for the second, 0
+    for neither. Raises: BadRow for another number."""
+    off = next((score for score in scores if abs(score) > 3), None)
+    if off is not None:
+        raise BadRow(f"a preference is {off:g}, but goes from -3 to 3, much better; mend it or remove the row.")
     return tuple(
         (None, None) if score == 0 else (int(score > 0), max(1, min(3, round(abs(score))))) for score in scores
     )

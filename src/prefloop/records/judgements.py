@@ -120,9 +120,9 @@ class Preference(Record):
     """The worse response."""
     strength: float | None = Field(default=None, ge=1, le=3)
     """Mean strength stated, 1 to 3, if it was asked."""
-    weight: float = 1.0
+    weight: float = Field(default=1.0, gt=0)
     """Weight in training."""
-    agreement: float | None = None
+    agreement: float | None = Field(default=None, ge=0, le=1)
     """Share of the judgements that agree with the decision."""
     num_judgements: int = 1
     """Judgements behind it."""

@@ -25,7 +25,7 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.items import Item, as_pairs, margins, tokenised
 from prefloop.reward.needs import READ_AGAIN
-from prefloop.reward.objectives import OBJECTIVES
+from prefloop.reward.objectives import OBJECTIVES, gaps
 from prefloop.reward.quality import Quality, quality
 from prefloop.run import Run
 from prefloop.scoring.ensemble import Ensemble
@@ -93,7 +93,7 @@ def _measured(
     unit = judge.std * OBJECTIVES[parts.objective].UNIT
     said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
     assert unusual is not None  # the stage has just noted it of each member
-    ties = _margins(unit, undecided.items, _read(judge, undecided.items))
+    ties = gaps(_read(judge, undecided.items).scores.view(-1, 2) * unit).tolist()
     measured = quality(
         _margins(unit, validated.items, said),
         [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],

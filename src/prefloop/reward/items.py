@@ -217,7 +217,8 @@ def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item
         return rated(Item(sequences, letters=letters), asks.marks(row))
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
+    ranks = (1.0, 2.0 if row.decided else 1.0)
+    said = Item(sequences, row.weight, ranks, letters=letters, strength=row.strength or 0.0)
     if not row.votes:
         return replace(said, share=row.agreement)
     return replace(said, votes=intervals(row), voters=voters_of(row))

@@ -52,7 +52,7 @@ from prefloop.reward.items import (
     tokenised,
 )
 from prefloop.reward.needs import READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective
+from prefloop.reward.objectives import OBJECTIVES, Objective, gaps
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
@@ -223,19 +223,19 @@ def _finish(
     again = heads.placed(data.first).items[: max(READ_AGAIN, len(validated.items))]
     reached = scores(again)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    gaps = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
-    tied = margins(scores(undecided.items) * objective.UNIT, undecided.items)
-    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    apart = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
+    tied = gaps(scores(undecided.items) * objective.UNIT).tolist()
+    ties = [(gap, row) for gap, row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
     edge = objective.first_edge(taught.said)
     held = quality(
-        gaps,
+        apart,
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(reached, again),
         undecided=ties,
         first_edge=edge,
     )
-    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    both = [pair for some in zip(apart, pairs, strict=True) for pair in zip(*some, strict=True)]
     heads.fold(network)
     judge = Trained(str(run.folder / layout.MODEL), network, sizes, heads.mean)
     trained_on = held.numbers["accuracy_train"]
