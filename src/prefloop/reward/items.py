@@ -193,7 +193,7 @@ def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item
         num = sum(not math.isnan(mark) for mark in marks)
         return Item(sequences, float(num), ranks=tuple(-mark for mark in marks), letters=letters, marks=marks)
     if isinstance(row, Ranking):
-        return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
+        return Item(sequences, ranks=tuple(map(float, row.places)), letters=letters)
     said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
     if not row.votes:
         return replace(said, share=row.agreement)
