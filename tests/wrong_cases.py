@@ -238,6 +238,7 @@ def damaged_models(folder: Path) -> dict[str, str]:
         ):
             card = json.loads((path / f"{name}.json").read_text())
             (path / f"{name}.json").write_text(json.dumps(card | {end: None}))
+        (path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}\n{% endfor %}")
 
     headless = head(lambda weights: weights.pop("score.weight"))
     wide = head(lambda weights: weights.update({"score.weight": weights["score.weight"].repeat(2, 1)}))
