@@ -201,6 +201,8 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
 
 def damaged_models(folder: Path) -> dict[str, str]:
     """Makes model folders that cannot be used. Returns: name -> what the sentence must hold."""
+    from safetensors.torch import load_file, save_file
+
     says: dict[str, str] = {}
 
     def spoil(name: str, words: str, change: Callable[[Path], Any], source: str = "model") -> None:
@@ -220,6 +222,26 @@ def damaged_models(folder: Path) -> dict[str, str]:
     def cut(path: Path) -> None:
         (path / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes()[:3000])
 
+    def head(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], Any]:
+        def spoilt(path: Path) -> None:
+            weights = load_file(path / "model.safetensors")
+            change(weights)
+            save_file(weights, path / "model.safetensors", {"format": "pt"})
+
+        return spoilt
+
+    def endless(path: Path) -> None:
+        for name, end in (
+            ("config", "eos_token_id"),
+            ("generation_config", "eos_token_id"),
+            ("tokenizer_config", "eos_token"),
+        ):
+            card = json.loads((path / f"{name}.json").read_text())
+            (path / f"{name}.json").write_text(json.dumps(card | {end: None}))
+        (path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}\n{% endfor %}")
+
+    headless = head(lambda weights: weights.pop("score.weight"))
+    wide = head(lambda weights: weights.update({"score.weight": weights["score.weight"].repeat(2, 1)}))
     spoil("m-list", "m-list", text("config.json", "[1, 2]"))
     spoil("m-word", "m-word", text("config.json", "hello"))
     spoil("m-empty", "m-empty", text("config.json", ""))
@@ -249,6 +271,22 @@ def damaged_models(folder: Path) -> dict[str, str]:
     spoil("r-words", "r-words", text("prefloop_scores.json", '{"mean": "a", "std": 1}'), "reward")
     spoil("r-zero", "r-zero", text("prefloop_scores.json", '{"mean": 0, "std": 0}'), "reward")
     spoil("r-cut", "r-cut", cut, "reward")
+    spoil("m-endless", "no end-of-text token", endless)
+    spoil("r-headless", "1 weight (score.weight) is missing", headless, "reward")
+    spoil("r-wide", "of another size (score.weight: 2 x 16 in the file, 1 x 16 by config.json)", wide, "reward")
+    columns = '{"kind": "axes", "columns": [{"name": "a", "mean": 0, "std": 1}, {"name": "b", "mean": 0, "std": 1}]}'
+    spoil(
+        "r-columns",
+        "this model gives 1 numbers, and prefloop_scores.json names 2",
+        text("prefloop_scores.json", columns),
+        "reward",
+    )
+    spoil(
+        "r-five",
+        "this model gives 5 numbers, and a reward model gives one",
+        config(num_labels=5, id2label={str(i): str(i) for i in range(5)}),
+        "reward",
+    )
     spoil("r-two", "r-two", config(num_labels=2, id2label={"0": "a", "1": "b"}), "reward")
     return says
 
@@ -256,9 +294,9 @@ def damaged_models(folder: Path) -> dict[str, str]:
 def of_models(says: dict[str, str]) -> Iterator[Case]:
     """Damaged model folders, and paths that are none."""
     for name, words in says.items():
-        wanted = ("sft", "chat") if name.startswith("m-") else ("score", "ppo")
+        wanted = ("sft", "chat", "reward") if name.startswith("m-") else ("score", "ppo")
         for command in wanted:
-            setting = {"sft": "model", "score": "model", "ppo": "reward"}.get(command, "")
+            setting = {"sft": "model", "score": "model", "ppo": "reward", "reward": "model"}.get(command, "")
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
