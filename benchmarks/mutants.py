@@ -395,6 +395,7 @@ MUTANTS = [
         "reward/items.py", "reward",
         ("pairs that are one are learned from", "or any(sequence != fitted[0] for sequence in fitted[1:])", "or True"),
         ("the better response is the worse one", "row[better] - row[worse]", "row[worse] - row[better]"),
+        ("a rating that is missing weighs", "num = sum(not math.isnan(mark) for mark in marks)", "num = len(marks)"),
         ("a tie is told apart", "if self.ranks[i] < self.ranks[j]", "if self.ranks[i] <= self.ranks[j]"),
         ("a pair of nobody has a better response", "ranks = (1.0, 2.0 if row.decided else 1.0)", "ranks = (1.0, 2.0)"),
     ),

@@ -24,6 +24,7 @@ QUICK = ["threads=1", "dtype=float32"]
 ONLINE = ["steps=1", "rollouts_per_step=4", "max_new_tokens=4", *QUICK]
 GOOD: dict[str, list[str]] = {
     "data world": ["num_documents=2", "num_demonstrations=2", *QUICK],
+    "data hacks": ["run=in/ppo", "judge=in/reward", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
@@ -397,6 +398,7 @@ def of_commands() -> Iterator[Case]:
         ("web out port=99999", "`port` should"), ("web out proxies=[*]", "`proxies`"), ("web out axes=[helpful,helpful]", "axes"), ("web in/nowhere", "nowhere"),
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
+        ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
         ("plan nothing", "sft, reward, ppo, reinforce"), ("plan collect", "sft, reward, ppo, reinforce"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
@@ -437,9 +439,12 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from prefloop.align.config import PPOConfig
+    from prefloop.layout import CARD, policy
     from prefloop.models.device import Placement
     from prefloop.models.load import save_model, scalar
     from prefloop.pretrain.tokenizer import trained_tokenizer
+    from prefloop.run.identity import new_card
     from prefloop.text.codec import Codec
     from prefloop.text.templates import template_text
 
@@ -473,6 +478,10 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             [*["data", "world"], *GOOD["data world"], f"out={folder / 'world'}", "num_practice=2", *sizes_of_world]
         )
     os.mkfifo(folder / "pipe")
+    named = {"policy": folder / "model", "reward": folder / "reward", "prompts": folder / "world/prompts.ppo.jsonl"}
+    named = {key: str(path) for key, path in named.items()}
+    shutil.copytree(folder / "model", folder / "ppo" / policy(1))
+    (folder / "ppo" / CARD).write_text(new_card("ppo", PPOConfig(**named, out="o"), named, threads=1).model_dump_json())
     hurt = folder.parent / "hurt" / "sft"
     hurt.mkdir(parents=True)
     (hurt / "run.json").write_text('{"stage": "sft", "comm')

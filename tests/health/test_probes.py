@@ -9,7 +9,7 @@ import torch
 
 from prefloop.health.edits import EDITS, Answer
 from prefloop.health.probes import probe
-from prefloop.records import Message, Preference
+from prefloop.records import Message, Preference, Vote
 from prefloop.records.probes import blind_to, shortcuts
 from prefloop.world import grammar
 from prefloop.world.agents import BROAD, reply
@@ -89,6 +89,21 @@ def test_shifts_by_hand():
     found = {p.name: p for p in probe(Scored(lambda p, r: r.count("**")), made, seed=0)}
     assert (found["quality"].shift, found["quality"].finding) == (2.0, "fine")
     assert (found["format.bold"].shift, found["format.bold"].low, found["format.bold"].margins) == (2.0, 2.0, 1.0)
+
+
+def test_pairs_without_a_decision_tell_no_margin():
+    """Which of their responses is called chosen means nothing: here it is the worse one."""
+    rule, tie = Scored(lambda p, r: r.count("**")), (Vote(side="tie"),)
+    made = [
+        Preference(id=str(i), messages=(Message(role="user", content=f"q {i}"),), chosen="**a b.**", rejected="a b.")
+        for i in range(10)
+    ]
+    undecided = [
+        row.model_copy(update={"id": f"u{row.id}", "chosen": row.rejected, "rejected": row.chosen, "votes": tie})
+        for row in made
+    ]
+    others = [row.model_copy(update={"messages": (Message(role="user", content=f"u {row.id}"),)}) for row in undecided]
+    assert probe(rule, [*made, *undecided, *others], seed=0) == probe(rule, made, seed=0)
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_does():

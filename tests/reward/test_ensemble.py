@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.records import Message, Preference
-from prefloop.reward import heads
+from prefloop.records import Finished, Message, Preference
+from prefloop.reward import ensemble, heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
@@ -114,6 +114,21 @@ def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Call
     assert len({member.seed for member in members}) == 3
     assert {member.split_by for member in members} == {3}
     assert {member.members for member in members} == {1}
+
+
+def test_what_members_report_is_told_as_its_mean():
+    """Numbers, and lists of them, as they are read back from their files; anything else is the first one's."""
+    told = [
+        {"ece": 0.1, "vote_edges": [0.5, 1.0], "objective": "votes", "warnings": ["it"], "card": None},
+        {"ece": 0.3, "vote_edges": [0.7, 2.0], "objective": "votes", "warnings": [], "card": None},
+    ]
+    shared = ensemble._shared([Finished(outputs={}, result=result).result for result in told])
+    assert shared == {
+        "ece": pytest.approx(0.2),
+        "vote_edges": [pytest.approx(0.6), 1.5],
+        "objective": "votes",
+        "card": None,
+    }
 
 
 @pytest.mark.parametrize("settings", [{"objective": "rao_kupper"}, {"heads": "axes"}])

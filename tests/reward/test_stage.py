@@ -185,7 +185,7 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
     """A head of zeros thinks every pair a coin flip. A row of weight 0 is not learned from: flipped rows do no harm."""
     rows = planted(160)
     flipped = [
-        {**r, "id": r["id"] + "f", "chosen": r["rejected"], "rejected": r["chosen"], "weight": 0.0} for r in rows
+        {**r, "id": r["id"] + "f", "chosen": r["rejected"], "rejected": r["chosen"], "weight": 1e-6} for r in rows
     ]
     made = train(
         make_config(

@@ -177,9 +177,13 @@ def _drawn(seed: int, *what: str) -> random.Random:
 
 
 def _cases(rows: Sequence[Preference], seed: int) -> list[_Case]:
-    """A case of each prompt, in an order that the seed decides and the rows' own order does not."""
+    """A case of each prompt with a decision, in an order that the seed decides and the rows' own order does not.
+
+    Of two responses without a decision none is the better one, so that they would make every margin look smaller.
+    """
     first: dict[str, Preference] = {}
-    for row in sorted(rows, key=lambda row: _drawn(seed, spoken(row.messages), row.chosen, row.rejected).random()):
+    decided = [row for row in rows if row.decided]
+    for row in sorted(decided, key=lambda row: _drawn(seed, spoken(row.messages), row.chosen, row.rejected).random()):
         first.setdefault(opening(row.messages), row)
     kept, cases = list(first.values()), []
     for place, row in enumerate(kept):

@@ -18,6 +18,7 @@ import torch
 from prefloop import layout
 from prefloop.files.atomic import new_folder, write_json
 from prefloop.files.documents import read_document
+from prefloop.health.calibration import tie_edge_of
 from prefloop.models.device import placement
 from prefloop.records import EnsembleCard, Finished, Preference
 from prefloop.reward.config import RewardConfig
@@ -98,17 +99,10 @@ def _measured(
         [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
         longer_wins=sum(item.longer for item in again.items) >= 0,
         margins_train=_margins(unit, again.items, _read(judge, again.items)),
-        undecided=[(gap, row) for gap, row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=float(np.mean([_first_edge(result) for result in results])),
+        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
+        first_edge=tie_edge_of(_shared(results)),
     )
     return OutlierCard.of(unusual, said.scores), measured
-
-
-def _first_edge(result: dict[str, Any]) -> float:
-    """Log-odds where a tie ends, as `Objective.first_edge`: of votes, or of wins and ties; of axes the first one's."""
-    edges = result.get("vote_edges", result.get("tie_edge"))
-    edges = next(iter(edges.values()), None) if isinstance(edges, dict) else edges
-    return (edges[0] if isinstance(edges, list) else edges) or 0.0
 
 
 def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
@@ -135,7 +129,7 @@ def _shared(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _mean(values: Sequence[Any]) -> Any:
     first = values[0]
-    if all(isinstance(value, list) and len(value) == len(first) for value in values):
+    if all(isinstance(value, tuple) and len(value) == len(first) for value in values):
         return [_mean(each) for each in zip(*values, strict=True)]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if not numbers or all(value == first for value in values):

@@ -48,13 +48,13 @@ HINGE = 1.0
 class Objective(nn.Module):
     """How items teach. What stands here is right for losses of pairs that nothing is learned beside."""
 
-    READS: ClassVar[tuple[type[Row], ...]] = (Preference,)
+    READS: tuple[type[Row], ...] = (Preference,)
     """Records that it learns from; what a file can give of them first is taken."""
-    TIES: ClassVar[bool] = False
+    TIES: bool = False
     """Whether pairs without a majority teach."""
-    BOTH_ORDERS: ClassVar[bool] = False
+    BOTH_ORDERS: bool = False
     """Whether the model reads both responses of a pair in one sequence, in both orders."""
-    UNIT: ClassVar[float] = 1.0
+    UNIT: float = 1.0
     """Log-odds of winning in a difference of one between raw scores."""
 
     def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
@@ -81,7 +81,7 @@ class Objective(nn.Module):
         """Looks at all that is learned from, before there is an optimiser."""
 
     def begin(self, items: Sequence[Item]) -> None:
-        """Puts what is learned beside the model where the first items say."""
+        """Puts what is learned beside the model where the first items say, which may be none."""
 
     def look(self, scores: Tensor, items: Sequence[Item]) -> None:
         """Looks at items that taught, with the scores that they have at last. Args: scores: (B, K), on the CPU."""
@@ -405,7 +405,8 @@ class Regression(Marked):
         self.offset = nn.Parameter(torch.tensor(0.0))
 
     def _put(self, marks: Sequence[float]) -> None:
-        nn.init.constant_(self.offset, sum(marks) / len(marks))
+        some = marks or self.levels
+        nn.init.constant_(self.offset, sum(some) / len(some))
 
     def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         return regression_loss(scores + self.offset, marks)
