@@ -135,20 +135,22 @@ def test_what_members_report_is_told_as_its_mean():
 def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
     make_config: Callable[..., RewardConfig], write_rows: Callable[..., str], settings: dict[str, Any]
 ):
-    """How sure it is of a held-out vote with a side is reckoned by that edge: sigmoid(gap - t) to sigmoid(-gap - t)."""
-    votes = [{"side": side} for side in ("chosen", "chosen", "tie")]
+    """How sure it is of a held-out vote with a side is reckoned by that edge: sigmoid(gap - t) to sigmoid(-gap - t); of
+    every second pair there is no majority."""
+    votes = [[{"side": side} for side in ("chosen", side, "tie")] for side in ("chosen", "rejected")]
     rows = [
-        {**row, "votes": votes, "tags": ["axis:kind" if i // 2 % 2 else "axis:curt"]}
-        for i, row in enumerate(planted(40))
+        {**row, "votes": votes[i % 2], "tags": ["axis:kind" if i // 2 % 2 else "axis:curt"]}
+        for i, row in enumerate(planted(80))
     ]
     config = make_config("ensemble", members=2, preferences=write_rows("ties.jsonl", rows), **settings)
     made = train(config)
     result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
     if "tie_edge" in result:
-        judge = scorer(str(made.parent), CPU)
+        judge, parts = scorer(str(made.parent), CPU), split(config, lambda _: None)
         assert isinstance(judge, Ensemble)
-        held_out = [row for row in split(config, lambda _: None).validation if isinstance(row, Preference)]
+        assert len(parts.undecided) == len(parts.validation) == 8
+        held_out = [row for row in (*parts.validation, *parts.undecided) if isinstance(row, Preference)]
         asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
         better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
         odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
-        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * len(held_out)), abs=1e-5)
+        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * 8 + [0.5] * 8), abs=1e-5)

@@ -99,7 +99,7 @@ def _measured(
         [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
         longer_wins=sum(item.longer for item in again.items) >= 0,
         margins_train=_margins(unit, again.items, _read(judge, again.items)),
-        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
+        undecided=[(gap, row) for gap, row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
         first_edge=tie_edge_of(_shared(results)),
     )
     return OutlierCard.of(unusual, said.scores), measured
