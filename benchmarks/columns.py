@@ -30,11 +30,11 @@ from rewards import Label, labels, points, share
 
 from prefloop.files.atomic import write_text
 from prefloop.files.tables import read_rows, write_records
+from prefloop.models.columns import domain_of
 from prefloop.models.device import Placement
 from prefloop.records import Comparison
 from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.heads import DOMAINS
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
 
@@ -88,7 +88,7 @@ def group(what: str, label: Label) -> str:
     """The topic of a label's prompt, or who judged."""
     if what == "people":
         return label.judgement.annotator
-    return next(tag.partition(":")[2] for tag in label.comparison.tags if tag.startswith(DOMAINS))
+    return domain_of(label.comparison.tags) or "none"
 
 
 def trained(asked: Asked, folder: Path, rows: Sequence[Label], held_out: Sequence[Label], *settings: str) -> Path:

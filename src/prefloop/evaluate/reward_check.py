@@ -161,8 +161,9 @@ def _truncated(by_id: dict[str, Comparison], scores: Scores, scorer: Scorer) -> 
 
 def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:
     rows = [(c, i) for c in comparisons for i in range(len(c.responses))]
-    values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
-    return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
+    texts = [c.responses[i].text for c, i in rows]
+    said = scorer.detailed([c.messages for c, _ in rows], texts, [c.tags for c, _ in rows])
+    return {(c.id, i): value for (c, i), value in zip(rows, said.scores.tolist(), strict=True)}
 
 
 def _against_gold(
@@ -235,7 +236,8 @@ def _reliability(
         return ()
     voted = [p for p in held_out if p.outcome is not None]
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
-    margins = np.asarray([(scores[chosen] - scores[rejected]) * scorer.std for chosen, rejected in pairs])
+    units = [scorer.unit(p.tags) for p in voted]
+    margins = np.asarray([(scores[won] - scores[lost]) * unit for (won, lost), unit in zip(pairs, units, strict=True)])
     first = trained.get("first_edge", 0.0)
     wins, losses = log_expit(margins - first), log_expit(-margins - first)
     table = reliability(np.exp(wins - np.logaddexp(wins, losses)), np.asarray([p.outcome for p in voted]), bins=BINS)

@@ -51,8 +51,12 @@ class Asked:
     responses: tuple[str, ...]
     num_right: int
     """0 if no response is better than another"""
-    groups: tuple[str, ...]
-    """its subset, or its tags"""
+    tags: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Its subsets, or its tags."""
+        return tuple(tag.removeprefix(SUBSET) for tag in self.tags if tag.startswith(SUBSET)) or self.tags
 
 
 def evaluate_file(config: RewardFileConfig) -> str:
@@ -109,8 +113,9 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     if next(found, None) is not None:
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
-    unit = judge.std if isinstance(judge, RewardModel) else 1.0  # raw scores are log-odds
-    margins = None if rows is None else [unit * (row.scores[0] - row.scores[1]) for row in rows[:MOST_PAIRS]]
+    units = [judge.unit(pair.tags) if isinstance(judge, RewardModel) else 1.0 for pair in pairs]  # of log-odds
+    gaps = None if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    margins = None if gaps is None else [unit * gap for unit, gap in zip(units, gaps, strict=True)]
     edge = reported(judge).get("first_edge", 0.0)
     card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge)
     write_document(run.folder / layout.MODEL_CARD, card)
@@ -141,25 +146,20 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
     for _, outcome in Reading(data, _kind(form)):
         if isinstance(outcome, Preference):
             sides = (outcome.chosen, outcome.rejected)
-            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), _groups(outcome.tags))
+            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), outcome.tags)
         elif isinstance(outcome, Ranking):
             order = sorted(range(len(outcome.ranks)), key=outcome.ranks.__getitem__)
             right = outcome.ranks.count(min(outcome.ranks))
             responses = tuple(outcome.responses[i] for i in order)
-            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), _groups(outcome.tags))
-
-
-def _groups(tags: Sequence[str]) -> tuple[str, ...]:
-    """The subsets among some tags, or all tags."""
-    subsets = tuple(tag.removeprefix(SUBSET) for tag in tags if tag.startswith(SUBSET))
-    return subsets or tuple(tags)
+            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), outcome.tags)
 
 
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
-    prompts = [one.messages for one in asked for _ in one.responses]
-    scores = iter(judge.score(prompts, [text for one in asked for text in one.responses]).tolist())
+    each = [(one.messages, text, one.tags) for one in asked for text in one.responses]
+    prompts, texts, tags = zip(*each, strict=True)
+    scores = iter(judge.detailed(prompts, texts, tags).scores.tolist())
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
         own = tuple(itertools.islice(scores, len(one.responses)))

@@ -17,7 +17,7 @@ from prefloop.records.cards import Card
 from prefloop.reward.data import Told
 from prefloop.reward.items import Asks, Tokenised, as_pairs, tokenised
 from prefloop.run import Run
-from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.protocol import Conversation, Scored, Tags
 from prefloop.text.batches import cut
 from prefloop.text.examples import fitted
 
@@ -45,7 +45,7 @@ class Trained:
         parts = cut(range(len(sequences)), [len(s) for s in sequences], limit=self.sizes.reading_tokens)
         return torch.cat([self.mean(self.network.score_table([sequences[i] for i in part])).cpu() for part in parts])
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The same."""
         return Scored(self.score(prompts, responses))
 

@@ -89,7 +89,7 @@ def _measured(
     parts = split(config, lambda _: None, kept=run.folder / layout.ROWS)
     learn = partial(tokenised, network=judge.first.network, asks=parts.asks)
     again, validated, undecided = map(learn, (parts.training[:READ_AGAIN], parts.validation, parts.undecided))
-    unit = judge.std * OBJECTIVES[parts.objective].UNIT
+    unit = judge.unit() * OBJECTIVES[parts.objective].UNIT
     said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
     assert unusual is not None  # the stage has just noted it of each member
     ties = _margins(unit, undecided.items, _read(judge, undecided.items))
