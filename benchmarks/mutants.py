@@ -69,7 +69,8 @@ def main() -> None:
         outcomes = list(pool.map(lambda mutant: survives(mutant, checkout), chosen))
     survivors = [mutant.name for mutant, alive in zip(chosen, outcomes, strict=True) if alive]
     print(
-        f"| planted | noticed | survived |\n|---|---|---|\n| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |"
+        "| planted | noticed | survived |\n|---|---|---|\n"
+        f"| {len(chosen)} | {len(chosen) - len(survivors)} | {len(survivors)} |"
     )
     for name in survivors:
         print(f"survived: {name}")

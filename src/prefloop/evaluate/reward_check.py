@@ -160,8 +160,9 @@ def _truncated(by_id: dict[str, Comparison], scores: Scores, scorer: Scorer) -> 
 
 def _scores(comparisons: list[Comparison], scorer: Scorer) -> Scores:
     rows = [(c, i) for c in comparisons for i in range(len(c.responses))]
-    values = scorer.score([c.messages for c, _ in rows], [c.responses[i].text for c, i in rows]).tolist()
-    return {(c.id, i): value for (c, i), value in zip(rows, values, strict=True)}
+    texts = [c.responses[i].text for c, i in rows]
+    said = scorer.detailed([c.messages for c, _ in rows], texts, [c.tags for c, _ in rows])
+    return {(c.id, i): value for (c, i), value in zip(rows, said.scores.tolist(), strict=True)}
 
 
 def _against_gold(
@@ -232,5 +233,6 @@ def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, *, 
         return ()
     voted = [p for p in held_out if p.outcome is not None]
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
-    margins = np.asarray([(scores[chosen] - scores[rejected]) * scorer.std for chosen, rejected in pairs])
+    units = [scorer.unit(p.tags) for p in voted]
+    margins = np.asarray([(scores[won] - scores[lost]) * unit for (won, lost), unit in zip(pairs, units, strict=True)])
     return diagram(sided_log_odds(margins, tie_edge), np.asarray([p.outcome for p in voted]))

@@ -57,8 +57,12 @@ class Asked:
     responses: tuple[str, ...]
     num_right: int
     """0 if no response is better than another"""
-    groups: tuple[str, ...]
-    """its subset, or its tags"""
+    tags: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Its subsets, or its tags."""
+        return tuple(tag.removeprefix(SUBSET) for tag in self.tags if tag.startswith(SUBSET)) or self.tags
 
 
 def evaluate_file(config: RewardFileConfig) -> str:
@@ -116,12 +120,13 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
     own = own_card(judge)
+    gaps = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    units = [judge.unit(pair.tags) if isinstance(judge, READERS) else 1.0 for pair in pairs]  # raw ones are log-odds
     card = make_card(
         judge,
         pairs,
         seed=config.seed,
-        margins=scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]],
-        unit=judge.std if isinstance(judge, READERS) else 1.0,  # raw scores are log-odds
+        margins=[unit * gap for unit, gap in zip(units, gaps, strict=True)],
         training=training,
         tie_edge=own.calibration.tie_edge if own and own.calibration else 0.0,
         parts=_parts(judge),
@@ -166,28 +171,26 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
     for _, outcome in Reading(data, _kind(form)):
         if isinstance(outcome, Preference):
             sides = (outcome.chosen, outcome.rejected)
-            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), _groups(outcome.tags))
+            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), outcome.tags)
         elif isinstance(outcome, Ranking):
             order = sorted(range(len(outcome.places)), key=outcome.places.__getitem__)
             right = outcome.places.count(min(outcome.places))
             responses = tuple(outcome.responses[i] for i in order)
-            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), _groups(outcome.tags))
+            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), outcome.tags)
 
 
-def _groups(tags: Sequence[str]) -> tuple[str, ...]:
-    """The subsets among some tags, or all tags."""
-    subsets = tuple(tag.removeprefix(SUBSET) for tag in tags if tag.startswith(SUBSET))
-    return subsets or tuple(tags)
+def _read(judge: Scorer, asked: Sequence[Asked]) -> list[float]:
+    """The scores of all responses of some prompts, one after another."""
+    each = [(one.messages, text, one.tags) for one in asked for text in one.responses]
+    prompts, texts, tags = zip(*each, strict=True)
+    return judge.detailed(prompts, texts, tags).scores.tolist()
 
 
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
     calls = [[one] for one in asked] if _compares(judge) else [asked]  # its scores are of what it reads together
-    scores = itertools.chain.from_iterable(
-        judge.score([one.messages for one in some for _ in one.responses], [t for one in some for t in one.responses])
-        for some in calls
-    )
+    scores = itertools.chain.from_iterable(_read(judge, some) for some in calls)
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
         own = tuple(map(float, itertools.islice(scores, len(one.responses))))

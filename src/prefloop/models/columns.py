@@ -4,7 +4,7 @@ A model with one number has `prefloop_scores.json` with its mean and deviation; 
 what they are beside them. Shapes: B responses, C columns.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +20,8 @@ from prefloop.records.record import Record, Text
 NORMALISATION = "prefloop_scores.json"
 COMMON = "common"
 """The column of everybody and of every domain."""
+DOMAINS = ("domain:", "topic:")
+"""How a tag begins that names a domain."""
 Kind = Literal["one", "axes", "domains", "annotators", "members"]
 TOGETHER: tuple[Kind, ...] = ("axes", "members")
 """Kinds whose score is the mean over all columns; that of the others is the column `common`."""
@@ -105,6 +107,11 @@ class Columns(Record):
 
 AS_IT_IS = Columns(kind="one", columns=(Column(name="score", mean=0.0, std=1.0),))
 """One number, on the scale of raw scores."""
+
+
+def domain_of(tags: Sequence[str]) -> str | None:
+    """The domain that the first of some tags names which names one."""
+    return next((tag.partition(":")[2] for tag in tags if tag.startswith(DOMAINS)), None)
 
 
 def columns_of(folder: str) -> Columns:

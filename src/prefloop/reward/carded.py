@@ -24,7 +24,7 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import Split
 from prefloop.reward.items import Tokenised, as_pairs, margins, tokenised
 from prefloop.run import Run
-from prefloop.scoring.protocol import Conversation, Scored, Scorer
+from prefloop.scoring.protocol import Conversation, Scored, Scorer, Tags
 from prefloop.text.batches import cut
 from prefloop.text.examples import fitted
 
@@ -51,7 +51,7 @@ class Trained:
         read = [self.network.score_table([sequences[i] for i in part]).cpu() for part in parts]
         return self.columns.raw_scores(torch.cat(read))
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The same."""
         return Scored(self.score(prompts, responses))
 

@@ -102,7 +102,7 @@ def _measured(
         _pairs(judge, validated, said) + _pairs(judge, undecided),
         _pairs(judge, again),
         alone=True,
-        unit=judge.std * OBJECTIVES[parts.objective].UNIT,
+        unit=judge.unit() * OBJECTIVES[parts.objective].UNIT,
         seed=config.seed,
         tie_edge=float(np.mean([card.calibration.tie_edge for card in cards if card.calibration] or [0.0])),
         parts=Parts(kind="ensemble", score=judge.combine, of=tuple(members)),
