@@ -271,10 +271,7 @@ def test_rows_without_the_axis_are_told_and_the_others_learned(write_rows: Calla
     """Three of twelve rows lack the axis, and one response of another row: nothing else is lost."""
     rows = rated(12, "ratings")
     for i, row in enumerate(rows):
-        marks = row["ratings"].popitem()[1]
-        row["ratings"] = (
-            {"calm": marks} if i < 3 else {"calm": marks, "kind": [None if i == 3 else marks[0], *marks[1:]]}
-        )
+        row["ratings"] = {"tone": [3] * 3} | ({"kind": [1, 2, None if i == 3 else 3]} if i > 2 else {})
     said: list[str] = []
     path = write_rows("f.jsonl", rows)
     asked = RewardConfig(model="m", out="o", preferences=path, axis="kind", objective="ordinal", validation=0.2)
