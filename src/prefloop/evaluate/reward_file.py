@@ -22,7 +22,8 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.tables import jsonl
 from prefloop.health import bench
-from prefloop.health.card import make_card
+from prefloop.health.calibration import tie_edge_of
+from prefloop.health.card import make_card, scored
 from prefloop.health.page import write
 from prefloop.health.words import verdict
 from prefloop.models.device import placement
@@ -30,7 +31,10 @@ from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Card, Share
 from prefloop.run import Run
+from prefloop.scoring.composite import Composite
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import reward_inputs, scorer_as
+from prefloop.scoring.pair_classifier import PairClassifier
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 
@@ -40,6 +44,8 @@ BENCHMARKS = ("reward-bench", "reward-bench-2")
 """Forms whose subsets are summed up."""
 MOST_PAIRS = 20_000
 """Pairs that a card is made of, at most."""
+READERS = (RewardModel, Ensemble)
+"""Scorers that read text as a model does: what does not fit its context is cut."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,12 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     if next(found, None) is not None:
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
-    unit = judge.std if isinstance(judge, RewardModel) else 1.0  # raw scores are log-odds
-    margins = None if rows is None else [unit * (row.scores[0] - row.scores[1]) for row in rows[:MOST_PAIRS]]
-    edges = reported(judge).get("vote_edges") or [0.0]
-    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edges[0])
+    unit = judge.std if isinstance(judge, READERS) else 1.0  # raw scores are log-odds
+    read = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    margins = [unit * margin for margin in read]
+    edge = tie_edge_of(reported(judge))
+    probed = {"num_probed": 0} if _compares(judge) else {}  # of an edited response it can say nothing
+    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge, **probed)
     write_document(run.folder / layout.MODEL_CARD, card)
     return write(card, run.folder, title=judge.name)
 
@@ -158,13 +166,16 @@ def _groups(tags: Sequence[str]) -> tuple[str, ...]:
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
-    prompts = [one.messages for one in asked for _ in one.responses]
-    scores = iter(judge.score(prompts, [text for one in asked for text in one.responses]).tolist())
+    calls = [[one] for one in asked] if _compares(judge) else [asked]  # its scores are of what it reads together
+    scores = itertools.chain.from_iterable(
+        judge.score([one.messages for one in some for _ in one.responses], [t for one in some for t in one.responses])
+        for some in calls
+    )
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
-        own = tuple(itertools.islice(scores, len(one.responses)))
+        own = tuple(map(float, itertools.islice(scores, len(one.responses))))
         equal = one.num_right and len(own) == 2 and own[0] == own[1]
-        if equal and isinstance(judge, RewardModel) and judge.same(one.messages, one.responses):
+        if equal and isinstance(judge, READERS) and judge.same(one.messages, one.responses):
             same.append(number)
         rows.append(
             {
@@ -181,7 +192,13 @@ def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
 
 def _cut(judge: Scorer) -> int:
     """Prompts with a response that lost something so far."""
-    return judge.cuts.prompts + judge.cuts.responses if isinstance(judge, RewardModel) else 0
+    return judge.cuts.prompts + judge.cuts.responses if isinstance(judge, READERS) else 0
+
+
+def _compares(judge: Scorer) -> bool:
+    """Whether it is a model that reads pairs, or one of its parts is."""
+    parts = judge.scorers.values() if isinstance(judge, Composite) else (judge,)
+    return any(isinstance(part, PairClassifier) for part in parts)
 
 
 def _summed_up(judge: str, data: str, rows: Sequence[bench.Row], left: Mapping[str, int], *, benchmark: bool) -> Bench:

@@ -1,6 +1,6 @@
 """The health card of a model that was just trained: of margins that are known, and of some edits scored anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -30,9 +30,11 @@ class Trained:
 
     tells_outliers = False
 
-    def __init__(self, name: str, network: Network, sizes: Batching) -> None:
-        """Args: name: where it is saved."""
-        self.name, self.network, self.sizes = name, network, sizes
+    def __init__(
+        self, name: str, network: Network, sizes: Batching, mean: Callable[[torch.Tensor], torch.Tensor]
+    ) -> None:
+        """Args: name: where it is saved; mean: (B, C) raw scores -> (B,) their score together."""
+        self.name, self.network, self.sizes, self.mean = name, network, sizes, mean
 
     @torch.no_grad()
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
@@ -41,7 +43,7 @@ class Trained:
         both = zip(codec.prompts(prompts), codec.responses(responses), strict=True)
         sequences = [fitted(prompt, response, codec.context) for prompt, response in both]
         parts = cut(range(len(sequences)), [len(s) for s in sequences], limit=self.sizes.reading_tokens)
-        return torch.cat([self.network.scores([sequences[i] for i in part]).cpu() for part in parts])
+        return torch.cat([self.mean(self.network.score_table([sequences[i] for i in part])).cpu() for part in parts])
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
         """The same."""

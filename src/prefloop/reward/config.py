@@ -158,6 +158,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                 "annotators = learned is for one score of everybody's. Leave it out, or leave heads out; heads = "
                 "annotators gives each a column."
             )
+        if self.heads == "axes" and self.axis is not None:
+            raise ValueError(
+                "axis names the one axis that is learned, but heads = axes learns all. Leave axis out, or heads."
+            )
         if self.heads != "one" and self.objective == "pair_classifier":
             raise ValueError(
                 "objective = pair_classifier reads two responses at once and has one head. Leave heads out, or change "
@@ -173,6 +177,10 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
                     f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
                     "Leave it out, or change the objective."
                 )
+        if objective == "thumbs" and self.heads == "axes":
+            raise ValueError(
+                "thumbs are of no axis, so objective = thumbs has one score. Leave heads out, or give ratings."
+            )
         if self.objective == "pair_classifier" and self.members > 1:
             raise ValueError(
                 "objective = pair_classifier gives scores that compare within a prompt only, so members = "
@@ -182,11 +190,6 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
             raise ValueError(
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
                 "pairs already. Leave demonstrations out."
-            )
-        if self.objective == "pair_classifier" and self.members > 1:
-            raise ValueError(
-                "members make an ensemble of models that score, but objective = pair_classifier scores no response "
-                "alone. Set members = 1."
             )
         if self.undecided is not None and objective not in LEARN_FROM_TIES:
             raise ValueError(

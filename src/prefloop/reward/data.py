@@ -7,7 +7,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,8 @@ class Split:
     """what is wrong with each bad row that was left out"""
     asks: Asks | None = None
     """what is learned of rated responses"""
-    levels: tuple[float, ...] = ()
-    """the different ratings, ascending"""
+    levels: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """axis, or nothing where one alone is learned -> its different ratings, ascending"""
     num_replayed: int = 0
     """rows of `replay` among those to learn from"""
     num_undecided: int = 0
@@ -118,7 +118,7 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
     given = {name: path for name, path in named.items() if name != "undecided" or _has_rows(path)}
     objective = objective_name(config)
-    kind, asks = OBJECTIVES[objective], Asks(objective == "thumbs", config.axis)
+    kind, asks = OBJECTIVES[objective], _asks(objective, config)
     files = {name: _indexed(name, path, config, objective, say, kept) for name, path in given.items()}
     levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
@@ -166,18 +166,28 @@ def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, s
     return free.only(np.sort(order[:wanted]))
 
 
-def _levels(files: Mapping[str, Rows[Row]], objective: str) -> tuple[float, ...]:
-    """The different ratings of all files. Raises: UserError if they are too few or too many for levels."""
-    some = [rows.columns.pop("levels") for rows in files.values() if "levels" in rows.columns]
-    levels = tuple(np.unique(np.concatenate(some)).tolist()) if some else ()
+def _asks(objective: str, config: RewardConfig) -> Asks:
+    return Asks(objective == "thumbs", config.axis, config.heads == "axes")
+
+
+def _levels(files: Mapping[str, Rows[Row]], objective: str) -> dict[str, tuple[float, ...]]:
+    """The different ratings of all files, by axis. Raises: UserError if they are too few or too many for levels."""
+    found: dict[str, set[float]] = {}
+    for rows in (rows for rows in files.values() if "levels" in rows.columns):
+        axes, marks = (rows.columns.pop(name).tolist() for name in ("axes", "levels"))
+        for axis, mark in zip(axes, marks, strict=True):
+            found.setdefault(axis, set()).add(mark)
+    levels = {axis: tuple(sorted(marks)) for axis, marks in found.items()}
     path = files["preferences"].path
-    if some and len(levels) < 2:
+    if levels and max(map(len, levels.values())) < 2:
         raise UserError(f"{path}: all its marks are the same, so there is nothing to learn from them.")
-    if objective == "ordinal" and len(levels) > MOST_LEVELS:
-        raise UserError(
-            f"{path}: it has {len(levels)} different ratings, which are too many levels to learn where each ends. "
-            "Set objective=regression, or objective=plackett_luce to learn from their order alone."
-        )
+    for axis, marks in levels.items():
+        if objective == "ordinal" and len(marks) > MOST_LEVELS:
+            on = f" on the axis {axis}" if axis else ""
+            raise UserError(
+                f"{path}: it has {len(marks)} different ratings{on}, which are too many levels to learn where each "
+                "ends. Set objective=regression, or objective=plackett_luce to learn from their order alone."
+            )
     return levels
 
 
@@ -310,8 +320,8 @@ def _has_rows(path: str) -> bool:
 def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Say, kept: Path | None) -> Rows[Any]:
     """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
     kind = record(path, objective, others=name == "held_out")
-    asks = Asks(objective == "thumbs", config.axis)
-    how = [asks.thumbs, asks.axis] if kind is Rated else None
+    asks = _asks(objective, config)
+    how = [asks.thumbs, asks.axis, asks.each] if kind is Rated else None
     noted = _noted
     if kind is Rated:
         noted = partial(_noted_of_marks, asks=asks)
@@ -352,11 +362,17 @@ def _noted(rows: Sequence[Row]) -> dict[str, np.ndarray]:
 
 
 def _noted_of_marks(rows: Sequence[Rated], *, asks: Asks) -> dict[str, np.ndarray]:
-    """The same of rated rows, those without a mark for undecided; and the different marks."""
-    marks = [asks.marks(row) for row in rows]
-    without = np.array([all(map(math.isnan, some)) for some in marks], dtype=np.uint64)
-    noted, told = _noted(rows), np.concatenate([np.array(some) for some in marks])
-    return noted | {"opening": noted["opening"] & ~NO_DECISION | without, "levels": np.unique(told[~np.isnan(told)])}
+    """The same of rated rows, those without a mark for undecided; and the different marks, each with its axis."""
+    said = [
+        {(axis, mark) for axis, marks in asks.by_axis(row).items() for mark in marks if not math.isnan(mark)}
+        for row in rows
+    ]
+    noted, found = _noted(rows), sorted(set[tuple[str, float]]().union(*said))
+    return noted | {
+        "opening": noted["opening"] & ~NO_DECISION | np.array([not some for some in said], dtype=np.uint64),
+        "axes": np.array([axis for axis, _ in found], dtype=str),
+        "levels": np.array([mark for _, mark in found], dtype=float),
+    }
 
 
 def _noted_of_rankings(rows: Sequence[Ranking], *, path: str) -> dict[str, np.ndarray]:

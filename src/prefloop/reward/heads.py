@@ -26,9 +26,9 @@ from prefloop.models.checkpoint import HEAD
 from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind
 from prefloop.models.network import Network
 from prefloop.ops.draws import seeded
-from prefloop.records import Preference, Vote, opening
+from prefloop.records import Preference, Rated, Vote, opening
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores
+from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores, on_axes, rated
 from prefloop.reward.objectives import Objective, add
 from prefloop.reward.votes import TIE, interval
 from prefloop.seeds import seed_of
@@ -42,6 +42,8 @@ LEAST, MOST = 20, 1000
 """Rows or votes that a domain or an annotator must have for a column of its own, and such columns at most."""
 SHRINKAGE, MEMBERS = 20.0, 4
 """Those of the settings that are left out."""
+WEIGHT = "all of it"
+"""What all that was said of a column weighs is counted beside it."""
 CHUNK = 10_000
 """Rows that are looked at together for the columns' names."""
 LEAST_DEVIATION = 1e-6
@@ -54,6 +56,8 @@ def said_of(kind: Kind, row: Row) -> Sequence[tuple[str, float, Vote | None]]:
 
     A domain or group is that of the first tag that names one. Votes of nobody who is known speak of no one.
     """
+    if kind == "axes" and isinstance(row, Rated):
+        return [(axis, 1.0, None) for axis in on_axes(row)]
     tags = row.tags if isinstance(row, Preference) else ()
     if kind == "domains":
         return [(tag.partition(":")[2], 1.0, None) for tag in tags if tag.startswith(DOMAINS)][:1]
@@ -71,10 +75,13 @@ def said_of(kind: Kind, row: Row) -> Sequence[tuple[str, float, Vote | None]]:
 class Heads:
     """The columns of a reward model in training."""
 
-    def __init__(self, kind: Kind, counts: Mapping[str, int], config: RewardConfig) -> None:
-        """Args: counts: name of each column -> training rows or votes that speak of it."""
+    def __init__(
+        self, kind: Kind, counts: Mapping[str, int], config: RewardConfig, marks: Mapping[str, int] | None = None
+    ) -> None:
+        """Args: counts: name of each column -> training rows or votes that speak of it; marks: and the ratings in
+        them, where rows are rated."""
         self.kind: Kind = kind
-        self.names, self.counts = tuple(counts), counts
+        self.names, self.counts, self.marks = tuple(counts), counts, marks or {}
         self._seed = config.seed
         self._ridge = SHRINKAGE if config.shrinkage is None else config.shrinkage
         self._place = {name: place for place, name in enumerate(self.names)}
@@ -88,9 +95,13 @@ class Heads:
     def _differ(self) -> bool:
         return self.kind in ("domains", "annotators")
 
-    def objective(self, made: Callable[[], Objective]) -> Objective:
-        """How items teach: of axes each by an objective of its own. Args: made: makes one."""
-        return PerColumn([made() for _ in self.names], self.names) if self.kind == "axes" else made()
+    def objective(
+        self, made: Callable[[Sequence[float]], Objective], levels: Mapping[str, Sequence[float]]
+    ) -> Objective:
+        """How items teach: of axes each by an objective of its own. Args: made: makes one; levels: see `Split`."""
+        if self.kind == "axes":
+            return PerColumn([made(levels.get(name, ())) for name in self.names], self.names)
+        return made(levels.get("", ()))
 
     def begin(self, network: Network) -> None:
         """Gives members heads that differ; all others begin at zero."""
@@ -102,16 +113,22 @@ class Heads:
             weight.data[member] = ((2 * drawn - 1) / math.sqrt(weight.shape[1])).to(weight.device)
 
     def placed(self, read: Tokenised) -> Tokenised:
-        """The same rows, each with the column that it speaks of first."""
+        """The same rows, each with what it says of the column that it speaks of first; without those that speak of
+        none."""
         if self.kind != "axes":
             return read
-        first = [self._place.get(said_of(self.kind, row)[0][0], 0) for row in read.rows]
-        return replace(read, items=[replace(i, column=c) for i, c in zip(read.items, first, strict=True)])
+        both = zip(read.rows, read.items, strict=True)
+        said = [(row, voice) for row, item in both for voice in self.voices(row, item)[:1]]
+        return replace(read, rows=[row for row, _ in said], items=[voice for _, voice in said])
 
     def voices(self, row: Row, item: Item, *, ties: bool = True) -> list[Item]:
         """What a row says, column by column; nothing if it speaks of none. Args: ties: whether ties teach."""
         if self.kind == "one":
             return [item]
+        if self.kind == "axes" and isinstance(row, Rated):
+            marks = on_axes(row)
+            known = [axis for axis in marks if axis in self._place]
+            return [replace(rated(item, marks[axis]), column=self._place[axis]) for axis in known]
         if self.kind == "members":
             prompt = hash_of(opening(row.messages))
             return [
@@ -164,6 +181,27 @@ class Heads:
         columns = torch.tensor([item.column for item in items], dtype=torch.long)[:, None, None]
         return tables.gather(2, columns.expand(*tables.shape[:2], 1))[..., 0] if len(items) else tables[..., 0]
 
+    def mean(self, table: Tensor) -> Tensor:
+        """(B,) the raw score of responses: that of all columns together, or the common one. Args: table: (B, C)."""
+        return table.mean(1) if self.kind in TOGETHER else table[:, 0]
+
+    def heard(self, tables: Tensor, read: Tokenised) -> Iterator[tuple[Row, Item, Tensor]]:
+        """Each row, what it says column by column, and (K, C) the scores of that. Args: tables: (B, K, C) raw."""
+        for table, row, item in zip(tables, read.rows, read.items, strict=True):
+            for voice in self.voices(row, item):
+                yield row, voice, table[[item.sequences.index(sequence) for sequence in voice.sequences]]
+
+    def asked(self, tables: Tensor, held_out: Tokenised) -> tuple[Tensor, list[Item]]:
+        """(V, K) scores, and what was said of them, of which the held-out loss is: of axes each, else the main one.
+
+        Args: tables: (B, K, C) raw, of the held-out items.
+        """
+        if self.kind != "axes":
+            return self.main(tables, held_out.items), held_out.items
+        voices = [(voice, table[:, voice.column]) for _, voice, table in self.heard(tables, held_out)]
+        scores = nn.utils.rnn.pad_sequence([scores for _, scores in voices], batch_first=True)
+        return scores, [voice for voice, _ in voices]
+
     def fold(self, network: Network) -> None:
         """Makes every column a score by itself, once training is over: common + difference."""
         if self._differ:
@@ -194,12 +232,10 @@ class Heads:
         if self._differ:
             tables = torch.cat([tables[..., :1], tables[..., 1:] + tables[..., :1]], -1)
         right: dict[int, list[tuple[float, float, str]]] = {column: [] for column in range(len(self.names))}
-        for table, row, item in zip(tables, held_out.rows, held_out.items, strict=True):
-            for voice in self.voices(row, item):
-                if voice.pairs:
-                    at = [item.sequences.index(sequence) for sequence in voice.sequences]
-                    share = [_ordered(table[at][:, column], voice.pairs) for column in (voice.column, 0)]
-                    right[voice.column].append((share[0], share[1], opening(row.messages)))
+        for row, voice, table in self.heard(tables, held_out):
+            if voice.pairs:
+                share = [_ordered(table[:, column], voice.pairs) for column in (voice.column, 0)]
+                right[voice.column].append((share[0], share[1], opening(row.messages)))
         found: dict[str, Any] = {"heads": self.kind}
         found["columns"] = {name: self._of_column(place, right[place]) for name, place in self._place.items()}
         if self._differ:
@@ -213,7 +249,9 @@ class Heads:
         return found
 
     def _of_column(self, place: int, right: list[tuple[float, float, str]]) -> dict[str, Any]:
-        numbers: dict[str, Any] = {"num_training": self.counts[self.names[place]], "num": len(right)}
+        name = self.names[place]
+        numbers: dict[str, Any] = {"num_training": self.counts[name], "num": len(right)}
+        numbers |= {"num_marks": self.marks[name]} if name in self.marks else {}
         if right:
             own, common, prompts = zip(*right, strict=True)
             low, high = share_interval(own, prompts, confidence=CONFIDENCE)
@@ -229,6 +267,7 @@ class PerColumn(Objective):
     def __init__(self, of: Sequence[Objective], names: Sequence[str]) -> None:
         super().__init__(of[0].config, of[0].levels)
         self.of, self._names = nn.ModuleList(of), names
+        self.READS, self.TIES = of[0].READS, of[0].TIES
 
     def _parts(self, items: Sequence[Item]) -> Iterator[tuple[int, Objective, list[int]]]:
         """Column, objective and places of the items that speak of it."""
@@ -249,30 +288,30 @@ class PerColumn(Objective):
 
     def begin(self, items: Sequence[Item]) -> None:
         """See `Objective`."""
-        for _, objective, places in self._parts(items):
-            objective.begin([items[place] for place in places])
+        for column, objective in enumerate(self.of):
+            assert isinstance(objective, Objective)
+            objective.begin([item for item in items if item.column == column])
 
     def count(self, items: Sequence[Item], said: dict[Any, float]) -> None:
         """See `Objective`."""
         for column, objective, places in self._parts(items):
-            some: dict[Any, float] = {}
-            objective.count([items[place] for place in places], some)
+            few, some = [items[place] for place in places], dict[Any, float]()
+            objective.count(few, some)
+            some[WEIGHT] = sum(item.weight for item in few)
             for what, num in some.items():
                 add(said, (column, what), num)
 
-    def _said(self, said: Mapping[Any, float]) -> Iterator[tuple[str, Objective, dict[Any, float]]]:
+    def _said(self, said: Mapping[Any, float]) -> Iterator[tuple[str, Objective, dict[Any, float], float]]:
+        """Column, objective, what was said of it, and how much that weighs."""
         for column, objective in enumerate(self.of):
             some = {what: num for (of, what), num in said.items() if of == column}
-            if some:
+            if weight := some.pop(WEIGHT, 0.0):
                 assert isinstance(objective, Objective)
-                yield self._names[column], objective, some
+                yield self._names[column], objective, some, weight
 
     def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
         """See `Objective`."""
-        found = [
-            (some.get("weight", sum(some.values())), objective.without_opinion(some))
-            for _, objective, some in self._said(said)
-        ]
+        found = [(weight, objective.without_opinion(some)) for _, objective, some, weight in self._said(said)]
         total: dict[str, float | None] = {}
         for name in ("loss_at_start", "loss_no_opinion"):
             known = [(weight, each[name]) for weight, each in found]
@@ -283,14 +322,14 @@ class PerColumn(Objective):
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
         """See `Objective`."""
         found: dict[str, Any] = {}
-        for name, objective, some in self._said(said):
+        for name, objective, some, _ in self._said(said):
             for what, value in objective.learned(some).items():
                 found.setdefault(what, {})[name] = value
         return found
 
     def first_edge(self, said: Mapping[Any, float]) -> float:
         """See `Objective`."""
-        return next((objective.first_edge(some) for _, objective, some in self._said(said)), 0.0)
+        return next((objective.first_edge(some) for _, objective, some, _ in self._said(said)), 0.0)
 
 
 def _head(network: Network) -> torch.nn.Parameter:
@@ -331,25 +370,38 @@ def _gain(right: list[tuple[float, float, str]]) -> dict[str, Any]:
     }
 
 
-def heads_of(config: RewardConfig, training: Sequence[Row], say: Callable[[str], None]) -> Heads:
-    """The columns that the settings ask for and the rows have. Raises: UserError if the rows have none to part."""
+def heads_of(
+    config: RewardConfig,
+    training: Sequence[Row],
+    say: Callable[[str], None],
+    levels: Mapping[str, Sequence[float]] | None = None,
+) -> Heads:
+    """The columns that the settings ask for and the rows have.
+
+    Args: levels: see `Split`; an axis with one rating only has no column.
+
+    Raises: UserError if the rows have none to part.
+    """
     kind, num = config.heads, len(training)
     if kind == "one":
         return Heads(kind, {"score": num}, config)
     if kind == "members":
         names = [f"member-{member + 1}" for member in range(config.num_members or MEMBERS)]
         return Heads(kind, dict.fromkeys(names, num), config)
-    counts: Counter[str] = Counter()
+    counts, marks = Counter[str](), Counter[str]()
     for begin in range(0, num, CHUNK):
         for row in training[begin : begin + CHUNK]:
             counts.update(name for name, _, _ in said_of(kind, row))
+            if kind == "axes" and isinstance(row, Rated):
+                marks.update({axis: len(some) - sum(map(math.isnan, some)) for axis, some in on_axes(row).items()})
     needed, how = {
-        "axes": (2, "tags such as axis:safety, or safer:chosen"),
+        "axes": (2, "ratings on several axes, or tags such as axis:safety or safer:chosen"),
         "domains": (1, f"a tag such as domain:law or topic:refund, {LEAST} rows of each"),
         "annotators": (1, f"votes whose annotator is known, {LEAST} of each, or tags such as group:teachers"),
     }[kind]
     least = 1 if kind == "axes" else LEAST
-    known = {name: count for name, count in counts.items() if count >= least and name != COMMON}
+    same = sorted(name for name in counts if marks and len((levels or {}).get(name, ())) < 2)
+    known = {name: n for name, n in counts.items() if n >= least and name not in (same if marks else (COMMON,))}
     if len(known) < needed:
         found = f" (found: {', '.join(f'{name} {count}' for name, count in counts.most_common(5))})" if counts else ""
         raise UserError(
@@ -357,11 +409,14 @@ def heads_of(config: RewardConfig, training: Sequence[Row], say: Callable[[str],
             "heads out."
         )
     kept = sorted(sorted(known, key=lambda name: (-known[name], name))[:MOST], key=lambda name: (name != BETTER, name))
-    shown = ", ".join(f"{name} {known[name]}" for name in kept[:10]) + (", ..." if len(kept) > 10 else "")
+    told = [f"{name} {known[name]}" + f" with {marks[name]} ratings" * (name in marks) for name in kept[:10]]
+    shown = ", ".join(told) + (", ..." if len(kept) > 10 else "")
     say(f"{config.preferences}: {len(kept)} {kind} have columns of their own (of {num} rows: {shown}).")
-    if rest := len(counts) - len(kept):
+    if same:
+        say(f"{config.preferences}: all ratings are the same on {', '.join(same)}: nothing is learned from them.")
+    if rest := len(counts) - len(kept) - len(same):
         say(
             f"{config.preferences}: {rest} {kind} have fewer than {LEAST} or are beyond {MOST}: only the common column."
         )
     common = {} if kind == "axes" else {COMMON: num}
-    return Heads(kind, common | {name: known[name] for name in kept}, config)
+    return Heads(kind, common | {name: known[name] for name in kept}, config, marks)

@@ -176,25 +176,49 @@ class Asks:
     """thumbs, or ratings"""
     axis: str | None
     """on which axis; None for the main one, or the mean of all"""
+    each: bool = False
+    """on every axis, each by itself"""
 
     def marks(self, row: Rated) -> tuple[float, ...]:
-        """(K,) see `Item.marks`."""
+        """(K,) see `Item.marks`; where each axis is learned, those on the first that the row speaks of."""
         said: Sequence[float | None] | None = row.thumbs
-        if not self.thumbs:
+        if self.each:
+            said = next(iter(on_axes(row).values()), None)
+        elif not self.thumbs:
             said = row.grades if self.axis is None and row.ratings else (row.ratings or {}).get(self.axis or "")
-        return tuple(math.nan if mark is None else float(mark) for mark in said or [None] * len(row.responses))
+        return _numbers(said or [None] * len(row.responses))
+
+    def by_axis(self, row: Rated) -> dict[str, tuple[float, ...]]:
+        """The same by the name of the axis, which is empty where one alone is learned."""
+        return on_axes(row) if self.each else {"": self.marks(row)}
+
+
+def on_axes(row: Rated) -> dict[str, tuple[float, ...]]:
+    """(K,) the marks on each axis on which a response has one, the main axis first."""
+    ratings = row.ratings or {}
+    order = sorted(ratings, key=lambda axis: axis != row.main_axis)
+    return {axis: _numbers(ratings[axis]) for axis in order if any(mark is not None for mark in ratings[axis])}
+
+
+def _numbers(marks: Sequence[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if mark is None else float(mark) for mark in marks)
+
+
+def rated(item: Item, marks: Sequence[float]) -> Item:
+    """The same responses with these marks, of which each weighs one."""
+    num = sum(not math.isnan(mark) for mark in marks)
+    return replace(item, weight=float(num), ranks=tuple(-mark for mark in marks), marks=tuple(marks))
 
 
 def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item:
     letters = tuple(map(len, _texts(row)))
     if isinstance(row, Rated):
         assert asks is not None  # whoever reads such rows says what of them
-        marks = asks.marks(row)
-        num = sum(not math.isnan(mark) for mark in marks)
-        return Item(sequences, float(num), ranks=tuple(-mark for mark in marks), letters=letters, marks=marks)
+        return rated(Item(sequences, letters=letters), asks.marks(row))
     if isinstance(row, Ranking):
         return Item(sequences, ranks=tuple(map(float, row.places)), letters=letters)
-    said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
+    ranks = (1.0, 2.0 if row.decided else 1.0)
+    said = Item(sequences, row.weight, ranks, letters=letters, strength=row.strength or 0.0)
     if not row.votes:
         return replace(said, share=row.agreement)
     return replace(said, votes=intervals(row), voters=voters_of(row))

@@ -39,6 +39,8 @@ from prefloop.reward.votes import WIN, Edges, Interval, outcomes_of, without_opi
 
 FIRST_THRESHOLD = 0.5
 """Where a tie ends as learning begins, in log-odds, as for votes."""
+LEAST_STEP = -10.0
+"""Logarithm of the narrowest level: of one that is never learned from nothing else would be left to float32."""
 HINGE = 1.0
 """Score units that a hinge asks for; scores are scaled afterwards, so that any number would do."""
 
@@ -46,13 +48,13 @@ HINGE = 1.0
 class Objective(nn.Module):
     """How items teach. What stands here is right for losses of pairs that nothing is learned beside."""
 
-    READS: ClassVar[tuple[type[Row], ...]] = (Preference,)
+    READS: tuple[type[Row], ...] = (Preference,)
     """Records that it learns from; what a file can give of them first is taken."""
-    TIES: ClassVar[bool] = False
+    TIES: bool = False
     """Whether pairs without a majority teach."""
-    BOTH_ORDERS: ClassVar[bool] = False
+    BOTH_ORDERS: bool = False
     """Whether the model reads both responses of a pair in one sequence, in both orders."""
-    UNIT: ClassVar[float] = 1.0
+    UNIT: float = 1.0
     """Log-odds of winning in a difference of one between raw scores."""
 
     def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
@@ -79,7 +81,7 @@ class Objective(nn.Module):
         """Looks at all that is learned from, before there is an optimiser."""
 
     def begin(self, items: Sequence[Item]) -> None:
-        """Puts what is learned beside the model where the first items say."""
+        """Puts what is learned beside the model where the first items say, which may be none."""
 
     def look(self, scores: Tensor, items: Sequence[Item]) -> None:
         """Looks at items that taught, with the scores that they have at last. Args: scores: (B, K), on the CPU."""
@@ -403,7 +405,8 @@ class Regression(Marked):
         self.offset = nn.Parameter(torch.tensor(0.0))
 
     def _put(self, marks: Sequence[float]) -> None:
-        nn.init.constant_(self.offset, sum(marks) / len(marks))
+        some = marks or self.levels
+        nn.init.constant_(self.offset, sum(some) / len(some))
 
     def _mark_losses(self, scores: Tensor, marks: Tensor) -> Tensor:
         return regression_loss(scores + self.offset, marks)
@@ -437,7 +440,7 @@ class Ordinal(Marked):
     @property
     def edges(self) -> Tensor:
         """(L - 1,) log-odds, ascending."""
-        return torch.cat([self.lowest[None], self.lowest + self.steps.exp().cumsum(0)])
+        return torch.cat([self.lowest[None], self.lowest + self.steps.clamp(min=LEAST_STEP).exp().cumsum(0)])
 
     def _put(self, marks: Sequence[float]) -> None:
         counts = torch.tensor([0.5 + sum(mark == level for mark in marks) for level in self.levels])

@@ -21,6 +21,7 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
+from prefloop.errors import UserError
 from prefloop.files.foreign import first_records
 from prefloop.models.batching import Batching, batched
 from prefloop.models.device import placement
@@ -51,7 +52,7 @@ from prefloop.reward.items import (
     tokenised,
 )
 from prefloop.reward.needs import READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective, Votes
+from prefloop.reward.objectives import OBJECTIVES, Objective, Votes, gaps
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
@@ -121,9 +122,9 @@ def train(config: RewardConfig) -> Path:
             in_curve = optimizer.done in moments(batches.first_pass)
             if in_curve or optimizer.done % max(1, len(batches) // 4) == 0 or optimizer.done == len(batches):
                 looked = tables_of(judged, network, sizes)
-                scores = heads.main(looked, judged)
-                metrics |= validation(scores, data.validated, objective)
-                taught.curve += seen(taught.num, scores, data.validated) if in_curve else []
+                metrics |= validation(looked, data.validated, heads, objective)
+                if in_curve:
+                    taught.curve += seen(taught.num, heads.main(looked, judged), data.validated)
             run.log(optimizer.done, metrics)
             run.progress.advance(1, **{key.removesuffix("/train"): x for key, x in metrics.items() if "/train" in key})
             state = lambda: {  # noqa: E731
@@ -145,7 +146,7 @@ def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Head
     place = placement(config.device, config.dtype)
     weights = unchanged(config, config.model, scores=True)
     said = split(config, run.say, kept=run.folder / layout.ROWS)
-    heads = heads_of(config, said.training, run.say)
+    heads = heads_of(config, said.training, run.say, said.levels)
     load = partial(scalar, config.model, place, fresh_head=True, template=config.template, weights=weights)
     network = load(columns=heads.labels)
     run.caution(network.train_as(config, seed=config.seed))
@@ -153,7 +154,7 @@ def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Head
     sizes = batched(network, config, run)
     heads.begin(network)
     data = _data(config, said, heads, network, run)
-    objective = heads.objective(partial(OBJECTIVES[said.objective], config, said.levels))
+    objective = heads.objective(partial(OBJECTIVES[said.objective], config), said.levels)
     objective.meet(data.training)
     objective.begin([item for voices in heads.spoken(data.first) for item in voices])
     objective.to(network.device)
@@ -201,11 +202,17 @@ def _data(config: RewardConfig, split_: Split, heads: Heads, network: Network, r
     kind = OBJECTIVES[split_.objective]
 
     def learn(rows: Sequence[Row]) -> Tokenised:
-        return heads.placed(tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks))
+        return tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks)
 
     first = _first_items(split_.training, learn, config, run.say, network.codec.context)
-    validated, undecided = (learn(rows) for rows in (split_.validation, split_.undecided))
-    validated.tell(run.say, config.held_out or f"{config.preferences} (held out)", network.codec.context)
+    validated, undecided = (heads.placed(learn(rows)) for rows in (split_.validation, split_.undecided))
+    held_out = config.held_out or f"{config.preferences} (held out)"
+    validated.tell(run.say, held_out, network.codec.context)
+    if not validated.rows:
+        raise UserError(
+            f"{held_out}: no row speaks of what is learned, which is {', '.join(heads.names)}. Give another held_out, "
+            "or leave it out."
+        )
     scale = [] if kind.BOTH_ORDERS else scaled_by(config, network, first, run.say)
     return _Data(split_, learn, first, validated, undecided, scale)
 
@@ -229,24 +236,24 @@ def _finish(
     if len(data.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     validated, undecided = data.validated, data.undecided
-    again = data.first.items[: max(READ_AGAIN, len(validated.items))]
+    again = heads.placed(data.first).items[: max(READ_AGAIN, len(validated.items))]
     reached = scores(again)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    gaps = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
-    tied = margins(scores(undecided.items) * objective.UNIT, undecided.items)
-    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    apart = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
+    tied = gaps(scores(undecided.items) * objective.UNIT).tolist()
+    ties = [(gap, row) for gap, row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
     edge = objective.first_edge(taught.said)
     held = quality(
-        gaps,
+        apart,
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(reached, again),
         undecided=ties,
         first_edge=edge,
     )
-    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    both = [pair for some in zip(apart, pairs, strict=True) for pair in zip(*some, strict=True)]
     heads.fold(network)
-    judge = Trained(str(run.folder / layout.MODEL), network, sizes)
+    judge = Trained(str(run.folder / layout.MODEL), network, sizes, heads.mean)
     trained_on = held.numbers["accuracy_train"]
     card = card_of(
         judge,
@@ -264,9 +271,10 @@ def _finish(
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for told in learned.get("annotators", ()):
         run.say(sentence(told))
-    result = {**held.numbers, **begun, **_counts(data, taught), **learned, "objective": data.split.objective}
+    result = {**held.numbers, **begun, **_counts(data, taught), **learned}
     result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
-    verdict = {"card": card.verdict if card else None} | heads.told(looked, validated)
+    verdict = {"card": card.verdict if card else None, "objective": data.split.objective}
+    verdict |= heads.told(looked, validated)
     run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
 
 
@@ -337,14 +345,15 @@ def _first_items(
     return first
 
 
-def validation(scores: torch.Tensor, held_out: Tokenised, objective: Objective) -> dict[str, float]:
+def validation(tables: torch.Tensor, held_out: Tokenised, heads: Heads, objective: Objective) -> dict[str, float]:
     """Accuracy over the pairs of held-out items, each item weighing one; and their loss, if they are of the kind that
-    the objective learns from."""
+    the objective learns from. Args: tables: (B, K, C) raw."""
     items, found = held_out.items, dict[str, float]()
     if told := sum(bool(item.pairs) for item in items):
+        scores = heads.main(tables, items)
         found["accuracy/validation"] = float(ordered(scores, items).cpu().double().sum() / told)
     if isinstance(held_out.rows[0], objective.READS):
-        found["loss/validation"] = objective.mean_loss(scores, items)
+        found["loss/validation"] = objective.mean_loss(*heads.asked(tables, held_out))
     return found
 
 
