@@ -50,6 +50,16 @@ MUTANTS = [
         ("REINFORCE's sign", "return -advantages * logprobs", "return advantages * logprobs"),
     ),
     *planted(
+        "data/hacks.py", "data/test_hacks.py",
+        ("whatever the judge is against a little", "<= -config.low * judge_std", "<= 0 * config.low * judge_std"),
+        ("ahead of nothing", "return mine - means,", "return mine,"),
+        ("a hack twice", 'return "again" if one.texts[place] in one.texts[:place] else "hack"', 'return "hack"'),
+    ),
+    *planted(
+        "records/judgements.py", "reward/test_items.py",
+        ("not ranked is last of the ranked", "last = 1 + max(", "last = max("),
+    ),
+    *planted(
         "ops/preferences.py", "ops/test_preferences.py ops/test_rankings.py",
         ("margin added", "gap = gap - margin", "gap = gap + margin"),
         ("an interval without its width", "functional.logsigmoid(gap - lower) - between", "functional.logsigmoid(gap - lower)"),

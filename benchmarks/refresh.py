@@ -1,6 +1,6 @@
 """What does a reward model forget when it is refreshed on a new round, and does replay keep it? On the helpdesk world.
 
-    python benchmarks/refresh.py DEMO [seeds=0,1,2] [size=1000] [test=800] [steps=15] [num_prompts=400]
+    python benchmarks/refresh.py DEMO [seeds=0,1,2] [size=800] [test=500] [steps=15] [num_prompts=200]
                                       [out=FOLDER] [page=FILE]
 
 DEMO is the folder of a finished `prefloop run helpdesk`. Its SFT model answers prompts as for benchmarks/rewards.py,
@@ -59,10 +59,10 @@ class Asked:
 
     demo: Path
     seeds: tuple[int, ...] = (0, 1, 2)
-    size: int = 1000
-    test: int = 800
+    size: int = 800
+    test: int = 500
     steps: int = 15
-    num_prompts: int = 400
+    num_prompts: int = 200
     out: Path = ROOT / "runs" / "refresh"
     page: Path = ROOT / "docs" / "results" / "refresh.md"
 
