@@ -74,4 +74,14 @@ JUDGING = [
         "stats/calibration.py", "stats/test_calibration.py",
         ("ties are not left out of the odds of a side", "log_expit(m - tie_edge) - log_expit(-m - tie_edge)", "log_expit(m - tie_edge) - log_expit(tie_edge - m)"),
     ),
+    *planted(
+        "data/hacks.py", "data/test_hacks.py",
+        ("whatever the judge is against a little", "<= -config.low * judge_std", "<= 0 * config.low * judge_std"),
+        ("ahead of nothing", "return mine - means,", "return mine,"),
+        ("a hack twice", 'return "again" if one.texts[place] in one.texts[:place] else "hack"', 'return "hack"'),
+    ),
+    *planted(
+        "records/judgements.py", "reward/test_items.py",
+        ("not ranked is last of the ranked", "last = 1 + max(", "last = max("),
+    ),
 ]  # fmt: skip

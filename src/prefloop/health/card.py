@@ -94,10 +94,10 @@ def make_card(
 
 def scored(judge: Scorer, rows: Sequence[Preference]) -> list[float]:
     """Of each row the score of chosen less rejected; a response in several rows is scored once."""
-    asked = list(dict.fromkeys((row.messages, response) for row in rows for response in texts(row)))
-    scores = judge.score([messages for messages, _ in asked], [response for _, response in asked]).tolist()
-    known = dict(zip(asked, scores, strict=True))
-    return [known[row.messages, row.chosen] - known[row.messages, row.rejected] for row in rows]
+    asked = list(dict.fromkeys((row.messages, response, row.tags) for row in rows for response in texts(row)))
+    prompts, responses, tags = zip(*asked, strict=True) if asked else ((), (), ())
+    known = dict(zip(asked, judge.detailed(prompts, responses, tags).scores.tolist(), strict=True))
+    return [known[row.messages, row.chosen, row.tags] - known[row.messages, row.rejected, row.tags] for row in rows]
 
 
 def drawn(training: Sequence[Preference], seed: int) -> list[Preference]:
