@@ -84,8 +84,8 @@ class Ensemble:
 
     @property
     def std(self) -> float:
-        """Log-odds that a difference of 1 between scores stands for: the members' mean."""
-        return sum(member.std for member in self.members) / len(self.members)
+        """Log-odds that a difference of 1 between mean scores stands for where the members agree on them."""
+        return len(self.members) / sum(1 / member.std for member in self.members)
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to it."""
