@@ -220,12 +220,12 @@ def card_of(reward: object, data: str, out: Path) -> Card:
 
 def test_confidence_is_read_off_log_odds_whoever_tells_the_scores(folder: str, write_rows: Write, tmp_path: Path):
     """Margins times the deviation that scores were divided by, less where a tie ends: of the model by its folder or by
-    its run's, of an ensemble of it twice, and of rankings of two."""
+    its run's, of an ensemble of it twice on two scales, and of rankings of two."""
     run = tmp_path / "run"
     model = saved(folder, run / "model", std=3.0)
     twice = tmp_path / "twice" / "model"
     for index in range(2):
-        saved(folder, layout.member(twice, index), std=3.0)
+        saved(folder, layout.member(twice, index), std=3.0 / (1 + index))
     write_document(layout.ensemble_card(twice), EnsembleCard(num=2))
     rows = pairs(24)
     messages = [[{"role": "user", "content": row["prompt"]}] for row in rows]

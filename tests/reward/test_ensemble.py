@@ -153,7 +153,7 @@ def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
         held_out = [row for row in (*parts.validation, *parts.undecided) if isinstance(row, Preference)]
         asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
         better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
-        odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
+        odds = sided_log_odds(judge.unit() * (better - worse).double().numpy(), result["tie_edge"])
         assert result["ece"] == pytest.approx(
             expected_calibration_error(expit(odds), [1.0] * 8 + [0.5] * 8, bins=BINS), abs=1e-5
         )

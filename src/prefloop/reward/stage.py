@@ -30,6 +30,7 @@ from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
+from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.records.cards import Card
 from prefloop.reward.annotators import sentence
@@ -275,7 +276,9 @@ def _save(folder: Path, network: Network, columns: Columns, sizes: Batching, dat
         _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
         for read in (data.first, data.validated)
     )
-    outliers = Outliers.of(learned, held_out, columns.scores(raw))
+    each = zip(raw.unbind(1), columns.columns, strict=True)
+    alone = {of.name: normalised_scores(one, mean=of.mean, std=of.std) for one, of in each}
+    outliers = Outliers.of(learned, held_out, columns.scores(raw), alone if len(alone) > 1 else None)
     save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
 
 
