@@ -277,6 +277,23 @@ def test_an_objective_that_does_not_fit_the_file_is_refused(
         split(RewardConfig(model="m", out="o", preferences=write_rows("f.jsonl", rows), objective=objective))
 
 
+def test_ratings_without_the_main_axis_are_not_mixed_with_those_on_it(write_rows: Callable[..., str]):
+    """Of 12 rows every third is rated on the tone alone: by that it is no more helpful. Where no row has a main axis
+    the mean of all is learned."""
+    rows = rated(12, "ratings")
+    for one in rows[::3]:
+        one["ratings"] = {"tone": [5, 4, 2]}
+    told = list[str]()
+    path = write_rows("f.jsonl", rows)
+    made = split(RewardConfig(model="m", out="o", preferences=path), told.append)
+    assert (len(made.training) + len(made.validation), made.levels) == (8, {"": (1.0, 3.0, 5.0)})
+    assert f"{path}: 4 of 12 rated rows have no mark that objective=ordinal learns from." in told
+    for one in rows:
+        one["ratings"] = {"tone": [5, 4, 2], "pace": [2, 4, None]}
+    made = split(RewardConfig(model="m", out="o", preferences=write_rows("g.jsonl", rows)), told.append)
+    assert made.levels == {"": (3.5, 4.0)}
+
+
 def test_an_axis_that_nobody_rated_is_refused(write_rows: Callable[..., str]):
     path = write_rows("f.jsonl", rated(6, "ratings"))
     with pytest.raises(UserError, match="no row has ratings on the axis charm"):
