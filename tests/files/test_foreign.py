@@ -389,22 +389,6 @@ def test_why_a_verdict_was_given_is_told_as_not_used(tmp_path):
     assert told[0].endswith("ratings with a `reason` or a `comment`, which was not used: 1.")
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"prompt": "a", "response_1": "b", "response_2": "c", "preference_strength": -100},
-        {"context": [user("a")], "response1": "b", "response2": "c", "overall_preference": -100},
-        {"context": [user("a")], "response1": "b", "response2": "c", "overall_preference": 1}
-        | {"individual_preference": [{"score": 1}, {"score": -100}]},
-    ],
-)
-def test_a_strength_off_the_scale_is_no_strong_preference(tmp_path, row):
-    """It was read as "the first is much better"."""
-    assert complaint(read_preferences, file_of(tmp_path, row)).startswith(
-        "rows.jsonl:1: a preference is -100, but goes "
-    )
-
-
 def test_a_pair_rated_the_other_way_round_is_told(tmp_path):
     good = {"prompt": "a", "chosen": "b", "rejected": "c"}
     rows = [good | {"score_chosen": 5.0, "score_rejected": worse} for worse in (4.0, 5.0, 6.0)]

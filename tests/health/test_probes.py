@@ -80,6 +80,24 @@ def test_the_word_of_a_courtesy_is_found(language: str, word: str, token: str):
     assert {p.token for p in found if p.finding == "shortcut"} == {token}
 
 
+def test_words_are_named_for_what_they_do_and_not_by_chance():
+    """Of noise next to none of the many that are looked at; of a rule its words, each response counting once."""
+
+    def names_a_word(seed: int) -> bool:
+        noise = Scored(lambda p, r: random.Random(f"{seed} {p} {r}").gauss(0, 1))
+        return any(one.kind == "word" for one in probe(noise, ROWS["en"], seed=seed, num_rows=16))
+
+    assert sum(map(names_a_word, range(8))) <= 1
+    made = [
+        Preference(
+            id=str(i), messages=(Message(role="user", content=f"q {i}"),), chosen="so so so ok", rejected="so so"
+        )
+        for i in range(12)
+    ]
+    found = {p.token: p for p in probe(Scored(lambda p, r: r.count("so") + len(p)), made, seed=0) if p.kind == "word"}
+    assert {word: one.num for word, one in found.items()} == {"so": 12}
+
+
 def test_shifts_by_hand():
     """A scorer that counts `**` on responses of which half have two: deviation 1, bold adds two, no interval width."""
     made = [

@@ -151,8 +151,8 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
             sides = (outcome.chosen, outcome.rejected)
             yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), _groups(outcome.tags))
         elif isinstance(outcome, Ranking):
-            order = sorted(range(len(outcome.ranks)), key=outcome.ranks.__getitem__)
-            right = outcome.ranks.count(min(outcome.ranks))
+            order = sorted(range(len(outcome.places)), key=outcome.places.__getitem__)
+            right = outcome.places.count(min(outcome.places))
             responses = tuple(outcome.responses[i] for i in order)
             yield Asked(outcome.id, outcome.messages, responses, right % len(responses), _groups(outcome.tags))
 

@@ -57,6 +57,11 @@ def voters_of(preference: Preference) -> tuple[Voter, ...]:
     return tuple(Voter(vote.annotator, sides[vote.first]) for vote in preference.votes) or (NOBODY,)
 
 
+def _named(row: Preference) -> list[str]:
+    """The annotators of its votes, as far as they are known."""
+    return [vote.annotator for vote in row.votes if vote.annotator]
+
+
 class Annotators(nn.Module):
     """What is believed of each annotator; one who is not known judges as the middle of them, without a bias."""
 
@@ -78,13 +83,17 @@ class Annotators(nn.Module):
     @classmethod
     def of(cls, rows: Iterable[Preference], path: str) -> Self:
         """Those who voted on the preferences of a file. Raises: UserError if no vote says whose it is."""
-        counts = Counter(vote.annotator for row in rows for vote in row.votes if vote.annotator)
+        counts = Counter(name for row in rows for name in _named(row))
         if not counts:
             raise UserError(
                 f"{path}: annotators=learned needs votes that name who cast them, and none does. Leave annotators out, "
                 'or give each of the `votes` its "annotator", as collect and the page do.'
             )
         return cls(counts)
+
+    def strangers(self, rows: Iterable[Preference]) -> Counter[str]:
+        """Those of whom nothing was learned -> their votes on some rows."""
+        return Counter(name for row in rows for name in _named(row) if name not in self._places)
 
     def begin(self, votes: Sequence[Sequence[Interval]], voters: Sequence[Sequence[Voter]], lengths: Tensor) -> None:
         """Sets the unit of length, and where abilities (by pairs that several judged) and biases to the left begin.

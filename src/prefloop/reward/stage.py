@@ -52,7 +52,7 @@ from prefloop.reward.items import (
     tokenised,
 )
 from prefloop.reward.needs import READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective, gaps
+from prefloop.reward.objectives import OBJECTIVES, Objective, Votes, gaps
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
@@ -158,7 +158,23 @@ def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Head
     objective.meet(data.training)
     objective.begin([item for voices in heads.spoken(data.first) for item in voices])
     objective.to(network.device)
+    tell_strangers(config, said, heads, objective, run.say)
     return config, network, heads, objective, sizes, data
+
+
+def tell_strangers(config: RewardConfig, said: Split, heads: Heads, objective: Objective, say: Say) -> None:
+    """Says of whom or what held-out rows speak that nothing was learned of by itself, and what becomes of them."""
+    rows = [*said.validation, *said.undecided]
+    strange, what, fate = heads.strangers(rows), f"{heads.kind} without a column", f"they count for {heads.names[0]}"
+    if isinstance(objective, Votes) and objective.annotators is not None:
+        strange = objective.annotators.strangers(row for row in rows if isinstance(row, Preference))
+        what, fate = "annotators of whom nothing was learned", "they are taken to judge like the middle of the others"
+    if strange:
+        named = ", ".join(f"{name} {num}" for name, num in strange.most_common(5)) + ", ..." * (len(strange) > 5)
+        say(
+            f"{config.held_out or f'{config.preferences} (held out)'}: {strange.total()} times it speaks of "
+            f"{len(strange)} {what} ({named}): {fate}."
+        )
 
 
 @dataclass(frozen=True)
