@@ -17,6 +17,7 @@ from prefloop.errors import UserError
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
 from prefloop.records import Preference, Ranking, Rated
+from prefloop.records.judgements import MAIN_AXES
 from prefloop.reward.annotators import Voter, voters_of
 from prefloop.reward.votes import Interval, intervals
 from prefloop.scoring.pair_classifier import both_orders
@@ -182,14 +183,18 @@ class Asks:
     """on which axis; None for the main one, or the mean of all"""
     each: bool = False
     """on every axis, each by itself"""
+    main: bool = False
+    """whether rows have a main axis, so that the mean of others would be of another kind"""
 
     def marks(self, row: Rated) -> tuple[float, ...]:
         """(K,) see `Item.marks`; where each axis is learned, those on the first that the row speaks of."""
         said: Sequence[float | None] | None = row.thumbs
         if self.each:
             said = next(iter(on_axes(row).values()), None)
+        elif not self.thumbs and self.axis is None and row.ratings:
+            said = None if self.main and row.main_axis not in MAIN_AXES else row.grades
         elif not self.thumbs:
-            said = row.grades if self.axis is None and row.ratings else (row.ratings or {}).get(self.axis or "")
+            said = (row.ratings or {}).get(self.axis or "")
         return _numbers(said or [None] * len(row.responses))
 
     def by_axis(self, row: Rated) -> dict[str, tuple[float, ...]]:
