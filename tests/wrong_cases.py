@@ -9,7 +9,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,14 @@ from prefloop.config import Config, section
 from prefloop.named import named
 from prefloop.stages import STAGES
 from wrong_feedback import FEEDBACK, ROWS
+from wrong_models import damaged_models
 
 WORLD = ("collect", "ppo", "validation", "test", "ood")
 QUICK = ["threads=1", "dtype=float32"]
 ONLINE = ["steps=1", "rollouts_per_step=4", "max_new_tokens=4", *QUICK]
 GOOD: dict[str, list[str]] = {
     "data world": ["num_documents=2", "num_demonstrations=2", *QUICK],
+    "data hacks": ["run=in/ppo", "judge=in/reward", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
@@ -198,66 +200,12 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
         yield Case("data", f"check {name}", ["data", "check", f"in/{name}"], name)
 
 
-def damaged_models(folder: Path) -> dict[str, str]:
-    """Makes model folders that cannot be used. Returns: name -> what the sentence must hold."""
-    says: dict[str, str] = {}
-
-    def spoil(name: str, words: str, change: Callable[[Path], Any], source: str = "model") -> None:
-        change(Path(shutil.copytree(folder / source, folder / name)))
-        says[name] = words
-
-    def config(**values: Any) -> Callable[[Path], Any]:
-        def change(path: Path) -> None:
-            card = json.loads((path / "config.json").read_text())
-            (path / "config.json").write_text(json.dumps({k: v for k, v in (card | values).items() if v != "gone"}))
-
-        return change
-
-    def text(file: str, content: str) -> Callable[[Path], Any]:
-        return lambda path: (path / file).write_text(content)
-
-    def cut(path: Path) -> None:
-        (path / "model.safetensors").write_bytes((path / "model.safetensors").read_bytes()[:3000])
-
-    spoil("m-list", "m-list", text("config.json", "[1, 2]"))
-    spoil("m-word", "m-word", text("config.json", "hello"))
-    spoil("m-empty", "m-empty", text("config.json", ""))
-    spoil("m-nothing", "m-nothing", text("config.json", "{}"))
-    spoil("m-binary", "m-binary", lambda path: (path / "config.json").write_bytes(bytes(range(256))))
-    spoil("m-type", "m-type", config(model_type="nosuchmodel"))
-    spoil("m-layers", "m-layers", config(num_hidden_layers=3))
-    spoil("m-width", "m-width", config(hidden_size=32))
-    spoil("m-heads", "m-heads", config(num_attention_heads=3))
-    spoil("m-words", "m-words", config(hidden_size="wide"))
-    spoil("m-negative", "m-negative", config(num_hidden_layers=-1))
-    spoil("m-vocabulary", "m-vocabulary", config(vocab_size=5))
-    spoil("m-quantised", "m-quantised", config(quantization_config={"quant_method": "gptq", "bits": 4}))
-    spoil("m-foreign", "m-foreign", config(auto_map={"AutoConfig": "mine.Mine"}, model_type="mine"))
-    spoil("m-cut", "m-cut", cut)
-    spoil("m-weightless", "m-weightless", lambda path: (path / "model.safetensors").unlink())
-    spoil("m-tokenless", "m-tokenless", lambda path: (path / "tokenizer.json").unlink())
-    spoil("m-tokenizer", "m-tokenizer", text("tokenizer.json", "{}"))
-    spoil("m-tokens", "m-tokens", text("tokenizer.json", "[]"))
-    spoil("m-settings", "m-settings", text("tokenizer_config.json", "[]"))
-    spoil("m-generation", "m-generation", text("generation_config.json", "{"))
-    spoil("m-stops", "m-stops", text("generation_config.json", '{"eos_token_id": "end"}'))
-    spoil("m-template", "m-template", text("chat_template.jinja", "{% for x in %}"))
-    (folder / "m-bare").mkdir()
-    says["m-bare"] = "m-bare"
-    spoil("r-norm", "r-norm", text("prefloop_scores.json", "[]"), "reward")
-    spoil("r-words", "r-words", text("prefloop_scores.json", '{"mean": "a", "std": 1}'), "reward")
-    spoil("r-zero", "r-zero", text("prefloop_scores.json", '{"mean": 0, "std": 0}'), "reward")
-    spoil("r-cut", "r-cut", cut, "reward")
-    spoil("r-two", "r-two", config(num_labels=2, id2label={"0": "a", "1": "b"}), "reward")
-    return says
-
-
 def of_models(says: dict[str, str]) -> Iterator[Case]:
     """Damaged model folders, and paths that are none."""
     for name, words in says.items():
-        wanted = ("sft", "chat") if name.startswith("m-") else ("score", "ppo")
+        wanted = ("sft", "chat", "reward") if name.startswith("m-") else ("score", "ppo")
         for command in wanted:
-            setting = {"sft": "model", "score": "model", "ppo": "reward"}.get(command, "")
+            setting = {"sft": "model", "score": "model", "ppo": "reward", "reward": "model"}.get(command, "")
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
@@ -397,6 +345,7 @@ def of_commands() -> Iterator[Case]:
         ("web out port=99999", "`port` should"), ("web out proxies=[*]", "`proxies`"), ("web out axes=[helpful,helpful]", "axes"), ("web in/nowhere", "nowhere"),
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
+        ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
         ("plan nothing", "sft, reward, ppo, reinforce"), ("plan collect", "sft, reward, ppo, reinforce"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
@@ -437,9 +386,12 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from prefloop.align.config import PPOConfig
+    from prefloop.layout import CARD, policy
     from prefloop.models.device import Placement
     from prefloop.models.load import save_model, scalar
     from prefloop.pretrain.tokenizer import trained_tokenizer
+    from prefloop.run.identity import new_card
     from prefloop.text.codec import Codec
     from prefloop.text.templates import template_text
 
@@ -473,6 +425,10 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
             [*["data", "world"], *GOOD["data world"], f"out={folder / 'world'}", "num_practice=2", *sizes_of_world]
         )
     os.mkfifo(folder / "pipe")
+    named = {"policy": folder / "model", "reward": folder / "reward", "prompts": folder / "world/prompts.ppo.jsonl"}
+    named = {key: str(path) for key, path in named.items()}
+    shutil.copytree(folder / "model", folder / "ppo" / policy(1))
+    (folder / "ppo" / CARD).write_text(new_card("ppo", PPOConfig(**named, out="o"), named, threads=1).model_dump_json())
     hurt = folder.parent / "hurt" / "sft"
     hurt.mkdir(parents=True)
     (hurt / "run.json").write_text('{"stage": "sft", "comm')

@@ -63,6 +63,8 @@ CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 SWEEP = "sweep.json"
 
+HACKS, LOOKED_AT = "hacks.jsonl", "looked_at.jsonl"
+
 PAGE = "index.html"
 SUMMARY = "summary.json"
 

@@ -29,6 +29,7 @@ STREAMS: dict[str, str] = {
     "online.minibatches": "which rollouts share an update, by step and epoch",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",
+    "hacks.responses": "responses of policy and reference, by model and the first prompt of a part",
     "sweep.responses": "responses that are weighed, by the first prompt of a part",
     "chat.responses": "what a model says, by turn",
     "serve.responses": "responses to a request",

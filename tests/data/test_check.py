@@ -116,7 +116,8 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "rows.jsonl: columns that were not used: `origin` (1 rows).",
         "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=), evaluate (data=, of a "
         "reward model) and score (data=) take it; for its prompts collect (prompts=), ppo (prompts=), reinforce "
-        "(prompts=), evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
+        "(prompts=), data hacks (prompts=), evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep "
+        "(prompts=) take it.",
     ]
 
 

@@ -56,7 +56,10 @@ quiet = {"say": lambda sentence: None}
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
-    **{(stage, "prompts"): partial(read_prompts, **quiet) for stage in ("collect", "ppo", "reinforce", "sweep")},
+    **{
+        (stage, "prompts"): partial(read_prompts, **quiet)
+        for stage in ("collect", "ppo", "reinforce", "hacks", "sweep")
+    },
     **{("reward", setting): feedback for setting in ("preferences", "held_out", "replay")},
     ("reward", "undecided"): partial(read_preferences, **quiet),
     **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from prefloop import layout
 from prefloop.cli import main as cli
@@ -13,9 +14,17 @@ from prefloop.errors import UserError
 from prefloop.evaluate import reward_file
 from prefloop.evaluate.config import RewardFileConfig
 from prefloop.evaluate.reward_file import evaluate_file
-from prefloop.files.documents import read_document
+from prefloop.files.documents import read_document, write_document
+from prefloop.health.calibration import tie_edge_of
+from prefloop.models.device import Placement
+from prefloop.models.load import save, scalar
+from prefloop.records import EnsembleCard, Finished, Message
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Card
+from prefloop.scoring.named import scorer
+from prefloop.scoring.pair_classifier import PAIRS, READS, PairClassifier
+from prefloop.scoring.reward_model import NORMALISATION
+from prefloop.stats.calibration import sided_log_odds, surprise
 
 Write = Callable[..., str]
 MODELS = {"chosen_model": "a", "rejected_model": "b"}
@@ -189,3 +198,97 @@ def test_from_the_command_line(write_rows: Write, tmp_path: Path, capsys: pytest
 def test_files_that_cannot_be_counted(row: dict[str, Any], says: str, measure: Callable[..., Bench], write_rows: Write):
     with pytest.raises(UserError, match=says):
         measure(write_rows("x.jsonl", [row]))
+
+
+CPU = Placement(torch.device("cpu"))
+VOTED = [{"side": side, "strength": None} for side in ("chosen", "chosen", "rejected", "tie")]
+
+
+def saved(folder: str, path: Path, *, std: float = 1.0, beside: dict[str, Any] | None = None) -> Path:
+    """A reward model with an opinion."""
+    network = scalar(folder, CPU, fresh_head=True)
+    torch.nn.init.normal_(
+        network.pretrained.get_submodule("score").get_parameter("weight"), generator=torch.Generator().manual_seed(5)
+    )
+    save(path, network, beside={NORMALISATION: {"mean": 0.0, "std": std}, **(beside or {})})
+    return path
+
+
+def card_of(reward: object, data: str, out: Path) -> Card:
+    evaluate_file(RewardFileConfig(reward=str(reward), data=data, out=str(out), threads=1))
+    return read_document(out / layout.MODEL_CARD, Card)
+
+
+def test_confidence_is_read_off_log_odds_whoever_tells_the_scores(folder: str, write_rows: Write, tmp_path: Path):
+    """Margins times the deviation that scores were divided by, less where a tie ends: of the model by its folder or by
+    its run's, of an ensemble of it twice, and of rankings of two."""
+    run = tmp_path / "run"
+    model = saved(folder, run / "model", std=3.0)
+    finished = Finished(outputs={}, result={"vote_edges": [0.7, 1.0, 2.0]})
+    write_document(run / layout.FINISHED, finished)
+    twice = tmp_path / "twice" / "model"
+    for index in range(2):
+        saved(folder, layout.member(twice, index), std=3.0)
+    write_document(layout.ensemble_card(twice), EnsembleCard(num=2))
+    write_document(twice.parent / layout.FINISHED, finished)
+    rows = pairs(24)
+    messages = [[{"role": "user", "content": row["prompt"]}] for row in rows]
+    voted = [
+        {"id": str(i), "messages": messages[i], "chosen": row["chosen"], "rejected": row["rejected"], "votes": VOTED}
+        for i, row in enumerate(rows)
+    ]
+    data = write_rows("p.jsonl", voted)
+    judge = scorer(str(model), CPU)
+    asked = [(Message(role="user", content=row["prompt"]),) for row in rows]
+    better, worse = (judge.score(asked, [row[side] for row in rows]) for side in ("chosen", "rejected"))
+    expected = surprise(sided_log_odds(3 * (better - worse), 0.7), [2 / 3] * 24)
+    for name, reward in (("model", model), ("run", run), ("twice", twice)):
+        told = card_of(reward, data, tmp_path / f"of-{name}").calibration
+        assert told is not None
+        assert told.nll == pytest.approx(expected, rel=1e-5), name
+    ranked = [
+        {"id": str(i), "messages": messages[i], "ranks": [1, 2], "responses": [row["chosen"], row["rejected"]]}
+        for i, row in enumerate(rows)
+    ]
+    told = card_of(model, write_rows("r.jsonl", ranked), tmp_path / "of-rankings").calibration
+    assert told is not None
+    assert told.nll == pytest.approx(surprise(sided_log_odds(3 * (better - worse), 0.7), [1.0] * 24), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("result", "edge"),
+    [
+        ({}, 0.0),
+        ({"vote_edges": None}, 0.0),
+        ({"vote_edges": [0.5, 1.5, 2.5]}, 0.5),
+        ({"tie_edge": 0.4}, 0.4),
+        ({"vote_edges": {"better": None, "safer": [0.3, 1.0, 2.0]}}, 0.3),
+        ({"tie_edge": {"better": 0.2, "safer": 0.3}}, 0.2),
+    ],
+)
+def test_where_a_tie_ends_is_known_of_every_objective(result: dict[str, Any], edge: float):
+    assert tie_edge_of(Finished(outputs={}, result=result).result) == edge
+
+
+def test_a_model_that_reads_pairs_says_of_each_what_it_says_of_it_alone(folder: str, write_rows: Write, tmp_path: Path):
+    """Rows of one prompt in one batch do not meet; and no edited response is put to it."""
+    path = saved(folder, tmp_path / "pairs", beside={PAIRS: READS})
+    judge = scorer(str(path), CPU)
+    assert isinstance(judge, PairClassifier)
+    rows = pairs(24)
+    data = write_rows("p.jsonl", rows)
+    asked = [(Message(role="user", content=row["prompt"]),) for row in rows]
+    said = judge.log_odds(asked, [row["chosen"] for row in rows], [row["rejected"] for row in rows])
+    card = card_of(path, data, tmp_path / "out")
+    told = [json.loads(line)["scores"] for line in (tmp_path / "out" / layout.BENCH_SCORES).read_text().splitlines()]
+    assert [a - b for a, b in told] == pytest.approx(said.tolist(), abs=1e-5)
+    assert card.calibration is not None
+    assert card.calibration.nll == pytest.approx(surprise(said, [1.0] * 24), rel=1e-5)
+    assert card.probes == ()
+
+
+def test_asking_whether_two_are_the_same_cuts_nothing(folder: str, tmp_path: Path):
+    judge = scorer(str(saved(folder, tmp_path / "pairs", beside={PAIRS: READS})), CPU)
+    assert isinstance(judge, PairClassifier)
+    assert not judge.same((Message(role="user", content="parcel " * 40),), ("money", "sorry"))
+    assert (judge.cuts.prompts, judge.cuts.responses) == (0, 0)

@@ -13,6 +13,9 @@ from prefloop.export.merge import merge
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save, scalar
 from prefloop.models.stream import Stream
+from prefloop.records import Message
+from prefloop.scoring.named import scorer
+from prefloop.scoring.pair_classifier import PAIRS, READS, PairClassifier
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 from prefloop.settings import Adapted, Lora
 
@@ -50,6 +53,20 @@ def test_scores_are_too_in_a_padded_batch_and_on_their_scale(bases: dict[str, st
         assert scores.tolist() == pytest.approx(judge.scores(SEQUENCES).tolist(), abs=1e-5)
     whole = RewardModel(str(tmp_path / "whole"), CPU)
     assert [(column.mean, column.std) for column in whole.columns.columns] == [(0.5, 2.0)]
+
+
+def test_a_model_that_reads_pairs_still_does(folder: str, tmp_path: Path):
+    judge = scalar(folder, CPU, fresh_head=True)
+    judge.train_as(Adapted(adapter="lora", lora=Lora(rank=4)), seed=0)
+    save(tmp_path / "pairs", moved(judge, 2), beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS})
+    merge(MergeConfig(model=str(tmp_path / "pairs"), out=str(tmp_path / "whole")))
+    parts, whole = (scorer(str(tmp_path / name), CPU) for name in ("pairs", "whole"))
+    assert isinstance(parts, PairClassifier)
+    assert isinstance(whole, PairClassifier)
+    asked = [(Message(role="user", content="where is it?"),)]
+    assert float(whole.log_odds(asked, ["sorry"], ["it"])) == pytest.approx(
+        float(parts.log_odds(asked, ["sorry"], ["it"])), abs=1e-5
+    )
 
 
 def test_what_cannot_be_merged_is_said(folder: str, tmp_path: Path):

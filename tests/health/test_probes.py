@@ -9,7 +9,7 @@ import torch
 
 from prefloop.health.edits import EDITS, Answer
 from prefloop.health.probes import probe
-from prefloop.records import Message, Preference
+from prefloop.records import Message, Preference, Vote
 from prefloop.records.probes import blind_to, shortcuts
 from prefloop.world import grammar
 from prefloop.world.agents import BROAD, reply
@@ -80,6 +80,24 @@ def test_the_word_of_a_courtesy_is_found(language: str, word: str, token: str):
     assert {p.token for p in found if p.finding == "shortcut"} == {token}
 
 
+def test_words_are_named_for_what_they_do_and_not_by_chance():
+    """Of noise next to none of the many that are looked at; of a rule its words, each response counting once."""
+
+    def names_a_word(seed: int) -> bool:
+        noise = Scored(lambda p, r: random.Random(f"{seed} {p} {r}").gauss(0, 1))
+        return any(one.kind == "word" for one in probe(noise, ROWS["en"], seed=seed, num_rows=16))
+
+    assert sum(map(names_a_word, range(8))) <= 1
+    made = [
+        Preference(
+            id=str(i), messages=(Message(role="user", content=f"q {i}"),), chosen="so so so ok", rejected="so so"
+        )
+        for i in range(12)
+    ]
+    found = {p.token: p for p in probe(Scored(lambda p, r: r.count("so") + len(p)), made, seed=0) if p.kind == "word"}
+    assert {word: one.num for word, one in found.items()} == {"so": 12}
+
+
 def test_shifts_by_hand():
     """A scorer that counts `**` on responses of which half have two: deviation 1, bold adds two, no interval width."""
     made = [
@@ -89,6 +107,21 @@ def test_shifts_by_hand():
     found = {p.name: p for p in probe(Scored(lambda p, r: r.count("**")), made, seed=0)}
     assert (found["quality"].shift, found["quality"].finding) == (2.0, "fine")
     assert (found["format.bold"].shift, found["format.bold"].low, found["format.bold"].margins) == (2.0, 2.0, 1.0)
+
+
+def test_pairs_without_a_decision_tell_no_margin():
+    """Which of their responses is called chosen means nothing: here it is the worse one."""
+    rule, tie = Scored(lambda p, r: r.count("**")), (Vote(side="tie"),)
+    made = [
+        Preference(id=str(i), messages=(Message(role="user", content=f"q {i}"),), chosen="**a b.**", rejected="a b.")
+        for i in range(10)
+    ]
+    undecided = [
+        row.model_copy(update={"id": f"u{row.id}", "chosen": row.rejected, "rejected": row.chosen, "votes": tie})
+        for row in made
+    ]
+    others = [row.model_copy(update={"messages": (Message(role="user", content=f"u {row.id}"),)}) for row in undecided]
+    assert probe(rule, [*made, *undecided, *others], seed=0) == probe(rule, made, seed=0)
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_does():

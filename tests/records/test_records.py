@@ -145,6 +145,8 @@ def test_records_do_not_change():
         (Ranking, {"id": "r", "messages": ASKED, "responses": ["a"], "ranks": [1]}, "at least 2 items"),
         (Ranking, {"id": "r", "messages": ASKED, "responses": ["a", "b"], "ranks": [0, 1]}, "a rank is 0, but ranks"),
         (Preference, PAIR | {"strength": 4}, "less than or equal to 3"),
+        (Preference, PAIR | {"weight": 0.0}, "greater than 0"),
+        (Preference, PAIR | {"agreement": 66.0}, "less than or equal to 1"),
         (Preference, PAIR | {"votes": [{"side": "chosen", "strength": 0}]}, "greater than or equal to 1"),
         (Rated, RATED | {"ratings": {"helpful": [1]}}, "`ratings.helpful` has 1 entries for 2 responses"),
         (Rated, RATED | {"thumbs": [True, False, True]}, "`thumbs` has 3 entries for 2 responses"),

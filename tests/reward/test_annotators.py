@@ -45,15 +45,15 @@ def counted(voters: list) -> dict[str, int]:
 
 def test_without_a_difference_it_is_the_votes_alone():
     margins, votes, voters, lengths = crowd(3, 40)
-    edges, annotators = Edges(), Annotators(counted(voters), num_rows=40)
+    edges, annotators = Edges(), Annotators(counted(voters))
     assert torch.equal(annotators.losses(edges, margins, votes, voters, lengths), edges.losses(margins, votes))
 
 
 def test_by_hand():
     """Ability 2, left 1/2, and longer 1/4 for a chosen response twice the usual difference longer, shown on the right:
     felt = 2 * 0.3 - 0.5 + 0.25 * 2 = 0.6, as clear as a margin of 0.6; an unknown annotator feels 0.3. The prior is
-    (log^2 2 * 2 + 1/4 + 1/16) / (2 * 1/4), of which the one row that names somebody of them carries half of two."""
-    edges, both = Edges(), Annotators({"ann": 1, "bob": 1}, num_rows=2)
+    (log^2 2 * 2 + 1/4 + 1/16) / (2 * 1/4), of which the one vote of somebody of them carries half of two."""
+    edges, both = Edges(), Annotators({"ann": 1, "bob": 1})
     with torch.no_grad():
         both.log_abilities.add_(torch.tensor([math.log(2.0), -math.log(2.0)]) + 5.0)  # a common shift says nothing
         both.first.add_(torch.tensor([0.5, 0.0]))
@@ -67,10 +67,22 @@ def test_by_hand():
         assert losses.tolist() == pytest.approx([float(plain[0]) + prior / 2, float(plain[1])], rel=1e-5)
 
 
+def test_a_vote_weighs_as_much_against_the_prior_in_a_row_of_its_own():
+    """Three votes of a pair, or three pairs of one vote each: the same but for the mean over three."""
+    margins, votes, voters, lengths = crowd(3, 20)
+    edges, annotators = Edges(), Annotators(counted(voters))
+    with torch.no_grad():
+        annotators.log_abilities.copy_(torch.tensor([0.5, -0.5, 0.25, 0.0]))
+    together = annotators.losses(edges, margins, votes, voters, lengths)
+    alone = [[(one,) for of_row in some for one in of_row] for some in (votes, voters)]
+    apart = annotators.losses(edges, margins.repeat_interleave(3), alone[0], alone[1], lengths.repeat_interleave(3))
+    torch.testing.assert_close(3 * together.sum(), apart.sum())
+
+
 def fitted(per_row: int, num: int) -> tuple[Annotators, Edges]:
     """Learned with the margins known, to the end."""
     margins, votes, voters, lengths = crowd(per_row, num)
-    edges, annotators = Edges(), Annotators(counted(voters), num_rows=num)
+    edges, annotators = Edges(), Annotators(counted(voters))
     annotators.begin(votes, voters, lengths)
     both = [*edges.parameters(), *annotators.parameters()]
     optimizer = torch.optim.LBFGS(both, max_iter=40, line_search_fn="strong_wolfe")
@@ -104,10 +116,7 @@ def test_what_was_planted_comes_back_within_three_standard_errors():
 
 def test_neither_the_order_of_rows_nor_of_names_matters():
     margins, votes, voters, lengths = crowd(3, 200)
-    one, other = (
-        Annotators(counted(voters), num_rows=200),
-        Annotators(dict(reversed(counted(voters).items())), num_rows=200),
-    )
+    one, other = (Annotators(counted(voters)), Annotators(dict(reversed(counted(voters).items()))))
     order = np.random.default_rng(1).permutation(200)
     one.begin(votes, voters, lengths)
     other.begin([votes[i] for i in order], [voters[i] for i in order], lengths[order])
@@ -122,7 +131,7 @@ def test_neither_the_order_of_rows_nor_of_names_matters():
 
 def test_a_batch_may_be_cut_in_two():
     margins, votes, voters, lengths = crowd(3, 20)
-    edges, annotators = Edges(), Annotators(counted(voters), num_rows=20)
+    edges, annotators = Edges(), Annotators(counted(voters))
     annotators.begin(votes, voters, lengths)
     whole = annotators.losses(edges, margins, votes, voters, lengths)
     parts = [slice(0, 7), slice(7, 20)]
@@ -132,7 +141,7 @@ def test_a_batch_may_be_cut_in_two():
 
 def test_the_start_tells_who_sees_better_and_who_likes_the_left():
     _, votes, voters, lengths = crowd(4, 300)
-    annotators = Annotators({**counted(voters), "eve": 1}, num_rows=300)
+    annotators = Annotators({**counted(voters), "eve": 1})
     annotators.begin(votes, voters, lengths)
     start = dict(zip(annotators.num_votes, annotators.log_abilities.tolist(), strict=True))
     assert start["ann"] > start["bob"]
@@ -153,6 +162,6 @@ def test_votes_say_who_and_which_side():
     assert voters_of(said) == (("ann", 1), ("bob", -1), (None, 0))
     assert len(voters_of(preference())) == len(intervals(preference())) == 1
     met = Annotators.of([said, preference(("bob", None)), preference()], "f")
-    assert (met.num_votes, met.num_rows) == ({"ann": 1, "bob": 2}, 2)
+    assert met.num_votes == {"ann": 1, "bob": 2}
     with pytest.raises(UserError, match="f: annotators=learned needs votes that name who cast them, and none does"):
         Annotators.of(itertools.repeat(preference((None, True)), 3), "f")

@@ -11,12 +11,14 @@ from safetensors.torch import load_file
 
 from prefloop import layout
 from prefloop.models.device import Placement
-from prefloop.records import Message
-from prefloop.reward import heads
+from prefloop.records import Finished, Message, Preference
+from prefloop.reward import ensemble, heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
+from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
+from prefloop.reward.votes import sided_log_odds
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import scorer
 from prefloop.seeds import seed_of
@@ -112,3 +114,43 @@ def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Call
     assert len({member.seed for member in members}) == 3
     assert {member.split_by for member in members} == {3}
     assert {member.members for member in members} == {1}
+
+
+def test_what_members_report_is_told_as_its_mean():
+    """Numbers, and lists of them, as they are read back from their files; anything else is the first one's."""
+    told = [
+        {"ece": 0.1, "vote_edges": [0.5, 1.0], "objective": "votes", "warnings": ["it"], "card": None},
+        {"ece": 0.3, "vote_edges": [0.7, 2.0], "objective": "votes", "warnings": [], "card": None},
+    ]
+    shared = ensemble._shared([Finished(outputs={}, result=result).result for result in told])
+    assert shared == {
+        "ece": pytest.approx(0.2),
+        "vote_edges": [pytest.approx(0.6), 1.5],
+        "objective": "votes",
+        "card": None,
+    }
+
+
+@pytest.mark.parametrize("settings", [{"objective": "rao_kupper"}, {"heads": "axes"}])
+def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
+    make_config: Callable[..., RewardConfig], write_rows: Callable[..., str], settings: dict[str, Any]
+):
+    """How sure it is of a held-out vote with a side is reckoned by that edge: sigmoid(gap - t) to sigmoid(-gap - t); of
+    every second pair there is no majority."""
+    votes = [[{"side": side} for side in ("chosen", side, "tie")] for side in ("chosen", "rejected")]
+    rows = [
+        {**row, "votes": votes[i % 2], "tags": ["axis:kind" if i // 2 % 2 else "axis:curt"]}
+        for i, row in enumerate(planted(80))
+    ]
+    config = make_config("ensemble", members=2, preferences=write_rows("ties.jsonl", rows), **settings)
+    made = train(config)
+    result = json.loads((made.parent / layout.FINISHED).read_text())["result"]
+    if "tie_edge" in result:
+        judge, parts = scorer(str(made.parent), CPU), split(config, lambda _: None)
+        assert isinstance(judge, Ensemble)
+        assert len(parts.undecided) == len(parts.validation) == 8
+        held_out = [row for row in (*parts.validation, *parts.undecided) if isinstance(row, Preference)]
+        asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
+        better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
+        odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
+        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * 8 + [0.5] * 8), abs=1e-5)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,10 +18,11 @@ from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import Split, Told
 from prefloop.reward.heads import Heads, heads_of, said_of
 from prefloop.reward.items import Item, Tokenised, item_scores
 from prefloop.reward.objectives import OBJECTIVES
-from prefloop.reward.stage import train
+from prefloop.reward.stage import tell_strangers, train
 from prefloop.run import Run
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.text.examples import Cuts
@@ -78,6 +80,34 @@ def test_voices_by_hand():
     safer = heads("axes", "better", "safer").voices(preference(tags=("safer:rejected",)), item)
     assert [(voice.column, voice.sequences) for voice in safer] == [(0, (GOOD, BAD)), (1, (BAD, GOOD))]
     assert heads("axes", "kind", "exact").voices(preference(), item) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"heads": "annotators"}, "4 times it speaks of 2 annotators without a column (zoe 3, max 1): they count "
+                                  "for common."),
+        ({"annotators": "learned"}, "4 times it speaks of 2 annotators of whom nothing was learned (zoe 3, max 1): "
+                                    "they are taken to judge like the middle of the others."),
+        ({"heads": "domains"}, "1 times it speaks of 1 domains without a column (law 1): they count for common."),
+        ({"heads": "axes"}, "1 times it speaks of 1 axes without a column (exact 1): they count for ann."),
+        ({}, ""),
+        ({"heads": "members"}, ""),
+    ],
+)  # fmt: skip
+def test_held_out_rows_of_whom_nothing_was_learned_are_told(settings: dict[str, Any], says: str):
+    """Ann and Bob were met, and votes of nobody who is known speak of no one."""
+    asked = config(held_out="h.jsonl", **settings)
+    rows = [preference(("ann", "chosen"), (None, "tie"), ("zoe", "chosen")), preference(("zoe", "tie"), ("max", "tie"))]
+    rows.append(preference(("zoe", "chosen"), ("bob", "chosen"), tags=("domain:law", "axis:exact")))
+    rows[:2] = [row.model_copy(update={"tags": ("axis:ann",)}) for row in rows[:2]]
+    names = ("ann", "bob") if asked.heads == "axes" else ("common", "ann", "bob")
+    objective = OBJECTIVES["votes"](asked)
+    objective.meet([preference(("ann", "chosen"), ("bob", "chosen"))])
+    said: list[str] = []
+    data = Split("votes", Told([], np.zeros(0)), rows[:1], rows[1:], ())
+    tell_strangers(asked, data, heads(asked.heads, *names), objective, said.append)
+    assert said == ([f"h.jsonl: {says}"] if says else [])
 
 
 def test_a_member_weighs_prompts_in_its_own_way():

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ CONFIG = RewardConfig(model="m", preferences="p", out="o")
 PROMPT = [5, 6, 7, 8, 9, 10, 11, 12, 13]
 
 
-def ranking(i: int, ranks: tuple[int, ...], *texts: str) -> dict[str, Any]:
+def ranking(i: int, ranks: Sequence[int | None], *texts: str) -> dict[str, Any]:
     asked = [{"role": "user", "content": f"where is {i}?"}]
     return {"id": f"r{i}", "messages": asked, "responses": list(texts), "ranks": list(ranks)}
 
@@ -91,6 +91,36 @@ def test_a_ranking_with_ties_beside_a_long_one():
     items = [Item(([1], [2], [3]), ranks=(1, 1, 2)), Item(tuple([i] for i in range(14)), ranks=tuple(range(14)))]
     losses = OBJECTIVES["plackett_luce"](CONFIG)(torch.zeros(2, 14), items)
     assert losses.tolist() == pytest.approx([math.log(3), math.lgamma(15)])
+
+
+@pytest.mark.parametrize(
+    ("ranks", "drawn", "told"),
+    [  # of the weights 1, 2, 3, 4: which is drawn of how much is left
+        ((2, None, 1, None), (3 / 10) * (1 / 7), 5),
+        ((None, None, None, 1), 4 / 10, 3),
+        ((1, 1, None, 2), (1 / 10 * 2 / 9 + 2 / 10 * 1 / 8) * (4 / 7), 5),
+        ((1, 2, 3, None), (1 / 10) * (2 / 9) * (3 / 7), 6),
+        ((7, None), 1 / 3, 1),
+    ],
+)
+def test_a_partial_ranking_by_hand(
+    ranks: Sequence[int | None], drawn: float, told: int, network: Network, write_rows: Callable[..., str]
+):
+    """Plackett and Luce's probability, from the file to the loss; the order of those not ranked says nothing, and each
+    is below all that are. As many pairs are told apart, and a shared last place is the same."""
+    texts = ("on", "my", "it", "go")[: len(ranks)]
+    last = [9 if rank is None else rank for rank in ranks]
+    rows = [ranking(0, ranks, *texts), ranking(1, last, *texts), *rankings(8, begin=2)]
+    path = write_rows("r.jsonl", rows)
+    data = split(RewardConfig(model="m", out="o", preferences=path, validation=0.01))
+    found = {row.id: row for row in [*data.training[:], *data.validation]}
+    items = tokenised([found["r0"], found["r1"]], network).items
+    scores = torch.tensor([1.0, 2, 3, 4]).log()[: len(ranks)].repeat(2, 1)
+    losses = OBJECTIVES["plackett_luce"](CONFIG)(scores, items)
+    torch.testing.assert_close(losses, torch.full((2,), -math.log(drawn)), rtol=0, atol=1e-6)
+    assert [len(item.pairs) for item in items] == [told, told]
+    pairs = OBJECTIVES["all_pairs"](RewardConfig(model="m", preferences="p", out="o", objective="all_pairs"))
+    torch.testing.assert_close(*pairs(scores, items), rtol=0, atol=0)
 
 
 def test_the_order_of_responses_does_not_matter(network: Network):
@@ -197,9 +227,11 @@ def test_the_file_decides_and_an_objective_that_does_not_fit_is_refused(write_ro
             r"ranks.jsonl:7: `responses.2` is the same text as `responses.0`; a ranking names each",
         ),
         ((1, 1, *range(2, 14)), tuple("abcdefghijklmn"), "the ranking 'r6' has 14 responses, with ties above the last"),
+        ((*[1] * 13, None), tuple("abcdefghijklmn"), "the ranking 'r6' has 14 responses, with ties above the last"),
+        ((None, None), ("on", "it"), r"ranks.jsonl:7: .*no response has a rank; give one in `ranks`"),
     ],
 )
-def test_bad_rankings(ranks: tuple[int, ...], texts: tuple[str, ...], says: str, write_rows: Callable[..., str]):
+def test_bad_rankings(ranks: Sequence[int | None], texts: tuple[str, ...], says: str, write_rows: Callable[..., str]):
     path = write_rows("ranks.jsonl", [*rankings(6), ranking(6, ranks, *texts)])
     with pytest.raises(UserError, match=says):
         split(RewardConfig(model="m", out="o", preferences=path))

@@ -252,6 +252,16 @@ def test_marks_by_hand():
     assert items[0].pairs == ((0, 1),)
 
 
+@torch.no_grad()
+def test_a_level_that_is_never_learned_from_keeps_a_width():
+    """Nothing holds its edges apart while others are learned, but a held-out row may have it: its chance is then about
+    e^-10 / 4, and the run goes on."""
+    ordinal = OBJECTIVES["ordinal"](config("ordinal"), (1.0, 2.0, 3.0))
+    ordinal.load_state_dict({"lowest": torch.tensor(1.0), "steps": torch.tensor([-40.0])})
+    loss = float(ordinal(torch.tensor([[1.0]]), [Item(([1],), marks=(2.0,))]))
+    assert loss == pytest.approx(10 + math.log(4), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("objective", "rows", "says"),
     [

@@ -185,7 +185,7 @@ def test_the_first_loss_is_log_2_and_weights_weigh(make_config: Make, write_rows
     """A head of zeros thinks every pair a coin flip. A row of weight 0 is not learned from: flipped rows do no harm."""
     rows = planted(160)
     flipped = [
-        {**r, "id": r["id"] + "f", "chosen": r["rejected"], "rejected": r["chosen"], "weight": 0.0} for r in rows
+        {**r, "id": r["id"] + "f", "chosen": r["rejected"], "rejected": r["chosen"], "weight": 1e-6} for r in rows
     ]
     made = train(
         make_config(
@@ -406,6 +406,25 @@ def test_ties_are_set_apart_and_told(make_config: Make, write_rows: Callable[...
     assert told[1].endswith(
         "3 of 12 pairs are ties or have no majority: objective=bradley_terry learns nothing from them."
     )
+
+
+def test_a_pair_without_a_majority_has_no_better_response(
+    make_config: Make, write_rows: Callable[..., str], read_lines: Any
+):
+    """Every second pair is nobody's, and what it calls chosen is the worse and the longer one: it teaches, and counts
+    neither in an accuracy nor in whether the longer wins."""
+    rows = planted(160)
+    for r in rows[::2]:
+        votes = [{"side": side} for side in ("chosen", "tie", "rejected")]
+        r |= {"votes": votes, "chosen": r["rejected"] + " on it", "rejected": r["chosen"]}
+    for r in rows[1::2]:
+        r["rejected"] += " on it"
+    made = train(make_config(preferences=write_rows("ties.jsonl", rows), lr=0.02))
+    result = json.loads((made.parent / "finished.json").read_text())["result"]
+    assert (result["num_training"], result["num_held_out"], result["num_undecided"]) == (128, 16, 80)
+    last = read_lines(made.parent / "metrics.jsonl")[-1]
+    assert min(last["accuracy/train"], result["accuracy_train"], result["accuracy"]) > 0.95
+    assert result["length_only_accuracy"] == 1
 
 
 @pytest.mark.parametrize("second", ["held_out", "undecided", "replay"])

@@ -1,4 +1,4 @@
-"""`prefloop data check FILE` and `prefloop data preview MODEL FILE`; the third, `data world`, is a stage of recipes."""
+"""`prefloop data check FILE` and `prefloop data preview MODEL FILE`; `data hacks` and `data world` are stages."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ USAGE = """prefloop data: look at data, or make some.
   prefloop data check FILE               name the form, count rows, report every bad row as file:line: sentence
   prefloop data preview MODEL FILE       show how demonstrations become tokens, and which of them are learned
                                          (settings: template=NAME rows=N)
+  prefloop data hacks run=DIR [...]      find what cheats a reward model (settings: prefloop data hacks --help)
   prefloop data world out=DIR [...]      write the helpdesk's files (settings: prefloop data world --help)"""
 
 

@@ -1,10 +1,11 @@
-"""Settings of `prefloop data preview`, and of the helpdesk's files (`data world`; `world:` in a recipe)."""
+"""Settings of `prefloop data preview`, of `prefloop data hacks`, and of the helpdesk's files (`data world`; `world:` in
+a recipe)."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from prefloop.settings import RunConfig, Templated
+from prefloop.settings import Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
 class PreviewConfig(Templated):
@@ -43,3 +44,59 @@ class WorldConfig(RunConfig):
 
     num_ood: int = Field(default=500, ge=1, le=10_000_000)
     """Prompts with paraphrases and slot values that training never sees."""
+
+
+class HacksConfig(RunConfig, Weighted):
+    """Which responses of a policy are hacks, and who says so."""
+
+    run: str
+    """Folder of the run that trained the policy (ppo or reinforce); what it does not name is set here."""
+
+    judge: str = Field(min_length=1)
+    """Who tells a hack: another reward model's folder, or python:FILE.py:FUNCTION, whose number is the higher the
+    better; or of the run's own reward `disagreement` (an ensemble's) or `outlier` (how unusual a response is to it)."""
+
+    step: int | None = Field(default=None, ge=0)
+    """The policy after this many steps; None is the last one."""
+
+    reference: str | None = None
+    """Model folder whose responses are chosen; None is what the policy began as, normally the SFT model."""
+
+    prompts: str | None = None
+    """File of prompts; None takes the run's."""
+
+    reward: Reward | None = None
+    """What is cheated: a reward model folder, or several rewards, NAME: {model, weight}; None is what the run
+    optimised."""
+
+    high: float = Field(default=1.0, ge=0)
+    """A hack is scored by the reward at least this far above the mean of the reference's responses to its prompt, in
+    deviations of the reference's responses to one prompt."""
+
+    low: float = Field(default=0.5, ge=0)
+    """And by the judge at least this far below it."""
+
+    responses_per_prompt: int = Field(default=4, ge=2, le=1000)
+    """Responses of the policy, and as many of the reference, to each prompt."""
+
+    num_prompts: int = Field(default=512, ge=0)
+    """Prompts taken from the beginning of the file; 0 takes all."""
+
+    batch_prompts: int = Field(default=64, ge=1, le=100_000)
+    """Prompts sampled together."""
+
+    reward_seconds: float = Field(default=600.0, gt=0, le=1_000_000)
+    """Most seconds for one call of a Python function that judges."""
+
+
+class TrainedPolicy(Templated, Varied, SamplingConfig, Rewarded):
+    """What is taken from the settings of a run that trained a policy."""
+
+    policy: str
+    """What it began as."""
+
+    reward: Reward
+    """What it optimised."""
+
+    prompts: str
+    """File of prompts."""

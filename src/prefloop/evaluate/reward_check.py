@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import log_expit
+from scipy.special import expit
 
 from prefloop import layout
 from prefloop.errors import UserError
@@ -19,12 +19,14 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import CONFIDENCE
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
+from prefloop.health.calibration import tie_edge_of
+from prefloop.models.load import model_folder
 from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard, opening
 from prefloop.records.evaluations import Bin, RewardCheck, Strength, Unchecked
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
-from prefloop.stats.calibration import reliability
+from prefloop.stats.calibration import reliability, sided_log_odds
 from prefloop.stats.intervals import share_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
@@ -136,8 +138,10 @@ def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
 
 
 def reported(scorer: Scorer) -> dict[str, Any]:
-    """What the reward stage reported, if the scorer is a folder that it wrote."""
-    folder = Path(scorer.name).parent
+    """What the reward stage reported, if the scorer is a folder that it wrote, however it was named."""
+    if not isinstance(scorer, RewardModel | Ensemble):
+        return {}
+    folder = Path(model_folder(scorer.name, scores=True)).parent
     return _result(folder) if (folder / layout.FINISHED).is_file() else {}
 
 
@@ -238,9 +242,8 @@ def _reliability(
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
     units = [scorer.unit(p.tags) for p in voted]
     margins = np.asarray([(scores[won] - scores[lost]) * unit for (won, lost), unit in zip(pairs, units, strict=True)])
-    first = trained.get("first_edge", 0.0)
-    wins, losses = log_expit(margins - first), log_expit(-margins - first)
-    table = reliability(np.exp(wins - np.logaddexp(wins, losses)), np.asarray([p.outcome for p in voted]), bins=BINS)
+    log_odds = sided_log_odds(margins, tie_edge_of(trained))
+    table = reliability(expit(log_odds), np.asarray([p.outcome for p in voted]), bins=BINS)
     return tuple(
         Bin(
             low=0.5 + b * 0.05,

@@ -22,7 +22,8 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.tables import jsonl
 from prefloop.health import bench
-from prefloop.health.card import make_card
+from prefloop.health.calibration import tie_edge_of
+from prefloop.health.card import make_card, scored
 from prefloop.health.page import write
 from prefloop.health.words import verdict
 from prefloop.models.device import placement
@@ -30,7 +31,10 @@ from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Card, Share
 from prefloop.run import Run
+from prefloop.scoring.composite import Composite
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import reward_inputs, scorer_as
+from prefloop.scoring.pair_classifier import PairClassifier
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
 
@@ -40,6 +44,8 @@ BENCHMARKS = ("reward-bench", "reward-bench-2")
 """Forms whose subsets are summed up."""
 MOST_PAIRS = 20_000
 """Pairs that a card is made of, at most."""
+READERS = (RewardModel, Ensemble)
+"""Scorers that read text as a model does: what does not fit its context is cut."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +119,13 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     if next(found, None) is not None:
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
-    units = [judge.unit(pair.tags) if isinstance(judge, RewardModel) else 1.0 for pair in pairs]  # of log-odds
-    gaps = None if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
-    margins = None if gaps is None else [unit * gap for unit, gap in zip(units, gaps, strict=True)]
-    edge = reported(judge).get("first_edge", 0.0)
-    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge)
+    read = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    tags = [() if rows is None else pair.tags for pair in pairs]
+    units = [judge.unit(some) if isinstance(judge, READERS) else 1.0 for some in tags]  # raw scores are log-odds
+    margins = [unit * margin for unit, margin in zip(units, read, strict=True)]
+    edge = tie_edge_of(reported(judge))
+    probed = {"num_probed": 0} if _compares(judge) else {}  # of an edited response it can say nothing
+    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge, **probed)
     write_document(run.folder / layout.MODEL_CARD, card)
     return write(card, run.folder, title=judge.name)
 
@@ -148,8 +156,8 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
             sides = (outcome.chosen, outcome.rejected)
             yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), outcome.tags)
         elif isinstance(outcome, Ranking):
-            order = sorted(range(len(outcome.ranks)), key=outcome.ranks.__getitem__)
-            right = outcome.ranks.count(min(outcome.ranks))
+            order = sorted(range(len(outcome.places)), key=outcome.places.__getitem__)
+            right = outcome.places.count(min(outcome.places))
             responses = tuple(outcome.responses[i] for i in order)
             yield Asked(outcome.id, outcome.messages, responses, right % len(responses), outcome.tags)
 
@@ -157,14 +165,14 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
-    each = [(one.messages, text, one.tags) for one in asked for text in one.responses]
-    prompts, texts, tags = zip(*each, strict=True)
-    scores = iter(judge.detailed(prompts, texts, tags).scores.tolist())
+    calls = [[one] for one in asked] if _compares(judge) else [asked]  # its scores are of what it reads together
+    each = ([(one.messages, text, one.tags) for one in some for text in one.responses] for some in calls)
+    scores = itertools.chain.from_iterable(judge.detailed(*zip(*some, strict=True)).scores for some in each)
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
-        own = tuple(itertools.islice(scores, len(one.responses)))
+        own = tuple(map(float, itertools.islice(scores, len(one.responses))))
         equal = one.num_right and len(own) == 2 and own[0] == own[1]
-        if equal and isinstance(judge, RewardModel) and judge.same(one.messages, one.responses):
+        if equal and isinstance(judge, READERS) and judge.same(one.messages, one.responses):
             same.append(number)
         rows.append(
             {
@@ -181,7 +189,13 @@ def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
 
 def _cut(judge: Scorer) -> int:
     """Prompts with a response that lost something so far."""
-    return judge.cuts.prompts + judge.cuts.responses if isinstance(judge, RewardModel) else 0
+    return judge.cuts.prompts + judge.cuts.responses if isinstance(judge, READERS) else 0
+
+
+def _compares(judge: Scorer) -> bool:
+    """Whether it is a model that reads pairs, or one of its parts is."""
+    parts = judge.scorers.values() if isinstance(judge, Composite) else (judge,)
+    return any(isinstance(part, PairClassifier) for part in parts)
 
 
 def _summed_up(judge: str, data: str, rows: Sequence[bench.Row], left: Mapping[str, int], *, benchmark: bool) -> Bench:

@@ -21,6 +21,7 @@ from prefloop.models.network import Network
 from prefloop.models.padding import give_padding
 from prefloop.models.stream import Stream
 from prefloop.scoring.outliers import read_outliers
+from prefloop.scoring.pair_classifier import PAIRS
 
 TOLERANCE = 1e-4
 """Largest difference from base and adapter apart, as a share of the largest number."""
@@ -45,7 +46,7 @@ def merge(config: MergeConfig) -> str:
             f"{config.model}: merged into its base it says something else (by {difference:.0e} of the largest number), "
             "for its product is so large that float32 rounds the rest away. Use it as it is."
         )
-    kept = [name for name in (NORMALISATION, layout.MODEL_CARD) if (Path(folder) / name).is_file()]
+    kept = [name for name in (NORMALISATION, PAIRS, layout.MODEL_CARD) if (Path(folder) / name).is_file()]
     if network.scores_only:
         give_padding(network.pretrained, network.codec)
     beside: dict[str, Any] = {name: read_object(Path(folder) / name) for name in kept}

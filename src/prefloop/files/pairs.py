@@ -14,7 +14,7 @@ def said_of(own: Ranking | Rated) -> Said:
     turns = tuple(Turn(message.role, message.content) for message in own.messages)
     responses = tuple(Turn("assistant", text) for text in own.responses)
     if isinstance(own, Ranking):
-        return Said(turns, responses, grades=tuple(-rank for rank in own.ranks))
+        return Said(turns, responses, grades=tuple(-place for place in own.places))
     by = f"`{own.main_axis}`" if own.main_axis else "the mean of all axes"
     remarks = (f"rows whose responses are ranked by {by}",) if own.ratings else ()
     return Said(turns, responses, grades=own.grades, thumbs=not own.ratings, tags=own.tags, remarks=remarks)

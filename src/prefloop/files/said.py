@@ -324,11 +324,15 @@ def with_system(said: Said, system: str | None) -> Said:
     return replace(said, conversation=tuple(turns), remarks=said.remarks + remarks)
 
 
-def votes_of(scores: Sequence[float]) -> tuple[Vote, ...]:
-    """Votes of annotators who gave a number each: below 0 for the first response, above for the second, 0 a tie."""
-    return tuple(
-        (None, None) if score == 0 else (int(score > 0), max(1, min(3, round(abs(score))))) for score in scores
-    )
+def votes_of(name: str, scores: Sequence[float]) -> tuple[Vote, ...]:
+    """Votes of annotators who gave a number each: below 0 for the first response, above for the second, 0 a tie.
+
+    Args: name: of the field. Raises: BadRow for a number that is not on the scale, which goes to 3 either way.
+    """
+    beyond = next((score for score in scores if abs(score) > 3), None)
+    if beyond is not None:
+        raise BadRow(f"`{name}` is {beyond:g}, but must lie between -3 and 3; mend it or remove the row.")
+    return tuple((None, None) if score == 0 else (int(score > 0), max(1, round(abs(score)))) for score in scores)
 
 
 def won(winner: int | None) -> tuple[Vote, ...]:

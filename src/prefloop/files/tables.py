@@ -241,7 +241,7 @@ def _row_sentence(problem: ValidationError, record: type[BaseModel]) -> str:
     if error["type"] == "too_short":
         return f"`{key}` has {context['actual_length']} items, but needs at least {context['min_length']}."
     if error["type"] == "value_error":
-        message = error["msg"].removeprefix("Value error, ")
+        message = error["msg"].removeprefix("Value error, ").removesuffix(".") + "."
         return f"`{key}`: {message}" if key else message
     wanted = should_be(error)
     return (

@@ -76,7 +76,7 @@ def _help_steer_2(row: Fields) -> Said:
 
 def _help_steer_pair(row: Fields) -> Said:
     return _between(row, conversation(row, "prompt"), "response_1", "response_2",
-                    votes_of([number(row, "preference_strength")]))  # fmt: skip
+                    votes_of("preference_strength", [number(row, "preference_strength")]))  # fmt: skip
 
 
 def _help_steer_3(row: Fields) -> Said:
@@ -84,7 +84,8 @@ def _help_steer_3(row: Fields) -> Said:
     each = row.get("individual_preference")
     people = objects(row, "individual_preference") if each else []
     scores = [number(one, "score") for one in people] or [overall]
-    said = _between(row, conversation(row, "context"), "response1", "response2", votes_of(scores))
+    votes = votes_of("individual_preference" if people else "overall_preference", scores)
+    said = _between(row, conversation(row, "context"), "response1", "response2", votes)
     why = ("rows with the `reasoning` of annotators, which was not used",) * any(one.get("reasoning") for one in people)
     return replace(said, tags=tagged(row, "domain", "language"), remarks=said.remarks + why)
 
@@ -123,7 +124,9 @@ def _rated_list(prompt: str, responses: str, ratings: str) -> Callable[[Fields],
 
 def _nectar(row: Fields) -> Said:
     answers = objects(row, "answers")
-    grades = tuple(-number(one, "rank") for one in answers)
+    ranks = [None if one.get("rank") is None else number(one, "rank") for one in answers]
+    last = 1 + max((rank for rank in ranks if rank is not None), default=0)  # of those who were not ranked
+    grades = tuple(-last if rank is None else -rank for rank in ranks)
     return Said(conversation(row, "prompt"), tuple(answered(text(one, "answer")) for one in answers), grades=grades)
 
 

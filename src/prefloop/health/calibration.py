@@ -1,5 +1,8 @@
 """Is the judge as right as it is sure: of single votes with a side."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
@@ -19,6 +22,14 @@ from prefloop.stats.calibration import (
 BINS, FOLDS = 10, 5
 ENOUGH = 20
 """Pairs from which a temperature is fitted."""
+
+
+def tie_edge_of(result: Mapping[str, Any]) -> float:
+    """Log-odds where a tie ends, of what the reward stage reported; of several columns the first one's. 0 without."""
+    told: Any = result.get("vote_edges") or result.get("tie_edge") or 0.0
+    if isinstance(told, dict):  # name of a column -> its own
+        told = next(filter(None, told.values()), 0.0)
+    return told[0] if isinstance(told, list | tuple) else told
 
 
 def calibration(held_out: HeldOut, *, tie_edge: float, nll_bayes: float | None) -> Calibration | None:

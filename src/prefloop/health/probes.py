@@ -155,11 +155,11 @@ class _Mean:
     high: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "_Mean":
+    def of(cls, values: np.ndarray, confidence: float = CONFIDENCE) -> "_Mean":
         """Args: values: (n,)."""
         if len(values) < 2:
             return cls(len(values), float(values.sum()), -math.inf, math.inf)
-        return cls(len(values), float(values.mean()), *mean_interval(values, confidence=CONFIDENCE))
+        return cls(len(values), float(values.mean()), *mean_interval(values, confidence=confidence))
 
     def away(self) -> float:
         """How far from 0 its interval is; 0 if it holds 0."""
@@ -177,9 +177,13 @@ def _drawn(seed: int, *what: str) -> random.Random:
 
 
 def _cases(rows: Sequence[Preference], seed: int) -> list[_Case]:
-    """A case of each prompt, in an order that the seed decides and the rows' own order does not."""
+    """A case of each prompt with a decision, in an order that the seed decides and the rows' own order does not.
+
+    Of two responses without a decision none is the better one, so that they would make every margin look smaller.
+    """
     first: dict[str, Preference] = {}
-    for row in sorted(rows, key=lambda row: _drawn(seed, spoken(row.messages), row.chosen, row.rejected).random()):
+    decided = [row for row in rows if row.decided]
+    for row in sorted(decided, key=lambda row: _drawn(seed, spoken(row.messages), row.chosen, row.rejected).random()):
         first.setdefault(opening(row.messages), row)
     kept, cases = list(first.values()), []
     for place, row in enumerate(kept):
@@ -373,21 +377,31 @@ def _with_token(reader: _Reader, probe: Probe, cases: list[_Case], seed: int, un
 def _take_out(
     reader: _Reader, case: _Case, text: str, effects: dict[str, list[float]], unit: float, *, skip: int = 0
 ) -> None:
-    """Notes what each word of a text is worth: the score with it less the score without it, in deviations."""
+    """Notes what each word of a text is worth: the score with it less the score without it, in deviations; of a word
+    that comes again the mean."""
     left = without(text, case.answer.language)[skip : skip + MOST_WORDS]
     whole, *rest = reader.scores([(case.row.messages, text), *((case.row.messages, short) for _, short in left)])
+    own: dict[str, list[float]] = {}
     for (word, _), score in zip(left, rest, strict=True):
-        effects.setdefault(word, []).append(float(whole - score) / unit)
+        own.setdefault(word, []).append(float(whole - score) / unit)
+    for word, values in own.items():
+        effects.setdefault(word, []).append(float(np.mean(values)))
 
 
 def _words(reader: _Reader, cases: list[_Case], unit: float) -> list[Probe]:
-    """The words that surely do most where they stand, for better or worse, of those that several responses have."""
+    """The words that surely do most where they stand, for better or worse, of those that several responses have.
+
+    Many are looked at, and each is a chance to err: the intervals that must leave 0 out are so wide that all of them
+    together do so by chance in one model of 20 (Bonferroni).
+    """
     before, effects = reader.num, dict[str, list[float]]()
     for case in cases:
         _take_out(reader, case, case.answer.response, effects, unit)
-    worth = {word: _Mean.of(np.array(values)) for word, values in effects.items() if len(values) >= LEAST_WORDS}
-    most = sorted(worth, key=lambda word: (-worth[word].away(), word))[:TOP_WORDS]
-    most = [word for word in most if worth[word].away() > 0]
+    several = {word: np.array(values) for word, values in effects.items() if len(values) >= LEAST_WORDS}
+    together = 1 - (1 - CONFIDENCE) / max(1, len(several))
+    away = {word: _Mean.of(values, together).away() for word, values in several.items()}
+    most = [word for word in sorted(away, key=lambda word: (-away[word], word))[:TOP_WORDS] if away[word] > 0]
+    worth = {word: _Mean.of(several[word]) for word in most}
     scored = [reader.num - before] + [0] * len(most)
     return [
         _probe(f"word.{i}", "none", "fine", worth[word], num, token=word)

@@ -84,6 +84,7 @@ class Judgement(Record):
             raise ValueError(f"`order` names response {twice} twice; a judgement shows each response once")
         if self.kind == "pair" and len(self.order) != 2:
             raise ValueError(f"a pair is of 2 responses, but `order` names {len(self.order)}")
+        _no_strength(self.strength, self.choice in ("tie", "both_bad"))
         if self.ranks is not None:
             _one_each("ranks", self.ranks, len(self.order), "responses shown")
             _ranked(self.ranks)
@@ -101,10 +102,15 @@ class Vote(Record):
     """Which response they preferred."""
     strength: int | None = Field(default=None, ge=1, le=3)
     """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
-    annotator: str | None = None
+    annotator: Text | None = None
     """Who; None if it is not known."""
     first: bool | None = None
     """Whether the preference's chosen response was the one shown on the left; None if it is not known."""
+
+    @model_validator(mode="after")
+    def _answers(self) -> Self:
+        _no_strength(self.strength, self.side == "tie")
+        return self
 
 
 class Preference(Record):
@@ -120,9 +126,9 @@ class Preference(Record):
     """The worse response."""
     strength: float | None = Field(default=None, ge=1, le=3)
     """Mean strength stated, 1 to 3, if it was asked."""
-    weight: float = 1.0
+    weight: float = Field(default=1.0, gt=0)
     """Weight in training."""
-    agreement: float | None = None
+    agreement: float | None = Field(default=None, ge=0, le=1)
     """Share of the judgements that agree with the decision."""
     num_judgements: int = 1
     """Judgements behind it."""
@@ -168,8 +174,9 @@ class Ranking(Record):
     """The prompt's conversation."""
     responses: Annotated[tuple[str, ...], Field(min_length=2)]
     """The responses."""
-    ranks: tuple[int, ...]
-    """Rank of each response, 1 is best, equal ranks are ties."""
+    ranks: tuple[int | None, ...]
+    """Rank of each response, 1 is best, equal ranks are ties; null for one that was not ranked: it is below all that
+    were, in no known order."""
     num_judgements: int = 1
     """Judgements behind it."""
     comparison: str = ""
@@ -179,9 +186,17 @@ class Ranking(Record):
 
     @model_validator(mode="after")
     def _one_rank_each(self) -> Self:
-        _one_each("ranks", self.ranks, len(self.responses), "responses")
-        _ranked(self.ranks)
+        _one_each("ranks", self.ranks, len(self.responses), "responses (null for one that was not ranked)")
+        _ranked([rank for rank in self.ranks if rank is not None])
+        if self.ranks.count(None) == len(self.ranks):
+            raise ValueError("no response has a rank; give one in `ranks`, or remove the row")
         return self
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """(K,) the ranks; those who have none share a last one of their own."""
+        last = 1 + max(rank for rank in self.ranks if rank is not None)
+        return tuple(last if rank is None else rank for rank in self.ranks)
 
 
 class Rated(Record):
@@ -242,6 +257,11 @@ def _mean(marks: Sequence[float | None]) -> float | None:
 def _one_each(name: str, marks: Sequence[object], number: int, of_what: str) -> None:
     if len(marks) != number:
         raise ValueError(f"`{name}` has {len(marks)} entries for {number} {of_what}; give each exactly one")
+
+
+def _no_strength(strength: int | None, is_tie: bool) -> None:
+    if is_tie and strength is not None:
+        raise ValueError(f"a tie has the strength {strength}, but neither response is better; leave `strength` out")
 
 
 def _ranked(ranks: Sequence[int]) -> None:

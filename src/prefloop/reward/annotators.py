@@ -57,6 +57,11 @@ def voters_of(preference: Preference) -> tuple[Voter, ...]:
     return tuple(Voter(vote.annotator, sides[vote.first]) for vote in preference.votes) or (NOBODY,)
 
 
+def _named(row: Preference) -> list[str]:
+    """The annotators of its votes, as far as they are known."""
+    return [vote.annotator for vote in row.votes if vote.annotator]
+
+
 class Annotators(nn.Module):
     """What is believed of each annotator; one who is not known judges as the middle of them, without a bias."""
 
@@ -64,10 +69,10 @@ class Annotators(nn.Module):
     information: Tensor
     looked: Tensor
 
-    def __init__(self, num_votes: Mapping[str, int], *, num_rows: int) -> None:
-        """Args: num_votes: annotator -> votes; num_rows: preferences with such a vote, which share the prior."""
+    def __init__(self, num_votes: Mapping[str, int]) -> None:
+        """Args: num_votes: annotator -> votes, all of which share the prior."""
         super().__init__()
-        self.num_votes, self.num_rows = dict(sorted(num_votes.items())), num_rows
+        self.num_votes = dict(sorted(num_votes.items()))
         self._places = {name: place for place, name in enumerate(self.num_votes)}
         size = len(self.num_votes)
         self.log_abilities, self.first, self.longer = (nn.Parameter(torch.zeros(size)) for _ in range(3))
@@ -78,17 +83,17 @@ class Annotators(nn.Module):
     @classmethod
     def of(cls, rows: Iterable[Preference], path: str) -> Self:
         """Those who voted on the preferences of a file. Raises: UserError if no vote says whose it is."""
-        counts, num_rows = Counter[str](), 0
-        for row in rows:
-            names = [vote.annotator for vote in row.votes if vote.annotator]
-            counts.update(names)
-            num_rows += bool(names)
+        counts = Counter(name for row in rows for name in _named(row))
         if not counts:
             raise UserError(
                 f"{path}: annotators=learned needs votes that name who cast them, and none does. Leave annotators out, "
                 'or give each of the `votes` its "annotator", as collect and the page do.'
             )
-        return cls(counts, num_rows=num_rows)
+        return cls(counts)
+
+    def strangers(self, rows: Iterable[Preference]) -> Counter[str]:
+        """Those of whom nothing was learned -> their votes on some rows."""
+        return Counter(name for row in rows for name in _named(row) if name not in self._places)
 
     def begin(self, votes: Sequence[Sequence[Interval]], voters: Sequence[Sequence[Voter]], lengths: Tensor) -> None:
         """Sets the unit of length, and where abilities (by pairs that several judged) and biases to the left begin.
@@ -155,7 +160,7 @@ class Annotators(nn.Module):
         voters: Sequence[Sequence[Voter]],
         lengths: Tensor,
     ) -> Tensor:
-        """(B,) nats per preference: the mean over its votes, and if one of them is known, its share of the prior.
+        """(B,) nats per preference: the mean over its votes, those of somebody known each with its share of the prior.
 
         Args:
             margins: (B,) raw score of the chosen response less that of the rejected one; has grad.
@@ -166,8 +171,8 @@ class Annotators(nn.Module):
         losses = edges.surprise(felt, [vote for of_row in votes for vote in of_row])
         share = torch.tensor([1 / len(of_row) for of_row in votes], device=margins.device)
         mean = torch.zeros_like(margins).index_add(0, rows, losses * share[rows])
-        named = [any(voter.annotator in self._places for voter in who) for who in voters]
-        return mean + self.prior() / self.num_rows * torch.tensor(named, device=margins.device)
+        named = [sum(voter.annotator in self._places for voter in who) / len(who) for who in voters]
+        return mean + self.prior() / sum(self.num_votes.values()) * torch.tensor(named, device=margins.device)
 
     def _felt(
         self, margins: Tensor, voters: Sequence[Sequence[Voter]], lengths: Tensor

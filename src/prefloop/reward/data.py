@@ -378,7 +378,7 @@ def _noted_of_marks(rows: Sequence[Rated], *, asks: Asks) -> dict[str, np.ndarra
 def _noted_of_rankings(rows: Sequence[Ranking], *, path: str) -> dict[str, np.ndarray]:
     """The same of rankings. Raises: UserError for one whose probability cannot be computed."""
     for row in rows:
-        told = [rank for rank in row.ranks if rank < max(row.ranks)]
+        told = [place for place in row.places if place < max(row.places)]
         if len(row.ranks) > MOST_WITH_TIES and len(set(told)) < len(told):
             raise UserError(
                 f"{path}: the ranking {row.id!r} has {len(row.ranks)} responses, with ties above the last place, which "
@@ -393,7 +393,7 @@ def _decided(row: Row) -> bool:
         case Preference():
             return row.decided
         case Ranking():
-            return len(set(row.ranks)) > 1
+            return len(set(row.places)) > 1
         case Rated():
             return True
 

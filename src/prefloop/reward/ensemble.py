@@ -18,13 +18,14 @@ import torch
 from prefloop import layout
 from prefloop.files.atomic import new_folder, write_json
 from prefloop.files.documents import read_document
+from prefloop.health.calibration import tie_edge_of
 from prefloop.models.device import placement
 from prefloop.records import EnsembleCard, Finished, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.items import Item, as_pairs, margins, tokenised
 from prefloop.reward.needs import READ_AGAIN
-from prefloop.reward.objectives import OBJECTIVES
+from prefloop.reward.objectives import OBJECTIVES, gaps
 from prefloop.reward.quality import Quality, quality
 from prefloop.run import Run
 from prefloop.scoring.ensemble import Ensemble
@@ -92,14 +93,14 @@ def _measured(
     unit = judge.unit() * OBJECTIVES[parts.objective].UNIT
     said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
     assert unusual is not None  # the stage has just noted it of each member
-    ties = _margins(unit, undecided.items, _read(judge, undecided.items))
+    ties = gaps(_read(judge, undecided.items).scores.view(-1, 2) * unit).tolist()
     measured = quality(
         _margins(unit, validated.items, said),
         [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
         longer_wins=sum(item.longer for item in again.items) >= 0,
         margins_train=_margins(unit, again.items, _read(judge, again.items)),
-        undecided=[(gap, row) for (gap,), row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=_shared(results)["first_edge"],
+        undecided=[(gap, row) for gap, row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
+        first_edge=tie_edge_of(_shared(results)),
     )
     return OutlierCard.of(unusual, said.scores), measured
 
@@ -128,7 +129,7 @@ def _shared(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _mean(values: Sequence[Any]) -> Any:
     first = values[0]
-    if all(isinstance(value, list) and len(value) == len(first) for value in values):
+    if all(isinstance(value, tuple) and len(value) == len(first) for value in values):
         return [_mean(each) for each in zip(*values, strict=True)]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if not numbers or all(value == first for value in values):

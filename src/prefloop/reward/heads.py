@@ -143,6 +143,12 @@ class Heads:
         ]
         return [item, *heard] if self._differ else heard
 
+    def strangers(self, rows: Sequence[Row]) -> Counter[str]:
+        """Axes, domains, annotators or groups that rows speak of and that have no column -> how often."""
+        if self.kind in ("one", "members"):
+            return Counter()
+        return Counter(name for row in rows for name, _, _ in said_of(self.kind, row) if name not in self._place)
+
     def spoken(self, read: Tokenised, *, ties: bool = True) -> list[list[Item]]:
         """The same of all rows that speak of a column."""
         said = (self.voices(row, item, ties=ties) for row, item in zip(read.rows, read.items, strict=True))

@@ -216,8 +216,9 @@ def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item
         assert asks is not None  # whoever reads such rows says what of them
         return rated(Item(sequences, letters=letters), asks.marks(row))
     if isinstance(row, Ranking):
-        return Item(sequences, ranks=tuple(map(float, row.ranks)), letters=letters)
-    said = Item(sequences, row.weight, letters=letters, strength=row.strength or 0.0)
+        return Item(sequences, ranks=tuple(map(float, row.places)), letters=letters)
+    ranks = (1.0, 2.0 if row.decided else 1.0)
+    said = Item(sequences, row.weight, ranks, letters=letters, strength=row.strength or 0.0)
     if not row.votes:
         return replace(said, share=row.agreement)
     return replace(said, votes=intervals(row), voters=voters_of(row))

@@ -39,6 +39,8 @@ from prefloop.reward.votes import WIN, Edges, Interval, outcomes_of, without_opi
 
 FIRST_THRESHOLD = 0.5
 """Where a tie ends as learning begins, in log-odds, as for votes."""
+LEAST_STEP = -10.0
+"""Logarithm of the narrowest level: of one that is never learned from nothing else would be left to float32."""
 HINGE = 1.0
 """Score units that a hinge asks for; scores are scaled afterwards, so that any number would do."""
 
@@ -438,7 +440,7 @@ class Ordinal(Marked):
     @property
     def edges(self) -> Tensor:
         """(L - 1,) log-odds, ascending."""
-        return torch.cat([self.lowest[None], self.lowest + self.steps.exp().cumsum(0)])
+        return torch.cat([self.lowest[None], self.lowest + self.steps.clamp(min=LEAST_STEP).exp().cumsum(0)])
 
     def _put(self, marks: Sequence[float]) -> None:
         counts = torch.tensor([0.5 + sum(mark == level for mark in marks) for level in self.levels])

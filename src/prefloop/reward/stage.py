@@ -52,7 +52,7 @@ from prefloop.reward.items import (
     tokenised,
 )
 from prefloop.reward.needs import READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective
+from prefloop.reward.objectives import OBJECTIVES, Objective, Votes, gaps
 from prefloop.reward.quality import quality
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
@@ -158,7 +158,25 @@ def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Head
     objective.meet(data.training)
     objective.begin([item for voices in heads.spoken(data.first) for item in voices])
     objective.to(network.device)
+    tell_strangers(config, said, heads, objective, run.say)
     return config, network, heads, objective, sizes, data
+
+
+def tell_strangers(config: RewardConfig, said: Split, heads: Heads, objective: Objective, say: Say) -> None:
+    """Says of whom or what held-out rows speak that nothing was learned of by itself, and what becomes of them."""
+    rows = [*said.validation, *said.undecided]
+    strange, what, fate = heads.strangers(rows), f"{heads.kind} without a column", f"they count for {heads.names[0]}"
+    if heads.kind == "axes":
+        fate = "they count for nothing"
+    if isinstance(objective, Votes) and objective.annotators is not None:
+        strange = objective.annotators.strangers(row for row in rows if isinstance(row, Preference))
+        what, fate = "annotators of whom nothing was learned", "they are taken to judge like the middle of the others"
+    if strange:
+        named = ", ".join(f"{name} {num}" for name, num in strange.most_common(5)) + ", ..." * (len(strange) > 5)
+        say(
+            f"{config.held_out or f'{config.preferences} (held out)'}: {strange.total()} times it speaks of "
+            f"{len(strange)} {what} ({named}): {fate}."
+        )
 
 
 @dataclass(frozen=True)
@@ -223,19 +241,19 @@ def _finish(
     again = heads.placed(data.first).items[: max(READ_AGAIN, len(validated.items))]
     reached = scores(again)
     pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    gaps = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
-    tied = margins(scores(undecided.items) * objective.UNIT, undecided.items)
-    ties = [(gap, row) for (gap,), row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
+    apart = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
+    tied = gaps(scores(undecided.items) * objective.UNIT).tolist()
+    ties = [(gap, row) for gap, row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
     edge = objective.first_edge(taught.said)
     held = quality(
-        gaps,
+        apart,
         pairs,
         longer_wins=taught.longer >= 0,
         margins_train=margins(reached, again),
         undecided=ties,
         first_edge=edge,
     )
-    both = [pair for some in zip(gaps, pairs, strict=True) for pair in zip(*some, strict=True)]
+    both = [pair for some in zip(apart, pairs, strict=True) for pair in zip(*some, strict=True)]
     heads.fold(network)
     judge = Trained(str(run.folder / layout.MODEL), network, sizes, heads.mean)
     trained_on = held.numbers["accuracy_train"]
@@ -255,7 +273,7 @@ def _finish(
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for told in learned.get("annotators", ()):
         run.say(sentence(told))
-    result = {**held.numbers, **begun, **_counts(data, taught), **learned, "first_edge": edge}
+    result = {**held.numbers, **begun, **_counts(data, taught), **learned}
     result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
     verdict = {"card": card.verdict if card else None, "objective": data.split.objective}
     verdict |= heads.told(looked, validated)

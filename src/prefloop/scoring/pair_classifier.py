@@ -106,5 +106,7 @@ class PairClassifier(RewardModel):
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to this model."""
-        ((ahead, behind),) = self._pairs([prompt], [responses[0]], [responses[1]])
+        codec = self.network.codec
+        tokens = (*codec.prompts([prompt]), *codec.responses(responses))
+        ahead, behind = both_orders(*tokens, context=codec.context, cuts=Cuts())
         return ahead == behind

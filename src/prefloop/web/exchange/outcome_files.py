@@ -60,7 +60,7 @@ def _trl(record: Record | dict[str, Any], outcomes: Outcomes) -> Iterator[dict[s
 
 def _pairs(ranking: Ranking) -> Iterator[dict[str, Any]]:
     """TRL has no lists: all pairs that differ, which share one weight."""
-    texts, ranks = ranking.responses, ranking.ranks
+    texts, ranks = ranking.responses, ranking.places
     pairs = itertools.permutations(range(len(texts)), 2)
     better = [(i, j) for i, j in pairs if ranks[i] < ranks[j] and texts[i] != texts[j]]
     for i, j in better:
