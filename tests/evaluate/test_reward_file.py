@@ -13,7 +13,7 @@ from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.evaluate import reward_file
 from prefloop.evaluate.config import RewardFileConfig
-from prefloop.evaluate.reward_file import evaluate_file
+from prefloop.evaluate.reward_file import evaluate_file, table
 from prefloop.files.documents import read_document, write_document
 from prefloop.models.device import Placement
 from prefloop.models.load import save, scalar
@@ -104,6 +104,7 @@ def test_own_preferences_by_tag_and_what_is_left_out(
     made = measure(write_rows("p.jsonl", rows))
     assert "p.jsonl:4: chosen and rejected are the same text" in capsys.readouterr().out
     assert (made.num, made.num_prompts, made.undecided, made.bad) == (2, 1, 1, 1)
+    assert table(made).endswith("is better than another, not counted: 1.\nrows that could not be read: 1.")
     card = read_document(tmp_path / "out" / layout.MODEL_CARD, Card)
     assert (card.num_pairs, card.accuracy.mean) == (2, 1.0)
     assert (tmp_path / "out" / layout.CARD_PAGE_ZH).is_file()

@@ -321,5 +321,5 @@ def test_ratings_without_the_main_axis_are_not_mixed_with_those_on_it(write_rows
 
 def test_an_axis_that_nobody_rated_is_refused(write_rows: Callable[..., str]):
     path = write_rows("f.jsonl", rated(6, "ratings"))
-    with pytest.raises(UserError, match="no row has ratings on the axis charm"):
+    with pytest.raises(UserError, match=r"no row has ratings on the axis charm\. It has: helpfulness, tone\."):
         split(RewardConfig(model="m", out="o", preferences=path, axis="charm", objective="ordinal"))

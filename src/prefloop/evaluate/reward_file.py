@@ -272,13 +272,13 @@ def table(made: Bench) -> str:
     told = [f"{made.judge} on {made.data}: {made.num} rows of {made.num_prompts} prompts"]
     told[0] += f"; a coin gets {made.chance:.1%} of all rows." if made.chance is not None else "."
     left = (
-        (made.undecided, "rows in which no response is better than another are not counted"),
-        (made.bad, "rows could not be read"),
-        (made.same, "pairs that are the same once cut to the context are not counted"),
-        (made.num_equal, "rows have equal scores for right and wrong responses"),
-        (made.cut, "prompts with a response lost something to fit the context"),
+        (made.undecided, "rows in which no response is better than another, not counted"),
+        (made.bad, "rows that could not be read"),
+        (made.same, "pairs that are the same once cut to the context, not counted"),
+        (made.num_equal, "rows with equal scores for right and wrong responses"),
+        (made.cut, "prompts with a response that lost something to fit the context"),
     )
-    return "\n".join([*told, *lines, *(f"{count} {what}." for count, what in left if count)])
+    return "\n".join([*told, *lines, *(f"{what}: {count}." for count, what in left if count)])
 
 
 def _line(name: str, share: Share) -> tuple[str, str, str, str]:

@@ -331,7 +331,9 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
     rows = Rows[Any](path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=noted, how=how)
     if kind is Rated and not len(rows.columns["levels"]):
         what = "thumbs" if asks.thumbs else f"ratings on the axis {asks.axis}" if asks.axis else "ratings"
-        raise UserError(f"{path}: no row has {what}. Leave objective and axis out to learn from what it has.")
+        axes = sorted({axis for row in rows.take(range(min(1000, len(rows)))) for axis in row.ratings or ()})
+        there = f" It has: {', '.join(axes)}." if asks.axis and axes else ""
+        raise UserError(f"{path}: no row has {what}.{there} Leave objective and axis out to learn from what it has.")
     if rows.problems and config.on_bad == "stop":
         raise UserError(
             f"{rows.problems[0]} Bad rows: {len(rows.problems)}; see them with `prefloop data check {path}`, "
