@@ -78,6 +78,8 @@ LEARNING = [
     ),
     *planted(
         "ops/rewards.py", "ops/test_rewards.py",
+        ("the variance of a sample", "ascending.var(-1, correction=0)", "ascending.var(-1)"),
+        ("disagreement is rewarded", "mean = mean - variance_coef", "mean = mean + variance_coef"),
         ("KL is a bonus", "torch.where(is_last, scores.unsqueeze(-1), 0.0) - charges", "torch.where(is_last, scores.unsqueeze(-1), 0.0) + charges"),
         ("score at the last column", "== last_index(mask).unsqueeze(-1)", "== mask.shape[-1] - 1"),
         ("scaled before shifted", "return (raw - mean) / std", "return raw / std - mean"),
@@ -356,6 +358,7 @@ LEARNING = [
     ),
     *planted(
         "reward/ensemble.py", "reward/test_ensemble.py",
+        ("the first member's lists stand for all", "isinstance(value, tuple)", "isinstance(value, list)"),
         ("members are one", 'seed_of(config.seed, "reward.members", index)', "config.seed"),
         ("members hold out other prompts", '"split_seed": config.split_by,', ""),
     ),
@@ -375,6 +378,7 @@ LEARNING = [
     ),
     *planted(
         "reward/annotators.py", "reward/test_annotators.py",
+        ("every row carries the whole prior", "self.prior() / self.num_rows", "self.prior()"),
         ("the left is disliked", "margins[rows] + first * side", "margins[rows] - first * side"),
         ("lengths in letters", "(lengths.to(device) / self.length_unit)[rows]", "lengths.to(device)[rows]"),
         ("an interval by the votes looked at", "self.information[place].cpu().double() * (num / looked)", "self.information[place].cpu().double()"),

@@ -72,6 +72,7 @@ JUDGING = [
     ),
     *planted(
         "stats/calibration.py", "stats/test_calibration.py",
+        ("a temperature is tried where it was fitted", "fitted_temperature(x[~inside], o[~inside])", "fitted_temperature(x, o)"),
         ("ties are not left out of the odds of a side", "log_expit(m - tie_edge) - log_expit(-m - tie_edge)", "log_expit(m - tie_edge) - log_expit(tie_edge - m)"),
     ),
     *planted(
@@ -83,5 +84,74 @@ JUDGING = [
     *planted(
         "records/judgements.py", "reward/test_items.py",
         ("not ranked is last of the ranked", "last = 1 + max(", "last = max("),
+    ),
+    *planted(
+        "scoring/composite.py", "scoring/test_composite.py align/test_both.py",
+        ("a multiplier falls while its constraint is broken", "multiplier - rate * margin", "multiplier + rate * margin"),
+        ("a constraint without its level", "parts[name] + multiplier * (said.scores - level)", "parts[name] + multiplier * said.scores"),
+        ("what is charged is limited too", "said.limited is None or weight < 0", "said.limited is None"),
+        ("unusual only if it is so to all", ".amax(0) if outliers", ".amin(0) if outliers"),
+    ),
+    *planted(
+        "scoring/outliers.py", "scoring/test_outliers.py",
+        ("those that are usual abstain", "torch.where(unusual, instead - said.scores, 0.0)", "torch.where(~unusual, instead - said.scores, 0.0)"),
+        ("the mean of unusual ones too", "usual = said.scores[~unusual] if", "usual = said.scores if"),
+        ("limited from below", "scores.clamp(max=", "scores.clamp(min="),
+        ("a column is limited by all of them", "self.columns.get(column or \"\", self.reached)", "self.reached"),
+    ),
+    *planted(
+        "scoring/ensemble.py", "scoring/test_ensemble.py",
+        ("the members' shares are not calibrated", "outlier=self.known.share(unusual)", "outlier=unusual.float()"),
+    ),
+    *planted(
+        "score/stage.py", "score/test_stage.py",
+        ("the last batch is scored again", "config.batch * done.count, None)", "config.batch * max(0, done.count - 1), None)"),
+        ("equal scores lose", "0.5 if c == r else float(c > r)", "float(c > r)"),
+    ),
+    *planted(
+        "sweep/stage.py", "sweep/test_sweep.py",
+        ("the worst of K", ".argmax(1)", ".argmin(1)"),
+        ("the weight is never varied", "{**weights, vary: weight}", "{**weights}"),
+    ),
+    *planted(
+        "evaluate/reward_file.py", "evaluate/test_reward_file.py",
+        ("an ensemble's scores are log-odds", "judge.std if isinstance(judge, READERS) else 1.0", "judge.std if isinstance(judge, RewardModel) else 1.0"),
+        ("pairs of a batch meet", "if _compares(judge) else [asked]", "if False else [asked]"),
+    ),
+    *planted(
+        "health/probes.py", "health/test_probes.py",
+        ("a pair without a decision has a margin", "[row for row in rows if row.decided]", "[*rows]"),
+        ("words are named by chance", "_Mean.of(values, together).away()", "_Mean.of(values).away()"),
+        ("what length does stays in", "one.shifts - _by_length(name, one, tried)", "one.shifts"),
+    ),
+    *planted(
+        "health/bench.py", "health/test_bench.py",
+        ("the easier of the twins", "np.minimum(several, [away", "np.maximum(several, [away"),
+        ("the first of equal ones wins", "sum(i < self.num_right for i in best) / len(best)", "float(best[0] < self.num_right)"),
+    ),
+    *planted(
+        "health/position.py", "health/test_position.py",
+        ("left and right exchanged", '(vote.side == "chosen") == vote.first', '(vote.side == "chosen") != vote.first'),
+    ),
+    *planted(
+        "health/gate.py", "health/test_shown.py",
+        ("a refusal is said and passes", "if not anyway:", "if anyway and not anyway:"),
+    ),
+    *planted(
+        "stats/noise.py", "stats/test_noise.py",
+        ("agreement for a ceiling", "float((1 + np.sqrt(clear)) / 2)", "float((1 + clear) / 2)"),
+        ("half of the cycles", "1 - 2 * cyclic)", "1 - cyclic)"),
+    ),
+    *planted(
+        "stats/bag.py", "stats/test_bag.py",
+        ("words of the held-out texts are counted", "inverse_frequency(self.counted[known])", "inverse_frequency(self.counted)"),
+    ),
+    *planted(
+        "stats/duplicates.py", "stats/test_duplicates.py",
+        ("one rare pair of words too few", "- 1e-9) + 1", "- 1e-9)"),
+    ),
+    *planted(
+        "stats/intervals.py", "stats/test_intervals.py",
+        ("as if all values were independent", "deff = max(1.0, clustered_error(x, labels) ** 2 / (variance / (n - 1)))", "deff = 1.0"),
     ),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from prefloop.reward.quality import calibration
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
@@ -16,7 +17,6 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.items import Item
 from prefloop.reward.objectives import OBJECTIVES
-from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
 from prefloop.reward.votes import intervals
 from prefloop.scoring.named import scorer
