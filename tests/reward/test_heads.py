@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from prefloop.errors import UserError
+from prefloop.health.gate import card_of
 from prefloop.models.columns import columns_of
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.config import RewardConfig
+from prefloop.reward.data import split
 from prefloop.reward.heads import Heads, heads_of, said_of
 from prefloop.reward.items import Item, Tokenised, item_scores
 from prefloop.reward.objectives import OBJECTIVES
@@ -217,10 +219,29 @@ def test_columns_learn_what_differs(settings: dict[str, Any], kind: str, first: 
         assert result["own_gain_low"] > 0
         assert result["common_accuracy"] < 0.75
         assert columns_of(str(made)).names[0] == "common"
+    _check_card(made, RewardConfig(**settings, heads=kind), kind, columns)  # type: ignore[arg-type]
     asked = [(Message(role="user", content="where is 999?"),)] * 2
     for name, sign in ((first, 1), (second, -1)):
         good, bad = RewardModel(f"{made}:{name}", CPU).score(asked, ["on sorry go it", "on never go it"]).tolist()
         assert sign * (good - bad) > 0.5
+
+
+def _check_card(made: Path, config: RewardConfig, kind: str, columns: dict[str, Any]) -> None:
+    """It judges the score that the folder gives, not its first column, and names every column."""
+    card, rows = card_of(str(made)), split(config, lambda _: None).validation
+    sides = [(row.chosen, row.rejected) for row in rows if isinstance(row, Preference)]
+    chosen, rejected = (
+        RewardModel(str(made), CPU).score([row.messages for row in rows], [both[side] for both in sides])
+        for side in (0, 1)
+    )
+    assert card is not None
+    assert card.accuracy.mean == pytest.approx(float((chosen > rejected).double().mean()))
+    assert card.parts is not None
+    assert (card.parts.kind, card.parts.score) == (kind, "mean" if kind == "axes" else "common")
+    told = {part.name: (part.num_training, part.accuracy and part.accuracy.mean) for part in card.parts.of}
+    assert told == {name: (each["num_training"], each["accuracy"]) for name, each in columns.items()}
+    page = (made.parent / "card.html").read_text(encoding="utf-8")
+    assert all(f"<td>{name}<small>on " in page for name in columns)
 
 
 def test_members_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
