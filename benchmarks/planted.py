@@ -378,7 +378,6 @@ LEARNING = [
     ),
     *planted(
         "reward/annotators.py", "reward/test_annotators.py",
-        ("every row carries the whole prior", "self.prior() / self.num_rows", "self.prior()"),
         ("the left is disliked", "margins[rows] + first * side", "margins[rows] - first * side"),
         ("lengths in letters", "(lengths.to(device) / self.length_unit)[rows]", "lengths.to(device)[rows]"),
         ("an interval by the votes looked at", "self.information[place].cpu().double() * (num / looked)", "self.information[place].cpu().double()"),

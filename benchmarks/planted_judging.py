@@ -115,7 +115,7 @@ JUDGING = [
     ),
     *planted(
         "evaluate/reward_file.py", "evaluate/test_reward_file.py",
-        ("an ensemble's scores are log-odds", "judge.std if isinstance(judge, READERS) else 1.0", "judge.std if isinstance(judge, RewardModel) else 1.0"),
+        ("an ensemble's scores are log-odds", "judge.unit(pair.tags) if isinstance(judge, READERS) else 1.0", "judge.unit(pair.tags) if isinstance(judge, RewardModel) else 1.0"),
         ("pairs of a batch meet", "if _compares(judge) else [asked]", "if False else [asked]"),
     ),
     *planted(

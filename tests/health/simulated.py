@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from prefloop.records import Message, Preference, Vote
-from prefloop.scoring.protocol import Conversation
+from prefloop.scoring.protocol import Conversation, Scored
 
 WORDS = [f"word{number}" for number in range(200)]
 
@@ -56,3 +56,7 @@ class Judge:
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
         """(B,) what the function says."""
         return torch.tensor([self.number(response) for response in responses], dtype=torch.float64)
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: object = ()) -> Scored:
+        """The same."""
+        return Scored(self.score(prompts, responses))

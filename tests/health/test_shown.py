@@ -13,9 +13,10 @@ from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.health import gate, page
 from prefloop.health.card import make_card
+from prefloop.health.curve import learning_curve
 from prefloop.health.words import LABELS, LANGUAGES, REASONS, RULES, says, verdict
 from prefloop.records.cards import Card, Reason, Share
-from prefloop.records.probes import Probe, ProbeKind
+from prefloop.records.probes import CurvePoint, Probe, ProbeKind
 from prefloop.signs import STOPS
 
 FIELD = re.compile(r"\{(\w+)\}")
@@ -49,6 +50,23 @@ def test_a_page_stands_by_itself(card: Card, tmp_path: Path):
         assert all(escape(says(reason, language)) in html for reason in card.reasons)
         assert verdict(card, language)[0] in html
     assert "Not ready for RL." in paths[0].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "says_so"),
+    [
+        ((0.60, 0.65, 0.68, 0.70), ("With twice as many labels, 4,000,", "翻倍到 4,000", "twice as many<")),
+        ((0.70, 0.60, 0.50, 0.40), ("no curve that only rises passes near these points", "没有单调上升的曲线")),
+        ((), ("Not known here", "此处不知道")),
+    ],
+)
+def test_the_learning_curve_stands_on_the_page_or_why_not(accuracies: tuple[float, ...], says_so: tuple[str, ...]):
+    points = [CurvePoint(num_pairs=250 * 2**i, accuracy=a, error=0.005) for i, a in enumerate(accuracies)]
+    curve = (lambda accuracy: learning_curve(points, exact=True, seed=0)) if points else None
+    made = make_card(Judge(len), pairs(30), seed=0, num_probed=0, curve=curve)
+    html = page.page(made, "en", title="m", data="d") + page.page(made, "zh", title="m", data="d")
+    assert all(sentence in html for sentence in says_so)
+    assert ("labels learned from" in html) == bool(points)
 
 
 def test_a_card_reads_back(card: Card):

@@ -158,6 +158,9 @@ def test_what_each_kind_scores_by_hand(folder: str, tmp_path: Path):
         torch.testing.assert_close(model.score(PROMPTS, RESPONSES), expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.score_and_embed(PROMPTS, RESPONSES)[0].scores, expected, rtol=0, atol=1e-5)
         assert model.unit() == pytest.approx(unit)
+        if column is None:  # differences of raw scores are differences of scores, in their unit
+            gaps = model.columns.raw_scores(raw).diff()
+            torch.testing.assert_close(gaps, expected.diff() * unit, rtol=0, atol=1e-5)
         told = model.detailed(PROMPTS, RESPONSES)
         assert torch.equal(told.scores, model.score(PROMPTS, RESPONSES))
         assert (tuple(told.parts), told.members is None) == (NAMES if kind == "axes" else (), kind != "members")

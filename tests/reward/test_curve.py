@@ -57,6 +57,9 @@ def test_looks_in_the_first_pass_and_models_of_their_own(make_config: Callable[.
         train(config)
     curves = [result(config)["learning_curve"] for config in (looked, exact)]
     assert [curve["exact"] for curve in curves] == [False, True]
+    for config, curve in zip((looked, exact), curves, strict=True):
+        card = json.loads((Path(config.out) / "model/prefloop_card.json").read_text(encoding="utf-8"))
+        assert card["learning_curve"] == curve
     numbers = [[point["num_pairs"] for point in curve["points"]] for curve in curves]
     assert numbers[0][-1] == numbers[1][-1] == result(looked)["num_training"]
     for some in numbers:

@@ -11,7 +11,9 @@ from safetensors.torch import load_file
 from scipy.special import expit
 
 from prefloop import layout
+from prefloop.errors import UserError
 from prefloop.health.calibration import BINS
+from prefloop.health.gate import card_of, gate
 from prefloop.models.device import Placement
 from prefloop.records import Finished, Message, Preference
 from prefloop.reward import ensemble, heads
@@ -107,6 +109,35 @@ def _check_ensemble(config: RewardConfig, made: Path, alone: Path) -> None:
     assert len(result["members"]) == 2
     assert result["accuracy"] >= min(result["members"]) - 1e-9
     assert result["num_held_out"] == 16
+    _check_card(made, texts, said_of=judge_of(made).score(messages, texts).tolist(), members=result["members"])
+
+
+def judge_of(made: Path) -> Ensemble:
+    judge = scorer(str(made), CPU)
+    assert isinstance(judge, Ensemble)
+    return judge
+
+
+def _check_card(made: Path, texts: list[str], *, said_of: list[float], members: list[float]) -> None:
+    """Its own card is of the members' mean; and it, not the members', is what the gate reads."""
+    card, half = card_of(str(made)), len(texts) // 2
+    assert card is not None
+    right = [good > bad for good, bad in zip(said_of[:half], said_of[half:], strict=True)]
+    assert card.accuracy.mean == pytest.approx(sum(right) / half)
+    assert card.parts is not None
+    assert (card.parts.kind, card.parts.score, card.learning_curve) == ("ensemble", "mean", None)
+    assert [part.accuracy and part.accuracy.mean for part in card.parts.of] == members
+    page = (made.parent / "card.html").read_text(encoding="utf-8")
+    assert "An ensemble of 2 reward models." in page
+    assert "those of its members stand on their cards" in page
+    refusing = {**card.model_dump(mode="json"), "verdict": "not_ready"}
+    refusing["reasons"] = [{"name": "coin", "stops": True, "values": {"value": 0.5, "low": 0.4}}]
+    (made / layout.MODEL_CARD).write_text(json.dumps(refusing), encoding="utf-8")
+    with pytest.raises(UserError, match="model: its health card says that this reward model is not ready"):
+        gate(str(made), anyway=False, say=print)
+    (made / layout.MODEL_CARD).unlink()
+    with pytest.raises(UserError, match="members/0: its health card says"):
+        gate(str(made), anyway=False, say=print)
 
 
 def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Callable[..., RewardConfig]):

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from prefloop.errors import UserError
+from prefloop.health.gate import card_of
 from prefloop.models.columns import columns_of
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
@@ -90,7 +91,7 @@ def test_voices_by_hand():
         ({"annotators": "learned"}, "4 times it speaks of 2 annotators of whom nothing was learned (zoe 3, max 1): "
                                     "they are taken to judge like the middle of the others."),
         ({"heads": "domains"}, "1 times it speaks of 1 domains without a column (law 1): they count for common."),
-        ({"heads": "axes"}, "1 times it speaks of 1 axes without a column (exact 1): they count for ann."),
+        ({"heads": "axes"}, "1 times it speaks of 1 axes without a column (exact 1): they count for nothing."),
         ({}, ""),
         ({"heads": "members"}, ""),
     ],
@@ -247,6 +248,7 @@ def test_columns_learn_what_differs(settings: dict[str, Any], kind: str, first: 
         assert result["own_gain_low"] > 0
         assert result["common_accuracy"] < 0.75
         assert columns_of(str(made)).names[0] == "common"
+    _check_card(made, RewardConfig(**settings, heads=kind), kind, columns)  # type: ignore[arg-type]
     asked = [(Message(role="user", content="where is 999?"),)] * 2
     held = split(RewardConfig(**settings), lambda _: None).validation
     known = [(row.messages, text) for row in held if isinstance(row, Preference) for text in (row.chosen, row.rejected)]
@@ -257,6 +259,24 @@ def test_columns_learn_what_differs(settings: dict[str, Any], kind: str, first: 
         said = judge.detailed(*zip(*known, strict=True))
         assert said.limited is not None
         assert float(said.limited.max()) == pytest.approx(float(said.scores.double().quantile(0.99)), abs=1e-3)
+
+
+def _check_card(made: Path, config: RewardConfig, kind: str, columns: dict[str, Any]) -> None:
+    """It judges the score that the folder gives, not its first column, and names every column."""
+    card, rows = card_of(str(made)), split(config, lambda _: None).validation
+    sides = [(row.chosen, row.rejected) for row in rows if isinstance(row, Preference)]
+    chosen, rejected = (
+        RewardModel(str(made), CPU).score([row.messages for row in rows], [both[side] for both in sides])
+        for side in (0, 1)
+    )
+    assert card is not None
+    assert card.accuracy.mean == pytest.approx(float((chosen > rejected).double().mean()))
+    assert card.parts is not None
+    assert (card.parts.kind, card.parts.score) == (kind, "mean" if kind == "axes" else "common")
+    told = {part.name: (part.num_training, part.accuracy and part.accuracy.mean) for part in card.parts.of}
+    assert told == {name: (each["num_training"], each["accuracy"]) for name, each in columns.items()}
+    page = (made.parent / "card.html").read_text(encoding="utf-8")
+    assert all(f"<td>{name}<small>on " in page for name in columns)
 
 
 def test_members_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -101,7 +101,8 @@ def dots(points: Sequence[Dot], *, label: str, x_name: str, kind: Kind = "plain"
 
 
 def reliability(bins: Sequence[tuple[float, float, int]], *, label: str, x_name: str, ideal: str) -> Markup:
-    """(confidence, accuracy, pairs) per bin against the diagonal; the area of a dot grows with its pairs."""
+    """(confidence, accuracy, pairs) per bin against the diagonal; the area of a dot grows with its pairs, and a bar is
+    its 95 % interval, as far as the plane shows it."""
     low = min([0.5, *(min(confidence, accuracy) for confidence, accuracy, _ in bins)])
     frame = Frame(math.floor(10 * low) / 10, 1.0, math.floor(10 * low) / 10, 1.0, "share")
     most = max([num for _, _, num in bins] + [1])
@@ -110,6 +111,10 @@ def reliability(bins: Sequence[tuple[float, float, int]], *, label: str, x_name:
     parts.append(svg.line(WIDTH - RIGHT - 24, HEIGHT - BOTTOM - 10, WIDTH - RIGHT, HEIGHT - BOTTOM - 10, "limit"))
     parts.append(svg.text(WIDTH - RIGHT - 30, HEIGHT - BOTTOM - 6.5, ideal, "note", "end"))
     parts.append(svg.polyline([(frame.x(c), frame.y(a)) for c, a, _ in bins], "path"))
+    for c, a, num in bins:
+        half = 1.96 * math.sqrt(a * (1 - a) / num)
+        ends = (max(frame.y_low, a - half), min(1.0, a + half))
+        parts.append(svg.line(frame.x(c), frame.y(ends[0]), frame.x(c), frame.y(ends[1]), "bar"))
     parts += [svg.circle(frame.x(c), frame.y(a), 2.5 + 5 * math.sqrt(num / most), "dot") for c, a, num in bins]
     return svg.drawing(WIDTH, HEIGHT, label, *parts, kind="plot")
 

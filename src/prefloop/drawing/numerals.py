@@ -34,9 +34,9 @@ def written(value: float | None, kind: Kind = "plain", *, size: float | None = N
     return _plain(value, abs(value) if size is None else size)
 
 
-def bracket(measured: Measured, kind: Kind = "plain") -> str:
-    """[low, high] without units, or nothing."""
-    ends = [written(end, kind, size=_size(measured)).removesuffix("%") for end in bounds(measured) or ()]
+def bracket(measured: Measured, kind: Kind = "plain", *, size: float | None = None) -> str:
+    """[low, high] without units, or nothing. Args: size: as of `written`; that of the largest of them if left out."""
+    ends = [written(end, kind, size=size or _size(measured)).removesuffix("%") for end in bounds(measured) or ()]
     return f"[{', '.join(ends)}]" if ends else ""
 
 
@@ -65,11 +65,11 @@ def figure(value: float | None, kind: Kind = "plain", key: str = "", *, size: fl
     return Markup('<data value="{}"{}>{}</data>').format(repr(float(value)), name, written(value, kind, size=size))
 
 
-def estimate(measured: Measured, kind: Kind = "plain", key: str = "") -> Markup:
-    """A number for the page with its interval behind it."""
-    ends = bracket(measured, kind)
+def estimate(measured: Measured, kind: Kind = "plain", key: str = "", *, size: float | None = None) -> Markup:
+    """A number for the page with its interval behind it. Args: size: as of `bracket`."""
+    ends = bracket(measured, kind, size=size)
     interval = Markup(' <span class="interval">{}</span>').format(ends) if ends else Markup("")
-    return figure(mean(measured), kind, key, size=_size(measured)) + interval
+    return figure(mean(measured), kind, key, size=size or _size(measured)) + interval
 
 
 def in_words(measured: Measured, kind: Kind = "plain") -> str:

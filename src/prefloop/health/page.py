@@ -13,9 +13,9 @@ from prefloop.drawing import charts
 from prefloop.drawing.numerals import Kind, bracket, estimate, figure, in_words, written
 from prefloop.drawing.pages import rendered
 from prefloop.files.atomic import write_text
-from prefloop.health.words import LABELS, LANGUAGES, RULES, label, says, verdict
+from prefloop.health.words import HUNDREDTHS, LABELS, LANGUAGES, RULES, label, says, verdict
 from prefloop.records.cards import Card, Share, Slice
-from prefloop.records.evaluations import Interval, Measured, mean
+from prefloop.records.evaluations import Interval, Measured, bounds, mean
 from prefloop.records.probes import CurvePoint, LearningCurve, Probe
 
 HERE = Path(__file__).parent
@@ -85,7 +85,7 @@ class _Said:
         return [
             {
                 "name": self.t(f"tile.{name}"),
-                "value": figure(mean(value), kind),
+                "value": figure(mean(value), kind, size=max(map(abs, bounds(value) or (mean(value) or 0.0,)))),
                 "interval": bracket(value, kind),
                 "was": self.t(f"tile.{name}.beside", value=beside),
             }
@@ -205,7 +205,9 @@ class _Said:
             "says": self.t("probes.says", margin=worth, num=num),
             "rows": [self._probe(each) for each in tried if each.kind not in ALONE],
             "words": [
-                {"token": each.token, "shift": estimate(_shift(each), "plain")} for each in tried if each.kind == "word"
+                {"token": each.token, "shift": estimate(_shift(each), size=HUNDREDTHS)}
+                for each in tried
+                if each.kind == "word"
             ],
         }
 
@@ -214,8 +216,8 @@ class _Said:
         return {
             "name": self.t(f"probe.{each.name}"),
             "should": self.t(f"expected.{each.expected}"),
-            "shift": estimate(_shift(each), "plain"),
-            "margins": figure(each.margins, "plain"),
+            "shift": estimate(_shift(each), size=HUNDREDTHS),
+            "margins": figure(each.margins, size=HUNDREDTHS),
             "token": self.t("probes.token", token=each.token) if each.token else "",
             "finding": self.t(f"finding.{found}"),
             "mark": {"shortcut": "bad", "blind": "warn", "fine": "good"}.get(found, "plain"),

@@ -4,6 +4,8 @@ from prefloop.drawing.numerals import written
 from prefloop.records.cards import Card, Reason
 
 LANGUAGES = ("en", "zh")
+HUNDREDTHS = 1.0
+"""The size of a number that is written with two decimals."""
 TOKEN = (' (most of all "{}")', "（主要是“{}”）")
 """How the word is told that does most."""
 REASONS: dict[str, tuple[str, str]] = {
@@ -126,10 +128,7 @@ RULES: dict[str, tuple[str, str]] = {
 """Rule -> what it looks at."""
 LABELS: dict[str, tuple[str, str]] = {
     "kicker": ("health card of a reward model", "奖励模型体检卡"),
-    "on": (
-        "Judged on {data}: pairs of responses that people compared and that it did not learn from.",
-        "依据 {data}：人比较过、而它没有学过的回答对。",
-    ),
+    "on": ("Judged on {data}: pairs of responses that annotators compared.", "依据 {data}：标注员比较过的回答对。"),
     "space": (" ", ""),
     "ready": ("Ready for RL.", "可以用于 RL。"),
     "ready.says": (
@@ -188,7 +187,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "row.in_turns": ("learned in turns from other held-out prompts", "轮流在其他留出提示上学得"),
     "row.train": ("in training", "训练中"),
     "row.train.says": (
-        "{num} pairs that it learned from; far above the held-out accuracy it would memorise",
+        "{num} pairs that it learned from; were this far above the held-out accuracy, it would memorise",
         "学过的 {num} 对；若远高于留出准确率，就是死记",
     ),
     "parts": ("What is the score made of?", "得分由什么组成？"),
@@ -250,8 +249,9 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "sure.plot": ("Stated confidence against accuracy", "声称的把握与准确率"),
     "sure.dots": (
-        "A dot is the votes of which it is about so sure; the larger, the more. Below the line it is too sure.",
-        "一个点是它有这么大把握的投票；点越大，票越多。在线下方说明太自信。",
+        "A dot is the votes of which it is about so sure; the larger, the more. Bars are intervals. Below the line it "
+        "is too sure.",
+        "一个点是它有这么大把握的投票；点越大，票越多；竖线是区间。在虚线下方说明太自信。",
     ),
     "sure.x": ("confidence that it states", "它声称的把握"),
     "sure.ideal": ("well calibrated", "完全校准"),
@@ -305,9 +305,9 @@ LABELS: dict[str, tuple[str, str]] = {
     "curve.looks": (
         "Each point is a look at this model during its first pass, when it had read so many labels. It still learned "
         "in large steps then, so that early points lie too low and the gain is rather too large; what it learned "
-        "later stands above. curve=true trains a model on each number of labels instead.",
-        "每个点是这个模型在第一轮中读过这么多标签时的样子。那时步子还大，所以前面的点偏低，预计的增益偏大；之后学到"
-        "的见上面的准确率。curve=true 会为每个标签数各训一个模型。",
+        "in later passes is not on this curve. curve=true trains a model on each number of labels instead.",
+        "每个点是这个模型在第一轮中读过这么多标签时的样子。那时步子还大，所以前面的点偏低，预计的增益偏大；之后各轮"
+        "学到的不在这条曲线上。curve=true 会为每个标签数各训一个模型。",
     ),
     "curve.ensemble": (
         "An ensemble has no curve of its own: those of its members stand on their cards.",
@@ -332,7 +332,6 @@ LABELS: dict[str, tuple[str, str]] = {
         "没有试：提示太少，或者它一次读两个回答、不单独打分。",
     ),
     "probes.edit": ("what was done", "所作改动"),
-    "probes.should": ("it should", "得分应当"),
     "probes.shift": ("shift", "变化"),
     "probes.margins": ("in margins", "以分差计"),
     "probes.found": ("found", "发现"),
@@ -369,10 +368,10 @@ LABELS: dict[str, tuple[str, str]] = {
     "kind.prompt": ("an answer to another prompt", "答非所问"),
     "kind.digit": ("a wrong digit", "错误的数字"),
     "kind.word": ("a single word", "单个词"),
-    "expected.rise": ("rise", "升"),
-    "expected.fall": ("fall", "降"),
-    "expected.not_rise": ("not rise", "不升"),
-    "expected.none": ("–", "–"),
+    "expected.rise": ("the score should rise", "得分应当升"),
+    "expected.fall": ("the score should fall", "得分应当降"),
+    "expected.not_rise": ("the score should not rise", "得分不应升"),
+    "expected.none": ("neither good nor bad by itself", "本身无所谓好坏"),
     "finding.fine": ("fine", "正常"),
     "finding.measured": ("measured only", "只作测量"),
     "finding.shortcut": ("shortcut", "捷径"),
@@ -437,14 +436,14 @@ def says(reason: Reason, language: str = "en") -> str:
     values = {name: _written(name, value) for name, value in reason.values.items()}
     if "kind" in values:  # of probes, whose values are shifts
         values["kind"] = label(f"kind.{values['kind']}", language)
-        values["value"] = written(float(reason.values["value"]), "plain")
+        values["value"] = written(float(reason.values["value"]), size=HUNDREDTHS)
         values["token"] = TOKEN[LANGUAGES.index(language)].format(values["token"]) if values.get("token") else ""
     return REASONS[reason.name][LANGUAGES.index(language)].format(**values)
 
 
 def verdict(card: Card, language: str = "en") -> list[str]:
     """The verdict in words: in two sentences, and then each reason that stops."""
-    counted = {"pairs": card.num_pairs, "prompts": card.num_prompts}
+    counted = {"pairs": f"{card.num_pairs:,}", "prompts": f"{card.num_prompts:,}"}
     first, second = label(card.verdict, language), label(f"{card.verdict}.says", language, **counted)
     return [first, second, *(says(reason, language) for reason in card.reasons if reason.stops)]
 

@@ -154,9 +154,8 @@ def _begun(config: RewardConfig, run: Run) -> "tuple[RewardConfig, Network, Head
 def tell_strangers(config: RewardConfig, said: Split, heads: Heads, objective: Objective, say: Say) -> None:
     """Says of whom or what held-out rows speak that nothing was learned of by itself, and what becomes of them."""
     rows = [*said.validation, *said.undecided]
-    strange, what, fate = heads.strangers(rows), f"{heads.kind} without a column", f"they count for {heads.names[0]}"
-    if heads.kind == "axes":
-        fate = "they count for nothing"
+    strange, what = heads.strangers(rows), f"{heads.kind} without a column"
+    fate = f"they count for {'nothing' if heads.kind == 'axes' else heads.names[0]}"
     if isinstance(objective, Votes) and objective.annotators is not None:
         strange = objective.annotators.strangers(row for row in rows if isinstance(row, Preference))
         what, fate = "annotators of whom nothing was learned", "they are taken to judge like the middle of the others"
