@@ -1,20 +1,24 @@
 """What do columns of their own gain on one trunk? On the helpdesk world.
 
-    python benchmarks/columns.py DEMO [rows=domains,people] [seeds=0,1,2] [size=3000] [test=3000] [out=FOLDER]
-                                      [page=FILE] [epochs=3 ...]
+    python benchmarks/columns.py DEMO [rows=domains,people,strangers] [seeds=0,1,2] [sizes=1200] [test=1200]
+                                      [out=FOLDER] [page=FILE] [epochs=3 ...]
 
 DEMO is the folder of a finished `prefloop run helpdesk`. Its SFT model answers each prompt four times, once, whatever
 the seed (as in benchmarks/rewards.py); a seed decides which prompts are held out, which pair of each is judged, by
 whom, and what they say. Every pair is judged by one annotator, once. What else is given, as `epochs=2`, goes to
 `prefloop reward`. What came of a seed is kept in out/lines.jsonl, and nothing that stands there is trained again.
 
-    domains   one model for all topics, one with a column for each topic, and a model for each topic      (RM-16)
-    people    six annotators of differing tastes: one score for all, and a column for each                (FUT-5)
+    domains     one model for all topics, one with a column for each topic, and a model for each topic      (RM-16)
+    people      six annotators of differing tastes: one score for all, a column and a model for each        (FUT-5)
+    strangers   people in groups of one taste: one score, and a column for each group, asked of people who judged
+                nothing that was learned from                                                               (FUT-5)
 
 The limit is what somebody reaches who knows who judges and their chances. Writes docs/results/columns.md.
 """
 
+import itertools
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -30,18 +34,20 @@ from rewards import Label, labels, points, share
 
 from prefloop.files.atomic import write_text
 from prefloop.files.tables import read_rows, write_records
+from prefloop.models.columns import domain_of
 from prefloop.models.device import Placement
-from prefloop.records import Comparison
+from prefloop.records import Comparison, Preference
 from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.heads import DOMAINS
+from prefloop.reward.heads import GROUP
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
 
 ROOT = Path(__file__).parents[1]
 CPU = Placement(torch.device("cpu"))
-LEAST, WATCHED = 30, 40
-"""Pairs with which a model of a topic's own is trained at least; held-out pairs that a run looks at on its way."""
+LEAST, WATCHED, OF_A_TASTE = 30, 14, 4
+"""Pairs with which a model of a topic's own is trained at least; held-out pairs that a run looks at on its way, so few
+that none is edited for its card; people of each taste."""
 TASTES = {
     "as gold": {}, "as gold, twice as sure": {"ability": 7.0}, "long": {"length_bias": 0.15},
     "short": {"length_bias": -0.15}, "courteous": {"courtesy_bias": 0.3}, "never courteous": {"courtesy_bias": -0.3},
@@ -54,47 +60,50 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(rewards.Asked):
     """What was typed."""
 
-    demo: Path
-    rows: tuple[str, ...] = ("domains", "people")
-    seeds: tuple[int, ...] = (0, 1, 2)
-    size: int = 3000
-    test: int = 3000
+    rows: tuple[str, ...] = ("domains", "people", "strangers")
+    sizes: tuple[int, ...] = (1200,)
+    test: int = 1200
+    rankings: int = 1
     out: Path = ROOT / "runs" / "columns"
     page: Path = ROOT / "docs" / "results" / "columns.md"
-    told: tuple[str, ...] = ()
-    """`key=value` for the reward stage"""
-
-    @classmethod
-    def of(cls, words: Sequence[str]) -> "Asked":
-        """The command line's words."""
-        given: dict[str, Any] = dict(word.split("=", 1) for word in words[1:])
-        read: dict[str, Any] = {"rows": lambda text: tuple(text.split(",")), "seeds": rewards.numbers, "size": int,
-                                "test": int, "out": Path, "page": Path}  # fmt: skip
-        own = {name: read[name](given.pop(name)) for name in read if name in given}
-        return cls(Path(words[0]), told=tuple(f"{name}={value}" for name, value in given.items()), **own)
 
 
-def people(what: str, seed: int) -> list[Annotator]:
-    """Who judges: an ordinary panel, or people of differing tastes."""
-    if what == "domains":
-        return panel(rewards.ANNOTATORS, seed=seed)
-    return [Annotator(AnnotatorConfig(**taste), name) for name, taste in TASTES.items()]  # type: ignore[arg-type]
+def people(what: str, seed: int) -> tuple[list[Annotator], list[Annotator]]:
+    """Who judges what is learned from, and who what is held out: an ordinary panel, or people of differing tastes."""
+    everybody = panel(rewards.ANNOTATORS, seed=seed)
+    if what == "people":
+        everybody = [Annotator(AnnotatorConfig(**taste), name) for name, taste in TASTES.items()]  # type: ignore[arg-type]
+    if what != "strangers":
+        return everybody, everybody
+    ordinary = iter(panel(len(TASTES) * OF_A_TASTE, seed=seed))
+    crowd = [
+        Annotator(one.config.model_copy(update=taste), f"{name} {number}")
+        for name, taste in TASTES.items()
+        for number, one in enumerate(itertools.islice(ordinary, OF_A_TASTE))
+    ]
+    return [one for one in crowd if not one.name.endswith(" 0")], [one for one in crowd if one.name.endswith(" 0")]
 
 
 def group(what: str, label: Label) -> str:
-    """The topic of a label's prompt, or who judged."""
-    if what == "people":
-        return label.judgement.annotator
-    return next(tag.partition(":")[2] for tag in label.comparison.tags if tag.startswith(DOMAINS))
+    """The topic of a label's prompt, who judged, or the group that they are of."""
+    if what == "domains":
+        return domain_of(label.comparison.tags) or "none"
+    return label.judgement.annotator if what == "people" else label.judgement.annotator.rpartition(" ")[0]
 
 
-def trained(asked: Asked, folder: Path, rows: Sequence[Label], held_out: Sequence[Label], *settings: str) -> Path:
-    """A reward model of these labels."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_records(folder / "taught.jsonl", [label.preference for label in rows if label.is_decided])
+def taught(what: str, label: Label) -> Preference:
+    """What is learned from a label: of people in groups it says of which."""
+    tags = (*label.preference.tags, GROUP + group(what, label)) if what == "strangers" else label.preference.tags
+    return label.preference.model_copy(update={"tags": tags})
+
+
+def trained(asked: Asked, folder: Path, rows: Sequence[Preference], held_out: Sequence[Label], *settings: str) -> Path:
+    """A reward model of these rows."""
+    folder.mkdir(parents=True)
+    write_records(folder / "taught.jsonl", rows)
     write_records(folder / "watched.jsonl", [label.preference for label in held_out[:WATCHED]])
     files = [f"preferences={folder}/taught.jsonl", f"held_out={folder}/watched.jsonl", f"model={asked.demo}/sft/model"]
     return reward.train(RewardConfig.load(None, [*files, *settings, *asked.told, f"out={folder}/reward", "threads=1"]))
@@ -112,19 +121,17 @@ def right(model: str, rows: Sequence[Label]) -> list[float]:
 
 
 def lines_of(asked: Asked, what: str, seed: int, pool: Sequence[Comparison]) -> list[Line]:
-    """One score, a column each, and (of domains) a model each, trained on the same labels and asked of the same."""
-    line, judges = (
-        sorted(pool, key=lambda each: rewards.random.Random(f"{seed} {each.id}").random()),
-        people(what, seed),
-    )
-    made = labels(line[: asked.test + asked.size], judges, seed)
-    held = {each.id for each in line[: asked.test]}
-    test = [label for label in made if label.is_decided and label.comparison.id in held]
-    rows = [label for label in made if label.comparison.id not in held]
+    """One score, a column each, and a model each, trained on the same labels and asked of the same."""
+    line = sorted(pool, key=lambda each: rewards.random.Random(f"{seed} {each.id}").random())
+    judges, asking = people(what, seed)
+    test = [label for label in labels(line[: asked.test], asking, seed) if label.is_decided]
+    made = labels(line[asked.test : asked.test + asked.sizes[-1]], judges, seed)
+    rows = [(group(what, label), taught(what, label)) for label in made if label.is_decided]
     groups, folder = [group(what, label) for label in test], asked.out / f"{what}-{seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # what was broken off says nothing of its seconds
     beside = {
         "what": what, "seed": seed, "group": groups, "prompt": [label.comparison.id for label in test],
-        "limit": [float(rewards.chances(label, judges)[0] > 0.5) for label in test],
+        "limit": [float(rewards.chances(label, asking)[0] > 0.5) for label in test],
     }  # fmt: skip
     found: list[Line] = []
 
@@ -133,20 +140,22 @@ def lines_of(asked: Asked, what: str, seed: int, pool: Sequence[Comparison]) -> 
         found.append({**beside, "name": name, "right": rights, "cpu_seconds": seconds})
         print(f"{what}, seed {seed}, {name}: {np.mean(rights):.1%}, {seconds} CPU s", flush=True)
 
-    begun = time.process_time()
-    one = trained(asked, folder / "one", rows, test, f"seed={seed}")
+    begun, everything = time.process_time(), [row for _, row in rows]
+    one = trained(asked, folder / "one", everything, test, f"seed={seed}")
     told(ONE, begun, right(str(one), test))
     begun = time.process_time()
     kind = "domains" if what == "domains" else "annotators"
-    several = trained(asked, folder / "columns", rows, test, f"seed={seed}", f"heads={kind}")
+    several = trained(asked, folder / "columns", everything, test, f"seed={seed}", f"heads={kind}")
     names = RewardModel(str(several), CPU).columns.names
     told(COLUMNS, begun, _by_group(test, groups, lambda of: f"{several}:{of if of in names else names[0]}"))
+    if what == "strangers":
+        return found
     begun = time.process_time()
     own: dict[str, str] = {}
     for of in sorted(set(groups)):
-        some = [label for label in rows if group(what, label) == of]
-        few = sum(label.is_decided for label in some) < LEAST
+        some = [row for its, row in rows if its == of]
         watched = [label for label, its in zip(test, groups, strict=True) if its == of]
+        few = len(some) < LEAST
         own[of] = str(one if few else trained(asked, folder / f"own-{of}", some, watched, f"seed={seed}"))
     told(APART, begun, _by_group(test, groups, own.__getitem__))
     return found
@@ -167,12 +176,11 @@ def shown(asked: Asked) -> list[Line]:
     asked.out.mkdir(parents=True, exist_ok=True)
     file = asked.out / "lines.jsonl"
     done = [line for _, line in read_rows(file)] if file.exists() else []
-    needed = rewards.Asked(asked.demo, sizes=(asked.size,), rankings=1, test=asked.test, out=asked.out)
-    pool = cache(lambda: rewards.sampled(needed))
+    pool = cache(lambda: rewards.sampled(asked))
     lines: list[Line] = []
     for what in asked.rows:
         for seed in asked.seeds:
-            key = [what, seed, asked.size, asked.test, *asked.told]
+            key = [what, seed, asked.sizes[-1], asked.test, *asked.told]
             known = [line for line in done if line["key"] == key]
             if not known:
                 known = [{"key": key, **line} for line in lines_of(asked, what, seed, pool())]
@@ -187,23 +195,28 @@ def page(lines: Sequence[Line], asked: Asked) -> str:
     titles = {
         "domains": "One model for several domains, against one for each (topics of the helpdesk)",
         "people": "Personal preference: six people of differing tastes",
+        "strangers": "Personal preference: groups of one taste, asked of people nobody learned from",
     }
     parts = [
         "# Columns on one trunk\n\nWritten by `python benchmarks/columns.py DEMO`. Accuracy on held-out labels with 95 "
-        f"% intervals; {asked.size} judged pairs, one annotator each; seeds {asked.seeds}. "
+        f"% intervals; {asked.sizes[-1]} judged pairs, one annotator each; seeds {asked.seeds}. "
         "The limit is what somebody reaches who knows the annotator and their chances.\n"
     ]
     for what in asked.rows:
         some = [line for line in lines if line["what"] == what]
-        by = {name: [line for line in some if line["name"] == name] for name in (ONE, COLUMNS, APART)}
+        names = (ONE, COLUMNS) if what == "strangers" else (ONE, COLUMNS, APART)
+        by = {name: [line for line in some if line["name"] == name] for name in names}
+        others = [name for name in names if name != COLUMNS]
         groups = sorted({of for line in some for of in line["group"]})
-        head = ["", "labels", *by, f"{COLUMNS} - {ONE}, points", f"{COLUMNS} - {APART}, points", "limit"]
+        head = ["", "labels", *by, *(f"{COLUMNS} - {name}, points" for name in others), "limit"]
         parts.append(f"## {titles[what]}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
         for of in [None, *groups]:
             values = {name: _chosen(rows, "right", of) for name, rows in by.items()}
             limit, prompts = _chosen(by[ONE], "limit", of), _chosen(by[ONE], "prompt", of)
+            if len(set(prompts)) < 2:  # which have no interval
+                continue
             cells = [of or "all", str(len(prompts)), *(share(value, prompts) for value in values.values())]
-            cells += [points(values[COLUMNS] - values[name], prompts) for name in (ONE, APART)]
+            cells += [points(values[COLUMNS] - values[name], prompts) for name in others]
             parts.append(f"| {' | '.join([*cells, f'{limit.mean():.1%}'])} |")
         seconds = {name: np.mean([line["cpu_seconds"] for line in rows]) for name, rows in by.items()}
         parts.append("\nCPU seconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()) + ".\n")

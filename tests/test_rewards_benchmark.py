@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import json
 import math
 import random
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from prefloop.models.columns import columns_of
 from prefloop.records import Comparison, Message, Response, Sampling
 from prefloop.world import grammar
 from prefloop.world.agents import BROAD, reply
@@ -44,6 +46,7 @@ def comparisons(number: int, num_responses: int = 4) -> list[Comparison]:
                     Response(text=text, num_tokens=1, finished=True, sampler="") for text in list(texts)[:num_responses]
                 ),
                 sampling=Sampling(temperature=1.0),
+                tags=prompt.tags,
             )
         )
     return made
@@ -124,3 +127,38 @@ def test_a_tiny_run_trains_each_model_once_and_a_second_one_none(
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [f"## {title}" for title, _ in rewards.TABLES.values()]
     assert len((tmp_path / "runs" / "lines.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+
+
+def test_columns_asks_strangers_of_known_groups(
+    rewards: ModuleType, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """benchmarks/columns.py, tiny: whoever is asked taught nothing, their groups have columns; a second run trains
+    none."""
+    columns = importlib.import_module("columns")
+    (tmp_path / "demo" / "sft").mkdir(parents=True)
+    (tmp_path / "demo" / "sft" / "model").symlink_to(folder)
+    monkeypatch.setattr(rewards, "sampled", lambda _: comparisons(76))
+    monkeypatch.setattr("prefloop.reward.heads.LEAST", 2)
+    trained: list[str] = []
+    train = columns.reward.train
+    monkeypatch.setattr(columns.reward, "train", lambda config: trained.append(config.out) or train(config))
+
+    def run() -> str:
+        given = f"rows=domains,strangers seeds=0 sizes=60 test=16 out={tmp_path}/runs page={tmp_path}/page.md"
+        typed = columns.Asked.of([str(tmp_path / "demo"), *given.split()])
+        return columns.page(columns.shown(typed), typed)
+
+    page = run()
+    assert len(trained) == 4  # of each topic there are too few for a model of its own
+    assert run() == page
+    assert len(trained) == 4
+    taught = [json.loads(line) for line in (tmp_path / "runs/strangers-0/one/taught.jsonl").read_text().splitlines()]
+    teachers = {vote["annotator"] for row in taught for vote in row["votes"]}
+    asked = {one.name for one in columns.people("strangers", 0)[1]}
+    assert not teachers & asked
+    assert {name.rpartition(" ")[0] for name in teachers} <= {name.rpartition(" ")[0] for name in asked}
+    assert all(f"group:{row['votes'][0]['annotator'].rpartition(' ')[0]}" in row["tags"] for row in taught)
+    made = columns_of(str(tmp_path / "runs/strangers-0/columns/reward/model"))
+    assert made.names[0] == "common"
+    assert set(made.names[1:]) <= columns.TASTES.keys()
+    assert page.count("\n| all |") == 2

@@ -27,7 +27,10 @@ def setup(network: Network, other: Network, make_config: Make, write_rows: Calla
     policy = often_ending(network).with_critic()
     assert policy.critic is not None
     torch.nn.init.normal_(policy.critic.head.weight, generator=torch.Generator().manual_seed(4))
-    rows = [{"id": f"{i}", "messages": [{"role": "user", "content": f"where is {i * 7}?"}]} for i in range(12)]
+    rows = [
+        {"id": f"{i}", "messages": [{"role": "user", "content": f"where is {i * 7}?"}], "tags": [f"topic:{i * 7}"]}
+        for i in range(12)
+    ]
     prompts = Pool(network.codec, write_rows("asked.jsonl", rows), room=8, say=print)
     return Setup(policy, other, InProcess(policy), scorer(make_config().reward, network.placement), prompts)
 
@@ -119,6 +122,19 @@ def test_scores_are_the_scorers_and_the_penalty_is_charged_on_top(make_config: M
     assert set(ended) == {True, False}
     charge = (scores - online.earned(scores, rollouts, unfinished_penalty=5.0)).tolist()
     assert charge == pytest.approx([0.0 if end else 5.0 for end in ended])
+
+
+def test_the_scorer_is_told_the_tags_of_each_prompt(make_config: Make, setup: Setup, monkeypatch: pytest.MonkeyPatch):
+    config = make_config()
+    prompts, detailed = online.step_prompts(setup.prompts, config, 0), setup.scorer.detailed
+
+    def asked(conversations: Any, responses: Any, tags: Any) -> Any:
+        assert [f"where is {one[0].removeprefix('topic:')}?" for one in tags] == [c[0].content for c in conversations]
+        return detailed(conversations, responses, tags)
+
+    monkeypatch.setattr(setup.scorer, "detailed", asked)
+    scores, _ = online.score(setup, config, prompts, online.sample(setup, prompts, config, 0), {})
+    assert len(scores) == config.rollouts_per_step
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])

@@ -88,7 +88,8 @@ def test_answers_do_not_depend_on_who_answers_beside(
         def score(self, prompts: object, responses: list[str]) -> torch.Tensor:
             return torch.tensor([float(len(r)) for r in responses])
 
-        def detailed(self, prompts: object, responses: list[str]) -> Scored:
+        def detailed(self, prompts: object, responses: list[str], tags: object = ()) -> Scored:
+            assert tags == [prompt.tags for prompt in asked]
             scores = self.score(prompts, responses)
             return Scored(2 * scores, {"once": scores, "again": scores})
 

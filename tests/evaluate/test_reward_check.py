@@ -19,6 +19,7 @@ from prefloop.files.tables import write_records
 from prefloop.records import Comparison, Judgement, Message, Preference, Prompt, Response, Sampling
 from prefloop.records.evaluations import RewardCheck
 from prefloop.records.runs import Finished, Identity, RunCard
+from prefloop.scoring.protocol import Scored
 from prefloop.world.annotators import panel
 from prefloop.world.gold import judge
 from prefloop.world.grammar import prompts
@@ -36,6 +37,10 @@ class Fixed:
 
     def score(self, prompts: object, responses: list[str]) -> torch.Tensor:
         return torch.tensor([self.scores[r] for r in responses])
+
+    def detailed(self, prompts: object, responses: list[str], tags: object = ()) -> Scored:
+        assert tags == [ASKED[0].tags] * len(responses)
+        return Scored(self.score(prompts, responses))
 
 
 @pytest.fixture

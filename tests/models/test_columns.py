@@ -157,7 +157,7 @@ def test_what_each_kind_scores_by_hand(folder: str, tmp_path: Path):
         torch.testing.assert_close(model.table(PROMPTS, RESPONSES), z, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.score(PROMPTS, RESPONSES), expected, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.score_and_embed(PROMPTS, RESPONSES)[0].scores, expected, rtol=0, atol=1e-5)
-        assert model.std == pytest.approx(unit)
+        assert model.unit() == pytest.approx(unit)
         told = model.detailed(PROMPTS, RESPONSES)
         assert torch.equal(told.scores, model.score(PROMPTS, RESPONSES))
         assert (tuple(told.parts), told.members is None) == (NAMES if kind == "axes" else (), kind != "members")

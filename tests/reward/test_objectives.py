@@ -303,6 +303,22 @@ def test_ratings_without_the_main_axis_are_not_mixed_with_those_on_it(write_rows
     assert made.levels == {"": (3.5, 4.0)}
 
 
+def test_rows_without_the_axis_are_told_and_the_others_learned(write_rows: Callable[..., str]):
+    """Three of twelve rows lack the axis, and one response of another row: nothing else is lost."""
+    rows = rated(12, "ratings")
+    for i, row in enumerate(rows):
+        row["ratings"] = {"tone": [3] * 3} | ({"kind": [1, 2, None if i == 3 else 3]} if i > 2 else {})
+    said: list[str] = []
+    path = write_rows("f.jsonl", rows)
+    asked = RewardConfig(model="m", out="o", preferences=path, axis="kind", objective="ordinal", validation=0.2)
+    data = split(asked, said.append)
+    assert f"{path}: 3 of 12 rated rows have no mark that objective=ordinal learns from." in said
+    assert len(data.training) + len(data.validation) == 9
+    assert data.asks is not None
+    unknown = [sum(map(math.isnan, data.asks.marks(row))) for row in [*data.training[:], *data.validation]]
+    assert sum(unknown) == 1
+
+
 def test_an_axis_that_nobody_rated_is_refused(write_rows: Callable[..., str]):
     path = write_rows("f.jsonl", rated(6, "ratings"))
     with pytest.raises(UserError, match="no row has ratings on the axis charm"):

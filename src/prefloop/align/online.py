@@ -141,7 +141,7 @@ def score(
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
     seen to. Args: multipliers: of the constraints, now. Returns: also what is logged of it."""
     texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
-    said = setup.scorer.detailed([prompt.messages for prompt in prompts], texts)
+    said = setup.scorer.detailed([prompt.messages for prompt in prompts], texts, [prompt.tags for prompt in prompts])
     seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
     return seen.scores, _score_metrics(config, seen, multipliers)
 

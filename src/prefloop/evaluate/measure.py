@@ -70,7 +70,7 @@ def answers(
         drifts = response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)
         under = list(zip(drifts, surprise(base, ids, tokens, micro_tokens=config.micro_tokens), strict=True))
     texts = [policy.codec.decode(s.tokens) for s in sampled]
-    said = None if scorer is None else scorer.detailed([p.messages for p in prompts], texts)
+    said = None if scorer is None else scorer.detailed([p.messages for p in prompts], texts, [p.tags for p in prompts])
     scores = None if said is None else said.scores.tolist()
     parts = {} if said is None else {name: part.tolist() for name, part in said.parts.items()}
     return [

@@ -14,7 +14,7 @@ from typing import Any
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.config import RewardFileConfig
-from prefloop.evaluate.reward_check import reported
+from prefloop.evaluate.reward_check import own_card
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document, write_document
 from prefloop.files.foreign import Reading, concluded, read_preferences, serves
@@ -22,14 +22,14 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.tables import jsonl
 from prefloop.health import bench
-from prefloop.health.calibration import tie_edge_of
 from prefloop.health.card import make_card, scored
 from prefloop.health.page import write
+from prefloop.health.probes import NUM_ROWS
 from prefloop.health.words import verdict
 from prefloop.models.device import placement
 from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
-from prefloop.records.cards import Card, Share
+from prefloop.records.cards import Card, Part, Parts, Share
 from prefloop.run import Run
 from prefloop.scoring.composite import Composite
 from prefloop.scoring.ensemble import Ensemble
@@ -57,8 +57,12 @@ class Asked:
     responses: tuple[str, ...]
     num_right: int
     """0 if no response is better than another"""
-    groups: tuple[str, ...]
-    """its subset, or its tags"""
+    tags: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Its subsets, or its tags."""
+        return tuple(tag.removeprefix(SUBSET) for tag in self.tags if tag.startswith(SUBSET)) or self.tags
 
 
 def evaluate_file(config: RewardFileConfig) -> str:
@@ -115,14 +119,32 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     if next(found, None) is not None:
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
-    unit = judge.std if isinstance(judge, READERS) else 1.0  # raw scores are log-odds
-    read = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
-    margins = [unit * margin for margin in read]
-    edge = tie_edge_of(reported(judge))
-    probed = {"num_probed": 0} if _compares(judge) else {}  # of an edited response it can say nothing
-    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge, **probed)
+    own = own_card(judge)
+    gaps = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    units = [judge.unit(pair.tags) if isinstance(judge, READERS) else 1.0 for pair in pairs]  # raw ones are log-odds
+    card = make_card(
+        judge,
+        pairs,
+        seed=config.seed,
+        margins=[unit * gap for unit, gap in zip(units, gaps, strict=True)],
+        training=training,
+        tie_edge=own.calibration.tie_edge if own and own.calibration else 0.0,
+        parts=_parts(judge),
+        num_probed=0 if _compares(judge) else NUM_ROWS,
+    )
     write_document(run.folder / layout.MODEL_CARD, card)
-    return write(card, run.folder, title=judge.name)
+    return write(card, run.folder, title=judge.name, data=config.data)
+
+
+def _parts(judge: Scorer) -> Parts | None:
+    """The members of an ensemble or the columns of a model, whose own accuracies are not measured here."""
+    if isinstance(judge, Ensemble):
+        members = tuple(Part(name=f"member-{i}") for i in range(len(judge.members)))
+        return Parts(kind="ensemble", score=judge.combine, of=members)
+    if not isinstance(judge, RewardModel) or judge.columns.kind == "one":
+        return None
+    score = "mean" if len(judge.weights) > 1 else next(iter(judge.weights))
+    return Parts(kind=judge.columns.kind, score=score, of=tuple(Part(name=name) for name in judge.columns.names))
 
 
 def _kind(form: Form) -> type[Preference] | type[Ranking]:
@@ -149,28 +171,26 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
     for _, outcome in Reading(data, _kind(form)):
         if isinstance(outcome, Preference):
             sides = (outcome.chosen, outcome.rejected)
-            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), _groups(outcome.tags))
+            yield Asked(outcome.id, outcome.messages, sides, int(outcome.decided), outcome.tags)
         elif isinstance(outcome, Ranking):
             order = sorted(range(len(outcome.places)), key=outcome.places.__getitem__)
             right = outcome.places.count(min(outcome.places))
             responses = tuple(outcome.responses[i] for i in order)
-            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), _groups(outcome.tags))
+            yield Asked(outcome.id, outcome.messages, responses, right % len(responses), outcome.tags)
 
 
-def _groups(tags: Sequence[str]) -> tuple[str, ...]:
-    """The subsets among some tags, or all tags."""
-    subsets = tuple(tag.removeprefix(SUBSET) for tag in tags if tag.startswith(SUBSET))
-    return subsets or tuple(tags)
+def _read(judge: Scorer, asked: Sequence[Asked]) -> list[float]:
+    """The scores of all responses of some prompts, one after another."""
+    each = [(one.messages, text, one.tags) for one in asked for text in one.responses]
+    prompts, texts, tags = zip(*each, strict=True)
+    return judge.detailed(prompts, texts, tags).scores.tolist()
 
 
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
     calls = [[one] for one in asked] if _compares(judge) else [asked]  # its scores are of what it reads together
-    scores = itertools.chain.from_iterable(
-        judge.score([one.messages for one in some for _ in one.responses], [t for one in some for t in one.responses])
-        for some in calls
-    )
+    scores = itertools.chain.from_iterable(_read(judge, some) for some in calls)
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
         own = tuple(map(float, itertools.islice(scores, len(one.responses))))

@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from prefloop.errors import UserError
 from prefloop.files.hashes import hash_of
 from prefloop.models.checkpoint import HEAD
-from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind
+from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind, domain_of
 from prefloop.models.network import Network
 from prefloop.ops.draws import seeded
 from prefloop.records import Preference, Rated, Vote, opening
+from prefloop.records.cards import Parts
+from prefloop.reward.carded import part
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores, on_axes, rated
 from prefloop.reward.objectives import Objective, add
@@ -36,7 +38,7 @@ from prefloop.stats.intervals import mean_interval, share_interval
 
 BETTER, SAFER = "better", "safer"
 """Axes of preferences that name none, and of those that say by a tag which response is the safer one."""
-DOMAINS, GROUP, AXIS = ("domain:", "topic:"), "group:", "axis:"
+GROUP, AXIS = "group:", "axis:"
 """How tags begin that say so."""
 LEAST, MOST = 20, 1000
 """Rows or votes that a domain or an annotator must have for a column of its own, and such columns at most."""
@@ -60,7 +62,8 @@ def said_of(kind: Kind, row: Row) -> Sequence[tuple[str, float, Vote | None]]:
         return [(axis, 1.0, None) for axis in on_axes(row)]
     tags = row.tags if isinstance(row, Preference) else ()
     if kind == "domains":
-        return [(tag.partition(":")[2], 1.0, None) for tag in tags if tag.startswith(DOMAINS)][:1]
+        domain = domain_of(tags)
+        return [] if domain is None else [(domain, 1.0, None)]
     if kind == "axes":
         named = [tag.removeprefix(AXIS) for tag in tags if tag.startswith(AXIS)] or [BETTER]
         safer = [Vote(side=side) for side in ("chosen", "rejected") if f"{SAFER}:{side}" in tags]
@@ -259,6 +262,17 @@ class Heads:
             if self._differ and place:
                 numbers["accuracy_common"] = float(np.mean(common))
         return numbers
+
+    def parts(self, told: Mapping[str, Any]) -> Parts | None:
+        """The columns as the health card has them; None of one score. Args: told: what `told` said of them."""
+        if self.kind == "one":
+            return None
+        columns: Mapping[str, Mapping[str, Any]] = told["columns"]
+        return Parts(
+            kind=self.kind,
+            score="mean" if self.kind in TOGETHER else COMMON,
+            of=tuple(part(name, numbers, numbers["num"]) for name, numbers in columns.items()),
+        )
 
 
 class PerColumn(Objective):

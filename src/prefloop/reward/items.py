@@ -84,6 +84,10 @@ class Tokenised:
     num_equal: int
     """rows left out, for cut to the context (or in tokens) all their responses are the same"""
 
+    def first(self, num: int) -> "Tokenised":
+        """The first ones."""
+        return replace(self, rows=self.rows[:num], items=self.items[:num])
+
     def tell(self, say: Say, path: str, context: int) -> None:
         """Says what was cut and left out. Raises: UserError if nothing is left."""
         if self.num_equal and not self.rows:
@@ -289,7 +293,7 @@ def margins(scores: Tensor, items: Sequence[Item]) -> list[list[float]]:
 def tables_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
     """(B, K, C) raw scores of items, which may be none, in every column, on the CPU."""
     if not items:
-        return torch.zeros(0, 2, 1)
+        return torch.zeros(0, 2, int(network.pretrained.config.num_labels or 1))
     read: list[Tensor] = []
     for part in cut(range(len(items)), [item.length for item in items], limit=sizes.reading_tokens):
         table, index, there = gathered(network, [items[i] for i in part])

@@ -119,7 +119,7 @@ def _go_on(config: ScoreConfig, kind: type[Record], judge: Scorer, done: Unfinis
 
 
 def _items(data: str, kind: type[Record], *, whole: bool) -> Iterator[Any]:
-    """What is scored one by one: preferences, or (name, messages, response).
+    """What is scored one by one: preferences, or (name, messages, response, tags).
 
     Args: whole: True for all responses of a comparison together, as a list.
     """
@@ -128,20 +128,23 @@ def _items(data: str, kind: type[Record], *, whole: bool) -> Iterator[Any]:
             case Preference():
                 yield outcome
             case Demonstration():
-                yield outcome.id, outcome.messages, outcome.response
+                yield outcome.id, outcome.messages, outcome.response, outcome.tags
             case Comparison():
-                some = [(f"{outcome.id}:{i}", outcome.messages, r.text) for i, r in enumerate(outcome.responses)]
+                texts = [response.text for response in outcome.responses]
+                some = [(f"{outcome.id}:{i}", outcome.messages, t, outcome.tags) for i, t in enumerate(texts)]
                 yield from [some] if whole else some
 
 
-def _responses(judge: Scorer, batch: Sequence[tuple[str, Conversation, str]], *, embed: bool) -> dict[str, Any]:
+def _responses(
+    judge: Scorer, batch: Sequence[tuple[str, Conversation, str, Sequence[str]]], *, embed: bool
+) -> dict[str, Any]:
     """The rows of some responses: scores, what else is known of each, and embeddings of five digits."""
-    names, messages, texts = zip(*batch, strict=True)
+    names, messages, texts, tags = zip(*batch, strict=True)
     places = None
     if embed and isinstance(judge, READERS):
-        said, places = judge.score_and_embed(messages, texts)
+        said, places = judge.score_and_embed(messages, texts, tags)
     else:
-        said = judge.detailed(messages, texts)
+        said = judge.detailed(messages, texts, tags)
     columns: dict[str, list[Any]] = {"id": list(names), "score": said.scores.tolist()}
     columns |= _of_members(said)
     if said.outlier is not None:
@@ -166,7 +169,7 @@ def _pairs(judge: Scorer, batch: Sequence[Preference]) -> dict[str, Any]:
         half = judge.log_odds(prompts, *texts) / 2
         sides = [Scored(half), Scored(-half)]
     else:
-        sides = [judge.detailed(prompts, side) for side in texts]
+        sides = [judge.detailed(prompts, side, [p.tags for p in batch]) for side in texts]
     chosen, rejected = (said.scores.tolist() for said in sides)
     margins = [said.members for said in sides if said.members is not None]
     more = _of_members(Scored(sides[0].scores, members=margins[0] - margins[1])) if margins else {}

@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from prefloop.scoring.protocol import Conversation, Scored, Scorer, summed
+from prefloop.scoring.protocol import Conversation, Scored, Scorer, Tags, summed
 from prefloop.settings import Component
 
 
@@ -39,9 +39,9 @@ class Composite:
         """(B,) the weighted sum."""
         return self.detailed(prompts, responses).scores
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The weighted sum with its parts. A response is as unusual as it is to the model to which it is most so."""
-        said = {name: judge.detailed(prompts, responses) for name, judge in self.scorers.items()}
+        said = {name: judge.detailed(prompts, responses, tags) for name, judge in self.scorers.items()}
         return weighted(said, {name: part.weight for name, part in self.settings.items()})
 
 

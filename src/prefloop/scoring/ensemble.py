@@ -17,7 +17,7 @@ from prefloop.models.load import members_of, model_folder
 from prefloop.models.network import Network
 from prefloop.ops.rewards import Combine, combined_scores, disagreement
 from prefloop.scoring.outliers import read_card
-from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.protocol import Conversation, Scored, Tags
 from prefloop.scoring.reward_model import RewardModel, loaded_beside
 from prefloop.text.examples import Cuts
 
@@ -82,10 +82,9 @@ class Ensemble:
         """Most tokens that are read."""
         return self.first.context
 
-    @property
-    def std(self) -> float:
-        """Log-odds that a difference of 1 between scores stands for: the members' mean."""
-        return sum(member.std for member in self.members) / len(self.members)
+    def unit(self, tags: Sequence[str] = ()) -> float:
+        """Log-odds that a difference of 1 between scores stands for: the members' mean. Args: tags: of the prompt."""
+        return sum(member.unit(tags) for member in self.members) / len(self.members)
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to it."""
@@ -95,30 +94,32 @@ class Ensemble:
         """(B,) one score from all members'."""
         return self.detailed(prompts, responses).scores
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The scores, with each member's and how far these are apart."""
-        return self.said(self.first.sequences(prompts, responses))
+        return self.said(self.first.sequences(prompts, responses), tags)
 
-    def said(self, sequences: Sequence[list[int]]) -> Scored:
+    def said(self, sequences: Sequence[list[int]], tags: Tags = ()) -> Scored:
         """The same of sequences of tokens."""
-        scored, unusual = self.said_with_unusual(sequences)
+        scored, unusual = self.said_with_unusual(sequences, tags)
         if self.known is None or unusual is None:
             return scored
         return replace(scored, outlier=self.known.share(unusual), limited=self.known.limited(scored.scores))
 
-    def said_with_unusual(self, sequences: Sequence[list[int]]) -> tuple[Scored, Tensor | None]:
+    def said_with_unusual(self, sequences: Sequence[list[int]], tags: Tags = ()) -> tuple[Scored, Tensor | None]:
         """The scores, and (B,) how unusual each sequence is: the mean of what members say, if all can tell; no share of
         known responses before it is calibrated."""
-        said = [member.said(sequences) for member in self.members]
+        said = [member.said(sequences, tags) for member in self.members]
         outliers = [each.outlier for each in said if each.outlier is not None]
         scored = self._scored(torch.stack([each.scores for each in said], dim=1))
         return scored, torch.stack(outliers).cpu().double().mean(0) if len(outliers) == len(said) else None
 
-    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, Tensor]:
+    def score_and_embed(
+        self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()
+    ) -> tuple[Scored, Tensor]:
         """What `detailed` says, and (B, EMBEDDED or fewer) where the first member sees each response."""
         sequences = self.first.sequences(prompts, responses)
-        scores, places = self.first.read_and_embed(sequences)
-        others = [member.read(sequences)[0] for member in self.members[1:]]
+        scores, places = self.first.read_and_embed(sequences, tags)
+        others = [member.read(sequences, tags)[0] for member in self.members[1:]]
         return self._scored(torch.stack([scores, *others], dim=1)), places
 
     def _scored(self, members: Tensor) -> Scored:

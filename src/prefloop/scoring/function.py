@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from prefloop.errors import UserError
-from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.protocol import Conversation, Scored, Tags
 
 SECONDS = 600.0
 """How long one call may take, unless a setting says otherwise."""
@@ -93,7 +93,7 @@ class PythonReward:
             )
         return torch.tensor(numbers, dtype=torch.float32)
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The same numbers, of which nothing more is known."""
         return Scored(self.score(prompts, responses))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prefloop.errors import UserError
 from prefloop.ops.preferences import pair_logit
-from prefloop.scoring.protocol import Conversation, Scored
+from prefloop.scoring.protocol import Conversation, Scored, Tags
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.stats.strengths import bradley_terry
 from prefloop.text.examples import Cuts
@@ -100,7 +100,7 @@ class PairClassifier(RewardModel):
         """It does not."""
         return False
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The scores."""
         return Scored(self.score(prompts, responses))
 

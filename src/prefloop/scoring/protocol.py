@@ -14,6 +14,8 @@ from torch import Tensor
 from prefloop.records import Message
 
 Conversation = Sequence[Message]
+Tags = Sequence[Sequence[str]]
+"""Of each prompt its tags; empty where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Scorer(Protocol):
         """(B,) scores in reward units, on the CPU."""
         ...
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
-        """The same scores, with all that is known of them."""
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
+        """The same scores, with all that is known of them. By their tags prompts of a domain of which a reward model
+        has a column are scored by that."""
         ...
 
 

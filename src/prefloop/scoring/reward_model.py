@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from prefloop.models.columns import NORMALISATION as NORMALISATION  # others know it by this file
-from prefloop.models.columns import check_column, columns_of, parted
+from prefloop.models.columns import check_column, columns_of, domain_of, parted
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar, sharing
 from prefloop.models.network import Network
@@ -26,7 +26,7 @@ from prefloop.models.stream import Stream
 from prefloop.ops.rewards import normalised_scores
 from prefloop.printing import say
 from prefloop.scoring.outliers import read_outliers
-from prefloop.scoring.protocol import Conversation, Scored, summed
+from prefloop.scoring.protocol import Conversation, Scored, Tags, summed
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts, fitted
 
@@ -70,8 +70,8 @@ class RewardModel:
         check_column(folder, self.columns, column)
         self.weights = self.columns.weights if column is None else {column: 1.0}
         """what each column counts in the score"""
-        self.std = self.columns.unit(self.weights)
-        """raw units in a unit of score"""
+        self.by_domain = self.columns.kind == "domains" and column is None
+        """whether prompts of a domain are scored by its column, where their tags are known"""
         for sentence in self.network.hold(weights):
             say(f"{path}: {sentence}", to=sys.stderr)
         self.ours = (Path(self.network.path) / NORMALISATION).is_file()
@@ -99,16 +99,16 @@ class RewardModel:
         """(B, C) every column, shifted and scaled."""
         return self.read_table(self.sequences(prompts, responses))[0]
 
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> Scored:
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
         """The same scores, what their columns are to them (axes are parts, members are members), and how unusual each
         response is where the folder tells."""
-        return self.said(self.sequences(prompts, responses))
+        return self.said(self.sequences(prompts, responses), tags)
 
-    def said(self, sequences: Sequence[list[int]]) -> Scored:
+    def said(self, sequences: Sequence[list[int]], tags: Tags = ()) -> Scored:
         """The same of sequences of tokens."""
         table, states = self.read_table(sequences, states="none" if self.outliers is None else "last")
         parts = self._parts(table)
-        scored = Scored(summed(parts))
+        scored = Scored(self._scores(table, tags))
         if len(parts) > 1 and self.columns.kind == "axes":
             scored = replace(scored, parts=parts)
         elif len(parts) > 1:
@@ -119,22 +119,40 @@ class RewardModel:
         limited = self.outliers.card.limited(scored.scores)
         return replace(scored, outlier=self.outliers.share(states), limited=limited)
 
+    def weights_of(self, tags: Sequence[str]) -> dict[str, float]:
+        """What each column counts in the score of a response. Args: tags: of the prompt."""
+        domain = domain_of(tags) if self.by_domain else None
+        return {domain: 1.0} if domain in self.columns.names else self.weights
+
+    def unit(self, tags: Sequence[str] = ()) -> float:
+        """Raw units in a unit of score. Args: tags: of the prompt."""
+        return self.columns.unit(self.weights_of(tags))
+
+    def _scores(self, table: torch.Tensor, tags: Tags) -> torch.Tensor:
+        """(B,) Args: table: (B, C)."""
+        if not (self.by_domain and tags):
+            return summed(self._parts(table))
+        places = [self.columns.names.index(next(iter(self.weights_of(some)))) for some in tags]
+        return table.gather(1, torch.tensor(places)[:, None])[:, 0]
+
     def _parts(self, table: torch.Tensor) -> dict[str, torch.Tensor]:
         """(B,) of each column that counts, weighed: a score is the sum of them. Args: table: (B, C)."""
         return {name: table[:, self.columns.names.index(name)] * weight for name, weight in self.weights.items()}
 
-    def score_and_embed(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> tuple[Scored, torch.Tensor]:
+    def score_and_embed(
+        self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()
+    ) -> tuple[Scored, torch.Tensor]:
         """The scores, and (B, min(width, EMBEDDED)) embeddings."""
-        scores, places = self.read_and_embed(self.sequences(prompts, responses))
+        scores, places = self.read_and_embed(self.sequences(prompts, responses), tags)
         return Scored(scores), places
 
-    def read_and_embed(self, sequences: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def read_and_embed(self, sequences: Sequence[list[int]], tags: Tags = ()) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores of sequences and (B, min(width, EMBEDDED)) embeddings.
 
         An embedding is the mean of the last hidden states over prompt and response. Wider states are projected at
         random, always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
-        scores, means = self.read(sequences, states="mean")
+        scores, means = self.read(sequences, tags, states="mean")
         width = means.shape[1]
         if width > EMBEDDED:
             drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
@@ -173,10 +191,12 @@ class RewardModel:
             print(f"{self.name}: {self.cuts.sentence(codec.context)} This is said once.")
         return sequences
 
-    def read(self, sequences: Sequence[list[int]], *, states: States = "none") -> tuple[torch.Tensor, torch.Tensor]:
+    def read(
+        self, sequences: Sequence[list[int]], tags: Tags = (), *, states: States = "none"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) normalised scores of sequences, and the states of `read_table`."""
         table, seen = self.read_table(sequences, states=states)
-        return summed(self._parts(table)), seen
+        return self._scores(table, tags), seen
 
     @torch.no_grad()
     def read_table(

@@ -8,7 +8,7 @@ K responses to each prompt, once; at each weight the best of them is taken, and 
 Shapes: P prompts, K responses to each, C rewards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,7 @@ from prefloop.files.documents import write_document
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
-from prefloop.records import Message
+from prefloop.records import Prompt
 from prefloop.records.sweeps import Sweep, SweepPoint
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
@@ -57,7 +57,7 @@ def sweep(config: SweepConfig) -> Path:
         run.progress.start(len(starts), unit="part")
         for index in run.parts(len(starts)):
             some = slice(starts[index], starts[index] + config.batch_prompts)
-            asked = [record.messages for record in prompts.records[some]]
+            asked = prompts.records[some]
             run.write_part(index, _scored(config, policy, judge, asked, list(prompts.ids[some]), starts[index]))
             run.progress.advance()
         parts = run.read_parts(len(starts))
@@ -74,20 +74,15 @@ def sweep(config: SweepConfig) -> Path:
 
 
 def _scored(
-    config: SweepConfig,
-    policy: Network,
-    judge: Composite,
-    asked: list[tuple[Message, ...]],
-    ids: list[list[int]],
-    start: int,
+    config: SweepConfig, policy: Network, judge: Composite, asked: Sequence[Prompt], ids: list[list[int]], start: int
 ) -> dict[str, list[list[float]]]:
     """Name of each reward -> (P, K) its scores of the responses to some prompts. Args: start: the first one's place."""
     copies = config.responses_per_prompt
     place = seed_of(config.seed, "sweep.responses", start)
     sampled = InProcess(policy).sample(ids, config.sampling(), place, copies=copies)
-    said = judge.detailed(
-        [one for one in asked for _ in range(copies)], [policy.codec.decode(s.tokens) for s in sampled]
-    )
+    each = [one for one in asked for _ in range(copies)]
+    texts = [policy.codec.decode(s.tokens) for s in sampled]
+    said = judge.detailed([one.messages for one in each], texts, [one.tags for one in each])
     return {name: part.scores.view(len(ids), copies).tolist() for name, part in said.components.items()}
 
 
