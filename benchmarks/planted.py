@@ -369,7 +369,6 @@ LEARNING = [
     ),
     *planted(
         "reward/votes.py", "reward/test_votes.py",
-        ("ties are not left out of the odds of a side", "log_expit(m - first) - log_expit(-m - first)", "log_expit(m - first) - log_expit(first - m)"),
         ("a tie is a win", "return 1, _MINUS_FIRST, _FIRST", "return 1, _NOTHING, _FIRST"),
         ("slight and clear mixed up", "(_FIRST, _SECOND, _THIRD)[vote.strength - 1]", "(_SECOND, _FIRST, _THIRD)[vote.strength - 1]"),
         ("rejected votes count for the chosen", 'else -1, low, _INF', 'else 1, low, _INF'),

@@ -16,11 +16,11 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.items import Item
 from prefloop.reward.objectives import OBJECTIVES
-from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
 from prefloop.reward.votes import intervals
 from prefloop.scoring.named import scorer
 from prefloop.scoring.pair_classifier import PairClassifier
+from prefloop.stats.calibration import expected_calibration_error
 
 CPU = Placement(torch.device("cpu"))
 Votes = list[dict[str, Any]]
@@ -165,7 +165,8 @@ def test_each_learns(
         judge, told = scorer(str(made), CPU), [p for p in split(config).validation if isinstance(p, Preference)]
         assert isinstance(judge, PairClassifier)
         odds = judge.log_odds([p.messages for p in told], [p.chosen for p in told], [p.rejected for p in told])
-        assert result["ece"] == pytest.approx(calibration(odds.double().numpy(), [1.0] * len(told)), abs=1e-5)
+        error = expected_calibration_error(odds.double().sigmoid().numpy(), [1.0] * len(told), bins=10)
+        assert result["ece"] == pytest.approx(error, abs=1e-5)
 
 
 @pytest.mark.parametrize(
