@@ -90,7 +90,7 @@ def test_voices_by_hand():
         ({"annotators": "learned"}, "4 times it speaks of 2 annotators of whom nothing was learned (zoe 3, max 1): "
                                     "they are taken to judge like the middle of the others."),
         ({"heads": "domains"}, "1 times it speaks of 1 domains without a column (law 1): they count for common."),
-        ({"heads": "axes"}, "1 times it speaks of 1 axes without a column (exact 1): they count for ann."),
+        ({"heads": "axes"}, "1 times it speaks of 1 axes without a column (exact 1): they count for nothing."),
         ({}, ""),
         ({"heads": "members"}, ""),
     ],
