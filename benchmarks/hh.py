@@ -33,12 +33,12 @@ from prefloop import layout
 from prefloop.files.atomic import write_text
 from prefloop.files.foreign import Import, read_preferences
 from prefloop.files.tables import jsonl, read_rows, write_records
+from prefloop.health.baselines import length_right
 from prefloop.pretrain import stage as pretraining
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.records import Preference
 from prefloop.reward import stage as reward
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.quality import longer
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stats.bag import bag_margins
@@ -188,8 +188,7 @@ def tf_idf(training: Sequence[Preference], held_out: Sequence[Preference]) -> li
 
 def by_length(training: Sequence[Preference], held_out: Sequence[Preference]) -> list[float]:
     """1 for each held-out pair that length alone gets right, the direction chosen in training; 1/2 for a tie."""
-    sign = 1 if sum(map(longer, training)) >= 0 else -1
-    return [(1 + sign * longer(row)) / 2 for row in held_out]
+    return length_right(held_out, training).tolist()
 
 
 def table(

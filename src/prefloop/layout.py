@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 RECIPE = "recipe.yaml"
-SFT, COLLECT, PPO, EVALUATE = "sft", "collect", "ppo", "evaluate"
+SFT, COLLECT, REWARD, PPO, EVALUATE = "sft", "collect", "reward", "ppo", "evaluate"
 """Stages (stages.py has all of them) whose folders are looked for by others than a recipe."""
 
 CARD = "run.json"

@@ -51,9 +51,7 @@ RULES = {
     "over_optimised": Rule(lambda before, after, s0, s1, u0, u1: s1 > s0 and u1 < u0),
     "harmful": Rule(_rises, POINTS),
     "over_refusal": Rule(_rises, POINTS),
-    # the reward model on what was held out
-    "suspicious": Rule(_above, 0.95),
-    "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
+    # the reward model on what a collect folder held out
     "above_bayes": Rule(lambda value, low, best: low > best),
     "length_only": Rule(lambda value, low, length: low < length),
     # its health card, which may stop RL: see STOPS
@@ -62,7 +60,9 @@ RULES = {
     "beside_length": Rule(lambda value, low, other: low <= 0),
     "below_words": Rule(lambda value, high, other: high < 0),
     "beside_words": Rule(lambda value, low, other: low <= 0),
+    "suspicious": Rule(_above, 0.95),
     "easy": Rule(_above, 0.95),
+    "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
     "above_ceiling": Rule(lambda value, low, ceiling: low > ceiling),
     "leak": Rule(_above, 0.05),
     "miscalibrated": Rule(lambda value, chance, limit: value > chance + limit, 0.05),
@@ -98,20 +98,11 @@ def sign(name: str, **values: Value) -> Sign:
     return Sign(name, "alarm" if rule.alarms(**values) else "fine", values)
 
 
-def of_reward_model(accuracy: Value, low: Value, high: Value, training: Value, length: Value) -> list[Sign]:
-    """Of a reward model: accuracy on held-out preferences with its interval; in training; of length alone."""
-    return [
-        sign("suspicious", value=accuracy),
-        sign("memorises", value=accuracy, high=high, training=training),
-        sign("length_only", value=accuracy, low=low, length=length),
-    ]
-
-
 def of_card(
     *,
     accuracy: Share,
     accuracy_votes: Share | None,
-    accuracy_train: float | None,
+    accuracy_train: Share | None,
     by_domain: Sequence[Slice],
     baselines: Sequence[Baseline],
     agreement: Agreement | None,
@@ -121,7 +112,6 @@ def of_card(
 ) -> list[Sign]:
     """Of what a health card measured on held-out preferences, the most telling first."""
     length, words = (next((each for each in baselines if each.name == name), None) for name in ("length", "words"))
-    chance = 0.3 * math.sqrt(len(calibration.bins) / calibration.num) if calibration else None
     weakest = min(by_domain, key=lambda each: each.accuracy.high, default=None)
     explained = agreement is not None and agreement.ceiling_beyond >= (RULES["suspicious"].limit or 1.0)
     return [
@@ -138,10 +128,14 @@ def of_card(
             low=accuracy_votes.low if accuracy_votes else None,
             ceiling=agreement.ceiling_beyond if agreement else None,
         ),
-        sign("memorises", value=accuracy.mean, high=accuracy.high, training=accuracy_train),
-        sign("miscalibrated", value=calibration.ece_after if calibration else None, chance=chance),
+        sign("memorises", value=accuracy.mean, high=accuracy.high, training=accuracy_train and accuracy_train.mean),
+        sign(
+            "miscalibrated",
+            value=calibration.ece_after if calibration else None,
+            chance=calibration.ece_chance if calibration else None,
+        ),
         *_of_probes(probes),
-        sign("noisy", value=agreement.noise if agreement else None),
+        sign("noisy", value=agreement.noise.mean if agreement else None),
         sign(
             "weak_domain",
             domain=weakest.name if weakest else None,
@@ -171,11 +165,8 @@ def _beside(baseline: Baseline | None, end: Literal["low", "high"]) -> dict[str,
     """How far the reward model is ahead of a baseline, and one end of the interval."""
     if baseline is None:
         return {"value": None, end: None, "other": None}
-    return {
-        "value": baseline.ahead,
-        end: baseline.ahead_low if end == "low" else baseline.ahead_high,
-        "other": baseline.accuracy,
-    }
+    ahead = baseline.ahead
+    return {"value": ahead.mean, end: ahead.low if end == "low" else ahead.high, "other": baseline.accuracy.mean}
 
 
 def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:

@@ -13,18 +13,17 @@ from prefloop.cli import main as cli
 from prefloop.errors import UserError
 from prefloop.evaluate import reward_file
 from prefloop.evaluate.config import RewardFileConfig
-from prefloop.evaluate.reward_file import evaluate_file
+from prefloop.evaluate.reward_file import evaluate_file, table
 from prefloop.files.documents import read_document, write_document
-from prefloop.health.calibration import tie_edge_of
 from prefloop.models.device import Placement
 from prefloop.models.load import save, scalar
-from prefloop.records import EnsembleCard, Finished, Message
+from prefloop.records import EnsembleCard, Message
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Card
 from prefloop.scoring.named import scorer
 from prefloop.scoring.pair_classifier import PAIRS, READS, PairClassifier
 from prefloop.scoring.reward_model import NORMALISATION
-from prefloop.stats.calibration import sided_log_odds, surprise
+from prefloop.stats.calibration import sided_log_odds, surprises
 
 Write = Callable[..., str]
 MODELS = {"chosen_model": "a", "rejected_model": "b"}
@@ -105,6 +104,7 @@ def test_own_preferences_by_tag_and_what_is_left_out(
     made = measure(write_rows("p.jsonl", rows))
     assert "p.jsonl:4: chosen and rejected are the same text" in capsys.readouterr().out
     assert (made.num, made.num_prompts, made.undecided, made.bad) == (2, 1, 1, 1)
+    assert table(made).endswith("is better than another, not counted: 1.\nrows that could not be read: 1.")
     card = read_document(tmp_path / "out" / layout.MODEL_CARD, Card)
     assert (card.num_pairs, card.accuracy.mean) == (2, 1.0)
     assert (tmp_path / "out" / layout.CARD_PAGE_ZH).is_file()
@@ -221,16 +221,13 @@ def card_of(reward: object, data: str, out: Path) -> Card:
 
 def test_confidence_is_read_off_log_odds_whoever_tells_the_scores(folder: str, write_rows: Write, tmp_path: Path):
     """Margins times the deviation that scores were divided by, less where a tie ends: of the model by its folder or by
-    its run's, of an ensemble of it twice, and of rankings of two."""
+    its run's, of an ensemble of it twice on two scales, and of rankings of two."""
     run = tmp_path / "run"
     model = saved(folder, run / "model", std=3.0)
-    finished = Finished(outputs={}, result={"vote_edges": [0.7, 1.0, 2.0]})
-    write_document(run / layout.FINISHED, finished)
     twice = tmp_path / "twice" / "model"
     for index in range(2):
-        saved(folder, layout.member(twice, index), std=3.0)
+        saved(folder, layout.member(twice, index), std=3.0 / (1 + index))
     write_document(layout.ensemble_card(twice), EnsembleCard(num=2))
-    write_document(twice.parent / layout.FINISHED, finished)
     rows = pairs(24)
     messages = [[{"role": "user", "content": row["prompt"]}] for row in rows]
     voted = [
@@ -238,36 +235,28 @@ def test_confidence_is_read_off_log_odds_whoever_tells_the_scores(folder: str, w
         for i, row in enumerate(rows)
     ]
     data = write_rows("p.jsonl", voted)
+    card = card_of(model, data, tmp_path / "first")
+    assert card.calibration is not None
+    card = card.model_copy(update={"calibration": card.calibration.model_copy(update={"tie_edge": 0.7})})
+    for folder_ in (model, twice):
+        write_document(folder_ / layout.MODEL_CARD, card)
     judge = scorer(str(model), CPU)
     asked = [(Message(role="user", content=row["prompt"]),) for row in rows]
     better, worse = (judge.score(asked, [row[side] for row in rows]) for side in ("chosen", "rejected"))
-    expected = surprise(sided_log_odds(3 * (better - worse), 0.7), [2 / 3] * 24)
+    expected = surprises(sided_log_odds(3 * (better - worse), 0.7), [2 / 3] * 24).mean()
     for name, reward in (("model", model), ("run", run), ("twice", twice)):
         told = card_of(reward, data, tmp_path / f"of-{name}").calibration
         assert told is not None
-        assert told.nll == pytest.approx(expected, rel=1e-5), name
+        assert told.nll.mean == pytest.approx(expected, rel=1e-5), name
     ranked = [
         {"id": str(i), "messages": messages[i], "ranks": [1, 2], "responses": [row["chosen"], row["rejected"]]}
         for i, row in enumerate(rows)
     ]
     told = card_of(model, write_rows("r.jsonl", ranked), tmp_path / "of-rankings").calibration
     assert told is not None
-    assert told.nll == pytest.approx(surprise(sided_log_odds(3 * (better - worse), 0.7), [1.0] * 24), rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("result", "edge"),
-    [
-        ({}, 0.0),
-        ({"vote_edges": None}, 0.0),
-        ({"vote_edges": [0.5, 1.5, 2.5]}, 0.5),
-        ({"tie_edge": 0.4}, 0.4),
-        ({"vote_edges": {"better": None, "safer": [0.3, 1.0, 2.0]}}, 0.3),
-        ({"tie_edge": {"better": 0.2, "safer": 0.3}}, 0.2),
-    ],
-)
-def test_where_a_tie_ends_is_known_of_every_objective(result: dict[str, Any], edge: float):
-    assert tie_edge_of(Finished(outputs={}, result=result).result) == edge
+    assert told.nll.mean == pytest.approx(
+        surprises(sided_log_odds(3 * (better - worse), 0.7), [1.0] * 24).mean(), rel=1e-5
+    )
 
 
 def test_a_model_that_reads_pairs_says_of_each_what_it_says_of_it_alone(folder: str, write_rows: Write, tmp_path: Path):
@@ -283,7 +272,7 @@ def test_a_model_that_reads_pairs_says_of_each_what_it_says_of_it_alone(folder: 
     told = [json.loads(line)["scores"] for line in (tmp_path / "out" / layout.BENCH_SCORES).read_text().splitlines()]
     assert [a - b for a, b in told] == pytest.approx(said.tolist(), abs=1e-5)
     assert card.calibration is not None
-    assert card.calibration.nll == pytest.approx(surprise(said, [1.0] * 24), rel=1e-5)
+    assert card.calibration.nll.mean == pytest.approx(surprises(said, [1.0] * 24).mean(), rel=1e-5)
     assert card.probes == ()
 
 

@@ -15,6 +15,7 @@ from prefloop.health.held_out import HeldOut
 from prefloop.health.labels import agreement, cycles
 from prefloop.records import Message, Preference
 from prefloop.records.cards import Card
+from prefloop.records.evaluations import bounds
 from prefloop.stats.bag import bag_margins
 
 RIGHT = 0.85
@@ -40,11 +41,14 @@ def test_a_perfect_judge_meets_the_ceiling():
     assert card.agreement.equal.mean == pytest.approx(RIGHT**2 + (1 - RIGHT) ** 2, abs=0.015)
     assert card.agreement.ceiling_most == pytest.approx(card.accuracy_votes.mean, abs=0.015)
     surprise = -(RIGHT * math.log(RIGHT) + (1 - RIGHT) * math.log(1 - RIGHT))
-    assert card.calibration.nll == pytest.approx(surprise, abs=0.02)
+    nll, noise = card.calibration.nll, card.agreement.noise
+    assert nll.mean == pytest.approx(surprise, abs=0.02)
+    assert bounds(nll)[0] < surprise < bounds(nll)[1]  # type: ignore[index]
+    assert noise.low < noise.mean == 1 - card.agreement.ceiling.mean < noise.high
     assert card.calibration.ece < 0.02
     assert card.calibration.temperature == pytest.approx(1, abs=0.1)
     assert card.leaks is not None
-    assert (card.leaks.pairs.mean, card.leaks.prompts, card.leaks.num_training) == (0, 0, 40)
+    assert (card.leaks.pairs.mean, card.leaks.prompts.mean, card.leaks.num_training) == (0, 0, 40)
     assert (card.verdict, names(card)) == ("ready", [])
 
 
@@ -96,8 +100,8 @@ def test_a_judge_of_length_is_named():
     mostly = [*longest_wins(rows[:220]), *rows[220:]]
     card = make_card(Judge(len), mostly, seed=0)
     length = card.baselines[0]
-    assert (length.name, length.ahead, length.in_turns) == ("length", 0, True)
-    assert length.accuracy == card.accuracy.mean
+    assert (length.name, length.ahead.mean, length.in_turns) == ("length", 0, True)
+    assert length.accuracy == card.accuracy
     assert "beside_length" in names(card)
     assert {each.name for each in card.by_length} >= {"much_longer", "longer"}
 
@@ -108,13 +112,13 @@ def test_a_judge_of_words_is_named():
     both = [[(row.chosen, row.rejected) for row in some] for some in (training, rows)]
     card = make_card(PERFECT, rows, seed=0, margins=bag_margins(*both).tolist(), training=training)
     words = card.baselines[1]
-    assert (words.name, words.ahead, words.num_learned_from, words.in_turns) == ("words", 0, 300, False)
+    assert (words.name, words.ahead.mean, words.num_learned_from, words.in_turns) == ("words", 0, 300, False)
     assert "beside_words" in names(card, stops=False)
     worse = make_card(BACKWARDS, rows, seed=0, training=training)
     assert {"below_words", "coin"} <= set(names(worse))
     in_turns = make_card(PERFECT, rows, seed=0).baselines[1]
     assert in_turns.in_turns
-    assert in_turns.accuracy == pytest.approx(words.accuracy, abs=0.1)
+    assert in_turns.accuracy.mean == pytest.approx(words.accuracy.mean, abs=0.1)
 
 
 def test_a_planted_leak_is_named():
@@ -126,12 +130,12 @@ def test_a_planted_leak_is_named():
     card = make_card(PERFECT, rows, seed=0, training=[*pairs(50, seed=1), *copied])
     assert card.leaks is not None
     assert card.leaks.accuracy_without is not None
-    assert (card.leaks.pairs.mean, card.leaks.prompts, card.leaks.accuracy_without.num) == (0.1, 0.1, 180)
+    assert (card.leaks.pairs.mean, card.leaks.prompts.mean, card.leaks.accuracy_without.num) == (0.1, 0.1, 180)
     assert "leak" in names(card)
     other = [row.model_copy(update={"chosen": "another response"}) for row in copied]
     spared = make_card(PERFECT, rows, seed=0, training=[*pairs(50, seed=1), *other])
     assert spared.leaks is not None
-    assert (spared.leaks.pairs.mean, spared.leaks.prompts) == (0.0, 0.1)
+    assert (spared.leaks.pairs.mean, spared.leaks.prompts.mean) == (0.0, 0.1)
 
 
 def test_what_cannot_be_measured_is_unchecked_and_too_few_pairs_stop():
@@ -187,7 +191,7 @@ def test_cycles_by_hand():
     ]
     found = cycles(HeldOut(rows, [1.0] * len(rows)))
     assert found is not None
-    assert (found.num_prompts, found.prompts, found.triads) == (3, pytest.approx(2 / 3), 6)
+    assert (found.prompts.num, found.prompts.mean, found.triads) == (3, pytest.approx(2 / 3), 6)
     assert found.cyclic.mean == pytest.approx(3 / 6)  # abc of "round"; acd and dab of "four"
     assert cycles(HeldOut(rows[6:8], [1.0] * 2)) is None
 

@@ -185,10 +185,6 @@ def test_alarms(pipeline: Write):
     """Each rule fires on numbers made to break it; the summary of the alarms names them."""
 
     def change(name: str, value: Any) -> Any:
-        if name == "reward/finished.json":
-            value["result"] |= {"accuracy": 0.8, "accuracy_high": 0.85, "accuracy_train": 0.97}
-        if name == "reward/metrics.jsonl":
-            value[-1]["accuracy/validation"] = 0.97
         if name == "ppo/metrics.jsonl":
             value = [row | {"ratio/clipped": 0.4, "ratio/first_error": 0.25} for row in value]
             value = [row | {"entropy/mean": 1 / row["step"], "rollouts/finished": 1 / row["step"]} for row in value]
@@ -208,7 +204,6 @@ def test_alarms(pipeline: Write):
         "9.0 nats from SFT, over the limit of 8.0",
         "score rose",
         "Over-refusal rose from 2.1% to 9.0%",
-        "right on 97% of its training preferences and on 80% of the held-out ones: it memorises",
         "ratios were off one by up to 0.25",
         "the update of 40% of the tokens was cut off",
         "Entropy fell from 0.26",

@@ -4,13 +4,20 @@ import copy
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from reading import Write, plain, report, section
 
+from health.simulated import Judge, pairs
 from prefloop.errors import UserError
+from prefloop.health import page as health
+from prefloop.health.card import make_card
+from prefloop.health.words import says, verdict
 from prefloop.records.evaluations import EXACT_KL
+from prefloop.report.config import ReportConfig
+from prefloop.report.stage import write
 from prefloop.report.words import LABELS, Words
 from prefloop.world.agents import demonstrations
 from prefloop.world.gold import judge
@@ -58,6 +65,31 @@ def test_a_reward_model_that_was_not_checked_says_why(pipeline: Write, why: str 
     assert "300 held-out preferences, against the decision of the majority" in text
     assert Words("en").plain(f"unchecked.{why or 'no_evaluation'}") in text
     assert "ECE" not in text
+
+
+@pytest.mark.parametrize(("language", "file"), [("en", "card.html"), ("zh", "card.zh.html")])
+@pytest.mark.parametrize("ready", [True, False])
+def test_the_health_card_is_told_and_found_again(
+    pipeline: Write, tmp_path: Path, language: Any, file: str, ready: bool
+):
+    """Its verdict and reasons; the link holds after run and report were moved together. A card that says no is an
+    alarm."""
+    folder = pipeline()
+    judge = Judge(lambda text: float(text.endswith("good")) if ready else len(text) % 7)
+    card = make_card(judge, pairs(150, right=0.7), seed=0, num_probed=0)
+    (folder / "reward/model").mkdir()
+    (folder / "reward/model/prefloop_card.json").write_text(card.model_dump_json(), encoding="utf-8")
+    health.write(card, folder / "reward", title="m", data="d")
+    made = write(ReportConfig(pipeline=str(folder), out=str(folder / "report"), language=language))
+    html = made.read_text(encoding="utf-8")
+    text = section(html, "proxy")
+    assert all(sentence in text for sentence in verdict(card, language))
+    stops = [says(reason, language) for reason in card.reasons if reason.stops]
+    assert bool(stops) != ready
+    assert all(reason in section(html, "warnings") for reason in stops)
+    (link,) = re.findall(rf'href="([^"#]*{file})"', html)
+    moved = folder.rename(tmp_path / "a run that was moved")
+    assert (moved / "report" / link).resolve() == moved / "reward" / file
 
 
 def test_without_numbers_there_is_no_section(pipeline: Write):

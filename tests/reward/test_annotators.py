@@ -114,6 +114,17 @@ def test_what_was_planted_comes_back_within_three_standard_errors():
         assert f"{row['num_votes']} votes   ability {row['ability']:.2f} (" in sentence(row)
 
 
+def test_an_interval_by_hand():
+    """One vote of four was looked at, of a margin of 3: it lies 2.5 beyond where a tie ends, so that it tells
+    9 sigmoid(2.5) sigmoid(-2.5) of the log-ability, and four as much four times; the prior tells 1 / 0.5^2 beside."""
+    edges, annotators = Edges(), Annotators({"ann": 4})
+    annotators.look(edges, torch.tensor([3.0]), [[(1, 2, 5)]], [[Voter("ann", 0)]], torch.zeros(1))
+    ((low, high),) = [row["interval"] for row in annotators.told()]
+    chance = 1 / (1 + math.exp(-2.5))
+    deviation = 1 / math.sqrt(4 * 9 * chance * (1 - chance) + 4)
+    assert [math.log(low), math.log(high)] == pytest.approx([-1.96 * deviation, 1.96 * deviation], rel=1e-5)
+
+
 def test_neither_the_order_of_rows_nor_of_names_matters():
     margins, votes, voters, lengths = crowd(3, 200)
     one, other = (Annotators(counted(voters)), Annotators(dict(reversed(counted(voters).items()))))

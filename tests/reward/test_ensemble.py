@@ -8,20 +8,21 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import expit
 
 from prefloop import layout
+from prefloop.health.calibration import BINS
 from prefloop.models.device import Placement
 from prefloop.records import Finished, Message, Preference
 from prefloop.reward import ensemble, heads
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
-from prefloop.reward.quality import calibration
 from prefloop.reward.stage import train
-from prefloop.reward.votes import sided_log_odds
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import scorer
 from prefloop.seeds import seed_of
+from prefloop.stats.calibration import expected_calibration_error, sided_log_odds
 
 from .test_stage import planted
 
@@ -119,8 +120,8 @@ def test_members_have_seeds_of_their_own_and_hold_out_the_same(make_config: Call
 def test_what_members_report_is_told_as_its_mean():
     """Numbers, and lists of them, as they are read back from their files; anything else is the first one's."""
     told = [
-        {"ece": 0.1, "vote_edges": [0.5, 1.0], "objective": "votes", "warnings": ["it"], "card": None},
-        {"ece": 0.3, "vote_edges": [0.7, 2.0], "objective": "votes", "warnings": [], "card": None},
+        {"ece": 0.1, "vote_edges": [0.5, 1.0], "objective": "votes", "card": None},
+        {"ece": 0.3, "vote_edges": [0.7, 2.0], "objective": "votes", "card": None},
     ]
     shared = ensemble._shared([Finished(outputs={}, result=result).result for result in told])
     assert shared == {
@@ -152,5 +153,7 @@ def test_ties_end_for_an_ensemble_where_they_do_for_its_members(
         held_out = [row for row in (*parts.validation, *parts.undecided) if isinstance(row, Preference)]
         asked, pairs = [row.messages for row in held_out], [(r.chosen, r.rejected) for r in held_out]
         better, worse = (judge.score(asked, texts) for texts in zip(*pairs, strict=True))
-        odds = sided_log_odds(judge.std * (better - worse).double().numpy(), result["tie_edge"])
-        assert result["ece"] == pytest.approx(calibration(odds, [1.0] * 8 + [0.5] * 8), abs=1e-5)
+        odds = sided_log_odds(judge.unit() * (better - worse).double().numpy(), result["tie_edge"])
+        assert result["ece"] == pytest.approx(
+            expected_calibration_error(expit(odds), [1.0] * 8 + [0.5] * 8, bins=BINS), abs=1e-5
+        )

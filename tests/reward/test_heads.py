@@ -18,7 +18,7 @@ from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import Split, Told
+from prefloop.reward.data import Split, Told, split
 from prefloop.reward.heads import Heads, heads_of, said_of
 from prefloop.reward.items import Item, Tokenised, item_scores
 from prefloop.reward.objectives import OBJECTIVES
@@ -237,7 +237,7 @@ def settings(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> dic
     [("axes", "kind", "curt"), ("domains", "refund", "delay"), ("annotators", "ann", "bob")],
 )
 def test_columns_learn_what_differs(settings: dict[str, Any], kind: str, first: str, second: str):
-    """Opposite tastes, of which one common score can please only half."""
+    """Opposite tastes, of which one common score can please only half; each is limited to what known ones reach."""
     made = train(RewardConfig(**settings, heads=kind, **({} if kind == "axes" else {"shrinkage": 1.0})))
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     columns = result["columns"]
@@ -248,9 +248,15 @@ def test_columns_learn_what_differs(settings: dict[str, Any], kind: str, first: 
         assert result["common_accuracy"] < 0.75
         assert columns_of(str(made)).names[0] == "common"
     asked = [(Message(role="user", content="where is 999?"),)] * 2
+    held = split(RewardConfig(**settings), lambda _: None).validation
+    known = [(row.messages, text) for row in held if isinstance(row, Preference) for text in (row.chosen, row.rejected)]
     for name, sign in ((first, 1), (second, -1)):
-        good, bad = RewardModel(f"{made}:{name}", CPU).score(asked, ["on sorry go it", "on never go it"]).tolist()
+        judge = RewardModel(f"{made}:{name}", CPU)
+        good, bad = judge.score(asked, ["on sorry go it", "on never go it"]).tolist()
         assert sign * (good - bad) > 0.5
+        said = judge.detailed(*zip(*known, strict=True))
+        assert said.limited is not None
+        assert float(said.limited.max()) == pytest.approx(float(said.scores.double().quantile(0.99)), abs=1e-3)
 
 
 def test_members_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

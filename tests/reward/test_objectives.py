@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from prefloop.reward.quality import calibration
 
 from prefloop.errors import UserError
+from prefloop.models.device import Placement
 from prefloop.records import Message, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
@@ -17,7 +19,10 @@ from prefloop.reward.items import Item
 from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
 from prefloop.reward.votes import intervals
+from prefloop.scoring.named import scorer
+from prefloop.scoring.pair_classifier import PairClassifier
 
+CPU = Placement(torch.device("cpu"))
 Votes = list[dict[str, Any]]
 WIN, LOSS, TIE = ({"side": side} for side in ("chosen", "rejected", "tie"))
 
@@ -137,26 +142,30 @@ def test_each_learns(
     objective: Any, settings: dict[str, Any], folder: str, tmp_path: Path, write_rows: Callable[..., str]
 ):
     """Its loss on what is held out falls below that of a model without an opinion, and it orders what is held out."""
-    made = train(
-        RewardConfig(
-            model=folder,
-            preferences=write_rows("p.jsonl", planted(64)),
-            out=str(tmp_path / "r"),
-            objective=objective,
-            validation=0.25,
-            epochs=4,
-            batch_pairs=16,
-            lr=0.02,
-            threads=1,
-            dtype="float32",
-            **settings,
-        )
+    config = RewardConfig(
+        model=folder,
+        preferences=write_rows("p.jsonl", planted(64)),
+        out=str(tmp_path / "r"),
+        objective=objective,
+        validation=0.25,
+        epochs=4,
+        batch_pairs=16,
+        lr=0.02,
+        threads=1,
+        dtype="float32",
+        **settings,
     )
+    made = train(config)
     result = json.loads((made.parent / "finished.json").read_text())["result"]
     rows = [json.loads(line) for line in (made.parent / "metrics.jsonl").read_text().splitlines()]
     assert result["accuracy"] > 0.9
     assert rows[-1]["loss/validation"] < result["loss_no_opinion"]
     assert rows[0]["loss/train"] == pytest.approx(result["loss_at_start"], rel=1e-3)
+    if objective == "pair_classifier":  # as sure as the folder that it wrote says
+        judge, told = scorer(str(made), CPU), [p for p in split(config).validation if isinstance(p, Preference)]
+        assert isinstance(judge, PairClassifier)
+        odds = judge.log_odds([p.messages for p in told], [p.chosen for p in told], [p.rejected for p in told])
+        assert result["ece"] == pytest.approx(calibration(odds.double().numpy(), [1.0] * len(told)), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +286,40 @@ def test_an_objective_that_does_not_fit_the_file_is_refused(
         split(RewardConfig(model="m", out="o", preferences=write_rows("f.jsonl", rows), objective=objective))
 
 
+def test_rows_without_the_axis_are_told_and_the_others_learned(write_rows: Callable[..., str]):
+    """Three of twelve rows lack the axis, and one response of another row: nothing else is lost."""
+    rows = rated(12, "ratings")
+    for i, row in enumerate(rows):
+        row["ratings"] = {"tone": [3] * 3} | ({"kind": [1, 2, None if i == 3 else 3]} if i > 2 else {})
+    said: list[str] = []
+    path = write_rows("f.jsonl", rows)
+    asked = RewardConfig(model="m", out="o", preferences=path, axis="kind", objective="ordinal", validation=0.2)
+    data = split(asked, said.append)
+    assert f"{path}: 3 of 12 rated rows have no mark that objective=ordinal learns from." in said
+    assert len(data.training) + len(data.validation) == 9
+    assert data.asks is not None
+    unknown = [sum(map(math.isnan, data.asks.marks(row))) for row in [*data.training[:], *data.validation]]
+    assert sum(unknown) == 1
+
+
+def test_ratings_without_the_main_axis_are_not_mixed_with_those_on_it(write_rows: Callable[..., str]):
+    """Of 12 rows every third is rated on the tone alone: by that it is no more helpful. Where no row has a main axis
+    the mean of all is learned."""
+    rows = rated(12, "ratings")
+    for one in rows[::3]:
+        one["ratings"] = {"tone": [5, 4, 2]}
+    told = list[str]()
+    path = write_rows("f.jsonl", rows)
+    made = split(RewardConfig(model="m", out="o", preferences=path), told.append)
+    assert (len(made.training) + len(made.validation), made.levels) == (8, {"": (1.0, 3.0, 5.0)})
+    assert f"{path}: 4 of 12 rated rows have no mark that objective=ordinal learns from." in told
+    for one in rows:
+        one["ratings"] = {"tone": [5, 4, 2], "pace": [2, 4, None]}
+    made = split(RewardConfig(model="m", out="o", preferences=write_rows("g.jsonl", rows)), told.append)
+    assert made.levels == {"": (3.5, 4.0)}
+
+
 def test_an_axis_that_nobody_rated_is_refused(write_rows: Callable[..., str]):
     path = write_rows("f.jsonl", rated(6, "ratings"))
-    with pytest.raises(UserError, match="no row has ratings on the axis charm"):
+    with pytest.raises(UserError, match=r"no row has ratings on the axis charm\. It has: helpfulness, tone\."):
         split(RewardConfig(model="m", out="o", preferences=path, axis="charm", objective="ordinal"))

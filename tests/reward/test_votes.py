@@ -10,8 +10,8 @@ from scipy.special import expit
 from torch.nn.functional import logsigmoid
 
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.votes import WIN, Edges, intervals, sided_log_odds
-from prefloop.stats.calibration import expected_calibration_error
+from prefloop.reward.votes import WIN, Edges, intervals, without_opinion
+from prefloop.stats.calibration import expected_calibration_error, sided_log_odds
 
 
 def preference(*votes: tuple[str, int | None]) -> Preference:
@@ -117,3 +117,25 @@ def test_who_knows_the_truth_is_calibrated(votes: int):
     some = sides > 0
     probability = expit(sided_log_odds(gaps[some], 0.4))
     assert expected_calibration_error(probability, for_first[some] / sides[some], bins=10) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("votes", "start", "no_opinion"),
+    [
+        ([()], math.log(2), math.log(2)),
+        ([(("chosen", None),), (("rejected", None),)], -math.log(0.377541), math.log(2)),
+        ([(("tie", None), ("chosen", 1)), (("rejected", 3),)], 2.049689, 1.559581),
+        ([(("tie", None),)], -math.log(0.244919), 0.0),
+    ],
+)
+def test_the_loss_without_an_opinion_by_hand(votes: list[Any], start: float, no_opinion: float):
+    """Edges begin at 0.5, 1.5, 2.5: P(tie) 0.244919, slight 0.195115, strong 0.075858, a side 0.377541.
+
+    The third: a tie and a slight vote weigh a quarter each, a strong one a half. Start: -(log 0.244919 +
+    log 0.195115) / 4 - log 0.075858 / 2. Without an opinion ties have a quarter, each slight side an eighth, each
+    strong side a quarter: the entropy of (1/4, 1/8, 1/8, 1/4, 1/4), 1.559581.
+    """
+    assert without_opinion([1.0] * len(votes), [intervals(preference(*some)) for some in votes]) == {
+        "loss_at_start": pytest.approx(start, abs=1e-5),
+        "loss_no_opinion": pytest.approx(no_opinion, abs=1e-5),
+    }

@@ -33,6 +33,11 @@ def test_the_share_is_of_known_responses_that_are_less_unusual():
     card = OutlierCard.of(torch.tensor([3.0, 1.0, 4.0, 2.0]), torch.tensor([0.0, 1.0, 2.0, 3.0]))
     assert card.share(torch.tensor([0.5, 1.0, 2.5, 9.0])).tolist() == [0, 0, 0.5, 1]
     assert card.reached == pytest.approx(2.97)
+    scores = torch.tensor([1.0, 9.0])
+    assert card.limited(scores).tolist() == pytest.approx([1, 2.97])
+    own = OutlierCard.of(torch.ones(2), torch.ones(2), {"kind": torch.tensor([0.0, 2.0])})
+    assert own.limited(scores).tolist() == [1, 1]
+    assert own.limited(scores, "kind").tolist() == pytest.approx([1, 1.98])
     many = torch.rand(5000, generator=GENERATOR)
     share = OutlierCard.of(many, many).share(torch.rand(5000, generator=GENERATOR))
     assert float((share > 0.9).float().mean()) == pytest.approx(0.1, abs=0.02)

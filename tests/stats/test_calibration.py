@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from prefloop.stats.calibration import brier, expected_calibration_error, fitted_temperature, reliability
+from prefloop.stats.calibration import (
+    brier,
+    cross_fitted,
+    expected_calibration_error,
+    fitted_temperature,
+    reliability,
+    sided_log_odds,
+)
 
 
 def test_expected_calibration_error_by_hand():
@@ -111,3 +118,21 @@ def test_fitted_temperature_at_its_ends():
 def test_predictions_that_are_none(measure, given, outcomes, sentence):
     with pytest.raises(ValueError, match=sentence):
         measure(given, outcomes)
+
+
+def test_a_temperature_is_tried_on_clusters_that_it_was_not_fitted_to():
+    """Of two prompts one is always foreseen and one never: each is divided by what the other one asks for, the first by
+    1000 mean margins, the second by next to nothing. Of one prompt alone nothing can be fitted elsewhere."""
+    margins, outcomes, prompts = [1.0, 2.0, 1.0, 2.0, 1.0], [1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"]
+    tempered = cross_fitted(margins, outcomes, prompts, folds=2)
+    assert tempered is not None
+    assert tempered[:2] == pytest.approx([3 / 4000, 6 / 4000], rel=1e-3)
+    assert tempered[2:].min() > 20
+    assert cross_fitted(margins, outcomes, ["a"] * 5, folds=2) is None
+
+
+def test_votes_with_a_side_by_hand():
+    """Win and loss have sigmoid(m - e) and sigmoid(-m - e), the rest are ties."""
+    win, loss = (1 / (1 + math.exp(0.5 - side * 2)) for side in (1, -1))
+    assert sided_log_odds([2.0, -2.0], 0.5) == pytest.approx([math.log(win / loss), math.log(loss / win)])
+    assert sided_log_odds([2.0], 0.0) == pytest.approx([2.0])

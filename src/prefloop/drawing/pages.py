@@ -17,11 +17,11 @@ def rendered(folder: Path, template: str, context: dict[str, Any], *, language: 
     """The HTML of a template. Every text in it is escaped unless it is Markup, and a name that is missing is an error.
 
     Args:
-        folder: where the template lies, and perhaps a `page.css` of its own.
+        folder: where the template lies, and perhaps a `page.css` of its own. It may extend `frame.html`.
         context: name -> value. Beside those, the template knows `lang` and `style`.
     """
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader([folder, STYLE.parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -8,10 +8,8 @@ alone is measured on the same judgements. Prompts are drawn and pairs are not: a
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from prefloop import layout
 from prefloop.errors import UserError
@@ -19,20 +17,20 @@ from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import CONFIDENCE
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records
-from prefloop.health.calibration import tie_edge_of
-from prefloop.models.load import model_folder
+from prefloop.health.calibration import diagram
+from prefloop.health.gate import card_of
 from prefloop.records import Comparison, Finished, Judgement, Preference, RunCard, opening
+from prefloop.records.cards import Card
 from prefloop.records.evaluations import Bin, RewardCheck, Strength, Unchecked
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.protocol import Scorer
 from prefloop.scoring.reward_model import RewardModel
-from prefloop.stats.calibration import reliability, sided_log_odds
+from prefloop.stats.calibration import sided_log_odds
 from prefloop.stats.intervals import share_interval
 from prefloop.world import gold
 from prefloop.world.annotators import Annotator, PanelConfig, judged_before
 from prefloop.world.origin import is_own
 
-BINS = 10
 Scores = dict[tuple[str, int], float]
 
 
@@ -72,8 +70,8 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
     of_majority = [right for p, right in truth if p.id in with_majority]
     possible = _possible(judgements, by_id, _annotators(folder))
     by_length = _by_length(judgements, by_id, read_records(folder / layout.PREFERENCES, Preference))
-    trained, collected = reported(scorer), _result(folder)
-    by_strength = trained.get("by_strength")
+    collected, card = read_document(folder / layout.FINISHED, Finished).result, own_card(scorer)
+    known = card and card.calibration
     accuracy, accuracy_low, accuracy_high = _mean([(_prompt(by_id, p.comparison), right) for p, right in truth])
     agreed, agreed_low, agreed_high = _mean(labels)
     return RewardCheck(
@@ -91,11 +89,15 @@ def reward_check(config: EvaluateConfig, scorer: Scorer) -> RewardCheck | Unchec
         annotator_agreement=collected.get("agreement"),
         num_agreement=collected.get("num_agreement"),
         length_only_accuracy=float(np.mean(by_length)) if labels else None,
-        ece=trained.get("ece"),
-        ece_after_temperature=trained.get("ece_after_temperature"),
-        temperature=trained.get("temperature"),
-        by_strength=None if by_strength is None else tuple(Strength(**row) for row in by_strength),
-        reliability=_reliability([*decided, *undecided], scores, scorer, trained),
+        ece=known and known.ece,
+        ece_after_temperature=known and known.ece_after,
+        temperature=known and known.temperature,
+        by_strength=card
+        and tuple(
+            Strength(strength=int(each.name), num=each.accuracy.num, accuracy=each.accuracy.mean)
+            for each in card.by_strength
+        ),
+        reliability=_reliability([*decided, *undecided], scores, scorer, tie_edge=known.tie_edge if known else 0.0),
     )
 
 
@@ -137,16 +139,9 @@ def _undecided(folder: Path, by_id: dict[str, Comparison]) -> list[Preference]:
     return [p for p in read_records(file, Preference) if p.comparison in by_id]
 
 
-def reported(scorer: Scorer) -> dict[str, Any]:
-    """What the reward stage reported, if the scorer is a folder that it wrote, however it was named."""
-    if not isinstance(scorer, RewardModel | Ensemble):
-        return {}
-    folder = Path(model_folder(scorer.name, scores=True)).parent
-    return _result(folder) if (folder / layout.FINISHED).is_file() else {}
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    return read_document(folder / layout.FINISHED, Finished).result
+def own_card(scorer: Scorer) -> Card | None:
+    """The health card in the scorer's folder, if it is a reward model that has one."""
+    return card_of(scorer.name) if isinstance(scorer, RewardModel | Ensemble) else None
 
 
 def _truncated(by_id: dict[str, Comparison], scores: Scores, scorer: Scorer) -> set[tuple[str, int, int]]:
@@ -232,9 +227,7 @@ def _annotators(folder: Path) -> dict[str, Annotator]:
     return {a.name: a for a in members}
 
 
-def _reliability(
-    held_out: list[Preference], scores: Scores, scorer: Scorer, trained: dict[str, Any]
-) -> tuple[Bin, ...]:
+def _reliability(held_out: list[Preference], scores: Scores, scorer: Scorer, *, tie_edge: float) -> tuple[Bin, ...]:
     """How sure the reward model was of votes with a side, beside how often it was right; before temperature fitting."""
     if not isinstance(scorer, RewardModel | Ensemble):
         return ()
@@ -242,16 +235,4 @@ def _reliability(
     pairs = [((p.comparison, p.chosen_index or 0), (p.comparison, p.rejected_index or 0)) for p in voted]
     units = [scorer.unit(p.tags) for p in voted]
     margins = np.asarray([(scores[won] - scores[lost]) * unit for (won, lost), unit in zip(pairs, units, strict=True)])
-    log_odds = sided_log_odds(margins, tie_edge_of(trained))
-    table = reliability(expit(log_odds), np.asarray([p.outcome for p in voted]), bins=BINS)
-    return tuple(
-        Bin(
-            low=0.5 + b * 0.05,
-            high=0.55 + b * 0.05,
-            confidence=float(table.confidence[b]),
-            accuracy=float(table.accuracy[b]),
-            num=int(table.counts[b]),
-        )
-        for b in range(BINS)
-        if table.counts[b] > 0
-    )
+    return diagram(sided_log_odds(margins, tie_edge), np.asarray([p.outcome for p in voted]))

@@ -14,7 +14,7 @@ from typing import Any
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.evaluate.config import RewardFileConfig
-from prefloop.evaluate.reward_check import reported
+from prefloop.evaluate.reward_check import own_card
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document, write_document
 from prefloop.files.foreign import Reading, concluded, read_preferences, serves
@@ -22,14 +22,14 @@ from prefloop.files.forms import Form, recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.tables import jsonl
 from prefloop.health import bench
-from prefloop.health.calibration import tie_edge_of
 from prefloop.health.card import make_card, scored
 from prefloop.health.page import write
+from prefloop.health.probes import NUM_ROWS
 from prefloop.health.words import verdict
 from prefloop.models.device import placement
 from prefloop.records import Message, Preference, Ranking, opening
 from prefloop.records.benches import Bench
-from prefloop.records.cards import Card, Share
+from prefloop.records.cards import Card, Part, Parts, Share
 from prefloop.run import Run
 from prefloop.scoring.composite import Composite
 from prefloop.scoring.ensemble import Ensemble
@@ -119,15 +119,32 @@ def _card(config: RewardFileConfig, run: Run, judge: Scorer, rows: Sequence[benc
     if next(found, None) is not None:
         run.say(f"the card is of the first {MOST_PAIRS} pairs.")
     training = read_preferences(config.training, "skip", say=run.say).records if config.training else ()
-    read = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
-    tags = [() if rows is None else pair.tags for pair in pairs]
-    units = [judge.unit(some) if isinstance(judge, READERS) else 1.0 for some in tags]  # raw scores are log-odds
-    margins = [unit * margin for unit, margin in zip(units, read, strict=True)]
-    edge = tie_edge_of(reported(judge))
-    probed = {"num_probed": 0} if _compares(judge) else {}  # of an edited response it can say nothing
-    card = make_card(judge, pairs, seed=config.seed, margins=margins, training=training, tie_edge=edge, **probed)
+    own = own_card(judge)
+    gaps = scored(judge, pairs) if rows is None else [row.scores[0] - row.scores[1] for row in rows[:MOST_PAIRS]]
+    units = [judge.unit(pair.tags) if isinstance(judge, READERS) else 1.0 for pair in pairs]  # raw ones are log-odds
+    card = make_card(
+        judge,
+        pairs,
+        seed=config.seed,
+        margins=[unit * gap for unit, gap in zip(units, gaps, strict=True)],
+        training=training,
+        tie_edge=own.calibration.tie_edge if own and own.calibration else 0.0,
+        parts=_parts(judge),
+        num_probed=0 if _compares(judge) else NUM_ROWS,
+    )
     write_document(run.folder / layout.MODEL_CARD, card)
-    return write(card, run.folder, title=judge.name)
+    return write(card, run.folder, title=judge.name, data=config.data)
+
+
+def _parts(judge: Scorer) -> Parts | None:
+    """The members of an ensemble or the columns of a model, whose own accuracies are not measured here."""
+    if isinstance(judge, Ensemble):
+        members = tuple(Part(name=f"member-{i}") for i in range(len(judge.members)))
+        return Parts(kind="ensemble", score=judge.combine, of=members)
+    if not isinstance(judge, RewardModel) or judge.columns.kind == "one":
+        return None
+    score = "mean" if len(judge.weights) > 1 else next(iter(judge.weights))
+    return Parts(kind=judge.columns.kind, score=score, of=tuple(Part(name=name) for name in judge.columns.names))
 
 
 def _kind(form: Form) -> type[Preference] | type[Ranking]:
@@ -162,12 +179,18 @@ def _asked(data: str, form: Form) -> Iterator[Asked]:
             yield Asked(outcome.id, outcome.messages, responses, right % len(responses), outcome.tags)
 
 
+def _read(judge: Scorer, asked: Sequence[Asked]) -> list[float]:
+    """The scores of all responses of some prompts, one after another."""
+    each = [(one.messages, text, one.tags) for one in asked for text in one.responses]
+    prompts, texts, tags = zip(*each, strict=True)
+    return judge.detailed(prompts, texts, tags).scores.tolist()
+
+
 def _scored(judge: Scorer, asked: Sequence[Asked]) -> dict[str, Any]:
     """The rows of some prompts, which of them are pairs that are one to the judge, and how much was cut."""
     before = _cut(judge)
     calls = [[one] for one in asked] if _compares(judge) else [asked]  # its scores are of what it reads together
-    each = ([(one.messages, text, one.tags) for one in some for text in one.responses] for some in calls)
-    scores = itertools.chain.from_iterable(judge.detailed(*zip(*some, strict=True)).scores for some in each)
+    scores = itertools.chain.from_iterable(_read(judge, some) for some in calls)
     rows, same = list[dict[str, Any]](), list[int]()
     for number, one in enumerate(asked):
         own = tuple(map(float, itertools.islice(scores, len(one.responses))))
@@ -249,13 +272,13 @@ def table(made: Bench) -> str:
     told = [f"{made.judge} on {made.data}: {made.num} rows of {made.num_prompts} prompts"]
     told[0] += f"; a coin gets {made.chance:.1%} of all rows." if made.chance is not None else "."
     left = (
-        (made.undecided, "rows in which no response is better than another are not counted"),
-        (made.bad, "rows could not be read"),
-        (made.same, "pairs that are the same once cut to the context are not counted"),
-        (made.num_equal, "rows have equal scores for right and wrong responses"),
-        (made.cut, "prompts with a response lost something to fit the context"),
+        (made.undecided, "rows in which no response is better than another, not counted"),
+        (made.bad, "rows that could not be read"),
+        (made.same, "pairs that are the same once cut to the context, not counted"),
+        (made.num_equal, "rows with equal scores for right and wrong responses"),
+        (made.cut, "prompts with a response that lost something to fit the context"),
     )
-    return "\n".join([*told, *lines, *(f"{count} {what}." for count, what in left if count)])
+    return "\n".join([*told, *lines, *(f"{what}: {count}." for count, what in left if count)])
 
 
 def _line(name: str, share: Share) -> tuple[str, str, str, str]:

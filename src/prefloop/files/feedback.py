@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from prefloop.errors import UserError
@@ -12,6 +12,7 @@ from prefloop.files.forms import ROWS_LOOKED_AT, recognise
 from prefloop.files.said import BadRow, Form, LeftOut
 from prefloop.files.tables import each_row
 from prefloop.records import Preference, Ranking, Rated, Record
+from prefloop.records.judgements import MAIN_AXES
 
 Kind = Literal["preferences", "rankings", "ratings", "thumbs"]
 RECORD_OF: Mapping[Kind, type[Record]] = {
@@ -38,6 +39,23 @@ def feedback_of(path: Name) -> Kind:
     if not found:
         raise UserError(f"{path}: {refusal(form, Preference)}")
     return found.most_common(1)[0][0]
+
+
+def has_main_axis(path: Name) -> bool:
+    """Whether the first rows of a file of ratings have an axis that says by itself how good a response is."""
+    form = recognise(path)
+    first = [row for _, row in itertools.islice(each_row(path), ROWS_LOOKED_AT) if not isinstance(row, UserError)]
+    return any(axis in MAIN_AXES for row in first for axis in _axes(form, row))
+
+
+def _axes(form: Form, row: Mapping[str, Any]) -> Collection[str]:
+    if form.record is Rated:
+        return row["ratings"] if isinstance(row.get("ratings"), dict) else ()
+    try:
+        said = form.parse(row) if form.parse is not None else []
+    except (BadRow, LeftOut):
+        return ()
+    return {axis for one in (said if isinstance(said, list) else [said]) for axis in one.ratings}
 
 
 def _of_row(form: Form, row: Mapping[str, Any]) -> Kind | None:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prefloop.health.held_out import CONFIDENCE, HeldOut, ordered, texts
+from prefloop.health.held_out import HeldOut, interval, ordered, share, texts
 from prefloop.records import Preference
 from prefloop.records.cards import Baseline
 from prefloop.stats.arrays import Array
 from prefloop.stats.bag import Bag, Pair, bag_margins
-from prefloop.stats.intervals import mean_interval
 
 FOLDS = 5
 LEAST = 25
@@ -21,7 +20,7 @@ def baselines(held_out: HeldOut, training: Sequence[Preference]) -> tuple[Baseli
     """Both. Args: training: what they learn from; in turns from parts of the held-out pairs if there is nothing."""
     rows = [held_out.rows[i] for i in held_out.decided]
     decided = [row for row in training if row.decided]
-    right = {"length": ordered(_lengths(rows) * _sign(decided or rows))}
+    right = {"length": length_right(rows, decided or rows)}
     words = _words(held_out.clusters(held_out.decided), [texts(row) for row in rows], [texts(row) for row in decided])
     if words is not None:
         right["words"] = ordered(words)
@@ -44,25 +43,23 @@ def _words(prompts: Sequence[str], rows: Sequence[Pair], training: Sequence[Pair
 
 
 def _beside(held_out: HeldOut, name: str, right: Array, num: int, *, in_turns: bool) -> Baseline:
-    ahead = held_out.right - right
     prompts = held_out.clusters(held_out.decided)
-    low, high = mean_interval(ahead, confidence=CONFIDENCE, clusters=prompts) if len(set(prompts)) > 1 else (None, None)
     return Baseline(
         name="length" if name == "length" else "words",
-        accuracy=float(right.mean()),
-        ahead=float(ahead.mean()),
-        ahead_low=low,
-        ahead_high=high,
+        accuracy=share(right, prompts),
+        ahead=interval(held_out.right - right, prompts),
         num_learned_from=num,
         in_turns=in_turns,
     )
 
 
+def length_right(rows: Sequence[Preference], training: Sequence[Preference]) -> Array:
+    """(d,) 1 where the longer response is the chosen one, or the shorter if that is so more often in training; 1/2 for
+    responses of one length."""
+    sign = 1.0 if np.sign(_lengths(training)).sum() >= 0 else -1.0
+    return ordered(_lengths(rows) * sign)
+
+
 def _lengths(rows: Sequence[Preference]) -> Array:
     """(d,) letters of the chosen response less those of the rejected one."""
     return np.array([len(row.chosen) - len(row.rejected) for row in rows], dtype=float)
-
-
-def _sign(rows: Sequence[Preference]) -> float:
-    """1 if the longer response is chosen as often as the shorter one or more often, else -1."""
-    return 1.0 if np.sign(_lengths(rows)).sum() >= 0 else -1.0

@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 
 from prefloop.errors import UserError
+from prefloop.health import held_out
 from prefloop.records.benches import LengthBias, Section, Ties
 from prefloop.records.cards import Share, Slice
-from prefloop.stats.intervals import share_interval
 
-CONFIDENCE = 0.95
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "Chat": ("alpacaeval-easy", "alpacaeval-length", "alpacaeval-hard", "mt-bench-easy", "mt-bench-med"),
     "Chat Hard": (
@@ -68,8 +67,7 @@ def share(values: Sequence[float], prompts: Sequence[int]) -> Share | None:
     """A mean with its interval, values of one prompt hanging together; None of nothing."""
     if not values:
         return None
-    low, high = share_interval(values, np.asarray(prompts, dtype=np.uint64), confidence=CONFIDENCE)
-    return Share(mean=float(np.mean(values)), low=low, high=high, num=len(values))
+    return held_out.share(values, np.asarray(prompts, dtype=np.uint64))
 
 
 def accuracy(rows: Sequence[Row]) -> Share | None:

@@ -1,6 +1,7 @@
 """Makes the card."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from prefloop.health.leaks import leaks
 from prefloop.health.probes import LEAST, NUM_ROWS, probe
 from prefloop.health.verdict import judged
 from prefloop.records import Preference, spoken
-from prefloop.records.cards import Card
+from prefloop.records.cards import Card, Parts, Share
+from prefloop.records.probes import LearningCurve
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
 from prefloop.signs import of_card
@@ -28,10 +30,13 @@ def make_card(
     *,
     seed: int,
     margins: Sequence[float] | None = None,
+    unit: float = 1.0,
     training: Sequence[Preference] = (),
-    accuracy_train: float | None = None,
+    accuracy_train: Share | None = None,
     tie_edge: float = 0.0,
     nll_bayes: float | None = None,
+    parts: Parts | None = None,
+    curve: Callable[[Share], LearningCurve] | None = None,
     num_probed: int = NUM_ROWS,
 ) -> Card:
     """The card of a reward model on held-out preferences. The order of rows does not matter.
@@ -40,12 +45,14 @@ def make_card(
         judge: who scores.
         rows: held-out preferences; those without a majority count by their votes.
         seed: decides what is drawn where there is too much to look at.
-        margins: of each row the score of chosen less rejected, in log-odds if the judge learned those; scored anew
-            if they are not known.
+        margins: of each row the score of chosen less rejected; scored anew if they are not known.
+        unit: log-odds that a difference of 1 between scores stands for.
         training: what the judge learned from, if that is known.
         accuracy_train: its accuracy on some of that.
         tie_edge: log-odds where a tie ends, if votes were learned from.
         nll_bayes: the least surprise possible, nats per vote, where it is known.
+        parts: of what its score is made, if it is of several numbers.
+        curve: how accuracy grew with the number of labels to what it is, if that is known.
         num_probed: prompts whose responses are edited and scored again at the most, some 25 responses for each; none
             below `LEAST`.
 
@@ -53,10 +60,10 @@ def make_card(
     """
     if not any(row.decided for row in rows):
         raise UserError(f"{judge.name}: none of the {len(rows)} held-out pairs has a decision, so no card can be made.")
-    held_out = HeldOut(rows, scored(judge, rows) if margins is None else margins)
+    held_out = HeldOut(rows, unit * np.array(scored(judge, rows) if margins is None else margins))
     learned = drawn(training, seed)
     going_round = cycles(held_out)
-    measured = {
+    measured: dict[str, Any] = {
         "accuracy": held_out.of_decided(),
         "accuracy_votes": held_out.of_votes() if held_out.said else None,
         "accuracy_train": accuracy_train,
@@ -75,6 +82,8 @@ def make_card(
         by_strength=held_out.by(strength, ("1", "2", "3")),
         by_annotator=held_out.by_annotator(),
         by_length=held_out.by(length, [name for name, _ in LENGTHS]),
+        parts=parts,
+        learning_curve=curve and curve(measured["accuracy"]),
         cycles=going_round,
         reasons=reasons,
         unchecked=unchecked,
@@ -85,10 +94,10 @@ def make_card(
 
 def scored(judge: Scorer, rows: Sequence[Preference]) -> list[float]:
     """Of each row the score of chosen less rejected; a response in several rows is scored once."""
-    asked = list(dict.fromkeys((row.messages, response) for row in rows for response in texts(row)))
-    scores = judge.score([messages for messages, _ in asked], [response for _, response in asked]).tolist()
-    known = dict(zip(asked, scores, strict=True))
-    return [known[row.messages, row.chosen] - known[row.messages, row.rejected] for row in rows]
+    asked = list(dict.fromkeys((row.messages, response, row.tags) for row in rows for response in texts(row)))
+    prompts, responses, tags = zip(*asked, strict=True) if asked else ((), (), ())
+    known = dict(zip(asked, judge.detailed(prompts, responses, tags).scores.tolist(), strict=True))
+    return [known[row.messages, row.chosen, row.tags] - known[row.messages, row.rejected, row.tags] for row in rows]
 
 
 def drawn(training: Sequence[Preference], seed: int) -> list[Preference]:

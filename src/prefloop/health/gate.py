@@ -24,7 +24,9 @@ def gate(reward: Reward, *, anyway: bool, say: Callable[[str], None]) -> None:
     for model in models_of(reward).values():
         if model.startswith(PYTHON):
             continue
-        cards = {folder: card for folder in members_of(model) if (card := card_of(folder)) is not None}
+        own = card_of(model)
+        folders = members_of(model) if own is None else [model]  # an ensemble put together by hand has none of its own
+        cards = {folder: card for folder in folders if (card := own or card_of(folder)) is not None}
         if not cards:
             say(
                 f"{model}: this reward model has no health card, so that nobody knows whether it is ready for RL. "

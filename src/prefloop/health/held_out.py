@@ -13,8 +13,9 @@ import numpy as np
 
 from prefloop.records import Preference, opening, spoken
 from prefloop.records.cards import Share, Slice
+from prefloop.records.evaluations import Interval
 from prefloop.stats.arrays import Array
-from prefloop.stats.intervals import share_interval
+from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.stats.text import words
 
 CONFIDENCE = 0.95
@@ -40,8 +41,8 @@ class Said:
 class HeldOut:
     """Preferences in an order of their own, so that the order of the file does not matter."""
 
-    def __init__(self, rows: Sequence[Preference], margins: Sequence[float]) -> None:
-        """Args: margins: (n,) score of chosen less rejected."""
+    def __init__(self, rows: Sequence[Preference], margins: Sequence[float] | Array) -> None:
+        """Args: margins: (n,) score of chosen less rejected, in log-odds."""
         order = sorted(range(len(rows)), key=lambda i: (spoken(rows[i].messages), *texts(rows[i]), rows[i].id))
         self.rows = [rows[i] for i in order]
         self.margins = np.asarray([margins[i] for i in order], dtype=float)
@@ -127,10 +128,16 @@ def ordered(margins: Array) -> Array:
     return np.where(margins == 0, 0.5, (margins > 0).astype(float))
 
 
-def share(values: Sequence[float] | Array, clusters: Sequence[str]) -> Share:
+def share(values: Sequence[float] | Array, clusters: Sequence[str] | np.ndarray) -> Share:
     """A mean with its interval, values of one cluster hanging together."""
     low, high = share_interval(values, clusters, confidence=CONFIDENCE)
     return Share(mean=float(np.mean(values)), low=low, high=high, num=len(clusters))
+
+
+def interval(values: Array, clusters: Sequence[str]) -> Interval:
+    """The same of any numbers; without an interval if there is one cluster."""
+    ends = mean_interval(values, confidence=CONFIDENCE, clusters=clusters) if len(set(clusters)) > 1 else (None, None)
+    return Interval(mean=float(values.mean()), low=ends[0], high=ends[1])
 
 
 def strength(row: Preference) -> list[str]:

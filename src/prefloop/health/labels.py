@@ -34,14 +34,15 @@ def agreement(held_out: HeldOut, going_round: Cycles | None) -> Agreement | None
 
 
 def _agreement(equal: Share, source: str) -> Agreement:
-    limit = ceiling(equal.mean)
+    limit, low, high = (ceiling(share) for share in (equal.mean, equal.low, equal.high))
+    best = Share(mean=limit.usual, low=low.usual, high=high.usual, num=equal.num)
     return Agreement(
         equal=equal,
         source="repeats" if source == "repeats" else "cycles",
-        ceiling=limit.usual,
+        ceiling=best,
         ceiling_most=limit.most,
-        ceiling_beyond=ceiling(equal.high).most,
-        noise=1 - limit.usual,
+        ceiling_beyond=high.most,
+        noise=Share(mean=1 - best.mean, low=1 - best.high, high=1 - best.low, num=best.num),
         nll_best=limit.nll,
     )
 
@@ -51,19 +52,18 @@ def cycles(held_out: HeldOut) -> Cycles | None:
     prompts: dict[str, list[Preference]] = defaultdict(list)
     for row in held_out.rows:
         prompts[spoken(row.messages)].append(row)
-    around, triads, clusters = list[bool](), list[float](), list[str]()
+    around, triads, clusters = list[float](), list[float](), list[str]()
     for prompt, rows in prompts.items():
         wins = decisions(rows)
         cyclic, all_ = intransitivity(wins)
         if all_:
-            around.append(_goes_round(wins))
+            around.append(float(_goes_round(wins)))
             triads += [1.0] * cyclic + [0.0] * (all_ - cyclic)
             clusters += [prompt] * all_
     if not around:
         return None
-    return Cycles(
-        num_prompts=len(around), prompts=float(np.mean(around)), triads=len(triads), cyclic=share(triads, clusters)
-    )
+    prompts_around = share(around, list(dict.fromkeys(clusters)))
+    return Cycles(prompts=prompts_around, triads=len(triads), cyclic=share(triads, clusters))
 
 
 def decisions(rows: list[Preference]) -> Array:

@@ -30,7 +30,7 @@ def leaks(held_out: HeldOut, training: Sequence[Preference]) -> Leaks | None:
     left = [place for place, is_leak in enumerate(leaked) if not is_leak]
     return Leaks(
         num_training=len(training),
-        prompts=sum(map(bool, near.values())) / len(near),
+        prompts=share([float(bool(some)) for some in near.values()], prompts),
         pairs=share([float(is_leak) for is_leak in leaked], held_out.clusters(held_out.decided)),
         accuracy_without=held_out.of_decided(left) if left else None,
     )

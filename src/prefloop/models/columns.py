@@ -78,6 +78,16 @@ class Columns(Record):
         ]
         return parts[0] if len(parts) == 1 else torch.stack(parts).cpu().double().sum(0).float().to(raw.device)
 
+    def raw_scores(self, raw: Tensor) -> Tensor:
+        """(...,) the score in raw scores and not shifted: 1 apart where all columns that count are 1 apart.
+
+        Args: raw: (..., C), which may have no rows.
+        """
+        weights = self.weights
+        unit = self.unit(weights)
+        slopes = [unit * weights.get(column.name, 0.0) / column.std for column in self.columns]
+        return raw @ raw.new_tensor(slopes)
+
     @property
     def told(self) -> dict[str, Any]:
         """What `prefloop_scores.json` is to hold."""
@@ -95,6 +105,10 @@ class Columns(Record):
         return 1 / sum(weight / stds[name] for name, weight in weights.items())
 
 
+AS_IT_IS = Columns(kind="one", columns=(Column(name="score", mean=0.0, std=1.0),))
+"""One number, on the scale of raw scores."""
+
+
 def domain_of(tags: Sequence[str]) -> str | None:
     """The domain that the first of some tags names which names one."""
     return next((tag.partition(":")[2] for tag in tags if tag.startswith(DOMAINS)), None)
@@ -107,7 +121,7 @@ def columns_of(folder: str) -> Columns:
     """
     file = Path(folder) / NORMALISATION
     if not file.is_file():
-        return Columns(kind="one", columns=(Column(name="score", mean=0.0, std=1.0),))
+        return AS_IT_IS
     if b'"columns"' in file.read_bytes():
         return read_document(file, Columns)
     one = read_document(file, Normalisation)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from prefloop.drawing.numerals import Kind, written
+from prefloop.health.words import says
+from prefloop.records.cards import Card
 from prefloop.report.pipeline import POLICY, Pipeline, as_number
 from prefloop.report.summary import versions
 from prefloop.report.words import Words
-from prefloop.signs import RULES, Level, Sign, of_evaluation, of_reward_model, of_training
+from prefloop.signs import RULES, Level, Sign, of_evaluation, of_training
 
 KINDS: dict[str, Kind] = {
     "kl": "nats", "length": "tokens", "over_optimised": "plain", "first_ratio": "plain", "entropy": "plain",
@@ -30,32 +32,23 @@ class Caution:
 
 def cautions(pipeline: Pipeline, words: Words) -> list[Caution]:
     """Every rule once, alarms first. One that was looked at in two places says the worse."""
-    measured = [*of_evaluation(pipeline.evaluation), *_of_reward(pipeline), *_of_policy(pipeline)]
+    measured = [*of_evaluation(pipeline.evaluation), *_of_policy(pipeline)]
     worst: dict[str, Sign] = {}
     for each in sorted(measured, key=lambda each: WORST.index(each.level)):
         worst.setdefault(each.name, each)
-    signs = sorted(worst.values(), key=lambda each: list(RULES).index(each.name)) + _of_folder(pipeline)
+    signs = sorted(worst.values(), key=lambda each: list(RULES).index(each.name))
+    signs += [_of_card(pipeline.card, words.language), *_of_folder(pipeline)]
     levels = ("alarm", "unchecked", "fine")
     reference = pipeline.evaluation.reference if pipeline.evaluation else None
     return sorted((_caution(each, words, reference) for each in signs), key=lambda caution: levels.index(caution.level))
 
 
-def _of_reward(pipeline: Pipeline) -> list[Sign]:
-    """What the reward stage's own numbers say, which it also printed."""
-    reward = pipeline.stages.get("reward")
-    values = {
-        name: reward.result(result) if reward else None
-        for name, result in (
-            ("accuracy", "accuracy"),
-            ("low", "accuracy_low"),
-            ("high", "accuracy_high"),
-            ("training", "accuracy_train"),
-            ("length", "length_only_accuracy"),
-        )
-    }
-    if reward and values["accuracy"] is None:
-        values["accuracy"] = reward.last("accuracy/validation")
-    return of_reward_model(**values)
+def _of_card(card: Card | None, language: str) -> Sign:
+    """What the reward model's health card says."""
+    if card is None:
+        return Sign("card", "unchecked", {})
+    reasons = [says(reason, language) for reason in card.reasons if reason.stops]
+    return Sign("card", "alarm" if card.verdict == "not_ready" else "fine", {"reasons": " ".join(reasons)})
 
 
 def _of_policy(pipeline: Pipeline) -> list[Sign]:

@@ -1,8 +1,10 @@
 """The page: everything the template shows, worked out beforehand so that the template holds no logic."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -10,6 +12,10 @@ from prefloop import layout
 from prefloop.drawing import charts
 from prefloop.drawing.numerals import Kind, bracket, estimate, figure, written
 from prefloop.drawing.pages import rendered
+from prefloop.health.page import PAGES
+from prefloop.health.words import says
+from prefloop.health.words import verdict as sentences
+from prefloop.records.cards import Card
 from prefloop.records.evaluations import (
     EXACT_KL,
     Evaluation,
@@ -41,8 +47,8 @@ HERE = Path(__file__).parent
 Context = dict[str, Any]
 
 
-def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
-    """The whole HTML page."""
+def page(pipeline: Pipeline, totals: Summary, language: str, title: str, *, out: Path) -> str:
+    """The whole HTML page. Args: out: the folder that it will be in."""
     words = Words(language, is_sft=pipeline.begins_from_sft)
     context: Context = {
         "t": words,
@@ -66,7 +72,7 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str) -> str:
         "figure": figure,
         "estimate": estimate,
         "written": written,
-        "proxy": reward_model(pipeline, words),
+        "proxy": reward_model(pipeline, words, out),
         **_evaluated(pipeline.evaluation, words),
     }
     return rendered(HERE, "page.html", context, language=language)
@@ -209,13 +215,13 @@ def topics(evaluation: Evaluation) -> list[Context]:
     return [{"name": name, "sft": sft.get(name), "final": final.get(name)} for name in sorted({*sft, *final})]
 
 
-def reward_model(pipeline: Pipeline, words: Words) -> Context | None:
+def reward_model(pipeline: Pipeline, words: Words, out: Path) -> Context | None:
     """The reward model beside its yardsticks, question by question; None if nothing was measured of any."""
     evaluation, stage = pipeline.evaluation, pipeline.stages.get("reward")
     check = evaluation.reward_model if evaluation else None
     tables = _checked(check, words) if check else [_by_itself(stage, words)] if stage else []
     tables = [table for table in tables if table["rows"]]
-    if not tables:
+    if not tables and pipeline.card is None:
         return None
     why = (evaluation.reward_unchecked or "") if evaluation else "no_evaluation"
     measured = dict(check) if check else dict(stage.finished.result) if stage and stage.finished else {}
@@ -227,12 +233,26 @@ def reward_model(pipeline: Pipeline, words: Words) -> Context | None:
     label = words.plain("proxy.reliability")
     x_name, ideal = words.plain("proxy.confidence"), words.plain("proxy.ideal")
     return {
+        "card": pipeline.card and health_card(pipeline.card, pipeline.folder, words, out),
         "tables": tables,
         "why": words(f"unchecked.{why}") if why else "",
         "plot": charts.reliability(bins, label=label, x_name=x_name, ideal=ideal) if bins else None,
         "strengths": _strengths(measured.get("by_strength")),
         **{name: as_number(measured.get(name)) for name in ("ece", "ece_after_temperature", "temperature")},
         "keys": "reward_model." if check else "",
+    }
+
+
+def health_card(card: Card, folder: Path, words: Words, out: Path) -> Context:
+    """The verdict of the reward model's health card, and where its page lies: a report that is moved with its run still
+    finds it."""
+    lies = Path(layout.REWARD) / PAGES[words.language]
+    link = Path(os.path.relpath((folder / lies).resolve(), out.resolve())).as_posix()
+    return {
+        "verdict": sentences(card, words.language)[:2],
+        "reasons": [(says(reason, words.language), reason.stops) for reason in card.reasons],
+        "link": quote(link) if (folder / lies).is_file() else "",
+        "lies": lies.as_posix(),
     }
 
 

@@ -14,6 +14,7 @@ from prefloop.files.documents import read_document
 from prefloop.files.tables import read_rows
 from prefloop.notation import read_yaml
 from prefloop.records import Artefact, Finished, RunCard, Timing
+from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
 from prefloop.stages import ALIGNING, RUNS
 
@@ -71,6 +72,8 @@ class Pipeline:
     recipe_fingerprint: str | None
     stages: dict[str, Stage]
     evaluation: Evaluation | None
+    card: Card | None
+    """The health card of the reward model that was trained here."""
     samples: tuple[Row, ...]
     """Samples that the stage which trains the policy logged on its way."""
     not_numbers: dict[str, int]
@@ -138,6 +141,7 @@ def read(folder: str) -> Pipeline:
         recipe_fingerprint=fingerprints.of_path(recipe) if recipe.is_file() else None,
         stages=ran,
         evaluation=_document(root / layout.EVALUATE / layout.EVALUATION, Evaluation, lost),
+        card=_document(root / layout.REWARD / layout.MODEL / layout.MODEL_CARD, Card, lost),
         samples=next((rows for name in ALIGNING if (rows := _rows(root / name / layout.SAMPLES, lost))), ()),
         not_numbers={name: num for name, num in lost.items() if num},
     )

@@ -233,14 +233,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Over-refusal rose from {sft} to {final}: the model may be buying safety with silence.",
         "过度拒答从 {sft} 升到 {final}：模型可能在用沉默换安全。",
     ),
-    "rule.suspicious": (
-        "Reward-model validation accuracy is believable (up to {percent:g}%)",
-        "奖励模型验证准确率可信（至多 {percent:g}%）",
-    ),
-    "rule.suspicious.says": (
-        "Validation accuracy {value} is suspiciously high: look for the same prompts in training and validation, "
-        "or a shortcut.",
-        "验证准确率 {value} 高得可疑：检查训练与验证是否有相同提示，或存在捷径。",
+    "rule.card": ("The reward model's health card says that it is ready", "奖励模型的体检卡说可以使用"),
+    "rule.card.says": (
+        "The reward model's health card says that it is not ready for RL. {reasons}",
+        "奖励模型的体检卡说它还不能用于 RL。{reasons}",
     ),
     "rule.above_bayes": ("The reward model is not better than possible", "奖励模型没有好过理论上限"),
     "rule.above_bayes.says": (
@@ -380,15 +376,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "All {num} models drifted further than {limit} nats; {name} drifted least ({kl} nats). Raise "
         "kl_coef and train again.",
         "{num} 个模型的偏离都超过 {limit} 奈特；{name} 偏离最小（{kl} 奈特）。请调高 kl_coef 再训练。",
-    ),
-    "rule.memorises": (
-        "Reward-model accuracy in training is at most {percent:g} points above that on held-out preferences",
-        "奖励模型的训练准确率至多比留出准确率高 {percent:g} 个百分点",
-    ),
-    "rule.memorises.says": (
-        "The reward model is right on {training} of its training preferences and on {value} of the "
-        "held-out ones: it memorises. Use fewer epochs or more preferences.",
-        "奖励模型在训练偏好上判对 {training}，在留出偏好上判对 {value}：它在死记。请减少轮数或增加偏好。",
     ),
     "rule.first_ratio": ("A step's first probability ratios are one", "每一步最初的概率比都是一"),
     "rule.first_ratio.says": (

@@ -22,7 +22,7 @@ def write(config: ReportConfig) -> Path:
     """
     pipeline, out = read(config.pipeline), Path(config.out)
     totals = summary(pipeline)
-    html = page(pipeline, totals, config.language, config.title)
+    html = page(pipeline, totals, config.language, config.title, out=out)
     numbers = json.dumps(totals.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
     with (
         output(out / layout.SUMMARY, otherwise=ELSEWHERE) as of_numbers,

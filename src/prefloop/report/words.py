@@ -227,6 +227,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "proxy.accuracy_decided": ("the same, of pairs with a majority", "同上，只算有多数意见的对"),
     "proxy.truth": ("Which is truly better?", "哪个真的更好？"),
     "proxy.labels": ("Which side will an annotator choose?", "标注员会选哪边？"),
+    "proxy.card": ("Its health card", "它的体检卡"),
+    "proxy.card.says": ("The whole card, in the folder of this run:", "完整的卡，在本次运行的文件夹里："),
     "proxy.own": ("As the reward stage measured it", "奖励阶段自己的测量"),
     "proxy.own_accuracy": ("chosen response scores higher", "被选中的回答得分更高"),
     "proxy.own_length": ("choosing by length alone", "只看长度"),

@@ -7,7 +7,6 @@ trained on so many and no more.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -17,6 +16,7 @@ from prefloop import layout
 from prefloop.files.documents import read_document
 from prefloop.health import curve
 from prefloop.records import Finished, opening
+from prefloop.records.cards import Share
 from prefloop.records.probes import CurvePoint, LearningCurve
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Taught, Tokenised, ordered
@@ -57,20 +57,22 @@ def train_shares(config: RewardConfig, run: Run, train: Callable[[RewardConfig],
         train(config.model_copy(update=changed))
 
 
-def learning_curve(config: RewardConfig, folder: Path, taught: Taught, result: dict[str, Any]) -> LearningCurve:
-    """The curve of a run that is about to finish. Args: result: what it says of the whole."""
+def learning_curve(config: RewardConfig, folder: Path, taught: Taught, accuracy: Share) -> LearningCurve:
+    """The curve of a run that is about to finish. Args: accuracy: of the whole."""
     if not config.curve:
         points = [CurvePoint(num_pairs=num, accuracy=right, error=error) for num, right, error in taught.curve if num]
     else:
         finished = [read_document(layout.share(folder, share) / layout.FINISHED, Finished).result for share in SHARES]
-        points = [_point(one) for one in (*finished, result) if one["accuracy"] is not None and one["num_training"]]
+        points = [
+            _point(one["num_training"], one["accuracy"], one["accuracy_low"], one["accuracy_high"])
+            for one in finished
+            if one["accuracy"] is not None and one["num_training"]
+        ]
+        points.append(_point(taught.num, accuracy.mean, accuracy.low, accuracy.high))
     return curve.learning_curve(points, exact=config.curve, seed=config.seed)
 
 
-def _point(result: dict[str, Any]) -> CurvePoint:
-    """What a finished run says of itself; its interval is one of 95 %."""
-    width = result["accuracy_high"] - result["accuracy_low"]
-    error = width / 2 / float(special.ndtri((1 + curve.CONFIDENCE) / 2))
-    return CurvePoint(
-        num_pairs=result["num_training"], accuracy=result["accuracy"], error=max(error, float(np.finfo(float).eps))
-    )
+def _point(num: int, accuracy: float, low: float, high: float) -> CurvePoint:
+    """What a run says of itself; its interval is one of 95 %."""
+    error = (high - low) / 2 / float(special.ndtri((1 + curve.CONFIDENCE) / 2))
+    return CurvePoint(num_pairs=num, accuracy=accuracy, error=max(error, float(np.finfo(float).eps)))

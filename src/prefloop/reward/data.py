@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from prefloop.errors import UserError
-from prefloop.files.feedback import feedback_of
+from prefloop.files.feedback import feedback_of, has_main_axis
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.hashes import hash_of
 from prefloop.files.index import Lazy, Rows
 from prefloop.ops.draws import permutation
 from prefloop.records import Message, Preference, Ranking, Rated, opening
-from prefloop.reward.config import RewardConfig
+from prefloop.reward.config import BELONGS, RewardConfig
 from prefloop.reward.items import Asks, Row
 from prefloop.reward.objectives import AUTO, OBJECTIVES
 from prefloop.text.batches import Batches
@@ -167,7 +167,8 @@ def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, s
 
 
 def _asks(objective: str, config: RewardConfig) -> Asks:
-    return Asks(objective == "thumbs", config.axis, config.heads == "axes")
+    main = objective in BELONGS["axis"] and has_main_axis(config.preferences)
+    return Asks(objective == "thumbs", config.axis, config.heads == "axes", main)
 
 
 def _levels(files: Mapping[str, Rows[Row]], objective: str) -> dict[str, tuple[float, ...]]:
@@ -321,7 +322,7 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
     """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
     kind = record(path, objective, others=name == "held_out")
     asks = _asks(objective, config)
-    how = [asks.thumbs, asks.axis, asks.each] if kind is Rated else None
+    how = [asks.thumbs, asks.axis, asks.each, asks.main] if kind is Rated else None
     noted = _noted
     if kind is Rated:
         noted = partial(_noted_of_marks, asks=asks)
@@ -330,7 +331,9 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
     rows = Rows[Any](path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=noted, how=how)
     if kind is Rated and not len(rows.columns["levels"]):
         what = "thumbs" if asks.thumbs else f"ratings on the axis {asks.axis}" if asks.axis else "ratings"
-        raise UserError(f"{path}: no row has {what}. Leave objective and axis out to learn from what it has.")
+        axes = sorted({axis for row in rows.take(range(min(1000, len(rows)))) for axis in row.ratings or ()})
+        there = f" It has: {', '.join(axes)}." if asks.axis and axes else ""
+        raise UserError(f"{path}: no row has {what}.{there} Leave objective and axis out to learn from what it has.")
     if rows.problems and config.on_bad == "stop":
         raise UserError(
             f"{rows.problems[0]} Bad rows: {len(rows.problems)}; see them with `prefloop data check {path}`, "

@@ -18,15 +18,17 @@ import torch
 from prefloop import layout
 from prefloop.files.atomic import new_folder, write_json
 from prefloop.files.documents import read_document
-from prefloop.health.calibration import tie_edge_of
+from prefloop.health.gate import card_of as card_in
 from prefloop.models.device import placement
-from prefloop.records import EnsembleCard, Finished, Preference
+from prefloop.models.load import members_of
+from prefloop.records import EnsembleCard, Finished
+from prefloop.records.cards import Card, Parts
+from prefloop.reward.carded import Pairs, card_of, part, shown
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.data import split
-from prefloop.reward.items import Item, as_pairs, margins, tokenised
+from prefloop.reward.items import Tokenised, tokenised
 from prefloop.reward.needs import READ_AGAIN
-from prefloop.reward.objectives import OBJECTIVES, gaps
-from prefloop.reward.quality import Quality, quality
+from prefloop.reward.objectives import OBJECTIVES
 from prefloop.run import Run
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.outliers import CARD, OutlierCard
@@ -57,12 +59,11 @@ def train_members(config: RewardConfig, run: Run, train: Callable[[RewardConfig]
     model = run.folder / layout.MODEL
     _put_together(model, folders)
     judge = Ensemble(str(model), placement(config.device, config.dtype), [], combine="mean", variance_coef=0.0)
-    known, measured = _measured(config, judge, results, run)
-    _put_together(model, folders, {CARD: known.model_dump(mode="json")})
-    for warning in measured.warnings:
-        run.say(warning)
-    result = {**_shared(results), **measured.numbers, "members": [each["accuracy"] for each in results]}
-    run.finish(outputs=[layout.MODEL], result={**result, "warnings": list(measured.warnings)})
+    known, card = _measured(config, judge, results, run)
+    beside = {CARD: known.model_dump(mode="json")} | ({layout.MODEL_CARD: card.model_dump(mode="json")} if card else {})
+    _put_together(model, folders, beside)
+    result = {**_shared(results), "members": [each["accuracy"] for each in results]}
+    run.finish(outputs=[layout.MODEL], result=result | shown(card, config, run))
 
 
 def _put_together(model: Path, folders: Sequence[Path], beside: dict[str, Any] | None = None) -> None:
@@ -85,46 +86,43 @@ def _linked(source: str, target: str) -> str:
 
 def _measured(
     config: RewardConfig, judge: Ensemble, results: Sequence[dict[str, Any]], run: Run
-) -> tuple[OutlierCard, Quality]:
+) -> tuple[OutlierCard, Card | None]:
     """What held-out responses are like to the ensemble, and how good it is."""
     parts = split(config, lambda _: None, kept=run.folder / layout.ROWS)
     learn = partial(tokenised, network=judge.first.network, asks=parts.asks)
     again, validated, undecided = map(learn, (parts.training[:READ_AGAIN], parts.validation, parts.undecided))
-    unit = judge.unit() * OBJECTIVES[parts.objective].UNIT
     said, unusual = judge.said_with_unusual([ids for item in validated.items for ids in item.sequences])
     assert unusual is not None  # the stage has just noted it of each member
-    ties = gaps(_read(judge, undecided.items).scores.view(-1, 2) * unit).tolist()
-    measured = quality(
-        _margins(unit, validated.items, said),
-        [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)],
-        longer_wins=sum(item.longer for item in again.items) >= 0,
-        margins_train=_margins(unit, again.items, _read(judge, again.items)),
-        undecided=[(gap, row) for gap, row in zip(ties, undecided.rows, strict=True) if isinstance(row, Preference)],
-        first_edge=tie_edge_of(_shared(results)),
+    cards = [card for member in members_of(judge.name) if (card := card_in(member))]
+    members = (part(f"member-{i}", each, each["num_held_out"]) for i, each in enumerate(results))
+    card = card_of(
+        judge,
+        judge.first.network,
+        parts,
+        _pairs(judge, validated, said) + _pairs(judge, undecided),
+        _pairs(judge, again),
+        alone=True,
+        unit=judge.unit() * OBJECTIVES[parts.objective].UNIT,
+        seed=config.seed,
+        tie_edge=float(np.mean([card.calibration.tie_edge for card in cards if card.calibration] or [0.0])),
+        parts=Parts(kind="ensemble", score=judge.combine, of=tuple(members)),
+        curve=None,
     )
-    return OutlierCard.of(unusual, said.scores), measured
+    return OutlierCard.of(unusual, said.scores), card
 
 
-def _read(judge: Ensemble, items: Sequence[Item]) -> Scored:
-    """What is said of all responses of some items, which may be none, one after another."""
-    if not items:
-        return Scored(torch.zeros(0))
-    return judge.said([sequence for item in items for sequence in item.sequences])
-
-
-def _margins(unit: float, items: Sequence[Item], said: Scored) -> list[list[float]]:
-    """Of each item the log-odds of all its pairs. Args: unit: log-odds of a difference of 1 between scores."""
-    nums = [len(item.sequences) for item in items]
-    if not nums:
-        return []
-    scores = torch.nn.utils.rnn.pad_sequence(list((said.scores * unit).split(nums)), batch_first=True)
-    return margins(scores, items)
+def _pairs(judge: Ensemble, read: Tokenised, said: Scored | None = None) -> Pairs:
+    """The pairs of some items, which may be none. Args: said: of all their responses, one after another, if known."""
+    if not read.items:
+        return Pairs([], [])
+    said = said or judge.said([sequence for item in read.items for sequence in item.sequences])
+    scores = said.scores.split([len(item.sequences) for item in read.items])
+    return Pairs.of(read, torch.nn.utils.rnn.pad_sequence(list(scores), batch_first=True))
 
 
 def _shared(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What all members report: numbers, and lists of them, as their means; of anything else the first one's."""
-    first = results[0]
-    return {name: _mean([result[name] for result in results]) for name in first if name != "warnings"}
+    return {name: _mean([result[name] for result in results]) for name in results[0]}
 
 
 def _mean(values: Sequence[Any]) -> Any:

@@ -27,6 +27,8 @@ from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind, dom
 from prefloop.models.network import Network
 from prefloop.ops.draws import seeded
 from prefloop.records import Preference, Rated, Vote, opening
+from prefloop.records.cards import Parts
+from prefloop.reward.carded import part
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores, on_axes, rated
 from prefloop.reward.objectives import Objective, add
@@ -260,6 +262,17 @@ class Heads:
             if self._differ and place:
                 numbers["accuracy_common"] = float(np.mean(common))
         return numbers
+
+    def parts(self, told: Mapping[str, Any]) -> Parts | None:
+        """The columns as the health card has them; None of one score. Args: told: what `told` said of them."""
+        if self.kind == "one":
+            return None
+        columns: Mapping[str, Mapping[str, Any]] = told["columns"]
+        return Parts(
+            kind=self.kind,
+            score="mean" if self.kind in TOGETHER else COMMON,
+            of=tuple(part(name, numbers, numbers["num"]) for name, numbers in columns.items()),
+        )
 
 
 class PerColumn(Objective):

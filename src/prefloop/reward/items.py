@@ -17,6 +17,7 @@ from prefloop.errors import UserError
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
 from prefloop.records import Preference, Ranking, Rated
+from prefloop.records.judgements import MAIN_AXES
 from prefloop.reward.annotators import Voter, voters_of
 from prefloop.reward.votes import Interval, intervals
 from prefloop.scoring.pair_classifier import both_orders
@@ -82,6 +83,10 @@ class Tokenised:
     cuts: Cuts
     num_equal: int
     """rows left out, for cut to the context (or in tokens) all their responses are the same"""
+
+    def first(self, num: int) -> "Tokenised":
+        """The first ones."""
+        return replace(self, rows=self.rows[:num], items=self.items[:num])
 
     def tell(self, say: Say, path: str, context: int) -> None:
         """Says what was cut and left out. Raises: UserError if nothing is left."""
@@ -178,14 +183,18 @@ class Asks:
     """on which axis; None for the main one, or the mean of all"""
     each: bool = False
     """on every axis, each by itself"""
+    main: bool = False
+    """whether rows have a main axis, so that the mean of others would be of another kind"""
 
     def marks(self, row: Rated) -> tuple[float, ...]:
         """(K,) see `Item.marks`; where each axis is learned, those on the first that the row speaks of."""
         said: Sequence[float | None] | None = row.thumbs
         if self.each:
             said = next(iter(on_axes(row).values()), None)
+        elif not self.thumbs and self.axis is None and row.ratings:
+            said = None if self.main and row.main_axis not in MAIN_AXES else row.grades
         elif not self.thumbs:
-            said = row.grades if self.axis is None and row.ratings else (row.ratings or {}).get(self.axis or "")
+            said = (row.ratings or {}).get(self.axis or "")
         return _numbers(said or [None] * len(row.responses))
 
     def by_axis(self, row: Rated) -> dict[str, tuple[float, ...]]:
@@ -284,7 +293,7 @@ def margins(scores: Tensor, items: Sequence[Item]) -> list[list[float]]:
 def tables_of(items: Sequence[Item], network: Network, sizes: Batching) -> Tensor:
     """(B, K, C) raw scores of items, which may be none, in every column, on the CPU."""
     if not items:
-        return torch.zeros(0, 2, 1)
+        return torch.zeros(0, 2, int(network.pretrained.config.num_labels or 1))
     read: list[Tensor] = []
     for part in cut(range(len(items)), [item.length for item in items], limit=sizes.reading_tokens):
         table, index, there = gathered(network, [items[i] for i in part])

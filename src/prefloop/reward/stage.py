@@ -24,36 +24,25 @@ from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.files.foreign import first_records
 from prefloop.models.batching import Batching, batched
+from prefloop.models.columns import AS_IT_IS, Columns
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder, save, scalar
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer, heads_apart
 from prefloop.models.sums import Sums
+from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.records.cards import Card
 from prefloop.reward.annotators import sentence
-from prefloop.reward.carded import Trained, card_of, shown
+from prefloop.reward.carded import Pairs, Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.curve import learning_curve, moments, seen, train_shares
 from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.heads import Heads, heads_of
-from prefloop.reward.items import (
-    Item,
-    Row,
-    Taught,
-    Tokenised,
-    as_pairs,
-    best,
-    margins,
-    ordered,
-    tables_of,
-    tell,
-    tokenised,
-)
+from prefloop.reward.items import Row, Taught, Tokenised, best, ordered, tables_of, tell, tokenised
 from prefloop.reward.needs import READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective, Votes, gaps
-from prefloop.reward.quality import quality
+from prefloop.reward.objectives import OBJECTIVES, Objective, Votes
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
 from prefloop.scoring.outliers import KNOWN, Outliers
@@ -231,53 +220,38 @@ def _finish(
     run: Run,
 ) -> None:
     """Measures, saves, and says how good the model is. Args: looked: (B, K, C) the scores of the held-out items."""
-
-    def scores(items: Sequence[Item]) -> torch.Tensor:
-        return heads.main(tables_of(items, network, sizes), items)
-
     if len(data.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
-    validated, undecided = data.validated, data.undecided
-    again = heads.placed(data.first).items[: max(READ_AGAIN, len(validated.items))]
-    reached = scores(again)
-    pairs = [as_pairs(row, item) for row, item in zip(validated.rows, validated.items, strict=True)]
-    apart = margins(heads.main(looked, validated.items) * objective.UNIT, validated.items)
-    tied = gaps(scores(undecided.items) * objective.UNIT).tolist()
-    ties = [(gap, row) for gap, row in zip(tied, undecided.rows, strict=True) if isinstance(row, Preference)]
-    edge = objective.first_edge(taught.said)
-    held = quality(
-        apart,
-        pairs,
-        longer_wins=taught.longer >= 0,
-        margins_train=margins(reached, again),
-        undecided=ties,
-        first_edge=edge,
-    )
-    both = [pair for some in zip(apart, pairs, strict=True) for pair in zip(*some, strict=True)]
     heads.fold(network)
-    judge = Trained(str(run.folder / layout.MODEL), network, sizes, heads.mean)
-    trained_on = held.numbers["accuracy_train"]
+    columns, same = heads.scale(_raw(network, sizes, data.scale)) if data.scale else (AS_IT_IS, False)
+    if same:
+        run.say(
+            f"{config.demonstrations or config.preferences}: the {len(data.scale)} responses that put scores on a "
+            "scale all have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
+        )
+    validated, again = data.validated, heads.placed(data.first).first(max(READ_AGAIN, len(data.validated.items)))
+    reached, tied = (columns.raw_scores(tables_of(some.items, network, sizes)) for some in (again, data.undecided))
+    of_columns = heads.told(looked, validated)
     card = card_of(
-        judge,
-        [*both, *ties],
-        data.training,
-        data.split.asks,
+        Trained(str(run.folder / layout.MODEL), network, sizes, columns),
+        network,
+        data.split,
+        Pairs.of(validated, columns.raw_scores(looked)) + Pairs.of(data.undecided, tied),
+        Pairs.of(again, reached),
         alone=not objective.BOTH_ORDERS,
+        unit=objective.UNIT,
         seed=config.seed,
-        accuracy_train=trained_on,
-        tie_edge=edge,
+        tie_edge=objective.first_edge(taught.said),
+        parts=heads.parts(of_columns),
+        curve=partial(learning_curve, config, run.folder, taught),
     )
-    _save(run.folder / layout.MODEL, network, heads, config, sizes, data, card, run.say)
-    warnings = shown(card, run) if card else held.warnings
-    objective.look(reached, again)
+    _save(run.folder / layout.MODEL, network, columns, sizes, data, card)
+    objective.look(reached, again.items)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
-    for told in learned.get("annotators", ()):
-        run.say(sentence(told))
-    result = {**held.numbers, **begun, **_counts(data, taught), **learned}
-    result["learning_curve"] = learning_curve(config, run.folder, taught, result).model_dump(mode="json")
-    verdict = {"card": card.verdict if card else None, "objective": data.split.objective}
-    verdict |= heads.told(looked, validated)
-    run.finish(outputs=[layout.MODEL], result={**result, **verdict, "warnings": list(warnings)})
+    for said in learned.get("annotators", ()):
+        run.say(sentence(said))
+    result = {"num_held_out": len(validated.items), "objective": data.split.objective, **begun, **learned}
+    run.finish(outputs=[layout.MODEL], result=shown(card, config, run) | result | _counts(data, taught) | of_columns)
 
 
 def _counts(data: _Data, taught: Taught) -> dict[str, int]:
@@ -294,32 +268,19 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
     }
 
 
-def _save(
-    folder: Path,
-    network: Network,
-    heads: Heads,
-    config: RewardConfig,
-    sizes: Batching,
-    data: _Data,
-    card: Card | None,
-    say: Say,
-) -> None:
+def _save(folder: Path, network: Network, columns: Columns, sizes: Batching, data: _Data, card: Card | None) -> None:
     """The model, how its scores are shifted and scaled, what is usual to it, and its card."""
     carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
     if not data.scale:  # a pair classifier: it scores no response alone
-        save(folder, network, beside={NORMALISATION: {"mean": 0.0, "std": 1.0}, PAIRS: READS, **carded})
+        save(folder, network, beside={NORMALISATION: columns.told, PAIRS: READS, **carded})
         return
-    columns, same = heads.scale(_raw(network, sizes, data.scale))
-    if same:
-        say(
-            f"{config.demonstrations or config.preferences}: the {len(data.scale)} responses that put scores on a "
-            "scale all have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
-        )
     (_, learned), (raw, held_out) = (
         _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
         for read in (data.first, data.validated)
     )
-    outliers = Outliers.of(learned, held_out, columns.scores(raw))
+    each = zip(raw.unbind(1), columns.columns, strict=True)
+    alone = {of.name: normalised_scores(one, mean=of.mean, std=of.std) for one, of in each}
+    outliers = Outliers.of(learned, held_out, columns.scores(raw), alone if len(alone) > 1 else None)
     save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
 
 

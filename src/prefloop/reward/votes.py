@@ -12,10 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from scipy.special import log_expit
 from torch import Tensor, nn
 
 from prefloop.ops.preferences import graded_preference_loss
@@ -96,19 +93,6 @@ class Edges(nn.Module):
             ),
             torch.zeros_like(felt),
         )
-
-
-def sided_log_odds(margins: ArrayLike, first: float) -> np.ndarray:
-    """(n,) log-odds that a vote is for the chosen response, given that it is for one of the two.
-
-        log sigmoid(margin - first) - log sigmoid(-margin - first)        first = 0: the margin itself
-
-    Args:
-        margins: (n,) raw score of chosen minus rejected.
-        first: log-odds where a tie ends; 0 where there are no ties.
-    """
-    m = np.asarray(margins, dtype=float)
-    return log_expit(m - first) - log_expit(-m - first)
 
 
 def without_opinion(weights: Sequence[float], votes: Sequence[Sequence[Interval]]) -> dict[str, float]:

@@ -83,8 +83,9 @@ class Ensemble:
         return self.first.context
 
     def unit(self, tags: Sequence[str] = ()) -> float:
-        """Log-odds that a difference of 1 between scores stands for: the members' mean. Args: tags: of the prompt."""
-        return sum(member.unit(tags) for member in self.members) / len(self.members)
+        """Log-odds that a difference of 1 between mean scores stands for where the members agree on them. Args: tags:
+        of the prompt."""
+        return len(self.members) / sum(1 / member.unit(tags) for member in self.members)
 
     def same(self, prompt: Conversation, responses: Sequence[str]) -> bool:
         """Whether two responses to a prompt are the same to it."""

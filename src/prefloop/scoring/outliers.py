@@ -43,25 +43,30 @@ class OutlierCard(Record):
     """Reward units: the score that all but 1 % of them stay at or below."""
     num: int = Field(ge=1)
     """How many they are."""
+    columns: dict[str, float] = Field(default_factory=dict)
+    """Name of a column -> what `reached` is of its scores alone; of a model with several."""
 
     @classmethod
-    def of(cls, unusual: Tensor, scores: Tensor) -> Self:
-        """Of (B,) known responses."""
+    def of(cls, unusual: Tensor, scores: Tensor, columns: Mapping[str, Tensor] | None = None) -> Self:
+        """Of (B,) known responses. Args: columns: (B,) scores of each column by itself, where there are several."""
         levels = unusual.cpu().double().sort().values
         if len(levels) > MOST_LEVELS:
             levels = levels[torch.linspace(0, len(levels) - 1, MOST_LEVELS).round().long()]
-        return cls(
-            levels=tuple(levels.tolist()), reached=float(scores.cpu().double().quantile(REACHED)), num=len(unusual)
-        )
+        each = {name: _reached(some) for name, some in (columns or {}).items()}
+        return cls(levels=tuple(levels.tolist()), reached=_reached(scores), num=len(unusual), columns=each)
 
     def share(self, unusual: Tensor) -> Tensor:
         """(B,) share of the known responses that are less unusual."""
         levels = torch.tensor(self.levels, dtype=torch.float64)
         return (torch.searchsorted(levels, unusual.cpu().double()) / len(levels)).float()
 
-    def limited(self, scores: Tensor) -> Tensor:
-        """(B,) the scores, no higher than known responses reach."""
-        return scores.clamp(max=self.reached)
+    def limited(self, scores: Tensor, column: str | None = None) -> Tensor:
+        """(B,) the scores, no higher than known responses reach. Args: column: whose scores they are, if not all's."""
+        return scores.clamp(max=self.columns.get(column or "", self.reached))
+
+
+def _reached(scores: Tensor) -> float:
+    return float(scores.cpu().double().quantile(REACHED))
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,16 @@ class Outliers:
     """(D, D) what a difference from the mean is multiplied by; its length is the distance"""
 
     @classmethod
-    def of(cls, learned: Tensor, held_out: Tensor, scores: Tensor) -> Self:
-        """From last hidden states of responses. Args: learned: (N, D). held_out: (B, D), with their scores (B,)."""
+    def of(cls, learned: Tensor, held_out: Tensor, scores: Tensor, columns: Mapping[str, Tensor] | None = None) -> Self:
+        """From last hidden states of responses.
+
+        Args:
+            learned: (N, D).
+            held_out: (B, D), with their scores (B,).
+            columns: (B,) the same of each column by itself, where there are several.
+        """
         mean, factor = whitening(learned, shrinkage=SHRINKAGE)
-        card = OutlierCard.of(unusualness(held_out, mean, factor), scores)
+        card = OutlierCard.of(unusualness(held_out, mean, factor), scores, columns)
         return cls(card, mean.float().contiguous(), factor.float().contiguous())
 
     def files(self) -> dict[str, Mapping[str, Any]]:

@@ -68,6 +68,7 @@ class RewardModel:
         self.network = scalar(folder, placement, beside=beside, weights=weights).freeze()
         self.columns = columns_of(self.network.path)
         check_column(folder, self.columns, column)
+        self.column = column
         self.weights = self.columns.weights if column is None else {column: 1.0}
         """what each column counts in the score"""
         self.by_domain = self.columns.kind == "domains" and column is None
@@ -116,7 +117,7 @@ class RewardModel:
             scored = replace(scored, members=members, disagreement=members.std(1, correction=0))
         if self.outliers is None:
             return scored
-        limited = self.outliers.card.limited(scored.scores)
+        limited = self.outliers.card.limited(scored.scores, self.column)
         return replace(scored, outlier=self.outliers.share(states), limited=limited)
 
     def weights_of(self, tags: Sequence[str]) -> dict[str, float]:

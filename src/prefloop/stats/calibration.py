@@ -147,15 +147,15 @@ def sided_log_odds(margins: ArrayLike, tie_edge: float) -> Array:
     return log_expit(m - tie_edge) - log_expit(-m - tie_edge)
 
 
-def surprise(log_odds: ArrayLike, outcomes: ArrayLike) -> float:
-    """Mean of - outcome log sigmoid(x) - (1 - outcome) log sigmoid(-x), in nats; log 2 for a coin.
+def surprises(log_odds: ArrayLike, outcomes: ArrayLike) -> Array:
+    """(n,) - outcome log sigmoid(x) - (1 - outcome) log sigmoid(-x), in nats; log 2 for a coin.
 
     Args:
         log_odds: (n,) that the first response is preferred.
         outcomes: (n,) 1 if it was, 0 if not, or a share between.
     """
     x, o = columns(log_odds=log_odds, outcomes=outcomes)
-    return float(-(o * log_expit(x) + (1 - o) * log_expit(-x)).mean())
+    return -(o * log_expit(x) + (1 - o) * log_expit(-x))
 
 
 def _predictions(probabilities: ArrayLike, outcomes: ArrayLike) -> tuple[Array, Array]:
