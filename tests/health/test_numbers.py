@@ -44,7 +44,7 @@ def test_length_alone_by_hand(held_out: list[Preference], training: list[Prefere
 
 
 def measured(margins: list[float], rows: list[Preference]) -> Calibration:
-    found = calibration(HeldOut(rows, margins), tie_edge=0.0, nll_bayes=None)
+    found = calibration(HeldOut(rows, margins), tie_edge=0.0)
     assert found is not None
     return found
 

@@ -55,10 +55,7 @@ def test_a_page_stands_by_itself(card: Card, tmp_path: Path):
 @pytest.mark.parametrize(
     ("accuracies", "says_so"),
     [
-        (
-            (0.60, 0.65, 0.68, 0.70),
-            ("With twice as many labels, 4,000,", "翻倍到 4,000", "twice as many<"),
-        ),
+        ((0.60, 0.65, 0.68, 0.70), ("With twice as many labels, 4,000,", "翻倍到 4,000", "twice as many<")),
         ((0.70, 0.60, 0.50, 0.40), ("no curve that only rises passes near these points", "没有单调上升的曲线")),
         ((), ("Not known here", "此处不知道")),
     ],
