@@ -62,10 +62,8 @@ def test_a_page_stands_by_itself(card: Card, tmp_path: Path):
 )
 def test_the_learning_curve_stands_on_the_page_or_why_not(accuracies: tuple[float, ...], says_so: tuple[str, ...]):
     points = [CurvePoint(num_pairs=250 * 2**i, accuracy=a, error=0.005) for i, a in enumerate(accuracies)]
-    made = make_card(
-        Judge(len), pairs(30), seed=0, num_probed=0,
-        curve=(lambda accuracy: learning_curve(points, exact=True, seed=0)) if points else None,
-    )  # fmt: skip
+    told = (lambda accuracy: learning_curve(points, exact=True, seed=0)) if points else None
+    made = make_card(Judge(len), pairs(30), seed=0, num_probed=0, curve=told)
     html = page.page(made, "en", title="m", data="d") + page.page(made, "zh", title="m", data="d")
     assert all(sentence in html for sentence in says_so)
     assert ("labels learned from" in html) == bool(points)
