@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from prefloop.reward.quality import calibration
 
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
@@ -21,6 +20,7 @@ from prefloop.reward.stage import train
 from prefloop.reward.votes import intervals
 from prefloop.scoring.named import scorer
 from prefloop.scoring.pair_classifier import PairClassifier
+from prefloop.stats.calibration import expected_calibration_error
 
 CPU = Placement(torch.device("cpu"))
 Votes = list[dict[str, Any]]
@@ -165,7 +165,9 @@ def test_each_learns(
         judge, told = scorer(str(made), CPU), [p for p in split(config).validation if isinstance(p, Preference)]
         assert isinstance(judge, PairClassifier)
         odds = judge.log_odds([p.messages for p in told], [p.chosen for p in told], [p.rejected for p in told])
-        assert result["ece"] == pytest.approx(calibration(odds.double().numpy(), [1.0] * len(told)), abs=1e-5)
+        assert result["ece"] == pytest.approx(
+            expected_calibration_error(odds.double().sigmoid().numpy(), [1.0] * len(told), bins=10), abs=1e-5
+        )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ ENOUGH = 20
 """Pairs from which a temperature is fitted."""
 
 
-def calibration(held_out: HeldOut, *, tie_edge: float, nll_bayes: float | None) -> Calibration | None:
+def calibration(held_out: HeldOut, *, tie_edge: float) -> Calibration | None:
     """Before and after a temperature; None if no pair has a vote with a side."""
     voted = [(i, outcome) for i, row in enumerate(held_out.rows) if (outcome := row.outcome) is not None]
     if not voted:
@@ -39,7 +39,6 @@ def calibration(held_out: HeldOut, *, tie_edge: float, nll_bayes: float | None) 
     return Calibration(
         num=len(voted),
         nll=nll(log_odds),
-        nll_bayes=nll_bayes,
         ece=_error(log_odds, outcomes),
         ece_chance=0.3 * math.sqrt(len(bins) / len(voted)),
         tie_edge=tie_edge,

@@ -34,7 +34,6 @@ def make_card(
     training: Sequence[Preference] = (),
     accuracy_train: Share | None = None,
     tie_edge: float = 0.0,
-    nll_bayes: float | None = None,
     parts: Parts | None = None,
     curve: Callable[[Share], LearningCurve] | None = None,
     num_probed: int = NUM_ROWS,
@@ -50,7 +49,6 @@ def make_card(
         training: what the judge learned from, if that is known.
         accuracy_train: its accuracy on some of that.
         tie_edge: log-odds where a tie ends, if votes were learned from.
-        nll_bayes: the least surprise possible, nats per vote, where it is known.
         parts: of what its score is made, if it is of several numbers.
         curve: how accuracy grew with the number of labels to what it is, if that is known.
         num_probed: prompts whose responses are edited and scored again at the most, some 25 responses for each; none
@@ -70,7 +68,7 @@ def make_card(
         "by_domain": held_out.by(domains),
         "baselines": baselines(held_out, learned),
         "agreement": agreement(held_out, going_round),
-        "calibration": calibration(held_out, tie_edge=tie_edge, nll_bayes=nll_bayes),
+        "calibration": calibration(held_out, tie_edge=tie_edge),
         "leaks": leaks(held_out, learned),
         "probes": probe(judge, held_out.rows, seed=seed, num_rows=num_probed) if num_probed >= LEAST else (),
     }

@@ -158,9 +158,7 @@ class _Said:
             ("chance", "share", known.ece_chance, known.ece_chance),
             ("nll", "plain", known.nll, known.nll_after),
         ]
-        if known.nll_bayes is not None:
-            rows.append(("bayes", "plain", known.nll_bayes, known.nll_bayes))
-        elif card.agreement:
+        if card.agreement:
             rows.append(("best", "plain", card.agreement.nll_best, card.agreement.nll_best))
         rows.append(("coin", "plain", math.log(2), math.log(2)))
         told = self.t("sure.few")

@@ -261,7 +261,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "sure.chance": ("the same by chance alone, about", "仅凭偶然约为"),
     "sure.nll": ("surprise, nats per vote (NLL)", "意外程度，奈特/票（NLL）"),
     "sure.best": ("the least possible, by annotators' agreement", "按标注员一致程度，至少"),
-    "sure.bayes": ("the least possible (Bayes)", "理论最小（贝叶斯）"),
     "sure.coin": ("surprise of a coin", "抛硬币的意外程度"),
     "sure.temperature": (
         "Temperature {value}: divide its margins by that to be as sure as it is right; above 1 it is too sure. Fitted "

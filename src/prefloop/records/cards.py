@@ -76,8 +76,6 @@ class Calibration(Record):
     """Pairs with such votes."""
     nll: Interval
     """Surprise, nats per vote; log 2 = 0.693 for a coin."""
-    nll_bayes: Number = None
-    """The least possible, where it is known."""
     ece: float
     """How far confidence is from accuracy on average."""
     ece_chance: float
