@@ -59,7 +59,7 @@ RULES = {
     "coin": Rule(lambda value, low, limit: low <= limit, 0.5),
     "beside_length": Rule(lambda value, low, other: low <= 0),
     "below_words": Rule(lambda value, high, other: high < 0),
-    "beside_words": Rule(lambda value, low, other: low <= 0),
+    "beside_words": Rule(lambda value, low, high, other: low <= 0 <= high),  # below 0 is `below_words`' to say
     "suspicious": Rule(_above, 0.95),
     "easy": Rule(_above, 0.95),
     "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
@@ -119,7 +119,7 @@ def of_card(
         sign("coin", value=accuracy.mean, low=accuracy.low),
         sign("beside_length", **_beside(length, "low")),
         sign("below_words", **_beside(words, "high")),
-        sign("beside_words", **_beside(words, "low")),
+        sign("beside_words", **_beside(words, "low", "high")),
         sign("leak", value=leaks.pairs.mean if leaks else None),
         sign("easy" if explained else "suspicious", value=accuracy.mean),
         sign(
@@ -161,12 +161,11 @@ def _of_probes(probes: Sequence[Probe]) -> list[Sign]:
     return signs
 
 
-def _beside(baseline: Baseline | None, end: Literal["low", "high"]) -> dict[str, Value]:
-    """How far the reward model is ahead of a baseline, and one end of the interval."""
-    if baseline is None:
-        return {"value": None, end: None, "other": None}
-    ahead = baseline.ahead
-    return {"value": ahead.mean, end: ahead.low if end == "low" else ahead.high, "other": baseline.accuracy.mean}
+def _beside(baseline: Baseline | None, *ends: Literal["low", "high"]) -> dict[str, Value]:
+    """How far the reward model is ahead of a baseline, and ends of the interval."""
+    ahead = baseline and baseline.ahead
+    told: dict[str, Value] = {end: ahead and (ahead.low if end == "low" else ahead.high) for end in ends}
+    return {"value": ahead and ahead.mean, **told, "other": baseline and baseline.accuracy.mean}
 
 
 def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:

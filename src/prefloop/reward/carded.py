@@ -187,4 +187,8 @@ def _show(card: Card, data: str, run: Run) -> None:
             run.say(says(reason))
     others = sum(not reason.stops for reason in card.reasons)
     also = f" {others} more to know stand on it." if others else ""
-    run.say(f"{english}: the health card of this reward model. {label(card.verdict, 'en')}{also}")
+    right = card.accuracy
+    run.say(
+        f"{english}: the health card of this reward model, which is right on {right.mean:.0%} "
+        f"[{right.low:.0%}, {right.high:.0%}] of {right.num} held-out pairs. {label(card.verdict, 'en')}{also}"
+    )
