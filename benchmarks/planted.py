@@ -321,7 +321,7 @@ LEARNING = [
         "reward/stage.py", "reward",
         ("vote edges at the model's rate", "Group(tuple(objective.parameters()), EDGE_LR)", "Group(tuple(objective.parameters()), config.lr)"),
         ("vote edges never learned", "num_updates=len(batches), apart=apart)", "num_updates=len(batches), apart=apart[:-1])"),
-        ("weights of pairs forgotten", "weight, told = sum(item.weight for item in told_of)", "weight, told = len(told_of)"),
+        ("weights of pairs forgotten", "weight, told = heads.weight(told_of)", "weight, told = len(told_of)"),
         ("normalised by chosen responses though there are demonstrations", "if config.demonstrations is not None:", "if config.demonstrations is None:"),
         ("what was counted is forgotten on resume", 'taught = Taught.of(saved["taught"])', "pass"),
         ("a micro-batch is divided by its own weight", "(losses.sum() / weight).backward()", "(losses.sum() / sum(item.weight for item in few)).backward()"),
@@ -364,6 +364,7 @@ LEARNING = [
     ),
     *planted(
         "reward/heads.py", "reward/test_heads.py",
+        ("differences take from the common column", "if voice.column == 0 or not self._differ)", "if True)"),
         ("the common column learns from differences", "table[:, 0].detach()[index]", "table[:, 0][index]"),
         ("differences are held back by all votes alike", "self._ridge / (2 * votes) * spread", "self._ridge / 2 * spread"),
         ("a vote against is a vote for", "if side < 0:\n        item", "if False:\n        item"),

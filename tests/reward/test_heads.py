@@ -146,6 +146,7 @@ def test_a_column_learns_only_where_something_speaks_of_it(folder: str, kind: st
     torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(5))
     common, law = Item((GOOD, BAD)), Item((BAD, OTHER), column=1)
     both, losses = gradient(made, judge, [common, law])
+    assert made.weight([common, law]) == (2 if kind == "axes" else 1)
     assert both[2].tolist() == [0.0] * 16
     assert float(both[1].abs().min()) > 0
     first, alone = gradient(made, judge, [common])

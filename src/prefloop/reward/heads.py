@@ -145,6 +145,11 @@ class Heads:
         ]
         return [item, *heard] if self._differ else heard
 
+    def weight(self, voices: Sequence[Item]) -> float:
+        """What an update is divided by: the weight of all that is said, but of what the common column learns from where
+        there is one, so that it learns as one score would, however many rows speak of a domain."""
+        return sum(voice.weight for voice in voices if voice.column == 0 or not self._differ)
+
     def strangers(self, rows: Sequence[Row]) -> Counter[str]:
         """Axes, domains, annotators or groups that rows speak of and that have no column -> how often."""
         if self.kind in ("one", "members"):

@@ -97,13 +97,14 @@ def train(config: RewardConfig) -> Path:
                 optimizer.pass_over(1)
                 continue
             sums = Sums()
-            weight, told = sum(item.weight for item in told_of), sum(bool(item.pairs) for item in told_of)
+            weight, told = heads.weight(told_of), sum(bool(item.pairs) for item in told_of)
+            weight_of_all = sum(item.weight for item in told_of)
             for part in cut(range(len(batch)), [voices[0].length for voices in batch], limit=sizes.micro_tokens):
                 few = [item for i in part for item in batch[i]]
                 losses, scores = heads.losses(network, objective, few)
                 losses = losses * torch.tensor([item.weight for item in few], device=network.device)
                 (losses.sum() / weight).backward()
-                sums.add("loss/train", losses / weight)
+                sums.add("loss/train", losses / weight_of_all)
                 if told:
                     sums.add("accuracy/train", ordered(scores, few) / told)
             lr, norm, looked = optimizer.lr, optimizer.step(), None
