@@ -10,7 +10,8 @@ panel with that one bias at the strength of `PANELS`; `clean` runs by the defaul
 habits and no more. A run is `prefloop reward`'s own stage, then `health.probes.probe` on held-out pairs.
 
 A run that stands in the file of rows is not run again; the page docs/results/shortcuts.md is written from the file.
-Seeds from 1000 up were used to set the rules; those from 0 up are counted.
+Seeds from 1000 up were used to set the rules, and for that of length those below 10 too: of `length` and `clean` those
+from 10 up are counted (`only=length,clean first=10`), of the others those from 0 up.
 """
 
 import random

@@ -11,7 +11,7 @@ the same unit. With low and high the 95 % interval over prompts:
     unclear     the interval is too wide to tell, or there are fewer than LEAST responses
 
 An edit that adds words makes a response longer too: so each is held against neutral sentences of as many characters.
-Length itself is named if padding rises whatever it is made of (`PADDINGS`). Follows Ribeiro et al. 2020
+Length itself is named if padding of all makes (`PADDINGS`) together rises by `PADDED`. Follows Ribeiro et al. 2020
 (arXiv:2005.04118): invariance and directional expectation tests.
 """
 
@@ -54,9 +54,13 @@ MOST_WORDS = 40
 TOP_WORDS, LEAST_WORDS = 5, 3
 """Words that are told at most, and responses of those taken out that must have one."""
 PADDINGS = ("length.repeated", "length.stray")
-"""Length is a shortcut if both of these rise, much, and `FOREIGN` clearly: the data's own words, and sentences that a
-model of a small world has never read, which it may dislike for that."""
+"""The data's own words. Length is a shortcut if both of these rise by a `LARGE` share of a margin, and by `PADDED` on
+the mean with `FOREIGN`, unless that surely does nothing: sentences that a model of a small world has never read, which
+it may dislike for that."""
 FOREIGN = "length.neutral.4"
+PADDED = 0.45
+"""Share of a mean margin. On the helpdesk planted biases for length gave 0.59 and more, other biases 0.54 and less, and
+none 0.20 and less (ten runs of each)."""
 FALLING = ("truncation", "shuffled", "prompt", "digit")
 MARKS = {"format.bold": "**", "format.bullets": "- ", "format.heading": "# ", "format.breaks": r"\n\n"}
 """What a format is made of."""
@@ -89,7 +93,7 @@ def probe(
     quality = _quality(both / unit, num_read)
     margin = max(SMALLEST_MARGIN, quality.shift or 0.0)
     tried = {name: replace(one, shifts=one.shifts / unit) for name, one in tried.items()}
-    found = _length_named([_edited(name, tried[name], tried, margin) for name in tried])
+    found = _length_named([_edited(name, tried[name], tried, margin) for name in tried], tried, margin)
     found = [_with_token(reader, one, tried[one.name].cases[:num_words], seed, unit) for one in found]
     slope, by_word = _slope(some, both / unit), _words(reader, some[:num_words], unit)
     return (quality, *found, slope, of_labels(rows), *by_word)
@@ -323,11 +327,19 @@ def _fall(shift: _Mean, beyond: _Mean, margin: float) -> Finding:
     return "fine" if beyond.high < 0 else "by_length"
 
 
-def _length_named(found: list[Probe]) -> list[Probe]:
+def _length_named(found: list[Probe], tried: dict[str, _Tried], margin: float) -> list[Probe]:
     """The same, where no padding is a shortcut unless all of them say so."""
     by_name = {probe.name: probe for probe in found}
-    foreign = by_name[FOREIGN].low
-    if all(by_name[name].finding == "shortcut" for name in PADDINGS) and foreign is not None and foreign > 0:
+    shifts = [dict(zip(map(id, tried[name].cases), tried[name].shifts, strict=True)) for name in (*PADDINGS, FOREIGN)]
+    cases = [case for case in shifts[0] if all(case in each for each in shifts)]
+    together = _Mean.of(np.array([np.mean([each[case] for each in shifts]) for case in cases]))
+    foreign = _Mean.of(tried[FOREIGN].shifts)
+    if (
+        all(by_name[name].finding == "shortcut" for name in PADDINGS)
+        and together.low > 0
+        and together.mean >= PADDED * margin
+        and foreign.high > 0
+    ):
         return found
     return [
         probe.model_copy(update={"finding": "unclear"})
