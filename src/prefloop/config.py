@@ -170,7 +170,7 @@ class _Told:
         """The first error of a failed validation as one sentence with place, key and remedy."""
         errors: list[Any] = [{**error, "loc": _without_marks(error["loc"])} for error in problem.errors()]
         unknown = [error for error in errors if error["type"] == "extra_forbidden"]
-        error = unknown[0] if unknown else errors[0]  # a mistyped required key is both: name the typo
+        error = unknown[0] if unknown else _either(errors)  # a mistyped required key is both: name the typo
         loc = [str(part) for part in error["loc"]]
         key = self._prefix + ".".join(loc)
         place = self._place([".".join(loc[:depth]) for depth in range(len(loc), 0, -1)])
@@ -250,6 +250,15 @@ class _Told:
             annotation = here.model_fields[str(part)].annotation
             here, several = section(annotation), entries(annotation)
         return here
+
+
+def _either(errors: Sequence[Any]) -> Any:
+    """The first error; of a value that may be one of several kinds, as `true | auto`, all that is told of it in one."""
+    first, *above = errors[0], *errors[0]["loc"][:-1]
+    if not above or not str(first["loc"][-1]).startswith(("bool", "literal[")):
+        return first
+    ways = [should_be(each).removeprefix("should be ") for each in errors if [*each["loc"][:-1]] == above]
+    return {**first, "loc": tuple(above), "type": "literal_error", "msg": f"Input should be {' or '.join(ways)}"}
 
 
 def should_be(error: Any) -> str:
