@@ -55,10 +55,11 @@ class Case(NamedTuple):
 
 def changed(stage: str, *settings: str, out: str = "out") -> list[str]:
     """The stage's good arguments with other settings."""
-    keys = {text.partition("=")[0] for text in settings}
-    keys |= {key.split(".")[0] for key in keys}
+    given = {text.partition("=")[0] for text in settings}
+    keys = given | {key.split(".")[0] for key in given}
     out = "out.jsonl" if (stage, out) == ("score", "out") else out
-    kept = [text for text in [*GOOD[stage], f"out={out}"] if text.partition("=")[0] not in keys]
+    good = [(text.partition("=")[0], text) for text in [*GOOD[stage], f"out={out}"]]
+    kept = [text for key, text in good if key not in keys and key.split(".")[0] not in given]
     return [*stage.split(), *kept, *settings]
 
 
