@@ -5,7 +5,7 @@ round; for each seed an ensemble learns from them, and policies are optimised wi
 first member alone, against the lowest member, and against the mean less the variance. Of each the policy at 15 nats is
 judged by gold on the same test prompts. Then: how well some numbers tell prompts of another distribution.
 
-    seeds=3  pairs=1500  members=5  steps=80  prompts=400  flipped=0.25  nats=15  out=(a temporary folder)
+    seeds=3  pairs=1500  members=5  steps=30  prompts=400  flipped=0.25  nats=15  out=(a temporary folder)
 """
 
 import json
@@ -44,7 +44,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "mean - variance": {"combine": "variance"},
 }
 """What is optimised -> settings."""
-NUMBERS = {"seeds": 3, "pairs": 1500, "members": 5, "steps": 80, "prompts": 400, "flipped": 0.25, "nats": 15}
+NUMBERS = {"seeds": 3, "pairs": 1500, "members": 5, "steps": 30, "prompts": 400, "flipped": 0.25, "nats": 15}
 
 
 def flipped(demo: Path, out: Path, seed: int, *, pairs: int, share: float) -> str:
@@ -94,7 +94,7 @@ def optimised(demo: Path, out: Path, reward: Path, seed: int, way: str, numbers:
         anyway=True,  # whatever the card says of a quarter of wrong labels
         value_coef=0.5,
         max_grad_norm=0.5,
-        save_every=5,
+        save_every=1,
         seed=seed,
         out=str(out / way.replace(" ", "-")),
         **WAYS[way],
