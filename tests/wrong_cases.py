@@ -316,7 +316,7 @@ def of_recipes() -> Iterator[Case]:
         (["in/model/model.safetensors"], "not a text file"), (["in/prompts-binary.jsonl"], "in/prompts-binary.jsonl"),
         (["helpdesk", "ppo.stepz=1"], "the command line: no setting is called `ppo.stepz`"), (["x" * 300], "xxx"),
         (["helpdesk", "pppo.steps=1"], "the command line: a recipe has no `pppo`"), (["helpdesk", "seed=x"], "the command line: `seed`"),
-        (["helpdesk", "ppo.minibatch_size=60 ppo.rollouts_per_step=256"], "the command line: "), (["helpdesk", "sft.out=x"], "the command line: `sft.out`"),
+        (["helpdesk", "ppo.minibatch_size=60", "ppo.rollouts_per_step=256"], "the command line: "), (["helpdesk", "sft.out=x"], "the command line: `sft.out`"),
         (["helpdesk", "sft.model=ppo/models"], "the command line: `sft.model`: the stage `ppo` has not run"), (["helpdesk", "more"], "`more`"),
         (["stories", "sft.epochs=1", "base=in/model"], "the recipe stories has no stage `sft`"), (["helpdesk", "--out", "x"], "out=x"),
         (["stories", "out=out"], "Add model=FOLDER"), (["helpdesk", "sft=3"], "the command line: `sft` needs"), (["helpdesk", "out="], "the command line: `out` is empty"),
