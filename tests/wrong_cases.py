@@ -347,7 +347,7 @@ def of_commands() -> Iterator[Case]:
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
         ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
-        ("plan nothing", "sft, reward, ppo, reinforce"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
+        ("plan nothing", "sft, collect, reward, ppo, reinforce"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
         ("init kept", "kept/kept.yaml: this is there already"), ("completion", "needs one of bash, zsh, fish"), ("completion csh", "needs one of"),
