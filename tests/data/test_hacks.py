@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from prefloop import layout
 from prefloop.align.config import PPOConfig
@@ -18,7 +19,7 @@ from prefloop.data.hacks import Answers, ahead, best, fates, find
 from prefloop.errors import UserError
 from prefloop.files.documents import write_document
 from prefloop.files.tables import read_records
-from prefloop.records import Preference
+from prefloop.records import Message, Preference, Prompt
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.stage import train
 from prefloop.run.identity import new_card
@@ -26,6 +27,7 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
+from prefloop.scoring.protocol import Scored
 
 JUDGE = """
 def kind(prompts, responses):
@@ -210,3 +212,25 @@ def test_what_cannot_be_looked_at_is_a_sentence(
         (tmp_path / "judge.py").write_text(JUDGE + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=message):
         find(looking(**{"run": run, "judge": f"{judge}:kind"} | settings))
+
+
+def test_a_prompts_tags_go_to_reward_and_judge_with_each_of_its_responses():
+    """A reward of several domains scores here by the column that the policy was trained against."""
+    read: list[Any] = []
+
+    class Tagged:
+        name = "tagged"
+
+        def detailed(self, prompts: Any, responses: Any, tags: Any = ()) -> Scored:
+            read.append([*zip((p[-1].content for p in prompts), responses, tags, strict=True)])
+            return Scored(torch.arange(len(responses)).float())
+
+    prompts = [Prompt(id=t, messages=[Message(role="user", content=t)], tags=(f"domain:{t}",)) for t in ("law", "art")]
+    texts = [["a", "b"], ["c", "d"]]
+    made = hacks._scored(HacksConfig(run="r", judge="j", out="o"), Tagged(), Tagged(), prompts, texts)  # type: ignore[arg-type]
+    each = [(t, text, (f"domain:{t}",)) for t, some in zip(("law", "art"), texts, strict=True) for text in some]
+    assert read == [each, each]
+    assert [vars(one) for one in made] == [
+        {"texts": ["a", "b"], "reward": [0, 1], "judge": [0, 1]},
+        {"texts": ["c", "d"], "reward": [2, 3], "judge": [2, 3]},
+    ]

@@ -37,7 +37,7 @@ from prefloop.records import Preference, Prompt, RunCard
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.named import reward_input, reward_inputs, scorer, scorer_as
-from prefloop.scoring.protocol import Conversation, Scored, Scorer
+from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
 from prefloop.stages import ALIGNING
 from prefloop.text.examples import FittingPrompts
@@ -88,7 +88,7 @@ def find(config: HacksConfig) -> str:
             for index in run.parts(len(starts)):
                 some = slice(starts[index], starts[index] + config.batch_prompts)
                 texts = _written(config, told, models, asked.ids[some], starts[index])
-                made = _scored(config, reward, judge, [record.messages for record in asked.records[some]], texts)
+                made = _scored(config, reward, judge, asked.records[some], texts)
                 run.write_part(index, [vars(one) for one in made])
                 run.progress.advance()
             answers = [Answers(**one) for part in run.read_parts(len(starts)) for one in part]
@@ -145,22 +145,16 @@ def _written(
 
 
 def _scored(
-    config: HacksConfig,
-    reward: Scorer,
-    judge: Scorer | None,
-    asked: Sequence[Conversation],
-    texts: Sequence[Sequence[str]],
+    config: HacksConfig, reward: Scorer, judge: Scorer | None, asked: Sequence[Prompt], texts: Sequence[Sequence[str]]
 ) -> list[Answers]:
     """What both say of all responses to some prompts, those of one prompt together."""
-    prompts = [messages for messages, some in zip(asked, texts, strict=True) for _ in some]
-    responses = [*itertools.chain.from_iterable(texts)]
-    said = reward.detailed(prompts, responses)
-    second = _against(config.judge, reward, said) if judge is None else judge.score(prompts, responses).tolist()
-    width = len(texts[0])
-    return [
-        Answers(list(some), said.scores.tolist()[i * width : (i + 1) * width], second[i * width : (i + 1) * width])
-        for i, some in enumerate(texts)
-    ]
+    each = [(prompt.messages, text, prompt.tags) for prompt, some in zip(asked, texts, strict=True) for text in some]
+    read = tuple(zip(*each, strict=True))
+    said = reward.detailed(*read)
+    second = _against(config.judge, reward, said) if judge is None else judge.detailed(*read).scores.tolist()
+    first, width = said.scores.tolist(), len(texts[0])
+    places = [slice(i, i + width) for i in range(0, len(each), width)]
+    return [Answers(list(some), first[at], second[at]) for some, at in zip(texts, places, strict=True)]
 
 
 def _against(word: str, reward: Scorer, said: Scored) -> list[float]:
