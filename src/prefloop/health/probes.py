@@ -11,7 +11,7 @@ the same unit. With low and high the 95 % interval over prompts:
     unclear     the interval is too wide to tell, or there are fewer than LEAST responses
 
 An edit that adds words makes a response longer too: so each is held against neutral sentences of as many characters.
-Length itself is named if padding of all makes (`PADDINGS`) together rises by `PADDED`. Follows Ribeiro et al. 2020
+Length itself is named if padding rises whatever it is made of (see `PADDINGS`). Follows Ribeiro et al. 2020
 (arXiv:2005.04118): invariance and directional expectation tests.
 """
 

@@ -189,10 +189,6 @@ class Heads:
         columns = torch.tensor([item.column for item in items], dtype=torch.long)[:, None, None]
         return tables.gather(2, columns.expand(*tables.shape[:2], 1))[..., 0] if len(items) else tables[..., 0]
 
-    def mean(self, table: Tensor) -> Tensor:
-        """(B,) the raw score of responses: that of all columns together, or the common one. Args: table: (B, C)."""
-        return table.mean(1) if self.kind in TOGETHER else table[:, 0]
-
     def heard(self, tables: Tensor, read: Tokenised) -> Iterator[tuple[Row, Item, Tensor]]:
         """Each row, what it says column by column, and (K, C) the scores of that. Args: tables: (B, K, C) raw."""
         for table, row, item in zip(tables, read.rows, read.items, strict=True):
