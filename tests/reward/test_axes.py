@@ -23,8 +23,9 @@ from prefloop.reward.heads import Heads, heads_of
 from prefloop.reward.items import Asks, Item, rated, tokenised
 from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.stage import train
-from prefloop.run import Run
 from prefloop.scoring.reward_model import RewardModel
+
+from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 LEVELS = {"helpfulness": (0.0, 1.0, 2.0), "verbosity": (1.0, 5.0)}
@@ -219,24 +220,13 @@ def test_what_is_held_out_is_measured_on_all_axes(settings: dict[str, Any]):
     assert not math.isnan(finished(made)["loss_at_start"])
 
 
-def test_axes_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_axes_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path):
     """Edges too: what is told of them after a run that was broken off is what an unbroken one tells."""
     settings |= {"epochs": 1, "checkpoint_every": 1}
     whole = train(RewardConfig(**settings))
-    save, calls = Run.checkpoint, 0
-
-    def stop(self: Run, *args: Any, **more: Any) -> None:
-        nonlocal calls
-        save(self, *args, **more)
-        calls += 1
-        if calls == 3:
-            raise KeyboardInterrupt
-
     settings["out"] = str(tmp_path / "again")
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(RewardConfig(**settings))
+    with broken_off(3):
+        train(RewardConfig(**settings))
     again = train(RewardConfig(**settings))
     for file in ("model.safetensors", "prefloop_scores.json"):
         assert (again / file).read_bytes() == (whole / file).read_bytes()

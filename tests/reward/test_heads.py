@@ -24,9 +24,10 @@ from prefloop.reward.heads import Heads, heads_of, said_of
 from prefloop.reward.items import Item, Tokenised, item_scores
 from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import tell_strangers, train
-from prefloop.run import Run
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.text.examples import Cuts
+
+from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 ASKED = ({"role": "user", "content": "where?"},)
@@ -280,26 +281,15 @@ def _check_card(made: Path, config: RewardConfig, kind: str, columns: dict[str, 
     assert all(f"<td>{name}<small>on " in page for name in columns)
 
 
-def test_members_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_members_are_resumed_to_the_bit(settings: dict[str, Any], tmp_path: Path):
     """Broken off at a checkpoint; and their mean has deviation 1 over the responses that scale it."""
     settings |= {"heads": "members", "num_members": 3, "epochs": 1, "checkpoint_every": 2}
     whole = train(RewardConfig(**settings))
     result = json.loads((whole.parent / "finished.json").read_text())["result"]
     assert (len(result["columns"]), result["disagreement"] > 0) == (3, True)
-    save, calls = Run.checkpoint, 0
-
-    def stop(self: Run, *args: Any, **more: Any) -> None:
-        nonlocal calls
-        save(self, *args, **more)
-        calls += 1
-        if calls == 5:
-            raise KeyboardInterrupt
-
     settings["out"] = str(tmp_path / "again")
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(RewardConfig(**settings))
+    with broken_off(5):
+        train(RewardConfig(**settings))
     again = train(RewardConfig(**settings))
     for file in ("model.safetensors", "prefloop_scores.json", "config.json"):
         assert (again / file).read_bytes() == (whole / file).read_bytes()

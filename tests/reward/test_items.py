@@ -18,7 +18,8 @@ from prefloop.reward.data import split
 from prefloop.reward.items import Item, as_pairs, item_scores, margins, ordered, tokenised
 from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
-from prefloop.run import Run
+
+from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 CONFIG = RewardConfig(model="m", preferences="p", out="o")
@@ -171,9 +172,7 @@ def test_rankings_are_learned_as_such(folder: str, tmp_path: Path, write_rows: C
     assert len(lines) == 18  # 8 rankings of 4 are 16 pairs
 
 
-def test_rankings_resume_to_the_bit(
-    folder: str, tmp_path: Path, write_rows: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-):
+def test_rankings_resume_to_the_bit(folder: str, tmp_path: Path, write_rows: Callable[..., str]):
     settings: dict[str, Any] = {
         "model": folder,
         "preferences": write_rows("rankings.jsonl", rankings(24)),
@@ -186,17 +185,8 @@ def test_rankings_resume_to_the_bit(
         "checkpoint_every": 2,
     }
     whole = train(RewardConfig(out=str(tmp_path / "whole"), **settings))
-    real = Run.checkpoint
-
-    def stops(run: Run, position: int, *args: Any, **more: Any) -> None:
-        real(run, position, *args, **more)
-        if position == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "checkpoint", stops)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(4):
         train(RewardConfig(out=str(tmp_path / "parts"), **settings))
-    monkeypatch.setattr(Run, "checkpoint", real)
     parts = train(RewardConfig(out=str(tmp_path / "parts"), **settings))
     for name in ("model/model.safetensors", "metrics.jsonl"):
         assert (parts.parent / name).read_bytes() == (whole.parent / name).read_bytes()

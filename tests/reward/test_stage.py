@@ -25,8 +25,9 @@ from prefloop.reward.data import PromptBatches, split
 from prefloop.reward.items import Item, item_scores
 from prefloop.reward.objectives import gaps
 from prefloop.reward.stage import train
-from prefloop.run import Run
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
+
+from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 Make = Callable[..., RewardConfig]
@@ -450,18 +451,9 @@ def test_streaming_is_exact_to_resume_and_counts_as_in_one_go(
     settings["annotators"] = "learned"
     whole = train(make_config("whole", **settings))
     assert sum(passes) == 120
-    real = Run.checkpoint
     for last in (6, 18, len(read_lines(whole.parent / "metrics.jsonl"))):
-
-        def stops(run: Run, position: int, *args: Any, last: int = last, **more: Any) -> None:
-            real(run, position, *args, **more)
-            if position == last:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(Run, "checkpoint", stops)
-        with pytest.raises(KeyboardInterrupt):
+        with broken_off(last):
             train(make_config("parts", **settings))
-    monkeypatch.setattr(Run, "checkpoint", real)
     parts = train(make_config("parts", **settings))
     assert sum(passes) == 240
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
