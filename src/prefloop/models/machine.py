@@ -13,6 +13,8 @@ import torch
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
 MAPS = Path("/proc/self/maps")
+HOLES = 2**28
+"""Bytes; giving back less than this would cost more than it is worth."""
 
 
 def free_memory(device: torch.device) -> int:
@@ -72,6 +74,30 @@ def give_back() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
+
+
+class Heap:
+    """The holes that tensors of changing sizes leave between those that stay: memory that was freed and that the C
+    library keeps, in which the next, larger ones do not fit. Within an hour they can be more than all that is used."""
+
+    def __init__(self) -> None:
+        self._closed = 0
+
+    def close(self, device: torch.device) -> None:
+        """Gives the holes back if the process holds `HOLES` more than when they were last closed. Call it before much
+        is taken anew, a micro-batch for instance; of a device other than a CPU torch takes care itself."""
+        if device.type != "cpu":
+            return
+        held = held_memory(device)
+        if held - self._closed < HOLES:
+            self._closed = min(self._closed, held)
+            return
+        give_back()
+        self._closed = held_memory(device)
+
+
+heap = Heap()
+"""This process's."""
 
 
 def is_mapped(tensor: torch.Tensor) -> bool:

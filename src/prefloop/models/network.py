@@ -23,6 +23,7 @@ from prefloop.models.attention import Layout, prepare
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.device import Placement
 from prefloop.models.heads import LogitRule
+from prefloop.models.machine import heap
 from prefloop.models.quantised import (
     QUANTISED,
     answers,
@@ -350,6 +351,7 @@ class Network(nn.Module):
         self.load_state_dict({**state} if self.role is None else {**self.state_dict(), **state})
 
     def _states(self, trunk: nn.Module, stream: Stream, cache: object | None = None) -> Tensor:
+        heap.close(self.device)
         num = len(stream.tokens)
         added = round_size(num) - num  # tokens of no sequence, which nobody attends to, cut off again below
         again = self.recompute and cache is None and torch.is_grad_enabled()
