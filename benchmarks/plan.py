@@ -3,9 +3,9 @@
     python benchmarks/plan.py [model=FOLDER] [only=sft,reward]
 
 Each configuration is planned, then run to its end by the command line, each in a process of its own and on one thread:
-the peak of its memory beside the planned one, and its seconds beside the planned ones. Rows are the assistant's
-demonstrations; pairs are made of two of them. With `model=` (SmolLM2-135M-Instruct is meant) that model is taken, with
-adapters and with all weights; without, a random Llama of 3.4 million weights. Each writes its part of
+the peak of its memory beside the planned one, and its seconds beside the planned ones. Rows are half of the
+assistant's demonstrations; pairs are made of two of them. With `model=` (SmolLM2-135M-Instruct is meant) that model is
+taken, with adapters and with all weights; without, a random Llama of 3.4 million weights. Each writes its part of
 docs/results/plan.md. About 20 CPU minutes with a model of 135 million weights.
 """
 
@@ -65,7 +65,7 @@ LARGE_ONES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def write_rows(folder: Path) -> None:
     """Writes demonstrations, prompts, pairs of two demonstrations' responses, and pairs with long prompts."""
-    told = read_records(DEMONSTRATIONS, Demonstration)
+    told = read_records(DEMONSTRATIONS, Demonstration)[::2]
     draw = random.Random(0)
     write_records(folder / "demonstrations.jsonl", told)
     write_records(folder / "prompts.jsonl", [Prompt(id=row.id, messages=row.messages) for row in told])
@@ -74,10 +74,10 @@ def write_rows(folder: Path) -> None:
         for row, other in itertools.pairwise(told)
         if row.response != other.response
     ]
-    write_records(folder / "pairs.jsonl", pairs[:256])
-    write_records(folder / "held_out.jsonl", pairs[256:288])
+    write_records(folder / "pairs.jsonl", pairs[:128])
+    write_records(folder / "held_out.jsonl", pairs[128:160])
     long = list[Preference]()
-    for row in pairs[:96]:
+    for row in pairs[:64]:
         before = list[Message]()
         for other in draw.sample(told, draw.randrange(4, 12)):
             before += [*other.messages, Message(role="assistant", content=other.response)]

@@ -9,9 +9,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
+
+from prefloop.models.machine import heap
 
 Context = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -41,9 +43,13 @@ def layers_of(trunk: nn.Module) -> list[nn.Module]:
 
 
 def _wrapped(forward: Callable[..., Any], again: Context) -> Callable[..., Any]:
+    def within_little(hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
+        heap.close(hidden.device)  # the inputs that stay lie between what passes, and each layer leaves holes
+        return forward(hidden, *args, **kwargs)
+
     def once_more(*args: Any, **kwargs: Any) -> Any:
         return checkpoint(
-            forward,
+            within_little,
             *args,
             use_reentrant=False,
             preserve_rng_state=False,

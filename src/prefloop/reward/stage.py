@@ -41,8 +41,9 @@ from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.heads import Heads, heads_of
 from prefloop.reward.items import Row, Taught, Tokenised, best, ordered, tables_of, tell, tokenised
-from prefloop.reward.needs import READ_AGAIN, needs
+from prefloop.reward.needs import NUM_DEMONSTRATIONS, READ_AGAIN, needs
 from prefloop.reward.objectives import OBJECTIVES, Objective, Votes
+from prefloop.reward.readings import Readings
 from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
 from prefloop.scoring.outliers import KNOWN, Outliers
@@ -55,8 +56,6 @@ from prefloop.text.examples import fitted
 Say = Callable[[str], None]
 FIRST = 1000
 """Training pairs that are looked at before all others."""
-NUM_DEMONSTRATIONS = 512
-"""Demonstrations scored for the normalisation."""
 
 
 def train(config: RewardConfig) -> Path:
@@ -223,14 +222,16 @@ def _finish(
     if len(data.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, network.codec.context)
     heads.fold(network)
-    columns, same = heads.scale(_raw(network, sizes, data.scale)) if data.scale else (AS_IT_IS, False)
+    readings = Readings(network, sizes)
+    columns, same = heads.scale(readings.read(data.scale)[0]) if data.scale else (AS_IT_IS, False)
     if same:
         run.say(
             f"{config.demonstrations or config.preferences}: the {len(data.scale)} responses that put scores on a "
             "scale all have the same score, so scores are moved to mean 0 and not scaled. Give more demonstrations."
         )
     validated, again = data.validated, heads.placed(data.first).first(max(READ_AGAIN, len(data.validated.items)))
-    reached, tied = (columns.raw_scores(tables_of(some.items, network, sizes)) for some in (again, data.undecided))
+    reached = columns.raw_scores(readings.tables(again.items))
+    tied = columns.raw_scores(tables_of(data.undecided.items, network, sizes))
     of_columns = heads.told(looked, validated)
     card = card_of(
         Trained(str(run.folder / layout.MODEL), network, sizes, columns),
@@ -245,7 +246,7 @@ def _finish(
         parts=heads.parts(of_columns),
         curve=partial(learning_curve, config, run.folder, taught),
     )
-    _save(run.folder / layout.MODEL, network, columns, sizes, data, card)
+    _save(run.folder / layout.MODEL, network, columns, readings, data, card)
     objective.look(reached, again.items)
     begun, learned = objective.without_opinion(taught.said), objective.learned(taught.said)
     for said in learned.get("annotators", ()):
@@ -268,28 +269,20 @@ def _counts(data: _Data, taught: Taught) -> dict[str, int]:
     }
 
 
-def _save(folder: Path, network: Network, columns: Columns, sizes: Batching, data: _Data, card: Card | None) -> None:
+def _save(folder: Path, network: Network, columns: Columns, readings: Readings, data: _Data, card: Card | None) -> None:
     """The model, how its scores are shifted and scaled, what is usual to it, and its card."""
     carded = {layout.MODEL_CARD: card.model_dump(mode="json")} if card else {}
     if not data.scale:  # a pair classifier: it scores no response alone
         save(folder, network, beside={NORMALISATION: columns.told, PAIRS: READS, **carded})
         return
     (_, learned), (raw, held_out) = (
-        _states(network, [ids for item in read.items for ids in item.sequences][:KNOWN], sizes)
+        readings.read([ids for item in read.items for ids in item.sequences][:KNOWN])
         for read in (data.first, data.validated)
     )
     each = zip(raw.unbind(1), columns.columns, strict=True)
     alone = {of.name: normalised_scores(one, mean=of.mean, std=of.std) for one, of in each}
     outliers = Outliers.of(learned, held_out, columns.scores(raw), alone if len(alone) > 1 else None)
     save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
-
-
-@torch.no_grad()
-def _states(network: Network, sequences: list[list[int]], sizes: Batching) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, C) raw scores of sequences, and (n, width) the states that they were read from, on the CPU."""
-    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
-    read = [network.table_and_last_states([sequences[i] for i in part]) for part in cuts]
-    return torch.cat([table for table, _ in read]).cpu(), torch.cat([states for _, states in read]).cpu()
 
 
 def _first_items(
@@ -336,10 +329,3 @@ def scaled_by(config: RewardConfig, network: Network, training: Tokenised, say: 
     codec = network.codec
     both = zip(codec.prompts([m for m, _ in rows]), codec.responses([r for _, r in rows]), strict=True)
     return [fitted(prompt, response, codec.context) for prompt, response in both]
-
-
-@torch.no_grad()
-def _raw(network: Network, sizes: Batching, sequences: Sequence[list[int]]) -> torch.Tensor:
-    """(n, C) raw scores of sequences of tokens, on the CPU."""
-    cuts = cut(range(len(sequences)), [len(s) for s in sequences], limit=sizes.reading_tokens)
-    return torch.cat([network.score_table([sequences[i] for i in part]) for part in cuts]).cpu()
