@@ -79,7 +79,7 @@ def write_rows(folder: Path) -> None:
     long = list[Preference]()
     for row in pairs[:64]:
         before = list[Message]()
-        for other in draw.sample(told, draw.randrange(4, 12)):
+        for other in draw.sample(told[:128], draw.randrange(4, 12)):
             before += [*other.messages, Message(role="assistant", content=other.response)]
         long.append(row.model_copy(update={"messages": (*before, *row.messages)}))
     write_records(folder / "long.jsonl", long)

@@ -8,6 +8,7 @@ peak is the moment at which all of it together is most. Units: bytes, and second
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prefloop.models.machine import HOLES
 from prefloop.models.memory import ADAM, FLOAT, HALF, Anatomy, adapter_numbers
 from prefloop.printing import amount
 from prefloop.run import progress
@@ -18,6 +19,8 @@ FORMS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "nf4": 0.53}
 HEAP = 1.35
 """Bytes that a process on a CPU holds for each byte of tensors in bfloat16 that come and go: what is given back leaves
 holes. Those of float32 are large enough to be mapped one by one, and leave none."""
+LEFT = 0.75 * HOLES
+"""Bytes of holes, about, that a process on a CPU leaves open from one moment to the next; at most what passes."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,9 @@ class Estimate:
         held = self.around + sum(role.weights for role in roles)
         held += sum(role.optimiser for role in roles) if moment.optimiser else 0.0
         gradients = sum(role.gradients for role in roles)
-        passing = moment.passing * (moment.heap if self.needs.device == "cpu" else 1.0)
+        passing = moment.passing
+        if self.needs.device == "cpu":
+            passing = passing * moment.heap + (min(LEFT, passing) if moment.heap > 1 else 0.0)
         if moment.gradients <= 0:
             return held + passing
         return held + max(gradients, moment.gradients * gradients + passing)

@@ -41,9 +41,10 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
     pairs = max(1, round(config.share * (told.count - (0 if config.held_out else held_out))))
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
     tokens = max(2 * told.longest, min(sizes.micro_tokens, batch))
+    read = (told.mean + told.responses) / (2 * told.mean)  # of a pair's tokens: the prompt of both is read once
     again = 1 + sum(SHARES) * config.curve
-    learned = again * config.members * config.epochs * pairs * 2 * told.mean
-    looked = TRAINING_LOOKS * held_out * 2 * told.mean
+    learned = again * config.members * config.epochs * pairs * 2 * told.mean * read
+    looked = TRAINING_LOOKS * held_out * 2 * told.mean * read
     looked *= 1 + len(SHARES) * config.curve
     looked += _afterwards(config, pairs, held_out) * told.mean
     looked *= config.members * (2 if config.members > 1 else 1)  # the ensemble is measured once more
@@ -52,8 +53,8 @@ def needs(config: RewardConfig, told: Lengths) -> Needs:
         roles=(model.role,),
         moments=(
             model.loading(),
-            model.update(tokens, 0, parts=batch / tokens),
-            model.reading("validation", min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
+            model.update(read * tokens, 0, parts=batch / tokens),
+            model.reading("validation", read * min(sizes.reading_tokens, 2 * pairs * told.mean), 0),
         ),
         updates=round(again * config.members * config.epochs * -(-pairs // config.batch_pairs)),
         parts=(model.learning("updates", learned, 0), model.forward("validation", looked, 0)),
