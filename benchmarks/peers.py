@@ -1,12 +1,13 @@
 """Training beside TRL: the same model, the same rows, one thread, in turns; a table in Markdown.
 
     TRL=PYTHON TRL_PPO=PYTHON python benchmarks/peers.py [model=small|medium|FOLDER] [jobs=sft,reward] [turns=2]
-        [steps=6] [adapter=none|lora]
+        [steps=6] [adapter=none|lora] [rollouts=32]
 
 TRL and TRL_PPO are the Pythons of environments with trl 1.16 and trl 1.12, the last that had PPO; what is not there is
 left out. Each job runs in processes of its own, ours and theirs by turns; theirs in float32 or bfloat16, whichever is
-faster, ours as it chooses. What is measured are whole steps of both trainers, the first ones left out: CPU seconds,
-peak memory, and the share of what this machine's matrix products can do at most, by the products that a step makes.
+faster, ours as it chooses. PPO writes `rollouts` responses a step: fewer where TRL needs more memory than there is.
+What is measured are whole steps of both trainers, the first ones left out: CPU seconds, peak memory, and the share of
+what this machine's matrix products can do at most, by the products that a step makes.
 """
 
 import json
@@ -115,7 +116,7 @@ def ours(spec: Spec, clock: Clock) -> None:
     elif job.startswith("ppo"):
         files = {"policy": spec["model"], "reward": spec["scorer"], "prompts": str(folder / "prompts.jsonl")}
         critic = job.removeprefix("ppo-")
-        sizes = {"rollouts_per_step": 32, "minibatch_size": 32, "max_new_tokens": 48, "steps": 1000}
+        sizes = {"rollouts_per_step": spec["rows"], "minibatch_size": spec["rows"], "max_new_tokens": 48, "steps": 1000}
         ppo.train(PPOConfig(**files, **shared, **sizes, critic=critic))
     else:
         files = {"model": spec["model"], "preferences": str(folder / "preferences.jsonl")}
@@ -168,15 +169,15 @@ def _their_ppo(spec: Spec, rows: list[list[int]], settings: Spec, more: Spec) ->
         value_model = get_peft_model(value_model, lora(spec, "SEQ_CLS"))
     config = PPOConfig(
         **settings,
-        per_device_train_batch_size=32,
+        per_device_train_batch_size=spec["rows"],
         num_mini_batches=1,
         num_ppo_epochs=4,
         response_length=48,
-        local_rollout_forward_batch_size=32,
+        local_rollout_forward_batch_size=spec["rows"],
         stop_token="eos",
         num_sample_generations=0,
         temperature=1.0,
-        total_episodes=32 * (SKIPPED + spec["steps"] + 1),
+        total_episodes=spec["rows"] * (SKIPPED + spec["steps"] + 1),
     )
     tokenizer = more.pop("processing_class")
     tokenizer.padding_side = "left"
@@ -216,8 +217,9 @@ def _loaded(spec: Spec, *, scores: bool = False) -> Any:
     return model
 
 
-def prepared(folder: Path, job: str, model: str) -> Spec:
-    """Writes a job's rows, as text for ours and as tokens for theirs. Returns: its sizes."""
+def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
+    """Writes a job's rows, as text for ours and as tokens for theirs. Args: rollouts: of a step of PPO. Returns: its
+    sizes."""
     from prefloop.models.load import codec_of
     from prefloop.records import Message
 
@@ -261,7 +263,7 @@ def prepared(folder: Path, job: str, model: str) -> Spec:
             rows.append({"id": f"p{len(rows)}", "messages": messages})
             tokens.append(ids)
         write("prompts", rows)
-        sizes = {"rows": 32, "counted": 32 * 48}
+        sizes = {"rows": rollouts, "counted": rollouts * 48}
     else:
         lengths = {"reward": (40, 80, 40, 80, 2), "reward-128": (20, 48, 20, 80, 2), "rankings": (256, 257, 64, 65, 4)}
         shortest, longest, few, most, ranked = lengths[job]
@@ -389,7 +391,10 @@ def main(arguments: list[str]) -> None:
             (folder / job).mkdir()
             spec = {"job": job, "folder": str(folder / job), "model": base, "scorer": scorer, "steps": steps}
             spec["adapter"] = given.get("adapter", "auto")
-            print(row(job, python, spec | prepared(folder / job, job, base), turns), flush=True)
+            print(
+                row(job, python, spec | prepared(folder / job, job, base, int(given.get("rollouts", "32"))), turns),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
