@@ -97,7 +97,8 @@ def foreseen(name: str, arguments: list[str]) -> dict[str, float]:
 
 
 def both(name: str, given: dict[str, Any], folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """A configuration, planned and then run. Returns: planned and measured bytes and seconds."""
+    """A configuration, planned and then run. Returns: planned and measured bytes and seconds; measured is never less
+    than what this process holds, which Linux counts to a child's peak."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
     words = [f"{key}={value}" for key, value in {**given, "out": out, "threads": 1}.items()]
     plan = json.loads(_run(folder, [sys.executable, __file__, "--plan", name, *words]).splitlines()[-1])
