@@ -93,7 +93,7 @@ def test_ctrl_c_outside_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    command = f"{sys.executable} -m prefloop.cli --help | true"
+    command = f"{sys.executable} -m prefloop --help | true"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
         capture_output=True,

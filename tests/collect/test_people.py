@@ -130,7 +130,7 @@ def test_judgements_of_another_run_are_refused(config: CollectConfig, page: Call
 
 
 def test_the_command_is_prefloops_own():
-    assert people.COMMAND == ("-m", "prefloop.cli", "web")
+    assert people.COMMAND == ("-m", "prefloop", "web")
     assert sys.executable
 
 

@@ -14,7 +14,7 @@ from prefloop.files.tables import read_records, write_records
 from prefloop.records import Comparison, Judgement
 from prefloop.run import Run
 
-COMMAND = ("-m", "prefloop.cli", "web")
+COMMAND = ("-m", "prefloop", "web")
 """What starts the page, after Python itself."""
 LOOK_EVERY = 0.5
 """Seconds between two looks for the file."""
