@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pages import write_parts
 
 from prefloop import layout
 from prefloop.files.atomic import write_text
@@ -99,12 +100,9 @@ def from_scratch(imported: Import[Preference]) -> None:
 
 def show(heading: str, lines: Sequence[str]) -> None:
     """Prints a part, and puts it on the page in place of the one that stood there."""
-    parts = dict(part.split("\n", 1) for part in TABLE.read_text(encoding="utf-8").split("\n## ")[1:])
-    parts[heading] = "\n" + "\n".join(lines) + "\n"
-    text = "# hh: preferences of real people\n"
-    text += "".join(f"\n## {name}\n{parts[name].rstrip()}\n" for name in (SCRATCH, PRETRAINED) if name in parts)
-    write_text(TABLE, text)
-    print(parts[heading])
+    text = "\n".join(lines)
+    write_parts(TABLE, "# hh: preferences of real people\n", {heading: text}, (SCRATCH, PRETRAINED))
+    print(f"\n{text}\n")
 
 
 def parted(rows: Sequence[Preference], seed: int) -> tuple[list[Preference], list[Preference]]:

@@ -218,8 +218,13 @@ def _loaded(spec: Spec, *, scores: bool = False) -> Any:
 
 
 def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
-    """Writes a job's rows, as text for ours and as tokens for theirs. Args: rollouts: of a step of PPO. Returns: its
-    sizes."""
+    """Writes a job's rows, as text for ours and as tokens for theirs.
+
+    Args:
+        rollouts: of a step of PPO.
+
+    Returns: its sizes.
+    """
     from prefloop.models.load import codec_of
     from prefloop.records import Message
 
@@ -371,6 +376,7 @@ def main(arguments: list[str]) -> None:
     given = dict(argument.split("=", 1) for argument in arguments)
     pythons = {"ppo": os.environ.get("TRL_PPO"), "trl": os.environ.get("TRL")}
     model, turns, steps = given.get("model", "small"), int(given.get("turns", "2")), int(given.get("steps", "6"))
+    rollouts = int(given.get("rollouts", "32"))
     jobs = [job for job in JOBS if job in given.get("jobs", ",".join(JOBS)).split(",")]
     head = "| job | faster than TRL by | memory, ours to theirs | ours, tokens per CPU s | TRL "
     head += "| ours, share of products | TRL | ours, MB | TRL |"
@@ -391,10 +397,7 @@ def main(arguments: list[str]) -> None:
             (folder / job).mkdir()
             spec = {"job": job, "folder": str(folder / job), "model": base, "scorer": scorer, "steps": steps}
             spec["adapter"] = given.get("adapter", "auto")
-            print(
-                row(job, python, spec | prepared(folder / job, job, base, int(given.get("rollouts", "32"))), turns),
-                flush=True,
-            )
+            print(row(job, python, spec | prepared(folder / job, job, base, rollouts), turns), flush=True)
 
 
 if __name__ == "__main__":

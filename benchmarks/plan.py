@@ -21,17 +21,18 @@ from typing import Any
 
 import peers
 import torch
+from pages import write_parts
 
 import prefloop
 from prefloop import layout
 from prefloop.costs.estimate import Estimate
 from prefloop.costs.speed import measured
-from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records, write_records
 from prefloop.models.device import placement
 from prefloop.models.machine import held_memory
 from prefloop.named import named
+from prefloop.plan.command import planned
 from prefloop.records import Demonstration, Message, Preference, Prompt, Timing
 from prefloop.stages import STAGES
 
@@ -39,6 +40,7 @@ DEMONSTRATIONS = Path(prefloop.__file__).parent / "recipes" / "assistant_demonst
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "plan.md"
 SMALL, LARGE = "A random Llama of 3.4 million weights", "SmolLM2-135M-Instruct"
 """The headings of the page."""
+OPENING = f"# plan: what is foreseen, and what is then taken\n\n{str(__doc__).split(chr(10) * 2)[2]}\n"
 ALLOWED = 0.15
 PPO = {"steps": 2, "rollouts_per_step": 32, "minibatch_size": 16, "max_new_tokens": 48}
 SFT = {"demonstrations": "demonstrations.jsonl", "epochs": 1, "gate": "warn"}
@@ -91,8 +93,8 @@ def foreseen(name: str, arguments: list[str]) -> dict[str, float]:
     settings: Any = named(stage.settings or "").load(None, arguments)
     torch.set_num_threads(1)
     place = placement(settings.device, settings.dtype)
-    module = (stage.needs or "").partition(":")[0]
-    needs = named(stage.needs or "")(settings, named(f"{module}:lengths")(settings))
+    plan, _ = planned(stage, settings)
+    needs = plan(settings)
     return {"peak": Estimate(needs, held_memory(place.device)).peak, "seconds": measured(place).seconds(needs.parts)}
 
 
@@ -102,7 +104,7 @@ def both(name: str, given: dict[str, Any], folder: Path) -> tuple[dict[str, floa
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
     words = [f"{key}={value}" for key, value in {**given, "out": out, "threads": 1}.items()]
     plan = json.loads(_run(folder, [sys.executable, __file__, "--plan", name, *words]).splitlines()[-1])
-    _run(folder, [sys.executable, "-m", "prefloop.cli", name, *words])
+    _run(folder, [sys.executable, "-m", "prefloop", name, *words])
     timing = read_document(out / layout.TIMING, Timing)
     return plan, {"peak": timing.peak_mb * 2**20, "seconds": timing.seconds}
 
@@ -136,7 +138,7 @@ def part(heading: str, rows: list[tuple[str, dict[str, float], dict[str, float]]
         "",
         f"Within {ALLOWED:.0%}: the peak of {within['peak']} of {len(rows)}, the time of {within['seconds']}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> None:
@@ -160,15 +162,7 @@ def main(arguments: list[str]) -> None:
     text = part(heading, rows)
     print(text)
     if some is None:
-        write_page(heading, text)
-
-
-def write_page(heading: str, text: str) -> None:
-    """Puts a part of the page in its place."""
-    title = "# plan: what is foreseen, and what is then taken\n\n" + str(__doc__).split("\n\n")[2].replace("\n", " ")
-    parts = PAGE.read_text(encoding="utf-8").split("\n## ")[1:] if PAGE.is_file() else []
-    kept = {each.partition("\n")[0]: f"## {each.rstrip()}\n" for each in parts} | {heading: text}
-    write_text(PAGE, "\n\n".join([title, *(kept[name] for name in (LARGE, SMALL) if name in kept)]))
+        write_parts(PAGE, OPENING, {heading: text}, (LARGE, SMALL))
 
 
 if __name__ == "__main__":

@@ -31,13 +31,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pages import write_parts
 from scipy.special import expit
 
 from prefloop import layout
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.stage import collect
 from prefloop.decisions import decided
-from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records, read_rows, write_records
 from prefloop.records import Comparison, Finished, Judgement, Preference, Ranking
@@ -471,18 +471,16 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Line], Asked], list[str]]]] = {
 }
 
 
-def written(lines: Sequence[Line], asked: Asked) -> str:
+def write_page(lines: Sequence[Line], asked: Asked) -> None:
     """The page: the parts that were asked for, and of others what stood there."""
-    kept = asked.page.read_text(encoding="utf-8").split("\n## ")[1:] if asked.page.exists() else []
-    parts = {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip() for part in kept}
-    parts |= {TABLES[letter][0]: "\n".join(TABLES[letter][1](lines, asked)) for letter in asked.rows}
-    text = (
+    opening = (
         "# Reward models against what can be known of their annotators\n\n"
         f"Written by `python benchmarks/rewards.py {' '.join(['DEMO', *asked.told])}`: the demo's SFT model, labels\n"
         "of one of five simulated annotators each, measured on labels of other prompts. Brackets are 95 % intervals;\n"
         "`all` takes the seeds together, a prompt's pairs in one piece. The benchmark's head says how it is done.\n"
     )
-    return text + "".join(f"\n## {title}\n\n{parts[title]}\n" for title, _ in TABLES.values() if title in parts)
+    parts = {TABLES[letter][0]: "\n".join(TABLES[letter][1](lines, asked)) for letter in asked.rows}
+    write_parts(asked.page, opening, parts, [title for title, _ in TABLES.values()])
 
 
 def main() -> None:
@@ -491,7 +489,7 @@ def main() -> None:
         print("rewards.py needs a finished demo: python benchmarks/rewards.py DEMO. Skipped.")
         return
     asked = Asked.of(sys.argv[1:])
-    write_text(asked.page, written(shown(asked), asked))
+    write_page(shown(asked), asked)
     print(asked.page.read_text(encoding="utf-8"))
 
 

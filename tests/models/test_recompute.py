@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from adapting import moved
 from models.families import FAMILIES
+from prefloop.models import machine
 from prefloop.models.device import Placement
 from prefloop.models.network import Network
 from prefloop.models.recompute import layers_of
@@ -104,3 +105,13 @@ def test_layers_are_themselves_again_and_nothing_is_wrapped_in_reading(make: Set
         network.logprobs(PACKED, temperature=1.0)
     assert seen == [True, False]
     assert not any("forward" in vars(layer) for layer in layers)
+
+
+def test_holes_are_closed_before_each_layer_each_time_it_is_computed(make: Setting, monkeypatch: pytest.MonkeyPatch):
+    network, closed = make("Llama", CPU, adapter=False, critic=None), list[torch.device]()
+    monkeypatch.setattr(machine.Heap, "close", lambda heap, device: closed.append(device))
+    network.logprobs(PACKED, temperature=1.0).sum().backward()
+    assert closed == [CPU.device]  # before the reading
+    network.recompute = True
+    network.logprobs(PACKED, temperature=1.0).sum().backward()
+    assert closed == [CPU.device] * (1 + 1 + 2 * 2)  # and two layers, forward and again

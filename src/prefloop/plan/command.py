@@ -20,7 +20,7 @@ from prefloop.models.device import placement
 from prefloop.models.machine import held_memory, room
 from prefloop.named import named
 from prefloop.plan.config import PlanConfig
-from prefloop.plan.remedies import remedies, sizes_of_reward_model
+from prefloop.plan.remedies import Plan, remedies, sizes_of_reward_model
 from prefloop.settings import RunConfig, Trained
 from prefloop.stages import STAGES, Stage
 
@@ -50,10 +50,15 @@ def main(arguments: Sequence[str]) -> int:
     if not any(part.startswith("out=") for part in rest) and path is None:
         rest.append("out=unused")
     settings = settings_class.load(path, rest)
-    module, needs = stage.needs.partition(":")[0], named(stage.needs)
-    lengths = named(f"{module}:lengths")(settings)
-    fits = _print(settings, lambda changed: needs(changed, lengths), asked, lengths.assumed)
-    return 0 if fits else 1
+    plan, assumed = planned(stage, settings)
+    return 0 if _print(settings, plan, asked, assumed) else 1
+
+
+def planned(stage: Stage, settings: Any) -> tuple[Plan, str]:
+    """What a stage needs with settings of its own, its files being looked at once, and what was assumed of these."""
+    needs = stage.needs or ""
+    lengths = named(f"{needs.partition(':')[0]}:lengths")(settings)
+    return lambda changed: named(needs)(changed, lengths), lengths.assumed
 
 
 def _usage() -> str:
@@ -85,7 +90,7 @@ def example(stage: Stage) -> str:
     return " ".join(["prefloop", "plan", stage.name, *given])
 
 
-def _print(settings: Any, plan: Any, asked: PlanConfig, assumed: str) -> bool:
+def _print(settings: Any, plan: Plan, asked: PlanConfig, assumed: str) -> bool:
     """Prints table, peak, time and remedies. Args: assumed: of the rows' lengths. Returns: whether it fits."""
     count, gigabytes = asked.accelerators
     needs: Needs = plan(settings)

@@ -67,9 +67,7 @@ def _held_out(config: RewardConfig, count: int) -> int:
 
     Args: count: pairs in the file.
     """
-    if not config.held_out:
-        return round(config.validation * count)
-    files = [Path(file) for file in (config.held_out, config.preferences)]
+    files = [Path(file) for file in (config.held_out or "", config.preferences)]
     if not all(file.is_file() for file in files):
         return round(config.validation * count)
     held_out, learned = (max(1, file.stat().st_size) for file in files)

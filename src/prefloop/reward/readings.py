@@ -23,7 +23,7 @@ class Readings:
         """(n, C) raw scores of n >= 1 sequences of tokens, and (n, width) the states that they were read from."""
         keys = [tuple(sequence) for sequence in sequences]
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
-        for part in cut(range(len(new)), [len(key) for key in new], limit=self._sizes.reading_tokens) if new else []:
+        for part in cut(range(len(new)), [len(key) for key in new], limit=self._sizes.reading_tokens):
             table, states = self._network.table_and_last_states([new[i] for i in part])
             both = zip(table.cpu(), states.cpu(), strict=True)
             self._known.update(zip((new[i] for i in part), both, strict=True))

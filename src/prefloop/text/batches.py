@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Batches(Sequence[np.ndarray]):
 def cut(order: Sequence[int], lengths: Sequence[int], *, limit: int) -> list[list[int]]:
     """Examples in the given order, cut wherever the next one would pass `limit` tokens."""
     starts = _starts(np.asarray(order, dtype=np.int64), np.asarray(lengths, dtype=np.int64), limit).tolist()
-    return [list(order[start:end]) for start, end in zip(starts, [*starts[1:], len(order)], strict=True)]
+    return [list(order[start:end]) for start, end in pairwise([*starts, len(order)])]
 
 
 def _starts(order: np.ndarray, lengths: np.ndarray, limit: int) -> np.ndarray:
