@@ -236,7 +236,19 @@ LEARNING = [
         ("stems and sequences in one grid", "stemmed in (True, False)", "stemmed in (True,)"),
     ),
     *planted(
+        "reward/readings.py", "reward/test_readings.py",
+        ("read again what is known", "if key not in self._known]", "]"),
+        ("each item's responses are the first's", "for key in keys), strict=True)", "for key in keys[:1] * len(keys)), strict=True)"),
+    ),
+    *planted(
+        "reward/needs.py", "reward/test_needs.py",
+        ("held-out files are not read", "TRAINING_LOOKS * held_out *", "0 * held_out *"),
+        ("prompts are read twice", "(told.mean + told.responses) / (2 * told.mean)", "1.0"),
+        ("nothing is read after training", "looked += _afterwards(config, pairs, held_out) * told.mean", "pass"),
+    ),
+    *planted(
         "models/recompute.py", "models/test_recompute.py",
+        ("layers leave holes", "        heap.close(hidden.device)", "        pass"),
         ("another adapter is worn again", "(contextlib.nullcontext(), again())", "(contextlib.nullcontext(), contextlib.nullcontext())"),
         ("layers stay wrapped", "            del layer.forward  # its class's is seen again", "            pass"),
     ),
