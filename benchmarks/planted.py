@@ -270,7 +270,7 @@ LEARNING = [
         ("the state of the token itself", "+ answer.positions - 1", "+ answer.positions"),
     ),
     *planted(
-        "models/optim.py", "models/test_optim.py align/test_ppo.py reward/test_votes.py reward/test_stage.py",
+        "models/optim.py", "models/test_optim.py align/test_ppo.py feedback/test_votes.py reward/test_stage.py",
         ("no warm-up", "if done < rising:", "if done < 0:"),
         ("no clip", "clip_grad_norm_(self.parameters, self.settings.max_grad_norm)", "clip_grad_norm_(self.parameters, 1e9)"),
         ("vectors decay", "(0.0, [p for p in main if p.ndim < 2])", "(settings.weight_decay, [p for p in main if p.ndim < 2])"),
@@ -340,7 +340,7 @@ LEARNING = [
         ("a micro-batch is divided by its own weight", "(losses.sum() / weight).backward()", "(losses.sum() / sum(item.weight for item in few)).backward()"),
     ),
     *planted(
-        "reward/items.py", "reward",
+        "feedback/items.py", "reward",
         ("pairs that are one are learned from", "or any(sequence != fitted[0] for sequence in fitted[1:])", "or True"),
         ("the better response is the worse one", "row[better] - row[worse]", "row[worse] - row[better]"),
         ("a rating that is missing weighs", "num = sum(not math.isnan(mark) for mark in marks)", "num = len(marks)"),
@@ -348,7 +348,7 @@ LEARNING = [
         ("a pair of nobody has a better response", "ranks = (1.0, 2.0 if row.decided else 1.0)", "ranks = (1.0, 2.0)"),
     ),
     *planted(
-        "reward/objectives.py", "reward",
+        "feedback/objectives.py", "reward",
         ("margin the other way", "return scores[:, 0] - scores[:, 1]", "return scores[:, 1] - scores[:, 0]"),
         ("the decision upside down", "bradley_terry_loss(scores[:, 0], scores[:, 1], margin", "bradley_terry_loss(scores[:, 1], scores[:, 0], margin"),
         ("what a ranking is padded with is ranked", "mask = there[rows, columns]", "mask = there[rows, columns] | True"),
@@ -359,13 +359,13 @@ LEARNING = [
         ("scores are held near 0 by their sum", "centring_loss(scores).sum(-1) / num", "centring_loss(scores.sum(-1)) / num"),
     ),
     *planted(
-        "reward/data.py", "reward",
+        "feedback/data.py", "reward",
         ("ties are validated with", "[not _decided(row) for row in rows]", "[False for row in rows]"),
         ("pairs of a prompt are torn apart", "first[group].argsort(", "keys.argsort("),
         ("held-out prompts are learned from", "rows.only(~held), rows.only(held)", "rows, rows.only(held)"),
     ),
     *planted(
-        "reward/data.py", "reward/test_stage.py",
+        "feedback/data.py", "reward/test_stage.py",
         ("held-out prompts come back by replay", "free, _ = _parted(old, held_out)", "free = old"),
         ("replay is a share of what is new", "num * config.replay_share / (1 - config.replay_share)", "num * config.replay_share"),
     ),
@@ -385,13 +385,13 @@ LEARNING = [
         ("differences are saved as scores", "_head(network)[1:] += _head(network)[:1]", "_head(network)[1:] += 0"),
     ),
     *planted(
-        "reward/votes.py", "reward/test_votes.py",
+        "feedback/votes.py", "feedback/test_votes.py",
         ("a tie is a win", "return 1, _MINUS_FIRST, _FIRST", "return 1, _NOTHING, _FIRST"),
         ("slight and clear mixed up", "(_FIRST, _SECOND, _THIRD)[vote.strength - 1]", "(_SECOND, _FIRST, _THIRD)[vote.strength - 1]"),
         ("rejected votes count for the chosen", 'else -1, low, _INF', 'else 1, low, _INF'),
     ),
     *planted(
-        "reward/annotators.py", "reward/test_annotators.py",
+        "feedback/annotators.py", "feedback/test_annotators.py",
         ("the left is disliked", "margins[rows] + first * side", "margins[rows] - first * side"),
         ("lengths in letters", "(lengths.to(device) / self.length_unit)[rows]", "lengths.to(device)[rows]"),
         ("an interval by the votes looked at", "self.information[place].cpu().double() * (num / looked)", "self.information[place].cpu().double()"),

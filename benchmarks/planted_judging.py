@@ -82,7 +82,7 @@ JUDGING = [
         ("a hack twice", 'return "again" if one.texts[place] in one.texts[:place] else "hack"', 'return "hack"'),
     ),
     *planted(
-        "records/judgements.py", "reward/test_items.py",
+        "records/judgements.py", "feedback/test_items.py",
         ("not ranked is last of the ranked", "last = 1 + max(", "last = max("),
     ),
     *planted(

@@ -12,16 +12,17 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
+from prefloop.feedback.items import Asks, Item, rated, tokenised
+from prefloop.feedback.kinds import OBJECTIVES
+from prefloop.feedback.objectives import Objective
 from prefloop.models.columns import columns_of
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.records import Message, Rated
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
 from prefloop.reward.heads import Heads, heads_of
-from prefloop.reward.items import Asks, Item, rated, tokenised
-from prefloop.reward.objectives import OBJECTIVES, Objective
 from prefloop.reward.stage import train
 from prefloop.scoring.reward_model import RewardModel
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from prefloop import layout
+from prefloop.feedback.data import split
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.curve import moments
-from prefloop.reward.data import split
 from prefloop.reward.stage import train
 
 from .test_stage import planted

@@ -12,13 +12,13 @@ from scipy.special import expit
 
 from prefloop import layout
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
 from prefloop.health.calibration import BINS
 from prefloop.health.gate import card_of, gate
 from prefloop.models.device import Placement
 from prefloop.records import Finished, Message, Preference
 from prefloop.reward import ensemble, heads
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
 from prefloop.reward.ensemble import member_config
 from prefloop.reward.stage import train
 from prefloop.scoring.ensemble import Ensemble

@@ -12,6 +12,9 @@ import pytest
 import torch
 
 from prefloop.errors import UserError
+from prefloop.feedback.data import Split, Told, split
+from prefloop.feedback.items import Item, Tokenised, item_scores
+from prefloop.feedback.kinds import OBJECTIVES
 from prefloop.health.gate import card_of
 from prefloop.models.columns import columns_of
 from prefloop.models.device import Placement
@@ -19,10 +22,7 @@ from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.records import Message, Preference, Vote
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import Split, Told, split
 from prefloop.reward.heads import Heads, heads_of, said_of
-from prefloop.reward.items import Item, Tokenised, item_scores
-from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import tell_strangers, train
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.text.examples import Cuts

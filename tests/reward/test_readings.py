@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from prefloop.feedback.items import Item, tables_of
 from prefloop.models.batching import Batching
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
-from prefloop.reward.items import Item, tables_of
 from prefloop.reward.readings import Readings
 
 ONE, TWO, OTHER = [3, 4, 5], [3, 4, 6, 7], [8, 9]

@@ -16,14 +16,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from prefloop import layout
 from prefloop.errors import UserError
+from prefloop.feedback import data
+from prefloop.feedback.data import PromptBatches, split
+from prefloop.feedback.items import Item, item_scores
+from prefloop.feedback.objectives import gaps
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.records import Message, Preference
-from prefloop.reward import data
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import PromptBatches, split
-from prefloop.reward.items import Item, item_scores
-from prefloop.reward.objectives import gaps
 from prefloop.reward.stage import train
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
+from prefloop.feedback.data import Split
+from prefloop.feedback.items import Tokenised, as_pairs, margins, tokenised
 from prefloop.health import held_out, page
 from prefloop.health.card import MOST_TRAINING, make_card
 from prefloop.health.probes import LEAST, NUM_ROWS
@@ -21,8 +23,6 @@ from prefloop.records import Preference, opening
 from prefloop.records.cards import Card, Part, Parts, Share
 from prefloop.records.probes import LearningCurve
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import Split
-from prefloop.reward.items import Tokenised, as_pairs, margins, tokenised
 from prefloop.run import Run
 from prefloop.scoring.protocol import Conversation, Scored, Scorer, Tags
 from prefloop.text.batches import cut

@@ -1,80 +1,42 @@
 """Settings of `prefloop reward`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
-from prefloop.settings import Adapted, Batched, Optimised, Templated, Trained
+from prefloop.feedback.config import FeedbackConfig
+from prefloop.settings import Adapted, Batched, Optimised, Templated
 
 Objective = Literal[
     "auto", "votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davidson", "plackett_luce", "all_pairs",
     "pair_classifier", "regression", "ordinal", "thumbs",
 ]  # fmt: skip
-LEARN_FROM_TIES = ("auto", "votes", "rao_kupper", "davidson", "pair_classifier")
-"""Objectives to which a pair without a majority says something."""
-BELONGS: Mapping[str, tuple[str, ...]] = {
-    "label_smoothing": ("bradley_terry",),
-    "flip_rate": ("robust",),
-    "margin_per_strength": ("bradley_terry", "hinge"),
-    "divisor": ("all_pairs",),
-    "axis": ("ordinal", "regression"),
-    "annotators": ("votes",),
-}
-"""Setting -> the objectives that it is one of."""
+MARKED = ("ordinal", "regression")
+"""Objectives of ratings."""
 
 
-class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
+class RewardConfig(FeedbackConfig, Templated, Adapted, Batched, Optimised, defaults={"weight_decay": 0.01}):
     """Everything that changes what a reward model learns."""
+
+    BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {**FeedbackConfig.BELONGS, "axis": MARKED}
 
     model: str
     """Model folder (or hub id) to start from, normally the SFT model."""
-
-    preferences: str
-    """File of preferences, rankings, ratings or thumbs, in any form that `prefloop data check` names."""
-
-    held_out: str | None = None
-    """File of preferences for validation; without it a share of `preferences` is held out, whole prompts at a time."""
-
-    undecided: str | None = None
-    """File of pairs without a majority, as `collect` writes it: their votes are learned from too."""
-
-    replay: str | None = None
-    """File of what was learned from in earlier rounds, some of which is learned from again, so that it is not
-    forgotten."""
-
-    replay_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of it among all that is learned from; which rows, the seed draws."""
 
     demonstrations: str | None = None
     """SFT demonstrations, whose scores are shifted and scaled to mean 0 and deviation 1; without it the chosen
     responses."""
 
-    objective: Objective = "auto"
+    objective: Objective = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower, and frozen
     """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
     strength (votes), rankings as a whole (plackett_luce), ratings as levels (ordinal), thumbs one by one (thumbs).
     docs/stages/reward.md has them all in a table."""
 
-    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
-    """Of bradley_terry: share by which a decision is believed less than said."""
-
-    flip_rate: float | None = Field(default=None, gt=0, lt=0.5)
-    """Of robust, which needs it: share of the decisions that are believed to be the wrong way round."""
-
-    margin_per_strength: float = Field(default=0.0, ge=0)
-    """Of bradley_terry and hinge: score units by which the chosen response must be ahead for each step of the strength
-    stated (1 slightly, 2 clearly, 3 much better)."""
-
-    divisor: Literal["pairs", "all"] = "pairs"
-    """Of all_pairs: what the sum over a ranking's pairs is divided by: the pairs told apart, or all K (K - 1) / 2."""
-
     axis: str | None = None
     """Of ordinal and regression: the axis of the ratings that is learned; left out, the main one (overall or
     helpfulness), or the mean of all."""
-
-    center_coef: float = Field(default=0.0, ge=0)
-    """Charge for the mean squared raw score, which holds scores near 0: pairs and rankings leave open what is added."""
 
     heads: Literal["one", "axes", "domains", "annotators", "members"] = "one"
     """Columns on one trunk: one score; one for each axis; a common one and one for each domain (tags domain:NAME or
@@ -87,37 +49,12 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
     """Of heads=domains and heads=annotators: how many votes of its own weigh as much as that a column does not differ
     from the common one; 20 if left out."""
 
-    annotators: Literal["same", "learned"] = "same"
-    """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
-    longer response sway them, is learned with the scores."""
-
-    on_bad: Literal["stop", "skip"] = "stop"
-    """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
-    them."""
-
-    validation: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the prompts held out if there is no held_out file."""
-
-    split_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    """Decides which prompts are held out; None is seed. With it runs of several seeds are measured by the same
-    prompts."""
-
     members: int = Field(default=1, ge=1, le=1000)
     """Reward models trained, each with a seed of its own; more than one make an ensemble, written as one folder."""
-
-    share: float = Field(default=1.0, gt=0, le=1)
-    """Share of the prompts to learn from that are learned from; what is held out stays the same, and a smaller share is
-    part of a larger one."""
 
     curve: bool = False
     """Trains on an eighth, a quarter and half of the prompts first, for an exact learning curve: nearly twice the time.
     Without it the curve is that of one model in its first pass."""
-
-    epochs: int = Field(default=1, ge=1, le=1000)
-    """Passes over the preferences. More than one overfits soon."""
-
-    batch_pairs: int = Field(default=LEFT, ge=1)
-    """Preferences in an update; left out, what suits the model."""
 
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the head, which begins at zero; left out, what suits the model."""
@@ -129,21 +66,9 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
         return self
 
     @property
-    def split_by(self) -> int:
-        """The seed that decides which prompts are held out."""
-        return self.seed if self.split_seed is None else self.split_seed
-
-    @model_validator(mode="after")
-    def _fits_its_objective(self) -> "RewardConfig":
-        if self.objective == "robust" and self.flip_rate is None:
-            raise ValueError("objective = robust needs flip_rate, the share of decisions believed wrong: 0.1, say.")
-        if self.replay is None and self.replay_share != type(self).model_fields["replay_share"].default:
-            raise ValueError(
-                "replay_share is a share of replay = FILE, which is not given. Give it, or leave this out."
-            )
-        if self.objective != "auto":
-            self.check(self.objective)
-        return self
+    def axes(self) -> tuple[str | None, bool]:
+        """See `FeedbackConfig`."""
+        return self.axis, self.heads == "axes"
 
     @model_validator(mode="after")
     def _fits_its_heads(self) -> "RewardConfig":
@@ -171,12 +96,7 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
 
     def check(self, objective: str) -> None:
         """Raises: ValueError for a setting that is none of an objective's."""
-        for name, own in BELONGS.items():
-            if dict(self)[name] != type(self).model_fields[name].default and objective not in own:
-                raise ValueError(
-                    f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
-                    "Leave it out, or change the objective."
-                )
+        super().check(objective)
         if objective == "thumbs" and self.heads == "axes":
             raise ValueError(
                 "thumbs are of no axis, so objective = thumbs has one score. Leave heads out, or give ratings."
@@ -190,11 +110,6 @@ class RewardConfig(Trained, Templated, Adapted, Batched, Optimised, defaults={"w
             raise ValueError(
                 "demonstrations put scores on a scale, but what objective = pair_classifier learns are log-odds of "
                 "pairs already. Leave demonstrations out."
-            )
-        if self.undecided is not None and objective not in LEARN_FROM_TIES:
-            raise ValueError(
-                f"undecided pairs have no majority, so objective = {objective} learns nothing from them. Leave "
-                "undecided out, or set objective = votes."
             )
 
     @model_validator(mode="before")

@@ -13,13 +13,13 @@ from scipy import special
 from torch import Tensor
 
 from prefloop import layout
+from prefloop.feedback.items import Taught, Tokenised, ordered
 from prefloop.files.documents import read_document
 from prefloop.health import curve
 from prefloop.records import Finished, opening
 from prefloop.records.cards import Share
 from prefloop.records.probes import CurvePoint, LearningCurve
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Taught, Tokenised, ordered
 from prefloop.reward.needs import SHARES
 from prefloop.run import Run
 from prefloop.stats.intervals import clustered_error

@@ -16,6 +16,9 @@ import numpy as np
 import torch
 
 from prefloop import layout
+from prefloop.feedback.data import split
+from prefloop.feedback.items import Tokenised, tokenised
+from prefloop.feedback.kinds import OBJECTIVES
 from prefloop.files.atomic import new_folder, write_json
 from prefloop.files.documents import read_document
 from prefloop.health.gate import card_of as card_in
@@ -25,10 +28,7 @@ from prefloop.records import EnsembleCard, Finished
 from prefloop.records.cards import Card, Parts
 from prefloop.reward.carded import Pairs, card_of, part, shown
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
-from prefloop.reward.items import Tokenised, tokenised
 from prefloop.reward.needs import READ_AGAIN
-from prefloop.reward.objectives import OBJECTIVES
 from prefloop.run import Run
 from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.outliers import CARD, OutlierCard

@@ -21,6 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from prefloop.errors import UserError
+from prefloop.feedback.items import Item, Row, Tokenised, gathered, item_scores, on_axes, rated
+from prefloop.feedback.objectives import Objective, add
+from prefloop.feedback.votes import TIE, interval
 from prefloop.files.hashes import hash_of
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.columns import COMMON, TOGETHER, Column, Columns, Kind, domain_of
@@ -30,9 +33,6 @@ from prefloop.records import Preference, Rated, Vote, opening
 from prefloop.records.cards import Parts
 from prefloop.reward.carded import part
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Item, Row, Tokenised, gathered, item_scores, on_axes, rated
-from prefloop.reward.objectives import Objective, add
-from prefloop.reward.votes import TIE, interval
 from prefloop.seeds import seed_of
 from prefloop.stats.intervals import mean_interval, share_interval
 

@@ -6,10 +6,10 @@ from prefloop.costs import looking
 from prefloop.costs.estimate import Needs
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import Models, settled
+from prefloop.feedback.data import objective_name, record
 from prefloop.health.probes import LEAST, NUM_ROWS
 from prefloop.models.device import placement
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import objective_name, record
 from prefloop.scoring.outliers import KNOWN
 
 SHARES = (1 / 8, 1 / 4, 1 / 2)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from prefloop.feedback.items import Item
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
-from prefloop.reward.items import Item
 from prefloop.text.batches import cut
 
 

@@ -22,6 +22,12 @@ from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
+from prefloop.feedback.annotators import sentence
+from prefloop.feedback.data import FILES, PromptBatches, Split, Told, split
+from prefloop.feedback.items import Row, Taught, Tokenised, best, ordered, tables_of, tell, tokenised
+from prefloop.feedback.kinds import OBJECTIVES
+from prefloop.feedback.objectives import Objective, Votes
+from prefloop.feedback.votes import EDGE_LR
 from prefloop.files.foreign import first_records
 from prefloop.models.batching import Batching, batched
 from prefloop.models.columns import AS_IT_IS, Columns
@@ -33,18 +39,13 @@ from prefloop.models.sums import Sums
 from prefloop.ops.rewards import normalised_scores
 from prefloop.records import Demonstration, Preference
 from prefloop.records.cards import Card
-from prefloop.reward.annotators import sentence
 from prefloop.reward.carded import Pairs, Trained, card_of, shown
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.curve import learning_curve, moments, seen, train_shares
-from prefloop.reward.data import FILES, PromptBatches, Split, Told, split
 from prefloop.reward.ensemble import train_members
 from prefloop.reward.heads import Heads, heads_of
-from prefloop.reward.items import Row, Taught, Tokenised, best, ordered, tables_of, tell, tokenised
 from prefloop.reward.needs import NUM_DEMONSTRATIONS, READ_AGAIN, needs
-from prefloop.reward.objectives import OBJECTIVES, Objective, Votes
 from prefloop.reward.readings import Readings
-from prefloop.reward.votes import EDGE_LR
 from prefloop.run import Run
 from prefloop.scoring.outliers import KNOWN, Outliers
 from prefloop.scoring.pair_classifier import PAIRS, READS

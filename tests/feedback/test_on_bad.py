@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
 from prefloop.reward.stage import train
 
 EMPTY = 3

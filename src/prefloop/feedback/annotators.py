@@ -23,8 +23,8 @@ from scipy.special import logit
 from torch import Tensor, nn
 
 from prefloop.errors import UserError
+from prefloop.feedback.votes import Edges, Interval
 from prefloop.records import Preference
-from prefloop.reward.votes import Edges, Interval
 from prefloop.stats.aggregate import dawid_skene
 
 SPREAD = 0.5

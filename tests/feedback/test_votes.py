@@ -9,8 +9,8 @@ import torch
 from scipy.special import expit
 from torch.nn.functional import logsigmoid
 
+from prefloop.feedback.votes import WIN, Edges, intervals, without_opinion
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.votes import WIN, Edges, intervals, without_opinion
 from prefloop.stats.calibration import expected_calibration_error, sided_log_odds
 
 

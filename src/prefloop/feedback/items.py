@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from prefloop.errors import UserError
+from prefloop.feedback.annotators import Voter, voters_of
+from prefloop.feedback.votes import Interval, intervals
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
 from prefloop.records import Preference, Ranking, Rated
 from prefloop.records.judgements import MAIN_AXES
-from prefloop.reward.annotators import Voter, voters_of
-from prefloop.reward.votes import Interval, intervals
 from prefloop.scoring.pair_classifier import both_orders
 from prefloop.text.batches import cut
 from prefloop.text.examples import Cuts
@@ -52,6 +52,8 @@ class Item:
     """K, of rated responses the rating, or 1 for a thumb up and 0 for one down; nan where nobody said"""
     column: int = 0
     """which of the model's scores it speaks of, where there are several"""
+    begins: tuple[int, ...] = ()
+    """K, where in its sequence each response begins; empty where both of a pair are in one sequence"""
 
     @property
     def length(self) -> int:
@@ -158,13 +160,15 @@ def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False, as
     responses = iter(codec.responses([text for some in texts for text in some]))
     for row, prompt, some in zip(rows, codec.prompts([row.messages for row in rows]), texts, strict=True):
         said = [next(responses) for _ in some]
+        begins: tuple[int, ...] = ()
         if orders:
             fitted = both_orders(prompt, said[0], said[1], context=codec.context, cuts=made.cuts)
         else:
             fitted = tuple(made.cuts.fitted(prompt, response, codec.context) for response in said)
+            begins = tuple(len(all_) - min(len(own), codec.context - 1) for all_, own in zip(fitted, said, strict=True))
         if isinstance(row, Rated) or any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
-            made.items.append(_item(row, fitted, asks))
+            made.items.append(replace(_item(row, fitted, asks), begins=begins))
     return replace(made, num_equal=len(rows) - len(made.rows))
 
 

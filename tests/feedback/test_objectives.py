@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
+from prefloop.feedback.items import Item
+from prefloop.feedback.kinds import OBJECTIVES
+from prefloop.feedback.votes import intervals
 from prefloop.models.device import Placement
 from prefloop.records import Message, Preference
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
-from prefloop.reward.items import Item
-from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
-from prefloop.reward.votes import intervals
 from prefloop.scoring.named import scorer
 from prefloop.scoring.pair_classifier import PairClassifier
 from prefloop.stats.calibration import expected_calibration_error

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from prefloop.errors import UserError
+from prefloop.feedback.annotators import SPREAD, Annotators, Voter, sentence, voters_of
+from prefloop.feedback.votes import Edges, Interval, intervals
 from prefloop.records import Message, Preference, Vote
-from prefloop.reward.annotators import SPREAD, Annotators, Voter, sentence, voters_of
-from prefloop.reward.votes import Edges, Interval, intervals
 
 EDGES = (0.5, 1.5, 2.5)
 PLANTED = {"ann": (2.0, 0.0, 0.0), "bob": (0.5, 0.8, 0.0), "cid": (1.25, 0.0, 0.6), "dan": (0.8, -0.4, -0.3)}

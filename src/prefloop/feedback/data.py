@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 
 from prefloop.errors import UserError
+from prefloop.feedback.config import FeedbackConfig
+from prefloop.feedback.items import Asks, Row
+from prefloop.feedback.kinds import SCORED, Kinds
+from prefloop.feedback.objectives import Objective
 from prefloop.files.feedback import feedback_of, has_main_axis
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
@@ -22,9 +26,6 @@ from prefloop.files.hashes import hash_of
 from prefloop.files.index import Lazy, Rows
 from prefloop.ops.draws import permutation
 from prefloop.records import Message, Preference, Ranking, Rated, opening
-from prefloop.reward.config import BELONGS, RewardConfig
-from prefloop.reward.items import Asks, Row
-from prefloop.reward.objectives import AUTO, OBJECTIVES
 from prefloop.text.batches import Batches
 
 Say = Callable[[str], None]
@@ -108,18 +109,20 @@ class Split:
     """pairs without a majority in `preferences` and `held_out`"""
 
 
-def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -> Split:
+def split(config: FeedbackConfig, say: Say = print, *, kept: Path | None = None, kinds: Kinds = SCORED) -> Split:
     """Preferences for training and for validation; no prompt is in both. Pairs without a majority are set apart.
 
     Args:
         kept: folder for what is to be remembered of the files while the run is not finished.
+        kinds: the objectives of who learns.
     """
     _different_files(config)
     named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
     given = {name: path for name, path in named.items() if name != "undecided" or _has_rows(path)}
-    objective = objective_name(config)
-    kind, asks = OBJECTIVES[objective], _asks(objective, config)
-    files = {name: _indexed(name, path, config, objective, say, kept) for name, path in given.items()}
+    objective = objective_name(config, kinds)
+    kind = kinds.objectives[objective]
+    asks = _asks(kind, config)
+    files = {name: _indexed(name, path, config, objective, kinds, say, kept) for name, path in given.items()}
     levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
     num_undecided = sum(len(undecided[name]) for name in files if name in ("preferences", "held_out"))
@@ -153,7 +156,7 @@ def split(config: RewardConfig, say: Say = print, *, kept: Path | None = None) -
     return Split(objective, whole, *some, skipped, asks, levels, len(again or ()), num_undecided)
 
 
-def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, say: Say) -> Told:
+def _replayed(old: Told, num: int, held_out: np.ndarray, config: FeedbackConfig, say: Say) -> Told:
     """Old rows beside `num` new ones, as many as are the share asked for; none of a prompt that is held out."""
     free, _ = _parted(old, held_out)
     wanted = round(num * config.replay_share / (1 - config.replay_share))
@@ -166,9 +169,10 @@ def _replayed(old: Told, num: int, held_out: np.ndarray, config: RewardConfig, s
     return free.only(np.sort(order[:wanted]))
 
 
-def _asks(objective: str, config: RewardConfig) -> Asks:
-    main = objective in BELONGS["axis"] and has_main_axis(config.preferences)
-    return Asks(objective == "thumbs", config.axis, config.heads == "axes", main)
+def _asks(kind: type[Objective], config: FeedbackConfig) -> Asks:
+    axis, each = config.axes
+    rates = Rated in kind.READS and not kind.THUMBS
+    return Asks(kind.THUMBS, axis, each, rates and has_main_axis(config.preferences))
 
 
 def _levels(files: Mapping[str, Rows[Row]], objective: str) -> dict[str, tuple[float, ...]]:
@@ -192,15 +196,17 @@ def _levels(files: Mapping[str, Rows[Row]], objective: str) -> dict[str, tuple[f
     return levels
 
 
-def objective_name(config: RewardConfig) -> str:
+def objective_name(config: FeedbackConfig, kinds: Kinds = SCORED) -> str:
     """The objective asked for, or that which suits the file of preferences.
 
-    Raises: UserError for settings that are none of its own.
+    Raises: UserError for settings that are none of its own, or a file from which none of these learns.
     """
     if config.objective != "auto":
         return config.objective
     held = feedback_of(config.preferences)
-    name = AUTO[held]
+    if held not in kinds.auto:
+        raise UserError(f"{config.preferences}: this file holds {held}; what is learned from here is {kinds.suits}.")
+    name = kinds.auto[held]
     try:
         config.check(name)
     except ValueError as problem:
@@ -208,28 +214,32 @@ def objective_name(config: RewardConfig) -> str:
     return name
 
 
-def record(path: str, objective: str, *, others: bool = False) -> type[Row]:
+def record(path: str, objective: str, *, others: bool = False, kinds: Kinds = SCORED) -> type[Row]:
     """The records that are read of a file.
 
     Args: others: True if those serve that the objective does not learn from: their pairs tell whether scores are right.
 
     Raises: UserError if the objective does not learn from such a file.
     """
-    form, reads = recognise(path), OBJECTIVES[objective].READS
-    found = next((kind for kind in (*reads, *((Preference,) if others else ())) if serves(form, kind)), None)
+    form, kind = recognise(path), kinds.objectives[objective]
+    found = next((each for each in (*kind.READS, *((Preference,) if others else ())) if serves(form, each)), None)
     held = feedback_of(path) if found is None or found is Rated else None
-    if found is not None and (found is not Rated or (held == "thumbs") == (objective == "thumbs")):
+    if found is not None and (found is not Rated or (held == "thumbs") == kind.THUMBS):
         return found
     if others and serves(form, Preference):
         return Preference
     assert held is not None  # nothing was found, or rated rows
     raise UserError(
-        f"{path}: this file holds {held}, which objective={objective} does not learn from. Set objective={AUTO[held]}, "
-        "or leave objective out."
+        f"{path}: this file holds {held}, which objective={objective} does not learn from. "
+        + (
+            f"Set objective={kinds.auto[held]}, or leave objective out."
+            if held in kinds.auto
+            else f"What is learned from here is {kinds.suits}."
+        )
     )
 
 
-def _few(validation: Told, config: RewardConfig, say: Say) -> Told:
+def _few(validation: Told, config: FeedbackConfig, say: Say) -> Told:
     """Rows of a held-out file, drawn if they are more than enough."""
     order = permutation(len(validation), config.split_by, "reward.split").numpy()
     num = int((validation.column("num")[order].astype(np.int64).cumsum() <= 2 * MOST_HELD_OUT).sum())
@@ -257,7 +267,7 @@ def _by_majority(files: dict[str, Rows[Row]]) -> tuple[dict[str, Told], dict[str
     return decided, undecided
 
 
-def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
+def _drawn(training: Told, config: FeedbackConfig, say: Say) -> np.ndarray:
     """Hashes of the prompts that are held out: the share asked for, but no more than `MOST_HELD_OUT` pairs have."""
     prompts, of_each = np.unique(training.openings(), return_inverse=True)
     counts = np.bincount(of_each, training.column("num"))
@@ -272,7 +282,7 @@ def _drawn(training: Told, config: RewardConfig, say: Say) -> np.ndarray:
     return np.sort(prompts[order[:few]])
 
 
-def _refuse_shared(training: Told, held_out: np.ndarray, config: RewardConfig) -> None:
+def _refuse_shared(training: Told, held_out: np.ndarray, config: FeedbackConfig) -> None:
     """Raises: UserError if a held-out prompt is also learned from; by hashes, and then by the words themselves."""
     hit = np.flatnonzero(np.isin(training.openings(), held_out))
     both = np.unique(training.openings()[hit])
@@ -287,7 +297,7 @@ def _refuse_shared(training: Told, held_out: np.ndarray, config: RewardConfig) -
     )
 
 
-def _different_files(config: RewardConfig) -> None:
+def _different_files(config: FeedbackConfig) -> None:
     """Raises: UserError if one file is to be learned from twice, or learned from and validated with."""
     named = {name: path for name, path in config.model_dump().items() if name in FILES and path}
     for first, second in itertools.combinations(named, 2):
@@ -298,7 +308,7 @@ def _different_files(config: RewardConfig) -> None:
             )
 
 
-def _share(rows: Told, config: RewardConfig) -> Told:
+def _share(rows: Told, config: FeedbackConfig) -> Told:
     """The rows of the share of the prompts that is to be learned from."""
     if config.share == 1:
         return rows
@@ -318,10 +328,12 @@ def _has_rows(path: str) -> bool:
     return not Path(path).is_file() or Path(path).stat().st_size > 0
 
 
-def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Say, kept: Path | None) -> Rows[Any]:
+def _indexed(
+    name: str, path: str, config: FeedbackConfig, objective: str, kinds: Kinds, say: Say, kept: Path | None
+) -> Rows[Any]:
     """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
-    kind = record(path, objective, others=name == "held_out")
-    asks = _asks(objective, config)
+    kind = record(path, objective, others=name == "held_out", kinds=kinds)
+    asks = _asks(kinds.objectives[objective], config)
     how = [asks.thumbs, asks.axis, asks.each, asks.main] if kind is Rated else None
     noted = _noted
     if kind is Rated:
@@ -342,7 +354,7 @@ def _indexed(name: str, path: str, config: RewardConfig, objective: str, say: Sa
     undecided = int((rows.columns["opening"] & NO_DECISION).sum())
     if undecided and name in ("preferences", "held_out"):
         fate = f"objective={objective} learns nothing from them"
-        if OBJECTIVES[objective].TIES:
+        if kinds.objectives[objective].TIES:
             fate = "their votes count"
         if kind is Rated:
             say(f"{path}: {undecided} of {len(rows)} rated rows have no mark that objective={objective} learns from.")
@@ -414,7 +426,7 @@ class PromptBatches(Sequence[np.ndarray]):
     over.
     """
 
-    def __init__(self, rows: Told, config: RewardConfig) -> None:
+    def __init__(self, rows: Told, config: FeedbackConfig) -> None:
         keys = rows.openings() ^ (rows.column("prompt").astype(np.uint64) << np.uint64(32))
         _, first, group, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         nums = np.bincount(group, rows.column("num")).astype(np.uint32)

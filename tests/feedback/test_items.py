@@ -8,18 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from tests.reward.broken import broken_off
 
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
+from prefloop.feedback.items import Item, as_pairs, item_scores, margins, ordered, tokenised
+from prefloop.feedback.kinds import OBJECTIVES
 from prefloop.models.device import Placement
 from prefloop.models.load import scalar
 from prefloop.models.network import Network
 from prefloop.reward.config import RewardConfig
-from prefloop.reward.data import split
-from prefloop.reward.items import Item, as_pairs, item_scores, margins, ordered, tokenised
-from prefloop.reward.objectives import OBJECTIVES
 from prefloop.reward.stage import train
-
-from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 CONFIG = RewardConfig(model="m", preferences="p", out="o")

@@ -15,6 +15,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from prefloop.feedback.annotators import NOBODY, Annotators, Voter
+from prefloop.feedback.config import FeedbackConfig
+from prefloop.feedback.items import Item, Row
+from prefloop.feedback.votes import WIN, Edges, Interval, outcomes_of, without_opinion, xlogx
 from prefloop.ops.preferences import (
     all_pairs_loss,
     bradley_terry_loss,
@@ -32,10 +36,6 @@ from prefloop.ops.preferences import (
     thumb_loss,
 )
 from prefloop.records import Preference, Ranking, Rated
-from prefloop.reward.annotators import NOBODY, Annotators, Voter
-from prefloop.reward.config import RewardConfig
-from prefloop.reward.items import Item, Row
-from prefloop.reward.votes import WIN, Edges, Interval, outcomes_of, without_opinion, xlogx
 
 FIRST_THRESHOLD = 0.5
 """Where a tie ends as learning begins, in log-odds, as for votes."""
@@ -54,10 +54,12 @@ class Objective(nn.Module):
     """Whether pairs without a majority teach."""
     BOTH_ORDERS: bool = False
     """Whether the model reads both responses of a pair in one sequence, in both orders."""
+    THUMBS: bool = False
+    """Whether it learns from thumbs, where it reads rated rows."""
     UNIT: float = 1.0
     """Log-odds of winning in a difference of one between raw scores."""
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         """Args: levels: the different ratings of the file, ascending, if it rates."""
         super().__init__()
         self.config, self.levels = config, tuple(levels)
@@ -140,7 +142,7 @@ class Votes(Objective):
 
     TIES = True
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
         self.edges, self.annotators = Edges(), None
 
@@ -231,7 +233,7 @@ class Outcomes(Objective):
     TIES = True
     BEGIN: ClassVar[float]
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
         self.tie = nn.Parameter(torch.tensor(self.BEGIN))
 
@@ -400,7 +402,7 @@ def known(item: Item) -> list[tuple[int, float]]:
 class Regression(Marked):
     """The rating is the score, but for an offset that is learned; the steps of the scale are equal."""
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
         self.offset = nn.Parameter(torch.tensor(0.0))
 
@@ -432,7 +434,7 @@ class Regression(Marked):
 class Ordinal(Marked):
     """A rating is the level into which a felt quality falls; where levels end is learned."""
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
         self.lowest = nn.Parameter(torch.tensor(0.0))
         self.steps = nn.Parameter(torch.zeros(max(0, len(levels) - 2)))
@@ -461,7 +463,9 @@ class Ordinal(Marked):
 class Thumbs(Marked):
     """A thumb up is a coin whose log-odds are the score, but for an offset that is learned."""
 
-    def __init__(self, config: RewardConfig, levels: Sequence[float] = ()) -> None:
+    THUMBS = True
+
+    def __init__(self, config: FeedbackConfig, levels: Sequence[float] = ()) -> None:
         super().__init__(config, levels)
         self.offset = nn.Parameter(torch.tensor(0.0))
 
@@ -475,24 +479,3 @@ class Thumbs(Marked):
     def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
         """See `Objective`."""
         return {"thumb_offset": self.offset.item()}
-
-
-OBJECTIVES: Mapping[str, type[Objective]] = {
-    "votes": Votes,
-    "bradley_terry": BradleyTerry,
-    "robust": Robust,
-    "hinge": Hinge,
-    "rao_kupper": RaoKupper,
-    "davidson": Davidson,
-    "plackett_luce": PlackettLuce,
-    "all_pairs": AllPairs,
-    "pair_classifier": PairClassifier,
-    "regression": Regression,
-    "ordinal": Ordinal,
-    "thumbs": Thumbs,
-}
-"""Its name -> what it is."""
-AUTO: Mapping[str, str] = {
-    "preferences": "votes", "rankings": "plackett_luce", "ratings": "ordinal", "thumbs": "thumbs",
-}  # fmt: skip
-"""What a file holds -> the objective that suits it."""
