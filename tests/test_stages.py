@@ -12,7 +12,9 @@ import pytest
 
 import prefloop
 from prefloop.config import Config
+from prefloop.direct.objectives import THUMBED
 from prefloop.errors import UserError
+from prefloop.feedback.data import record
 from prefloop.files import foreign
 from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.forms import recognise
@@ -20,7 +22,7 @@ from prefloop.files.index import Rows
 from prefloop.files.said import What
 from prefloop.files.tables import read_records, read_rows
 from prefloop.named import named
-from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt
+from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking
 from prefloop.stages import STAGES, Stage
 
 SRC = Path(prefloop.__file__).parent
@@ -65,6 +67,8 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
+    "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
+    "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),

@@ -82,6 +82,8 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "evaluate": (EVALUATION, ARENA),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""

@@ -24,6 +24,7 @@ STREAMS: dict[str, str] = {
     "reward.heads": "first weights of a member's head, by member; what a prompt weighs for it, by member and prompt",
     "health.probes": "which responses are edited, and how, by the texts themselves",
     "health.training": "training pairs that a health card looks at, where there are many",
+    "direct.samples": "what a policy answers to held-out prompts once it has learned",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
     "online.minibatches": "which rollouts share an update, by step and epoch",

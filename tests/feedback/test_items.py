@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.reward.broken import broken_off
+from tests.broken import broken_off
 
 from prefloop.errors import UserError
 from prefloop.feedback.data import split

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.broken import broken_off
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
@@ -25,8 +26,6 @@ from prefloop.reward.config import RewardConfig
 from prefloop.reward.heads import Heads, heads_of
 from prefloop.reward.stage import train
 from prefloop.scoring.reward_model import RewardModel
-
-from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 LEVELS = {"helpfulness": (0.0, 1.0, 2.0), "verbosity": (1.0, 5.0)}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.broken import broken_off
 
 from prefloop.errors import UserError
 from prefloop.feedback.data import Split, Told, split
@@ -26,8 +27,6 @@ from prefloop.reward.heads import Heads, heads_of, said_of
 from prefloop.reward.stage import tell_strangers, train
 from prefloop.scoring.reward_model import RewardModel
 from prefloop.text.examples import Cuts
-
-from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 ASKED = ({"role": "user", "content": "where?"},)

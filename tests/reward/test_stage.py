@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.broken import broken_off
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -26,8 +27,6 @@ from prefloop.records import Message, Preference
 from prefloop.reward.config import RewardConfig
 from prefloop.reward.stage import train
 from prefloop.scoring.reward_model import NORMALISATION, RewardModel
-
-from .broken import broken_off
 
 CPU = Placement(torch.device("cpu"))
 Make = Callable[..., RewardConfig]

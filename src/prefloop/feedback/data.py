@@ -205,7 +205,7 @@ def objective_name(config: FeedbackConfig, kinds: Kinds = SCORED) -> str:
         return config.objective
     held = feedback_of(config.preferences)
     if held not in kinds.auto:
-        raise UserError(f"{config.preferences}: this file holds {held}; what is learned from here is {kinds.suits}.")
+        raise UserError(f"{config.preferences}: this file holds {held}. {kinds.refusal(held)}")
     name = kinds.auto[held]
     try:
         config.check(name)
@@ -231,11 +231,7 @@ def record(path: str, objective: str, *, others: bool = False, kinds: Kinds = SC
     assert held is not None  # nothing was found, or rated rows
     raise UserError(
         f"{path}: this file holds {held}, which objective={objective} does not learn from. "
-        + (
-            f"Set objective={kinds.auto[held]}, or leave objective out."
-            if held in kinds.auto
-            else f"What is learned from here is {kinds.suits}."
-        )
+        + (f"Set objective={kinds.auto[held]}, or leave objective out." if held in kinds.auto else kinds.refusal(held))
     )
 
 

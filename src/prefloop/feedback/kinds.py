@@ -1,6 +1,7 @@
 """The objectives by name, and which of them suits what a file holds."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from prefloop.feedback.objectives import (
@@ -28,10 +29,14 @@ class Kinds(NamedTuple):
     auto: Mapping[str, str]
     """what a file holds -> the objective that suits it"""
 
-    @property
-    def suits(self) -> str:
-        """In words, for who has a file of another kind."""
-        return ", ".join(f"{held} (objective={name})" for held, name in self.auto.items())
+    elsewhere: Mapping[str, str] = MappingProxyType({})
+    """what a file holds from which it does not learn -> the stage that does"""
+
+    def refusal(self, held: str) -> str:
+        """What to do with a file that holds something from which it does not learn."""
+        if held in self.elsewhere:
+            return f"From {held} learns `prefloop {self.elsewhere[held]}`."
+        return "What is learned from here is " + ", ".join(self.auto) + "."
 
 
 OBJECTIVES: Mapping[str, type[Objective]] = {

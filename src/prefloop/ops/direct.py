@@ -182,10 +182,17 @@ def orpo_loss(chosen_mean_logprobs: Tensor, rejected_mean_logprobs: Tensor) -> T
     Raises: ShapeError if the shapes differ.
     """
     same_shape(chosen_mean_logprobs=chosen_mean_logprobs, rejected_mean_logprobs=rejected_mean_logprobs)
-    return -functional.logsigmoid(_log_odds(chosen_mean_logprobs) - _log_odds(rejected_mean_logprobs))
+    return -functional.logsigmoid(log_odds(chosen_mean_logprobs) - log_odds(rejected_mean_logprobs))
 
 
-def _log_odds(logprobs: Tensor) -> Tensor:
+def log_odds(logprobs: Tensor) -> Tensor:
+    """log(p / (1 - p)) of p = exp(logprob); 1 - p is taken for no less than a float near 1 can tell.
+
+    Args:
+        logprobs: any shape, nats, at most 0; has grad.
+
+    Returns: the same shape, finite at any finite logprob.
+    """
     others = -torch.expm1(logprobs)
     return logprobs - others.clamp(min=torch.finfo(logprobs.dtype).eps).log()
 

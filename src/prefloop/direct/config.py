@@ -1,0 +1,118 @@
+"""Settings of the methods that learn from preferences directly: what they share, and what is each one's own."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prefloop.config import LEFT
+from prefloop.feedback.config import FeedbackConfig
+from prefloop.settings import Adapted, Batched, Optimised, Templated, Varied
+
+Objective = Literal[
+    "auto", "votes", "bradley_terry", "robust", "hinge", "ipo", "exo", "apo_down", "rao_kupper", "davidson",
+    "plackett_luce", "all_pairs",
+]  # fmt: skip
+REFERENCE_FREE = ("simpo", "cpo", "orpo")
+"""Scores of a response that no reference is asked for."""
+
+
+class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimised):
+    """What every method has that moves a policy by what people said, without a reward model."""
+
+    policy: str
+    """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
+
+    beta: float = Field(default=LEFT, gt=0)
+    """Score of a response for each nat by which the policy has made it likelier than the reference does: the smaller,
+    the further the policy may go; left out, what suits the model."""
+
+    length: Literal["sum", "mean"] = "sum"
+    """Whether the nats of a response are those of all its tokens, or of the mean token: by mean, longer responses count
+    no more than short ones, and beta wants to be about as many times larger as responses have tokens."""
+
+    save_every: int = Field(default=0, ge=0)
+    """Updates between policies that are kept; 0 keeps the last alone."""
+
+    num_samples: int = Field(default=64, ge=0, le=100_000)
+    """Held-out prompts that the policy answers at last, for its drift, length and entropy: rows that were learned from
+    say nothing of what it writes by itself."""
+
+
+class DPOConfig(DirectConfig):
+    """Everything that changes what `prefloop dpo` does."""
+
+    BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {**FeedbackConfig.BELONGS, "exo_smoothing": ("exo",)}
+
+    objective: Objective = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower, and frozen
+    """How what was said of responses teaches; auto is what suits the file: pairs by each annotator's vote with its
+    strength (votes; DPO's own loss where only decisions are known), rankings as a whole (plackett_luce).
+    docs/stages/dpo.md has them all in a table."""
+
+    score: Literal["dpo", "simpo", "cpo", "orpo"] = "dpo"
+    """What a response's score is: beta times its log-ratio to the reference (dpo); or, without a reference, beta times
+    its mean logprob per token (simpo), beta times its logprob (cpo), its log-odds (orpo)."""
+
+    divergence: Literal["reverse_kl", "forward_kl", "js", "alpha"] = "reverse_kl"
+    """Of score = dpo: what the policy is held to the reference by; it bends the log-ratio."""
+
+    divergence_alpha: float | None = Field(default=None, gt=0, lt=1)
+    """Of divergence = alpha, which needs it: near 0 it is the reverse, near 1 the forward KL."""
+
+    margin: float = Field(default=0.0, ge=0)
+    """Score units by which the better response of a pair must be ahead (SimPO's gamma)."""
+
+    dpop_coef: float = Field(default=0.0, ge=0)
+    """Of score = dpo: charge in the score of the better response for each nat by which it has become less likely than
+    the reference has it (DPO-Positive)."""
+
+    nll_coef: float = Field(default=LEFT, ge=0)
+    """Charge for the surprise of the better response, in nats per token, beside the loss; left out, 1 for cpo, 10 for
+    orpo (whose weight 0.1 is here 1 / 10 of it), else 0."""
+
+    exo_smoothing: float = Field(default=1e-3, gt=0, lt=0.5)
+    """Of exo: the share that its target leaves to the worse response."""
+
+    @model_validator(mode="after")
+    def _fits_its_score(self) -> Self:
+        for name in ("divergence", "dpop_coef"):
+            if self.score != "dpo" and dict(self)[name] != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} is about the reference, which score = {self.score} does without. Leave it out, or set "
+                    "score = dpo."
+                )
+        if self.score in REFERENCE_FREE and "length" in self.model_fields_set:
+            raise ValueError(f"score = {self.score} says itself what a response's length is. Leave length out.")
+        if (self.divergence == "alpha") != (self.divergence_alpha is not None):
+            raise ValueError("divergence = alpha and divergence_alpha = NUMBER (0.5, say) need each other.")
+        if self.objective in ("ipo", "apo_down") and self.score != "dpo":
+            raise ValueError(
+                f"objective = {self.objective} is about how far the policy is from the reference, which score = "
+                f"{self.score} does without. Leave one of them out."
+            )
+        return self
+
+    @property
+    def nll(self) -> float:
+        """`nll_coef`, also where it is left out."""
+        given: Any = self.nll_coef
+        return {"cpo": 1.0, "orpo": 10.0}.get(self.score, 0.0) if given is None else given
+
+
+class KTOConfig(DirectConfig):
+    """Everything that changes what `prefloop kto` does."""
+
+    BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **FeedbackConfig.BELONGS, "good_weight": ("kto",), "bad_weight": ("kto",)
+    }  # fmt: skip
+
+    objective: Literal["auto", "kto", "apo_zero"] = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """How a thumb teaches: kto (auto) asks whether the response has become likelier than others have, apo_zero whether
+    it has become likelier at all."""
+
+    good_weight: float | None = Field(default=None, gt=0)
+    """Of kto: weight of a thumb up; left out, 1, or more where thumbs up are few: so that both kinds weigh about as
+    much together."""
+
+    bad_weight: float | None = Field(default=None, gt=0)
+    """Of kto: weight of a thumb down; left out, in the same way."""

@@ -1,0 +1,75 @@
+"""DPO and its relatives: the policy is moved by the pairs themselves, for it is a reward model already.
+
+Reads: a policy folder, preferences or rankings. Writes: `models/step-*/` (plain Hugging Face folders), metrics,
+samples. Follows Rafailov et al. 2023 (arXiv:2305.18290); what a response's score is (implied.py: DPO, SimPO, CPO, ORPO,
+f-divergences, DPOP) and how what was said teaches (feedback/objectives.py, direct/objectives.py: votes with strengths
+and ties, robust, hinge, IPO, EXO, rankings as a whole) are settings that go together. Leaves out: sampling while it
+learns.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prefloop.direct import learning, needs
+from prefloop.direct.config import DPOConfig
+from prefloop.direct.implied import Said, ends, scores
+from prefloop.direct.objectives import PAIRED
+from prefloop.feedback.items import Item
+from prefloop.models.sums import Sums
+from prefloop.run import Run
+from prefloop.text.ahead import ahead
+
+
+def train(config: DPOConfig) -> Path:
+    """Runs (or continues) DPO. Returns: the folder of the last policy."""
+    with Run(config, inputs=learning.inputs(config)) as run:
+        if run.finished:
+            return run.folder / run.result["last"]
+        setup, config = learning.prepared(run, config, PAIRED, needs.dpo)
+        optimizer, taught = learning.begun(run, setup, config)
+        batches, objective = setup.batches, setup.objective
+        run.progress.start(len(batches), optimizer.done)
+        for batch in ahead(batches, setup.learn, start=optimizer.done):
+            items = batch.items
+            if optimizer.done < batches.first_pass:
+                taught.see(batch)
+                objective.count(items, taught.said)
+            if not items:
+                optimizer.pass_over(1)
+                continue
+            sums, weight, told = Sums(), sum(item.weight for item in items), sum(bool(item.pairs) for item in items)
+            for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
+                said = learning.read(setup, config, few)
+                values = scores(config, said, few)
+                losses = objective(values, few) * torch.tensor([item.weight for item in few], device=values.device)
+                loss = losses.sum() / weight
+                if config.nll:
+                    surprise = _surprise(said, few)
+                    loss = loss + config.nll * surprise.sum() / max(1, told)
+                    sums.add("loss/nll", surprise / max(1, told))
+                loss.backward()
+                sums.add("loss/train", losses / weight)
+                learning.count(sums, said, values, few, told)
+            lr, norm = optimizer.lr, optimizer.step()
+            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
+            run.refuse_nan(optimizer.done, metrics)
+            if learning.looks_now(optimizer.done, len(batches)):
+                metrics |= learning.looks(setup, *learning.held_out(setup, config))
+            learning.log(run, optimizer.done, metrics)
+            learning.save(run, setup, config, optimizer.done)
+            run.checkpoint(
+                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
+            )
+        values, _ = learning.held_out(setup, config)
+        result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
+        learning.finish(run, setup, config, taught, result)
+        return run.folder / run.result["last"]
+
+
+def _surprise(said: Said, items: list[Item]) -> Tensor:
+    """(P,) nats per token of the best response of each item in which something was told apart."""
+    rows, top, _ = ends(items)
+    return -said.means[rows, top]

@@ -1,0 +1,126 @@
+"""KTO: the policy is moved by thumbs alone, each response judged by itself.
+
+Reads: a policy folder, thumbs. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples. Follows
+Ethayarajh et al. 2024 (arXiv:2402.01306): a response gains or loses by how far its score is from what responses have
+anyway, which is estimated from responses put to other prompts of the same update; thumbs of the rarer kind weigh more.
+With `objective=apo_zero` it is D'Oosterlinck et al. 2024 (arXiv:2408.06266), which measures from 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prefloop.direct import learning, needs
+from prefloop.direct.config import KTOConfig
+from prefloop.direct.implied import Packed, scores
+from prefloop.direct.learning import Setup
+from prefloop.direct.objectives import THUMBED, Thumbed, thumbs
+from prefloop.feedback.items import Item
+from prefloop.models.sums import Sums
+from prefloop.ops.direct import kto_anchor
+from prefloop.run import Run
+from prefloop.text.ahead import ahead
+from prefloop.text.examples import fitted
+
+
+def train(config: KTOConfig) -> Path:
+    """Runs (or continues) KTO. Returns: the folder of the last policy."""
+    with Run(config, inputs=learning.inputs(config)) as run:
+        if run.finished:
+            return run.folder / run.result["last"]
+        setup, config = learning.prepared(run, config, THUMBED, needs.kto)
+        optimizer, taught = learning.begun(run, setup, config)
+        batches, objective = setup.batches, setup.objective
+        assert isinstance(objective, Thumbed)  # there is no other in the table
+        run.progress.start(len(batches), optimizer.done)
+        for batch in ahead(batches, setup.learn, start=optimizer.done):
+            items = batch.items
+            if optimizer.done < batches.first_pass:
+                taught.see(batch)
+                objective.count(items, taught.said)
+            if not items:
+                optimizer.pass_over(1)
+                continue
+            sums, weight = Sums(), sum(item.weight for item in items)
+            if objective.ANCHORED:
+                objective.anchor = anchor(setup, config, items)
+                sums.add("scores/anchor", objective.anchor)
+            for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
+                said = learning.read(setup, config, few)
+                values = scores(config, said, few)
+                losses = objective(values, few) * torch.tensor([item.weight for item in few], device=values.device)
+                (losses.sum() / weight).backward()
+                sums.add("loss/train", losses / weight)
+                _count(sums, values, said.logprobs, few, items)
+            lr, norm = optimizer.lr, optimizer.step()
+            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
+            run.refuse_nan(optimizer.done, metrics)
+            if learning.looks_now(optimizer.done, len(batches)):
+                values, said = learning.held_out(setup, config)
+                metrics |= learning.looks(setup, values, said) | _looks(values, setup.held_out.items)
+            learning.log(run, optimizer.done, metrics)
+            learning.save(run, setup, config, optimizer.done)
+            run.checkpoint(
+                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
+            )
+        values, _ = learning.held_out(setup, config)
+        result = learning.accuracy(setup, values, taught) | _looks(values, setup.held_out.items)
+        result |= learning.sampled(run, setup, config, len(batches))
+        learning.finish(run, setup, config, taught, result)
+        return run.folder / run.result["last"]
+
+
+@torch.no_grad()
+def anchor(setup: Setup, config: KTOConfig, items: Sequence[Item]) -> Tensor:
+    """() score that responses have anyway: the mean over the update of that of each prompt's response put to another
+    prompt, at least 0. All of the update count, however it is split."""
+    others = mismatched(items, setup.policy.codec.context)
+    total, num = torch.zeros((), device=setup.policy.device), 0
+    found = list[Tensor]()
+    for few in learning.micro_batches(others, limit=setup.sizes.reading_tokens):
+        packed = Packed.of(few, setup.policy.device)
+        ratios = packed.logprobs(setup.policy) - packed.logprobs(setup.reference)
+        if config.length == "mean":
+            ratios = ratios / packed.lengths
+        found.append(ratios[packed.there])
+        num += len(found[-1])
+    return config.beta * kto_anchor(torch.cat(found)) if num else total
+
+
+def mismatched(items: Sequence[Item], context: int) -> list[Item]:
+    """The responses of each item put to the prompt of the next one, the last one's to that of the first; of one prompt
+    alone nothing can be said."""
+    prompts = [item.sequences[0][: item.begins[0]] for item in items]
+    made: list[Item] = []
+    for place, item in enumerate(items):
+        prompt = prompts[(place + 1) % len(items)]
+        if prompt == prompts[place]:
+            continue
+        responses = [ids[begin:] for ids, begin in zip(item.sequences, item.begins, strict=True)]
+        whole = tuple(fitted(prompt, response, context) for response in responses)
+        begins = tuple(len(ids) - len(response) for ids, response in zip(whole, responses, strict=True))
+        made.append(replace(item, sequences=whole, begins=begins))
+    return made
+
+
+def _count(sums: Sums, values: Tensor, logprobs: Tensor, few: Sequence[Item], items: Sequence[Item]) -> None:
+    """Adds up what is logged of thumbs. Args: items: all of the update, for the counts that it is divided by."""
+    all_good = [mark > 0.5 for item in items for mark in item.marks if mark == mark]
+    num = {True: max(1, sum(all_good)), False: max(1, len(all_good) - sum(all_good))}
+    found, good = thumbs(few, values.detach())
+    nats, _ = thumbs(few, logprobs.detach())
+    sums.add("scores/chosen", found[good] / num[True])
+    sums.add("scores/rejected", found[~good] / num[False])
+    sums.add("logprobs/chosen", nats[good] / num[True])
+    sums.add("logprobs/rejected", nats[~good] / num[False])
+    sums.add("accuracy/train", ((found > 0) == good).float() / len(all_good))
+
+
+def _looks(values: Tensor, items: Sequence[Item]) -> dict[str, float]:
+    """Of held-out thumbs the share whose score is on the right side of 0."""
+    found, good = thumbs(items, values)
+    return {"accuracy/validation": float(((found > 0) == good).double().mean())} if len(found) else {}

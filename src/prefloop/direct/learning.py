@@ -1,0 +1,343 @@
+"""What every method shares that learns from what people said directly: its data, its two models, how responses are
+read, what is measured of held-out rows and of the policy's own responses, and what is kept.
+
+Shapes: B items, K responses of the item that has most of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefloop import layout
+from prefloop.costs.estimate import Needs
+from prefloop.costs.expect import expect, refuse_too_large
+from prefloop.costs.looking import lengths_of
+from prefloop.costs.reading import Lengths
+from prefloop.costs.subject import unchanged
+from prefloop.direct.config import DirectConfig
+from prefloop.direct.implied import Packed, Said, ends, needs_reference, scores
+from prefloop.errors import UserError
+from prefloop.feedback.data import FILES, PromptBatches, Split, split
+from prefloop.feedback.items import Item, Taught, Tokenised, ordered, tell, tokenised
+from prefloop.feedback.kinds import Kinds
+from prefloop.feedback.objectives import Objective
+from prefloop.models import load
+from prefloop.models.batching import Batching, batched
+from prefloop.models.device import placement
+from prefloop.models.load import causal
+from prefloop.models.network import Network
+from prefloop.models.optim import Group, Optimizer
+from prefloop.models.sums import Sums
+from prefloop.ops.reduce import masked_sum
+from prefloop.records import opening
+from prefloop.run import Run
+from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.rollouts import Rollouts
+from prefloop.seeds import seed_of
+from prefloop.settings import SamplingConfig
+from prefloop.stats.intervals import mean_interval, share_interval
+from prefloop.text.batches import cut
+
+C = TypeVar("C", bound=DirectConfig)
+LOOKS = 4
+"""Times that the held-out rows are looked at on the way."""
+FIRST = 1000
+"""Training rows that are looked at before all others."""
+EDGE_LR = 0.02
+"""Learning rate of what an objective learns beside the policy, as for reward models."""
+SHOWN = 8
+"""Responses of the policy that are kept to be looked at."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run works with."""
+
+    policy: Network
+    reference: Network
+    objective: Objective
+    split: Split
+    sizes: Batching
+    held_out: Tokenised
+    ref_held_out: Tensor
+    """(B, K) nats, of the held-out responses, under the reference"""
+    batches: PromptBatches
+
+    def learn(self, numbers: np.ndarray) -> Tokenised:
+        """Training rows in tokens, with what was said of them."""
+        return tokenised(self.split.training.take(numbers), self.policy, asks=self.split.asks)
+
+
+def inputs(config: DirectConfig) -> dict[str, str | None]:
+    """What a run reads, for its card."""
+    return {"policy": load.model_folder(config.policy), **{name: config.model_dump()[name] for name in FILES}}
+
+
+def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
+    """Loads the policy, copies it as the reference, reads what people said, and tokenises what is held out.
+
+    Args:
+        kinds: the objectives of the method.
+        needs: of the method.
+
+    Returns: also the settings, with those that are left to prefloop.
+    Raises: UserError for a file that the method does not learn from.
+    """
+    refuse_too_large(config, needs(config, Lengths()))
+    place = placement(config.device, config.dtype)
+    said = split(config, run.say, kept=run.folder / layout.ROWS, kinds=kinds)
+    policy = causal(config.policy, place, template=config.template, weights=unchanged(config, config.policy))
+    run.caution(policy.train_as(config, seed=config.seed))
+    config = run.settled(config, policy.learner)
+    reference = policy.frozen_copy()
+    reference.hold(config.weights)
+    objective = kinds.objectives[said.objective](
+        config, sorted({mark for each in said.levels.values() for mark in each})
+    )
+    objective.meet(said.training)
+    for problem in said.skipped:
+        run.say(f"skipped {problem}")
+    batches = PromptBatches(said.training, config)
+    count = said.training.num_responses // 2 + len(said.validation)
+    said.training.forget()
+    first = _first(config, policy, said, run)
+    objective.begin(first.items)
+    objective.to(policy.device)
+    held_out = tokenised(said.validation, policy, asks=said.asks)
+    where = config.held_out or f"{config.preferences} (held out)"
+    held_out.tell(run.say, where, policy.codec.context)
+    if not held_out.items:
+        raise UserError(f"{where}: no row is left to validate with. Give another held_out, or leave it out.")
+    sizes = batched(policy, config, run)
+    both = [
+        (begin, len(ids) - begin)
+        for item in (*first.items, *held_out.items)
+        for begin, ids in zip(item.begins, item.sequences, strict=True)
+    ]
+    expect(run, config, needs(sizes.settle(config), lengths_of(both, count, policy.codec.context)))
+    ref = logprobs_of(reference, held_out.items, sizes) if needs_reference(config) else nothing(held_out.items)
+    return Setup(policy, reference, objective, said, sizes, held_out, ref, batches), config
+
+
+def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Tokenised:
+    """The first rows in tokens; what they lost is told. Raises: UserError if no row teaches anything."""
+    context, training = policy.codec.context, said.training
+    for begin in range(0, len(training), FIRST):
+        first = tokenised(training[begin : begin + FIRST], policy, asks=said.asks)
+        if first.items:
+            first.tell(run.say, f"{config.preferences}{' (its first rows)' if len(training) > FIRST else ''}", context)
+            return first
+    raise UserError(
+        f"{config.preferences}: in each of its rows all responses are the same within the context of {context} tokens. "
+        "Use a model with a longer context."
+    )
+
+
+def begun(run: Run, setup: Setup, config: DirectConfig) -> tuple[Optimizer, Taught]:
+    """The optimiser, and what was counted of what taught: new ones, or as they were when the run was broken off."""
+    apart = [Group(tuple(setup.objective.parameters()), EDGE_LR)]
+    optimizer = Optimizer(setup.policy.parameters(), config, num_updates=len(setup.batches), apart=apart)
+    saved = run.restore()
+    if not saved:
+        return optimizer, Taught()
+    setup.policy.restore(saved["network"])
+    setup.objective.load_state_dict(saved["objective"])
+    optimizer.restore(saved["optimizer"])
+    return optimizer, Taught.of(saved["taught"])
+
+
+def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
+    """What a checkpoint needs."""
+    return {
+        "network": setup.policy.trained(),
+        "objective": setup.objective.state_dict(),
+        "optimizer": optimizer.state(),
+        "taught": taught.state(),
+    }
+
+
+def micro_batches(items: Sequence[Item], *, limit: int) -> list[list[Item]]:
+    """Items cut into what fits in memory: at most `limit` tokens, prompts included."""
+    return [[items[i] for i in part] for part in cut(range(len(items)), [item.length for item in items], limit=limit)]
+
+
+def read(setup: Setup, config: DirectConfig, items: Sequence[Item]) -> Said:
+    """What the policy, with its gradient, and the reference say of some items; both read the very same stream, so that
+    their difference is 0 as learning begins and not nearly."""
+    packed = Packed.of(items, setup.policy.device)
+    with torch.no_grad():
+        ref = packed.logprobs(setup.reference) if needs_reference(config) else torch.zeros_like(packed.lengths)
+    return Said(packed.logprobs(setup.policy), ref, packed.lengths)
+
+
+def count(sums: Sums, said: Said, values: Tensor, items: Sequence[Item], num: int) -> None:
+    """Adds up what is logged of pairs and rankings.
+
+    Args:
+        values: (B, K) scores.
+        num: items of the whole update in which something was told apart.
+    """
+    rows, top, bottom = ends(items)
+    if not rows:
+        return
+    values, logprobs = values.detach(), said.logprobs.detach()
+    sums.add("scores/chosen", values[rows, top] / num)
+    sums.add("scores/rejected", values[rows, bottom] / num)
+    sums.add("scores/margin", (values[rows, top] - values[rows, bottom]) / num)
+    sums.add("logprobs/chosen", logprobs[rows, top] / num)
+    sums.add("logprobs/rejected", logprobs[rows, bottom] / num)
+    sums.add("accuracy/train", ordered(values, items) / num)
+
+
+def looks_now(done: int, num: int) -> bool:
+    """Whether the held-out rows are looked at after `done` of `num` updates."""
+    return done % max(1, num // LOOKS) == 0 or done == num
+
+
+def log(run: Run, step: int, metrics: dict[str, float]) -> None:
+    """The log line of an update, and the bar."""
+    run.log(step, metrics)
+    shown = {key.removesuffix("/train"): value for key, value in metrics.items() if "/train" in key}
+    run.progress.advance(1, **shown)
+
+
+@torch.no_grad()
+def logprobs_of(network: Network, items: Sequence[Item], sizes: Batching) -> Tensor:
+    """(B, K) nats of each response of items, on the CPU."""
+    parts = micro_batches(items, limit=sizes.reading_tokens)
+    tables = [Packed.of(part, network.device).logprobs(network).cpu() for part in parts]
+    most = max(table.shape[1] for table in tables)
+    return torch.cat([torch.nn.functional.pad(table, (0, most - table.shape[1])) for table in tables])
+
+
+def nothing(items: Sequence[Item]) -> Tensor:
+    """(B, K) zeros: what a reference says that is not asked."""
+    return torch.zeros(len(items), max(len(item.sequences) for item in items))
+
+
+def held_out(setup: Setup, config: DirectConfig) -> tuple[Tensor, Said]:
+    """(B, K) scores of the held-out responses now, and what they are made of, on the CPU."""
+    items = setup.held_out.items
+    now = logprobs_of(setup.policy, items, setup.sizes)
+    lengths = torch.ones(now.shape)
+    for row, item in enumerate(items):
+        own = [len(ids) - begin for ids, begin in zip(item.sequences, item.begins, strict=True)]
+        lengths[row, : len(own)] = torch.tensor(own, dtype=torch.float32)
+    said = Said(now, setup.ref_held_out, lengths)
+    return scores(config, said, items), said
+
+
+def looks(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
+    """The part of the log line that is about held-out pairs or rankings. Args: values: (B, K) scores."""
+    items, found = setup.held_out.items, dict[str, float]()
+    rows, top, bottom = ends(items)
+    if rows:
+        found["accuracy/validation"] = float(ordered(values, items).double().sum() / len(rows))
+        found["scores/margin_validation"] = float((values[rows, top] - values[rows, bottom]).double().mean())
+        found["logprobs/chosen_validation"] = float(said.logprobs[rows, top].double().mean())
+        found["logprobs/rejected_validation"] = float(said.logprobs[rows, bottom].double().mean())
+    if isinstance(setup.held_out.rows[0], setup.objective.READS):
+        found["loss/validation"] = setup.objective.mean_loss(values, items)
+    return found
+
+
+def accuracy(setup: Setup, values: Tensor, taught: Taught) -> dict[str, float | None]:
+    """Share of the held-out pairs that the policy's own scores order as people did, with its interval, clustered by
+    prompt; and what the longer response gets, or the shorter one if it was chosen more often in training."""
+    items, rows = setup.held_out.items, setup.held_out.rows
+    told = [i for i, item in enumerate(items) if item.pairs]
+    if not told:
+        return dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high", "length_only_accuracy"))
+    right = ordered(values, items)[told].double().numpy()
+    low, high = share_interval(right, [opening(rows[i].messages) for i in told], confidence=0.95)
+    sign = 1.0 if taught.longer >= 0 else -1.0
+    length = float(np.mean([(1 + sign * items[i].longer) / 2 for i in told]))
+    named = {"accuracy_low": low, "accuracy_high": high, "length_only_accuracy": length}
+    return {"accuracy": float(right.mean()), **named}
+
+
+@torch.no_grad()
+def sampled(run: Run, setup: Setup, config: DirectConfig, step: int) -> dict[str, float | None]:
+    """What the policy itself writes to held-out prompts: its drift from the reference, its length, its entropy.
+
+    The drift of a response is the sum over its tokens of the KL from the reference's distribution to the policy's,
+    exact at each token: of responses that were learned from nothing is seen of what they make likelier besides.
+    """
+    policy, most = setup.policy, config.max_new_tokens
+    prompts = _prompts(setup.held_out.items, config.num_samples, room=policy.codec.context - most)
+    if not prompts:
+        return dict.fromkeys(("kl", "kl_low", "kl_high", "length", "length_reference", "finished", "entropy"))
+    sampling = SamplingConfig(temperature=config.temperature, max_new_tokens=most, cache_tokens=config.cache_tokens)
+    place = seed_of(config.seed, "direct.samples")
+    written, before = (InProcess(model).sample(prompts, sampling, place) for model in (policy, setup.reference))
+    rollouts = Rollouts.of(prompts, written, policy.device)
+    drift, entropy = torch.zeros(len(prompts), device=policy.device), []
+    for rows in cut(range(len(prompts)), rollouts.lengths, limit=setup.sizes.reading_tokens):
+        packed = rollouts.stream(rows)
+        kl = packed.grid(policy.response_kl(setup.reference, packed))
+        drift[torch.tensor(rows, device=drift.device)] = masked_sum(kl, packed.mask, dim=1)
+        spread = policy.read(packed, temperature=1.0).entropy
+        assert spread is not None  # it was asked for
+        entropy.append(spread.cpu())
+    each = drift.cpu().double().numpy()
+    low, high = mean_interval(each, confidence=0.95)
+    codec = policy.codec
+    texts = [codec.decode(one.tokens) for one in written[:SHOWN]]
+    shown = zip(prompts, texts, each.tolist(), strict=False)
+    run.sample_anew(
+        [
+            {"step": step, "prompt": codec.tokenizer.decode(list(prompt)), "response": text, "kl": nats}
+            for prompt, text, nats in shown
+        ]
+    )
+    return {
+        "kl": float(each.mean()),
+        "kl_low": low,
+        "kl_high": high,
+        "length": float(np.mean([len(one.tokens) for one in written])),
+        "length_reference": float(np.mean([len(one.tokens) for one in before])),
+        "finished": float(np.mean([one.finished for one in written])),
+        "entropy": float(torch.cat(entropy).double().mean()),
+    }
+
+
+def _prompts(items: Sequence[Item], num: int, *, room: int) -> list[list[int]]:
+    """The first different prompts that leave room for a response."""
+    found: dict[tuple[int, ...], None] = {}
+    for item in items:
+        prompt = item.sequences[0][: item.begins[0]]
+        if len(prompt) <= room and len(found) < num:
+            found.setdefault(tuple(prompt))
+    return [list(prompt) for prompt in found]
+
+
+def save(run: Run, setup: Setup, config: DirectConfig, done: int) -> None:
+    """Keeps the policy after `done` updates, if it is to be kept."""
+    if done == len(setup.batches) or (config.save_every and done % config.save_every == 0):
+        load.save(run.folder / layout.policy(done), setup.policy)
+
+
+def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result: Mapping[str, Any]) -> None:
+    """Says what was cut, and marks the run as done, with all the policies that were kept."""
+    if len(setup.split.training) > FIRST:
+        tell(taught.cuts, taught.num_equal, run.say, config.preferences, setup.policy.codec.context)
+    kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+    parts = (taught, setup.held_out)
+    counts = {
+        "num_training": taught.num,
+        "num_held_out": len(setup.held_out.items),
+        "num_prompts_cut": sum(part.cuts.prompts for part in parts),
+        "num_responses_cut": sum(part.cuts.responses for part in parts),
+        "num_equal": sum(part.num_equal for part in parts),
+        "num_undecided": setup.split.num_undecided,
+        "num_replayed": setup.split.num_replayed,
+        "num_skipped": len(setup.split.skipped),
+    }
+    begun, learned = setup.objective.without_opinion(taught.said), setup.objective.learned(taught.said)
+    last = layout.policy(len(setup.batches))
+    told = {"last": last, "objective": setup.split.objective, "beta": config.beta, **begun, **learned}
+    run.finish(outputs=kept, result={**told, **result, **counts, "warnings": run.warnings})
