@@ -17,7 +17,7 @@ from prefloop import cli
 from prefloop.config import Config, section
 from prefloop.named import named
 from prefloop.stages import STAGES
-from wrong_feedback import FEEDBACK, ROWS
+from wrong_feedback import FEEDBACK, MARKED, ROWS
 from wrong_models import damaged_models
 
 WORLD = ("collect", "ppo", "validation", "test", "ood")
@@ -32,6 +32,8 @@ GOOD: dict[str, list[str]] = {
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
+    "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
@@ -100,7 +102,7 @@ def of_settings() -> Iterator[Case]:
 def of_absurd_counts() -> Iterator[Case]:
     """Numbers that would end in the machine's limits."""
     for command, key, value in (
-        ("sft", "threads", 5000), ("sft", "epochs", 10**8), ("sft", "seed", 10**30), ("ppo", "rollouts_per_step", 10**9),
+        ("sft", "threads", 5000), ("dpo", "num_samples", 10**12), ("kto", "batch_pairs", 10**18), ("sft", "epochs", 10**8), ("sft", "seed", 10**30), ("ppo", "rollouts_per_step", 10**9),
         ("ppo", "epochs", 10**6), ("ppo", "steps", 10**12), ("collect", "resample", 10**6), ("reward", "epochs", 10**6),
         ("data world", "num_documents", 10**12), ("pretrain", "model.hidden_size", 10**7), ("score", "batch", 10**9),
         ("pretrain", "model.num_layers", 10**6), ("pretrain", "model.vocab_size", 10**9), ("collect", "overlap", 10**12),
@@ -157,11 +159,27 @@ def damaged_files(folder: Path) -> dict[str, str]:
     other = [
         json.dumps(ROWS["prompts"] | {"messages": [{"role": "user", "content": f"parcel {i}?"}]}) for i in range(4)
     ]
+    for name, one_sided in (("thumbs", False), ("thumbs-up", True)):
+        marked = [
+            json.dumps(
+                {"responses": ["on its way.", "no"]}
+                | {"id": f"t{i}", "thumbs": [True, one_sided], "messages": [{"role": "user", "content": f"{i}"}]}
+            )
+            for i in range(8)
+        ]
+        (folder / f"{name}.jsonl").write_text("\n".join(marked) + "\n", encoding="utf-8")
     (folder / "other_prompts.jsonl").write_text("\n".join(other) + "\n", encoding="utf-8")
     return says
 
 
-DATA = {"sft": "demonstrations", "reward": "preferences", "ppo": "prompts", "collect": "prompts", "pretrain": "corpus"}
+DATA = {
+    "sft": "demonstrations",
+    "reward": "preferences",
+    "dpo": "preferences",
+    "ppo": "prompts",
+    "collect": "prompts",
+    "pretrain": "corpus",
+}
 
 
 def of_data(says: dict[str, str]) -> Iterator[Case]:
@@ -169,7 +187,9 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
     for command, kind in DATA.items():
         for name, words in says.items():
             if name.startswith(f"{kind}-"):
-                yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), words)
+                marked = command == "dpo" and FEEDBACK.get(Path(name).stem.partition("-")[2], (None,))[0] is MARKED
+                says_so = "learns `prefloop reward`" if marked else words
+                yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), says_so)
         for name in (
             "nowhere.jsonl",
             "",
@@ -197,6 +217,10 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
     ):
         yield Case("score", f"data: {name}", changed("score", f"data=in/{name}"), name)
         yield Case("evaluate", f"data: {name}", changed("evaluate", f"test_prompts=in/{name}"), name)
+    for name, words in (("thumbs-up", "all its"), ("preferences", "holds preferences. From"), ("nowhere", "nowhere"),
+                        ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop reward`")):  # fmt: skip
+        yield Case("kto", f"data: {name}", changed("kto", f"preferences=in/{name}.jsonl"), words)
+    yield Case("dpo", "thumbs", changed("dpo", "preferences=in/thumbs.jsonl"), "learns `prefloop kto`")
     for name in ("nowhere", "demonstrations-empty.jsonl", "demonstrations-other.jsonl", "pipe", "model"):
         yield Case("data", f"check {name}", ["data", "check", f"in/{name}"], name)
 
@@ -211,6 +235,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
         ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("dpo", "policy"), ("kto", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
             yield Case(command, f"model: {name[:20]}", changed(command, f"{setting}={name}"), name[-20:])

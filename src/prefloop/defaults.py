@@ -45,8 +45,8 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
     "reward": {"lr": (1e-3, 2e-5, 2e-4), "head_lr": (None, 1e-3, 1e-3), "batch_pairs": (64, 32, 32)},
     "ppo": {"lr": (3e-4, 4e-6, 4e-5), "head_lr": (None, 3e-4, 3e-4), "kl_coef": (0.05, 0.05, 0.05),
             "rollouts_per_step": (256, 128, 128), "minibatch_size": (64, 32, 32)},
-    "dpo": {"lr": (3e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
-    "kto": {"lr": (3e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
+    "dpo": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
+    "kto": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
 }  # fmt: skip
 """Where the numbers are from:
