@@ -164,7 +164,8 @@ def hacked(bench: Bench, first: str, old: str, tests: dict[str, tuple[str, list[
     print(find(found), flush=True)
     rows = read_records(bench.folder / "hacks" / layout.HACKS, Preference)
     parts: tuple[list[Preference], list[Preference]] = [], []
-    for one in rows:
+    watched = {opening(one.messages) for one in read_records(bench.folder / "watched.jsonl", Preference)}
+    for one in (one for one in rows if opening(one.messages) not in watched):
         parts[hash_of(opening(one.messages)) % 2].append(one)
     taught = bench.write("hacks-taught.jsonl", parts[0])
     held_out = bench.write("hacks.jsonl", parts[1])

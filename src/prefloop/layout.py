@@ -10,6 +10,7 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
                                   with curve=true those of a share of the prompts are PIPELINE/reward/shares/0.125, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
+PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
 PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
 PIPELINE/report/                  index.html, summary.json
@@ -33,6 +34,7 @@ STATE = "state.pt"
 PARTS = "parts"
 ROWS = ".rows"
 TRACKER = "tracker.json"
+REFERENCE = "reference.npz"
 TENSORBOARD = "tensorboard"
 RUN_LOCK = ".lock"
 

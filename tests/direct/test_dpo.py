@@ -14,8 +14,10 @@ from transformers import AutoModelForCausalLM
 
 from prefloop.direct import dpo, learning
 from prefloop.direct.config import DPOConfig
+from prefloop.direct.implied import Packed
 from prefloop.errors import UserError
 from prefloop.models.load import causal
+from prefloop.models.network import Network
 from prefloop.models.stream import Stream
 
 from .planted import asked, pairs, rankings, thumbs
@@ -161,3 +163,38 @@ REFUSED = [
 def test_settings_that_contradict_each_other_are_refused(make_dpo: Make, settings: dict[str, Any], sentence: str):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         make_dpo(**settings)
+
+
+def test_what_the_reference_said_is_read_once_and_reused(make_dpo: Make, monkeypatch: pytest.MonkeyPatch):
+    """In later passes, and by another run from the same rows with another beta: which is what it would be anyhow."""
+    references: list[int] = []
+    read: list[bool] = []
+    copied, real = Network.frozen_copy, Packed.logprobs
+
+    def counted(packed: Packed, network: Network) -> torch.Tensor:
+        read.append(id(network) in references)
+        return real(packed, network)
+
+    def copy(network: Network) -> Network:
+        made = copied(network)
+        references.append(id(made))
+        return made
+
+    monkeypatch.setattr(Network, "frozen_copy", copy)
+    monkeypatch.setattr(Packed, "logprobs", counted)
+    first = dpo.train(make_dpo("first", epochs=2)).parents[1]
+    once = sum(read)
+    alone = dpo.train(make_dpo("alone", epochs=2, beta=0.3)).parents[1]
+    read.clear()
+    again = dpo.train(make_dpo("again", epochs=2, beta=0.3, reuse=str(first))).parents[1]
+    assert once == 8 + 1  # the updates of one pass, and the held-out rows
+    assert sum(read) == 1
+    assert (again / "metrics.jsonl").read_bytes() == (alone / "metrics.jsonl").read_bytes()
+
+
+def test_a_reading_of_other_rows_is_refused(make_dpo: Make, folder: str):
+    first = dpo.train(make_dpo("first", epochs=1)).parents[1]
+    with pytest.raises(UserError, match="not the same are split_seed"):
+        dpo.train(make_dpo("other", epochs=1, seed=5, reuse=str(first)))
+    with pytest.raises(UserError, match=re.escape("no reference.npz is here")):
+        dpo.train(make_dpo("nowhere", epochs=1, reuse=folder))

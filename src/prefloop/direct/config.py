@@ -31,6 +31,10 @@ class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimise
     """Whether the nats of a response are those of all its tokens, or of the mean token: by mean, longer responses count
     no more than short ones, and beta wants to be about as many times larger as responses have tokens."""
 
+    reuse: str | None = None
+    """Folder of a finished run from the same policy and rows, whose reading of the reference is taken over: for trying
+    another beta, objective or rate."""
+
     save_every: int = Field(default=0, ge=0)
     """Updates between policies that are kept; 0 keeps the last alone."""
 
@@ -75,7 +79,7 @@ class DPOConfig(DirectConfig):
 
     @model_validator(mode="after")
     def _fits_its_score(self) -> Self:
-        for name in ("divergence", "dpop_coef"):
+        for name in ("divergence", "dpop_coef", "reuse"):
             if self.score != "dpo" and dict(self)[name] != type(self).model_fields[name].default:
                 raise ValueError(
                     f"{name} is about the reference, which score = {self.score} does without. Leave it out, or set "

@@ -5,7 +5,7 @@ Shapes: B items, K responses of the item that has most of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
 from prefloop.direct.config import DirectConfig
 from prefloop.direct.implied import Packed, Said, ends, needs_reference, scores
+from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
 from prefloop.feedback.data import FILES, PromptBatches, Split, split
 from prefloop.feedback.items import Item, Taught, Tokenised, ordered, tell, tokenised
@@ -66,10 +67,15 @@ class Setup:
     ref_held_out: Tensor
     """(B, K) nats, of the held-out responses, under the reference"""
     batches: PromptBatches
+    kept: Kept
 
     def learn(self, numbers: np.ndarray) -> Tokenised:
         """Training rows in tokens, with what was said of them."""
-        return tokenised(self.split.training.take(numbers), self.policy, asks=self.split.asks)
+        rows = self.split.training.take(numbers)
+        made = tokenised(rows, self.policy, asks=self.split.asks)
+        places = {id(row): int(number) for row, number in zip(rows, numbers, strict=True)}
+        items = [replace(item, row=places[id(row)]) for row, item in zip(made.rows, made.items, strict=True)]
+        return replace(made, items=items)
 
 
 def inputs(config: DirectConfig) -> dict[str, str | None]:
@@ -103,6 +109,8 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
         run.say(f"skipped {problem}")
     batches = PromptBatches(said.training, config)
     count = said.training.num_responses // 2 + len(said.validation)
+    kept = Kept(said.training.column("num"))
+    reused(kept, config)
     said.training.forget()
     first = _first(config, policy, said, run)
     objective.begin(first.items)
@@ -120,7 +128,7 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     ]
     expect(run, config, needs(sizes.settle(config), lengths_of(both, count, policy.codec.context)))
     ref = logprobs_of(reference, held_out.items, sizes) if needs_reference(config) else nothing(held_out.items)
-    return Setup(policy, reference, objective, said, sizes, held_out, ref, batches), config
+    return Setup(policy, reference, objective, said, sizes, held_out, ref, batches, kept), config
 
 
 def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Tokenised:
@@ -147,6 +155,7 @@ def begun(run: Run, setup: Setup, config: DirectConfig) -> tuple[Optimizer, Taug
     setup.policy.restore(saved["network"])
     setup.objective.load_state_dict(saved["objective"])
     optimizer.restore(saved["optimizer"])
+    setup.kept.values = saved["kept"].numpy()
     return optimizer, Taught.of(saved["taught"])
 
 
@@ -157,6 +166,7 @@ def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
         "objective": setup.objective.state_dict(),
         "optimizer": optimizer.state(),
         "taught": taught.state(),
+        "kept": torch.from_numpy(setup.kept.values),
     }
 
 
@@ -167,10 +177,15 @@ def micro_batches(items: Sequence[Item], *, limit: int) -> list[list[Item]]:
 
 def read(setup: Setup, config: DirectConfig, items: Sequence[Item]) -> Said:
     """What the policy, with its gradient, and the reference say of some items; both read the very same stream, so that
-    their difference is 0 as learning begins and not nearly."""
+    their difference is 0 as learning begins and not nearly. The reference reads each response once in a run."""
     packed = Packed.of(items, setup.policy.device)
-    with torch.no_grad():
-        ref = packed.logprobs(setup.reference) if needs_reference(config) else torch.zeros_like(packed.lengths)
+    if not needs_reference(config):
+        return Said(packed.logprobs(setup.policy), torch.zeros_like(packed.lengths), packed.lengths)
+    ref = setup.kept.of(items, packed.lengths)
+    if ref is None:
+        with torch.no_grad():
+            ref = packed.logprobs(setup.reference)
+        setup.kept.keep(items, ref)
     return Said(packed.logprobs(setup.policy), ref, packed.lengths)
 
 
@@ -340,4 +355,7 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
     begun, learned = setup.objective.without_opinion(taught.said), setup.objective.learned(taught.said)
     last = layout.policy(len(setup.batches))
     told = {"last": last, "objective": setup.split.objective, "beta": config.beta, **begun, **learned}
+    if needs_reference(config):
+        write(run.folder, setup.kept)
+        kept.append(layout.REFERENCE)
     run.finish(outputs=kept, result={**told, **result, **counts, "warnings": run.warnings})

@@ -54,6 +54,8 @@ class Item:
     """which of the model's scores it speaks of, where there are several"""
     begins: tuple[int, ...] = ()
     """K, where in its sequence each response begins; empty where both of a pair are in one sequence"""
+    row: int = -1
+    """its number among the rows that are learned from, where somebody keeps what was said of them"""
 
     @property
     def length(self) -> int:
