@@ -24,7 +24,10 @@ from pathlib import Path
 from typing import Any
 
 Spec = dict[str, Any]
-JOBS = ("sft", "sft-ragged", "reward", "reward-128", "rankings", "ppo-shared", "ppo-separate")
+JOBS = (
+    "sft", "sft-ragged", "reward", "reward-128", "rankings", "ppo-shared", "ppo-separate", "dpo", "dpo-cached", "kto",
+)  # fmt: skip
+DIRECT = ("dpo", "dpo-cached", "kto")
 SIZES = {"small": (256, 4, 512), "medium": (512, 8, 8192)}
 """name -> width, layers, vocabulary: 3.4 and 34 million weights"""
 SKIPPED = 2
@@ -105,12 +108,16 @@ def ours(spec: Spec, clock: Clock) -> None:
     from prefloop.sft import stage as sft
     from prefloop.sft.config import SFTConfig
 
-    Run.log = lambda self, step, metrics: clock.step()  # type: ignore[method-assign]
     folder, job = Path(spec["folder"]), spec["job"]
     shared: Spec = {"out": tempfile.mkdtemp(dir=folder), "checkpoint_every": 0, "threads": 1, "lr": 1e-5}
     shared |= {} if spec["adapter"] == "auto" else {"adapter": spec["adapter"]}
     torch.manual_seed(0)
-    if job.startswith("sft"):
+    if job == "dpo-cached":  # a run before this one has read the reference
+        shared["reuse"] = str(_directly(spec, {**shared, "out": tempfile.mkdtemp(dir=folder)}).parents[1])
+    Run.log = lambda self, step, metrics: clock.step()  # type: ignore[method-assign]
+    if job in DIRECT:
+        _directly(spec, shared)
+    elif job.startswith("sft"):
         files = {"model": spec["model"], "demonstrations": str(folder / "demonstrations.jsonl")}
         sft.train(SFTConfig(**files, **shared, epochs=1, batch_tokens=spec["tokens"], validation=1e-6))
     elif job.startswith("ppo"):
@@ -122,6 +129,18 @@ def ours(spec: Spec, clock: Clock) -> None:
         files = {"model": spec["model"], "preferences": str(folder / "preferences.jsonl")}
         held_out = str(folder / "held_out.jsonl")
         reward.train(RewardConfig(**files, **shared, held_out=held_out, batch_pairs=spec["rows"]))
+
+
+def _directly(spec: Spec, shared: Spec) -> Path:
+    """DPO, or KTO."""
+    from prefloop.direct import dpo, kto
+    from prefloop.direct.config import DPOConfig, KTOConfig
+
+    files = {name: str(Path(spec["folder"], f"{name}.jsonl")) for name in ("preferences", "held_out")}
+    given = {"policy": spec["model"], "batch_pairs": spec["rows"], "num_samples": 0, "beta": 0.1, **files, **shared}
+    if spec["job"] == "kto":
+        return kto.train(KTOConfig(**given | {"batch_pairs": spec["rows"] // 2}))
+    return dpo.train(DPOConfig(**given))
 
 
 def theirs(spec: Spec, clock: Clock) -> None:
@@ -144,6 +163,11 @@ def theirs(spec: Spec, clock: Clock) -> None:
     if spec["job"].startswith("ppo"):
         _their_ppo(spec, rows, settings, more)
         return
+    if spec["job"] in DIRECT:
+        settings |= {"precompute_ref_log_probs": spec["job"] == "dpo-cached", "beta": 0.1, "max_length": None}
+        settings |= {"max_steps": SKIPPED + spec["steps"] + 1, "per_device_train_batch_size": spec["rows"]}
+        _their_direct(spec, rows, settings, more)
+        return
     settings |= {"max_steps": SKIPPED + spec["steps"] + 1, "per_device_train_batch_size": spec["rows"]}
     if spec["job"].startswith("sft"):
         from trl import SFTConfig, SFTTrainer
@@ -157,6 +181,24 @@ def theirs(spec: Spec, clock: Clock) -> None:
         data = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in rows]
         config = RewardConfig(**settings, max_length=None)
         RewardTrainer(_loaded(spec, scores=True), config, train_dataset=Dataset.from_list(data), **more).train()
+
+
+def _their_direct(spec: Spec, rows: list[dict[str, Any]], settings: Spec, more: Spec) -> None:
+    """DPO or KTO of rows that are tokens already, as their collators take them."""
+    from datasets import Dataset
+
+    if spec["job"] == "kto":
+        from trl import KTOConfig as Config
+        from trl import KTOTrainer as Trainer
+    else:
+        from trl import DPOConfig as Config
+        from trl import DPOTrainer as Trainer
+
+    class Tokenised(Trainer):
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    Tokenised(_loaded(spec), args=Config(**settings), train_dataset=Dataset.from_list(rows), **more).train()
 
 
 def _their_ppo(spec: Spec, rows: list[list[int]], settings: Spec, more: Spec) -> None:
@@ -269,6 +311,14 @@ def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
             tokens.append(ids)
         write("prompts", rows)
         sizes = {"rows": rollouts, "counted": rollouts * 48}
+    elif job in DIRECT:
+        _direct_rows(folder, job, prompt, text, codec.response_ids, rng)
+        rows_of = json.loads((folder / "tokens.json").read_text())
+        sizes = {"rows": 16}
+        sizes["counted"] = (
+            16 * sum(len(ids) for row in rows_of for ids in row.values() if isinstance(ids, list)) / len(rows_of)
+        )
+        return sizes
     else:
         lengths = {"reward": (40, 80, 40, 80, 2), "reward-128": (20, 48, 20, 80, 2), "rankings": (256, 257, 64, 65, 4)}
         shortest, longest, few, most, ranked = lengths[job]
@@ -287,6 +337,30 @@ def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
         sizes["counted"] = sizes["rows"] * sum(len(c) + len(r) for c, r in tokens) / len(tokens)
     (folder / "tokens.json").write_text(json.dumps(tokens))
     return sizes
+
+
+def _direct_rows(
+    folder: Path, job: str, prompt: Callable[[int], Any], text: Callable[[int], str], ids: Any, rng: random.Random
+) -> None:
+    """Pairs, or responses with thumbs, for both sides: 16 more than are learned from, as rows and as tokens."""
+    rows: list[Spec] = []
+    tokens: list[Spec] = []
+    for i in range(16 * 12):
+        messages, asked = prompt(rng.randrange(40, 80))
+        said = [text(rng.randrange(40, 80)) for _ in range(1 if job == "kto" else 2)]
+        shared = {"id": f"r{i}", "messages": [m.model_dump() for m in messages]}
+        if job == "kto":
+            rows.append({**shared, "responses": said, "thumbs": [i % 2 == 0]})
+            tokens.append({"prompt_ids": asked, "completion_ids": ids(said[0]), "label": i % 2 == 0})
+            tokens[-1]["KL_completion_ids"] = tokens[max(0, i - 1)]["completion_ids"]
+        else:
+            rows.append({**shared, "chosen": said[0], "rejected": said[1]})
+            tokens.append({"prompt_ids": asked, "chosen_ids": ids(said[0]), "rejected_ids": ids(said[1])})
+    if job == "kto":
+        tokens[0]["KL_completion_ids"] = tokens[-1]["completion_ids"]
+    for name, some in (("preferences", rows[:-16]), ("held_out", rows[-16:])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    (folder / "tokens.json").write_text(json.dumps(tokens))
 
 
 def random_model(folder: Path, name: str) -> str:
