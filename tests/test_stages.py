@@ -68,6 +68,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
+    "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),

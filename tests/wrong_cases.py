@@ -34,6 +34,7 @@ GOOD: dict[str, list[str]] = {
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
+    "cpl": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
@@ -176,6 +177,7 @@ DATA = {
     "sft": "demonstrations",
     "reward": "preferences",
     "dpo": "preferences",
+    "cpl": "preferences",
     "ppo": "prompts",
     "collect": "prompts",
     "pretrain": "corpus",
@@ -187,7 +189,9 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
     for command, kind in DATA.items():
         for name, words in says.items():
             if name.startswith(f"{kind}-"):
-                marked = command == "dpo" and FEEDBACK.get(Path(name).stem.partition("-")[2], (None,))[0] is MARKED
+                marked = (
+                    command in ("dpo", "cpl") and FEEDBACK.get(Path(name).stem.partition("-")[2], (None,))[0] is MARKED
+                )
                 says_so = "learns `prefloop reward`" if marked else words
                 yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), says_so)
         for name in (
@@ -220,7 +224,8 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
     for name, words in (("thumbs-up", "all its"), ("preferences", "holds preferences. From"), ("nowhere", "nowhere"),
                         ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop reward`")):  # fmt: skip
         yield Case("kto", f"data: {name}", changed("kto", f"preferences=in/{name}.jsonl"), words)
-    yield Case("dpo", "thumbs", changed("dpo", "preferences=in/thumbs.jsonl"), "learns `prefloop kto`")
+    for command in ("dpo", "cpl"):
+        yield Case(command, "thumbs", changed(command, "preferences=in/thumbs.jsonl"), "learns `prefloop kto`")
     for name in ("nowhere", "demonstrations-empty.jsonl", "demonstrations-other.jsonl", "pipe", "model"):
         yield Case("data", f"check {name}", ["data", "check", f"in/{name}"], name)
 
@@ -235,7 +240,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
         ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
-        ("dpo", "policy"), ("kto", "policy"),
+        ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
             yield Case(command, f"model: {name[:20]}", changed(command, f"{setting}={name}"), name[-20:])

@@ -47,6 +47,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
             "rollouts_per_step": (256, 128, 128), "minibatch_size": (64, 32, 32)},
     "dpo": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "kto": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
+    "cpl": {"lr": (1e-4, 1e-6, 1e-5), "alpha": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
 }  # fmt: skip
 """Where the numbers are from:
@@ -59,6 +60,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
 - head_lr: a fresh head begins at zero, and the trunk has no gradient until it has moved: at the trunk's rate it stands
   still (log(2) after a third of the updates, measured). 1e-3 moves it within a few.
 - kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
+- alpha, cpl: as in the paper's experiments (Hejna et al. 2023, arXiv:2310.13639); lr as for dpo.
 - batches: small ones where every update is dear; a small model's are those of the demo.
 """
 

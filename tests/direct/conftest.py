@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefloop.direct.config import DPOConfig, KTOConfig
+from prefloop.direct.config import CPLConfig, DPOConfig, KTOConfig
 
 from .planted import pairs, thumbs
 
@@ -27,6 +27,16 @@ def make_kto(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Cal
 
     def make(name: str = "kto", **settings: Any) -> KTOConfig:
         return KTOConfig(**{**_shared(folder, marked, tmp_path / name), **settings})
+
+    return make
+
+
+@pytest.fixture
+def make_cpl(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., CPLConfig]:
+    preferences = write_rows("preferences.jsonl", pairs(160))
+
+    def make(name: str = "cpl", **settings: Any) -> CPLConfig:
+        return CPLConfig(**{**_shared(folder, preferences, tmp_path / name), **settings})
 
     return make
 

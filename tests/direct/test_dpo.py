@@ -169,11 +169,11 @@ def test_what_the_reference_said_is_read_once_and_reused(make_dpo: Make, monkeyp
     """In later passes, and by another run from the same rows with another beta: which is what it would be anyhow."""
     references: list[int] = []
     read: list[bool] = []
-    copied, real = Network.frozen_copy, Packed.logprobs
+    copied, real = Network.frozen_copy, Packed.logprobs_and_discounted
 
-    def counted(packed: Packed, network: Network) -> torch.Tensor:
+    def counted(packed: Packed, network: Network, *, discount: float) -> tuple[torch.Tensor, torch.Tensor]:
         read.append(id(network) in references)
-        return real(packed, network)
+        return real(packed, network, discount=discount)
 
     def copy(network: Network) -> Network:
         made = copied(network)
@@ -181,7 +181,7 @@ def test_what_the_reference_said_is_read_once_and_reused(make_dpo: Make, monkeyp
         return made
 
     monkeypatch.setattr(Network, "frozen_copy", copy)
-    monkeypatch.setattr(Packed, "logprobs", counted)
+    monkeypatch.setattr(Packed, "logprobs_and_discounted", counted)
     first = dpo.train(make_dpo("first", epochs=2)).parents[1]
     once = sum(read)
     alone = dpo.train(make_dpo("alone", epochs=2, beta=0.3)).parents[1]

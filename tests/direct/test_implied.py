@@ -40,7 +40,9 @@ def test_logprobs_are_those_of_each_response_read_alone_by_transformers(folder: 
     assert packed.lengths.tolist() == [[2, 4, 1], [2, 3, 2], [2, 2, 1]]
 
 
-SAID = Said(torch.tensor([[-2.0, -6.0]]), torch.tensor([[-1.0, -8.0]]), torch.tensor([[2.0, 4.0]]))
+SAID = Said(
+    torch.tensor([[-2.0, -6.0]]), torch.tensor([[-1.0, -8.0]]), torch.tensor([[2.0, 4.0]]), torch.tensor([[-1.5, -5.0]])
+)
 """Log-ratios -1 and 2, of the mean token -1/2 and 1/2; means -1 and -3/2."""
 ODDS = [math.log(p / (1 - p)) for p in (math.exp(-1), math.exp(-1.5))]
 SCORES = [

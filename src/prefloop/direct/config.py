@@ -23,6 +23,17 @@ class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimise
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
 
+    save_every: int = Field(default=0, ge=0)
+    """Updates between policies that are kept; 0 keeps the last alone."""
+
+    num_samples: int = Field(default=64, ge=0, le=100_000)
+    """Held-out prompts that the policy answers at last, for its drift, length and entropy: rows that were learned from
+    say nothing of what it writes by itself."""
+
+
+class RatioConfig(DirectConfig):
+    """What methods have that score a response by how much likelier than the reference the policy makes it."""
+
     beta: float = Field(default=LEFT, gt=0)
     """Score of a response for each nat by which the policy has made it likelier than the reference does: the smaller,
     the further the policy may go; left out, what suits the model."""
@@ -35,15 +46,8 @@ class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimise
     """Folder of a finished run from the same policy and rows, whose reading of the reference is taken over: for trying
     another beta, objective or rate."""
 
-    save_every: int = Field(default=0, ge=0)
-    """Updates between policies that are kept; 0 keeps the last alone."""
 
-    num_samples: int = Field(default=64, ge=0, le=100_000)
-    """Held-out prompts that the policy answers at last, for its drift, length and entropy: rows that were learned from
-    say nothing of what it writes by itself."""
-
-
-class DPOConfig(DirectConfig):
+class DPOConfig(RatioConfig):
     """Everything that changes what `prefloop dpo` does."""
 
     BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {**FeedbackConfig.BELONGS, "exo_smoothing": ("exo",)}
@@ -103,7 +107,7 @@ class DPOConfig(DirectConfig):
         return {"cpo": 1.0, "orpo": 10.0}.get(self.score, 0.0) if given is None else given
 
 
-class KTOConfig(DirectConfig):
+class KTOConfig(RatioConfig):
     """Everything that changes what `prefloop kto` does."""
 
     BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -120,3 +124,30 @@ class KTOConfig(DirectConfig):
 
     bad_weight: float | None = Field(default=None, gt=0)
     """Of kto: weight of a thumb down; left out, in the same way."""
+
+
+class CPLConfig(DirectConfig):
+    """Everything that changes what `prefloop cpl` does."""
+
+    objective: Literal["auto", "cpl"] = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """How what was said of responses teaches: by the decision alone; there is nothing to choose."""
+
+    alpha: float = Field(default=LEFT, gt=0)
+    """Score of a response for each nat of its logprob: the larger, the sooner a pair counts as settled; left out, what
+    suits the model."""
+
+    discount: float = Field(default=1.0, gt=0, le=1)
+    """What each token of a response counts beside the one before it: below 1, early tokens count most."""
+
+    bias: float = Field(default=0.5, gt=0, le=1)
+    """What the score of the worse response counts beside that of the better one (the paper's lambda): below 1 a pair is
+    settled only once its better response is likely as well, so that the policy stays with what the data hold; at 1
+    their difference is all."""
+
+    @model_validator(mode="after")
+    def _has_nothing_to_centre(self) -> Self:
+        if self.center_coef:
+            raise ValueError(
+                "center_coef holds scores near 0, which those of cpl, made of logprobs, are not. Leave it out."
+            )
+        return self

@@ -65,7 +65,7 @@ def train(config: DPOConfig) -> Path:
             )
         values, _ = learning.held_out(setup, config)
         result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
-        learning.finish(run, setup, config, taught, result)
+        learning.finish(run, setup, config, taught, {"beta": config.beta, **result})
         return run.folder / run.result["last"]
 
 

@@ -13,11 +13,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from prefloop.direct.config import REFERENCE_FREE, DirectConfig, DPOConfig
+from prefloop.direct.config import REFERENCE_FREE, CPLConfig, DirectConfig, DPOConfig, RatioConfig
 from prefloop.feedback.items import Item
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
-from prefloop.ops.direct import dpop_penalty, linked, log_odds
+from prefloop.ops.direct import discounted_sums, dpop_penalty, linked, log_odds
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,20 @@ class Packed:
 
     def logprobs(self, network: Network) -> Tensor:
         """(B, K) nats of each whole response, 0 where there is none."""
-        tokens = network.logprobs(self.stream, temperature=1.0)
-        sums = tokens.new_zeros(len(self.stream.lengths)).index_add(0, self.stream.rows, tokens)
-        return torch.where(self.there, sums[self.index], 0.0)
+        return self.logprobs_and_discounted(network, discount=1.0)[0]
+
+    def logprobs_and_discounted(self, network: Network, *, discount: float) -> tuple[Tensor, Tensor]:
+        """(B, K) nats of each whole response, 0 where there is none; and the same where the nats of its token t, from
+        0, are discount^t of themselves."""
+        tokens, stream = network.logprobs(self.stream, temperature=1.0), self.stream
+        whole = self.laid(tokens.new_zeros(len(stream.lengths)).index_add(0, stream.rows, tokens))
+        if discount == 1:
+            return whole, whole
+        return whole, self.laid(discounted_sums(stream.grid(tokens), stream.mask, discount=discount, alpha=1.0))
+
+    def laid(self, responses: Tensor) -> Tensor:
+        """(B, K) a number of each different response, 0 where an item has none."""
+        return torch.where(self.there, responses[self.index], 0.0)
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,15 @@ class Said:
     """nats, under the reference"""
     lengths: Tensor
     """tokens; 1 where there is none"""
+    discounted: Tensor
+    """the same as `logprobs`, or, of a method that discounts, with less of the nats of later tokens"""
 
     @property
     def means(self) -> Tensor:
         """Nats of the mean token, under the policy."""
         return self.logprobs / self.lengths
 
-    def log_ratios(self, config: DirectConfig) -> Tensor:
+    def log_ratios(self, config: RatioConfig) -> Tensor:
         """Nats by which the policy makes each response likelier than the reference does, of all its tokens or of the
         mean one."""
         ratios = self.logprobs - self.ref_logprobs
@@ -81,7 +94,7 @@ class Said:
 
     def to(self, device: torch.device) -> "Said":
         """The same elsewhere."""
-        return Said(self.logprobs.to(device), self.ref_logprobs.to(device), self.lengths.to(device))
+        return Said(*(each.to(device) for each in vars(self).values()))
 
 
 Scores = Callable[[Said, Sequence[Item]], Tensor]
@@ -90,6 +103,9 @@ Scores = Callable[[Said, Sequence[Item]], Tensor]
 
 def scores(config: DirectConfig, said: Said, items: Sequence[Item]) -> Tensor:
     """(B, K) the score of each response, in log-odds as an objective takes them; see the setting `score`."""
+    if isinstance(config, CPLConfig):
+        return config.alpha * said.discounted
+    assert isinstance(config, RatioConfig)  # no other asks for scores
     if not isinstance(config, DPOConfig):
         return config.beta * said.log_ratios(config)
     match config.score:
@@ -135,4 +151,11 @@ def _first(item: Item) -> int:
 
 def needs_reference(config: DirectConfig) -> bool:
     """Whether its loss asks the reference."""
-    return not (isinstance(config, DPOConfig) and config.score in REFERENCE_FREE)
+    if isinstance(config, DPOConfig):
+        return config.score not in REFERENCE_FREE
+    return not isinstance(config, CPLConfig)
+
+
+def discount_of(config: DirectConfig) -> float:
+    """What each token of a response counts beside the one before it."""
+    return config.discount if isinstance(config, CPLConfig) else 1.0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.direct.config import DirectConfig
+from prefloop.direct.config import DirectConfig, RatioConfig
 from prefloop.errors import UserError
 from prefloop.feedback.items import Item
 from prefloop.files.atomic import write_bytes
@@ -66,7 +66,7 @@ def reused(kept: Kept, config: DirectConfig) -> None:
 
     Raises: UserError if it is of other rows, or of another policy.
     """
-    if config.reuse is None:
+    if not isinstance(config, RatioConfig) or config.reuse is None:
         return
     folder = Path(config.reuse)
     file = folder / layout.REFERENCE

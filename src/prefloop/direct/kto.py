@@ -70,7 +70,7 @@ def train(config: KTOConfig) -> Path:
         values, _ = learning.held_out(setup, config)
         result = learning.accuracy(setup, values, taught) | _looks(values, setup.held_out.items)
         result |= learning.sampled(run, setup, config, len(batches))
-        learning.finish(run, setup, config, taught, result)
+        learning.finish(run, setup, config, taught, {"beta": config.beta, **result})
         return run.folder / run.result["last"]
 
 

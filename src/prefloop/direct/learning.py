@@ -19,7 +19,7 @@ from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
 from prefloop.direct.config import DirectConfig
-from prefloop.direct.implied import Packed, Said, ends, needs_reference, scores
+from prefloop.direct.implied import Packed, Said, discount_of, ends, needs_reference, scores
 from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
 from prefloop.feedback.data import FILES, PromptBatches, Split, split
@@ -127,7 +127,9 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
         for begin, ids in zip(item.begins, item.sequences, strict=True)
     ]
     expect(run, config, needs(sizes.settle(config), lengths_of(both, count, policy.codec.context)))
-    ref = logprobs_of(reference, held_out.items, sizes) if needs_reference(config) else nothing(held_out.items)
+    ref = nothing(held_out.items)
+    if needs_reference(config):
+        ref, _ = logprobs_of(reference, held_out.items, sizes)
     return Setup(policy, reference, objective, said, sizes, held_out, ref, batches, kept), config
 
 
@@ -179,14 +181,13 @@ def read(setup: Setup, config: DirectConfig, items: Sequence[Item]) -> Said:
     """What the policy, with its gradient, and the reference say of some items; both read the very same stream, so that
     their difference is 0 as learning begins and not nearly. The reference reads each response once in a run."""
     packed = Packed.of(items, setup.policy.device)
-    if not needs_reference(config):
-        return Said(packed.logprobs(setup.policy), torch.zeros_like(packed.lengths), packed.lengths)
-    ref = setup.kept.of(items, packed.lengths)
+    ref = setup.kept.of(items, packed.lengths) if needs_reference(config) else torch.zeros_like(packed.lengths)
     if ref is None:
         with torch.no_grad():
             ref = packed.logprobs(setup.reference)
         setup.kept.keep(items, ref)
-    return Said(packed.logprobs(setup.policy), ref, packed.lengths)
+    logprobs, discounted = packed.logprobs_and_discounted(setup.policy, discount=discount_of(config))
+    return Said(logprobs, ref, packed.lengths, discounted)
 
 
 def count(sums: Sums, said: Said, values: Tensor, items: Sequence[Item], num: int) -> None:
@@ -221,12 +222,18 @@ def log(run: Run, step: int, metrics: dict[str, float]) -> None:
 
 
 @torch.no_grad()
-def logprobs_of(network: Network, items: Sequence[Item], sizes: Batching) -> Tensor:
-    """(B, K) nats of each response of items, on the CPU."""
+def logprobs_of(
+    network: Network, items: Sequence[Item], sizes: Batching, *, discount: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """(B, K) nats of each response of items, and (B, K) the same discounted, on the CPU."""
     parts = micro_batches(items, limit=sizes.reading_tokens)
-    tables = [Packed.of(part, network.device).logprobs(network).cpu() for part in parts]
-    most = max(table.shape[1] for table in tables)
-    return torch.cat([torch.nn.functional.pad(table, (0, most - table.shape[1])) for table in tables])
+    read = [Packed.of(part, network.device).logprobs_and_discounted(network, discount=discount) for part in parts]
+    most = max(len(item.sequences) for item in items)
+    whole, discounted = (
+        torch.cat([torch.nn.functional.pad(table.cpu(), (0, most - table.shape[1])) for table in tables])
+        for tables in zip(*read, strict=True)
+    )
+    return whole, discounted
 
 
 def nothing(items: Sequence[Item]) -> Tensor:
@@ -237,12 +244,12 @@ def nothing(items: Sequence[Item]) -> Tensor:
 def held_out(setup: Setup, config: DirectConfig) -> tuple[Tensor, Said]:
     """(B, K) scores of the held-out responses now, and what they are made of, on the CPU."""
     items = setup.held_out.items
-    now = logprobs_of(setup.policy, items, setup.sizes)
+    now, discounted = logprobs_of(setup.policy, items, setup.sizes, discount=discount_of(config))
     lengths = torch.ones(now.shape)
     for row, item in enumerate(items):
         own = [len(ids) - begin for ids, begin in zip(item.sequences, item.begins, strict=True)]
         lengths[row, : len(own)] = torch.tensor(own, dtype=torch.float32)
-    said = Said(now, setup.ref_held_out, lengths)
+    said = Said(now, setup.ref_held_out, lengths, discounted)
     return scores(config, said, items), said
 
 
@@ -354,7 +361,7 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
     }
     begun, learned = setup.objective.without_opinion(taught.said), setup.objective.learned(taught.said)
     last = layout.policy(len(setup.batches))
-    told = {"last": last, "objective": setup.split.objective, "beta": config.beta, **begun, **learned}
+    told = {"last": last, "objective": setup.split.objective, **begun, **learned}
     if needs_reference(config):
         write(run.folder, setup.kept)
         kept.append(layout.REFERENCE)

@@ -1,12 +1,12 @@
-"""What `prefloop dpo` and `prefloop kto` will need: memory at each moment of the loop, and arithmetic."""
+"""What `prefloop dpo` and its relatives will need: memory at each moment of the loop, and arithmetic."""
 
 from prefloop.costs import looking
 from prefloop.costs.estimate import Needs
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import Models, Named, settled
-from prefloop.direct.config import DirectConfig, DPOConfig, KTOConfig
+from prefloop.direct.config import CPLConfig, DirectConfig, DPOConfig, KTOConfig
 from prefloop.direct.implied import needs_reference
-from prefloop.direct.objectives import PAIRED, THUMBED
+from prefloop.direct.objectives import CONTRASTED, PAIRED, THUMBED
 from prefloop.feedback.data import objective_name, record
 from prefloop.models.device import placement
 
@@ -16,7 +16,7 @@ LOOKS = 5
 
 def lengths(config: DirectConfig) -> Lengths:
     """How long the sequences of what is learned from are, as far as some of them say."""
-    kinds = THUMBED if isinstance(config, KTOConfig) else PAIRED
+    kinds = {KTOConfig: THUMBED, CPLConfig: CONTRASTED}.get(type(config), PAIRED)
     kind = record(config.preferences, objective_name(config, kinds), kinds=kinds)
     return looking.preferences(config.preferences, config.policy, template=config.template, kind=kind)
 
@@ -29,6 +29,11 @@ def dpo(config: DPOConfig, told: Lengths) -> Needs:
 def kto(config: KTOConfig, told: Lengths) -> Needs:
     """The same of KTO, which reads each response with another prompt too."""
     return _needs("kto", config, told, apart=1.0 if config.objective != "apo_zero" else 0.0)
+
+
+def cpl(config: CPLConfig, told: Lengths) -> Needs:
+    """The same of CPL, which asks no reference."""
+    return _needs("cpl", config, told, apart=0.0)
 
 
 def _needs(stage: str, config: DirectConfig, told: Lengths, *, apart: float) -> Needs:

@@ -3,19 +3,19 @@
 Scores are beta times a log-ratio. Shapes: B items, K responses, M rated ones.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from prefloop.direct.config import DPOConfig, KTOConfig
+from prefloop.direct.config import CPLConfig, DPOConfig, KTOConfig
 from prefloop.errors import UserError
 from prefloop.feedback.items import Item, Row
 from prefloop.feedback.kinds import OBJECTIVES, Kinds
-from prefloop.feedback.objectives import Marked, Objective, known
-from prefloop.ops.direct import apo_down_loss, apo_zero_loss, exo_loss, ipo_loss, kto_loss, kto_weights
-from prefloop.records import Rated
+from prefloop.feedback.objectives import Marked, Objective, beside, known
+from prefloop.ops.direct import apo_down_loss, apo_zero_loss, cpl_loss, exo_loss, ipo_loss, kto_loss, kto_weights
+from prefloop.records import Preference, Ranking, Rated
 
 
 class IPO(Objective):
@@ -44,6 +44,29 @@ class APODown(Objective):
 
     def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         return apo_down_loss(scores[:, 0], scores[:, 1], beta=1.0)
+
+
+class CPL(Objective):
+    """The decision alone, by regret; of a ranking, the mean over the pairs that were told apart."""
+
+    READS = (Ranking, Preference)
+    config: CPLConfig
+
+    def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
+        told = [(row, i, j, 1 / len(item.pairs)) for row, item in enumerate(items) for i, j in item.pairs]
+        rows, better, worse = (torch.tensor([pair[side] for pair in told], device=scores.device) for side in range(3))
+        losses = cpl_loss(scores[rows, better], scores[rows, worse], bias=self.config.bias)
+        share = beside(scores, [share for *_, share in told])
+        return torch.zeros_like(scores[:, 0]).index_add(0, rows, losses * share)
+
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`: it begins as the policy is, and with a bias equal scores lose what they are themselves."""
+        known = super().without_opinion(said)["loss_no_opinion"] if self.config.bias == 1 else None
+        return {"loss_at_start": None, "loss_no_opinion": known}
+
+    def learned(self, said: Mapping[Any, float]) -> dict[str, Any]:
+        """See `Objective`: what it was learned with."""
+        return {"alpha": self.config.alpha, "discount": self.config.discount, "bias": self.config.bias}
 
 
 class Thumbed(Marked):
@@ -127,3 +150,5 @@ THUMBED = Kinds(
     {"kto": KTO, "apo_zero": APOZero}, {"thumbs": "kto"}, {"preferences": "dpo", "rankings": "dpo", "ratings": "reward"}
 )
 """Those of KTO."""
+CONTRASTED = Kinds({"cpl": CPL}, {"preferences": "cpl", "rankings": "cpl"}, {"thumbs": "kto", "ratings": "reward"})
+"""That of CPL."""
