@@ -124,8 +124,8 @@ def ours(x: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         "CPO": lambda: win(cpo),
         "CPO, smoothed": lambda: preferences.smoothed_preference_loss(cpo, smoothing=SMOOTHING),
         "IPO, sums": lambda: direct.ipo_loss(*logprobs, tau=BETA),
-        "SimPO": lambda: win(direct.simpo_gap(*mean_logprobs, beta=BETA, margin=MARGIN)),
-        "ORPO": lambda: direct.orpo_loss(*mean_logprobs),
+        "SimPO": lambda: win(direct.dpo_gap(*mean_logprobs, beta=BETA) - MARGIN),
+        "ORPO": lambda: win(direct.log_odds(mean_logprobs[0]) - direct.log_odds(mean_logprobs[1])),
     }
 
 

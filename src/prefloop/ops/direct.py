@@ -7,8 +7,8 @@ policy is the reference. What is called a gap here is for any loss of a gap in `
 stands beside a loss, such as the surprise at the chosen response, is the caller's. Only `discounted_sums` takes a mask:
 what the others are given is real, packed.
 
-    gaps of pairs     dpo_gap (of log-ratios, or of them `linked`, less a `dpop_penalty`)  simpo_gap
-    losses of pairs   ipo  exo  apo_down  orpo  cpl (of `discounted_sums`)
+    gaps of pairs     dpo_gap (of log-ratios, or of them `linked`, less a `dpop_penalty`)  of `log_odds` (ORPO)
+    losses of pairs   ipo  exo  apo_down  cpl (of `discounted_sums`)
     alone, by thumbs  kto (with its `kto_anchor`, `kto_weights`)  apo_zero
     offline RL        advantage_weights  reward_weights  expectile_loss  conservative_loss
 """
@@ -141,60 +141,22 @@ def ipo_loss(chosen: Tensor, rejected: Tensor, *, tau: float) -> Tensor:
     return (chosen - rejected - 1 / (2 * tau)).square()
 
 
-def simpo_gap(chosen_mean_logprobs: Tensor, rejected_mean_logprobs: Tensor, *, beta: float, margin: float) -> Tensor:
-    """Difference of two mean logprobs, which need no reference, less a margin.
+def log_odds(mean_logprobs: Tensor) -> Tensor:
+    """Score of a response by the odds of its mean token, which needs no reference.
 
-        gap = beta * (chosen - rejected) - margin
+        p = exp(mean logprob)       log odds = log(p / (1 - p))
 
-    Meng et al. 2024 (arXiv:2405.14734); margin is their gamma. It stands outside beta: it is TRL's simpo_gamma as it
-    is, and beta times the gamma_beta_ratio of the authors' code.
-
-    Args:
-        chosen_mean_logprobs: (B,) nats per token, log pi of the preferred response over its length; has grad.
-        rejected_mean_logprobs: (B,) nats per token, of the other; has grad.
-        beta: reward units per nat per token, above 0; often 2 to 2.5.
-        margin: reward units, at least 0; often 0.5 to 1.5.
-
-    Returns: (B,) log-odds, for `bradley_terry_loss`.
-    Raises: ShapeError if the shapes differ; ValueError if beta is not above 0.
-    """
-    same_shape(chosen_mean_logprobs=chosen_mean_logprobs, rejected_mean_logprobs=rejected_mean_logprobs)
-    _require_above_zero(beta=beta)
-    return beta * (chosen_mean_logprobs - rejected_mean_logprobs) - margin
-
-
-def orpo_loss(chosen_mean_logprobs: Tensor, rejected_mean_logprobs: Tensor) -> Tensor:
-    """Surprise at a preference, when the odds of a response are those of its mean token.
-
-        p = exp(mean logprob)       odds = p / (1 - p)
-        loss = -log sigmoid(log odds(chosen) - log odds(rejected))
-
-    Hong et al. 2024, eq. 7 (arXiv:2403.07691), to be added to the surprise at the chosen response by a coefficient that
-    is the caller's. 1 - p is taken for no less than a float near 1 can tell (1.2e-7 in float32, 2.2e-16 in float64):
-    so a response known by heart has finite odds, and as a rejected one is still pushed away.
+    Hong et al. 2024, eq. 7 (arXiv:2403.07691): ORPO's loss is -log sigmoid of the difference of two, beside the
+    surprise at the chosen response. 1 - p is taken for no less than a float near 1 can tell (1.2e-7 in float32,
+    2.2e-16 in float64): so a response known by heart has finite odds, and as a rejected one is still pushed away.
 
     Args:
-        chosen_mean_logprobs: (B,) nats per token, at most 0: log pi of the preferred response over its length; has
-            grad.
-        rejected_mean_logprobs: (B,) nats per token, of the other; has grad.
+        mean_logprobs: (B,) or (B, K) nats per token, at most 0: log pi of a response over its length; has grad.
 
-    Returns: (B,) nats per pair; log 2 where the means are equal, finite at any finite means.
-    Raises: ShapeError if the shapes differ.
+    Returns: the same shape, log-odds, finite at any finite mean.
     """
-    same_shape(chosen_mean_logprobs=chosen_mean_logprobs, rejected_mean_logprobs=rejected_mean_logprobs)
-    return -functional.logsigmoid(log_odds(chosen_mean_logprobs) - log_odds(rejected_mean_logprobs))
-
-
-def log_odds(logprobs: Tensor) -> Tensor:
-    """log(p / (1 - p)) of p = exp(logprob); 1 - p is taken for no less than a float near 1 can tell.
-
-    Args:
-        logprobs: any shape, nats, at most 0; has grad.
-
-    Returns: the same shape, finite at any finite logprob.
-    """
-    others = -torch.expm1(logprobs)
-    return logprobs - others.clamp(min=torch.finfo(logprobs.dtype).eps).log()
+    others = -torch.expm1(mean_logprobs)
+    return mean_logprobs - others.clamp(min=torch.finfo(mean_logprobs.dtype).eps).log()
 
 
 def exo_loss(chosen: Tensor, rejected: Tensor, *, beta: float, smoothing: float) -> Tensor:
