@@ -21,6 +21,8 @@ class Ballot:
     strength: int | None
     left: int | None = None
     """the response shown on the left; None where no pair was shown"""
+    share: float | None = None
+    """how sure a model was of response i, 0 to 1; None where nobody asked"""
     authority: int = 0
     """2 a lead's ruling on the pair, 1 on a ranking that holds it, 0 any other judgement: the highest alone is heard"""
 
@@ -51,7 +53,9 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
         left, right = judgement.order
         winner = {"left": left, "right": right}.get(judgement.choice or "")
         shown = left if judgement.sides_known else None
-        ballot = Ballot(judgement.annotator, winner, judgement.strength, shown, 2 * judgement.ruling)
+        share = judgement.machine.share if judgement.machine else None
+        share = share if share is None or left < right else 1 - share
+        ballot = Ballot(judgement.annotator, winner, judgement.strength, shown, share, 2 * judgement.ruling)
         yield min(left, right), max(left, right), ballot
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
@@ -66,6 +70,8 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     The rule: a pair's preference is the response with more votes than the other and more than there are ties; a pair
     where that is not so is tied, gives no preference and is counted. Two responses with the same text are never a pair.
     Where a lead has ruled, the ruling alone is heard: one on the pair before one on a ranking that holds it.
+    Where every vote on a pair says how sure a model was, the mean of that decides, and is the preference's `agreement`,
+    which then has no votes.
     """
     by_id = {comparison.id: comparison for comparison in comparisons}
     cast_on: dict[PairKey, list[Ballot]] = defaultdict(list)
@@ -119,6 +125,9 @@ def _heard(cast: Sequence[Ballot]) -> list[Ballot]:
 
 def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> tuple[Preference | None, bool]:
     """The pair with its votes, if its texts differ, and whether it has a majority."""
+    shares = [v.share for v in cast if v.share is not None]
+    if len(shares) == len(cast):
+        return _by_share(comparison, i, j, sum(shares) / len(shares), len(shares))
     for_i, for_j = (sum(v.winner == k for v in cast) for k in (i, j))
     winner, most, least = (i, for_i, for_j) if for_i > for_j else (j, for_j, for_i)
     ties = len(cast) - for_i - for_j
@@ -151,6 +160,27 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
         tags=comparison.tags,
     )
     return preference, most > max(least, ties)
+
+
+def _by_share(comparison: Comparison, i: int, j: int, share: float, num: int) -> tuple[Preference | None, bool]:
+    """The pair with the mean of how sure a model was of response i, and whether that is for either."""
+    winner, loser = (i, j) if share >= 0.5 else (j, i)
+    chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
+    if chosen == rejected:
+        return None, False
+    preference = Preference(
+        id=f"{comparison.id}:{i}-{j}",
+        messages=comparison.messages,
+        chosen=chosen,
+        rejected=rejected,
+        agreement=max(share, 1 - share),
+        num_judgements=num,
+        comparison=comparison.id,
+        chosen_index=winner,
+        rejected_index=loser,
+        tags=comparison.tags,
+    )
+    return preference, share != 0.5
 
 
 def _ranking(comparison: Comparison, judgement: Judgement) -> Ranking:

@@ -11,7 +11,8 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
-PIPELINE/collect/                 comparisons.jsonl and what became of them; judged/ is where the page leaves judgements
+PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
+                                  in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
 PIPELINE/report/                  index.html, summary.json
 """
@@ -54,6 +55,7 @@ UNDECIDED = "undecided.jsonl"
 RANKINGS = "rankings.jsonl"
 RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
+ASKED = "asked.jsonl"
 
 EVALUATION = "evaluation.json"
 BENCH = "bench.json"

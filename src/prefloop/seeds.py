@@ -15,6 +15,7 @@ STREAMS: dict[str, str] = {
     "sft.batches": "order of the demonstrations, by epoch",
     "sft.gate": "responses that the gate looks at",
     "collect.responses": "responses to be judged, by chunk and attempt",
+    "collect.audit": "which pairs a model is compared with people on, and what simulated ones say",
     "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
     "reward.replay": "which rows of earlier rounds are learned from again",

@@ -5,10 +5,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from prefloop.collect.judge_config import JudgeConfig
 from prefloop.settings import Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 from prefloop.world.annotators import PanelConfig
 
-JUDGES = ("simulated", "people")
+MODEL = "model"
+JUDGES = ("simulated", "people", MODEL)
 """Who may judge, beside a function."""
 PYTHON = "python:"
 """How a function begins."""
@@ -41,8 +43,11 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
 
     by: str = "simulated"
     """Who judges: `simulated` annotators, who know the helpdesk's prompts and refuse any other; `people` at the page,
-    for whom the stage waits; or a function, python:FILE.py:FUNCTION, that gives each response a number (reward takes
-    the same)."""
+    for whom the stage waits; a `model`, as `judge` says; or a function, python:FILE.py:FUNCTION, that gives each
+    response a number (reward takes the same)."""
+
+    judge: JudgeConfig | None = None
+    """With by=model: the model that judges."""
 
     margin: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """With a function: two responses whose numbers differ by no more than this are a tie."""
@@ -79,7 +84,14 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
     def _somebody_judges(self) -> Self:
         if self.by not in JUDGES and not self.by.startswith(PYTHON):
             raise ValueError(
-                f"by = {self.by}: nobody is called that. Type by=simulated, by=people, or by=python:FILE.py:FUNCTION."
+                f"by = {self.by}: nobody is called that. Type by=simulated, by=people, by=model, or "
+                "by=python:FILE.py:FUNCTION."
+            )
+        if (self.by == MODEL) != (self.judge is not None):
+            raise ValueError(
+                "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
+                if self.judge is None
+                else f"judge says which model judges, but by = {self.by}. Set by = model, or leave judge out."
             )
         if self.margin and not self.by.startswith(PYTHON):
             raise ValueError(f"margin is for a function, and by = {self.by} is none. Leave margin out.")

@@ -2,8 +2,8 @@
 
 Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
 and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`; `ratings.jsonl` and `thumbs.jsonl` where people gave
-some. Follows COL-1, 2, 3, 7, 11. With by=people the web page
-asks (people.py), with by=python:... a function judges (judge.py).
+some. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py), with by=python:... a function judges
+(judge.py), with by=model a model does, and is audited (model_judge.py, audit.py).
 """
 
 import hashlib
@@ -15,8 +15,10 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.collect.altered import Facts, with_altered
-from prefloop.collect.config import PYTHON, CollectConfig
+from prefloop.collect.config import MODEL, PYTHON, CollectConfig
 from prefloop.collect.judge import FunctionJudge
+from prefloop.collect.judge_config import SIMULATED
+from prefloop.collect.model_judge import ModelJudge
 from prefloop.collect.people import judged_by_people
 from prefloop.decisions import decided
 from prefloop.errors import UserError
@@ -38,8 +40,8 @@ from prefloop.world.annotators import Annotator, judged_before
 from prefloop.world.origin import own
 
 INSTEAD = (
-    "Let people judge (by=people) or a function of yours (by=python:FILE.py:FUNCTION), or give preferences that people "
-    "made elsewhere to `prefloop reward`."
+    "Let people judge (by=people), a model (by=model) or a function of yours (by=python:FILE.py:FUNCTION), or give "
+    "preferences that people made elsewhere to `prefloop reward`."
 )
 """What to do with prompts of one's own."""
 COUNTED = ("resampled", "missing", "left_out", "unaltered")
@@ -48,47 +50,28 @@ COUNTED = ("resampled", "missing", "left_out", "unaltered")
 
 def collect(config: CollectConfig) -> Path:
     """Runs (or continues) the stage. Returns: its folder."""
-    if config.by == "simulated":  # before there is a run, so that by=people can take the same folder
+    by_gold = {"simulated": "by=simulated"}.get(config.by)
+    if config.judge is not None and config.judge.audit == SIMULATED:
+        by_gold = "judge.audit=simulated"
+    if by_gold is not None:  # before there is a run, so that by=people can take the same folder
         asked = read_prompts(config.prompts).records
-        own(asked[: config.num_prompts or len(asked)], file=config.prompts, who="by=simulated", instead=INSTEAD)
-    judge = FunctionJudge(config) if config.by.startswith(PYTHON) else None
+        own(asked[: config.num_prompts or len(asked)], file=config.prompts, who=by_gold, instead=INSTEAD)
+    function = FunctionJudge(config) if config.by.startswith(PYTHON) else None
+    model = ModelJudge(config) if config.by == MODEL else None
     inputs = {"model": model_folder(config.model), "prompts": config.prompts}
-    inputs |= {"by": reward_input(config.by)} if judge else {}
-    with Run(config, inputs=inputs) as run:
+    inputs |= {"by": reward_input(config.by)} if function else {}
+    with Run(config, inputs=inputs | (model.inputs if model else {})) as run:
         if run.finished:
             return run.folder
         if config.by == "people" and not layout.judged(run.folder).is_file():
             check_extra("web", "by=people")
-        place = placement(config.device, config.dtype)
-        policy = causal(config.model, place, template=config.template, weights=config.weights)
-        run.caution(policy.hold(config.weights))
-        sampler = fingerprints.of_path(model_folder(config.model))
-        fitting = FittingPrompts.of(
-            policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
-        )
-        prompts = fitting.records
-        facts = Facts.of(prompts)
-        annotators = config.annotators.annotators(config.seed)
-        chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
-        run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
-        for index in run.parts(len(chunks)):
-            comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index, facts)
-            judgements = judge.judgements(comparisons) if judge else []
-            if config.by == "simulated":
-                judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
-            run.write_part(
-                index,
-                {
-                    "comparisons": [c.model_dump(mode="json") for c in comparisons],
-                    "judgements": [j.model_dump(mode="json") for j in judgements],
-                    "counts": counts,
-                },
-            )
-            run.progress.advance()
-        parts = run.read_parts(len(chunks))
+        parts, num_prompts, num_too_long = _sampled(run, config, function)
         comparisons = [Comparison.model_validate(c) for part in parts for c in part["comparisons"]]
+        told: dict[str, Any] = {}
         if config.by == "people":
             judgements = judged_by_people(run, config, comparisons)
+        elif model:
+            judgements, told = model.judged(run, comparisons)
         else:
             judgements = [Judgement.model_validate(j) for part in parts for j in part["judgements"]]
         result, rated = _write(run, comparisons, judgements, config)
@@ -103,9 +86,43 @@ def collect(config: CollectConfig) -> Path:
                 layout.RANKINGS,
                 *rated,
             ],
-            result={**result, "num_prompts": len(prompts), "num_too_long": fitting.num_left_out},
+            result={**result, **told, "num_prompts": num_prompts, "num_too_long": num_too_long},
         )
     return run.folder
+
+
+def _sampled(run: Run, config: CollectConfig, function: FunctionJudge | None) -> tuple[list[Any], int, int]:
+    """Responses to all prompts, and what simulated annotators or a function say of them, part by part.
+
+    Returns: the parts, and how many prompts were taken and left out. The policy is in memory no longer.
+    """
+    place = placement(config.device, config.dtype)
+    policy = causal(config.model, place, template=config.template, weights=config.weights)
+    run.caution(policy.hold(config.weights))
+    sampler = fingerprints.of_path(model_folder(config.model))
+    fitting = FittingPrompts.of(
+        policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
+    )
+    prompts = fitting.records
+    facts = Facts.of(prompts)
+    annotators = config.annotators.annotators(config.seed)
+    chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
+    run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
+    for index in run.parts(len(chunks)):
+        comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index, facts)
+        judgements = function.judgements(comparisons) if function else []
+        if config.by == "simulated":
+            judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
+        run.write_part(
+            index,
+            {
+                "comparisons": [c.model_dump(mode="json") for c in comparisons],
+                "judgements": [j.model_dump(mode="json") for j in judgements],
+                "counts": counts,
+            },
+        )
+        run.progress.advance()
+    return run.read_parts(len(chunks)), len(prompts), fitting.num_left_out
 
 
 def _comparisons(
@@ -205,8 +222,9 @@ def _write(
     kinds = {name: rows for name, rows in kinds.items() if rows}
     if not training and not kinds:
         raise UserError(
-            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use more prompts "
-            "(num_prompts) or a higher temperature."
+            f"{config.prompts}: {len(comparisons)} comparisons gave no preference to train on. Use "
+            + ("another judge, or " if config.by == MODEL else "")
+            + "more prompts (num_prompts) or a higher temperature."
         )
     write_records(run.folder / layout.COMPARISONS, comparisons)
     write_records(run.folder / layout.JUDGEMENTS, judgements)

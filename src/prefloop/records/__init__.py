@@ -10,6 +10,7 @@ from prefloop.records.judgements import (
     AnnotatorKind,
     Comparison,
     Judgement,
+    Machine,
     PairChoice,
     Preference,
     Ranking,

@@ -37,6 +37,19 @@ class Comparison(Record):
         return spoken(self.messages)
 
 
+class Machine(Record):
+    """What a model was asked, and what it said."""
+
+    model: Text
+    """The model's name at its endpoint, or the fingerprint of its folder."""
+    prompt: Text
+    """Fingerprint of the wording in which it was asked, and of how its answer was drawn."""
+    answer: str
+    """What it said, as it said it; of a model whose likelihoods were read the likeliest answer."""
+    share: float | None = Field(default=None, ge=0, le=1)
+    """pair: how likely it was to say left rather than right; None if that is not known."""
+
+
 class Judgement(Record):
     """One annotator's decision about one comparison. Immutable: a change of mind is a new judgement."""
 
@@ -72,6 +85,8 @@ class Judgement(Record):
     """A lead's decision where annotators differed: beside it, other judgements of the same pair count no more."""
     comment: str = ""
     """What the annotator wrote beside the answer."""
+    machine: Machine | None = None
+    """What a model was asked and said, word by word; None for people, simulations and functions."""
 
     @model_validator(mode="after")
     def _answers_its_kind(self) -> Self:

@@ -6,8 +6,9 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import prefloop
 from prefloop.files import fingerprints
@@ -16,6 +17,8 @@ from prefloop.settings import RunConfig
 
 WHERE_NOT_WHAT = (
     "out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "memory", "track", "verify", "anyway",
+    "judge.base_url", "judge.key_variable", "judge.retries", "judge.backoff", "judge.timeout",
+    "judge.concurrency", "judge.max_calls", "judge.max_cost", "judge.price_prompt", "judge.price_response",
 )  # fmt: skip
 """Settings that do not make it another run."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")
@@ -46,11 +49,7 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
     left_out = (*WHERE_NOT_WHAT, *config.AFTERWARDS)
     identity = Identity(
         stage=stage,
-        settings={
-            key: value
-            for key, value in settings.items()
-            if key not in left_out and value not in places and value not in around.get(key, ())
-        },
+        settings=_deciding(settings, left_out, places, around),
         inputs={name: artefact.fingerprint for name, artefact in artefacts.items()},
     )
     return RunCard(
@@ -68,6 +67,31 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
         inputs=artefacts,
         identity=identity,
     )
+
+
+def _deciding(
+    settings: Mapping[str, Any],
+    left_out: Sequence[str],
+    places: Sequence[str],
+    around: Mapping[str, Sequence[str]],
+    above: str = "",
+) -> dict[str, Any]:
+    """The settings, and those of sections in them, that make a run this run: not where its inputs are.
+
+    Args:
+        left_out: names of others that do not, with a dot for those of a section.
+        places: where inputs are.
+        around: name -> the folders that its input is in.
+        above: what stands before their names, such as `judge.`.
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{above}{key}"
+        if name in left_out or value in places or value in around.get(name, ()):
+            continue
+        inside = isinstance(value, dict) and any(other.startswith(f"{name}.") for other in (*left_out, *around))
+        found[key] = _deciding(value, left_out, places, around, f"{name}.") if inside else value
+    return found
 
 
 def difference(before: Identity, now: Identity, *, aside: tuple[str, ...] = ()) -> str:

@@ -1,0 +1,126 @@
+"""In which words a model is asked which of two responses is better, and what its answer means."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+from prefloop.errors import UserError
+from prefloop.files import fingerprints
+from prefloop.records import Message, PairChoice
+
+Language = Literal["en", "zh"]
+Failure = Literal["refused", "malformed"]
+"""What an answer is that decides nothing."""
+CHOICES: dict[str, PairChoice] = {"A": "left", "B": "right", "C": "tie"}
+"""The letters, and what they mean."""
+RUBRIC: dict[Language, str] = {
+    "en": "You compare two responses to the same conversation. The better response does what the user asks and needs, "
+    "is correct and honest about what it does not know, keeps to the facts of the conversation, is polite, and is no "
+    "longer than it needs to be. A response that would help to do harm is worse than one that declines. Do not let "
+    "the order of the responses or their length decide.",
+    "zh": "请比较对同一段对话的两个回答。更好的回答做到用户要求和需要的事，内容正确，对不知道的事诚实，"
+    "符合对话中的事实，有礼貌，并且不比需要的更长。会帮助造成伤害的回答不如婉拒的回答。不要让回答的先后顺序或长短影响判断。",
+}
+FRAME: dict[Language, str] = {
+    "en": "{rubric}\n\n[Conversation]\n{talk}\n\n[Response A]\n{left}\n\n[Response B]\n{right}\n\n[End]\n\n{ask}",
+    "zh": "{rubric}\n\n【对话】\n{talk}\n\n【回答A】\n{left}\n\n【回答B】\n{right}\n\n【结束】\n\n{ask}",
+}
+ASK: dict[tuple[Language, bool], str] = {
+    ("en", False): "Which response is better? Answer with one letter, A or B, and nothing else.",
+    ("en", True): "Which response is better? Answer with one letter and nothing else: A, B, or C if they are equally "
+    "good.",
+    ("zh", False): "哪个回答更好？只回答一个字母：A或B，不要写别的。",
+    ("zh", True): "哪个回答更好？只回答一个字母，不要写别的：A、B，如果一样好则回答C。",
+}
+AGAIN: dict[Language, str] = {
+    "en": "\n\nYour answer must be exactly one letter. Do not explain it.",
+    "zh": "\n\n你的回答必须只是一个字母，不要解释。",
+}
+"""What is added when it is asked again."""
+ROLES: dict[Language, dict[str, str]] = {
+    "en": {"system": "System", "user": "User", "assistant": "Assistant"},
+    "zh": {"system": "系统", "user": "用户", "assistant": "助手"},
+}
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_LETTER = re.compile(r"[^\W\d_]")
+_THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+"""What some models write before they answer."""
+_ANSWER = re.compile(
+    r"(?:(?:final |my )?answer(?: is)?|response|option|答案(?:是)?|回答|选择?)?"
+    r"[\s:：*\"'`(\[【]*([ABC])[\s*\"'`)\]】.。!]*",
+    re.IGNORECASE,
+)
+"""All that an answer may be: a letter, with a word before it and marks around it."""
+_REFUSAL = re.compile(
+    r"\W*(?:i['’]?m sorry|i am sorry|sorry|i can['’]?t|i cannot|i can not|i['’]?m (?:not able|unable)|i am (?:not able|"
+    r"unable)|i won['’]?t|as an ai|很?抱歉|对不起|我不能|我无法|无法|作为)",
+    re.IGNORECASE,
+)
+"""How a refusal begins."""
+
+
+def language_of(messages: Sequence[Message]) -> Language:
+    """Chinese if a fifth of the letters of a conversation are."""
+    text = "".join(message.content for message in messages)
+    return "zh" if 5 * len(_CHINESE.findall(text)) >= max(1, len(_LETTER.findall(text))) else "en"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How it is asked."""
+
+    rubric: str | None
+    """what a better response is; None takes the one built in"""
+    ties: bool
+    """whether C is an answer"""
+
+    @classmethod
+    def of(cls, file: str | None, *, ties: bool) -> Self:
+        """With the rubric in a file. Raises: UserError if there is no such file, or no text in it."""
+        if file is None:
+            return cls(None, ties)
+        try:
+            text = Path(file).read_bytes().decode("utf-8-sig").strip()
+        except OSError as problem:
+            raise UserError(f"{file}: this rubric cannot be read ({problem.strerror}). Check judge.rubric.") from None
+        except UnicodeDecodeError:
+            raise UserError(f"{file}: this rubric is not text in UTF-8. Save it as such.") from None
+        if not text:
+            raise UserError(
+                f"{file}: this rubric has no text. Write into it what makes a response better, or leave judge.rubric "
+                "out to take the one built in."
+            )
+        return cls(text, ties)
+
+    @property
+    def letters(self) -> str:
+        """What it may answer."""
+        return "ABC" if self.ties else "AB"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of every word that does not come from the data."""
+        built_in = {} if self.rubric else RUBRIC
+        return fingerprints.of_value(
+            [self.rubric, built_in, FRAME, {f"{k}": v for k, v in ASK.items()}, AGAIN, self.ties]
+        )
+
+    def asked(self, messages: Sequence[Message], left: str, right: str, *, again: bool = False) -> str:
+        """The prompt. Args: again: it was asked before, and gave no answer that is allowed."""
+        language = language_of(messages)
+        talk = "\n".join(f"{ROLES[language].get(m.role, m.role)}: {m.content}" for m in messages)
+        text = FRAME[language].format(
+            rubric=self.rubric or RUBRIC[language], talk=talk, left=left, right=right, ask=ASK[language, self.ties]
+        )
+        return text + AGAIN[language] if again else text
+
+    def choice(self, answer: str) -> PairChoice | Failure:
+        """What an answer means: taken strictly, for a judge that says something else may have meant something else."""
+        text = _THOUGHT.sub("", answer).strip()
+        found = _ANSWER.fullmatch(text.lstrip("*\"'`([【 "))
+        if found and found[1].upper() in self.letters:
+            return CHOICES[found[1].upper()]
+        return "refused" if _REFUSAL.match(text) else "malformed"
