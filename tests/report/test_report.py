@@ -4,6 +4,7 @@ import ast
 import math
 import re
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,39 @@ def test_a_sound_run_raises_no_alarm(pipeline: Write):
         return value
 
     assert only_alarm(report(pipeline(change=change))[0]) == ""
+
+
+def judged(audit: Any) -> Callable[[str, Any], Any]:
+    """A pipeline whose preferences a model made, with this audit."""
+
+    def change(name: str, value: Any) -> Any:
+        if name == "collect/finished.json":
+            return value | {"result": value["result"] | {"judge": {"audit": audit}}}
+        return value
+
+    return change
+
+
+def test_a_model_that_judged_is_shown_with_its_audit(pipeline: Write):
+    """Its place, its length and its agreement are alarms if they are so, and there is none where no model judged."""
+    share = {"low": 0.3, "high": 0.6, "n": 300}
+    audit = {
+        "flips": share | {"value": 0.41},
+        "position": {"value": 0.3, "named": True},
+        "length": {"value": -0.26, "named": True},
+        "agreement": {"value": 0.61, "low": 0.57, "high": 0.65},
+        "agreement_of_people": {"value": 0.76, "low": 0.72, "high": 0.8},
+    }
+    page = report(pipeline(change=judged(audit)))[0]
+    for part in ("contradicts itself on 41% of the pairs", "13% of the judge", "in 61% of the", "alike in 76%"):
+        assert part in only_alarm(page)
+    sound = audit | {"position": {"value": 0.0, "named": False}, "length": {"value": None, "named": False}}
+    sound |= {"agreement": {"value": 0.75, "low": 0.71, "high": 0.79}}
+    assert "judge" not in only_alarm(report(pipeline(change=judged(sound)))[0])
+    assert "prefers longer responses no more" in plain(report(pipeline(change=judged(sound)))[0])
+    for damaged in (None, 3, {"position": 3}, {"flips": {}}):
+        assert "judge" not in only_alarm(report(pipeline(change=judged(damaged)))[0])
+    assert "The judge agrees" not in plain(report(pipeline())[0])
 
 
 def test_checkpoints_stand_on_the_split_they_were_selected_on(pipeline: Write):

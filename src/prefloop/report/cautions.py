@@ -1,9 +1,11 @@
 """Warnings: what the signs say of the numbers, and plain rules over the pipeline's folder, in the page's words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
+from prefloop import layout
 from prefloop.drawing.numerals import Kind, written
 from prefloop.health.words import says
 from prefloop.records.cards import Card
@@ -37,7 +39,7 @@ def cautions(pipeline: Pipeline, words: Words) -> list[Caution]:
     for each in sorted(measured, key=lambda each: WORST.index(each.level)):
         worst.setdefault(each.name, each)
     signs = sorted(worst.values(), key=lambda each: list(RULES).index(each.name))
-    signs += [_of_card(pipeline.card, words.language), *_of_folder(pipeline)]
+    signs += [_of_card(pipeline.card, words.language), *_of_judge(pipeline), *_of_folder(pipeline)]
     levels = ("alarm", "unchecked", "fine")
     reference = pipeline.evaluation.reference if pipeline.evaluation else None
     return sorted((_caution(each, words, reference) for each in signs), key=lambda caution: levels.index(caution.level))
@@ -49,6 +51,38 @@ def _of_card(card: Card | None, language: str) -> Sign:
         return Sign("card", "unchecked", {})
     reasons = [says(reason, language) for reason in card.reasons if reason.stops]
     return Sign("card", "alarm" if card.verdict == "not_ready" else "fine", {"reasons": " ".join(reasons)})
+
+
+def _of_judge(pipeline: Pipeline) -> list[Sign]:
+    """What the audit of a model says whose judgements were learned from; nothing if no model judged."""
+    collect = pipeline.stages.get(layout.COLLECT)
+    result = collect.finished.result if collect and collect.finished else {}
+    if "judge" not in result:
+        return []
+    audit = _inside(_inside(result, "judge"), "audit")
+    flips, position, length = (_inside(audit, name) for name in ("flips", "position", "length"))
+    agreement, people = (_inside(audit, name) for name in ("agreement", "agreement_of_people"))
+    high, low = as_number(agreement.get("high")), as_number(people.get("low"))
+    below = None if high is None or low is None or as_number(people.get("value")) is None else high < low
+    return [
+        _sign("judge_order", position.get("named"), position, flips=flips.get("value")),
+        _sign("judge_length", length.get("named"), length, length=(as_number(length.get("value")) or 0.0) / 2),
+        _sign("judge_agreement", below, agreement, judge=agreement.get("value"), people=people.get("value")),
+    ]
+
+
+def _inside(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What stands under a name, if that has names inside; else nothing."""
+    inside = found.get(name)
+    return inside if isinstance(inside, dict) else {}
+
+
+def _sign(name: str, alarmed: bool | None, found: Mapping[str, Any], **values: Any) -> Sign:
+    """An alarm with its values, fine, or unchecked where nothing was found."""
+    if alarmed is None or as_number(found.get("value")) is None:
+        return Sign(name, "unchecked", {})
+    numbers = {key: number for key, value in values.items() if (number := as_number(value)) is not None}
+    return Sign(name, "alarm" if alarmed else "fine", numbers)
 
 
 def _of_policy(pipeline: Pipeline) -> list[Sign]:

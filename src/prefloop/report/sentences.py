@@ -265,6 +265,28 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "重复上升不超过 {percent:g} 个百分点",
     ),
     "rule.repetition.says": ("Repetition rose from {sft} to {final}.", "重复从 {sft} 升到 {final}。"),
+    "rule.judge_order": (
+        "The order in which responses are shown does not decide what the judge says",
+        "回答的先后顺序不影响评判模型的选择",
+    ),
+    "rule.judge_order.says": (
+        "The model that judged prefers one place: with the order turned it contradicts itself on {flips} of the pairs.",
+        "评判模型偏爱某个位置：顺序对调后，它在 {flips} 的回答对上自相矛盾。",
+    ),
+    "rule.judge_length": ("The judge prefers longer responses no more than people do", "评判模型并不比人更偏爱长回答"),
+    "rule.judge_length.says": (
+        "Length changed {length} of the judge's decisions beyond what people explain (below zero: for the shorter); "
+        "whatever learned from them may have learned that.",
+        "除去人的选择所能解释的，长度改变了评判模型 {length} 的决定（负数表示偏爱短的）；由此学到的可能也包括这一点。",
+    ),
+    "rule.judge_agreement": (
+        "The judge agrees with people as they agree with each other",
+        "评判模型与人的一致率不低于人与人之间",
+    ),
+    "rule.judge_agreement.says": (
+        "It decides as one of the people in {judge} of the cases, and two of them alike in {people}.",
+        "它与人一致的比例是 {judge}，而两个人之间是 {people}。",
+    ),
     "rule.lineage": ("Each stage read what the stage before it wrote", "每个阶段读的正是上一阶段写的"),
     "rule.lineage.says": (
         "{stage} read {path} as {read}, but {maker} has written it as {written}: one of them was run again. Run "

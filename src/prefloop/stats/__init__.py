@@ -9,5 +9,5 @@ Never torch, no files, no settings, no records. A function checks what it is giv
     agreement     how far people agree              sequential   when to stop asking
     aggregate     many judgements, one decision     choosing     what to ask next
     arrays        checks of what comes in           curve        what more labels would bring
-    newton        how strengths are fitted
+    newton        how strengths are fitted          judges       what a judge that is a model is worth
 """
