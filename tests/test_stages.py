@@ -5,6 +5,7 @@ import ast
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ import pytest
 
 import prefloop
 from prefloop.config import Config
+from prefloop.direct.marks import OFFLINE
 from prefloop.direct.objectives import THUMBED
 from prefloop.errors import UserError
 from prefloop.feedback.data import record
@@ -63,12 +65,17 @@ def of_page(path: Path) -> None:
         parsed(row, f"{path}:{number}")
 
 
+def _offline(path: Path, *, objective: str) -> object:
+    return Rows(path, record(str(path), objective, kinds=OFFLINE))
+
+
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
+    "offline": tuple(partial(_offline, objective=objective) for objective in ("wins", "ratings", "thumbs")),
     "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),

@@ -35,6 +35,7 @@ GOOD: dict[str, list[str]] = {
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
     "cpl": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
+    "offline": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
@@ -178,6 +179,7 @@ DATA = {
     "reward": "preferences",
     "dpo": "preferences",
     "cpl": "preferences",
+    "offline": "preferences",
     "ppo": "prompts",
     "collect": "prompts",
     "pretrain": "corpus",
@@ -224,6 +226,12 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
     for name, words in (("thumbs-up", "all its"), ("preferences", "holds preferences. From"), ("nowhere", "nowhere"),
                         ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop reward`")):  # fmt: skip
         yield Case("kto", f"data: {name}", changed("kto", f"preferences=in/{name}.jsonl"), words)
+    for name, settings, words in (
+        ("thumbs", ["objective=ratings"], "holds thumbs, which objective=ratings does not learn from"),
+        ("preferences", ["axis=safe"], "axis is a setting of objective = ratings"),
+        ("preferences", ["method=filtered", "most=3"], "most is a setting of method = advantage_weighted"),
+    ):
+        yield Case("offline", f"data: {name}", changed("offline", f"preferences=in/{name}.jsonl", *settings), words)
     for command in ("dpo", "cpl"):
         yield Case(command, "thumbs", changed(command, "preferences=in/thumbs.jsonl"), "learns `prefloop kto`")
     for name in ("nowhere", "demonstrations-empty.jsonl", "demonstrations-other.jsonl", "pipe", "model"):
@@ -240,7 +248,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
         ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
-        ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"),
+        ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
             yield Case(command, f"model: {name[:20]}", changed(command, f"{setting}={name}"), name[-20:])

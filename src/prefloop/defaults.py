@@ -48,6 +48,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
     "dpo": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "kto": {"lr": (1e-4, 1e-6, 1e-5), "beta": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "cpl": {"lr": (1e-4, 1e-6, 1e-5), "alpha": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
+    "offline": {"lr": (1e-3, 2e-5, 2e-4), "batch_pairs": (64, 32, 32)},
     "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
 }  # fmt: skip
 """Where the numbers are from:
@@ -65,6 +66,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
 - beta: 0.1, as in both papers.
 - kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
 - alpha, cpl: as in the paper's experiments (Hejna et al. 2023, arXiv:2310.13639); lr as for dpo.
+- lr, offline: it imitates, as sft does.
 - batches: small ones where every update is dear; a small model's are those of the demo.
 """
 

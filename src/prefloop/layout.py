@@ -89,6 +89,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),
+    "offline": (MODELS, f"{MODELS}/{_STEP}*"),
     "evaluate": (EVALUATION, ARENA),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefloop.direct.config import CPLConfig, DPOConfig, KTOConfig
+from prefloop.direct.config import CPLConfig, DPOConfig, KTOConfig, OfflineConfig
 
 from .planted import pairs, thumbs
 
@@ -37,6 +37,16 @@ def make_cpl(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Cal
 
     def make(name: str = "cpl", **settings: Any) -> CPLConfig:
         return CPLConfig(**{**_shared(folder, preferences, tmp_path / name), **settings})
+
+    return make
+
+
+@pytest.fixture
+def make_offline(folder: str, tmp_path: Path, write_rows: Callable[..., str]) -> Callable[..., OfflineConfig]:
+    preferences = write_rows("preferences.jsonl", pairs(160))
+
+    def make(name: str = "offline", **settings: Any) -> OfflineConfig:
+        return OfflineConfig(**{**_shared(folder, preferences, tmp_path / name), **settings})
 
     return make
 

@@ -151,3 +151,64 @@ class CPLConfig(DirectConfig):
                 "center_coef holds scores near 0, which those of cpl, made of logprobs, are not. Leave it out."
             )
         return self
+
+
+class OfflineConfig(DirectConfig):
+    """Everything that changes what `prefloop offline` does."""
+
+    BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {**FeedbackConfig.BELONGS, "axis": ("ratings",)}
+    OF_METHOD: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "keep": ("filtered",),
+        "beta": ("reward_weighted", "advantage_weighted"),
+        "most": ("advantage_weighted",),
+        "value_coef": ("advantage_weighted",),
+        "head_lr": ("advantage_weighted",),
+    }
+    """Setting -> the methods that it is one of."""
+
+    method: Literal["filtered", "reward_weighted", "advantage_weighted"] = "advantage_weighted"
+    """Which responses are imitated: the best alone (filtered), all in proportion to exp(mark / beta)
+    (reward_weighted), or to exp((mark - what the prompt gets anyway) / beta), which a critic learns
+    (advantage_weighted)."""
+
+    objective: Literal["auto", "ratings", "thumbs", "wins"] = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]
+    """What the marks of responses are: ratings, thumbs (1 up, 0 down), or the share of the others in its row that a
+    response wins against (wins: preferences and rankings); auto is what the file holds."""
+
+    axis: str | None = None
+    """Of ratings: the axis that is learned; left out, the main one (overall or helpfulness), or the mean of all."""
+
+    keep: float = Field(default=0.25, gt=0, lt=1)
+    """Of filtered: the share of the responses that is imitated, of each prompt whose responses have different marks,
+    else of the file; of each at least the best, and equals stay together."""
+
+    beta: float = Field(default=1.0, gt=0)
+    """Of the weighted methods: deviations of the marks by which a response must be better to count e = 2.7 times as
+    much."""
+
+    most: float = Field(default=20.0, gt=0)
+    """Of advantage_weighted: the largest weight of a response."""
+
+    value_coef: float = Field(default=0.1, gt=0)
+    """Of advantage_weighted: weight of the critic's squared error beside the loss of the policy, whose trunk it
+    shares."""
+
+    head_lr: float = Field(default=1e-3, gt=0)
+    """Of advantage_weighted: peak learning rate of the critic's head, which begins at zero."""
+
+    @property
+    def axes(self) -> tuple[str | None, bool]:
+        """See `FeedbackConfig`."""
+        return self.axis, False
+
+    @model_validator(mode="after")
+    def _fits_its_method(self) -> Self:
+        for name, methods in self.OF_METHOD.items():
+            if dict(self)[name] != type(self).model_fields[name].default and self.method not in methods:
+                raise ValueError(
+                    f"{name} is a setting of method = {' or '.join(methods)}, but here method = {self.method}. Leave "
+                    "it out, or change the method."
+                )
+        if self.center_coef:
+            raise ValueError("center_coef holds scores near 0, and nothing is scored here. Leave it out.")
+        return self

@@ -13,7 +13,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from prefloop.direct.config import REFERENCE_FREE, CPLConfig, DirectConfig, DPOConfig, RatioConfig
+from prefloop.direct.config import REFERENCE_FREE, CPLConfig, DirectConfig, DPOConfig, OfflineConfig, RatioConfig
 from prefloop.feedback.items import Item
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream
@@ -58,10 +58,14 @@ class Packed:
         """(B, K) nats of each whole response, 0 where there is none; and the same where the nats of its token t, from
         0, are discount^t of themselves."""
         tokens, stream = network.logprobs(self.stream, temperature=1.0), self.stream
-        whole = self.laid(tokens.new_zeros(len(stream.lengths)).index_add(0, stream.rows, tokens))
+        whole = self.summed(tokens)
         if discount == 1:
             return whole, whole
         return whole, self.laid(discounted_sums(stream.grid(tokens), stream.mask, discount=discount, alpha=1.0))
+
+    def summed(self, tokens: Tensor) -> Tensor:
+        """(B, K) sums of (M,) numbers of response tokens, 0 where there is no response."""
+        return self.laid(tokens.new_zeros(len(self.stream.lengths)).index_add(0, self.stream.rows, tokens))
 
     def laid(self, responses: Tensor) -> Tensor:
         """(B, K) a number of each different response, 0 where an item has none."""
@@ -102,9 +106,12 @@ Scores = Callable[[Said, Sequence[Item]], Tensor]
 
 
 def scores(config: DirectConfig, said: Said, items: Sequence[Item]) -> Tensor:
-    """(B, K) the score of each response, in log-odds as an objective takes them; see the setting `score`."""
+    """(B, K) the score of each response, in log-odds as an objective takes them; see the setting `score`. Where none
+    is taught, offline, it is the log-ratio to the reference."""
     if isinstance(config, CPLConfig):
         return config.alpha * said.discounted
+    if isinstance(config, OfflineConfig):
+        return said.logprobs - said.ref_logprobs
     assert isinstance(config, RatioConfig)  # no other asks for scores
     if not isinstance(config, DPOConfig):
         return config.beta * said.log_ratios(config)

@@ -147,9 +147,13 @@ def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Toke
     )
 
 
-def begun(run: Run, setup: Setup, config: DirectConfig) -> tuple[Optimizer, Taught]:
-    """The optimiser, and what was counted of what taught: new ones, or as they were when the run was broken off."""
-    apart = [Group(tuple(setup.objective.parameters()), EDGE_LR)]
+def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group] = ()) -> tuple[Optimizer, Taught]:
+    """The optimiser, and what was counted of what taught: new ones, or as they were when the run was broken off.
+
+    Args:
+        heads: of the policy, with rates of their own.
+    """
+    apart = [Group(tuple(setup.objective.parameters()), EDGE_LR), *heads]
     optimizer = Optimizer(setup.policy.parameters(), config, num_updates=len(setup.batches), apart=apart)
     saved = run.restore()
     if not saved:
@@ -254,7 +258,15 @@ def held_out(setup: Setup, config: DirectConfig) -> tuple[Tensor, Said]:
 
 
 def looks(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
-    """The part of the log line that is about held-out pairs or rankings. Args: values: (B, K) scores."""
+    """The part of the log line that is about held-out rows. Args: values: (B, K) scores."""
+    found = looks_at_pairs(setup, values, said)
+    if isinstance(setup.held_out.rows[0], setup.objective.READS):
+        found["loss/validation"] = setup.objective.mean_loss(values, setup.held_out.items)
+    return found
+
+
+def looks_at_pairs(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
+    """What there is to say of held-out pairs or rankings. Args: values: (B, K) scores."""
     items, found = setup.held_out.items, dict[str, float]()
     rows, top, bottom = ends(items)
     if rows:
@@ -262,8 +274,6 @@ def looks(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
         found["scores/margin_validation"] = float((values[rows, top] - values[rows, bottom]).double().mean())
         found["logprobs/chosen_validation"] = float(said.logprobs[rows, top].double().mean())
         found["logprobs/rejected_validation"] = float(said.logprobs[rows, bottom].double().mean())
-    if isinstance(setup.held_out.rows[0], setup.objective.READS):
-        found["loss/validation"] = setup.objective.mean_loss(values, items)
     return found
 
 

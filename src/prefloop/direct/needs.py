@@ -4,8 +4,9 @@ from prefloop.costs import looking
 from prefloop.costs.estimate import Needs
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import Models, Named, settled
-from prefloop.direct.config import CPLConfig, DirectConfig, DPOConfig, KTOConfig
+from prefloop.direct.config import CPLConfig, DirectConfig, DPOConfig, KTOConfig, OfflineConfig
 from prefloop.direct.implied import needs_reference
+from prefloop.direct.marks import OFFLINE
 from prefloop.direct.objectives import CONTRASTED, PAIRED, THUMBED
 from prefloop.feedback.data import objective_name, record
 from prefloop.models.device import placement
@@ -16,7 +17,7 @@ LOOKS = 5
 
 def lengths(config: DirectConfig) -> Lengths:
     """How long the sequences of what is learned from are, as far as some of them say."""
-    kinds = {KTOConfig: THUMBED, CPLConfig: CONTRASTED}.get(type(config), PAIRED)
+    kinds = {KTOConfig: THUMBED, CPLConfig: CONTRASTED, OfflineConfig: OFFLINE}.get(type(config), PAIRED)
     kind = record(config.preferences, objective_name(config, kinds), kinds=kinds)
     return looking.preferences(config.preferences, config.policy, template=config.template, kind=kind)
 
@@ -34,6 +35,11 @@ def kto(config: KTOConfig, told: Lengths) -> Needs:
 def cpl(config: CPLConfig, told: Lengths) -> Needs:
     """The same of CPL, which asks no reference."""
     return _needs("cpl", config, told, apart=0.0)
+
+
+def offline(config: OfflineConfig, told: Lengths) -> Needs:
+    """The same of offline learning, which asks the reference of held-out rows alone."""
+    return _needs("offline", config, told, apart=0.0)
 
 
 def _needs(stage: str, config: DirectConfig, told: Lengths, *, apart: float) -> Needs:
@@ -54,7 +60,7 @@ def _needs(stage: str, config: DirectConfig, told: Lengths, *, apart: float) -> 
     looked = (LOOKS + 1) * held_out * 2 * told.mean * once  # and once by the reference
     asked = Lengths(told.count, told.mean - told.responses, round(told.longest - told.responses), 0)
     rows, new = min(config.num_samples, held_out), config.max_new_tokens
-    asks = (1.0 if needs_reference(config) else 0.0) + apart
+    asks = (1.0 if needs_reference(config) and not isinstance(config, OfflineConfig) else 0.0) + apart
     at_once = min(sizes.reading_tokens, held_out * 2 * told.mean * once)
     return Needs(
         stage,

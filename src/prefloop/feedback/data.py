@@ -121,7 +121,7 @@ def split(config: FeedbackConfig, say: Say = print, *, kept: Path | None = None,
     given = {name: path for name, path in named.items() if name != "undecided" or _has_rows(path)}
     objective = objective_name(config, kinds)
     kind = kinds.objectives[objective]
-    asks = _asks(kind, config)
+    asks = asks_of(kind, config)
     files = {name: _indexed(name, path, config, objective, kinds, say, kept) for name, path in given.items()}
     levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
@@ -169,7 +169,8 @@ def _replayed(old: Told, num: int, held_out: np.ndarray, config: FeedbackConfig,
     return free.only(np.sort(order[:wanted]))
 
 
-def _asks(kind: type[Objective], config: FeedbackConfig) -> Asks:
+def asks_of(kind: type[Objective], config: FeedbackConfig) -> Asks:
+    """What an objective learns of rated responses."""
     axis, each = config.axes
     rates = Rated in kind.READS and not kind.THUMBS
     return Asks(kind.THUMBS, axis, each, rates and has_main_axis(config.preferences))
@@ -329,7 +330,7 @@ def _indexed(
 ) -> Rows[Any]:
     """The rows of a file. Raises: UserError at a bad row, unless bad rows are skipped."""
     kind = record(path, objective, others=name == "held_out", kinds=kinds)
-    asks = _asks(kinds.objectives[objective], config)
+    asks = asks_of(kinds.objectives[objective], config)
     how = [asks.thumbs, asks.axis, asks.each, asks.main] if kind is Rated else None
     noted = _noted
     if kind is Rated:

@@ -170,7 +170,7 @@ def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False, as
             begins = tuple(len(all_) - min(len(own), codec.context - 1) for all_, own in zip(fitted, said, strict=True))
         if isinstance(row, Rated) or any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
-            made.items.append(replace(_item(row, fitted, asks), begins=begins))
+            made.items.append(replace(item_of(row, fitted, asks), begins=begins))
     return replace(made, num_equal=len(rows) - len(made.rows))
 
 
@@ -225,7 +225,8 @@ def rated(item: Item, marks: Sequence[float]) -> Item:
     return replace(item, weight=float(num), ranks=tuple(-mark for mark in marks), marks=tuple(marks))
 
 
-def _item(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item:
+def item_of(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item:
+    """What was said in a row of its responses. Args: sequences: see `Item`; empty where nothing is read of them."""
     letters = tuple(map(len, _texts(row)))
     if isinstance(row, Rated):
         assert asks is not None  # whoever reads such rows says what of them
