@@ -302,3 +302,17 @@ REFUSED = [
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], sentence: str):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         OfflineConfig(**{"out": "o", "policy": "p", "preferences": "f", **settings})
+
+
+def test_held_out_responses_without_a_rival_are_held_against_what_was_learned_from():
+    """Ratings 1 to 4, each of a prompt of its own, keep the 4: of held-out 2 and 5 the 5 stays, and of 1 and 2 none."""
+    config = OfflineConfig(out="o", policy="p", preferences="f", method="filtered", objective="thumbs")
+    found = Wins(config)
+    found.bounds = Bounds.of(np.arange(4, dtype=np.uint64), np.array([1.0, 2.0, 3.0, 4.0]), keep=0.25)
+    for marks, num in (((2.0, 5.0), 1), ((1.0, 2.0), 0)):
+        rows = [
+            Rated(id=f"{i}", messages=(Message(role="user", content=f"{i}?"),), responses=("a",), thumbs=(True,))
+            for i in range(2)
+        ]
+        items = [Item(([4, 9, 1],), begins=(1,), ranks=(-mark,), letters=(1,), marks=(mark,)) for mark in marks]
+        assert len(found.used(rows, items, held_out=True)) == num
