@@ -27,11 +27,9 @@ RUNS = ROOT / "runs" / "direct"
 METHODS: dict[str, tuple[str, ...]] = {
     "dpo": ("dpo",),
     "dpo, beta=0.3": ("dpo", "beta=0.3"),
-    "dpo, two passes": ("dpo", "epochs=2"),
     "ipo": ("dpo", "objective=ipo"),
-    "robust": ("dpo", "objective=robust", "flip_rate=0.1"),
-    "simpo": ("dpo", "score=simpo", "beta=2.0", "margin=0.5"),
-    "orpo": ("dpo", "score=orpo", "beta=1.0"),
+    "simpo": ("dpo", "score=simpo", "margin=0.5"),
+    "orpo": ("dpo", "score=orpo"),
     "kto": ("kto",),
 }
 """Name -> stage and settings; what is left out is prefloop's default."""

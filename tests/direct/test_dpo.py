@@ -151,7 +151,10 @@ def test_a_file_of_thumbs_is_sent_to_kto(make_dpo: Make, write_rows: Callable[..
 
 REFUSED = [
     ({"score": "simpo", "divergence": "js"}, "divergence is about the reference"),
-    ({"score": "cpo", "length": "mean"}, "says itself what"),
+    ({"score": "cpo", "length": "mean", "beta": 1.0}, "says itself what"),
+    ({"length": "mean"}, "length = mean needs beta"),
+    ({"score": "cpo", "center_coef": 0.1}, "center_coef holds scores near 0"),
+    ({"objective": "apo_down", "margin": 1.0}, "contradict it"),
     ({"divergence": "alpha"}, "need each other"),
     ({"objective": "ipo", "score": "orpo"}, "how far the policy is from the reference"),
     ({"objective": "ipo", "label_smoothing": 0.1}, "label_smoothing is a setting of objective = bradley_terry"),
@@ -194,7 +197,53 @@ def test_what_the_reference_said_is_read_once_and_reused(make_dpo: Make, monkeyp
 
 def test_a_reading_of_other_rows_is_refused(make_dpo: Make, folder: str):
     first = dpo.train(make_dpo("first", epochs=1)).parents[1]
-    with pytest.raises(UserError, match="not the same are split_seed"):
+    with pytest.raises(UserError, match="is of other rows, or of responses in another order"):
         dpo.train(make_dpo("other", epochs=1, seed=5, reuse=str(first)))
     with pytest.raises(UserError, match=re.escape("no reference.npz is here")):
         dpo.train(make_dpo("nowhere", epochs=1, reuse=folder))
+
+
+def test_a_last_update_that_teaches_nothing_still_leaves_a_policy(make_dpo: Make, write_rows: Callable[..., str]):
+    """Rows that are the same once they are cut to the context are passed by."""
+    cut = [
+        {
+            "id": f"c{i}",
+            "messages": asked(2 * i + 400),
+            "chosen": "my way " * 60 + "on",
+            "rejected": "my way " * 60 + "go",
+        }
+        for i in range(6)
+    ]
+    preferences = write_rows("cut.jsonl", [*pairs(8), *cut])
+    held_out = write_rows("held.jsonl", [{**row, "messages": asked(900 + 2 * i)} for i, row in enumerate(pairs(4))])
+    for seed in range(3):
+        given = {"preferences": preferences, "held_out": held_out, "batch_pairs": 1, "epochs": 1, "seed": seed}
+        made = dpo.train(make_dpo(f"run{seed}", **given))
+        assert (made / "config.json").is_file()
+
+
+def test_rankings_in_another_order_are_no_rows_to_reuse(make_dpo: Make, write_rows: Callable[..., str]):
+    """As a ranking a row keeps its file's order, as a pair its better response comes first."""
+    ranked = write_rows("rankings.jsonl", rankings(40))
+    first = dpo.train(make_dpo("first", preferences=ranked, epochs=1)).parents[1]
+    with pytest.raises(UserError, match="responses in another order"):
+        dpo.train(make_dpo("pairs", preferences=ranked, epochs=1, objective="bradley_terry", reuse=str(first)))
+
+
+def test_a_run_is_made_again_from_the_settings_that_it_wrote(make_dpo: Make):
+    made = dpo.train(make_dpo("simpo", score="simpo", epochs=1)).parents[1]
+    assert DPOConfig.load(str(made / "config.yaml"), [f"out={made}-again"]).beta == 2.0
+
+
+def test_the_surprise_of_a_row_weighs_as_the_row_does(make_dpo: Make, write_rows: Callable[..., str], read_lines: Any):
+    heavy, light = ({**row, "weight": weight} for row, weight in zip(pairs(2), (1000.0, 0.001), strict=True))
+    held_out = write_rows("held.jsonl", [{**row, "messages": asked(900 + 2 * i)} for i, row in enumerate(pairs(4))])
+    given = {"held_out": held_out, "nll_coef": 1.0, "epochs": 1}
+    both, one = (
+        read_lines(
+            dpo.train(make_dpo(name, preferences=write_rows(f"{name}.jsonl", rows), **given)).parents[1]
+            / "metrics.jsonl"
+        )[0]
+        for name, rows in (("both", [heavy, light]), ("one", [heavy]))
+    )
+    assert both["loss/nll"] == pytest.approx(one["loss/nll"], rel=1e-4)

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from prefloop.direct.config import DPOConfig
-from prefloop.direct.implied import Packed, Said, best, ends, scores
+from prefloop.direct.implied import Packed, Said, best, charged, ends, scores
 from prefloop.feedback.items import Item
 from prefloop.models.device import Placement
 from prefloop.models.load import causal
@@ -49,8 +49,6 @@ SCORES = [
     ({}, [-0.5, 1.0]),
     ({"length": "mean"}, [-0.25, 0.25]),
     ({"divergence": "forward_kl"}, [0.5 * (1 - math.e), 0.5 * (1 - math.exp(-2))]),
-    ({"dpop_coef": 3.0}, [-0.5 - 0.5 * 3 * 1, 1.0]),
-    ({"margin": 0.25}, [-0.75, 1.0]),
     ({"score": "simpo"}, [-0.5, -0.75]),
     ({"score": "cpo"}, [-1.0, -3.0]),
     ({"score": "orpo"}, [0.5 * ODDS[0], 0.5 * ODDS[1]]),
@@ -62,6 +60,24 @@ def test_scores_by_hand(settings: dict[str, Any], expected: list[float]):
     """beta = 1/2, the first response chosen."""
     found = scores(_config(**settings), SAID, [Item(([1, 2], [1, 3]), begins=(1, 1))])
     assert found.tolist() == [pytest.approx(expected)]
+
+
+CHARGED = [
+    ({}, [-0.5, 1.0]),
+    ({"dpop_coef": 3.0}, [-0.5 - 0.5 * 3 * 1, 1.0]),
+    ({"margin": 0.25}, [-0.75, 1.0]),
+    ({"score": "simpo", "margin": 0.25}, [-0.75, -0.75]),
+]
+
+
+@pytest.mark.parametrize(("settings", "expected"), CHARGED)
+def test_margin_and_penalty_are_shown_to_the_objective_alone(settings: dict[str, Any], expected: list[float]):
+    """Of a tie nothing is charged."""
+    config, pair, tie = _config(**settings), Item(([1, 2], [1, 3])), Item(([1, 2], [1, 3]), ranks=(1, 1))
+    plain = scores(_config(score=config.score), SAID, [pair])
+    assert scores(config, SAID, [pair]).tolist() == plain.tolist()
+    assert charged(config, SAID, plain, [pair]).tolist() == [pytest.approx(expected)]
+    assert charged(config, SAID, plain, [tie]).tolist() == plain.tolist()
 
 
 def test_best_and_worst_of_several_are_by_rank_and_of_ties_none():

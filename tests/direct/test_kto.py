@@ -14,7 +14,7 @@ from prefloop.direct.kto import mismatched
 from prefloop.errors import UserError
 from prefloop.feedback.items import Item
 
-from .planted import thumbs
+from .planted import asked, pairs, thumbs
 
 Make = Callable[..., KTOConfig]
 
@@ -78,9 +78,22 @@ def test_thumbs_of_one_kind_are_refused_in_a_sentence(make_kto: Make, write_rows
 
 
 def test_responses_are_put_to_the_next_prompt():
-    """Those of one prompt that follow each other have none to be put to; a prompt too long loses its beginning."""
+    """The next one that is another; a prompt too long loses its beginning; of one prompt alone there is none."""
     items = [Item(([5, 6, 7, 1],), begins=(2,)), Item(([8, 9, 1],), begins=(1,)), Item(([8, 10, 1],), begins=(1,))]
     made = mismatched(items, context=4)
-    assert [item.sequences for item in made] == [([8, 7, 1],), ([5, 6, 10, 1],)]
-    assert [item.begins for item in made] == [(1,), (2,)]
-    assert mismatched(items, context=3)[1].sequences == ([6, 10, 1],)
+    assert [item.sequences for item in made] == [([8, 7, 1],), ([5, 6, 9, 1],), ([5, 6, 10, 1],)]
+    assert [item.begins for item in made] == [(1,), (2,), (2,)]
+    assert mismatched(items, context=3)[2].sequences == ([6, 10, 1],)
+    assert mismatched(items[1:], context=9) == []
+
+
+def test_pairs_may_be_held_out_and_an_update_without_thumbs_up_tells_none(
+    make_kto: Make, write_rows: Callable[..., str], read_lines: Any
+):
+    held_out = write_rows("pairs.jsonl", [{**row, "messages": asked(900 + 2 * i)} for i, row in enumerate(pairs(20))])
+    made = kto.train(make_kto(held_out=held_out, batch_pairs=1, epochs=1))
+    lines = read_lines(made.parents[1] / "metrics.jsonl")
+    assert _result(made)["accuracy"] is not None
+    assert _result(made)["loss_no_opinion"] is None
+    assert all(("scores/chosen" in row) == ("logprobs/chosen" in row) for row in lines)
+    assert 0.0 not in {row.get("logprobs/chosen") for row in lines}

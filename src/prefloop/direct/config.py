@@ -15,6 +15,8 @@ Objective = Literal[
 ]  # fmt: skip
 REFERENCE_FREE = ("simpo", "cpo", "orpo")
 """Scores of a response that no reference is asked for."""
+BETAS: Mapping[str, float] = {"simpo": 2.0, "orpo": 1.0}
+"""Score -> its `beta`, where that is left out: what its paper takes."""
 
 
 class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimised):
@@ -22,6 +24,10 @@ class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimise
 
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Of the responses that the policy writes at last. Learning, drift and entropy are at temperature 1 whatever it is.
+    """
 
     save_every: int = Field(default=0, ge=0)
     """Updates between policies that are kept; 0 keeps the last alone."""
@@ -36,11 +42,17 @@ class RatioConfig(DirectConfig):
 
     beta: float = Field(default=LEFT, gt=0)
     """Score of a response for each nat by which the policy has made it likelier than the reference does: the smaller,
-    the further the policy may go; left out, what suits the model."""
+    the further the policy may go; left out, what suits the model (of dpo 2 with score = simpo, 1 with score = orpo)."""
 
     length: Literal["sum", "mean"] = "sum"
     """Whether the nats of a response are those of all its tokens, or of the mean token: by mean, longer responses count
-    no more than short ones, and beta wants to be about as many times larger as responses have tokens."""
+    no more than short ones, and beta must be given: about as many times larger as responses have tokens."""
+
+    @model_validator(mode="after")
+    def _beta_suits_its_length(self) -> Self:
+        if self.length == "mean" and self.beta is None:
+            raise ValueError("length = mean needs beta = NUMBER, about 0.1 for each token that a response has: 5, say.")
+        return self
 
     reuse: str | None = None
     """Folder of a finished run from the same policy and rows, whose reading of the reference is taken over: for trying
@@ -81,6 +93,13 @@ class DPOConfig(RatioConfig):
     exo_smoothing: float = Field(default=1e-3, gt=0, lt=0.5)
     """Of exo: the share that its target leaves to the worse response."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _beta_suits_its_score(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("beta") is None and values.get("score") in BETAS:
+            return {**values, "beta": BETAS[values["score"]]}
+        return values
+
     @model_validator(mode="after")
     def _fits_its_score(self) -> Self:
         for name in ("divergence", "dpop_coef", "reuse"):
@@ -89,10 +108,20 @@ class DPOConfig(RatioConfig):
                     f"{name} is about the reference, which score = {self.score} does without. Leave it out, or set "
                     "score = dpo."
                 )
-        if self.score in REFERENCE_FREE and "length" in self.model_fields_set:
+        if self.score in REFERENCE_FREE and self.length != "sum":
             raise ValueError(f"score = {self.score} says itself what a response's length is. Leave length out.")
         if (self.divergence == "alpha") != (self.divergence_alpha is not None):
             raise ValueError("divergence = alpha and divergence_alpha = NUMBER (0.5, say) need each other.")
+        if self.score in REFERENCE_FREE and self.center_coef:
+            raise ValueError(
+                f"center_coef holds scores near 0, which those of score = {self.score}, made of logprobs, are not. "
+                "Leave it out."
+            )
+        if self.objective == "apo_down" and (self.margin or self.dpop_coef):
+            raise ValueError(
+                "objective = apo_down takes the better response down too, so margin and dpop_coef contradict it. Leave "
+                "them out."
+            )
         if self.objective in ("ipo", "apo_down") and self.score != "dpo":
             raise ValueError(
                 f"objective = {self.objective} is about how far the policy is from the reference, which score = "

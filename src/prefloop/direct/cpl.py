@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from prefloop.direct import learning, needs
 from prefloop.direct.config import CPLConfig
-from prefloop.direct.implied import scores
+from prefloop.direct.implied import Said, scores
 from prefloop.direct.objectives import CONTRASTED
 from prefloop.models.sums import Sums
 from prefloop.run import Run
@@ -28,6 +29,7 @@ def train(config: CPLConfig) -> Path:
         setup, config = learning.prepared(run, config, CONTRASTED, needs.cpl)
         optimizer, taught = learning.begun(run, setup, config)
         batches, objective = setup.batches, setup.objective
+        looked: tuple[Tensor, Said] | None = None
         run.progress.start(len(batches), optimizer.done)
         for batch in ahead(batches, setup.learn, start=optimizer.done):
             items = batch.items
@@ -36,6 +38,7 @@ def train(config: CPLConfig) -> Path:
                 objective.count(items, taught.said)
             if not items:
                 optimizer.pass_over(1)
+                learning.save(run, setup, config, optimizer.done)
                 continue
             sums, weight, told = Sums(), sum(item.weight for item in items), sum(bool(item.pairs) for item in items)
             for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
@@ -48,14 +51,15 @@ def train(config: CPLConfig) -> Path:
             lr, norm = optimizer.lr, optimizer.step()
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             run.refuse_nan(optimizer.done, metrics)
-            if learning.looks_now(optimizer.done, len(batches)):
-                metrics |= learning.looks(setup, *learning.held_out(setup, config))
+            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            if looked:
+                metrics |= learning.looks(setup, config, *looked)
             learning.log(run, optimizer.done, metrics)
             learning.save(run, setup, config, optimizer.done)
             run.checkpoint(
                 optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
             )
-        values, _ = learning.held_out(setup, config)
+        values, _ = looked or learning.held_out(setup, config)
         result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
         learning.finish(run, setup, config, taught, result)
         return run.folder / run.result["last"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prefloop.direct import learning, needs
 from prefloop.direct.config import DPOConfig
-from prefloop.direct.implied import Said, ends, scores
+from prefloop.direct.implied import Said, charged, ends, scores
 from prefloop.direct.objectives import PAIRED
 from prefloop.feedback.items import Item
 from prefloop.models.sums import Sums
@@ -31,6 +31,7 @@ def train(config: DPOConfig) -> Path:
         setup, config = learning.prepared(run, config, PAIRED, needs.dpo)
         optimizer, taught = learning.begun(run, setup, config)
         batches, objective = setup.batches, setup.objective
+        looked: tuple[Tensor, Said] | None = None
         run.progress.start(len(batches), optimizer.done)
         for batch in ahead(batches, setup.learn, start=optimizer.done):
             items = batch.items
@@ -39,37 +40,43 @@ def train(config: DPOConfig) -> Path:
                 objective.count(items, taught.said)
             if not items:
                 optimizer.pass_over(1)
+                learning.save(run, setup, config, optimizer.done)
                 continue
             sums, weight, told = Sums(), sum(item.weight for item in items), sum(bool(item.pairs) for item in items)
+            decided = sum(item.weight for item in items if item.pairs) or 1.0
             for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
                 said = learning.read(setup, config, few)
                 values = scores(config, said, few)
-                losses = objective(values, few) * torch.tensor([item.weight for item in few], device=values.device)
+                losses = objective(charged(config, said, values, few), few) * torch.tensor(
+                    [item.weight for item in few], device=values.device
+                )
                 loss = losses.sum() / weight
                 if config.nll:
-                    surprise = _surprise(said, few)
-                    loss = loss + config.nll * surprise.sum() / max(1, told)
-                    sums.add("loss/nll", surprise / max(1, told))
+                    surprise = _surprise(said, few) / decided
+                    loss = loss + config.nll * surprise.sum()
+                    sums.add("loss/nll", surprise)
                 loss.backward()
                 sums.add("loss/train", losses / weight)
                 learning.count(sums, said, values, few, told)
             lr, norm = optimizer.lr, optimizer.step()
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             run.refuse_nan(optimizer.done, metrics)
-            if learning.looks_now(optimizer.done, len(batches)):
-                metrics |= learning.looks(setup, *learning.held_out(setup, config))
+            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            if looked:
+                metrics |= learning.looks(setup, config, *looked)
             learning.log(run, optimizer.done, metrics)
             learning.save(run, setup, config, optimizer.done)
             run.checkpoint(
                 optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
             )
-        values, _ = learning.held_out(setup, config)
+        values, _ = looked or learning.held_out(setup, config)
         result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
         learning.finish(run, setup, config, taught, {"beta": config.beta, **result})
         return run.folder / run.result["last"]
 
 
 def _surprise(said: Said, items: list[Item]) -> Tensor:
-    """(P,) nats per token of the best response of each item in which something was told apart."""
+    """(P,) nats per token of the best response of each item in which something was told apart, times its weight."""
     rows, top, _ = ends(items)
-    return -said.means[rows, top]
+    weights = torch.tensor([items[row].weight for row in rows], device=said.lengths.device)
+    return -said.means[rows, top] * weights

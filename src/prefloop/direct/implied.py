@@ -125,9 +125,18 @@ def scores(config: DirectConfig, said: Said, items: Sequence[Item]) -> Tensor:
         case "dpo":
             ratios = said.log_ratios(config)
             found = config.beta * linked(ratios, divergence=config.divergence, alpha=config.divergence_alpha)
-            if config.dpop_coef:
-                found = found - config.beta * dpop_penalty(ratios, coef=config.dpop_coef) * best(items, found)
-    return found - config.margin * best(items, found) if config.margin else found
+    return found
+
+
+def charged(config: DirectConfig, said: Said, values: Tensor, items: Sequence[Item]) -> Tensor:
+    """(B, K) what an objective is shown: the scores, those of the best responses less what is charged of them (see the
+    settings `margin` and `dpop_coef`). Args: values: (B, K) scores."""
+    if not isinstance(config, DPOConfig) or not (config.margin or config.dpop_coef):
+        return values
+    charge = torch.full_like(values, config.margin)
+    if config.dpop_coef:
+        charge = charge + config.beta * dpop_penalty(said.log_ratios(config), coef=config.dpop_coef)
+    return values - charge * best(items, values)
 
 
 def best(items: Sequence[Item], like: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from prefloop.direct import learning, needs
 from prefloop.direct.config import KTOConfig
-from prefloop.direct.implied import Packed, scores
+from prefloop.direct.implied import Packed, Said, scores
 from prefloop.direct.learning import Setup
 from prefloop.direct.objectives import THUMBED, Thumbed, thumbs
 from prefloop.feedback.items import Item
@@ -36,6 +36,7 @@ def train(config: KTOConfig) -> Path:
         optimizer, taught = learning.begun(run, setup, config)
         batches, objective = setup.batches, setup.objective
         assert isinstance(objective, Thumbed)  # there is no other in the table
+        looked: tuple[Tensor, Said] | None = None
         run.progress.start(len(batches), optimizer.done)
         for batch in ahead(batches, setup.learn, start=optimizer.done):
             items = batch.items
@@ -44,6 +45,7 @@ def train(config: KTOConfig) -> Path:
                 objective.count(items, taught.said)
             if not items:
                 optimizer.pass_over(1)
+                learning.save(run, setup, config, optimizer.done)
                 continue
             sums, weight = Sums(), sum(item.weight for item in items)
             if objective.ANCHORED:
@@ -59,16 +61,16 @@ def train(config: KTOConfig) -> Path:
             lr, norm = optimizer.lr, optimizer.step()
             metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
             run.refuse_nan(optimizer.done, metrics)
-            if learning.looks_now(optimizer.done, len(batches)):
-                values, said = learning.held_out(setup, config)
-                metrics |= learning.looks(setup, values, said) | _looks(values, setup.held_out.items)
+            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            if looked:
+                metrics |= learning.looks(setup, config, *looked) | _looks(looked[0], setup.held_out.items)
             learning.log(run, optimizer.done, metrics)
             learning.save(run, setup, config, optimizer.done)
             run.checkpoint(
                 optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
             )
-        values, _ = learning.held_out(setup, config)
-        result = learning.accuracy(setup, values, taught) | _looks(values, setup.held_out.items)
+        values, _ = looked or learning.held_out(setup, config)
+        result = learning.accuracy(setup, values, taught)
         result |= learning.sampled(run, setup, config, len(batches))
         learning.finish(run, setup, config, taught, {"beta": config.beta, **result})
         return run.folder / run.result["last"]
@@ -92,13 +94,14 @@ def anchor(setup: Setup, config: KTOConfig, items: Sequence[Item]) -> Tensor:
 
 
 def mismatched(items: Sequence[Item], context: int) -> list[Item]:
-    """The responses of each item put to the prompt of the next one, the last one's to that of the first; of one prompt
-    alone nothing can be said."""
+    """The responses of each item put to the next prompt that is another, around the end; of one prompt alone nothing
+    can be said."""
     prompts = [item.sequences[0][: item.begins[0]] for item in items]
     made: list[Item] = []
     for place, item in enumerate(items):
-        prompt = prompts[(place + 1) % len(items)]
-        if prompt == prompts[place]:
+        others = (prompt for prompt in [*prompts[place + 1 :], *prompts[:place]] if prompt != prompts[place])
+        prompt = next(others, None)
+        if prompt is None:
             continue
         responses = [ids[begin:] for ids, begin in zip(item.sequences, item.begins, strict=True)]
         whole = tuple(fitted(prompt, response, context) for response in responses)
@@ -110,17 +113,24 @@ def mismatched(items: Sequence[Item], context: int) -> list[Item]:
 def _count(sums: Sums, values: Tensor, logprobs: Tensor, few: Sequence[Item], items: Sequence[Item]) -> None:
     """Adds up what is logged of thumbs. Args: items: all of the update, for the counts that it is divided by."""
     all_good = [mark > 0.5 for item in items for mark in item.marks if mark == mark]
-    num = {True: max(1, sum(all_good)), False: max(1, len(all_good) - sum(all_good))}
+    num_good, num_bad = sum(all_good), len(all_good) - sum(all_good)
     found, good = thumbs(few, values.detach())
     nats, _ = thumbs(few, logprobs.detach())
-    sums.add("scores/chosen", found[good] / num[True])
-    sums.add("scores/rejected", found[~good] / num[False])
-    sums.add("logprobs/chosen", nats[good] / num[True])
-    sums.add("logprobs/rejected", nats[~good] / num[False])
-    sums.add("accuracy/train", ((found > 0) == good).float() / len(all_good))
+    if num_good:
+        sums.add("scores/chosen", found[good] / num_good)
+        sums.add("logprobs/chosen", nats[good] / num_good)
+    if num_bad:
+        sums.add("scores/rejected", found[~good] / num_bad)
+        sums.add("logprobs/rejected", nats[~good] / num_bad)
+    sums.add("accuracy/train", _right(found, good) / len(all_good))
+
+
+def _right(found: Tensor, good: Tensor) -> Tensor:
+    """(M,) 1 where a score is on its thumb's side of 0; 0 itself is on neither."""
+    return torch.where(good, found > 0, found < 0).float()
 
 
 def _looks(values: Tensor, items: Sequence[Item]) -> dict[str, float]:
     """Of held-out thumbs the share whose score is on the right side of 0."""
     found, good = thumbs(items, values)
-    return {"accuracy/validation": float(((found > 0) == good).double().mean())} if len(found) else {}
+    return {"accuracy/validation": float(_right(found, good).double().mean())} if len(found) else {}

@@ -18,8 +18,8 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
-from prefloop.direct.config import DirectConfig
-from prefloop.direct.implied import Packed, Said, discount_of, ends, needs_reference, scores
+from prefloop.direct.config import DirectConfig, DPOConfig
+from prefloop.direct.implied import Packed, Said, charged, discount_of, ends, needs_reference, scores
 from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
 from prefloop.feedback.data import FILES, PromptBatches, Split, split
@@ -72,7 +72,7 @@ class Setup:
     def learn(self, numbers: np.ndarray) -> Tokenised:
         """Training rows in tokens, with what was said of them."""
         rows = self.split.training.take(numbers)
-        made = tokenised(rows, self.policy, asks=self.split.asks)
+        made = tokenised(rows, self.policy, asks=self.split.asks, together=True)
         places = {id(row): int(number) for row, number in zip(rows, numbers, strict=True)}
         items = [replace(item, row=places[id(row)]) for row, item in zip(made.rows, made.items, strict=True)]
         return replace(made, items=items)
@@ -109,13 +109,12 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
         run.say(f"skipped {problem}")
     batches = PromptBatches(said.training, config)
     count = said.training.num_responses // 2 + len(said.validation)
-    kept = Kept(said.training.column("num"))
-    reused(kept, config)
+    kept = Kept(said.training.column("num") if needs_reference(config) else np.zeros(0, dtype=np.uint8))
     said.training.forget()
     first = _first(config, policy, said, run)
     objective.begin(first.items)
     objective.to(policy.device)
-    held_out = tokenised(said.validation, policy, asks=said.asks)
+    held_out = tokenised(said.validation, policy, asks=said.asks, together=True)
     where = config.held_out or f"{config.preferences} (held out)"
     held_out.tell(run.say, where, policy.codec.context)
     if not held_out.items:
@@ -137,7 +136,7 @@ def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Toke
     """The first rows in tokens; what they lost is told. Raises: UserError if no row teaches anything."""
     context, training = policy.codec.context, said.training
     for begin in range(0, len(training), FIRST):
-        first = tokenised(training[begin : begin + FIRST], policy, asks=said.asks)
+        first = tokenised(training[begin : begin + FIRST], policy, asks=said.asks, together=True)
         if first.items:
             first.tell(run.say, f"{config.preferences}{' (its first rows)' if len(training) > FIRST else ''}", context)
             return first
@@ -157,11 +156,12 @@ def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group
     optimizer = Optimizer(setup.policy.parameters(), config, num_updates=len(setup.batches), apart=apart)
     saved = run.restore()
     if not saved:
+        reused(setup.kept, config)
         return optimizer, Taught()
     setup.policy.restore(saved["network"])
     setup.objective.load_state_dict(saved["objective"])
     optimizer.restore(saved["optimizer"])
-    setup.kept.values = saved["kept"].numpy()
+    setup.kept.restore(saved["kept"])
     return optimizer, Taught.of(saved["taught"])
 
 
@@ -172,7 +172,7 @@ def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
         "objective": setup.objective.state_dict(),
         "optimizer": optimizer.state(),
         "taught": taught.state(),
-        "kept": torch.from_numpy(setup.kept.values),
+        "kept": setup.kept.state(),
     }
 
 
@@ -215,7 +215,7 @@ def count(sums: Sums, said: Said, values: Tensor, items: Sequence[Item], num: in
 
 def looks_now(done: int, num: int) -> bool:
     """Whether the held-out rows are looked at after `done` of `num` updates."""
-    return done % max(1, num // LOOKS) == 0 or done == num
+    return done % -(-num // LOOKS) == 0 or done == num
 
 
 def log(run: Run, step: int, metrics: dict[str, float]) -> None:
@@ -257,11 +257,12 @@ def held_out(setup: Setup, config: DirectConfig) -> tuple[Tensor, Said]:
     return scores(config, said, items), said
 
 
-def looks(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
+def looks(setup: Setup, config: DirectConfig, values: Tensor, said: Said) -> dict[str, float]:
     """The part of the log line that is about held-out rows. Args: values: (B, K) scores."""
     found = looks_at_pairs(setup, values, said)
     if isinstance(setup.held_out.rows[0], setup.objective.READS):
-        found["loss/validation"] = setup.objective.mean_loss(values, setup.held_out.items)
+        shown = charged(config, said, values, setup.held_out.items)
+        found["loss/validation"] = setup.objective.mean_loss(shown, setup.held_out.items)
     return found
 
 
@@ -301,6 +302,11 @@ def sampled(run: Run, setup: Setup, config: DirectConfig, step: int) -> dict[str
     """
     policy, most = setup.policy, config.max_new_tokens
     prompts = _prompts(setup.held_out.items, config.num_samples, room=policy.codec.context - most)
+    if config.num_samples and not prompts:
+        run.say(
+            f"no held-out prompt leaves room for max_new_tokens = {most} in the context of {policy.codec.context} "
+            "tokens, so that nothing is known of the policy's drift. Lower it."
+        )
     if not prompts:
         return dict.fromkeys(("kl", "kl_low", "kl_high", "length", "length_reference", "finished", "entropy"))
     sampling = SamplingConfig(temperature=config.temperature, max_new_tokens=most, cache_tokens=config.cache_tokens)
@@ -370,6 +376,8 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
         "num_skipped": len(setup.split.skipped),
     }
     begun, learned = setup.objective.without_opinion(taught.said), setup.objective.learned(taught.said)
+    if not needs_reference(config) or (isinstance(config, DPOConfig) and config.margin):
+        begun = dict.fromkeys(begun)  # its scores do not begin at 0, or are not all that an objective is shown
     last = layout.policy(len(setup.batches))
     told = {"last": last, "objective": setup.split.objective, **begun, **learned}
     if needs_reference(config):

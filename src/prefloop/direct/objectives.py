@@ -83,6 +83,10 @@ class Thumbed(Marked):
     def _put(self, marks: Sequence[float]) -> None:
         """Begins nowhere else."""
 
+    def without_opinion(self, said: Mapping[Any, float]) -> dict[str, float | None]:
+        """See `Objective`; a coin's loss is no floor here, for the loss is no surprise."""
+        return super().without_opinion(said) | {"loss_no_opinion": None}
+
 
 class KTO(Thumbed):
     """A gain or a loss beside what responses have anyway, each less the larger it is already."""
@@ -135,8 +139,9 @@ class APOZero(Thumbed):
 def thumbs(items: Sequence[Item], scores: Tensor) -> tuple[Tensor, Tensor]:
     """(M,) scores of the responses that have a thumb, and (M,) True for those with a thumb up."""
     marks = [(row, place, mark) for row, item in enumerate(items) for place, mark in known(item)]
-    rows, places = (torch.tensor([mark[side] for mark in marks], device=scores.device) for side in (0, 1))
-    return scores[rows, places], torch.tensor([mark > 0.5 for _, _, mark in marks], device=scores.device)
+    rows, places = torch.tensor([mark[:2] for mark in marks], dtype=torch.long).view(-1, 2).to(scores.device).unbind(1)
+    good = torch.tensor([mark > 0.5 for _, _, mark in marks], dtype=torch.bool, device=scores.device)
+    return scores[rows, places], good
 
 
 _OF_SCORES = ("votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davidson", "plackett_luce", "all_pairs")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from prefloop.direct import learning, needs
 from prefloop.direct.config import OfflineConfig
-from prefloop.direct.implied import Packed
+from prefloop.direct.implied import Packed, Said
 from prefloop.direct.learning import Setup
 from prefloop.direct.marks import OFFLINE, Marks, marks_of
 from prefloop.feedback.items import Item
@@ -46,6 +46,7 @@ def train(config: OfflineConfig) -> Path:
         validation = list[Item]()
         if isinstance(setup.held_out.rows[0], marks.READS):
             validation = marks.used(setup.held_out.rows, setup.held_out.items, held_out=True)
+        looked: tuple[Tensor, Said] | None = None
         run.progress.start(len(batches), optimizer.done)
         for batch in ahead(batches, setup.learn, start=optimizer.done):
             if optimizer.done < batches.first_pass:
@@ -53,19 +54,21 @@ def train(config: OfflineConfig) -> Path:
             items = marks.used(batch.rows, batch.items)
             if not items:
                 optimizer.pass_over(1)
+                learning.save(run, setup, config, optimizer.done)
                 continue
             num = sum(mark == mark for item in batch.items for mark in marks_of(item))
             metrics = update(setup, config, optimizer, items, num=num)
             run.refuse_nan(optimizer.done, metrics)
-            if learning.looks_now(optimizer.done, len(batches)):
-                metrics |= learning.looks_at_pairs(setup, *learning.held_out(setup, config))
+            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            if looked:
+                metrics |= learning.looks_at_pairs(setup, *looked)
                 metrics |= validated(setup, config, validation)
             learning.log(run, optimizer.done, metrics)
             learning.save(run, setup, config, optimizer.done)
             run.checkpoint(
                 optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
             )
-        values, _ = learning.held_out(setup, config)
+        values, _ = looked or learning.held_out(setup, config)
         result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
         learning.finish(run, setup, config, taught, result)
         return run.folder / run.result["last"]

@@ -150,12 +150,15 @@ def _key(what: Any) -> Any:
     return tuple(map(_key, what)) if isinstance(what, list | tuple) else what
 
 
-def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False, asks: "Asks | None" = None) -> Tokenised:
+def tokenised(
+    rows: Sequence[Row], network: Network, *, orders: bool = False, asks: "Asks | None" = None, together: bool = False
+) -> Tokenised:
     """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out.
 
     Args:
         orders: True for items of the two responses of a pair in one sequence, in both orders, in place of each alone.
         asks: what is learned of rated responses, if they are.
+        together: True if all responses of a row must follow the very same prompt, also where it is cut.
     """
     codec, made = network.codec, Tokenised([], [], Cuts(), 0)
     texts = [_texts(row) for row in rows]
@@ -168,6 +171,10 @@ def tokenised(rows: Sequence[Row], network: Network, *, orders: bool = False, as
         else:
             fitted = tuple(made.cuts.fitted(prompt, response, codec.context) for response in said)
             begins = tuple(len(all_) - min(len(own), codec.context - 1) for all_, own in zip(fitted, said, strict=True))
+        if together:  # as much of the prompt as the longest response leaves room for
+            least = min(begins)
+            fitted = tuple(ids[begin - least :] for ids, begin in zip(fitted, begins, strict=True))
+            begins = (least,) * len(begins)
         if isinstance(row, Rated) or any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
             made.items.append(replace(item_of(row, fitted, asks), begins=begins))

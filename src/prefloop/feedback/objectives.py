@@ -362,7 +362,8 @@ class Marked(Objective):
 
     def _losses(self, scores: Tensor, items: Sequence[Item]) -> Tensor:
         marks = [(row, place, mark) for row, item in enumerate(items) for place, mark in known(item)]
-        rows, places = (torch.tensor([mark[side] for mark in marks], device=scores.device) for side in (0, 1))
+        told = torch.tensor([mark[:2] for mark in marks], dtype=torch.long).view(-1, 2)
+        rows, places = told.to(scores.device).unbind(1)
         losses = self._mark_losses(scores[rows, places], beside(scores, [mark for _, _, mark in marks]))
         share = beside(scores, [1 / len(known(items[row])) for row, _, _ in marks])
         return torch.zeros_like(scores[:, 0]).index_add(0, rows, losses * share)
