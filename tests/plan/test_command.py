@@ -26,12 +26,19 @@ def typed(
     monkeypatch.setattr(command, "measured", lambda place: Speed(1e9, 1e9, 1e9, 1e-6))
     shown = write_rows("demonstrations.jsonl", [{**row, "response": "on its way"} for row in ASKED])
     preferred = write_rows("preferences.jsonl", [{**row, "chosen": "soon", "rejected": "no"} for row in ASKED])
+    rated = [{**row, "responses": ["soon", "no"], "thumbs": [True, False]} for row in ASKED]
+    marked = write_rows("thumbs.jsonl", [{**row, "id": f"t{i}"} for i, row in enumerate(rated)])
+    directly = [f"policy={folder}", f"preferences={preferred}"]
     online = [f"policy={folder}", f"prompts={prompts_file}", "max_new_tokens=8", "rollouts_per_step=64"]
     return {
         "sft": [f"model={folder}", f"demonstrations={shown}"],
         "reward": [f"model={folder}", f"preferences={preferred}"],
         "ppo": [*online, f"reward={folder}", "critic=separate"],
         "reinforce": [*online, "reward=python:score.py:score"],
+        "dpo": directly,
+        "kto": [f"policy={folder}", f"preferences={marked}"],
+        "cpl": directly,
+        "offline": directly,
         "collect": [f"model={folder}", f"prompts={prompts_file}"],
         "score": [f"model={folder}", f"data={preferred}"],
     }
@@ -42,6 +49,7 @@ ROLES: dict[str, list[str]] = {
     "reward": ["reward"],
     "ppo": ["policy", "reference", "critic", "reward"],
     "reinforce": ["policy", "reference"],
+    **{stage: ["policy", "reference"] for stage in ("dpo", "kto", "cpl", "offline")},
     "collect": ["model"],
     "score": ["reward"],
 }
@@ -182,7 +190,7 @@ def test_a_description_that_is_none(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["data"], "`data`: there is a plan for sft, collect, reward, ppo, reinforce, score"),
+        (["data"], "`data`: there is a plan for sft, collect, reward, ppo, reinforce, dpo, kto, cpl, offline, score"),
         (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),
         (["sft", "lrr=1"], "no setting is called `lrr`"),

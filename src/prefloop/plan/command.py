@@ -86,8 +86,14 @@ def example(stage: Stage) -> str:
     fields = named(stage.settings or "").model_fields
     needed = [key for key in fields if fields[key].is_required() and key != "out"]
     kinds = {key: stage.takes.get(key, "") for key in needed}
-    given = [f"{key}={f'{key}.jsonl' if kind == 'file' else NAMES.get(kind, key)}" for key, kind in kinds.items()]
+    given = [f"{key}={_file(stage, key) if kind == 'file' else NAMES.get(kind, key)}" for key, kind in kinds.items()]
     return " ".join(["prefloop", "plan", stage.name, *given])
+
+
+def _file(stage: Stage, key: str) -> str:
+    """The usual name of a file that a setting names: of what it holds."""
+    held = [what for what, settings in stage.reads.items() if f"{key}=" in settings]
+    return f"{key if key in held or not held else held[0]}.jsonl"
 
 
 def _print(settings: Any, plan: Plan, asked: PlanConfig, assumed: str) -> bool:
