@@ -135,8 +135,17 @@ REINFORCE = """reinforce:
   max_new_tokens: 12
   checkpoint_every: 1
 
+dpo:
+  policy: sft/model
+  preferences: collect/preferences.jsonl
+  held_out: collect/held_out.jsonl
+  batch_pairs: 4
+  num_samples: 4
+  max_new_tokens: 12
+  checkpoint_every: 1
+
 """
-"""A stage that the recipe lacks."""
+"""Stages that the recipe lacks."""
 
 
 def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dict[str, tuple[int, list[str]]]:

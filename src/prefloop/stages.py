@@ -158,7 +158,11 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
 RUNS = tuple(name for name, stage in STAGES.items() if stage.in_recipe and "pipeline" not in stage.reads)
 """Stages of a recipe whose folder is a run's."""
 ALIGNING = tuple(name for name, stage in STAGES.items() if "policies" in stage.writes)
-"""Stages that train a policy from rollouts."""
+"""Stages that train a policy, from rollouts or from what people said."""
+
+
+OPTIMISING = tuple(name for name in ALIGNING if "reward" in STAGES[name].takes)
+"""Those of them that optimise it against a reward."""
 
 
 def stage_of(settings: type) -> str:

@@ -103,6 +103,9 @@ def test_text_for_pretraining(tmp_path):
     )
 
 
+LEARNED, PAIRS = "preferences=, held_out=, replay=", "preferences=, held_out=, undecided=, replay="
+
+
 def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
     file = file_of(tmp_path, {"prompt": "a b", "chosen": "c", "rejected": "d e f", "origin": "me"})
     assert print_check(file) == 0
@@ -114,8 +117,10 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "words in chosen: median 1, longest 1",
         "words in rejected: median 3, longest 3",
         "rows.jsonl: columns that were not used: `origin` (1 rows).",
-        "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=), evaluate (data=, of a "
-        "reward model) and score (data=) take it; for its prompts collect (prompts=), ppo (prompts=), reinforce "
+        "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=), dpo (preferences=, "
+        "held_out=, undecided=, replay=), cpl (preferences=, held_out=, replay=), offline (preferences=, held_out=, "
+        "replay=), evaluate (data=, of a reward model) and score (data=) take it; for its "
+        "prompts collect (prompts=), ppo (prompts=), reinforce "
         "(prompts=), data hacks (prompts=), evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep "
         "(prompts=) take it.",
     ]
@@ -140,12 +145,13 @@ def test_thumbs_make_pairs_only_where_a_prompt_has_both(tmp_path, capsys):
     prompts = "; for its prompts collect (prompts=)"
     assert print_check(file_of(tmp_path, good)) == 0
     told = capsys.readouterr().out
-    assert f"reward (preferences=, held_out=, replay=) takes it{prompts}" in told
+    assert f"reward ({LEARNED}), kto ({LEARNED}) and offline ({LEARNED}) take it{prompts}" in told
     assert "rows.jsonl: there are no pairs in it: no prompt has both a good and a bad response." in told
     assert print_check(file_of(tmp_path, good, bad)) == 0
     told = capsys.readouterr().out
     assert "prompts with rated responses that they make: 1\n" in told
-    takers = "reward (preferences=, held_out=, undecided=, replay=), evaluate (data=, of a reward model) and score"
+    takers = f"reward ({PAIRS}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}), "
+    takers += "evaluate (data=, of a reward model) and score"
     assert f"{takers} (data=) take its pairs{prompts}" in told
 
 
@@ -171,9 +177,9 @@ def test_what_no_one_knows_is_refused(tmp_path):
     ("what", "gives", "sentence"),
     [
         ("rankings", (Ranking, Preference),
-         "reward (preferences=, held_out=, replay=) and evaluate (data=, of a reward model) take it; reward "
-         "(preferences=, held_out=, undecided=, replay=), evaluate (data=, of a reward model) and score (data=) take "
-         "its pairs."),
+         f"reward ({LEARNED}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}) and evaluate (data=, of a reward "
+         f"model) take it; reward ({PAIRS}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}), evaluate (data=, of "
+         "a reward model) and score (data=) take its pairs."),
         ("texts", (), "pretrain (corpus=, practice=) takes it."),
         ("tickets", (), "`prefloop web` takes it, brought in by a lead."),
         ("unprompted", (), "no stage takes it until it has a column `prompt`."),

@@ -12,13 +12,16 @@ import pytest
 
 from files.samples import SAMPLES
 from prefloop.data.check import check, verdict
+from prefloop.direct.objectives import THUMBED
 from prefloop.errors import UserError
 from prefloop.evaluate.reward_file import _looked_through
+from prefloop.feedback.data import record
 from prefloop.files.feedback import RECORD_OF, feedback_of
-from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts
+from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts, serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.pretrain.corpus import texts
+from prefloop.records import Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import STAGES
@@ -31,6 +34,9 @@ ROWS = [pytest.param(sample.rows, id=sample.form) for sample in SAMPLES] + [
 ]
 ONE_THUMB = [{"prompt": "a", "completion": "b", "label": True}, {"prompt": "c", "completion": "d", "label": False}]
 WITH_IMAGES = [{"prompt": [{"role": "user", "content": [{"type": "image"}]}], "completion": "b"}]
+
+
+quiet: dict[str, Any] = {"say": lambda sentence: None}
 
 
 def scored(path: str) -> object:
@@ -46,13 +52,23 @@ def feedback(path: str) -> object:
     return Rows(path, RECORD_OF[feedback_of(path)], say=lambda sentence: None)
 
 
+def paired(path: str) -> object:
+    """A file as `dpo` and `cpl` learn from it: as rankings, or by its pairs."""
+    kind = Ranking if serves(recognise(path), Ranking) else Preference
+    return Rows(path, kind, **quiet)
+
+
+def thumbed(path: str) -> object:
+    """A file as `kto` learns from it."""
+    return Rows[Any](path, record(path, "kto", kinds=THUMBED), **quiet)
+
+
 def benched(path: str) -> object:
     """A file as `evaluate` of a reward model takes it."""
     run: Any = SimpleNamespace(say=lambda sentence: None)
     return _looked_through(path, recognise(path), run)
 
 
-quiet = {"say": lambda sentence: None}
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
@@ -60,8 +76,18 @@ READERS: dict[tuple[str, str], Read] = {
         (stage, "prompts"): partial(read_prompts, **quiet)
         for stage in ("collect", "ppo", "reinforce", "hacks", "sweep")
     },
-    **{("reward", setting): feedback for setting in ("preferences", "held_out", "replay")},
-    ("reward", "undecided"): partial(read_preferences, **quiet),
+    **{
+        (stage, setting): read
+        for stage, read in (
+            ("reward", feedback),
+            ("dpo", paired),
+            ("cpl", paired),
+            ("offline", feedback),
+            ("kto", thumbed),
+        )
+        for setting in ("preferences", "held_out", "replay")
+    },
+    **{(stage, "undecided"): partial(read_preferences, **quiet) for stage in ("reward", "dpo")},
     **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},
     **{
         ("evaluate", setting): partial(read_prompts, **quiet)

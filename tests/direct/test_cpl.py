@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.broken import broken_off
 from transformers import AutoModelForCausalLM
 
+from broken import broken_off
 from prefloop.direct import cpl, dpo
 from prefloop.direct.config import CPLConfig, DPOConfig
 from prefloop.direct.implied import Packed, Said, scores

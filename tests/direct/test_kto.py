@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.broken import broken_off
 
+from broken import broken_off
 from prefloop.direct import kto
 from prefloop.direct.config import KTOConfig
 from prefloop.direct.kto import mismatched

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.broken import broken_off
 from transformers import AutoModelForCausalLM
 
+from broken import broken_off
 from prefloop.direct import offline
 from prefloop.direct.config import OfflineConfig
 from prefloop.direct.marks import Bounds, Ratings, Thumbs, Wins, lowest_kept, marks_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.broken import broken_off
 
+from broken import broken_off
 from prefloop.errors import UserError
 from prefloop.feedback.data import split
 from prefloop.feedback.items import Item, as_pairs, item_scores, margins, ordered, tokenised

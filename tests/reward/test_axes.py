@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.broken import broken_off
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
+from broken import broken_off
 from prefloop.errors import UserError
 from prefloop.feedback.data import split
 from prefloop.feedback.items import Asks, Item, rated, tokenised

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.broken import broken_off
 
+from broken import broken_off
 from prefloop.errors import UserError
 from prefloop.feedback.data import Split, Told, split
 from prefloop.feedback.items import Item, Tokenised, item_scores

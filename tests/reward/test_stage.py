@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.broken import broken_off
 from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from broken import broken_off
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.feedback import data

@@ -39,7 +39,7 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.named import reward_input, reward_inputs, scorer, scorer_as
 from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
-from prefloop.stages import ALIGNING
+from prefloop.stages import OPTIMISING
 from prefloop.text.examples import FittingPrompts
 
 OWN = ("disagreement", "outlier")
@@ -104,9 +104,9 @@ def _told(config: HacksConfig) -> tuple[TrainedPolicy, str]:
     folder = Path(config.run)
     card = read_document(folder / layout.CARD, RunCard) if (folder / layout.CARD).is_file() else None
     kept = layout.policies(folder)
-    if card is None or card.stage not in ALIGNING or not kept:
+    if card is None or card.stage not in OPTIMISING or not kept:
         raise UserError(
-            f"{folder}: no policy was trained here. Give as run the folder of a {' or '.join(ALIGNING)} run that has "
+            f"{folder}: no policy was trained here. Give as run the folder of a {' or '.join(OPTIMISING)} run that has "
             "kept a policy."
         )
     policy = kept[-1] if config.step is None else folder / layout.policy(config.step)
