@@ -247,3 +247,28 @@ def test_the_surprise_of_a_row_weighs_as_the_row_does(make_dpo: Make, write_rows
         for name, rows in (("both", [heavy, light]), ("one", [heavy]))
     )
     assert both["loss/nll"] == pytest.approx(one["loss/nll"], rel=1e-4)
+
+
+def test_the_surprise_of_better_responses_is_charged(make_dpo: Make, read_lines: Any):
+    """With it they become likelier than without."""
+    free, charged = (
+        read_lines(dpo.train(make_dpo(f"nll{coef}", nll_coef=coef)).parents[1] / "metrics.jsonl")[-1]
+        for coef in (0.0, 10.0)
+    )
+    assert charged["logprobs/chosen_validation"] > free["logprobs/chosen_validation"] + 1
+
+
+def test_the_drift_is_read_of_what_is_shown(make_dpo: Make, monkeypatch: pytest.MonkeyPatch, read_lines: Any):
+    """Of the policy's own responses, which by then are not the reference's."""
+    read: list[list[str]] = []
+    real = learning.Rollouts.of
+
+    def of(prompts: Any, sampled: Any, device: Any) -> Any:
+        read.append([one.tokens for one in sampled])
+        return real(prompts, sampled, device)
+
+    monkeypatch.setattr(learning.Rollouts, "of", of)
+    made = dpo.train(make_dpo(epochs=4))
+    codec = causal(str(made), CPU).codec
+    shown = [row["response"] for row in read_lines(made.parents[1] / "samples.jsonl")]
+    assert [codec.decode(tokens) for tokens in read[0]] == shown
