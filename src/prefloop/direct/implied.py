@@ -6,7 +6,7 @@ Rafailov et al. 2023, eq. 5 (arXiv:2305.18290): the policy that is best for a re
 every policy is the best one for the reward beta log(pi / pi_ref), up to a number for each prompt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -95,14 +95,6 @@ class Said:
         mean one."""
         ratios = self.logprobs - self.ref_logprobs
         return ratios / self.lengths if config.length == "mean" else ratios
-
-    def to(self, device: torch.device) -> "Said":
-        """The same elsewhere."""
-        return Said(*(each.to(device) for each in vars(self).values()))
-
-
-Scores = Callable[[Said, Sequence[Item]], Tensor]
-"""Makes (B, K) scores of what was said of items."""
 
 
 def scores(config: DirectConfig, said: Said, items: Sequence[Item]) -> Tensor:

@@ -81,16 +81,13 @@ def anchor(setup: Setup, config: KTOConfig, items: Sequence[Item]) -> Tensor:
     """() score that responses have anyway: the mean over the update of that of each prompt's response put to another
     prompt, at least 0. All of the update count, however it is split."""
     others = mismatched(items, setup.policy.codec.context)
-    total, num = torch.zeros((), device=setup.policy.device), 0
     found = list[Tensor]()
     for few in learning.micro_batches(others, limit=setup.sizes.reading_tokens):
         packed = Packed.of(few, setup.policy.device)
-        ratios = packed.logprobs(setup.policy) - packed.logprobs(setup.reference)
-        if config.length == "mean":
-            ratios = ratios / packed.lengths
-        found.append(ratios[packed.there])
-        num += len(found[-1])
-    return config.beta * kto_anchor(torch.cat(found)) if num else total
+        logprobs = packed.logprobs(setup.policy)
+        said = Said(logprobs, packed.logprobs(setup.reference), packed.lengths, logprobs)
+        found.append(scores(config, said, few)[packed.there])
+    return kto_anchor(torch.cat(found)) if found else torch.zeros((), device=setup.policy.device)
 
 
 def mismatched(items: Sequence[Item], context: int) -> list[Item]:
