@@ -69,9 +69,7 @@ def train(config: DPOConfig) -> Path:
             run.checkpoint(
                 optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
             )
-        values, _ = looked or learning.held_out(setup, config)
-        result = learning.accuracy(setup, values, taught) | learning.sampled(run, setup, config, len(batches))
-        learning.finish(run, setup, config, taught, {"beta": config.beta, **result})
+        learning.measured(run, setup, config, taught, looked, {"beta": config.beta})
         return run.folder / run.result["last"]
 
 

@@ -359,6 +359,21 @@ def save(run: Run, setup: Setup, config: DirectConfig, done: int) -> None:
         load.save(run.folder / layout.policy(done), setup.policy)
 
 
+def measured(
+    run: Run,
+    setup: Setup,
+    config: DirectConfig,
+    taught: Taught,
+    looked: tuple[Tensor, Said] | None,
+    told: Mapping[str, Any],
+) -> None:
+    """Measures what was learned, and ends the run. Args: looked: at held-out rows after the last update, if they were.
+    told: of the method, for the result."""
+    values, _ = looked or held_out(setup, config)
+    result = accuracy(setup, values, taught) | sampled(run, setup, config, len(setup.batches))
+    finish(run, setup, config, taught, {**told, **result})
+
+
 def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result: Mapping[str, Any]) -> None:
     """Says what was cut, and marks the run as done, with all the policies that were kept."""
     if len(setup.split.training) > FIRST:
