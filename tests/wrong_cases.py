@@ -194,7 +194,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
                 marked = (
                     command in ("dpo", "cpl") and FEEDBACK.get(Path(name).stem.partition("-")[2], (None,))[0] is MARKED
                 )
-                says_so = "learns `prefloop reward`" if marked else words
+                says_so = "learns `prefloop offline`" if marked else words
                 yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), says_so)
         for name in (
             "nowhere.jsonl",
@@ -224,7 +224,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
         yield Case("score", f"data: {name}", changed("score", f"data=in/{name}"), name)
         yield Case("evaluate", f"data: {name}", changed("evaluate", f"test_prompts=in/{name}"), name)
     for name, words in (("thumbs-up", "all its"), ("preferences", "holds preferences. From"), ("nowhere", "nowhere"),
-                        ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop reward`")):  # fmt: skip
+                        ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop offline`")):  # fmt: skip
         yield Case("kto", f"data: {name}", changed("kto", f"preferences=in/{name}.jsonl"), words)
     for name, settings, words in (
         ("thumbs", ["objective=ratings"], "holds thumbs, which objective=ratings does not learn from"),

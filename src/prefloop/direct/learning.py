@@ -6,6 +6,7 @@ Shapes: B items, K responses of the item that has most of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from prefloop.direct.implied import Packed, Said, charged, discount_of, ends, ne
 from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
 from prefloop.feedback.data import FILES, PromptBatches, Split, split
-from prefloop.feedback.items import Item, Taught, Tokenised, ordered, tell, tokenised
+from prefloop.feedback.items import FIRST, Item, Taught, Tokenised, first_of, ordered, tell, tokenised
 from prefloop.feedback.kinds import Kinds
 from prefloop.feedback.objectives import Objective
 from prefloop.models import load
@@ -46,8 +47,6 @@ from prefloop.text.batches import cut
 C = TypeVar("C", bound=DirectConfig)
 LOOKS = 4
 """Times that the held-out rows are looked at on the way."""
-FIRST = 1000
-"""Training rows that are looked at before all others."""
 EDGE_LR = 0.02
 """Learning rate of what an objective learns beside the policy, as for reward models."""
 SHOWN = 8
@@ -111,10 +110,11 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     count = said.training.num_responses // 2 + len(said.validation)
     kept = Kept(said.training.column("num") if needs_reference(config) else np.zeros(0, dtype=np.uint8))
     said.training.forget()
-    first = _first(config, policy, said, run)
+    learn = partial(tokenised, network=policy, asks=said.asks, together=True)
+    first = first_of(said.training, learn, path=config.preferences, say=run.say, context=policy.codec.context)
     objective.begin(first.items)
     objective.to(policy.device)
-    held_out = tokenised(said.validation, policy, asks=said.asks, together=True)
+    held_out = learn(said.validation)
     where = config.held_out or f"{config.preferences} (held out)"
     held_out.tell(run.say, where, policy.codec.context)
     if not held_out.items:
@@ -130,20 +130,6 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     if needs_reference(config):
         ref, _ = logprobs_of(reference, held_out.items, sizes)
     return Setup(policy, reference, objective, said, sizes, held_out, ref, batches, kept), config
-
-
-def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Tokenised:
-    """The first rows in tokens; what they lost is told. Raises: UserError if no row teaches anything."""
-    context, training = policy.codec.context, said.training
-    for begin in range(0, len(training), FIRST):
-        first = tokenised(training[begin : begin + FIRST], policy, asks=said.asks, together=True)
-        if first.items:
-            first.tell(run.say, f"{config.preferences}{' (its first rows)' if len(training) > FIRST else ''}", context)
-            return first
-    raise UserError(
-        f"{config.preferences}: in each of its rows all responses are the same within the context of {context} tokens. "
-        "Use a model with a longer context."
-    )
 
 
 def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group] = ()) -> tuple[Optimizer, Taught]:
@@ -213,16 +199,35 @@ def count(sums: Sums, said: Said, values: Tensor, items: Sequence[Item], num: in
     sums.add("accuracy/train", ordered(values, items) / num)
 
 
-def looks_now(done: int, num: int) -> bool:
-    """Whether the held-out rows are looked at after `done` of `num` updates."""
-    return done % -(-num // LOOKS) == 0 or done == num
+def updated(run: Run, optimizer: Optimizer, sums: Sums) -> dict[str, float]:
+    """Updates by the gradients there are. Returns: what is logged of it. Raises: UserError if that is no number."""
+    lr, norm = optimizer.lr, optimizer.step()
+    metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
+    run.refuse_nan(optimizer.done, metrics)
+    return metrics
 
 
-def log(run: Run, step: int, metrics: dict[str, float]) -> None:
-    """The log line of an update, and the bar."""
-    run.log(step, metrics)
+def look(setup: Setup, config: DirectConfig, done: int) -> tuple[Tensor, Said] | None:
+    """What `held_out` gives, if the held-out rows are looked at after `done` updates."""
+    num = len(setup.batches)
+    return held_out(setup, config) if done % -(-num // LOOKS) == 0 or done == num else None
+
+
+def keep(
+    run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer, taught: Taught, metrics: dict[str, float]
+) -> None:
+    """Ends an update: its log line and the bar, its policy and a checkpoint if they are due."""
+    run.log(optimizer.done, metrics)
     shown = {key.removesuffix("/train"): value for key, value in metrics.items() if "/train" in key}
     run.progress.advance(1, **shown)
+    save(run, setup, config, optimizer.done)
+    run.checkpoint(optimizer.done, partial(state, setup, optimizer, taught), every=config.checkpoint_every)
+
+
+def pass_over(run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer) -> None:
+    """Ends an update in which there is nothing to learn from."""
+    optimizer.pass_over(1)
+    save(run, setup, config, optimizer.done)
 
 
 @torch.no_grad()
