@@ -77,7 +77,7 @@ def anchor(setup: Setup, config: KTOConfig, items: Sequence[Item]) -> Tensor:
     for few in learning.micro_batches(others, limit=setup.sizes.reading_tokens):
         packed = Packed.of(few, setup.policy.device)
         logprobs = packed.logprobs(setup.policy)
-        said = Said(logprobs, packed.logprobs(setup.reference), packed.lengths, logprobs)
+        said = Said(logprobs, packed.logprobs(setup.compared), packed.lengths, logprobs)
         found.append(scores(config, said, few)[packed.there])
     return kto_anchor(torch.cat(found)) if found else torch.zeros((), device=setup.policy.device)
 

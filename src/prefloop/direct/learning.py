@@ -19,7 +19,7 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
-from prefloop.direct.config import DirectConfig, DPOConfig
+from prefloop.direct.config import DirectConfig, DPOConfig, RatioConfig
 from prefloop.direct.implied import Packed, Said, charged, discount_of, ends, needs_reference, scores
 from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
@@ -30,6 +30,7 @@ from prefloop.feedback.objectives import Objective
 from prefloop.models import load
 from prefloop.models.batching import Batching, batched
 from prefloop.models.device import placement
+from prefloop.models.following import Follower
 from prefloop.models.load import causal
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer
@@ -59,6 +60,9 @@ class Setup:
 
     policy: Network
     reference: Network
+    """what the policy was before it learned: held-out rows and drift are measured from it"""
+    follower: Follower | None
+    """what it is compared with as it learns, where that moves"""
     objective: Objective
     split: Split
     sizes: Batching
@@ -67,6 +71,11 @@ class Setup:
     """(B, K) nats, of the held-out responses, under the reference"""
     batches: PromptBatches
     kept: Kept
+
+    @property
+    def compared(self) -> Network:
+        """The reference of the loss, now."""
+        return self.reference if self.follower is None else self.follower.network
 
     def learn(self, numbers: np.ndarray) -> Tokenised:
         """Training rows in tokens, with what was said of them."""
@@ -100,6 +109,7 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     config = run.settled(config, policy.learner)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
+    follower = Follower.of(policy, config) if isinstance(config, RatioConfig) else None
     objective = kinds.objectives[said.objective](
         config, sorted({mark for each in said.levels.values() for mark in each})
     )
@@ -129,7 +139,7 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     ref = nothing(held_out.items)
     if needs_reference(config):
         ref, _ = logprobs_of(reference, held_out.items, sizes)
-    return Setup(policy, reference, objective, said, sizes, held_out, ref, batches, kept), config
+    return Setup(policy, reference, follower, objective, said, sizes, held_out, ref, batches, kept), config
 
 
 def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group] = ()) -> tuple[Optimizer, Taught]:
@@ -148,6 +158,8 @@ def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group
     setup.objective.load_state_dict(saved["objective"])
     optimizer.restore(saved["optimizer"])
     setup.kept.restore(saved["kept"])
+    if setup.follower is not None:
+        setup.follower.restore(saved["follower"])
     return optimizer, Taught.of(saved["taught"])
 
 
@@ -159,6 +171,7 @@ def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
         "optimizer": optimizer.state(),
         "taught": taught.state(),
         "kept": setup.kept.state(),
+        "follower": setup.follower and setup.follower.state(),
     }
 
 
@@ -169,12 +182,13 @@ def micro_batches(items: Sequence[Item], *, limit: int) -> list[list[Item]]:
 
 def read(setup: Setup, config: DirectConfig, items: Sequence[Item]) -> Said:
     """What the policy, with its gradient, and the reference say of some items; both read the very same stream, so that
-    their difference is 0 as learning begins and not nearly. The reference reads each response once in a run."""
+    their difference is 0 as learning begins and not nearly. A reference that stays reads each response once in a run,
+    one that moves once between refreshes."""
     packed = Packed.of(items, setup.policy.device)
     ref = setup.kept.of(items, packed.lengths) if needs_reference(config) else torch.zeros_like(packed.lengths)
     if ref is None:
         with torch.no_grad():
-            ref = packed.logprobs(setup.reference)
+            ref = packed.logprobs(setup.compared)
         setup.kept.keep(items, ref)
     logprobs, discounted = packed.logprobs_and_discounted(setup.policy, discount=discount_of(config))
     return Said(logprobs, ref, packed.lengths, discounted)
@@ -216,11 +230,12 @@ def look(setup: Setup, config: DirectConfig, done: int) -> tuple[Tensor, Said] |
 def keep(
     run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer, taught: Taught, metrics: dict[str, float]
 ) -> None:
-    """Ends an update: its log line and the bar, its policy and a checkpoint if they are due."""
+    """Ends an update: its log line and the bar, its policy, a new reference and a checkpoint if they are due."""
     run.log(optimizer.done, metrics)
     shown = {key.removesuffix("/train"): value for key, value in metrics.items() if "/train" in key}
     run.progress.advance(1, **shown)
     save(run, setup, config, optimizer.done)
+    refresh(setup, optimizer.done)
     run.checkpoint(optimizer.done, partial(state, setup, optimizer, taught), every=config.checkpoint_every)
 
 
@@ -228,6 +243,13 @@ def pass_over(run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer
     """Ends an update in which there is nothing to learn from."""
     optimizer.pass_over(1)
     save(run, setup, config, optimizer.done)
+    refresh(setup, optimizer.done)
+
+
+def refresh(setup: Setup, done: int) -> None:
+    """Moves a reference that follows the policy, if that is due; what it said before does not hold then."""
+    if setup.follower is not None and setup.follower.refresh(setup.policy, done):
+        setup.kept.forget()
 
 
 @torch.no_grad()
@@ -400,7 +422,9 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
         begun = dict.fromkeys(begun)  # its scores do not begin at 0, or are not all that an objective is shown
     last = layout.policy(len(setup.batches))
     told = {"last": last, "objective": setup.split.objective, **begun, **learned}
-    if needs_reference(config):
+    if setup.follower is not None:
+        told["num_refreshes"] = setup.follower.num_refreshes
+    elif needs_reference(config):
         write(run.folder, setup.kept)
         kept.append(layout.REFERENCE)
     run.finish(outputs=kept, result={**told, **result, **counts, "warnings": run.warnings})
