@@ -32,6 +32,7 @@ GOOD: dict[str, list[str]] = {
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "online-dpo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
     "cpl": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
@@ -109,7 +110,7 @@ def of_absurd_counts() -> Iterator[Case]:
         ("data world", "num_documents", 10**12), ("pretrain", "model.hidden_size", 10**7), ("score", "batch", 10**9),
         ("pretrain", "model.num_layers", 10**6), ("pretrain", "model.vocab_size", 10**9), ("collect", "overlap", 10**12),
         ("evaluate", "batch_prompts", 10**12), ("reward", "batch_pairs", 10**18), ("ppo", "max_new_tokens", 10**10),
-        ("reinforce", "responses_per_prompt", 3), ("ppo", "minibatch_size", 3), ("collect", "responses_per_prompt", 99),
+        ("reinforce", "responses_per_prompt", 3), ("online-dpo", "responses_per_prompt", 1), ("ppo", "minibatch_size", 3), ("collect", "responses_per_prompt", 99),
     ):  # fmt: skip
         yield Case(command, "an absurd count", changed(command, f"{key}={value}"), key)
 
@@ -385,7 +386,7 @@ def of_commands() -> Iterator[Case]:
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
         ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
-        ("plan nothing", "sft, collect, reward, ppo, reinforce"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
+        ("plan nothing", "sft, collect, reward, ppo, reinforce, online-dpo"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
         ("init kept", "kept/kept.yaml: this is there already"), ("completion", "needs one of bash, zsh, fish"), ("completion csh", "needs one of"),

@@ -86,6 +86,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),
