@@ -27,6 +27,7 @@ from prefloop.ops.direct import (
     linked,
     log_odds,
     reward_weights,
+    td_targets,
 )
 from prefloop.ops.preferences import bradley_terry_loss, plackett_luce_loss
 from prefloop.ops.shapes import ShapeError
@@ -61,6 +62,13 @@ def kto(u: Tensor, good: Tensor, anchor: Tensor) -> Tensor:
 
 BY_HAND: dict[str, tuple[Callable[[], Tensor], tuple[float, ...]]] = {
     "gap": (lambda: dpo_gap(f64(2 * LOG3, 1), f64(0, 3), beta=0.5), (LOG3, -1)),
+    # 1 + 8/2, 4 + 6/2, 2; then 3 and nothing behind it
+    "targets": (
+        lambda: td_targets(
+            f64([1, 4, 2], [3, 9, 9]), f64([7, 8, 6], [5, 9, 9]),
+            torch.tensor([[True, True, True], [True, False, False]]), discount=0.5,
+        ).flatten(), (5, 7, 2, 3, 0, 0),
+    ),
     # 1/4 of 3 and 3/4 of 1; a copy
     "a reference that follows": (lambda: followed(f64(1, -2), f64(3, 6), mix=0.25), (1.5, 0)),
     "a reference that is copied": (lambda: followed(f64(0.1), f64(0.3), mix=1.0), (0.3,)),

@@ -197,17 +197,21 @@ class OfflineConfig(DirectConfig):
     BELONGS: ClassVar[Mapping[str, tuple[str, ...]]] = {**FeedbackConfig.BELONGS, "axis": ("ratings",)}
     OF_METHOD: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "keep": ("filtered",),
-        "beta": ("reward_weighted", "advantage_weighted"),
-        "most": ("advantage_weighted",),
-        "value_coef": ("advantage_weighted",),
-        "head_lr": ("advantage_weighted",),
+        "beta": ("reward_weighted", "advantage_weighted", "ilql"),
+        "most": ("advantage_weighted", "ilql"),
+        "value_coef": ("advantage_weighted", "ilql"),
+        "head_lr": ("advantage_weighted", "ilql"),
+        "discount": ("ilql",),
+        "expectile": ("ilql",),
+        "cql_coef": ("ilql",),
+        "target_mix": ("ilql",),
     }
     """Setting -> the methods that it is one of."""
 
-    method: Literal["filtered", "reward_weighted", "advantage_weighted"] = "advantage_weighted"
+    method: Literal["filtered", "reward_weighted", "advantage_weighted", "ilql"] = "advantage_weighted"
     """Which responses are imitated: the best alone (filtered), all in proportion to exp(mark / beta)
     (reward_weighted), or to exp((mark - what the prompt gets anyway) / beta), which a critic learns
-    (advantage_weighted)."""
+    (advantage_weighted); or each token of them by itself, by what it is worth beside its place (ilql)."""
 
     objective: Literal["auto", "ratings", "thumbs", "wins"] = "auto"  # pyright: ignore[reportIncompatibleVariableOverride]
     """What the marks of responses are: ratings, thumbs (1 up, 0 down), or the share of the others in its row that a
@@ -225,14 +229,26 @@ class OfflineConfig(DirectConfig):
     much."""
 
     most: float = Field(default=20.0, gt=0)
-    """Of advantage_weighted: the largest weight of a response."""
+    """Of advantage_weighted and ilql: the largest weight of a response, or of a token."""
 
     value_coef: float = Field(default=0.1, gt=0)
-    """Of advantage_weighted: weight of the critic's squared error beside the loss of the policy, whose trunk it
+    """Of advantage_weighted and ilql: weight of the critic's error beside the loss of the policy, whose trunk it
     shares."""
 
     head_lr: float = Field(default=1e-3, gt=0)
-    """Of advantage_weighted: peak learning rate of the critic's head, which begins at zero."""
+    """Of advantage_weighted and ilql: peak learning rate of the critic's heads, which begin at zero."""
+
+    discount: float = Field(default=1.0, gt=0, le=1)
+    """Of ilql: worth of a mark one token later."""
+
+    expectile: float = Field(default=0.7, gt=0, lt=1)
+    """Of ilql: whose worth a place has: 0.5 that of the mean token there, near 1 that of the best in the data."""
+
+    cql_coef: float = Field(default=0.0, ge=0)
+    """Of ilql: charge for tokens that are not in the data and are worth much all the same, beside the error of Q."""
+
+    target_mix: float = Field(default=0.05, gt=0, le=1)
+    """Of ilql: share of Q that its slow copy takes over after each update."""
 
     @property
     def axes(self) -> tuple[str | None, bool]:

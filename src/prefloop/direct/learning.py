@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prefloop import layout
 from prefloop.costs.estimate import Needs
@@ -71,6 +71,8 @@ class Setup:
     """(B, K) nats, of the held-out responses, under the reference"""
     batches: PromptBatches
     kept: Kept
+    beside: nn.Module | None = None
+    """what a method learns beside the policy"""
 
     @property
     def compared(self) -> Network:
@@ -160,6 +162,8 @@ def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group
     setup.kept.restore(saved["kept"])
     if setup.follower is not None:
         setup.follower.restore(saved["follower"])
+    if setup.beside is not None:
+        setup.beside.load_state_dict(saved["beside"])
     return optimizer, Taught.of(saved["taught"])
 
 
@@ -172,6 +176,7 @@ def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
         "taught": taught.state(),
         "kept": setup.kept.state(),
         "follower": setup.follower and setup.follower.state(),
+        "beside": None if setup.beside is None else setup.beside.state_dict(),
     }
 
 

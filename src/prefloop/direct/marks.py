@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from prefloop.direct.config import OfflineConfig
 from prefloop.errors import UserError
@@ -175,6 +177,16 @@ class Wins(Marks):
     """The share of the others in its row that a response wins against."""
 
     READS = (Ranking, Preference)
+
+
+def columns_of(items: Sequence[Item], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """(N,) marks, (N,) weights of their rows, and (N,) tokens of the responses of items."""
+    marks = [mark for item in items for mark in item.marks]
+    shares = [item.weight for item in items for _ in item.marks]
+    lengths = [len(ids) - begin for item in items for ids, begin in zip(item.sequences, item.begins, strict=True)]
+    told = (marks, shares, [float(length) for length in lengths])
+    known, weights, tokens = (torch.tensor(column, device=device) for column in told)
+    return known, weights, tokens
 
 
 def _key(row: Row) -> int:

@@ -2,23 +2,24 @@
 
 Reads: a policy folder, ratings, thumbs, preferences or rankings. Writes: `models/step-*/` (plain Hugging Face folders),
 metrics, samples. Follows behaviour cloning of the best responses; reward-weighted regression (Peters and Schaal 2007);
-advantage-weighted regression (Peng et al. 2019, arXiv:1910.00177) with a critic that reads the prompt. Leaves out:
-values of single tokens (ILQL, Snell et al. 2022, arXiv:2206.11871), any guess at responses that are not in the data.
+advantage-weighted regression (Peng et al. 2019, arXiv:1910.00177) with a critic that reads the prompt; and values of
+single tokens (ilql.py). Leaves out: any guess at responses that are not in the data.
 
 Shapes: N responses.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from prefloop.direct import learning, needs
+from prefloop.direct import ilql, learning, needs
 from prefloop.direct.config import OfflineConfig
 from prefloop.direct.implied import Packed, Said
 from prefloop.direct.learning import Setup
-from prefloop.direct.marks import OFFLINE, Marks, marks_of
+from prefloop.direct.marks import OFFLINE, Marks, columns_of, marks_of
 from prefloop.feedback.items import Item
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer, heads_apart
@@ -41,6 +42,9 @@ def train(config: OfflineConfig) -> Path:
         if config.method == "advantage_weighted":
             policy.with_critic()
         heads = heads_apart(policy.heads, lr=config.lr, head_lr=config.head_lr)
+        if config.method == "ilql":
+            values = ilql.Values(policy)
+            setup, heads = replace(setup, beside=values), [values.group(config.head_lr)]
         optimizer, taught = learning.begun(run, setup, config, heads=heads)
         validation = list[Item]()
         if isinstance(setup.held_out.rows[0], marks.READS):
@@ -60,12 +64,15 @@ def train(config: OfflineConfig) -> Path:
                 learning.pass_over(run, setup, config, optimizer)
                 continue
             num = sum(mark == mark for item in batch.items for mark in marks_of(item))
-            metrics = update(setup, config, optimizer, items, num=num)
+            if setup.beside is None:
+                metrics = update(setup, config, optimizer, items, num=num)
+            else:
+                metrics = ilql.update(setup, config, optimizer, items)
             run.refuse_nan(optimizer.done, metrics)
             looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks_at_pairs(setup, *looked)
-                metrics |= validated(setup, config, validation)
+                metrics |= (validated if setup.beside is None else ilql.validated)(setup, config, validation)
             learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {})
         return run.folder / run.result["last"]
@@ -75,7 +82,7 @@ def update(
     setup: Setup, config: OfflineConfig, optimizer: Optimizer, items: Sequence[Item], *, num: int
 ) -> dict[str, float]:
     """One update by the responses of items. Args: num: responses with a mark, imitated or not. Returns: its metrics."""
-    marks, shares, lengths = _told(items, setup.policy.device)
+    marks, shares, lengths = columns_of(items, setup.policy.device)
     divisor = (shares * lengths).sum() if config.method == "filtered" else shares.sum()
     known = None if config.method == "advantage_weighted" else weights_of(config, marks, None)
     sums, begin, lr = Sums(), 0, optimizer.lr
@@ -124,7 +131,7 @@ def validated(setup: Setup, config: OfflineConfig, items: Sequence[Item]) -> dic
     """The losses over the held-out responses, which may be none, as if they were one update."""
     if not items:
         return {}
-    marks, shares, lengths = (each.cpu() for each in _told(items, setup.policy.device))
+    marks, shares, lengths = (each.cpu() for each in columns_of(items, setup.policy.device))
     read = [surprise(setup.policy, few) for few in learning.micro_batches(items, limit=setup.sizes.reading_tokens)]
     nats = torch.cat([one.cpu() for one, _ in read])
     expected = [one.cpu() for _, one in read if one is not None]
@@ -136,13 +143,3 @@ def validated(setup: Setup, config: OfflineConfig, items: Sequence[Item]) -> dic
         missed = (shares * regression_loss(values, marks)).double().sum() / shares.double().sum()
         found["loss/value_validation"] = float(missed)
     return found
-
-
-def _told(items: Sequence[Item], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """(N,) marks, (N,) weights of their rows, and (N,) tokens of the responses of items."""
-    marks = [mark for item in items for mark in item.marks]
-    shares = [item.weight for item in items for _ in item.marks]
-    lengths = [len(ids) - begin for item in items for ids, begin in zip(item.sequences, item.begins, strict=True)]
-    told = (marks, shares, [float(length) for length in lengths])
-    known, weights, tokens = (torch.tensor(column, device=device) for column in told)
-    return known, weights, tokens

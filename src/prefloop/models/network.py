@@ -160,6 +160,11 @@ class Network(nn.Module):
         """
         return self(self._read, packed, temperature, entropy)
 
+    def logprobs_and_states(self, packed: ResponseStream) -> tuple[Tensor, Tensor]:
+        """(M,) nats of response tokens at temperature 1, and (M, width) the states that they are predicted from, in
+        float32."""
+        return self(self._logprobs_and_states, packed)
+
     def total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
         """() nats: -logprob of each of `tokens` (M,) after the place in the stream that `index` (M,) says, summed."""
         return self(self._total_surprise, stream, index, tokens)
@@ -428,6 +433,10 @@ class Network(nn.Module):
     def _logprobs(self, packed: ResponseStream, temperature: float) -> Tensor:
         hidden = self._before(self.pretrained.base_model, packed)
         return self._readings(hidden, packed.tokens, temperature, "none")[0]
+
+    def _logprobs_and_states(self, packed: ResponseStream) -> tuple[Tensor, Tensor]:
+        hidden = self._before(self.pretrained.base_model, packed)
+        return self._readings(hidden, packed.tokens, 1.0, "none")[0], hidden.float()
 
     def _read(self, packed: ResponseStream, temperature: float, entropy: Entropy) -> Reading:
         hidden = self._before(self.pretrained.base_model, packed)

@@ -4,14 +4,14 @@ Shape letters: B pairs or responses, T response tokens, N tokens, V vocabulary.
 A log-ratio is log pi - log pi_ref of a whole response, summed over its tokens, in nats: 0 at the start, where the
 policy is the reference. What is called a gap here is for any loss of a gap in `preferences`: DPO is
 `soft_preference_loss` with share 1, with doubted labels `smoothed_preference_loss`, SLiC `hinge_preference_loss`. What
-stands beside a loss, such as the surprise at the chosen response, is the caller's. Only `discounted_sums` takes a mask:
-what the others are given is real, packed.
+stands beside a loss, such as the surprise at the chosen response, is the caller's. Only `discounted_sums` and
+`td_targets` take a mask: what the others are given is real, packed.
 
     gaps of pairs     dpo_gap (of log-ratios, or of them `linked`, less a `dpop_penalty`)  of `log_odds` (ORPO)
     losses of pairs   ipo  exo  apo_down  cpl (of `discounted_sums`)
     alone, by thumbs  kto (with its `kto_anchor`, `kto_weights`)  apo_zero
     references        followed
-    offline RL        advantage_weights  reward_weights  expectile_loss  conservative_loss
+    offline RL        advantage_weights  reward_weights  expectile_loss  td_targets  conservative_loss
 """
 
 import math
@@ -427,6 +427,27 @@ def expectile_loss(values: Tensor, targets: Tensor, *, expectile: float) -> Tens
         raise ValueError(f"expectile must be between 0 and 1, got {expectile}")
     missing = targets - values
     return (expectile - (missing < 0).to(missing.dtype)).abs() * missing.square()
+
+
+def td_targets(rewards: Tensor, values: Tensor, mask: Tensor, *, discount: float) -> Tensor:
+    """What each token should be worth: what it earns, and what the place that it leads to is worth.
+
+        target[t] = rewards[t] + discount * values[t+1]            values after the end = 0
+
+    Kostrikov et al. 2021, eq. 6 (arXiv:2110.06169); of tokens, Snell et al. 2022 (arXiv:2206.11871).
+
+    Args:
+        rewards: (B, T) reward units.
+        values: (B, T) reward units, what the place is worth at which each token was chosen; no grad is passed on.
+        mask: (B, T) bool, True for the tokens of the response, which begin at 0 and leave no gap.
+        discount: per token, in [0, 1].
+
+    Returns: (B, T) reward units, 0 at padding.
+    Raises: ShapeError if the shapes differ.
+    """
+    same_shape(rewards=rewards, values=values, mask=mask)
+    later = torch.where(mask, values.detach(), 0.0)[:, 1:]
+    return torch.where(mask, rewards + discount * functional.pad(later, (0, 1)), 0.0)
 
 
 def conservative_loss(q_logits: Tensor, actions: Tensor) -> Tensor:
