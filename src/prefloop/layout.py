@@ -11,9 +11,12 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
+PIPELINE/best-of-n/                demonstrations.jsonl, each prompt with the best of its responses
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
+PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
+                                  method its stages' runs and log.txt, what they said
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -67,9 +70,11 @@ CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 SWEEP = "sweep.json"
 
+COMPARE, COMPARED, LOG = "compare", "compare.json", "log.txt"
+
 HACKS, LOOKED_AT = "hacks.jsonl", "looked_at.jsonl"
 
-PAGE = "index.html"
+PAGE, PAGE_ZH = "index.html", "index.zh.html"
 SUMMARY = "summary.json"
 
 
@@ -86,6 +91,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "best-of-n": (DEMONSTRATIONS,),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),

@@ -36,6 +36,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.reward": ("reward model", "奖励模型 reward"),
     "stage.ppo": ("PPO", "PPO"),
     "stage.reinforce": ("REINFORCE", "REINFORCE"),
+    "stage.best-of-n": ("best of n", "n 选一 best-of-n"),
     "stage.dpo": ("DPO", "DPO"),
     "stage.kto": ("KTO", "KTO"),
     "stage.cpl": ("CPL", "CPL"),

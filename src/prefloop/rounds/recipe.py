@@ -6,6 +6,8 @@
       model: pretrain/model               a path that begins with a stage's name is in that stage's folder
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
+    compare:                              of `prefloop compare` alone: its methods, and settings of theirs
+
 `$base` stands for the recipe's own setting `base`, given on the command line as model=FOLDER, or as base=FOLDER.
 """
 
@@ -128,8 +130,15 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     return Recipe(title, context.out, settings, kept, path, places)
 
 
+def typed_keys(name: str) -> list[str]:
+    """Keys that a recipe has by itself: what begins otherwise on the command line of `compare` is a method's."""
+    values, _ = read_yaml(find(name))
+    stages_of_it = [key for key in values if key in STAGES]
+    return [*({"name", "out", "base", *ALSO, *SHARED, layout.COMPARE}), *stages_of_it]
+
+
 def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
-    keys = sorted({"name", "out", "base", *ALSO, *SHARED, *STAGES})
+    keys = sorted({"name", "out", "base", layout.COMPARE, *ALSO, *SHARED, *STAGES})
     for key in values:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)

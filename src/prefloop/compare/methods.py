@@ -1,0 +1,83 @@
+"""The table of methods: which stages each runs, and on what of the recipe's. Pure words, read by whoever runs them.
+
+A value that begins with `$` stands for something of the recipe's: `$policy` the model that all begin as, `$preferences`
+and `$held_out` what was said, `$thumbs` the same as thumbs, `$reward` its reward model, `$prompts` those that a policy
+is trained on, `$asked` those of the judgements; `$STAGE/...` for something in the folder of the method's own STAGE.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Job(NamedTuple):
+    """One stage that a method runs."""
+
+    stage: str
+    settings: Mapping[str, Any]
+
+
+class Method(NamedTuple):
+    """What a method is."""
+
+    family: str
+    """imitation, reward, direct or ai: how it is told on the page."""
+    jobs: tuple[Job, ...] = ()
+    """Stages, in their order."""
+    evaluated: Mapping[str, Any] = {}
+    """Settings of its evaluation."""
+    policy: str = "$policy"
+    """What is evaluated."""
+    samples: bool = False
+    """Does it write responses while it learns, or answer by choosing?"""
+
+
+FEEDBACK = {"preferences": "$preferences", "held_out": "$held_out"}
+REWARDED = {"policy": "$policy", "reward": "$reward", "prompts": "$prompts"}
+LEARNED = {"model": "$policy", "preferences": "$collect/preferences.jsonl", "held_out": "$collect/held_out.jsonl"}
+
+
+def _direct(stage: str, **settings: Any) -> Method:
+    job = Job(stage, {"policy": "$policy", **FEEDBACK, **settings})
+    return Method("direct", (job,), policy=f"${stage}/models")
+
+
+def _online(stage: str) -> Method:
+    return Method("reward", (Job(stage, REWARDED),), policy=f"${stage}/models", samples=True)
+
+
+METHODS: Mapping[str, Method] = {
+    "sft": Method("imitation"),
+    "best-of-n": Method("reward", evaluated={"best_of": 8, "reward": "$reward"}, samples=True),
+    "rft": Method(
+        "reward",
+        (
+            Job("best-of-n", {**REWARDED, "num_prompts": 2000, "responses_per_prompt": 8}),
+            Job("sft", {"model": "$policy", "demonstrations": "$best-of-n/demonstrations.jsonl"}),
+        ),
+        policy="$sft/model",
+        samples=True,
+    ),
+    "ppo": _online("ppo"),
+    "reinforce": _online("reinforce"),
+    "dpo": _direct("dpo"),
+    "ipo": _direct("dpo", objective="ipo"),
+    "simpo": _direct("dpo", score="simpo"),
+    "orpo": _direct("dpo", score="orpo"),
+    "kto": _direct("kto", preferences="$thumbs"),
+    "cpl": _direct("cpl"),
+    "filtered": _direct("offline", method="filtered"),
+    "awr": _direct("offline", method="advantage_weighted"),
+    "rlaif": Method(
+        "ai",
+        (
+            Job("collect", {"model": "$policy", "prompts": "$asked"}),
+            Job("reward", LEARNED),
+            Job("ppo", {"policy": "$policy", "reward": "$reward/model", "prompts": "$prompts"}),
+        ),
+        policy="$ppo/models",
+        samples=True,
+    ),
+}
+"""Name -> what it is, in the order of the page."""
+DEFAULT = ("sft", "best-of-n", "rft", "ppo", "reinforce", "dpo", "ipo", "kto", "cpl", "filtered", "awr")
+"""What is compared if nothing else is asked for: all that needs nothing but the recipe."""
