@@ -99,9 +99,11 @@ def plans(recipe: Recipe, config: CompareConfig, own: Mapping[str, Any], *, thre
     Raises: UserError for what no method has, and for what the recipe lacks.
     """
     for name in own:
-        if name not in config.methods:
+        place = recipe.place(f"compare.{name}")
+        waits = isinstance(own[name], dict) and (name in METHODS or own[name].get("method") in METHODS)
+        if name not in config.methods and not (waits and place != "the command line"):  # in a file it may wait
             raise UserError(
-                f"{recipe.place(f'compare.{name}')}: `{name}` is not among the methods that are compared. "
+                f"{place}: `{name}` is not among the methods that are compared. "
                 f"{near(name, (*config.methods, *CompareConfig.model_fields))} Or add it to methods."
             )
     maker = _Maker(recipe, threads)
