@@ -1,8 +1,8 @@
 """The table of methods: which stages each runs, and on what of the recipe's. Pure words, read by whoever runs them.
 
-A value that begins with `$` stands for something of the recipe's: `$policy` the model that all begin as, `$preferences`
-and `$held_out` what was said, `$thumbs` the same as thumbs, `$reward` its reward model, `$prompts` those that a policy
-is trained on, `$asked` those of the judgements; `$STAGE/...` for something in the folder of the method's own STAGE.
+A value with `$` stands for something: of the recipe's, `$policy` the model that all begin as, `$preferences`,
+`$held_out` and `$undecided` what was said, `$reward` its reward model, `$prompts` those that a policy is trained on,
+`$asked` those of the judgements; of the method's, `$thumbs` what was said as thumbs, `$own/...` what its stages wrote.
 """
 
 from collections.abc import Mapping
@@ -33,16 +33,20 @@ class Method(NamedTuple):
 
 FEEDBACK = {"preferences": "$preferences", "held_out": "$held_out"}
 REWARDED = {"policy": "$policy", "reward": "$reward", "prompts": "$prompts"}
-LEARNED = {"model": "$policy", "preferences": "$collect/preferences.jsonl", "held_out": "$collect/held_out.jsonl"}
+LEARNED = {
+    "model": "$policy",
+    "preferences": "$own/collect/preferences.jsonl",
+    "held_out": "$own/collect/held_out.jsonl",
+}
 
 
 def _direct(stage: str, **settings: Any) -> Method:
     job = Job(stage, {"policy": "$policy", **FEEDBACK, **settings})
-    return Method("direct", (job,), policy=f"${stage}/models")
+    return Method("direct", (job,), policy=f"$own/{stage}/models")
 
 
 def _online(stage: str) -> Method:
-    return Method("reward", (Job(stage, REWARDED),), policy=f"${stage}/models", samples=True)
+    return Method("reward", (Job(stage, REWARDED),), policy=f"$own/{stage}/models", samples=True)
 
 
 METHODS: Mapping[str, Method] = {
@@ -52,14 +56,14 @@ METHODS: Mapping[str, Method] = {
         "reward",
         (
             Job("best-of-n", {**REWARDED, "num_prompts": 2000, "responses_per_prompt": 8}),
-            Job("sft", {"model": "$policy", "demonstrations": "$best-of-n/demonstrations.jsonl"}),
+            Job("sft", {"model": "$policy", "demonstrations": "$own/best-of-n/demonstrations.jsonl"}),
         ),
-        policy="$sft/model",
+        policy="$own/sft/model",
         samples=True,
     ),
     "ppo": _online("ppo"),
     "reinforce": _online("reinforce"),
-    "dpo": _direct("dpo"),
+    "dpo": _direct("dpo", undecided="$undecided"),
     "ipo": _direct("dpo", objective="ipo"),
     "simpo": _direct("dpo", score="simpo"),
     "orpo": _direct("dpo", score="orpo"),
@@ -72,9 +76,9 @@ METHODS: Mapping[str, Method] = {
         (
             Job("collect", {"model": "$policy", "prompts": "$asked"}),
             Job("reward", LEARNED),
-            Job("ppo", {"policy": "$policy", "reward": "$reward/model", "prompts": "$prompts"}),
+            Job("ppo", {"policy": "$policy", "reward": "$own/reward/model", "prompts": "$prompts"}),
         ),
-        policy="$ppo/models",
+        policy="$own/ppo/models",
         samples=True,
     ),
 }

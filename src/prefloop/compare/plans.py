@@ -197,8 +197,8 @@ class _Maker:
         for name, value in job.settings.items():
             if (found := self._named(value, folder, method)) is not None:
                 given[name] = found
-        if job.settings.get("preferences") == "$preferences" and self._there["undecided"] and job.stage == "dpo":
-            given.setdefault("undecided", self._there["undecided"])
+        if "objective" in own:
+            given.pop("undecided", None)  # not every objective learns from them; whoever wants them gives them
         return self._made(stage, {**given, **own, "out": str(folder / job.stage)}, where)
 
     def _shared(self, stage: Stage) -> dict[str, Any]:
@@ -224,17 +224,15 @@ class _Maker:
         if not isinstance(value, str) or not value.startswith("$"):
             return value
         name, _, inside = value[1:].partition("/")
-        if name == "thumbs":
-            return str(folder / layout.THUMBS)
-        if name not in self._there:
-            return str(folder / name / inside)
+        if name in ("thumbs", "own"):
+            return str(folder / (inside or layout.THUMBS))
         found = self._there[name]
-        if found is None and name != "held_out":
+        if found is None and name not in ("held_out", "undecided"):
             raise UserError(
                 f"{self._recipe.path}: the method `{method}` needs {LACKING[name]}, and this recipe has none. Add it, "
                 f"or leave {method} out of methods."
             )
-        return found if not inside else f"{found}/{inside}"
+        return found
 
 
 LACKING = {
