@@ -134,8 +134,10 @@ def _row(one: Tried, reference: Split, language: str) -> Row:
 
     def marked(name: str) -> Markup:
         side = _side(split.measured(name), reference.measured(name))
-        mark = Markup(' <span class="mark {}">{}</span>').format("good" if side == "better" else "bad", t(side))
-        return estimate(split.measured(name), "share") + (mark if side else Markup(""))
+        told = estimate(split.measured(name), "share")
+        if not side:
+            return told
+        return told + Markup(' <span class="mark {}">{}</span>').format("good" if side == "better" else "bad", t(side))
 
     own = one.own
     cells = (
