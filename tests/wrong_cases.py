@@ -32,6 +32,7 @@ GOOD: dict[str, list[str]] = {
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "best-of-n": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "max_new_tokens=4", *QUICK],
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
     "cpl": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
