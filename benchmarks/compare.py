@@ -1,7 +1,7 @@
-"""Every method on the same preferences, over several seeds: `python benchmarks/compare.py DIR [DIR ...] [seeds=0,1,2]`.
+"""Every method on the same preferences, over seeds: `python benchmarks/compare.py DIR [DIR ...] [seeds=0,1,2]`.
 
-DIR is the folder of `prefloop compare helpdesk seed=N out=DIR methods=[...]`, which is run here if it has not ended, one
-for each seed; the N-th has seed N unless seeds= says otherwise. Writes docs/results/compare.md.
+DIR is the folder of `prefloop compare helpdesk seed=N out=DIR methods=[...]`, which is run here if it has not ended,
+one for each seed; the N-th has seed N unless seeds= says otherwise. Writes docs/results/compare.md.
 """
 
 import subprocess
@@ -41,8 +41,8 @@ def with_ends(measured: Measured, scale: float = 100.0) -> str:
 def table(found: Sequence[Compared]) -> str:
     """Markdown: a line for each method, a number for each seed."""
     lines = [
-        "| method | wins over SFT, % | harmful, % | over-refusal, % | KL, nats | tokens | judgements | CPU s, + reward model "
-        "| memory, MB | tokens sampled, thousands |",
+        "| method | wins over SFT, % | harmful, % | over-refusal, % | KL, nats | tokens | judgements "
+        "| CPU s, + reward model | memory, MB | tokens sampled, thousands |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     by_name = [{one.name: one for one in each.tried} for each in found]
@@ -85,14 +85,17 @@ def main() -> None:
         f"{with_ends(each.reference.measured('harmful'))} and {with_ends(each.reference.measured('over_refusal'))}"
         for each in found
     )
+    num, asked = found[0].reference.num_prompts, ", ".join(ASKED)
     text = f"""# What each method gains and costs
 
-Written by `python benchmarks/compare.py DIR ...`, which types `prefloop compare helpdesk seed=N out=DIR methods=[{", ".join(ASKED)}]`
-for the seeds {", ".join(map(str, seeds))}; a number in a cell for each. The helpdesk's own model, its preferences, its reward model; gold judges on {found[0].reference.num_prompts}
-new prompts, a tie is half a win, brackets are 95 % intervals over prompts. `sft` wins half by definition; harmful and over-refusal of SFT: {reference}.
-CPU seconds of learning, one thread, measuring not counted, on a machine that was busy with other jobs; best of n trains nothing and pays at every answer.
-`rlaif` learns from a simulated judge, half as able as people, that likes what stands first, and length. What a name does not tell is prefloop's default, or
-the recipe's.
+Written by `python benchmarks/compare.py DIR ...`, which types `prefloop compare helpdesk seed=N out=DIR
+methods=[{asked}]`
+for the seeds {", ".join(map(str, seeds))}; a number in a cell for each. The helpdesk's own model, its preferences, its
+reward model; gold judges on {num} new prompts, a tie is half a win, brackets are 95 % intervals over prompts. `sft` has
+one half by definition; harmful and over-refusal of SFT: {reference}. CPU seconds of learning, one thread, measuring not
+counted, on a machine that was busy with other jobs; best of n trains nothing and pays at every answer. `rlaif` learns
+from a simulated judge, half as able as people, that likes what stands first, and length. What a name does not tell is
+prefloop's default, or the recipe's.
 
 {table(found)}
 """

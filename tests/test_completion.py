@@ -43,6 +43,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("prefloop pretrain model.hi", ["model.hidden_size="]),
         ("prefloop sft model=mi", ["mine"]),
         ("prefloop run hel", ["helpdesk"]),
+        ("prefloop compare hel", ["helpdesk"]),
         ("prefloop run mine/", ["mine/mine.yaml"]),
         ("prefloop completion z", ["zsh"]),
     ],
