@@ -88,14 +88,13 @@ def _last_words(log: Path, begin: int, code: int) -> str:
 
 @contextlib.contextmanager
 def workers() -> Iterator[Workers]:
-    """Workers that are stopped if the block is left otherwise than well."""
+    """Workers, none of which goes on when the block is left."""
     some = Workers()
     try:
         yield some
-    except BaseException:
-        with stopping.heard(_wait):
+    finally:
+        with stopping.heard(_wait):  # once is enough: they are saving
             some.stop()
-        raise
 
 
 def _wait(number: int, frame: object) -> None:
@@ -135,17 +134,15 @@ def run_plans(
             return str(problem)
         return None
 
-    with ThreadPoolExecutor(at_once) as pool:
-        begun: dict[str, Future[str | None]] = {plan.name: pool.submit(one, plan) for plan in made}
-        try:
-            while any(not future.done() for future in begun.values()):  # a signal is heard between two looks
-                for name in [name for name, future in begun.items() if future.done() and name not in done]:
-                    _tell(name, begun[name].result(), done, len(made))
-                time.sleep(0.2)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            some.stop()
-            raise
+    pool = ThreadPoolExecutor(at_once)
+    begun: dict[str, Future[str | None]] = {plan.name: pool.submit(one, plan) for plan in made}
+    try:
+        while any(not future.done() for future in begun.values()):  # a signal is heard between two looks
+            for name in [name for name, future in begun.items() if future.done() and name not in done]:
+                _tell(name, begun[name].result(), done, len(made))
+            time.sleep(0.2)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
     for name in [name for name in begun if name not in done]:
         _tell(name, begun[name].result(), done, len(made))
     return done
@@ -158,4 +155,4 @@ def _tell(name: str, failed: str | None, done: dict[str, str | None], num: int) 
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
