@@ -61,7 +61,7 @@ def _tried(recipe: Recipe, plan: Plan, failed: str | None) -> Tried:
             "policy": model.path if model else None,
             "validation": model.validation if model else None,
             "test": model.test if model else None,
-            "own": _cost(plan.steps),
+            "own": _cost(plan.steps) if plan.steps else None,
             "shared": _shared(recipe) if plan.rewarded else None,
             "judgements": 0 if plan.judged is None else judgements(plan.judged),
         }

@@ -94,8 +94,9 @@ def verdict(found: Compared, language: str) -> list[str]:
     others = near(found, top)
     told = [t("best", name=top.name, win=in_words(won(top.test), "share"), judge=judge)]
     told.append(t("near", names=t("comma").join(one.name for one in others)) if others else t("alone"))
-    cheapest = min([top, *others], key=cpu)
-    if others:
+    trained = [one for one in (top, *others) if one.own is not None]
+    if others and trained:
+        cheapest = min(trained, key=cpu)
         told.append(t("cheapest", name=cheapest.name, cpu=written(cpu(cheapest), "seconds")))
     return told
 
@@ -149,9 +150,9 @@ def _row(one: Tried, reference: Split, language: str) -> Row:
         marked("over_refusal"),
         figure(one.judgements, "count"),
         figure(own.cpu_seconds if own else None, "seconds"),
-        figure(one.shared.cpu_seconds if one.shared else None, "seconds"),
+        figure(one.shared.cpu_seconds if one.shared and one.shared.cpu_seconds else None, "seconds"),
         figure(own.peak_mb if own and own.peak_mb else None, "megabytes"),
-        figure(own.sampled_tokens if own else None, "count"),
+        figure(own.sampled_tokens if own and own.sampled_tokens else None, "count"),
     )
     needs, risks = needs_and_risks(one.method, language)
     return Row(one.name, cells, needs, risks, one.commands)
@@ -164,6 +165,7 @@ def _picture(found: Compared, language: str) -> Markup:
         if one.test is not None and one.test.win_rate is not None
     ]
     top = best(found)
+    points.insert(0, Dot(0.0, 0.5, None, "sft"))  # against itself, by definition
     return charts.scatter(
         [Dot(p.x, p.y, p.bounds, p.name, top is not None and p.name == top.name) for p in points],
         label=label("picture", language),

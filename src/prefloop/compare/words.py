@@ -24,8 +24,8 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "alone": ("No other method's interval reaches into its own.", "没有其他方法的区间与它的重叠。"),
     "cheapest": (
-        "The cheapest of these is {name}: {cpu} of CPU time, its share of the reward model counted.",
-        "其中最省的是 {name}：CPU 时间 {cpu}（含奖励模型那一份）。",
+        "The cheapest to train of these is {name}: {cpu} of CPU time, the reward model counted where it has one.",
+        "其中训练最省的是 {name}：CPU 时间 {cpu}（用到奖励模型的，含奖励模型）。",
     ),
     "nobody": ("No method wins clearly more than half against SFT.", "没有方法对 SFT 的胜率明显超过一半。"),
     "warn.failed": ("{name} did not come to its end: {why}", "{name} 没有跑完：{why}"),

@@ -31,7 +31,7 @@ class Tried(Record):
     policy: str | None = None
     """The folder of the policy that was selected."""
     own: Cost | None = None
-    """What it took, measuring not counted."""
+    """What it took, measuring not counted; null if it trains nothing."""
     shared: Cost | None = None
     """What it rests on that others rest on too: the reward model."""
     judgements: int = 0
