@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.answers import Answers
+from prefloop.asking.answers import Answers
 from prefloop.collect.asking import Asking, Pair, Said
 from prefloop.collect.audit import Compared, audited, of_file, simulated
 from prefloop.collect.config import CollectConfig

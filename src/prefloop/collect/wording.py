@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
+from prefloop.asking.spoken import Language, language_of, refuses, talk, without_thoughts
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.records import Message, PairChoice
 
-Language = Literal["en", "zh"]
 Failure = Literal["refused", "malformed"]
 """What an answer is that decides nothing."""
 CHOICES: dict[str, PairChoice] = {"A": "left", "B": "right", "C": "tie"}
@@ -40,32 +40,12 @@ AGAIN: dict[Language, str] = {
     "zh": "\n\n你的回答必须只是一个字母，不要解释。",
 }
 """What is added when it is asked again."""
-ROLES: dict[Language, dict[str, str]] = {
-    "en": {"system": "System", "user": "User", "assistant": "Assistant"},
-    "zh": {"system": "系统", "user": "用户", "assistant": "助手"},
-}
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
-_LETTER = re.compile(r"[^\W\d_]")
-_THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-"""What some models write before they answer."""
 _ANSWER = re.compile(
     r"(?:(?:final |my )?answer(?: is)?|response|option|答案(?:是)?|回答|选择?)?"
     r"[\s:：*\"'`(\[【]*([ABC])[\s*\"'`)\]】.。!]*",
     re.IGNORECASE,
 )
 """All that an answer may be: a letter, with a word before it and marks around it."""
-_REFUSAL = re.compile(
-    r"\W*(?:i['’]?m sorry|i am sorry|sorry|i can['’]?t|i cannot|i can not|i['’]?m (?:not able|unable)|i am (?:not able|"
-    r"unable)|i won['’]?t|as an ai|很?抱歉|对不起|我不能|我无法|无法|作为)",
-    re.IGNORECASE,
-)
-"""How a refusal begins."""
-
-
-def language_of(messages: Sequence[Message]) -> Language:
-    """Chinese if a fifth of the letters of a conversation are."""
-    text = "".join(message.content for message in messages)
-    return "zh" if 5 * len(_CHINESE.findall(text)) >= max(1, len(_LETTER.findall(text))) else "en"
 
 
 @dataclass(frozen=True)
@@ -111,16 +91,19 @@ class Wording:
     def asked(self, messages: Sequence[Message], left: str, right: str, *, again: bool = False) -> str:
         """The prompt. Args: again: it was asked before, and gave no answer that is allowed."""
         language = language_of(messages)
-        talk = "\n".join(f"{ROLES[language].get(m.role, m.role)}: {m.content}" for m in messages)
         text = FRAME[language].format(
-            rubric=self.rubric or RUBRIC[language], talk=talk, left=left, right=right, ask=ASK[language, self.ties]
+            rubric=self.rubric or RUBRIC[language],
+            talk=talk(messages, language),
+            left=left,
+            right=right,
+            ask=ASK[language, self.ties],
         )
         return text + AGAIN[language] if again else text
 
     def choice(self, answer: str) -> PairChoice | Failure:
         """What an answer means: taken strictly, for a judge that says something else may have meant something else."""
-        text = _THOUGHT.sub("", answer).strip()
+        text = without_thoughts(answer)
         found = _ANSWER.fullmatch(text.lstrip("*\"'`([【 "))
         if found and found[1].upper() in self.letters:
             return CHOICES[found[1].upper()]
-        return "refused" if _REFUSAL.match(text) else "malformed"
+        return "refused" if refuses(text) else "malformed"

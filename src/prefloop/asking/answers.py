@@ -1,4 +1,4 @@
-"""What a judge has answered so far: a file that is only added to, so that a run that goes on asks nothing twice.
+"""What a model has answered so far: a file that is only added to, so that a run that goes on asks nothing twice.
 
 An answer is found by all that decided it: the model, the words, and how it was drawn. Lines come in the order of the
 answers, which is nobody's; what is made of them comes in the order of the questions.
