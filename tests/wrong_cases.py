@@ -28,6 +28,7 @@ GOOD: dict[str, list[str]] = {
     "data hacks": ["run=in/ppo", "judge=in/reward", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
+    "revise": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "by=simulated", "max_new_tokens=4", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
@@ -182,6 +183,7 @@ DATA = {
     "offline": "preferences",
     "ppo": "prompts",
     "collect": "prompts",
+    "revise": "prompts",
     "pretrain": "corpus",
 }
 
@@ -247,7 +249,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
-        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
         ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):

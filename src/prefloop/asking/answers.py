@@ -32,6 +32,8 @@ class Answer:
     """requests that it took, with those that failed"""
     failure: str = ""
     """why there is no answer: refused by the server's filter, or too_long for the model"""
+    finished: bool = True
+    """whether it ended by itself, and not at the limit of its tokens"""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,8 @@ def _read(reply: bytes, requests: int) -> Answer:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         raise Failed("200, but no answer as OpenAI's API has it") from None
     said = message.get("refusal") if refused and not text else text
-    return Answer(said or "", logprobs, *counts, requests=requests, failure="refused" if refused else "")
+    failure, finished = "refused" if refused else "", choice.get("finish_reason") != "length"
+    return Answer(said or "", logprobs, *counts, requests=requests, failure=failure, finished=finished)
 
 
 def _first(logprobs: Any) -> dict[str, float] | None:

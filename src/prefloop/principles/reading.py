@@ -92,6 +92,10 @@ class Principles:
         """What they are called, in the order of the files."""
         return tuple(principle.name for principle in self.by_language[LANGUAGES[0]])
 
+    def tags_of(self, name: str) -> tuple[str, ...]:
+        """The tags of a principle. Raises: KeyError if there is none of that name."""
+        return {principle.name: principle.tags for principle in self.by_language[LANGUAGES[0]]}[name]
+
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of every word of them."""
