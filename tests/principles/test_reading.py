@@ -124,7 +124,9 @@ def test_one_name_in_two_files_is_told_with_both_places(tmp_path: Path):
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
-    with pytest.raises(UserError, match=r"principles=harmles: there is no such file.* Did you mean harmless\? There"):
+    with pytest.raises(
+        UserError, match=r"`principles` names harmles: there is no such file.* Did you mean harmless\? There"
+    ):
         Principles.of(["harmles"])
 
 

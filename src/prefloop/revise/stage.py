@@ -88,7 +88,10 @@ def _revised(
     run: Run, config: ReviseConfig, principles: Principles, reviser: Reviser, models: _Models
 ) -> tuple[list[Revised], int]:
     """Drafts to all prompts, part by part, and then their revisions. Returns: them, and how many prompts do not fit."""
-    codec = writer(model_folder(config.model), template=config.template)
+    drafted = run.part(0).exists()
+    codec = (
+        writer(model_folder(config.model), template=config.template) if drafted else models.network(config.model).codec
+    )
     fitting = FittingPrompts.of(codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts)
     prompts, size = fitting.records, config.batch_prompts
     chunks = [prompts[i : i + size] for i in range(0, len(prompts), size)]
