@@ -23,6 +23,8 @@ class Pair:
     """shown as B"""
     number: int = 0
     """of the same pair in this order the how manieth vote"""
+    principle: str = ""
+    """the name of that by which they are compared; empty if by none"""
 
 
 @dataclass(frozen=True)
@@ -97,5 +99,6 @@ class Asking:
         self._endpoints.ask(left, self._question, lambda pair: self.said(pair) is not None, run, done)
 
     def _question(self, pair: Pair, attempt: int) -> Question:
-        prompt = self._wording.asked(pair.messages, pair.left, pair.right, again=attempt > 0)
+        again, principle = attempt > 0, pair.principle
+        prompt = self._wording.asked(pair.messages, pair.left, pair.right, again=again, principle=principle)
         return Question(prompt, pair.number, attempt)

@@ -1,6 +1,6 @@
 """Settings of a model that judges: `judge.model`, `judge.base_url` and so on of `prefloop collect by=model`."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,13 @@ class JudgeConfig(AskedConfig):
 
     rubric: str | None = None
     """A text file that says what a better response is; None takes the one built in, in Chinese for prompts that are."""
+
+    principles: str | tuple[str, ...] | None = None
+    """Principles, one of which is drawn for each pair (and vote) as what the better response does: names of those that
+    come with prefloop (helpful, harmless, honest, law, medicine, education) or YAML files, one or a list."""
+
+    principles_language: Literal["auto", "en", "zh"] = "auto"
+    """In which language built-in principles are taken: auto is the prompt's."""
 
     ties: bool = False
     """Let it answer C: both are equally good."""
@@ -55,4 +62,11 @@ class JudgeConfig(AskedConfig):
             raise ValueError("clamp bounds how sure the judge is, which only soft = true keeps. Set it, or drop clamp.")
         if self.soft and self.ties:
             raise ValueError("with soft = true the share of A against B says how near a tie is. Leave ties out.")
+        if self.principles == ():
+            raise ValueError("principles names none. Give one, such as principles=harmless, or leave it out.")
         return self
+
+    @property
+    def named_principles(self) -> tuple[str, ...]:
+        """The principles as a list; empty if there are none."""
+        return (self.principles,) if isinstance(self.principles, str) else self.principles or ()

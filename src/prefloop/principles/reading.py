@@ -130,8 +130,8 @@ def built_in(name: str, language: Language) -> str:
         near = difflib.get_close_matches(Path(name).name, [*names, *beside], n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise UserError(
-            f"`principles` names {name}: there is no such file, and no principles of that name come with prefloop. {hint}There "
-            f"are: {', '.join(names)}; or give a YAML file of your own."
+            f"`principles` names {name}: there is no such file, and no principles of that name come with prefloop. "
+            f"{hint}There are: {', '.join(names)}; or give a YAML file of your own."
         )
     return str(resources.files("prefloop.principles") / language / f"{name}.yaml")
 
