@@ -36,7 +36,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> str:
     ("line", "words"),
     [
         ("prefloop pp", ["ppo"]),
-        ("prefloop re", ["reward", "reinforce", "report"]),
+        ("prefloop re", ["revise", "reward", "reinforce", "report"]),
         ("prefloop ppo kl_u", ["kl_unit="]),
         ("prefloop ppo kl_unit=", ["token", "response", "batch"]),
         ("prefloop ppo whiten_advantages=t", ["true"]),

@@ -5,6 +5,7 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
                                   while it is not finished checkpoints/, parts/ and .rows/; with track=
                                   tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
+PIPELINE/revise/                  demonstrations.jsonl, preferences.jsonl, revisions.jsonl; asked.jsonl as in collect/
 PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder;
                                   the runs that trained them are then PIPELINE/reward/members/0, ...
                                   with curve=true those of a share of the prompts are PIPELINE/reward/shares/0.125, ...
@@ -59,6 +60,7 @@ RANKINGS = "rankings.jsonl"
 RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 ASKED = "asked.jsonl"
+REVISIONS = "revisions.jsonl"
 
 EVALUATION = "evaluation.json"
 BENCH = "bench.json"
@@ -86,6 +88,7 @@ def prompts(purpose: str) -> str:
 WRITTEN: Mapping[str, tuple[str, ...]] = {
     "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
     "pretrain": (MODEL,),
+    "revise": (DEMONSTRATIONS, PREFERENCES, HELD_OUT, REVISIONS),
     "sft": (MODEL,),
     "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),

@@ -31,6 +31,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "tile.was": ("{before} {value}", "{before} {value}"),
     "stage.world": ("world", "世界"),
     "stage.pretrain": ("pretrain", "预训练 pretrain"),
+    "stage.revise": ("revise", "批评与修改 revise"),
     "stage.sft": ("SFT", "监督微调 SFT"),
     "stage.collect": ("collect", "收集偏好 collect"),
     "stage.reward": ("reward model", "奖励模型 reward"),
