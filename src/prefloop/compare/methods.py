@@ -81,6 +81,15 @@ METHODS: Mapping[str, Method] = {
         policy="$own/ppo/models",
         samples=True,
     ),
+    "constitutional": Method(
+        "ai",
+        (
+            Job("revise", {"model": "$policy", "prompts": "$asked"}),
+            Job("sft", {"model": "$policy", "demonstrations": "$own/revise/demonstrations.jsonl"}),
+        ),
+        policy="$own/sft/model",
+        samples=True,
+    ),
 }
 """Name -> what it is, in the order of the page."""
 DEFAULT = ("sft", "best-of-n", "rft", "ppo", "reinforce", "dpo", "ipo", "kto", "cpl", "filtered", "awr")
