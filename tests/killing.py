@@ -144,6 +144,16 @@ REINFORCE = """reinforce:
   max_new_tokens: 12
   checkpoint_every: 1
 
+online-dpo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 4
+  rollouts_per_step: 8
+  max_new_tokens: 12
+  reference_every: 2
+  checkpoint_every: 1
+
 dpo:
   policy: sft/model
   preferences: collect/preferences.jsonl

@@ -95,6 +95,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
     "best-of-n": (DEMONSTRATIONS,),
+    "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),

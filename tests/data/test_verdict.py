@@ -74,7 +74,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", "ppo", "reinforce", "best-of-n", "hacks", "sweep")
+        for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read

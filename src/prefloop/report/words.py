@@ -38,6 +38,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.ppo": ("PPO", "PPO"),
     "stage.reinforce": ("REINFORCE", "REINFORCE"),
     "stage.best-of-n": ("best of n", "n 选一 best-of-n"),
+    "stage.online-dpo": ("online DPO", "在线 DPO"),
     "stage.dpo": ("DPO", "DPO"),
     "stage.kto": ("KTO", "KTO"),
     "stage.cpl": ("CPL", "CPL"),
