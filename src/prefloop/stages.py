@@ -37,8 +37,8 @@ class Stage(NamedTuple):
     reads: Mapping[str, str] = {}
     """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
     takes: Mapping[str, str] = {}
-    """Setting that names an input -> what must be there: file, model, folder, reward (a model or a function), or judge
-    (a word, or a function)."""
+    """Setting that names an input, with a dot one of a section -> what must be there: file, model, folder, reward (a
+    model or a function), judge (a word, or a function), or named (words that may be files)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
     needs: str | None = None
@@ -72,7 +72,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           writes=("model",)),
     Stage("revise", "draft responses, criticise and rewrite them by principles: demonstrations without people",
           "prefloop.revise.stage:revise", "prefloop.revise.config:ReviseConfig", in_recipe=True,
-          reads={"prompts": "prompts="}, takes={"model": "model", "prompts": "file", "by": "judge"},
+          reads={"prompts": "prompts="},
+          takes={"model": "model", "prompts": "file", "by": "judge", "principles": "named", "reviser.model": "model"},
           writes=("demonstrations", "preferences")),
     Stage("sft", "fine-tune a model on demonstrations", "prefloop.sft.stage:train", "prefloop.sft.config:SFTConfig",
           in_recipe=True, reads={"demonstrations": "demonstrations="},
@@ -80,7 +81,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("collect", "sample responses and have them judged",
           "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
           reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
-          takes={"model": "model", "prompts": "file", "by": "judge"},
+          takes={"model": "model", "prompts": "file", "by": "judge", "judge.model": "model", "judge.rubric": "named",
+                 "judge.audit": "named", "judge.principles": "named"},
           writes=("comparisons", "judgements", "preferences", "rankings"), needs="prefloop.collect.needs:needs"),
     Stage("reward", "learn a reward model from preferences",
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,

@@ -202,17 +202,29 @@ class _Context:
             world = self.values.get("world")
             language = world.get("language", "en") if isinstance(world, dict) else "en"
             inherited |= {"pipeline": str(self.out), "language": language, "title": self.head.name}
-        given = {
-            key: self._resolved(value, f"{name}.{key}", earlier) if key in stage.takes else value
-            for key, value in section.items()
-        }
+        given = {key: self._input(stage, key, value, earlier) for key, value in section.items()}
         places = self.places | {f"{name}.{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
         places |= {key: place for key, place in self.places.items() if key.startswith(f"{name}.")}
         settings = {**inherited, "out": str(self.out / name), **given}
         return config_class.parse(settings, where=self.path, places=places, prefix=f"{name}.")
 
+    def _input(self, stage: Stage, key: str, value: Any, earlier: Sequence[str]) -> Any:
+        """The value of a setting; where it, or one in its section, is an input, resolved."""
+        if key in stage.takes:
+            return self._resolved(value, f"{stage.name}.{key}", earlier)
+        if not isinstance(value, dict):
+            return value
+        inside = {name for name in value if f"{key}.{name}" in stage.takes}
+        inside -= {"model"} if value.get("base_url") is not None else set()  # a name at an endpoint, and no path
+        return {
+            name: self._resolved(part, f"{stage.name}.{key}.{name}", earlier) if name in inside else part
+            for name, part in value.items()
+        }
+
     def _resolved(self, value: Any, key: str, earlier: Sequence[str]) -> Any:
         """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
+        if isinstance(value, list):
+            return [self._resolved(part, key, earlier) for part in value]
         if isinstance(value, dict):  # several rewards by their names, each with its model
             return {
                 name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}
