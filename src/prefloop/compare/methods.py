@@ -63,6 +63,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "ppo": _online("ppo"),
     "reinforce": _online("reinforce"),
+    "online-dpo": _online("online-dpo"),
     "dpo": _direct("dpo", undecided="$undecided"),
     "ipo": _direct("dpo", objective="ipo"),
     "simpo": _direct("dpo", score="simpo"),
@@ -92,5 +93,5 @@ METHODS: Mapping[str, Method] = {
     ),
 }
 """Name -> what it is, in the order of the page."""
-DEFAULT = ("sft", "best-of-n", "rft", "ppo", "reinforce", "dpo", "ipo", "kto", "cpl", "filtered", "awr")
+DEFAULT = ("sft", "best-of-n", "rft", "ppo", "reinforce", "online-dpo", "dpo", "ipo", "kto", "cpl", "filtered", "awr")
 """What is compared if nothing else is asked for: all that needs nothing but the recipe."""
