@@ -63,8 +63,8 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
   still (log(2) after a third of the updates, measured). 1e-3 moves it within a few.
 - lr, dpo and kto, and online-dpo: 1e-6 at 1e9 weights, near the 5e-7 of Rafailov et al. 2023 (arXiv:2305.18290) at
   larger ones. An adapter at 1e-5 still had a loss of 0.69 after half a pass of hh from SmolLM2 (30 updates); at 7e-5 it
-  chose as well as a reward model there, on held-out training pairs (docs/log.md). A small model at 3e-4 went 16 nats from the reference in one
-  pass and won less than at 1e-4, 1.6 nats away (measured on the demo).
+  chose as well as a reward model there, on held-out training pairs (docs/log.md). A small model at 3e-4 went 16 nats
+  from the reference in one pass and won less than at 1e-4, 1.6 nats away (measured on the demo).
 - beta: 0.1, as in both papers.
 - kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
 - alpha, cpl: as in the paper's experiments (Hejna et al. 2023, arXiv:2310.13639); lr as for dpo.
