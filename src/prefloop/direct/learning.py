@@ -410,9 +410,9 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
         which = "longer" if taught.longer > 0 else "shorter"
         run.say(
             f"{config.preferences}: the better response is the {which} one nearly always (in "
-            f"{abs(taught.longer) / taught.num:.0%} of the rows more than the other way round), so that nobody can tell "
-            f"what people liked from its length. See how long the policy's own responses are (length in finished.json), and have "
-            "pairs judged whose responses are about as long as each other."
+            f"{abs(taught.longer) / taught.num:.0%} of the rows more than the other way round), so that nobody can "
+            "tell what people liked from its length. See how long the policy's own responses are (length in "
+            "finished.json), and have pairs judged whose responses are about as long as each other."
         )
     if len(setup.split.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, setup.policy.codec.context)
