@@ -49,6 +49,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "thumbs": {"prompt": "where?", "completion": "here", "label": True},
     "steps": {"prompt": "where?", "completions": ["here"], "labels": [True]},
     "tickets": {"prompt": "where?", "response_a": "here", "response_b": "there"},
+    "revisions": {"id": "1", **ASKED, "draft": "here", "reviser": "simulated"},
     "exports": {"data": {"prompt": "where?"}, "annotations": []},
     "unprompted": {"chosen": "here", "rejected": "there"},
     "texts": {"text": "once upon a time"},

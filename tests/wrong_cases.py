@@ -28,10 +28,12 @@ GOOD: dict[str, list[str]] = {
     "data hacks": ["run=in/ppo", "judge=in/reward", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
+    "revise": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "by=simulated", "max_new_tokens=4", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "best-of-n": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "max_new_tokens=4", *QUICK],
     "online-dpo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
@@ -89,7 +91,7 @@ def of_settings() -> Iterator[Case]:
             elif "Literal" in annotation:
                 wrong = ("nothing", "3", "maybe", "[a]")[turn % 4]
                 yield Case(command, "a choice", changed(command, f"{name}={wrong}"), f"`{name}` should be")
-            elif "tuple" in annotation:
+            elif "tuple" in annotation and not annotation.startswith("str |"):  # or a text
                 yield Case(command, "a list", changed(command, f"{name}=a"), f"`{name}` should be a list")
             elif field.is_required():
                 wrong, says = (("", "is empty"), ('"\\0"', "NUL character"), ("x" * 5000, "x"))[turn % 3]
@@ -183,6 +185,7 @@ DATA = {
     "offline": "preferences",
     "ppo": "prompts",
     "collect": "prompts",
+    "revise": "prompts",
     "pretrain": "corpus",
 }
 
@@ -248,7 +251,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
-        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
         ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):

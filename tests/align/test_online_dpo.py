@@ -111,7 +111,7 @@ def test_an_update_is_that_of_autograd_on_transformers(
     assert row["loss/train"] == pytest.approx(float(loss.detach()), rel=1e-4)
     assert row["pairs/margin"] == pytest.approx(float(margin.detach().mean()), rel=1e-3, abs=1e-4)
     assert row["pairs/gap"] == pytest.approx(sum(earned[b] - earned[w] for b, w in pairs) / len(pairs), rel=1e-5)
-    chosen = sum(float(nats[best]) for best, _ in pairs) / len(pairs)
+    chosen = sum(float(nats[best].detach()) for best, _ in pairs) / len(pairs)
     assert row["logprobs/chosen"] == pytest.approx(chosen, rel=1e-4)
     assert row["rewards/kl"] == pytest.approx(float(torch.stack(drift).detach().mean()), rel=1e-3)
 

@@ -74,7 +74,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("collect", "ppo", "reinforce", "online-dpo", "hacks", "sweep")
+        for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read
@@ -103,7 +103,7 @@ def named(sentence: str) -> set[tuple[str, str]]:
     """Every command with a setting that a verdict names."""
     return {
         (command, setting)
-        for command, settings in re.findall(r"(\w+) \(([^)]*)\)", sentence)
+        for command, settings in re.findall(r"([\w-]+) \(([^)]*)\)", sentence)
         for setting in re.findall(r"(\w+)=", settings)
         if command in STAGES
     } & READERS.keys()

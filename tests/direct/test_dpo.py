@@ -77,6 +77,18 @@ def test_how_a_batch_is_split_changes_nothing(make_dpo: Make, read_lines: Any):
     assert few[0] == pytest.approx(all_[0], rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("chosen", ["a fairly long answer it is", "no"])
+def test_pairs_with_one_side_longer_in_all_of_them_are_told(
+    make_dpo: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str], chosen: str
+):
+    rows = [{**row, "chosen": f"{chosen} {i}", "rejected": f"not so {i}"} for i, row in enumerate(pairs(80))]
+    dpo.train(make_dpo(preferences=write_rows("one_sided.jsonl", rows), epochs=1))
+    which = "longer" if chosen.startswith("a") else "shorter"
+    assert f"the better response is the {which} one nearly always" in capsys.readouterr().out
+    dpo.train(make_dpo("fair", epochs=1))
+    assert "nearly always" not in capsys.readouterr().out
+
+
 def test_a_run_that_was_broken_off_goes_on_to_the_bit(make_dpo: Make):
     """With what the objective learns beside the policy, too."""
     settings = {"objective": "davidson", "checkpoint_every": 4}

@@ -13,9 +13,12 @@ from prefloop.settings import (
     Refreshed,
     Reward,
     Rewarded,
+    RunConfig,
+    SamplingConfig,
     Templated,
     Trained,
     Varied,
+    Weighted,
 )
 
 GONE = {
@@ -221,6 +224,39 @@ class REINFORCEConfig(OnlineConfig):
             raise ValueError(
                 f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. "
                 "Leave discount out."
+            )
+        return self
+
+
+class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):
+    """Everything that changes which response is the best of n."""
+
+    policy: str
+    """Model folder (or hub id) that writes the responses, normally the SFT model."""
+
+    reward: Reward
+    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings; or
+    several that are added, NAME: {model, weight}."""
+
+    prompts: str
+    """File of prompts."""
+
+    num_prompts: int = Field(default=0, ge=0)
+    """Prompts taken from the file's beginning; 0 takes all."""
+
+    responses_per_prompt: int = Field(default=8, ge=2, le=10_000)
+    """n, responses sampled for each prompt, of which the best is kept."""
+
+    batch_prompts: int = Field(default=64, ge=1, le=100_000)
+    """Prompts sampled together."""
+
+    @model_validator(mode="after")
+    def _nothing_is_trained(self) -> Self:
+        parts = {} if isinstance(self.reward, str) else self.reward
+        if held := [name for name, part in parts.items() if part.at_least is not None]:
+            raise ValueError(
+                f"reward.{held[0]}.at_least is a constraint on a policy in training, and nothing is trained here. "
+                "Leave it out."
             )
         return self
 

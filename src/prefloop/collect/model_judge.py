@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.answers import Answers
+from prefloop.asking.answers import Answers
 from prefloop.collect.asking import Asking, Pair, Said
 from prefloop.collect.audit import Compared, audited, of_file, simulated
+from prefloop.collect.by_principle import by_principle, of_principles, principles_told
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.folder_judge import FolderJudge, lettered
 from prefloop.collect.judge_config import SIMULATED, JudgeConfig
@@ -25,6 +26,7 @@ from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.models.device import placement
 from prefloop.models.load import model_folder
+from prefloop.principles.reading import Principles
 from prefloop.records import Comparison, Judgement, Machine, PairChoice
 from prefloop.run import Run
 
@@ -38,13 +40,16 @@ class Couple:
     j: int
     number: int
     """the how manieth vote"""
+    principle: str = ""
+    """by which they are compared; empty if by none"""
 
     @property
     def asked(self) -> tuple[Pair, Pair]:
         """With response i as A, and with response j."""
         c = self.comparison
         one, other = c.responses[self.i].text, c.responses[self.j].text
-        return Pair(c.messages, one, other, self.number), Pair(c.messages, other, one, self.number)
+        rest = (self.number, self.principle)
+        return Pair(c.messages, one, other, *rest), Pair(c.messages, other, one, *rest)
 
 
 class ModelJudge:
@@ -54,10 +59,13 @@ class ModelJudge:
         """Reads what it needs to be asked. Raises: UserError if the rubric, the audit or a folder cannot be used."""
         assert config.judge is not None  # by=model has it
         self._config, self._judge = config, config.judge
-        self.wording = Wording.of(self._judge.rubric, ties=self._judge.ties)
+        named, language = self._judge.named_principles, self._judge.principles_language
+        self._principles = Principles.of(named, language=language) if named else None
+        self.wording = Wording.of(self._judge.rubric, ties=self._judge.ties, principles=self._principles)
         self._compared: list[Compared] = []
         if self._judge.audit not in (None, SIMULATED):
-            self._compared = of_file(str(self._judge.audit), most=self._judge.audit_pairs, seed=config.seed)
+            compared = of_file(str(self._judge.audit), most=self._judge.audit_pairs, seed=config.seed)
+            self._compared = [by_principle(each, self._drawn("audit", i)) for i, each in enumerate(compared)]
         if self._judge.base_url is None:
             lettered(self._judge.model, self.wording.letters, template=config.template)
             self._known_as = fingerprints.of_path(model_folder(self._judge.model))
@@ -72,7 +80,14 @@ class ModelJudge:
         judge = self._judge
         audit = None if judge.audit == SIMULATED else judge.audit
         folder = model_folder(judge.model) if judge.base_url is None else None
-        return {"judge.model": folder, "judge.rubric": judge.rubric, "judge.audit": audit}
+        files = self._principles.files if self._principles else ()
+        principles = {f"judge.principles.{number}": file for number, file in enumerate(files)}
+        return {"judge.model": folder, "judge.rubric": judge.rubric, "judge.audit": audit, **principles}
+
+    def _drawn(self, *place: object) -> str:
+        """The principle at a place; empty if there are none."""
+        words = " ".join(map(str, (self._config.seed, *place)))
+        return self._principles.drawn(words) if self._principles else ""
 
     def judged(self, run: Run, comparisons: Sequence[Comparison]) -> tuple[list[Judgement], dict[str, Any]]:
         """Asks, or goes on asking. Returns: the judgements, and what is to be known of them, which is said too.
@@ -100,10 +115,13 @@ class ModelJudge:
         if self._judge.audit == SIMULATED:
             decided = [couple for couple, a, b in both if a.choice and b.choice and couple.number == 0]
             compared = simulated(
-                [(c.comparison, c.i, c.j) for c in decided], self._config, most=self._judge.audit_pairs
+                [(c.comparison, c.i, c.j, c.principle) for c in decided], self._config, most=self._judge.audit_pairs
             )
             own = asking.all_said([pair for each in compared for pair in each.asked])
         audit_result, sentences = audited(shown, compared, own, soft=self._judge.soft)
+        if self._principles is not None:
+            result |= {"principles": of_principles(both, compared, own, self._principles.names)}
+            sentences += principles_told(result["principles"])
         for sentence in sentences:
             run.say(sentence)
         return judgements, {"judge": result | {"audit": audit_result}}
@@ -115,7 +133,8 @@ class ModelJudge:
             every = list(itertools.combinations(range(len(c.responses)), 2))
             pairs = [(i, j) for i, j in every if c.responses[i].text != c.responses[j].text]
             for i, j in sorted(rng.sample(pairs, min(len(pairs), self._config.pairs_per_prompt))):
-                yield from (Couple(c, i, j, number) for number in range(self._judge.votes))
+                for number in range(self._judge.votes):
+                    yield Couple(c, i, j, number, self._drawn(c.id, i, j, number))
 
     def _ask(self, run: Run, pairs: Sequence[Pair]) -> Asking:
         judge, config = self._judge, self._config
@@ -153,7 +172,11 @@ class ModelJudge:
                 seconds=0.0,
                 guideline=self.wording.fingerprint,
                 machine=Machine(
-                    model=self._known_as, prompt=self._version, answer=said.answer.text, share=self._share(said)
+                    model=self._known_as,
+                    prompt=self._version,
+                    answer=said.answer.text,
+                    share=self._share(said),
+                    principle=couple.principle or None,
                 ),
             )
             for order, said in zip(orders, answers, strict=True)

@@ -50,6 +50,9 @@ LOOKS = 4
 """Times that the held-out rows are looked at on the way."""
 EDGE_LR = 0.02
 """Learning rate of what an objective learns beside the policy, as for reward models."""
+ONE_SIDED = 0.8
+"""Of pairs, those whose better response is the longer one less those where it is the shorter one: from here on it is
+said that what was learned may be length."""
 SHOWN = 8
 """Responses of the policy that are kept to be looked at."""
 
@@ -407,7 +410,15 @@ def measured(
 
 
 def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result: Mapping[str, Any]) -> None:
-    """Says what was cut, and marks the run as done, with all the policies that were kept."""
+    """Says what was cut and what may be mistaken, and marks the run as done, with all the policies that were kept."""
+    if abs(taught.longer) >= ONE_SIDED * max(taught.num, 1):
+        which = "longer" if taught.longer > 0 else "shorter"
+        run.say(
+            f"{config.preferences}: the better response is the {which} one nearly always (in "
+            f"{abs(taught.longer) / taught.num:.0%} of the rows more than the other way round), so that nobody can "
+            "tell what people liked from its length. See how long the policy's own responses are (length in "
+            "finished.json), and have pairs judged whose responses are about as long as each other."
+        )
     if len(setup.split.training) > FIRST:
         tell(taught.cuts, taught.num_equal, run.say, config.preferences, setup.policy.codec.context)
     kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]

@@ -48,6 +48,8 @@ class Machine(Record):
     """What it said, as it said it; of a model whose likelihoods were read the likeliest answer."""
     share: float | None = Field(default=None, ge=0, le=1)
     """pair: how likely it was to say left rather than right; None if that is not known."""
+    principle: str | None = Field(default=None, min_length=1)
+    """The name of the principle by which it was asked to compare; None if it was asked by none."""
 
 
 class Judgement(Record):
