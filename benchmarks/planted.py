@@ -142,6 +142,30 @@ LEARNING = [
         ("the drift of the reference's own words", "rollouts = Rollouts.of(prompts, written,", "rollouts = Rollouts.of(prompts, before,"),
     ),
     *planted(
+        "models/following.py", "direct/test_following.py",
+        ("the reference takes the place of the policy", "followed(weight, theirs[name]", "followed(theirs[name], weight"),
+        ("the reference wears the policy's adapter", 'own = role.copied(policy.pretrained, "following")', "own = role"),
+    ),
+    *planted(
+        "direct/learning.py", "direct/test_following.py direct/test_ilql.py",
+        ("what a reference said before it moved is believed", "        setup.kept.forget()", "        pass"),
+        ("the loss asks the reference that stays", "packed.logprobs(setup.compared)", "packed.logprobs(setup.reference)"),
+        ("resume forgets the reference that moved", '        setup.follower.restore(saved["follower"])', "        pass"),
+        ("resume forgets the heads", '        setup.beside.load_state_dict(saved["beside"])', "        pass"),
+    ),
+    *planted(
+        "direct/ilql.py", "direct/test_ilql.py",
+        ("weights by the Q that learns", "said.slow - said.values", "said.q - said.values"),
+        ("the slow copy stands still", "    heads.follow(mix=config.target_mix)\n", ""),
+    ),
+    *planted(
+        "align/online_dpo.py", "align/test_online_dpo.py align/test_both.py",
+        ("a micro-batch divides by itself", "(losses.sum() / num).backward()", "(losses.sum() / len(few)).backward()"),
+        ("the sampler keeps old weights", "            setup.sampler.refresh(policy)\n", ""),
+        ("no penalty", "unfinished_penalty=config.unfinished_penalty", "unfinished_penalty=0.0"),
+        ("resume forgets the reference that moved", '        follower.restore(saved["follower"])', "        pass"),
+    ),
+    *planted(
         "align/ppo.py", "align/test_ppo.py align/test_both.py",
         ("another's critic is a copy of the policy", "policy.with_critic(other)", "policy.with_critic(separate=True)"),
         ("the critic is not in the card", ', "critic": _critic_folder(config)}', "}"),

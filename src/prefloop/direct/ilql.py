@@ -31,6 +31,7 @@ from prefloop.ops.direct import advantage_weights, expectile_loss, followed, td_
 from prefloop.ops.preferences import regression_loss
 from prefloop.ops.rewards import token_rewards
 from prefloop.ops.vocabulary import Head, token_readings
+from prefloop.run import Run
 
 
 class Values(nn.Module):
@@ -121,13 +122,15 @@ def whole(config: OfflineConfig, parts: dict[str, Tensor]) -> Tensor:
     return parts["train"] + config.value_coef * beside
 
 
-def update(setup: Setup, config: OfflineConfig, optimizer: Optimizer, items: Sequence[Item]) -> dict[str, float]:
+def update(
+    run: Run, setup: Setup, config: OfflineConfig, optimizer: Optimizer, items: Sequence[Item]
+) -> dict[str, float]:
     """One update by the tokens of items, and the slow copy moves. Returns: its metrics, means over tokens."""
     heads = setup.beside
     assert isinstance(heads, Values)  # nobody else calls it
     marks, shares, lengths = columns_of(items, setup.policy.device)
     num, divisor = lengths.sum(), (shares * lengths).sum()
-    sums, begin, lr = Sums(), 0, optimizer.lr
+    sums, begin = Sums(), 0
     for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
         here = slice(begin, begin + sum(len(item.marks) for item in few))
         begin = here.stop
@@ -142,11 +145,10 @@ def update(setup: Setup, config: OfflineConfig, optimizer: Optimizer, items: Seq
         sums.add("weights/clipped", (weights >= config.most).float() / num)
         sums.add("whole", weights)
         sums.add("squares", weights.square())
-    norm = optimizer.step()
+    found = learning.updated(run, optimizer, sums)
     heads.follow(mix=config.target_mix)
-    found = sums.fetched()
     effective = found.pop("whole") ** 2 / (found.pop("squares") * float(num))
-    return {**found, "weights/effective": effective, "grad/norm": norm, "lr": lr}
+    return {**found, "weights/effective": effective}
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ def train(config: OfflineConfig) -> Path:
             if setup.beside is None:
                 metrics = update(setup, config, optimizer, items, num=num)
             else:
-                metrics = ilql.update(setup, config, optimizer, items)
+                metrics = ilql.update(run, setup, config, optimizer, items)
             run.refuse_nan(optimizer.done, metrics)
             looked = learning.look(setup, config, optimizer.done)
             if looked:
