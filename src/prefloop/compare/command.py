@@ -47,9 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     name, *overrides = arguments
     if "=" in name:
         raise UserError("`prefloop compare` needs a recipe first, for instance: prefloop compare helpdesk out=demo")
-    own = typed_keys(name)
+    own = typed_keys(name)  # and what the file says under `compare:` is changed there
     recipe = load(name, [_meant(text, own) for text in overrides])
-    section: dict[str, Any] = dict(recipe.values.get(layout.COMPARE) or {})
+    given = recipe.values.get(layout.COMPARE) or {}
+    if not isinstance(given, dict):
+        raise UserError(f"{recipe.place(layout.COMPARE)}: `compare` needs settings under it, for instance methods.")
+    section: dict[str, Any] = dict(given)
     known = {key: section.pop(key) for key in CompareConfig.model_fields if key in section}
     config = CompareConfig.parse(known, where=recipe.path, places=recipe.places, prefix=f"{layout.COMPARE}.")
     at_once = config.at_once or (cores() if "pretrain" in recipe.settings else 1)
@@ -78,7 +81,7 @@ def compare(recipe: Recipe, made: Sequence[Plan], *, at_once: int) -> int:
         failed = run_plans(some, made, out, at_once=at_once, before=_prepared)
     found = measured.compared(recipe, made, failed)
     write_document(out / layout.COMPARED, found)
-    measured.write_arena(made, out / layout.ARENA)
+    measured.write_arena(made, failed, out / layout.ARENA)
     shown = page.write(found, out)
     for line in ("", *page.lines(found), "", *page.verdict(found, "en"), *page.alarms(found, "en"), f"\nPage: {shown}"):
         say(line)
@@ -89,5 +92,5 @@ def _prepared(plan: Plan) -> None:
     """Writes the thumbs of a method that learns from thumbs."""
     for step in plan.steps:
         file = Path(str(step.given.get("preferences", "")))
-        if file.name == layout.THUMBS and file.parent == step.out.parent and plan.judged is not None:
-            measured.write_thumbs(plan.judged, file)
+        if file.name == layout.THUMBS and file.parent == step.out.parent:
+            measured.write_thumbs(plan.learned[0], file)

@@ -1,6 +1,7 @@
 """What came of each method: read from what its stages left, and from its evaluation."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from prefloop.compare.plans import Plan, Step
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document
-from prefloop.files.tables import jsonl, read_records, read_rows
-from prefloop.records import Finished, Preference, Rated, Timing
+from prefloop.files.feedback import feedback_of
+from prefloop.files.foreign import read_preferences
+from prefloop.files.tables import jsonl, read_rows, write_records
+from prefloop.records import Finished, Preference, Rated, Timing, spoken
 from prefloop.records.compared import Compared, Cost, Tried
 from prefloop.records.evaluations import Evaluation
 from prefloop.rounds.recipe import Recipe
@@ -20,7 +23,8 @@ from prefloop.rounds.recipe import Recipe
 def compared(recipe: Recipe, made: Sequence[Plan], failed: Mapping[str, str | None]) -> Compared:
     """All methods. Raises: UserError if none of them came to its evaluation."""
     tried = [_tried(recipe, plan, failed.get(plan.name)) for plan in made]
-    told = [evaluation for plan in made if (evaluation := _evaluation(plan)) is not None]
+    well = [plan for plan in made if failed.get(plan.name) is None]
+    told = [evaluation for plan in well if (evaluation := _evaluation(plan)) is not None]
     if not told:
         raise UserError("no method came to its end; what each said stands above.")
     first = told[0]
@@ -63,7 +67,7 @@ def _tried(recipe: Recipe, plan: Plan, failed: str | None) -> Tried:
             "test": model.test if model else None,
             "own": _cost(plan.steps) if plan.steps else None,
             "shared": _shared(recipe) if plan.rewarded else None,
-            "judgements": 0 if plan.judged is None else judgements(plan.judged),
+            "judgements": judgements(plan.learned),
         }
     )
 
@@ -77,8 +81,9 @@ def _shared(recipe: Recipe) -> Cost | None:
 def _cost(steps: Sequence[Step]) -> Cost:
     """What the stages of a method took together."""
     each = [_of_run(step.out) for step in steps]
+    seconds = [one.cpu_seconds for one in each]
     return Cost(
-        cpu_seconds=sum(one.cpu_seconds for one in each),
+        cpu_seconds=None if None in seconds else sum(filter(None, seconds)),
         peak_mb=max((one.peak_mb for one in each), default=0.0),
         sampled_tokens=sum(one.sampled_tokens for one in each),
     )
@@ -110,11 +115,22 @@ def _chosen(run: Path) -> dict[str, Any]:
     return {**card["config"], **card["chosen"].get("settings", {})}
 
 
-def judgements(preferences: Path) -> int:
-    """Judgements behind a file of preferences; a row that does not say stands for one."""
-    if not preferences.is_file():
-        return 0
-    return sum(int(row.get("num_judgements", 1)) for _, row in read_rows(preferences))
+def judgements(files: Sequence[Path]) -> int:
+    """Judgements behind files of what was said: those of a collect stage one by one, of a ranking too; of other files
+    what each row says, or one."""
+    found, seen = 0, dict[Path, set[str]]()
+    for file in files:
+        if not file.is_file():
+            continue
+        beside = file.parent / layout.JUDGEMENTS
+        for _, row in read_rows(file):
+            if beside.is_file() and row.get("comparison"):
+                seen.setdefault(beside, set()).add(row["comparison"])
+            else:
+                found += int(row.get("num_judgements", 1))
+    return found + sum(
+        row["comparison"] in comparisons for file, comparisons in seen.items() for _, row in read_rows(file)
+    )
 
 
 def _judge_seconds(recipe: Recipe) -> float | None:
@@ -123,15 +139,22 @@ def _judge_seconds(recipe: Recipe) -> float | None:
     return read_document(file, Finished).result.get("seconds_judging") if file.is_file() else None
 
 
-def write_thumbs(preferences: Path, out: Path) -> None:
-    """Preferences as thumbs: up for a response that won more often than it lost, down for one that lost more often.
-
-    Raises: UserError if that leaves thumbs of one kind alone.
-    """
+def write_thumbs(said: Path, out: Path) -> None:
+    """Preferences as thumbs: up for a response that won more often than it lost, down for one that lost more often;
+    thumbs as they are. Raises: UserError for anything else."""
+    what = feedback_of(str(said))
+    if what == "thumbs":
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(said, out)
+        return
+    if what != "preferences":
+        raise UserError(
+            f"{said}: this holds {what}, and kto learns from thumbs or preferences. Leave kto out of methods."
+        )
     wins: dict[str, dict[str, int]] = {}
     asked: dict[str, Preference] = {}
-    for row in read_records(preferences, Preference):
-        name = row.comparison or row.id
+    for row in read_preferences(str(said)).records:
+        name = row.comparison or spoken(row.messages)
         asked.setdefault(name, row)
         score = wins.setdefault(name, {})
         score[row.chosen] = score.get(row.chosen, 0) + 1
@@ -143,7 +166,7 @@ def write_thumbs(preferences: Path, out: Path) -> None:
             thumbs = tuple(won > 0 for won in decided.values())
             rows.append(
                 Rated(
-                    id=name,
+                    id=f"t-{row.id}",
                     messages=row.messages,
                     responses=tuple(decided),
                     thumbs=thumbs,
@@ -151,12 +174,16 @@ def write_thumbs(preferences: Path, out: Path) -> None:
                     tags=row.tags,
                 )
             )
-    write_text(out, jsonl([row.model_dump(mode="json", exclude_none=True) for row in rows]))
+    write_records(out, rows)
 
 
-def write_arena(made: Sequence[Plan], out: Path) -> int:
+def write_arena(made: Sequence[Plan], failed: Mapping[str, str | None], out: Path) -> int:
     """One file for people: what every method wrote to the same test prompts, blind. Returns: how many samplers."""
-    files = [(p.name, p.evaluation.out / layout.ARENA) for p in made if p.evaluation is not None]
+    files = [
+        (p.name, p.evaluation.out / layout.ARENA)
+        for p in made
+        if p.evaluation is not None and failed.get(p.name) is None
+    ]
     merged: list[dict[str, Any]] = []
     samplers = set[str]()
     for name, file in files:

@@ -27,8 +27,6 @@ class Method(NamedTuple):
     """Settings of its evaluation."""
     policy: str = "$policy"
     """What is evaluated."""
-    samples: bool = False
-    """Does it write responses while it learns, or answer by choosing?"""
 
 
 FEEDBACK = {"preferences": "$preferences", "held_out": "$held_out"}
@@ -46,12 +44,12 @@ def _direct(stage: str, **settings: Any) -> Method:
 
 
 def _online(stage: str) -> Method:
-    return Method("reward", (Job(stage, REWARDED),), policy=f"$own/{stage}/models", samples=True)
+    return Method("reward", (Job(stage, REWARDED),), policy=f"$own/{stage}/models")
 
 
 METHODS: Mapping[str, Method] = {
     "sft": Method("imitation"),
-    "best-of-n": Method("reward", evaluated={"best_of": 8, "reward": "$reward"}, samples=True),
+    "best-of-n": Method("reward", evaluated={"best_of": 8, "best_of_reward": "$reward"}),
     "rft": Method(
         "reward",
         (
@@ -59,7 +57,6 @@ METHODS: Mapping[str, Method] = {
             Job("sft", {"model": "$policy", "demonstrations": "$own/best-of-n/demonstrations.jsonl"}),
         ),
         policy="$own/sft/model",
-        samples=True,
     ),
     "ppo": _online("ppo"),
     "reinforce": _online("reinforce"),
@@ -80,7 +77,6 @@ METHODS: Mapping[str, Method] = {
             Job("ppo", {"policy": "$policy", "reward": "$own/reward/model", "prompts": "$prompts"}),
         ),
         policy="$own/ppo/models",
-        samples=True,
     ),
     "constitutional": Method(
         "ai",
@@ -89,7 +85,6 @@ METHODS: Mapping[str, Method] = {
             Job("sft", {"model": "$policy", "demonstrations": "$own/revise/demonstrations.jsonl"}),
         ),
         policy="$own/sft/model",
-        samples=True,
     ),
 }
 """Name -> what it is, in the order of the page."""

@@ -64,24 +64,35 @@ def won(split: Split | None) -> Measured:
 
 
 def best(found: Compared) -> Tried | None:
-    """The method that won most often on validation prompts within the KL limit; None if none wins clearly at all."""
+    """The method that won most often on validation prompts, of those within the KL limit if there are any."""
     able = [one for one in found.tried if one.validation and one.validation.win_rate and one.test]
-    within = [one for one in able if (mean(one.validation and one.validation.kl_nats) or 0) <= found.kl_limit]
-    top = max(within or able, key=lambda one: mean(won(one.validation)) or 0, default=None)
-    ends = None if top is None else bounds(won(top.test))
-    return top if ends is not None and ends[0] > 0.5 else None
+    within = [one for one in able if _is_near(one.validation, found)]
+    return max(within or able, key=lambda one: mean(won(one.validation)) or 0, default=None)
+
+
+def _is_near(split: Split | None, found: Compared) -> bool:
+    return split is not None and (mean(split.kl_nats) or 0) <= found.kl_limit
+
+
+def _is_clear(one: Tried) -> bool:
+    """Whether it wins clearly more than half on new prompts."""
+    ends = bounds(won(one.test))
+    return ends is not None and ends[0] > 0.5
 
 
 def near(found: Compared, top: Tried) -> list[Tried]:
-    """Methods whose interval on new prompts reaches into the best one's."""
+    """Methods within the KL limit whose interval on new prompts reaches into the best one's."""
     ends = bounds(won(top.test))
-    others = [(one, bounds(won(one.test))) for one in found.tried if one is not top]
+    others = [(one, bounds(won(one.test))) for one in found.tried if one is not top and _is_near(one.test, found)]
     return [one for one, own in others if ends and own and own[1] >= ends[0]]
 
 
-def cpu(one: Tried) -> float:
-    """CPU seconds of a method, what it shares with others counted whole."""
-    return sum(cost.cpu_seconds for cost in (one.own, one.shared) if cost)
+def cpu(one: Tried) -> float | None:
+    """CPU seconds of a method, what it shares with others counted whole; None if they are not known, or it trains
+    nothing."""
+    seconds = [cost.cpu_seconds for cost in (one.own, one.shared) if cost]
+    known = [each for each in seconds if each is not None]
+    return sum(known) if one.own and len(known) == len(seconds) else None
 
 
 def verdict(found: Compared, language: str) -> list[str]:
@@ -90,14 +101,18 @@ def verdict(found: Compared, language: str) -> list[str]:
     top = best(found)
     if top is None:
         return [t("nobody")]
-    judge = t(f"judge.{found.judge}")
+    win, judge = in_words(won(top.test), "share"), t(f"judge.{found.judge}")
+    if not _is_clear(top):
+        clear = [one.name for one in found.tried if _is_clear(one)]
+        told = [t("unclear", name=top.name, win=win, judge=judge)]
+        return [*told, t("clear", names=t("comma").join(clear)) if clear else t("nobody")]
     others = near(found, top)
-    told = [t("best", name=top.name, win=in_words(won(top.test), "share"), judge=judge)]
+    told = [t("best", name=top.name, win=win, judge=judge)]
     told.append(t("near", names=t("comma").join(one.name for one in others)) if others else t("alone"))
-    trained = [one for one in (top, *others) if one.own is not None]
+    trained = [(seconds, one.name) for one in (top, *others) if (seconds := cpu(one)) is not None]
     if others and trained:
-        cheapest = min(trained, key=cpu)
-        told.append(t("cheapest", name=cheapest.name, cpu=written(cpu(cheapest), "seconds")))
+        seconds, name = min(trained)
+        told.append(t("cheapest", name=name, cpu=written(seconds, "seconds")))
     return told
 
 
@@ -110,13 +125,13 @@ def alarms(found: Compared, language: str) -> list[str]:
             told.append(t("warn.failed", name=one.name, why=one.failed))
         if one.test is None or one.test.win_rate is None:
             continue
-        ends, kl = bounds(one.test.win_rate), mean(one.test.kl_nats) or 0
+        ends, kl = bounds(one.test.win_rate), mean(one.validation and one.validation.kl_nats) or 0
         if ends is not None and ends[1] < 0.5:
             told.append(t("warn.worse", name=one.name))
         for name in ("harmful", "over_refusal"):
             if _side(one.test.measured(name), found.reference.measured(name)) == "worse":
                 told.append(t(f"warn.{name}", name=one.name))
-        if kl > found.kl_limit:
+        if not _is_near(one.validation, found):
             told.append(t("warn.far", name=one.name, kl=written(kl, "nats"), limit=f"{found.kl_limit:g}"))
     return told
 
@@ -150,7 +165,7 @@ def _row(one: Tried, reference: Split, language: str) -> Row:
         marked("over_refusal"),
         figure(one.judgements, "count"),
         figure(own.cpu_seconds if own else None, "seconds"),
-        figure(one.shared.cpu_seconds if one.shared and one.shared.cpu_seconds else None, "seconds"),
+        figure(one.shared.cpu_seconds if one.shared else None, "seconds"),
         figure(own.peak_mb if own and own.peak_mb else None, "megabytes"),
         figure(own.sampled_tokens if own and own.sampled_tokens else None, "count"),
     )

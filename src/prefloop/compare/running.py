@@ -20,8 +20,8 @@ from prefloop.files.atomic import make_folder, write_text
 from prefloop.printing import say
 
 COMMAND = (sys.executable, "-m", "prefloop")
-PATIENCE = 60.0
-"""Seconds that a stage has to save what it holds once it is asked to stop."""
+LOOK_EVERY = 0.2
+"""Seconds between two looks at what has ended."""
 
 
 class Failed(Exception):
@@ -33,7 +33,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a second Ctrl-C is heard while the first one is seen to
         self._stopped = False
 
     def run(self, step: Step, log: Path) -> None:
@@ -62,19 +62,21 @@ class Workers:
 
     def stop(self) -> None:
         """Asks all of them to save and end, waits, and lets no other one begin."""
+        for process in self._asked(signal.SIGTERM):
+            process.wait()
+
+    def kill(self, number: int, frame: object) -> None:
+        """A handler that ends all of them at once."""
+        self._asked(signal.SIGKILL)
+
+    def _asked(self, number: int) -> list[subprocess.Popen[bytes]]:
         with self._lock:
             self._stopped = True
             running = list(self._running)
         for process in running:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        until = time.monotonic() + PATIENCE
-        for process in running:
-            try:
-                process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                process.send_signal(number)
+        return running
 
 
 def _last_words(log: Path, begin: int, code: int) -> str:
@@ -93,22 +95,26 @@ def workers() -> Iterator[Workers]:
     try:
         yield some
     finally:
-        with stopping.heard(_wait):  # once is enough: they are saving
+        with stopping.heard(some.kill):
             some.stop()
-
-
-def _wait(number: int, frame: object) -> None:
-    stopping.tell(number, "compare", "the stages that are running are saving already")
 
 
 def run_head(some: Workers, steps: Sequence[Step], log: Path) -> None:
     """Runs the stages that all methods begin from. Raises: UserError with what the first one said that failed."""
     for number, step in enumerate(steps, start=1):
         before, started = (step.out / layout.FINISHED).is_file(), time.perf_counter()
+        if not before:
+            say(f"[{number}/{len(steps)}] {step.stage.name:<9} runs, and tells how far it is in {log}")
+        pool = ThreadPoolExecutor(1)  # a signal is heard here, between two looks, and never while a process begins
+        running = pool.submit(some.run, step, log)
         try:
-            some.run(step, log)
+            while not running.done():
+                time.sleep(LOOK_EVERY)
+            running.result()
         except Failed as problem:
             raise UserError(str(problem)) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
         say(f"[{number}/{len(steps)}] {step.stage.name:<9} {took}")
 
@@ -130,7 +136,7 @@ def run_plans(
             before(plan)
             for step in (*plan.steps, *([plan.evaluation] if plan.evaluation else [])):
                 some.run(step, out / plan.name / layout.LOG)
-        except (Failed, UserError) as problem:
+        except (Failed, UserError, OSError, ValueError) as problem:
             return str(problem)
         return None
 
@@ -140,7 +146,7 @@ def run_plans(
         while any(not future.done() for future in begun.values()):  # a signal is heard between two looks
             for name in [name for name, future in begun.items() if future.done() and name not in done]:
                 _tell(name, begun[name].result(), done, len(made))
-            time.sleep(0.2)
+            time.sleep(LOOK_EVERY)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
     for name in [name for name in begun if name not in done]:

@@ -27,14 +27,19 @@ LABELS: dict[str, tuple[str, str]] = {
         "The cheapest to train of these is {name}: {cpu} of CPU time, the reward model counted where it has one.",
         "其中训练最省的是 {name}：CPU 时间 {cpu}（用到奖励模型的，含奖励模型）。",
     ),
+    "unclear": (
+        "{name}, chosen on validation prompts, does not win clearly more than half on new ones: {win}, by {judge}.",
+        "按验证提示选出的 {name} 在新提示上并不明显超过一半：{win}（由{judge}评判）。",
+    ),
+    "clear": ("On new prompts these do: {names}.", "在新提示上明显超过一半的有：{names}。"),
     "nobody": ("No method wins clearly more than half against SFT.", "没有方法对 SFT 的胜率明显超过一半。"),
     "warn.failed": ("{name} did not come to its end: {why}", "{name} 没有跑完：{why}"),
     "warn.worse": ("{name} wins clearly less than half: worse than SFT.", "{name} 的胜率明显低于一半：比 SFT 差。"),
     "warn.harmful": ("{name} is clearly more harmful than SFT.", "{name} 明显比 SFT 更有害。"),
     "warn.over_refusal": ("{name} refuses clearly more safe requests than SFT.", "{name} 拒绝的安全请求明显多于 SFT。"),
     "warn.far": (
-        "{name} drifted {kl} nats from SFT, beyond the limit of {limit}; nothing nearer was there to select.",
-        "{name} 偏离 SFT 达 {kl} 奈特，超过限制 {limit}；没有更近的可选。",
+        "{name} drifted {kl} nats from SFT on validation prompts, beyond the limit of {limit}.",
+        "{name} 在验证提示上偏离 SFT 达 {kl} 奈特，超过限制 {limit}。",
     ),
     "table": ("What each gained and cost", "各方法的收益与代价"),
     "table.says": (
@@ -43,9 +48,9 @@ LABELS: dict[str, tuple[str, str]] = {
         "在新提示上测量，每个方法取验证提示上胜率最高的策略。方括号是 95% 区间。标记：明显好于或差于 SFT。",
     ),
     "cost.says": (
-        "Learning alone, measuring not counted; memory is the most that one stage held. Best of n trains nothing and "
+        "Learning, without the evaluation; memory is the most that one stage held. Best of n trains nothing and "
         "pays at every answer instead: n responses, each scored.",
-        "只计学习，不计评测；内存是单个阶段的峰值。n 选一不训练，而是每次回答都付出代价：写 n 条并逐条打分。",
+        "只计学习，不含评测阶段；内存是单个阶段的峰值。n 选一不训练，而是每次回答都付出代价：写 n 条并逐条打分。",
     ),
     "col.method": ("method", "方法"),
     "col.win": ("wins over SFT", "对 SFT 胜率"),

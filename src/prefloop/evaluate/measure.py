@@ -59,11 +59,14 @@ def answers(
     base: Network | None = None,
     *,
     best_of: int = 1,
+    chooser: Scorer | None = None,
 ) -> list[Answer]:
     """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers.
 
-    Args: best_of: n, responses to each prompt, of which the scorer takes the best. Their KL from the reference is then
-        at most that of the model along them and `best_of_kl` more, and is told as that.
+    Args:
+        best_of: n, responses to each prompt, of which one is taken. Its KL is told as that of the model along it and
+            `best_of_kl` more: the most that choosing adds, where the model is the reference itself; else an estimate.
+        chooser: whose highest score it is; None is the scorer.
     """
     ids = [policy.codec.prompt_ids(p.messages) for p in prompts]
     sampler, sampling = InProcess(policy), config.sampling()
@@ -72,14 +75,15 @@ def answers(
         place = seed_of(config.seed, "evaluate.responses", start)
         sampled += sampler.sample(ids[start : start + config.batch_prompts], sampling, place, copies=best_of)
     if best_of > 1:
-        assert scorer is not None  # the settings ask for one
-        sampled = _best(sampled, prompts, scorer, policy, best_of)
+        judge_of = chooser or scorer
+        assert judge_of is not None  # the settings ask for one
+        sampled = _best(sampled, prompts, judge_of, policy, best_of)
     tokens = [s.tokens for s in sampled]
     chosen = best_of_kl(best_of)
     kl = [drift + chosen for drift in response_kl(policy, reference, ids, tokens, micro_tokens=config.micro_tokens)]
     under = [(None, None)] * len(ids)
     if base is not None:
-        drifts = response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)
+        drifts = [d + chosen for d in response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)]
         under = list(zip(drifts, surprise(base, ids, tokens, micro_tokens=config.micro_tokens), strict=True))
     texts = [policy.codec.decode(s.tokens) for s in sampled]
     said = None if scorer is None else scorer.detailed([p.messages for p in prompts], texts, [p.tags for p in prompts])

@@ -45,6 +45,7 @@ from prefloop.records.evaluations import (
 from prefloop.run import Run
 from prefloop.scoring.named import reward_inputs, scorer_as
 from prefloop.scoring.protocol import Scorer
+from prefloop.settings import Reward
 from prefloop.text.codec import Codec
 from prefloop.text.examples import FittingPrompts
 from prefloop.world import gold
@@ -67,6 +68,7 @@ class _World:
     reference: Network
     base: Network | None
     scorer: Scorer | None
+    chooser: Scorer | None
     prompts: dict[str, tuple[Prompt, ...]]
 
 
@@ -82,6 +84,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         "reference": model_folder(config.reference),
         "base": model_folder(config.base) if config.base else None,
         **reward_inputs(config.reward),
+        **{f"best_of_{key}": file for key, file in reward_inputs(config.best_of_reward).items()},
     }
     with Run(config, inputs=inputs) as run:
         path = run.folder / layout.EVALUATION
@@ -95,7 +98,8 @@ def evaluate(config: EvaluateConfig) -> Path:
             place,
             reference,
             _base(config, place, reference, run),
-            _scorer(config, place, reference),
+            _scorer(config, config.reward, place, reference),
+            _scorer(config, config.best_of_reward, place, reference),
             _prompts(config, reference, run),
         )
         folders = {"reference": Path(model_folder(config.reference)), **candidates(config.candidates)}
@@ -147,11 +151,9 @@ def evaluate(config: EvaluateConfig) -> Path:
     return path
 
 
-def _scorer(config: EvaluateConfig, place: Placement, reference: Network) -> Scorer | None:
-    """Who gives the scores, if there is somebody."""
-    if config.reward is None:
-        return None
-    return scorer_as(config, config.reward, place, weights=config.weights, beside=reference)
+def _scorer(config: EvaluateConfig, reward: Reward | None, place: Placement, reference: Network) -> Scorer | None:
+    """Who gives scores, if there is somebody."""
+    return None if reward is None else scorer_as(config, reward, place, weights=config.weights, beside=reference)
 
 
 def candidates(folder: str) -> dict[str, Path]:
@@ -160,8 +162,10 @@ def candidates(folder: str) -> dict[str, Path]:
     Raises: UserError if there is none.
     """
     path = Path(folder)
+    if not path.exists():  # a hub id
+        path = Path(model_folder(folder))
     if layout.is_model(path) or path.is_file():
-        return {path.name: path}
+        return {"candidate" if path.name in ("reference", BASE) else path.name: path}
     kept = layout.policies(path) or sorted(path.glob("*"))
     models = {p.name: p for p in kept if layout.is_model(p)}
     if "reference" in models:
@@ -258,6 +262,7 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
                 world.config,
                 world.base,
                 best_of=1 if name in ("reference", BASE) else world.config.best_of,
+                chooser=world.chooser,
             )
         if policy not in (world.reference, world.base):
             policy.release()

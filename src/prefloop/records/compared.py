@@ -9,8 +9,8 @@ from prefloop.records.record import Record
 class Cost(Record):
     """What was spent on something."""
 
-    cpu_seconds: float
-    """Seconds that processors worked, all threads together."""
+    cpu_seconds: float | None
+    """Seconds that processors worked, all threads together; null if a run is from before that was counted."""
     peak_mb: float
     """Most memory that a stage of it held, in MB."""
     sampled_tokens: int = 0

@@ -12,7 +12,7 @@ from prefloop.records.record import Record
 
 EXACT_KL = "exact KL of each token's distribution, summed over sampled responses"
 """How `evaluate` measures KL."""
-CHOSEN_KL = "and log n - (n - 1) / n more for the best of n = {n}, which is the most that choosing can add"
+CHOSEN_KL = "and log n - (n - 1) / n more for the best of n = {n}: a bound for the reference itself, else an estimate"
 """How it measures that of the best of several responses."""
 GOLD = ("utility", "satisfied", "harmful", "over_refusal")
 Number = float | None

@@ -68,8 +68,9 @@ class Timing(Record):
 
     seconds: float = 0.0
     """Seconds of work."""
-    cpu_seconds: float = 0.0
-    """Of them, seconds that processors worked, all threads together; 0 in runs from before it was counted."""
+    cpu_seconds: float | None = None
+    """Seconds that processors worked, all threads together; null if a session was from before that was counted. What
+    was killed at once is not in it, nor in the others."""
     peak_rss_mb: float = 0.0
     """Most memory held at once, in MB."""
     peak_mb: float = 0.0

@@ -66,6 +66,12 @@ class Recipe:
         """Where a dotted key was set: `file:line`, or the command line."""
         return place_of(key, self.path, self.places)
 
+    def resolved(self, stage: Stage, key: str, value: Any) -> Any:
+        """The value of a setting of some stage that runs after those of the recipe; where it is an input, as a path."""
+        head = {name: given for name, given in self.values.items() if name in HeadConfig.model_fields}
+        context = _Context(self.values, HeadConfig.parse(head, where=self.path), self.out, self.path, self.places)
+        return context.input(stage, key, value, list(self.settings))
+
 
 def place_of(key: str, path: str, places: Places) -> str:
     """Where a dotted key, or what is around it, was set: `file:line`, or the command line."""
@@ -133,7 +139,8 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
 def typed_keys(name: str) -> list[str]:
     """Keys that a recipe has by itself: what begins otherwise on the command line of `compare` is a method's."""
     values, _ = read_yaml(find(name))
-    stages_of_it = [key for key in values if key in STAGES]
+    own = values.get(layout.COMPARE)
+    stages_of_it = [key for key in values if key in STAGES and not (isinstance(own, dict) and key in own)]
     return [*({"name", "out", "base", *ALSO, *SHARED, layout.COMPARE}), *stages_of_it]
 
 
@@ -202,13 +209,13 @@ class _Context:
             world = self.values.get("world")
             language = world.get("language", "en") if isinstance(world, dict) else "en"
             inherited |= {"pipeline": str(self.out), "language": language, "title": self.head.name}
-        given = {key: self._input(stage, key, value, earlier) for key, value in section.items()}
+        given = {key: self.input(stage, key, value, earlier) for key, value in section.items()}
         places = self.places | {f"{name}.{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
         places |= {key: place for key, place in self.places.items() if key.startswith(f"{name}.")}
         settings = {**inherited, "out": str(self.out / name), **given}
         return config_class.parse(settings, where=self.path, places=places, prefix=f"{name}.")
 
-    def _input(self, stage: Stage, key: str, value: Any, earlier: Sequence[str]) -> Any:
+    def input(self, stage: Stage, key: str, value: Any, earlier: Sequence[str]) -> Any:
         """The value of a setting; where it, or one in its section, is an input, resolved."""
         if key in stage.takes:
             return self._resolved(value, f"{stage.name}.{key}", earlier)

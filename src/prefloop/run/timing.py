@@ -23,14 +23,16 @@ class Stopwatch:
 
     def add_session(self) -> None:
         """Adds what this session took to timing.json."""
-        before = read_document(self._path, Timing) if self._path.exists() else Timing()
+        before = read_document(self._path, Timing) if self._path.exists() else Timing(cpu_seconds=0.0)
         since, self._since = self._since, time.perf_counter()
         cpu_since, self._cpu_since = self._cpu_since, time.process_time()
         write_document(
             self._path,
             Timing(
                 seconds=round(before.seconds + self._since - since, 3),
-                cpu_seconds=round(before.cpu_seconds + self._cpu_since - cpu_since, 3),
+                cpu_seconds=None
+                if before.cpu_seconds is None
+                else round(before.cpu_seconds + self._cpu_since - cpu_since, 3),
                 peak_rss_mb=round(max(before.peak_rss_mb, peak_rss_mb()), 1),
                 peak_mb=round(max(before.peak_mb, peak_mb(self.device)), 1),
                 expected_mb=round(self.expected_mb or before.expected_mb, 1),
