@@ -273,7 +273,8 @@ def test_the_drafting_model_revises_itself(
     class Ends(InProcess):
         def sample(self, prompts: Any, sampling: Any, place: int, *, copies: int = 1) -> list[Sampled]:
             places.append(place)
-            return [Sampled(s.tokens, True) for s in super().sample(prompts, sampling, place, copies=copies)]
+            drawn = [Sampled(s.tokens, True) for s in super().sample(prompts, sampling, place, copies=copies)]
+            return [Sampled((), True), *drawn[1:]] if place % 2 else drawn  # what is empty is asked again
 
     monkeypatch.setattr(model_reviser, "InProcess", Ends)
     settings: dict[str, Any] = {"model": wide, "rounds": 2, "reviser": ReviserConfig(max_new_tokens=5)}
@@ -281,7 +282,7 @@ def test_the_drafting_model_revises_itself(
     rows = rows_of(whole)
     assert len({row.revision for row in rows}) > 10
     assert {len(row.steps) for row in rows if row.revision is not None} == {2}
-    assert len({*places}) == len(places) >= 8  # two parts, two rounds, a critique and a revision each
+    assert len({*places}) == len(places) > 8  # two parts, two rounds, a critique and a revision each, and some again
     write = Run.write_part
 
     def stops(self: Run, index: int, value: Any) -> None:
