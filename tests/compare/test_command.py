@@ -73,9 +73,13 @@ def test_what_each_cost_is_its_own(ran: Any):
     folder, _, _, _ = ran
     rows = {one.name: one for one in read_document(folder / layout.COMPARE / layout.COMPARED, Compared).tried}
     labels = list(read_rows(folder / layout.COLLECT / layout.PREFERENCES))
-    behind = sum(row["num_judgements"] for _, row in labels)
     assert rows["sft"].judgements == 0
-    assert rows["dpo"].judgements == rows["kto"].judgements == rows["best-of-n"].judgements == behind > len(labels)
+    given = [json.loads(line) for line in (folder / layout.COLLECT / layout.JUDGEMENTS).read_text().splitlines()]
+    ties = {row["comparison"] for _, row in read_rows(folder / layout.COLLECT / layout.UNDECIDED)}
+    decided = {row["comparison"] for _, row in labels}
+    assert rows["kto"].judgements == sum(one["comparison"] in decided for one in given)
+    assert rows["dpo"].judgements == sum(one["comparison"] in decided | ties for one in given)
+    assert rows["best-of-n"].judgements == rows["dpo"].judgements  # what its reward model learned from
     assert rows["best-of-n"].own is None  # it trains nothing
     assert rows["best-of-n"].shared is not None
     assert rows["dpo"].shared is None
@@ -130,6 +134,27 @@ def test_thumbs_are_who_won_more_often(tmp_path: Path):
     }  # b won as often as it lost
 
 
+def test_preferences_of_others_become_thumbs_too(tmp_path: Path):
+    """Without ids and comparisons; thumbs stay thumbs, and rankings are refused."""
+    rows = [
+        {"prompt": "where?", "chosen": "here", "rejected": "there"},
+        {"prompt": "who?", "chosen": "me", "rejected": "you"},
+    ]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    measured.write_thumbs(tmp_path / "p.jsonl", tmp_path / "t.jsonl")
+    found = read_records(tmp_path / "t.jsonl", Rated)
+    assert [(row.responses, row.thumbs) for row in found] == [
+        (("here", "there"), (True, False)),
+        (("me", "you"), (True, False)),
+    ]
+    measured.write_thumbs(tmp_path / "t.jsonl", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "t.jsonl").read_bytes()
+    ranking = {"id": "1", "messages": [{"role": "user", "content": "a"}], "responses": ["b", "c"], "ranks": [1, 2]}
+    (tmp_path / "r.jsonl").write_text(json.dumps(ranking) + "\n")
+    with pytest.raises(UserError, match="this holds rankings, and kto learns from thumbs or preferences"):
+        measured.write_thumbs(tmp_path / "r.jsonl", tmp_path / "x.jsonl")
+
+
 # what the page says
 
 
@@ -158,20 +183,34 @@ def compared(*rows: Tried) -> Compared:
 
 
 def test_the_best_and_those_that_cannot_be_told_from_it():
-    found = compared(tried("a", 0.70), tried("b", 0.67, cpu=2.0), tried("c", 0.60, cpu=1.0), tried("far", 0.9, kl=9.0))
+    found = compared(
+        tried("a", 0.70), tried("b", 0.67, cpu=2.0), tried("c", 0.60, cpu=1.0), tried("far", 0.9, kl=9.0, cpu=0)
+    )
     top = page.best(found)
     assert top is not None
-    assert top.name == "a"
-    assert [one.name for one in page.near(found, top)] == ["b", "far"]
+    assert top.name == "a"  # what drifted beyond the limit is not chosen, and recommended neither
+    assert [one.name for one in page.near(found, top)] == ["b"]
     said = " ".join(page.verdict(found, "en"))
     assert "a was chosen on validation prompts; on new ones it wins 70% [68, 72]" in said
     assert "The cheapest to train of these is b: 2.0 s" in said
-    assert any("far drifted 9.0 nats from SFT, beyond the limit of 8" in one for one in page.alarms(found, "en"))
+    assert any("far drifted 9.0 nats" in one and "beyond the limit of 8" in one for one in page.alarms(found, "en"))
 
 
-def test_what_is_no_better_than_half_is_not_called_best():
-    found = compared(tried("a", 0.51))
-    assert page.verdict(found, "en") == ["No method wins clearly more than half against SFT."]
+def test_what_was_chosen_and_is_not_clear_on_new_prompts_is_said():
+    lucky, other = tried("lucky", 0.7), tried("b", 0.65)
+    found = compared(lucky.model_copy(update={"test": tried("x", 0.51).test}), other)
+    said = page.verdict(found, "en")
+    assert said[0].startswith("lucky, chosen on validation prompts, does not win clearly more than half on new ones")
+    assert said[1] == "On new prompts these do: b."
+    assert page.verdict(compared(tried("a", 0.51)), "en")[1] == "No method wins clearly more than half against SFT."
+
+
+def test_what_is_not_known_to_cost_is_not_called_cheap():
+    unknown = tried("a", 0.70)
+    assert unknown.own is not None
+    unknown = unknown.model_copy(update={"own": unknown.own.model_copy(update={"cpu_seconds": None})})
+    said = " ".join(page.verdict(compared(unknown, tried("b", 0.69)), "en"))
+    assert "The cheapest to train of these is b" in said
 
 
 def test_what_is_worse_is_said_of_each():

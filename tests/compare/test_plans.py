@@ -88,6 +88,49 @@ def test_a_method_takes_the_recipes_settings_of_its_stages_and_then_its_own(help
     assert "beta=0.3" in found["mine"].steps[0].typed
 
 
+def test_who_chooses_the_best_of_n_does_not_judge_it(tmp_path: Path):
+    """Scores, and who wins, are the recipe's for all methods."""
+    text = OWN.replace("reward: reward/model}", "reward: python:r.py:score}")
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    found = made(load(str(tmp_path / "r.yaml"), ["out=o"]), "best-of-n", "dpo")
+    best, other = (dict(plan.evaluation.config) for plan in found.values() if plan.evaluation)
+    assert (best["best_of"], best["best_of_reward"], other["best_of"]) == (8, "o/reward/model", 1)
+    assert best["reward"] == other["reward"] == "python:r.py:score"
+
+
+def test_a_variant_takes_nothing_of_the_stage_that_the_recipe_has(tmp_path: Path):
+    text = (
+        OWN
+        + "dpo: {policy: m, preferences: p.jsonl, held_out: h.jsonl, objective: hinge, max_new_tokens: 7, "
+        + "adapter: lora}\n"
+    )
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    found = made(load(str(tmp_path / "r.yaml"), ["out=o"]), "dpo", "ipo", "simpo", "cpl")
+    dpo, ipo, simpo = (settings(found[name], "dpo") for name in ("dpo", "ipo", "simpo"))
+    assert (dpo.objective, ipo.objective, simpo.objective) == ("hinge", "ipo", "auto")
+    for stage in (dpo, ipo, simpo, settings(found["cpl"], "cpl")):  # the same model is trained, and writes as much
+        assert (stage.adapter, stage.max_new_tokens) == ("lora", 7)
+
+
+def test_a_constraint_of_training_is_left_out_where_nothing_is_trained(tmp_path: Path):
+    text = OWN + "ppo: {policy: m, reward: {safe: {model: reward/model, at_least: 1.0}}, prompts: q.jsonl}\n"
+    (tmp_path / "r.yaml").write_text(text, encoding="utf-8")
+    found = made(load(str(tmp_path / "r.yaml"), ["out=o"]), "ppo", "rft")
+    assert settings(found["ppo"], "ppo").levels == {"safe": 1.0}
+    assert settings(found["rft"], "best-of-n").reward["safe"].at_least is None
+    assert found["ppo"].learned == (Path("p.jsonl"),)
+
+
+def test_collects_share_is_no_file(helpdesk: Recipe):
+    recipe = load("helpdesk", ["out=o", "collect.held_out=0.2"])
+    assert dict(settings(made(recipe, "dpo")["dpo"], "dpo"))["held_out"] == "o/collect/held_out.jsonl"
+
+
+def test_inputs_under_compare_are_paths_as_everywhere(helpdesk: Recipe):
+    own: dict[str, Any] = {"mine": {"method": "cpl", "preferences": "collect/rankings.jsonl"}}
+    assert settings(made(helpdesk, "mine", **own)["mine"], "cpl").preferences == "o/collect/rankings.jsonl"
+
+
 def test_the_head_ends_before_the_first_policy(helpdesk: Recipe):
     assert [step.stage.name for step in head(helpdesk)] == ["world", "pretrain", "sft", "collect", "reward"]
     for step in head(helpdesk):
@@ -105,6 +148,14 @@ def test_the_head_ends_before_the_first_policy(helpdesk: Recipe):
         (["dpo"], {"dpo": 3}, "`dpo` needs settings, for instance dpo.lr=1e-4"),
         (["rft"], {"rft": {"ppo": {}}}, "the method `rft` has no `ppo`. There are: best-of-n, sft."),
         (["dpo", "sft"], {"sft": {"lr": 1}}, "the method `sft` has no `lr`. It has no settings."),
+        (["dpo"], {"dpo": {"out": "x"}}, "`dpo.out` is the same for all methods, or they could not be compared"),
+        (["dpo"], {"dpo": {"policy": "x"}}, "`dpo.policy` is the same for all methods"),
+        (["best-of-n"], {"best-of-n": {"evaluate": {"judge": "score"}}}, "`best-of-n.evaluate.judge` is the same"),
+        (["best-of-n"], {"best-of-n": {"evaluate": 3}}, "`best-of-n.evaluate` needs settings"),
+        (["mine"], {"mine": {"method": ["dpo"]}}, "there is no method called `['dpo']` that could be called `mine`"),
+        (["x/../y"], {"x/../y": {"method": "dpo"}}, "a method cannot be called 'x/../y'"),
+        (["seed"], {"seed": {"method": "dpo"}}, "a method cannot be called 'seed'"),
+        (["sft", "dpo"], {"sft": {"method": "dpo"}}, "there is no method called `dpo` that could be called `sft`"),
         (["sft"], {}, "sft is what all methods are compared with. Add another, methods=[sft, dpo]"),
     ],
 )
@@ -121,7 +172,7 @@ def test_what_cannot_be_is_said_before_anything_runs(
 
 def test_what_a_recipe_lacks_is_said(small: Recipe):
     assert dict(settings(made(small, "dpo")["dpo"], "dpo"))["preferences"] == "p.jsonl"
-    for method, lacking in (("ppo", "prompts"), ("rlaif", "prompts whose responses are judged")):
+    for method, lacking in (("reinforce", "prompts"), ("rlaif", "prompts whose responses are judged")):
         with pytest.raises(UserError, match=rf"the method `{method}` needs {lacking}.*leave {method} out of methods"):
             made(small, method)
 
@@ -137,3 +188,11 @@ def test_what_is_typed_goes_where_it_belongs(capsys: pytest.CaptureFixture[str])
         main(["out=o"])
     assert main(["--help"]) == 0
     assert "best-of-n" in capsys.readouterr().out
+
+
+def test_what_is_not_there_is_said_before_hours_of_work(tmp_path: Path):
+    with pytest.raises(UserError, match=r"`compare.mine.preferences`: .*nowhere.jsonl: there is no such file"):
+        main(
+            ["helpdesk", f"out={tmp_path / 'o'}", "methods=[mine]", "mine.method=dpo", "mine.preferences=nowhere.jsonl"]
+        )
+    assert not (tmp_path / "o" / "world").exists()

@@ -1,5 +1,6 @@
 """Evaluation from folders to evaluation.json: the planted best is selected, and test prompts are new."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from prefloop.models.load import save_model
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.records import Demonstration, Message, Prompt
 from prefloop.records.evaluations import Evaluation, mean
+from prefloop.stats.best_of import best_of_kl
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 from prefloop.world.grammar import prompts
@@ -168,3 +170,39 @@ def test_what_is_a_candidate(models: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="there is no model folder here"):
         candidates(str(tmp_path / "empty"))
+
+
+def test_the_best_of_several_is_taken_by_who_chooses(
+    make_config: Callable[..., EvaluateConfig], folder: str, tmp_path: Path
+):
+    """The shortest of four; scores are still those of the reward, and the reference writes one."""
+    (tmp_path / "long.py").write_text("def score(prompts, responses):\n    return [float(len(r)) for r in responses]\n")
+    one = read_document(evaluate(make_config("one", candidates=folder)), Evaluation)
+    shortest = read_document(evaluate(make_config("short", candidates=folder, best_of=4)), Evaluation)
+    chooser = f"python:{tmp_path / 'long.py'}:score"
+    longest = read_document(
+        evaluate(make_config("long", candidates=folder, best_of=4, best_of_reward=chooser)), Evaluation
+    )
+    (name,) = set(one.models) - {"reference"}
+    splits = [found.models[name].test for found in (longest, one, shortest)]
+    scores = [mean(split.score) or 0.0 for split in splits if split]
+    assert scores == sorted(scores)
+    assert len(set(scores)) == 3
+    for found in (shortest, longest):
+        split, reference = found.models[name].test, found.models["reference"].test
+        assert split
+        assert reference
+        assert one.models["reference"].test
+        assert mean(split.kl_nats) == pytest.approx(best_of_kl(4), abs=1e-6)  # the reference itself, chosen from
+        assert reference == one.models["reference"].test
+        assert "n = 4: a bound for the reference itself, else an estimate" in found.kl_estimator
+
+
+def test_who_chooses_must_have_something_to_choose_from(make_config: Callable[..., EvaluateConfig]):
+    with pytest.raises(ValueError, match="best_of_reward chooses among several responses"):
+        make_config(best_of_reward="python:x.py:y")
+
+
+def test_a_single_model_may_have_any_name(make_config: Callable[..., EvaluateConfig], folder: str, tmp_path: Path):
+    shutil.copytree(folder, tmp_path / "reference")
+    assert candidates(str(tmp_path / "reference")) == {"candidate": tmp_path / "reference"}

@@ -72,6 +72,9 @@ def compare(recipe: Recipe, made: Sequence[Plan], *, at_once: int) -> int:
     out = recipe.out / layout.COMPARE
     claim(recipe.out)
     beforehand.check(recipe)
+    for plan in made:
+        for step in plan.steps:
+            beforehand.check_stage(recipe, step.stage.name, step.config, f"{layout.COMPARE}.{plan.name}")
     card = recipe.out / layout.RECIPE
     if not card.is_file():
         with output(card) as new:

@@ -15,7 +15,6 @@ from prefloop.errors import UserError
 from prefloop.feedback.config import LEARN_FROM_TIES
 from prefloop.named import named
 from prefloop.rounds.recipe import STAGES, Recipe
-from prefloop.settings import models_of
 from prefloop.stages import ALIGNING, Stage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -110,7 +109,7 @@ def head(recipe: Recipe) -> list[Step]:
     aside = set[Path]()
     for name, config in recipe.settings.items():
         given, stage = config.model_dump(mode="json", exclude_unset=True), STAGES[name]
-        inputs = [Path(value) for key in stage.takes for value in models_of(given.get(key)).values()]
+        inputs = [Path(value) for key in stage.takes for value in _paths(given.get(key))]
         later = any(path.is_relative_to(folder) for path in inputs for folder in aside)
         if later or name in (*ALIGNING, layout.EVALUATE) or "pipeline" in stage.reads:
             aside.add(recipe.out / name)
@@ -130,7 +129,7 @@ def plans(recipe: Recipe, config: CompareConfig, own: Mapping[str, Any], *, thre
     """
     for name in own:
         place = recipe.place(f"compare.{name}")
-        waits = isinstance(own[name], dict) and (name in METHODS or own[name].get("method") in METHODS)
+        waits = isinstance(own[name], dict) and own[name].get("method", name) in [*METHODS]
         if name not in config.methods and not (waits and place != "the command line"):  # in a file it may wait
             raise UserError(
                 f"{place}: `{name}` is not among the methods that are compared. "
@@ -179,7 +178,7 @@ class _Maker:
             "asked": stages.get(layout.COLLECT, {}).get("prompts"),
         }
         self._there["prompts"] = self._there["prompts"] or self._there["asked"]
-        rests = models_of(self._there["reward"]).values()
+        rests = _paths(self._there["reward"])
         self._trained = any(Path(model).is_relative_to(recipe.out / layout.REWARD) for model in rests)
 
     def plan(self, name: str, own: Any) -> Plan:
@@ -303,6 +302,13 @@ class _Maker:
                 f"Add it, or leave {method} out of methods."
             )
         return str(folder / layout.THUMBS) if thumbs else found
+
+
+def _paths(value: Any) -> list[str]:
+    """What an input of a stage names: one thing, or several rewards' models."""
+    if isinstance(value, dict):
+        return [str(part["model"]) for part in value.values()]
+    return [value] if isinstance(value, str) else []
 
 
 def _unconstrained(reward: Any) -> Any:

@@ -51,14 +51,15 @@ def revise(config: ReviseConfig) -> Path:
         models = _Models(config, run)
         if model is not None:
             model.begin(run, models.network)
-        rows, num_too_long = _revised(run, config, principles, reviser, models)
+        rows, num_too_long, num_tokens = _revised(run, config, principles, reviser, models)
         told = counted(rows, principles.names)
         for sentence in sentences(told, rows):
             run.say(sentence)
         outputs = _write(run, config, rows)
         if model is not None and model.requests is not None:
             told |= {"num_requests": model.requests, "cost": model.cost}
-        result = {"num_prompts": len(rows), "num_too_long_prompts": num_too_long, **outputs, **told}
+        result = {"num_prompts": len(rows), "num_too_long_prompts": num_too_long, "num_tokens": num_tokens}
+        result |= {**outputs, **told}
         run.finish(
             outputs=[layout.DEMONSTRATIONS, layout.PREFERENCES, layout.HELD_OUT, layout.REVISIONS],
             result=result | {"fingerprint_principles": principles.fingerprint},
@@ -86,8 +87,9 @@ class _Models:
 
 def _revised(
     run: Run, config: ReviseConfig, principles: Principles, reviser: Reviser, models: _Models
-) -> tuple[list[Revised], int]:
-    """Drafts to all prompts, part by part, and then their revisions. Returns: them, and how many prompts do not fit."""
+) -> tuple[list[Revised], int, int]:
+    """Drafts to all prompts, part by part, and then their revisions. Returns: them, how many prompts do not fit, and
+    the tokens of all drafts."""
     drafted = run.part(0).exists()
     codec = (
         writer(model_folder(config.model), template=config.template) if drafted else models.network(config.model).codec
@@ -100,24 +102,25 @@ def _revised(
     for index in run.parts(count):
         number = index % len(chunks)
         if index < len(chunks):
-            run.write_part(index, {"drafts": _drafts(chunks[number], models, config, number)})
+            run.write_part(index, _drafts(chunks[number], models, config, number))
         else:
             rows = _rows(chunks[number], run.read_part(number)["drafts"], config, principles, reviser, number)
             run.write_part(index, {"rows": [row.model_dump(mode="json") for row in rows]})
             refuse_worthless(rows, kept=str(run.part(index)))
         run.progress.advance()
-    parts = run.read_parts(count)[len(chunks) :]
-    rows = [Revised.model_validate(row) for part in parts for row in part["rows"]]
+    parts = run.read_parts(count)
+    rows = [Revised.model_validate(row) for part in parts[len(chunks) :] for row in part["rows"]]
     refuse_worthless(rows, kept=str(run.folder / layout.PARTS))
-    return rows, fitting.num_left_out
+    return rows, fitting.num_left_out, sum(part["num_tokens"] for part in parts[: len(chunks)])
 
 
-def _drafts(prompts: Sequence[Prompt], models: _Models, config: ReviseConfig, part: int) -> list[str]:
-    """One response to each prompt."""
+def _drafts(prompts: Sequence[Prompt], models: _Models, config: ReviseConfig, part: int) -> dict[str, Any]:
+    """One response to each prompt, and how many tokens all of them have."""
     network = models.network(config.model)
     ids = network.codec.prompts([prompt.messages for prompt in prompts])
     sampled = InProcess(network).sample(ids, config, seed_of(config.seed, "revise.drafts", part))
-    return [network.codec.decode(each.tokens).strip() for each in sampled]
+    drafts = [network.codec.decode(each.tokens).strip() for each in sampled]
+    return {"drafts": drafts, "num_tokens": sum(len(each.tokens) for each in sampled)}
 
 
 def _rows(

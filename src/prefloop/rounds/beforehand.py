@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
+from prefloop import layout
 from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.extras import check_extra
@@ -20,18 +21,23 @@ RECORDS = {"prompts": Prompt, "demonstrations": Demonstration, "preferences": Pr
 def check(recipe: Recipe) -> None:
     """Raises: UserError for what would stop a later stage after the earlier ones have worked for hours."""
     for name, config in recipe.settings.items():
-        for extra, what in config.extras().items():
-            check_extra(extra, f"{name}.{what}")
-        for setting, kind in STAGES[name].takes.items():
-            value = _given(config, setting)
-            named = models_of(value, setting) if kind == "reward" else {setting: value}
-            for key, path in named.items():
-                if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
-                    continue
-                try:
-                    _check(name, setting, kind, path, config)
-                except UserError as problem:
-                    raise UserError(f"{recipe.place(f'{name}.{key}')}: `{name}.{key}`: {problem}") from None
+        check_stage(recipe, name, config, name)
+
+
+def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
+    """The same of one stage. Args: where: the key under which its settings stand. Raises: UserError."""
+    for extra, what in config.extras().items():
+        check_extra(extra, f"{where}.{what}")
+    for setting, kind in STAGES[name].takes.items():
+        value = _given(config, setting)
+        named = models_of(value, setting) if kind == "reward" else {setting: value}
+        for key, path in named.items():
+            if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
+                continue
+            try:
+                _check(name, setting, kind, path, config)
+            except UserError as problem:
+                raise UserError(f"{recipe.place(f'{where}.{key}')}: `{where}.{key}`: {problem}") from None
 
 
 def _default(config: Config, setting: str) -> Any:
@@ -52,7 +58,9 @@ def _given(config: Config, setting: str) -> Any:
 
 def _is_inside(recipe: Recipe, path: str) -> bool:
     """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
-    return Path(path) == recipe.out or any(Path(path).is_relative_to(recipe.out / stage) for stage in recipe.settings)
+    return Path(path) == recipe.out or any(
+        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE)
+    )
 
 
 def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> None:
