@@ -174,6 +174,31 @@ def test_a_weak_judge_in_the_world_end_to_end(
     assert "prefers longer responses beyond what people do" in told
 
 
+@pytest.mark.parametrize("form", ["rating", "ranking"])
+def test_ratings_and_rankings_in_the_world(helpdesk: Callable[..., CollectConfig], form: str):
+    """A judge that likes what is long, whatever it is asked: named beside the helpdesk's annotators, who are put beside
+    what it said of its own prompts, without a question more."""
+
+    def judge(body: dict[str, Any], number: int) -> Any:
+        text = body["messages"][0]["content"].split("\n\n[End]")[0]
+        if form == "rating":
+            num = len(text.split("[Response]\n")[1].split())
+            return said(f"overall: {1 + (num > 8) + (num > 12) + (num > 16) + (num > 24)}")
+        parts = [part.split("]\n", 1) for part in text.split("\n\n[Response ")[1:]]
+        return said(" > ".join(letter for letter, _ in sorted(parts, key=lambda part: -len(part[1]))))
+
+    axes = {"axes": ("overall",)} if form == "rating" else {}
+    with serving(judge) as fake:
+        folder = collect(helpdesk(fake, form=form, **axes))
+    num = sum(len(c.responses) for c in read_records(folder / "comparisons.jsonl", Comparison))
+    assert len(fake.bodies) == (num if form == "rating" else 120)
+    audit = audit_of(folder)
+    assert audit["num_compared"] > 150
+    assert audit["length"]["named"]
+    assert audit["length"]["value"] > 0.3
+    assert audit["agreement"]["value"] < audit["agreement_of_people"]["value"]
+
+
 def test_simulated_people_refuse_foreign_prompts(make: Callable[..., CollectConfig]):
     with serving(longer) as fake, pytest.raises(UserError, match=r"judge.audit=simulated knows the helpdesk"):
         collect(make(fake, audit="simulated"))

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from prefloop.collect.asking import Pair, Said
 from prefloop.collect.config import CollectConfig
+from prefloop.collect.judge_config import SIMULATED
+from prefloop.collect.wording import Pair
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_preferences
 from prefloop.records import Comparison, PairChoice, Preference, spoken
@@ -38,6 +39,18 @@ class Compared:
     votes: tuple[float, ...]
     """of different people: 1 for the response shown first in the first of these, -1 for the other, 0 for a tie"""
     tags: tuple[str, ...]
+
+
+Choices = tuple[PairChoice | None, PairChoice | None]
+"""What a judge says of a pair with the one response as A, and with the other; None where it says nothing."""
+
+
+def compared_with(config: CollectConfig) -> list[Compared]:
+    """The pairs by people that `judge.audit` names; none where it names no file. Raises: see `of_file`."""
+    assert config.judge is not None  # by=model has it
+    if config.judge.audit in (None, SIMULATED):
+        return []
+    return of_file(str(config.judge.audit), most=config.judge.audit_pairs, seed=config.seed)
 
 
 def of_file(file: str, *, most: int, seed: int) -> list[Compared]:
@@ -78,31 +91,34 @@ def simulated(pairs: Sequence[tuple[Comparison, int, int]], config: CollectConfi
 def audited(
     shown: Sequence[tuple[Pair, PairChoice, PairChoice]],
     compared: Sequence[Compared],
-    said: Sequence[Said],
+    choices: Sequence[Choices],
     *,
     soft: bool,
+    orders: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
     """Everything that can be said of the judge. Returns: numbers for the stage's result, and sentences.
 
     Args:
         shown: its own pairs with one response as A, and its answers in this order and in the other.
         compared: the pairs that people judged too, which may be others.
-        said: its answers to those, two for each.
+        choices: its answers to each of those, in both orders; None where it gave none.
         soft: whether its decisions are taken by how sure it is.
+        orders: False for a judge to which each response is shown alone, so that there is no order.
     """
     prompts = [spoken(pair.messages) for pair, *_ in shown]
     first, second = [SIGN[a] for _, a, _ in shown], [-SIGN[b] for _, _, b in shown]
-    flips = judges.flipped(first, second, prompts, confidence=CONFIDENCE)
-    position = judges.position_bias(first, second, prompts, confidence=CONFIDENCE)
     sides = [(f + s) / 2 * _longer(pair) for (pair, *_), f, s in zip(shown, first, second, strict=True)]
     longer = [((1 + side) / 2, p) for side, p, (pair, *_) in zip(sides, prompts, shown, strict=True) if _longer(pair)]
     raw = judges.share([value for value, _ in longer], [p for _, p in longer], confidence=CONFIDENCE)
-    result: dict[str, Any] = {
-        "flips": _share(flips), "position": _bias(position), "longer": _share(raw), "soft": soft,
-    }  # fmt: skip
-    sentences = [_of_position(flips, position)]
-    both = list(zip(compared, said[::2], said[1::2], strict=True))
-    usable = [(each, SIGN[a.choice], -SIGN[b.choice]) for each, a, b in both if a.choice and b.choice]
+    result: dict[str, Any] = {"longer": _share(raw), "soft": soft}
+    sentences = list[str]()
+    if orders:
+        flips = judges.flipped(first, second, prompts, confidence=CONFIDENCE)
+        position = judges.position_bias(first, second, prompts, confidence=CONFIDENCE)
+        result = {"flips": _share(flips), "position": _bias(position)} | result
+        sentences.append(_of_position(flips, position))
+    both = list(zip(compared, choices, strict=True))
+    usable = [(each, SIGN[a], -SIGN[b]) for each, (a, b) in both if a and b]
     if not usable:
         sentences.append(
             f"it chose the longer response in {_of(raw)} of the pairs. Whether that is too often, and how far it "

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -62,10 +61,58 @@ _REFUSAL = re.compile(
 """How a refusal begins."""
 
 
+@dataclass(frozen=True)
+class Pair:
+    """What is asked: which of two responses to a conversation is better."""
+
+    messages: tuple[Message, ...]
+    """the conversation"""
+    left: str
+    """shown as A"""
+    right: str
+    """shown as B"""
+    number: int = 0
+    """of the same pair in this order the how manieth vote"""
+
+
 def language_of(messages: Sequence[Message]) -> Language:
     """Chinese if a fifth of the letters of a conversation are."""
     text = "".join(message.content for message in messages)
     return "zh" if 5 * len(_CHINESE.findall(text)) >= max(1, len(_LETTER.findall(text))) else "en"
+
+
+def talk_of(messages: Sequence[Message]) -> str:
+    """A conversation as it is shown."""
+    roles = ROLES[language_of(messages)]
+    return "\n".join(f"{roles.get(m.role, m.role)}: {m.content}" for m in messages)
+
+
+def without_thought(answer: str) -> str:
+    """An answer without what a model thinks before it."""
+    return _THOUGHT.sub("", answer).strip()
+
+
+def failure_of(text: str) -> Failure:
+    """What an answer is that is none of those allowed."""
+    return "refused" if _REFUSAL.match(text) else "malformed"
+
+
+def rubric_of(file: str | None) -> str | None:
+    """The text of a rubric's file, if there is one. Raises: UserError if it cannot be read, or has no text."""
+    if file is None:
+        return None
+    try:
+        text = Path(file).read_bytes().decode("utf-8-sig").strip()
+    except OSError as problem:
+        raise UserError(f"{file}: this rubric cannot be read ({problem.strerror}). Check judge.rubric.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: this rubric is not text in UTF-8. Save it as such.") from None
+    if not text:
+        raise UserError(
+            f"{file}: this rubric has no text. Write into it what makes a response better, or leave judge.rubric "
+            "out to take the one built in."
+        )
+    return text
 
 
 @dataclass(frozen=True)
@@ -80,27 +127,14 @@ class Wording:
     @classmethod
     def of(cls, file: str | None, *, ties: bool) -> Self:
         """With the rubric in a file. Raises: UserError if there is no such file, or no text in it."""
-        if file is None:
-            return cls(None, ties)
-        try:
-            text = Path(file).read_bytes().decode("utf-8-sig").strip()
-        except OSError as problem:
-            raise UserError(f"{file}: this rubric cannot be read ({problem.strerror}). Check judge.rubric.") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{file}: this rubric is not text in UTF-8. Save it as such.") from None
-        if not text:
-            raise UserError(
-                f"{file}: this rubric has no text. Write into it what makes a response better, or leave judge.rubric "
-                "out to take the one built in."
-            )
-        return cls(text, ties)
+        return cls(rubric_of(file), ties)
 
     @property
     def letters(self) -> str:
         """What it may answer."""
         return "ABC" if self.ties else "AB"
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of every word that does not come from the data."""
         built_in = {} if self.rubric else RUBRIC
@@ -111,16 +145,27 @@ class Wording:
     def asked(self, messages: Sequence[Message], left: str, right: str, *, again: bool = False) -> str:
         """The prompt. Args: again: it was asked before, and gave no answer that is allowed."""
         language = language_of(messages)
-        talk = "\n".join(f"{ROLES[language].get(m.role, m.role)}: {m.content}" for m in messages)
         text = FRAME[language].format(
-            rubric=self.rubric or RUBRIC[language], talk=talk, left=left, right=right, ask=ASK[language, self.ties]
+            rubric=self.rubric or RUBRIC[language],
+            talk=talk_of(messages),
+            left=left,
+            right=right,
+            ask=ASK[language, self.ties],
         )
         return text + AGAIN[language] if again else text
 
+    def prompt(self, asked: Pair, *, again: bool) -> str:
+        """The words of a question. Args: again: see `asked`."""
+        return self.asked(asked.messages, asked.left, asked.right, again=again)
+
     def choice(self, answer: str) -> PairChoice | Failure:
         """What an answer means: taken strictly, for a judge that says something else may have meant something else."""
-        text = _THOUGHT.sub("", answer).strip()
+        text = without_thought(answer)
         found = _ANSWER.fullmatch(text.lstrip("*\"'`([【 "))
         if found and found[1].upper() in self.letters:
             return CHOICES[found[1].upper()]
-        return "refused" if _REFUSAL.match(text) else "malformed"
+        return failure_of(text)
+
+    def meaning(self, asked: Pair, answer: str) -> PairChoice | Failure:
+        """See `choice`; what was asked does not matter."""
+        return self.choice(answer)

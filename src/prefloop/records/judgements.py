@@ -44,10 +44,15 @@ class Machine(Record):
     """The model's name at its endpoint, or the fingerprint of its folder."""
     prompt: Text
     """Fingerprint of the wording in which it was asked, and of how its answer was drawn."""
-    answer: str
+    answer: str = ""
     """What it said, as it said it; of a model whose likelihoods were read the likeliest answer."""
+    answers: tuple[str, ...] = ()
+    """rating: the same of each shown response, each of which it was asked by itself; `answer` is empty then."""
     share: float | None = Field(default=None, ge=0, le=1)
     """pair: how likely it was to say left rather than right; None if that is not known."""
+    ratings: dict[str, tuple[float, ...]] | None = None
+    """rating: for each axis what is to be expected of each shown response, by the likelihoods of 1 to 5; None if they
+    are not known."""
 
 
 class Judgement(Record):

@@ -64,8 +64,12 @@ def _of_judge(pipeline: Pipeline) -> list[Sign]:
     agreement, people = (_inside(audit, name) for name in ("agreement", "agreement_of_people"))
     high, low = as_number(agreement.get("high")), as_number(people.get("low"))
     below = None if high is None or low is None or as_number(people.get("value")) is None else high < low
+    spread = [each for each in _inside(audit, "spread").values() if isinstance(each, dict)]
+    shares = [as_number(_inside(each, "share").get("value")) or 0.0 for each in spread if each.get("named")]
+    by_order = [_sign("judge_order", position.get("named"), position, flips=flips.get("value"))]
+    by_mark = [Sign("judge_spread", "alarm" if shares else "fine", {"spread": max(shares, default=0.0)})]
     return [
-        _sign("judge_order", position.get("named"), position, flips=flips.get("value")),
+        *(by_mark if spread else by_order),
         _sign("judge_length", length.get("named"), length, length=(as_number(length.get("value")) or 0.0) / 2),
         _sign("judge_agreement", below, agreement, judge=agreement.get("value"), people=people.get("value")),
     ]

@@ -23,6 +23,8 @@ KNOWN = 0.1
 looked at; below it people tell too little to compare with."""
 ALPHA = 0.02
 """Chance that a judge without a bias is said to have it, for each bias."""
+ONE_MARK = 0.9
+"""From this share on of all ratings that are the same, they tell too little."""
 FLOOR = 0.1
 """A bias smaller than this is not named, however sure it is."""
 
@@ -58,6 +60,23 @@ class Bias:
         return self.value is not None and self.p_value < ALPHA and abs(self.value) >= FLOOR
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far ratings tell responses apart."""
+
+    mean: float
+    deviation: float
+    level: float
+    """the commonest rating"""
+    share: Share
+    """how often it is given"""
+
+    @property
+    def named(self) -> bool:
+        """Whether nearly everything gets one rating."""
+        return self.share.n >= LEAST_PAIRS and (self.share.value or 0.0) >= ONE_MARK
+
+
 def share(values: Sequence[float], clusters: Sequence[Hashable], *, confidence: float) -> Share:
     """A mean of numbers in [0, 1], with `share_interval`; (None, 0, 1) of nothing.
 
@@ -70,6 +89,20 @@ def share(values: Sequence[float], clusters: Sequence[Hashable], *, confidence: 
         return Share(None, 0.0, 1.0, 0)
     low, high = share_interval(values, _numbered(clusters), confidence=confidence)
     return Share(float(np.mean(values)), low, high, len(values))
+
+
+def spread(ratings: Sequence[float], clusters: Sequence[Hashable], *, confidence: float) -> Spread:
+    """Mean and deviation of ratings, and how often the commonest of them is given, the lowest of several.
+
+    Args:
+        ratings: (n,) at least one.
+        clusters: (n,) the prompt of each.
+        confidence: in (0, 1).
+    """
+    levels, counts = np.unique(np.asarray(ratings, dtype=float), return_counts=True)
+    level = float(levels[counts.argmax()])
+    common = share([float(rating == level) for rating in ratings], clusters, confidence=confidence)
+    return Spread(float(np.mean(ratings)), float(np.std(ratings)), level, common)
 
 
 def flipped(first: ArrayLike, second: ArrayLike, clusters: Sequence[Hashable], *, confidence: float) -> Share:
