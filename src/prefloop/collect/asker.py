@@ -7,6 +7,7 @@ from typing import Any, Generic
 from prefloop import layout
 from prefloop.collect.answers import Answers
 from prefloop.collect.asking import FAILURES, Asking, Q, Said, T, Words
+from prefloop.collect.audit import comparisons_beside
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.folder_judge import FolderJudge, lettered
 from prefloop.collect.judge_config import SIMULATED, JudgeConfig
@@ -65,7 +66,9 @@ def inputs_of(judge: JudgeConfig) -> dict[str, str | None]:
     """What the stage reads besides: a folder, the rubric, the people that a judge is compared with."""
     audit = None if judge.audit == SIMULATED else judge.audit
     folder = model_folder(judge.model) if judge.base_url is None else None
-    return {"judge.model": folder, "judge.rubric": judge.rubric, "judge.audit": audit}
+    beside = comparisons_beside(audit) if audit is not None else None
+    read = {"judge.model": folder, "judge.rubric": judge.rubric, "judge.audit": audit}
+    return read | {"judge.audit_comparisons": beside}
 
 
 def counts(said: Sequence[Said[Any]], asking: Asking[Any, Any], *, num_unjudged: int) -> dict[str, Any]:

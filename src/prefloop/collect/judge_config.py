@@ -91,12 +91,20 @@ class JudgeConfig(Config):
     audit_pairs: int = Field(default=300, ge=30, le=100_000)
     """Pairs of the audit at most."""
 
+    own: str | None = Field(default=None, min_length=1)
+    """Of the audit: the sampler whose responses are of the judge's own kind; left out, the judge itself (its folder's
+    fingerprint, or its name). Who wrote what is said by comparisons.jsonl beside the audit's file."""
+
     @model_validator(mode="before")
     @classmethod
     def _longer_forms_need_room(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("form", "pair") != "pair" and "max_new_tokens" not in values:
             return {**values, "max_new_tokens": 64}
         return values
+
+    def own_kind(self, known_as: str) -> str:
+        """The sampler of its own kind. Args: known_as: the judge itself."""
+        return self.own or known_as
 
     @property
     def rated_on(self) -> tuple[str, ...]:
@@ -146,6 +154,8 @@ class JudgeConfig(Config):
             raise ValueError("votes of a model folder are all alike, for its likelihoods are read. Leave votes out.")
         if self.base_url is not None and self.votes > 1 and self.temperature == 0:
             raise ValueError(f"votes = {self.votes} are all alike at temperature 0. Set temperature, for instance 1.")
+        if self.own is not None and self.audit is None:
+            raise ValueError("own is whom the audit looks for. Give audit = FILE, preferences by people.")
         if self.clamp and not self.soft:
             raise ValueError("clamp bounds how sure the judge is, which only soft = true keeps. Set it, or drop clamp.")
         if self.soft and self.ties:

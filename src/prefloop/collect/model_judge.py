@@ -89,7 +89,8 @@ class ModelJudge:
             )
             own = asking.all_said([pair for each in compared for pair in each.asked])
         choices: list[Choices] = [(a.choice, b.choice) for a, b in zip(own[::2], own[1::2], strict=True)]
-        audit_result, sentences = audited(shown, compared, choices, soft=self._judge.soft)
+        kind = self._judge.own_kind(self._asker.known_as)
+        audit_result, sentences = audited(shown, compared, choices, soft=self._judge.soft, own=kind)
         for sentence in sentences:
             run.say(sentence)
         return judgements, {"judge": result | {"audit": audit_result}}

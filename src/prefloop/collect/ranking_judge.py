@@ -96,7 +96,8 @@ class RankingJudge:
             compared = simulated(pairs, self._config, most=self._judge.audit_pairs)
             known: dict[Pair, Choices] = {pair: (a, b) for pair, a, b in reversed(shown)}
             choices = [known[each.asked[0]] for each in compared]
-        audit_result, sentences = audited(shown, compared, choices, soft=False)
+        kind = self._judge.own_kind(self._asker.known_as)
+        audit_result, sentences = audited(shown, compared, choices, soft=False, own=kind)
         for sentence in sentences:
             run.say(sentence)
         return judgements, {"judge": result | {"audit": audit_result}}

@@ -108,7 +108,8 @@ class RatingJudge:
             choices = [self._beside(asking, each.asked[0]) for each in compared]
         spread, alike = _spread(judgements, comparisons)
         shown: list[tuple[Pair, PairChoice, PairChoice]] = [(pair, a, b) for pair, (a, b) in known.items() if a and b]
-        more, sentences = audited(shown, compared, choices, soft=self._judge.soft, orders=False)
+        kind = self._judge.own_kind(self._asker.known_as)
+        more, sentences = audited(shown, compared, choices, soft=self._judge.soft, own=kind, orders=False)
         for sentence in [*alike, *sentences]:
             run.say(sentence)
         self._refuse_one_mark(judgements, run)

@@ -284,6 +284,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "whatever learned from them may have learned that.",
         "除去人的选择所能解释的，长度改变了评判模型 {length} 的决定（负数表示偏爱短的）；由此学到的可能也包括这一点。",
     ),
+    "rule.judge_kind": (
+        "The judge prefers its own kind no more than people do",
+        "评判模型并不比人更偏爱自己一类的回答",
+    ),
+    "rule.judge_kind.says": (
+        "That a response is of the judge's own kind changed {kind} of its decisions beyond what people explain (below "
+        "zero: against it).",
+        "除去人的选择所能解释的，回答出自评判模型一类这一点改变了它 {kind} 的决定（负数表示反对）。",
+    ),
     "rule.judge_agreement": (
         "The judge agrees with people as they agree with each other",
         "评判模型与人的一致率不低于人与人之间",

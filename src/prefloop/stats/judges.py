@@ -18,7 +18,7 @@ from prefloop.stats.intervals import mean_interval, share_interval
 
 LEAST_PAIRS = 30
 """Pairs, couples of votes, or prompts, below which nothing is said of a bias against people."""
-KNOWN = 0.1
+KNOWN = 0.15
 """Of people's decisions, the share of their variance that must be common to two of them and not explained by what is
 looked at; below it people tell too little to compare with."""
 ALPHA = 0.02
@@ -152,7 +152,8 @@ def leaning(
     *,
     confidence: float,
 ) -> Bias:
-    """How far a judge follows a feature (the longer response) beyond what people who judged the same pairs explain.
+    """How far a judge follows a feature (the longer response, its own kind) beyond what people explain who judged the
+    same pairs.
 
         E[judge | pair] = k E[vote | pair] + value feature
 
@@ -189,6 +190,9 @@ def leaning(
         return Bias(
             None, -1.0, 1.0, 1.0, said.size, f"people judged pairs of {groups} prompts, fewer than {LEAST_PAIRS}"
         )
+    num = int(np.count_nonzero(having))
+    if num < LEAST_PAIRS:
+        return Bias(None, -1.0, 1.0, 1.0, said.size, f"in no more than {num} pairs do the two responses differ in it")
     if couples.sum() < LEAST_PAIRS:
         beyond = (said - vote) * having
         low, high = mean_interval(beyond, clusters=labels, confidence=confidence)
