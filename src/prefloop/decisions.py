@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prefloop.records import Comparison, Judgement, Preference, Ranking, Rated, Side, Vote
+from prefloop.records.judgements import AnnotatorKind
 from prefloop.stats.agreement import equal_couples
 
 PairKey = tuple[str, int, int]
@@ -16,6 +17,7 @@ class Ballot:
     """What one judgement says about responses i < j of a comparison."""
 
     annotator: str
+    annotator_kind: AnnotatorKind
     winner: int | None
     """i, j, or None for a tie"""
     strength: int | None
@@ -55,13 +57,24 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
         shown = left if judgement.sides_known else None
         share = judgement.machine.share if judgement.machine else None
         share = share if share is None or left < right else 1 - share
-        ballot = Ballot(judgement.annotator, winner, judgement.strength, shown, share, 2 * judgement.ruling)
+        ballot = Ballot(
+            judgement.annotator,
+            judgement.annotator_kind,
+            winner,
+            judgement.strength,
+            shown,
+            share,
+            2 * judgement.ruling,
+        )
         yield min(left, right), max(left, right), ballot
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
             winner = None if rank_a == rank_b else a if rank_a < rank_b else b
-            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None, authority=int(judgement.ruling))
+            ballot = Ballot(
+                judgement.annotator, judgement.annotator_kind, winner, None, authority=int(judgement.ruling)
+            )
+            yield min(a, b), max(a, b), ballot
 
 
 def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
@@ -113,6 +126,7 @@ def rated_of(comparison: Comparison, judgement: Judgement) -> Rated | None:
         else {axis: tuple(map(marks.__getitem__, places)) for axis, marks in ratings.items()},
         thumbs=thumbs and tuple(thumbs[place] for place in places),
         annotator=judgement.annotator,
+        annotator_kind=judgement.annotator_kind,
         comparison=comparison.id,
         tags=comparison.tags,
     )
@@ -151,6 +165,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
                 side=side[v.winner],
                 strength=v.strength,
                 annotator=v.annotator,
+                annotator_kind=v.annotator_kind,
                 first=None if v.left is None else v.left == winner,
             )
             for v in cast
@@ -176,6 +191,7 @@ def _by_share(comparison: Comparison, i: int, j: int, share: float, num: int) ->
         rejected=rejected,
         agreement=max(share, 1 - share),
         num_judgements=num,
+        annotator_kind="model",
         comparison=comparison.id,
         chosen_index=winner,
         rejected_index=loser,
@@ -207,5 +223,6 @@ def _ranking(comparison: Comparison, judgements: Sequence[Judgement]) -> Ranking
         responses=tuple(comparison.responses[i].text for i in order),
         ranks=ranks,
         num_judgements=len(judgements),
+        annotator_kind=judgements[0].annotator_kind,
         comparison=comparison.id,
     )

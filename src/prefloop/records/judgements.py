@@ -124,6 +124,8 @@ class Vote(Record):
     """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
     annotator: Text | None = None
     """Who; None if it is not known."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind they are; None if it is not known, as in files of before."""
     first: bool | None = None
     """Whether the preference's chosen response was the one shown on the left; None if it is not known."""
 
@@ -154,6 +156,8 @@ class Preference(Record):
     """Judgements behind it."""
     votes: tuple[Vote, ...] = ()
     """What each of those annotators said; none if only the decision is known."""
+    annotator_kind: AnnotatorKind | None = None
+    """Without votes: of what kind whoever judged is; None if it is not known."""
     comparison: str = ""
     """The comparison it came from, if it came from one."""
     chosen_index: int | None = None
@@ -199,6 +203,8 @@ class Ranking(Record):
     were, in no known order."""
     num_judgements: int = 1
     """Judgements behind it."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind whoever ranked is; None if it is not known."""
     comparison: str = ""
     """The comparison it came from."""
     tags: tuple[str, ...] = ()
@@ -234,6 +240,8 @@ class Rated(Record):
     """Of each response whether it is good; None where nobody said."""
     annotator: str | None = None
     """Who; None if it is not known, or several together."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind they are; None if it is not known."""
     comparison: str = ""
     """The comparison it came from."""
     tags: tuple[str, ...] = ()
