@@ -126,6 +126,15 @@ def differing(one: Path, other: Path) -> list[str]:
     return sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
 
 
+REVISE = """revise:
+  model: sft/model
+  prompts: world/prompts.collect.jsonl
+  by: simulated
+  rounds: 2
+  max_new_tokens: 12
+  batch_prompts: 4
+
+"""
 REINFORCE = """reinforce:
   policy: sft/model
   reward: reward/model
@@ -133,6 +142,16 @@ REINFORCE = """reinforce:
   steps: 4
   rollouts_per_step: 8
   max_new_tokens: 12
+  checkpoint_every: 1
+
+online-dpo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 4
+  rollouts_per_step: 8
+  max_new_tokens: 12
+  reference_every: 2
   checkpoint_every: 1
 
 dpo:
@@ -145,7 +164,7 @@ dpo:
   checkpoint_every: 1
 
 """
-"""Stages that the recipe lacks."""
+"""Stages that the recipe lacks: before it collects, and before it evaluates."""
 
 
 def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dict[str, tuple[int, list[str]]]:
@@ -157,7 +176,8 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
 
     whole, outcomes = folder / "whole", {}
     file, text = folder / "helpdesk.yaml", Path(find("helpdesk")).read_text(encoding="utf-8")
-    file.write_text(text.replace("evaluate:", f"{REINFORCE}evaluate:", 1), encoding="utf-8")
+    text = text.replace("\ncollect:", f"\n{REVISE}collect:", 1).replace("evaluate:", f"{REINFORCE}evaluate:", 1)
+    file.write_text(text, encoding="utf-8")
     recipe = load(str(file), [f"out={whole}", *miniature.overrides()])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         run(recipe)

@@ -240,7 +240,7 @@ def test_every_planted_mistake_still_has_its_place(monkeypatch: pytest.MonkeyPat
 
 
 METRIC = re.compile(r"\"([a-z]+/[a-z0-9_]+|lr|updates)\"")
-LOGS = re.compile(r"\b(run|online|learning)\.log\(")
+LOGS = re.compile(r"\b(run|online|learning)\.(log|keep)\(")
 NOT_WRITTEN = {"ratio/max_error"}  # becomes ratio/first_error
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `([a-z0-9_/]+)` \|", flags=re.MULTILINE)
@@ -289,6 +289,7 @@ BY_NAME = {
     "prefloop.rounds.recipe": RECIPES,
     "prefloop.rounds.command": RECIPES,
     "prefloop.completion": SETTINGS,
+    "prefloop.compare.plans": SETTINGS,
     "prefloop.plan.command": NEEDS,
 }
 """Modules that import what the table of stages names -> which of it."""

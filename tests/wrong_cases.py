@@ -28,10 +28,13 @@ GOOD: dict[str, list[str]] = {
     "data hacks": ["run=in/ppo", "judge=in/reward", *QUICK],
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
+    "revise": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "by=simulated", "max_new_tokens=4", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
     "reinforce": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
+    "best-of-n": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "online-dpo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", *ONLINE],
     "dpo": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "kto": ["policy=in/model", "preferences=in/thumbs.jsonl", "max_new_tokens=4", *QUICK],
     "cpl": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
@@ -88,7 +91,7 @@ def of_settings() -> Iterator[Case]:
             elif "Literal" in annotation:
                 wrong = ("nothing", "3", "maybe", "[a]")[turn % 4]
                 yield Case(command, "a choice", changed(command, f"{name}={wrong}"), f"`{name}` should be")
-            elif "tuple" in annotation:
+            elif "tuple" in annotation and not annotation.startswith("str |"):  # or a text
                 yield Case(command, "a list", changed(command, f"{name}=a"), f"`{name}` should be a list")
             elif field.is_required():
                 wrong, says = (("", "is empty"), ('"\\0"', "NUL character"), ("x" * 5000, "x"))[turn % 3]
@@ -109,7 +112,7 @@ def of_absurd_counts() -> Iterator[Case]:
         ("data world", "num_documents", 10**12), ("pretrain", "model.hidden_size", 10**7), ("score", "batch", 10**9),
         ("pretrain", "model.num_layers", 10**6), ("pretrain", "model.vocab_size", 10**9), ("collect", "overlap", 10**12),
         ("evaluate", "batch_prompts", 10**12), ("reward", "batch_pairs", 10**18), ("ppo", "max_new_tokens", 10**10),
-        ("reinforce", "responses_per_prompt", 3), ("ppo", "minibatch_size", 3), ("collect", "responses_per_prompt", 99),
+        ("reinforce", "responses_per_prompt", 3), ("online-dpo", "responses_per_prompt", 1), ("ppo", "minibatch_size", 3), ("collect", "responses_per_prompt", 99),
     ):  # fmt: skip
         yield Case(command, "an absurd count", changed(command, f"{key}={value}"), key)
 
@@ -182,6 +185,7 @@ DATA = {
     "offline": "preferences",
     "ppo": "prompts",
     "collect": "prompts",
+    "revise": "prompts",
     "pretrain": "corpus",
 }
 
@@ -194,7 +198,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
                 marked = (
                     command in ("dpo", "cpl") and FEEDBACK.get(Path(name).stem.partition("-")[2], (None,))[0] is MARKED
                 )
-                says_so = "learns `prefloop reward`" if marked else words
+                says_so = "learns `prefloop offline`" if marked else words
                 yield Case(command, f"data: {name}", changed(command, f"{kind}=in/{name}"), says_so)
         for name in (
             "nowhere.jsonl",
@@ -224,7 +228,7 @@ def of_data(says: dict[str, str]) -> Iterator[Case]:
         yield Case("score", f"data: {name}", changed("score", f"data=in/{name}"), name)
         yield Case("evaluate", f"data: {name}", changed("evaluate", f"test_prompts=in/{name}"), name)
     for name, words in (("thumbs-up", "all its"), ("preferences", "holds preferences. From"), ("nowhere", "nowhere"),
-                        ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop reward`")):  # fmt: skip
+                        ("demonstrations", "demonstrations.jsonl"), ("preferences-marks", "learns `prefloop offline`")):  # fmt: skip
         yield Case("kto", f"data: {name}", changed("kto", f"preferences=in/{name}.jsonl"), words)
     for name, settings, words in (
         ("thumbs", ["objective=ratings"], "holds thumbs, which objective=ratings does not learn from"),
@@ -247,7 +251,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
-        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
         ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):
@@ -385,7 +389,7 @@ def of_commands() -> Iterator[Case]:
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
         ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
-        ("plan nothing", "sft, collect, reward, ppo, reinforce"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
+        ("plan nothing", "sft, collect, reward, ppo, reinforce, online-dpo"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),
         ("init kept", "kept/kept.yaml: this is there already"), ("completion", "needs one of bash, zsh, fish"), ("completion csh", "needs one of"),

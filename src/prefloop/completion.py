@@ -98,6 +98,7 @@ def _words() -> dict[str, list[str]]:
     recipes = [name.removesuffix(".yaml") for name in names if name.endswith(".yaml")]
     words = {stage.command.split()[0]: [f"{key}=" for key in _settings(stage)] for stage in STAGES.values()}
     words["run"] = [*recipes, "out=", "seed=", "base=", "model="]
+    words["compare"] = [*words["run"], "methods=", "at_once="]
     return words | {name: list(given) for name, given in SELF_PARSED.items()} | {"help": _first_words()[:-1]}
 
 

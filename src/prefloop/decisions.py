@@ -139,65 +139,73 @@ def _heard(cast: Sequence[Ballot]) -> list[Ballot]:
 
 
 def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) -> tuple[Preference | None, bool]:
-    """The pair with its votes, if its texts differ, and whether it has a majority."""
+    """The pair with its votes, if its texts differ, and whether it has a majority; where a model said how sure it is,
+    without votes, and whether it is surer of either."""
     shares = [v.share for v in cast if v.share is not None]
     if len(shares) == len(cast):
-        return _by_share(comparison, i, j, sum(shares) / len(shares), len(shares))
+        share = sum(shares) / len(shares)
+        winner, agreement = (i if share >= 0.5 else j), max(share, 1 - share)
+        preference = _preference(comparison, i, j, winner, agreement=agreement, num=len(shares))
+        return preference, preference is not None and share != 0.5
     for_i, for_j = (sum(v.winner == k for v in cast) for k in (i, j))
     winner, most, least = (i, for_i, for_j) if for_i > for_j else (j, for_j, for_i)
     ties = len(cast) - for_i - for_j
+    side: dict[int | None, Side] = {winner: "chosen", j if winner == i else i: "rejected", None: "tie"}
+    votes = tuple(
+        Vote(
+            side=side[v.winner],
+            strength=v.strength,
+            annotator=v.annotator,
+            annotator_kind=v.annotator_kind,
+            first=None if v.left is None else v.left == winner,
+        )
+        for v in cast
+    )
+    strengths = [v.strength for v in cast if v.winner == winner and v.strength is not None]
+    preference = _preference(
+        comparison,
+        i,
+        j,
+        winner,
+        agreement=most / len(cast),
+        num=len(cast),
+        votes=votes,
+        strength=sum(strengths) / len(strengths) if strengths else None,
+    )
+    return preference, preference is not None and most > max(least, ties)
+
+
+def _preference(
+    comparison: Comparison,
+    i: int,
+    j: int,
+    winner: int,
+    *,
+    agreement: float,
+    num: int,
+    votes: tuple[Vote, ...] = (),
+    strength: float | None = None,
+) -> Preference | None:
+    """The pair with one of the two chosen; None if their texts are the same. Args: num: judgements of it."""
     loser = j if winner == i else i
     chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
     if chosen == rejected:
-        return None, False
-    side: dict[int | None, Side] = {winner: "chosen", loser: "rejected", None: "tie"}
-    strengths = [v.strength for v in cast if v.winner == winner and v.strength is not None]
-    preference = Preference(
+        return None
+    return Preference(
         id=f"{comparison.id}:{i}-{j}",
         messages=comparison.messages,
         chosen=chosen,
         rejected=rejected,
-        strength=sum(strengths) / len(strengths) if strengths else None,
-        agreement=most / len(cast),
-        num_judgements=len(cast),
-        votes=tuple(
-            Vote(
-                side=side[v.winner],
-                strength=v.strength,
-                annotator=v.annotator,
-                annotator_kind=v.annotator_kind,
-                first=None if v.left is None else v.left == winner,
-            )
-            for v in cast
-        ),
-        comparison=comparison.id,
-        chosen_index=winner,
-        rejected_index=loser,
-        tags=comparison.tags,
-    )
-    return preference, most > max(least, ties)
-
-
-def _by_share(comparison: Comparison, i: int, j: int, share: float, num: int) -> tuple[Preference | None, bool]:
-    """The pair with the mean of how sure a model was of response i, and whether that is for either."""
-    winner, loser = (i, j) if share >= 0.5 else (j, i)
-    chosen, rejected = comparison.responses[winner].text, comparison.responses[loser].text
-    if chosen == rejected:
-        return None, False
-    preference = Preference(
-        id=f"{comparison.id}:{i}-{j}",
-        messages=comparison.messages,
-        chosen=chosen,
-        rejected=rejected,
-        agreement=max(share, 1 - share),
+        strength=strength,
+        agreement=agreement,
         num_judgements=num,
-        annotator_kind="model",
+        votes=votes,
+        annotator_kind=None if votes else "model",  # nobody else says how sure they are
         comparison=comparison.id,
         chosen_index=winner,
         rejected_index=loser,
         tags=comparison.tags,
     )
-    return preference, share != 0.5
 
 
 def _rankings(judgements: Sequence[Judgement]) -> list[list[Judgement]]:

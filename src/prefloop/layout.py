@@ -5,15 +5,19 @@ PIPELINE/STAGE/                   run.json, config.yaml, metrics.jsonl, samples.
                                   while it is not finished checkpoints/, parts/ and .rows/; with track=
                                   tracker.json, tensorboard/
 PIPELINE/sft/model/               a plain model folder, as pretrain and reward write one too
+PIPELINE/revise/                  demonstrations.jsonl, preferences.jsonl, revisions.jsonl; asked.jsonl as in collect/
 PIPELINE/reward/model/            with members=: ensemble.json and members/0, members/1, ..., each a model folder;
                                   the runs that trained them are then PIPELINE/reward/members/0, ...
                                   with curve=true those of a share of the prompts are PIPELINE/reward/shares/0.125, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
+PIPELINE/best-of-n/                demonstrations.jsonl, each prompt with the best of its responses
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
+PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
+                                  method its stages' runs and log.txt, what they said
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -56,6 +60,7 @@ RANKINGS = "rankings.jsonl"
 RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 ASKED = "asked.jsonl"
+REVISIONS = "revisions.jsonl"
 
 EVALUATION = "evaluation.json"
 BENCH = "bench.json"
@@ -67,9 +72,11 @@ CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 SWEEP = "sweep.json"
 
+COMPARE, COMPARED, LOG = "compare", "compare.json", "log.txt"
+
 HACKS, LOOKED_AT = "hacks.jsonl", "looked_at.jsonl"
 
-PAGE = "index.html"
+PAGE, PAGE_ZH = "index.html", "index.zh.html"
 SUMMARY = "summary.json"
 
 
@@ -81,11 +88,14 @@ def prompts(purpose: str) -> str:
 WRITTEN: Mapping[str, tuple[str, ...]] = {
     "world": (CORPUS, PRACTICE, DEMONSTRATIONS, prompts("*")),
     "pretrain": (MODEL,),
+    "revise": (DEMONSTRATIONS, PREFERENCES, HELD_OUT, REVISIONS),
     "sft": (MODEL,),
     "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "best-of-n": (DEMONSTRATIONS,),
+    "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "kto": (MODELS, f"{MODELS}/{_STEP}*"),
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),

@@ -15,6 +15,8 @@ STREAMS: dict[str, str] = {
     "sft.batches": "order of the demonstrations, by epoch",
     "sft.gate": "responses that the gate looks at",
     "collect.responses": "responses to be judged, by chunk and attempt",
+    "revise.drafts": "drafts that are revised, by part",
+    "revise.answers": "critiques and revisions of a model in memory, by part, round, which of the two, and attempt",
     "collect.audit": "which pairs a model is compared with people on, and what simulated ones say",
     "collect.altered": "what is wrong in copies of responses, by prompt",
     "reward.split": "which prompts are held out",
@@ -29,6 +31,7 @@ STREAMS: dict[str, str] = {
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
     "online.minibatches": "which rollouts share an update, by step and epoch",
+    "best_of_n.responses": "responses of which the best is kept, by the first prompt of a part",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",
     "hacks.responses": "responses of policy and reference, by model and the first prompt of a part",
@@ -53,3 +56,10 @@ def seed_of(seed: int, stream: str, *place: int) -> int:
         raise ValueError(f"no random stream is called {stream!r}; add it to STREAMS in seeds.py")
     digest = hashlib.sha256(repr((seed, stream, place)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def is_held_out(prompt: str, share: float, seed: int) -> bool:
+    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one
+    side."""
+    digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()  # a checksum such as CRC keeps alike what reads alike
+    return int.from_bytes(digest[:8], "big") < share * 2**64

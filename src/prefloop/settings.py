@@ -145,6 +145,26 @@ class Optimised(Tracked):
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
 
 
+class Refreshed(Config):
+    """Whether the reference follows the policy (TR-DPO)."""
+
+    reference_every: int = Field(default=0, ge=0)
+    """Updates after which the reference is refreshed from the policy; 0 never does. Its final drift is told from what
+    it began as all the same."""
+
+    reference_mix: float = Field(default=1.0, gt=0, le=1)
+    """Share of the policy in the refreshed reference: 1 copies it, 0.6 keeps 0.4 of what the reference was."""
+
+    @model_validator(mode="after")
+    def _what_is_mixed_is_refreshed(self) -> typing.Self:
+        if self.reference_mix != 1 and not self.reference_every:
+            raise ValueError(
+                "reference_mix does nothing while the reference stays. Leave it out, or say after how many updates it "
+                "is refreshed: reference_every = 100, say."
+            )
+        return self
+
+
 class Sampled(Config):
     """How responses are drawn."""
 

@@ -37,8 +37,8 @@ class Stage(NamedTuple):
     reads: Mapping[str, str] = {}
     """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
     takes: Mapping[str, str] = {}
-    """Setting that names an input -> what must be there: file, model, folder, reward (a model or a function), or judge
-    (a word, or a function)."""
+    """Setting that names an input, with a dot one of a section -> what must be there: file, model, folder, reward (a
+    model or a function), judge (a word, or a function), or named (words that may be files)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
     needs: str | None = None
@@ -70,13 +70,19 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.pretrain.stage:train", "prefloop.pretrain.config:PretrainConfig",
           in_recipe=True, reads={"texts": "corpus=, practice="}, takes={"corpus": "file", "practice": "file"},
           writes=("model",)),
+    Stage("revise", "draft responses, criticise and rewrite them by principles: demonstrations without people",
+          "prefloop.revise.stage:revise", "prefloop.revise.config:ReviseConfig", in_recipe=True,
+          reads={"prompts": "prompts="},
+          takes={"model": "model", "prompts": "file", "by": "judge", "principles": "named", "reviser.model": "model"},
+          writes=("demonstrations", "preferences")),
     Stage("sft", "fine-tune a model on demonstrations", "prefloop.sft.stage:train", "prefloop.sft.config:SFTConfig",
           in_recipe=True, reads={"demonstrations": "demonstrations="},
           takes={"model": "model", "demonstrations": "file"}, writes=("model",), needs="prefloop.sft.needs:needs"),
     Stage("collect", "sample responses and have them judged",
           "prefloop.collect.stage:collect", "prefloop.collect.config:CollectConfig", in_recipe=True,
           reads={"prompts": "prompts=", "judgements": "by=people, as judged/judgements.jsonl in its folder"},
-          takes={"model": "model", "prompts": "file", "by": "judge"},
+          takes={"model": "model", "prompts": "file", "by": "judge", "judge.model": "model", "judge.rubric": "named",
+                 "judge.audit": "named", "judge.principles": "named"},
           writes=("comparisons", "judgements", "preferences", "rankings"), needs="prefloop.collect.needs:needs"),
     Stage("reward", "learn a reward model from preferences",
           "prefloop.reward.stage:train", "prefloop.reward.config:RewardConfig", in_recipe=True,
@@ -93,6 +99,15 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           in_recipe=True, reads={"prompts": "prompts="},
           takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",),
           needs="prefloop.align.needs:reinforce"),
+    Stage("online-dpo", "the same by pairs: of each prompt's responses the best and the worst teach as in dpo",
+          "prefloop.align.online_dpo:train", "prefloop.align.config:OnlineDPOConfig",
+          in_recipe=True, reads={"prompts": "prompts="},
+          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",),
+          needs="prefloop.align.needs:online_dpo"),
+    Stage("best-of-n", "keep the best of several responses by a reward, as demonstrations for sft",
+          "prefloop.align.best_of_n:choose", "prefloop.align.config:BestOfNConfig",
+          in_recipe=True, reads={"prompts": "prompts="},
+          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("demonstrations",)),
     Stage("dpo", "learn a policy from preferences or rankings directly, without a reward model",
           "prefloop.direct.dpo:train", "prefloop.direct.config:DPOConfig", in_recipe=True,
           reads=dict.fromkeys(("preferences", "rankings"), "preferences=, held_out=, undecided=, replay="),
@@ -134,6 +149,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
           in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
     Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
+    Stage("compare", "say what several methods gain and cost on a recipe's preferences",
+          "prefloop.compare.command:main", writes=("pages",)),
     Stage("plan", "say what a stage will take of memory and time, and what to change where it does not fit",
           "prefloop.plan.command:main"),
     Stage("init", "write a recipe for your own data, and a sample of each file", "prefloop.rounds.init:main"),

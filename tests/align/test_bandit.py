@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
+import bandits
+from bandits import END
 from prefloop.align import ppo, reinforce
 from prefloop.align.config import PPOConfig, REINFORCEConfig
-from prefloop.models.load import save_model
-from prefloop.text.codec import Codec
-from prefloop.text.templates import template_text
 
-END, TOKENS = 1, range(4)
+TOKENS = range(4)
 RESPONSES = [(END,), *((a, b) for a in TOKENS if a != END for b in TOKENS)]
 NAMES = {0: "<|pad|>", END: "", 2: "a", 3: "b"}
 REWARD = """
@@ -34,27 +32,7 @@ def score(text: str) -> float:
 
 @pytest.fixture
 def bandit(tmp_path: Path) -> str:
-    tokenizer = Tokenizer(models.BPE(vocab={"<|pad|>": 0, "<|end|>": 1, "a": 2, "b": 3}, merges=[]))
-    tokenizer.decoder = decoders.Fuse()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
-    fast.chat_template = template_text("plain")
-    config = LlamaConfig(
-        vocab_size=4,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=1,
-        eos_token_id=1,
-        pad_token_id=0,
-        initializer_range=0.2,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        model = LlamaForCausalLM(config)
-    save_model(tmp_path / "policy", model, Codec(fast, (END,), 16))
+    bandits.save(tmp_path / "policy")
     (tmp_path / "prompts.jsonl").write_text(
         '{"id": "p", "messages": [{"role": "user", "content": "ab"}]}\n', encoding="utf-8"
     )

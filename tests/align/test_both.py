@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from prefloop.align import online, ppo, reinforce
-from prefloop.align.config import OnlineConfig, PPOConfig, REINFORCEConfig
+from prefloop.align import online, online_dpo, ppo, reinforce
+from prefloop.align.config import OnlineConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig
 from prefloop.errors import UserError
 from prefloop.models.network import Network
 from prefloop.sampling.in_process import InProcess
@@ -25,7 +25,14 @@ ALGORITHMS = pytest.mark.parametrize(
 )
 
 
-@ALGORITHMS
+EVERY = pytest.mark.parametrize(
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (online_dpo.train, OnlineDPOConfig)],
+    ids=["ppo", "reinforce", "online-dpo"],
+)
+
+
+@EVERY
 def test_steps_draw_differently_and_from_the_policy_as_it_is(
     make_config: Make,
     watch: Callable[..., Seen],
@@ -136,7 +143,7 @@ def test_a_killed_run_goes_on_bit_identically(
     assert metrics[0] == metrics[1]
 
 
-@ALGORITHMS
+@EVERY
 def test_rewards_of_parts_are_logged_and_sum_and_a_broken_constraint_is_charged_more_each_step(
     make_config: Make,
     watch: Callable[..., Seen],

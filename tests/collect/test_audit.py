@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from collect.fake_judge import longer, said, serving, shown
+from prefloop.asking.spoken import language_of
 from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.judge_config import JudgeConfig
 from prefloop.collect.stage import collect
-from prefloop.collect.wording import Wording, language_of
+from prefloop.collect.wording import Wording
 from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records, write_records

@@ -137,7 +137,7 @@ def test_what_a_template_writes_before_the_answer_is_read_first(
     judges: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     """A lead that both letters share stands behind the question, before the letter."""
-    from prefloop.collect.answers import Question
+    from prefloop.asking.answers import Question
     from prefloop.models.device import Placement
     from prefloop.text.codec import Codec
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collect.fake_judge import WORDS, said, serving
-from prefloop.collect.answers import Answer
+from prefloop.asking.answers import Answer
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.rating_judge import expectation
 from prefloop.collect.rating_wording import Alone, RatingWording
@@ -232,6 +232,7 @@ def test_a_folder_rates_by_likelihood(make: Callable[..., CollectConfig], judges
         (["judge.form=rating", "judge.ties=true"], "ties let the judge of a pair answer C"),
         (["judge.form=rating", "judge.soft=true", "judge.base_url=http://a"], "likelihoods of a model folder"),
         (["judge.form=rating", "judge.soft=true", "judge.clamp=0.1"], "clamp bounds"),
+        (["judge.form=rating", "judge.principles=helpful"], "by principles pairs are compared"),
         (["judge.form=ranking"], "form = ranking needs an endpoint"),
         (["judge.form=ranking", "judge.base_url=http://a", "judge.soft=true"], "nothing but an order"),
         (

@@ -8,12 +8,13 @@ import pytest
 
 from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
-from prefloop.collect.stage import collect, is_held_out
+from prefloop.collect.stage import collect
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records, write_records
 from prefloop.records import Comparison, Judgement, Message, Preference, Ranking
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
+from prefloop.seeds import is_held_out
 from prefloop.world.annotators import PanelConfig
 from prefloop.world.grammar import prompts
 

@@ -74,7 +74,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("collect", "ppo", "reinforce", "hacks", "sweep")
+        for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read
@@ -103,7 +103,7 @@ def named(sentence: str) -> set[tuple[str, str]]:
     """Every command with a setting that a verdict names."""
     return {
         (command, setting)
-        for command, settings in re.findall(r"(\w+) \(([^)]*)\)", sentence)
+        for command, settings in re.findall(r"([\w-]+) \(([^)]*)\)", sentence)
         for setting in re.findall(r"(\w+)=", settings)
         if command in STAGES
     } & READERS.keys()
@@ -113,7 +113,7 @@ def test_every_setting_of_every_stage_has_its_reader_here():
     table = " ".join(f"{name} ({how})" for name, stage in STAGES.items() for how in stage.reads.values())
     every = {
         (command, setting)
-        for command, settings in re.findall(r"(\w+) \(([^)]*)\)", table)
+        for command, settings in re.findall(r"([\w-]+) \(([^)]*)\)", table)
         for setting in re.findall(r"(\w+)=", settings)
     }
     assert every - {("collect", "by"), ("report", "pipeline")} == set(READERS)

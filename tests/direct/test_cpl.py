@@ -146,8 +146,8 @@ REFUSED = [
     ({"bias": 1.5}, "bias"),
     ({"alpha": -1}, "alpha"),
     ({"center_coef": 0.1}, "center_coef holds scores near 0"),
-    ({"label_smoothing": 0.1, "objective": "cpl"}, "label_smoothing is a setting of objective = bradley_terry"),
-    ({"undecided": "ties.jsonl", "objective": "cpl"}, "undecided pairs have no majority"),
+    ({"label_smoothing": 0.1, "objective": "cpl"}, "label_smoothing does nothing with objective = cpl. Leave it out."),
+    ({"undecided": "ties.jsonl", "objective": "cpl"}, "learns nothing from them. Leave undecided out."),
     ({"beta": 0.1}, "beta"),
 ]
 

@@ -316,3 +316,15 @@ def test_held_out_responses_without_a_rival_are_held_against_what_was_learned_fr
         ]
         items = [Item(([4, 9, 1],), begins=(1,), ranks=(-mark,), letters=(1,), marks=(mark,)) for mark in marks]
         assert len(found.used(rows, items, held_out=True)) == num
+
+
+def test_held_out_pairs_beside_ratings_have_no_loss_and_it_is_said(
+    make_offline: Make, write_rows: Callable[..., str], read_lines: Any, capsys: pytest.CaptureFixture[str]
+):
+    held_out = write_rows("held.jsonl", [{**row, "messages": asked(900 + i)} for i, row in enumerate(pairs(10))])
+    made = offline.train(make_offline(preferences=write_rows("t.jsonl", thumbs(40)), held_out=held_out, epochs=1))
+    last = read_lines(made.parents[1] / "metrics.jsonl")[-1]
+    assert "loss/validation" not in last
+    assert "accuracy/validation" in last
+    said = capsys.readouterr()
+    assert "held.jsonl: it holds pairs, and thumbs are learned" in said.out + said.err

@@ -157,5 +157,7 @@ def test_only_how_rows_stand_to_each_other_matters(
     assert losses("quarter", "rows.jsonl", person=0.25, model=0.25) == pytest.approx(plain, rel=1e-4)
     losses("people", "turned.jsonl", model=1e-3)
     losses("models", "turned.jsonl", person=1e-3)
-    by = {name: read_lines(tmp_path / name / "metrics.jsonl")[-1]["accuracy/validation"] for name in ("people", "models")}
+    by = {
+        name: read_lines(tmp_path / name / "metrics.jsonl")[-1]["accuracy/validation"] for name in ("people", "models")
+    }
     assert by == {"people": 1.0, "models": 0.0}

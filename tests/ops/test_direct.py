@@ -19,6 +19,7 @@ from prefloop.ops.direct import (
     dpop_penalty,
     exo_loss,
     expectile_loss,
+    followed,
     ipo_loss,
     kto_anchor,
     kto_loss,
@@ -60,6 +61,9 @@ def kto(u: Tensor, good: Tensor, anchor: Tensor) -> Tensor:
 
 BY_HAND: dict[str, tuple[Callable[[], Tensor], tuple[float, ...]]] = {
     "gap": (lambda: dpo_gap(f64(2 * LOG3, 1), f64(0, 3), beta=0.5), (LOG3, -1)),
+    # 1/4 of 3 and 3/4 of 1; a copy
+    "a reference that follows": (lambda: followed(f64(1, -2), f64(3, 6), mix=0.25), (1.5, 0)),
+    "a reference that is copied": (lambda: followed(f64(0.1), f64(0.3), mix=1.0), (0.3,)),
     "a reverse link": (lambda: linked(f64(LOG3), divergence="reverse_kl", alpha=None), (LOG3,)),
     # 1 - 1/2
     "a forward link": (lambda: linked(f64(LOG2), divergence="forward_kl", alpha=None), (0.5,)),

@@ -35,6 +35,7 @@ def typed(
         "reward": [f"model={folder}", f"preferences={preferred}"],
         "ppo": [*online, f"reward={folder}", "critic=separate"],
         "reinforce": [*online, "reward=python:score.py:score"],
+        "online-dpo": [*online, "reward=python:score.py:score", "reference_every=2"],
         "dpo": directly,
         "kto": [f"policy={folder}", f"preferences={marked}"],
         "cpl": directly,
@@ -49,6 +50,7 @@ ROLES: dict[str, list[str]] = {
     "reward": ["reward"],
     "ppo": ["policy", "reference", "critic", "reward"],
     "reinforce": ["policy", "reference"],
+    "online-dpo": ["policy", "reference", "following"],
     **{stage: ["policy", "reference"] for stage in ("dpo", "kto", "cpl", "offline")},
     "collect": ["model"],
     "score": ["reward"],
@@ -190,7 +192,10 @@ def test_a_description_that_is_none(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["data"], "`data`: there is a plan for sft, collect, reward, ppo, reinforce, dpo, kto, cpl, offline, score"),
+        (
+            ["data"],
+            "`data`: there is a plan for sft, collect, reward, ppo, reinforce, online-dpo, dpo, kto, cpl, offline, ",
+        ),
         (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),
         (["sft", "lrr=1"], "no setting is called `lrr`"),

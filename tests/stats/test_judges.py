@@ -65,6 +65,19 @@ def test_leaning_by_hand():
     assert bias.named
 
 
+def test_the_error_of_leaning_by_hand():
+    """In each of 30 prompts all four pairs of vote and feature, so that people (R = 1) take nothing of the feature and
+    the value is the mean of 30 numbers, one a prompt: 15 of 1 and 15 of 0. Leaving each out in turn, scaled by
+    (G - 1) / G, is the common error of a mean: s / sqrt(G), s^2 = 30 / 29 / 4; t = 2.0452 at 29 degrees.
+    """
+    vote, feature = [1.0, 1.0, -1.0, -1.0] * 30, [1.0, -1.0, 1.0, -1.0] * 30
+    judge = [f if row < 60 else v for row, (v, f) in enumerate(zip(vote, feature, strict=True))]
+    clusters = [row // 4 for row in range(120)]
+    bias = judges.leaning(judge, [(v, v) for v in vote], feature, clusters, confidence=0.95)
+    assert bias.value == pytest.approx(0.5)
+    assert bias.high - 0.5 == pytest.approx(2.0452 * (30 / 29 / 4 / 30) ** 0.5, rel=1e-4)
+
+
 def test_noisy_people_do_not_lend_a_judge_their_length():
     """Quality goes with length; people see it through noise, the judge exactly. Taking one vote for the truth finds a
     bias that is not there; with the noise measured by two votes there is none."""

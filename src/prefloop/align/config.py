@@ -5,7 +5,21 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
-from prefloop.settings import Adapted, Batched, Gated, Optimised, Reward, Rewarded, Templated, Trained, Varied
+from prefloop.settings import (
+    Adapted,
+    Batched,
+    Gated,
+    Optimised,
+    Refreshed,
+    Reward,
+    Rewarded,
+    RunConfig,
+    SamplingConfig,
+    Templated,
+    Trained,
+    Varied,
+    Weighted,
+)
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -14,7 +28,7 @@ GONE = {
 """Settings that PPO had once -> what to type instead."""
 
 
-class OnlineConfig(
+class RolloutsConfig(
     Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, defaults={"checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
@@ -52,34 +66,8 @@ class OnlineConfig(
     unfinished_penalty: float = Field(default=1.0, ge=0)
     """Charged in the reward of a response that did not end by itself, in reward units."""
 
-    kl_coef: float = Field(default=LEFT, ge=0)
-    """Reward charged for each nat of drift from the reference policy; left out, what suits the model."""
-
-    kl_target: float | None = Field(default=None, gt=0)
-    """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
-
-    kl_horizon: float = Field(default=10000, gt=0)
-    """Responses over which the steering acts."""
-
-    discount: float = Field(default=1.0, ge=0, le=1)
-    """Worth of a reward one token later."""
-
-    whiten_advantages: bool = True
-    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
-
-    entropy_coef: float = Field(default=0.0, ge=0)
-    """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
-
     save_every: int = Field(default=10, ge=1)
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _say_where_settings_have_gone(cls, values: Any) -> Any:
-        for name, instead in GONE.items():
-            if isinstance(values, dict) and name in values:
-                raise ValueError(f"the setting `{name}` is gone. {instead}")
-        return values
 
     @property
     def levels(self) -> dict[str, float]:
@@ -102,10 +90,46 @@ class OnlineConfig(
     def _fits_together(self) -> Self:
         rollouts: int | None = self.rollouts_per_step
         if rollouts is not None and rollouts % self.responses_per_prompt:
+            fits = -(-rollouts // self.responses_per_prompt) * self.responses_per_prompt
             raise ValueError(
                 f"responses_per_prompt = {self.responses_per_prompt} does not divide rollouts_per_step = "
-                f"{self.rollouts_per_step}. Try responses_per_prompt = 1."
+                f"{self.rollouts_per_step}. Try rollouts_per_step = {fits}."
             )
+        return self
+
+
+class OnlineConfig(RolloutsConfig):
+    """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
+
+    kl_coef: float = Field(default=LEFT, ge=0)
+    """Reward charged for each nat of drift from the reference policy; left out, what suits the model."""
+
+    kl_target: float | None = Field(default=None, gt=0)
+    """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
+
+    kl_horizon: float = Field(default=10000, gt=0)
+    """Responses over which the steering acts."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    entropy_coef: float = Field(default=0.0, ge=0)
+    """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_have_gone(cls, values: Any) -> Any:
+        for name, instead in GONE.items():
+            if isinstance(values, dict) and name in values:
+                raise ValueError(f"the setting `{name}` is gone. {instead}")
+        return values
+
+    @model_validator(mode="after")
+    def _is_steered_within_reach(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
         if self.kl_target is not None and self.kl_coef == 0:
             raise ValueError(
                 "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = "
@@ -201,4 +225,68 @@ class REINFORCEConfig(OnlineConfig):
                 f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. "
                 "Leave discount out."
             )
+        return self
+
+
+class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):
+    """Everything that changes which response is the best of n."""
+
+    policy: str
+    """Model folder (or hub id) that writes the responses, normally the SFT model."""
+
+    reward: Reward
+    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings; or
+    several that are added, NAME: {model, weight}."""
+
+    prompts: str
+    """File of prompts."""
+
+    num_prompts: int = Field(default=0, ge=0)
+    """Prompts taken from the file's beginning; 0 takes all."""
+
+    responses_per_prompt: int = Field(default=8, ge=2, le=10_000)
+    """n, responses sampled for each prompt, of which the best is kept."""
+
+    batch_prompts: int = Field(default=64, ge=1, le=100_000)
+    """Prompts sampled together."""
+
+    @model_validator(mode="after")
+    def _nothing_is_trained(self) -> Self:
+        parts = {} if isinstance(self.reward, str) else self.reward
+        if held := [name for name, part in parts.items() if part.at_least is not None]:
+            raise ValueError(
+                f"reward.{held[0]}.at_least is a constraint on a policy in training, and nothing is trained here. "
+                "Leave it out."
+            )
+        return self
+
+
+class OnlineDPOConfig(RolloutsConfig, Refreshed, defaults={"responses_per_prompt": 2}):
+    """Everything that changes what an online DPO run does."""
+
+    beta: float = Field(default=LEFT, gt=0)
+    """Score of a response for each nat by which the policy has made it likelier than the reference does: the smaller,
+    the further the policy may go; left out, what suits the model."""
+
+    objective: Literal["bradley_terry", "robust", "hinge", "ipo"] = "bradley_terry"
+    """How a pair teaches: bradley_terry is DPO's own loss, robust knows that some pairs are the wrong way round, hinge
+    has enough at a score of 1, ipo wants the log-ratios 1 / (2 beta) apart and no further."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """Of bradley_terry: share by which the reward's order of a pair is believed less than said."""
+
+    flip_rate: float | None = Field(default=None, gt=0, lt=0.5)
+    """Of robust, which needs it: share of the pairs that the reward is believed to put the wrong way round."""
+
+    @model_validator(mode="after")
+    def _there_are_pairs(self) -> Self:
+        if self.responses_per_prompt < 2:
+            raise ValueError("a pair is two responses to one prompt. Set responses_per_prompt = 2, or more.")
+        if self.label_smoothing and self.objective != "bradley_terry":
+            raise ValueError(
+                f"label_smoothing is a setting of objective = bradley_terry, but here objective = {self.objective}. "
+                "Leave it out, or change the objective."
+            )
+        if (self.objective == "robust") != (self.flip_rate is not None):
+            raise ValueError("objective = robust and flip_rate = NUMBER (0.1, say) need each other.")
         return self

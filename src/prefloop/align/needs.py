@@ -1,8 +1,8 @@
-"""What `prefloop ppo` and `prefloop reinforce` will need: memory at each moment of a step, and arithmetic."""
+"""What `prefloop ppo`, `reinforce` and `online-dpo` will need: memory at each moment of a step, and arithmetic."""
 
 from dataclasses import replace
 
-from prefloop.align.config import OnlineConfig, PPOConfig, REINFORCEConfig
+from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig, RolloutsConfig
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
@@ -11,7 +11,7 @@ from prefloop.models.device import placement
 from prefloop.scoring.reward_model import BATCH_TOKENS
 
 
-def lengths(config: OnlineConfig) -> Lengths:
+def lengths(config: RolloutsConfig) -> Lengths:
     """How long the prompts are, as far as some of them say."""
     return looking.prompts(config.prompts, config.policy, template=config.template)
 
@@ -32,10 +32,16 @@ def reinforce(config: REINFORCEConfig, asked: Lengths) -> Needs:
     return step.needs("reinforce", None, updates=1, epochs=1)
 
 
+def online_dpo(config: OnlineDPOConfig, asked: Lengths) -> Needs:
+    """The same of online DPO, whose reference may be another model than the one that drift is told from."""
+    config = settled("online-dpo", config, config.policy)
+    return _Step(config, asked, size=config.rollouts_per_step).needs("online-dpo", None, updates=1, epochs=1)
+
+
 class _Step:
     """A step of an algorithm that samples: its models, and how many tokens go through them."""
 
-    def __init__(self, config: OnlineConfig, asked: Lengths, *, size: int, trunks: int = 1) -> None:
+    def __init__(self, config: RolloutsConfig, asked: Lengths, *, size: int, trunks: int = 1) -> None:
         """Args: size: responses in an update. trunks: that keep activations at once."""
         self.config, self.place = config, placement(config.device, config.dtype)
         self.asked = asked
@@ -45,8 +51,12 @@ class _Step:
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
+        self.references = [self.reference]
+        if isinstance(config, OnlineDPOConfig) and config.reference_every:
+            following = self.models.beside("following", self.policy, trained=False, worn=self.policy.role.rank)
+            self.references.append(replace(following, role=replace(following.role, form=self.policy.role.form)))
         self.scorers = [scorer.at(self.whole) for scorer in self.models.scorers(config.reward, config.policy)]
-        others = [self.reference, *self.scorers, *[self.policy] * (trunks - 1)]
+        others = [*self.references, *self.scorers, *[self.policy] * (trunks - 1)]
         beside = sum(model.role.weights for model in others)
         sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
         self.batch = size * self.whole.mean
@@ -75,11 +85,14 @@ class _Step:
             self.reference.reading("reading", self.tokens, share * self.tokens),
             self.policy.update(self.tokens, share * self.tokens, parts=self.batch / self.tokens, beside=beside),
         ]
-        readers = [self.policy, self.reference, *([critic] if critic and separate else [])]
+        readers = [self.policy, *self.references, *([critic] if critic and separate else [])]
         steps, predicted = config.steps, share * self.all
         parts: list[Part] = [
             self.policy.writing("sampling", steps * rows, rows, self.asked, new, copies=config.responses_per_prompt),
-            *(m.forward(f"reading by {m.role.name}", steps * self.all, steps * predicted) for m in readers[:2]),
+            *(
+                m.forward(f"reading by {m.role.name}", steps * self.all, steps * predicted)
+                for m in readers[: 1 + len(self.references)]
+            ),
             self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
         ]
         if critic and separate:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align.config import OnlineConfig
+from prefloop.align.config import OnlineConfig, RolloutsConfig
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
@@ -42,7 +42,7 @@ from prefloop.settings import SamplingConfig
 from prefloop.text.batches import cut
 from prefloop.text.examples import Asked, Pool
 
-C = TypeVar("C", bound=OnlineConfig)
+C = TypeVar("C", bound=RolloutsConfig)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Setup:
     prompts: Pool
 
 
-def inputs(config: OnlineConfig) -> dict[str, str | None]:
+def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     """What a run reads, for its card."""
     return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts}
 
@@ -90,7 +90,7 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
 
 
 def at_once(
-    run: Run, setup: Setup, config: OnlineConfig, needs: Callable[[Any, Lengths], Needs], policy: Network
+    run: Run, setup: Setup, config: RolloutsConfig, needs: Callable[[Any, Lengths], Needs], policy: Network
 ) -> int:
     """Most tokens that are learned from at once; what the run will hold in memory is said. Call it once all is loaded.
 
@@ -107,7 +107,7 @@ def at_once(
     return sizes.micro_tokens
 
 
-def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> list[Asked]:
+def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
     seed."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
@@ -121,7 +121,7 @@ def step_prompts(prompts: Sequence[Asked], config: OnlineConfig, step: int) -> l
     return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: int) -> Rollouts:
+def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> Rollouts:
     """A response to each of `step_prompts`."""
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
@@ -136,7 +136,7 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: OnlineConfig, step: i
 
 
 def score(
-    setup: Setup, config: OnlineConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
+    setup: Setup, config: RolloutsConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, float]]:
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
     seen to. Args: multipliers: of the constraints, now. Returns: also what is logged of it."""
@@ -146,7 +146,7 @@ def score(
     return seen.scores, _score_metrics(config, seen, multipliers)
 
 
-def _score_metrics(config: OnlineConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
+def _score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
     """The part of the log line that is about scores; the means of their parts sum to `scores/mean` exactly."""
     parts = {name: _mean(part) for name, part in said.parts.items()}
     metrics = {
@@ -168,13 +168,13 @@ def _mean(values: Tensor) -> float:
     return float(values.cpu().double().mean())
 
 
-def first_multipliers(config: OnlineConfig) -> dict[str, float]:
+def first_multipliers(config: RolloutsConfig) -> dict[str, float]:
     """Where the multipliers of constraints begin: a constraint that holds by itself changes nothing."""
     return dict.fromkeys(config.levels, 0.0)
 
 
 def next_multipliers(
-    config: OnlineConfig, multipliers: Mapping[str, float], metrics: Mapping[str, float]
+    config: RolloutsConfig, multipliers: Mapping[str, float], metrics: Mapping[str, float]
 ) -> dict[str, float]:
     """The multipliers of the next step. Args: metrics: of this one."""
     return {
@@ -265,7 +265,7 @@ def next_kl_coef(config: OnlineConfig, coef: float, kl: float) -> float:
 
 
 def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Tensor) -> dict[str, float]:
-    """The part of the log line that is about rollouts.
+    """The part of the log line that is about rollouts, and what they earned.
 
     Args:
         kl: (B, T) nats, estimated by k1.
@@ -273,11 +273,18 @@ def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Te
         advantages: (B, T).
     """
     return {
+        **rollout_metrics(rollouts, kl),
+        "rewards/mean": float(rewards.cpu().double().sum(1).mean()),
+        "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),
+    }
+
+
+def rollout_metrics(rollouts: Rollouts, kl: Tensor) -> dict[str, float]:
+    """The part of it that is about what was written alone. Args: kl: (B, T) nats, estimated by k1."""
+    return {
         "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
         "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
-        "rewards/mean": float(rewards.cpu().double().sum(1).mean()),
         "rewards/kl": float(kl.cpu().double().sum(1).mean()),
-        "advantages/std": float(masked_var(advantages, rollouts.mask).sqrt()),
     }
 
 
@@ -302,18 +309,18 @@ def log(
     )
 
 
-def save(run: Run, setup: Setup, config: OnlineConfig, done: int) -> None:
+def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:
     """Keeps the policy after `done` steps, if it is to be kept."""
     if done % config.save_every == 0 or done == config.steps:
         load.save(run.folder / layout.policy(done), setup.policy)
 
 
-def finish(run: Run, setup: Setup, config: OnlineConfig, kl_coef: float) -> None:
-    """Marks the run as done, with all the policies that were kept."""
+def finish(run: Run, setup: Setup, config: RolloutsConfig, told: Mapping[str, Any]) -> None:
+    """Marks the run as done, with all the policies that were kept. Args: told: of the algorithm, for the result."""
     kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
-        "kl_coef": kl_coef,
+        **told,
         "num_left_out": setup.prompts.num_left_out,
         "warnings": run.warnings,
     }

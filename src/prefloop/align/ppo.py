@@ -132,7 +132,7 @@ def train(config: PPOConfig) -> Path:
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, kl), multipliers)
             online.save(run, setup, config, at.step)
-        online.finish(run, setup, config, at.kl_coef)
+        online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 
 

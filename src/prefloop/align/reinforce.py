@@ -72,7 +72,7 @@ def train(config: REINFORCEConfig) -> Path:
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
             online.save(run, setup, config, at.step)
             run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
-        online.finish(run, setup, config, at.kl_coef)
+        online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic
 
 from prefloop import layout
-from prefloop.collect.answers import Answers
+from prefloop.asking.answers import Answers
 from prefloop.collect.asking import FAILURES, Asking, Q, Said, T, Words
 from prefloop.collect.audit import comparisons_beside
 from prefloop.collect.config import CollectConfig

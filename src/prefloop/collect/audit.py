@@ -99,20 +99,20 @@ def _compared(row: Preference, by_id: Mapping[str, Comparison]) -> Compared:
     return Compared((Pair(row.messages, one, other), Pair(row.messages, other, one)), votes, row.tags, samplers)
 
 
-def simulated(pairs: Sequence[tuple[Comparison, int, int]], config: CollectConfig, *, most: int) -> list[Compared]:
-    """Some of the pairs (i, j) of comparisons, each judged by several of the helpdesk's annotators."""
+def simulated(pairs: Sequence[tuple[Comparison, int, int, str]], config: CollectConfig, *, most: int) -> list[Compared]:
+    """Some pairs (i, j, by which principle) of comparisons, each judged by several of the helpdesk's annotators."""
     rng = random.Random(seed_of(config.seed, "collect.audit"))
     annotators = config.annotators.annotators(config.seed)
     found = []
     for place in sorted(rng.sample(range(len(pairs)), min(most, len(pairs)))):
-        c, i, j = pairs[place]
+        c, i, j, principle = pairs[place]
         votes = []
         for a in rng.sample(annotators, min(len(annotators), max(2, config.overlap))):
             judgement = a.judge_pair(c, i, j, rng=rng, judgement_id="audit", judged=judged_before(c.id))
             sign = SIGN[judgement.choice or "tie"]
             votes.append(sign if judgement.order[0] == i else -sign)
         one, other = c.responses[i].text, c.responses[j].text
-        asked = (Pair(c.messages, one, other), Pair(c.messages, other, one))
+        asked = (Pair(c.messages, one, other, principle=principle), Pair(c.messages, other, one, principle=principle))
         written = c.responses[i].sampler, c.responses[j].sampler
         found.append(Compared(asked, tuple(votes), c.tags, None if ALTERED in written else written))
     return found

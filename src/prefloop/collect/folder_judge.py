@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from prefloop.collect.answers import Answer, Question
+from prefloop.asking.answers import Answer, Question
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, model_folder, writer

@@ -1,29 +1,24 @@
 """Settings of a model that judges: `judge.model`, `judge.base_url` and so on of `prefloop collect by=model`."""
 
 import re
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.config import Config
+from prefloop.asking.config import AskedConfig
 
 SIMULATED = "simulated"
 """What `audit` is where the world's annotators are compared with."""
 
 
-class JudgeConfig(Config):
+class JudgeConfig(AskedConfig):
     """A model as annotator, and how it is asked."""
+
+    WORD: ClassVar[str] = "judge"
 
     model: str = Field(min_length=1)
     """With base_url the model's name there; without it a model folder, which is read here: how likely it finds A and
     B as the next word decides, so that nothing needs to be parsed."""
-
-    base_url: str | None = None
-    """An endpoint that speaks OpenAI's API, such as http://127.0.0.1:8000/v1 of `prefloop serve`."""
-
-    key_variable: str = Field(default="OPENAI_API_KEY", min_length=1)
-    """Environment variable that holds the endpoint's key; if it is not set, none is sent."""
 
     rubric: str | None = None
     """A text file that says what a better response is; None takes the one built in, in Chinese for prompts that are."""
@@ -35,6 +30,13 @@ class JudgeConfig(Config):
     axes: tuple[str, ...] = ()
     """With form=rating: what responses are rated on; left out, helpful, honest and harmless. What other axes mean, a
     rubric should say."""
+
+    principles: str | tuple[str, ...] | None = None
+    """Principles, one of which is drawn for each pair (and vote) as what the better response does: names of those that
+    come with prefloop (helpful, harmless, honest, law, medicine, education) or YAML files, one or a list."""
+
+    principles_language: Literal["auto", "en", "zh"] = "auto"
+    """In which language built-in principles are taken: auto is the prompt's."""
 
     ties: bool = False
     """Let it answer C: both are equally good."""
@@ -52,37 +54,6 @@ class JudgeConfig(Config):
 
     temperature: float = Field(default=0.0, ge=0, le=2)
     """Divides its logits; with several votes above 0, or all would be alike."""
-
-    max_new_tokens: int = Field(default=16, ge=1, le=100_000)
-    """Most tokens in an answer, 64 for ratings and rankings where it is left out; a model that thinks before it answers
-    needs more."""
-
-    ask_again: int = Field(default=2, ge=0, le=100)
-    """How often it is asked again after an answer that is none of those allowed; then the pair is left out."""
-
-    retries: int = Field(default=5, ge=0, le=100)
-    """How often a request is sent again after an error of the server or of the network; then the stage stops."""
-
-    backoff: float = Field(default=1.0, ge=0, le=3600)
-    """Seconds before the first of these; each further one waits twice as long, up to a minute."""
-
-    timeout: float = Field(default=60.0, gt=0, le=86_400)
-    """Seconds without a sign of an answer after which a request is given up."""
-
-    concurrency: int = Field(default=4, ge=1, le=256)
-    """Requests under way at once."""
-
-    max_calls: int | None = Field(default=None, ge=1)
-    """Most requests of this run; then the stage stops, and what was answered stays."""
-
-    max_cost: float | None = Field(default=None, gt=0)
-    """Most that its answers may cost, in the currency of the prices; requests under way may pass it a little."""
-
-    price_prompt: float = Field(default=0.0, ge=0)
-    """Price of a thousand tokens that it reads."""
-
-    price_response: float = Field(default=0.0, ge=0)
-    """Price of a thousand tokens that it writes."""
 
     audit: str | None = None
     """Whom it is compared with: a file of preferences by people, whose pairs it is asked too; or `simulated`, the
@@ -122,6 +93,8 @@ class JudgeConfig(Config):
                 f"axes = [{', '.join(self.axes)}] are no different names. Give each one of its own, without colons "
                 "and commas."
             )
+        if self.principles is not None and self.form != "pair":
+            raise ValueError(f"by principles pairs are compared, but form = {self.form}. Leave one of them out.")
         if self.ties and self.form != "pair":
             raise ValueError(f"ties let the judge of a pair answer C, but form = {self.form} knows them. Leave it out.")
         if self.form == "ranking" and self.base_url is None:
@@ -143,14 +116,7 @@ class JudgeConfig(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.base_url is not None:
-            parts = urlsplit(self.base_url)
-            if parts.scheme not in ("http", "https") or not parts.netloc:
-                raise ValueError(
-                    f"base_url = {self.base_url} is no address of a server. Write it with http:// or https://, for "
-                    "instance base_url=http://127.0.0.1:8000/v1."
-                )
-        elif self.votes > 1:
+        if self.base_url is None and self.votes > 1:
             raise ValueError("votes of a model folder are all alike, for its likelihoods are read. Leave votes out.")
         if self.base_url is not None and self.votes > 1 and self.temperature == 0:
             raise ValueError(f"votes = {self.votes} are all alike at temperature 0. Set temperature, for instance 1.")
@@ -160,6 +126,11 @@ class JudgeConfig(Config):
             raise ValueError("clamp bounds how sure the judge is, which only soft = true keeps. Set it, or drop clamp.")
         if self.soft and self.ties:
             raise ValueError("with soft = true the share of A against B says how near a tie is. Leave ties out.")
-        if self.max_cost is not None and not (self.price_prompt or self.price_response):
-            raise ValueError("max_cost needs prices. Give price_prompt and price_response, of a thousand tokens each.")
+        if self.principles == ():
+            raise ValueError("principles names none. Give one, such as principles=harmless, or leave it out.")
         return self
+
+    @property
+    def named_principles(self) -> tuple[str, ...]:
+        """The principles as a list; empty if there are none."""
+        return (self.principles,) if isinstance(self.principles, str) else self.principles or ()

@@ -16,10 +16,12 @@ from prefloop import layout
 from prefloop.collect.asker import Asker, counts, inputs_of, told
 from prefloop.collect.asking import Said
 from prefloop.collect.audit import Choices, audited, compared_with, simulated
+from prefloop.collect.by_principle import by_principle, of_principles, principles_told
 from prefloop.collect.config import CollectConfig
 from prefloop.collect.judge_config import SIMULATED
 from prefloop.collect.wording import Pair, Wording
 from prefloop.errors import UserError
+from prefloop.principles.reading import Principles
 from prefloop.records import Comparison, Judgement, Machine, PairChoice
 from prefloop.run import Run
 
@@ -33,13 +35,16 @@ class Couple:
     j: int
     number: int
     """the how manieth vote"""
+    principle: str = ""
+    """by which they are compared; empty if by none"""
 
     @property
     def asked(self) -> tuple[Pair, Pair]:
         """With response i as A, and with response j."""
         c = self.comparison
         one, other = c.responses[self.i].text, c.responses[self.j].text
-        return Pair(c.messages, one, other, self.number), Pair(c.messages, other, one, self.number)
+        rest = (self.number, self.principle)
+        return Pair(c.messages, one, other, *rest), Pair(c.messages, other, one, *rest)
 
 
 class ModelJudge:
@@ -49,14 +54,23 @@ class ModelJudge:
         """Reads what it needs to be asked. Raises: UserError if the rubric, the audit or a folder cannot be used."""
         assert config.judge is not None  # by=model has it
         self._config, self._judge = config, config.judge
-        self.wording = Wording.of(self._judge.rubric, ties=self._judge.ties)
-        self._compared = compared_with(config)
+        named, language = self._judge.named_principles, self._judge.principles_language
+        self._principles = Principles.of(named, language=language) if named else None
+        self.wording = Wording.of(self._judge.rubric, ties=self._judge.ties, principles=self._principles)
+        compared = compared_with(config)
+        self._compared = [by_principle(each, self._drawn("audit", i)) for i, each in enumerate(compared)]
         self._asker = Asker[Pair, PairChoice](config, self.wording, self.wording.letters)
 
     @property
     def inputs(self) -> dict[str, str | None]:
         """What the stage reads besides: a folder, the rubric, the people it is compared with."""
-        return inputs_of(self._judge)
+        files = self._principles.files if self._principles else ()
+        return inputs_of(self._judge) | {f"judge.principles.{number}": file for number, file in enumerate(files)}
+
+    def _drawn(self, *place: object) -> str:
+        """The principle at a place; empty if there are none."""
+        words = " ".join(map(str, (self._config.seed, *place)))
+        return self._principles.drawn(words) if self._principles else ""
 
     def judged(self, run: Run, comparisons: Sequence[Comparison]) -> tuple[list[Judgement], dict[str, Any]]:
         """Asks, or goes on asking. Returns: the judgements, and what is to be known of them, which is said too.
@@ -85,12 +99,15 @@ class ModelJudge:
         if self._judge.audit == SIMULATED:
             decided = [couple for couple, a, b in both if a.choice and b.choice and couple.number == 0]
             compared = simulated(
-                [(c.comparison, c.i, c.j) for c in decided], self._config, most=self._judge.audit_pairs
+                [(c.comparison, c.i, c.j, c.principle) for c in decided], self._config, most=self._judge.audit_pairs
             )
             own = asking.all_said([pair for each in compared for pair in each.asked])
         choices: list[Choices] = [(a.choice, b.choice) for a, b in zip(own[::2], own[1::2], strict=True)]
         kind = self._judge.own_kind(self._asker.known_as)
         audit_result, sentences = audited(shown, compared, choices, soft=self._judge.soft, own=kind)
+        if self._principles is not None:
+            result |= {"principles": of_principles(both, compared, own, self._principles.names)}
+            sentences += principles_told(result["principles"])
         for sentence in sentences:
             run.say(sentence)
         return judgements, {"judge": result | {"audit": audit_result}}
@@ -102,7 +119,8 @@ class ModelJudge:
             every = list(itertools.combinations(range(len(c.responses)), 2))
             pairs = [(i, j) for i, j in every if c.responses[i].text != c.responses[j].text]
             for i, j in sorted(rng.sample(pairs, min(len(pairs), self._config.pairs_per_prompt))):
-                yield from (Couple(c, i, j, number) for number in range(self._judge.votes))
+                for number in range(self._judge.votes):
+                    yield Couple(c, i, j, number, self._drawn(c.id, i, j, number))
 
     def _judgements(self, couple: Couple, answers: Sequence[Said[PairChoice]]) -> list[Judgement]:
         """One for each order; none if either decided nothing."""
@@ -126,6 +144,7 @@ class ModelJudge:
                     prompt=self._asker.version,
                     answer=said.answer.text,
                     share=self._share(said),
+                    principle=couple.principle or None,
                 ),
             )
             for order, said in zip(orders, answers, strict=True)

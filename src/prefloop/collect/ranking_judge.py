@@ -92,7 +92,7 @@ class RankingJudge:
         ]
         if self._judge.audit == SIMULATED:
             first = [contest for contest, *_ in whole if contest.number == 0]
-            pairs = [(c.comparison, i, j) for c in first for i, j in itertools.combinations(c.order, 2)]
+            pairs = [(c.comparison, i, j, "") for c in first for i, j in itertools.combinations(c.order, 2)]
             compared = simulated(pairs, self._config, most=self._judge.audit_pairs)
             known: dict[Pair, Choices] = {pair: (a, b) for pair, a, b in reversed(shown)}
             choices = [known[each.asked[0]] for each in compared]

@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 
+from prefloop.asking.spoken import Language, language_of, talk, without_thoughts
 from prefloop.collect import wording
-from prefloop.collect.wording import Failure, Language, failure_of, language_of, talk_of, without_thought
+from prefloop.collect.wording import Failure, failure_of
 from prefloop.files import fingerprints
 from prefloop.records import Message
 
@@ -74,7 +75,7 @@ class RankingWording:
         like = "B > A" + "".join(f" {'=' if k == 0 else '>'} {letter}" for k, letter in enumerate(letters[2:]))
         text = FRAME[language].format(
             rubric=self.rubric or RUBRIC[language],
-            talk=talk_of(asked.messages),
+            talk=talk(asked.messages, language),
             shown="\n\n".join(shown),
             ask=ASK[language].format(letters=", ".join(letters), like=like),
         )
@@ -82,7 +83,7 @@ class RankingWording:
 
     def meaning(self, asked: Several, answer: str) -> tuple[int, ...] | Failure:
         """(K,) the rank of each response shown, 1 the best: every letter once, between > and =, and nothing else."""
-        text = without_thought(answer)
+        text = without_thoughts(answer)
         found = _ORDER.fullmatch(text)
         if not found:
             return failure_of(text)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.answers import Answer
+from prefloop.asking.answers import Answer
 from prefloop.collect.asker import Asker, counts, inputs_of, told
 from prefloop.collect.asking import Asking
 from prefloop.collect.audit import CONFIDENCE, Choices, audited, compared_with, simulated
@@ -99,7 +99,7 @@ class RatingJudge:
         compared = self._compared
         if self._judge.audit == SIMULATED:
             pairs = [
-                (c, i, j) for c in comparisons for i, j in itertools.combinations(range(len(c.responses)), 2)
+                (c, i, j, "") for c in comparisons for i, j in itertools.combinations(range(len(c.responses)), 2)
                 if Pair(c.messages, c.responses[i].text, c.responses[j].text) in known
             ]  # fmt: skip
             compared = simulated(pairs, self._config, most=self._judge.audit_pairs)

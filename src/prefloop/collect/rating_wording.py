@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prefloop.collect.wording import Failure, Language, failure_of, language_of, talk_of, without_thought
+from prefloop.asking.spoken import Language, language_of, talk, without_thoughts
+from prefloop.collect.wording import Failure, failure_of
 from prefloop.files import fingerprints
 from prefloop.records import Message
 
@@ -85,7 +86,7 @@ class RatingWording:
             ask = ASK[language].format(lines="\n".join(f"{axis}: N" for axis in asked.axes))
         text = FRAME[language].format(
             rubric=self.rubric or _built_in(language, asked.axes),
-            talk=talk_of(asked.messages),
+            talk=talk(asked.messages, language),
             response=asked.response,
             ask=ask,
         )
@@ -94,7 +95,7 @@ class RatingWording:
     def meaning(self, asked: Alone, answer: str) -> Mapping[str, int] | Failure:
         """Axis -> rating: each axis once, each with a whole number from 1 to 5, and nothing else. Of one axis the
         number alone will do."""
-        text = without_thought(answer)
+        text = without_thoughts(answer)
         names = {axis.lower(): axis for axis in asked.axes}
         marks: dict[str, int] = {}
         for line in re.split(r"[\n,;，；]+", text):

@@ -7,7 +7,6 @@ some. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py), 
 audit.py).
 """
 
-import hashlib
 import itertools
 import random
 from collections.abc import Mapping, Sequence
@@ -36,7 +35,7 @@ from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, 
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.named import reward_input
-from prefloop.seeds import seed_of
+from prefloop.seeds import is_held_out, seed_of
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
 from prefloop.world.annotators import Annotator, judged_before
@@ -207,13 +206,6 @@ def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config:
         for i, j in chosen
         for a in judges
     ]
-
-
-def is_held_out(prompt: str, share: float, seed: int) -> bool:
-    """True for a fixed random share of the prompts, told apart by their words, so that a prompt under two ids is on one
-    side."""
-    digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()  # a checksum such as CRC keeps alike what reads alike
-    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def _write(

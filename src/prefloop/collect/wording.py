@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from prefloop.asking.spoken import Language, language_of, refuses, talk, without_thoughts
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
+from prefloop.principles.reading import Principles
 from prefloop.records import Message, PairChoice
 
-Language = Literal["en", "zh"]
 Failure = Literal["refused", "malformed"]
 """What an answer is that decides nothing."""
 CHOICES: dict[str, PairChoice] = {"A": "left", "B": "right", "C": "tie"}
@@ -34,31 +35,29 @@ ASK: dict[tuple[Language, bool], str] = {
     ("zh", False): "哪个回答更好？只回答一个字母：A或B，不要写别的。",
     ("zh", True): "哪个回答更好？只回答一个字母，不要写别的：A、B，如果一样好则回答C。",
 }
+BY_PRINCIPLE: dict[Language, str] = {
+    "en": "You compare two responses to the same conversation by one principle, which stands at the end. Judge by "
+    "nothing else, and do not let the order of the responses or their length decide.",
+    "zh": "请按照文末的一条原则比较对同一段对话的两个回答。只按这条原则判断，不要让回答的先后顺序或长短影响判断。",
+}
+LETTERS: dict[tuple[Language, bool], str] = {
+    ("en", False): "Answer with one letter, A or B, and nothing else.",
+    ("en", True): "Answer with one letter and nothing else: A, B, or C if neither does more.",
+    ("zh", False): "只回答一个字母：A或B，不要写别的。",
+    ("zh", True): "只回答一个字母，不要写别的：A、B，如果不分上下则回答C。",
+}
+"""What stands before the conversation, and behind a principle's question."""
 AGAIN: dict[Language, str] = {
     "en": "\n\nYour answer must be exactly one letter. Do not explain it.",
     "zh": "\n\n你的回答必须只是一个字母，不要解释。",
 }
 """What is added when it is asked again."""
-ROLES: dict[Language, dict[str, str]] = {
-    "en": {"system": "System", "user": "User", "assistant": "Assistant"},
-    "zh": {"system": "系统", "user": "用户", "assistant": "助手"},
-}
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
-_LETTER = re.compile(r"[^\W\d_]")
-_THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-"""What some models write before they answer."""
 _ANSWER = re.compile(
     r"(?:(?:final |my )?answer(?: is)?|response|option|答案(?:是)?|回答|选择?)?"
     r"[\s:：*\"'`(\[【]*([ABC])[\s*\"'`)\]】.。!]*",
     re.IGNORECASE,
 )
 """All that an answer may be: a letter, with a word before it and marks around it."""
-_REFUSAL = re.compile(
-    r"\W*(?:i['’]?m sorry|i am sorry|sorry|i can['’]?t|i cannot|i can not|i['’]?m (?:not able|unable)|i am (?:not able|"
-    r"unable)|i won['’]?t|as an ai|很?抱歉|对不起|我不能|我无法|无法|作为)",
-    re.IGNORECASE,
-)
-"""How a refusal begins."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +72,13 @@ class Pair:
     """shown as B"""
     number: int = 0
     """of the same pair in this order the how manieth vote"""
-
-
-def language_of(messages: Sequence[Message]) -> Language:
-    """Chinese if a fifth of the letters of a conversation are."""
-    text = "".join(message.content for message in messages)
-    return "zh" if 5 * len(_CHINESE.findall(text)) >= max(1, len(_LETTER.findall(text))) else "en"
-
-
-def talk_of(messages: Sequence[Message]) -> str:
-    """A conversation as it is shown."""
-    roles = ROLES[language_of(messages)]
-    return "\n".join(f"{roles.get(m.role, m.role)}: {m.content}" for m in messages)
-
-
-def without_thought(answer: str) -> str:
-    """An answer without what a model thinks before it."""
-    return _THOUGHT.sub("", answer).strip()
+    principle: str = ""
+    """the name of that by which they are compared; empty if by none"""
 
 
 def failure_of(text: str) -> Failure:
     """What an answer is that is none of those allowed."""
-    return "refused" if _REFUSAL.match(text) else "malformed"
+    return "refused" if refuses(text) else "malformed"
 
 
 def rubric_of(file: str | None) -> str | None:
@@ -123,11 +107,13 @@ class Wording:
     """what a better response is; None takes the one built in"""
     ties: bool
     """whether C is an answer"""
+    principles: Principles | None = None
+    """by which they are compared, instead of which is better; None if by none"""
 
     @classmethod
-    def of(cls, file: str | None, *, ties: bool) -> Self:
+    def of(cls, file: str | None, *, ties: bool, principles: Principles | None = None) -> Self:
         """With the rubric in a file. Raises: UserError if there is no such file, or no text in it."""
-        return cls(rubric_of(file), ties)
+        return cls(rubric_of(file), ties, principles)
 
     @property
     def letters(self) -> str:
@@ -138,29 +124,36 @@ class Wording:
     def fingerprint(self) -> str:
         """Fingerprint of every word that does not come from the data."""
         built_in = {} if self.rubric else RUBRIC
-        return fingerprints.of_value(
-            [self.rubric, built_in, FRAME, {f"{k}": v for k, v in ASK.items()}, AGAIN, self.ties]
-        )
+        words = [self.rubric, built_in, FRAME, {f"{k}": v for k, v in ASK.items()}, AGAIN, self.ties]
+        if self.principles is not None:
+            words += [BY_PRINCIPLE, {f"{k}": v for k, v in LETTERS.items()}, self.principles.fingerprint]
+        return fingerprints.of_value(words)
 
-    def asked(self, messages: Sequence[Message], left: str, right: str, *, again: bool = False) -> str:
-        """The prompt. Args: again: it was asked before, and gave no answer that is allowed."""
+    def asked(
+        self, messages: Sequence[Message], left: str, right: str, *, again: bool = False, principle: str = ""
+    ) -> str:
+        """The prompt.
+
+        Args:
+            again: it was asked before, and gave no answer that is allowed.
+            principle: the name of that by which they are compared; empty if by none.
+        """
         language = language_of(messages)
-        text = FRAME[language].format(
-            rubric=self.rubric or RUBRIC[language],
-            talk=talk_of(messages),
-            left=left,
-            right=right,
-            ask=ASK[language, self.ties],
-        )
+        rubric, ask = self.rubric or RUBRIC[language], ASK[language, self.ties]
+        if self.principles is not None and principle:
+            language = self.principles.language_for(messages)
+            rubric = self.rubric or BY_PRINCIPLE[language]
+            ask = f"{self.principles.named(principle, messages).comparison}\n{LETTERS[language, self.ties]}"
+        text = FRAME[language].format(rubric=rubric, talk=talk(messages, language), left=left, right=right, ask=ask)
         return text + AGAIN[language] if again else text
 
     def prompt(self, asked: Pair, *, again: bool) -> str:
         """The words of a question. Args: again: see `asked`."""
-        return self.asked(asked.messages, asked.left, asked.right, again=again)
+        return self.asked(asked.messages, asked.left, asked.right, again=again, principle=asked.principle)
 
     def choice(self, answer: str) -> PairChoice | Failure:
         """What an answer means: taken strictly, for a judge that says something else may have meant something else."""
-        text = without_thought(answer)
+        text = without_thoughts(answer)
         found = _ANSWER.fullmatch(text.lstrip("*\"'`([【 "))
         if found and found[1].upper() in self.letters:
             return CHOICES[found[1].upper()]

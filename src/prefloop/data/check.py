@@ -35,6 +35,7 @@ NO_TAKER: Mapping[str, str] = {
     "unprompted": "no stage takes it until it has a column `prompt`",
     "tickets": "`prefloop web` takes it, brought in by a lead",
     "exports": "`prefloop web` takes it, brought in by a lead",
+    "revisions": "stages take demonstrations.jsonl and preferences.jsonl, which `prefloop revise` wrote beside it",
 }
 """What a file holds that no stage reads -> what to say instead."""
 

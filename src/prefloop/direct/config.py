@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
 from prefloop.feedback.config import FeedbackConfig
-from prefloop.settings import Adapted, Batched, Optimised, Templated, Varied
+from prefloop.settings import Adapted, Batched, Optimised, Refreshed, Templated, Varied
 
 Objective = Literal[
     "auto", "votes", "bradley_terry", "robust", "hinge", "ipo", "exo", "apo_down", "rao_kupper", "davidson",
@@ -37,7 +37,7 @@ class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimise
     say nothing of what it writes by itself."""
 
 
-class RatioConfig(DirectConfig):
+class RatioConfig(DirectConfig, Refreshed):
     """What methods have that score a response by how much likelier than the reference the policy makes it."""
 
     beta: float = Field(default=LEFT, gt=0)
@@ -52,6 +52,15 @@ class RatioConfig(DirectConfig):
     def _beta_suits_its_length(self) -> Self:
         if self.length == "mean" and self.beta is None:
             raise ValueError("length = mean needs beta = NUMBER, about 0.1 for each token that a response has: 5, say.")
+        return self
+
+    @model_validator(mode="after")
+    def _what_moves_is_read_anew(self) -> Self:
+        if self.reuse is not None and self.reference_every:
+            raise ValueError(
+                "reuse takes over what a reference said that stayed, and with reference_every it moves. Leave one of "
+                "them out."
+            )
         return self
 
     reuse: str | None = None
@@ -102,7 +111,7 @@ class DPOConfig(RatioConfig):
 
     @model_validator(mode="after")
     def _fits_its_score(self) -> Self:
-        for name in ("divergence", "dpop_coef", "reuse"):
+        for name in ("divergence", "dpop_coef", "reuse", "reference_every"):
             if self.score != "dpo" and dict(self)[name] != type(self).model_fields[name].default:
                 raise ValueError(
                     f"{name} is about the reference, which score = {self.score} does without. Leave it out, or set "

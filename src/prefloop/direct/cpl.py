@@ -6,16 +6,15 @@ discounted sum of `alpha` log pi over its tokens, the worse one's counts `bias` 
 the loss; it is kept for the drift of the samples at last. Leaves out: votes, which it takes for their decision.
 """
 
-from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from prefloop.direct import learning, needs
 from prefloop.direct.config import CPLConfig
 from prefloop.direct.implied import Said, scores
 from prefloop.direct.objectives import CONTRASTED
+from prefloop.feedback.objectives import beside
 from prefloop.models.sums import Sums
 from prefloop.run import Run
 from prefloop.text.ahead import ahead
@@ -37,27 +36,20 @@ def train(config: CPLConfig) -> Path:
                 taught.see(batch)
                 objective.count(items, taught.said)
             if not items:
-                optimizer.pass_over(1)
-                learning.save(run, setup, config, optimizer.done)
+                learning.pass_over(run, setup, config, optimizer)
                 continue
             sums, weight, told = Sums(), sum(item.weight for item in items), sum(bool(item.pairs) for item in items)
             for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
                 said = learning.read(setup, config, few)
                 values = scores(config, said, few)
-                losses = objective(values, few) * torch.tensor([item.weight for item in few], device=values.device)
+                losses = objective(values, few) * beside(values, [item.weight for item in few])
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
                 learning.count(sums, said, values, few, told)
-            lr, norm = optimizer.lr, optimizer.step()
-            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
-            run.refuse_nan(optimizer.done, metrics)
-            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            metrics = learning.updated(run, optimizer, sums)
+            looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks(setup, config, *looked)
-            learning.log(run, optimizer.done, metrics)
-            learning.save(run, setup, config, optimizer.done)
-            run.checkpoint(
-                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
-            )
+            learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {})
         return run.folder / run.result["last"]

@@ -7,7 +7,6 @@ and ties, robust, hinge, IPO, EXO, rankings as a whole) are settings that go tog
 learns.
 """
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,8 +38,7 @@ def train(config: DPOConfig) -> Path:
                 taught.see(batch)
                 objective.count(items, taught.said)
             if not items:
-                optimizer.pass_over(1)
-                learning.save(run, setup, config, optimizer.done)
+                learning.pass_over(run, setup, config, optimizer)
                 continue
             sums, weight, told = Sums(), sum(item.weight for item in items), sum(bool(item.pairs) for item in items)
             decided = sum(item.weight for item in items if item.pairs) or 1.0
@@ -58,17 +56,11 @@ def train(config: DPOConfig) -> Path:
                 loss.backward()
                 sums.add("loss/train", losses / weight)
                 learning.count(sums, said, values, few, told)
-            lr, norm = optimizer.lr, optimizer.step()
-            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
-            run.refuse_nan(optimizer.done, metrics)
-            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            metrics = learning.updated(run, optimizer, sums)
+            looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks(setup, config, *looked)
-            learning.log(run, optimizer.done, metrics)
-            learning.save(run, setup, config, optimizer.done)
-            run.checkpoint(
-                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
-            )
+            learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {"beta": config.beta})
         return run.folder / run.result["last"]
 

@@ -63,6 +63,10 @@ class Kept:
             if where.stop - where.start == len(item.sequences):
                 self.values[where], self.rows[item.row] = read[row, : len(item.sequences)], _number(item)
 
+    def forget(self) -> None:
+        """Nothing of it holds any more: the reference has moved."""
+        self.values.fill(np.nan)
+
     def _where(self, item: Item) -> slice:
         """Its part of the values; of more than 255 responses, which are not counted, another number than it has."""
         begin = int(self.ends[item.row - 1]) if item.row else 0

@@ -8,7 +8,6 @@ With `objective=apo_zero` it is D'Oosterlinck et al. 2024 (arXiv:2408.06266), wh
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from prefloop.direct.implied import Packed, Said, scores
 from prefloop.direct.learning import Setup
 from prefloop.direct.objectives import THUMBED, Thumbed, thumbs
 from prefloop.feedback.items import Item
+from prefloop.feedback.objectives import beside, known
 from prefloop.models.sums import Sums
 from prefloop.ops.direct import kto_anchor
 from prefloop.run import Run
@@ -44,31 +44,26 @@ def train(config: KTOConfig) -> Path:
                 taught.see(batch)
                 objective.count(items, taught.said)
             if not items:
-                optimizer.pass_over(1)
-                learning.save(run, setup, config, optimizer.done)
+                learning.pass_over(run, setup, config, optimizer)
                 continue
             sums, weight = Sums(), sum(item.weight for item in items)
+            all_good = [mark > 0.5 for item in items for _, mark in known(item)]
+            num_good = sum(all_good)
             if objective.ANCHORED:
                 objective.anchor = anchor(setup, config, items)
                 sums.add("scores/anchor", objective.anchor)
             for few in learning.micro_batches(items, limit=setup.sizes.micro_tokens):
                 said = learning.read(setup, config, few)
                 values = scores(config, said, few)
-                losses = objective(values, few) * torch.tensor([item.weight for item in few], device=values.device)
+                losses = objective(values, few) * beside(values, [item.weight for item in few])
                 (losses.sum() / weight).backward()
                 sums.add("loss/train", losses / weight)
-                _count(sums, values, said.logprobs, few, items)
-            lr, norm = optimizer.lr, optimizer.step()
-            metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
-            run.refuse_nan(optimizer.done, metrics)
-            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+                _count(sums, values, said.logprobs, few, num_good, len(all_good) - num_good)
+            metrics = learning.updated(run, optimizer, sums)
+            looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks(setup, config, *looked) | _looks(looked[0], setup.held_out.items)
-            learning.log(run, optimizer.done, metrics)
-            learning.save(run, setup, config, optimizer.done)
-            run.checkpoint(
-                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
-            )
+            learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {"beta": config.beta})
         return run.folder / run.result["last"]
 
@@ -82,7 +77,7 @@ def anchor(setup: Setup, config: KTOConfig, items: Sequence[Item]) -> Tensor:
     for few in learning.micro_batches(others, limit=setup.sizes.reading_tokens):
         packed = Packed.of(few, setup.policy.device)
         logprobs = packed.logprobs(setup.policy)
-        said = Said(logprobs, packed.logprobs(setup.reference), packed.lengths, logprobs)
+        said = Said(logprobs, packed.logprobs(setup.compared), packed.lengths, logprobs)
         found.append(scores(config, said, few)[packed.there])
     return kto_anchor(torch.cat(found)) if found else torch.zeros((), device=setup.policy.device)
 
@@ -104,19 +99,15 @@ def mismatched(items: Sequence[Item], context: int) -> list[Item]:
     return made
 
 
-def _count(sums: Sums, values: Tensor, logprobs: Tensor, few: Sequence[Item], items: Sequence[Item]) -> None:
-    """Adds up what is logged of thumbs. Args: items: all of the update, for the counts that it is divided by."""
-    all_good = [mark > 0.5 for item in items for mark in item.marks if mark == mark]
-    num_good, num_bad = sum(all_good), len(all_good) - sum(all_good)
+def _count(sums: Sums, values: Tensor, logprobs: Tensor, few: Sequence[Item], num_good: int, num_bad: int) -> None:
+    """Adds up what is logged of thumbs. Args: num_good, num_bad: thumbs of the whole update."""
     found, good = thumbs(few, values.detach())
     nats, _ = thumbs(few, logprobs.detach())
-    if num_good:
-        sums.add("scores/chosen", found[good] / num_good)
-        sums.add("logprobs/chosen", nats[good] / num_good)
-    if num_bad:
-        sums.add("scores/rejected", found[~good] / num_bad)
-        sums.add("logprobs/rejected", nats[~good] / num_bad)
-    sums.add("accuracy/train", _right(found, good) / len(all_good))
+    for some, num, name in ((good, num_good, "chosen"), (~good, num_bad, "rejected")):
+        if num:
+            sums.add(f"scores/{name}", found[some] / num)
+            sums.add(f"logprobs/{name}", nats[some] / num)
+    sums.add("accuracy/train", _right(found, good) / (num_good + num_bad))
 
 
 def _right(found: Tensor, good: Tensor) -> Tensor:

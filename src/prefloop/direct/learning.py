@@ -6,6 +6,7 @@ Shapes: B items, K responses of the item that has most of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,17 +19,18 @@ from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import lengths_of
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import unchanged
-from prefloop.direct.config import DirectConfig, DPOConfig
+from prefloop.direct.config import DirectConfig, DPOConfig, RatioConfig
 from prefloop.direct.implied import Packed, Said, charged, discount_of, ends, needs_reference, scores
 from prefloop.direct.kept import Kept, reused, write
 from prefloop.errors import UserError
 from prefloop.feedback.data import FILES, PromptBatches, Split, split
-from prefloop.feedback.items import Item, Taught, Tokenised, ordered, tell, tokenised
+from prefloop.feedback.items import FIRST, Item, Taught, Tokenised, first_of, ordered, tell, tokenised
 from prefloop.feedback.kinds import Kinds
 from prefloop.feedback.objectives import Objective
 from prefloop.models import load
 from prefloop.models.batching import Batching, batched
 from prefloop.models.device import placement
+from prefloop.models.following import Follower
 from prefloop.models.load import causal
 from prefloop.models.network import Network
 from prefloop.models.optim import Group, Optimizer
@@ -46,8 +48,6 @@ from prefloop.text.batches import cut
 C = TypeVar("C", bound=DirectConfig)
 LOOKS = 4
 """Times that the held-out rows are looked at on the way."""
-FIRST = 1000
-"""Training rows that are looked at before all others."""
 EDGE_LR = 0.02
 """Learning rate of what an objective learns beside the policy, as for reward models."""
 SHOWN = 8
@@ -60,6 +60,9 @@ class Setup:
 
     policy: Network
     reference: Network
+    """what the policy was before it learned: held-out rows and drift are measured from it"""
+    follower: Follower | None
+    """what it is compared with as it learns, where that moves"""
     objective: Objective
     split: Split
     sizes: Batching
@@ -68,6 +71,11 @@ class Setup:
     """(B, K) nats, of the held-out responses, under the reference"""
     batches: PromptBatches
     kept: Kept
+
+    @property
+    def compared(self) -> Network:
+        """The reference of the loss, now."""
+        return self.reference if self.follower is None else self.follower.network
 
     def learn(self, numbers: np.ndarray) -> Tokenised:
         """Training rows in tokens, with what was said of them."""
@@ -102,6 +110,7 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     config = run.settled(config, policy.learner)
     reference = policy.frozen_copy()
     reference.hold(config.weights)
+    follower = Follower.of(policy, config) if isinstance(config, RatioConfig) else None
     objective = kinds.objectives[said.objective](
         config, sorted({mark for each in said.levels.values() for mark in each})
     )
@@ -112,10 +121,11 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     count = said.training.num_responses // 2 + len(said.validation)
     kept = Kept(said.training.column("num") if needs_reference(config) else np.zeros(0, dtype=np.uint8))
     said.training.forget()
-    first = _first(config, policy, said, run)
+    learn = partial(tokenised, network=policy, asks=said.asks, together=True)
+    first = first_of(said.training, learn, path=config.preferences, say=run.say, context=policy.codec.context)
     objective.begin(first.items)
     objective.to(policy.device)
-    held_out = tokenised(said.validation, policy, asks=said.asks, together=True)
+    held_out = learn(said.validation)
     where = config.held_out or f"{config.preferences} (held out)"
     held_out.tell(run.say, where, policy.codec.context)
     if not held_out.items:
@@ -130,21 +140,7 @@ def prepared(run: Run, config: C, kinds: Kinds, needs: Callable[[Any, Lengths], 
     ref = nothing(held_out.items)
     if needs_reference(config):
         ref, _ = logprobs_of(reference, held_out.items, sizes)
-    return Setup(policy, reference, objective, said, sizes, held_out, ref, batches, kept), config
-
-
-def _first(config: DirectConfig, policy: Network, said: Split, run: Run) -> Tokenised:
-    """The first rows in tokens; what they lost is told. Raises: UserError if no row teaches anything."""
-    context, training = policy.codec.context, said.training
-    for begin in range(0, len(training), FIRST):
-        first = tokenised(training[begin : begin + FIRST], policy, asks=said.asks, together=True)
-        if first.items:
-            first.tell(run.say, f"{config.preferences}{' (its first rows)' if len(training) > FIRST else ''}", context)
-            return first
-    raise UserError(
-        f"{config.preferences}: in each of its rows all responses are the same within the context of {context} tokens. "
-        "Use a model with a longer context."
-    )
+    return Setup(policy, reference, follower, objective, said, sizes, held_out, ref, batches, kept), config
 
 
 def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group] = ()) -> tuple[Optimizer, Taught]:
@@ -163,6 +159,8 @@ def begun(run: Run, setup: Setup, config: DirectConfig, *, heads: Sequence[Group
     setup.objective.load_state_dict(saved["objective"])
     optimizer.restore(saved["optimizer"])
     setup.kept.restore(saved["kept"])
+    if setup.follower is not None:
+        setup.follower.restore(saved["follower"])
     return optimizer, Taught.of(saved["taught"])
 
 
@@ -174,6 +172,7 @@ def state(setup: Setup, optimizer: Optimizer, taught: Taught) -> dict[str, Any]:
         "optimizer": optimizer.state(),
         "taught": taught.state(),
         "kept": setup.kept.state(),
+        "follower": setup.follower and setup.follower.state(),
     }
 
 
@@ -184,12 +183,13 @@ def micro_batches(items: Sequence[Item], *, limit: int) -> list[list[Item]]:
 
 def read(setup: Setup, config: DirectConfig, items: Sequence[Item]) -> Said:
     """What the policy, with its gradient, and the reference say of some items; both read the very same stream, so that
-    their difference is 0 as learning begins and not nearly. The reference reads each response once in a run."""
+    their difference is 0 as learning begins and not nearly. A reference that stays reads each response once in a run,
+    one that moves once between refreshes."""
     packed = Packed.of(items, setup.policy.device)
     ref = setup.kept.of(items, packed.lengths) if needs_reference(config) else torch.zeros_like(packed.lengths)
     if ref is None:
         with torch.no_grad():
-            ref = packed.logprobs(setup.reference)
+            ref = packed.logprobs(setup.compared)
         setup.kept.keep(items, ref)
     logprobs, discounted = packed.logprobs_and_discounted(setup.policy, discount=discount_of(config))
     return Said(logprobs, ref, packed.lengths, discounted)
@@ -214,16 +214,43 @@ def count(sums: Sums, said: Said, values: Tensor, items: Sequence[Item], num: in
     sums.add("accuracy/train", ordered(values, items) / num)
 
 
-def looks_now(done: int, num: int) -> bool:
-    """Whether the held-out rows are looked at after `done` of `num` updates."""
-    return done % -(-num // LOOKS) == 0 or done == num
+def updated(run: Run, optimizer: Optimizer, sums: Sums) -> dict[str, float]:
+    """Updates by the gradients there are. Returns: what is logged of it. Raises: UserError if that is no number."""
+    lr, norm = optimizer.lr, optimizer.step()
+    metrics = {**sums.fetched(), "grad/norm": norm, "lr": lr}
+    run.refuse_nan(optimizer.done, metrics)
+    return metrics
 
 
-def log(run: Run, step: int, metrics: dict[str, float]) -> None:
-    """The log line of an update, and the bar."""
-    run.log(step, metrics)
+def look(setup: Setup, config: DirectConfig, done: int) -> tuple[Tensor, Said] | None:
+    """What `held_out` gives, if the held-out rows are looked at after `done` updates."""
+    num = len(setup.batches)
+    return held_out(setup, config) if done % -(-num // LOOKS) == 0 or done == num else None
+
+
+def keep(
+    run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer, taught: Taught, metrics: dict[str, float]
+) -> None:
+    """Ends an update: its log line and the bar, its policy, a new reference and a checkpoint if they are due."""
+    run.log(optimizer.done, metrics)
     shown = {key.removesuffix("/train"): value for key, value in metrics.items() if "/train" in key}
     run.progress.advance(1, **shown)
+    save(run, setup, config, optimizer.done)
+    refresh(setup, optimizer.done)
+    run.checkpoint(optimizer.done, partial(state, setup, optimizer, taught), every=config.checkpoint_every)
+
+
+def pass_over(run: Run, setup: Setup, config: DirectConfig, optimizer: Optimizer) -> None:
+    """Ends an update in which there is nothing to learn from."""
+    optimizer.pass_over(1)
+    save(run, setup, config, optimizer.done)
+    refresh(setup, optimizer.done)
+
+
+def refresh(setup: Setup, done: int) -> None:
+    """Moves a reference that follows the policy, if that is due; what it said before does not hold then."""
+    if setup.follower is not None and setup.follower.refresh(setup.policy, done):
+        setup.kept.forget()
 
 
 @torch.no_grad()
@@ -396,7 +423,9 @@ def finish(run: Run, setup: Setup, config: DirectConfig, taught: Taught, result:
         begun = dict.fromkeys(begun)  # its scores do not begin at 0, or are not all that an objective is shown
     last = layout.policy(len(setup.batches))
     told = {"last": last, "objective": setup.split.objective, **begun, **learned}
-    if needs_reference(config):
+    if setup.follower is not None:
+        told["num_refreshes"] = setup.follower.num_refreshes
+    elif needs_reference(config):
         write(run.folder, setup.kept)
         kept.append(layout.REFERENCE)
     run.finish(outputs=kept, result={**told, **result, **counts, "warnings": run.warnings})

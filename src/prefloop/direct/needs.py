@@ -1,10 +1,12 @@
 """What `prefloop dpo` and its relatives will need: memory at each moment of the loop, and arithmetic."""
 
+from dataclasses import replace
+
 from prefloop.costs import looking
 from prefloop.costs.estimate import Needs
 from prefloop.costs.reading import Lengths
 from prefloop.costs.subject import Models, Named, settled
-from prefloop.direct.config import CPLConfig, DirectConfig, DPOConfig, KTOConfig, OfflineConfig
+from prefloop.direct.config import CPLConfig, DirectConfig, DPOConfig, KTOConfig, OfflineConfig, RatioConfig
 from prefloop.direct.implied import needs_reference
 from prefloop.direct.marks import OFFLINE
 from prefloop.direct.objectives import CONTRASTED, PAIRED, THUMBED
@@ -49,7 +51,11 @@ def _needs(stage: str, config: DirectConfig, told: Lengths, *, apart: float) -> 
     models = Models(config, place)
     policy = models.trained("policy", config.policy).at(told)
     reference = models.beside("reference", policy, trained=False, worn=Named.of(config.policy).rank)
-    sizes, policy = models.batching(policy, config, beside=reference.role.weights)
+    others = [reference]
+    if isinstance(config, RatioConfig) and config.reference_every:
+        following = models.beside("following", policy, trained=False, worn=policy.role.rank)
+        others.append(replace(following, role=replace(following.role, form=policy.role.form)))
+    sizes, policy = models.batching(policy, config, beside=sum(other.role.weights for other in others))
     pairs = max(1, round(config.share * told.count * (1 if config.held_out else 1 - config.validation)))
     held_out = max(1, round(told.count * config.validation))
     batch = min(config.batch_pairs, pairs) * 2 * told.mean
@@ -64,7 +70,7 @@ def _needs(stage: str, config: DirectConfig, told: Lengths, *, apart: float) -> 
     at_once = min(sizes.reading_tokens, held_out * 2 * told.mean * once)
     return Needs(
         stage,
-        roles=(policy.role, reference.role),
+        roles=(policy.role, *(other.role for other in others)),
         moments=(
             policy.loading(),
             policy.update(once * tokens, share * once * tokens, parts=batch / tokens),

@@ -148,12 +148,14 @@ _OF_SCORES = ("votes", "bradley_terry", "robust", "hinge", "rao_kupper", "davids
 PAIRED = Kinds(
     {name: OBJECTIVES[name] for name in _OF_SCORES} | {"ipo": IPO, "exo": EXO, "apo_down": APODown},
     {"preferences": "votes", "rankings": "plackett_luce"},
-    {"thumbs": "kto", "ratings": "reward"},
+    {"thumbs": "kto", "ratings": "offline"},
 )
 """Those of DPO."""
 THUMBED = Kinds(
-    {"kto": KTO, "apo_zero": APOZero}, {"thumbs": "kto"}, {"preferences": "dpo", "rankings": "dpo", "ratings": "reward"}
+    {"kto": KTO, "apo_zero": APOZero},
+    {"thumbs": "kto"},
+    {"preferences": "dpo", "rankings": "dpo", "ratings": "offline"},
 )
 """Those of KTO."""
-CONTRASTED = Kinds({"cpl": CPL}, {"preferences": "cpl", "rankings": "cpl"}, {"thumbs": "kto", "ratings": "reward"})
+CONTRASTED = Kinds({"cpl": CPL}, {"preferences": "cpl", "rankings": "cpl"}, {"thumbs": "kto", "ratings": "offline"})
 """That of CPL."""

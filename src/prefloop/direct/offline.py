@@ -9,7 +9,6 @@ Shapes: N responses.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,6 +45,11 @@ def train(config: OfflineConfig) -> Path:
         validation = list[Item]()
         if isinstance(setup.held_out.rows[0], marks.READS):
             validation = marks.used(setup.held_out.rows, setup.held_out.items, held_out=True)
+        else:
+            run.say(
+                f"{config.held_out}: it holds pairs, and {setup.split.objective} are learned, so that they have no "
+                "loss/validation; their accuracy tells."
+            )
         looked: tuple[Tensor, Said] | None = None
         run.progress.start(len(batches), optimizer.done)
         for batch in ahead(batches, setup.learn, start=optimizer.done):
@@ -53,21 +57,16 @@ def train(config: OfflineConfig) -> Path:
                 taught.see(batch)
             items = marks.used(batch.rows, batch.items)
             if not items:
-                optimizer.pass_over(1)
-                learning.save(run, setup, config, optimizer.done)
+                learning.pass_over(run, setup, config, optimizer)
                 continue
             num = sum(mark == mark for item in batch.items for mark in marks_of(item))
             metrics = update(setup, config, optimizer, items, num=num)
             run.refuse_nan(optimizer.done, metrics)
-            looked = learning.held_out(setup, config) if learning.looks_now(optimizer.done, len(batches)) else None
+            looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks_at_pairs(setup, *looked)
                 metrics |= validated(setup, config, validation)
-            learning.log(run, optimizer.done, metrics)
-            learning.save(run, setup, config, optimizer.done)
-            run.checkpoint(
-                optimizer.done, partial(learning.state, setup, optimizer, taught), every=config.checkpoint_every
-            )
+            learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {})
         return run.folder / run.result["last"]
 

@@ -100,6 +100,41 @@ def dots(points: Sequence[Dot], *, label: str, x_name: str, kind: Kind = "plain"
     return svg.drawing(WIDTH, HEIGHT, label, *parts, kind="plot")
 
 
+def scatter(points: Sequence[Dot], *, label: str, x_name: str, kind: Kind = "plain") -> Markup:
+    """Measured points with their intervals and names, each by itself; a name goes where it covers no other."""
+    ends = [end for p in points if p.bounds for end in p.bounds]
+    frame = _frame([0.0, *(p.x for p in points)], [p.y for p in points] + ends, kind)
+    parts, taken = [_axes(frame, x_name)], list[tuple[float, float, float]]()
+    for point in points:
+        x, y = frame.x(point.x), frame.y(point.y)
+        taken.append((x - 5, x + 5, y))
+        if point.bounds:
+            parts.append(svg.line(x, frame.y(point.bounds[0]), x, frame.y(point.bounds[1]), "bar"))
+        parts.append(svg.circle(x, y, 5.5 if point.marked else 3.5, "dot marked" if point.marked else "dot"))
+    for point in sorted(points, key=lambda p: p.x):
+        x, y, width = frame.x(point.x), frame.y(point.y), 5.6 * len(point.name)
+        places = [(x + 8, y + 3.5 + move, "start") for move in _MOVES] + [
+            (x - 8, y + 3.5 + move, "end") for move in _MOVES
+        ]
+        free = [place for place in places if not _covers(place, width, taken)]
+        where = min(free or places, key=lambda place: abs(place[1] - y))
+        left = where[0] if where[2] == "start" else where[0] - width
+        taken.append((left, left + width, where[1] - 3.5))
+        parts.append(svg.text(where[0], where[1], point.name, "note", where[2]))
+    return svg.drawing(WIDTH, HEIGHT, label, *parts, kind="plot")
+
+
+_MOVES = (0.0, -9.0, 9.0, -18.0, 18.0, -27.0, 27.0)
+
+
+def _covers(place: tuple[float, float, str], width: float, taken: Sequence[tuple[float, float, float]]) -> bool:
+    """Whether a name there would cover another one or a dot, or leave the plane."""
+    left = place[0] if place[2] == "start" else place[0] - width
+    if left < LEFT or left + width > WIDTH or not TOP < place[1] < HEIGHT - BOTTOM:
+        return True
+    return any(left < end and begin < left + width and abs(place[1] - 3.5 - y) < 9 for begin, end, y in taken)
+
+
 def reliability(bins: Sequence[tuple[float, float, int]], *, label: str, x_name: str, ideal: str) -> Markup:
     """(confidence, accuracy, pairs) per bin against the diagonal; the area of a dot grows with its pairs, and a bar is
     its 95 % interval, as far as the plane shows it."""

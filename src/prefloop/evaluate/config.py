@@ -53,6 +53,10 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
     demonstrations: str | None = None
     """Demonstrations, to show what SFT imitates beside what became of it (with judge=gold only)."""
 
+    best_of: int = Field(default=1, ge=1, le=10_000)
+    """Responses that a candidate writes to each prompt, of which the one that the reward likes best is its answer (best
+    of n); the reference writes one. What that adds to its KL is counted in."""
+
     num_arena: int = Field(default=100, ge=0)
     """Prompts from the beginning of test_prompts that people may judge blind, in `arena.jsonl`."""
 
@@ -85,6 +89,8 @@ class EvaluateConfig(RunConfig, Templated, Weighted, SamplingConfig, Rewarded):
                 "demonstrations are judged by gold alone, so with judge = score they would not be read. Leave "
                 "demonstrations out, or set judge = gold if all prompts are the helpdesk's."
             )
+        if self.best_of > 1 and self.reward is None:
+            raise ValueError(f"best_of = {self.best_of} needs a reward that says which is best. Set reward.")
         if self.collected is not None and self.reward is None:
             raise ValueError("collected checks a reward model, and there is none. Set reward, or leave collected out.")
         return self

@@ -14,8 +14,10 @@ from prefloop.records import Prompt
 from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumbers, WinRate
 from prefloop.records.evaluations import Judge as JudgeName
 from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
 from prefloop.scoring.protocol import Scorer
 from prefloop.seeds import seed_of
+from prefloop.stats.best_of import best_of_kl
 from prefloop.stats.intervals import mean_interval, share_interval
 from prefloop.stats.text import distinct_n, repetition, words
 from prefloop.text.batches import cut
@@ -55,16 +57,26 @@ def answers(
     judge: Judge | None,
     config: EvaluateConfig,
     base: Network | None = None,
+    *,
+    best_of: int = 1,
 ) -> list[Answer]:
-    """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers."""
+    """Samples one response to each prompt and measures it. The same seed gives every model the same random numbers.
+
+    Args: best_of: n, responses to each prompt, of which the scorer takes the best. Their KL from the reference is then
+        at most that of the model along them and `best_of_kl` more, and is told as that.
+    """
     ids = [policy.codec.prompt_ids(p.messages) for p in prompts]
     sampler, sampling = InProcess(policy), config.sampling()
     sampled = []
     for start in range(0, len(ids), config.batch_prompts):
         place = seed_of(config.seed, "evaluate.responses", start)
-        sampled += sampler.sample(ids[start : start + config.batch_prompts], sampling, place)
+        sampled += sampler.sample(ids[start : start + config.batch_prompts], sampling, place, copies=best_of)
+    if best_of > 1:
+        assert scorer is not None  # the settings ask for one
+        sampled = _best(sampled, prompts, scorer, policy, best_of)
     tokens = [s.tokens for s in sampled]
-    kl = response_kl(policy, reference, ids, tokens, micro_tokens=config.micro_tokens)
+    chosen = best_of_kl(best_of)
+    kl = [drift + chosen for drift in response_kl(policy, reference, ids, tokens, micro_tokens=config.micro_tokens)]
     under = [(None, None)] * len(ids)
     if base is not None:
         drifts = response_kl(policy, base, ids, tokens, micro_tokens=config.micro_tokens)
@@ -86,6 +98,17 @@ def answers(
         )
         for i, (text, s, drift) in enumerate(zip(texts, sampled, kl, strict=True))
     ]
+
+
+def _best(
+    sampled: Sequence[Sampled], prompts: Sequence[Prompt], scorer: Scorer, policy: Network, best_of: int
+) -> list[Sampled]:
+    """Of each prompt's responses the one with the highest score; of equal ones the first."""
+    each = [prompt for prompt in prompts for _ in range(best_of)]
+    texts = [policy.codec.decode(s.tokens) for s in sampled]
+    said = scorer.detailed([p.messages for p in each], texts, [p.tags for p in each])
+    places = said.scores.view(len(prompts), best_of).argmax(1).tolist()
+    return [sampled[row * best_of + place] for row, place in enumerate(places)]
 
 
 @torch.no_grad()

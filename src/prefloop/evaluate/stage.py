@@ -31,6 +31,7 @@ from prefloop.models.load import causal, model_folder, writer
 from prefloop.models.network import Network
 from prefloop.records import Prompt
 from prefloop.records.evaluations import (
+    CHOSEN_KL,
     EXACT_KL,
     Demonstrations,
     Evaluation,
@@ -122,7 +123,7 @@ def evaluate(config: EvaluateConfig) -> Path:
             reason=choice.reason,
             choice=choice.choice,
             kl_limit=config.kl_limit,
-            kl_estimator=EXACT_KL,
+            kl_estimator=EXACT_KL if config.best_of == 1 else f"{EXACT_KL}, {CHOSEN_KL.format(n=config.best_of)}",
             judge=config.judge,
             models={
                 name: Model(
@@ -249,7 +250,14 @@ def _measured(run: Run, world: _World, index: int, key: tuple[str, str], folders
         judge = _verdict if world.config.judge == "gold" else None
         with torch.no_grad():
             measured = answers(
-                policy, world.reference, world.prompts[split], world.scorer, judge, world.config, world.base
+                policy,
+                world.reference,
+                world.prompts[split],
+                world.scorer,
+                judge,
+                world.config,
+                world.base,
+                best_of=1 if name in ("reference", BASE) else world.config.best_of,
             )
         if policy not in (world.reference, world.base):
             policy.release()

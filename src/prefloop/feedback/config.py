@@ -1,7 +1,7 @@
 """Settings of learning from what was said of responses, whatever it is, and whatever learns."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -122,14 +122,19 @@ class FeedbackConfig(Trained):
 
     def check(self, objective: str) -> None:
         """Raises: ValueError for a setting that is none of an objective's."""
+        offered = get_args(type(self).model_fields["objective"].annotation)
         for name, own in self.BELONGS.items():
-            if dict(self)[name] != type(self).model_fields[name].default and objective not in own:
-                raise ValueError(
-                    f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
-                    "Leave it out, or change the objective."
-                )
+            if dict(self)[name] == type(self).model_fields[name].default or objective in own:
+                continue
+            if not set(own) & set(offered):
+                raise ValueError(f"{name} does nothing with objective = {objective}. Leave it out.")
+            raise ValueError(
+                f"{name} is a setting of objective = {' or '.join(own)}, but here objective = {objective}. "
+                "Leave it out, or change the objective."
+            )
         if self.undecided is not None and objective not in LEARN_FROM_TIES:
+            instead = ", or set objective = votes" if "votes" in offered else ""
             raise ValueError(
                 f"undecided pairs have no majority, so objective = {objective} learns nothing from them. Leave "
-                "undecided out, or set objective = votes."
+                f"undecided out{instead}."
             )

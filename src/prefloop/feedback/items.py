@@ -116,6 +116,26 @@ def tell(cuts: Cuts, num_equal: int, say: Say, path: str, context: int) -> None:
         )
 
 
+FIRST = 1000
+"""Training rows that are looked at before all others."""
+
+
+def first_of(
+    rows: Sequence[Row], learn: Callable[[Sequence[Row]], Tokenised], *, path: str, say: Say, context: int
+) -> Tokenised:
+    """The first rows in tokens, and what they lost is told; of all the others only while they are learned from.
+
+    Raises: UserError if no row at all holds different things to the model.
+    """
+    first, begin, num_equal = learn(rows[:FIRST]), 0, 0
+    while not first.items and begin + FIRST < len(rows):
+        begin, num_equal = begin + FIRST, num_equal + first.num_equal
+        first = learn(rows[begin : begin + FIRST])
+    first = replace(first, num_equal=num_equal + first.num_equal)
+    first.tell(say, f"{path}{' (its first rows)' if len(rows) > FIRST else ''}", context)
+    return first
+
+
 @dataclass
 class Taught:
     """What the items were that taught, counted as each is read for the first time; saved with every checkpoint."""

@@ -50,6 +50,7 @@ REMEDIES: Mapping[str, str] = {
     "tickets": "Its responses wait for judgements: bring them into `prefloop web`.",
     "exports": "Bring the file into `prefloop web`, and take its preferences out.",
     "judgements": "Aggregate the judgements with their comparisons first; that writes preferences.",
+    "revisions": "Give demonstrations.jsonl or preferences.jsonl, which `prefloop revise` wrote beside it.",
     "texts": "Only `prefloop pretrain` takes bare text.",
 }
 """What a file holds -> what to do when something else is needed."""

@@ -27,6 +27,7 @@ from prefloop.records import (
     Ranking,
     Rated,
     Record,
+    Revised,
     Score,
 )
 
@@ -63,6 +64,7 @@ OWN: tuple[Form, ...] = (
     _own(Comparison, "comparisons", "messages responses"),
     _own(Judgement, "judgements", "comparison annotator"),
     _own(Preference, "preferences", "messages chosen rejected", _are_texts),
+    _own(Revised, "revisions", "messages draft reviser"),
     _own(Ranking, "rankings", "messages responses ranks"),
     _own(Rated, "ratings", "messages responses", lambda row: bool(row.get("ratings") or row.get("thumbs"))),
     _own(Score, "scores", "id score", lambda row: _only(row, Score)),

@@ -15,7 +15,7 @@ from prefloop.records import Record
 
 What = Literal[
     "prompts", "demonstrations", "comparisons", "judgements", "preferences", "rankings", "ratings", "scores", "thumbs",
-    "steps", "unprompted", "texts", "tickets", "exports",
+    "steps", "unprompted", "texts", "tickets", "exports", "revisions",
 ]  # fmt: skip
 Fields = Mapping[str, Any]
 """A row as it stands in its file."""

@@ -10,6 +10,7 @@ what the others are given is real, packed.
     gaps of pairs     dpo_gap (of log-ratios, or of them `linked`, less a `dpop_penalty`)  of `log_odds` (ORPO)
     losses of pairs   ipo  exo  apo_down  cpl (of `discounted_sums`)
     alone, by thumbs  kto (with its `kto_anchor`, `kto_weights`)  apo_zero
+    references        followed
     offline RL        advantage_weights  reward_weights  expectile_loss  conservative_loss
 """
 
@@ -98,6 +99,28 @@ def _require_above_zero(**coefficients: float) -> None:
     for name, value in coefficients.items():
         if not value > 0:
             raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def followed(reference: Tensor, policy: Tensor, *, mix: float) -> Tensor:
+    """A weight of a reference that is refreshed, or of a target that lags behind.
+
+        reference <- mix * policy + (1 - mix) * reference
+
+    Gorbatovski et al. 2024, eqs. 4 and 5 (arXiv:2404.09656): a hard update at mix 1, which is exact, a soft one below.
+    Done after every update with a small mix it is the average of Polyak.
+
+    Args:
+        reference: of any shape, as it is.
+        policy: of the same shape, where the policy has it; no grad is passed on.
+        mix: above 0 and at most 1.
+
+    Returns: the same shape.
+    Raises: ShapeError if the shapes differ; ValueError if mix is not in (0, 1].
+    """
+    same_shape(reference=reference, policy=policy)
+    if not 0 < mix <= 1:
+        raise ValueError(f"mix must be above 0 and at most 1, got {mix}")
+    return torch.lerp(reference, policy.detach().to(reference.dtype), mix)
 
 
 def dpop_penalty(chosen: Tensor, *, coef: float) -> Tensor:

@@ -20,5 +20,6 @@ from prefloop.records.judgements import (
 )
 from prefloop.records.probes import Probe
 from prefloop.records.record import Record
+from prefloop.records.revisions import Revised, Step
 from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing
 from prefloop.records.scores import EmbeddedScore, EnsembleCard, Score

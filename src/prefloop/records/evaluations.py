@@ -12,6 +12,8 @@ from prefloop.records.record import Record
 
 EXACT_KL = "exact KL of each token's distribution, summed over sampled responses"
 """How `evaluate` measures KL."""
+CHOSEN_KL = "and log n - (n - 1) / n more for the best of n = {n}, which is the most that choosing can add"
+"""How it measures that of the best of several responses."""
 GOLD = ("utility", "satisfied", "harmful", "over_refusal")
 Number = float | None
 Judge = Literal["gold", "score"]

@@ -53,6 +53,8 @@ class Machine(Record):
     ratings: dict[str, tuple[float, ...]] | None = None
     """rating: for each axis what is to be expected of each shown response, by the likelihoods of 1 to 5; None if they
     are not known."""
+    principle: str | None = Field(default=None, min_length=1)
+    """The name of the principle by which it was asked to compare; None if it was asked by none."""
 
 
 class Judgement(Record):

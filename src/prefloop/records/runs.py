@@ -68,6 +68,8 @@ class Timing(Record):
 
     seconds: float = 0.0
     """Seconds of work."""
+    cpu_seconds: float = 0.0
+    """Of them, seconds that processors worked, all threads together; 0 in runs from before it was counted."""
     peak_rss_mb: float = 0.0
     """Most memory held at once, in MB."""
     peak_mb: float = 0.0

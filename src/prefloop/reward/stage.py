@@ -10,7 +10,7 @@ SFT (RM-7), on a shifted scale (RM-8); tells its accuracy beside the annotators'
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.feedback.annotators import sentence
 from prefloop.feedback.data import FILES, PromptBatches, Split, Told, split
-from prefloop.feedback.items import Row, Taught, Tokenised, best, ordered, tables_of, tell, tokenised
+from prefloop.feedback.items import FIRST, Row, Taught, Tokenised, best, first_of, ordered, tables_of, tell, tokenised
 from prefloop.feedback.kinds import OBJECTIVES
 from prefloop.feedback.objectives import Objective, Votes
 from prefloop.feedback.votes import EDGE_LR
@@ -55,8 +55,6 @@ from prefloop.text.batches import cut
 from prefloop.text.examples import fitted
 
 Say = Callable[[str], None]
-FIRST = 1000
-"""Training pairs that are looked at before all others."""
 
 
 def train(config: RewardConfig) -> Path:
@@ -198,7 +196,7 @@ def _data(config: RewardConfig, split_: Split, heads: Heads, network: Network, r
     def learn(rows: Sequence[Row]) -> Tokenised:
         return tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks, trust=config.trust)
 
-    first = _first_items(split_.training, learn, config, run.say, network.codec.context)
+    first = first_of(split_.training, learn, path=config.preferences, say=run.say, context=network.codec.context)
     validated, undecided = (heads.placed(read(rows)) for rows in (split_.validation, split_.undecided))
     held_out = config.held_out or f"{config.preferences} (held out)"
     validated.tell(run.say, held_out, network.codec.context)
@@ -287,22 +285,6 @@ def _save(folder: Path, network: Network, columns: Columns, readings: Readings, 
     alone = {of.name: normalised_scores(one, mean=of.mean, std=of.std) for one, of in each}
     outliers = Outliers.of(learned, held_out, columns.scores(raw), alone if len(alone) > 1 else None)
     save(folder, network, beside={NORMALISATION: columns.told, **outliers.files(), **carded})
-
-
-def _first_items(
-    training: Sequence[Row], learn: Callable[[Sequence[Row]], Tokenised], config: RewardConfig, say: Say, context: int
-) -> Tokenised:
-    """The first pairs in tokens, and what they lost is told; of all the others only while they are learned from.
-
-    Raises: UserError if no pair at all is two different things to the model.
-    """
-    first, begin, num_equal = learn(training[:FIRST]), 0, 0
-    while not first.items and begin + FIRST < len(training):
-        begin, num_equal = begin + FIRST, num_equal + first.num_equal
-        first = learn(training[begin : begin + FIRST])
-    first = replace(first, num_equal=num_equal + first.num_equal)
-    first.tell(say, f"{config.preferences}{' (its first pairs)' if len(training) > FIRST else ''}", context)
-    return first
 
 
 def validation(tables: torch.Tensor, held_out: Tokenised, heads: Heads, objective: Objective) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 from prefloop.config import Config
 from prefloop.errors import UserError
@@ -22,15 +23,31 @@ def check(recipe: Recipe) -> None:
         for extra, what in config.extras().items():
             check_extra(extra, f"{name}.{what}")
         for setting, kind in STAGES[name].takes.items():
-            value = dict(config)[setting]
+            value = _given(config, setting)
             named = models_of(value, setting) if kind == "reward" else {setting: value}
             for key, path in named.items():
-                if path is None or _is_inside(recipe, path) or path == type(config).model_fields[setting].default:
+                if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
                     continue
                 try:
                     _check(name, setting, kind, path, config)
                 except UserError as problem:
                     raise UserError(f"{recipe.place(f'{name}.{key}')}: `{name}.{key}`: {problem}") from None
+
+
+def _default(config: Config, setting: str) -> Any:
+    """The default of a setting; None for one of a section."""
+    field = type(config).model_fields.get(setting)
+    return field.default if field else None
+
+
+def _given(config: Config, setting: str) -> Any:
+    """What a setting is, with a dot one of a section; None where there is none, or its model is at an endpoint."""
+    section, dot, name = setting.partition(".")
+    value = dict(config)[section]
+    if not dot or value is None:
+        return value
+    elsewhere = name == "model" and dict(value)["base_url"] is not None
+    return None if elsewhere else dict(value)[name]
 
 
 def _is_inside(recipe: Recipe, path: str) -> bool:

@@ -17,7 +17,8 @@ from prefloop.rounds.recipe import STAGES, Recipe, load
 
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
 
-  RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, assistant, stories, seed003.
+  RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, assistant,
+  stories, seed003, constitution, rlaif.
   A finished stage is recognised and skipped; a broken one goes on from its last checkpoint.
   The settings of a stage: prefloop STAGE --help"""
 
@@ -44,7 +45,7 @@ def run(recipe: Recipe) -> dict[str, Path]:
     """Runs (or continues) every stage of a recipe. Returns: what each stage returned, by the stage's name."""
     results: dict[str, Path] = {}
     card, text = recipe.out / layout.RECIPE, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
-    _claim(recipe.out)
+    claim(recipe.out)
     beforehand.check(recipe)
     if not card.is_file():
         with output(card) as new:
@@ -61,7 +62,7 @@ def run(recipe: Recipe) -> dict[str, Path]:
     return results
 
 
-def _claim(out: Path) -> None:
+def claim(out: Path) -> None:
     """Raises: UserError if the folder holds something else than a recipe's stages."""
     names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
     foreign = [name for name in names if name not in STAGES]

@@ -6,6 +6,8 @@
       model: pretrain/model               a path that begins with a stage's name is in that stage's folder
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
+    compare:                              of `prefloop compare` alone: its methods, and settings of theirs
+
 `$base` stands for the recipe's own setting `base`, given on the command line as model=FOLDER, or as base=FOLDER.
 """
 
@@ -128,8 +130,15 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     return Recipe(title, context.out, settings, kept, path, places)
 
 
+def typed_keys(name: str) -> list[str]:
+    """Keys that a recipe has by itself: what begins otherwise on the command line of `compare` is a method's."""
+    values, _ = read_yaml(find(name))
+    stages_of_it = [key for key in values if key in STAGES]
+    return [*({"name", "out", "base", *ALSO, *SHARED, layout.COMPARE}), *stages_of_it]
+
+
 def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
-    keys = sorted({"name", "out", "base", *ALSO, *SHARED, *STAGES})
+    keys = sorted({"name", "out", "base", layout.COMPARE, *ALSO, *SHARED, *STAGES})
     for key in values:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
@@ -193,17 +202,29 @@ class _Context:
             world = self.values.get("world")
             language = world.get("language", "en") if isinstance(world, dict) else "en"
             inherited |= {"pipeline": str(self.out), "language": language, "title": self.head.name}
-        given = {
-            key: self._resolved(value, f"{name}.{key}", earlier) if key in stage.takes else value
-            for key, value in section.items()
-        }
+        given = {key: self._input(stage, key, value, earlier) for key, value in section.items()}
         places = self.places | {f"{name}.{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
         places |= {key: place for key, place in self.places.items() if key.startswith(f"{name}.")}
         settings = {**inherited, "out": str(self.out / name), **given}
         return config_class.parse(settings, where=self.path, places=places, prefix=f"{name}.")
 
+    def _input(self, stage: Stage, key: str, value: Any, earlier: Sequence[str]) -> Any:
+        """The value of a setting; where it, or one in its section, is an input, resolved."""
+        if key in stage.takes:
+            return self._resolved(value, f"{stage.name}.{key}", earlier)
+        if not isinstance(value, dict):
+            return value
+        inside = {name for name in value if f"{key}.{name}" in stage.takes}
+        inside -= {"model"} if value.get("base_url") is not None else set()  # a name at an endpoint, and no path
+        return {
+            name: self._resolved(part, f"{stage.name}.{key}.{name}", earlier) if name in inside else part
+            for name, part in value.items()
+        }
+
     def _resolved(self, value: Any, key: str, earlier: Sequence[str]) -> Any:
         """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
+        if isinstance(value, list):
+            return [self._resolved(part, key, earlier) for part in value]
         if isinstance(value, dict):  # several rewards by their names, each with its model
             return {
                 name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}

@@ -16,9 +16,12 @@ from prefloop.records import Artefact, Identity, RunCard
 from prefloop.settings import RunConfig
 
 WHERE_NOT_WHAT = (
-    "out", "device", "threads", "page", "reward_seconds", "checkpoint_every", "memory", "track", "verify", "anyway",
-    "judge.base_url", "judge.key_variable", "judge.retries", "judge.backoff", "judge.timeout",
-    "judge.concurrency", "judge.max_calls", "judge.max_cost", "judge.price_prompt", "judge.price_response",
+    "out", "device", "threads", "page", "reward_seconds", "reviser_seconds", "checkpoint_every", "memory",
+    "track", "verify", "anyway",
+    *(f"{asked}.{name}" for asked in ("judge", "reviser") for name in (
+        "base_url", "key_variable", "retries", "backoff", "timeout", "concurrency", "max_calls", "max_cost",
+        "price_prompt", "price_response",
+    )),
 )  # fmt: skip
 """Settings that do not make it another run."""
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "safetensors")

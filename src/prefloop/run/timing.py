@@ -16,7 +16,8 @@ class Stopwatch:
     """Runs from when it is made."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self._since = folder / layout.TIMING, time.perf_counter()
+        self._path = folder / layout.TIMING
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
         self.expected_mb = 0.0
         self.device = "cpu"
 
@@ -24,10 +25,12 @@ class Stopwatch:
         """Adds what this session took to timing.json."""
         before = read_document(self._path, Timing) if self._path.exists() else Timing()
         since, self._since = self._since, time.perf_counter()
+        cpu_since, self._cpu_since = self._cpu_since, time.process_time()
         write_document(
             self._path,
             Timing(
                 seconds=round(before.seconds + self._since - since, 3),
+                cpu_seconds=round(before.cpu_seconds + self._cpu_since - cpu_since, 3),
                 peak_rss_mb=round(max(before.peak_rss_mb, peak_rss_mb()), 1),
                 peak_mb=round(max(before.peak_mb, peak_mb(self.device)), 1),
                 expected_mb=round(self.expected_mb or before.expected_mb, 1),

@@ -33,15 +33,28 @@ class TooLong(BaseException):
     """The time is over. Not an Exception, so that the function cannot catch it by accident."""
 
 
-class PythonReward:
-    """A function in a Python file: takes (prompts, responses) as lists of strings, returns one float each."""
+class PythonFunction:
+    """A function in somebody's Python file, and how it is called."""
 
-    def __init__(self, spec: str, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        spec: str,
+        *,
+        needs: str,
+        each: str = "float",
+        arguments: int = 2,
+        seconds: float = SECONDS,
+        setting: str = "reward_seconds",
+    ) -> None:
         """Loads the file.
 
         Args:
             spec: `FILE.py:FUNCTION`.
+            needs: what it takes and returns, in words.
+            each: what that is for each response.
+            arguments: lists that it takes.
             seconds: how long one call may take.
+            setting: what says so.
 
         Raises: UserError if there is no such file or function, or if it cannot be called so.
         """
@@ -49,17 +62,19 @@ class PythonReward:
         if not colon or not file.endswith(".py") or not function:
             raise UserError(f"python:{spec}: write python:FILE.py:FUNCTION, for instance python:reward.py:score.")
         if not Path(file).is_file():
-            raise UserError(f"{file}: there is no such file; the reward function is looked for there.")
+            raise UserError(f"{file}: there is no such file; the function is looked for there.")
         self._file, self._function, self._seconds = os.path.abspath(file), function, seconds
+        self._needs, self._each, self._setting = needs, each, setting
         self.name = f"python:{spec}"
         names = self._guarded(self._loaded, "loading it")
         self._call: Callable[..., Any] = names.get(function)
         if not callable(self._call):
-            raise UserError(f"{file}: there is no function called `{function}`; {NEEDS}.")
+            raise UserError(f"{file}: there is no function called `{function}`; {needs}.")
         try:
-            inspect.signature(self._call).bind([], [])
+            inspect.signature(self._call).bind(*[[] for _ in range(arguments)])
         except TypeError:
-            raise UserError(f"{file}: `{function}` cannot be called with two arguments; {NEEDS}.") from None
+            count = {2: "two", 3: "three"}[arguments]
+            raise UserError(f"{file}: `{function}` cannot be called with {count} arguments; {needs}.") from None
         except ValueError:
             pass  # written in C, and tells no signature
 
@@ -76,30 +91,9 @@ class PythonReward:
         found.loader.exec_module(module)
         return vars(module)
 
-    @property
-    def tells_outliers(self) -> bool:
-        """It does not tell what is unusual to it."""
-        return False
-
-    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
-        """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
-        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
-        values = self._guarded(lambda: self._listed(texts, list(responses)), f"`{self._function}`")
-        numbers = [self._number(value, response) for value, response in zip(values, responses, strict=False)]
-        if len(values) != len(responses):
-            raise UserError(
-                f"{self.name}: returned {len(values)} numbers for {len(responses)} responses; return one float for "
-                "each."
-            )
-        return torch.tensor(numbers, dtype=torch.float32)
-
-    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
-        """The same numbers, of which nothing more is known."""
-        return Scored(self.score(prompts, responses))
-
-    def _listed(self, prompts: list[str], responses: list[str]) -> list[Any]:
+    def _listed(self, *texts: list[str]) -> list[Any]:
         """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""
-        values = self._call(prompts, responses)
+        values = self._call(*texts)
         if inspect.iscoroutine(values):
             values.close()
             raise UserError(f"{self.name}: `{self._function}` is an async function; write `def`, not `async def`.")
@@ -107,24 +101,18 @@ class PythonReward:
             if values.ndim != 1:
                 shape = tuple(values.shape)
                 raise UserError(
-                    f"{self.name}: returned an array of the shape {shape}, not one number for each; {NEEDS}."
+                    f"{self.name}: returned an array of the shape {shape}, not one number for each; {self._needs}."
                 )
             values = values.tolist()
         if not isinstance(values, list | tuple | Iterator):
-            raise UserError(f"{self.name}: returned {type(values).__name__}, not one float for each response; {NEEDS}.")
+            raise UserError(
+                f"{self.name}: returned {type(values).__name__}, not one {self._each} for each response; {self._needs}."
+            )
         return list(values)
 
-    def _number(self, value: Any, response: str) -> float:
-        try:
-            number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise UserError(
-                f"{self.name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
-                "response; return a finite number."
-            )
-        return number
+    def listed(self, *texts: Sequence[str]) -> list[Any]:
+        """What it returns for these lists. Raises: UserError for whatever it does wrong."""
+        return self._guarded(lambda: self._listed(*map(list, texts)), f"`{self._function}`")
 
     def _guarded(self, work: Callable[[], Any], what: str) -> Any:
         """What some work of theirs returns, within the time, and with the current folder as it was.
@@ -140,7 +128,7 @@ class PythonReward:
         except TooLong as problem:
             raise UserError(
                 f"{self._where(problem)}: {what} took longer than {self._seconds:g} seconds. Mend it, or give it more "
-                "time with reward_seconds."
+                f"time with {self._setting}."
             ) from None
         except SyntaxError as problem:
             where = f"{problem.filename or self._file}:{problem.lineno}"
@@ -151,7 +139,7 @@ class PythonReward:
             ) from None
         except SystemExit:
             raise UserError(
-                f"{self.name}: {what} wanted to end the program (sys.exit); return numbers instead."
+                f"{self.name}: {what} wanted to end the program (sys.exit); let it return instead."
             ) from None
         except Exception as problem:
             said = ": ".join([type(problem).__name__, *str(problem).splitlines()[:1]])[:200]
@@ -166,6 +154,47 @@ class PythonReward:
         frames = traceback.extract_tb(problem.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == self._file]
         return f"{self._file}:{lines[-1]}" if lines else self._file
+
+
+class PythonReward(PythonFunction):
+    """A function in a Python file: takes (prompts, responses) as lists of strings, returns one float each."""
+
+    def __init__(self, spec: str, *, seconds: float = SECONDS) -> None:
+        """Loads the file. Args and errors: see `PythonFunction`."""
+        super().__init__(spec, needs=NEEDS, seconds=seconds)
+
+    @property
+    def tells_outliers(self) -> bool:
+        """It does not tell what is unusual to it."""
+        return False
+
+    def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
+        """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
+        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
+        values = self.listed(texts, responses)
+        numbers = [self._number(value, response) for value, response in zip(values, responses, strict=False)]
+        if len(values) != len(responses):
+            raise UserError(
+                f"{self.name}: returned {len(values)} numbers for {len(responses)} responses; return one float for "
+                "each."
+            )
+        return torch.tensor(numbers, dtype=torch.float32)
+
+    def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
+        """The same numbers, of which nothing more is known."""
+        return Scored(self.score(prompts, responses))
+
+    def _number(self, value: Any, response: str) -> float:
+        try:
+            number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise UserError(
+                f"{self.name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
+                "response; return a finite number."
+            )
+        return number
 
 
 @contextlib.contextmanager

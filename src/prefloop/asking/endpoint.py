@@ -16,8 +16,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prefloop.collect.answers import Answer, Question
-from prefloop.collect.judge_config import JudgeConfig
+from prefloop.asking.answers import Answer, Question
+from prefloop.asking.config import AskedConfig
 from prefloop.errors import UserError
 
 LONGEST_WAIT, LONGEST_ASKED = 60.0, 600.0
@@ -27,7 +27,7 @@ MOST_BYTES = 8_000_000
 PASSING = (408, 409, 425, 429)
 """Status codes below 500 after which it is worth to ask again."""
 NUM_TOP = 5
-"""Likeliest first tokens that are asked for with soft=true."""
+"""Likeliest first tokens that are asked for where they are to be told."""
 TOO_LONG = ("context_length_exceeded", "context length", "maximum context", "too long", "context is")
 FILTERED = ("content_filter", "content_policy", "content management policy")
 """How servers say that a question is longer than their model takes, and that their filter does not let it through."""
@@ -50,18 +50,29 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Endpoint:
-    """Where the judge is asked. Threads may use it together."""
+    """Where a model is asked. Threads may use it together."""
 
-    def __init__(self, config: JudgeConfig, *, stopped: threading.Event, allowed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: AskedConfig,
+        model: str,
+        *,
+        stopped: threading.Event,
+        allowed: Callable[[], None],
+        logprobs: bool = False,
+    ) -> None:
         """An endpoint, which is not reached for yet.
 
         Args:
             config: the settings, with a base_url.
+            model: the model's name there.
             stopped: once it is set no further request is sent.
             allowed: called before each request; raises UserError where it is one too many.
+            logprobs: whether it is to tell how likely its words are.
         """
         assert config.base_url is not None  # whoever has none reads a folder
-        self._config, self._stopped, self._allowed = config, stopped, allowed
+        self._config, self._stopped, self._allowed, self._logprobs = config, stopped, allowed, logprobs
+        self._model, self._word = model, config.WORD
         self.url = config.base_url.rstrip("/")
         self._key = os.environ.get(config.key_variable, "").strip()
         self._open = urllib.request.build_opener(_NoRedirect).open
@@ -82,20 +93,21 @@ class Endpoint:
             if self._stopped.is_set():
                 raise UserError(f"{self.url}: stopped while it was asked.")
         raise UserError(
-            f"{self.url}: the judge does not answer: {why}, after {self._config.retries + 1} requests. Start it, or "
-            "check judge.base_url; what was answered so far is kept, and the same command goes on from there."
+            f"{self.url}: the {self._word} does not answer: {why}, after {self._config.retries + 1} requests. Start "
+            f"it, or check {self._word}.base_url; what was answered so far is kept, and the same command goes on from "
+            "there."
         )
 
     def _asked(self, question: Question, seed: int, *, requests: int) -> Answer:
         config = self._config
         body: dict[str, Any] = {
-            "model": config.model,
+            "model": self._model,
             "messages": [{"role": "user", "content": question.prompt}],
             "temperature": config.temperature,
             self._limit: config.max_new_tokens,
         }
         body |= {"seed": seed} if config.temperature > 0 else {}
-        body |= {"logprobs": True, "top_logprobs": NUM_TOP} if config.soft else {}
+        body |= {"logprobs": True, "top_logprobs": NUM_TOP} if self._logprobs else {}
         try:
             return _read(self._sent(body), requests)
         except urllib.error.HTTPError as problem:
@@ -121,13 +133,13 @@ class Endpoint:
     def _refused(self, problem: urllib.error.HTTPError, said: str, code: str, requests: int) -> Answer:
         """What an error of the server means. Raises: Failed if it may pass; UserError if not."""
         status, variable = problem.code, self._config.key_variable
-        words = f"{self.url}: the judge says {status}: {said}"
+        words = f"{self.url}: the {self._word} says {status}: {said}"
         if status in (401, 403):
             raise UserError(
                 f"{words}. It takes the key in {variable} for wrong; set another."
                 if self._key
                 else f"{words}. It wants a key, and the variable {variable} is not set. Type: export {variable}=..., "
-                "or name another one with judge.key_variable."
+                f"or name another one with {self._word}.key_variable."
             )
         if code == "insufficient_quota":
             raise UserError(f"{words}. What was answered so far is kept; the same command goes on.")
@@ -138,9 +150,9 @@ class Endpoint:
             return Answer("", requests=requests, failure="refused")
         if status in (400, 413, 422) and any(mark in told for mark in TOO_LONG):
             return Answer("", requests=requests, failure="too_long")
-        if self._config.soft and "logprobs" in told:
-            raise UserError(f"{words}. It does not tell how likely its words are; leave judge.soft out.")
-        raise UserError(f"{words}. Check judge.base_url, which mostly ends in /v1, and judge.model.")
+        if self._logprobs and "logprobs" in told:
+            raise UserError(f"{words}. It does not tell how likely its words are; leave {self._word}.soft out.")
+        raise UserError(f"{words}. Check {self._word}.base_url, which mostly ends in /v1, and {self._word}.model.")
 
 
 def _read(reply: bytes, requests: int) -> Answer:
@@ -158,7 +170,8 @@ def _read(reply: bytes, requests: int) -> Answer:
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         raise Failed("200, but no answer as OpenAI's API has it") from None
     said = message.get("refusal") if refused and not text else text
-    return Answer(said or "", logprobs, *counts, requests=requests, failure="refused" if refused else "")
+    failure, finished = "refused" if refused else "", choice.get("finish_reason") != "length"
+    return Answer(said or "", logprobs, *counts, requests=requests, failure=failure, finished=finished)
 
 
 def _first(logprobs: Any) -> dict[str, float] | None:

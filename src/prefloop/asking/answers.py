@@ -1,4 +1,4 @@
-"""What a judge has answered so far: a file that is only added to, so that a run that goes on asks nothing twice.
+"""What a model has answered so far: a file that is only added to, so that a run that goes on asks nothing twice.
 
 An answer is found by all that decided it: the model, the words, and how it was drawn. Lines come in the order of the
 answers, which is nobody's; what is made of them comes in the order of the questions.
@@ -32,6 +32,8 @@ class Answer:
     """requests that it took, with those that failed"""
     failure: str = ""
     """why there is no answer: refused by the server's filter, or too_long for the model"""
+    finished: bool = True
+    """whether it ended by itself, and not at the limit of its tokens"""
 
 
 @dataclass(frozen=True)
