@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.altered import Facts, with_altered
+from prefloop.collect.altered import with_altered
 from prefloop.collect.config import MODEL, PYTHON, CollectConfig
 from prefloop.collect.judge import FunctionJudge
 from prefloop.collect.judge_config import SIMULATED
@@ -38,6 +38,7 @@ from prefloop.scoring.named import reward_input
 from prefloop.seeds import is_held_out, seed_of
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
+from prefloop.text.facts import Facts
 from prefloop.world.annotators import Annotator, judged_before
 from prefloop.world.origin import own
 

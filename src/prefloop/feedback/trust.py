@@ -13,7 +13,7 @@ import numpy as np
 
 from prefloop.errors import UserError
 from prefloop.records import Preference, Ranking, Rated
-from prefloop.records.judgements import AnnotatorKind
+from prefloop.records.judgements import SYNTHETIC, AnnotatorKind
 
 KINDS: tuple[AnnotatorKind, ...] = get_args(AnnotatorKind)
 MACHINES = ("model:", "python:")
@@ -49,6 +49,25 @@ def about(rows: Sequence[Trusted], trust: Mapping[str, float]) -> dict[str, np.n
     """How many of some rows each entry is about, in the order of their names."""
     said = [{*kinds_of(row)} | {*row.tags} - {*KINDS} for row in rows]
     return {FOUND: np.array([sum(name in one for one in said) for name in sorted(trust)], dtype=np.int64)}
+
+
+def refuse_synthetic(path: str, num: int, *, held_out: bool) -> None:
+    """Raises: UserError if there are synthetic rows among those that are validated with, or may be.
+
+    Args:
+        num: the synthetic rows of a file.
+        held_out: whether it is validated with; else some of its rows would be.
+    """
+    if num and held_out:
+        raise UserError(
+            f"{path}: {num} of its rows are synthetic (tag {SYNTHETIC}), and accuracy on what nobody judged means "
+            "nothing. Give the file that people or a judge made."
+        )
+    if num:
+        raise UserError(
+            f"{path}: {num} of its rows are synthetic (tag {SYNTHETIC}), so that no share of it can be held out. Give "
+            "held_out=FILE, preferences that somebody judged."
+        )
 
 
 def tell(counts: Mapping[str, np.ndarray], trust: Mapping[str, float], say: Callable[[str], None]) -> None:

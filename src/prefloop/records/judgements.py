@@ -11,6 +11,8 @@ from prefloop.records.record import Record, Text
 AnnotatorKind = Literal["person", "simulated", "model"]
 PairChoice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["chosen", "rejected", "tie"]
+SYNTHETIC = "synthetic"
+"""The tag of rows that nobody judged, for they were made of others; `synthetic:KIND` says how."""
 MAIN_AXES = ("overall", "helpfulness", "helpful", "quality")
 """Axes that say by themselves how good a response is, the first that is there."""
 
