@@ -265,6 +265,7 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("chat.conversation", "readline"): EXTRA,
     ("data.command", "prefloop.data.check"): START,
     ("data.command", "prefloop.data.preview"): START,
+    ("data.command", "prefloop.data.augment"): START,
     ("files.tables", "pyarrow"): PARQUET,
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("models.adapters", "peft"): SECONDS,

@@ -375,7 +375,7 @@ def of_commands() -> Iterator[Case]:
     """Commands that parse for themselves, folders of runs, and places to write to."""
     for arguments, says in (
         ("pro", "Did you mean `ppo`?"), ("xyzzy", "no stage called"), ("help nothing", "no stage called `nothing`"), ("-x", "-x"),
-        ("world", "Did you mean `data world`?"), ("data chek x", "not a command"), ("data check", "not a command"), ("data preview m", "not a"),
+        ("world", "Did you mean `data world`?"), ("data chek x", "not a command"), ("data check", "not a command"), ("data augment in/nowhere.jsonl out=x.jsonl", "nowhere"), ("data preview m", "not a"),
         ("data preview in/model in/nowhere", "nowhere"), ("data preview in/nowhere in/demonstrations.jsonl", "nowhere"),
         ("data preview in/model in/demonstrations.jsonl row=3", "`row`. Did you mean `rows`?"), ("data check a b", "not a command"),
         ("data preview in/model in/prompts.jsonl", "prompts"), ("data preview in/model in/demonstrations.jsonl rows=0", "`rows` should"),

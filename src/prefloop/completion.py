@@ -18,7 +18,7 @@ USAGE = """prefloop completion bash|zsh|fish: print a script that makes the TAB 
   zsh:   prefloop completion zsh > ~/.prefloop.zsh; echo 'source ~/.prefloop.zsh' >> ~/.zshrc
   fish:  prefloop completion fish > ~/.config/fish/completions/prefloop.fish"""
 SELF_PARSED = {
-    "data": ("check", "preview", "hacks", "world"),
+    "data": ("check", "preview", "augment", "hacks", "world"),
     "web": ("--demo", "--link", "--verify", "--host", "--port"),
     "completion": ("bash", "zsh", "fish"),
 }

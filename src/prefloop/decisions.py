@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prefloop.records import Comparison, Judgement, Preference, Ranking, Rated, Side, Vote
+from prefloop.records.judgements import AnnotatorKind
 from prefloop.stats.agreement import equal_couples
 
 PairKey = tuple[str, int, int]
@@ -16,6 +17,7 @@ class Ballot:
     """What one judgement says about responses i < j of a comparison."""
 
     annotator: str
+    annotator_kind: AnnotatorKind
     winner: int | None
     """i, j, or None for a tie"""
     strength: int | None
@@ -55,13 +57,24 @@ def votes_of(judgement: Judgement) -> Iterator[tuple[int, int, Ballot]]:
         shown = left if judgement.sides_known else None
         share = judgement.machine.share if judgement.machine else None
         share = share if share is None or left < right else 1 - share
-        ballot = Ballot(judgement.annotator, winner, judgement.strength, shown, share, 2 * judgement.ruling)
+        ballot = Ballot(
+            judgement.annotator,
+            judgement.annotator_kind,
+            winner,
+            judgement.strength,
+            shown,
+            share,
+            2 * judgement.ruling,
+        )
         yield min(left, right), max(left, right), ballot
     elif judgement.kind == "ranking" and judgement.ranks is not None:
         ranked = zip(judgement.order, judgement.ranks, strict=True)
         for (a, rank_a), (b, rank_b) in itertools.combinations(ranked, 2):
             winner = None if rank_a == rank_b else a if rank_a < rank_b else b
-            yield min(a, b), max(a, b), Ballot(judgement.annotator, winner, None, authority=int(judgement.ruling))
+            ballot = Ballot(
+                judgement.annotator, judgement.annotator_kind, winner, None, authority=int(judgement.ruling)
+            )
+            yield min(a, b), max(a, b), ballot
 
 
 def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) -> Decisions:
@@ -71,7 +84,7 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
     where that is not so is tied, gives no preference and is counted. Two responses with the same text are never a pair.
     Where a lead has ruled, the ruling alone is heard: one on the pair before one on a ranking that holds it.
     Where every vote on a pair says how sure a model was, the mean of that decides, and is the preference's `agreement`,
-    which then has no votes.
+    which then has no votes. What a model said of one comparison in several orders is one ranking, by its mean ranks.
     """
     by_id = {comparison.id: comparison for comparison in comparisons}
     cast_on: dict[PairKey, list[Ballot]] = defaultdict(list)
@@ -87,7 +100,7 @@ def decided(comparisons: Sequence[Comparison], judgements: Sequence[Judgement]) 
             (preferences if is_decided else undecided).append(preference)
     sided = ([(v.annotator, v.winner) for v in cast if v.winner is not None] for cast in votes.values())
     equal, couples = equal_couples(sided)
-    rankings = tuple(_ranking(by_id[j.comparison], j) for j in judgements if j.kind == "ranking")
+    rankings = tuple(_ranking(by_id[of_one[0].comparison], of_one) for of_one in _rankings(judgements))
     rated = tuple(found for j in judgements if (found := rated_of(by_id[j.comparison], j)) is not None)
     agreement = equal / couples if couples else None
     return Decisions(tuple(preferences), tuple(undecided), rankings, rated, len(votes), tied, agreement, couples)
@@ -102,7 +115,8 @@ def rated_of(comparison: Comparison, judgement: Judgement) -> Rated | None:
     places = [place for place in places if comparison.responses[judgement.order[place]].text.strip()]
     if judgement.kind not in ("rating", "thumb") or not places:
         return None
-    ratings, thumbs = judgement.ratings, judgement.thumbs
+    sure = judgement.machine.ratings if judgement.machine else None
+    ratings, thumbs = judgement.ratings if sure is None else sure, judgement.thumbs
     return Rated(
         id=judgement.id,
         messages=comparison.messages,
@@ -112,6 +126,7 @@ def rated_of(comparison: Comparison, judgement: Judgement) -> Rated | None:
         else {axis: tuple(map(marks.__getitem__, places)) for axis, marks in ratings.items()},
         thumbs=thumbs and tuple(thumbs[place] for place in places),
         annotator=judgement.annotator,
+        annotator_kind=judgement.annotator_kind,
         comparison=comparison.id,
         tags=comparison.tags,
     )
@@ -141,6 +156,7 @@ def _majority(comparison: Comparison, i: int, j: int, cast: Sequence[Ballot]) ->
             side=side[v.winner],
             strength=v.strength,
             annotator=v.annotator,
+            annotator_kind=v.annotator_kind,
             first=None if v.left is None else v.left == winner,
         )
         for v in cast
@@ -184,6 +200,7 @@ def _preference(
         agreement=agreement,
         num_judgements=num,
         votes=votes,
+        annotator_kind=None if votes else "model",  # nobody else says how sure they are
         comparison=comparison.id,
         chosen_index=winner,
         rejected_index=loser,
@@ -191,12 +208,29 @@ def _preference(
     )
 
 
-def _ranking(comparison: Comparison, judgement: Judgement) -> Ranking:
-    assert judgement.ranks is not None  # a ranking judgement always has ranks
+def _rankings(judgements: Sequence[Judgement]) -> list[list[Judgement]]:
+    """Those that make a ranking: each by itself, but all of a model on one comparison together."""
+    found: dict[tuple[str, ...], list[Judgement]] = {}
+    for j in judgements:
+        if j.kind == "ranking":
+            key = (j.comparison, j.annotator, j.machine.prompt) if j.machine else (j.id,)
+            found.setdefault(key, []).append(j)
+    return list(found.values())
+
+
+def _ranking(comparison: Comparison, judgements: Sequence[Judgement]) -> Ranking:
+    """The ranking that judgements of the same responses make: the order of their mean ranks, equal ones are ties."""
+    order = judgements[0].order
+    by_response = [dict(zip(j.order, j.ranks or (), strict=True)) for j in judgements]
+    sums = [sum(ranks[i] for ranks in by_response) for i in order]
+    ranks = judgements[0].ranks if len(judgements) == 1 else tuple(1 + sorted({*sums}).index(one) for one in sums)
+    assert ranks is not None  # a ranking judgement always has ranks
     return Ranking(
-        id=judgement.id,
+        id=judgements[0].id,
         messages=comparison.messages,
-        responses=tuple(comparison.responses[i].text for i in judgement.order),
-        ranks=judgement.ranks,
+        responses=tuple(comparison.responses[i].text for i in order),
+        ranks=ranks,
+        num_judgements=len(judgements),
+        annotator_kind=judgements[0].annotator_kind,
         comparison=comparison.id,
     )

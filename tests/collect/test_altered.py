@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from prefloop.collect.altered import ALTERED, Facts, with_altered
+from prefloop.collect.altered import ALTERED, with_altered
 from prefloop.records import Message, Prompt, Response
+from prefloop.text.facts import Facts
 
 CITIES = ("Leeds", "Dundee", "Exeter", "Luton")
 

@@ -18,7 +18,7 @@ from prefloop.collect.wording import Wording
 from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.files.tables import read_records, write_records
-from prefloop.records import Comparison, Judgement, Machine, Message, Preference, Vote
+from prefloop.records import Comparison, Judgement, Machine, Message, Preference, Response, Sampling, Vote
 from prefloop.world.agents import DEFAULT, reply
 from prefloop.world.annotators import Annotator, AnnotatorConfig
 from prefloop.world.grammar import prompts
@@ -93,6 +93,75 @@ def test_people_of_a_file_may_have_voted_once(
     assert "how far they agree is not known" in told
 
 
+def by_samplers(folder: Path, num: int) -> str:
+    """Preferences of three people who take good over bad, whoever wrote it; and the comparisons that say who did."""
+    folder.mkdir()
+    rng, how, preferences, comparisons = random.Random(1), Sampling(temperature=1.0), [], []
+    for i in range(num):
+        messages = (Message(role="user", content=f"Which {i}?"),)
+        names = rng.sample(["m", "other"], 2)
+        texts = [f"{word} {i} by {name}" for word, name in zip(("good", "bad"), names, strict=True)]
+        responses = tuple(
+            Response(text=text, num_tokens=1, finished=True, sampler=name)
+            for text, name in zip(texts, names, strict=True)
+        )
+        comparisons.append(Comparison(id=f"c{i}", prompt_id="p", messages=messages, responses=responses, sampling=how))
+        votes = tuple(Vote(side="chosen" if i % 8 or k else "rejected", annotator=f"p{k}") for k in range(3))
+        preferences.append(
+            Preference(
+                id=f"f{i}",
+                messages=messages,
+                chosen=texts[0],
+                rejected=texts[1],
+                votes=votes,
+                comparison=f"c{i}",
+                chosen_index=0,
+                rejected_index=1,
+            )
+        )
+    write_records(folder / "comparisons.jsonl", comparisons)
+    write_records(folder / "people.jsonl", preferences)
+    return str(folder / "people.jsonl")
+
+
+@pytest.mark.parametrize(("likes", "named"), [("by m", True), ("good", False), ("by other", True)])
+def test_a_judge_that_leans_to_its_own_kind(
+    make: Callable[..., CollectConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str], likes: str, named: bool
+):
+    """The judge is called m, and so is one of the two who wrote: it takes its own, what is good, or the other's."""
+
+    def judge(body: dict[str, Any], number: int) -> Any:
+        left, _ = shown(body)
+        return said("A" if likes in left else "B") if " by " in left else longer(body, number)
+
+    file = by_samplers(tmp_path / "people", 80)
+    with serving(judge) as fake:
+        folder = collect(make(fake, audit=file))
+    found, told = audit_of(folder)["own_kind"], capsys.readouterr().out
+    assert (found["sampler"], found["named"]) == ("m", named)
+    assert found["value"] == pytest.approx({"by m": 1.0, "good": 0.0, "by other": -1.0}[likes], abs=0.1)
+    assert {
+        "by m": "prefers responses of its own kind (m) beyond",
+        "good": "prefers its own kind (m) no more than people do",
+        "by other": "is against responses of its own kind (m)",
+    }[likes] in told
+    card = json.loads((folder / "run.json").read_text())
+    assert card["inputs"]["judge.audit_comparisons"]["path"].endswith("comparisons.jsonl")
+
+
+def test_its_own_kind_may_be_named(make: Callable[..., CollectConfig], tmp_path: Path):
+    file = by_samplers(tmp_path / "people", 80)
+    with serving(longer) as fake:
+        audit = audit_of(collect(make(fake, audit=file, own="other")))
+        assert audit["own_kind"]["sampler"] == "other"
+        with pytest.raises(UserError, match=r"judge\.own = nobody\. There are: m, other\. Name one"):
+            collect(make(fake, "again", audit=file, own="nobody"))
+        (tmp_path / "people" / "comparisons.jsonl").unlink()
+        with pytest.raises(UserError, match=r"Put the comparisons that they came from beside it"):
+            collect(make(fake, "again", audit=file, own="other"))
+        assert "own_kind" not in audit_of(collect(make(fake, "plain", audit=file)))
+
+
 def test_an_audit_without_preferences(make: Callable[..., CollectConfig], tmp_path: Path):
     (tmp_path / "none.jsonl").write_text("")
     with serving(longer) as fake, pytest.raises(UserError, match=r"none\.jsonl"):
@@ -109,8 +178,6 @@ def helpdesk(
     write_records(tmp_path / "helpdesk.jsonl", asked)
 
     def comparisons(chunk: Any, policy: Any, config: Any, sampler: str, index: int, facts: Any) -> Any:
-        from prefloop.records import Response, Sampling
-
         made = []
         for prompt in chunk:
             rng = random.Random(prompt.id)
@@ -175,6 +242,31 @@ def test_a_weak_judge_in_the_world_end_to_end(
     assert "prefers longer responses beyond what people do" in told
 
 
+@pytest.mark.parametrize("form", ["rating", "ranking"])
+def test_ratings_and_rankings_in_the_world(helpdesk: Callable[..., CollectConfig], form: str):
+    """A judge that likes what is long, whatever it is asked: named beside the helpdesk's annotators, who are put beside
+    what it said of its own prompts, without a question more."""
+
+    def judge(body: dict[str, Any], number: int) -> Any:
+        text = body["messages"][0]["content"].split("\n\n[End]")[0]
+        if form == "rating":
+            num = len(text.split("[Response]\n")[1].split())
+            return said(f"overall: {1 + (num > 8) + (num > 12) + (num > 16) + (num > 24)}")
+        parts = [part.split("]\n", 1) for part in text.split("\n\n[Response ")[1:]]
+        return said(" > ".join(letter for letter, _ in sorted(parts, key=lambda part: -len(part[1]))))
+
+    axes = {"axes": ("overall",)} if form == "rating" else {}
+    with serving(judge) as fake:
+        folder = collect(helpdesk(fake, form=form, **axes))
+    num = sum(len(c.responses) for c in read_records(folder / "comparisons.jsonl", Comparison))
+    assert len(fake.bodies) == (num if form == "rating" else 120)
+    audit = audit_of(folder)
+    assert audit["num_compared"] > 150
+    assert audit["length"]["named"]
+    assert audit["length"]["value"] > 0.3
+    assert audit["agreement"]["value"] < audit["agreement_of_people"]["value"]
+
+
 def test_simulated_people_refuse_foreign_prompts(make: Callable[..., CollectConfig]):
     with serving(longer) as fake, pytest.raises(UserError, match=r"judge.audit=simulated knows the helpdesk"):
         collect(make(fake, audit="simulated"))
@@ -192,6 +284,7 @@ def test_simulated_people_refuse_foreign_prompts(make: Callable[..., CollectConf
         (["by=model", "judge.model=x", "judge.base_url=http://a", "judge.votes=3"], "alike at temperature 0"),
         (["by=model", "judge.model=x", "judge.clamp=0.1"], "clamp bounds how sure"),
         (["by=model", "judge.model=x", "judge.soft=true", "judge.ties=true"], "Leave ties out"),
+        (["by=model", "judge.model=x", "judge.own=y"], "own is whom the audit looks for"),
         (["by=model", "judge.model=x", "judge.max_cost=1"], "max_cost needs prices"),
         (["by=model", "judge.modl=x"], "no setting is called `judge.modl`. Did you mean `model`"),
         (["by=model", "judge.base_url=http://a"], "the setting `judge.model` is needed"),
@@ -257,8 +350,6 @@ def test_how_sure_decides_by_hand(
 ):
     """With 0.9 for the first of (0, 1), and 0.6 for it in the other order: 0.75. With 0.9 for the first of (1, 0), and
     0.6 for 0 when that is first: response 0 has (0.1 + 0.6) / 2 = 0.35, so that it is 1, with 0.65."""
-    from prefloop.records import Response, Sampling
-
     responses = tuple(Response(text=text, num_tokens=1, finished=True, sampler="s") for text in ("a", "b"))
     message, how = Message(role="user", content="?"), Sampling(temperature=1.0)
     comparison = Comparison(id="c", prompt_id="p", messages=(message,), responses=responses, sampling=how)

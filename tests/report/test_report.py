@@ -256,7 +256,13 @@ def test_a_model_that_judged_is_shown_with_its_audit(pipeline: Write):
     sound |= {"agreement": {"value": 0.75, "low": 0.71, "high": 0.79}}
     assert "judge" not in only_alarm(report(pipeline(change=judged(sound)))[0])
     assert "prefers longer responses no more" in plain(report(pipeline(change=judged(sound)))[0])
-    for damaged in (None, 3, {"position": 3}, {"flips": {}}):
+    rated = {"spread": {"helpful": {"share": {"value": 0.98}, "named": True}, "clear": {"share": {"value": 0.4}}}}
+    page = report(pipeline(change=judged(rated)))[0]
+    assert "gave 98% of the responses one and the same rating" in only_alarm(page)
+    assert "The order in which" not in plain(page)
+    leaning = sound | {"own_kind": {"value": 0.5, "named": True}}
+    assert "changed 25% of its decisions" in only_alarm(report(pipeline(change=judged(leaning)))[0])
+    for damaged in (None, 3, {"position": 3}, {"flips": {}}, {"spread": {"helpful": 3}}):
         assert "judge" not in only_alarm(report(pipeline(change=judged(damaged)))[0])
     assert "The judge agrees" not in plain(report(pipeline())[0])
 

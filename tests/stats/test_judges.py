@@ -10,7 +10,7 @@ import pytest
 
 from prefloop.stats import judges
 from prefloop.stats.judges import Bias
-from prefloop.world.agents import DEFAULT, reply
+from prefloop.world.agents import CARELESS, DEFAULT, EXPERT, Mixture, reply
 from prefloop.world.annotators import Annotator, AnnotatorConfig, panel
 from prefloop.world.grammar import prompts
 from prefloop.world.tickets import read
@@ -183,3 +183,72 @@ def test_one_bias_is_not_taken_for_the_other():
     assert sum(length.named for _, length in only_side) <= 1
     assert sum(position.named for position, _ in only_length) <= 1
     assert sum(length.named and (length.value or 0) < 0 for _, length in only_length) >= 19
+
+
+BEST, WORST = (Mixture(agents=(agent,), weights=(1.0,)) for agent in (EXPERT, CARELESS))
+HALF = Mixture(agents=(EXPERT, *DEFAULT.agents), weights=(1.0, *DEFAULT.weights))
+KINDS = {"same": DEFAULT, "better": HALF, "worse": WORST, "best": BEST}
+"""Who writes the responses of the judge's own kind, beside the staff's: the same staff, half of them by an expert, all
+of them careless, all by an expert."""
+
+
+@lru_cache(maxsize=64)
+def of_two(seed: int, kind: str) -> tuple[tuple[Row, float], ...]:
+    """As `world`, but half of the responses are of the judge's own kind: with 1 where the one alone is, -1 where the
+    other alone is, else 0."""
+    rng, folks = random.Random(f"two {seed}"), panel(5, seed=seed)
+    rows = []
+    for prompt in rng.sample(list(prompts("train", 1000)), 100):
+        ticket = read(prompt.text)
+        texts = {reply(ticket, DEFAULT.draw(rng), rng): 0.0 for _ in range(2)}
+        texts |= {reply(ticket, KINDS[kind].draw(rng), rng): 1.0 for _ in range(2)}
+        pairs = list(itertools.combinations(sorted(texts), 2))
+        for one, other in rng.sample(pairs, min(3, len(pairs))):
+            votes = tuple(
+                said(a, prompt.text, one, other, rng, turned=rng.random() < 0.5) for a in rng.sample(folks, 3)
+            )
+            rows.append(((prompt.text, one, other, votes), texts[one] - texts[other]))
+    return tuple(rows)
+
+
+def of_its_kind(seed: int, *, ability: float, bonus: float, kind: str) -> Bias:
+    """How far a judge is found to lean to its own kind, whose responses are worth `bonus` log-odds to it."""
+    liking = {
+        sign: Annotator(AnnotatorConfig(**USUAL, ability=ability, side_bias=sign * bonus)) for sign in (-1.0, 0.0, 1.0)
+    }
+    rng, rows, decided = random.Random(f"kind {seed}"), of_two(seed, kind), []
+    for (prompt, one, other, _), own in rows:
+        first = said(liking[own], prompt, one, other, rng, turned=False)
+        second = said(liking[-own], prompt, one, other, rng, turned=True)
+        decided.append((first + second) / 2)
+    people, clusters = [votes for (*_, votes), _ in rows], [prompt for (prompt, *_), _ in rows]
+    return judges.leaning(decided, people, [own for _, own in rows], clusters, confidence=0.95)
+
+
+@pytest.mark.parametrize("kind", ["same", "better", "worse"])
+@pytest.mark.parametrize("ability", [3.0, 9.0, 25.0])
+def test_a_judge_whose_kind_is_good_or_bad_is_not_accused(ability: float, kind: str):
+    """Its own kind may be really better, or worse: at most one false alarm in twenty runs."""
+    assert sum(of_its_kind(seed, ability=ability, bonus=0.0, kind=kind).named for seed in range(20)) <= 1
+
+
+@pytest.mark.parametrize("kind", ["same", "better", "worse"])
+@pytest.mark.parametrize("ability", [4.0, 9.0])
+def test_a_planted_leaning_to_its_own_kind_is_named(ability: float, kind: str):
+    """Its own kind wins 73 % of equal pairs: named in 19 of 20 runs, whether people like that kind or not."""
+    found = [of_its_kind(seed, ability=ability, bonus=1.0, kind=kind) for seed in range(20)]
+    assert sum(bias.named and (bias.value or 0) > 0 for bias in found) >= 19
+
+
+def test_where_its_kind_is_nearly_always_better_nothing_is_said():
+    """People take an expert's response beside any other's; what is left of their votes tells too little."""
+    found = [of_its_kind(seed, ability=25.0, bonus=0.0, kind="best") for seed in range(20)]
+    assert sum(bias.value is None for bias in found) >= 15
+    assert sum(bias.named for bias in found) <= 1
+
+
+def test_too_few_pairs_that_differ_tell_nothing():
+    """Forty prompts, of whose pairs 29 have a response of each kind."""
+    bias = judges.leaning([1.0] * 40, [(1.0, 1.0)] * 40, [1.0] * 29 + [0.0] * 11, range(40), confidence=0.95)
+    assert (bias.value, bias.named) == (None, False)
+    assert "29 pairs" in bias.reason

@@ -7,16 +7,21 @@ asked some of its own pairs. What is true in the helpdesk is known to annotators
 import itertools
 import random
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from prefloop.collect.asking import Pair, Said
+from prefloop import layout
+from prefloop.collect.altered import ALTERED
 from prefloop.collect.config import CollectConfig
+from prefloop.collect.judge_config import SIMULATED
+from prefloop.collect.wording import Pair
 from prefloop.errors import UserError
 from prefloop.files.foreign import read_preferences
+from prefloop.files.tables import read_records
 from prefloop.records import Comparison, PairChoice, Preference, spoken
 from prefloop.seeds import seed_of
 from prefloop.stats import judges
@@ -38,6 +43,29 @@ class Compared:
     votes: tuple[float, ...]
     """of different people: 1 for the response shown first in the first of these, -1 for the other, 0 for a tie"""
     tags: tuple[str, ...]
+    samplers: tuple[str, str] | None = None
+    """who wrote each of the two; None if it is not known"""
+
+
+Choices = tuple[PairChoice | None, PairChoice | None]
+"""What a judge says of a pair with the one response as A, and with the other; None where it says nothing."""
+
+
+def compared_with(config: CollectConfig) -> list[Compared]:
+    """The pairs by people that `judge.audit` names; none where it names no file. Raises: see `of_file`."""
+    judge = config.judge
+    assert judge is not None  # by=model has it
+    if judge.audit in (None, SIMULATED):
+        return []
+    found = of_file(str(judge.audit), most=judge.audit_pairs, seed=config.seed)
+    samplers = {name for each in found for name in each.samplers or ()}
+    if judge.own is not None and judge.own not in samplers:
+        there = f"There are: {', '.join(sorted(samplers))}" if samplers else "Put the comparisons that they came from"
+        raise UserError(
+            f"{judge.audit}: no response of these pairs is known to be by judge.own = {judge.own}. {there}"
+            + (". Name one of them." if samplers else f" beside it, as {layout.COMPARISONS}.")
+        )
+    return found
 
 
 def of_file(file: str, *, most: int, seed: int) -> list[Compared]:
@@ -47,14 +75,28 @@ def of_file(file: str, *, most: int, seed: int) -> list[Compared]:
         raise UserError(f"{file}: this holds no preference to compare the judge with. Check judge.audit.")
     rng = random.Random(seed_of(seed, "collect.audit"))
     kept = sorted(rng.sample(range(len(rows)), min(most, len(rows))))
-    return [_compared(rows[place]) for place in kept]
+    known = comparisons_beside(file)
+    by_id = {c.id: c for c in read_records(known, Comparison)} if known else {}
+    return [_compared(rows[place], by_id) for place in kept]
 
 
-def _compared(row: Preference) -> Compared:
+def comparisons_beside(file: str) -> str | None:
+    """The file of comparisons beside one of preferences, as collect and the page leave it: it says who wrote what."""
+    beside = Path(file).parent / layout.COMPARISONS
+    return str(beside) if beside.is_file() else None
+
+
+def _compared(row: Preference, by_id: Mapping[str, Comparison]) -> Compared:
     sides = {"chosen": 1.0, "rejected": -1.0, "tie": 0.0}
     votes = tuple(sides[vote.side] for vote in row.votes) or (1.0,)
     one, other = row.chosen, row.rejected
-    return Compared((Pair(row.messages, one, other), Pair(row.messages, other, one)), votes, row.tags)
+    found, samplers = by_id.get(row.comparison), None
+    if found is not None and row.chosen_index is not None and row.rejected_index is not None:
+        places = (row.chosen_index, row.rejected_index)
+        written = [found.responses[place] for place in places if place < len(found.responses)]
+        if [response.text for response in written] == [one, other]:
+            samplers = written[0].sampler, written[1].sampler
+    return Compared((Pair(row.messages, one, other), Pair(row.messages, other, one)), votes, row.tags, samplers)
 
 
 def simulated(pairs: Sequence[tuple[Comparison, int, int, str]], config: CollectConfig, *, most: int) -> list[Compared]:
@@ -71,38 +113,44 @@ def simulated(pairs: Sequence[tuple[Comparison, int, int, str]], config: Collect
             votes.append(sign if judgement.order[0] == i else -sign)
         one, other = c.responses[i].text, c.responses[j].text
         asked = (Pair(c.messages, one, other, principle=principle), Pair(c.messages, other, one, principle=principle))
-        found.append(Compared(asked, tuple(votes), c.tags))
+        written = c.responses[i].sampler, c.responses[j].sampler
+        found.append(Compared(asked, tuple(votes), c.tags, None if ALTERED in written else written))
     return found
 
 
 def audited(
     shown: Sequence[tuple[Pair, PairChoice, PairChoice]],
     compared: Sequence[Compared],
-    said: Sequence[Said],
+    choices: Sequence[Choices],
     *,
     soft: bool,
+    own: str,
+    orders: bool = True,
 ) -> tuple[dict[str, Any], list[str]]:
     """Everything that can be said of the judge. Returns: numbers for the stage's result, and sentences.
 
     Args:
         shown: its own pairs with one response as A, and its answers in this order and in the other.
         compared: the pairs that people judged too, which may be others.
-        said: its answers to those, two for each.
+        choices: its answers to each of those, in both orders; None where it gave none.
         soft: whether its decisions are taken by how sure it is.
+        own: the sampler of its own kind.
+        orders: False for a judge to which each response is shown alone, so that there is no order.
     """
     prompts = [spoken(pair.messages) for pair, *_ in shown]
     first, second = [SIGN[a] for _, a, _ in shown], [-SIGN[b] for _, _, b in shown]
-    flips = judges.flipped(first, second, prompts, confidence=CONFIDENCE)
-    position = judges.position_bias(first, second, prompts, confidence=CONFIDENCE)
     sides = [(f + s) / 2 * _longer(pair) for (pair, *_), f, s in zip(shown, first, second, strict=True)]
     longer = [((1 + side) / 2, p) for side, p, (pair, *_) in zip(sides, prompts, shown, strict=True) if _longer(pair)]
     raw = judges.share([value for value, _ in longer], [p for _, p in longer], confidence=CONFIDENCE)
-    result: dict[str, Any] = {
-        "flips": _share(flips), "position": _bias(position), "longer": _share(raw), "soft": soft,
-    }  # fmt: skip
-    sentences = [_of_position(flips, position)]
-    both = list(zip(compared, said[::2], said[1::2], strict=True))
-    usable = [(each, SIGN[a.choice], -SIGN[b.choice]) for each, a, b in both if a.choice and b.choice]
+    result: dict[str, Any] = {"longer": _share(raw), "soft": soft}
+    sentences = list[str]()
+    if orders:
+        flips = judges.flipped(first, second, prompts, confidence=CONFIDENCE)
+        position = judges.position_bias(first, second, prompts, confidence=CONFIDENCE)
+        result = {"flips": _share(flips), "position": _bias(position)} | result
+        sentences.append(_of_position(flips, position))
+    both = list(zip(compared, choices, strict=True))
+    usable = [(each, SIGN[a], -SIGN[b]) for each, (a, b) in both if a and b]
     if not usable:
         sentences.append(
             f"it chose the longer response in {_of(raw)} of the pairs. Whether that is too often, and how far it "
@@ -119,7 +167,18 @@ def audited(
         "num_compared": len(usable), "agreement": _share(with_people), "agreement_of_people": _share(among),
         "length": _bias(length), "by_tag": _by_tag([each.tags for each, *_ in usable], decided, votes, clusters),
     }  # fmt: skip
+    kind = [_whose(each.samplers, own) for each, *_ in usable]
+    if any(kind):
+        leaning = judges.leaning(decided, votes, kind, clusters, confidence=CONFIDENCE)
+        result["own_kind"] = _bias(leaning) | {"sampler": own}
+        sentences.append(_of_kind(leaning, own))
     return result, [*sentences, _of_length(length, raw), _of_agreement(with_people, among)]
+
+
+def _whose(samplers: tuple[str, str] | None, own: str) -> float:
+    """1 if the first of two responses alone is of the judge's own kind, -1 if the second alone is, else 0."""
+    one, other = samplers or ("", "")
+    return float(one == own) - float(other == own)
 
 
 def _longer(pair: Pair) -> float:
@@ -185,6 +244,20 @@ def _of_length(length: Bias, raw: Share) -> str:
     return (
         f"audit: it prefers longer responses no more than people do, within {by}{rests}; it chose them in {_of(raw)}."
     )
+
+
+def _of_kind(leaning: Bias, own: str) -> str:
+    if leaning.value is None:
+        return f"audit: whether the judge leans to its own kind ({own}) cannot be told: {leaning.reason}."
+    by = f"{leaning.value / 2:+.0%} ({leaning.low / 2:+.0%} to {leaning.high / 2:+.0%}) of the decisions"
+    rests = f"; {leaning.reason}, so that this holds for a judge as sure as people are" if leaning.reason else ""
+    if leaning.named:
+        which = "prefers" if leaning.value > 0 else "is against"
+        return (
+            f"audit: the judge {which} responses of its own kind ({own}) beyond what people do, by {by}{rests}. Do not "
+            "let it compare its kind with another."
+        )
+    return f"audit: it prefers its own kind ({own}) no more than people do, within {by}{rests}."
 
 
 def _of_agreement(with_people: Share, among: Share) -> str:

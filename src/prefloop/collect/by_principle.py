@@ -8,12 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from prefloop.collect.asking import Said
-from prefloop.collect.audit import CONFIDENCE, LEAST_TAGGED, SIGN, Compared
+from prefloop.collect.audit import CONFIDENCE, LEAST_TAGGED, SIGN, Choices, Compared
 from prefloop.records import PairChoice, spoken
 from prefloop.stats import judges
-
-Choices = tuple[PairChoice | None, PairChoice | None]
-"""In one order, and in the other."""
 
 
 class Drawn(Protocol):
@@ -32,7 +29,10 @@ def by_principle(compared: Compared, principle: str) -> Compared:
 
 
 def of_principles(
-    both: Sequence[tuple[Drawn, Said, Said]], compared: Sequence[Compared], said: Sequence[Said], names: Sequence[str]
+    both: Sequence[tuple[Drawn, Said[PairChoice], Said[PairChoice]]],
+    compared: Sequence[Compared],
+    said: Sequence[Said[PairChoice]],
+    names: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """Principle -> its numbers: `pairs` asked in both orders (each vote counts), `decided` of them in both,
     `consistent`, the share of these that both orders decide alike, and `agreement` with people, as the audit has it.

@@ -12,6 +12,8 @@ from prefloop.world.annotators import PanelConfig
 MODEL = "model"
 JUDGES = ("simulated", "people", MODEL)
 """Who may judge, beside a function."""
+MOST_RANKED = 26
+"""Responses that a model ranks in one question."""
 PYTHON = "python:"
 """How a function begins."""
 
@@ -92,6 +94,12 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
                 "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
                 if self.judge is None
                 else f"judge says which model judges, but by = {self.by}. Set by = model, or leave judge out."
+            )
+        shown = self.responses_per_prompt + self.altered
+        if self.judge is not None and self.judge.form == "ranking" and shown > MOST_RANKED:
+            raise ValueError(
+                f"judge.form = ranking names each response by a letter, so that it takes {MOST_RANKED} at most, and "
+                f"not responses_per_prompt + altered = {shown}. Draw fewer, or set judge.form = pair."
             )
         if self.margin and not self.by.startswith(PYTHON):
             raise ValueError(f"margin is for a function, and by = {self.by} is none. Leave margin out.")

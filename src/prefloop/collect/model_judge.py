@@ -8,24 +8,19 @@ judge is worth is measured beside it, in audit.py.
 import itertools
 import math
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prefloop import layout
-from prefloop.asking.answers import Answers
-from prefloop.collect.asking import Asking, Pair, Said
-from prefloop.collect.audit import Compared, audited, of_file, simulated
+from prefloop.collect.asker import Asker, counts, inputs_of, told
+from prefloop.collect.asking import Said
+from prefloop.collect.audit import Choices, audited, compared_with, simulated
 from prefloop.collect.by_principle import by_principle, of_principles, principles_told
 from prefloop.collect.config import CollectConfig
-from prefloop.collect.folder_judge import FolderJudge, lettered
-from prefloop.collect.judge_config import SIMULATED, JudgeConfig
-from prefloop.collect.wording import Wording
+from prefloop.collect.judge_config import SIMULATED
+from prefloop.collect.wording import Pair, Wording
 from prefloop.errors import UserError
-from prefloop.files import fingerprints
-from prefloop.models.device import placement
-from prefloop.models.load import model_folder
 from prefloop.principles.reading import Principles
 from prefloop.records import Comparison, Judgement, Machine, PairChoice
 from prefloop.run import Run
@@ -62,27 +57,15 @@ class ModelJudge:
         named, language = self._judge.named_principles, self._judge.principles_language
         self._principles = Principles.of(named, language=language) if named else None
         self.wording = Wording.of(self._judge.rubric, ties=self._judge.ties, principles=self._principles)
-        self._compared: list[Compared] = []
-        if self._judge.audit not in (None, SIMULATED):
-            compared = of_file(str(self._judge.audit), most=self._judge.audit_pairs, seed=config.seed)
-            self._compared = [by_principle(each, self._drawn("audit", i)) for i, each in enumerate(compared)]
-        if self._judge.base_url is None:
-            lettered(self._judge.model, self.wording.letters, template=config.template)
-            self._known_as = fingerprints.of_path(model_folder(self._judge.model))
-        else:
-            self._known_as = self._judge.model
-        self.name = f"model:{self._known_as}"
-        self._version = fingerprints.of_value([self.wording.fingerprint, _drawn(self._judge, self._known_as)])
+        compared = compared_with(config)
+        self._compared = [by_principle(each, self._drawn("audit", i)) for i, each in enumerate(compared)]
+        self._asker = Asker[Pair, PairChoice](config, self.wording, self.wording.letters)
 
     @property
     def inputs(self) -> dict[str, str | None]:
         """What the stage reads besides: a folder, the rubric, the people it is compared with."""
-        judge = self._judge
-        audit = None if judge.audit == SIMULATED else judge.audit
-        folder = model_folder(judge.model) if judge.base_url is None else None
         files = self._principles.files if self._principles else ()
-        principles = {f"judge.principles.{number}": file for number, file in enumerate(files)}
-        return {"judge.model": folder, "judge.rubric": judge.rubric, "judge.audit": audit, **principles}
+        return inputs_of(self._judge) | {f"judge.principles.{number}": file for number, file in enumerate(files)}
 
     def _drawn(self, *place: object) -> str:
         """The principle at a place; empty if there are none."""
@@ -97,12 +80,13 @@ class ModelJudge:
         couples = list(self._couples(comparisons))
         pairs = [pair for couple in couples for pair in couple.asked]
         audit = [pair for each in self._compared for pair in each.asked]
-        asking = self._ask(run, [*audit, *pairs])
+        asking = self._asker.ask(run, [*audit, *pairs])
         said, own = asking.all_said(pairs), asking.all_said(audit)
         both = list(zip(couples, said[::2], said[1::2], strict=True))
         judgements = [j for couple, *answers in both for j in self._judgements(couple, answers)]
-        result = _counts(both, said, own) | {"num_requests": asking.requests, "cost": asking.cost}
-        run.say(_told(result, len(couples)))
+        left_out = sum(not (a.choice and b.choice) for _, a, b in both)
+        result = counts([*said, *own], asking, num_unjudged=left_out)
+        run.say(told(result, f"{len(couples)} pairs in both orders", "pairs"))
         if said and not judgements:
             raise UserError(
                 f"{self._judge.model}: the judge decided none of {len(couples)} pairs in both orders. What it said is "
@@ -118,7 +102,9 @@ class ModelJudge:
                 [(c.comparison, c.i, c.j, c.principle) for c in decided], self._config, most=self._judge.audit_pairs
             )
             own = asking.all_said([pair for each in compared for pair in each.asked])
-        audit_result, sentences = audited(shown, compared, own, soft=self._judge.soft)
+        choices: list[Choices] = [(a.choice, b.choice) for a, b in zip(own[::2], own[1::2], strict=True)]
+        kind = self._judge.own_kind(self._asker.known_as)
+        audit_result, sentences = audited(shown, compared, choices, soft=self._judge.soft, own=kind)
         if self._principles is not None:
             result |= {"principles": of_principles(both, compared, own, self._principles.names)}
             sentences += principles_told(result["principles"])
@@ -136,25 +122,7 @@ class ModelJudge:
                 for number in range(self._judge.votes):
                     yield Couple(c, i, j, number, self._drawn(c.id, i, j, number))
 
-    def _ask(self, run: Run, pairs: Sequence[Pair]) -> Asking:
-        judge, config = self._judge, self._config
-        answers = Answers(run.folder / layout.ASKED, _drawn(judge, self._known_as))
-        asking = Asking(judge, self.wording, answers)
-        left = sum(asking.said(pair) is None for pair in pairs)
-        run.progress.start(len(pairs), len(pairs) - left, unit="question")
-        if judge.base_url is not None:
-            asking.of_endpoint(pairs, run, run.progress.advance)
-            return asking
-
-        def load() -> FolderJudge:
-            place = placement(config.device, config.dtype)
-            letters = self.wording.letters
-            return FolderJudge(judge.model, letters, place, template=config.template, weights=config.weights)
-
-        asking.of_folder(pairs, load, run, run.progress.advance)
-        return asking
-
-    def _judgements(self, couple: Couple, answers: Sequence[Said]) -> list[Judgement]:
+    def _judgements(self, couple: Couple, answers: Sequence[Said[PairChoice]]) -> list[Judgement]:
         """One for each order; none if either decided nothing."""
         if not all(said.choice for said in answers):
             return []
@@ -162,9 +130,9 @@ class ModelJudge:
         orders = ((couple.i, couple.j), (couple.j, couple.i))
         return [
             Judgement(
-                id=f"{couple.comparison.id}:{order[0]}-{order[1]}{vote}:{self.name}",
+                id=f"{couple.comparison.id}:{order[0]}-{order[1]}{vote}:{self._asker.name}",
                 comparison=couple.comparison.id,
-                annotator=self.name,
+                annotator=self._asker.name,
                 annotator_kind="model",
                 kind="pair",
                 order=order,
@@ -172,8 +140,8 @@ class ModelJudge:
                 seconds=0.0,
                 guideline=self.wording.fingerprint,
                 machine=Machine(
-                    model=self._known_as,
-                    prompt=self._version,
+                    model=self._asker.known_as,
+                    prompt=self._asker.version,
                     answer=said.answer.text,
                     share=self._share(said),
                     principle=couple.principle or None,
@@ -182,7 +150,7 @@ class ModelJudge:
             for order, said in zip(orders, answers, strict=True)
         ]
 
-    def _share(self, said: Said) -> float | None:
+    def _share(self, said: Said[PairChoice]) -> float | None:
         """How likely left was, of left and right; only with soft=true, and within its bounds."""
         nats = said.answer.logprobs
         if not self._judge.soft or not nats:
@@ -190,25 +158,3 @@ class ModelJudge:
         left, right = (math.exp(nats.get(letter, -math.inf)) for letter in "AB")
         share = left / (left + right) if left + right > 0 else 0.5
         return min(max(share, self._judge.clamp), 1 - self._judge.clamp)
-
-
-def _drawn(judge: JudgeConfig, known_as: str) -> dict[str, Any]:
-    """What decides an answer beside the question."""
-    how = {"temperature": judge.temperature, "max_new_tokens": judge.max_new_tokens, "logprobs": judge.soft}
-    return {"model": known_as, **(how if judge.base_url is not None else {"letters": "ABC" if judge.ties else "AB"})}
-
-
-def _counts(both: Sequence[tuple[Couple, Said, Said]], *said: Sequence[Said]) -> dict[str, Any]:
-    """Answers that decided nothing, by why, and pairs that are left out for them."""
-    failures = Counter(failure for each in itertools.chain(*said) for failure in each.failures)
-    left_out = sum(not (a.choice and b.choice) for _, a, b in both)
-    return {f"num_{name}": failures[name] for name in ("refused", "malformed", "too_long")} | {"num_unjudged": left_out}
-
-
-def _told(result: dict[str, Any], num: int) -> str:
-    cost = f", which cost {result['cost']:.4g}" if result["cost"] else ""
-    why = [f"{result[f'num_{name}']} {name.replace('_', ' ')}" for name in ("refused", "malformed", "too_long")]
-    said = f"the judge was asked about {num} pairs in both orders, in {result['num_requests']} requests{cost}"
-    if not result["num_unjudged"] and not any(result[f"num_{name}"] for name in ("refused", "malformed", "too_long")):
-        return f"{said}."
-    return f"{said}; answers that decide nothing: {', '.join(why)}; {result['num_unjudged']} pairs are left out for it."

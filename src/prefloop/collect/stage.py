@@ -3,22 +3,25 @@
 Reads: a model folder, prompts. Writes: `comparisons.jsonl`, `judgements.jsonl` (all of them, raw), `preferences.jsonl`
 and `held_out.jsonl` (by prompt, never mixed), `rankings.jsonl`; `ratings.jsonl` and `thumbs.jsonl` where people gave
 some. Follows COL-1, 2, 3, 7, 11. With by=people the web page asks (people.py), with by=python:... a function judges
-(judge.py), with by=model a model does, and is audited (model_judge.py, audit.py).
+(judge.py), with by=model a model does, and is audited (model_judge.py for pairs, rating_judge.py, ranking_judge.py,
+audit.py).
 """
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefloop import layout
-from prefloop.collect.altered import Facts, with_altered
+from prefloop.collect.altered import with_altered
 from prefloop.collect.config import MODEL, PYTHON, CollectConfig
 from prefloop.collect.judge import FunctionJudge
 from prefloop.collect.judge_config import SIMULATED
 from prefloop.collect.model_judge import ModelJudge
 from prefloop.collect.people import judged_by_people
+from prefloop.collect.ranking_judge import RankingJudge
+from prefloop.collect.rating_judge import RatingJudge
 from prefloop.decisions import decided
 from prefloop.errors import UserError
 from prefloop.extras import check_extra
@@ -35,6 +38,7 @@ from prefloop.scoring.named import reward_input
 from prefloop.seeds import is_held_out, seed_of
 from prefloop.stats.text import distinct_n, overlap, words
 from prefloop.text.examples import FittingPrompts
+from prefloop.text.facts import Facts
 from prefloop.world.annotators import Annotator, judged_before
 from prefloop.world.origin import own
 
@@ -43,6 +47,10 @@ INSTEAD = (
     "preferences that people made elsewhere to `prefloop reward`."
 )
 """What to do with prompts of one's own."""
+FORMS: Mapping[str, type[ModelJudge] | type[RatingJudge] | type[RankingJudge]] = {
+    "pair": ModelJudge, "rating": RatingJudge, "ranking": RankingJudge
+}  # fmt: skip
+"""What a model is asked -> who asks it."""
 COUNTED = ("resampled", "missing", "left_out", "unaltered")
 """What is counted: responses drawn again, missing ones, prompts left out, altered copies that could not be made."""
 
@@ -56,7 +64,7 @@ def collect(config: CollectConfig) -> Path:
         asked = read_prompts(config.prompts).records
         own(asked[: config.num_prompts or len(asked)], file=config.prompts, who=by_gold, instead=INSTEAD)
     function = FunctionJudge(config) if config.by.startswith(PYTHON) else None
-    model = ModelJudge(config) if config.by == MODEL else None
+    model = FORMS[config.judge.form](config) if config.judge is not None else None
     inputs = {"model": model_folder(config.model), "prompts": config.prompts}
     inputs |= {"by": reward_input(config.by)} if function else {}
     with Run(config, inputs=inputs | (model.inputs if model else {})) as run:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -62,6 +61,45 @@ _ANSWER = re.compile(
 
 
 @dataclass(frozen=True)
+class Pair:
+    """What is asked: which of two responses to a conversation is better."""
+
+    messages: tuple[Message, ...]
+    """the conversation"""
+    left: str
+    """shown as A"""
+    right: str
+    """shown as B"""
+    number: int = 0
+    """of the same pair in this order the how manieth vote"""
+    principle: str = ""
+    """the name of that by which they are compared; empty if by none"""
+
+
+def failure_of(text: str) -> Failure:
+    """What an answer is that is none of those allowed."""
+    return "refused" if refuses(text) else "malformed"
+
+
+def rubric_of(file: str | None) -> str | None:
+    """The text of a rubric's file, if there is one. Raises: UserError if it cannot be read, or has no text."""
+    if file is None:
+        return None
+    try:
+        text = Path(file).read_bytes().decode("utf-8-sig").strip()
+    except OSError as problem:
+        raise UserError(f"{file}: this rubric cannot be read ({problem.strerror}). Check judge.rubric.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: this rubric is not text in UTF-8. Save it as such.") from None
+    if not text:
+        raise UserError(
+            f"{file}: this rubric has no text. Write into it what makes a response better, or leave judge.rubric "
+            "out to take the one built in."
+        )
+    return text
+
+
+@dataclass(frozen=True)
 class Wording:
     """How it is asked."""
 
@@ -75,27 +113,14 @@ class Wording:
     @classmethod
     def of(cls, file: str | None, *, ties: bool, principles: Principles | None = None) -> Self:
         """With the rubric in a file. Raises: UserError if there is no such file, or no text in it."""
-        if file is None:
-            return cls(None, ties, principles)
-        try:
-            text = Path(file).read_bytes().decode("utf-8-sig").strip()
-        except OSError as problem:
-            raise UserError(f"{file}: this rubric cannot be read ({problem.strerror}). Check judge.rubric.") from None
-        except UnicodeDecodeError:
-            raise UserError(f"{file}: this rubric is not text in UTF-8. Save it as such.") from None
-        if not text:
-            raise UserError(
-                f"{file}: this rubric has no text. Write into it what makes a response better, or leave judge.rubric "
-                "out to take the one built in."
-            )
-        return cls(text, ties, principles)
+        return cls(rubric_of(file), ties, principles)
 
     @property
     def letters(self) -> str:
         """What it may answer."""
         return "ABC" if self.ties else "AB"
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of every word that does not come from the data."""
         built_in = {} if self.rubric else RUBRIC
@@ -122,10 +147,18 @@ class Wording:
         text = FRAME[language].format(rubric=rubric, talk=talk(messages, language), left=left, right=right, ask=ask)
         return text + AGAIN[language] if again else text
 
+    def prompt(self, asked: Pair, *, again: bool) -> str:
+        """The words of a question. Args: again: see `asked`."""
+        return self.asked(asked.messages, asked.left, asked.right, again=again, principle=asked.principle)
+
     def choice(self, answer: str) -> PairChoice | Failure:
         """What an answer means: taken strictly, for a judge that says something else may have meant something else."""
         text = without_thoughts(answer)
         found = _ANSWER.fullmatch(text.lstrip("*\"'`([【 "))
         if found and found[1].upper() in self.letters:
             return CHOICES[found[1].upper()]
-        return "refused" if refuses(text) else "malformed"
+        return failure_of(text)
+
+    def meaning(self, asked: Pair, answer: str) -> PairChoice | Failure:
+        """See `choice`; what was asked does not matter."""
+        return self.choice(answer)

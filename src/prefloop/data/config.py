@@ -1,10 +1,11 @@
-"""Settings of `prefloop data preview`, of `prefloop data hacks`, and of the helpdesk's files (`data world`; `world:` in
-a recipe)."""
+"""Settings of `prefloop data preview`, `augment` and `hacks`, and of the helpdesk's files (`data world`; `world:` in a
+recipe)."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from prefloop.config import Config
 from prefloop.settings import Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
@@ -13,6 +14,40 @@ class PreviewConfig(Templated):
 
     rows: int = Field(default=3, ge=1)
     """Examples shown."""
+
+
+class AugmentConfig(Config):
+    """Which synthetic rows `prefloop data augment` adds to preferences."""
+
+    out: str
+    """File that is written: the rows of the one that is read, and the synthetic ones."""
+
+    kinds: tuple[Literal["shuffled", "truncated", "swapped", "altered"], ...] = (
+        "shuffled", "truncated", "swapped", "altered"
+    )  # fmt: skip
+    """What a chosen response is made worse by: its words in another order, its last third cut off, the response to
+    another prompt, one copied number, name or thing wrong. The copy is the rejected one of a new pair."""
+
+    share: float = Field(default=0.25, gt=0, le=1)
+    """Share of the rows from which each kind is made; which, the seed draws."""
+
+    paraphrase: str | None = None
+    """python:FILE.py:FUNCTION, which takes a list of prompts and returns the same in other words: each row is added
+    again with its prompt paraphrased."""
+
+    held_out: str | None = None
+    """File of preferences that are validated with: nothing is made of a row whose prompt is in it."""
+
+    seed: int = 0
+    """Decides which rows, and how."""
+
+    @model_validator(mode="after")
+    def _makes_something(self) -> Self:
+        if not self.kinds and self.paraphrase is None:
+            raise ValueError("kinds = [] makes no worse copies, and there is no paraphrase. Give one of them.")
+        if self.paraphrase is not None and not self.paraphrase.startswith("python:"):
+            raise ValueError(f"paraphrase = {self.paraphrase} is no function. Type python:FILE.py:FUNCTION.")
+        return self
 
 
 class WorldConfig(RunConfig):

@@ -85,7 +85,8 @@ class Setup:
     def learn(self, numbers: np.ndarray) -> Tokenised:
         """Training rows in tokens, with what was said of them."""
         rows = self.split.training.take(numbers)
-        made = tokenised(rows, self.policy, asks=self.split.asks, together=True)
+        trust = self.objective.config.trust
+        made = tokenised(rows, self.policy, asks=self.split.asks, together=True, trust=trust)
         places = {id(row): int(number) for row, number in zip(rows, numbers, strict=True)}
         items = [replace(item, row=places[id(row)]) for row, item in zip(made.rows, made.items, strict=True)]
         return replace(made, items=items)

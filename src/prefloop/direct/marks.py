@@ -142,7 +142,7 @@ class Marks(Objective):
                     ranks=tuple(item.ranks[i] for i in some),
                     letters=tuple(item.letters[i] for i in some),
                     marks=tuple((marks[i] - self.mean) / self.deviation for i in some),
-                    weight=1.0 if item.marks else item.weight,
+                    weight=item.trust if item.marks else item.weight,
                 )
                 found.append(made)
         return found

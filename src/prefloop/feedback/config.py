@@ -63,6 +63,10 @@ class FeedbackConfig(Trained):
     """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
     longer response sway them, is learned with the scores."""
 
+    trust: dict[str, float] = Field(default={})
+    """What rows count in training, beside 1: by who judged them (person, simulated, model) and by tag, for instance
+    trust.model=0.3. Of a row with votes of several kinds it is the mean of theirs."""
+
     on_bad: Literal["stop", "skip"] = "stop"
     """What to do with bad rows, such as an empty chosen text: stop at the first, or skip them, print each and count
     them."""
@@ -93,6 +97,16 @@ class FeedbackConfig(Trained):
     def axes(self) -> tuple[str | None, bool]:
         """The axis of ratings that is learned, None for the main one; and whether each is, by itself."""
         return None, False
+
+    @model_validator(mode="after")
+    def _trusts_a_little(self) -> Self:
+        for name, weight in self.trust.items():
+            if not weight > 0:
+                raise ValueError(
+                    f"trust.{name} = {weight:g}: what counts nothing is better left out of the file. Give a number "
+                    "above 0."
+                )
+        return self
 
     @model_validator(mode="after")
     def _fits_its_objective(self) -> Self:

@@ -19,13 +19,15 @@ from prefloop.feedback.config import FeedbackConfig
 from prefloop.feedback.items import Asks, Row
 from prefloop.feedback.kinds import SCORED, Kinds
 from prefloop.feedback.objectives import Objective
+from prefloop.feedback.trust import FOUND, about, refuse_synthetic, tell
 from prefloop.files.feedback import feedback_of, has_main_axis
 from prefloop.files.foreign import serves
 from prefloop.files.forms import recognise
 from prefloop.files.hashes import hash_of
-from prefloop.files.index import Lazy, Rows
+from prefloop.files.index import Lazy, Noted, Rows
 from prefloop.ops.draws import permutation
 from prefloop.records import Message, Preference, Ranking, Rated, opening
+from prefloop.records.judgements import SYNTHETIC
 from prefloop.text.batches import Batches
 
 Say = Callable[[str], None]
@@ -33,6 +35,8 @@ FILES = ("preferences", "held_out", "undecided", "replay")
 MOST_HELD_OUT = 4096
 """Told that are validated with at most, for they are in memory and are read five times: an accuracy is known to
 within 1.5 % by them."""
+MADE = "made"
+"""The column of how many rows are synthetic."""
 NO_DECISION = np.uint64(1)
 """The bit of a prompt's hash that says that its pair has no majority."""
 NOUNS: Mapping[type[Row], str] = {Preference: "pairs", Ranking: "rankings", Rated: "rated rows"}
@@ -123,6 +127,11 @@ def split(config: FeedbackConfig, say: Say = print, *, kept: Path | None = None,
     kind = kinds.objectives[objective]
     asks = asks_of(kind, config)
     files = {name: _indexed(name, path, config, objective, kinds, say, kept) for name, path in given.items()}
+    for name, rows in files.items():
+        num = int(rows.columns.pop(MADE).sum()) if MADE in rows.columns else 0
+        if name == "held_out" or (name == "preferences" and config.held_out is None):
+            refuse_synthetic(str(rows.path), num, held_out=name == "held_out")
+    _tell_trust(files, config, say)
     levels = _levels(files, objective)
     decided, undecided = _by_majority(files)
     num_undecided = sum(len(undecided[name]) for name in files if name in ("preferences", "held_out"))
@@ -195,6 +204,21 @@ def _levels(files: Mapping[str, Rows[Row]], objective: str) -> dict[str, tuple[f
                 "ends. Set objective=regression, or objective=plackett_luce to learn from their order alone."
             )
     return levels
+
+
+def _with_trust(noted: Noted[Any], trust: Mapping[str, float]) -> Noted[Any]:
+    """What is noted, and how many rows each entry of `trust` is about."""
+    return lambda rows: {**noted(rows), **about(rows, trust)}
+
+
+def _tell_trust(files: Mapping[str, Rows[Row]], config: FeedbackConfig, say: Say) -> None:
+    """Says what rows count. Raises: UserError for an entry of `trust` that is about no row."""
+    if config.trust:
+        tell(
+            {str(rows.path): rows.columns.pop(FOUND) for rows in files.values() if FOUND in rows.columns},
+            config.trust,
+            say,
+        )
 
 
 def objective_name(config: FeedbackConfig, kinds: Kinds = SCORED) -> str:
@@ -337,6 +361,8 @@ def _indexed(
         noted = partial(_noted_of_marks, asks=asks)
     elif kind is Ranking and objective == "plackett_luce":
         noted = partial(_noted_of_rankings, path=path)
+    if config.trust and name != "held_out":
+        noted, how = _with_trust(noted, config.trust), [how, sorted(config.trust)]
     rows = Rows[Any](path, kind, on_bad="skip", say=say, kept=kept and kept / name, noted=noted, how=how)
     if kind is Rated and not len(rows.columns["levels"]):
         what = "thumbs" if asks.thumbs else f"ratings on the axis {asks.axis}" if asks.axis else "ratings"
@@ -370,6 +396,7 @@ def _noted(rows: Sequence[Row]) -> dict[str, np.ndarray]:
         "opening": first | undecided,
         "prompt": np.array([_prompt(row.messages) for row in rows], dtype=np.uint32),
         "num": np.array(nums, dtype=np.uint8),
+        MADE: np.array([sum(SYNTHETIC in row.tags for row in rows)]),
     }
 
 

@@ -5,7 +5,7 @@ Shapes: B items, K responses of the item that has most of them.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from prefloop.errors import UserError
 from prefloop.feedback.annotators import Voter, voters_of
+from prefloop.feedback.trust import weight_of
 from prefloop.feedback.votes import Interval, intervals
 from prefloop.models.batching import Batching
 from prefloop.models.network import Network
@@ -56,6 +57,8 @@ class Item:
     """K, where in its sequence each response begins; empty where both of a pair are in one sequence"""
     row: int = -1
     """its number among the rows that are learned from, where somebody keeps what was said of them"""
+    trust: float = 1.0
+    """what the row counts by who judged it and by its tags; `weight` has it"""
 
     @property
     def length(self) -> int:
@@ -171,7 +174,13 @@ def _key(what: Any) -> Any:
 
 
 def tokenised(
-    rows: Sequence[Row], network: Network, *, orders: bool = False, asks: "Asks | None" = None, together: bool = False
+    rows: Sequence[Row],
+    network: Network,
+    *,
+    orders: bool = False,
+    asks: "Asks | None" = None,
+    together: bool = False,
+    trust: Mapping[str, float] | None = None,
 ) -> Tokenised:
     """Rows in tokens, cut to the context; those of which only equal sequences are left then are left out.
 
@@ -179,6 +188,7 @@ def tokenised(
         orders: True for items of the two responses of a pair in one sequence, in both orders, in place of each alone.
         asks: what is learned of rated responses, if they are.
         together: True if all responses of a row must follow the very same prompt, also where it is cut.
+        trust: what rows count, see `FeedbackConfig.trust`; None where all count as they are.
     """
     codec, made = network.codec, Tokenised([], [], Cuts(), 0)
     texts = [_texts(row) for row in rows]
@@ -197,7 +207,8 @@ def tokenised(
             begins = (least,) * len(begins)
         if isinstance(row, Rated) or any(sequence != fitted[0] for sequence in fitted[1:]):
             made.rows.append(row)
-            made.items.append(replace(item_of(row, fitted, asks), begins=begins))
+            item, counts = item_of(row, fitted, asks), weight_of(row, trust or {})
+            made.items.append(replace(item, begins=begins, weight=item.weight * counts, trust=counts))
     return replace(made, num_equal=len(rows) - len(made.rows))
 
 
@@ -249,7 +260,7 @@ def _numbers(marks: Sequence[float | None]) -> tuple[float, ...]:
 def rated(item: Item, marks: Sequence[float]) -> Item:
     """The same responses with these marks, of which each weighs one."""
     num = sum(not math.isnan(mark) for mark in marks)
-    return replace(item, weight=float(num), ranks=tuple(-mark for mark in marks), marks=tuple(marks))
+    return replace(item, weight=num * item.trust, ranks=tuple(-mark for mark in marks), marks=tuple(marks))
 
 
 def item_of(row: Row, sequences: tuple[list[int], ...], asks: Asks | None) -> Item:

@@ -11,6 +11,8 @@ from prefloop.records.record import Record, Text
 AnnotatorKind = Literal["person", "simulated", "model"]
 PairChoice = Literal["left", "right", "tie", "both_bad"]
 Side = Literal["chosen", "rejected", "tie"]
+SYNTHETIC = "synthetic"
+"""The tag of rows that nobody judged, for they were made of others; `synthetic:KIND` says how."""
 MAIN_AXES = ("overall", "helpfulness", "helpful", "quality")
 """Axes that say by themselves how good a response is, the first that is there."""
 
@@ -44,10 +46,15 @@ class Machine(Record):
     """The model's name at its endpoint, or the fingerprint of its folder."""
     prompt: Text
     """Fingerprint of the wording in which it was asked, and of how its answer was drawn."""
-    answer: str
+    answer: str = ""
     """What it said, as it said it; of a model whose likelihoods were read the likeliest answer."""
+    answers: tuple[str, ...] = ()
+    """rating: the same of each shown response, each of which it was asked by itself; `answer` is empty then."""
     share: float | None = Field(default=None, ge=0, le=1)
     """pair: how likely it was to say left rather than right; None if that is not known."""
+    ratings: dict[str, tuple[float, ...]] | None = None
+    """rating: for each axis what is to be expected of each shown response, by the likelihoods of 1 to 5; None if they
+    are not known."""
     principle: str | None = Field(default=None, min_length=1)
     """The name of the principle by which it was asked to compare; None if it was asked by none."""
 
@@ -121,6 +128,8 @@ class Vote(Record):
     """1 slightly, 2 clearly, 3 much better; None if it was not asked, or for a tie."""
     annotator: Text | None = None
     """Who; None if it is not known."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind they are; None if it is not known, as in files of before."""
     first: bool | None = None
     """Whether the preference's chosen response was the one shown on the left; None if it is not known."""
 
@@ -151,6 +160,8 @@ class Preference(Record):
     """Judgements behind it."""
     votes: tuple[Vote, ...] = ()
     """What each of those annotators said; none if only the decision is known."""
+    annotator_kind: AnnotatorKind | None = None
+    """Without votes: of what kind whoever judged is; None if it is not known."""
     comparison: str = ""
     """The comparison it came from, if it came from one."""
     chosen_index: int | None = None
@@ -196,6 +207,8 @@ class Ranking(Record):
     were, in no known order."""
     num_judgements: int = 1
     """Judgements behind it."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind whoever ranked is; None if it is not known."""
     comparison: str = ""
     """The comparison it came from."""
     tags: tuple[str, ...] = ()
@@ -231,6 +244,8 @@ class Rated(Record):
     """Of each response whether it is good; None where nobody said."""
     annotator: str | None = None
     """Who; None if it is not known, or several together."""
+    annotator_kind: AnnotatorKind | None = None
+    """Of what kind they are; None if it is not known."""
     comparison: str = ""
     """The comparison it came from."""
     tags: tuple[str, ...] = ()

@@ -62,11 +62,18 @@ def _of_judge(pipeline: Pipeline) -> list[Sign]:
     audit = _inside(_inside(result, "judge"), "audit")
     flips, position, length = (_inside(audit, name) for name in ("flips", "position", "length"))
     agreement, people = (_inside(audit, name) for name in ("agreement", "agreement_of_people"))
+    kind = _inside(audit, "own_kind")
     high, low = as_number(agreement.get("high")), as_number(people.get("low"))
     below = None if high is None or low is None or as_number(people.get("value")) is None else high < low
+    spread = [each for each in _inside(audit, "spread").values() if isinstance(each, dict)]
+    shares = [as_number(_inside(each, "share").get("value")) or 0.0 for each in spread if each.get("named")]
+    by_order = [_sign("judge_order", position.get("named"), position, flips=flips.get("value"))]
+    by_kind = [_sign("judge_kind", kind.get("named"), kind, kind=(as_number(kind.get("value")) or 0.0) / 2)]
+    by_mark = [Sign("judge_spread", "alarm" if shares else "fine", {"spread": max(shares, default=0.0)})]
     return [
-        _sign("judge_order", position.get("named"), position, flips=flips.get("value")),
+        *(by_mark if spread else by_order),
         _sign("judge_length", length.get("named"), length, length=(as_number(length.get("value")) or 0.0) / 2),
+        *(by_kind if kind else []),
         _sign("judge_agreement", below, agreement, judge=agreement.get("value"), people=people.get("value")),
     ]
 

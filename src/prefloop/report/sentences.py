@@ -273,11 +273,25 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The model that judged prefers one place: with the order turned it contradicts itself on {flips} of the pairs.",
         "评判模型偏爱某个位置：顺序对调后，它在 {flips} 的回答对上自相矛盾。",
     ),
+    "rule.judge_spread": ("The judge's ratings tell responses apart", "评判模型的评分能区分回答"),
+    "rule.judge_spread.says": (
+        "On an axis the model that judged gave {spread} of the responses one and the same rating.",
+        "在某个方面，评判模型给 {spread} 的回答打了同一个分。",
+    ),
     "rule.judge_length": ("The judge prefers longer responses no more than people do", "评判模型并不比人更偏爱长回答"),
     "rule.judge_length.says": (
         "Length changed {length} of the judge's decisions beyond what people explain (below zero: for the shorter); "
         "whatever learned from them may have learned that.",
         "除去人的选择所能解释的，长度改变了评判模型 {length} 的决定（负数表示偏爱短的）；由此学到的可能也包括这一点。",
+    ),
+    "rule.judge_kind": (
+        "The judge prefers its own kind no more than people do",
+        "评判模型并不比人更偏爱自己一类的回答",
+    ),
+    "rule.judge_kind.says": (
+        "That a response is of the judge's own kind changed {kind} of its decisions beyond what people explain (below "
+        "zero: against it).",
+        "除去人的选择所能解释的，回答出自评判模型一类这一点改变了它 {kind} 的决定（负数表示反对）。",
     ),
     "rule.judge_agreement": (
         "The judge agrees with people as they agree with each other",

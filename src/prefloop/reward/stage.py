@@ -190,11 +190,14 @@ def _data(config: RewardConfig, split_: Split, heads: Heads, network: Network, r
         run.say(f"skipped {problem}")
     kind = OBJECTIVES[split_.objective]
 
-    def learn(rows: Sequence[Row]) -> Tokenised:
+    def read(rows: Sequence[Row]) -> Tokenised:
         return tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks)
 
+    def learn(rows: Sequence[Row]) -> Tokenised:
+        return tokenised(rows, network, orders=kind.BOTH_ORDERS, asks=split_.asks, trust=config.trust)
+
     first = first_of(split_.training, learn, path=config.preferences, say=run.say, context=network.codec.context)
-    validated, undecided = (heads.placed(learn(rows)) for rows in (split_.validation, split_.undecided))
+    validated, undecided = (heads.placed(read(rows)) for rows in (split_.validation, split_.undecided))
     held_out = config.held_out or f"{config.preferences} (held out)"
     validated.tell(run.say, held_out, network.codec.context)
     if not validated.rows:

@@ -18,11 +18,13 @@ from prefloop.stats.intervals import mean_interval, share_interval
 
 LEAST_PAIRS = 30
 """Pairs, couples of votes, or prompts, below which nothing is said of a bias against people."""
-KNOWN = 0.1
+KNOWN = 0.15
 """Of people's decisions, the share of their variance that must be common to two of them and not explained by what is
 looked at; below it people tell too little to compare with."""
 ALPHA = 0.02
 """Chance that a judge without a bias is said to have it, for each bias."""
+ONE_MARK = 0.9
+"""From this share on of all ratings that are the same, they tell too little."""
 FLOOR = 0.1
 """A bias smaller than this is not named, however sure it is."""
 
@@ -58,6 +60,23 @@ class Bias:
         return self.value is not None and self.p_value < ALPHA and abs(self.value) >= FLOOR
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far ratings tell responses apart."""
+
+    mean: float
+    deviation: float
+    level: float
+    """the commonest rating"""
+    share: Share
+    """how often it is given"""
+
+    @property
+    def named(self) -> bool:
+        """Whether nearly everything gets one rating."""
+        return self.share.n >= LEAST_PAIRS and (self.share.value or 0.0) >= ONE_MARK
+
+
 def share(values: Sequence[float], clusters: Sequence[Hashable], *, confidence: float) -> Share:
     """A mean of numbers in [0, 1], with `share_interval`; (None, 0, 1) of nothing.
 
@@ -70,6 +89,20 @@ def share(values: Sequence[float], clusters: Sequence[Hashable], *, confidence: 
         return Share(None, 0.0, 1.0, 0)
     low, high = share_interval(values, _numbered(clusters), confidence=confidence)
     return Share(float(np.mean(values)), low, high, len(values))
+
+
+def spread(ratings: Sequence[float], clusters: Sequence[Hashable], *, confidence: float) -> Spread:
+    """Mean and deviation of ratings, and how often the commonest of them is given, the lowest of several.
+
+    Args:
+        ratings: (n,) at least one.
+        clusters: (n,) the prompt of each.
+        confidence: in (0, 1).
+    """
+    levels, counts = np.unique(np.asarray(ratings, dtype=float), return_counts=True)
+    level = float(levels[counts.argmax()])
+    common = share([float(rating == level) for rating in ratings], clusters, confidence=confidence)
+    return Spread(float(np.mean(ratings)), float(np.std(ratings)), level, common)
 
 
 def flipped(first: ArrayLike, second: ArrayLike, clusters: Sequence[Hashable], *, confidence: float) -> Share:
@@ -119,7 +152,8 @@ def leaning(
     *,
     confidence: float,
 ) -> Bias:
-    """How far a judge follows a feature (the longer response) beyond what people who judged the same pairs explain.
+    """How far a judge follows a feature (the longer response, its own kind) beyond what people explain who judged the
+    same pairs.
 
         E[judge | pair] = k E[vote | pair] + value feature
 
@@ -156,6 +190,9 @@ def leaning(
         return Bias(
             None, -1.0, 1.0, 1.0, said.size, f"people judged pairs of {groups} prompts, fewer than {LEAST_PAIRS}"
         )
+    num = int(np.count_nonzero(having))
+    if num < LEAST_PAIRS:
+        return Bias(None, -1.0, 1.0, 1.0, said.size, f"in no more than {num} pairs do the two responses differ in it")
     if couples.sum() < LEAST_PAIRS:
         beyond = (said - vote) * having
         low, high = mean_interval(beyond, clusters=labels, confidence=confidence)
