@@ -11,11 +11,14 @@ import pytest
 
 from collect.fake_judge import failed, said, serving
 from prefloop.errors import UserError
+from prefloop.feedback.data import split
 from prefloop.files.foreign import read_demonstrations, read_preferences
 from prefloop.files.tables import read_records
 from prefloop.records import Demonstration, Preference, Revised
+from prefloop.revise import stage
 from prefloop.revise.config import ReviseConfig, ReviserConfig
 from prefloop.revise.stage import revise
+from prefloop.reward.config import RewardConfig
 from prefloop.seeds import is_held_out
 from revise.conftest import asked, pleases
 
@@ -78,7 +81,7 @@ def test_others_read_what_it_writes(make: Callable[..., ReviseConfig]):
     assert {d.id for d in taught} == rows.keys() - held_out
     for d in taught:
         principle = rows[d.id].steps[0].principle
-        assert (d.response, d.tags) == (rows[d.id].revision, ("t", "synthetic", f"principle:{principle}"))
+        assert (d.response, d.tags) == (rows[d.id].revision, ("t", "revised", f"principle:{principle}"))
         assert isinstance(d, Demonstration)
         assert d.source == "revise:model:m"
     for name, ids in (("preferences.jsonl", rows.keys() - held_out), ("held_out.jsonl", held_out)):
@@ -87,8 +90,13 @@ def test_others_read_what_it_writes(make: Callable[..., ReviseConfig]):
         for p in pairs:
             row = rows[p.id.removeprefix("r-")]
             assert (p.chosen, p.rejected, p.decided) == (row.revision, row.draft, True)
-            assert "synthetic" in p.tags
-            assert [vote.annotator for vote in p.votes] == ["revise:model:m"]
+            assert "revised" in p.tags
+            assert [(vote.annotator, vote.annotator_kind) for vote in p.votes] == [("revise:model:m", "model")]
+    given = [str(folder / name) for name in ("preferences.jsonl", "held_out.jsonl")]
+    made = split(
+        RewardConfig(model="m", out="o", preferences=given[0], held_out=given[1], trust={"model": 0.3, "revised": 0.5})
+    )  # whoever learns from pairs takes both files
+    assert (len(made.training), len(made.validation)) == (20 - len(held_out), len(held_out))
 
 
 def test_revisions_in_a_row_begin_where_the_one_before_ended(make: Callable[..., ReviseConfig]):
@@ -422,3 +430,36 @@ def test_a_principle_that_the_helpdesk_cannot_follow_is_a_sentence(make: Callabl
     mine.write_text(mine.read_text(encoding="utf-8").replace("[concise]", "[brevity]"), encoding="utf-8")
     with pytest.raises(UserError, match="the principle 'short' has none of the tags safe, helpful"):
         revise(make(None, by="simulated", prompts=str(file)))
+
+
+def test_a_draft_that_was_cut_off_and_came_back_is_nothing_to_imitate(
+    make: Callable[..., ReviseConfig], monkeypatch: pytest.MonkeyPatch
+):
+    """A draft that was rewritten is; what came back as it was ends in the middle of a sentence."""
+    real = stage._drafts  # pyright: ignore[reportPrivateUsage]
+
+    def cut(*args: Any) -> dict[str, Any]:
+        made = real(*args)
+        return made | {"finished": [False] * len(made["drafts"])}
+
+    monkeypatch.setattr(stage, "_drafts", cut)
+
+    def half(body: dict[str, Any], number: int) -> Any:
+        what, _, draft, _ = asked(body)
+        return said(draft) if what == "revision" and len(draft.split()) % 2 else pleases(body, number)
+
+    with serving(half) as fake:
+        folder = revise(make(fake))
+    rows = rows_of(folder)
+    back = {row.id for row in rows if row.revision == row.draft}
+    assert 0 < len(back) < 20
+    taught = read_demonstrations(folder / "demonstrations.jsonl", say=lambda text: None).records
+    assert {d.id for d in taught} == {row.id for row in rows if not row.held_out} - back
+    assert result_of(folder)["num_cut_off"] == len(back)
+
+
+def test_equal_questions_are_sent_once(make: Callable[..., ReviseConfig], write_rows: Callable[..., str]):
+    same = [{"id": f"p{i}", "messages": [{"role": "user", "content": "where is it?"}]} for i in range(6)]
+    with serving(pleases) as fake:
+        folder = revise(make(fake, prompts=write_rows("same.jsonl", same), held_out=0.0))
+    assert len({(row.draft, row.steps[0].principle) for row in rows_of(folder)}) == len(fake.bodies) // 2

@@ -58,7 +58,9 @@ class Endpoints:
 
         Raises: UserError if the endpoint does not answer, or a limit is reached; what was answered is kept.
         """
-        stopped, waiting = threading.Event(), iter(things)
+        once = {question(thing, 0): thing for thing in reversed(things)}  # equal questions have one answer
+        stopped, waiting = threading.Event(), iter([*once.values()][::-1])
+        done(len(things) - len(once))
         endpoint = Endpoint(self._config, self._model, stopped=stopped, allowed=self._allowed, logprobs=self._logprobs)
         with ThreadPoolExecutor(self._config.concurrency) as pool:
 
@@ -93,6 +95,8 @@ class Endpoints:
                     return
                 if attempt:
                     stopped.wait(min(self._config.backoff * 2 ** (attempt - 1), 60.0))
+                if stopped.is_set():
+                    return
                 self._ask(endpoint, asked)
             if settled(thing):
                 return

@@ -15,6 +15,7 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _LETTER = re.compile(r"[^\W\d_]")
 _THOUGHT = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 """What some models write before they answer."""
+_BEGUN = re.compile(r"\s*<think(?:ing)?>")
 _REFUSAL = re.compile(
     r"\W*(?:i['’]?m sorry|i am sorry|sorry|i can['’]?t|i cannot|i can not|i['’]?m (?:not able|unable)|i am (?:not able|"
     r"unable)|i won['’]?t|as an ai|很?抱歉|对不起|我不能|我无法|无法|作为)",
@@ -37,6 +38,11 @@ def talk(messages: Sequence[Message], language: Language) -> str:
 def without_thoughts(answer: str) -> str:
     """What a model says once it has thought."""
     return _THOUGHT.sub("", answer).strip()
+
+
+def only_thinks(answer: str) -> bool:
+    """Whether an answer ended before the model had thought to its end."""
+    return _BEGUN.match(without_thoughts(answer)) is not None
 
 
 def refuses(text: str) -> bool:

@@ -63,6 +63,8 @@ def train(config: KTOConfig) -> Path:
             looked = learning.look(setup, config, optimizer.done)
             if looked:
                 metrics |= learning.looks(setup, config, *looked) | _looks(looked[0], setup.held_out.items)
+                if objective.ANCHORED and setup.follower is not None:  # the anchor is of where the reference is now
+                    metrics.pop("loss/validation", None)
             learning.keep(run, setup, config, optimizer, taught, metrics)
         learning.measured(run, setup, config, taught, looked, {"beta": config.beta})
         return run.folder / run.result["last"]

@@ -41,7 +41,7 @@ def selected(candidates: dict[str, Split], *, kl_limit: float) -> Selection:
         return Selection(
             name,
             f"all {len(candidates)} checkpoints drifted further than {kl_limit:g} nats; {name} drifted least "
-            f"({kls[name]:.1f} nats). Raise kl_coef and train again.",
+            f"({kls[name]:.1f} nats). Raise kl_coef (beta in dpo, kto and online-dpo) and train again.",
             choice,
         )
     reason = (

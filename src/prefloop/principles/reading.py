@@ -75,7 +75,7 @@ class Principles:
         found: dict[Language, list[Principle]] = {each: [] for each in LANGUAGES}
         files = []
         for name in named:
-            own = Path(name).is_file()
+            own = len(name) < 256 and Path(name).is_file()
             files += [name] if own else []
             for each in LANGUAGES:
                 path = name if own else built_in(name, each)

@@ -30,6 +30,8 @@ class Revised(Record):
     """The prompt's conversation."""
     draft: str
     """What the model answered; empty if it answered nothing."""
+    finished: bool = True
+    """False if the draft ran into the token limit."""
     steps: tuple[Step, ...] = ()
     """The revisions, each of the text before it."""
     revision: str | None = Field(default=None, min_length=1)
@@ -40,3 +42,8 @@ class Revised(Record):
     """Whether the prompt is kept for validation."""
     tags: tuple[str, ...] = ()
     """The prompt's tags."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its last text is the draft as it was cut off: nothing to imitate."""
+        return not self.finished and self.revision == self.draft

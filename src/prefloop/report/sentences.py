@@ -410,8 +410,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "reason.over": (" Preferred more often, but over the limit: {names}.", "胜率更高但超过上限：{names}。"),
     "reason.nearest": (
         "All {num} models drifted further than {limit} nats; {name} drifted least ({kl} nats). Raise "
-        "kl_coef and train again.",
-        "{num} 个模型的偏离都超过 {limit} 奈特；{name} 偏离最小（{kl} 奈特）。请调高 kl_coef 再训练。",
+        "kl_coef (beta in dpo, kto and online-dpo) and train again.",
+        "{num} 个模型的偏离都超过 {limit} 奈特；{name} 偏离最小（{kl} 奈特）。请调高 kl_coef"
+        "（dpo、kto、online-dpo 中是 beta）再训练。",
     ),
     "rule.first_ratio": ("A step's first probability ratios are one", "每一步最初的概率比都是一"),
     "rule.first_ratio.says": (
@@ -428,8 +429,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "rule.entropy": ("Entropy keeps at least {percent:g}% of what it was", "熵至少保持原来的 {percent:g}%"),
     "rule.entropy.says": (
         "Entropy fell from {before} to {after} nats per token: the policy is collapsing onto few "
-        "responses. Raise kl_coef or entropy_coef, or lower lr.",
-        "熵从 {before} 降到 {after} 奈特/词元：策略正在坍缩到少数回答。请调高 kl_coef 或 entropy_coef，或调低 lr。",
+        "responses. Raise what holds it to the reference (kl_coef, or beta in online-dpo) or entropy_coef, or "
+        "lower lr.",
+        "熵从 {before} 降到 {after} 奈特/词元：策略正在坍缩到少数回答。请调高 kl_coef"
+        "（online-dpo 中是 beta）或 entropy_coef，或调低 lr。",
     ),
     "rule.cut_off": ("The score does not rise while responses stop ending", "得分没有靠回答不结束而上升"),
     "rule.cut_off.says": (

@@ -6,7 +6,7 @@ Follows Bai et al. 2022 (arXiv:2212.08073, section 3): constitutional AI's super
 before each question, and the mix with responses that are helpful only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from prefloop.models.load import causal, model_folder, writer
 from prefloop.models.network import Network
 from prefloop.principles.reading import Principles
 from prefloop.records import Demonstration, Preference, Prompt, Revised, Vote, opening
+from prefloop.records.judgements import AnnotatorKind
 from prefloop.revise.config import MODEL, SIMULATED, ReviseConfig
 from prefloop.revise.model_reviser import ModelReviser
 from prefloop.revise.revisers import Function, Reviser, Simulated, Task
@@ -29,7 +30,7 @@ from prefloop.seeds import is_held_out, seed_of
 from prefloop.text.examples import FittingPrompts
 from prefloop.world.origin import own
 
-SYNTHETIC = "synthetic"
+REVISED = "revised"
 """Tag of whatever nobody wrote."""
 INSTEAD = "Let a model revise (by=model), or a function of yours (by=python:FILE.py:FUNCTION)."
 """What to do with prompts of one's own."""
@@ -99,12 +100,16 @@ def _revised(
     chunks = [prompts[i : i + size] for i in range(0, len(prompts), size)]
     count = 2 * len(chunks)
     run.progress.start(count, sum(run.part(i).exists() for i in range(count)), unit="part")
+    for index in range(len(chunks), count):
+        if run.part(index).exists():  # what was refused once is refused again
+            before = [Revised.model_validate(row) for row in run.read_part(index)["rows"]]
+            refuse_worthless(before, kept=str(run.part(index)))
     for index in run.parts(count):
         number = index % len(chunks)
         if index < len(chunks):
             run.write_part(index, _drafts(chunks[number], models, config, number))
         else:
-            rows = _rows(chunks[number], run.read_part(number)["drafts"], config, principles, reviser, number)
+            rows = _rows(chunks[number], run.read_part(number), config, principles, reviser, number)
             run.write_part(index, {"rows": [row.model_dump(mode="json") for row in rows]})
             refuse_worthless(rows, kept=str(run.part(index)))
         run.progress.advance()
@@ -120,12 +125,13 @@ def _drafts(prompts: Sequence[Prompt], models: _Models, config: ReviseConfig, pa
     ids = network.codec.prompts([prompt.messages for prompt in prompts])
     sampled = InProcess(network).sample(ids, config, seed_of(config.seed, "revise.drafts", part))
     drafts = [network.codec.decode(each.tokens).strip() for each in sampled]
-    return {"drafts": drafts, "num_tokens": sum(len(each.tokens) for each in sampled)}
+    num_tokens = sum(len(each.tokens) for each in sampled)
+    return {"drafts": drafts, "finished": [each.finished for each in sampled], "num_tokens": num_tokens}
 
 
 def _rows(
     prompts: Sequence[Prompt],
-    drafts: Sequence[str],
+    drafted: Mapping[str, Any],
     config: ReviseConfig,
     principles: Principles,
     reviser: Reviser,
@@ -137,12 +143,13 @@ def _rows(
             id=prompt.id,
             messages=prompt.messages,
             draft=draft,
+            finished=finished,
             revision=draft or None,
             reviser=reviser.name,
             held_out=is_held_out(opening(prompt.messages), config.held_out, config.seed),
             tags=prompt.tags,
         )
-        for prompt, draft in zip(prompts, drafts, strict=True)
+        for prompt, draft, finished in zip(prompts, drafted["drafts"], drafted["finished"], strict=True)
     ]
     for turn in range(config.rounds):
         left = [i for i, row in enumerate(rows) if row.revision is not None]
@@ -160,7 +167,7 @@ def _rows(
 def _write(run: Run, config: ReviseConfig, rows: Sequence[Revised]) -> dict[str, Any]:
     """The stage's files. Returns: how many rows each has. Raises: UserError if there is nothing to learn from."""
     write_records(run.folder / layout.REVISIONS, rows)
-    made = [row for row in rows if row.revision is not None and not row.held_out]
+    made = [row for row in rows if row.revision is not None and not row.held_out and not row.cut_off]
     if not made:
         raise UserError(
             f"{config.prompts}: {len(rows)} prompts gave no demonstration. What the reviser said is in "
@@ -173,13 +180,14 @@ def _write(run: Run, config: ReviseConfig, rows: Sequence[Revised]) -> dict[str,
     write_records(run.folder / layout.PREFERENCES, preferences)
     write_records(run.folder / layout.HELD_OUT, held_out)
     return {
-        "num_demonstrations": len(made), "num_preferences": len(preferences), "num_held_out": len(held_out)
+        "num_cut_off": sum(row.cut_off for row in rows), "num_demonstrations": len(made),
+        "num_preferences": len(preferences), "num_held_out": len(held_out),
     }  # fmt: skip
 
 
 def _marks(row: Revised) -> tuple[str, ...]:
     """The prompt's tags, that nobody wrote this, and by which principles it was revised."""
-    return tuple(dict.fromkeys([*row.tags, SYNTHETIC, *(f"principle:{step.principle}" for step in row.steps)]))
+    return tuple(dict.fromkeys([*row.tags, REVISED, *(f"principle:{step.principle}" for step in row.steps)]))
 
 
 def _demonstration(row: Revised, text: str) -> Demonstration:
@@ -188,7 +196,8 @@ def _demonstration(row: Revised, text: str) -> Demonstration:
 
 
 def _preference(row: Revised, text: str) -> Preference:
-    vote = Vote(side="chosen", annotator=f"revise:{row.reviser}")  # nobody compared the two
+    kind: AnnotatorKind = "simulated" if row.reviser == SIMULATED else "model"
+    vote = Vote(side="chosen", annotator=f"revise:{row.reviser}", annotator_kind=kind)  # nobody compared the two
     return Preference(
         id=f"r-{row.id}", messages=row.messages, chosen=text, rejected=row.draft, votes=(vote,), tags=_marks(row)
     )

@@ -120,7 +120,9 @@ def refuse_worthless(rows: Sequence[Revised], *, kept: str) -> None:
         why = _reasons(counted(drafted, ())) or "nothing"
         raise UserError(
             f"{who}: none of its revisions of {len(drafted)} drafts can be used ({why}). What it said is in {kept}. "
-            "Take another reviser, or a larger reviser.max_new_tokens."
+            "Take another reviser"
+            + (", or a larger reviser.max_new_tokens" if who.startswith("model:") else "")
+            + ", with another out=DIR."
         )
     if len(made) >= SOME and len({*made}) == 1 and len({row.draft for row in drafted}) > 1:
         raise UserError(

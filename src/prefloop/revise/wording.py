@@ -7,7 +7,7 @@ models that answer questions.
 
 import re
 
-from prefloop.asking.spoken import Language, refuses, talk, without_thoughts
+from prefloop.asking.spoken import Language, only_thinks, refuses, talk, without_thoughts
 from prefloop.principles.reading import Principle
 from prefloop.records import Message
 
@@ -66,6 +66,8 @@ def unusable(answer: str, *, critique: bool) -> str:
     Args: critique: whether it is one. A revision may well decline what the user asked for, so that it is refused only
         where the server says so; a critique that begins as a refusal does is none.
     """
+    if only_thinks(answer):
+        return "unfinished"
     text = cleaned(answer)
     if not text:
         return "empty"

@@ -15,7 +15,8 @@ SENTENCES = {
     "clipped": "the update of {value:.0%} of the tokens is cut off at the trust region, more than {limit:.0%}: lower "
     "lr, or take fewer epochs.",
     "entropy": "the entropy fell from {before:.3g} to {after:.3g} nats per token, to less than {limit:.0%}: the policy "
-    "is collapsing onto few responses. Raise kl_coef or entropy_coef, or lower lr.",
+    "is collapsing onto few responses. Raise what holds it to the reference (kl_coef, or beta "
+    "in online-dpo) or entropy_coef, or lower lr.",
     "cut_off": "the score rose from {s0:.3g} to {s1:.3g} while fewer responses end by themselves ({before:.0%}, now "
     "{after:.0%}): the reward is probably being gamed. Read samples.jsonl, or raise unfinished_penalty.",
 }

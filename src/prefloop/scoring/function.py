@@ -73,8 +73,8 @@ class PythonFunction:
         try:
             inspect.signature(self._call).bind(*[[] for _ in range(arguments)])
         except TypeError:
-            count = {2: "two", 3: "three"}[arguments]
-            raise UserError(f"{file}: `{function}` cannot be called with {count} arguments; {needs}.") from None
+            count = {1: "one argument", 2: "two arguments", 3: "three arguments"}[arguments]
+            raise UserError(f"{file}: `{function}` cannot be called with {count}; {needs}.") from None
         except ValueError:
             pass  # written in C, and tells no signature
 
