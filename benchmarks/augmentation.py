@@ -44,7 +44,7 @@ def trained(demo: Path, out: Path, arm: str, files: dict[str, Path], seed: int) 
             model=str(demo / "sft" / layout.MODEL),
             out=str(folder),
             seed=seed,
-            trust=trust or {},
+            trust=trust or None,
             threads=1,
             preferences=str(files["real" if trust is None else "both"]),
             held_out=str(demo / "collect" / layout.HELD_OUT),

@@ -144,6 +144,15 @@ REINFORCE = """reinforce:
   max_new_tokens: 12
   checkpoint_every: 1
 
+best-of-n:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  num_prompts: 12
+  responses_per_prompt: 2
+  batch_prompts: 4
+  max_new_tokens: 96
+
 online-dpo:
   policy: sft/model
   reward: reward/model

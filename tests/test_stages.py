@@ -90,7 +90,8 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "web": (lambda path: read_records(path, Comparison), of_page),
 }
 """How stages read what does not come through files/foreign.py."""
-TAKES_FILES = [stage for stage in STAGES.values() if stage.function.split(".")[1] != "data"]  # data only looks at them
+TAKES_FILES = [stage for stage in STAGES.values() if stage.function.split(".")[1] not in ("data", "compare")]
+"""data only looks at files, and compare reads what its stages do."""
 
 
 def readers(stage: Stage) -> list[Reader]:

@@ -31,7 +31,7 @@ STREAMS: dict[str, str] = {
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
     "online.minibatches": "which rollouts share an update, by step and epoch",
-    "best_of_n.responses": "responses of which the best is kept, by the first prompt of a part",
+    "best.responses": "responses of which the best is kept, by the first prompt of a part",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",
     "hacks.responses": "responses of policy and reference, by model and the first prompt of a part",

@@ -74,7 +74,7 @@ def test_a_bad_setting_in_a_file_has_its_line(refused: Refused, tmp_path: Path):
         (
             ["run", "helpdsk"],
             "helpdsk: there is no such recipe file, and no recipe of that name comes with prefloop. "
-            "Did you mean helpdesk? There are: assistant, helpdesk",
+            "Did you mean helpdesk? There are: assistant, constitution, helpdesk",
         ),
         (["run", "out=x"], "`prefloop run` needs a recipe first"),
         (["run", "helpdesk", "pppo.steps=1"], "a recipe has no `pppo`"),

@@ -81,7 +81,7 @@ def _written(
 ) -> list[dict[str, Any]]:
     """The responses to some prompts with their scores. Args: start: the first one's place."""
     copies = config.responses_per_prompt
-    place = seed_of(config.seed, "best_of_n.responses", start)
+    place = seed_of(config.seed, "best.responses", start)
     with torch.no_grad():
         sampled = InProcess(policy).sample(ids, config.sampling(), place, copies=copies)
         each = [one for one in asked for _ in range(copies)]

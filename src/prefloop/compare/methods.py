@@ -8,6 +8,8 @@ A value with `$` stands for something: of the recipe's, `$policy` the model that
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from prefloop import layout
+
 
 class Job(NamedTuple):
     """One stage that a method runs."""
@@ -33,18 +35,18 @@ FEEDBACK = {"preferences": "$preferences", "held_out": "$held_out"}
 REWARDED = {"policy": "$policy", "reward": "$reward", "prompts": "$prompts"}
 LEARNED = {
     "model": "$policy",
-    "preferences": "$own/collect/preferences.jsonl",
-    "held_out": "$own/collect/held_out.jsonl",
+    "preferences": f"$own/{layout.COLLECT}/{layout.PREFERENCES}",
+    "held_out": f"$own/{layout.COLLECT}/{layout.HELD_OUT}",
 }
 
 
 def _direct(stage: str, **settings: Any) -> Method:
     job = Job(stage, {"policy": "$policy", **FEEDBACK, **settings})
-    return Method("direct", (job,), policy=f"$own/{stage}/models")
+    return Method("direct", (job,), policy=f"$own/{stage}/{layout.MODELS}")
 
 
 def _online(stage: str) -> Method:
-    return Method("reward", (Job(stage, REWARDED),), policy=f"$own/{stage}/models")
+    return Method("reward", (Job(stage, REWARDED),), policy=f"$own/{stage}/{layout.MODELS}")
 
 
 METHODS: Mapping[str, Method] = {
@@ -54,9 +56,9 @@ METHODS: Mapping[str, Method] = {
         "reward",
         (
             Job("best-of-n", {**REWARDED, "num_prompts": 2000, "responses_per_prompt": 8}),
-            Job("sft", {"model": "$policy", "demonstrations": "$own/best-of-n/demonstrations.jsonl"}),
+            Job("sft", {"model": "$policy", "demonstrations": f"$own/best-of-n/{layout.DEMONSTRATIONS}"}),
         ),
-        policy="$own/sft/model",
+        policy=f"$own/{layout.SFT}/{layout.MODEL}",
     ),
     "ppo": _online("ppo"),
     "reinforce": _online("reinforce"),
@@ -74,17 +76,17 @@ METHODS: Mapping[str, Method] = {
         (
             Job("collect", {"model": "$policy", "prompts": "$asked"}),
             Job("reward", LEARNED),
-            Job("ppo", {"policy": "$policy", "reward": "$own/reward/model", "prompts": "$prompts"}),
+            Job("ppo", {"policy": "$policy", "reward": f"$own/{layout.REWARD}/{layout.MODEL}", "prompts": "$prompts"}),
         ),
-        policy="$own/ppo/models",
+        policy=f"$own/{layout.PPO}/{layout.MODELS}",
     ),
     "constitutional": Method(
         "ai",
         (
             Job("revise", {"model": "$policy", "prompts": "$asked"}),
-            Job("sft", {"model": "$policy", "demonstrations": "$own/revise/demonstrations.jsonl"}),
+            Job("sft", {"model": "$policy", "demonstrations": f"$own/revise/{layout.DEMONSTRATIONS}"}),
         ),
-        policy="$own/sft/model",
+        policy=f"$own/{layout.SFT}/{layout.MODEL}",
     ),
 }
 """Name -> what it is, in the order of the page."""

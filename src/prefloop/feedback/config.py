@@ -63,7 +63,7 @@ class FeedbackConfig(Trained):
     """Of votes: whether all annotators judge alike, or how well each of them does, and how much the left side and the
     longer response sway them, is learned with the scores."""
 
-    trust: dict[str, float] = Field(default={})
+    trust: dict[str, float] | None = None
     """What rows count in training, beside 1: by who judged them (person, simulated, model) and by tag, for instance
     trust.model=0.3. Of a row with votes of several kinds it is the mean of theirs."""
 
@@ -100,7 +100,7 @@ class FeedbackConfig(Trained):
 
     @model_validator(mode="after")
     def _trusts_a_little(self) -> Self:
-        for name, weight in self.trust.items():
+        for name, weight in (self.trust or {}).items():
             if not weight > 0:
                 raise ValueError(
                     f"trust.{name} = {weight:g}: what counts nothing is better left out of the file. Give a number "
