@@ -126,6 +126,19 @@ def test_another_run_is_refused_with_what_differs_and_nothing_is_touched(
         assert run.finished
 
 
+def test_a_setting_that_its_version_did_not_know_was_at_its_default(config: CountConfig):
+    """An old run is recognised by a version that has more settings, and another value is another run."""
+    count(config, until=3)
+    card = Path(config.out) / "run.json"
+    told = json.loads(card.read_text(encoding="utf-8"))
+    del told["identity"]["settings"]["lr"]
+    card.write_text(json.dumps(told), encoding="utf-8")
+    with opened(config) as run:
+        assert run.finished
+    with pytest.raises(UserError, match=r"`lr` was 0.001 and is now 0.5"):
+        opened(changed(config, lr=0.5))
+
+
 def test_a_moved_input_is_the_same_input(config: CountConfig, data: Path):
     count(config, until=3)
     moved = data.rename(data.with_name("moved.jsonl"))

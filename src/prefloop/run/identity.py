@@ -97,18 +97,22 @@ def _deciding(
     return found
 
 
-def difference(before: Identity, now: Identity, *, aside: tuple[str, ...] = ()) -> str:
+def difference(
+    before: Identity, now: Identity, *, aside: tuple[str, ...] = (), defaults: Mapping[str, Any] | None = None
+) -> str:
     """What differs between two identities, in words; empty if nothing does.
 
     Args:
         aside: settings of the stage that may change; older versions recorded them.
+        defaults: of the stage's settings: what a run had of one that its version did not know yet.
     """
+    had = {**(defaults or {}), **before.settings}
     if before.stage != now.stage:
         return f"it was written by the stage `{before.stage}`, not `{now.stage}`"
     settings = [
-        f"`{key}` was {json.dumps(before.settings.get(key))} and is now {json.dumps(now.settings.get(key))}"
+        f"`{key}` was {json.dumps(had.get(key))} and is now {json.dumps(now.settings.get(key))}"
         for key in sorted({*before.settings, *now.settings} - {*WHERE_NOT_WHAT, *aside})
-        if before.settings.get(key) != now.settings.get(key)
+        if had.get(key) != now.settings.get(key)
     ]
     inputs = [
         f"the input `{key}` had the fingerprint {before.inputs.get(key)} and now has {now.inputs.get(key)}"

@@ -122,7 +122,8 @@ class Run:
 
     def _recognise(self, before: RunCard, now: RunCard) -> None:
         """Raises: UserError if the folder's card is another run's."""
-        words = difference(before.identity, now.identity, aside=self.config.AFTERWARDS)
+        defaults = type(self.config).model_construct().model_dump(mode="json")
+        words = difference(before.identity, now.identity, aside=self.config.AFTERWARDS, defaults=defaults)
         if words:
             raise UserError(
                 f"{self.folder}: this folder belongs to another run: {words}. "
