@@ -17,6 +17,8 @@ from prefloop.records.compared import Compared, Tried
 from prefloop.records.evaluations import Measured, bounds, mean
 
 PAGE = Path(__file__).parents[1] / "docs" / "results" / "compare.md"
+UNKNOWN = """ The reward model of a run here was trained before CPU seconds were counted, so that
+they are missing beside the methods that rest on it."""
 ASKED = [name for name in METHODS if name not in ("simpo", "orpo")]
 
 
@@ -85,6 +87,8 @@ def main() -> None:
         f"{with_ends(each.reference.measured('harmful'))} and {with_ends(each.reference.measured('over_refusal'))}"
         for each in found
     )
+    shared = [one.shared for each in found for one in each.tried if one.shared]
+    unknown = "" if all(cost.cpu_seconds for cost in shared) else UNKNOWN
     num, asked = found[0].reference.num_prompts, ", ".join(ASKED)
     text = f"""# What each method gains and costs
 
@@ -95,7 +99,7 @@ reward model; gold judges on {num} new prompts, a tie is half a win, brackets ar
 one half by definition; harmful and over-refusal of SFT: {reference}. CPU seconds of learning, one thread, measuring not
 counted, on a machine that was busy with other jobs; best of n trains nothing and pays at every answer. `rlaif` learns
 from a simulated judge, half as able as people, that likes what stands first, and length. What a name does not tell is
-prefloop's default, or the recipe's.
+prefloop's default, or the recipe's.{unknown}
 
 {table(found)}
 """
