@@ -59,6 +59,9 @@ def main(arguments: list[str]) -> None:
     """Trains what is not trained yet, and prints."""
     settings = dict(text.split("=", 1) for text in arguments if "=" in text)
     demos = [Path(text) for text in arguments if "=" not in text]
+    if not demos:
+        print("augmentation.py needs finished pipelines: python benchmarks/augmentation.py DEMO ... Skipped.")
+        return
     size, out = int(settings.get("size", 500)), Path(settings.get("out", "augmentation"))
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
@@ -70,13 +73,28 @@ def main(arguments: list[str]) -> None:
         for arm in ARMS:
             found[arm].append(trained(demo, out, arm, files, seed))
     base = np.array([each["accuracy"] for each in found["real alone"]])
-    print("| learned from | accuracy | beside real alone |", *PROBES, "", sep=" | ")
+    print("| learned from | accuracy, % | points beside real alone |", " | ".join(PROBES), "|")
+    print("|---" * (3 + len(PROBES)) + "|")
     for arm, results in found.items():
         accuracy = np.array([each["accuracy"] for each in results])
-        low, high = mean_interval(accuracy - base, confidence=0.95) if arm != "real alone" else (0.0, 0.0)
         probes = [np.mean([margins(each["card"], probe) for each in results]) for probe in PROBES]
         told = " | ".join(f"{probe:+.2f}" for probe in probes)
-        print(f"| {arm} | {accuracy.mean():.1%} | {(accuracy - base).mean():+.1%} [{low:+.1%}, {high:+.1%}] | {told} |")
+        print(f"| {arm} | {each_of(100 * accuracy)} | {apart(100 * (accuracy - base))} | {told} |")
+
+
+def each_of(values: np.ndarray) -> str:
+    """A number for each seed."""
+    return ", ".join(f"{value:.1f}" for value in values)
+
+
+def apart(points: np.ndarray) -> str:
+    """The mean over seeds, with its interval where there are several."""
+    if not points.any():
+        return "-"
+    if len(points) == 1:
+        return f"{points[0]:+.1f}"
+    low, high = mean_interval(points, confidence=0.95)
+    return f"{points.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def margins(card: dict[str, Any], name: str) -> float:
