@@ -58,7 +58,7 @@ def test_constitution_learns_from_principles_alone(files: None, wide: str, tmp_p
         names = ["revise.reviser.model=m", "collect.judge.model=m"]
         run(load("constitution", [f"model={wide}", "out=made", *where, *names, *QUICK, *REVISED]))
     shown = read_records(tmp_path / "made/revise/demonstrations.jsonl", Demonstration)
-    assert all(d.response.startswith("sorry") and "synthetic" in d.tags for d in shown)
+    assert all(d.response.startswith("sorry") and "revised" in d.tags for d in shown)
     judgements = read_records(tmp_path / "made/collect/judgements.jsonl", Judgement)
     assert judgements
     assert all(j.machine is not None and j.machine.principle for j in judgements)

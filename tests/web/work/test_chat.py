@@ -108,7 +108,7 @@ def test_a_conversation_is_ordinary_comparisons_with_ordinary_pairs(chats: Make,
     first = said(ann, "Hello *there*?")
     assert sorted(shown_texts(first)) == ["Reply a in turn **1**.", "Reply b in turn **1**."]
     assert NAME not in json.dumps(first)
-    assert "f00" not in json.dumps(first)
+    assert "@f00" not in json.dumps(first)
     asked = {"messages": [{"role": "user", "content": "Hello *there*?"}], "n": 2, "max_tokens": 99}
     assert model.requests[0].items() >= asked.items()
     chosen = shown_texts(first)[1]
