@@ -99,9 +99,7 @@ def apart(points: np.ndarray) -> str:
 
 def margins(card: dict[str, Any], name: str) -> float:
     """What a probe does to the score, in margins; nan if it was not made."""
-    found = (
-        next((each for each in card["probes"]["probes"] if each["name"] == name), None) if card.get("probes") else None
-    )
+    found = next((each for each in card["probes"] if each["name"].split(".")[0] == name), None)
     return float("nan") if found is None or found["margins"] is None else float(found["margins"])
 
 
