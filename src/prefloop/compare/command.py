@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prefloop import layout
 from prefloop.compare import measured, page
 from prefloop.compare.config import CompareConfig
@@ -19,12 +17,10 @@ from prefloop.compare.plans import Plan, head, plans
 from prefloop.compare.running import cores, run_head, run_plans, workers
 from prefloop.config import settings_help
 from prefloop.errors import UserError
-from prefloop.files.atomic import write_text
 from prefloop.files.documents import write_document
-from prefloop.files.outputs import output
 from prefloop.printing import say
 from prefloop.rounds import beforehand
-from prefloop.rounds.command import claim
+from prefloop.rounds.command import claim, write
 from prefloop.rounds.recipe import Recipe, load, typed_keys
 
 USAGE = f"""prefloop compare RECIPE [out=DIR] [methods=[dpo, ppo, ...]] [NAME.SETTING=VALUE ...]: what several methods
@@ -75,10 +71,8 @@ def compare(recipe: Recipe, made: Sequence[Plan], *, at_once: int) -> int:
     for plan in made:
         for step in plan.steps:
             beforehand.check_stage(recipe, step.stage.name, step.config, f"{layout.COMPARE}.{plan.name}")
-    card = recipe.out / layout.RECIPE
-    if not card.is_file():
-        with output(card) as new:
-            write_text(new, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True))
+    if not (recipe.out / layout.RECIPE).is_file():
+        write(recipe)
     with workers() as some:
         run_head(some, head(recipe), out / layout.LOG)
         failed = run_plans(some, made, out, at_once=at_once, before=_prepared)

@@ -1,6 +1,5 @@
 """What came of each method: read from what its stages left, and from its evaluation."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from prefloop.files.documents import read_document
 from prefloop.files.feedback import feedback_of
 from prefloop.files.foreign import read_preferences
 from prefloop.files.tables import jsonl, read_rows, write_records
-from prefloop.records import Finished, Preference, Rated, Timing, spoken
+from prefloop.records import Finished, Preference, Rated, RunCard, Timing, spoken
 from prefloop.records.compared import Compared, Cost, Tried
 from prefloop.records.evaluations import Evaluation
 from prefloop.rounds.recipe import Recipe
@@ -111,8 +110,8 @@ def sampled_tokens(run: Path) -> int:
 
 def _chosen(run: Path) -> dict[str, Any]:
     """The settings of a run, with those that were left to prefloop."""
-    card = json.loads((run / layout.CARD).read_text(encoding="utf-8"))
-    return {**card["config"], **card["chosen"].get("settings", {})}
+    card = read_document(run / layout.CARD, RunCard)
+    return {**card.config, **card.chosen.get("settings", {})}
 
 
 def judgements(files: Sequence[Path]) -> int:

@@ -44,22 +44,26 @@ def main(arguments: Sequence[str]) -> int:
 def run(recipe: Recipe) -> dict[str, Path]:
     """Runs (or continues) every stage of a recipe. Returns: what each stage returned, by the stage's name."""
     results: dict[str, Path] = {}
-    card, text = recipe.out / layout.RECIPE, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True)
+    card = recipe.out / layout.RECIPE
     claim(recipe.out)
     beforehand.check(recipe)
     if not card.is_file():
-        with output(card) as new:
-            write_text(new, text)
+        write(recipe)
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
         before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
         if "pipeline" in STAGES[name].reads and was_written(card):
-            with output(card) as new:  # every stage has accepted its settings: the recipe is what really ran
-                write_text(new, text)
+            write(recipe)  # every stage has accepted its settings: the recipe is what really ran
         results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
         say(f"[{number}/{len(recipe.settings)}] {name:<9} {took}")
     return results
+
+
+def write(recipe: Recipe) -> None:
+    """Writes the recipe as it stands into its folder. Raises: UserError if somebody's file is there."""
+    with output(recipe.out / layout.RECIPE) as new:
+        write_text(new, yaml.safe_dump(recipe.values, sort_keys=False, allow_unicode=True))
 
 
 def claim(out: Path) -> None:
