@@ -28,7 +28,7 @@ from prefloop.records import Demonstration, Prompt
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.named import reward_inputs, scorer_as
-from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.protocol import Scorer, of_several
 from prefloop.seeds import seed_of
 from prefloop.stats.best_of import best_of_kl, best_of_mean
 from prefloop.stats.intervals import mean_interval
@@ -84,9 +84,8 @@ def _written(
     place = seed_of(config.seed, "best.responses", start)
     with torch.no_grad():
         sampled = InProcess(policy).sample(ids, config.sampling(), place, copies=copies)
-        each = [one for one in asked for _ in range(copies)]
         texts = [policy.codec.decode(s.tokens) for s in sampled]
-        said = judge.detailed([one.messages for one in each], texts, [one.tags for one in each])
+        said = of_several(judge, asked, texts, copies=copies)
     columns = {
         "responses": texts,
         "scores": said.scores.tolist(),

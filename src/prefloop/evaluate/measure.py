@@ -15,7 +15,7 @@ from prefloop.records.evaluations import GoldNumbers, Interval, Split, TagNumber
 from prefloop.records.evaluations import Judge as JudgeName
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
-from prefloop.scoring.protocol import Scorer
+from prefloop.scoring.protocol import Scorer, of_several
 from prefloop.seeds import seed_of
 from prefloop.stats.best_of import best_of_kl
 from prefloop.stats.intervals import mean_interval, share_interval
@@ -108,9 +108,7 @@ def _best(
     sampled: Sequence[Sampled], prompts: Sequence[Prompt], scorer: Scorer, policy: Network, best_of: int
 ) -> list[Sampled]:
     """Of each prompt's responses the one with the highest score; of equal ones the first."""
-    each = [prompt for prompt in prompts for _ in range(best_of)]
-    texts = [policy.codec.decode(s.tokens) for s in sampled]
-    said = scorer.detailed([p.messages for p in each], texts, [p.tags for p in each])
+    said = of_several(scorer, prompts, [policy.codec.decode(s.tokens) for s in sampled], copies=best_of)
     places = said.scores.view(len(prompts), best_of).argmax(1).tolist()
     return [sampled[row * best_of + place] for row, place in enumerate(places)]
 

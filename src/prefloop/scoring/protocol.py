@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from prefloop.records import Message
+from prefloop.records import Message, Prompt
 
 Conversation = Sequence[Message]
 Tags = Sequence[Sequence[str]]
@@ -59,6 +59,12 @@ class Scorer(Protocol):
         """The same scores, with all that is known of them. By their tags prompts of a domain of which a reward model
         has a column are scored by that."""
         ...
+
+
+def of_several(scorer: Scorer, prompts: Sequence[Prompt], responses: Sequence[str], *, copies: int) -> Scored:
+    """What a scorer says of `copies` responses to each prompt, those of a prompt standing together."""
+    each = [prompt for prompt in prompts for _ in range(copies)]
+    return scorer.detailed([prompt.messages for prompt in each], responses, [prompt.tags for prompt in each])
 
 
 def summed(parts: Mapping[str, Tensor]) -> Tensor:

@@ -29,6 +29,7 @@ from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
 from prefloop.scoring.composite import Composite
 from prefloop.scoring.named import reward_inputs, scorer_as
+from prefloop.scoring.protocol import of_several
 from prefloop.seeds import seed_of
 from prefloop.stats.intervals import mean_interval
 from prefloop.sweep.config import SweepConfig
@@ -80,9 +81,7 @@ def _scored(
     copies = config.responses_per_prompt
     place = seed_of(config.seed, "sweep.responses", start)
     sampled = InProcess(policy).sample(ids, config.sampling(), place, copies=copies)
-    each = [one for one in asked for _ in range(copies)]
-    texts = [policy.codec.decode(s.tokens) for s in sampled]
-    said = judge.detailed([one.messages for one in each], texts, [one.tags for one in each])
+    said = of_several(judge, asked, [policy.codec.decode(s.tokens) for s in sampled], copies=copies)
     return {name: part.scores.view(len(ids), copies).tolist() for name, part in said.components.items()}
 
 
