@@ -9,10 +9,11 @@ import pytest
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prefloop.align import online, ppo, reinforce
-from prefloop.align.config import OnlineConfig, PPOConfig
+from prefloop.align import drift, online, ppo
+from prefloop.align.config import PPOConfig
 from prefloop.align.online import Setup
-from prefloop.align.ppo import Batch
+from prefloop.align.ppo import Judged
+from prefloop.align.settings import OnlineConfig
 from prefloop.models.network import Network
 
 REWARD = "def score(prompts, responses):\n    return [sum(map(ord, r)) % 17 / 8 - 1 for r in responses]\n"
@@ -66,7 +67,7 @@ def often_ending(network: Network) -> Network:
 class Seen:
     """What a run's steps were made of."""
 
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[Judged] = field(default_factory=list)
     setups: list[Setup] = field(default_factory=list)
     coefs: list[float] = field(default_factory=list)
     """what a nat of drift cost in the rewards of each step"""
@@ -76,11 +77,11 @@ class Seen:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
     """Records every step's batch in `ppo.train`, after changing it if asked. Ends come often, as in `often_ending`."""
 
-    def start(change: Callable[[Batch], Batch] = lambda b: b, *, reference: Network | None = None) -> Seen:
-        seen, real, real_prepared = Seen(), ppo.__dict__["Batch"], online.__dict__["prepared"]
-        real_rewards = reinforce.__dict__["token_rewards"]
+    def start(change: Callable[[Judged], Judged] = lambda b: b, *, reference: Network | None = None) -> Seen:
+        seen, real, real_prepared = Seen(), ppo.__dict__["Judged"], online.__dict__["prepared"]
+        real_rewards = drift.__dict__["token_rewards"]
 
-        def batch(*args: Any, **kwargs: Any) -> Batch:
+        def batch(*args: Any, **kwargs: Any) -> Judged:
             seen.batches.append(change(real(*args, **kwargs)))
             return seen.batches[-1]
 
@@ -94,9 +95,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
             seen.coefs.append(kl_coef)
             return real_rewards(*args, kl_coef=kl_coef)
 
-        for algorithm in (ppo, reinforce):
-            monkeypatch.setattr(algorithm, "token_rewards", rewards)
-        monkeypatch.setattr(ppo, "Batch", batch)
+        monkeypatch.setattr(drift, "token_rewards", rewards)
+        monkeypatch.setattr(ppo, "Judged", batch)
         monkeypatch.setattr(online, "prepared", prepared)
         return seen
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from prefloop.align import online, online_dpo, ppo, reinforce
-from prefloop.align.config import OnlineConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig
+from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
+from prefloop.align.settings import OnlineConfig
 from prefloop.errors import UserError
 from prefloop.models.network import Network
 from prefloop.sampling.in_process import InProcess

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from prefloop import cli
 from prefloop.align import ppo
 from prefloop.align.config import PPOConfig
-from prefloop.align.ppo import Batch, train
+from prefloop.align.ppo import Judged, train
 from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import causal, save_model, scalar
@@ -42,7 +42,7 @@ def metrics(config: PPOConfig, read_lines: Read) -> list[dict[str, Any]]:
     return read_lines(Path(config.out) / "metrics.jsonl")
 
 
-def stale(batch: Batch) -> Batch:
+def stale(batch: Judged) -> Judged:
     """As if sampled by a policy and judged by a critic some way off: ratios and values are clipped."""
     generator = torch.Generator().manual_seed(11)
 
@@ -53,7 +53,7 @@ def stale(batch: Batch) -> Batch:
 
 
 def by_autograd(
-    model: PreTrainedModel, reference: PreTrainedModel, batch: Batch, config: PPOConfig, *, kl_coef: float
+    model: PreTrainedModel, reference: PreTrainedModel, batch: Judged, config: PPOConfig, *, kl_coef: float
 ) -> dict[str, float]:
     """The update's numbers, sequence by sequence, token by token, with transformers' forward and nothing of ours."""
     rollouts = batch.rollouts
@@ -266,7 +266,7 @@ def test_memory_does_not_change_the_result(make_config: Make, watch: Watch, weig
 def test_padding_is_never_read(make_config: Make, watch: Watch, weights: Weights):
     """Rollouts whose padding is NaN everywhere lead to the same policy, to the last bit."""
 
-    def spoiled(batch: Batch) -> Batch:
+    def spoiled(batch: Judged) -> Judged:
         mask = batch.rollouts.mask
         assert not mask.all()
         names = ("logprobs", "ref_logprobs", "values", "advantages", "returns")
@@ -321,7 +321,7 @@ def test_the_critics_head_moves_at_its_own_rate(
 @pytest.mark.parametrize("critic", ["shared", "separate", "folder"])
 def test_three_critics_run_and_learn(make_config: Make, watch: Watch, read_lines: Read, folder: str, critic: str):
     """On the same rollouts over and over, the critic's error falls."""
-    first: list[Batch] = []
+    first: list[Judged] = []
     watch(lambda batch: first.append(batch) or first[0])
     own = folder if critic == "folder" else critic
     config = make_config(critic=own, minibatch_size=4, steps=8, value_coef=1.0, value_clip=100.0)  # 8 would be read

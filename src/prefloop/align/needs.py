@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig, RolloutsConfig
+from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
+from prefloop.align.settings import RolloutsConfig
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model

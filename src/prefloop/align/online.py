@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align.config import OnlineConfig, RolloutsConfig
+from prefloop.align.settings import OnlineConfig, RolloutsConfig
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
@@ -26,7 +26,7 @@ from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
 from prefloop.ops.draws import permutation, shuffled
-from prefloop.ops.kl import KLEstimator, adapted_kl_coef, kl_estimate
+from prefloop.ops.kl import KLEstimator, kl_estimate
 from prefloop.ops.reduce import masked_var
 from prefloop.ops.vocabulary import Entropy
 from prefloop.run import Run
@@ -253,15 +253,6 @@ def micro_batches(rollouts: Rollouts, rows: Sequence[int], *, limit: int) -> lis
 def earned(scores: Tensor, rollouts: Rollouts, *, unfinished_penalty: float) -> Tensor:
     """(B,) what a whole response earns, in reward units: its score, less the penalty if it did not end by itself."""
     return scores.to(rollouts.mask.device) - unfinished_penalty * (~rollouts.finished).float()
-
-
-def next_kl_coef(config: OnlineConfig, coef: float, kl: float) -> float:
-    """The coefficient of the next step, after this one's drift of `kl` nats per response."""
-    if config.kl_target is None:
-        return coef
-    return adapted_kl_coef(
-        coef, kl, target=config.kl_target, horizon=config.kl_horizon, num_responses=config.rollouts_per_step
-    )
 
 
 def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Tensor) -> dict[str, float]:

@@ -3,21 +3,20 @@
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
 Follows Schulman et al. 2017 (arXiv:1707.06347) with the details of Huang et al. 2024 (arXiv:2403.17031): reward on the
 true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at
-the
-sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
+the sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from prefloop.align import needs, online
+from prefloop.align import drift, needs, online
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
+from prefloop.align.progress import Batch, Progress, restored, state
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.models.load import model_folder, reader
@@ -29,54 +28,18 @@ from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
 from prefloop.ops.reduce import explained_variance
-from prefloop.ops.rewards import last_index, token_rewards
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One step's rollouts with all that its updates need. Grids of (B, T), 0 at padding."""
+class Judged(Batch):
+    """A step's rollouts with what a critic said of them. Grids of (B, T), 0 at padding."""
 
-    rollouts: Rollouts
-    scores: Tensor
-    """(B,) reward units"""
-    scored: dict[str, float]
-    """what is logged of the scores"""
-    logprobs: Tensor
-    """nats, under the policy that sampled, at the sampling temperature"""
-    ref_logprobs: Tensor
-    """nats, under the reference"""
     values: Tensor
     """reward units, the critic's prediction before the updates"""
-    rewards: Tensor
-    """reward units"""
-    advantages: Tensor
-    """reward units, or deviations once whitened"""
     returns: Tensor
     """reward units"""
-
-
-@dataclass
-class Progress:
-    """Where in the run we are; saved with every checkpoint."""
-
-    step: int = 0
-    """steps finished"""
-    kl_coef: float = 0.0
-    """the coefficient now"""
-    multipliers: dict[str, float] = field(default_factory=dict)
-    """of the constraints, now"""
-    batch: Batch | None = None
-    """the unfinished step's"""
-    done: int = 0
-    """updates done in the unfinished step"""
-    stopped: bool = False
-    """the unfinished step's epochs were cut short"""
-    sums: dict[str, float] = field(default_factory=dict)
-    """sums over the updates of the unfinished step of their metrics"""
-    first_error: float = 0.0
-    """largest distance of a ratio from 1 in the unfinished step's first update, which must be 0"""
 
 
 def train(config: PPOConfig) -> Path:
@@ -92,7 +55,8 @@ def train(config: PPOConfig) -> Path:
         optimizer = Optimizer(
             policy.parameters(), config, num_updates=plan * config.steps, schedule="linear", apart=apart
         )
-        at = _restored(run, policy, optimizer) or Progress(0, config.kl_coef, online.first_multipliers(config))
+        begun: Progress[Judged] = Progress(0, config.kl_coef, online.first_multipliers(config))
+        at = restored(run, policy, optimizer, kind=Judged) or begun
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
@@ -110,12 +74,12 @@ def train(config: PPOConfig) -> Path:
                 scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = _rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=True)
-                before_updates = (before.logprobs, before.ref_logprobs, values)
-                at.batch = Batch(rollouts, scores, scored, *before_updates, rewards, advantages, returns)
+                read = (before.logprobs, before.ref_logprobs)
+                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, returns)
             for index in order[at.done :]:
                 if at.stopped:
                     break
@@ -124,13 +88,13 @@ def train(config: PPOConfig) -> Path:
                 )
                 reading = None
                 run.refuse_nan(at.step + 1, metrics)
-                _count(at, metrics, max_policy_kl=config.max_policy_kl)
-                state = partial(_state, policy, optimizer, at)
-                run.checkpoint(at.step * plan + at.done, state, every=config.checkpoint_every)
+                at.count(metrics, max_policy_kl=config.max_policy_kl)
+                saved = partial(state, policy, optimizer, at)
+                run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
             kl = _log(run, setup, at, at.batch)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
-            at = Progress(at.step + 1, online.next_kl_coef(config, at.kl_coef, kl), multipliers)
+            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
@@ -140,7 +104,7 @@ def _update(
     config: PPOConfig,
     policy: Network,
     optimizer: Optimizer,
-    batch: Batch,
+    batch: Judged,
     index: list[int],
     reading: Reading | None,
     *,
@@ -164,11 +128,9 @@ def _update(
         assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
-            "loss/entropy": (config.entropy_coef, -now.entropy),
             "loss/value": (config.value_coef, ppo_value_loss(now.values, old_values, returns, clip=config.value_clip)),
+            **drift.terms(config, now, ref, kl_coef=kl_coef),
         }
-        if config.kl_where == "loss":
-            terms["loss/kl"] = (kl_coef, kl_estimate(now.logprobs, ref, estimator=config.kl_estimator))
         loss = torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total
         loss.backward()
         with torch.no_grad():
@@ -188,15 +150,6 @@ def _update(
     return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 
 
-def _count(at: Progress, metrics: dict[str, float], *, max_policy_kl: float | None) -> None:
-    """Notes an update; the step's epochs end once the policy has drifted too far from the one that sampled."""
-    if at.done == 0:
-        at.first_error = metrics["ratio/max_error"]
-    at.sums = {name: at.sums.get(name, 0.0) + value for name, value in metrics.items()}
-    at.done += 1
-    at.stopped = max_policy_kl is not None and metrics["ratio/kl"] > max_policy_kl
-
-
 def _before(
     config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
 ) -> tuple[Before, Tensor]:
@@ -209,33 +162,17 @@ def _before(
     return before, before.values
 
 
-def _rewards(config: PPOConfig, rollouts: Rollouts, scores: Tensor, before: Before, *, kl_coef: float) -> Tensor:
-    """(B, T) reward units: the charge for drift, and at the last token what the response earns."""
-    earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
-    kl = before.kl(rollouts.mask, config.kl_estimator)
-    if config.kl_where == "loss":
-        kl = torch.zeros_like(kl)
-    elif config.kl_unit != "token":
-        everyone = (kl.sum() / rollouts.mask.sum()).expand(len(rollouts))
-        due = kl.sum(1) if config.kl_unit == "response" else everyone
-        kl = torch.zeros_like(kl).scatter(1, last_index(rollouts.mask)[:, None], due[:, None])
-    return token_rewards(earned, kl, rollouts.mask, kl_coef=kl_coef)
-
-
-def _log(run: Run, setup: Setup, at: Progress, batch: Batch) -> float:
+def _log(run: Run, setup: Setup, at: Progress[Judged], batch: Judged) -> float:
     """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
     metrics = {
-        **{name: value / at.done for name, value in at.sums.items() if name != "ratio/max_error"},
+        **at.means(),
         **batch.scored,
         **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
         "values/explained_variance": float(
             explained_variance(batch.values.cpu().double(), batch.returns.cpu().double(), rollouts.mask.cpu())
         ),
-        "kl/coef": at.kl_coef,
-        "ratio/first_error": at.first_error,
-        "updates": at.done,
     }
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
     return metrics["rewards/kl"]
@@ -268,25 +205,3 @@ def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
     said = other.train_as(trained, seed=config.seed)
     run.caution([f"critic: {sentence}" for sentence in said], of="critic")
     return policy.with_critic(other)
-
-
-def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    batch = at.batch and {**vars(at.batch), "rollouts": vars(at.batch.rollouts)}
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}}
-
-
-def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
-    saved = run.restore()
-    if saved is None:
-        return None
-    policy.restore(saved["policy"])
-    optimizer.restore(saved["optimizer"])
-    batch = saved["at"].pop("batch")
-    if batch is not None:
-        rollouts = Rollouts(**_moved(batch.pop("rollouts"), policy.device))
-        batch = Batch(rollouts, **_moved(batch, policy.device))
-    return Progress(**saved["at"], batch=batch)
-
-
-def _moved(state: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in state.items()}

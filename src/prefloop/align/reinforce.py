@@ -1,9 +1,8 @@
 """REINFORCE: sample, score, charge drift, and make likelier what earned more than the others of its step.
 
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
-Follows Williams 1992 with the mean of the batch as baseline, KL charged in the reward as in `ppo.py`. One update a
-step,
-on rollouts of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
+Follows Williams 1992 with the mean of the batch as baseline, KL charged as in `ppo.py`. One update a step, on rollouts
+of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
 """
 
 from dataclasses import dataclass, field
@@ -14,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import needs, online
+from prefloop.align import drift, needs, online
 from prefloop.align.config import REINFORCEConfig
-from prefloop.models.network import Network, Reading
+from prefloop.align.online import Before
+from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
 from prefloop.ops.losses import reinforce_loss
-from prefloop.ops.rewards import token_rewards
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -58,17 +57,18 @@ def train(config: REINFORCEConfig) -> Path:
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
             kl = before.kl(rollouts.mask, "k1")
-            earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
-            rewards = token_rewards(earned, kl, rollouts.mask, kl_coef=at.kl_coef)
+            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
-                **_update(config, policy, optimizer, rollouts, advantages, groups, before.reading),  # loss
+                **_update(  # loss
+                    config, policy, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
+                ),
                 **scored,
                 **online.step_metrics(rollouts, kl, rewards, advantages),
                 "kl/coef": at.kl_coef,
             }
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
-            kl_coef = online.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
+            kl_coef = drift.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
             online.save(run, setup, config, at.step)
             run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
@@ -94,22 +94,26 @@ def _update(
     optimizer: Optimizer,
     rollouts: Rollouts,
     advantages: Tensor,
+    before: Before,
     groups: list[list[int]],
-    reading: Reading | None,
+    *,
+    kl_coef: float,
 ) -> dict[str, float]:
     """The step's one update, of what may have been read already. Returns: its metrics, means over the step's tokens."""
     total = sum(map(len, rollouts.responses))
     sums, lr = Sums(), optimizer.lr
     for rows in groups:
-        now = reading or policy.read(
+        now = before.reading or policy.read(
             rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
         )
         assert now.entropy is not None  # it was asked for
-        loss = reinforce_loss(now.logprobs, rollouts.packed(advantages, rows)).sum()
-        entropy = now.entropy.sum()
-        ((loss - config.entropy_coef * entropy) / total).backward()
-        for name, value in (("loss/policy", loss), ("loss/entropy", -entropy), ("entropy/mean", entropy)):
-            sums.add(name, value)
+        terms = {
+            "loss/policy": (1.0, reinforce_loss(now.logprobs, rollouts.packed(advantages, rows))),
+            **drift.terms(config, now, rollouts.packed(before.ref_logprobs, rows), kl_coef=kl_coef),
+        }
+        (torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total).backward()
+        for name, value in {**{name: term for name, (_, term) in terms.items()}, "entropy/mean": now.entropy}.items():
+            sums.add(name, value.detach())
     norm = optimizer.step()
     return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 

@@ -1,0 +1,101 @@
+"""Where a run is whose steps have several updates: what the unfinished step needs, and how it goes on after a kill.
+
+Shapes: B responses of a step, T tokens of the longest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from prefloop.models.network import Network
+from prefloop.models.optim import Optimizer
+from prefloop.run import Run
+from prefloop.sampling.rollouts import Rollouts
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's rollouts with all that its updates need. Grids of (B, T), 0 at padding."""
+
+    rollouts: Rollouts
+    scores: Tensor
+    """(B,) reward units"""
+    scored: dict[str, float]
+    """what is logged of the scores"""
+    logprobs: Tensor
+    """nats, under the policy that sampled, at the sampling temperature"""
+    ref_logprobs: Tensor
+    """nats, under the reference"""
+    rewards: Tensor
+    """reward units"""
+    advantages: Tensor
+    """reward units, or deviations once whitened"""
+
+
+B = TypeVar("B", bound=Batch)
+
+
+@dataclass
+class Progress(Generic[B]):
+    """Where in the run we are; saved with every checkpoint."""
+
+    step: int = 0
+    """steps finished"""
+    kl_coef: float = 0.0
+    """the coefficient now"""
+    multipliers: dict[str, float] = field(default_factory=dict)
+    """of the constraints, now"""
+    batch: B | None = None
+    """the unfinished step's"""
+    done: int = 0
+    """updates done in the unfinished step"""
+    stopped: bool = False
+    """the unfinished step's epochs were cut short"""
+    sums: dict[str, float] = field(default_factory=dict)
+    """sums over the updates of the unfinished step of their metrics"""
+    first_error: float = 0.0
+    """largest distance of a ratio from 1 in the unfinished step's first update, which must be 0"""
+
+    def count(self, metrics: Mapping[str, float], *, max_policy_kl: float | None) -> None:
+        """Notes an update; the step's epochs end once the policy has drifted too far from the one that sampled."""
+        if self.done == 0:
+            self.first_error = metrics["ratio/max_error"]
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in metrics.items()}
+        self.done += 1
+        self.stopped = max_policy_kl is not None and metrics["ratio/kl"] > max_policy_kl
+
+    def means(self) -> dict[str, float]:
+        """The part of the log line that is about updates: means over those of the step."""
+        return {
+            **{name: value / self.done for name, value in self.sums.items() if name != "ratio/max_error"},
+            "kl/coef": self.kl_coef,
+            "ratio/first_error": self.first_error,
+            "updates": self.done,
+        }
+
+
+def state(policy: Network, optimizer: Optimizer, at: Progress[B]) -> dict[str, Any]:
+    """All that a checkpoint needs."""
+    batch = at.batch and {**vars(at.batch), "rollouts": vars(at.batch.rollouts)}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}}
+
+
+def restored(run: Run, policy: Network, optimizer: Optimizer, *, kind: type[B]) -> Progress[B] | None:
+    """Goes on from the last checkpoint, if there is one. Args: kind: of the unfinished step's batch."""
+    saved = run.restore()
+    if saved is None:
+        return None
+    policy.restore(saved["policy"])
+    optimizer.restore(saved["optimizer"])
+    batch = saved["at"].pop("batch")
+    if batch is not None:
+        rollouts = Rollouts(**_moved(batch.pop("rollouts"), policy.device))
+        batch = kind(rollouts=rollouts, **_moved(batch, policy.device))
+    return Progress(**saved["at"], batch=batch)
+
+
+def _moved(saved: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in saved.items()}

@@ -1,0 +1,153 @@
+"""Settings that several algorithms share that learn from rollouts."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from prefloop.config import LEFT
+from prefloop.settings import Adapted, Batched, Gated, Optimised, Reward, Rewarded, Templated, Trained, Varied
+
+GONE = {
+    "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
+    "reward_at": "every is now decay = 1; for response type prefloop reinforce credit=response.",
+}
+"""Settings that PPO had once -> what to type instead."""
+
+
+class RolloutsConfig(
+    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, defaults={"checkpoint_every": 40}
+):
+    """What every algorithm needs that samples from the policy it trains."""
+
+    policy: str
+    """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
+
+    reward: Reward
+    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings; or
+    several that are added, NAME: {model, weight, at_least}."""
+
+    multiplier_lr: float = Field(default=0.05, gt=0)
+    """How fast the multiplier of a constraint (at_least) moves: its change for each reward unit that is missing, a
+    step."""
+
+    outliers: Literal["ignore", "clip", "abstain"] = "ignore"
+    """What becomes of responses that are unusual to the reward model: clip limits their score to what known responses
+    reach, abstain gives them the mean score of the step's others."""
+
+    outlier_limit: float = Field(default=0.99, gt=0, lt=1)
+    """A response is unusual if more than this share of the known ones is less so."""
+
+    prompts: str
+    """File of prompts."""
+
+    steps: int = Field(default=40, ge=1, le=10_000_000)
+    """Turns of the spine: prompts, rollouts, scores, rewards, advantages, loss."""
+
+    rollouts_per_step: int = Field(default=LEFT, ge=1, le=1_000_000)
+    """Responses sampled in a step; left out, what suits the model."""
+
+    responses_per_prompt: int = Field(default=1, ge=1)
+    """Responses sampled for each prompt of a step."""
+
+    unfinished_penalty: float = Field(default=1.0, ge=0)
+    """Charged in the reward of a response that did not end by itself, in reward units."""
+
+    save_every: int = Field(default=10, ge=1)
+    """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
+
+    @property
+    def levels(self) -> dict[str, float]:
+        """Name of a reward -> what its mean score is to be at least, of those that have a constraint."""
+        parts = {} if isinstance(self.reward, str) else self.reward
+        return {name: part.at_least for name, part in parts.items() if part.at_least is not None}
+
+    @model_validator(mode="after")
+    def _rewards_fit_together(self) -> Self:
+        default = type(self).model_fields
+        if self.multiplier_lr != default["multiplier_lr"].default and not self.levels:
+            raise ValueError(
+                "multiplier_lr does nothing without a constraint. Leave it out, or give a reward at_least."
+            )
+        if self.outlier_limit != default["outlier_limit"].default and self.outliers == "ignore":
+            raise ValueError("outlier_limit does nothing with outliers = ignore. Leave it out, or set outliers = clip.")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
+        if rollouts is not None and rollouts % self.responses_per_prompt:
+            fits = -(-rollouts // self.responses_per_prompt) * self.responses_per_prompt
+            raise ValueError(
+                f"responses_per_prompt = {self.responses_per_prompt} does not divide rollouts_per_step = "
+                f"{self.rollouts_per_step}. Try rollouts_per_step = {fits}."
+            )
+        return self
+
+
+class OnlineConfig(RolloutsConfig):
+    """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
+
+    kl_coef: float = Field(default=LEFT, ge=0)
+    """Reward charged for each nat of drift from the reference policy; left out, what suits the model."""
+
+    kl_target: float | None = Field(default=None, gt=0)
+    """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
+
+    kl_horizon: float = Field(default=10000, gt=0)
+    """Responses over which the steering acts."""
+
+    kl_where: Literal["reward", "loss"] = "reward"
+    """Where drift is charged: in the reward of each token, or as a term of the loss."""
+
+    kl_unit: Literal["token", "response", "batch"] = "token"
+    """In the reward: to each token its own drift, to the last token the response's, or to all the batch's mean per
+    token (seed 003)."""
+
+    kl_estimator: Literal["k1", "k2", "k3"] = "k1"
+    """How drift is estimated from a sampled token. In the reward k1 is unbiased; in the loss use k2 or k3."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    entropy_coef: float = Field(default=0.0, ge=0)
+    """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_where_settings_have_gone(cls, values: Any) -> Any:
+        for name, instead in GONE.items():
+            if isinstance(values, dict) and name in values:
+                raise ValueError(f"the setting `{name}` is gone. {instead}")
+        return values
+
+    @model_validator(mode="after")
+    def _is_steered_within_reach(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ValueError(
+                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = "
+                "0.05."
+            )
+        if self.kl_target is not None and (rollouts or 0) * 0.2 >= self.kl_horizon:
+            raise ValueError(
+                f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn "
+                "kl_coef "
+                f"negative. Set kl_horizon = {10 * self.rollouts_per_step} or more."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_charged_where_it_can_be(self) -> Self:
+        if self.kl_where == "loss" and self.kl_estimator == "k1":
+            raise ValueError(
+                "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = "
+                "reward."
+            )
+        if self.kl_where == "loss" and self.kl_unit != "token":
+            raise ValueError(
+                f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward."
+            )
+        return self
