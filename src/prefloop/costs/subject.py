@@ -22,7 +22,7 @@ from prefloop.models.load import members_of, model_folder
 from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.printing import amount
-from prefloop.scoring.named import PYTHON
+from prefloop.scoring.named import is_model
 from prefloop.settings import Adapted, Batched, Reward, Weighted, models_of
 
 C = TypeVar("C", bound=Adapted)
@@ -63,7 +63,7 @@ def scoring(
     """The models behind a reward, the members of an ensemble one by one. Args: others: by role, in memory beside."""
     folders: dict[str, str] = {}
     for key, path in models_of(reward, "reward model").items():
-        if not path.startswith(PYTHON):
+        if is_model(path):
             each = members_of(path)
             one = len(each) == 1
             folders |= {(key if one else f"{key} {i}").replace(".", " "): folder for i, folder in enumerate(each)}

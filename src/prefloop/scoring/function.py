@@ -7,15 +7,11 @@ sentence with its file and line, and leaves things as they were.
 import contextlib
 import importlib.util
 import inspect
-import math
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,14 +19,12 @@ import torch
 
 from prefloop.errors import UserError
 from prefloop.scoring.protocol import Conversation, Scored, Tags
+from prefloop.scoring.said import scored
+from prefloop.scoring.seconds import TooLong, limited
 
 SECONDS = 600.0
 """How long one call may take, unless a setting says otherwise."""
 NEEDS = "it takes (prompts, responses) as lists of strings and returns a list of floats"
-
-
-class TooLong(BaseException):
-    """The time is over. Not an Exception, so that the function cannot catch it by accident."""
 
 
 class PythonFunction:
@@ -121,7 +115,7 @@ class PythonFunction:
         """
         here = os.getcwd()
         try:
-            with contextlib.redirect_stdout(sys.stderr), _limited(self._seconds):
+            with contextlib.redirect_stdout(sys.stderr), limited(self._seconds):
                 return work()
         except UserError:
             raise
@@ -169,55 +163,11 @@ class PythonReward(PythonFunction):
         return False
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
-        """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
-        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
-        values = self.listed(texts, responses)
-        numbers = [self._number(value, response) for value, response in zip(values, responses, strict=False)]
-        if len(values) != len(responses):
-            raise UserError(
-                f"{self.name}: returned {len(values)} numbers for {len(responses)} responses; return one float for "
-                "each."
-            )
-        return torch.tensor(numbers, dtype=torch.float32)
+        """(B,) what the function returned, summed over a response. Raises: see `detailed`."""
+        return self.detailed(prompts, responses).scores
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
-        """The same numbers, of which nothing more is known."""
-        return Scored(self.score(prompts, responses))
-
-    def _number(self, value: Any, response: str) -> float:
-        try:
-            number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise UserError(
-                f"{self.name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
-                "response; return a finite number."
-            )
-        return number
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raises TooLong inside the block after some seconds, and once more behind it if it was caught there. Where the
-    system can: POSIX, in the main thread."""
-    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    is_over = False
-
-    def over(number: int, frame: FrameType | None) -> None:
-        nonlocal is_over
-        is_over = True
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-        if is_over:
-            raise TooLong
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        """The numbers, and where they are paid. Raises: UserError if that is not one finite float for each response, or
+        the places of some."""
+        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
+        return scored(self.listed(texts, responses), responses, name=self.name)
