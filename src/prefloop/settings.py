@@ -200,7 +200,7 @@ class Component(Config):
     """What its mean score is to be at least, in its own reward units: a constraint, for policies in training."""
 
 
-TAKEN = ("mean", "std", "model", "outliers", "unusual", "disagreement")
+TAKEN = ("mean", "std", "model", "env", "outliers", "unusual", "disagreement")
 """Names that metrics have already, behind `scores/`."""
 
 

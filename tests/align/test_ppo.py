@@ -382,7 +382,7 @@ def test_from_the_command_to_the_gradient_it_is_three_files_and_four_calls(
 
 def test_the_six_words_stand_in_order_on_one_screen_of_train():
     lines = inspect.getsource(ppo.train).splitlines()
-    words = ["prompts = ", "rollouts = ", "scores, scored = ", "rewards = ", "advantages, returns = ", "# loss"]
+    words = ["prompts = ", "rollouts = ", "scores, scored, placed = ", "rewards = ", "advantages, returns = ", "# loss"]
     places = [next(i for i, line in enumerate(lines) if word in line) for word in words]
     assert places == sorted(places)
     assert places[-1] - places[0] < 24

@@ -10,15 +10,21 @@ from prefloop.align.online import Before, earned
 from prefloop.align.settings import OnlineConfig
 from prefloop.models.network import Reading
 from prefloop.ops.kl import adapted_kl_coef, kl_estimate
-from prefloop.ops.rewards import last_index, token_rewards
+from prefloop.ops.rewards import last_index, placed_rewards, token_rewards
 from prefloop.sampling.rollouts import Rollouts
 
 Terms = dict[str, tuple[float, Tensor]]
 """Name in the log -> its coefficient and (M,) what each token adds to the loss."""
 
 
-def rewards(config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, *, kl_coef: float) -> Tensor:
-    """(B, T) reward units: the charge for drift, and at the last token what the response earns."""
+def rewards(
+    config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, placed: Tensor | None, *, kl_coef: float
+) -> Tensor:
+    """(B, T) reward units: the charge for drift, and at the last token what the response earns.
+
+    Args:
+        placed: (B, T) reward units, the part of the scores that is paid within the responses; None for none.
+    """
     whole = earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
     kl = before.kl(rollouts.mask, config.kl_estimator)
     if config.kl_where == "loss":
@@ -27,7 +33,8 @@ def rewards(config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Be
         everyone = (kl.sum() / rollouts.mask.sum()).expand(len(rollouts))
         due = kl.sum(1) if config.kl_unit == "response" else everyone
         kl = torch.zeros_like(kl).scatter(1, last_index(rollouts.mask)[:, None], due[:, None])
-    return token_rewards(whole, kl, rollouts.mask, kl_coef=kl_coef)
+    found = token_rewards(whole, kl, rollouts.mask, kl_coef=kl_coef)
+    return found if placed is None else placed_rewards(found, placed, rollouts.mask)
 
 
 def terms(config: OnlineConfig, now: Reading, ref_logprobs: Tensor, *, kl_coef: float) -> Terms:

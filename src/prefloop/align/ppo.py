@@ -71,10 +71,10 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(config, rollouts, scores, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=True)
@@ -114,7 +114,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
     minibatch's tokens."""
     rollouts = batch.rollouts
-    total = sum(len(rollouts.responses[i]) for i in index)
+    total = rollouts.num_tokens(index)
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
         old, advantages, old_values, returns, ref = (
@@ -196,7 +196,7 @@ def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
     kind = "none" if policy.role is None else "lora"  # as the policy is trained
     trained = config.model_copy(update={"adapter": kind})
     other = reader(folder, policy.placement, beside=policy, weights=unchanged(trained, folder, scores=True))
-    longest = setup.prompts.longest + config.max_new_tokens
+    longest = setup.prompts.longest + config.max_new_tokens if config.env is None else policy.codec.context
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "

@@ -52,12 +52,12 @@ def train(config: REINFORCEConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+            scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
             kl = before.kl(rollouts.mask, "k1")
-            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+            rewards = drift.rewards(config, rollouts, scores, before, placed, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(  # loss
@@ -100,7 +100,7 @@ def _update(
     kl_coef: float,
 ) -> dict[str, float]:
     """The step's one update, of what may have been read already. Returns: its metrics, means over the step's tokens."""
-    total = sum(map(len, rollouts.responses))
+    total = rollouts.num_tokens(range(len(rollouts)))
     sums, lr = Sums(), optimizer.lr
     for rows in groups:
         now = before.reading or policy.read(

@@ -58,7 +58,7 @@ class Named:
 
 
 def scoring(
-    settings: Weighted, place: Placement, reward: Reward, others: Mapping[str, Named] = MappingProxyType({})
+    settings: Weighted, place: Placement, reward: Reward | None, others: Mapping[str, Named] = MappingProxyType({})
 ) -> list[Model]:
     """The models behind a reward, the members of an ensemble one by one. Args: others: by role, in memory beside."""
     folders: dict[str, str] = {}
@@ -146,7 +146,7 @@ class Models:
         form = role.form if trained else frozen_form(self.settings.weights, self.place)
         return replace(model, role=replace(role, name=name, trained=trained, form=form))
 
-    def scorers(self, reward: Reward, policy: str) -> list[Model]:
+    def scorers(self, reward: Reward | None, policy: str) -> list[Model]:
         """The reward models, which only read: each on the base of the policy, or of one before it, if it is an adapter
         of the same. Of functions nothing is known."""
         return scoring(self.settings, self.place, reward, {"policy": Named.of(policy)})

@@ -13,7 +13,7 @@ from prefloop.scoring.named import is_model, reward_input
 from prefloop.settings import Reward, models_of
 
 
-def gate(reward: Reward, *, anyway: bool, say: Callable[[str], None]) -> None:
+def gate(reward: Reward | None, *, anyway: bool, say: Callable[[str], None]) -> None:
     """Looks at the card of each reward model; a function or a server has none, and a model without one passes with a
     sentence.
 

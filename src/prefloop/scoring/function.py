@@ -57,20 +57,24 @@ class PythonFunction:
             raise UserError(f"python:{spec}: write python:FILE.py:FUNCTION, for instance python:reward.py:score.")
         if not Path(file).is_file():
             raise UserError(f"{file}: there is no such file; the function is looked for there.")
-        self._file, self._function, self._seconds = os.path.abspath(file), function, seconds
+        self._given, self._file, self._function, self._seconds = file, os.path.abspath(file), function, seconds
         self._needs, self._each, self._setting = needs, each, setting
         self.name = f"python:{spec}"
         names = self._guarded(self._loaded, "loading it")
-        self._call: Callable[..., Any] = names.get(function)
-        if not callable(self._call):
-            raise UserError(f"{file}: there is no function called `{function}`; {needs}.")
+        self._call: Callable[..., Any] = self._found(names.get(function))
         try:
             inspect.signature(self._call).bind(*[[] for _ in range(arguments)])
         except TypeError:
             count = {1: "one argument", 2: "two arguments", 3: "three arguments"}[arguments]
-            raise UserError(f"{file}: `{function}` cannot be called with {count}; {needs}.") from None
+            raise UserError(f"{file}: `{self._function}` cannot be called with {count}; {needs}.") from None
         except ValueError:
             pass  # written in C, and tells no signature
+
+    def _found(self, thing: Any) -> Callable[..., Any]:
+        """What is called, of what the file defines under the name. Raises: UserError if it cannot be called."""
+        if not callable(thing):
+            raise UserError(f"{self._given}: there is no function called `{self._function}`; {self._needs}.")
+        return thing
 
     def _loaded(self) -> dict[str, Any]:
         """The names that the file defines. What lies beside it can be imported."""
@@ -85,7 +89,7 @@ class PythonFunction:
         found.loader.exec_module(module)
         return vars(module)
 
-    def _listed(self, *texts: list[str]) -> list[Any]:
+    def _listed(self, *texts: list[Any]) -> list[Any]:
         """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""
         values = self._call(*texts)
         if inspect.iscoroutine(values):
@@ -104,7 +108,7 @@ class PythonFunction:
             )
         return list(values)
 
-    def listed(self, *texts: Sequence[str]) -> list[Any]:
+    def listed(self, *texts: Sequence[Any]) -> list[Any]:
         """What it returns for these lists. Raises: UserError for whatever it does wrong."""
         return self._guarded(lambda: self._listed(*map(list, texts)), f"`{self._function}`")
 

@@ -8,6 +8,7 @@ from prefloop.models.network import Network
 from prefloop.ops.rewards import Combine
 from prefloop.scoring.composite import Composite
 from prefloop.scoring.ensemble import Ensemble
+from prefloop.scoring.environment import PythonEnvironment
 from prefloop.scoring.function import SECONDS, PythonReward
 from prefloop.scoring.http import BATCH, RETRIES, HTTPReward, check_address
 from prefloop.scoring.pair_classifier import PairClassifier, is_pair_classifier
@@ -97,6 +98,11 @@ def check_reward(reward: str) -> None:
         check_address(reward)
     else:
         model_folder(reward, scores=True)
+
+
+def environment_as(env: str, *, seconds: float = SECONDS) -> PythonEnvironment:
+    """The environment that `python:FILE.py:CLASS` names. Raises: UserError if there is no such thing."""
+    return PythonEnvironment(env.removeprefix(PYTHON), seconds=seconds)
 
 
 def check_model(path: str) -> None:

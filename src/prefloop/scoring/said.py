@@ -36,8 +36,8 @@ def _of(value: Any, response: str, name: str) -> tuple[float, list[Place]]:
     """The score of a response, and what of it is paid within."""
     if isinstance(value, list | tuple) and all(isinstance(each, list | tuple) and len(each) == 2 for each in value):
         places = [_place(end, paid, response, name) for end, paid in value]
-        return _number(math.fsum(paid for _, paid in places), response, name), places
-    return _number(value, response, name), []
+        return number(math.fsum(paid for _, paid in places), response, name=name), places
+    return number(value, response, name=name), []
 
 
 def _place(end: Any, paid: Any, response: str, name: str) -> Place:
@@ -50,17 +50,18 @@ def _place(end: Any, paid: Any, response: str, name: str) -> Place:
             f"{name}: returned the place {repr(end)[:30]} for the response {response[:60]!r}, which has "
             f"{len(response)} characters; a place is the number of characters up to there, a whole number from 1 on."
         )
-    return num, _number(paid, response, name)
+    return num, number(paid, response, name=name)
 
 
-def _number(value: Any, response: str, name: str) -> float:
+def number(value: Any, response: str, *, name: str) -> float:
+    """A finite float. Args: response: of which it was said. name: by whom. Raises: UserError for anything else."""
     try:
-        number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
+        found = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
+        found = math.nan
+    if not math.isfinite(found):
         raise UserError(
             f"{name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
             "response; return a finite number."
         )
-    return number
+    return found
