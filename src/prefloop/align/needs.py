@@ -62,7 +62,7 @@ class _Step:
         """Args: size: responses in an update. trunks: that keep activations at once."""
         self.config, self.place = config, placement(config.device, config.dtype)
         self.asked = asked
-        self.new = new = config.max_new_tokens * (1 if config.env is None else config.max_turns)
+        self.new = new = config.most_tokens
         self.whole = Lengths(self.asked.count, self.asked.mean + new, self.asked.longest + new, responses=new)
         self.models = Models(config, self.place)
         self.policy = self.models.trained("policy", config.policy).at(self.whole)

@@ -67,6 +67,11 @@ class RolloutsConfig(
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
 
     @property
+    def most_tokens(self) -> int:
+        """Tokens that the policy may write in a rollout."""
+        return self.max_new_tokens * (1 if self.env is None else self.max_turns)
+
+    @property
     def levels(self) -> dict[str, float]:
         """Name of a reward -> what its mean score is to be at least, of those that have a constraint."""
         parts = self.reward if isinstance(self.reward, dict) else {}
