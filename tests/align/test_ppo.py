@@ -67,6 +67,8 @@ def by_autograd(
         with torch.no_grad():
             ref_logits = reference(ids).logits
         for t, token in enumerate(response):
+            if not rollouts.mask[row, t]:
+                continue  # somebody else wrote it
             place = len(prompt) + t - 1
             p = (out.logits[0, place] / config.temperature).log_softmax(-1)
             q = (ref_logits[0, place] / config.temperature).log_softmax(-1)[token]

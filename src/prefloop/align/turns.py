@@ -35,6 +35,8 @@ from prefloop.text.codec import Codec
 from prefloop.text.examples import Asked
 from prefloop.text.turns import SAID, TALK, THEN
 
+TRIED = (SAID, "it", "I", "the", "a", "1", "很")
+"""Responses by which a template is tried: some tokenizers make one token of a space and the first word behind it."""
 PAID = "env"
 """What an environment's pay is called among the parts of a score."""
 
@@ -83,7 +85,7 @@ class _Talk:
 
 def check_template(codec: Codec, env: str) -> None:
     """Raises: UserError if the model's template does not write a conversation as the pieces that it is sampled in."""
-    if codec.following(TALK[:1], SAID, THEN) is None:
+    if any(codec.following(TALK[:1], said, THEN) is None for said in TRIED):
         raise UserError(
             f"env={env}: the chat template of {codec.name} ({codec.template_name}) does not write what the assistant "
             "said before in the tokens in which it is sampled, so that turns cannot be learned token for token. Take a "
