@@ -15,8 +15,8 @@ OTHER = (
     "direction. full or k2 has that of KL(policy || reference)."
 )
 SQUARED = (
-    "k2 in the loss is biased in value, which loss/kl tells; its expected gradient at each state is right as long as the "
-    "policy in training is the one that sampled."
+    "k2 in the loss is biased in value, which loss/kl tells; its expected gradient at each state is right as long as "
+    "the policy in training is the one that sampled."
 )
 NEAR = "k2 in the loss is biased: of the forward KL its value and gradient are near only while the two are close."
 

@@ -5,7 +5,18 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.config import LEFT, Config
-from prefloop.settings import Adapted, Batched, Gated, Optimised, Reward, Rewarded, Templated, Trained, Varied
+from prefloop.settings import (
+    Adapted,
+    Batched,
+    Gated,
+    Optimised,
+    Reward,
+    Rewarded,
+    Templated,
+    Trained,
+    Varied,
+    WithPreset,
+)
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
@@ -146,7 +157,7 @@ class TokenRewards(Config):
         return self
 
 
-class OnlineConfig(RolloutsConfig, Shaped):
+class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
     kl_coef: float = Field(default=LEFT, ge=0)
