@@ -54,7 +54,7 @@ def test_what_it_is_told_and_what_it_says(env_py: Callable[[str], str]):
         ("class Env:\n    respond = 3\n", "`Env` has no method called `respond`"),
         ("class Env:\n    def __init__(self):\n        1 / 0\n    def respond(self, a, b): pass\n",
          r"env\.py:3: `Env\(\)` failed: ZeroDivisionError"),
-        ("class Env:\n    def __init__(self, x): pass\n    def respond(s, a, b): pass\n", r"`Env\(\)` failed: TypeError"),
+        ("class Env:\n    def __init__(s, x): pass\n    def respond(s, a, b): pass\n", r"`Env\(\)` failed: TypeError"),
         ("class Env:\n    def respond(self, a): pass\n", "`Env.respond` cannot be called with two arguments"),
         ("class Env(:\n", r"env\.py:1: this is not Python"),
         (method("return conversations[9]"), r"env\.py:3: `Env.respond` failed: IndexError"),

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import drift, online, shaping
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress
 from prefloop.align.settings import Grouped
+from prefloop.align.shaping import Seen
 from prefloop.ops.groups import flat_groups
 from prefloop.ops.ratios import LossMean, overlong_share, token_weights
 from prefloop.ops.reduce import masked_sum
+from prefloop.ops.rewards import last_index
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -24,17 +26,24 @@ def read(config: Grouped, setup: Setup, rollouts: Rollouts, order: list[list[int
     first_epoch = order[: len(rollouts) // config.minibatch_size]
     parts = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(parts) == 1 else None
-    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept)
+    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept, **drift.asked(config))
 
 
-def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
-    """(B,) scores, reward units, less what is charged softly of responses that ended by themselves, but late; the
-    others are charged unfinished_penalty in full, as everywhere."""
+def late(config: Grouped, rollouts: Rollouts) -> Tensor:
+    """(B,) reward units: what is charged softly of responses that ended by themselves, but late; the others are charged
+    unfinished_penalty in full, as everywhere."""
     if config.overlong != "soft":
-        return scores
+        return torch.zeros(len(rollouts), device=rollouts.mask.device)
     share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=config.overlong_buffer)
-    due = torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
-    return scores - due.to(scores.device)
+    return torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
+
+
+def rewards(
+    config: Grouped, rollouts: Rollouts, scores: Tensor, before: Before, at: Progress[Batch], placed: Tensor | None
+) -> Tensor:
+    """(B, T) reward units, as `drift.rewards`, less what is charged of late ends."""
+    found = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen, placed=placed)
+    return found.scatter_add(1, last_index(rollouts.mask)[:, None], -late(config, rollouts)[:, None])
 
 
 def whole(rewards: Tensor, mask: Tensor) -> Tensor:
@@ -60,21 +69,21 @@ def weights(config: Grouped, rollouts: Rollouts, index: Sequence[int], *, mean: 
     return torch.zeros(len(rollouts), device=rows.device).index_put((rows,), some)
 
 
-def flat(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
+def flat(config: Grouped, rollouts: Rollouts, scores: Tensor, seen: Seen) -> Tensor:
     """(B / K,) bool: prompts whose responses all earned the same, charges for drift aside."""
-    due = online.earned(charged(config, rollouts, scores), rollouts, unfinished_penalty=config.unfinished_penalty)
-    return flat_groups(due, copies=config.responses_per_prompt)
+    earned = shaping.earned(config, scores, rollouts, seen)
+    return flat_groups(earned - late(config, rollouts).to(earned.device), copies=config.responses_per_prompt)
 
 
-def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> float:
-    """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
+def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> dict[str, float]:
+    """The log line and a few samples of a finished step. Returns: the line."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, None).kl(rollouts.mask, "k1")
     metrics = {
         **at.means(),
         **batch.scored,
         **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
-        "groups/flat": float(flat(config, rollouts, batch.scores).cpu().double().mean()),
+        "groups/flat": float(flat(config, rollouts, batch.scores, at.seen).cpu().double().mean()),
     }
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
-    return metrics["rewards/kl"]
+    return metrics
