@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from prefloop.align import ppo, reinforce, shaping
+from prefloop.align import online, ppo, reinforce, shaping
 from prefloop.align.config import PPOConfig, REINFORCEConfig
 from prefloop.align.settings import OnlineConfig
 from prefloop.sampling.rollouts import Rollouts
@@ -44,7 +44,9 @@ BOTH = pytest.mark.parametrize(
     ],
 )
 def test_what_a_response_earns_by_hand(make_config: Make, settings: dict[str, Any], expected: list[float]):
-    earned = shaping.earned(make_config(**settings), SCORES, ROLLOUTS, ())
+    config = make_config(**settings)
+    whole = shaping.shaped(config, SCORES, ROLLOUTS, ())
+    earned = online.earned(whole, ROLLOUTS, unfinished_penalty=config.unfinished_penalty)
     assert earned.tolist() == pytest.approx(expected, abs=1e-5)
 
 
@@ -53,14 +55,16 @@ def test_scores_are_measured_by_all_of_the_run(make_config: Make):
     config = make_config(score_norm="running")
     seen = shaping.next_seen(config, (), SCORES)
     later = torch.tensor([10.0, 0.0])
-    assert shaping.shaped(config, later, seen).tolist() == pytest.approx([8 / 4.60435, -2 / 4.60435], abs=1e-5)
+    assert shaping.shaped(config, later, ROLLOUTS, seen).tolist() == pytest.approx(
+        [8 / 4.60435, -2 / 4.60435], abs=1e-5
+    )
     assert shaping.next_seen(config, seen, later) == pytest.approx((5, 2, 106))
     assert shaping.next_seen(make_config(), (), SCORES) == ()
 
 
 def test_scores_that_are_all_alike_become_0(make_config: Make):
     config = make_config(score_norm="running")
-    assert shaping.shaped(config, torch.full((4,), 0.7), ()).tolist() == [0.0] * 4
+    assert shaping.shaped(config, torch.full((4,), 0.7), ROLLOUTS, ()).tolist() == [0.0] * 4
 
 
 @BOTH
