@@ -9,10 +9,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from prefloop.align import shaping
-from prefloop.align.online import Before, Direction
+from prefloop.align.online import Before, Direction, earned
 from prefloop.align.settings import OnlineConfig, TokenRewards
-from prefloop.align.shaping import Seen
 from prefloop.errors import UserError
 from prefloop.models.divergence import divergence
 from prefloop.models.network import Network, Reading
@@ -27,25 +25,17 @@ Terms = dict[str, tuple[float, Tensor]]
 
 
 def rewards(
-    config: OnlineConfig,
-    rollouts: Rollouts,
-    scores: Tensor,
-    before: Before,
-    *,
-    kl_coef: float,
-    seen: Seen = (),
-    placed: Tensor | None = None,
+    config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, placed: Tensor | None, *, kl_coef: float
 ) -> Tensor:
     """(B, T) reward units: the charge for drift, and at the last token what the response earns.
 
     Args:
-        scores: (B,) reward units, the scorer's.
-        seen: of the scores of the steps before.
-        placed: (B, T) reward units, the part of the scores that is paid within the responses; None for none.
+        scores: (B,) reward units, as they are rewarded.
+        placed: (B, T) reward units, the part of them that is paid within the responses; None for none.
 
     Raises: UserError if the score is to be paid at every token, but it says itself where.
     """
-    whole = shaping.earned(config, scores, rollouts, seen)
+    whole = earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
     kl = charged(config, before, rollouts.mask)
     every = isinstance(config, TokenRewards) and config.score_at == "every"
     if every and placed is not None:
@@ -55,7 +45,7 @@ def rewards(
         )
     found = (repeated_rewards if every else token_rewards)(whole, kl, rollouts.mask, kl_coef=kl_coef)
     if placed is not None:
-        found = placed_rewards(found, shaping.unit(config, scores, seen) * placed, rollouts.mask)
+        found = placed_rewards(found, placed, rollouts.mask)
     if isinstance(config, TokenRewards) and config.whiten_rewards:
         return whitened(found, rollouts.mask, shift_mean=False)
     return found

@@ -12,11 +12,9 @@ from prefloop.align import drift, online, shaping
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress
 from prefloop.align.settings import Grouped
-from prefloop.align.shaping import Seen
 from prefloop.ops.groups import flat_groups
 from prefloop.ops.ratios import LossMean, overlong_share, token_weights
 from prefloop.ops.reduce import masked_sum
-from prefloop.ops.rewards import last_index
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -29,21 +27,14 @@ def read(config: Grouped, setup: Setup, rollouts: Rollouts, order: list[list[int
     return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept, **drift.asked(config))
 
 
-def late(config: Grouped, rollouts: Rollouts) -> Tensor:
-    """(B,) reward units: what is charged softly of responses that ended by themselves, but late; the others are charged
-    unfinished_penalty in full, as everywhere."""
+def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
+    """(B,) scores as they are rewarded, less what is charged softly of responses that ended by themselves, but late;
+    the others are charged unfinished_penalty in full, as everywhere."""
     if config.overlong != "soft":
-        return torch.zeros(len(rollouts), device=rollouts.mask.device)
+        return scores
     share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=config.overlong_buffer)
-    return torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
-
-
-def rewards(
-    config: Grouped, rollouts: Rollouts, scores: Tensor, before: Before, at: Progress[Batch], placed: Tensor | None
-) -> Tensor:
-    """(B, T) reward units, as `drift.rewards`, less what is charged of late ends."""
-    found = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen, placed=placed)
-    return found.scatter_add(1, last_index(rollouts.mask)[:, None], -late(config, rollouts)[:, None])
+    due = torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
+    return scores - due.to(scores.device)
 
 
 def whole(rewards: Tensor, mask: Tensor) -> Tensor:
@@ -69,21 +60,21 @@ def weights(config: Grouped, rollouts: Rollouts, index: Sequence[int], *, mean: 
     return torch.zeros(len(rollouts), device=rows.device).index_put((rows,), some)
 
 
-def flat(config: Grouped, rollouts: Rollouts, scores: Tensor, seen: Seen) -> Tensor:
+def flat(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     """(B / K,) bool: prompts whose responses all earned the same, charges for drift aside."""
-    earned = shaping.earned(config, scores, rollouts, seen)
-    return flat_groups(earned - late(config, rollouts).to(earned.device), copies=config.responses_per_prompt)
+    due = online.earned(charged(config, rollouts, scores), rollouts, unfinished_penalty=config.unfinished_penalty)
+    return flat_groups(due, copies=config.responses_per_prompt)
 
 
 def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> dict[str, float]:
     """The log line and a few samples of a finished step. Returns: the line."""
-    rollouts = batch.rollouts
+    rollouts, shaped = batch.rollouts, shaping.shaped(config, batch.scores, batch.rollouts, at.seen)
     kl = Before(batch.logprobs, batch.ref_logprobs, None).kl(rollouts.mask, "k1")
     metrics = {
         **at.means(),
         **batch.scored,
         **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
-        "groups/flat": float(flat(config, rollouts, batch.scores, at.seen).cpu().double().mean()),
+        "groups/flat": float(flat(config, rollouts, shaped).cpu().double().mean()),
     }
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
     return metrics

@@ -56,7 +56,11 @@ def train(config: GRPOConfig) -> Path:
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = groups.rewards(config, rollouts, scores, before, at, placed)
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                due = groups.charged(config, rollouts, shaped)
+                rewards = drift.rewards(
+                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+                )
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
@@ -104,9 +108,9 @@ def _update(
     for rows in online.micro_batches(rollouts, index, limit=limit):
         old, advantages = (rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.advantages))
         ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
-        stream = rollouts.stream(rows)
+        stream, states = rollouts.stream(rows), drift.wants_states(config)
         now = reading or policy.read(
-            stream, temperature=config.temperature, entropy=online.entropy(config), states=drift.wants_states(config)
+            stream, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
         exact = drift.whole(config, policy, now, setup.reference, stream)
         assert now.entropy is not None  # it was asked for

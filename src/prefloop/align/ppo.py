@@ -71,8 +71,14 @@ def train(config: PPOConfig) -> Path:
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 rewards = drift.rewards(
-                    config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen, placed=placed
+                    config,
+                    rollouts,
+                    shaped,
+                    before,
+                    shaping.within(config, placed, scores, at.seen),
+                    kl_coef=at.kl_coef,
                 )
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)

@@ -62,7 +62,10 @@ def train(config: REINFORCEConfig) -> Path:
                 setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
             )
             kl = before.kl(rollouts.mask, "k1")
-            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen, placed=placed)
+            shaped = shaping.shaped(config, scores, rollouts, at.seen)
+            rewards = drift.rewards(
+                config, rollouts, shaped, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+            )
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(  # loss

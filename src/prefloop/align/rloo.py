@@ -57,7 +57,11 @@ def train(config: RLOOConfig) -> Path:
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = groups.rewards(config, rollouts, scores, before, at, placed)
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                due = groups.charged(config, rollouts, shaped)
+                rewards = drift.rewards(
+                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+                )
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
@@ -105,20 +109,24 @@ def _update(
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
         old = rollouts.packed(batch.logprobs, rows)
-        ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
         advantages, weight = batch.advantages[rows, 0], weights[rows]  # of the response, and so of each of its tokens
-        stream = rollouts.stream(rows)
+        ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
+        stream, states = rollouts.stream(rows), drift.wants_states(config)
         now = reading or policy.read(
-            stream, temperature=config.temperature, entropy=online.entropy(config), states=drift.wants_states(config)
+            stream, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
         exact = drift.whole(config, policy, now, setup.reference, stream)
         assert now.entropy is not None  # it was asked for
         log_ratios = response_sums(now.logprobs - old, stream.rows, num_responses=len(rows))
         policy_loss = clipped_loss(log_ratios, advantages, low=low, high=high, worst=torch.inf)
-        others = drift.terms(config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact)
         terms = {
             "loss/policy": (1.0, weight * policy_loss),
-            **{name: (coef, weight[stream.rows] * term) for name, (coef, term) in others.items()},
+            **{
+                name: (coef, weight[stream.rows] * term)
+                for name, (coef, term) in drift.terms(
+                    config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact
+                ).items()
+            },
         }
         torch.stack([coef * term.sum() for coef, term in terms.values()]).sum().backward()
         with torch.no_grad():

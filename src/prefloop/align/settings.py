@@ -127,56 +127,6 @@ class RolloutsConfig(
         return self
 
 
-class Discounted(Config):
-    """Whether what comes later counts less, where tokens and not responses are what is decided."""
-
-    discount: float = Field(default=1.0, ge=0, le=1)
-    """Worth of a reward one token later."""
-
-
-class Whitened(Config):
-    """Whether advantages are brought to one size."""
-
-    whiten_advantages: bool = True
-    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
-
-    whiten_shift: bool = True
-    """With whiten_advantages: also move their mean to 0; false scales alone."""
-
-    @model_validator(mode="after")
-    def _what_is_shifted_is_scaled(self) -> Self:
-        if not self.whiten_shift and not self.whiten_advantages:
-            raise ValueError("whiten_shift is how advantages are whitened, and they are not. Leave it out.")
-        return self
-
-
-class Reused(RolloutsConfig):
-    """How often a step's rollouts are learned from."""
-
-    minibatch_size: int = Field(default=LEFT, ge=1)
-    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
-
-    epochs: int = Field(default=4, ge=1, le=1000)
-    """Passes over a step's rollouts."""
-
-    max_policy_kl: float | None = Field(default=None, gt=0)
-    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
-    does."""
-
-    @model_validator(mode="after")
-    def _nothing_is_dropped_or_ignored(self) -> Self:
-        rollouts: int | None = self.rollouts_per_step
-        size: int | None = self.minibatch_size
-        left = rollouts % size if rollouts is not None and size is not None else 0
-        if left:
-            best = max(self.minibatch_size, self.rollouts_per_step - left)
-            raise ValueError(
-                f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
-                f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
-            )
-        return self
-
-
 class Shaped(Config):
     """What becomes of scores before they are a reward: (score - mean) / deviation, times score_scale, plus score_shift,
     within score_clip."""
@@ -235,6 +185,56 @@ class TokenRewards(Config):
             )
         if self.double_counting and self.score_at == "last":
             raise ValueError("double_counting does nothing with score_at = last. Leave it out.")
+        return self
+
+
+class Discounted(Config):
+    """Whether what comes later counts less, where tokens and not responses are what is decided."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+
+class Whitened(Config):
+    """Whether advantages are brought to one size."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    whiten_shift: bool = True
+    """With whiten_advantages: also move their mean to 0; false scales alone."""
+
+    @model_validator(mode="after")
+    def _what_is_shifted_is_scaled(self) -> Self:
+        if not self.whiten_shift and not self.whiten_advantages:
+            raise ValueError("whiten_shift is how advantages are whitened, and they are not. Leave it out.")
+        return self
+
+
+class Reused(RolloutsConfig):
+    """How often a step's rollouts are learned from."""
+
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
+
+    epochs: int = Field(default=4, ge=1, le=1000)
+    """Passes over a step's rollouts."""
+
+    max_policy_kl: float | None = Field(default=None, gt=0)
+    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
+    does."""
+
+    @model_validator(mode="after")
+    def _nothing_is_dropped_or_ignored(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
+        size: int | None = self.minibatch_size
+        left = rollouts % size if rollouts is not None and size is not None else 0
+        if left:
+            best = max(self.minibatch_size, self.rollouts_per_step - left)
+            raise ValueError(
+                f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
+                f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
+            )
         return self
 
 
@@ -393,6 +393,8 @@ class Grouped(OnlineConfig, Reused):
             )
         if (self.overlong == "soft") != (self.overlong_buffer > 0):
             raise ValueError("overlong = soft and overlong_buffer = NUMBER (of tokens) need each other.")
+        if self.overlong == "soft" and not self.unfinished_penalty:
+            raise ValueError("overlong = soft charges unfinished_penalty little by little, and here it is 0. Set it.")
         if self.overlong_buffer > self.max_new_tokens:
             raise ValueError(
                 f"overlong_buffer = {self.overlong_buffer} is longer than a response, max_new_tokens = "
