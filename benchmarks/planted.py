@@ -86,7 +86,7 @@ LEARNING = [
         ("a response earns its last reward", "masked_sum(rewards, mask, dim=1)", "rewards[:, -1]"),
     ),
     *planted(
-        "ops/kl.py", "ops/test_kl.py",
+        "ops/kl.py", "ops/test_kl.py ops/test_divergence.py",
         ("k3 mirrored", "torch.expm1(-difference) + difference", "torch.expm1(difference) - difference"),
         ("k2 without its half", "0.5 * difference.square()", "difference.square()"),
         ("full KL under the reference", "probabilities = logprobs.exp()", "probabilities = ref_logprobs.exp()"),
