@@ -121,13 +121,11 @@ class Server(http.server.ThreadingHTTPServer):
 @pytest.fixture
 def server() -> Iterator[Server]:
     class Handler(http.server.BaseHTTPRequestHandler):
-        server: Server
-
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.server.asked += 1
+            made.asked += 1
             body = json.dumps({"rewards": [expected_score(text) for text in asked["responses"]]}).encode()
-            broken = self.server.asked >= self.server.fails_from
+            broken = made.asked >= made.fails_from
             self.send_response(400 if broken else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
