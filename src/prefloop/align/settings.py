@@ -102,6 +102,8 @@ class RolloutsConfig(
 
     @model_validator(mode="after")
     def _somebody_pays(self) -> Self:
+        if self.reward == "":
+            raise ValueError("`reward` is empty. Say who scores, or leave it out where env pays.")
         if self.reward is None and self.env is None:
             raise ValueError(
                 "the setting `reward` is needed. Add reward=..., a reward model folder, python:FILE.py:FUNCTION or "
