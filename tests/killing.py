@@ -144,6 +144,27 @@ REINFORCE = """reinforce:
   max_new_tokens: 12
   checkpoint_every: 1
 
+rloo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 2
+  rollouts_per_step: 8
+  minibatch_size: 4
+  max_new_tokens: 12
+  checkpoint_every: 1
+
+grpo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 2
+  rollouts_per_step: 8
+  responses_per_prompt: 4
+  minibatch_size: 4
+  max_new_tokens: 12
+  checkpoint_every: 1
+
 best-of-n:
   policy: sft/model
   reward: reward/model
