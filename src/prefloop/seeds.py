@@ -30,6 +30,8 @@ STREAMS: dict[str, str] = {
     "direct.samples": "what a policy answers to held-out prompts once it has learned",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
+    "online.further": "order of the prompts that stand in for others, by pass and by how often a step has sampled",
+    "online.again": "responses to those, by step and by how often it has sampled",
     "online.minibatches": "which rollouts share an update, by step and epoch",
     "best.responses": "responses of which the best is kept, by the first prompt of a part",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",

@@ -80,6 +80,10 @@ class GRPOConfig(Grouped, defaults={"responses_per_prompt": 8, "epochs": 1, "kl_
     """What is averaged: responses, each the mean of its tokens; all tokens of an update alike (DAPO); or responses,
     each the sum of its tokens over max_new_tokens (Dr. GRPO)."""
 
+    tries: int = Field(default=1, ge=1, le=100)
+    """How often a step samples at most, each time other prompts, until it has all its rollouts of prompts whose
+    responses did not all earn the same (DAPO's dynamic sampling); 1 takes what comes."""
+
 
 class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):
     """Everything that changes which response is the best of n."""

@@ -66,15 +66,15 @@ def flat(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     return flat_groups(due, copies=config.responses_per_prompt)
 
 
-def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> float:
+def counted(config: Grouped, rollouts: Rollouts, scores: Tensor) -> dict[str, float]:
+    """The part of the log line that is about groups."""
+    return {"groups/flat": float(flat(config, rollouts, scores).cpu().double().mean())}
+
+
+def log(run: Run, setup: Setup, at: Progress[Batch], batch: Batch) -> float:
     """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, None).kl(rollouts.mask, "k1")
-    metrics = {
-        **at.means(),
-        **batch.scored,
-        **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
-        "groups/flat": float(flat(config, rollouts, batch.scores).cpu().double().mean()),
-    }
+    metrics = {**at.means(), **batch.scored, **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages)}
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
     return metrics["rewards/kl"]

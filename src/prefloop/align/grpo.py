@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, groups, needs, online
+from prefloop.align import drift, dynamic, groups, needs, online
 from prefloop.align.config import GRPOConfig
 from prefloop.align.progress import Batch, Progress, restored, state
 from prefloop.models.network import Network, Reading
@@ -50,9 +50,9 @@ def train(config: GRPOConfig) -> Path:
             )
             if at.batch is None:
                 setup.sampler.refresh(policy)
-                prompts = online.step_prompts(setup.prompts, config, at.step)
-                rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                rollouts, scores, scored = dynamic.sampled(  # prompts -> rollouts -> scores, again where all are alike
+                    run, setup, config, at.step, at.multipliers
+                )
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 due = groups.charged(config, rollouts, scores)
@@ -74,7 +74,7 @@ def train(config: GRPOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = groups.log(run, setup, config, at, at.batch)
+            kl = groups.log(run, setup, at, at.batch)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
             online.save(run, setup, config, at.step)

@@ -107,29 +107,33 @@ def at_once(
     return sizes.micro_tokens
 
 
-def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> list[Asked]:
+def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
-    seed."""
+    seed. Args: again: how often the step has sampled already; further prompts have an order of their own."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
     order: Tensor | None = None
     for place in range(step * per_step, (step + 1) * per_step):
         number, index = divmod(place, len(prompts))
         if index == 0 or order is None:
-            order = permutation(len(prompts), config.seed, "online.prompts", number)
+            order = (
+                permutation(len(prompts), config.seed, "online.further", number, again)
+                if again
+                else permutation(len(prompts), config.seed, "online.prompts", number)
+            )
         chosen.append(int(order[index]))
     return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> Rollouts:
-    """A response to each of `step_prompts`."""
+def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> Rollouts:
+    """A response to each of `step_prompts`. Args: again: how often the step has sampled already."""
     copies = config.responses_per_prompt
     sampled = setup.sampler.sample(
         [prompt.tokens for prompt in prompts[::copies]],
         SamplingConfig(
             temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
         ),
-        seed_of(config.seed, "online.rollouts", step),
+        seed_of(config.seed, "online.again", step, again) if again else seed_of(config.seed, "online.rollouts", step),
         copies=copies,
     )
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
@@ -140,13 +144,20 @@ def score(
 ) -> tuple[Tensor, dict[str, float]]:
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
     seen to. Args: multipliers: of the constraints, now. Returns: also what is logged of it."""
+    seen = judged(setup, config, prompts, rollouts, multipliers)
+    return seen.scores, score_metrics(config, seen, multipliers)
+
+
+def judged(
+    setup: Setup, config: RolloutsConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
+) -> Scored:
+    """The same with all that is known of them."""
     texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
     said = setup.scorer.detailed([prompt.messages for prompt in prompts], texts, [prompt.tags for prompt in prompts])
-    seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
-    return seen.scores, _score_metrics(config, seen, multipliers)
+    return guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
 
 
-def _score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
+def score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
     """The part of the log line that is about scores; the means of their parts sum to `scores/mean` exactly."""
     parts = {name: _mean(part) for name, part in said.parts.items()}
     metrics = {

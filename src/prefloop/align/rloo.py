@@ -54,6 +54,7 @@ def train(config: RLOOConfig) -> Path:
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scored |= groups.counted(config, rollouts, scores)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 due = groups.charged(config, rollouts, scores)
@@ -76,7 +77,7 @@ def train(config: RLOOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = groups.log(run, setup, config, at, at.batch)
+            kl = groups.log(run, setup, at, at.batch)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
             online.save(run, setup, config, at.step)

@@ -12,6 +12,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
@@ -37,6 +38,18 @@ class Rollouts:
         mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         finished = torch.tensor([s.finished for s in sampled], device=device)
         return cls(tuple(tuple(p) for p in prompts), tuple(s.tokens for s in sampled), finished, mask)
+
+    @classmethod
+    def taken(cls, several: Sequence[Self], rows: Sequence[int]) -> Self:
+        """Some rows of several rollouts, counted through all of them."""
+        prompts = [prompt for one in several for prompt in one.prompts]
+        responses = [response for one in several for response in one.responses]
+        widest = max(one.mask.shape[1] for one in several)
+        masks = torch.cat([pad(one.mask, (0, widest - one.mask.shape[1])) for one in several])
+        where = torch.tensor(rows, device=masks.device)
+        kept = tuple(responses[i] for i in rows)
+        mask = masks[where][:, : max(map(len, kept))]
+        return cls(tuple(prompts[i] for i in rows), kept, torch.cat([one.finished for one in several])[where], mask)
 
     def __len__(self) -> int:
         """B"""
