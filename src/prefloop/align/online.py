@@ -61,11 +61,12 @@ def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts}
 
 
-def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
+def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs], *, referred: bool = True) -> tuple[Setup, C]:
     """Loads the policy, copies it as the reference, and reads the prompts.
 
     Args:
         needs: of the algorithm.
+        referred: False without a reference: no copy is made, and the policy stands where it would.
 
     Returns: also the settings, with those that are left to prefloop.
     """
@@ -84,8 +85,9 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
             "folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with prefloop "
             "reward."
         )
-    reference = policy.frozen_copy()
-    reference.hold(config.weights)
+    reference = policy.frozen_copy() if referred else policy
+    if referred:
+        reference.hold(config.weights)
     return Setup(policy, reference, InProcess(policy), judge, prompts), config
 
 
@@ -296,19 +298,22 @@ def log(
     """The log line of a step, a few of its responses, and the bar."""
     run.log(step + 1, metrics)
     run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
+    rows = shown(setup, step, rollouts, scores)
+    run.sample([{**row, "kl": float(kl[i].sum())} for i, row in enumerate(rows)])
+
+
+def shown(setup: Setup, step: int, rollouts: Rollouts, scores: Tensor) -> list[dict[str, Any]]:
+    """A few of a step's responses, to be looked at."""
     codec = setup.policy.codec
-    run.sample(
-        [
-            {
-                "step": step + 1,
-                "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
-                "response": codec.decode(rollouts.responses[i]),
-                "score": float(scores[i]),
-                "kl": float(kl[i].sum()),
-            }
-            for i in range(min(4, len(rollouts)))
-        ]
-    )
+    return [
+        {
+            "step": step + 1,
+            "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
+            "response": codec.decode(rollouts.responses[i]),
+            "score": float(scores[i]),
+        }
+        for i in range(min(4, len(rollouts)))
+    ]
 
 
 def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:
