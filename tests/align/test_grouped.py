@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from broken import broken_off
+from prefloop import presets
 from prefloop.align import grpo, rloo
 from prefloop.align.config import GRPOConfig, RLOOConfig
 from prefloop.align.progress import Batch
@@ -209,7 +210,7 @@ def test_the_soft_charge_is_in_the_rewards_and_not_in_the_scores(
     """Of at most 8 tokens the last 4 cost a quarter of unfinished_penalty each, ended or not."""
     seen = watch()
     given = {"kl_where": "reward", "kl_estimator": "k1", "kl_coef": 0.0, "rollouts_per_step": 16, "minibatch_size": 16}
-    train(make_config(algorithm, overlong="soft", overlong_buffer=4, unfinished_penalty=2.0, **given))
+    train(make_config(algorithm, overlong="soft", overlong_share=0.5, unfinished_penalty=2.0, **given))
     batch, codec = seen.batches[0], seen.setups[0].policy.codec
     lengths = [len(response) for response in batch.rollouts.responses]
     late_ends = [n for n, ended in zip(lengths, batch.rollouts.finished, strict=True) if n > 4 and ended]
@@ -246,8 +247,8 @@ REFUSED = [
     (GRPOConfig, {"responses_per_prompt": 1}, "Set responses_per_prompt = 2, or more."),
     (GRPOConfig, {"minibatch_size": 3}, "minibatch_size = 3 does not divide it"),
     (GRPOConfig, {"overlong": "soft"}, "need each other"),
-    (RLOOConfig, {"overlong_buffer": 3}, "need each other"),
-    (RLOOConfig, {"overlong": "soft", "overlong_buffer": 9}, "is longer than a response, max_new_tokens = 8"),
+    (RLOOConfig, {"overlong_share": 0.3}, "need each other"),
+    (RLOOConfig, {"overlong": "soft", "overlong_share": 0.3, "unfinished_penalty": 0.0}, "here it is 0. Set it."),
     (RLOOConfig, {"discount": 0.9}, "discount"),
     (RLOOConfig, {"scale": "none"}, "scale"),
     (GRPOConfig, {"whiten_advantages": True}, "whiten_advantages"),
@@ -261,3 +262,30 @@ def test_settings_that_make_no_sense_are_refused(
 ):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         make_config(algorithm, **given)
+
+
+PRESETS = [
+    ("grpo", "dapo"), ("grpo", "dr-grpo"), ("grpo", "gspo"), ("grpo", "cispo"),
+    ("reinforce", "reinforce-plus-plus"), ("reinforce", "reinforce-plus-plus-baseline"), ("rloo", "tldr"),
+]  # fmt: skip
+
+
+def test_every_variant_that_has_a_name_is_a_preset():
+    """tests/test_presets.py looks at each of them."""
+    assert {(stage, name) for stage in ("grpo", "reinforce", "rloo") for name in presets.names(stage)} == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", ["dapo", "dr-grpo", "gspo", "cispo"])
+def test_a_step_of_each_variant_of_grpo(make_config: Make, watch: Watch, read_lines: Read, name: str):
+    """From sampling to the log line, with all of its settings."""
+    watch()
+    config = make_config(
+        GRPOConfig, preset=name, rollouts_per_step=16, responses_per_prompt=4, minibatch_size=4, lr=1e-3
+    )
+    grpo.train(config)
+    row = read_lines(Path(config.out) / "metrics.jsonl")[0]
+    assert row["ratio/first_error"] == 0
+    assert row["updates"] == 4
+    assert row["grad/norm"] > 0
+    assert math.isfinite(row["loss/policy"])
+    assert ("groups/tries" in row) == (config.tries > 1)

@@ -11,16 +11,17 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from prefloop.align import groups, online
+from prefloop.align import groups, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
+from prefloop.align.shaping import Seen
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.protocol import Scored, taken
 
 
 def sampled(
-    run: Run, setup: Setup, config: GRPOConfig, step: int, multipliers: Mapping[str, float]
+    run: Run, setup: Setup, config: GRPOConfig, step: int, multipliers: Mapping[str, float], seen: Seen
 ) -> tuple[Rollouts, Tensor, dict[str, float]]:
     """A step's rollouts with their (B,) scores in reward units and what is logged of them; groups that are not flat
     come first, in the order in which they were sampled, and flat ones fill what is missing after the last try."""
@@ -31,7 +32,8 @@ def sampled(
         prompts = online.step_prompts(setup.prompts, config, step, again=again)
         written.append(online.sample(setup, prompts, config, step, again=again))
         said.append(online.judged(setup, config, prompts, written[-1], multipliers))
-        flat += groups.flat(config, written[-1], said[-1].scores).tolist()
+        shaped = shaping.shaped(config, said[-1].scores, written[-1], seen)
+        flat += groups.flat(config, written[-1], shaped).tolist()
     chosen = sorted(range(len(flat)), key=flat.__getitem__)[:wanted]  # stable: in their order
     rows = [group * copies + i for group in chosen for i in range(copies)]
     missing = sum(flat[group] for group in chosen)
