@@ -7,8 +7,8 @@ the methods of its trainers. They are called as they are, in a process of their 
 for the model, which answers with the log-probabilities given. A difference is |ours - theirs| over the largest of
 theirs, of the loss and of its gradient by the log-probability of each token. Ends with 1 if one is above 1e-5 in
 float32, or 1e-7 in float64, where what a token weighs stays in float32. TRL's CISPO has no limit below; its dr_grpo is
-`loss_mean=constant`, bnpo and dapo are `token`, which are one where nothing is accumulated; its delta is dual clip. SAPO,
-LUSPO and VESPO we do not have.
+`loss_mean=constant`, bnpo and dapo are `token`, which are one where nothing is accumulated; its delta is dual clip.
+SAPO, LUSPO and VESPO we do not have.
 """
 
 import json
