@@ -15,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from planted import LEARNING, Mutant
+from planted_drift import DRIFT
 from planted_judging import JUDGING
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *JUDGING]
+MUTANTS = [*LEARNING, *DRIFT, *JUDGING]
 
 
 def copied(place: Path) -> Path:

@@ -57,12 +57,13 @@ def test_what_is_kept_by_hand(make: Make, given: dict[str, Any], rows: list[int]
 
 
 def test_every_epoch_imitates_all_that_was_kept_in_another_order(make: Make):
-    order = minibatches(make(epochs=2, minibatch_size=4), 6, step=3)
+    kept = Rollouts(((1,),) * 6, ((2,),) * 6, torch.ones(6, dtype=torch.bool), torch.ones(6, 1, dtype=torch.bool))
+    order = minibatches(make(epochs=2, minibatch_size=4), kept, step=3)
     assert [len(index) for index in order] == [4, 2, 4, 2]
     first, second = order[0] + order[1], order[2] + order[3]
     assert sorted(first) == sorted(second) == list(range(6))
     assert first != second
-    assert minibatches(make(), 0, step=3) == []
+    assert minibatches(make(), None, step=3) == []
 
 
 @pytest.mark.parametrize("micro_tokens", [16384, 30])

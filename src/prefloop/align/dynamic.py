@@ -15,6 +15,7 @@ from prefloop.align import groups, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.shaping import Seen
+from prefloop.align.turns import placed
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.protocol import Scored, taken
@@ -22,9 +23,9 @@ from prefloop.scoring.protocol import Scored, taken
 
 def sampled(
     run: Run, setup: Setup, config: GRPOConfig, step: int, multipliers: Mapping[str, float], seen: Seen
-) -> tuple[Rollouts, Tensor, dict[str, float]]:
-    """A step's rollouts with their (B,) scores in reward units and what is logged of them; groups that are not flat
-    come first, in the order in which they were sampled, and flat ones fill what is missing after the last try."""
+) -> tuple[Rollouts, Tensor, dict[str, float], Tensor | None]:
+    """A step's rollouts, and what `online.score` says of them; groups that are not flat come first, in the order in
+    which they were sampled, and flat ones fill what is missing after the last try."""
     copies, wanted = config.responses_per_prompt, config.rollouts_per_step // config.responses_per_prompt
     written, said, flat = list[Rollouts](), list[Scored](), list[bool]()
     while len(written) < config.tries and flat.count(False) < wanted:
@@ -47,4 +48,5 @@ def sampled(
             )
     kept = taken(said, rows) if len(said) > 1 else said[0]
     rollouts = Rollouts.taken(written, rows) if len(written) > 1 else written[0]
-    return rollouts, kept.scores, {**online.score_metrics(config, kept, multipliers), **counted}
+    metrics = {**online.score_metrics(config, kept, multipliers), **counted}
+    return rollouts, kept.scores, metrics, placed(setup.policy.codec, rollouts, kept.placed)

@@ -33,8 +33,8 @@ def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     if config.overlong != "soft":
         return scores
     assert config.overlong_share is not None  # the settings say so
-    buffer = max(1, round(config.overlong_share * config.max_new_tokens))
-    share = overlong_share(lengths(rollouts), longest=config.max_new_tokens, buffer=buffer)
+    buffer = max(1, round(config.overlong_share * config.most_tokens))
+    share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=buffer)
     due = torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
     return scores - due.to(scores.device)
 
@@ -58,7 +58,7 @@ def weights(config: Grouped, rollouts: Rollouts, index: Sequence[int], *, mean: 
     """(B,) what each token of a response weighs in the loss of an update of the rows `index`; 0 for other rows."""
     rows = torch.tensor(index, device=rollouts.mask.device)
     learned = rollouts.finished[rows] if config.overlong == "mask" else torch.ones_like(rows, dtype=torch.bool)
-    some = token_weights(lengths(rollouts)[rows], learned, mean=mean, longest=config.max_new_tokens)
+    some = token_weights(lengths(rollouts)[rows], learned, mean=mean, longest=config.most_tokens)
     return torch.zeros(len(rollouts), device=rows.device).index_put((rows,), some)
 
 

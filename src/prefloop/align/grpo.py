@@ -51,14 +51,16 @@ def train(config: GRPOConfig) -> Path:
             )
             if at.batch is None:
                 setup.sampler.refresh(policy)
-                rollouts, scores, scored = dynamic.sampled(  # prompts -> rollouts -> scores, again where all are alike
+                rollouts, scores, scored, placed = dynamic.sampled(  # prompts -> rollouts -> scores, again where alike
                     run, setup, config, at.step, at.multipliers, at.seen
                 )
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(config, rollouts, due, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(
+                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+                )
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
@@ -100,7 +102,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics; those of the loss
     as they count in it, the others means over the minibatch's tokens."""
     policy, rollouts = setup.policy, batch.rollouts
-    total = sum(len(rollouts.responses[i]) for i in index)
+    total = rollouts.num_tokens(index)
     weights = groups.weights(config, rollouts, index, mean=config.loss_mean)
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):

@@ -68,11 +68,18 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
-                rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(
+                    config,
+                    rollouts,
+                    shaped,
+                    before,
+                    shaping.within(config, placed, scores, at.seen),
+                    kl_coef=at.kl_coef,
+                )
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 if config.whiten_advantages:
@@ -116,7 +123,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
     minibatch's tokens."""
     policy, rollouts = setup.policy, batch.rollouts
-    total = sum(len(rollouts.responses[i]) for i in index)
+    total = rollouts.num_tokens(index)
     sums, lr, learning = Sums(), optimizer.lr, critics.learning(config, policy, step=step)
     limits = {"clip": config.clip, "clip_high": config.clip_high, "dual_clip": config.dual_clip}
     value_clip = math.inf if config.value_clip is None else config.value_clip

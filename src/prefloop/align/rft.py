@@ -21,17 +21,14 @@ from torch import Tensor
 from prefloop.align import needs, online
 from prefloop.align.config import RFTConfig
 from prefloop.align.online import Setup
+from prefloop.align.progress import moved
+from prefloop.align.turns import last_turns
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
-from prefloop.models.stream import ResponseStream
 from prefloop.models.sums import Sums
 from prefloop.ops.draws import shuffled
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
-from prefloop.text.batches import cut
-
-Example = tuple[tuple[int, ...], tuple[int, ...]]
-"""Tokens of a prompt, and of the response that is imitated."""
 
 
 @dataclass
@@ -42,10 +39,10 @@ class Progress:
     """steps finished"""
     multipliers: dict[str, float] = field(default_factory=dict)
     """of the constraints, now"""
-    kept: list[Example] | None = None
-    """of the unfinished step, what is imitated"""
+    kept: Rollouts | None = None
+    """of the unfinished step, what is imitated; None if nothing is"""
     told: dict[str, float] = field(default_factory=dict)
-    """of the unfinished step, what is logged of its rollouts"""
+    """of the unfinished step, what is logged of its rollouts; empty before they are sampled"""
     shown: list[dict[str, Any]] = field(default_factory=list)
     """of the unfinished step, a few responses to be looked at"""
     done: int = 0
@@ -67,17 +64,18 @@ def train(config: RFTConfig) -> Path:
         at = _restored(run, policy, optimizer) or Progress(0, online.first_multipliers(config))
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
-            if at.kept is None:
+            if not at.told:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
                 rows = chosen(config, scores, _usable(setup, rollouts))
-                at.kept = [(rollouts.prompts[i], rollouts.responses[i]) for i in rows]
+                at.kept = Rollouts.taken([rollouts], rows) if rows else None
                 at.told = {**scored, **_told(rollouts, scores, rows)}
                 at.shown = online.shown(setup, at.step, rollouts, scores)
-            for index in minibatches(config, len(at.kept), at.step)[at.done :]:
-                metrics = _update(policy, optimizer, [at.kept[i] for i in index], limit=limit)
+            for index in minibatches(config, at.kept, at.step)[at.done :]:
+                assert at.kept is not None  # there is something to imitate
+                metrics = _update(policy, optimizer, at.kept, index, limit=limit)
                 run.refuse_nan(at.step + 1, metrics)
                 at.sums = {name: at.sums.get(name, 0.0) + value for name, value in metrics.items()}
                 at.done += 1
@@ -112,29 +110,26 @@ def chosen(config: RFTConfig, scores: Tensor, usable: Sequence[bool]) -> list[in
             return [i for i in there if values[i] > config.above]
 
 
-def minibatches(config: RFTConfig, num: int, step: int) -> list[list[int]]:
-    """The kept responses of each update of a step: every epoch a new order of all `num`; the last may be smaller."""
-    size = config.minibatch_size
+def minibatches(config: RFTConfig, kept: Rollouts | None, step: int) -> list[list[int]]:
+    """The kept responses of each update of a step: every epoch a new order of all; the last may be smaller."""
+    num, size = 0 if kept is None else len(kept), config.minibatch_size
     orders = [shuffled(num, config.seed, "online.minibatches", step, epoch) for epoch in range(config.epochs)]
     return [order[start : start + size] for order in orders for start in range(0, num, size)]
 
 
 def _usable(setup: Setup, rollouts: Rollouts) -> list[bool]:
     """Of each response, whether it ended by itself and says something."""
-    ended = rollouts.finished.tolist()
-    return [
-        bool(end and setup.policy.codec.decode(response))
-        for end, response in zip(ended, rollouts.responses, strict=True)
-    ]
+    said = last_turns(setup.policy.codec, rollouts)
+    return [bool(ended and words) for ended, words in zip(rollouts.finished.tolist(), said, strict=True)]
 
 
-def _update(policy: Network, optimizer: Optimizer, examples: Sequence[Example], *, limit: int) -> dict[str, float]:
-    """One optimiser update by imitation. Returns: its metrics."""
-    total = sum(len(response) for _, response in examples)
-    sums, lr = Sums(), optimizer.lr
-    for part in cut(range(len(examples)), [len(p) + len(r) for p, r in examples], limit=limit):
-        prompts, responses = [examples[i][0] for i in part], [examples[i][1] for i in part]
-        packed = ResponseStream.of(prompts, responses, policy.device)
+def _update(
+    policy: Network, optimizer: Optimizer, kept: Rollouts, index: Sequence[int], *, limit: int
+) -> dict[str, float]:
+    """One optimiser update by imitation of some rows. Returns: its metrics."""
+    total, sums, lr = kept.num_tokens(index), Sums(), optimizer.lr
+    for rows in online.micro_batches(kept, index, limit=limit):
+        packed = kept.stream(rows)
         loss = policy.total_surprise(packed.stream, packed.index, packed.tokens) / total
         loss.backward()
         sums.add("loss/train", loss)
@@ -163,7 +158,8 @@ def _log(run: Run, at: Progress) -> None:
 
 
 def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at)}
+    kept = at.kept and vars(at.kept)
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "kept": kept}}
 
 
 def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
@@ -172,4 +168,5 @@ def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | Non
         return None
     policy.restore(saved["policy"])
     optimizer.restore(saved["optimizer"])
-    return Progress(**saved["at"])
+    kept = saved["at"].pop("kept")
+    return Progress(**saved["at"], kept=kept and Rollouts(**moved(kept, policy.device)))

@@ -4,11 +4,16 @@ Shapes: B responses, T tokens of the longest response.
 
     prompt  "where is it?"    response  "on  its  way  END"      mask  [1 1 1 1]
     prompt  "thanks"          response  "bye END"                mask  [1 1 0 0]
+
+Where somebody answers the policy between its turns, a response is all that follows the prompt, and what the policy did
+not write is context like the prompt: it is read, and nothing else.
+
+    prompt  "guess"    response  "7 END  user: more assistant:  8 END"    mask  [1 1 0 0 0 1 1]    turns (0, 2), (5, 7)
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +21,8 @@ from torch.nn.functional import pad
 
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,15 @@ class Rollouts:
     finished: Tensor
     """(B,) bool, True where the response ended by itself"""
     mask: Tensor
-    """(B, T) bool"""
+    """(B, T) bool, True where the policy wrote"""
+    turns: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """of each response where the policy's turns begin and end; empty where each is one turn"""
+    paid: Tensor | None = None
+    """(B, T) reward units, what an environment paid for a turn, at the turn's last token; None without one"""
+    answered: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """of each response what was said between the prompt and the policy's last turn: (role, words)"""
+    ended: tuple[str, ...] = ()
+    """why each ended: `done` if the environment said so, else `turns`, `room` or `cut`, see `align.turns`"""
 
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], sampled: Sequence[Sampled], device: torch.device) -> Self:
@@ -42,14 +57,31 @@ class Rollouts:
     @classmethod
     def taken(cls, several: Sequence[Self], rows: Sequence[int]) -> Self:
         """Some rows of several rollouts, counted through all of them."""
-        prompts = [prompt for one in several for prompt in one.prompts]
-        responses = [response for one in several for response in one.responses]
         widest = max(one.mask.shape[1] for one in several)
-        masks = torch.cat([pad(one.mask, (0, widest - one.mask.shape[1])) for one in several])
-        where = torch.tensor(rows, device=masks.device)
-        kept = tuple(responses[i] for i in rows)
-        mask = masks[where][:, : max(map(len, kept))]
-        return cls(tuple(prompts[i] for i in rows), kept, torch.cat([one.finished for one in several])[where], mask)
+        where = torch.tensor(rows, device=several[0].mask.device)
+        kept = cls._of_each([one.responses for one in several], rows)
+        longest = max(map(len, kept))
+
+        def grid(grids: Sequence[Tensor]) -> Tensor:
+            return torch.cat([pad(each, (0, widest - each.shape[1])) for each in grids])[where][:, :longest]
+
+        paid = [one.paid for one in several if one.paid is not None]
+        return cls(
+            prompts=cls._of_each([one.prompts for one in several], rows),
+            responses=kept,
+            finished=torch.cat([one.finished for one in several])[where],
+            mask=grid([one.mask for one in several]),
+            turns=cls._of_each([one.turns for one in several], rows),
+            paid=grid(paid) if paid else None,
+            answered=cls._of_each([one.answered for one in several], rows),
+            ended=cls._of_each([one.ended for one in several], rows),
+        )
+
+    @staticmethod
+    def _of_each(several: Sequence[tuple[E, ...]], rows: Sequence[int]) -> tuple[E, ...]:
+        """Some rows of what each rollout has one of, or none of what no rollout has."""
+        each = [one for column in several for one in column]
+        return tuple(each[row] for row in rows) if each else ()
 
     def __len__(self) -> int:
         """B"""
@@ -60,13 +92,36 @@ class Rollouts:
         """B numbers of tokens, prompt and response together."""
         return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
 
+    def num_tokens(self, rows: Sequence[int]) -> int:
+        """How many tokens the policy wrote in some rows."""
+        return sum(end - begin for i in rows for begin, end in self.turns_of(i))
+
+    def turns_of(self, row: int) -> tuple[tuple[int, int], ...]:
+        """Where the policy's turns begin and end in a response."""
+        return self.turns[row] if self.turns else ((0, len(self.responses[row])),)
+
     def stream(self, rows: Sequence[int]) -> ResponseStream:
-        """Some rows, ready to be read."""
-        return ResponseStream.of([self.prompts[i] for i in rows], [self.responses[i] for i in rows], self.mask.device)
+        """Some rows, ready to be read; what is predicted is what the policy wrote."""
+        prompts, responses = [self.prompts[i] for i in rows], [self.responses[i] for i in rows]
+        whole = ResponseStream.of(prompts, responses, self.mask.device)
+        return whole.only(self._written(rows)) if self.turns else whole
 
     def packed(self, grid: Tensor, rows: Sequence[int]) -> Tensor:
         """(M,) the real tokens of some rows of a (B, T) grid, row after row."""
         counts = torch.tensor([len(self.responses[i]) for i in rows])
         begun = torch.tensor(rows) * grid.shape[1] - (counts.cumsum(0) - counts)
         places = torch.repeat_interleave(begun, counts) + torch.arange(int(counts.sum()))  # counted here, not there
+        places = places[self._written(rows)] if self.turns else places
         return grid.flatten().index_select(0, places.to(grid.device))
+
+    def _written(self, rows: Sequence[int]) -> Tensor:
+        """(tokens of these responses,) bool, on the CPU: whether the policy wrote it."""
+        return torch.cat([written(self.turns[i], len(self.responses[i])) for i in rows])
+
+
+def written(turns: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """(length,) bool, True within the turns."""
+    made = torch.zeros(length, dtype=torch.bool)
+    for begin, end in turns:
+        made[begin:end] = True
+    return made
