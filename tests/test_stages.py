@@ -76,6 +76,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "reinforce": (lambda path: Rows(path, Prompt),),
     "rloo": (lambda path: Rows(path, Prompt),),
     "grpo": (lambda path: Rows(path, Prompt),),
+    "rft": (lambda path: Rows(path, Prompt),),
     "online-dpo": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),

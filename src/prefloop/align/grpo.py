@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, groups, needs, online, shaping
+from prefloop.align import drift, dynamic, groups, needs, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -51,9 +51,9 @@ def train(config: GRPOConfig) -> Path:
             )
             if at.batch is None:
                 setup.sampler.refresh(policy)
-                prompts = online.step_prompts(setup.prompts, config, at.step)
-                rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
+                rollouts, scores, scored, placed = dynamic.sampled(  # prompts -> rollouts -> scores, again where alike
+                    run, setup, config, at.step, at.multipliers, at.seen
+                )
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
@@ -78,7 +78,7 @@ def train(config: GRPOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)

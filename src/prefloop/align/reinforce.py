@@ -92,7 +92,8 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         if config.credit == "response"
         else discounted_returns(rewards, mask, discount=config.discount)
     )
-    advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
+    baseline = _baseline(config, returns[:, 0])
+    advantages = torch.where(mask, returns - baseline, 0.0)
     return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
 
 

@@ -58,6 +58,7 @@ def train(config: RLOOConfig) -> Path:
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                scored |= groups.counted(config, rollouts, shaped)
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
@@ -80,7 +81,7 @@ def train(config: RLOOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)

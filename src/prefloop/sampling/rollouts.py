@@ -13,13 +13,16 @@ not write is context like the prompt: it is read, and nothing else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,35 @@ class Rollouts:
         mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         finished = torch.tensor([s.finished for s in sampled], device=device)
         return cls(tuple(tuple(p) for p in prompts), tuple(s.tokens for s in sampled), finished, mask)
+
+    @classmethod
+    def taken(cls, several: Sequence[Self], rows: Sequence[int]) -> Self:
+        """Some rows of several rollouts, counted through all of them."""
+        widest = max(one.mask.shape[1] for one in several)
+        where = torch.tensor(rows, device=several[0].mask.device)
+        kept = cls._of_each([one.responses for one in several], rows)
+        longest = max(map(len, kept))
+
+        def grid(grids: Sequence[Tensor]) -> Tensor:
+            return torch.cat([pad(each, (0, widest - each.shape[1])) for each in grids])[where][:, :longest]
+
+        paid = [one.paid for one in several if one.paid is not None]
+        return cls(
+            prompts=cls._of_each([one.prompts for one in several], rows),
+            responses=kept,
+            finished=torch.cat([one.finished for one in several])[where],
+            mask=grid([one.mask for one in several]),
+            turns=cls._of_each([one.turns for one in several], rows),
+            paid=grid(paid) if paid else None,
+            answered=cls._of_each([one.answered for one in several], rows),
+            ended=cls._of_each([one.ended for one in several], rows),
+        )
+
+    @staticmethod
+    def _of_each(several: Sequence[tuple[E, ...]], rows: Sequence[int]) -> tuple[E, ...]:
+        """Some rows of what each rollout has one of, or none of what no rollout has."""
+        each = [one for column in several for one in column]
+        return tuple(each[row] for row in rows) if each else ()
 
     def __len__(self) -> int:
         """B"""
