@@ -80,7 +80,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "offline": tuple(partial(_offline, objective=objective) for objective in ("wins", "ratings", "thumbs")),
     "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
-    "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
+    "pretrain": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
     "score": (
         lambda path: Rows(path, Preference),

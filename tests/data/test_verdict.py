@@ -20,11 +20,11 @@ from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts, serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.pretrain.corpus import texts
 from prefloop.records import Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import STAGES
+from prefloop.text.corpus import texts
 from test_stages import SAMPLES as OWN
 
 Read = Callable[[str], object]

@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.settings import OnlineConfig, RatioLimited, Replayed, RolloutsConfig
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
-class PPOConfig(OnlineConfig):
+class PPOConfig(OnlineConfig, RatioLimited, Replayed):
     """Everything that changes what a PPO run does."""
 
     minibatch_size: int = Field(default=LEFT, ge=1)

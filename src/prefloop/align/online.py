@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.ptx import Mixture
+from prefloop.align.settings import Following, Mixed, OnlineConfig, RolloutsConfig
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
@@ -23,6 +24,7 @@ from prefloop.health.gate import gate
 from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
+from prefloop.models.following import Follower
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
 from prefloop.ops.draws import permutation, shuffled
@@ -54,11 +56,16 @@ class Setup:
     sampler: Sampler
     scorer: Scorer
     prompts: Pool
+    follower: Follower | None = None
+    """the reference that drift is charged from, where it follows the policy; `reference` is then what it began as"""
+    ptx: Mixture | None = None
+    """what is imitated beside"""
 
 
 def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     """What a run reads, for its card."""
-    return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts}
+    beside = {"ptx": config.ptx} if isinstance(config, Mixed) else {}
+    return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts, **beside}
 
 
 def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
@@ -86,7 +93,9 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
         )
     reference = policy.frozen_copy()
     reference.hold(config.weights)
-    return Setup(policy, reference, InProcess(policy), judge, prompts), config
+    follower = Follower.of(policy, config) if isinstance(config, Following) else None
+    beside = Mixture.of(policy.codec, config, run)
+    return Setup(policy, reference, InProcess(policy), judge, prompts, follower, beside), config
 
 
 def at_once(
@@ -195,10 +204,23 @@ class Before:
     """reward units, the critic's prediction; None without a critic"""
     reading: Reading | None = None
     """the policy's, with its gradient, where the first update is about all of them at once and would read it again"""
+    start_logprobs: Tensor | None = None
+    """nats, under what the reference began as; None if the reference stays"""
 
     def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor:
         """(B, T) drift from the reference at each token, estimated, in nats; 0 at padding."""
         return torch.where(mask, kl_estimate(self.logprobs, self.ref_logprobs, estimator=estimator), 0.0)
+
+    def drifted(self, mask: Tensor) -> dict[str, float]:
+        """Of a reference that follows: drift from what it began as, in nats per response, for the log.
+
+        Args: mask: of all rows, or of the first.
+        """
+        if self.start_logprobs is None:
+            return {}
+        num = len(mask)
+        drift = torch.where(mask, self.logprobs[:num] - self.start_logprobs[:num], 0.0)
+        return {"rewards/kl_start": float(drift.cpu().double().sum(1).mean())}
 
 
 @torch.no_grad()
@@ -218,19 +240,22 @@ def read(
         kept: what the first update wants of the entropy, if its one minibatch is the only group: the policy's reading
             is then kept with its gradient, and the update need not read again.
     """
-    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
+    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(4)]
+    charged = setup.reference if setup.follower is None else setup.follower.network
     reading = None
     for rows in groups:
         packed = rollouts.stream(rows)
-        ref_logprobs = setup.reference.logprobs(packed, temperature=temperature)
+        ref_logprobs = charged.logprobs(packed, temperature=temperature)
+        start = None if setup.follower is None else setup.reference.logprobs(packed, temperature=temperature)
         with torch.set_grad_enabled(kept is not None):
             now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none")
         reading = now if kept else None
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        for grid, column in zip(grids, (now.logprobs, ref_logprobs, now.values), strict=True):
+        for grid, column in zip(grids, (now.logprobs, ref_logprobs, now.values, start), strict=True):
             if column is not None:
                 grid[where] = column.detach()
-    return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2], reading)
+    values = None if setup.policy.critic is None else grids[2]
+    return Before(grids[0], grids[1], values, reading, None if setup.follower is None else grids[3])
 
 
 def entropy(config: OnlineConfig) -> Entropy:
@@ -306,9 +331,28 @@ def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:
         load.save(run.folder / layout.policy(done), setup.policy)
 
 
+def follow(setup: Setup, done: int) -> None:
+    """Refreshes the reference from the policy after `done` steps, if it follows it and that is due."""
+    if setup.follower is not None:
+        setup.follower.refresh(setup.policy, done)
+
+
+def imitate(setup: Setup, number: int, *, limit: int) -> Mapping[str, float]:
+    """Adds to the gradients of an update what it learns from texts or demonstrations, if there are any.
+
+    Args:
+        number: of the update, from 0.
+        limit: most tokens at once.
+
+    Returns: what is logged of it.
+    """
+    return {} if setup.ptx is None else setup.ptx.learn(setup.policy, number, limit=limit)
+
+
 def finish(run: Run, setup: Setup, config: RolloutsConfig, told: Mapping[str, Any]) -> None:
     """Marks the run as done, with all the policies that were kept. Args: told: of the algorithm, for the result."""
     kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+    kept += sorted(f"{layout.ROLLOUTS}/{path.name}" for path in (run.folder / layout.ROLLOUTS).glob("*.parquet"))
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
         **told,

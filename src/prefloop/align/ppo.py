@@ -3,7 +3,7 @@
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
 Follows Schulman et al. 2017 (arXiv:1707.06347) with the details of Huang et al. 2024 (arXiv:2403.17031): reward on the
 true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at
-the sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
+the sampling temperature. Leaves out: more than one process.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, needs, online
+from prefloop.align import drift, dump, limits, needs, online, replay
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -40,6 +40,8 @@ class Judged(Batch):
     """reward units, the critic's prediction before the updates"""
     returns: Tensor
     """reward units"""
+    weights: Tensor
+    """of replayed tokens, see `replay`; 1 for all others"""
 
 
 def train(config: PPOConfig) -> Path:
@@ -56,45 +58,48 @@ def train(config: PPOConfig) -> Path:
             policy.parameters(), config, num_updates=plan * config.steps, schedule="linear", apart=apart
         )
         begun: Progress[Judged] = Progress(0, config.kl_coef, online.first_multipliers(config))
-        at = restored(run, policy, optimizer, kind=Judged) or begun
+        memory = replay.Memory(config, device=policy.device)
+        at = restored(run, policy, optimizer, setup.follower, memory, kind=Judged) or begun
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
-            order = online.minibatches(
-                config.rollouts_per_step,
-                size=config.minibatch_size,
-                epochs=config.epochs,
-                seed=config.seed,
-                step=at.step,
-            )
+            order = memory.order(at.step)
             if at.batch is None:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                rollouts, scores, past = memory.joined(rollouts, scores, at.step)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
+                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
+                seen = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, returns)
+                advantages, told = seen.advantages, {**before.drifted(rollouts.mask[: len(prompts)]), **seen.told}
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=True)
-                read = (before.logprobs, before.ref_logprobs)
-                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, returns)
+                read, judged = (before.logprobs, before.ref_logprobs), (values, seen.returns, seen.weights)
+                at.batch = Judged(rollouts, scores, {**scored, **told}, *read, rewards, advantages, *judged)
+                dump.write(run, setup, config, at.step, prompts, at.batch, past)
             for index in order[at.done :]:
                 if at.stopped:
                     break
+                beside = online.imitate(setup, optimizer.done, limit=limit)
                 metrics = _update(  # loss
                     config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
                 )
-                reading = None
-                run.refuse_nan(at.step + 1, metrics)
+                reading, metrics = None, {**metrics, **beside}
+                limits.after_update(run, config, at.step, metrics, policy)
                 at.count(metrics, max_policy_kl=config.max_policy_kl)
-                saved = partial(state, policy, optimizer, at)
+                saved = partial(state, policy, optimizer, at, setup.follower, memory)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = _log(run, setup, at, at.batch)
+            kl = _log(run, setup, at, at.batch.first(config.rollouts_per_step))
+            memory.keep(at.step + 1, at.batch, online.step_prompts(setup.prompts, config, at.step))
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
+            online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
@@ -117,19 +122,17 @@ def _update(
     total = sum(len(rollouts.responses[i]) for i in index)
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
-        old, advantages, old_values, returns, ref = (
-            rollouts.packed(grid, rows)
-            for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
-        )
+        grids = (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs, batch.weights)
+        old, advantages, old_values, returns, ref, weights = (rollouts.packed(grid, rows) for grid in grids)
         now = reading or policy.read(
             rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
         )
         assert now.values is not None  # the policy has a critic
         assert now.entropy is not None  # it was asked for
         terms = {
-            "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
+            "loss/policy": (1.0, weights * ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
             "loss/value": (config.value_coef, ppo_value_loss(now.values, old_values, returns, clip=config.value_clip)),
-            **drift.terms(config, now, ref, kl_coef=kl_coef),
+            **replay.weighted(drift.terms(config, now, ref, kl_coef=kl_coef), weights),
         }
         loss = torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total
         loss.backward()
@@ -154,7 +157,7 @@ def _before(
     config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
 ) -> tuple[Before, Tensor]:
     """What policy, reference and critic say before the updates, read in the groups of the first epoch."""
-    first_epoch = order[: len(rollouts) // config.minibatch_size]
+    first_epoch = order[: config.rollouts_per_step // config.minibatch_size]
     groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(groups) == 1 else None
     before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, needs, online
+from prefloop.align import drift, dump, limits, needs, online
 from prefloop.align.config import REINFORCEConfig
 from prefloop.align.online import Before
+from prefloop.align.progress import Batch
+from prefloop.models.following import Follower
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -46,7 +48,9 @@ def train(config: REINFORCEConfig) -> Path:
         policy = setup.policy
         limit = online.at_once(run, setup, config, needs.reinforce, policy)
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
-        at = _restored(run, policy, optimizer) or Progress(0, config.kl_coef, online.first_multipliers(config))
+        at = _restored(run, policy, setup.follower, optimizer) or Progress(
+            0, config.kl_coef, online.first_multipliers(config)
+        )
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             setup.sampler.refresh(policy)
@@ -56,22 +60,33 @@ def train(config: REINFORCEConfig) -> Path:
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
+            limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
+            read = (before.logprobs, before.ref_logprobs)
+            dump.write(
+                run, setup, config, at.step, prompts, Batch(rollouts, scores, scored, *read, rewards, advantages)
+            )
             metrics = {
+                **online.imitate(setup, at.step, limit=limit),
                 **_update(  # loss
                     config, policy, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
                 ),
                 **scored,
                 **online.step_metrics(rollouts, kl, rewards, advantages),
+                **before.drifted(rollouts.mask),
                 "kl/coef": at.kl_coef,
             }
+            limits.after_update(run, config, at.step, metrics, policy)
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
             kl_coef = drift.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
+            online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
-            run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
+            run.checkpoint(
+                at.step, partial(_state, policy, setup.follower, optimizer, at), every=config.checkpoint_every
+            )
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 
@@ -118,14 +133,17 @@ def _update(
     return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 
 
-def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at)}
+def _state(policy: Network, follower: Follower | None, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
+    kept = {} if follower is None else {"follower": follower.state()}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at), **kept}
 
 
-def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
+def _restored(run: Run, policy: Network, follower: Follower | None, optimizer: Optimizer) -> Progress | None:
     saved = run.restore()
     if saved is None:
         return None
     policy.restore(saved["policy"])
+    if follower is not None:
+        follower.restore(saved["follower"])
     optimizer.restore(saved["optimizer"])
     return Progress(**saved["at"])

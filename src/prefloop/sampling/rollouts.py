@@ -12,6 +12,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
@@ -47,6 +48,25 @@ class Rollouts:
         """B numbers of tokens, prompt and response together."""
         return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
 
+    def first(self, num: int) -> Self:
+        """The first rows alone, in a grid of the same width."""
+        return type(self)(self.prompts[:num], self.responses[:num], self.finished[:num], self.mask[:num])
+
+    def taken(self, rows: Sequence[int]) -> Self:
+        """Some rows, in a grid of the same width."""
+        prompts, responses = (tuple(some[i] for i in rows) for some in (self.prompts, self.responses))
+        return type(self)(prompts, responses, self.finished[[*rows]], self.mask[[*rows]])
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """These rows and others behind them, in a grid as wide as the widest."""
+        each = (self, *others)
+        return type(self)(
+            tuple(prompt for some in each for prompt in some.prompts),
+            tuple(response for some in each for response in some.responses),
+            torch.cat([some.finished for some in each]),
+            stacked([some.mask for some in each]),
+        )
+
     def stream(self, rows: Sequence[int]) -> ResponseStream:
         """Some rows, ready to be read."""
         return ResponseStream.of([self.prompts[i] for i in rows], [self.responses[i] for i in rows], self.mask.device)
@@ -57,3 +77,9 @@ class Rollouts:
         begun = torch.tensor(rows) * grid.shape[1] - (counts.cumsum(0) - counts)
         places = torch.repeat_interleave(begun, counts) + torch.arange(int(counts.sum()))  # counted here, not there
         return grid.flatten().index_select(0, places.to(grid.device))
+
+
+def stacked(grids: Sequence[Tensor]) -> Tensor:
+    """(B1 + B2 + ..., T) of grids (B1, T1), (B2, T2), ..., T being the widest's; what is added is padding, 0."""
+    width = max(grid.shape[1] for grid in grids)
+    return torch.cat([pad(grid, (0, width - grid.shape[1])) for grid in grids])
