@@ -70,10 +70,16 @@ def _offline(path: Path, *, objective: str) -> object:
     return Rows(path, record(str(path), objective, kinds=OFFLINE))
 
 
+def _imitated(path: Path) -> object:
+    """Texts or demonstrations."""
+    as_texts = recognise(path).what == "texts"
+    return list(named("prefloop.text.corpus:texts")(str(path))) if as_texts else Rows(path, Demonstration)
+
+
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
-    "ppo": (lambda path: Rows(path, Prompt),),
-    "reinforce": (lambda path: Rows(path, Prompt),),
+    "ppo": (lambda path: Rows(path, Prompt), _imitated),
+    "reinforce": (lambda path: Rows(path, Prompt), _imitated),
     "online-dpo": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),

@@ -21,7 +21,7 @@ Make = Callable[..., Any]
 
 def dumped(config: Any, step: int) -> list[dict[str, Any]]:
     """The file's rows."""
-    return pyarrow.parquet.read_table(Path(config.out) / "rollouts" / f"step-{step:06d}.parquet").to_pylist()
+    return pyarrow.parquet.read_table(Path(config.out) / f"rollouts-{step:06d}.parquet").to_pylist()
 
 
 def by_row(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -38,7 +38,7 @@ def test_rewards_and_advantages_can_be_built_again_from_the_file(make_config: Ma
     )
     ppo.train(config)
     used = seen.batches[1]
-    assert not (Path(config.out) / "rollouts" / "step-000001.parquet").exists()
+    assert not (Path(config.out) / "rollouts-000001.parquet").exists()
     advantages, whole = list[float](), list[list[dict[str, Any]]]()
     for i, tokens in enumerate(by_row(dumped(config, 2))):
         prompt, response = ([t for t in tokens if (t["position"] < 0) == ahead] for ahead in (True, False))
@@ -83,7 +83,7 @@ def test_a_state_is_what_stands_before_and_its_logprob_is_the_policys(make_confi
 def test_without_a_critic_there_is_no_value(make_config: Make):
     config = make_config(REINFORCEConfig, steps=1, dump_rollouts=1)
     reinforce.train(config)
-    rows = [row for _, row in read_rows(Path(config.out) / "rollouts" / "step-000001.parquet")]
+    rows = [row for _, row in read_rows(Path(config.out) / "rollouts-000001.parquet")]
     said = [row for row in rows if row["mask"]]
     assert (
         {row["value"] for row in said} == {row["return"] for row in said} == {row["weight"] for row in said} == {None}

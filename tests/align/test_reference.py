@@ -127,7 +127,7 @@ def test_a_killed_run_with_everything_on_goes_on_bit_identically(
     ours, theirs = (Path(config.out) for config in (broken, whole))
     assert read_lines(ours / "metrics.jsonl") == read_lines(theirs / "metrics.jsonl")
     for step in (1, 2, 3):
-        file = Path("rollouts") / f"step-{step:06d}.parquet"
+        file = f"rollouts-{step:06d}.parquet"
         assert (ours / file).read_bytes() == (theirs / file).read_bytes()
 
 

@@ -189,7 +189,7 @@ def test_the_replayed_rows_are_in_the_file_with_the_step_that_wrote_them(make_co
 
     config = make_config(steps=2, dump_rollouts=2, **REPLAY)
     ppo.train(config)
-    rows = pyarrow.parquet.read_table(Path(config.out) / "rollouts" / "step-000002.parquet").to_pylist()
+    rows = pyarrow.parquet.read_table(Path(config.out) / "rollouts-000002.parquet").to_pylist()
     old = [row for row in rows if row["step"] == 1]
     assert {row["row"] for row in old} == {8, 9, 10, 11}
     asked = Path(config.prompts).read_text(encoding="utf-8").splitlines()

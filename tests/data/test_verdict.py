@@ -69,9 +69,15 @@ def benched(path: str) -> object:
     return _looked_through(path, recognise(path), run)
 
 
+def imitated(path: str) -> object:
+    """Texts or demonstrations."""
+    return list(texts(path)) if recognise(path).what == "texts" else read_demonstrations(path, **quiet)
+
+
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
+    **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
         for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")

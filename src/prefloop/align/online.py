@@ -352,7 +352,7 @@ def imitate(setup: Setup, number: int, *, limit: int) -> Mapping[str, float]:
 def finish(run: Run, setup: Setup, config: RolloutsConfig, told: Mapping[str, Any]) -> None:
     """Marks the run as done, with all the policies that were kept. Args: told: of the algorithm, for the result."""
     kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
-    kept += sorted(f"{layout.ROLLOUTS}/{path.name}" for path in (run.folder / layout.ROLLOUTS).glob("*.parquet"))
+    kept += [path.name for path in layout.dumped(run.folder)]
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
         **told,

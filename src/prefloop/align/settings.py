@@ -99,7 +99,7 @@ class Dumped(Config):
     """Which steps are written down token by token."""
 
     dump_rollouts: int | tuple[int, ...] = 0
-    """Steps whose tokens are written to rollouts/step-*.parquet, with all that their updates knew of them: every so
+    """Steps whose tokens are written to rollouts-*.parquet, with all that their updates knew of them: every so
     many steps (10), or these ([1, 40]); 0 for none."""
 
     @model_validator(mode="after")
