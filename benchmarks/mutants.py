@@ -16,9 +16,10 @@ from pathlib import Path
 
 from planted import LEARNING, Mutant
 from planted_judging import JUDGING
+from planted_shared import SHARED
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *JUDGING]
+MUTANTS = [*LEARNING, *JUDGING, *SHARED]
 
 
 def copied(place: Path) -> Path:

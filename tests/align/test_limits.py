@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from prefloop import cli
-from prefloop.align import limits, online, ppo, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, limits, online, ppo, reinforce, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.align.online import Before
 from prefloop.errors import Diverged
 from prefloop.models.optim import Optimizer
@@ -20,6 +20,11 @@ from prefloop.models.optim import Optimizer
 from .conftest import Seen
 
 Make = Callable[..., Any]
+ALGORITHMS = pytest.mark.parametrize(
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (rloo.train, RLOOConfig), (grpo.train, GRPOConfig)],
+    ids=["ppo", "reinforce", "rloo", "grpo"],
+)
 
 
 def noted(config: Any) -> str:
@@ -104,9 +109,7 @@ def test_a_gradient_that_is_no_number(make_config: Make, monkeypatch: pytest.Mon
         ppo.train(make_config())
 
 
-@pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
-)
+@ALGORITHMS
 def test_weights_that_are_no_numbers(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, train: Callable[[Any], Path], settings: Any
 ):
@@ -139,9 +142,7 @@ def test_a_ratio_beyond_its_limit(make_config: Make):
     ppo.train(make_config(**settings))
 
 
-@pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
-)
+@ALGORITHMS
 def test_drift_beyond_its_limit_names_the_policy_before_it(
     make_config: Make, read_lines: Any, train: Callable[[Any], Path], settings: Any
 ):

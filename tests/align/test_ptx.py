@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from prefloop.align import ppo, ptx, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, ppo, ptx, reinforce, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.errors import UserError
 from prefloop.text.codec import Codec
 
@@ -20,7 +20,9 @@ Write = Callable[..., str]
 NOTHING = "def score(prompts, responses):\n    return [0.0] * len(responses)\n"
 SAID = [f"the parcel {i * 7} is on its way, sorry." for i in range(12)]
 ALGORITHMS = pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (rloo.train, RLOOConfig), (grpo.train, GRPOConfig)],
+    ids=["ppo", "reinforce", "rloo", "grpo"],
 )
 
 

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from prefloop.align import ppo, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, ppo, reinforce, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 
 from .conftest import Seen
 
 Make = Callable[..., Any]
 Read = Callable[[Path], list[dict[str, Any]]]
 ALGORITHMS = pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (rloo.train, RLOOConfig), (grpo.train, GRPOConfig)],
+    ids=["ppo", "reinforce", "rloo", "grpo"],
 )
 
 

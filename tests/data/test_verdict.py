@@ -23,7 +23,7 @@ from prefloop.files.index import Rows
 from prefloop.records import Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
-from prefloop.stages import STAGES
+from prefloop.stages import OPTIMISING, STAGES
 from prefloop.text.corpus import texts
 from test_stages import SAMPLES as OWN
 
@@ -77,10 +77,10 @@ def imitated(path: str) -> object:
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
-    **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce")},
+    **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce", "rloo", "grpo")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")
+        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read

@@ -22,6 +22,7 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
+from prefloop.ops.groups import group_mean
 from prefloop.ops.losses import reinforce_loss
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
@@ -98,9 +99,19 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         if config.credit == "response"
         else discounted_returns(rewards, mask, discount=config.discount)
     )
-    baseline = returns[:, 0].mean() if config.baseline == "batch_mean" else 0.0
-    advantages = torch.where(mask, returns - baseline, 0.0)
+    advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
     return whitened(advantages, mask, shift_mean=True) if config.whiten_advantages else advantages
+
+
+def _baseline(config: REINFORCEConfig, whole: Tensor) -> Tensor | float:
+    """What is taken off: (), or (B, 1). Args: whole: (B,) reward units, the whole reward of each response."""
+    match config.baseline:
+        case "batch_mean":
+            return whole.mean()
+        case "group_mean":
+            return group_mean(whole, copies=config.responses_per_prompt)[:, None]
+        case "none":
+            return 0.0
 
 
 def _update(

@@ -157,8 +157,8 @@ class RatioLimited(Config):
     """The same of algorithms that have a ratio."""
 
     max_ratio: float | None = Field(default=None, gt=2)
-    """Stop the run if a token's probability ratio passes this, to the policy of the step's beginning; None never
-    does."""
+    """Stop the run if a probability ratio to the policy of the step's beginning passes this, of a token, or of a
+    response where that is what is clipped; None never does."""
 
 
 class Replayed(Config):
@@ -189,6 +189,47 @@ class Replayed(Config):
         return self
 
 
+class Discounted(Config):
+    """Whether what comes later counts less, where tokens and not responses are what is decided."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+
+class Whitened(Config):
+    """Whether advantages are brought to one size."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+
+class Reused(RolloutsConfig, RatioLimited):
+    """How often a step's rollouts are learned from."""
+
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
+
+    epochs: int = Field(default=4, ge=1, le=1000)
+    """Passes over a step's rollouts."""
+
+    max_policy_kl: float | None = Field(default=None, gt=0)
+    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
+    does."""
+
+    @model_validator(mode="after")
+    def _nothing_is_dropped_or_ignored(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
+        size: int | None = self.minibatch_size
+        left = rollouts % size if rollouts is not None and size is not None else 0
+        if left:
+            best = max(self.minibatch_size, self.rollouts_per_step - left)
+            raise ValueError(
+                f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
+                f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
+            )
+        return self
+
+
 class OnlineConfig(RolloutsConfig, Following, Mixed, Limited, Dumped):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
@@ -210,12 +251,6 @@ class OnlineConfig(RolloutsConfig, Following, Mixed, Limited, Dumped):
 
     kl_estimator: Literal["k1", "k2", "k3"] = "k1"
     """How drift is estimated from a sampled token. In the reward k1 is unbiased; in the loss use k2 or k3."""
-
-    discount: float = Field(default=1.0, ge=0, le=1)
-    """Worth of a reward one token later."""
-
-    whiten_advantages: bool = True
-    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
 
     entropy_coef: float = Field(default=0.0, ge=0)
     """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
@@ -254,5 +289,42 @@ class OnlineConfig(RolloutsConfig, Following, Mixed, Limited, Dumped):
         if self.kl_where == "loss" and self.kl_unit != "token":
             raise ValueError(
                 f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward."
+            )
+        return self
+
+
+class Grouped(OnlineConfig, Reused):
+    """What algorithms have besides that measure a response against the others to its prompt, and have no critic."""
+
+    clip: float = Field(default=0.2, gt=0)
+    """How far below 1 a ratio counts; and above, unless clip_high says so."""
+
+    clip_high: float | None = Field(default=None, gt=0)
+    """How far above 1 a ratio counts, more than clip to let unlikely tokens rise (DAPO); None takes clip."""
+
+    overlong: Literal["keep", "mask", "soft"] = "keep"
+    """What becomes of a response that ran into max_new_tokens: keep learns from it as from others, mask leaves it out
+    of the loss, soft charges unfinished_penalty little by little over the last overlong_buffer tokens (DAPO)."""
+
+    overlong_buffer: int = Field(default=0, ge=0)
+    """Of soft, which needs it: how many of the last tokens cost."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """How far below and above 1 a ratio counts."""
+        return self.clip, self.clip if self.clip_high is None else self.clip_high
+
+    @model_validator(mode="after")
+    def _is_a_group(self) -> Self:
+        if self.responses_per_prompt < 2:
+            raise ValueError(
+                "a response is measured against the others to its prompt. Set responses_per_prompt = 2, or more."
+            )
+        if (self.overlong == "soft") != (self.overlong_buffer > 0):
+            raise ValueError("overlong = soft and overlong_buffer = NUMBER (of tokens) need each other.")
+        if self.overlong_buffer > self.max_new_tokens:
+            raise ValueError(
+                f"overlong_buffer = {self.overlong_buffer} is longer than a response, max_new_tokens = "
+                f"{self.max_new_tokens}. Lower it."
             )
         return self
