@@ -14,10 +14,13 @@ from prefloop import cli
 from prefloop.align import grpo, limits, online, ppo, reinforce, rloo
 from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.align.online import Before
-from prefloop.errors import Diverged
+from prefloop.errors import Diverged, UserError
+from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
+from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
 
-from .conftest import Seen
+from .conftest import Seen, expected_score
 
 Make = Callable[..., Any]
 ALGORITHMS = pytest.mark.parametrize(
@@ -204,3 +207,53 @@ def test_the_command_line_ends_with_3(make_config: Make, capsys: pytest.CaptureF
     values = make_config().model_dump(exclude_unset=True)
     assert cli.main(["ppo", *(f"{name}={value}" for name, value in values.items()), "max_score=0.05"]) == 3
     assert "so training has diverged and stops here. The last good checkpoint is kept." in capsys.readouterr().err
+
+
+def test_a_policy_that_never_ends_a_response_is_said_so_once(make_config: Make, capsys: pytest.CaptureFixture[str]):
+    """Its end-of-text token is there, but one token is no room for it: every response is cut off."""
+    config = make_config(steps=2, max_new_tokens=1, seed=1)
+    ppo.train(config)
+    assert (
+        capsys.readouterr().out.count("none of the first 8 responses ended by itself within max_new_tokens = 1.") == 1
+    )
+
+
+def test_a_response_of_the_end_alone_is_learned_from(make_config: Make, watch: Callable[..., Seen], network: Network):
+    """Empty to a reader, and yet a decision: one token, which earns its score."""
+    end = network.codec.stop_ids[0]
+    seen = watch()
+
+    def ends(self: InProcess, prompts: Any, *args: Any, **kwargs: Any) -> list[Sampled]:
+        return [Sampled((end,), finished=True) for _ in prompts]
+
+    with pytest.MonkeyPatch.context() as planted:
+        planted.setattr(InProcess, "sample", ends)
+        ppo.train(make_config(kl_coef=0.0))
+    (batch,) = seen.batches
+    assert batch.rollouts.mask.shape == (8, 1)
+    assert batch.rewards[:, 0].tolist() == batch.scores.tolist() == [expected_score("")] * 8
+
+
+def test_a_sampler_that_gives_nothing_is_refused(make_config: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(InProcess, "sample", lambda self, prompts, *args, **kwargs: [Sampled((), True)] * len(prompts))
+    with pytest.raises(UserError, match="without a single token"):
+        ppo.train(make_config())
+
+
+def test_a_prompt_that_fills_the_context_is_left_out_or_refused(
+    make_config: Make, write_rows: Callable[..., str], capsys: pytest.CaptureFixture[str]
+):
+    """56 tokens and a response of 8 fill a context of 64; one token more does not fit."""
+    rows = [
+        {"id": f"{n}", "messages": [{"role": "user", "content": "9" * n}]} for n in (54, 55)
+    ]  # and two tokens of the template
+    ppo.train(make_config(prompts=write_rows("long.jsonl", rows), rollouts_per_step=2, minibatch_size=2))
+    assert "1 of 2 prompts" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no prompt leaves room for max_new_tokens = 8 in the context of 64"):
+        ppo.train(make_config(prompts=write_rows("longer.jsonl", rows[1:])))
+
+
+@pytest.mark.parametrize("name", ["top_p", "top_k"])
+def test_cut_offs_are_refused_with_the_reason(make_config: Make, name: str):
+    with pytest.raises(ValueError, match=f"there is no {name} where a policy learns from what it writes"):
+        make_config(**{name: 0.9})

@@ -28,6 +28,12 @@ def before_updates(
 
     Raises: Diverged.
     """
+    if step == 0 and not bool(rollouts.finished.any()):
+        run.say(
+            f"none of the first {len(rollouts)} responses ended by itself within max_new_tokens = "
+            f"{config.max_new_tokens}. A policy that does not know its end-of-text token learns from what is cut off: "
+            "fine-tune it on demonstrations first (prefloop sft), or raise max_new_tokens."
+        )
     mask, good = rollouts.mask, step - 1  # what wrote these rollouts is not
     for name, grid, why in (
         ("a logprob of the policy", before.logprobs, _calmer(config)),

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
-from prefloop.align.settings import Grouped, RolloutsConfig
+from prefloop.align.settings import Grouped, Mixed, Replayed, RolloutsConfig
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
 from prefloop.costs.subject import Models, Named, settled
 from prefloop.models.device import placement
 from prefloop.scoring.reward_model import BATCH_TOKENS
+from prefloop.settings import Refreshed
 
 
 def lengths(config: RolloutsConfig) -> Lengths:
@@ -69,16 +70,17 @@ class _Step:
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
         self.references = [self.reference]
-        if isinstance(config, OnlineDPOConfig) and config.reference_every:
+        if isinstance(config, Refreshed) and config.reference_every:
             following = self.models.beside("following", self.policy, trained=False, worn=self.policy.role.rank)
             self.references.append(replace(following, role=replace(following.role, form=self.policy.role.form)))
         self.scorers = [scorer.at(self.whole) for scorer in self.models.scorers(config.reward, config.policy)]
         others = [*self.references, *self.scorers, *[self.policy] * (trunks - 1)]
         beside = sum(model.role.weights for model in others)
         sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
-        self.batch = size * self.whole.mean
+        again = 1 / (1 - config.replay_share) if isinstance(config, Replayed) else 1.0  # with what is replayed
+        self.batch = again * size * self.whole.mean
         self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
-        self.all = config.rollouts_per_step * self.whole.mean
+        self.all = again * config.rollouts_per_step * self.whole.mean
 
     def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: int) -> Needs:
         """The needs of all steps. Args: updates: in a step. epochs: passes over its rollouts."""
@@ -112,12 +114,17 @@ class _Step:
             ),
             self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
         ]
+        if isinstance(config, Mixed) and config.ptx is not None:
+            imitated = steps * updates * config.ptx_tokens
+            parts.append(self.policy.learning("imitating", imitated, imitated))
+            most = min(self.tokens, config.ptx_tokens)
+            moments.append(replace(self.policy.update(most, most), name="imitating"))
         if critic and separate:
             parts.append(critic.learning("updates of the critic", epochs * steps * self.all, 0))
         for scorer in self.scorers:
             moments.insert(0, scorer.loading())
             moments.append(scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
-            parts.append(scorer.forward("scoring", steps * self.all, 0))
+            parts.append(scorer.forward("scoring", steps * rows * self.whole.mean, 0))
         models = [*readers, *self.scorers]
         return Needs(
             stage,

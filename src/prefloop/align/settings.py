@@ -66,6 +66,18 @@ class RolloutsConfig(
     save_every: int = Field(default=10, ge=1)
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_cut_off(cls, values: Any) -> Any:
+        for name in ("top_p", "top_k", "min_p"):
+            if isinstance(values, dict) and name in values and name not in cls.model_fields:
+                raise ValueError(
+                    f"there is no {name} where a policy learns from what it writes: what is cut off is never sampled, "
+                    "so its probabilities would be those of another policy than the one that wrote, and drift and "
+                    "ratios wrong. Leave it out, or set temperature = 0.7, say."
+                )
+        return values
+
     @property
     def levels(self) -> dict[str, float]:
         """Name of a reward -> what its mean score is to be at least, of those that have a constraint."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from prefloop.errors import UserError
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
 
@@ -33,7 +34,15 @@ class Rollouts:
 
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], sampled: Sequence[Sampled], device: torch.device) -> Self:
-        """The rollouts of B prompts and a response to each."""
+        """The rollouts of B prompts and a response to each.
+
+        Raises: UserError for a response without any token: an empty one is the token that ends it, and nothing else.
+        """
+        if not all(s.tokens for s in sampled):
+            raise UserError(
+                "the sampler gave a response without a single token, not even the one that ends it, so nothing can be "
+                "learned from it. Look at what it stops at: an empty response is the end-of-text token alone."
+            )
         lengths = torch.tensor([len(s.tokens) for s in sampled], device=device)
         mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         finished = torch.tensor([s.finished for s in sampled], device=device)
