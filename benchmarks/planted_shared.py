@@ -8,14 +8,14 @@ SHARED = [
         "align/test_reference.py",
         (
             "the start is charged",
-            "charged = setup.reference if setup.follower is None else setup.follower.network",
-            "charged = setup.reference",
+            "return self.reference if self.follower is None else self.follower.network",
+            "return self.reference",
         ),
         ("the reference never follows", "        setup.follower.refresh(setup.policy, done)\n", "        pass\n"),
         (
             "the start is told from what is charged",
-            "start = None if setup.follower is None else setup.reference.",
-            "start = None if setup.follower is None else charged.",
+            "start = setup.reference.logprobs(",
+            "start = setup.follower.network.logprobs(",
         ),
     ),
     *planted(
@@ -54,12 +54,12 @@ SHARED = [
         ("what is too old stays", "            del self._kept[: -self._config.replay_steps]\n", ""),
         (
             "weights to the reference",
-            "Past(new.rollouts, new.scores, new.logprobs",
-            "Past(new.rollouts, new.scores, new.ref_logprobs",
+            "new.scores, shaped, new.logprobs, ids",
+            "new.scores, shaped, new.ref_logprobs, ids",
         ),
         ("every step replays the same", '"online.replay", step)[: self.num]', '"online.replay")[: self.num]'),
         ("old rows in one update", "rows + old[i::each]", "rows + (old if i == 0 else [])"),
-        ("drift of old tokens unweighted", 'weights * term if name == "loss/kl" else term', "term"),
+        ("drift of old tokens unweighted", "weights * term if name in told else term", "term"),
         (
             "old rows keep GAE",
             "advantages[old], returns[old], weights[old] = *again, weighed",
@@ -101,7 +101,7 @@ SHARED = [
         "align/ppo.py",
         "align/test_replay.py align/test_ptx.py align/test_limits.py",
         ("old tokens weigh as new", "(1.0, weights * ppo_policy_loss(", "(1.0, ppo_policy_loss("),
-        ("the log is of old rows too", "at.batch.first(config.rollouts_per_step)", "at.batch"),
+        ("the log is of old rows too", "new = at.batch.first(config.rollouts_per_step)", "new = at.batch"),
         (
             "imitates once a step",
             "online.imitate(setup, optimizer.done, limit=limit)",
@@ -113,4 +113,4 @@ SHARED = [
             "",
         ),
     ),
-]
+]  # fmt: skip

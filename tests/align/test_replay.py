@@ -14,6 +14,7 @@ from prefloop.align import ppo
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import minibatches
 from prefloop.align.ppo import Judged
+from prefloop.align.progress import Progress
 from prefloop.align.replay import Memory
 from prefloop.sampling.protocol import Sampled
 from prefloop.sampling.rollouts import Rollouts
@@ -37,7 +38,8 @@ def batch(step: int, *, rows: int) -> Judged:
 def remembered(config: PPOConfig, *, steps: int) -> Memory:
     memory = Memory(config, device=CPU)
     for step in range(1, steps + 1):
-        memory.keep(step, batch(step, rows=6), [Asked((), [], (), f"{step}-{row}") for row in range(6)])
+        prompts = [Asked((), [], (), f"{step}-{row}") for row in range(6)]
+        memory.keep(Progress(step - 1), batch(step, rows=6), prompts)
     return memory
 
 
@@ -166,7 +168,7 @@ def test_defaults_are_those_of_a_run_without_replay(
 ):
     """Weights of 1 are no weights: multiplied in or left out, the policy is the same to the bit."""
     plain = weights(ppo.train(make_config(steps=2, epochs=2)))
-    monkeypatch.setattr(ppo.replay, "weighted", lambda terms, weights: terms)
+    monkeypatch.setattr(ppo.replay, "weighted", lambda terms, *args, **kwargs: terms)
     again = weights(ppo.train(make_config(steps=2, epochs=2)))
     assert all(torch.equal(plain[name], again[name]) for name in plain)
 

@@ -16,7 +16,7 @@ from prefloop import layout
 from prefloop.align.online import Setup
 from prefloop.align.progress import Batch
 from prefloop.align.replay import Past
-from prefloop.align.settings import Dumped
+from prefloop.align.switches import Dumped
 from prefloop.files.tables import write_columns
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import drift, online, shaping
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress
 from prefloop.align.settings import Grouped
@@ -24,12 +24,12 @@ def read(config: Grouped, setup: Setup, rollouts: Rollouts, order: list[list[int
     first_epoch = order[: len(rollouts) // config.minibatch_size]
     parts = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(parts) == 1 else None
-    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept)
+    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept, **drift.asked(config))
 
 
 def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
-    """(B,) scores, reward units, less what is charged softly of responses that ended by themselves, but late; the
-    others are charged unfinished_penalty in full, as everywhere."""
+    """(B,) scores as they are rewarded, less what is charged softly of responses that ended by themselves, but late;
+    the others are charged unfinished_penalty in full, as everywhere."""
     if config.overlong != "soft":
         return scores
     share = overlong_share(lengths(rollouts), longest=config.max_new_tokens, buffer=config.overlong_buffer)
@@ -66,15 +66,15 @@ def flat(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     return flat_groups(due, copies=config.responses_per_prompt)
 
 
-def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> float:
-    """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
-    rollouts = batch.rollouts
+def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> dict[str, float]:
+    """The log line and a few samples of a finished step. Returns: the line."""
+    rollouts, shaped = batch.rollouts, shaping.shaped(config, batch.scores, batch.rollouts, at.seen)
     kl = Before(batch.logprobs, batch.ref_logprobs, None).kl(rollouts.mask, "k1")
     metrics = {
         **at.means(),
         **batch.scored,
         **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
-        "groups/flat": float(flat(config, rollouts, batch.scores).cpu().double().mean()),
+        "groups/flat": float(flat(config, rollouts, shaped).cpu().double().mean()),
     }
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
-    return metrics["rewards/kl"]
+    return metrics

@@ -14,10 +14,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, groups, limits, needs, online
+from prefloop.align import drift, dump, groups, limits, needs, online, shaping
 from prefloop.align.config import GRPOConfig
+from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
-from prefloop.models.network import Network, Reading
+from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.groups import group_normalised
@@ -56,31 +57,32 @@ def train(config: GRPOConfig) -> Path:
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
-                due = groups.charged(config, rollouts, scores)
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                due = groups.charged(config, rollouts, shaped)
                 rewards = drift.rewards(config, rollouts, due, before, kl_coef=at.kl_coef)
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
+                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before, rollouts.mask)
                 read = (before.logprobs, before.ref_logprobs)
-                scored |= before.drifted(rollouts.mask)
                 at.batch = Batch(rollouts, scores, scored, *read, rewards, advantages)
                 dump.write(run, setup, config, at.step, prompts, at.batch)
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                beside = online.imitate(setup, optimizer.done, limit=limit)
                 metrics = _update(  # loss
-                    config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
+                    config, setup, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
                 )
-                reading, metrics = None, {**metrics, **beside}
+                reading = None
                 limits.after_update(run, config, at.step, metrics, policy)
                 at.count(metrics, max_policy_kl=config.max_policy_kl)
                 saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, config, at, at.batch)
+            seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
-            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
+            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
@@ -89,7 +91,7 @@ def train(config: GRPOConfig) -> Path:
 
 def _update(
     config: GRPOConfig,
-    policy: Network,
+    setup: Setup,
     optimizer: Optimizer,
     batch: Batch,
     index: list[int],
@@ -100,16 +102,18 @@ def _update(
 ) -> dict[str, float]:
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics; those of the loss
     as they count in it, the others means over the minibatch's tokens."""
-    rollouts = batch.rollouts
+    policy, rollouts = setup.policy, batch.rollouts
     total = sum(len(rollouts.responses[i]) for i in index)
     weights = groups.weights(config, rollouts, index, mean=config.loss_mean)
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
-        old, advantages, ref = (
-            rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.advantages, batch.ref_logprobs)
+        old, advantages = (rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.advantages))
+        ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
+        stream, states = rollouts.stream(rows), drift.wants_states(config)
+        now = reading or policy.read(
+            stream, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
-        stream = rollouts.stream(rows)
-        now = reading or policy.read(stream, temperature=config.temperature, entropy=online.entropy(config))
+        exact = drift.whole(config, policy, now, setup.charged, stream)
         assert now.entropy is not None  # it was asked for
         weight = weights[rows][stream.rows]
         log_ratios = now.logprobs - old
@@ -117,7 +121,7 @@ def _update(
             log_ratios = mean_log_ratios(log_ratios, stream.rows, num_responses=len(rows))
         terms = {
             "loss/policy": (1.0, _policy_loss(config, now.logprobs, log_ratios, advantages)),
-            **drift.terms(config, now, ref, kl_coef=kl_coef),
+            **drift.terms(config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact),
         }
         torch.stack([coef * (weight * term).sum() for coef, term in terms.values()]).sum().backward()
         with torch.no_grad():
@@ -131,8 +135,9 @@ def _update(
             for name, value in seen.items():
                 sums.add(name, value)
             sums.largest("ratio/max_error", (log_ratios.exp() - 1).abs())
+    beside = online.imitate(setup, optimizer.done, limit=limit)
     norm = optimizer.step()
-    return {**sums.fetched(), "grad/norm": norm, "lr": lr}
+    return {**sums.fetched(), **beside, "grad/norm": norm, "lr": lr}
 
 
 def _policy_loss(config: GRPOConfig, logprobs: Tensor, log_ratios: Tensor, advantages: Tensor) -> Tensor:

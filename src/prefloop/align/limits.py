@@ -11,7 +11,8 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align.online import Before
-from prefloop.align.settings import Limited, OnlineConfig, RatioLimited
+from prefloop.align.settings import OnlineConfig
+from prefloop.align.switches import Limited, RatioLimited
 from prefloop.models.network import Network
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
@@ -45,10 +46,13 @@ def before_updates(
     for name, numbers in (("a score", scores), ("a value of the critic", before.values)):
         if numbers is not None:
             _limit(run, config, step, good, name, numbers if numbers.ndim == 1 else numbers[mask])
-    kl = float(before.kl(mask, "k1")[: config.rollouts_per_step].cpu().double().sum(1).mean())  # of the new ones
-    if config.max_kl is not None and kl > config.max_kl:
-        drift = f"the drift from the reference reached {kl:.4g} nats per response, past max_kl = {config.max_kl:g}"
-        _stop(run, step, good, drift, f"Raise kl_coef (now {config.kl_coef:g}), or lower lr ({config.lr:g})")
+    drift = before.kl(mask, "k1")
+    if config.max_kl is None or drift is None:
+        return
+    kl = float(drift[: config.rollouts_per_step].cpu().double().sum(1).mean())  # of the new ones
+    if kl > config.max_kl:
+        what = f"the drift from the reference reached {kl:.4g} nats per response, past max_kl = {config.max_kl:g}"
+        _stop(run, step, good, what, f"Raise kl_coef (now {config.kl_coef:g}), or lower lr ({config.lr:g})")
 
 
 def after_update(run: Run, config: OnlineConfig, step: int, metrics: dict[str, float], policy: Network) -> None:

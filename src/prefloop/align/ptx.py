@@ -18,7 +18,8 @@ import numpy as np
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align.settings import Mixed, RolloutsConfig
+from prefloop.align.settings import RolloutsConfig
+from prefloop.align.switches import Mixed
 from prefloop.files.forms import recognise
 from prefloop.models.network import Network
 from prefloop.models.stream import ResponseStream, Stream

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, limits, needs, online
+from prefloop.align import drift, dump, limits, needs, online, shaping
 from prefloop.align.config import REINFORCEConfig
-from prefloop.align.online import Before
+from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch
 from prefloop.models.following import Follower
 from prefloop.models.network import Network
@@ -38,6 +38,8 @@ class Progress:
     """the coefficient now"""
     multipliers: dict[str, float] = field(default_factory=dict)
     """of the constraints, now"""
+    seen: tuple[float, ...] = ()
+    """of the scores of the steps before, where they are normalised by them (align/shaping.py)"""
 
 
 def train(config: REINFORCEConfig) -> Path:
@@ -60,10 +62,13 @@ def train(config: REINFORCEConfig) -> Path:
             scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
-            before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
+            before = online.read(
+                setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
+            )
             limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
-            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+            shaped = shaping.shaped(config, scores, rollouts, at.seen)
+            rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
             dump.write(
@@ -72,17 +77,18 @@ def train(config: REINFORCEConfig) -> Path:
             metrics = {
                 **online.imitate(setup, at.step, limit=limit),
                 **_update(  # loss
-                    config, policy, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
+                    config, setup, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
                 ),
                 **scored,
                 **online.step_metrics(rollouts, kl, rewards, advantages),
-                **before.drifted(rollouts.mask),
+                **drift.metrics(before, rollouts.mask),
+                **shaping.metrics(config, scores, rollouts, at.seen),
                 "kl/coef": at.kl_coef,
             }
             limits.after_update(run, config, at.step, metrics, policy)
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
-            kl_coef = drift.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
-            at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
+            kl_coef, seen = drift.next_kl_coef(config, at.kl_coef, metrics), shaping.next_seen(config, at.seen, scores)
+            at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored), seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
             run.checkpoint(
@@ -100,7 +106,7 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         else discounted_returns(rewards, mask, discount=config.discount)
     )
     advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
-    return whitened(advantages, mask, shift_mean=True) if config.whiten_advantages else advantages
+    return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
 
 
 def _baseline(config: REINFORCEConfig, whole: Tensor) -> Tensor | float:
@@ -116,7 +122,7 @@ def _baseline(config: REINFORCEConfig, whole: Tensor) -> Tensor | float:
 
 def _update(
     config: REINFORCEConfig,
-    policy: Network,
+    setup: Setup,
     optimizer: Optimizer,
     rollouts: Rollouts,
     advantages: Tensor,
@@ -129,13 +135,16 @@ def _update(
     total = sum(map(len, rollouts.responses))
     sums, lr = Sums(), optimizer.lr
     for rows in groups:
-        now = before.reading or policy.read(
-            rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
+        packed, states = rollouts.stream(rows), drift.wants_states(config)
+        now = before.reading or setup.policy.read(
+            packed, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
+        ref = None if before.ref_logprobs is None else rollouts.packed(before.ref_logprobs, rows)
+        exact = drift.whole(config, setup.policy, now, setup.charged, packed)
         assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, reinforce_loss(now.logprobs, rollouts.packed(advantages, rows))),
-            **drift.terms(config, now, rollouts.packed(before.ref_logprobs, rows), kl_coef=kl_coef),
+            **drift.terms(config, now, ref, kl_coef=kl_coef, exact=exact),
         }
         (torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total).backward()
         for name, value in {**{name: term for name, (_, term) in terms.items()}, "entropy/mean": now.entropy}.items():

@@ -12,20 +12,22 @@ Shapes: B new responses of a step, R replayed ones behind them, T tokens of the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import online, shaping
 from prefloop.align.config import PPOConfig
 from prefloop.align.drift import Terms
 from prefloop.align.online import Before
-from prefloop.align.progress import Batch
+from prefloop.align.progress import Batch, Progress
 from prefloop.ops.draws import shuffled
 from prefloop.ops.replay import effective_share, truncated_weights, vtrace
 from prefloop.sampling.rollouts import Rollouts, stacked
 from prefloop.text.examples import Asked
+
+J = TypeVar("J", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Past:
     rollouts: Rollouts
     scores: Tensor
     """(R,) reward units, as they were given"""
+    shaped: Tensor
+    """(R,) reward units, as they were rewarded"""
     logprobs: Tensor
     """(R, T) nats, under the policy that wrote them"""
     ids: tuple[str, ...]
@@ -80,30 +84,36 @@ class Memory:
         return Past(
             everything.rollouts.taken(rows),
             everything.scores[index],
+            everything.shaped[index],
             everything.logprobs[index],
             tuple(everything.ids[i] for i in rows),
             tuple(everything.steps[i] for i in rows),
         )
 
-    def joined(self, rollouts: Rollouts, scores: Tensor, step: int) -> tuple[Rollouts, Tensor, Past | None]:
-        """A step's new rollouts with their scores, and the replayed ones behind them, which are told by themselves
-        too; None for none."""
+    def joined(
+        self, rollouts: Rollouts, scores: Tensor, shaped: Tensor, step: int
+    ) -> tuple[Rollouts, Tensor, Tensor, Past | None]:
+        """A step's new rollouts with their scores, as given and as rewarded, and the replayed ones behind them, which
+        are told by themselves too; None for none."""
         past = self.drawn(step)
         if past is None:
-            return rollouts, scores, None
-        return rollouts.joined([past.rollouts]), torch.cat([scores, past.scores.to(scores)]), past
+            return rollouts, scores, shaped, None
+        both = ((scores, past.scores), (shaped, past.shaped))
+        scores, shaped = (torch.cat([new, old.to(new)]) for new, old in both)
+        return rollouts.joined([past.rollouts]), scores, shaped, past
 
-    def keep(self, step: int, batch: Batch, prompts: Sequence[Asked]) -> None:
+    def keep(self, at: Progress[J], new: Batch, prompts: Sequence[Asked]) -> None:
         """Takes over a finished step's rollouts, and forgets those that are too old.
 
         Args:
-            step: from 1.
-            batch: of B rows or more, the new ones first.
-            prompts: of the B new ones.
+            at: the step.
+            new: its new rows.
+            prompts: of these.
         """
         if self._config.replay_steps:
-            new, ids = batch.first(self._config.rollouts_per_step), tuple(prompt.id for prompt in prompts)
-            self._kept.append(Past(new.rollouts, new.scores, new.logprobs, ids, (step,) * len(prompts)))
+            shaped = shaping.shaped(self._config, new.scores, new.rollouts, at.seen)
+            ids, steps = tuple(prompt.id for prompt in prompts), (at.step + 1,) * len(prompts)
+            self._kept.append(Past(new.rollouts, new.scores, shaped, new.logprobs, ids, steps))
             del self._kept[: -self._config.replay_steps]
 
     def state(self) -> dict[str, Any]:
@@ -131,6 +141,11 @@ class Corrected:
     """1 for what was written now, 0 at padding behind it"""
     told: dict[str, float]
     """what is logged of it"""
+
+    @property
+    def learned(self) -> tuple[Tensor, Tensor]:
+        """What the critic is to predict, and what tokens weigh."""
+        return self.returns, self.weights
 
     @classmethod
     def of(
@@ -170,10 +185,16 @@ class Corrected:
         return cls(advantages, returns, weights, told)
 
 
-def weighted(terms: Terms, weights: Tensor) -> Terms:
-    """Terms of a loss, where what a token was sampled for weighs as the token does: drift, but not the entropy, which
-    is of the whole distribution. Args: weights: (M,)."""
-    return {name: (coef, weights * term if name == "loss/kl" else term) for name, (coef, term) in terms.items()}
+def weighted(terms: Terms, weights: Tensor, *, exact: Tensor | None) -> Terms:
+    """Terms of a loss, where what a token was sampled for weighs as the token does: drift that is told from it, but not
+    what is told of the whole distribution.
+
+    Args:
+        weights: (M,).
+        exact: drift of the whole distribution, if it is that which is a term.
+    """
+    told = {"loss/kl"} if exact is None else set[str]()
+    return {name: (coef, weights * term if name in told else term) for name, (coef, term) in terms.items()}
 
 
 def _joined(each: Sequence[Past]) -> Past:
@@ -181,6 +202,7 @@ def _joined(each: Sequence[Past]) -> Past:
     return Past(
         each[0].rollouts.joined([past.rollouts for past in each[1:]]),
         torch.cat([past.scores for past in each]),
+        torch.cat([past.shaped for past in each]),
         stacked([past.logprobs for past in each]),
         tuple(one for past in each for one in past.ids),
         tuple(one for past in each for one in past.steps),

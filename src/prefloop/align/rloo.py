@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 
-from prefloop.align import drift, dump, groups, limits, needs, online
+from prefloop.align import drift, dump, groups, limits, needs, online, shaping
 from prefloop.align.config import RLOOConfig
+from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
-from prefloop.models.network import Network, Reading
+from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.advantages import whitened
@@ -57,32 +58,33 @@ def train(config: RLOOConfig) -> Path:
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
-                due = groups.charged(config, rollouts, scores)
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                due = groups.charged(config, rollouts, shaped)
                 rewards = drift.rewards(config, rollouts, due, before, kl_coef=at.kl_coef)
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
-                    advantages = whitened(advantages, rollouts.mask, shift_mean=True)
+                    advantages = whitened(advantages, rollouts.mask, shift_mean=config.whiten_shift)
+                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before, rollouts.mask)
                 read = (before.logprobs, before.ref_logprobs)
-                scored |= before.drifted(rollouts.mask)
                 at.batch = Batch(rollouts, scores, scored, *read, rewards, advantages)
                 dump.write(run, setup, config, at.step, prompts, at.batch)
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                beside = online.imitate(setup, optimizer.done, limit=limit)
                 metrics = _update(  # loss
-                    config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
+                    config, setup, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
                 )
-                reading, metrics = None, {**metrics, **beside}
+                reading = None
                 limits.after_update(run, config, at.step, metrics, policy)
                 at.count(metrics, max_policy_kl=config.max_policy_kl)
                 saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, config, at, at.batch)
+            seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
-            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
+            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
@@ -91,7 +93,7 @@ def train(config: RLOOConfig) -> Path:
 
 def _update(
     config: RLOOConfig,
-    policy: Network,
+    setup: Setup,
     optimizer: Optimizer,
     batch: Batch,
     index: list[int],
@@ -102,15 +104,19 @@ def _update(
 ) -> dict[str, float]:
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics; those of the loss
     as they count in it, of ratios means over the minibatch's responses, the others over its tokens."""
-    rollouts, (low, high) = batch.rollouts, config.limits
+    policy, rollouts, (low, high) = setup.policy, batch.rollouts, config.limits
     total, num = sum(len(rollouts.responses[i]) for i in index), len(index)
     weights = groups.weights(config, rollouts, index, mean="constant")
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):
-        old, ref = (rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.ref_logprobs))
+        old = rollouts.packed(batch.logprobs, rows)
         advantages, weight = batch.advantages[rows, 0], weights[rows]  # of the response, and so of each of its tokens
-        stream = rollouts.stream(rows)
-        now = reading or policy.read(stream, temperature=config.temperature, entropy=online.entropy(config))
+        ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
+        stream, states = rollouts.stream(rows), drift.wants_states(config)
+        now = reading or policy.read(
+            stream, temperature=config.temperature, entropy=online.entropy(config), states=states
+        )
+        exact = drift.whole(config, policy, now, setup.charged, stream)
         assert now.entropy is not None  # it was asked for
         log_ratios = response_sums(now.logprobs - old, stream.rows, num_responses=len(rows))
         policy_loss = clipped_loss(log_ratios, advantages, low=low, high=high, worst=torch.inf)
@@ -118,7 +124,9 @@ def _update(
             "loss/policy": (1.0, weight * policy_loss),
             **{
                 name: (coef, weight[stream.rows] * term)
-                for name, (coef, term) in drift.terms(config, now, ref, kl_coef=kl_coef).items()
+                for name, (coef, term) in drift.terms(
+                    config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact
+                ).items()
             },
         }
         torch.stack([coef * term.sum() for coef, term in terms.values()]).sum().backward()
@@ -134,5 +142,6 @@ def _update(
             for name, value in seen.items():
                 sums.add(name, value)
             sums.largest("ratio/max_error", (log_ratios.exp() - 1).abs())
+    beside = online.imitate(setup, optimizer.done, limit=limit)
     norm = optimizer.step()
-    return {**sums.fetched(), "grad/norm": norm, "lr": lr}
+    return {**sums.fetched(), **beside, "grad/norm": norm, "lr": lr}
