@@ -159,3 +159,45 @@ def test_a_killed_reinforce_goes_on_bit_identically(
     actual = weights(reinforce.train(broken))
     assert all(torch.equal(actual[name], expected[name]) for name in expected)
     assert read_lines(Path(broken.out) / "metrics.jsonl") == read_lines(Path(whole.out) / "metrics.jsonl")
+
+
+@ALGORITHMS
+def test_exact_drift_in_the_loss_is_from_the_reference_that_follows(
+    make_config: Make, read_lines: Read, train: Callable[[Any], Path], settings: Any
+):
+    """Copied after every step, the one update of each step finds no drift at all."""
+    config = make_config(settings, steps=3, reference_every=1, kl_where="loss", kl_estimator="full", kl_coef=0.5)
+    train(config)
+    rows = read_lines(Path(config.out) / "metrics.jsonl")
+    assert [row["loss/kl"] for row in rows] == pytest.approx([0.0] * 3, abs=1e-5)
+    assert abs(rows[2]["rewards/kl_start"]) > 1e-3
+
+
+@pytest.mark.parametrize(("name", "value"), [("reference_every", 2), ("max_kl", 5.0)])
+def test_without_a_reference_nothing_of_it_is_asked(make_config: Make, name: str, value: float):
+    with pytest.raises(ValueError, match=rf"kl_where = off has no reference, so that {name}"):
+        make_config(kl_where="off", **{name: value})
+
+
+def test_what_is_imitated_waits_for_the_critic_and_needs_no_reference(
+    make_config: Make, write_rows: Callable[..., str], read_lines: Read, weights: Callable[[Path], dict[str, Tensor]]
+):
+    texts = write_rows("texts.jsonl", [{"text": f"the parcel {i * 7} is on its way"} for i in range(12)])
+    config = make_config(steps=2, save_every=1, critic_warmup=1, kl_where="off", ptx=texts)
+    made = ppo.train(config)
+    rows = read_lines(Path(config.out) / "metrics.jsonl")
+    assert "loss/ptx" not in rows[0]
+    assert rows[1]["loss/ptx"] > 0
+    first, before = weights(made.parent / "step-000001"), weights(Path(config.policy))
+    assert all(torch.equal(first[name], before[name]) for name in before)
+
+
+def test_of_an_adapter_the_adapter_follows(make_config: Make, read_lines: Read, write_rows: Callable[..., str]):
+    """On one base: the reference that is charged wears a copy of the policy's adapter, and the start the base alone."""
+    texts = write_rows("texts.jsonl", [{"text": f"the parcel {i * 7} is on its way"} for i in range(12)])
+    settings = everything(make_config, texts) | {"reference_mix": 1.0, "adapter": "lora", "critic": "separate"}
+    config = make_config(**settings)
+    ppo.train(config)
+    rows = read_lines(Path(config.out) / "metrics.jsonl")
+    assert [row["rewards/kl"] for row in rows] == pytest.approx([0.0] * 3, abs=1e-5)
+    assert abs(rows[2]["rewards/kl_start"]) > 1e-4

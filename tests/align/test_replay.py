@@ -198,3 +198,54 @@ def test_the_replayed_rows_are_in_the_file_with_the_step_that_wrote_them(make_co
     assert {row["prompt_id"] for row in rows} <= {json.loads(line)["id"] for line in asked}
     assert all(row["weight"] == 1 for row in rows if row["step"] == 2 and row["mask"])
     assert all(0 < row["weight"] <= 1 for row in old if row["mask"])
+
+
+def test_old_scores_are_rewarded_as_they_were_and_counted_once(
+    make_config: Make, watch: Callable[..., Seen], read_lines: Callable[[Path], list[dict[str, Any]]]
+):
+    """With running normalisation: the mean and deviation are those of every new response once, replayed or not, and an
+    old one earns what it did in its step."""
+    seen = watch()
+    config = make_config(steps=3, score_norm="running", kl_coef=0.0, unfinished_penalty=0.0, **REPLAY)
+    ppo.train(config)
+    rows = read_lines(Path(config.out) / "metrics.jsonl")
+    every = list[float]()
+    earned = dict[tuple[int, ...], float]()
+    for batch, row in zip(seen.batches, rows, strict=True):
+        new = batch.scores[:8].double()
+        every += new.tolist()
+        whole = torch.tensor(every, dtype=torch.float64)
+        shaped = (new - whole.mean()) / whole.std(correction=0)
+        torch.testing.assert_close(batch.rewards[:8].sum(1).double(), shaped, atol=1e-4, rtol=0)
+        assert row["scores/shaped"] == pytest.approx(float(shaped.mean()), abs=1e-5)
+        for i in range(8, len(batch.rollouts)):
+            assert float(batch.rewards[i].sum()) == pytest.approx(earned[batch.rollouts.responses[i]], abs=1e-4)
+        earned |= dict(zip(batch.rollouts.responses[:8], shaped.tolist(), strict=True))
+    assert len(seen.batches[2].rollouts) == 12
+
+
+def test_drift_of_whole_distributions_is_not_weighted(make_config: Make, watch: Callable[..., Seen], read_lines: Any):
+    """It is told of a state and not of the token that was drawn there: weights of 0 leave it what it is."""
+
+    def nothing(batch: Judged) -> Judged:
+        return replace(batch, weights=torch.zeros_like(batch.weights))
+
+    watch(nothing)
+    told = {}
+    for estimator in ("full", "k2"):
+        config = make_config(kl_where="loss", kl_estimator=estimator, kl_coef=0.5, epochs=2)
+        ppo.train(config)
+        told[estimator] = read_lines(Path(config.out) / "metrics.jsonl")[0]
+    assert told["k2"]["loss/kl"] == 0
+    watch()
+    plain = make_config(kl_where="loss", kl_estimator="full", kl_coef=0.5, epochs=2)
+    ppo.train(plain)
+    moved = read_lines(Path(plain.out) / "metrics.jsonl")[0]
+    assert moved["loss/kl"] > 0
+    assert told["full"]["loss/kl"] >= 0
+
+
+@pytest.mark.parametrize("target", ["td", "scores"])
+def test_targets_that_cannot_be_corrected_are_refused(make_config: Make, target: str):
+    with pytest.raises(ValueError, match="tells of the policy that wrote"):
+        make_config(value_target=target, **REPLAY)

@@ -8,7 +8,7 @@ Shapes: B responses, T tokens of the longest response.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -59,22 +59,17 @@ class Rollouts:
 
     def first(self, num: int) -> Self:
         """The first rows alone, in a grid of the same width."""
-        return type(self)(self.prompts[:num], self.responses[:num], self.finished[:num], self.mask[:num])
+        return self.taken(range(num))
 
     def taken(self, rows: Sequence[int]) -> Self:
         """Some rows, in a grid of the same width."""
-        prompts, responses = (tuple(some[i] for i in rows) for some in (self.prompts, self.responses))
-        return type(self)(prompts, responses, self.finished[[*rows]], self.mask[[*rows]])
+        index = torch.tensor([*rows], device=self.mask.device)
+        return type(self)(**{name: _taken(value, rows, index) for name, value in vars(self).items()})
 
     def joined(self, others: Sequence[Self]) -> Self:
         """These rows and others behind them, in a grid as wide as the widest."""
-        each = (self, *others)
-        return type(self)(
-            tuple(prompt for some in each for prompt in some.prompts),
-            tuple(response for some in each for response in some.responses),
-            torch.cat([some.finished for some in each]),
-            stacked([some.mask for some in each]),
-        )
+        each = [vars(some) for some in (self, *others)]
+        return type(self)(**{name: _joined([fields[name] for fields in each]) for name in vars(self)})
 
     def stream(self, rows: Sequence[int]) -> ResponseStream:
         """Some rows, ready to be read."""
@@ -86,6 +81,20 @@ class Rollouts:
         begun = torch.tensor(rows) * grid.shape[1] - (counts.cumsum(0) - counts)
         places = torch.repeat_interleave(begun, counts) + torch.arange(int(counts.sum()))  # counted here, not there
         return grid.flatten().index_select(0, places.to(grid.device))
+
+
+def _taken(value: Any, rows: Sequence[int], index: Tensor) -> Any:
+    """Some rows of a field: B of them, or none at all."""
+    if isinstance(value, Tensor):
+        return value[index]
+    return tuple(value[i] for i in rows) if value else value
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """A field of several rollouts as that of one."""
+    if isinstance(values[0], Tensor):
+        return torch.cat([*values]) if values[0].ndim == 1 else stacked(values)
+    return values[0] if not values[0] else tuple(one for value in values for one in value)
 
 
 def stacked(grids: Sequence[Tensor]) -> Tensor:
