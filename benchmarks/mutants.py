@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from planted import LEARNING, Mutant
+from planted_drift import DRIFT
 from planted_judging import JUDGING
 from planted_shared import SHARED
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *JUDGING, *SHARED]
+MUTANTS = [*LEARNING, *DRIFT, *JUDGING, *SHARED]
 
 
 def copied(place: Path) -> Path:

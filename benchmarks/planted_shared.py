@@ -54,8 +54,8 @@ SHARED = [
         ("what is too old stays", "            del self._kept[: -self._config.replay_steps]\n", ""),
         (
             "weights to the reference",
-            "new.scores, shaped, new.logprobs, ids",
-            "new.scores, shaped, new.ref_logprobs, ids",
+            "new.scores, shaped, placed, new.logprobs, ids",
+            "new.scores, shaped, placed, new.ref_logprobs, ids",
         ),
         ("every step replays the same", '"online.replay", step)[: self.num]', '"online.replay")[: self.num]'),
         ("old rows in one update", "rows + old[i::each]", "rows + (old if i == 0 else [])"),

@@ -275,6 +275,9 @@ REWARDS = {
     "exits": ("import sys\ndef score(p, r):\n    sys.exit(0)\n", "wanted to end the program"),
     "nan": ("def score(p, r):\n    return [float('nan')] * len(r)\n", "returned nan"),
     "few": ("def score(p, r):\n    return [1.0]\n", "returned 1 numbers"),
+    "far": ("def score(p, r):\n    return [[(len(t) + 1, 1.0)] for t in r]\n", "returned the place"),
+    "spelled": ("def score(p, r):\n    return [[('end', 1.0)] for t in r]\n", "returned the place 'end'"),
+    "naught": ("def score(p, r):\n    return [[(1, float('inf'))] if t else [(1, 2)] for t in r]\n", "returned "),
     "none": ("def score(p, r):\n    pass\n", "returned NoneType"),
     "text": ("def score(p, r):\n    return ['a'] * len(r)\n", "returned 'a'"),
     "hangs": ("def score(p, r):\n    while True: pass\n", "took longer than 0.1 seconds"),
@@ -284,6 +287,21 @@ REWARDS = {
 }
 
 
+ENVIRONMENTS: dict[str, tuple[str, str]] = {
+    f"env_{name}": (f"class Env:\n    def respond(self, c, s):\n        {body}\n", says)
+    for name, (body, says) in {
+        "raises": ("return c[99]", "env_raises.py:3: `Env.respond` failed: IndexError"),
+        "hangs": ("while True: pass", "took longer than 0.1 seconds"),
+        "none": ("pass", "returned NoneType, not one (text, reward)"),
+        "few": ("return []", "returned 0 answers"),
+        "nan": ("return [(None, float('nan'))] * len(c)", "returned nan"),
+        "words": ("return ['yes'] * len(c)", "returned 'yes'"),
+        "silent": ("return [('', 1.0)] * len(c)", "said nothing"),
+    }.items()
+}
+"""Name of a file -> an environment that goes wrong, and what must be said of it."""
+
+
 def of_rewards() -> Iterator[Case]:
     """Reward functions that go wrong."""
     for name, (_, says) in REWARDS.items():
@@ -291,6 +309,19 @@ def of_rewards() -> Iterator[Case]:
             seconds = 0.1 if name in ("hangs", "sleeps") else 60
             settings = (f"{setting}=python:in/{name}.py:score", f"reward_seconds={seconds}")
             yield Case(command, f"reward: {name}", changed(command, *settings), says)
+    for name, value in ENVIRONMENTS.items():
+        seconds = 0.1 if name == "env_hangs" else 60
+        settings = (f"env=python:in/{name}.py:Env", f"env_seconds={seconds}", "max_turns=2")
+        yield Case("ppo", f"environment: {name}", changed("ppo", *settings), value[1])
+    for env, says in (("in/env_none.py:Env", "Write env=python:"), ("python:in/nowhere.py:Env", "there is no such file"),
+                      ("python:in/none.py:score", "there is no class called `score`")):  # fmt: skip
+        yield Case("reinforce", f"environment: {env}", changed("reinforce", f"env={env}"), says)
+    yield Case("rloo", "turns of nobody", changed("rloo", "max_turns=3"), "max_turns does nothing")
+    for url, says in (("http://", "this is no address"), ("http://me:word@host/x", "a name or a password"),
+                      ("http://127.0.0.1:9/x", "the reward server does not answer")):  # fmt: skip
+        for command, setting in (("score", "model"), ("ppo", "reward")):
+            settings = (f"{setting}={url}", "reward_retries=0")
+            yield Case(command, f"reward: {url}", changed(command, *settings), says)
     for spec in (
         "python:",
         "python:x",
@@ -463,7 +494,7 @@ def inputs(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     head = scalar(str(folder / "model"), Placement(torch.device("cpu")), fresh_head=True)
     save_model(folder / "reward", head.pretrained, head.codec)
     (folder / "reward" / "prefloop_scores.json").write_text('{"mean": 0.0, "std": 1.0}')
-    for name, (text, _) in REWARDS.items():
+    for name, (text, _) in (REWARDS | ENVIRONMENTS).items():
         (folder / f"{name}.py").write_text(text)
     for name, (text, _) in RECIPES.items():
         (folder / f"{name}.yaml").write_text(text)

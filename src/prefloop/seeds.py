@@ -30,6 +30,8 @@ STREAMS: dict[str, str] = {
     "direct.samples": "what a policy answers to held-out prompts once it has learned",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
+    "online.turns": "later turns of a step's rollouts, by step and turn",
+    "online.env": "what an environment is told to draw from, by step and prompt of the step",
     "online.minibatches": "which rollouts share an update, by step and epoch",
     "online.ptx": "order of what is imitated beside, by pass",
     "online.replay": "which rollouts of earlier steps are learned from again, by step; in which update, by epoch too",

@@ -210,7 +210,7 @@ class Component(Config):
     """One of several rewards that are added."""
 
     model: str = Field(min_length=1)
-    """Reward model folder, or python:FILE.py:FUNCTION."""
+    """Reward model folder, python:FILE.py:FUNCTION, or a server's http://HOST:PORT/PATH."""
 
     weight: float = 1.0
     """What its score is multiplied by; below 0 it is charged."""
@@ -219,7 +219,7 @@ class Component(Config):
     """What its mean score is to be at least, in its own reward units: a constraint, for policies in training."""
 
 
-TAKEN = ("mean", "std", "model", "outliers", "unusual", "disagreement", "shaped", "shaped_std", "clipped")
+TAKEN = ("mean", "std", "model", "env", "outliers", "unusual", "disagreement", "shaped", "shaped_std", "clipped")
 """Names that metrics have already, behind `scores/`."""
 
 
@@ -237,7 +237,7 @@ Reward = typing.Annotated[
     typing.Annotated[str, Tag(ONE)] | typing.Annotated[dict[str, Component], AfterValidator(_named_well), Tag(SEVERAL)],
     Discriminator(one_or_several),
 ]
-"""A reward model folder or a function; or several, NAME -> what it is and how much it counts."""
+"""A reward model folder, a function or a server; or several, NAME -> what it is and how much it counts."""
 
 
 def models_of(reward: Reward | None, key: str = "reward") -> dict[str, str]:
@@ -250,7 +250,7 @@ def models_of(reward: Reward | None, key: str = "reward") -> dict[str, str]:
 
 
 class Rewarded(Config):
-    """How rewards are asked: an ensemble, and somebody's own function."""
+    """How rewards are asked: an ensemble, somebody's own function, and a server."""
 
     combine: typing.Literal["mean", "min", "variance"] = "mean"
     """How the scores of an ensemble's members become one: their mean, the lowest, or with variance their mean less
@@ -260,7 +260,15 @@ class Rewarded(Config):
     """With combine=variance: what a unit of the members' variance costs, in reward units."""
 
     reward_seconds: float = Field(default=600.0, gt=0, le=1_000_000)
-    """Most seconds for one call of a Python reward function; then the stage stops and says in which line it was."""
+    """Most seconds for one call of a Python reward function, or for one request to a reward server; then the stage
+    stops and says in which line it was."""
+
+    reward_batch: int = Field(default=256, ge=1, le=1_000_000)
+    """Most responses in one request to a reward server."""
+
+    reward_retries: int = Field(default=5, ge=0, le=100)
+    """How often a request to a reward server is sent again after an error of the server or of the network, a second
+    later and each time twice as late, up to a minute; then the stage stops."""
 
     @model_validator(mode="after")
     def _variance_counts(self) -> typing.Self:

@@ -38,7 +38,8 @@ class Stage(NamedTuple):
     """Kind of data (files/forms.py; or a pipeline's folder) -> by which setting, or where it must lie."""
     takes: Mapping[str, str] = {}
     """Setting that names an input, with a dot one of a section -> what must be there: file, model, folder, reward (a
-    model or a function), judge (a word, or a function), or named (words that may be files)."""
+    model, a function or a server), environment (a class), judge (a word, or a function), or named (words that may be
+    files)."""
     writes: tuple[str, ...] = ()
     """Kinds of data, models, policies or pages."""
     needs: str | None = None
@@ -92,28 +93,31 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
                  "replay": "file", "demonstrations": "file"}, writes=("model",), needs="prefloop.reward.needs:needs"),
     Stage("ppo", "optimise a policy against a reward", "prefloop.align.ppo:train", "prefloop.align.config:PPOConfig",
           in_recipe=True, reads={"prompts": "prompts=", "demonstrations": "ptx=", "texts": "ptx="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file", "critic": "model", "ptx": "file"},
-          writes=("policies",),
-          needs="prefloop.align.needs:ppo"),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file", "critic": "model",
+                 "ptx": "file"},
+          writes=("policies",), needs="prefloop.align.needs:ppo"),
     Stage("reinforce", "the same without a critic, one update a step",
           "prefloop.align.reinforce:train", "prefloop.align.config:REINFORCEConfig",
           in_recipe=True, reads={"prompts": "prompts=", "demonstrations": "ptx=", "texts": "ptx="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file", "ptx": "file"}, writes=("policies",),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file", "ptx": "file"},
+          writes=("policies",),
           needs="prefloop.align.needs:reinforce"),
     Stage("rloo", "the same with each response measured against the others to its prompt",
           "prefloop.align.rloo:train", "prefloop.align.config:RLOOConfig",
           in_recipe=True, reads={"prompts": "prompts=", "demonstrations": "ptx=", "texts": "ptx="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file", "ptx": "file"}, writes=("policies",),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file", "ptx": "file"},
+          writes=("policies",),
           needs="prefloop.align.needs:rloo"),
     Stage("grpo", "the same in deviations of its prompt's responses; with the variants DAPO, Dr. GRPO, GSPO, CISPO",
           "prefloop.align.grpo:train", "prefloop.align.config:GRPOConfig",
           in_recipe=True, reads={"prompts": "prompts=", "demonstrations": "ptx=", "texts": "ptx="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file", "ptx": "file"}, writes=("policies",),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file", "ptx": "file"},
+          writes=("policies",),
           needs="prefloop.align.needs:grpo"),
     Stage("online-dpo", "the same by pairs: of each prompt's responses the best and the worst teach as in dpo",
           "prefloop.align.online_dpo:train", "prefloop.align.config:OnlineDPOConfig",
           in_recipe=True, reads={"prompts": "prompts="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file"}, writes=("policies",),
           needs="prefloop.align.needs:online_dpo"),
     Stage("best-of-n", "keep the best of several responses by a reward, as demonstrations for sft",
           "prefloop.align.best_of_n:choose", "prefloop.align.config:BestOfNConfig",

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prefloop.align import biases, drift, ppo, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
-from prefloop.align.settings import OnlineConfig
+from prefloop.align import biases, drift, grpo, ppo, reinforce, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
+from prefloop.align.settings import OnlineConfig, Reused
 from prefloop.models.network import Network
 from prefloop.ops.kl import forward_kl_estimate, kl_estimate
 
@@ -24,8 +24,10 @@ Make = Callable[..., OnlineConfig]
 Watch = Callable[..., Seen]
 Train = Callable[[Any], Path]
 Read = Callable[[Path], list[dict[str, Any]]]
-BOTH = pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
+EVERY = pytest.mark.parametrize(
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (rloo.train, RLOOConfig), (grpo.train, GRPOConfig)],
+    ids=["ppo", "reinforce", "rloo", "grpo"],
 )
 
 
@@ -90,16 +92,20 @@ def test_forward_drift_in_the_reward_is_weighed(make_config: Make, watch: Watch,
         assert batch.rewards[i, : len(response)].tolist() == pytest.approx(charged, rel=1e-4, abs=1e-4)
 
 
-@BOTH
+@EVERY
 def test_both_is_the_reward_and_the_loss(
     make_config: Make, watch: Watch, read_lines: Read, other: Network, train: Train, settings: type[OnlineConfig]
 ):
     """The rewards of kl_where = reward, and the term of kl_where = loss, on the same rollouts."""
     watch(reference=other)
-    shared = {"kl_coef": 0.3, "whiten_advantages": False}
     found = {}
-    for where, more in {"reward": {}, "loss": {"kl_estimator": "full"}, "both": {"kl_loss_estimator": "full"}}.items():
-        config = make_config(settings, kl_where=where, **shared, **more)
+    places = {
+        "reward": {"kl_estimator": "k1"},
+        "loss": {"kl_estimator": "full"},
+        "both": {"kl_estimator": "k1", "kl_loss_estimator": "full"},
+    }
+    for where, more in places.items():
+        config = make_config(settings, kl_where=where, kl_coef=0.3, **more)
         train(config)
         found[where] = rows(config, read_lines)[0]
     assert found["both"]["rewards/mean"] == found["reward"]["rewards/mean"] != found["loss"]["rewards/mean"]
@@ -108,7 +114,7 @@ def test_both_is_the_reward_and_the_loss(
     assert found["both"]["grad/norm"] != found["reward"]["grad/norm"]
 
 
-@BOTH
+@EVERY
 def test_off_neither_makes_nor_reads_a_reference(
     make_config: Make,
     watch: Watch,
@@ -136,7 +142,7 @@ def test_off_neither_makes_nor_reads_a_reference(
     assert all("kl" not in row for row in read_lines(Path(config.out) / "samples.jsonl"))
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize(("where", "more"), [("both", {"kl_loss_estimator": "full"}), ("loss", {"kl_estimator": "k2"})])
 def test_the_coefficient_that_is_steered_is_charged_in_both_places(
     make_config: Make,
@@ -178,7 +184,7 @@ def test_a_target_per_token_follows_the_length(make_config: Make, watch: Watch, 
     assert len({row["rollouts/length"] for row in told}) > 1
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize(
     "more",
     [
@@ -197,17 +203,18 @@ def test_a_killed_run_goes_on_bit_identically(
     settings: type[OnlineConfig],
     more: dict[str, Any],
 ):
-    """Killed in the third step, in ppo between two of its updates: the same weights and metrics as in one go."""
+    """Killed in the third step, between two of its updates if it has several: the same weights and metrics as in one
+    go."""
     watch()
     shared = {"steps": 3, "checkpoint_every": 1, **more}
-    if settings is PPOConfig:
+    if issubclass(settings, Reused):
         shared |= {"minibatch_size": 4, "epochs": 1}
     whole, broken = (make_config(settings, **shared) for _ in range(2))
     last, real, calls = train(whole), drift.__dict__["terms"], list[int]()
 
     def dies(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
-        if len(calls) == (6 if settings is PPOConfig else 3):
+        if len(calls) == (6 if issubclass(settings, Reused) else 3):
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 

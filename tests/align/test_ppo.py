@@ -77,6 +77,8 @@ def by_autograd(
         with torch.no_grad():
             ref_logits = reference(ids).logits
         for t, token in enumerate(response):
+            if not rollouts.mask[row, t]:
+                continue  # somebody else wrote it
             place = len(prompt) + t - 1
             p = (out.logits[0, place] / config.temperature).log_softmax(-1)
             q = (ref_logits[0, place] / config.temperature).log_softmax(-1)
@@ -400,7 +402,7 @@ def test_from_the_command_to_the_gradient_it_is_three_files_and_four_calls(
 
 def test_the_six_words_stand_in_order_on_one_screen_of_train():
     lines = inspect.getsource(ppo.train).splitlines()
-    words = ["prompts = ", "rollouts = ", "scores, scored = ", "rewards = ", "advantages, returns = ", "# loss"]
+    words = ["prompts = ", "rollouts = ", "scores, scored, placed = ", "rewards = ", "advantages, returns = ", "# loss"]
     places = [next(i for i, line in enumerate(lines) if word in line) for word in words]
     assert places == sorted(places)
     assert places[-1] - places[0] < 24

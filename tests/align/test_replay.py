@@ -14,7 +14,6 @@ from prefloop.align import ppo
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import minibatches
 from prefloop.align.ppo import Judged
-from prefloop.align.progress import Progress
 from prefloop.align.replay import Memory
 from prefloop.sampling.protocol import Sampled
 from prefloop.sampling.rollouts import Rollouts
@@ -39,7 +38,9 @@ def remembered(config: PPOConfig, *, steps: int) -> Memory:
     memory = Memory(config, device=CPU)
     for step in range(1, steps + 1):
         prompts = [Asked((), [], (), f"{step}-{row}") for row in range(6)]
-        memory.keep(Progress(step - 1), batch(step, rows=6), prompts)
+        new = batch(step, rows=6)
+        memory.joined(new.rollouts, new.scores, new.scores, None, step - 1)
+        memory.keep(step, new, prompts)
     return memory
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from prefloop.align import online, ppo, reinforce, shaping
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, online, ppo, reinforce, rloo, shaping
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.align.settings import OnlineConfig
 from prefloop.sampling.rollouts import Rollouts
 
@@ -23,8 +23,10 @@ SCORES = torch.tensor([1.0, 3.0, -4.0])
 ROLLOUTS = Rollouts(
     ((1,),) * 3, ((2, 3), (2,), (2, 3)), torch.tensor([True, True, False]), torch.tensor([[1, 1], [1, 0], [1, 1]]) > 0
 )
-BOTH = pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
+EVERY = pytest.mark.parametrize(
+    ("train", "settings"),
+    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (rloo.train, RLOOConfig), (grpo.train, GRPOConfig)],
+    ids=["ppo", "reinforce", "rloo", "grpo"],
 )
 
 
@@ -67,7 +69,7 @@ def test_scores_that_are_all_alike_become_0(make_config: Make):
     assert shaping.shaped(config, torch.full((4,), 0.7), ROLLOUTS, ()).tolist() == [0.0] * 4
 
 
-@BOTH
+@EVERY
 def test_the_log_tells_scores_as_they_were_and_as_they_are_rewarded(
     make_config: Make, watch: Watch, read_lines: Read, train: Train, settings: type[OnlineConfig]
 ):
@@ -90,7 +92,7 @@ def test_the_log_tells_scores_as_they_were_and_as_they_are_rewarded(
     assert 0 < told[2]["scores/clipped"] < 1
 
 
-@BOTH
+@EVERY
 def test_running_moments_reach_the_next_step(
     make_config: Make, watch: Watch, read_lines: Read, train: Train, settings: type[OnlineConfig]
 ):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from prefloop.ops.advantages import discounted_returns, gae, response_returns
-from prefloop.ops.rewards import last_index, normalised_scores, repeated_rewards, token_rewards
+from prefloop.ops.rewards import last_index, normalised_scores, placed_rewards, repeated_rewards, token_rewards
 from prefloop.ops.shapes import ShapeError
 
 
@@ -21,6 +21,22 @@ def test_by_hand():
     actual = token_rewards(torch.tensor([2.0, -1.0, 3.0]), kl, mask, kl_coef=0.5)
     expected = torch.tensor([[-0.5, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-0.5, -0.5, -0.5, 2.5]])
     torch.testing.assert_close(actual, expected)
+
+
+def test_what_is_paid_within_a_response_by_hand():
+    """row 0, 3 of 4 real, -1 paid in all at its end, 1 of it at the first token and -3 at the last: the end keeps 1 - 3
+    row 1, with a gap where somebody else wrote: 2 at the first token, so that of 5 the last keeps 3
+
+    What stands outside the mask is never read.
+    """
+    nan = float("nan")
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 1]], dtype=torch.bool)
+    rewards = torch.tensor([[0.5, 0.25, -1.0, nan], [0.0, nan, nan, 5.0]])
+    placed = torch.tensor([[1.0, 0.0, -3.0, nan], [2.0, nan, nan, 0.0]])
+    expected = torch.tensor([[1.5, 0.25, -2.0, 0.0], [2.0, 0.0, 0.0, 3.0]])
+    torch.testing.assert_close(placed_rewards(rewards, placed, mask), expected)
+    with pytest.raises(ShapeError):
+        placed_rewards(rewards, placed[:1], mask)
 
 
 def test_a_row_sums_to_the_score_less_the_whole_charge(rng: torch.Generator, ragged_mask: Tensor):

@@ -69,7 +69,7 @@ def with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
     kind = "none" if policy.role is None else "lora"  # as the policy is trained
     trained = config.model_copy(update={"adapter": kind})
     other = reader(path, policy.placement, beside=policy, weights=unchanged(trained, path, scores=True))
-    longest = setup.prompts.longest + config.max_new_tokens
+    longest = setup.prompts.longest + config.max_new_tokens if config.env is None else policy.codec.context
     if longest > other.codec.context:
         raise UserError(
             f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "

@@ -11,33 +11,44 @@ from torch import Tensor
 
 from prefloop.align.online import Before, Direction, earned
 from prefloop.align.settings import OnlineConfig, TokenRewards
+from prefloop.errors import UserError
 from prefloop.models.divergence import divergence
 from prefloop.models.network import Network, Reading
 from prefloop.models.stream import ResponseStream
 from prefloop.ops.advantages import whitened
 from prefloop.ops.kl import KLEstimator, adapted_kl_coef, forward_kl_estimate, kl_estimate
-from prefloop.ops.rewards import last_index, repeated_rewards, token_rewards
+from prefloop.ops.rewards import last_index, placed_rewards, repeated_rewards, token_rewards
 from prefloop.sampling.rollouts import Rollouts
 
 Terms = dict[str, tuple[float, Tensor]]
 """Name in the log -> its coefficient and (M,) what each token adds to the loss."""
 
 
-def rewards(config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, *, kl_coef: float) -> Tensor:
+def rewards(
+    config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, placed: Tensor | None, *, kl_coef: float
+) -> Tensor:
     """(B, T) reward units: the charge for drift, and at the last token what the response earns.
 
     Args:
         scores: (B,) reward units, as they are rewarded.
+        placed: (B, T) reward units, the part of them that is paid within the responses; None for none.
+
+    Raises: UserError if the score is to be paid at every token, but it says itself where.
     """
     whole = earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
     kl = charged(config, before, rollouts.mask)
-    if isinstance(config, TokenRewards):
-        if config.score_at == "every":
-            found = repeated_rewards(whole, kl, rollouts.mask, kl_coef=kl_coef)
-        else:
-            found = token_rewards(whole, kl, rollouts.mask, kl_coef=kl_coef)
-        return whitened(found, rollouts.mask, shift_mean=False) if config.whiten_rewards else found
-    return token_rewards(whole, kl, rollouts.mask, kl_coef=kl_coef)
+    every = isinstance(config, TokenRewards) and config.score_at == "every"
+    if every and placed is not None:
+        raise UserError(
+            "score_at=every pays the whole score at every token, but this reward says itself where it is paid. Leave "
+            "score_at out."
+        )
+    found = (repeated_rewards if every else token_rewards)(whole, kl, rollouts.mask, kl_coef=kl_coef)
+    if placed is not None:
+        found = placed_rewards(found, placed, rollouts.mask)
+    if isinstance(config, TokenRewards) and config.whiten_rewards:
+        return whitened(found, rollouts.mask, shift_mean=False)
+    return found
 
 
 def charged(config: OnlineConfig, before: Before, mask: Tensor) -> Tensor:

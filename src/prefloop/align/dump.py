@@ -86,6 +86,7 @@ def columns(
     inside, words = rollouts.mask.cpu().tolist(), dict[int, str]()
     for row, (prompt, response) in enumerate(zip(rollouts.prompts, rollouts.responses, strict=True)):
         num, new = len(prompt) + len(response), len(response)
+        learned = inside[row][:new]
         tokens = [*prompt, *response]
         for token in tokens:
             words[token] = words.get(token) or str(codec.tokenizer.decode([token]))
@@ -95,11 +96,12 @@ def columns(
         cells["position"] += range(-len(prompt), new)
         cells["token"] += tokens
         cells["text"] += [words[token] for token in tokens]
-        cells["mask"] += [False] * len(prompt) + inside[row][:new]
+        cells["mask"] += [False] * len(prompt) + learned
         cells["score"] += [float(scores[row])] * num
         for name in NUMBERS:
             grid = said[name]
             own = [None] * new if grid is None else grid[row][:new]
+            own = [number if its else None for number, its in zip(own, learned, strict=True)]
             cells[name] += [None] * len(prompt) + own
     kinds = {"prompt_id": "string", "text": "string", "mask": "bool"}
     whole = dict.fromkeys(("step", "row", "position", "token"), "int32")

@@ -32,7 +32,7 @@ def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     the others are charged unfinished_penalty in full, as everywhere."""
     if config.overlong != "soft":
         return scores
-    share = overlong_share(lengths(rollouts), longest=config.max_new_tokens, buffer=config.overlong_buffer)
+    share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=config.overlong_buffer)
     due = torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
     return scores - due.to(scores.device)
 
@@ -56,7 +56,7 @@ def weights(config: Grouped, rollouts: Rollouts, index: Sequence[int], *, mean: 
     """(B,) what each token of a response weighs in the loss of an update of the rows `index`; 0 for other rows."""
     rows = torch.tensor(index, device=rollouts.mask.device)
     learned = rollouts.finished[rows] if config.overlong == "mask" else torch.ones_like(rows, dtype=torch.bool)
-    some = token_weights(lengths(rollouts)[rows], learned, mean=mean, longest=config.max_new_tokens)
+    some = token_weights(lengths(rollouts)[rows], learned, mean=mean, longest=config.most_tokens)
     return torch.zeros(len(rollouts), device=rows.device).index_put((rows,), some)
 
 

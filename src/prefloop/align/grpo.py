@@ -53,13 +53,15 @@ def train(config: GRPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(config, rollouts, due, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(
+                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+                )
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
@@ -103,7 +105,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics; those of the loss
     as they count in it, the others means over the minibatch's tokens."""
     policy, rollouts = setup.policy, batch.rollouts
-    total = sum(len(rollouts.responses[i]) for i in index)
+    total = rollouts.num_tokens(index)
     weights = groups.weights(config, rollouts, index, mean=config.loss_mean)
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):

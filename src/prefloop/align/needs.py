@@ -65,7 +65,7 @@ class _Step:
         """Args: size: responses in an update. trunks: that keep activations at once."""
         self.config, self.place = config, placement(config.device, config.dtype)
         self.asked = asked
-        new = config.max_new_tokens
+        self.new = new = config.most_tokens
         self.whole = Lengths(self.asked.count, self.asked.mean + new, self.asked.longest + new, responses=new)
         self.models = Models(config, self.place)
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
@@ -89,7 +89,7 @@ class _Step:
 
     def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: int) -> Needs:
         """The needs of all steps. Args: updates: in a step. epochs: passes over its rollouts."""
-        config, new = self.config, self.config.max_new_tokens
+        config, new = self.config, self.new
         share = new / self.whole.mean
         separate = critic is not None and critic.role.name == "critic"
         beside = critic.update(self.tokens, 0).activations if critic and separate else 0.0
@@ -140,9 +140,16 @@ class _Step:
             moments=tuple(moments),
             updates=updates * steps,
             parts=tuple(parts),
-            notes=(f"every response is taken to be {new} tokens long (max_new_tokens); shorter ones take less.",),
+            notes=(_note(config, new),),
             device=self.place.device.type,
         )
+
+
+def _note(config: RolloutsConfig, new: int) -> str:
+    said = f"every response is taken to be {new} tokens long (max_new_tokens"
+    if config.env is None:
+        return f"{said}); shorter ones take less."
+    return f"{said}, max_turns times); shorter ones take less, and what the environment writes is not counted."
 
 
 def _critic(config: PPOConfig, step: _Step) -> Model:

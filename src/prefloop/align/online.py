@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align import biases
+from prefloop.align import biases, turns
 from prefloop.align.ptx import Mixture
 from prefloop.align.settings import OnlineConfig, RolloutsConfig
 from prefloop.align.switches import Following, Mixed
+from prefloop.align.turns import check_template, conversations, last_turns, placed, played, with_pay
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
 from prefloop.costs.looking import ROWS, lengths_of
@@ -39,7 +40,8 @@ from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampler
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.composite import constrained, next_multiplier
-from prefloop.scoring.named import reward_inputs, scorer_as
+from prefloop.scoring.environment import PythonEnvironment
+from prefloop.scoring.named import environment_as, reward_input, reward_inputs, scorer_as
 from prefloop.scoring.outliers import guarded
 from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
@@ -60,8 +62,11 @@ class Setup:
     reference: Network | None
     """None where nothing asks how far the policy has drifted"""
     sampler: Sampler
-    scorer: Scorer
+    scorer: Scorer | None
+    """None where only the environment pays"""
     prompts: Pool
+    environment: PythonEnvironment | None = None
+    """who answers between turns; None for responses of one turn"""
     follower: Follower | None = None
     """the reference that drift is charged from, where it follows the policy; `reference` is then what it began as"""
     ptx: Mixture | None = None
@@ -76,7 +81,14 @@ class Setup:
 def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     """What a run reads, for its card."""
     beside = {"ptx": config.ptx} if isinstance(config, Mixed) else {}
-    return {"policy": model_folder(config.policy), **reward_inputs(config.reward), "prompts": config.prompts, **beside}
+    env = None if config.env is None else reward_input(config.env)
+    return {
+        "policy": model_folder(config.policy),
+        **reward_inputs(config.reward),
+        "prompts": config.prompts,
+        "env": env,
+        **beside,
+    }
 
 
 def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
@@ -95,22 +107,31 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     config = run.settled(config, policy.learner)
     kept = run.folder / layout.ROWS / "prompts"
     prompts = Pool(policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, kept=kept)
-    judge = scorer_as(config, config.reward, place, weights=config.weights, beside=policy)
-    if config.outliers != "ignore" and not judge.tells_outliers:
+    environment = None
+    if config.env is not None:
+        check_template(policy.codec, config.env)
+        environment = environment_as(config.env, seconds=config.env_seconds)
+    judge = (
+        None
+        if config.reward is None
+        else scorer_as(config, config.reward, place, weights=config.weights, beside=policy)
+    )
+    if config.outliers != "ignore" and (judge is None or not judge.tells_outliers):
+        name = "env" if judge is None else judge.name
         raise UserError(
-            f"outliers={config.outliers}: {judge.name} does not tell what is unusual to it: it is a function, or its "
-            "folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with prefloop "
-            "reward."
+            f"outliers={config.outliers}: {name} does not tell what is unusual to it: it is a function or a server, or "
+            "its folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with "
+            "prefloop reward."
         )
     beside = Mixture.of(policy.codec, config, run)
     if isinstance(config, OnlineConfig):
         run.caution(biases.of(config), of="drift")
         if config.kl_where == "off":
-            return Setup(policy, None, InProcess(policy), judge, prompts, ptx=beside), config
+            return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
     reference = policy.frozen_copy()
     reference.hold(config.weights)
     follower = Follower.of(policy, config) if isinstance(config, Following) else None
-    return Setup(policy, reference, InProcess(policy), judge, prompts, follower, beside), config
+    return Setup(policy, reference, InProcess(policy), judge, prompts, environment, follower, beside), config
 
 
 def at_once(
@@ -146,28 +167,42 @@ def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int) ->
 
 
 def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> Rollouts:
-    """A response to each of `step_prompts`."""
+    """A response to each of `step_prompts`, of several turns where there is an environment."""
     copies = config.responses_per_prompt
-    sampled = setup.sampler.sample(
-        [prompt.tokens for prompt in prompts[::copies]],
-        SamplingConfig(
-            temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
-        ),
-        seed_of(config.seed, "online.rollouts", step),
-        copies=copies,
+    sampling = SamplingConfig(
+        temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
     )
+    if setup.environment is not None:
+        return played(
+            setup.environment,
+            setup.sampler,
+            setup.policy.codec,
+            prompts,
+            sampling,
+            copies=copies,
+            max_turns=config.max_turns,
+            seed=config.seed,
+            step=step,
+            device=setup.policy.device,
+        )
+    place = seed_of(config.seed, "online.rollouts", step)
+    sampled = setup.sampler.sample([prompt.tokens for prompt in prompts[::copies]], sampling, place, copies=copies)
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
 
 def score(
     setup: Setup, config: RolloutsConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, dict[str, float], Tensor | None]:
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
-    seen to. Args: multipliers: of the constraints, now. Returns: also what is logged of it."""
-    texts = [setup.policy.codec.decode(response) for response in rollouts.responses]
-    said = setup.scorer.detailed([prompt.messages for prompt in prompts], texts, [prompt.tags for prompt in prompts])
-    seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
-    return seen.scores, _score_metrics(config, seen, multipliers)
+    seen to, and what an environment paid. Args: multipliers: of the constraints, now. Returns: also what is logged of
+    it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
+    codec, seen = setup.policy.codec, None
+    if setup.scorer is not None:
+        texts, tags = last_turns(codec, rollouts), [prompt.tags for prompt in prompts]
+        said = setup.scorer.detailed(conversations(prompts, rollouts), texts, tags)
+        seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
+    whole = with_pay(seen, rollouts)
+    return whole.scores, _score_metrics(config, whole, multipliers), placed(codec, rollouts, whole.placed)
 
 
 def _score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
@@ -338,6 +373,7 @@ def rollout_metrics(rollouts: Rollouts, kl: Tensor | None) -> dict[str, float]:
         "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
         "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
         **({} if kl is None else {"rewards/kl": float(kl.cpu().double().sum(1).mean())}),
+        **turns.metrics(rollouts),
     }
 
 

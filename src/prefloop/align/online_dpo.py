@@ -59,7 +59,7 @@ def train(config: OnlineDPOConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+            scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
             earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
             pairs = best_and_worst(earned, rollouts, copies=config.responses_per_prompt)
             learned = micro_batches(rollouts, pairs, limit=limit)
@@ -141,7 +141,7 @@ def _update(
         optimizer.pass_over(1)
         return {}
     num, sums, lr = sum(map(len, learned)), Sums(), optimizer.lr
-    total = sum(len(rollouts.responses[row]) for few in learned for pair in few for row in pair)
+    total = rollouts.num_tokens([row for few in learned for pair in few for row in pair])
     for few in learned:
         rows = [row for pair in few for row in pair]
         stream = rollouts.stream(rows)

@@ -65,12 +65,13 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
-                rollouts, scores, shaped, past = memory.joined(rollouts, scores, shaped, at.step)
+                placed = shaping.within(config, placed, scores, at.seen)
+                rollouts, scores, shaped, placed, past = memory.joined(rollouts, scores, shaped, placed, at.step)
                 before, values, reading = _before(config, setup, rollouts, order, limit=limit)
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
-                rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 fair = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, targets)
@@ -92,7 +93,7 @@ def train(config: PPOConfig) -> Path:
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
             new = at.batch.first(config.rollouts_per_step)
             metrics, seen = _log(run, setup, config, at, new), shaping.next_seen(config, at.seen, new.scores)
-            memory.keep(at, new, online.step_prompts(setup.prompts, config, at.step))
+            memory.keep(at.step + 1, new, online.step_prompts(setup.prompts, config, at.step))
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
@@ -116,7 +117,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
     minibatch's tokens."""
     policy, rollouts = setup.policy, batch.rollouts
-    total = sum(len(rollouts.responses[i]) for i in index)
+    total = rollouts.num_tokens(index)
     sums, lr, learning = Sums(), optimizer.lr, critics.learning(config, policy, step=at.step)
     limits = {"clip": config.clip, "clip_high": config.clip_high, "dual_clip": config.dual_clip}
     value_clip = math.inf if config.value_clip is None else config.value_clip

@@ -59,7 +59,7 @@ def train(config: REINFORCEConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+            scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(
@@ -68,7 +68,9 @@ def train(config: REINFORCEConfig) -> Path:
             limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
-            rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
+            rewards = drift.rewards(
+                config, rollouts, shaped, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+            )
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
             dump.write(
@@ -132,7 +134,7 @@ def _update(
     kl_coef: float,
 ) -> dict[str, float]:
     """The step's one update, of what may have been read already. Returns: its metrics, means over the step's tokens."""
-    total = sum(map(len, rollouts.responses))
+    total = rollouts.num_tokens(range(len(rollouts)))
     sums, lr = Sums(), optimizer.lr
     for rows in groups:
         packed, states = rollouts.stream(rows), drift.wants_states(config)

@@ -12,22 +12,21 @@ Shapes: B new responses of a step, R replayed ones behind them, T tokens of the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from prefloop.align import online, shaping
+from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.drift import Terms
 from prefloop.align.online import Before
-from prefloop.align.progress import Batch, Progress
+from prefloop.align.progress import Batch
 from prefloop.ops.draws import shuffled
 from prefloop.ops.replay import effective_share, truncated_weights, vtrace
 from prefloop.sampling.rollouts import Rollouts, stacked
 from prefloop.text.examples import Asked
-
-J = TypeVar("J", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Past:
     """(R,) reward units, as they were given"""
     shaped: Tensor
     """(R,) reward units, as they were rewarded"""
+    placed: Tensor
+    """(R, T) reward units, the part of them that was paid within the responses"""
     logprobs: Tensor
     """(R, T) nats, under the policy that wrote them"""
     ids: tuple[str, ...]
@@ -53,6 +54,7 @@ class Memory:
     def __init__(self, config: PPOConfig, *, device: torch.device) -> None:
         self._config, self._device = config, device
         self._kept: list[Past] = []
+        self._new: dict[str, Tensor] = {}
 
     @property
     def num(self) -> int:
@@ -85,43 +87,51 @@ class Memory:
             everything.rollouts.taken(rows),
             everything.scores[index],
             everything.shaped[index],
+            everything.placed[index],
             everything.logprobs[index],
             tuple(everything.ids[i] for i in rows),
             tuple(everything.steps[i] for i in rows),
         )
 
     def joined(
-        self, rollouts: Rollouts, scores: Tensor, shaped: Tensor, step: int
-    ) -> tuple[Rollouts, Tensor, Tensor, Past | None]:
-        """A step's new rollouts with their scores, as given and as rewarded, and the replayed ones behind them, which
-        are told by themselves too; None for none."""
+        self, rollouts: Rollouts, scores: Tensor, shaped: Tensor, placed: Tensor | None, step: int
+    ) -> tuple[Rollouts, Tensor, Tensor, Tensor | None, Past | None]:
+        """A step's new rollouts with their scores as given, as rewarded and as paid within, and the replayed ones
+        behind them, which are told by themselves too; None for none."""
+        within = torch.zeros(rollouts.mask.shape, device=shaped.device) if placed is None else placed
+        if self._config.replay_steps:
+            self._new = {"shaped": shaped, "placed": within}
         past = self.drawn(step)
         if past is None:
-            return rollouts, scores, shaped, None
+            return rollouts, scores, shaped, placed, None
         both = ((scores, past.scores), (shaped, past.shaped))
         scores, shaped = (torch.cat([new, old.to(new)]) for new, old in both)
-        return rollouts.joined([past.rollouts]), scores, shaped, past
+        if placed is not None or bool(past.placed.any()):
+            placed = stacked([within, past.placed.to(within)])
+        return rollouts.joined([past.rollouts]), scores, shaped, placed, past
 
-    def keep(self, at: Progress[J], new: Batch, prompts: Sequence[Asked]) -> None:
+    def keep(self, step: int, new: Batch, prompts: Sequence[Asked]) -> None:
         """Takes over a finished step's rollouts, and forgets those that are too old.
 
         Args:
-            at: the step.
+            step: from 1.
             new: its new rows.
             prompts: of these.
         """
         if self._config.replay_steps:
-            shaped = shaping.shaped(self._config, new.scores, new.rollouts, at.seen)
-            ids, steps = tuple(prompt.id for prompt in prompts), (at.step + 1,) * len(prompts)
-            self._kept.append(Past(new.rollouts, new.scores, shaped, new.logprobs, ids, steps))
+            shaped, width = self._new["shaped"], new.rollouts.mask.shape[1]
+            placed = pad(self._new["placed"], (0, width - self._new["placed"].shape[1]))
+            ids, steps = tuple(prompt.id for prompt in prompts), (step,) * len(prompts)
+            self._kept.append(Past(new.rollouts, new.scores, shaped, placed, new.logprobs, ids, steps))
             del self._kept[: -self._config.replay_steps]
 
     def state(self) -> dict[str, Any]:
         """All of it, for a checkpoint."""
-        return {"kept": [{**vars(past), "rollouts": vars(past.rollouts)} for past in self._kept]}
+        return {"kept": [{**vars(past), "rollouts": vars(past.rollouts)} for past in self._kept], "new": self._new}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave."""
+        self._new = self._moved(state["new"])
         self._kept = [
             Past(**{**self._moved(past), "rollouts": Rollouts(**self._moved(past["rollouts"]))})
             for past in state["kept"]
@@ -203,6 +213,7 @@ def _joined(each: Sequence[Past]) -> Past:
         each[0].rollouts.joined([past.rollouts for past in each[1:]]),
         torch.cat([past.scores for past in each]),
         torch.cat([past.shaped for past in each]),
+        stacked([past.placed for past in each]),
         stacked([past.logprobs for past in each]),
         tuple(one for past in each for one in past.ids),
         tuple(one for past in each for one in past.steps),

@@ -54,13 +54,15 @@ def train(config: RLOOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
+                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(config, rollouts, due, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(
+                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
+                )
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
@@ -105,7 +107,7 @@ def _update(
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics; those of the loss
     as they count in it, of ratios means over the minibatch's responses, the others over its tokens."""
     policy, rollouts, (low, high) = setup.policy, batch.rollouts, config.limits
-    total, num = sum(len(rollouts.responses[i]) for i in index), len(index)
+    total, num = rollouts.num_tokens(index), len(index)
     weights = groups.weights(config, rollouts, index, mean="constant")
     sums, lr = Sums(), optimizer.lr
     for rows in online.micro_batches(rollouts, index, limit=limit):

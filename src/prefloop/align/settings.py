@@ -35,9 +35,20 @@ class RolloutsConfig(
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""
 
-    reward: Reward
-    """Who scores: a reward model folder, or python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings; or
-    several that are added, NAME: {model, weight, at_least}."""
+    reward: Reward | None = None
+    """Who scores: a reward model folder, python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings, or a
+    server's http://HOST:PORT/PATH; or several that are added, NAME: {model, weight, at_least}. May be left out where
+    `env` pays."""
+
+    env: str | None = None
+    """Who answers the policy, and pays it for each turn: python:FILE.py:CLASS with the method respond(conversations,
+    seeds); None for responses of one turn, which only the reward scores."""
+
+    max_turns: int = Field(default=8, ge=1, le=1000)
+    """With env: most turns of the policy in a rollout, each of at most max_new_tokens."""
+
+    env_seconds: float = Field(default=600.0, gt=0, le=1_000_000)
+    """With env: most seconds for one call; then the run stops and says in which line it was."""
 
     multiplier_lr: float = Field(default=0.05, gt=0)
     """How fast the multiplier of a constraint (at_least) moves: its change for each reward unit that is missing, a
@@ -81,9 +92,14 @@ class RolloutsConfig(
         return values
 
     @property
+    def most_tokens(self) -> int:
+        """Tokens that the policy may write in a rollout."""
+        return self.max_new_tokens * (1 if self.env is None else self.max_turns)
+
+    @property
     def levels(self) -> dict[str, float]:
         """Name of a reward -> what its mean score is to be at least, of those that have a constraint."""
-        parts = {} if isinstance(self.reward, str) else self.reward
+        parts = self.reward if isinstance(self.reward, dict) else {}
         return {name: part.at_least for name, part in parts.items() if part.at_least is not None}
 
     @model_validator(mode="after")
@@ -95,6 +111,21 @@ class RolloutsConfig(
             )
         if self.outlier_limit != default["outlier_limit"].default and self.outliers == "ignore":
             raise ValueError("outlier_limit does nothing with outliers = ignore. Leave it out, or set outliers = clip.")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_pays(self) -> Self:
+        if self.reward is None and self.env is None:
+            raise ValueError(
+                "the setting `reward` is needed. Add reward=..., a reward model folder, python:FILE.py:FUNCTION or "
+                "http://HOST:PORT/PATH; or env=..., which pays by itself."
+            )
+        if self.env is not None and not self.env.startswith("python:"):
+            raise ValueError(f"env = {self.env} is no environment. Write env=python:FILE.py:CLASS.")
+        default = type(self).model_fields
+        for name, value in (("max_turns", self.max_turns), ("env_seconds", self.env_seconds)):
+            if self.env is None and value != default[name].default:
+                raise ValueError(f"{name} does nothing without an environment. Leave it out, or set env.")
         return self
 
     @model_validator(mode="after")

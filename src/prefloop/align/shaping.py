@@ -38,6 +38,23 @@ def _scaled(config: Shaped, scores: Tensor, seen: Seen) -> Tensor:
     return scores if plain else scores * config.score_scale + config.score_shift
 
 
+def within(config: Shaped, placed: Tensor | None, scores: Tensor, seen: Seen) -> Tensor | None:
+    """(B, T) what is paid within the responses, in reward units, scaled as their scores are. What is shifted, clipped
+    or replaced is the whole score, and the difference is paid at the end.
+
+    Args:
+        placed: (B, T) as the scorer has it; None for none.
+        scores: (B,) the step's, as the scorer has them.
+        seen: before this step.
+    """
+    if placed is None:
+        return None
+    std = 1.0
+    if config.score_norm == "running":
+        std = max(with_more(Moments(*seen), scores).std, LEAST)
+    return placed * (config.score_scale / std)
+
+
 def next_seen(config: Shaped, seen: Seen, scores: Tensor) -> Seen:
     """The moments for the next step; nothing is kept where nothing is normalised."""
     return tuple(with_more(Moments(*seen), scores)) if config.score_norm == "running" else ()

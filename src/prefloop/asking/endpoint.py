@@ -4,49 +4,26 @@ A request is sent again after an error that may pass (429, 5xx, no connection, n
 before the server's Retry-After; what will not pass (a wrong key, an unknown model) stops at once, in a sentence.
 """
 
-import email.utils
-import http.client
 import json
 import math
 import os
 import threading
-import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from prefloop.asking.answers import Answer, Question
 from prefloop.asking.config import AskedConfig
+from prefloop.asking.posting import Failed, passes, posted, retry_after, said, tried
 from prefloop.errors import UserError
 
-LONGEST_WAIT, LONGEST_ASKED = 60.0, 600.0
-"""Seconds between two requests at most: by ourselves, and where the server asks for it."""
 MOST_BYTES = 8_000_000
 """Of an answer that are read."""
-PASSING = (408, 409, 425, 429)
-"""Status codes below 500 after which it is worth to ask again."""
 NUM_TOP = 5
 """Likeliest first tokens that are asked for where they are to be told."""
 TOO_LONG = ("context_length_exceeded", "context length", "maximum context", "too long", "context is")
 FILTERED = ("content_filter", "content_policy", "content management policy")
 """How servers say that a question is longer than their model takes, and that their filter does not let it through."""
-
-
-class Failed(Exception):
-    """A request that came to nothing, but may not the next time."""
-
-    def __init__(self, why: str, wait: float = 0.0) -> None:
-        """Args: why: in words. wait: seconds that the server asks for."""
-        super().__init__(why)
-        self.wait = wait
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A key is sent to nobody else."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
-        """None: the answer that points elsewhere is an error, whose code is shown."""
 
 
 class Endpoint:
@@ -75,28 +52,30 @@ class Endpoint:
         self._model, self._word = model, config.WORD
         self.url = config.base_url.rstrip("/")
         self._key = os.environ.get(config.key_variable, "").strip()
-        self._open = urllib.request.build_opener(_NoRedirect).open
         self._limit = "max_tokens"
 
     def answer(self, question: Question, seed: int) -> Answer:
         """Asks, as often as it takes. Raises: UserError if that does not help."""
-        why = ""
-        for retry in range(self._config.retries + 1):
+
+        def once(before: int) -> Answer:
             self._allowed()
-            try:
-                return self._asked(question, seed, requests=retry + 1)
-            except Failed as problem:
-                why, asked = str(problem), problem.wait
-            if retry < self._config.retries:
-                wait = max(asked, min(self._config.backoff * 2**retry, LONGEST_WAIT))
-                self._stopped.wait(wait)
-            if self._stopped.is_set():
-                raise UserError(f"{self.url}: stopped while it was asked.")
-        raise UserError(
-            f"{self.url}: the {self._word} does not answer: {why}, after {self._config.retries + 1} requests. Start "
-            f"it, or check {self._word}.base_url; what was answered so far is kept, and the same command goes on from "
-            "there."
-        )
+            return self._asked(question, seed, requests=before + 1)
+
+        config = self._config
+        try:
+            return tried(once, retries=config.retries, backoff=config.backoff, pause=self._pause)
+        except Failed as problem:
+            self._pause(0.0)
+            raise UserError(
+                f"{self.url}: the {self._word} does not answer: {problem}, after {config.retries + 1} requests. Start "
+                f"it, or check {self._word}.base_url; what was answered so far is kept, and the same command goes on "
+                "from there."
+            ) from None
+
+    def _pause(self, seconds: float) -> None:
+        """Waits. Raises: UserError if it is stopped meanwhile."""
+        if self._stopped.wait(seconds):
+            raise UserError(f"{self.url}: stopped while it was asked.")
 
     def _asked(self, question: Question, seed: int, *, requests: int) -> Answer:
         config = self._config
@@ -111,29 +90,21 @@ class Endpoint:
         try:
             return _read(self._sent(body), requests)
         except urllib.error.HTTPError as problem:
-            said, code = _said(problem)
-            if problem.code == 400 and "max_completion_tokens" in said and "max_tokens" in body:
+            words, code = said(problem)
+            if problem.code == 400 and "max_completion_tokens" in words and "max_tokens" in body:
                 self._limit = "max_completion_tokens"  # how newer models call it
-                raise Failed(said) from None
-            return self._refused(problem, said, code, requests)
+                raise Failed(words) from None
+            return self._refused(problem, words, code, requests)
 
     def _sent(self, body: Mapping[str, Any]) -> bytes:
-        headers = {"Content-Type": "application/json", "User-Agent": "prefloop"}
-        headers |= {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        request = urllib.request.Request(f"{self.url}/chat/completions", json.dumps(body).encode(), headers)
-        try:
-            with self._open(request, timeout=self._config.timeout) as reply:
-                return reply.read(MOST_BYTES)
-        except urllib.error.HTTPError:
-            raise
-        except (OSError, http.client.HTTPException) as problem:  # refused, unknown, timed out, cut off
-            reason = problem.reason if isinstance(problem, urllib.error.URLError) else problem
-            raise Failed(str(reason) or type(reason).__name__) from None
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        url = f"{self.url}/chat/completions"
+        return posted(url, body, headers=headers, timeout=self._config.timeout, most_bytes=MOST_BYTES)
 
-    def _refused(self, problem: urllib.error.HTTPError, said: str, code: str, requests: int) -> Answer:
+    def _refused(self, problem: urllib.error.HTTPError, told: str, code: str, requests: int) -> Answer:
         """What an error of the server means. Raises: Failed if it may pass; UserError if not."""
         status, variable = problem.code, self._config.key_variable
-        words = f"{self.url}: the {self._word} says {status}: {said}"
+        words = f"{self.url}: the {self._word} says {status}: {told}"
         if status in (401, 403):
             raise UserError(
                 f"{words}. It takes the key in {variable} for wrong; set another."
@@ -143,14 +114,14 @@ class Endpoint:
             )
         if code == "insufficient_quota":
             raise UserError(f"{words}. What was answered so far is kept; the same command goes on.")
-        if status in PASSING or status >= 500:
-            raise Failed(f"{status} {said}", _retry_after(problem.headers.get("Retry-After", "")))
-        told = f"{code} {said}".lower()
-        if status in (400, 413, 422) and any(mark in told for mark in FILTERED):
+        if passes(problem):
+            raise Failed(f"{status} {told}", retry_after(problem))
+        low = f"{code} {told}".lower()
+        if status in (400, 413, 422) and any(mark in low for mark in FILTERED):
             return Answer("", requests=requests, failure="refused")
-        if status in (400, 413, 422) and any(mark in told for mark in TOO_LONG):
+        if status in (400, 413, 422) and any(mark in low for mark in TOO_LONG):
             return Answer("", requests=requests, failure="too_long")
-        if self._logprobs and "logprobs" in told:
+        if self._logprobs and "logprobs" in low:
             raise UserError(f"{words}. It does not tell how likely its words are; leave {self._word}.soft out.")
         raise UserError(f"{words}. Check {self._word}.base_url, which mostly ends in /v1, and {self._word}.model.")
 
@@ -193,28 +164,3 @@ def _added(a: float, b: float) -> float:
     """log(e^a + e^b)."""
     high = max(a, b)
     return high + math.log(sum(math.exp(x - high) for x in (a, b))) if high > -math.inf else high
-
-
-def _said(problem: urllib.error.HTTPError) -> tuple[str, str]:
-    """The server's words for an error, and its code."""
-    try:
-        text = problem.read(20_000).decode("utf-8", errors="replace")
-    except (OSError, http.client.HTTPException):
-        text = ""
-    try:
-        error = json.loads(text)["error"]
-        said, code = (error, "") if isinstance(error, str) else (error.get("message") or "", error.get("code") or "")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        said, code = text, ""
-    said = " ".join(str(said).split())[:300].rstrip(".")
-    return said or problem.reason or http.client.responses.get(problem.code, ""), str(code)
-
-
-def _retry_after(text: str) -> float:
-    """Seconds: a number of them, or a date."""
-    try:
-        wait = float(text)
-    except ValueError:
-        when = email.utils.parsedate_tz(text)
-        wait = email.utils.mktime_tz(when) - time.time() if when else 0.0
-    return min(max(wait, 0.0), LONGEST_ASKED) if wait == wait else 0.0

@@ -22,7 +22,7 @@ from prefloop.models.load import members_of, model_folder
 from prefloop.models.memory import Anatomy, Way
 from prefloop.models.quantised import frozen_form, trained_form
 from prefloop.printing import amount
-from prefloop.scoring.named import PYTHON
+from prefloop.scoring.named import is_model
 from prefloop.settings import Adapted, Batched, Reward, Weighted, models_of
 
 C = TypeVar("C", bound=Adapted)
@@ -58,12 +58,12 @@ class Named:
 
 
 def scoring(
-    settings: Weighted, place: Placement, reward: Reward, others: Mapping[str, Named] = MappingProxyType({})
+    settings: Weighted, place: Placement, reward: Reward | None, others: Mapping[str, Named] = MappingProxyType({})
 ) -> list[Model]:
     """The models behind a reward, the members of an ensemble one by one. Args: others: by role, in memory beside."""
     folders: dict[str, str] = {}
     for key, path in models_of(reward, "reward model").items():
-        if not path.startswith(PYTHON):
+        if is_model(path):
             each = members_of(path)
             one = len(each) == 1
             folders |= {(key if one else f"{key} {i}").replace(".", " "): folder for i, folder in enumerate(each)}
@@ -146,7 +146,7 @@ class Models:
         form = role.form if trained else frozen_form(self.settings.weights, self.place)
         return replace(model, role=replace(role, name=name, trained=trained, form=form))
 
-    def scorers(self, reward: Reward, policy: str) -> list[Model]:
+    def scorers(self, reward: Reward | None, policy: str) -> list[Model]:
         """The reward models, which only read: each on the base of the policy, or of one before it, if it is an adapter
         of the same. Of functions nothing is known."""
         return scoring(self.settings, self.place, reward, {"policy": Named.of(policy)})

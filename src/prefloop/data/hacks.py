@@ -113,6 +113,11 @@ def _told(config: HacksConfig) -> tuple[TrainedPolicy, str]:
     if policy not in kept:
         steps = ", ".join(str(layout.step_of(path.name)) for path in kept)
         raise UserError(f"{folder}: no policy was kept after step {config.step}. There are those after: {steps}.")
+    if card.config.get("env") is not None:
+        raise UserError(
+            f"{folder}: this policy was trained over several turns, with env={card.config['env']}, and what it says "
+            "is not looked at yet. Give a run of single responses."
+        )
     fields = TrainedPolicy.model_fields.keys() & card.config.keys()
     told = TrainedPolicy.model_validate({name: card.config[name] for name in fields})
     if config.reward is not None:

@@ -21,14 +21,22 @@ def of_value(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:LENGTH]
 
 
+def is_address(text: Name) -> bool:
+    """Whether that is the address of a server, and no path."""
+    return isinstance(text, str) and text.startswith(("http://", "https://"))
+
+
 def of_path(path: Name) -> str:
     """Fingerprint of a file's bytes, or of the names and bytes of every visible file in a folder; of a Python file also
-    of those beside it that it imports.
+    of those beside it that it imports; of a server's address the address alone, since what answers there cannot be
+    known.
 
     Of a finished stage's folder only what it wrote for others counts: not when, where and how long it ran.
 
     Raises: UserError if there is nothing at the path, or if it cannot be read.
     """
+    if is_address(path):
+        return of_value(path)
     path = Path(path)
     try:
         if path.is_file():

@@ -9,12 +9,13 @@ from prefloop.files.documents import read_document
 from prefloop.health.words import says
 from prefloop.models.load import members_of
 from prefloop.records.cards import Card
-from prefloop.scoring.named import PYTHON, reward_input
+from prefloop.scoring.named import is_model, reward_input
 from prefloop.settings import Reward, models_of
 
 
-def gate(reward: Reward, *, anyway: bool, say: Callable[[str], None]) -> None:
-    """Looks at the card of each reward model; a function has none, and one without a card passes with a sentence.
+def gate(reward: Reward | None, *, anyway: bool, say: Callable[[str], None]) -> None:
+    """Looks at the card of each reward model; a function or a server has none, and a model without one passes with a
+    sentence.
 
     Args:
         anyway: pass, and say what the card says.
@@ -22,7 +23,7 @@ def gate(reward: Reward, *, anyway: bool, say: Callable[[str], None]) -> None:
     Raises: UserError with the reasons and what to do, if a card says that it is not ready.
     """
     for model in models_of(reward).values():
-        if model.startswith(PYTHON):
+        if not is_model(model):
             continue
         own = card_of(model)
         folders = members_of(model) if own is None else [model]  # an ensemble put together by hand has none of its own

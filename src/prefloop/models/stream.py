@@ -17,7 +17,7 @@ tokens see the whole stem and themselves, and count on from its positions.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
@@ -182,7 +182,7 @@ class ResponseStream:
     index: Tensor
     """(M,) places in the stream whose hidden state predicts a response token"""
     tokens: Tensor
-    """(M,) the response tokens"""
+    """(M,) the response tokens, of all or of `only` some"""
     rows: Tensor
     """(M,) which response"""
     columns: Tensor
@@ -226,6 +226,15 @@ class ResponseStream:
         begin, second = (torch.tensor(places, device=device)[answer.rows] for places in (first, then))
         index = torch.where(answer.positions == 0, begin, second + answer.positions - 1)
         return cls(stream, index, answer.tokens, answer.rows, answer.positions, answer.lengths)
+
+    def only(self, keep: Tensor) -> "ResponseStream":
+        """The same stream, of whose response tokens some are predicted. Args: keep: (M,) bool; the others are read
+        like a prompt."""
+        some = keep.nonzero()[:, 0].to(self.index.device)
+        index, tokens, rows, columns = (
+            x.index_select(0, some) for x in (self.index, self.tokens, self.rows, self.columns)
+        )
+        return replace(self, index=index, tokens=tokens, rows=rows, columns=columns)
 
     def grid(self, values: Tensor) -> Tensor:
         """(M,) -> (B, T), zeros right of each response's end."""

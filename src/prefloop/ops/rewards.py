@@ -40,6 +40,30 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
     return torch.where(is_last, scores.unsqueeze(-1), 0.0) - charges
 
 
+def placed_rewards(rewards: Tensor, placed: Tensor, mask: Tensor) -> Tensor:
+    """The same rewards, but what is paid within a response is paid there and not at its end.
+
+        reward'[b, t] = reward[b, t] + placed[b, t] - (sum over b of placed if t is the last real token of b else 0)
+
+            tokens   one  two  three  <end>
+            placed    1    0    -2      0
+            reward    0    0     0      s          with s = -1 + what is paid at the end
+            reward'   1    0    -2    s + 1
+
+    Args:
+        rewards: (B, T) reward units, as `token_rewards` makes them: the whole score at the last real token.
+        placed: (B, T) reward units, the part of the score that is paid at each token.
+        mask: (B, T) bool.
+
+    Returns: (B, T) reward units, 0 at padding; over a row they sum to what they did.
+    Raises: ShapeError if the shapes differ; ValueError if a row has no real token.
+    """
+    same_shape(rewards=rewards, placed=placed, mask=mask)
+    placed = torch.where(mask, placed, 0.0)
+    is_last = torch.arange(mask.shape[-1], device=mask.device) == last_index(mask).unsqueeze(-1)
+    return torch.where(mask, rewards + placed - torch.where(is_last, placed.sum(-1, keepdim=True), 0.0), 0.0)
+
+
 def repeated_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
     """The whole score at every token, beside the charge: a response of T tokens is paid T times.
 

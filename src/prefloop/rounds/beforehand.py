@@ -80,6 +80,10 @@ def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> N
     elif kind == "folder":
         if not Path(value).is_dir():
             raise UserError(f"{value}: there is no such folder. Check the path.")
+    elif kind == "environment":
+        from prefloop.scoring.named import environment_as
+
+        environment_as(value)
     elif kind == "reward" or value.startswith("python:"):
         from prefloop.scoring.named import check_reward
 

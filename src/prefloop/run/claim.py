@@ -9,6 +9,7 @@ import filelock
 from prefloop import layout
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, remove_leftovers, writing
+from prefloop.files.fingerprints import is_address
 from prefloop.files.outputs import is_inside
 
 BOOKKEEPING = (layout.CARD, layout.SETTINGS, layout.TIMING)
@@ -27,7 +28,7 @@ class Claim:
         with writing(folder):
             _refuse_foreign(folder)
         for name in inputs:
-            if is_inside(folder, name):
+            if not is_address(name) and is_inside(folder, name):
                 raise UserError(f"out={folder}: this is inside {name}, which is read. Choose another out=DIR.")
         make_folder(folder)
         self._lock = filelock.FileLock(folder / layout.RUN_LOCK)

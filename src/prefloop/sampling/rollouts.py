@@ -4,6 +4,11 @@ Shapes: B responses, T tokens of the longest response.
 
     prompt  "where is it?"    response  "on  its  way  END"      mask  [1 1 1 1]
     prompt  "thanks"          response  "bye END"                mask  [1 1 0 0]
+
+Where somebody answers the policy between its turns, a response is all that follows the prompt, and what the policy did
+not write is context like the prompt: it is read, and nothing else.
+
+    prompt  "guess"    response  "7 END  user: more assistant:  8 END"    mask  [1 1 0 0 0 1 1]    turns (0, 2), (5, 7)
 """
 
 from collections.abc import Sequence
@@ -30,7 +35,15 @@ class Rollouts:
     finished: Tensor
     """(B,) bool, True where the response ended by itself"""
     mask: Tensor
-    """(B, T) bool"""
+    """(B, T) bool, True where the policy wrote"""
+    turns: tuple[tuple[tuple[int, int], ...], ...] = ()
+    """of each response where the policy's turns begin and end; empty where each is one turn"""
+    paid: Tensor | None = None
+    """(B, T) reward units, what an environment paid for a turn, at the turn's last token; None without one"""
+    answered: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """of each response what was said between the prompt and the policy's last turn: (role, words)"""
+    ended: tuple[str, ...] = ()
+    """why each ended: `done` if the environment said so, else `turns`, `room` or `cut`, see `align.turns`"""
 
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], sampled: Sequence[Sampled], device: torch.device) -> Self:
@@ -71,16 +84,39 @@ class Rollouts:
         each = [vars(some) for some in (self, *others)]
         return type(self)(**{name: _joined([fields[name] for fields in each]) for name in vars(self)})
 
+    def num_tokens(self, rows: Sequence[int]) -> int:
+        """How many tokens the policy wrote in some rows."""
+        return sum(end - begin for i in rows for begin, end in self.turns_of(i))
+
+    def turns_of(self, row: int) -> tuple[tuple[int, int], ...]:
+        """Where the policy's turns begin and end in a response."""
+        return self.turns[row] if self.turns else ((0, len(self.responses[row])),)
+
     def stream(self, rows: Sequence[int]) -> ResponseStream:
-        """Some rows, ready to be read."""
-        return ResponseStream.of([self.prompts[i] for i in rows], [self.responses[i] for i in rows], self.mask.device)
+        """Some rows, ready to be read; what is predicted is what the policy wrote."""
+        prompts, responses = [self.prompts[i] for i in rows], [self.responses[i] for i in rows]
+        whole = ResponseStream.of(prompts, responses, self.mask.device)
+        return whole.only(self._written(rows)) if self.turns else whole
 
     def packed(self, grid: Tensor, rows: Sequence[int]) -> Tensor:
         """(M,) the real tokens of some rows of a (B, T) grid, row after row."""
         counts = torch.tensor([len(self.responses[i]) for i in rows])
         begun = torch.tensor(rows) * grid.shape[1] - (counts.cumsum(0) - counts)
         places = torch.repeat_interleave(begun, counts) + torch.arange(int(counts.sum()))  # counted here, not there
+        places = places[self._written(rows)] if self.turns else places
         return grid.flatten().index_select(0, places.to(grid.device))
+
+    def _written(self, rows: Sequence[int]) -> Tensor:
+        """(tokens of these responses,) bool, on the CPU: whether the policy wrote it."""
+        return torch.cat([written(self.turns[i], len(self.responses[i])) for i in rows])
+
+
+def written(turns: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """(length,) bool, True within the turns."""
+    made = torch.zeros(length, dtype=torch.bool)
+    for begin, end in turns:
+        made[begin:end] = True
+    return made
 
 
 def _taken(value: Any, rows: Sequence[int], index: Tensor) -> Any:

@@ -7,14 +7,14 @@ from prefloop.costs.subject import scoring
 from prefloop.errors import UserError
 from prefloop.models.device import placement
 from prefloop.score.config import ScoreConfig
-from prefloop.scoring.named import PYTHON
+from prefloop.scoring.named import is_model
 from prefloop.scoring.reward_model import BATCH_TOKENS
 
 
 def lengths(config: ScoreConfig) -> Lengths:
     """How long the responses are with their prompts, as far as some of them say. Raises: UserError for a function."""
-    if config.model.startswith(PYTHON):
-        raise UserError(f"{config.model}: what a function of yours takes is not known; a plan is of a reward model.")
+    if not is_model(config.model):
+        raise UserError(f"{config.model}: what a function or a server takes is not known; a plan is of a reward model.")
     return looking.scored(config.data, config.model)
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from prefloop.scoring.protocol import Conversation, Scored, Scorer, Tags, summed
+from prefloop.scoring.protocol import Conversation, Place, Scored, Scorer, Tags, summed
 from prefloop.settings import Component
 
 
@@ -61,7 +61,15 @@ def weighted(components: Mapping[str, Scored], weights: Mapping[str, float]) -> 
         limited=summed(limited) if outliers else None,
         disagreement=torch.stack(apart).square().sum(0).sqrt() if apart else None,
         components=components,
+        placed=_placed(components, weights),
     )
+
+
+def _placed(components: Mapping[str, Scored], weights: Mapping[str, float]) -> list[list[Place]]:
+    """What the parts pay within responses, weighted; the rest of the sum is paid at their ends."""
+    some = [(weights[name], said.placed) for name, said in components.items() if said.placed]
+    columns = [[[(end, weight * paid) for end, paid in places] for places in placed] for weight, placed in some]
+    return [[place for places in row for place in places] for row in zip(*columns, strict=True)]
 
 
 def constrained(scored: Scored, levels: Mapping[str, float], multipliers: Mapping[str, float]) -> Scored:

@@ -7,15 +7,11 @@ sentence with its file and line, and leaves things as they were.
 import contextlib
 import importlib.util
 import inspect
-import math
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -23,14 +19,12 @@ import torch
 
 from prefloop.errors import UserError
 from prefloop.scoring.protocol import Conversation, Scored, Tags
+from prefloop.scoring.said import scored
+from prefloop.scoring.seconds import TooLong, limited
 
 SECONDS = 600.0
 """How long one call may take, unless a setting says otherwise."""
 NEEDS = "it takes (prompts, responses) as lists of strings and returns a list of floats"
-
-
-class TooLong(BaseException):
-    """The time is over. Not an Exception, so that the function cannot catch it by accident."""
 
 
 class PythonFunction:
@@ -63,20 +57,24 @@ class PythonFunction:
             raise UserError(f"python:{spec}: write python:FILE.py:FUNCTION, for instance python:reward.py:score.")
         if not Path(file).is_file():
             raise UserError(f"{file}: there is no such file; the function is looked for there.")
-        self._file, self._function, self._seconds = os.path.abspath(file), function, seconds
+        self._given, self._file, self._function, self._seconds = file, os.path.abspath(file), function, seconds
         self._needs, self._each, self._setting = needs, each, setting
         self.name = f"python:{spec}"
         names = self._guarded(self._loaded, "loading it")
-        self._call: Callable[..., Any] = names.get(function)
-        if not callable(self._call):
-            raise UserError(f"{file}: there is no function called `{function}`; {needs}.")
+        self._call: Callable[..., Any] = self._found(names.get(function))
         try:
             inspect.signature(self._call).bind(*[[] for _ in range(arguments)])
         except TypeError:
             count = {1: "one argument", 2: "two arguments", 3: "three arguments"}[arguments]
-            raise UserError(f"{file}: `{function}` cannot be called with {count}; {needs}.") from None
+            raise UserError(f"{file}: `{self._function}` cannot be called with {count}; {needs}.") from None
         except ValueError:
             pass  # written in C, and tells no signature
+
+    def _found(self, thing: Any) -> Callable[..., Any]:
+        """What is called, of what the file defines under the name. Raises: UserError if it cannot be called."""
+        if not callable(thing):
+            raise UserError(f"{self._given}: there is no function called `{self._function}`; {self._needs}.")
+        return thing
 
     def _loaded(self) -> dict[str, Any]:
         """The names that the file defines. What lies beside it can be imported."""
@@ -91,7 +89,7 @@ class PythonFunction:
         found.loader.exec_module(module)
         return vars(module)
 
-    def _listed(self, *texts: list[str]) -> list[Any]:
+    def _listed(self, *texts: list[Any]) -> list[Any]:
         """What the function returned; a generator runs here. Raises: UserError if it is no list of anything."""
         values = self._call(*texts)
         if inspect.iscoroutine(values):
@@ -110,7 +108,7 @@ class PythonFunction:
             )
         return list(values)
 
-    def listed(self, *texts: Sequence[str]) -> list[Any]:
+    def listed(self, *texts: Sequence[Any]) -> list[Any]:
         """What it returns for these lists. Raises: UserError for whatever it does wrong."""
         return self._guarded(lambda: self._listed(*map(list, texts)), f"`{self._function}`")
 
@@ -121,7 +119,7 @@ class PythonFunction:
         """
         here = os.getcwd()
         try:
-            with contextlib.redirect_stdout(sys.stderr), _limited(self._seconds):
+            with contextlib.redirect_stdout(sys.stderr), limited(self._seconds):
                 return work()
         except UserError:
             raise
@@ -169,55 +167,11 @@ class PythonReward(PythonFunction):
         return False
 
     def score(self, prompts: Sequence[Conversation], responses: Sequence[str]) -> torch.Tensor:
-        """(B,) what the function returned. Raises: UserError if that is not one finite float for each response."""
-        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
-        values = self.listed(texts, responses)
-        numbers = [self._number(value, response) for value, response in zip(values, responses, strict=False)]
-        if len(values) != len(responses):
-            raise UserError(
-                f"{self.name}: returned {len(values)} numbers for {len(responses)} responses; return one float for "
-                "each."
-            )
-        return torch.tensor(numbers, dtype=torch.float32)
+        """(B,) what the function returned, summed over a response. Raises: see `detailed`."""
+        return self.detailed(prompts, responses).scores
 
     def detailed(self, prompts: Sequence[Conversation], responses: Sequence[str], tags: Tags = ()) -> Scored:
-        """The same numbers, of which nothing more is known."""
-        return Scored(self.score(prompts, responses))
-
-    def _number(self, value: Any, response: str) -> float:
-        try:
-            number = math.nan if isinstance(value, str | bytes) else float(torch.tensor(float(value)))
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise UserError(
-                f"{self.name}: returned {repr(value)[:60]} for the response {response[:60]!r}, not one float for each "
-                "response; return a finite number."
-            )
-        return number
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raises TooLong inside the block after some seconds, and once more behind it if it was caught there. Where the
-    system can: POSIX, in the main thread."""
-    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    is_over = False
-
-    def over(number: int, frame: FrameType | None) -> None:
-        nonlocal is_over
-        is_over = True
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-        if is_over:
-            raise TooLong
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        """The numbers, and where they are paid. Raises: UserError if that is not one finite float for each response, or
+        the places of some."""
+        texts = ["\n".join(message.content for message in prompt) for prompt in prompts]
+        return scored(self.listed(texts, responses), responses, name=self.name)

@@ -137,4 +137,5 @@ def guarded(said: Scored, rule: Rule, *, limit: float) -> Scored:
         instead = usual.cpu().double().mean().float().expand(len(unusual))
     change = torch.where(unusual, instead - said.scores, 0.0)
     parts = {**(said.parts or {"model": said.scores}), "outliers": change}
-    return replace(said, scores=summed(parts), parts=parts)
+    placed = [[] if odd else places for odd, places in zip(unusual.tolist(), said.placed, strict=False)]
+    return replace(said, scores=summed(parts), parts=parts, placed=placed)

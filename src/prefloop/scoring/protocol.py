@@ -16,6 +16,9 @@ from prefloop.records import Message, Prompt
 Conversation = Sequence[Message]
 Tags = Sequence[Sequence[str]]
 """Of each prompt its tags; empty where they are not known."""
+Place = tuple[int, float]
+"""Characters of a response up to there, and the reward units that are paid at the token which writes the last of
+them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Scored:
     """(B, E) reward units, of each member of an ensemble"""
     disagreement: Tensor | None = None
     """(B,) reward units, the deviation of the members' scores; None without an ensemble"""
+    placed: Sequence[Sequence[Place]] = ()
+    """of each response what of its score is paid within it, and where; the rest is paid at its end. Empty where all
+    is"""
 
 
 class Scorer(Protocol):
@@ -65,6 +71,13 @@ def of_several(scorer: Scorer, prompts: Sequence[Prompt], responses: Sequence[st
     """What a scorer says of `copies` responses to each prompt, those of a prompt standing together."""
     each = [prompt for prompt in prompts for _ in range(copies)]
     return scorer.detailed([prompt.messages for prompt in each], responses, [prompt.tags for prompt in each])
+
+
+def joined(parts: Sequence[Scored]) -> Scored:
+    """What was said of some responses after the other, where nothing but scores and places is known. At least one."""
+    placed = [part.placed or [()] * len(part.scores) for part in parts]
+    whole = [places for some in placed for places in some]
+    return Scored(torch.cat([part.scores for part in parts]), placed=whole if any(whole) else ())
 
 
 def summed(parts: Mapping[str, Tensor]) -> Tensor:

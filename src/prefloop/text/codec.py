@@ -10,6 +10,7 @@ Somebody else's reward model reads a whole conversation as its template writes i
 `conversations`.
 """
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +109,34 @@ class Codec:
         made = self._tokens(texts) if not self._before else [self._behind(self._before, *text) for text in texts]
         return [[*ids, self.stop_ids[0]] for ids in made] if finished else made
 
+    def following(self, messages: Sequence[Message], response: str, answer: str) -> list[int] | None:
+        """Tokens from the end of a response to where the assistant speaks next, once the user has answered it.
+
+        Returns: None if the conversation's tokens are not those of the prompt, of the response and of these, one after
+            the other: a template may leave out or change what was said before, or take no such turn.
+        """
+        said = Message.model_construct(role="assistant", content=response)  # a blank one too
+        try:
+            prompt, whole = self.prompts([messages, [*messages, said, Message(role="user", content=answer)]])
+        except Refused:
+            return None
+        begun = [*prompt, *self.response_ids(response)]
+        return whole[len(begun) :] if whole[: len(begun)] == begun else None
+
+    def places(self, ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+        """Of numbers of characters of a response's text, each at least 1, the place of the token that writes the last
+        of them: the first with which the text is that long, a character being there once its last byte is."""
+        last = len([i for i in ids if i not in self.stop_ids]) - 1
+        sizes = dict[int, int]()
+
+        def size(num: int) -> int:
+            if num not in sizes:
+                text = self._decoded(list(ids[:num])).removeprefix(self.turn.lead)
+                sizes[num] = len(text.rstrip(BROKEN))
+            return sizes[num]
+
+        return [min(bisect.bisect_left(range(1, last + 1), end, key=size), last) for end in ends]
+
     def conversations(
         self, prompts: Sequence[Sequence[Message]], responses: Sequence[str]
     ) -> list[tuple[list[int], list[int]]]:
@@ -132,9 +161,11 @@ class Codec:
     def decode(self, ids: Sequence[int]) -> str:
         """A response's text, without the token that ends it and without what the template writes around the text."""
         kept = [i for i in ids if i not in self.stop_ids]
-        text = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-        text = text.removeprefix(self.turn.lead)
+        text = self._decoded(kept).removeprefix(self.turn.lead)
         return text.removesuffix(self.tail) if len(kept) < len(ids) else text
+
+    def _decoded(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def settled(self, text: str) -> str:
         """As much of an unfinished response's text as no further token will change: not the first bytes of a character,
