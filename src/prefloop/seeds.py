@@ -35,6 +35,8 @@ STREAMS: dict[str, str] = {
     "online.turns": "later turns of a step's rollouts, by step and turn",
     "online.env": "what an environment is told to draw from, by step and prompt of the step",
     "online.minibatches": "which rollouts share an update, by step and epoch",
+    "online.ptx": "order of what is imitated beside, by pass",
+    "online.replay": "which rollouts of earlier steps are learned from again, by step; in which update, by epoch too",
     "best.responses": "responses of which the best is kept, by the first prompt of a part",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",

@@ -5,11 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.align.settings import Discounted, Grouped, OnlineConfig, Reused, RolloutsConfig, TokenRewards, Whitened
+from prefloop.align.switches import Replayed
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
-class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards):
+class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replayed):
     """Everything that changes what a PPO run does."""
 
     head_lr: float = Field(default=LEFT, gt=0)
@@ -71,6 +72,11 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards):
             raise ValueError(
                 f"critic_warmup = {self.critic_warmup} leaves no step of {self.steps} in which the policy learns. Set "
                 "it lower, or raise steps."
+            )
+        if self.replay_steps and self.value_target != "returns":
+            raise ValueError(
+                f"value_target = {self.value_target} tells of the policy that wrote; what replayed rollouts are worth "
+                "now is their corrected return. Leave value_target out, or replay_steps."
             )
         if self.clip_high is not None and self.clip_high < self.clip:
             raise ValueError(

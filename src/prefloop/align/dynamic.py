@@ -19,18 +19,20 @@ from prefloop.align.turns import placed
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.protocol import Scored, taken
+from prefloop.text.examples import Asked
 
 
 def sampled(
     run: Run, setup: Setup, config: GRPOConfig, step: int, multipliers: Mapping[str, float], seen: Seen
-) -> tuple[Rollouts, Tensor, dict[str, float], Tensor | None]:
-    """A step's rollouts, and what `online.score` says of them; groups that are not flat come first, in the order in
-    which they were sampled, and flat ones fill what is missing after the last try."""
+) -> tuple[list[Asked], Rollouts, Tensor, dict[str, float], Tensor | None]:
+    """The prompt of each of a step's rollouts, these, and what `online.score` says of them; groups that are not flat
+    come first, in the order in which they were sampled, and flat ones fill what is missing after the last try."""
     copies, wanted = config.responses_per_prompt, config.rollouts_per_step // config.responses_per_prompt
-    written, said, flat = list[Rollouts](), list[Scored](), list[bool]()
+    asked, written, said, flat = list[Asked](), list[Rollouts](), list[Scored](), list[bool]()
     while len(written) < config.tries and flat.count(False) < wanted:
         again = len(written)
         prompts = online.step_prompts(setup.prompts, config, step, again=again)
+        asked += prompts
         written.append(online.sample(setup, prompts, config, step, again=again))
         said.append(online.judged(setup, config, prompts, written[-1], multipliers))
         shaped = shaping.shaped(config, said[-1].scores, written[-1], seen)
@@ -46,7 +48,15 @@ def sampled(
                 f"step {step + 1}: after {config.tries} tries the responses to {missing} of {wanted} prompts still all "
                 "earned the same, and teach nothing. Raise tries or responses_per_prompt, or take other prompts."
             )
-    kept = taken(said, rows) if len(said) > 1 else said[0]
-    rollouts = Rollouts.taken(written, rows) if len(written) > 1 else written[0]
+    kept, rollouts = said[0], written[0]
+    if len(written) > 1:
+        kept, rollouts = taken(said, rows), rollouts.joined(written[1:]).taken(rows)
+        asked = [asked[row] for row in rows]
     metrics = {**online.score_metrics(config, kept, multipliers), **counted}
-    return rollouts, kept.scores, metrics, placed(setup.policy.codec, rollouts, kept.placed)
+    return (
+        [asked[row] for row in rows],
+        rollouts,
+        kept.scores,
+        metrics,
+        placed(setup.policy.codec, rollouts, kept.placed),
+    )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
 from prefloop.align.settings import Grouped, OnlineConfig, RolloutsConfig
+from prefloop.align.switches import Mixed, Replayed
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
@@ -11,6 +12,7 @@ from prefloop.costs.subject import Models, Named, settled
 from prefloop.models.columns import parted
 from prefloop.models.device import placement
 from prefloop.scoring.reward_model import BATCH_TOKENS
+from prefloop.settings import Refreshed
 
 
 def lengths(config: RolloutsConfig) -> Lengths:
@@ -86,16 +88,17 @@ class _Step:
         self.compares = isinstance(config, OnlineConfig) and config.in_loss and config.loss_estimator == "full"
         """whether the reference is read again in every update"""
         self.referred = referred
-        if isinstance(config, OnlineDPOConfig) and config.reference_every:
+        if isinstance(config, Refreshed) and config.reference_every:
             following = self.models.beside("following", self.policy, trained=False, worn=self.policy.role.rank)
             self.references.append(replace(following, role=replace(following.role, form=self.policy.role.form)))
         self.scorers = [scorer.at(self.whole) for scorer in self.models.scorers(config.reward, config.policy)]
         others = [*self.references, *self.scorers, *[self.policy] * (trunks - 1)]
         beside = sum(model.role.weights for model in others)
         sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
-        self.batch = size * self.whole.mean
+        again = 1 / (1 - config.replay_share) if isinstance(config, Replayed) else 1.0  # with what is replayed
+        self.batch = again * size * self.whole.mean
         self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
-        self.all = config.rollouts_per_step * self.whole.mean
+        self.all = again * config.rollouts_per_step * self.whole.mean
 
     def _read(self) -> list[Model]:
         """The models that read all before the updates, beside a critic."""
@@ -132,6 +135,11 @@ class _Step:
             ),
             self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
         ]
+        if isinstance(config, Mixed) and config.ptx is not None:
+            imitated = steps * updates * config.ptx_tokens
+            parts.append(self.policy.learning("imitating", imitated, imitated))
+            most = min(self.tokens, config.ptx_tokens)
+            moments.append(replace(self.policy.update(most, most), name="imitating"))
         if self.compares:
             again = epochs * steps * self.all
             parts.append(self.reference.forward("comparing with reference", again, epochs * steps * predicted))
@@ -140,7 +148,7 @@ class _Step:
         for scorer in self.scorers:
             moments.insert(0, scorer.loading())
             moments.append(scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
-            parts.append(scorer.forward("scoring", steps * self.all, 0))
+            parts.append(scorer.forward("scoring", steps * rows * self.whole.mean, 0))
         models = [*readers, *self.scorers]
         return Needs(
             stage,

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prefloop.align.switches import Dumped, Following, Limited, Mixed, RatioLimited
 from prefloop.config import LEFT, Config
 from prefloop.settings import (
     Adapted,
@@ -77,6 +78,18 @@ class RolloutsConfig(
 
     save_every: int = Field(default=10, ge=1)
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_cut_off(cls, values: Any) -> Any:
+        for name in ("top_p", "top_k", "min_p"):
+            if isinstance(values, dict) and name in values and name not in cls.model_fields:
+                raise ValueError(
+                    f"there is no {name} where a policy learns from what it writes: what is cut off is never sampled, "
+                    "so its probabilities would be those of another policy than the one that wrote, and drift and "
+                    "ratios wrong. Leave it out, or set temperature = 0.7, say."
+                )
+        return values
 
     @property
     def most_tokens(self) -> int:
@@ -213,7 +226,7 @@ class Whitened(Config):
         return self
 
 
-class Reused(RolloutsConfig):
+class Reused(RolloutsConfig, RatioLimited):
     """How often a step's rollouts are learned from."""
 
     minibatch_size: int = Field(default=LEFT, ge=1)
@@ -240,7 +253,7 @@ class Reused(RolloutsConfig):
         return self
 
 
-class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
+class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited, Dumped):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
     kl_coef: float = Field(default=LEFT, ge=0)
@@ -354,6 +367,16 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
                     f"kl_where = off charges no drift, so that {given[0]} = {dict(self)[given[0]]} does nothing. Leave "
                     f"{given[0]} out; kl_coef = 0 with another kl_where measures drift and charges nothing."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_not_there_is_not_asked(self) -> Self:
+        given = [name for name in ("reference_every", "max_kl") if dict(self)[name]]
+        if self.kl_where == "off" and given:
+            raise ValueError(
+                f"kl_where = off has no reference, so that {given[0]} = {dict(self)[given[0]]} does nothing. Leave it "
+                "out, or set kl_coef = 0 with another kl_where, which measures drift and charges nothing."
+            )
         return self
 
     @model_validator(mode="after")
