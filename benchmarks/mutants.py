@@ -16,11 +16,12 @@ from pathlib import Path
 
 from planted import LEARNING, Mutant
 from planted_drift import DRIFT
+from planted_env import ENV
 from planted_groups import GROUPS
 from planted_judging import JUDGING
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *DRIFT, *GROUPS, *JUDGING]
+MUTANTS = [*LEARNING, *DRIFT, *ENV, *GROUPS, *JUDGING]
 
 
 def copied(place: Path) -> Path:
