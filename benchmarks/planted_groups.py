@@ -51,7 +51,6 @@ GROUPS = [
         "align/test_grouped.py",
         ("a batch for a group", "copies=config.responses_per_prompt)", "copies=config.rollouts_per_step)"),
         ("each response by its own length", 'mean="constant"', 'mean="response"'),
-        ("first ratio from the last update", "now = reading or policy.read(", "now = policy.read("),
         ("KL is not weighted", "(coef, weight[stream.rows] * term)", "(coef, term / total)"),
     ),
     *planted(

@@ -137,7 +137,10 @@ def test_advantages_are_those_of_what_each_response_earned(
         a = earned[i] - others if algorithm is RLOOConfig else (earned[i] - group.mean()) / (group.std() + 1e-4)
         assert batch.advantages[i, : len(response)].tolist() == pytest.approx([float(a)] * len(response), abs=1e-4)
         assert batch.advantages[i, len(response) :].abs().sum() == 0
-    assert read_lines(Path(config.out) / "metrics.jsonl")[0]["groups/flat"] == 0
+    row = read_lines(Path(config.out) / "metrics.jsonl")[0]
+    assert row["groups/flat"] == 0
+    drift = torch.where(batch.rollouts.mask, batch.logprobs - batch.ref_logprobs, 0.0).sum(1)
+    assert row["rewards/kl"] == pytest.approx(float(drift.mean()), rel=1e-4)
 
 
 @BOTH
