@@ -79,6 +79,7 @@ def _imitated(path: Path) -> object:
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
     **dict.fromkeys(("ppo", "reinforce", "rloo", "grpo"), (lambda path: Rows(path, Prompt), _imitated)),
+    "rft": (lambda path: Rows(path, Prompt),),
     "online-dpo": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),

@@ -97,6 +97,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
     "rloo": (MODELS, f"{MODELS}/{_STEP}*"),
     "grpo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "rft": (MODELS, f"{MODELS}/{_STEP}*"),
     "best-of-n": (DEMONSTRATIONS,),
     "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),

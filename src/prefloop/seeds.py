@@ -30,6 +30,8 @@ STREAMS: dict[str, str] = {
     "direct.samples": "what a policy answers to held-out prompts once it has learned",
     "online.prompts": "order of the prompts, by pass over them",
     "online.rollouts": "responses of a step, by step",
+    "online.further": "order of the prompts that stand in for others, by pass and by how often a step has sampled",
+    "online.again": "the seed of what is sampled for those, by how often a step has sampled",
     "online.turns": "later turns of a step's rollouts, by step and turn",
     "online.env": "what an environment is told to draw from, by step and prompt of the step",
     "online.minibatches": "which rollouts share an update, by step and epoch",

@@ -37,6 +37,7 @@ def typed(
         "reinforce": [*online, "reward=python:score.py:score", "reference_every=5", f"ptx={shown}"],
         "rloo": [*online, "reward=python:score.py:score"],
         "grpo": [*online, "reward=python:score.py:score"],
+        "rft": [*online, "reward=python:score.py:score"],
         "online-dpo": [*online, "reward=python:score.py:score", "reference_every=2"],
         "dpo": directly,
         "kto": [f"policy={folder}", f"preferences={marked}"],
@@ -54,6 +55,7 @@ ROLES: dict[str, list[str]] = {
     "reinforce": ["policy", "reference", "following"],
     "rloo": ["policy", "reference"],
     "grpo": ["policy", "reference"],
+    "rft": ["policy"],
     "online-dpo": ["policy", "reference", "following"],
     **{stage: ["policy", "reference"] for stage in ("dpo", "kto", "cpl", "offline")},
     "collect": ["model"],
@@ -198,7 +200,7 @@ def test_a_description_that_is_none(
     [
         (
             ["data"],
-            "`data`: there is a plan for sft, collect, reward, ppo, reinforce, rloo, grpo, online-dpo, dpo, kto, ",
+            "`data`: there is a plan for sft, collect, reward, ppo, reinforce, rloo, grpo, rft, online-dpo, dpo, kto, ",
         ),
         (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),

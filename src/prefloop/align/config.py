@@ -134,6 +134,55 @@ class GRPOConfig(Grouped, defaults={"responses_per_prompt": 8, "epochs": 1, "kl_
     """What is averaged: responses, each the mean of its tokens; all tokens of an update alike (DAPO); or responses,
     each the sum of its tokens over max_new_tokens (Dr. GRPO)."""
 
+    tries: int = Field(default=1, ge=1, le=100)
+    """How often a step samples at most, each time other prompts, until it has all its rollouts of prompts whose
+    responses did not all earn the same (DAPO's dynamic sampling); 1 takes what comes."""
+
+
+class RFTConfig(RolloutsConfig, defaults={"responses_per_prompt": 8}):
+    """Everything that changes what an RFT run does."""
+
+    keep: Literal["best", "share", "above"] = "best"
+    """Which responses are imitated, of those that ended by themselves: the best of each prompt, a share of all the
+    step's, the best of them, or all that score above a threshold."""
+
+    share: float | None = Field(default=None, gt=0, le=1)
+    """Of share, which needs it: how many of the step's responses."""
+
+    above: float | None = None
+    """Of above, which needs it: the threshold, in reward units."""
+
+    epochs: int = Field(default=1, ge=1, le=1000)
+    """Passes over what a step kept."""
+
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Kept responses in one optimiser update; left out, what suits the model."""
+
+    @property
+    def most_kept(self) -> int:
+        """Responses of a step that can be kept."""
+        match self.keep:
+            case "best":
+                return self.rollouts_per_step // self.responses_per_prompt
+            case "share":
+                return max(1, round((self.share or 0.0) * self.rollouts_per_step))
+            case "above":
+                return self.rollouts_per_step
+
+    @model_validator(mode="after")
+    def _says_what_is_kept(self) -> Self:
+        for name, value in (("share", self.share), ("above", self.above)):
+            if (self.keep == name) != (value is not None):
+                raise ValueError(f"keep = {name} and {name} = NUMBER need each other.")
+        if self.keep == "best" and self.responses_per_prompt < 2:
+            raise ValueError("the best of one response is that response. Set responses_per_prompt = 2, or more.")
+        if self.unfinished_penalty != type(self).model_fields["unfinished_penalty"].default:
+            raise ValueError(
+                "only responses that ended by themselves are imitated, so unfinished_penalty does nothing. Leave it "
+                "out."
+            )
+        return self
+
 
 class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):
     """Everything that changes which response is the best of n."""

@@ -40,14 +40,16 @@ def write(
 
     Args:
         step: from 0.
-        prompts: of its new responses.
+        prompts: of its new responses, in any order.
         batch: what the updates will learn from, replayed rows last.
         past: the replayed ones; None for none.
     """
     if not is_due(config, step + 1):
         return
-    ids = [prompt.id for prompt in prompts] + [*(past.ids if past else ())]
-    written = [step + 1] * len(prompts) + [*(past.steps if past else ())]
+    named = {tuple(prompt.tokens): prompt.id for prompt in prompts}
+    new = len(batch.rollouts) - len(past.steps if past else ())
+    ids = [named[tokens] for tokens in batch.rollouts.prompts[:new]] + [*(past.ids if past else ())]
+    written = [step + 1] * new + [*(past.steps if past else ())]
     names = {
         "logprob": "logprobs",
         "ref_logprob": "ref_logprobs",

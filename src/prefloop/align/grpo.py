@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, groups, limits, needs, online, shaping
+from prefloop.align import drift, dump, dynamic, groups, limits, needs, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -51,24 +51,23 @@ def train(config: GRPOConfig) -> Path:
             )
             if at.batch is None:
                 setup.sampler.refresh(policy)
-                prompts = online.step_prompts(setup.prompts, config, at.step)
-                rollouts = online.sample(setup, prompts, config, at.step)
-                scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
+                rollouts, scores, scored, placed = dynamic.sampled(  # prompts -> rollouts -> scores, again where alike
+                    run, setup, config, at.step, at.multipliers, at.seen
+                )
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(
-                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-                )
+                placed = shaping.within(config, placed, scores, at.seen)
+                rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
                 scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before, rollouts.mask)
                 read = (before.logprobs, before.ref_logprobs)
                 at.batch = Batch(rollouts, scores, scored, *read, rewards, advantages)
-                dump.write(run, setup, config, at.step, prompts, at.batch)
+                dump.write(run, setup, config, at.step, dynamic.asked(setup, config, at.step), at.batch)
             for index in order[at.done :]:
                 if at.stopped:
                     break
@@ -81,7 +80,7 @@ def train(config: GRPOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)

@@ -91,11 +91,12 @@ def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     }
 
 
-def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
+def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs], *, referred: bool = True) -> tuple[Setup, C]:
     """Loads the policy, copies it as the reference, and reads the prompts.
 
     Args:
         needs: of the algorithm.
+        referred: False for an algorithm that has no reference.
 
     Returns: also the settings, with those that are left to prefloop.
     """
@@ -126,8 +127,8 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
     beside = Mixture.of(policy.codec, config, run)
     if isinstance(config, OnlineConfig):
         run.caution(biases.of(config), of="drift")
-        if config.kl_where == "off":
-            return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
+    if not referred or (isinstance(config, OnlineConfig) and config.kl_where == "off"):
+        return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
     reference = policy.frozen_copy()
     reference.hold(config.weights)
     follower = Follower.of(policy, config) if isinstance(config, Following) else None
@@ -152,23 +153,30 @@ def at_once(
     return sizes.micro_tokens
 
 
-def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> list[Asked]:
+def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
-    seed."""
+    seed. Args: again: how often the step has sampled already; further prompts have an order of their own."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
     order: Tensor | None = None
     for place in range(step * per_step, (step + 1) * per_step):
         number, index = divmod(place, len(prompts))
         if index == 0 or order is None:
-            order = permutation(len(prompts), config.seed, "online.prompts", number)
+            order = (
+                permutation(len(prompts), config.seed, "online.further", number, again)
+                if again
+                else permutation(len(prompts), config.seed, "online.prompts", number)
+            )
         chosen.append(int(order[index]))
     return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> Rollouts:
-    """A response to each of `step_prompts`, of several turns where there is an environment."""
-    copies = config.responses_per_prompt
+def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> Rollouts:
+    """A response to each of `step_prompts`, of several turns where there is an environment. Args: again: how often the
+    step has sampled already."""
+    copies, seed = config.responses_per_prompt, config.seed
+    if again:
+        seed = seed_of(seed, "online.again", again)
     sampling = SamplingConfig(
         temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
     )
@@ -181,11 +189,11 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step:
             sampling,
             copies=copies,
             max_turns=config.max_turns,
-            seed=config.seed,
+            seed=seed,
             step=step,
             device=setup.policy.device,
         )
-    place = seed_of(config.seed, "online.rollouts", step)
+    place = seed_of(seed, "online.rollouts", step)
     sampled = setup.sampler.sample([prompt.tokens for prompt in prompts[::copies]], sampling, place, copies=copies)
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
@@ -196,16 +204,23 @@ def score(
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
     seen to, and what an environment paid. Args: multipliers: of the constraints, now. Returns: also what is logged of
     it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
+    whole = judged(setup, config, prompts, rollouts, multipliers)
+    return whole.scores, score_metrics(config, whole, multipliers), placed(setup.policy.codec, rollouts, whole.placed)
+
+
+def judged(
+    setup: Setup, config: RolloutsConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
+) -> Scored:
+    """The same with all that is known of it."""
     codec, seen = setup.policy.codec, None
     if setup.scorer is not None:
         texts, tags = last_turns(codec, rollouts), [prompt.tags for prompt in prompts]
         said = setup.scorer.detailed(conversations(prompts, rollouts), texts, tags)
         seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
-    whole = with_pay(seen, rollouts)
-    return whole.scores, _score_metrics(config, whole, multipliers), placed(codec, rollouts, whole.placed)
+    return with_pay(seen, rollouts)
 
 
-def _score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
+def score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
     """The part of the log line that is about scores; the means of their parts sum to `scores/mean` exactly."""
     parts = {name: _mean(part) for name, part in said.parts.items()}
     metrics = {
@@ -302,10 +317,12 @@ def read(
     reading = None
     for rows in groups:
         packed = rollouts.stream(rows)
-        theirs = None
-        if charged is not None:
-            theirs = charged.read(packed, temperature=temperature, entropy="none", states=whole is not None)
-        start = None
+        theirs, ref_logprobs, start = None, None, None
+        if charged is not None and whole is not None:
+            theirs = charged.read(packed, temperature=temperature, entropy="none", states=True)
+            ref_logprobs = theirs.logprobs
+        elif charged is not None:
+            ref_logprobs = charged.logprobs(packed, temperature=temperature)
         if setup.follower is not None and setup.reference is not None:
             start = setup.reference.logprobs(packed, temperature=temperature)
         with torch.set_grad_enabled(kept is not None):
@@ -316,7 +333,7 @@ def read(
         if whole is not None and charged is not None and theirs is not None:
             kl = divergence(setup.policy, now, charged, theirs, temperature=temperature, forward=whole == "forward")
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (now.logprobs, theirs and theirs.logprobs, now.values, kl, start)
+        columns = (now.logprobs, ref_logprobs, now.values, kl, start)
         for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column.detach()
@@ -382,21 +399,24 @@ def log(
 ) -> None:
     """The log line of a step, a few of its responses, and the bar."""
     run.log(step + 1, metrics)
-    shown = {"score": "scores/mean", "kl": "rewards/kl", "length": "rollouts/length"}
-    run.progress.advance(1, **{word: metrics[name] for word, name in shown.items() if name in metrics})
+    told = {"score": "scores/mean", "kl": "rewards/kl", "length": "rollouts/length"}
+    run.progress.advance(1, **{word: metrics[name] for word, name in told.items() if name in metrics})
+    rows = shown(setup, step, rollouts, scores)
+    run.sample(rows if kl is None else [{**row, "kl": float(kl[i].sum())} for i, row in enumerate(rows)])
+
+
+def shown(setup: Setup, step: int, rollouts: Rollouts, scores: Tensor) -> list[dict[str, Any]]:
+    """A few of a step's responses, to be looked at."""
     codec = setup.policy.codec
-    run.sample(
-        [
-            {
-                "step": step + 1,
-                "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
-                "response": codec.decode(rollouts.responses[i]),
-                "score": float(scores[i]),
-                **({} if kl is None else {"kl": float(kl[i].sum())}),
-            }
-            for i in range(min(4, len(rollouts)))
-        ]
-    )
+    return [
+        {
+            "step": step + 1,
+            "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
+            "response": codec.decode(rollouts.responses[i]),
+            "score": float(scores[i]),
+        }
+        for i in range(min(4, len(rollouts)))
+    ]
 
 
 def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:

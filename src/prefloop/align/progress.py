@@ -118,10 +118,11 @@ def restored(
             other.restore(its)
     batch = saved["at"].pop("batch")
     if batch is not None:
-        rollouts = Rollouts(**_moved(batch.pop("rollouts"), policy.device))
-        batch = kind(rollouts=rollouts, **_moved(batch, policy.device))
+        rollouts = Rollouts(**moved(batch.pop("rollouts"), policy.device))
+        batch = kind(rollouts=rollouts, **moved(batch, policy.device))
     return Progress(**saved["at"], batch=batch)
 
 
-def _moved(saved: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def moved(saved: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What was saved, its tensors on a device."""
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in saved.items()}

@@ -68,9 +68,8 @@ def train(config: REINFORCEConfig) -> Path:
             limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
-            rewards = drift.rewards(
-                config, rollouts, shaped, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-            )
+            placed = shaping.within(config, placed, scores, at.seen)
+            rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
             dump.write(
@@ -107,7 +106,8 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         if config.credit == "response"
         else discounted_returns(rewards, mask, discount=config.discount)
     )
-    advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
+    baseline = _baseline(config, returns[:, 0])
+    advantages = torch.where(mask, returns - baseline, 0.0)
     return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
 
 

@@ -59,10 +59,10 @@ def train(config: RLOOConfig) -> Path:
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                scored |= groups.counted(config, rollouts, shaped)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(
-                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-                )
+                placed = shaping.within(config, placed, scores, at.seen)
+                rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
@@ -83,7 +83,7 @@ def train(config: RLOOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)

@@ -115,6 +115,8 @@ class RolloutsConfig(
 
     @model_validator(mode="after")
     def _somebody_pays(self) -> Self:
+        if self.reward == "":
+            raise ValueError("`reward` is empty. Say who scores, or leave it out where env pays.")
         if self.reward is None and self.env is None:
             raise ValueError(
                 "the setting `reward` is needed. Add reward=..., a reward model folder, python:FILE.py:FUNCTION or "
@@ -398,10 +400,10 @@ class Grouped(OnlineConfig, Reused):
 
     overlong: Literal["keep", "mask", "soft"] = "keep"
     """What becomes of a response that ran into max_new_tokens: keep learns from it as from others, mask leaves it out
-    of the loss, soft charges unfinished_penalty little by little over the last overlong_buffer tokens (DAPO)."""
+    of the loss, soft charges unfinished_penalty little by little towards the end (DAPO)."""
 
-    overlong_buffer: int = Field(default=0, ge=0)
-    """Of soft, which needs it: how many of the last tokens cost."""
+    overlong_share: float | None = Field(default=None, gt=0, le=1)
+    """Of soft, which needs it: the share of max_new_tokens, at their end, over which the charge grows."""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -414,13 +416,8 @@ class Grouped(OnlineConfig, Reused):
             raise ValueError(
                 "a response is measured against the others to its prompt. Set responses_per_prompt = 2, or more."
             )
-        if (self.overlong == "soft") != (self.overlong_buffer > 0):
-            raise ValueError("overlong = soft and overlong_buffer = NUMBER (of tokens) need each other.")
+        if (self.overlong == "soft") != (self.overlong_share is not None):
+            raise ValueError("overlong = soft and overlong_share = NUMBER (0.2, say) need each other.")
         if self.overlong == "soft" and not self.unfinished_penalty:
             raise ValueError("overlong = soft charges unfinished_penalty little by little, and here it is 0. Set it.")
-        if self.overlong_buffer > self.max_new_tokens:
-            raise ValueError(
-                f"overlong_buffer = {self.overlong_buffer} is longer than a response, max_new_tokens = "
-                f"{self.max_new_tokens}. Lower it."
-            )
         return self

@@ -13,7 +13,7 @@ not write is context like the prompt: it is read, and nothing else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ from torch.nn.functional import pad
 from prefloop.errors import UserError
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,35 @@ class Rollouts:
         finished = torch.tensor([s.finished for s in sampled], device=device)
         return cls(tuple(tuple(p) for p in prompts), tuple(s.tokens for s in sampled), finished, mask)
 
+    @classmethod
+    def taken(cls, several: Sequence[Self], rows: Sequence[int]) -> Self:
+        """Some rows of several rollouts, counted through all of them."""
+        widest = max(one.mask.shape[1] for one in several)
+        where = torch.tensor(rows, device=several[0].mask.device)
+        kept = cls._of_each([one.responses for one in several], rows)
+        longest = max(map(len, kept))
+
+        def grid(grids: Sequence[Tensor]) -> Tensor:
+            return torch.cat([pad(each, (0, widest - each.shape[1])) for each in grids])[where][:, :longest]
+
+        paid = [one.paid for one in several if one.paid is not None]
+        return cls(
+            prompts=cls._of_each([one.prompts for one in several], rows),
+            responses=kept,
+            finished=torch.cat([one.finished for one in several])[where],
+            mask=grid([one.mask for one in several]),
+            turns=cls._of_each([one.turns for one in several], rows),
+            paid=grid(paid) if paid else None,
+            answered=cls._of_each([one.answered for one in several], rows),
+            ended=cls._of_each([one.ended for one in several], rows),
+        )
+
+    @staticmethod
+    def _of_each(several: Sequence[tuple[E, ...]], rows: Sequence[int]) -> tuple[E, ...]:
+        """Some rows of what each rollout has one of, or none of what no rollout has."""
+        each = [one for column in several for one in column]
+        return tuple(each[row] for row in rows) if each else ()
+
     def __len__(self) -> int:
         """B"""
         return len(self.responses)
@@ -72,12 +103,12 @@ class Rollouts:
 
     def first(self, num: int) -> Self:
         """The first rows alone, in a grid of the same width."""
-        return self.taken(range(num))
+        return self.picked(range(num))
 
-    def taken(self, rows: Sequence[int]) -> Self:
+    def picked(self, rows: Sequence[int]) -> Self:
         """Some rows, in a grid of the same width."""
         index = torch.tensor([*rows], device=self.mask.device)
-        return type(self)(**{name: _taken(value, rows, index) for name, value in vars(self).items()})
+        return type(self)(**{name: _picked(value, rows, index) for name, value in vars(self).items()})
 
     def joined(self, others: Sequence[Self]) -> Self:
         """These rows and others behind them, in a grid as wide as the widest."""
@@ -119,7 +150,7 @@ def written(turns: Sequence[tuple[int, int]], length: int) -> Tensor:
     return made
 
 
-def _taken(value: Any, rows: Sequence[int], index: Tensor) -> Any:
+def _picked(value: Any, rows: Sequence[int], index: Tensor) -> Any:
     """Some rows of a field: B of them, or none at all."""
     if isinstance(value, Tensor):
         return value[index]
