@@ -138,13 +138,13 @@ def test_rows_of_several_scorings_by_hand():
 
 
 def test_rows_of_several_rollouts_by_hand():
-    """Padding is that of the longest that was taken."""
+    """The grid stays as wide as that of the longest of all."""
     one = Rollouts(
         ((1,), (2,)), ((5, 6, 7), (8,)), torch.tensor([True, False]), torch.tensor([[True] * 3, [True, False, False]])
     )
     other = Rollouts(((3,),), ((9, 9),), torch.tensor([True]), torch.tensor([[True, True]]))
-    some = Rollouts.taken([one, other], [2, 1])
+    some = one.joined([other]).picked([2, 1])
     assert some.prompts == ((3,), (2,))
     assert some.responses == ((9, 9), (8,))
     assert some.finished.tolist() == [True, False]
-    assert some.mask.tolist() == [[True, True], [True, False]]
+    assert some.mask.tolist() == [[True, True, False], [True, False, False]]

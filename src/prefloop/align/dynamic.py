@@ -50,13 +50,7 @@ def sampled(
             )
     kept, rollouts = said[0], written[0]
     if len(written) > 1:
-        kept, rollouts = taken(said, rows), rollouts.joined(written[1:]).taken(rows)
+        kept, rollouts = taken(said, rows), rollouts.joined(written[1:]).picked(rows)
         asked = [asked[row] for row in rows]
     metrics = {**online.score_metrics(config, kept, multipliers), **counted}
-    return (
-        [asked[row] for row in rows],
-        rollouts,
-        kept.scores,
-        metrics,
-        placed(setup.policy.codec, rollouts, kept.placed),
-    )
+    return asked, rollouts, kept.scores, metrics, placed(setup.policy.codec, rollouts, kept.placed)

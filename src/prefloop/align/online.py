@@ -127,9 +127,7 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs], *, ref
     beside = Mixture.of(policy.codec, config, run)
     if isinstance(config, OnlineConfig):
         run.caution(biases.of(config), of="drift")
-    if not referred:
-        return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
-    if isinstance(config, OnlineConfig) and config.kl_where == "off":
+    if not referred or (isinstance(config, OnlineConfig) and config.kl_where == "off"):
         return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
     reference = policy.frozen_copy()
     reference.hold(config.weights)
@@ -319,13 +317,12 @@ def read(
     reading = None
     for rows in groups:
         packed = rollouts.stream(rows)
-        theirs, ref_logprobs = None, None
+        theirs, ref_logprobs, start = None, None, None
         if charged is not None and whole is not None:
             theirs = charged.read(packed, temperature=temperature, entropy="none", states=True)
             ref_logprobs = theirs.logprobs
         elif charged is not None:
             ref_logprobs = charged.logprobs(packed, temperature=temperature)
-        start = None
         if setup.follower is not None and setup.reference is not None:
             start = setup.reference.logprobs(packed, temperature=temperature)
         with torch.set_grad_enabled(kept is not None):

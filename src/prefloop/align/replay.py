@@ -84,7 +84,7 @@ class Memory:
         rows = shuffled(len(everything.steps), self._config.seed, "online.replay", step)[: self.num]
         index = torch.tensor(rows, device=self._device)
         return Past(
-            everything.rollouts.taken(rows),
+            everything.rollouts.picked(rows),
             everything.scores[index],
             everything.shaped[index],
             everything.placed[index],

@@ -70,7 +70,7 @@ def train(config: RFTConfig) -> Path:
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
                 rows = chosen(config, scores, _usable(setup, rollouts))
-                at.kept = rollouts.taken(rows) if rows else None
+                at.kept = rollouts.picked(rows) if rows else None
                 at.told = {**scored, **_told(rollouts, scores, rows)}
                 at.shown = online.shown(setup, at.step, rollouts, scores)
             for index in minibatches(config, at.kept, at.step)[at.done :]:

@@ -72,12 +72,12 @@ class Rollouts:
 
     def first(self, num: int) -> Self:
         """The first rows alone, in a grid of the same width."""
-        return self.taken(range(num))
+        return self.picked(range(num))
 
-    def taken(self, rows: Sequence[int]) -> Self:
+    def picked(self, rows: Sequence[int]) -> Self:
         """Some rows, in a grid of the same width."""
         index = torch.tensor([*rows], device=self.mask.device)
-        return type(self)(**{name: _taken(value, rows, index) for name, value in vars(self).items()})
+        return type(self)(**{name: _picked(value, rows, index) for name, value in vars(self).items()})
 
     def joined(self, others: Sequence[Self]) -> Self:
         """These rows and others behind them, in a grid as wide as the widest."""
@@ -119,7 +119,7 @@ def written(turns: Sequence[tuple[int, int]], length: int) -> Tensor:
     return made
 
 
-def _taken(value: Any, rows: Sequence[int], index: Tensor) -> Any:
+def _picked(value: Any, rows: Sequence[int], index: Tensor) -> Any:
     """Some rows of a field: B of them, or none at all."""
     if isinstance(value, Tensor):
         return value[index]
