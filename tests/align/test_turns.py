@@ -209,6 +209,29 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert metrics[0][0]["rollouts/turns"] > 1
 
 
+def test_killed_between_updates_it_goes_on_with_the_turns_that_it_had(
+    make: Make, watch: Watch, weights: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    """In the second of four updates of one step, whose rollouts lie in the checkpoint."""
+    watch()
+    shared = {"epochs": 2, "minibatch_size": 4, "checkpoint_every": 1}
+    whole, broken = make(**shared), make(**shared)
+    expected, real, calls = weights(ppo.train(whole)), ppo.__dict__["ppo_policy_loss"], [0]
+
+    def dies(*args: Any, **kwargs: Any) -> Tensor:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ppo.train(broken)
+    actual = weights(ppo.train(broken))
+    assert calls[0] == 5
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
 def test_a_scorer_reads_the_last_turn_behind_what_was_said(make: Make, watch: Watch, read_lines: Read, tmp_path: Path):
     """It is told the whole conversation up to there; both are added, and logged apart."""
     (tmp_path / "seen.py").write_text(
