@@ -201,7 +201,7 @@ LEARNING = [
         ("every step has the same prompts", "range(step * per_step, (step + 1) * per_step)", "range(per_step)"),
         ("every epoch has the same order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
         ("sampled at temperature 1", "temperature=config.temperature, max_new", "max_new"),
-        ("the reference is the policy", "theirs = reference.read(packed", "theirs = setup.policy.read(packed"),
+        ("the reference is the policy", "ref_logprobs = reference.logprobs(packed", "ref_logprobs = setup.policy.logprobs(packed"),
         ("read at temperature 1", "now = setup.policy.read(packed, temperature=temperature", "now = setup.policy.read(packed, temperature=1.0"),
         ("finished ones are charged", "(~rollouts.finished).float()", "rollouts.finished.float()"),
         ("root mean square for a deviation", "masked_var(advantages, rollouts.mask).sqrt()", "masked_var(advantages, rollouts.mask).add((advantages * rollouts.mask).sum() / rollouts.mask.sum()).sqrt()"),

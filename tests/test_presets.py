@@ -21,7 +21,7 @@ from prefloop.files import fingerprints
 from prefloop.named import named
 from prefloop.ops.advantages import gae
 from prefloop.ops.losses import ppo_policy_loss, ppo_value_loss
-from prefloop.rounds import recipe
+from prefloop.rounds import beforehand, recipe
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.stages import STAGES
 
@@ -136,6 +136,17 @@ def test_a_recipe_a_plan_and_the_tab_key_know_presets(
     assert '"ppo preset") words="instructgpt modern seed001 seed003 tldr" ;;' in capsys.readouterr().out
 
 
+def test_a_critic_that_is_a_word_is_no_folder_that_a_recipe_lacks(folder: str, tmp_path: Path):
+    """Also where a preset says it, as that of seed003 does."""
+    (tmp_path / "p.jsonl").write_text('{"id": "p", "messages": [{"role": "user", "content": "a"}]}', encoding="utf-8")
+    (tmp_path / "reward.py").write_text("def score(p, r):\n    return [0.0 for x in r]\n", encoding="utf-8")
+    text = "ppo: {policy: $base, reward: 'python:reward.py:score', prompts: p.jsonl, preset: seed003}"
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    beforehand.check(recipe.load(str(tmp_path / "own.yaml"), [f"base={folder}"]))
+    with pytest.raises(UserError, match=r"`ppo.critic`: seperate: there is no such folder"):
+        beforehand.check(recipe.load(str(tmp_path / "own.yaml"), [f"base={folder}", "ppo.critic=seperate"]))
+
+
 # the formulas of the seeds, by hand
 
 
@@ -152,7 +163,7 @@ def test_the_formulas_of_seed_003():
     minus 0.01 of the entropy; ratio clipped at 0.2."""
     config = made("ppo", "seed003")
     assert isinstance(config, PPOConfig)
-    rewards = drift.rewards(config, ROLLOUTS, SCORES, Before(LOGPROBS, REFERENCE, VALUES), kl_coef=config.kl_coef)
+    rewards = drift.rewards(config, ROLLOUTS, SCORES, Before(LOGPROBS, REFERENCE, VALUES), None, kl_coef=config.kl_coef)
     kl_div = (0.2 - 0.2 + 1.0 + 0.0 + 1.0) / 5
     assert rewards.sum(1).tolist() == pytest.approx([2.0 - 0.2 * kl_div, -1.0 - 0.2 * kl_div])
     targets = critics.targets(config, rewards, VALUES, VALUES, MASK)
@@ -169,7 +180,7 @@ def test_the_formulas_of_seed_001():
     """L = -L_clip + beta KL[policy(.|s) || reference(.|s)] + c (V(s) - (r + V(s')))^2, A = G - V(s), G = R."""
     config = made("ppo", "seed001")
     assert isinstance(config, PPOConfig)
-    rewards = drift.rewards(config, ROLLOUTS, SCORES, Before(LOGPROBS, REFERENCE, VALUES), kl_coef=0.3)
+    rewards = drift.rewards(config, ROLLOUTS, SCORES, Before(LOGPROBS, REFERENCE, VALUES), None, kl_coef=0.3)
     assert rewards.tolist() == [[0, 0, 2], [0, -1, 0]]  # drift is in the loss, and a response that goes on pays nothing
     advantages, returns = gae(rewards, VALUES, MASK, discount=config.discount, decay=config.decay)
     torch.testing.assert_close(advantages[0], 2.0 - VALUES[0])

@@ -129,6 +129,16 @@ def test_forward_estimators_are_unbiased_by_enumeration_whoever_sampled(rng: tor
         assert torch.allclose(mean, exact, rtol=0.5)
 
 
+def test_weights_do_not_learn_where_the_policy_sampled_for_itself(rng: torch.Generator):
+    """The sampler's logprobs may be the very tensor that learns: the gradient is that of a weight that stays."""
+    policy, reference, _ = four(rng)
+    p, q = policy.log_softmax(-1), reference.log_softmax(-1)
+    (slope,) = torch.autograd.grad(kl_full(reference, policy, temperature=1.0).sum(), policy)
+    for estimator in UNBIASED:
+        mean = (p.detach().exp() * forward_kl_estimate(p, q, p, estimator=estimator)).sum()
+        torch.testing.assert_close(torch.autograd.grad(mean, policy, retain_graph=True)[0], slope)
+
+
 def test_forward_estimators_by_sampling(rng: torch.Generator):
     """10,000 tokens of the policy at each state: k1 and k3 within 3 standard errors of the exact KL(reference ||
     policy), k2 with its bias; k3 varies least."""

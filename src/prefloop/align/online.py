@@ -283,9 +283,12 @@ def read(
     reading, reference = None, setup.reference
     for rows in groups:
         packed = rollouts.stream(rows)
-        theirs = None
-        if reference is not None:
-            theirs = reference.read(packed, temperature=temperature, entropy="none", states=whole is not None)
+        theirs, ref_logprobs = None, None
+        if reference is not None and whole is not None:
+            theirs = reference.read(packed, temperature=temperature, entropy="none", states=True)
+            ref_logprobs = theirs.logprobs
+        elif reference is not None:
+            ref_logprobs = reference.logprobs(packed, temperature=temperature)
         with torch.set_grad_enabled(kept is not None):
             asked = states or whole is not None
             now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none", states=asked)
@@ -294,7 +297,7 @@ def read(
         if whole is not None and reference is not None and theirs is not None:
             kl = divergence(setup.policy, now, reference, theirs, temperature=temperature, forward=whole == "forward")
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (now.logprobs, theirs and theirs.logprobs, now.values, kl)
+        columns = (now.logprobs, ref_logprobs, now.values, kl)
         for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column.detach()

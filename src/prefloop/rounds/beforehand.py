@@ -16,6 +16,8 @@ from prefloop.settings import models_of
 
 RECORDS = {"prompts": Prompt, "demonstrations": Demonstration, "preferences": Preference}
 """Kind of data that can come in other people's forms -> its record."""
+WORDS = {"critic": ("shared", "separate", "reward-model")}
+"""Setting -> words that stand there for no path."""
 
 
 def check(recipe: Recipe) -> None:
@@ -33,6 +35,8 @@ def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
         named = models_of(value, setting) if kind == "reward" else {setting: value}
         for key, path in named.items():
             if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
+                continue
+            if path in WORDS.get(setting, ()):
                 continue
             try:
                 _check(name, setting, kind, path, config)
