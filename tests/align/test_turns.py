@@ -254,6 +254,30 @@ def test_a_scorer_reads_the_last_turn_behind_what_was_said(make: Make, watch: Wa
     assert line["scores/env"] == pytest.approx(float(batch.rollouts.paid.sum(1).mean()), abs=1e-6)
 
 
+def test_places_are_those_of_the_last_turn(make: Make, watch: Watch, tmp_path: Path):
+    """1 for its first character, at its first token; the environment's pay stands where it stood."""
+    (tmp_path / "first.py").write_text(
+        "def score(prompts, responses):\n    return [[(1, 1.0)] if text else 0.0 for text in responses]\n",
+        encoding="utf-8",
+    )
+    seen = watch()
+    ppo.train(make(reward=f"python:{tmp_path / 'first.py'}:score", kl_coef=0.0, unfinished_penalty=0.0))
+    batch, codec = seen.batches[0], seen.setups[0].policy.codec
+    assert batch.rollouts.paid is not None
+    later = 0
+    for row, response in enumerate(batch.rollouts.responses):
+        due = batch.rollouts.paid[row, : len(response)].tolist()
+        begin, end = batch.rollouts.turns[row][-1]
+        if codec.decode(response[begin:end]):
+            words = [token for token in response[begin:end] if token not in codec.stop_ids]
+            begun = [n for n in range(1, len(words)) if codec.decode(words[:n]).rstrip("\ufffd")]
+            first = min([*begun, len(words)])
+            due[begin + first - 1] += 1.0
+            later += begin > 0
+        assert batch.rewards[row, : len(response)].tolist() == pytest.approx(due, abs=1e-5)
+    assert later
+
+
 def test_two_turns_by_hand_with_discount(make: Make, watch: Watch, monkeypatch: pytest.MonkeyPatch):
     """1 paid at the end of the first turn, 2 at that of the second, discount 1/2, no baseline, no drift charged:
 
