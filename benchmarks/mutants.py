@@ -17,10 +17,12 @@ from pathlib import Path
 from planted import LEARNING, Mutant
 from planted_drift import DRIFT
 from planted_env import ENV
+from planted_groups import GROUPS
 from planted_judging import JUDGING
+from planted_shared import SHARED
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *DRIFT, *ENV, *JUDGING]
+MUTANTS = [*LEARNING, *DRIFT, *ENV, *GROUPS, *JUDGING, *SHARED]
 
 
 def copied(place: Path) -> Path:

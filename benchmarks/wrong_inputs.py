@@ -89,9 +89,9 @@ def outcome(case: Case, folder: Path) -> Outcome:
         return Outcome("traceback", words, seconds)
     if code == 0:
         return Outcome("accepted", words, seconds)
-    if code not in (1, 2) or (code == 2 and len(sentences) != 1):
+    if code not in (1, 2, cli.DIVERGED) or (code != 1 and len(sentences) != 1):
         return Outcome("no sentence", words, seconds)
-    if code == 2 and (case.says not in sentences[0] or "Input should be" in words):
+    if code != 1 and (case.says not in sentences[0] or "Input should be" in words):
         return Outcome("blames something else", words, seconds)
     return Outcome("", words, seconds)
 

@@ -144,6 +144,39 @@ REINFORCE = """reinforce:
   max_new_tokens: 12
   checkpoint_every: 1
 
+rloo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 2
+  rollouts_per_step: 8
+  minibatch_size: 4
+  max_new_tokens: 12
+  checkpoint_every: 1
+
+grpo:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 2
+  rollouts_per_step: 8
+  responses_per_prompt: 4
+  minibatch_size: 4
+  max_new_tokens: 12
+  checkpoint_every: 1
+
+rft:
+  policy: sft/model
+  reward: reward/model
+  prompts: world/prompts.ppo.jsonl
+  steps: 2
+  rollouts_per_step: 16
+  responses_per_prompt: 2
+  minibatch_size: 2
+  epochs: 2
+  max_new_tokens: 96
+  checkpoint_every: 1
+
 best-of-n:
   policy: sft/model
   reward: reward/model

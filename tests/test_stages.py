@@ -70,19 +70,23 @@ def _offline(path: Path, *, objective: str) -> object:
     return Rows(path, record(str(path), objective, kinds=OFFLINE))
 
 
+def _imitated(path: Path) -> object:
+    """Texts or demonstrations."""
+    as_texts = recognise(path).what == "texts"
+    return list(named("prefloop.text.corpus:texts")(str(path))) if as_texts else Rows(path, Demonstration)
+
+
 OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
-    "ppo": (lambda path: Rows(path, Prompt),),
-    "reinforce": (lambda path: Rows(path, Prompt),),
-    "rloo": (lambda path: Rows(path, Prompt),),
-    "grpo": (lambda path: Rows(path, Prompt),),
+    **dict.fromkeys(("ppo", "reinforce", "rloo", "grpo"), (lambda path: Rows(path, Prompt), _imitated)),
+    "rft": (lambda path: Rows(path, Prompt),),
     "online-dpo": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "offline": tuple(partial(_offline, objective=objective) for objective in ("wins", "ratings", "thumbs")),
     "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
-    "pretrain": (lambda path: list(named("prefloop.pretrain.corpus:texts")(str(path))),),
+    "pretrain": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
     "score": (
         lambda path: Rows(path, Preference),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prefloop import __version__, stopping
-from prefloop.errors import UserError
+from prefloop.errors import Diverged, UserError
 from prefloop.named import named
 from prefloop.printing import printable, say
 from prefloop.stages import STAGES, Stage
@@ -20,6 +20,8 @@ from prefloop.stages import STAGES, Stage
 COMMANDS = {stage.command: stage for stage in STAGES.values()}
 OURS_TO_MEND = 70
 """Exit code for a fault of prefloop itself (EX_SOFTWARE)."""
+DIVERGED = 3
+"""Exit code if numbers went wrong in training: what to lower is said, and the same command would do the same."""
 READER_GONE = 141
 """Exit code if nobody reads the output any more, as `prefloop --help | head -1`: 128 + SIGPIPE, as of any program."""
 
@@ -27,8 +29,8 @@ READER_GONE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point.
 
-    Returns: the exit code: 0 well, 2 the user can mend it, 70 prefloop's own fault, 130 stopped by Ctrl-C (143 by
-    SIGTERM, 129 by the end of the terminal), 141 nobody reads the output any more.
+    Returns: the exit code: 0 well, 2 the user can mend it, 3 training has diverged, 70 prefloop's own fault, 130
+    stopped by Ctrl-C (143 by SIGTERM, 129 by the end of the terminal), 141 nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the
@@ -41,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _dispatch(arguments)
         sys.stdout.flush()
         return code
+    except Diverged as problem:
+        _refuse(str(problem))
+        return DIVERGED
     except UserError as problem:
         return _refuse(str(problem))
     except KeyboardInterrupt as stop:

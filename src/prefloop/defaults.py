@@ -56,6 +56,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
              "minibatch_size": (256, 128, 128)},
     "grpo": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128),
              "minibatch_size": (64, 32, 32)},
+    "rft": {"lr": (1e-3, 2e-5, 2e-4), "rollouts_per_step": (512, 256, 256), "minibatch_size": (32, 16, 16)},
     "online-dpo": {"lr": (3e-4, 1e-6, 7e-5), "beta": (0.1, 0.1, 0.1), "rollouts_per_step": (128, 64, 64)},
 }  # fmt: skip
 """Where the numbers are from:
@@ -74,6 +75,7 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
 - lr, online-dpo, a small model: that of ppo; at dpo's, 40 steps of the demo ended 0.3 nats from SFT (docs/log.md).
 - rloo and grpo: PPO's, but for one update a step in rloo (Ahmadian et al. 2024, arXiv:2402.14740), where a ratio of
   whole responses leaves little room for more.
+- rft: it imitates, as sft does; of 512 responses, 8 to a prompt, 64 are kept.
 - beta: 0.1, as in both papers.
 - kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
 - alpha, cpl: as in the paper's experiments (Hejna et al. 2023, arXiv:2310.13639); lr as for dpo.

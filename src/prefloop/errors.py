@@ -8,6 +8,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """A run's numbers have gone wrong in training; run.json says what went first, and the exit code is 3."""
+
+
 class RowRefused(UserError):
     """A conversation that a model's chat template does not take; whoever knows the file says which row it is."""
 

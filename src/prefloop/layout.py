@@ -11,6 +11,7 @@ PIPELINE/reward/model/            with members=: ensemble.json and members/0, me
                                   with curve=true those of a share of the prompts are PIPELINE/reward/shares/0.125, ...
 PIPELINE/reward/                  beside its model card.html and card.zh.html; in the model prefloop_card.json
 PIPELINE/ppo/models/step-000040/  the policy after 40 steps
+PIPELINE/ppo/rollouts-000040.parquet  with dump_rollouts=: that step's responses, token by token
 PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
 PIPELINE/best-of-n/                demonstrations.jsonl, each prompt with the best of its responses
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
@@ -96,6 +97,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
     "rloo": (MODELS, f"{MODELS}/{_STEP}*"),
     "grpo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "rft": (MODELS, f"{MODELS}/{_STEP}*"),
     "best-of-n": (DEMONSTRATIONS,),
     "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),
@@ -115,6 +117,16 @@ def part(index: int) -> str:
 def policy(step: int) -> str:
     """Where the policy after `step` steps is, inside its run's folder."""
     return f"{MODELS}/{_STEP}{step:06d}"
+
+
+def rollouts(step: int) -> str:
+    """Where the responses of a step are, token by token, inside its run's folder."""
+    return f"rollouts-{step:06d}.parquet"
+
+
+def dumped(run: Path) -> list[Path]:
+    """The files of the steps that a run wrote token by token, first to last."""
+    return sorted(run.glob("rollouts-*.parquet"))
 
 
 def step_of(name: str) -> int | None:

@@ -88,8 +88,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
             seen.batches.append(change(real(*args, **kwargs)))
             return seen.batches[-1]
 
-        def prepared(*args: Any) -> tuple[Setup, Any]:
-            setup, config = real_prepared(*args)
+        def prepared(*args: Any, **kwargs: Any) -> tuple[Setup, Any]:
+            setup, config = real_prepared(*args, **kwargs)
             often_ending(setup.policy)
             seen.setups.append(replace(setup, reference=reference or setup.reference))
             return seen.setups[-1], config

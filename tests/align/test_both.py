@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from prefloop.align import online, online_dpo, ppo, reinforce
-from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, online, online_dpo, ppo, reinforce, rft, rloo
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
 from prefloop.align.settings import OnlineConfig
 from prefloop.errors import UserError
 from prefloop.models.network import Network
@@ -21,15 +21,18 @@ from .conftest import Seen
 
 Make = Callable[..., OnlineConfig]
 Train = Callable[[Any], Path]
-ALGORITHMS = pytest.mark.parametrize(
-    ("train", "settings"), [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig)], ids=["ppo", "reinforce"]
-)
-
-
+CHARGING = [
+    (ppo.train, PPOConfig),
+    (reinforce.train, REINFORCEConfig),
+    (rloo.train, RLOOConfig),
+    (grpo.train, GRPOConfig),
+]
+NAMES = ["ppo", "reinforce", "rloo", "grpo"]
+ALGORITHMS = pytest.mark.parametrize(("train", "settings"), CHARGING, ids=NAMES)
 EVERY = pytest.mark.parametrize(
     ("train", "settings"),
-    [(ppo.train, PPOConfig), (reinforce.train, REINFORCEConfig), (online_dpo.train, OnlineDPOConfig)],
-    ids=["ppo", "reinforce", "online-dpo"],
+    [*CHARGING, (rft.train, RFTConfig), (online_dpo.train, OnlineDPOConfig)],
+    ids=[*NAMES, "rft", "online-dpo"],
 )
 
 
@@ -92,7 +95,7 @@ def test_what_was_read_before_the_update_is_not_read_again(make_config: Make, mo
     count, real = [0], Network.read
 
     def read(self: Network, *args: Any, **kwargs: Any) -> Any:
-        count[0] += 1
+        count[0] += self.critic is not None  # the policy, and not its reference
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(Network, "read", read)
@@ -173,7 +176,7 @@ def test_rewards_of_parts_are_logged_and_sum_and_a_broken_constraint_is_charged_
         charged = row["multiplier/good"] * row["constraint/good"]
         assert row["scores/good"] == pytest.approx(0.7 * raw + charged, abs=1e-5)
         assert row["scores/curt"] == pytest.approx(-0.3 * raw, abs=1e-6)
-    real, calls = online.__dict__["score"], [0]
+    real, calls = online.__dict__["judged"], [0]
 
     def dies(*args: Any) -> Any:
         calls[0] += 1
@@ -181,7 +184,7 @@ def test_rewards_of_parts_are_logged_and_sum_and_a_broken_constraint_is_charged_
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(online, "score", dies)
+    monkeypatch.setattr(online, "judged", dies)
     with pytest.raises(KeyboardInterrupt):
         train(broken)
     train(broken)

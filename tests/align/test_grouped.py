@@ -1,6 +1,7 @@
 """RLOO and GRPO: one update by autograd on transformers, and what their loops promise, watched as it happens."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from broken import broken_off
+from prefloop import presets
 from prefloop.align import grpo, rloo
 from prefloop.align.config import GRPOConfig, RLOOConfig
 from prefloop.align.progress import Batch
@@ -186,3 +188,104 @@ def test_padding_is_never_read(make_config: Make, watch: Watch, weights: Weights
     watch(spoiled)
     dirty = weights(train(make_config(algorithm, epochs=2, minibatch_size=4)))
     assert all(torch.equal(clean[name], dirty[name]) for name in clean)
+
+
+@BOTH
+def test_how_a_step_is_split_changes_nothing(
+    make_config: Make, watch: Watch, read_lines: Read, algorithm: type[Grouped], train: Any
+):
+    watch()
+    own = {"ratio": "response"} if algorithm is GRPOConfig else {}
+    given = {"steps": 2, "epochs": 2, "minibatch_size": 4, "overlong": "mask", "lr": 0.001, **own}
+    few, whole = (make_config(algorithm, micro_tokens=size, **given) for size in (30, 16384))
+    rows = [read_lines(train(config).parents[1] / "metrics.jsonl") for config in (few, whole)]
+    assert rows[0][0] == pytest.approx(rows[1][0], rel=1e-4, abs=1e-5)
+    assert rows[0][1] == pytest.approx(rows[1][1], rel=2e-2, abs=1e-3)  # by then AdamW has magnified the last bits
+
+
+@BOTH
+def test_the_soft_charge_is_in_the_rewards_and_not_in_the_scores(
+    make_config: Make, watch: Watch, algorithm: type[Grouped], train: Any
+):
+    """Of at most 8 tokens the last 4 cost a quarter of unfinished_penalty each, ended or not."""
+    seen = watch()
+    given = {"kl_where": "reward", "kl_estimator": "k1", "kl_coef": 0.0, "rollouts_per_step": 16, "minibatch_size": 16}
+    train(make_config(algorithm, overlong="soft", overlong_share=0.5, unfinished_penalty=2.0, **given))
+    batch, codec = seen.batches[0], seen.setups[0].policy.codec
+    lengths = [len(response) for response in batch.rollouts.responses]
+    late_ends = [n for n, ended in zip(lengths, batch.rollouts.finished, strict=True) if n > 4 and ended]
+    assert late_ends
+    assert max(lengths) == 8
+    for i, response in enumerate(batch.rollouts.responses):
+        score = expected_score(codec.decode(response))
+        assert float(batch.scores[i]) == pytest.approx(score)
+        charge = 2.0 * max(0, lengths[i] - 4) / 4
+        assert float(batch.rewards[i].sum()) == pytest.approx(score - charge, abs=1e-5)
+
+
+def test_a_minibatch_of_unfinished_responses_alone_moves_nothing(
+    make_config: Make, watch: Watch, weights: Weights, folder: str, read_lines: Read
+):
+    """overlong=mask leaves nothing of it, and nothing is divided by 0."""
+    config = make_config(GRPOConfig, overlong="mask", max_new_tokens=1, entropy_coef=0.5, kl_coef=0.5)
+    changed, begun = weights(grpo.train(config)), weights(Path(folder))
+    row = read_lines(Path(config.out) / "metrics.jsonl")[0]
+    assert row["rollouts/finished"] == 0
+    assert row["grad/norm"] == 0
+    assert all(torch.equal(changed[name], begun[name]) for name in changed)
+
+
+def test_max_policy_kl_ends_a_steps_epochs(make_config: Make, watch: Watch, read_lines: Read):
+    watch()
+    config = make_config(GRPOConfig, epochs=4, minibatch_size=4, lr=0.05, max_policy_kl=1e-4, steps=2)
+    grpo.train(config)
+    assert all(row["updates"] < 8 for row in read_lines(Path(config.out) / "metrics.jsonl"))
+
+
+REFUSED = [
+    (RLOOConfig, {"responses_per_prompt": 1}, "Set responses_per_prompt = 2, or more."),
+    (GRPOConfig, {"responses_per_prompt": 1}, "Set responses_per_prompt = 2, or more."),
+    (GRPOConfig, {"minibatch_size": 3}, "minibatch_size = 3 does not divide it"),
+    (GRPOConfig, {"overlong": "soft"}, "need each other"),
+    (RLOOConfig, {"overlong_share": 0.3}, "need each other"),
+    (RLOOConfig, {"overlong": "soft", "overlong_share": 0.3, "unfinished_penalty": 0.0}, "here it is 0. Set it."),
+    (RLOOConfig, {"discount": 0.9}, "discount"),
+    (RLOOConfig, {"scale": "none"}, "scale"),
+    (GRPOConfig, {"whiten_advantages": True}, "whiten_advantages"),
+    (GRPOConfig, {"kl_estimator": "k1"}, "kl_estimator = k1 has no useful gradient in the loss"),
+]
+
+
+@pytest.mark.parametrize(("algorithm", "given", "sentence"), REFUSED)
+def test_settings_that_make_no_sense_are_refused(
+    make_config: Make, algorithm: type[Grouped], given: dict[str, Any], sentence: str
+):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        make_config(algorithm, **given)
+
+
+PRESETS = [
+    ("grpo", "dapo"), ("grpo", "dr-grpo"), ("grpo", "gspo"), ("grpo", "cispo"),
+    ("reinforce", "reinforce-plus-plus"), ("reinforce", "reinforce-plus-plus-baseline"), ("rloo", "tldr"),
+]  # fmt: skip
+
+
+def test_every_variant_that_has_a_name_is_a_preset():
+    """tests/test_presets.py looks at each of them."""
+    assert {(stage, name) for stage in ("grpo", "reinforce", "rloo") for name in presets.names(stage)} == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", ["dapo", "dr-grpo", "gspo", "cispo"])
+def test_a_step_of_each_variant_of_grpo(make_config: Make, watch: Watch, read_lines: Read, name: str):
+    """From sampling to the log line, with all of its settings."""
+    watch()
+    config = make_config(
+        GRPOConfig, preset=name, rollouts_per_step=16, responses_per_prompt=4, minibatch_size=4, lr=1e-3
+    )
+    grpo.train(config)
+    row = read_lines(Path(config.out) / "metrics.jsonl")[0]
+    assert row["ratio/first_error"] == 0
+    assert row["updates"] == 4
+    assert row["grad/norm"] > 0
+    assert math.isfinite(row["loss/policy"])
+    assert ("groups/tries" in row) == (config.tries > 1)

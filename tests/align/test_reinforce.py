@@ -27,6 +27,7 @@ REWARDS = torch.tensor([[1.0, -2.0, 4.0], [5.0, 0.0, 0.0]])
     [
         ({}, [[3 - 4, 2 - 4, 4 - 4], [5 - 4, 0, 0]]),  # still to come, less the mean of 3 and 5
         ({"baseline": "none"}, [[3, 2, 4], [5, 0, 0]]),
+        ({"baseline": "group_mean", "responses_per_prompt": 2}, [[3 - 4, 2 - 4, 4 - 4], [5 - 4, 0, 0]]),
         ({"credit": "response"}, [[3 - 4, 3 - 4, 3 - 4], [5 - 4, 0, 0]]),
         ({"discount": 0.5, "baseline": "none"}, [[1 + (-2 + 4 / 2) / 2, -2 + 4 / 2, 4], [5, 0, 0]]),
     ],
@@ -34,6 +35,16 @@ REWARDS = torch.tensor([[1.0, -2.0, 4.0], [5.0, 0.0, 0.0]])
 def test_advantages_by_hand(make_config: Make, settings: dict[str, Any], expected: list[list[float]]):
     config = make_config(REINFORCEConfig, whiten_advantages=False, **settings)
     assert advantages_of(config, REWARDS, MASK).tolist() == expected
+
+
+def test_each_group_has_a_mean_of_its_own(make_config: Make):
+    """Of four responses the first two earned 3 and 5, the others 13 and 15."""
+    config = make_config(REINFORCEConfig, whiten_advantages=False, baseline="group_mean", responses_per_prompt=2)
+    later = REWARDS + torch.tensor([[0.0, 0.0, 10.0], [10.0, 0.0, 0.0]])
+    advantages = advantages_of(config, torch.cat([REWARDS, later]), torch.cat([MASK, MASK]))
+    assert advantages[:, 0].tolist() == [-1, 1, -1, 1]
+    with pytest.raises(ValueError, match="Set responses_per_prompt = 2"):
+        make_config(REINFORCEConfig, baseline="group_mean")
 
 
 def test_whitened_advantages_have_mean_0_and_deviation_1_over_real_tokens(make_config: Make):

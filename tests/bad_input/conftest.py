@@ -15,9 +15,9 @@ Refused = Callable[..., str]
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     """Runs a command that must be refused. Returns: the sentence, which is no traceback and ends like one."""
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, code: int = 2) -> str:
         capsys.readouterr()
-        assert cli.main(arguments) == 2
+        assert cli.main(arguments) == code
         said = capsys.readouterr().err
         assert said.startswith("prefloop: ")
         assert "Traceback" not in said

@@ -81,7 +81,7 @@ def test_divergence(
         ],
         "pretrain": ["pretrain", f"corpus={corpus}", f"out={tmp_path / 'pretrain'}", *small],
     }
-    said = refused(*commands[stage], "lr=1e30", "warmup=0")
+    said = refused(*commands[stage], "lr=1e30", "warmup=0", code=3)
     assert "so training has diverged and stops here" in said
     assert "Lower the learning rate (lr=1e+30)" in said
     place = Path(next(text for text in commands[stage] if text.startswith("out=")).removeprefix("out="))

@@ -121,8 +121,8 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "held_out=, undecided=, replay=), cpl (preferences=, held_out=, replay=), offline (preferences=, held_out=, "
         "replay=), evaluate (data=, of a reward model) and score (data=) take it; for its "
         "prompts revise (prompts=), collect (prompts=), ppo (prompts=), reinforce "
-        "(prompts=), rloo (prompts=), grpo (prompts=), online-dpo (prompts=), best-of-n (prompts=), "
-        "data hacks (prompts=), "
+        "(prompts=), rloo (prompts=), grpo (prompts=), rft (prompts=), online-dpo (prompts=), "
+        "best-of-n (prompts=), data hacks (prompts=), "
         "evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
     ]
 
@@ -181,7 +181,8 @@ def test_what_no_one_knows_is_refused(tmp_path):
          f"reward ({LEARNED}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}) and evaluate (data=, of a reward "
          f"model) take it; reward ({PAIRS}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}), evaluate (data=, of "
          "a reward model) and score (data=) take its pairs."),
-        ("texts", (), "pretrain (corpus=, practice=) takes it."),
+        ("texts", (),
+         "pretrain (corpus=, practice=), ppo (ptx=), reinforce (ptx=), rloo (ptx=) and grpo (ptx=) take it."),
         ("tickets", (), "`prefloop web` takes it, brought in by a lead."),
         ("unprompted", (), "no stage takes it until it has a column `prompt`."),
     ],

@@ -20,11 +20,11 @@ from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts, serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.pretrain.corpus import texts
 from prefloop.records import Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import OPTIMISING, STAGES
+from prefloop.text.corpus import texts
 from test_stages import SAMPLES as OWN
 
 Read = Callable[[str], object]
@@ -69,9 +69,15 @@ def benched(path: str) -> object:
     return _looked_through(path, recognise(path), run)
 
 
+def imitated(path: str) -> object:
+    """Texts or demonstrations."""
+    return list(texts(path)) if recognise(path).what == "texts" else read_demonstrations(path, **quiet)
+
+
 READERS: dict[tuple[str, str], Read] = {
     **{("pretrain", setting): (lambda path: list(texts(path))) for setting in ("corpus", "practice")},
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
+    **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce", "rloo", "grpo")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
         for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")

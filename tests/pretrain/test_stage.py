@@ -18,10 +18,10 @@ from prefloop.models.load import codec_of
 from prefloop.models.network import Network
 from prefloop.pretrain import corpus, stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
-from prefloop.pretrain.corpus import Documents, encoded, texts
 from prefloop.pretrain.stage import num_predicted, total_surprise, train
 from prefloop.records import Message
 from prefloop.text.codec import Codec
+from prefloop.text.corpus import Documents, encoded, texts
 from prefloop.text.templates import BUILT_IN
 
 CPU = Placement(torch.device("cpu"))

@@ -5,11 +5,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from prefloop.align.settings import Discounted, Grouped, OnlineConfig, Reused, RolloutsConfig, TokenRewards, Whitened
+from prefloop.align.switches import Replayed
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
-class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards):
+class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replayed):
     """Everything that changes what a PPO run does."""
 
     head_lr: float = Field(default=LEFT, gt=0)
@@ -72,6 +73,11 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards):
                 f"critic_warmup = {self.critic_warmup} leaves no step of {self.steps} in which the policy learns. Set "
                 "it lower, or raise steps."
             )
+        if self.replay_steps and self.value_target != "returns":
+            raise ValueError(
+                f"value_target = {self.value_target} tells of the policy that wrote; what replayed rollouts are worth "
+                "now is their corrected return. Leave value_target out, or replay_steps."
+            )
         if self.clip_high is not None and self.clip_high < self.clip:
             raise ValueError(
                 f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
@@ -127,6 +133,55 @@ class GRPOConfig(Grouped, defaults={"responses_per_prompt": 8, "epochs": 1, "kl_
     loss_mean: Literal["response", "token", "constant"] = "response"
     """What is averaged: responses, each the mean of its tokens; all tokens of an update alike (DAPO); or responses,
     each the sum of its tokens over max_new_tokens (Dr. GRPO)."""
+
+    tries: int = Field(default=1, ge=1, le=100)
+    """How often a step samples at most, each time other prompts, until it has all its rollouts of prompts whose
+    responses did not all earn the same (DAPO's dynamic sampling); 1 takes what comes."""
+
+
+class RFTConfig(RolloutsConfig, defaults={"responses_per_prompt": 8}):
+    """Everything that changes what an RFT run does."""
+
+    keep: Literal["best", "share", "above"] = "best"
+    """Which responses are imitated, of those that ended by themselves: the best of each prompt, a share of all the
+    step's, the best of them, or all that score above a threshold."""
+
+    share: float | None = Field(default=None, gt=0, le=1)
+    """Of share, which needs it: how many of the step's responses."""
+
+    above: float | None = None
+    """Of above, which needs it: the threshold, in reward units."""
+
+    epochs: int = Field(default=1, ge=1, le=1000)
+    """Passes over what a step kept."""
+
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Kept responses in one optimiser update; left out, what suits the model."""
+
+    @property
+    def most_kept(self) -> int:
+        """Responses of a step that can be kept."""
+        match self.keep:
+            case "best":
+                return self.rollouts_per_step // self.responses_per_prompt
+            case "share":
+                return max(1, round((self.share or 0.0) * self.rollouts_per_step))
+            case "above":
+                return self.rollouts_per_step
+
+    @model_validator(mode="after")
+    def _says_what_is_kept(self) -> Self:
+        for name, value in (("share", self.share), ("above", self.above)):
+            if (self.keep == name) != (value is not None):
+                raise ValueError(f"keep = {name} and {name} = NUMBER need each other.")
+        if self.keep == "best" and self.responses_per_prompt < 2:
+            raise ValueError("the best of one response is that response. Set responses_per_prompt = 2, or more.")
+        if self.unfinished_penalty != type(self).model_fields["unfinished_penalty"].default:
+            raise ValueError(
+                "only responses that ended by themselves are imitated, so unfinished_penalty does nothing. Leave it "
+                "out."
+            )
+        return self
 
 
 class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):

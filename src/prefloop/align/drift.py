@@ -79,11 +79,15 @@ def asked(config: OnlineConfig) -> Asked:
     return {"whole": whole, "states": wants_states(config)}
 
 
-def metrics(before: Before) -> dict[str, float]:
-    """The part of the log line that only this reading knows."""
-    if before.whole is None:
-        return {}
-    return {"rewards/kl_full": float(before.whole.cpu().double().sum(1).mean())}
+def metrics(before: Before, mask: Tensor) -> dict[str, float]:
+    """The part of the log line that only this reading knows. Args: mask: of all rows, or of the first of them."""
+    found, num = dict[str, float](), len(mask)
+    if before.whole is not None:
+        found["rewards/kl_full"] = float(before.whole[:num].cpu().double().sum(1).mean())
+    if before.start_logprobs is not None:  # drift from what a reference that follows began as
+        moved = torch.where(mask, before.logprobs[:num] - before.start_logprobs[:num], 0.0)
+        found["rewards/kl_start"] = float(moved.cpu().double().sum(1).mean())
+    return found
 
 
 def wants_states(config: OnlineConfig) -> bool:

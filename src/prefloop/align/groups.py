@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, online, shaping
+from prefloop.align import drift, online
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress
 from prefloop.align.settings import Grouped
@@ -32,7 +32,9 @@ def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     the others are charged unfinished_penalty in full, as everywhere."""
     if config.overlong != "soft":
         return scores
-    share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=config.overlong_buffer)
+    assert config.overlong_share is not None  # the settings say so
+    buffer = max(1, round(config.overlong_share * config.most_tokens))
+    share = overlong_share(lengths(rollouts), longest=config.most_tokens, buffer=buffer)
     due = torch.where(rollouts.finished, config.unfinished_penalty * share, 0.0)
     return scores - due.to(scores.device)
 
@@ -66,15 +68,15 @@ def flat(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:
     return flat_groups(due, copies=config.responses_per_prompt)
 
 
-def log(run: Run, setup: Setup, config: Grouped, at: Progress[Batch], batch: Batch) -> dict[str, float]:
+def counted(config: Grouped, rollouts: Rollouts, scores: Tensor) -> dict[str, float]:
+    """The part of the log line that is about groups. Args: scores: (B,) as they are rewarded."""
+    return {"groups/flat": float(flat(config, rollouts, scores).cpu().double().mean())}
+
+
+def log(run: Run, setup: Setup, at: Progress[Batch], batch: Batch) -> dict[str, float]:
     """The log line and a few samples of a finished step. Returns: the line."""
-    rollouts, shaped = batch.rollouts, shaping.shaped(config, batch.scores, batch.rollouts, at.seen)
+    rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, None).kl(rollouts.mask, "k1")
-    metrics = {
-        **at.means(),
-        **batch.scored,
-        **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
-        "groups/flat": float(flat(config, rollouts, shaped).cpu().double().mean()),
-    }
+    metrics = {**at.means(), **batch.scored, **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages)}
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
     return metrics

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
 from prefloop.align.settings import Grouped, OnlineConfig, RolloutsConfig
+from prefloop.align.switches import Mixed, Replayed
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
@@ -11,6 +12,7 @@ from prefloop.costs.subject import Models, Named, settled
 from prefloop.models.columns import parted
 from prefloop.models.device import placement
 from prefloop.scoring.reward_model import BATCH_TOKENS
+from prefloop.settings import Refreshed
 
 
 def lengths(config: RolloutsConfig) -> Lengths:
@@ -50,6 +52,15 @@ def _grouped(stage: str, config: Grouped, asked: Lengths) -> Needs:
     return step.needs(stage, None, updates=updates, epochs=config.epochs)
 
 
+def rft(config: RFTConfig, asked: Lengths) -> Needs:
+    """The same of RFT, which has no reference and learns from what it keeps alone."""
+    config = settled("rft", config, config.policy)
+    step = _Step(config, asked, size=min(config.minibatch_size, config.most_kept), referred=False)
+    updates = config.epochs * -(-config.most_kept // config.minibatch_size)
+    kept = config.most_kept / config.rollouts_per_step
+    return step.needs("rft", None, updates=updates, epochs=config.epochs * kept)
+
+
 def online_dpo(config: OnlineDPOConfig, asked: Lengths) -> Needs:
     """The same of online DPO, whose reference may be another model than the one that drift is told from."""
     config = settled("online-dpo", config, config.policy)
@@ -59,8 +70,11 @@ def online_dpo(config: OnlineDPOConfig, asked: Lengths) -> Needs:
 class _Step:
     """A step of an algorithm that samples: its models, and how many tokens go through them."""
 
-    def __init__(self, config: RolloutsConfig, asked: Lengths, *, size: int, trunks: int = 1) -> None:
-        """Args: size: responses in an update. trunks: that keep activations at once."""
+    def __init__(
+        self, config: RolloutsConfig, asked: Lengths, *, size: int, trunks: int = 1, referred: bool = True
+    ) -> None:
+        """Args: size: responses in an update. trunks: that keep activations at once. referred: with a reference, by
+        which and by the policy all is read before the updates."""
         self.config, self.place = config, placement(config.device, config.dtype)
         self.asked = asked
         self.new = new = config.most_tokens
@@ -69,22 +83,28 @@ class _Step:
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
-        without = isinstance(config, OnlineConfig) and config.kl_where == "off"
+        without = not referred or (isinstance(config, OnlineConfig) and config.kl_where == "off")
         self.references = [] if without else [self.reference]
         self.compares = isinstance(config, OnlineConfig) and config.in_loss and config.loss_estimator == "full"
         """whether the reference is read again in every update"""
-        if isinstance(config, OnlineDPOConfig) and config.reference_every:
+        self.referred = referred
+        if isinstance(config, Refreshed) and config.reference_every:
             following = self.models.beside("following", self.policy, trained=False, worn=self.policy.role.rank)
             self.references.append(replace(following, role=replace(following.role, form=self.policy.role.form)))
         self.scorers = [scorer.at(self.whole) for scorer in self.models.scorers(config.reward, config.policy)]
         others = [*self.references, *self.scorers, *[self.policy] * (trunks - 1)]
         beside = sum(model.role.weights for model in others)
         sizes, self.policy = self.models.batching(self.policy, config, trunks=trunks, beside=beside)
-        self.batch = size * self.whole.mean
+        again = 1 / (1 - config.replay_share) if isinstance(config, Replayed) else 1.0  # with what is replayed
+        self.batch = again * size * self.whole.mean
         self.tokens = max(self.whole.longest, min(sizes.micro_tokens, self.batch))
-        self.all = config.rollouts_per_step * self.whole.mean
+        self.all = again * config.rollouts_per_step * self.whole.mean
 
-    def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: int) -> Needs:
+    def _read(self) -> list[Model]:
+        """The models that read all before the updates, beside a critic."""
+        return [self.policy, *self.references[:1]] if self.referred else []
+
+    def needs(self, stage: str, critic: Model | None, *, updates: int, epochs: float) -> Needs:
         """The needs of all steps. Args: updates: in a step. epochs: passes over its rollouts."""
         config, new = self.config, self.new
         share = new / self.whole.mean
@@ -102,8 +122,7 @@ class _Step:
                 device=self.place.device,
                 cache_tokens=config.cache_tokens,
             ),
-            self.policy.reading("reading", self.tokens, share * self.tokens),
-            *(one.reading("reading", self.tokens, share * self.tokens) for one in self.references[:1]),
+            *(one.reading("reading", self.tokens, share * self.tokens) for one in self._read()),
             self.policy.update(self.tokens, share * self.tokens, parts=self.batch / self.tokens, beside=beside),
         ]
         readers = [self.policy, *self.references, *([critic] if critic and separate else [])]
@@ -112,10 +131,15 @@ class _Step:
             self.policy.writing("sampling", steps * rows, rows, self.asked, new, copies=config.responses_per_prompt),
             *(
                 m.forward(f"reading by {m.role.name}", steps * self.all, steps * predicted)
-                for m in readers[: 1 + len(self.references)]
+                for m in (readers[: 1 + len(self.references)] if self.referred else ())
             ),
             self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
         ]
+        if isinstance(config, Mixed) and config.ptx is not None:
+            imitated = steps * updates * config.ptx_tokens
+            parts.append(self.policy.learning("imitating", imitated, imitated))
+            most = min(self.tokens, config.ptx_tokens)
+            moments.append(replace(self.policy.update(most, most), name="imitating"))
         if self.compares:
             again = epochs * steps * self.all
             parts.append(self.reference.forward("comparing with reference", again, epochs * steps * predicted))
@@ -124,7 +148,7 @@ class _Step:
         for scorer in self.scorers:
             moments.insert(0, scorer.loading())
             moments.append(scorer.reading("scoring", min(BATCH_TOKENS, self.all), 0))
-            parts.append(scorer.forward("scoring", steps * self.all, 0))
+            parts.append(scorer.forward("scoring", steps * rows * self.whole.mean, 0))
         models = [*readers, *self.scorers]
         return Needs(
             stage,

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from prefloop import layout
 from prefloop.align import biases, turns
+from prefloop.align.ptx import Mixture
 from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.switches import Following, Mixed
 from prefloop.align.turns import check_template, conversations, last_turns, placed, played, with_pay
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
@@ -26,6 +28,7 @@ from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
 from prefloop.models.divergence import divergence
+from prefloop.models.following import Follower
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
 from prefloop.ops.draws import permutation, shuffled
@@ -64,24 +67,36 @@ class Setup:
     prompts: Pool
     environment: PythonEnvironment | None = None
     """who answers between turns; None for responses of one turn"""
+    follower: Follower | None = None
+    """the reference that drift is charged from, where it follows the policy; `reference` is then what it began as"""
+    ptx: Mixture | None = None
+    """what is imitated beside"""
+
+    @property
+    def charged(self) -> Network | None:
+        """What drift is charged from."""
+        return self.reference if self.follower is None else self.follower.network
 
 
 def inputs(config: RolloutsConfig) -> dict[str, str | None]:
     """What a run reads, for its card."""
+    beside = {"ptx": config.ptx} if isinstance(config, Mixed) else {}
     env = None if config.env is None else reward_input(config.env)
     return {
         "policy": model_folder(config.policy),
         **reward_inputs(config.reward),
         "prompts": config.prompts,
         "env": env,
+        **beside,
     }
 
 
-def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tuple[Setup, C]:
+def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs], *, referred: bool = True) -> tuple[Setup, C]:
     """Loads the policy, copies it as the reference, and reads the prompts.
 
     Args:
         needs: of the algorithm.
+        referred: False for an algorithm that has no reference.
 
     Returns: also the settings, with those that are left to prefloop.
     """
@@ -109,13 +124,17 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
             "its folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with "
             "prefloop reward."
         )
+    beside = Mixture.of(policy.codec, config, run)
     if isinstance(config, OnlineConfig):
         run.caution(biases.of(config), of="drift")
-        if config.kl_where == "off":
-            return Setup(policy, None, InProcess(policy), judge, prompts, environment), config
+    if not referred:
+        return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
+    if isinstance(config, OnlineConfig) and config.kl_where == "off":
+        return Setup(policy, None, InProcess(policy), judge, prompts, environment, ptx=beside), config
     reference = policy.frozen_copy()
     reference.hold(config.weights)
-    return Setup(policy, reference, InProcess(policy), judge, prompts, environment), config
+    follower = Follower.of(policy, config) if isinstance(config, Following) else None
+    return Setup(policy, reference, InProcess(policy), judge, prompts, environment, follower, beside), config
 
 
 def at_once(
@@ -136,23 +155,30 @@ def at_once(
     return sizes.micro_tokens
 
 
-def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> list[Asked]:
+def step_prompts(prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> list[Asked]:
     """The prompt of each response of a step: pass after pass over all, every pass in a new order decided by the
-    seed."""
+    seed. Args: again: how often the step has sampled already; further prompts have an order of their own."""
     per_step = config.rollouts_per_step // config.responses_per_prompt
     chosen: list[int] = []
     order: Tensor | None = None
     for place in range(step * per_step, (step + 1) * per_step):
         number, index = divmod(place, len(prompts))
         if index == 0 or order is None:
-            order = permutation(len(prompts), config.seed, "online.prompts", number)
+            order = (
+                permutation(len(prompts), config.seed, "online.further", number, again)
+                if again
+                else permutation(len(prompts), config.seed, "online.prompts", number)
+            )
         chosen.append(int(order[index]))
     return [prompt for prompt in map(prompts.__getitem__, chosen) for _ in range(config.responses_per_prompt)]
 
 
-def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int) -> Rollouts:
-    """A response to each of `step_prompts`, of several turns where there is an environment."""
-    copies = config.responses_per_prompt
+def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step: int, *, again: int = 0) -> Rollouts:
+    """A response to each of `step_prompts`, of several turns where there is an environment. Args: again: how often the
+    step has sampled already."""
+    copies, seed = config.responses_per_prompt, config.seed
+    if again:
+        seed = seed_of(seed, "online.again", again)
     sampling = SamplingConfig(
         temperature=config.temperature, max_new_tokens=config.max_new_tokens, cache_tokens=config.cache_tokens
     )
@@ -165,11 +191,11 @@ def sample(setup: Setup, prompts: Sequence[Asked], config: RolloutsConfig, step:
             sampling,
             copies=copies,
             max_turns=config.max_turns,
-            seed=config.seed,
+            seed=seed,
             step=step,
             device=setup.policy.device,
         )
-    place = seed_of(config.seed, "online.rollouts", step)
+    place = seed_of(seed, "online.rollouts", step)
     sampled = setup.sampler.sample([prompt.tokens for prompt in prompts[::copies]], sampling, place, copies=copies)
     return Rollouts.of([prompt.tokens for prompt in prompts], sampled, setup.policy.device)
 
@@ -180,16 +206,23 @@ def score(
     """(B,) what is optimised of the responses as text, in reward units: the scorer's numbers, constraints and outliers
     seen to, and what an environment paid. Args: multipliers: of the constraints, now. Returns: also what is logged of
     it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
+    whole = judged(setup, config, prompts, rollouts, multipliers)
+    return whole.scores, score_metrics(config, whole, multipliers), placed(setup.policy.codec, rollouts, whole.placed)
+
+
+def judged(
+    setup: Setup, config: RolloutsConfig, prompts: Sequence[Asked], rollouts: Rollouts, multipliers: Mapping[str, float]
+) -> Scored:
+    """The same with all that is known of it."""
     codec, seen = setup.policy.codec, None
     if setup.scorer is not None:
         texts, tags = last_turns(codec, rollouts), [prompt.tags for prompt in prompts]
         said = setup.scorer.detailed(conversations(prompts, rollouts), texts, tags)
         seen = guarded(constrained(said, config.levels, multipliers), config.outliers, limit=config.outlier_limit)
-    whole = with_pay(seen, rollouts)
-    return whole.scores, _score_metrics(config, whole, multipliers), placed(codec, rollouts, whole.placed)
+    return with_pay(seen, rollouts)
 
 
-def _score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
+def score_metrics(config: RolloutsConfig, said: Scored, multipliers: Mapping[str, float]) -> dict[str, float]:
     """The part of the log line that is about scores; the means of their parts sum to `scores/mean` exactly."""
     parts = {name: _mean(part) for name, part in said.parts.items()}
     metrics = {
@@ -240,6 +273,8 @@ class Before:
     """the policy's, with its gradient, where the first update is about all of them at once and would read it again"""
     whole: Tensor | None = None
     """nats, drift told from both whole distributions; None if it was not asked for"""
+    start_logprobs: Tensor | None = None
+    """nats, under what the reference began as; None if the reference stays"""
 
     def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor | None:
         """(B, T) KL(policy || reference) at each token, estimated, in nats, 0 at padding; None without a reference."""
@@ -279,34 +314,39 @@ def read(
         whole: which KL is told from both whole distributions; None if none is.
         states: True if that reading is to have its hidden states.
     """
-    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(4)]
-    reading, reference = None, setup.reference
+    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(5)]
+    charged = setup.charged
+    reading = None
     for rows in groups:
         packed = rollouts.stream(rows)
         theirs, ref_logprobs = None, None
-        if reference is not None and whole is not None:
-            theirs = reference.read(packed, temperature=temperature, entropy="none", states=True)
+        if charged is not None and whole is not None:
+            theirs = charged.read(packed, temperature=temperature, entropy="none", states=True)
             ref_logprobs = theirs.logprobs
-        elif reference is not None:
-            ref_logprobs = reference.logprobs(packed, temperature=temperature)
+        elif charged is not None:
+            ref_logprobs = charged.logprobs(packed, temperature=temperature)
+        start = None
+        if setup.follower is not None and setup.reference is not None:
+            start = setup.reference.logprobs(packed, temperature=temperature)
         with torch.set_grad_enabled(kept is not None):
             asked = states or whole is not None
             now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none", states=asked)
         reading = now if kept else None
         kl = None
-        if whole is not None and reference is not None and theirs is not None:
-            kl = divergence(setup.policy, now, reference, theirs, temperature=temperature, forward=whole == "forward")
+        if whole is not None and charged is not None and theirs is not None:
+            kl = divergence(setup.policy, now, charged, theirs, temperature=temperature, forward=whole == "forward")
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        columns = (now.logprobs, ref_logprobs, now.values, kl)
+        columns = (now.logprobs, ref_logprobs, now.values, kl, start)
         for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column.detach()
     return Before(
         grids[0],
-        None if reference is None else grids[1],
+        None if charged is None else grids[1],
         None if setup.policy.critic is None else grids[2],
         reading,
         None if whole is None else grids[3],
+        None if setup.follower is None else grids[4],
     )
 
 
@@ -362,21 +402,24 @@ def log(
 ) -> None:
     """The log line of a step, a few of its responses, and the bar."""
     run.log(step + 1, metrics)
-    shown = {"score": "scores/mean", "kl": "rewards/kl", "length": "rollouts/length"}
-    run.progress.advance(1, **{word: metrics[name] for word, name in shown.items() if name in metrics})
+    told = {"score": "scores/mean", "kl": "rewards/kl", "length": "rollouts/length"}
+    run.progress.advance(1, **{word: metrics[name] for word, name in told.items() if name in metrics})
+    rows = shown(setup, step, rollouts, scores)
+    run.sample(rows if kl is None else [{**row, "kl": float(kl[i].sum())} for i, row in enumerate(rows)])
+
+
+def shown(setup: Setup, step: int, rollouts: Rollouts, scores: Tensor) -> list[dict[str, Any]]:
+    """A few of a step's responses, to be looked at."""
     codec = setup.policy.codec
-    run.sample(
-        [
-            {
-                "step": step + 1,
-                "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
-                "response": codec.decode(rollouts.responses[i]),
-                "score": float(scores[i]),
-                **({} if kl is None else {"kl": float(kl[i].sum())}),
-            }
-            for i in range(min(4, len(rollouts)))
-        ]
-    )
+    return [
+        {
+            "step": step + 1,
+            "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
+            "response": codec.decode(rollouts.responses[i]),
+            "score": float(scores[i]),
+        }
+        for i in range(min(4, len(rollouts)))
+    ]
 
 
 def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:
@@ -385,9 +428,28 @@ def save(run: Run, setup: Setup, config: RolloutsConfig, done: int) -> None:
         load.save(run.folder / layout.policy(done), setup.policy)
 
 
+def follow(setup: Setup, done: int) -> None:
+    """Refreshes the reference from the policy after `done` steps, if it follows it and that is due."""
+    if setup.follower is not None:
+        setup.follower.refresh(setup.policy, done)
+
+
+def imitate(setup: Setup, number: int, *, limit: int) -> Mapping[str, float]:
+    """Adds to the gradients of an update what it learns from texts or demonstrations, if there are any.
+
+    Args:
+        number: of the update, from 0.
+        limit: most tokens at once.
+
+    Returns: what is logged of it.
+    """
+    return {} if setup.ptx is None else setup.ptx.learn(setup.policy, number, limit=limit)
+
+
 def finish(run: Run, setup: Setup, config: RolloutsConfig, told: Mapping[str, Any]) -> None:
     """Marks the run as done, with all the policies that were kept. Args: told: of the algorithm, for the result."""
     kept = [f"{layout.MODELS}/{path.name}" for path in layout.policies(run.folder)]
+    kept += [path.name for path in layout.dumped(run.folder)]
     result: dict[str, Any] = {
         "last": layout.policy(config.steps),
         **told,

@@ -3,7 +3,7 @@
 Reads: a policy folder, a reward, prompts. Writes: `models/step-*/` (plain Hugging Face folders), metrics, samples.
 Follows Schulman et al. 2017 (arXiv:1707.06347) with the details of Huang et al. 2024 (arXiv:2403.17031): reward on the
 true last token, KL charged per token, GAE, whitening under the mask, clipped ratio and value, no dropout, logprobs at
-the sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
+the sampling temperature. Leaves out: more than one process.
 """
 
 import math
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import critics, drift, needs, online, shaping
+from prefloop.align import critics, drift, dump, limits, needs, online, replay, shaping
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -37,6 +37,8 @@ class Judged(Batch):
     """reward units, the critic's prediction before the updates"""
     returns: Tensor
     """reward units, what the critic is to predict"""
+    weights: Tensor
+    """of replayed tokens, see `replay`; 1 for all others"""
 
 
 def train(config: PPOConfig) -> Path:
@@ -53,50 +55,49 @@ def train(config: PPOConfig) -> Path:
             policy.parameters(), config, num_updates=plan * config.steps, schedule="linear", apart=apart
         )
         begun: Progress[Judged] = Progress(0, config.kl_coef, online.first_multipliers(config))
-        at = restored(run, policy, optimizer, kind=Judged) or begun
+        memory = replay.Memory(config, device=policy.device)
+        at = restored(run, policy, optimizer, setup.follower, memory, kind=Judged) or begun
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
-            order = online.minibatches(
-                config.rollouts_per_step,
-                size=config.minibatch_size,
-                epochs=config.epochs,
-                seed=config.seed,
-                step=at.step,
-            )
+            order = memory.order(at.step)
             if at.batch is None:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
-                before, values = _before(config, setup, rollouts, order, limit=limit)
-                reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 placed = shaping.within(config, placed, scores, at.seen)
+                rollouts, scores, shaped, placed, past = memory.joined(rollouts, scores, shaped, placed, at.step)
+                before, values, reading = _before(config, setup, rollouts, order, limit=limit)
+                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
+                fair = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, targets)
+                advantages, read = fair.advantages, (before.logprobs, before.ref_logprobs)
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=config.whiten_shift)
-                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before)
-                read = (before.logprobs, before.ref_logprobs)
-                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, targets)
+                scored |= drift.metrics(before, rollouts.mask[: len(prompts)]) | fair.told
+                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, *fair.learned)
+                dump.write(run, setup, config, at.step, prompts, at.batch, past)
             for index in order[at.done :]:
                 if at.stopped:
                     break
-                metrics = _update(  # loss
-                    config, setup, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef, step=at.step
-                )
+                metrics = _update(config, setup, optimizer, at, at.batch, index, reading, limit=limit)  # loss
                 reading = None
-                run.refuse_nan(at.step + 1, metrics)
+                limits.after_update(run, config, at.step, metrics, policy)
                 at.count(metrics, max_policy_kl=config.max_policy_kl)
-                saved = partial(state, policy, optimizer, at)
+                saved = partial(state, policy, optimizer, at, setup.follower, memory)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics, seen = _log(run, setup, at, at.batch), shaping.next_seen(config, at.seen, at.batch.scores)
+            new = at.batch.first(config.rollouts_per_step)
+            metrics, seen = _log(run, setup, config, at, new), shaping.next_seen(config, at.seen, new.scores)
+            memory.keep(at.step + 1, new, online.step_prompts(setup.prompts, config, at.step))
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
+            online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
@@ -106,25 +107,23 @@ def _update(
     config: PPOConfig,
     setup: Setup,
     optimizer: Optimizer,
+    at: Progress[Judged],
     batch: Judged,
     index: list[int],
     reading: Reading | None,
     *,
     limit: int,
-    kl_coef: float,
-    step: int,
 ) -> dict[str, float]:
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
     minibatch's tokens."""
     policy, rollouts = setup.policy, batch.rollouts
     total = rollouts.num_tokens(index)
-    sums, lr, learning = Sums(), optimizer.lr, critics.learning(config, policy, step=step)
+    sums, lr, learning = Sums(), optimizer.lr, critics.learning(config, policy, step=at.step)
     limits = {"clip": config.clip, "clip_high": config.clip_high, "dual_clip": config.dual_clip}
     value_clip = math.inf if config.value_clip is None else config.value_clip
     for rows in online.micro_batches(rollouts, index, limit=limit):
-        old, advantages, old_values, returns = (
-            rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns)
-        )
+        grids = (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.weights)
+        old, advantages, old_values, returns, weights = (rollouts.packed(grid, rows) for grid in grids)
         ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
         packed, states = rollouts.stream(rows), drift.wants_states(config)
         now = reading or policy.read(
@@ -132,11 +131,13 @@ def _update(
         )
         assert now.values is not None  # the policy has a critic
         assert now.entropy is not None  # it was asked for
-        exact = drift.whole(config, policy, now, setup.reference, packed)
+        exact = drift.whole(config, policy, now, setup.charged, packed)
         terms = {
-            "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, **limits)),
+            "loss/policy": (1.0, weights * ppo_policy_loss(now.logprobs, old, advantages, **limits)),
             "loss/value": (config.value_coef, ppo_value_loss(now.values, old_values, returns, clip=value_clip)),
-            **drift.terms(config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact),
+            **replay.weighted(
+                drift.terms(config, now, ref, kl_coef=at.kl_coef, old_logprobs=old, exact=exact), weights, exact=exact
+            ),
         }
         loss = torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total
         loss.backward(inputs=learning)
@@ -153,29 +154,32 @@ def _update(
             for name, value in seen.items():
                 sums.add(name, value)
             sums.largest("ratio/max_error", (ratio - 1).abs())
+    beside = {} if learning else online.imitate(setup, optimizer.done, limit=limit)  # the critic learns alone, or not
     norm = optimizer.step()
-    return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
+    return {**sums.fetched(divided_by=total), **beside, "grad/norm": norm, "lr": lr}
 
 
 def _before(
     config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
-) -> tuple[Before, Tensor]:
-    """What policy, reference and critic say before the updates, read in the groups of the first epoch."""
-    first_epoch = order[: len(rollouts) // config.minibatch_size]
+) -> tuple[Before, Tensor, Reading | None]:
+    """What policy, reference and critic say before the updates, read in the groups of the first epoch; the critic and
+    what is kept of the policy also by themselves."""
+    first_epoch = order[: config.rollouts_per_step // config.minibatch_size]
     groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(groups) == 1 else None
     before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config))
     assert before.values is not None  # the policy has a critic
-    return before, before.values
+    return before, before.values, before.reading
 
 
-def _log(run: Run, setup: Setup, at: Progress[Judged], batch: Judged) -> dict[str, float]:
+def _log(run: Run, setup: Setup, config: PPOConfig, at: Progress[Judged], batch: Judged) -> dict[str, float]:
     """The log line and a few samples of a finished step. Returns: the line."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
     metrics = {
         **at.means(),
         **batch.scored,
+        **shaping.metrics(config, batch.scores, rollouts, at.seen),
         **online.step_metrics(rollouts, kl, batch.rewards, batch.advantages),
         "values/explained_variance": float(
             explained_variance(batch.values.cpu().double(), batch.returns.cpu().double(), rollouts.mask.cpu())

@@ -4,8 +4,8 @@ Shapes: B responses of a step, T tokens of the longest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +33,23 @@ class Batch:
     """reward units"""
     advantages: Tensor
     """reward units, or deviations once whitened"""
+
+    def first(self, num: int) -> Self:
+        """Its first rows alone."""
+        cut: dict[str, Any] = {name: value[:num] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, rollouts=self.rollouts.first(num), **cut)
+
+
+class Kept(Protocol):
+    """What else a run goes on with: a reference that follows, a memory of rollouts."""
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from what `state` gave."""
+        ...
 
 
 B = TypeVar("B", bound=Batch)
@@ -79,25 +96,33 @@ class Progress(Generic[B]):
         }
 
 
-def state(policy: Network, optimizer: Optimizer, at: Progress[B]) -> dict[str, Any]:
-    """All that a checkpoint needs."""
+def state(policy: Network, optimizer: Optimizer, at: Progress[B], *others: Kept | None) -> dict[str, Any]:
+    """All that a checkpoint needs. Args: others: what else goes on, None for what there is not."""
     batch = at.batch and {**vars(at.batch), "rollouts": vars(at.batch.rollouts)}
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}}
+    kept = {"others": [None if other is None else other.state() for other in others]} if others else {}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": {**vars(at), "batch": batch}, **kept}
 
 
-def restored(run: Run, policy: Network, optimizer: Optimizer, *, kind: type[B]) -> Progress[B] | None:
-    """Goes on from the last checkpoint, if there is one. Args: kind: of the unfinished step's batch."""
+def restored(
+    run: Run, policy: Network, optimizer: Optimizer, *others: Kept | None, kind: type[B]
+) -> Progress[B] | None:
+    """Goes on from the last checkpoint, if there is one. Args: others: as in `state`. kind: of the unfinished step's
+    batch."""
     saved = run.restore()
     if saved is None:
         return None
     policy.restore(saved["policy"])
     optimizer.restore(saved["optimizer"])
+    for other, its in zip(others, saved.get("others", [None] * len(others)), strict=True):
+        if other is not None:
+            other.restore(its)
     batch = saved["at"].pop("batch")
     if batch is not None:
-        rollouts = Rollouts(**_moved(batch.pop("rollouts"), policy.device))
-        batch = kind(rollouts=rollouts, **_moved(batch, policy.device))
+        rollouts = Rollouts(**moved(batch.pop("rollouts"), policy.device))
+        batch = kind(rollouts=rollouts, **moved(batch, policy.device))
     return Progress(**saved["at"], batch=batch)
 
 
-def _moved(saved: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def moved(saved: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What was saved, its tensors on a device."""
     return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in saved.items()}

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, needs, online, shaping
+from prefloop.align import drift, dump, limits, needs, online, shaping
 from prefloop.align.config import REINFORCEConfig
 from prefloop.align.online import Before, Setup
+from prefloop.align.progress import Batch
+from prefloop.models.following import Follower
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -49,7 +51,9 @@ def train(config: REINFORCEConfig) -> Path:
         policy = setup.policy
         limit = online.at_once(run, setup, config, needs.reinforce, policy)
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
-        at = _restored(run, policy, optimizer) or Progress(0, config.kl_coef, online.first_multipliers(config))
+        at = _restored(run, policy, setup.follower, optimizer) or Progress(
+            0, config.kl_coef, online.first_multipliers(config)
+        )
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             setup.sampler.refresh(policy)
@@ -61,26 +65,36 @@ def train(config: REINFORCEConfig) -> Path:
             before = online.read(
                 setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
             )
+            limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
             placed = shaping.within(config, placed, scores, at.seen)
             rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
+            read = (before.logprobs, before.ref_logprobs)
+            dump.write(
+                run, setup, config, at.step, prompts, Batch(rollouts, scores, scored, *read, rewards, advantages)
+            )
             metrics = {
+                **online.imitate(setup, at.step, limit=limit),
                 **_update(  # loss
                     config, setup, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
                 ),
                 **scored,
                 **online.step_metrics(rollouts, kl, rewards, advantages),
-                **drift.metrics(before),
+                **drift.metrics(before, rollouts.mask),
                 **shaping.metrics(config, scores, rollouts, at.seen),
                 "kl/coef": at.kl_coef,
             }
+            limits.after_update(run, config, at.step, metrics, policy)
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
             kl_coef, seen = drift.next_kl_coef(config, at.kl_coef, metrics), shaping.next_seen(config, at.seen, scores)
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored), seen)
+            online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
-            run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
+            run.checkpoint(
+                at.step, partial(_state, policy, setup.follower, optimizer, at), every=config.checkpoint_every
+            )
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 
@@ -92,7 +106,8 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         if config.credit == "response"
         else discounted_returns(rewards, mask, discount=config.discount)
     )
-    advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
+    baseline = _baseline(config, returns[:, 0])
+    advantages = torch.where(mask, returns - baseline, 0.0)
     return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
 
 
@@ -127,7 +142,7 @@ def _update(
             packed, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
         ref = None if before.ref_logprobs is None else rollouts.packed(before.ref_logprobs, rows)
-        exact = drift.whole(config, setup.policy, now, setup.reference, packed)
+        exact = drift.whole(config, setup.policy, now, setup.charged, packed)
         assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, reinforce_loss(now.logprobs, rollouts.packed(advantages, rows))),
@@ -140,14 +155,17 @@ def _update(
     return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
 
 
-def _state(policy: Network, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at)}
+def _state(policy: Network, follower: Follower | None, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
+    kept = {} if follower is None else {"follower": follower.state()}
+    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at), **kept}
 
 
-def _restored(run: Run, policy: Network, optimizer: Optimizer) -> Progress | None:
+def _restored(run: Run, policy: Network, follower: Follower | None, optimizer: Optimizer) -> Progress | None:
     saved = run.restore()
     if saved is None:
         return None
     policy.restore(saved["policy"])
+    if follower is not None:
+        follower.restore(saved["follower"])
     optimizer.restore(saved["optimizer"])
     return Progress(**saved["at"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from prefloop.align import drift, groups, needs, online, shaping
+from prefloop.align import drift, dump, groups, limits, needs, online, shaping
 from prefloop.align.config import RLOOConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -39,7 +39,7 @@ def train(config: RLOOConfig) -> Path:
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         optimizer = Optimizer(policy.parameters(), config, num_updates=plan * config.steps, schedule="linear")
         begun: Progress[Batch] = Progress(0, config.kl_coef, online.first_multipliers(config))
-        at = restored(run, policy, optimizer, kind=Batch) or begun
+        at = restored(run, policy, optimizer, setup.follower, kind=Batch) or begun
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
@@ -57,7 +57,9 @@ def train(config: RLOOConfig) -> Path:
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = groups.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
+                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                scored |= groups.counted(config, rollouts, shaped)
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
@@ -65,9 +67,10 @@ def train(config: RLOOConfig) -> Path:
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
                     advantages = whitened(advantages, rollouts.mask, shift_mean=config.whiten_shift)
-                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before)
+                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before, rollouts.mask)
                 read = (before.logprobs, before.ref_logprobs)
                 at.batch = Batch(rollouts, scores, scored, *read, rewards, advantages)
+                dump.write(run, setup, config, at.step, prompts, at.batch)
             for index in order[at.done :]:
                 if at.stopped:
                     break
@@ -75,15 +78,16 @@ def train(config: RLOOConfig) -> Path:
                     config, setup, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
                 )
                 reading = None
-                run.refuse_nan(at.step + 1, metrics)
+                limits.after_update(run, config, at.step, metrics, policy)
                 at.count(metrics, max_policy_kl=config.max_policy_kl)
-                saved = partial(state, policy, optimizer, at)
+                saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            metrics = groups.log(run, setup, config, at, at.batch)
+            metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
+            online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
@@ -114,7 +118,7 @@ def _update(
         now = reading or policy.read(
             stream, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
-        exact = drift.whole(config, policy, now, setup.reference, stream)
+        exact = drift.whole(config, policy, now, setup.charged, stream)
         assert now.entropy is not None  # it was asked for
         log_ratios = response_sums(now.logprobs - old, stream.rows, num_responses=len(rows))
         policy_loss = clipped_loss(log_ratios, advantages, low=low, high=high, worst=torch.inf)
@@ -140,5 +144,6 @@ def _update(
             for name, value in seen.items():
                 sums.add(name, value)
             sums.largest("ratio/max_error", (log_ratios.exp() - 1).abs())
+    beside = online.imitate(setup, optimizer.done, limit=limit)
     norm = optimizer.step()
-    return {**sums.fetched(), "grad/norm": norm, "lr": lr}
+    return {**sums.fetched(), **beside, "grad/norm": norm, "lr": lr}

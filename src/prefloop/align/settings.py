@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prefloop.align.switches import Dumped, Following, Limited, Mixed, RatioLimited
 from prefloop.config import LEFT, Config
 from prefloop.settings import (
     Adapted,
@@ -78,6 +79,18 @@ class RolloutsConfig(
     save_every: int = Field(default=10, ge=1)
     """Steps between policies kept for `evaluate` to choose from; the last one is always kept."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_cut_off(cls, values: Any) -> Any:
+        for name in ("top_p", "top_k", "min_p"):
+            if isinstance(values, dict) and name in values and name not in cls.model_fields:
+                raise ValueError(
+                    f"there is no {name} where a policy learns from what it writes: what is cut off is never sampled, "
+                    "so its probabilities would be those of another policy than the one that wrote, and drift and "
+                    "ratios wrong. Leave it out, or set temperature = 0.7, say."
+                )
+        return values
+
     @property
     def most_tokens(self) -> int:
         """Tokens that the policy may write in a rollout."""
@@ -102,6 +115,8 @@ class RolloutsConfig(
 
     @model_validator(mode="after")
     def _somebody_pays(self) -> Self:
+        if self.reward == "":
+            raise ValueError("`reward` is empty. Say who scores, or leave it out where env pays.")
         if self.reward is None and self.env is None:
             raise ValueError(
                 "the setting `reward` is needed. Add reward=..., a reward model folder, python:FILE.py:FUNCTION or "
@@ -211,7 +226,7 @@ class Whitened(Config):
         return self
 
 
-class Reused(RolloutsConfig):
+class Reused(RolloutsConfig, RatioLimited):
     """How often a step's rollouts are learned from."""
 
     minibatch_size: int = Field(default=LEFT, ge=1)
@@ -238,7 +253,7 @@ class Reused(RolloutsConfig):
         return self
 
 
-class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
+class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited, Dumped):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
     kl_coef: float = Field(default=LEFT, ge=0)
@@ -355,6 +370,16 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
         return self
 
     @model_validator(mode="after")
+    def _what_is_not_there_is_not_asked(self) -> Self:
+        given = [name for name in ("reference_every", "max_kl") if dict(self)[name]]
+        if self.kl_where == "off" and given:
+            raise ValueError(
+                f"kl_where = off has no reference, so that {given[0]} = {dict(self)[given[0]]} does nothing. Leave it "
+                "out, or set kl_coef = 0 with another kl_where, which measures drift and charges nothing."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _an_unfinished_response_is_marked_once(self) -> Self:
         if self.unfinished_score is not None and self.unfinished_penalty:
             raise ValueError(
@@ -375,10 +400,10 @@ class Grouped(OnlineConfig, Reused):
 
     overlong: Literal["keep", "mask", "soft"] = "keep"
     """What becomes of a response that ran into max_new_tokens: keep learns from it as from others, mask leaves it out
-    of the loss, soft charges unfinished_penalty little by little over the last overlong_buffer tokens (DAPO)."""
+    of the loss, soft charges unfinished_penalty little by little towards the end (DAPO)."""
 
-    overlong_buffer: int = Field(default=0, ge=0)
-    """Of soft, which needs it: how many of the last tokens cost."""
+    overlong_share: float | None = Field(default=None, gt=0, le=1)
+    """Of soft, which needs it: the share of max_new_tokens, at their end, over which the charge grows."""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -391,13 +416,8 @@ class Grouped(OnlineConfig, Reused):
             raise ValueError(
                 "a response is measured against the others to its prompt. Set responses_per_prompt = 2, or more."
             )
-        if (self.overlong == "soft") != (self.overlong_buffer > 0):
-            raise ValueError("overlong = soft and overlong_buffer = NUMBER (of tokens) need each other.")
+        if (self.overlong == "soft") != (self.overlong_share is not None):
+            raise ValueError("overlong = soft and overlong_share = NUMBER (0.2, say) need each other.")
         if self.overlong == "soft" and not self.unfinished_penalty:
             raise ValueError("overlong = soft charges unfinished_penalty little by little, and here it is 0. Set it.")
-        if self.overlong_buffer > self.max_new_tokens:
-            raise ValueError(
-                f"overlong_buffer = {self.overlong_buffer} is longer than a response, max_new_tokens = "
-                f"{self.max_new_tokens}. Lower it."
-            )
         return self

@@ -62,6 +62,8 @@ METHODS: Mapping[str, Method] = {
     ),
     "ppo": _online("ppo"),
     "reinforce": _online("reinforce"),
+    "rloo": _online("rloo"),
+    "grpo": _online("grpo"),
     "online-dpo": _online("online-dpo"),
     "dpo": _direct("dpo", undecided="$undecided"),
     "ipo": _direct("dpo", objective="ipo"),
@@ -90,5 +92,8 @@ METHODS: Mapping[str, Method] = {
     ),
 }
 """Name -> what it is, in the order of the page."""
-DEFAULT = ("sft", "best-of-n", "rft", "ppo", "reinforce", "online-dpo", "dpo", "ipo", "kto", "cpl", "filtered", "awr")
+DEFAULT = (
+    "sft", "best-of-n", "rft", "ppo", "reinforce", "rloo", "grpo", "online-dpo", "dpo", "ipo", "kto", "cpl", "filtered",
+    "awr",
+)  # fmt: skip
 """What is compared if nothing else is asked for: all that needs nothing but the recipe."""

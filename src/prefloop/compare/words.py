@@ -134,6 +134,29 @@ METHODS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
             "噪声更大，走同样的路要更多回答；奖励模型同样会被钻空子。",
         ),
     ),
+    "rloo": (
+        (
+            "A reward model, and several responses to each prompt while it learns; no critic.",
+            "A response counts as one decision, so that long ones learn slowly; prompts whose responses all earn the "
+            "same teach nothing. It optimises what the reward model says.",
+        ),
+        (
+            "奖励模型，学习中对每条提示采多条回答；没有评论员。",
+            "整条回答算一次决定，长回答学得慢；同一提示的回答得分都一样时学不到东西。优化的是奖励模型的说法。",
+        ),
+    ),
+    "grpo": (
+        (
+            "As RLOO; advantages are measured in deviations of a prompt's responses, with several updates from each "
+            "sampling.",
+            "Small differences on an easy prompt count as much as large ones elsewhere, and long bad responses are "
+            "cheap, unless scale and loss_mean say otherwise.",
+        ),
+        (
+            "同 RLOO；优势按同一提示回答的标准差来量，每次采样可多次更新。",
+            "除非改 scale 和 loss_mean：简单提示上的微小差别和别处的大差别一样重，又长又差的回答也罚得轻。",
+        ),
+    ),
     "online-dpo": (
         (
             "A reward model, and pairs of responses sampled while it learns; no critic.",

@@ -51,7 +51,7 @@ REMEDIES: Mapping[str, str] = {
     "exports": "Bring the file into `prefloop web`, and take its preferences out.",
     "judgements": "Aggregate the judgements with their comparisons first; that writes preferences.",
     "revisions": "Give demonstrations.jsonl or preferences.jsonl, which `prefloop revise` wrote beside it.",
-    "texts": "Only `prefloop pretrain` takes bare text.",
+    "texts": "Bare text is for `prefloop pretrain`, or for ptx= of ppo and its relatives.",
 }
 """What a file holds -> what to do when something else is needed."""
 WITHOUT_PAIR: Mapping[str, str] = {

@@ -84,7 +84,7 @@ def recognise(path: Name) -> Form:
     Raises: UserError if the file is missing, empty, not rows of objects, or of no form known here.
     """
     if Path(path).suffix == ".txt":
-        raise UserError(f"{path}: this is bare text, which only `prefloop pretrain` takes; give a .jsonl file.")
+        raise UserError(f"{path}: this is bare text, which only `prefloop pretrain` and ptx= take; give a .jsonl file.")
     first = [row for _, row in itertools.islice(each_row(path), ROWS_LOOKED_AT)]
     rows = [row for row in first if not isinstance(row, UserError)]
     if not first:

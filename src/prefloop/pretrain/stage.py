@@ -24,13 +24,13 @@ from prefloop.models.stream import Stream
 from prefloop.models.sums import Sums
 from prefloop.pretrain.baselines import bigram_perplexity, unigram_perplexity
 from prefloop.pretrain.config import PretrainConfig
-from prefloop.pretrain.corpus import Documents, encoded, texts
 from prefloop.pretrain.initial import start_copying
 from prefloop.pretrain.tokenizer import trained_tokenizer
 from prefloop.run import Run
 from prefloop.seeds import seed_of
 from prefloop.text.batches import Batches, cut
 from prefloop.text.codec import Codec
+from prefloop.text.corpus import Documents, encoded, texts
 from prefloop.text.templates import SPECIAL_TOKENS, template_text
 
 MOST_HELD_OUT = 2048

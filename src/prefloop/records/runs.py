@@ -50,6 +50,8 @@ class RunCard(Record):
     """What the same command is recognised by."""
     chosen: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """What settings left open -> what was chosen when the run began, and stays when it goes on."""
+    diverged: str = ""
+    """Of a run that stopped because its numbers went wrong: in which step, and what first; empty for any other."""
 
 
 class Finished(Record):

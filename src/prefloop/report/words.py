@@ -39,6 +39,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.reinforce": ("REINFORCE", "REINFORCE"),
     "stage.rloo": ("RLOO", "RLOO"),
     "stage.grpo": ("GRPO", "GRPO"),
+    "stage.rft": ("RFT", "拒绝采样微调 RFT"),
     "stage.best-of-n": ("best of n", "n 选一 best-of-n"),
     "stage.online-dpo": ("online DPO", "在线 DPO"),
     "stage.dpo": ("DPO", "DPO"),

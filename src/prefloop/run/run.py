@@ -17,14 +17,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import torch
 import yaml
 
 from prefloop import layout
 from prefloop.defaults import Learner, chosen, resolved
-from prefloop.errors import RowRefused, UserError
+from prefloop.errors import Diverged, RowRefused, UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import refuse_foreign, write_text
 from prefloop.files.documents import read_document, write_document
@@ -185,7 +185,7 @@ class Run:
         self._interrupts.stop_if_asked()
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Appends one step's line to metrics.jsonl. Raises: UserError if a loss or a gradient is not a number."""
+        """Appends one step's line to metrics.jsonl. Raises: Diverged if a loss or a gradient is not a number."""
         self.refuse_nan(step, metrics)
         numbers = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
         row = {"step": step, **numbers}
@@ -229,14 +229,33 @@ class Run:
         self._stopwatch.expected_mb, self._stopwatch.device = peak / 2**20, device
 
     def refuse_nan(self, step: int, metrics: dict[str, float]) -> None:
-        """Raises: UserError if a loss or a gradient is not a number, before such weights reach a checkpoint."""
+        """Raises: Diverged if a loss or a gradient is not a number, before such weights reach a checkpoint."""
         for name, value in metrics.items():
             if not math.isfinite(value) and name.startswith(("loss/", "grad/")):
-                raise UserError(
-                    f"{self.folder}: {name} became {value} in step {step}, so training has diverged and stops here. "
-                    "The last good checkpoint is kept. Lower the learning rate "
-                    f"(lr={self.config.model_dump().get('lr', '...')}) or set dtype=float32, with another out=DIR."
+                lr = self.config.model_dump().get("lr", "...")
+                self.diverged(
+                    step,
+                    f"{name} became {value}",
+                    f"Lower the learning rate (lr={lr}) or set dtype=float32, with another out=DIR.",
                 )
+
+    def diverged(self, step: int, what: str, instead: str) -> NoReturn:
+        """Stops a run whose numbers have gone wrong, and notes that in run.json.
+
+        Args:
+            step: in which, from 1.
+            what: went wrong first.
+            instead: what is left of the run, and what to type.
+
+        Raises: Diverged
+        """
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        write_document(path, card.model_copy(update={"diverged": f"step {step}: {what}"}))
+        raise Diverged(
+            f"{self.folder}: {what} in step {step}, so training has diverged and stops here. The last good checkpoint "
+            f"is kept. {instead}"
+        )
 
     @property
     def warnings(self) -> list[str]:
@@ -329,6 +348,9 @@ class Run:
             name: Artefact(path=name, fingerprint=fingerprints.of_path(self.folder / name)) for name in outputs
         }
         sizes = sizes_of(self.folder, artefacts)
+        card = read_document(self.folder / layout.CARD, RunCard)
+        if card.diverged:  # and did not this time, with other threads or versions
+            write_document(self.folder / layout.CARD, card.model_copy(update={"diverged": ""}))
         write_document(self.folder / layout.FINISHED, Finished(outputs=artefacts, sizes=sizes, result=result))
         self._tidy()
 

@@ -13,11 +13,13 @@ not write is context like the prompt: it is read, and nothing else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from prefloop.errors import UserError
 from prefloop.models.stream import ResponseStream
 from prefloop.sampling.protocol import Sampled
 
@@ -45,7 +47,15 @@ class Rollouts:
 
     @classmethod
     def of(cls, prompts: Sequence[Sequence[int]], sampled: Sequence[Sampled], device: torch.device) -> Self:
-        """The rollouts of B prompts and a response to each."""
+        """The rollouts of B prompts and a response to each.
+
+        Raises: UserError for a response without any token: an empty one is the token that ends it, and nothing else.
+        """
+        if not all(s.tokens for s in sampled):
+            raise UserError(
+                "the sampler gave a response without a single token, not even the one that ends it, so nothing can be "
+                "learned from it. Look at what it stops at: an empty response is the end-of-text token alone."
+            )
         lengths = torch.tensor([len(s.tokens) for s in sampled], device=device)
         mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
         finished = torch.tensor([s.finished for s in sampled], device=device)
@@ -59,6 +69,20 @@ class Rollouts:
     def lengths(self) -> list[int]:
         """B numbers of tokens, prompt and response together."""
         return [len(p) + len(r) for p, r in zip(self.prompts, self.responses, strict=True)]
+
+    def first(self, num: int) -> Self:
+        """The first rows alone, in a grid of the same width."""
+        return self.taken(range(num))
+
+    def taken(self, rows: Sequence[int]) -> Self:
+        """Some rows, in a grid of the same width."""
+        index = torch.tensor([*rows], device=self.mask.device)
+        return type(self)(**{name: _taken(value, rows, index) for name, value in vars(self).items()})
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """These rows and others behind them, in a grid as wide as the widest."""
+        each = [vars(some) for some in (self, *others)]
+        return type(self)(**{name: _joined([fields[name] for fields in each]) for name in vars(self)})
 
     def num_tokens(self, rows: Sequence[int]) -> int:
         """How many tokens the policy wrote in some rows."""
@@ -93,3 +117,23 @@ def written(turns: Sequence[tuple[int, int]], length: int) -> Tensor:
     for begin, end in turns:
         made[begin:end] = True
     return made
+
+
+def _taken(value: Any, rows: Sequence[int], index: Tensor) -> Any:
+    """Some rows of a field: B of them, or none at all."""
+    if isinstance(value, Tensor):
+        return value[index]
+    return tuple(value[i] for i in rows) if value else value
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """A field of several rollouts as that of one."""
+    if isinstance(values[0], Tensor):
+        return torch.cat([*values]) if values[0].ndim == 1 else stacked(values)
+    return values[0] if not values[0] else tuple(one for value in values for one in value)
+
+
+def stacked(grids: Sequence[Tensor]) -> Tensor:
+    """(B1 + B2 + ..., T) of grids (B1, T1), (B2, T2), ..., T being the widest's; what is added is padding, 0."""
+    width = max(grid.shape[1] for grid in grids)
+    return torch.cat([pad(grid, (0, width - grid.shape[1])) for grid in grids])

@@ -47,6 +47,33 @@ class Scored:
     is"""
 
 
+def taken(several: Sequence[Scored], rows: Sequence[int]) -> Scored:
+    """Some rows of what one scorer said at several times. Args: rows: counted through all of them."""
+    where, first = torch.tensor(rows), several[0]
+
+    def some(tensors: Sequence[Tensor | None]) -> Tensor | None:
+        there = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(there)[where] if there else None
+
+    return Scored(
+        torch.cat([said.scores for said in several])[where],
+        {name: torch.cat([said.parts[name] for said in several])[where] for name in first.parts},
+        {name: taken([said.components[name] for said in several], rows) for name in first.components},
+        outlier=some([said.outlier for said in several]),
+        limited=some([said.limited for said in several]),
+        members=some([said.members for said in several]),
+        disagreement=some([said.disagreement for said in several]),
+        placed=_some_placed(several, rows),
+    )
+
+
+def _some_placed(several: Sequence[Scored], rows: Sequence[int]) -> Sequence[Sequence[Place]]:
+    if not any(said.placed for said in several):
+        return ()
+    each = [place for said in several for place in (said.placed or [()] * len(said.scores))]
+    return [each[row] for row in rows]
+
+
 class Scorer(Protocol):
     """Anything that gives one number to a response, which is text: it need not share the policy's tokenizer."""
 

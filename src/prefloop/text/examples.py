@@ -67,6 +67,8 @@ class Asked:
     messages: tuple[Message, ...]
     tokens: list[int]
     tags: tuple[str, ...]
+    id: str = ""
+    """of the prompt"""
 
 
 class Pool(Lazy[Asked]):
@@ -98,7 +100,7 @@ class Pool(Lazy[Asked]):
     def take(self, numbers: Sequence[int]) -> list[Asked]:
         """Some prompts, in the order asked for."""
         rows = self._rows.take([int(self._places[number]) for number in numbers])
-        return [Asked(row.messages, ids, row.tags) for row, ids in zip(rows, self._tokens(rows), strict=True)]
+        return [Asked(row.messages, ids, row.tags, row.id) for row, ids in zip(rows, self._tokens(rows), strict=True)]
 
     def _tokens(self, rows: Sequence[Prompt]) -> list[list[int]]:
         try:
