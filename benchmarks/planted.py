@@ -197,7 +197,7 @@ LEARNING = [
     ),
     *planted(
         "align/online.py", "align/test_online.py align/test_both.py align/test_ppo.py",
-        ("every step draws the same numbers", 'seed_of(seed, "online.rollouts", step)', 'seed_of(seed, "online.rollouts")'),
+        ("every step draws the same numbers", 'place = seed_of(seed, "online.rollouts", step)', 'place = seed_of(seed, "online.rollouts")'),
         ("every step has the same prompts", "range(step * per_step, (step + 1) * per_step)", "range(per_step)"),
         ("every epoch has the same order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
         ("sampled at temperature 1", "temperature=config.temperature, max_new", "max_new"),

@@ -65,7 +65,7 @@ GROUPS = [
         "align/dynamic.py",
         "align/test_dynamic.py",
         ("flat ones first", "key=flat.__getitem__)", "key=lambda i: not flat[i])"),
-        ("every try asks the same", "config, step, again=again)\n        written", "config, step)\n        written"),
+        ("every try asks the same", "setup.prompts, config, step, again=again)\n", "setup.prompts, config, step)\n"),
         ("every try draws the same", "config, step, again=again))", "config, step))"),
         ("it never gives up", "len(written) < config.tries and", "len(written) < 2 * config.tries and"),
     ),

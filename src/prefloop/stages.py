@@ -117,7 +117,7 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("rft", "keep the best of several responses by a reward and imitate them, step after step",
           "prefloop.align.rft:train", "prefloop.align.config:RFTConfig",
           in_recipe=True, reads={"prompts": "prompts="},
-          takes={"policy": "model", "reward": "reward", "prompts": "file"}, writes=("policies",),
+          takes={"policy": "model", "reward": "reward", "env": "environment", "prompts": "file"}, writes=("policies",),
           needs="prefloop.align.needs:rft"),
     Stage("online-dpo", "the same by pairs: of each prompt's responses the best and the worst teach as in dpo",
           "prefloop.align.online_dpo:train", "prefloop.align.config:OnlineDPOConfig",

@@ -212,4 +212,10 @@ def test_every_place_for_a_reward_takes_a_server(
     assert cli.main(["sweep", *given, f"reward.a.model={url}", f"reward.b.model={url}", f"out={tmp_path / 'w'}"]) == 0
     assert cli.main(["reinforce", f"policy={folder}", f"prompts={prompts_file}", f"reward={url}", "steps=1",
                      "rollouts_per_step=4", f"out={tmp_path / 'r'}", *small]) == 0  # fmt: skip
-    assert server.asked >= 4
+    rows = [{"id": f"o{i}", "messages": [{"role": "user", "content": f"is it {i}?"}]} for i in range(4)]
+    compared = [f"reference={folder}", f"candidates={folder}", f"validation_prompts={prompts_file}"]
+    compared += [f"test_prompts={write_rows('other.jsonl', rows)}", f"reward={url}", *small]
+    assert cli.main(["evaluate", *compared, f"out={tmp_path / 'e'}"]) == 0
+    before = server.asked
+    cli.main(["best-of-n", *given, f"reward={url}", f"out={tmp_path / 'n'}"])  # no response of this model ends
+    assert server.asked > before > 4

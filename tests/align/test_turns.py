@@ -209,6 +209,29 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert metrics[0][0]["rollouts/turns"] > 1
 
 
+def test_killed_between_updates_it_goes_on_with_the_turns_that_it_had(
+    make: Make, watch: Watch, weights: Weights, monkeypatch: pytest.MonkeyPatch
+):
+    """In the second of four updates of one step, whose rollouts lie in the checkpoint."""
+    watch()
+    shared = {"epochs": 2, "minibatch_size": 4, "checkpoint_every": 1}
+    whole, broken = make(**shared), make(**shared)
+    expected, real, calls = weights(ppo.train(whole)), ppo.__dict__["ppo_policy_loss"], [0]
+
+    def dies(*args: Any, **kwargs: Any) -> Tensor:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ppo, "ppo_policy_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ppo.train(broken)
+    actual = weights(ppo.train(broken))
+    assert calls[0] == 5
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
+
+
 def test_a_scorer_reads_the_last_turn_behind_what_was_said(make: Make, watch: Watch, read_lines: Read, tmp_path: Path):
     """It is told the whole conversation up to there; both are added, and logged apart."""
     (tmp_path / "seen.py").write_text(
@@ -229,6 +252,30 @@ def test_a_scorer_reads_the_last_turn_behind_what_was_said(make: Make, watch: Wa
     line = read_lines(Path(config.out) / "metrics.jsonl")[0]
     assert line["scores/mean"] == line["scores/env"] + line["scores/model"]
     assert line["scores/env"] == pytest.approx(float(batch.rollouts.paid.sum(1).mean()), abs=1e-6)
+
+
+def test_places_are_those_of_the_last_turn(make: Make, watch: Watch, tmp_path: Path):
+    """1 for its first character, at its first token; the environment's pay stands where it stood."""
+    (tmp_path / "first.py").write_text(
+        "def score(prompts, responses):\n    return [[(1, 1.0)] if text else 0.0 for text in responses]\n",
+        encoding="utf-8",
+    )
+    seen = watch()
+    ppo.train(make(reward=f"python:{tmp_path / 'first.py'}:score", kl_coef=0.0, unfinished_penalty=0.0))
+    batch, codec = seen.batches[0], seen.setups[0].policy.codec
+    assert batch.rollouts.paid is not None
+    later = 0
+    for row, response in enumerate(batch.rollouts.responses):
+        due = batch.rollouts.paid[row, : len(response)].tolist()
+        begin, end = batch.rollouts.turns[row][-1]
+        if codec.decode(response[begin:end]):
+            words = [token for token in response[begin:end] if token not in codec.stop_ids]
+            begun = [n for n in range(1, len(words)) if codec.decode(words[:n]).rstrip("\ufffd")]
+            first = min([*begun, len(words)])
+            due[begin + first - 1] += 1.0
+            later += begin > 0
+        assert batch.rewards[row, : len(response)].tolist() == pytest.approx(due, abs=1e-5)
+    assert later
 
 
 def test_two_turns_by_hand_with_discount(make: Make, watch: Watch, monkeypatch: pytest.MonkeyPatch):
