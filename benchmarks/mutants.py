@@ -16,10 +16,11 @@ from pathlib import Path
 
 from planted import LEARNING, Mutant
 from planted_drift import DRIFT
+from planted_env import ENV
 from planted_judging import JUDGING
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *DRIFT, *JUDGING]
+MUTANTS = [*LEARNING, *DRIFT, *ENV, *JUDGING]
 
 
 def copied(place: Path) -> Path:

@@ -177,7 +177,7 @@ LEARNING = [
     *planted(
         "align/ppo.py", "align/test_ppo.py align/test_both.py",
         ("the critic is not in the card", ', "critic": critics.folder(config)}', "}"),
-        ("the coefficient never changes in the rewards", "drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)", "drift.rewards(config, rollouts, shaped, before, kl_coef=config.kl_coef)"),
+        ("the coefficient never changes in the rewards", "drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)", "drift.rewards(config, rollouts, shaped, before, placed, kl_coef=config.kl_coef)"),
         ("the coefficient never changes in the loss", "kl_coef=at.kl_coef, step=at.step", "kl_coef=config.kl_coef, step=at.step"),
         ("early-stop KL the other way", "kl_estimate(old, now.logprobs, estimator=\"k3\")", "kl_estimate(now.logprobs, old, estimator=\"k3\")"),
         ("logged KL by k2", '.kl(rollouts.mask, "k1")', '.kl(rollouts.mask, "k2")'),
@@ -208,7 +208,7 @@ LEARNING = [
     ),
     *planted(
         "align/reinforce.py", "align/test_reinforce.py align/test_both.py",
-        ("the coefficient never changes", "before, kl_coef=at.kl_coef)", "before, kl_coef=config.kl_coef)"),
+        ("the coefficient never changes", "before, placed, kl_coef=at.kl_coef)", "before, placed, kl_coef=config.kl_coef)"),
         ("the sampler keeps old weights", "            setup.sampler.refresh(policy)\n", ""),
         ("baseline added", "returns - _baseline(", "returns + _baseline("),
         ("mean over all tokens", "_baseline(config, returns[:, 0])", "_baseline(config, returns.mean(1))"),

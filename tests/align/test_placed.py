@@ -111,6 +111,27 @@ def test_parts_are_paid_where_they_stand_by_their_weights(make_config: Make, wat
         assert second.rewards[row, : len(response)].tolist() == pytest.approx(due, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"score_scale": 3.0}, {"score_norm": "running"}, {"score_scale": 0.5, "score_shift": 1.0}]
+)
+def test_what_is_paid_within_is_scaled_as_the_scores_are(
+    make_config: Make, watch: Watch, places: str, settings: dict[str, Any]
+):
+    """By the factor of the scores; a shift is paid at the end. The deviation is that of the first step's own scores."""
+    seen = watch()
+    shared = {"reward": places, "kl_coef": 0.0, "unfinished_penalty": 0.0}
+    ppo.train(make_config(**shared))
+    ppo.train(make_config(**shared, **settings))
+    plain, scaled = seen.batches
+    std = float(plain.scores.double().std(correction=0)) if "score_norm" in settings else 1.0
+    factor = settings.get("score_scale", 1.0) / std
+    shift = settings.get("score_shift", 0.0) - (float(plain.scores.mean()) / std if "score_norm" in settings else 0.0)
+    for row, response in enumerate(plain.rollouts.responses):
+        due = [factor * pay for pay in plain.rewards[row, : len(response)].tolist()]
+        due[-1] += shift
+        assert scaled.rewards[row, : len(response)].tolist() == pytest.approx(due, abs=1e-5)
+
+
 class Server(http.server.ThreadingHTTPServer):
     """Scores as `reward.py` of these tests does; it may be told to fail from some request on."""
 
@@ -121,13 +142,11 @@ class Server(http.server.ThreadingHTTPServer):
 @pytest.fixture
 def server() -> Iterator[Server]:
     class Handler(http.server.BaseHTTPRequestHandler):
-        server: Server
-
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.server.asked += 1
+            made.asked += 1
             body = json.dumps({"rewards": [expected_score(text) for text in asked["responses"]]}).encode()
-            broken = self.server.asked >= self.server.fails_from
+            broken = made.asked >= made.fails_from
             self.send_response(400 if broken else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

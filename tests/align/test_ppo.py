@@ -76,14 +76,12 @@ def by_autograd(
         out = model(ids, output_hidden_states=True)
         with torch.no_grad():
             ref_logits = reference(ids).logits
-        for t, token in enumerate(response):
-            if not rollouts.mask[row, t]:
-                continue  # somebody else wrote it
+        for t in rollouts.mask[row].nonzero().flatten().tolist():  # what the policy wrote
             place = len(prompt) + t - 1
             p = (out.logits[0, place] / config.temperature).log_softmax(-1)
             q = (ref_logits[0, place] / config.temperature).log_softmax(-1)
             advantage, old = batch.advantages[row, t], batch.logprobs[row, t]
-            ratio = (p[token] - old).exp()
+            ratio = (p[response[t]] - old).exp()
             r, a = float(ratio.detach()), float(advantage)
             drifts.append(r - 1 - math.log(r))  # KL(sampled from || now) by k3, on tokens of the one sampled from
             high = config.clip if config.clip_high is None else config.clip_high
@@ -94,7 +92,7 @@ def by_autograd(
             clipped += stopped
             parts["policy"].append(torch.tensor(-bound * a) if stopped else -ratio * a)
             parts["entropy"].append((p.exp() * p).sum())
-            parts["kl"].append(drift_by_hand(config, p, q, token, old))
+            parts["kl"].append(drift_by_hand(config, p, q, response[t], old))
             value = (out.hidden_states[-1][0, place] * head[:-1]).sum() + head[-1]
             before, target = float(batch.values[row, t]), float(batch.returns[row, t])
             reach = math.inf if config.value_clip is None else config.value_clip

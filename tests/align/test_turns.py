@@ -315,7 +315,7 @@ def test_the_tokens_are_those_of_the_whole_conversation(codec: Codec, template: 
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = template_text(template)
     end = "<|im_end|>" if template == "chatml" else "<|end|>"
-    own = Codec(tokenizer, (tokenizer.convert_tokens_to_ids(end),), 4096)
+    own = Codec(tokenizer, (tokenizer.get_vocab()[end],), 4096)
     said, heard = ["it is on its way.", "", "很抱歉。\n\nsorry", "bye"], ["where\nis it?", "钱 please ", " money", None]
     turns.check_template(own, "env")
     rollouts, _ = play(own, said, heard)
@@ -323,7 +323,7 @@ def test_the_tokens_are_those_of_the_whole_conversation(codec: Codec, template: 
     for words, answer in zip(said, heard, strict=True):
         messages.append({"role": "assistant", "content": words})
         messages += [] if answer is None else [{"role": "user", "content": answer}]
-    whole = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+    whole = str(tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True))
     expected = [*tokenizer(whole, add_special_tokens=False)["input_ids"], *own.response_ids("bye")]
     assert [*rollouts.prompts[0], *rollouts.responses[0]] == expected
     assert len(rollouts.turns[0]) == 4

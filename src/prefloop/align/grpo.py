@@ -58,9 +58,8 @@ def train(config: GRPOConfig) -> Path:
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(
-                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-                )
+                placed = shaping.within(config, placed, scores, at.seen)
+                rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)

@@ -72,14 +72,8 @@ def train(config: PPOConfig) -> Path:
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
-                rewards = drift.rewards(
-                    config,
-                    rollouts,
-                    shaped,
-                    before,
-                    shaping.within(config, placed, scores, at.seen),
-                    kl_coef=at.kl_coef,
-                )
+                placed = shaping.within(config, placed, scores, at.seen)
+                rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 if config.whiten_advantages:

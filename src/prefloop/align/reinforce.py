@@ -63,9 +63,8 @@ def train(config: REINFORCEConfig) -> Path:
             )
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
-            rewards = drift.rewards(
-                config, rollouts, shaped, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-            )
+            placed = shaping.within(config, placed, scores, at.seen)
+            rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(  # loss

@@ -59,9 +59,8 @@ def train(config: RLOOConfig) -> Path:
                 reading = before.reading
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
-                rewards = drift.rewards(
-                    config, rollouts, due, before, shaping.within(config, placed, scores, at.seen), kl_coef=at.kl_coef
-                )
+                placed = shaping.within(config, placed, scores, at.seen)
+                rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:

@@ -104,7 +104,7 @@ def _speaker(name: str, path: str) -> Speaker:
     if _only_scores(Path(path)):
         raise UserError(
             f"{path}: a reward model only scores; it has nothing to say. "
-            f"Type: prefloop score model={path} data=FILE out=scores.jsonl"
+            f"Type: prefloop score model={path} data=FILE out=scores.jsonl, or prefloop serve {path} scores=true"
         )
     return Speaker(name, path)
 

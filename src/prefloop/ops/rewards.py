@@ -60,7 +60,7 @@ def placed_rewards(rewards: Tensor, placed: Tensor, mask: Tensor) -> Tensor:
     """
     same_shape(rewards=rewards, placed=placed, mask=mask)
     placed = torch.where(mask, placed, 0.0)
-    is_last = torch.arange(mask.shape[-1], device=mask.device) == last_index(mask).unsqueeze(-1)
+    is_last = torch.zeros_like(mask).scatter(-1, last_index(mask)[:, None], True)
     return torch.where(mask, rewards + placed - torch.where(is_last, placed.sum(-1, keepdim=True), 0.0), 0.0)
 
 

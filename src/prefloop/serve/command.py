@@ -1,7 +1,8 @@
 """`prefloop serve FOLDER [key=value ...]`: one policy over HTTP, as OpenAI's API does, on this machine only.
 
 Reads: a model folder, a stage's folder or a pipeline's (then the policy that `evaluate` selected). Writes nothing.
-A reward model is refused: it only scores (PIPE-9). Leaves out: tools, log-probabilities, penalties.
+A reward model is refused, but with scores=true it tells its scores (PIPE-9). Leaves out: tools, log-probabilities,
+penalties.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from prefloop.serve.config import ServeConfig
 USAGE = """prefloop serve FOLDER [key=value ...]: serve a policy over HTTP, as OpenAI's API does.
 
   FOLDER is a model folder or a hub id, a stage's folder, or a pipeline's folder: then it is the selected policy.
-  GET /v1/models and POST /v1/chat/completions, on 127.0.0.1 only, until Ctrl-C."""
+  GET /v1/models and POST /v1/chat/completions, on 127.0.0.1 only, until Ctrl-C.
+  With scores=true FOLDER is a reward model, and POST /get_reward tells its scores."""
 
 
 def main(arguments: Sequence[str]) -> int:

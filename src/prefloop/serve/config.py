@@ -1,14 +1,17 @@
 """Settings of `prefloop serve`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from prefloop.settings import Weighted
 
 
 class ServeConfig(Weighted):
     """How a policy is served."""
+
+    scores: bool = False
+    """Serve a reward model instead: POST /get_reward, for reward=http://127.0.0.1:8001/get_reward of another run."""
 
     port: int = Field(default=8001, ge=0, le=65535)
     """Port on 127.0.0.1; 0 takes a free one."""
@@ -31,3 +34,11 @@ class ServeConfig(Weighted):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where tensors live: auto takes CUDA, then MPS, then CPU."""
+
+    @model_validator(mode="after")
+    def _who_scores_does_not_write(self) -> Self:
+        idle = {"name", "max_tokens", "max_rows", "cache_tokens", "template"} & self.model_fields_set
+        if self.scores and idle:
+            name = min(idle)
+            raise ValueError(f"{name} does nothing with scores = true, where nothing is written. Leave it out.")
+        return self
