@@ -94,8 +94,8 @@ def train(config: PPOConfig) -> Path:
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
             metrics, seen = _log(run, setup, at, at.batch), shaping.next_seen(config, at.seen, at.batch.scores)
-            multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
-            at = Progress(at.step + 1, critics.kl_coef(config, at.kl_coef, metrics, step=at.step), multipliers, seen=seen)
+            held = online.next_multipliers(config, at.multipliers, at.batch.scored)
+            at = Progress(at.step + 1, critics.kl_coef(config, at.kl_coef, metrics, step=at.step), held, seen=seen)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
