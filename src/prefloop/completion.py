@@ -7,6 +7,7 @@ import typing
 from collections.abc import Sequence
 from importlib import resources
 
+from prefloop import presets
 from prefloop.config import Config, in_order, section
 from prefloop.errors import UserError
 from prefloop.named import named
@@ -76,7 +77,8 @@ def _first_words() -> list[str]:
 def _settings(stage: Stage) -> dict[str, tuple[str, ...]]:
     """Setting of a stage -> the values that it can have, if they can be listed."""
     classes = (stage.settings, stage.variant and stage.variant.settings)
-    return {key: values for name in classes if name for key, values in _flat(named(name), "").items()}
+    found = {key: values for name in classes if name for key, values in _flat(named(name), "").items()}
+    return found | ({"preset": tuple(presets.names(stage.name))} if "preset" in found else {})
 
 
 def _flat(config: type[Config], prefix: str) -> dict[str, tuple[str, ...]]:

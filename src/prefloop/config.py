@@ -14,8 +14,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from prefloop import presets
 from prefloop.errors import UserError
 from prefloop.notation import COMMAND_LINE, Place, Places, described, overridden, read_yaml
+from prefloop.stages import stage_of
 
 LEFT: Any = None
 """The default of a setting that is left to prefloop, which chooses once it knows the model (see defaults.py)."""
@@ -91,7 +93,8 @@ class Config(BaseModel):
 
         Raises: UserError naming file, line, key and remedy.
         """
-        told = _Told(cls, where, places or {}, prefix)
+        values, places = _with_preset(cls, values, where, places or {}, prefix)
+        told = _Told(cls, where, places, prefix)
         values = told.as_meant(cls, values, "")
         try:
             settings = cls.model_validate(frozen(values))
@@ -103,6 +106,20 @@ class Config(BaseModel):
     def extras(self) -> Mapping[str, str]:
         """Extra packages that these settings need: extra -> the setting that needs it."""
         return {}
+
+
+def _with_preset(
+    cls: type[Config], values: dict[str, Any], where: str, places: Places, prefix: str
+) -> tuple[dict[str, Any], Places]:
+    """The values with those of the preset that they name below them, and where each was set."""
+    name = values.get("preset")
+    if "preset" not in cls.model_fields or not isinstance(name, str):
+        return values, places
+    preset = presets.read(stage_of(cls), name, beside=where)
+    needed = {key for key, field in cls.model_fields.items() if field.is_required()}
+    presets.refuse_inputs(preset, {*needed, "preset"})
+    places = {**{f"{prefix}{key}": place for key, place in preset.places.items()}, **places}
+    return {**presets.below(values, preset.values), "preset": preset.name}, places
 
 
 def frozen(value: Any) -> Any:
@@ -216,7 +233,7 @@ class _Told:
         if not found:
             return self._where
         line = COMMAND_LINE if whole and any(p.line == COMMAND_LINE for p in found) else found[0].line
-        return "the command line" if line == COMMAND_LINE else f"{self._where}:{line}"
+        return "the command line" if line == COMMAND_LINE else f"{found[0].file or self._where}:{line}"
 
     def _mentioned(self, message: str) -> list[str]:
         words = re.findall(r"\w+", message)

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from prefloop import presets
 from prefloop.config import Config
 from prefloop.printing import amount
+from prefloop.stages import stage_of
 
 C = TypeVar("C", bound=Config)
 SMALL = 20_000_000
@@ -109,6 +111,11 @@ def _fit(found: dict[str, Any], given: Mapping[str, Any]) -> None:
 
 def resolved(config: C, values: Mapping[str, Any]) -> C:
     """The settings with these values, checked anew as a whole. Raises: UserError if they contradict each other."""
-    said = config.model_fields_set | set(values)
+    preset = dict(config).get("preset")
+    said = (
+        config.model_fields_set
+        | set(values)
+        | ({*presets.read(stage_of(type(config)), preset).values} if preset else set())
+    )
     given = {name: value for name, value in dict(config).items() if name in said}
     return type(config).parse({**given, **values}, where="what was chosen")

@@ -30,6 +30,8 @@ class Place(NamedTuple):
     """in its file, from 1; or COMMAND_LINE"""
     text: str = ""
     """as it was typed; empty for sections and lists of a file"""
+    file: str = ""
+    """another one than that of the settings around it; empty for that"""
 
 
 Places = dict[str, Place]

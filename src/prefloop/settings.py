@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from prefloop.config import LEFT, ONE, SEVERAL, Config, one_or_several
+from prefloop import presets
+from prefloop.config import LEFT, ONE, SEVERAL, Config, frozen, one_or_several
+from prefloop.stages import stage_of
 
 
 class Placed(Config):
@@ -145,6 +147,23 @@ class Optimised(Tracked):
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
 
 
+class WithPreset(Config):
+    """Settings that a preset may have given."""
+
+    preset: str | None = None
+    """Settings that belong together under one name (docs/presets.md), or a YAML file of one's own: the defaults below
+    what is typed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_preset_is_read(cls, values: typing.Any) -> typing.Any:
+        """Of settings that were not parsed, as a script makes them: `parse` has done it already, and says where."""
+        name = values.get("preset") if isinstance(values, dict) else None
+        if not isinstance(name, str):
+            return values
+        return frozen(presets.below(values, presets.read(stage_of(cls), name).values))
+
+
 class Refreshed(Config):
     """Whether the reference follows the policy (TR-DPO)."""
 
@@ -200,7 +219,7 @@ class Component(Config):
     """What its mean score is to be at least, in its own reward units: a constraint, for policies in training."""
 
 
-TAKEN = ("mean", "std", "model", "outliers", "unusual", "disagreement")
+TAKEN = ("mean", "std", "model", "outliers", "unusual", "disagreement", "shaped", "shaped_std", "clipped")
 """Names that metrics have already, behind `scores/`."""
 
 

@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.settings import OnlineConfig, RolloutsConfig, TokenRewards
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
-class PPOConfig(OnlineConfig):
+class PPOConfig(OnlineConfig, TokenRewards):
     """Everything that changes what a PPO run does."""
 
     minibatch_size: int = Field(default=LEFT, ge=1)
@@ -25,14 +25,31 @@ class PPOConfig(OnlineConfig):
     """GAE's lambda: 0 trusts the critic (one-step surprise), 1 the sampled return."""
 
     critic: str = "shared"
-    """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), or a model
-    folder."""
+    """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), reward-model (the
+    folder that reward names), or a model folder."""
+
+    critic_head: Literal["zero", "score"] = "zero"
+    """How the head of a critic begins: at zero, or with the score that a reward model's folder gives."""
+
+    critic_warmup: int = Field(default=0, ge=0)
+    """Steps at the beginning in which only the critic learns, of a shared trunk only its head."""
 
     clip: float = Field(default=0.2, gt=0)
     """Half-width of the trust region around ratio 1."""
 
-    value_clip: float = Field(default=0.2, gt=0)
-    """Half-width of the region around the old value, in reward units."""
+    clip_high: float | None = Field(default=None, gt=0)
+    """How far above 1 the ratio may go, if not as far as below it (DAPO); None is clip."""
+
+    dual_clip: float | None = Field(default=None, gt=1)
+    """Where the advantage is below 0: most that the ratio counts (Ye 2020), so that a token which became much likelier
+    does not throw the policy back; None counts it in full."""
+
+    value_target: Literal["returns", "td", "scores"] = "returns"
+    """What the critic is to predict: the advantage plus its old value, the reward plus its old value of the next token
+    (TD), or at every token the response's whole reward (seed 003)."""
+
+    value_clip: float | None = Field(default=0.2, gt=0)
+    """Half-width of the region around the old value, in reward units; None lets values move freely."""
 
     value_coef: float = Field(default=0.1, ge=0)
     """Weight of the critic's loss."""
@@ -40,6 +57,37 @@ class PPOConfig(OnlineConfig):
     max_policy_kl: float | None = Field(default=None, gt=0)
     """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
     does."""
+
+    @property
+    def critic_from(self) -> str | None:
+        """The model whose trunk the critic begins with; None for the policy's."""
+        if self.critic == "reward-model":
+            return str(self.reward)
+        return None if self.critic in ("shared", "separate") else self.critic
+
+    @model_validator(mode="after")
+    def _the_critic_can_begin_so(self) -> Self:
+        if self.critic_head == "score" and self.critic in ("shared", "separate"):
+            raise ValueError(
+                f"critic_head = score takes the head of a reward model, and critic = {self.critic} has none. Set "
+                "critic = reward-model, or leave critic_head out."
+            )
+        if self.critic == "reward-model" and (not isinstance(self.reward, str) or self.reward.startswith("python:")):
+            raise ValueError(
+                "critic = reward-model needs a reward that is one reward model's folder. Give the critic's folder "
+                "itself, or critic = separate."
+            )
+        if self.critic_warmup >= self.steps:
+            raise ValueError(
+                f"critic_warmup = {self.critic_warmup} leaves no step of {self.steps} in which the policy learns. Set "
+                "it lower, or raise steps."
+            )
+        if self.clip_high is not None and self.clip_high < self.clip:
+            raise ValueError(
+                f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
+                f"Set clip_high = {self.clip} or more, or lower clip."
+            )
+        return self
 
     @model_validator(mode="after")
     def _nothing_is_dropped_or_ignored(self) -> Self:
@@ -55,7 +103,7 @@ class PPOConfig(OnlineConfig):
         return self
 
 
-class REINFORCEConfig(OnlineConfig):
+class REINFORCEConfig(OnlineConfig, TokenRewards):
     """Everything that changes what a REINFORCE run does."""
 
     credit: Literal["token", "response"] = "token"

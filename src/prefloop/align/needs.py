@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
-from prefloop.align.settings import RolloutsConfig
+from prefloop.align.settings import OnlineConfig, RolloutsConfig
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
 from prefloop.costs.subject import Models, Named, settled
+from prefloop.models.columns import parted
 from prefloop.models.device import placement
 from prefloop.scoring.reward_model import BATCH_TOKENS
 
@@ -52,7 +53,10 @@ class _Step:
         self.policy = self.models.trained("policy", config.policy).at(self.whole)
         begun = Named.of(config.policy).rank
         self.reference = self.models.beside("reference", self.policy, trained=False, worn=begun)
-        self.references = [self.reference]
+        without = isinstance(config, OnlineConfig) and config.kl_where == "off"
+        self.references = [] if without else [self.reference]
+        self.compares = isinstance(config, OnlineConfig) and config.in_loss and config.loss_estimator == "full"
+        """whether the reference is read again in every update"""
         if isinstance(config, OnlineDPOConfig) and config.reference_every:
             following = self.models.beside("following", self.policy, trained=False, worn=self.policy.role.rank)
             self.references.append(replace(following, role=replace(following.role, form=self.policy.role.form)))
@@ -83,7 +87,7 @@ class _Step:
                 cache_tokens=config.cache_tokens,
             ),
             self.policy.reading("reading", self.tokens, share * self.tokens),
-            self.reference.reading("reading", self.tokens, share * self.tokens),
+            *(one.reading("reading", self.tokens, share * self.tokens) for one in self.references[:1]),
             self.policy.update(self.tokens, share * self.tokens, parts=self.batch / self.tokens, beside=beside),
         ]
         readers = [self.policy, *self.references, *([critic] if critic and separate else [])]
@@ -96,6 +100,9 @@ class _Step:
             ),
             self.policy.learning("updates", epochs * steps * self.all, epochs * steps * predicted),
         ]
+        if self.compares:
+            again = epochs * steps * self.all
+            parts.append(self.reference.forward("comparing with reference", again, epochs * steps * predicted))
         if critic and separate:
             parts.append(critic.learning("updates of the critic", epochs * steps * self.all, 0))
         for scorer in self.scorers:
@@ -118,10 +125,10 @@ def _critic(config: PPOConfig, step: _Step) -> Model:
     """The critic: the policy's trunk with a head, or a trunk of its own."""
     if config.critic == "shared":
         return step.policy
-    if config.critic == "separate":
+    if config.critic_from is None:
         critic = step.models.beside("critic", step.policy, trained=True)
     else:
         kind = "lora" if step.policy.role.rank else "none"  # as the policy is trained
         models = replace(step.models, settings=config.model_copy(update={"adapter": kind}))
-        critic = models.trained("critic", config.critic, scores=True).at(step.whole)
+        critic = models.trained("critic", parted(config.critic_from)[0], scores=True).at(step.whole)
     return replace(critic, role=replace(critic.role, anatomy=critic.role.anatomy.trunk()))

@@ -6,12 +6,13 @@ Shapes: B responses of a step, T tokens of the longest, M response tokens of som
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from prefloop import layout
+from prefloop.align import biases
 from prefloop.align.settings import OnlineConfig, RolloutsConfig
 from prefloop.costs.estimate import Needs
 from prefloop.costs.expect import expect, refuse_too_large
@@ -23,10 +24,11 @@ from prefloop.health.gate import gate
 from prefloop.models import load
 from prefloop.models.batching import batched
 from prefloop.models.device import placement
+from prefloop.models.divergence import divergence
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network, Reading
 from prefloop.ops.draws import permutation, shuffled
-from prefloop.ops.kl import KLEstimator, kl_estimate
+from prefloop.ops.kl import KLEstimator, forward_kl_estimate, kl_estimate
 from prefloop.ops.reduce import masked_var
 from prefloop.ops.vocabulary import Entropy
 from prefloop.run import Run
@@ -43,6 +45,8 @@ from prefloop.text.batches import cut
 from prefloop.text.examples import Asked, Pool
 
 C = TypeVar("C", bound=RolloutsConfig)
+Direction = Literal["reverse", "forward"]
+"""Which KL: of the policy from the reference, or of the reference from the policy."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Setup:
     """Everything that a run works with."""
 
     policy: Network
-    reference: Network
+    reference: Network | None
+    """None where nothing asks how far the policy has drifted"""
     sampler: Sampler
     scorer: Scorer
     prompts: Pool
@@ -84,6 +89,10 @@ def prepared(run: Run, config: C, needs: Callable[[Any, Lengths], Needs]) -> tup
             "folder holds no prefloop_outliers.json. Leave outliers out, or train the reward model again with prefloop "
             "reward."
         )
+    if isinstance(config, OnlineConfig):
+        run.caution(biases.of(config), of="drift")
+        if config.kl_where == "off":
+            return Setup(policy, None, InProcess(policy), judge, prompts), config
     reference = policy.frozen_copy()
     reference.hold(config.weights)
     return Setup(policy, reference, InProcess(policy), judge, prompts), config
@@ -189,16 +198,30 @@ class Before:
 
     logprobs: Tensor
     """nats, under the policy that sampled, at the sampling temperature"""
-    ref_logprobs: Tensor
-    """nats, under the reference"""
+    ref_logprobs: Tensor | None
+    """nats, under the reference; None without one"""
     values: Tensor | None
     """reward units, the critic's prediction; None without a critic"""
     reading: Reading | None = None
     """the policy's, with its gradient, where the first update is about all of them at once and would read it again"""
+    whole: Tensor | None = None
+    """nats, drift told from both whole distributions; None if it was not asked for"""
 
-    def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor:
-        """(B, T) drift from the reference at each token, estimated, in nats; 0 at padding."""
-        return torch.where(mask, kl_estimate(self.logprobs, self.ref_logprobs, estimator=estimator), 0.0)
+    def kl(self, mask: Tensor, estimator: KLEstimator) -> Tensor | None:
+        """(B, T) KL(policy || reference) at each token, estimated, in nats, 0 at padding; None without a reference."""
+        return None if self.ref_logprobs is None else self.drift(mask, estimator, forward=False)
+
+    def drift(self, mask: Tensor, estimator: KLEstimator | Literal["full"], *, forward: bool) -> Tensor:
+        """(B, T) drift from the reference at each token, in nats; 0 at padding. Args: forward: as it is charged."""
+        if estimator == "full":
+            assert self.whole is not None  # it was asked for
+            return torch.where(mask, self.whole, 0.0)
+        assert self.ref_logprobs is not None  # there is a reference
+        if forward:
+            kl = forward_kl_estimate(self.logprobs, self.ref_logprobs, self.logprobs, estimator=estimator)
+        else:
+            kl = kl_estimate(self.logprobs, self.ref_logprobs, estimator=estimator)
+        return torch.where(mask, kl, 0.0)
 
 
 @torch.no_grad()
@@ -209,6 +232,8 @@ def read(
     *,
     temperature: float,
     kept: Entropy | None = None,
+    whole: Direction | None = None,
+    states: bool = False,
 ) -> Before:
     """Reads all rollouts with policy and reference, in the given groups of rows.
 
@@ -217,20 +242,35 @@ def read(
     Args:
         kept: what the first update wants of the entropy, if its one minibatch is the only group: the policy's reading
             is then kept with its gradient, and the update need not read again.
+        whole: which KL is told from both whole distributions; None if none is.
+        states: True if that reading is to have its hidden states.
     """
-    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(3)]
-    reading = None
+    grids = [torch.zeros(rollouts.mask.shape, device=setup.policy.device) for _ in range(4)]
+    reading, reference = None, setup.reference
     for rows in groups:
         packed = rollouts.stream(rows)
-        ref_logprobs = setup.reference.logprobs(packed, temperature=temperature)
+        theirs = None
+        if reference is not None:
+            theirs = reference.read(packed, temperature=temperature, entropy="none", states=whole is not None)
         with torch.set_grad_enabled(kept is not None):
-            now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none")
+            asked = states or whole is not None
+            now = setup.policy.read(packed, temperature=temperature, entropy=kept or "none", states=asked)
         reading = now if kept else None
+        kl = None
+        if whole is not None and reference is not None and theirs is not None:
+            kl = divergence(setup.policy, now, reference, theirs, temperature=temperature, forward=whole == "forward")
         where = (torch.tensor(rows, device=packed.rows.device)[packed.rows], packed.columns)
-        for grid, column in zip(grids, (now.logprobs, ref_logprobs, now.values), strict=True):
+        columns = (now.logprobs, theirs and theirs.logprobs, now.values, kl)
+        for grid, column in zip(grids, columns, strict=True):
             if column is not None:
                 grid[where] = column.detach()
-    return Before(grids[0], grids[1], None if setup.policy.critic is None else grids[2], reading)
+    return Before(
+        grids[0],
+        None if reference is None else grids[1],
+        None if setup.policy.critic is None else grids[2],
+        reading,
+        None if whole is None else grids[3],
+    )
 
 
 def entropy(config: OnlineConfig) -> Entropy:
@@ -255,11 +295,11 @@ def earned(scores: Tensor, rollouts: Rollouts, *, unfinished_penalty: float) -> 
     return scores.to(rollouts.mask.device) - unfinished_penalty * (~rollouts.finished).float()
 
 
-def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Tensor) -> dict[str, float]:
+def step_metrics(rollouts: Rollouts, kl: Tensor | None, rewards: Tensor, advantages: Tensor) -> dict[str, float]:
     """The part of the log line that is about rollouts, and what they earned.
 
     Args:
-        kl: (B, T) nats, estimated by k1.
+        kl: (B, T) nats, estimated by k1; None without a reference.
         rewards: (B, T) reward units.
         advantages: (B, T).
     """
@@ -270,21 +310,22 @@ def step_metrics(rollouts: Rollouts, kl: Tensor, rewards: Tensor, advantages: Te
     }
 
 
-def rollout_metrics(rollouts: Rollouts, kl: Tensor) -> dict[str, float]:
-    """The part of it that is about what was written alone. Args: kl: (B, T) nats, estimated by k1."""
+def rollout_metrics(rollouts: Rollouts, kl: Tensor | None) -> dict[str, float]:
+    """The part of it that is about what was written alone. Args: kl: (B, T) nats, estimated by k1, or None."""
     return {
         "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
         "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
-        "rewards/kl": float(kl.cpu().double().sum(1).mean()),
+        **({} if kl is None else {"rewards/kl": float(kl.cpu().double().sum(1).mean())}),
     }
 
 
 def log(
-    run: Run, setup: Setup, step: int, metrics: dict[str, float], rollouts: Rollouts, scores: Tensor, kl: Tensor
+    run: Run, setup: Setup, step: int, metrics: dict[str, float], rollouts: Rollouts, scores: Tensor, kl: Tensor | None
 ) -> None:
     """The log line of a step, a few of its responses, and the bar."""
     run.log(step + 1, metrics)
-    run.progress.advance(score=metrics["scores/mean"], kl=metrics["rewards/kl"], length=metrics["rollouts/length"])
+    shown = {"score": "scores/mean", "kl": "rewards/kl", "length": "rollouts/length"}
+    run.progress.advance(1, **{word: metrics[name] for word, name in shown.items() if name in metrics})
     codec = setup.policy.codec
     run.sample(
         [
@@ -293,7 +334,7 @@ def log(
                 "prompt": codec.tokenizer.decode(list(rollouts.prompts[i])),
                 "response": codec.decode(rollouts.responses[i]),
                 "score": float(scores[i]),
-                "kl": float(kl[i].sum()),
+                **({} if kl is None else {"kl": float(kl[i].sum())}),
             }
             for i in range(min(4, len(rollouts)))
         ]

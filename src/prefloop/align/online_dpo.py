@@ -147,6 +147,7 @@ def _update(
         stream = rollouts.stream(rows)
         now = before.reading or policy.read(stream, temperature=config.temperature)
         assert now.entropy is not None  # it was asked for
+        assert before.ref_logprobs is not None  # the pairs are told from it
         ref = rollouts.packed(before.ref_logprobs, rows)
         if follower is not None:
             with torch.no_grad():

@@ -6,6 +6,7 @@ true last token, KL charged per token, GAE, whitening under the mask, clipped ra
 the sampling temperature. Leaves out: replay of old rollouts, a pretraining term, more than one process.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,17 +14,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, needs, online
+from prefloop.align import critics, drift, needs, online, shaping
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress, restored, state
-from prefloop.costs.subject import unchanged
-from prefloop.errors import UserError
-from prefloop.models.load import model_folder, reader
-from prefloop.models.network import Network, Reading
+from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer, heads_apart
 from prefloop.models.sums import Sums
-from prefloop.models.tokenizers import tokenizer_of
 from prefloop.ops.advantages import gae, whitened
 from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
@@ -39,16 +36,16 @@ class Judged(Batch):
     values: Tensor
     """reward units, the critic's prediction before the updates"""
     returns: Tensor
-    """reward units"""
+    """reward units, what the critic is to predict"""
 
 
 def train(config: PPOConfig) -> Path:
     """Runs (or continues) PPO. Returns: the folder of the last policy."""
-    with Run(config, inputs={**online.inputs(config), "critic": _critic_folder(config)}) as run:
+    with Run(config, inputs={**online.inputs(config), "critic": critics.folder(config)}) as run:
         if run.finished:
             return run.folder / run.result["last"]
         setup, config = online.prepared(run, config, needs.ppo)
-        policy = _with_critic(setup, config, run)
+        policy = critics.with_critic(setup, config, run)
         limit = online.at_once(run, setup, config, needs.ppo, policy)
         plan = config.epochs * config.rollouts_per_step // config.minibatch_size  # updates in a step
         apart = heads_apart(policy.heads, lr=config.lr, head_lr=config.head_lr)
@@ -74,17 +71,19 @@ def train(config: PPOConfig) -> Path:
                 scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+                rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
+                targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 if config.whiten_advantages:
-                    advantages = whitened(advantages, rollouts.mask, shift_mean=True)
+                    advantages = whitened(advantages, rollouts.mask, shift_mean=config.whiten_shift)
+                scored |= shaping.metrics(config, scores, rollouts, at.seen) | drift.metrics(before)
                 read = (before.logprobs, before.ref_logprobs)
-                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, returns)
+                at.batch = Judged(rollouts, scores, scored, *read, rewards, advantages, values, targets)
             for index in order[at.done :]:
                 if at.stopped:
                     break
                 metrics = _update(  # loss
-                    config, policy, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef
+                    config, setup, optimizer, at.batch, index, reading, limit=limit, kl_coef=at.kl_coef, step=at.step
                 )
                 reading = None
                 run.refuse_nan(at.step + 1, metrics)
@@ -92,9 +91,10 @@ def train(config: PPOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
-            kl = _log(run, setup, at, at.batch)
+            metrics, seen = _log(run, setup, at, at.batch), shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
-            at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, kl), multipliers)
+            kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
+            at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
             online.save(run, setup, config, at.step)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
@@ -102,7 +102,7 @@ def train(config: PPOConfig) -> Path:
 
 def _update(
     config: PPOConfig,
-    policy: Network,
+    setup: Setup,
     optimizer: Optimizer,
     batch: Judged,
     index: list[int],
@@ -110,36 +110,41 @@ def _update(
     *,
     limit: int,
     kl_coef: float,
+    step: int,
 ) -> dict[str, float]:
     """One optimiser update on one minibatch, which may have been read already. Returns: its metrics, means over the
     minibatch's tokens."""
-    rollouts = batch.rollouts
+    policy, rollouts = setup.policy, batch.rollouts
     total = sum(len(rollouts.responses[i]) for i in index)
-    sums, lr = Sums(), optimizer.lr
+    sums, lr, learning = Sums(), optimizer.lr, critics.learning(config, policy, step=step)
+    limits = {"clip": config.clip, "clip_high": config.clip_high, "dual_clip": config.dual_clip}
+    value_clip = math.inf if config.value_clip is None else config.value_clip
     for rows in online.micro_batches(rollouts, index, limit=limit):
-        old, advantages, old_values, returns, ref = (
-            rollouts.packed(grid, rows)
-            for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns, batch.ref_logprobs)
+        old, advantages, old_values, returns = (
+            rollouts.packed(grid, rows) for grid in (batch.logprobs, batch.advantages, batch.values, batch.returns)
         )
+        ref = None if batch.ref_logprobs is None else rollouts.packed(batch.ref_logprobs, rows)
+        packed, states = rollouts.stream(rows), drift.wants_states(config)
         now = reading or policy.read(
-            rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
+            packed, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
         assert now.values is not None  # the policy has a critic
         assert now.entropy is not None  # it was asked for
+        exact = drift.whole(config, policy, now, setup.reference, packed)
         terms = {
-            "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, clip=config.clip)),
-            "loss/value": (config.value_coef, ppo_value_loss(now.values, old_values, returns, clip=config.value_clip)),
-            **drift.terms(config, now, ref, kl_coef=kl_coef),
+            "loss/policy": (1.0, ppo_policy_loss(now.logprobs, old, advantages, **limits)),
+            "loss/value": (config.value_coef, ppo_value_loss(now.values, old_values, returns, clip=value_clip)),
+            **drift.terms(config, now, ref, kl_coef=kl_coef, old_logprobs=old, exact=exact),
         }
         loss = torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total
-        loss.backward()
+        loss.backward(inputs=learning)
         with torch.no_grad():
             ratio = (now.logprobs - old).exp()
             seen = {
                 **{name: term for name, (_, term) in terms.items()},
                 "ratio/mean": ratio,
-                "ratio/clipped": ppo_policy_clipped(now.logprobs, old, advantages, clip=config.clip).float(),
-                "values/clipped": ppo_value_clipped(now.values, old_values, returns, clip=config.value_clip).float(),
+                "ratio/clipped": ppo_policy_clipped(now.logprobs, old, advantages, **limits).float(),
+                "values/clipped": ppo_value_clipped(now.values, old_values, returns, clip=value_clip).float(),
                 "ratio/kl": kl_estimate(old, now.logprobs, estimator="k3"),
                 "entropy/mean": now.entropy,
             }
@@ -157,13 +162,13 @@ def _before(
     first_epoch = order[: len(rollouts) // config.minibatch_size]
     groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
     kept = online.entropy(config) if len(groups) == 1 else None
-    before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
+    before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config))
     assert before.values is not None  # the policy has a critic
     return before, before.values
 
 
-def _log(run: Run, setup: Setup, at: Progress[Judged], batch: Judged) -> float:
-    """The log line and a few samples of a finished step. Returns: drift from the reference, nats per response."""
+def _log(run: Run, setup: Setup, at: Progress[Judged], batch: Judged) -> dict[str, float]:
+    """The log line and a few samples of a finished step. Returns: the line."""
     rollouts = batch.rollouts
     kl = Before(batch.logprobs, batch.ref_logprobs, batch.values).kl(rollouts.mask, "k1")
     metrics = {
@@ -175,33 +180,4 @@ def _log(run: Run, setup: Setup, at: Progress[Judged], batch: Judged) -> float:
         ),
     }
     online.log(run, setup, at.step, metrics, rollouts, batch.scores, kl)
-    return metrics["rewards/kl"]
-
-
-def _critic_folder(config: PPOConfig) -> str | None:
-    return None if config.critic in ("shared", "separate") else model_folder(config.critic)
-
-
-def _with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
-    """The policy with the critic asked for. Raises: UserError for a critic that reads other tokens, or fewer."""
-    policy = setup.policy
-    if config.critic in ("shared", "separate"):
-        return policy.with_critic(separate=config.critic == "separate")
-    folder = model_folder(config.critic)
-    if not policy.codec.tokenizer.get_vocab().items() <= tokenizer_of(folder).get_vocab().items():
-        raise UserError(
-            f"critic={config.critic}: it reads other tokens than the policy {config.policy} writes. "
-            "Use a critic of the same base, or critic=separate."
-        )
-    kind = "none" if policy.role is None else "lora"  # as the policy is trained
-    trained = config.model_copy(update={"adapter": kind})
-    other = reader(folder, policy.placement, beside=policy, weights=unchanged(trained, folder, scores=True))
-    longest = setup.prompts.longest + config.max_new_tokens
-    if longest > other.codec.context:
-        raise UserError(
-            f"critic={config.critic}: it reads at most {other.codec.context} tokens, but a prompt and its response may "
-            f"have {longest}. Lower max_new_tokens, or use critic=separate."
-        )
-    said = other.train_as(trained, seed=config.seed)
-    run.caution([f"critic: {sentence}" for sentence in said], of="critic")
-    return policy.with_critic(other)
+    return metrics

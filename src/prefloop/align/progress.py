@@ -27,8 +27,8 @@ class Batch:
     """what is logged of the scores"""
     logprobs: Tensor
     """nats, under the policy that sampled, at the sampling temperature"""
-    ref_logprobs: Tensor
-    """nats, under the reference"""
+    ref_logprobs: Tensor | None
+    """nats, under the reference; None without one"""
     rewards: Tensor
     """reward units"""
     advantages: Tensor
@@ -48,6 +48,8 @@ class Progress(Generic[B]):
     """the coefficient now"""
     multipliers: dict[str, float] = field(default_factory=dict)
     """of the constraints, now"""
+    seen: tuple[float, ...] = ()
+    """of the scores of the steps before, where they are normalised by them (align/shaping.py)"""
     batch: B | None = None
     """the unfinished step's"""
     done: int = 0

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, needs, online
+from prefloop.align import drift, needs, online, shaping
 from prefloop.align.config import REINFORCEConfig
-from prefloop.align.online import Before
+from prefloop.align.online import Before, Setup
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -35,6 +35,8 @@ class Progress:
     """the coefficient now"""
     multipliers: dict[str, float] = field(default_factory=dict)
     """of the constraints, now"""
+    seen: tuple[float, ...] = ()
+    """of the scores of the steps before, where they are normalised by them (align/shaping.py)"""
 
 
 def train(config: REINFORCEConfig) -> Path:
@@ -55,21 +57,25 @@ def train(config: REINFORCEConfig) -> Path:
             scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
-            before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept)
+            before = online.read(
+                setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
+            )
             kl = before.kl(rollouts.mask, "k1")
-            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef)
+            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(  # loss
-                    config, policy, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
+                    config, setup, optimizer, rollouts, advantages, before, groups, kl_coef=at.kl_coef
                 ),
                 **scored,
                 **online.step_metrics(rollouts, kl, rewards, advantages),
+                **drift.metrics(before),
+                **shaping.metrics(config, scores, rollouts, at.seen),
                 "kl/coef": at.kl_coef,
             }
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
-            kl_coef = drift.next_kl_coef(config, at.kl_coef, metrics["rewards/kl"])
-            at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored))
+            kl_coef, seen = drift.next_kl_coef(config, at.kl_coef, metrics), shaping.next_seen(config, at.seen, scores)
+            at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored), seen)
             online.save(run, setup, config, at.step)
             run.checkpoint(at.step, partial(_state, policy, optimizer, at), every=config.checkpoint_every)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
@@ -85,12 +91,12 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
     )
     baseline = returns[:, 0].mean() if config.baseline == "batch_mean" else 0.0
     advantages = torch.where(mask, returns - baseline, 0.0)
-    return whitened(advantages, mask, shift_mean=True) if config.whiten_advantages else advantages
+    return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
 
 
 def _update(
     config: REINFORCEConfig,
-    policy: Network,
+    setup: Setup,
     optimizer: Optimizer,
     rollouts: Rollouts,
     advantages: Tensor,
@@ -103,13 +109,16 @@ def _update(
     total = sum(map(len, rollouts.responses))
     sums, lr = Sums(), optimizer.lr
     for rows in groups:
-        now = before.reading or policy.read(
-            rollouts.stream(rows), temperature=config.temperature, entropy=online.entropy(config)
+        packed, states = rollouts.stream(rows), drift.wants_states(config)
+        now = before.reading or setup.policy.read(
+            packed, temperature=config.temperature, entropy=online.entropy(config), states=states
         )
+        ref = None if before.ref_logprobs is None else rollouts.packed(before.ref_logprobs, rows)
+        exact = drift.whole(config, setup.policy, now, setup.reference, packed)
         assert now.entropy is not None  # it was asked for
         terms = {
             "loss/policy": (1.0, reinforce_loss(now.logprobs, rollouts.packed(advantages, rows))),
-            **drift.terms(config, now, rollouts.packed(before.ref_logprobs, rows), kl_coef=kl_coef),
+            **drift.terms(config, now, ref, kl_coef=kl_coef, exact=exact),
         }
         (torch.stack([coef * term.sum() for coef, term in terms.values()]).sum() / total).backward()
         for name, value in {**{name: term for name, (_, term) in terms.items()}, "entropy/mean": now.entropy}.items():

@@ -4,12 +4,24 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.config import LEFT
-from prefloop.settings import Adapted, Batched, Gated, Optimised, Reward, Rewarded, Templated, Trained, Varied
+from prefloop.config import LEFT, Config
+from prefloop.settings import (
+    Adapted,
+    Batched,
+    Gated,
+    Optimised,
+    Reward,
+    Rewarded,
+    Templated,
+    Trained,
+    Varied,
+    WithPreset,
+)
 
 GONE = {
     "advantage": "td is now decay = 0, return is decay = 1, gae any decay; for batch_mean type prefloop reinforce.",
-    "reward_at": "every is now decay = 1; for response type prefloop reinforce credit=response.",
+    "reward_at": "every, as a return, is now decay = 1; paid at every token it is score_at = every; for response type "
+    "prefloop reinforce credit=response.",
 }
 """Settings that PPO had once -> what to type instead."""
 
@@ -84,33 +96,111 @@ class RolloutsConfig(
         return self
 
 
-class OnlineConfig(RolloutsConfig):
+class Shaped(Config):
+    """What becomes of scores before they are a reward: (score - mean) / deviation, times score_scale, plus score_shift,
+    within score_clip."""
+
+    score_norm: Literal["none", "running"] = "none"
+    """What scores are measured by: themselves, or with running the mean and deviation of all scores of the run so far
+    (Welford 1962), this step's among them."""
+
+    score_scale: float = Field(default=1.0, gt=0)
+    """What scores are multiplied by."""
+
+    score_shift: float = 0.0
+    """What is added to them then, in reward units."""
+
+    score_clip: float | None = Field(default=None, gt=0)
+    """Most that a score may be away from 0, in reward units; None for no limit."""
+
+    unfinished_score: float | None = None
+    """What a response that did not end by itself gets in place of its score (-1 in Huang 2024, the EOS trick), in
+    reward units; None leaves its score, less unfinished_penalty."""
+
+    @property
+    def shapes(self) -> bool:
+        """True if a score may be another number as a reward."""
+        plain = (self.score_norm, self.score_scale, self.score_shift, self.score_clip, self.unfinished_score)
+        return plain != ("none", 1.0, 0.0, None, None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_score_of_its_own_is_no_penalty(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("unfinished_score") is not None:
+            return {"unfinished_penalty": 0.0, **values}
+        return values
+
+
+class TokenRewards(Config):
+    """How rewards lie on the tokens of a response, where each token has its own."""
+
+    score_at: Literal["last", "every"] = "last"
+    """Where a response is paid: at its last token, whose return every token shares; or the whole of it at every token,
+    which counts it as often as there are tokens to come, and needs double_counting."""
+
+    double_counting: bool = False
+    """That score_at = every is meant: of T tokens the first is promised T times the score."""
+
+    whiten_rewards: bool = False
+    """Scale the step's rewards, charges included, to deviation 1 over its response tokens; their mean stays."""
+
+    @model_validator(mode="after")
+    def _a_score_counts_once(self) -> Self:
+        if self.score_at == "every" and not self.double_counting:
+            raise ValueError(
+                "score_at = every pays a response its whole score again at each of its tokens, so that the first of T "
+                "is promised T times as much. As a return every token has the score already: leave score_at out, with "
+                "decay = 1 where there is a critic. If it is meant, set double_counting = true."
+            )
+        if self.double_counting and self.score_at == "last":
+            raise ValueError("double_counting does nothing with score_at = last. Leave it out.")
+        return self
+
+
+class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
     kl_coef: float = Field(default=LEFT, ge=0)
-    """Reward charged for each nat of drift from the reference policy; left out, what suits the model."""
+    """Reward charged for each nat of drift from the reference policy; left out, what suits the model. 0 measures drift
+    and charges nothing."""
 
     kl_target: float | None = Field(default=None, gt=0)
     """Drift per response, in nats, that kl_coef is steered to (Ziegler 2019); None keeps kl_coef."""
 
+    kl_target_per_token: float | None = Field(default=None, gt=0)
+    """The same per token: the target is this times the mean length of the step's responses, so that longer ones may
+    drift further."""
+
     kl_horizon: float = Field(default=10000, gt=0)
     """Responses over which the steering acts."""
 
-    kl_where: Literal["reward", "loss"] = "reward"
-    """Where drift is charged: in the reward of each token, or as a term of the loss."""
+    kl_where: Literal["reward", "loss", "both", "off"] = "reward"
+    """Where drift is charged: in the reward of each token, as a term of the loss, in both, or nowhere; off does not
+    even load the reference, so that drift is not known."""
 
     kl_unit: Literal["token", "response", "batch"] = "token"
     """In the reward: to each token its own drift, to the last token the response's, or to all the batch's mean per
     token (seed 003)."""
 
-    kl_estimator: Literal["k1", "k2", "k3"] = "k1"
-    """How drift is estimated from a sampled token. In the reward k1 is unbiased; in the loss use k2 or k3."""
+    kl_estimator: Literal["k1", "k2", "k3", "full"] = "k1"
+    """How drift is told: from the sampled token (k1, k2, k3), or with full from both whole distributions, exactly. In
+    the reward k1 is unbiased; in the loss use full, k2 or k3."""
+
+    kl_loss_estimator: Literal["k1", "k2", "k3", "full"] | None = None
+    """The same in the loss, where kl_where = both; None takes kl_estimator."""
+
+    kl_direction: Literal["reverse", "forward"] = "reverse"
+    """Which KL: reverse is KL(policy || reference); forward is KL(reference || policy), from the policy's tokens by
+    importance weights, or exactly with full; the states are the policy's all the same."""
 
     discount: float = Field(default=1.0, ge=0, le=1)
     """Worth of a reward one token later."""
 
     whiten_advantages: bool = True
     """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    whiten_shift: bool = True
+    """With whiten_advantages: also move their mean to 0; false scales alone."""
 
     entropy_coef: float = Field(default=0.0, ge=0)
     """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
@@ -123,15 +213,40 @@ class OnlineConfig(RolloutsConfig):
                 raise ValueError(f"the setting `{name}` is gone. {instead}")
         return values
 
+    @property
+    def loss_estimator(self) -> Literal["k1", "k2", "k3", "full"]:
+        """How drift is told in the loss."""
+        return self.kl_loss_estimator or self.kl_estimator
+
+    @property
+    def in_reward(self) -> bool:
+        """True if drift is charged in the reward."""
+        return self.kl_where in ("reward", "both")
+
+    @property
+    def in_loss(self) -> bool:
+        """True if drift is a term of the loss."""
+        return self.kl_where in ("loss", "both")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_charged_nowhere(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kl_where") == "off":
+            return {"kl_coef": 0.0, **values}
+        return values
+
     @model_validator(mode="after")
     def _is_steered_within_reach(self) -> Self:
         rollouts: int | None = self.rollouts_per_step
-        if self.kl_target is not None and self.kl_coef == 0:
+        name = "kl_target" if self.kl_target is not None else "kl_target_per_token"
+        steered = self.kl_target is not None or self.kl_target_per_token is not None
+        if self.kl_target is not None and self.kl_target_per_token is not None:
+            raise ValueError("kl_target and kl_target_per_token both say what kl_coef is steered to. Leave one out.")
+        if steered and self.kl_coef == 0:
             raise ValueError(
-                "kl_target steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = "
-                "0.05."
+                f"{name} steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
             )
-        if self.kl_target is not None and (rollouts or 0) * 0.2 >= self.kl_horizon:
+        if steered and (rollouts or 0) * 0.2 >= self.kl_horizon:
             raise ValueError(
                 f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn "
                 "kl_coef "
@@ -141,13 +256,43 @@ class OnlineConfig(RolloutsConfig):
 
     @model_validator(mode="after")
     def _is_charged_where_it_can_be(self) -> Self:
-        if self.kl_where == "loss" and self.kl_estimator == "k1":
+        if self.in_loss and self.loss_estimator == "k1" and self.kl_direction == "reverse":
+            name = "kl_loss_estimator" if self.kl_where == "both" else "kl_estimator"
             raise ValueError(
-                "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3, or kl_where = "
-                "reward."
+                f"{name} = k1 has no useful gradient in the loss. Set {name} = full, k2 or k3, or kl_where = reward."
             )
-        if self.kl_where == "loss" and self.kl_unit != "token":
+        if not self.in_reward and self.kl_unit != "token":
             raise ValueError(
                 f"kl_unit = {self.kl_unit} only makes sense in the reward. Set kl_unit = token, or kl_where = reward."
+            )
+        if self.kl_loss_estimator is not None and self.kl_where != "both":
+            raise ValueError(
+                f"kl_loss_estimator is for kl_where = both; with kl_where = {self.kl_where} set kl_estimator alone."
+            )
+        if self.kl_where == "off":
+            given = [
+                name
+                for name in ("kl_coef", "kl_estimator", "kl_direction")
+                if dict(self)[name] not in (0, type(self).model_fields[name].default)
+            ]
+            if given:
+                raise ValueError(
+                    f"kl_where = off charges no drift, so that {given[0]} = {dict(self)[given[0]]} does nothing. Leave "
+                    f"{given[0]} out; kl_coef = 0 with another kl_where measures drift and charges nothing."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_shifted_is_scaled(self) -> Self:
+        if not self.whiten_shift and not self.whiten_advantages:
+            raise ValueError("whiten_shift is how advantages are whitened, and they are not. Leave it out.")
+        return self
+
+    @model_validator(mode="after")
+    def _an_unfinished_response_is_marked_once(self) -> Self:
+        if self.unfinished_score is not None and self.unfinished_penalty:
+            raise ValueError(
+                f"unfinished_score is what an unfinished response gets; unfinished_penalty = {self.unfinished_penalty} "
+                "would be taken off that too. Leave unfinished_penalty out, or set it to 0."
             )
         return self

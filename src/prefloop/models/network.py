@@ -60,6 +60,8 @@ class Reading:
     """(M,) nats, of the whole distribution; None if it was not asked for"""
     values: Tensor | None
     """(M,) reward units, expected return before the token; None without a critic"""
+    states: Tensor | None = None
+    """(M, width) last hidden states that the tokens are predicted from; None if they were not asked for"""
 
 
 class Critic(nn.Module):
@@ -83,6 +85,12 @@ class Critic(nn.Module):
     def wearing(self) -> contextlib.AbstractContextManager[None]:
         """Context in which its trunk is its own, where others share it."""
         return contextlib.nullcontext() if self.role is None else self.role.wearing()
+
+    @property
+    def learned(self) -> list[nn.Parameter]:
+        """What of it learns: its head, and the trunk or adapter that is its own."""
+        own = [*self.parameters(), *(self.role.tensors.values() if self.role is not None else ())]
+        return list({id(weight): weight for weight in own if weight.requires_grad}.values())
 
 
 class Network(nn.Module):
@@ -152,13 +160,16 @@ class Network(nn.Module):
         """(M,) nats, of response tokens at the sampling temperature."""
         return self(self._logprobs, packed, temperature)
 
-    def read(self, packed: ResponseStream, *, temperature: float, entropy: Entropy = "value") -> Reading:
+    def read(
+        self, packed: ResponseStream, *, temperature: float, entropy: Entropy = "value", states: bool = False
+    ) -> Reading:
         """Logprobs, entropy and, with a critic, values of every response token.
 
         Args:
             entropy: "none" leaves it out, "gradient" where something is learned from it.
+            states: True if the hidden states are wanted too.
         """
-        return self(self._read, packed, temperature, entropy)
+        return self(self._read, packed, temperature, entropy, states)
 
     def logprobs_and_states(self, packed: ResponseStream) -> tuple[Tensor, Tensor]:
         """(M,) nats of response tokens at temperature 1, and (M, width) the states that they are predicted from, in
@@ -438,15 +449,16 @@ class Network(nn.Module):
         hidden = self._before(self.pretrained.base_model, packed)
         return self._readings(hidden, packed.tokens, 1.0, "none")[0], hidden.float()
 
-    def _read(self, packed: ResponseStream, temperature: float, entropy: Entropy) -> Reading:
+    def _read(self, packed: ResponseStream, temperature: float, entropy: Entropy, states: bool) -> Reading:
         hidden = self._before(self.pretrained.base_model, packed)
         logprobs, entropies = self._readings(hidden, packed.tokens, temperature, entropy)
+        kept = hidden if states else None
         if self.critic is None:
-            return Reading(logprobs, entropies, None)
+            return Reading(logprobs, entropies, None, kept)
         if self.critic.trunk is not None or self.critic.role is not None:
             with self.critic.wearing():
                 hidden = self._before(self.critic.trunk or self.pretrained.base_model, packed)
-        return Reading(logprobs, entropies, self._in_float32(self.critic.head, hidden)[:, 0])
+        return Reading(logprobs, entropies, self._in_float32(self.critic.head, hidden)[:, 0], kept)
 
     def _total_surprise(self, stream: Stream, index: Tensor, tokens: Tensor) -> Tensor:
         hidden = self._states(self.pretrained.base_model, stream).index_select(0, index)

@@ -1,7 +1,8 @@
 """How far the policy has drifted from the reference, in nats.
 
 Shape letters: B responses, T response tokens, N tokens (or any leading shape), V vocabulary.
-KL here is KL(policy || reference), the reverse direction: the expectation is over what the policy writes.
+KL here is KL(policy || reference), the reverse direction, unless it says forward: the expectation is over what the
+policy writes.
 """
 
 from typing import Literal
@@ -45,6 +46,37 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, *, estimator: KLEstimato
     if estimator == "k3":
         return torch.expm1(-difference) + difference
     raise ValueError(f"no KL estimator is called {estimator!r}: choose k1, k2 or k3")
+
+
+def forward_kl_estimate(
+    logprobs: Tensor, ref_logprobs: Tensor, sampled_logprobs: Tensor, *, estimator: KLEstimator
+) -> Tensor:
+    """KL(reference || policy) guessed from the one token that the policy sampled, by importance weights.
+
+        w  = exp(ref_logprobs - sampled_logprobs)      what the token stands for, had the reference sampled it
+        d  = ref_logprobs - logprobs
+        k1 = w d                        unbiased
+        k2 = w d^2 / 2                  biased, little when the two are close; never negative
+        k3 = w (exp(-d) - 1 + d)        unbiased; never negative; less variance while the two are close
+
+    Each is Schulman's estimator of KL(reference || policy) on tokens of the reference, in expectation: E over the
+    sampler of w f = E over the reference of f (http://joschu.net/blog/kl-approx.html). The weight is of the sampler and
+    has no gradient, so that as a loss the expected gradient of k1 and of k3 is that of KL(reference || policy) at the
+    states visited, whichever policy sampled; that of k2 is near it while the two are close. The states stay those that
+    the policy visits: only the next token is reweighed.
+
+    Args:
+        logprobs: (B, T) nats, under the policy whose distance is asked for; may have grad.
+        ref_logprobs: (B, T) nats, of the same tokens under the reference.
+        sampled_logprobs: (B, T) nats, of the same tokens under the policy that sampled them.
+        estimator: "k1", "k2" or "k3".
+
+    Returns: (B, T) nats per token. Padding is not masked here.
+    Raises: ShapeError if the shapes differ; ValueError for another estimator.
+    """
+    same_shape(logprobs=logprobs, ref_logprobs=ref_logprobs, sampled_logprobs=sampled_logprobs)
+    weights = (ref_logprobs - sampled_logprobs).detach().exp()
+    return weights * kl_estimate(ref_logprobs, logprobs, estimator=estimator)
 
 
 def kl_full(logits: Tensor, ref_logits: Tensor, *, temperature: float) -> Tensor:

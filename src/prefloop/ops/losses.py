@@ -11,45 +11,73 @@ from torch import Tensor
 from prefloop.ops.shapes import same_shape
 
 
-def ppo_policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip: float) -> Tensor:
+def ppo_policy_loss(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    *,
+    clip: float,
+    clip_high: float | None = None,
+    dual_clip: float | None = None,
+) -> Tensor:
     """Clipped surrogate of Schulman et al. 2017, eq. 7 (arXiv:1707.06347).
 
         ratio = exp(logprobs - old_logprobs)
-        loss  = -min(ratio * A, clamp(ratio, 1 - clip, 1 + clip) * A)
+        loss  = -min(ratio * A, clamp(ratio, 1 - clip, 1 + clip_high) * A)
+        loss  = min(loss, -dual_clip * A) where A < 0
 
     The minimum is pessimistic: the gradient stops once the ratio has gone past the clip in the direction that the
-    advantage asked for, and never when it has gone the wrong way.
+    advantage asked for, and never when it has gone the wrong way. `clip_high` lets unlikely tokens grow further (DAPO,
+    Yu et al. 2025, section 3.1, arXiv:2503.14476); `dual_clip` bounds what a ratio far above 1 costs where A < 0 (Ye et
+    al. 2020, eq. 5, arXiv:1912.09729).
 
     Args:
         logprobs: (B, T) or (N,) nats, under the policy in training; has grad.
         old_logprobs: (B, T) or (N,) nats, under the policy that sampled; no grad.
         advantages: (B, T) or (N,) reward units; no grad.
-        clip: half-width of the trust region around ratio 1.
+        clip: how far below 1 the ratio may go.
+        clip_high: how far above 1; None for `clip`.
+        dual_clip: above 1; None for no bound.
 
     Returns: (B, T) or (N,) loss per token. Padding is not masked here.
     Raises: ShapeError if the three shapes differ.
     """
     same_shape(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
     ratio = (logprobs - old_logprobs).exp()
-    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+    upper = 1 + (clip if clip_high is None else clip_high)
+    loss = -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, upper) * advantages)
+    if dual_clip is None:
+        return loss
+    return torch.where(advantages < 0, torch.minimum(loss, -dual_clip * advantages), loss)
 
 
-def ppo_policy_clipped(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, clip: float) -> Tensor:
+def ppo_policy_clipped(
+    logprobs: Tensor,
+    old_logprobs: Tensor,
+    advantages: Tensor,
+    *,
+    clip: float,
+    clip_high: float | None = None,
+    dual_clip: float | None = None,
+) -> Tensor:
     """Where `ppo_policy_loss` has no gradient because it was cut off: the ratio has gone past the clip as A asked.
 
-        ratio > 1 + clip and A > 0,    or    ratio < 1 - clip and A < 0
+        ratio > 1 + clip_high and A > 0,    or    ratio < 1 - clip and A < 0,    or    ratio > dual_clip and A < 0
 
-    A ratio that has gone the wrong way is still pulled back; a token with A = 0 teaches nothing, clipped or not.
+    A ratio that has gone the wrong way is still pulled back, up to `dual_clip`; a token with A = 0 teaches nothing,
+    clipped or not.
 
     Args:
-        logprobs, old_logprobs, advantages, clip: as in `ppo_policy_loss`.
+        logprobs, old_logprobs, advantages, clip, clip_high, dual_clip: as in `ppo_policy_loss`.
 
     Returns: (B, T) or (N,) bool.
     Raises: ShapeError if the three shapes differ.
     """
     same_shape(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
     ratio = torch.exp(logprobs - old_logprobs)
-    return ((ratio > 1 + clip) & (advantages > 0)) | ((ratio < 1 - clip) & (advantages < 0))
+    upper = 1 + (clip if clip_high is None else clip_high)
+    clipped = ((ratio > upper) & (advantages > 0)) | ((ratio < 1 - clip) & (advantages < 0))
+    return clipped if dual_clip is None else clipped | ((ratio > dual_clip) & (advantages < 0))
 
 
 def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:

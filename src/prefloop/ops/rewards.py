@@ -40,6 +40,25 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
     return torch.where(is_last, scores.unsqueeze(-1), 0.0) - charges
 
 
+def repeated_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
+    """The whole score at every token, beside the charge: a response of T tokens is paid T times.
+
+        reward[b, t] = scores[b] - kl_coef * kl[b, t]
+
+    Not what "the final reward is given to every (token, state)" means where returns are summed: as a return each token
+    has the score once already, with `token_rewards` and a discount of 1. Here the return at t is (T - t) scores.
+
+    Args:
+        scores, kl, mask, kl_coef: as in `token_rewards`.
+
+    Returns: (B, T) reward units, 0 at padding.
+    Raises: ShapeError if the shapes disagree.
+    """
+    same_shape(kl=kl, mask=mask)
+    has_shape(tuple(mask.shape[:-1]), scores=scores)
+    return torch.where(mask, scores.unsqueeze(-1) - kl_coef * kl, 0.0)
+
+
 def last_index(mask: Tensor) -> Tensor:
     """Where the last real token of each row stands; padding may be on the right, on the left, or between.
 

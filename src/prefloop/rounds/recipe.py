@@ -76,8 +76,10 @@ class Recipe:
 def place_of(key: str, path: str, places: Places) -> str:
     """Where a dotted key, or what is around it, was set: `file:line`, or the command line."""
     parts = key.split(".")
-    line = next((places[k].line for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in places), None)
-    return path if line is None else "the command line" if line == COMMAND_LINE else f"{path}:{line}"
+    found = next((places[k] for n in range(len(parts), 0, -1) if (k := ".".join(parts[:n])) in places), None)
+    if found is None:
+        return path
+    return "the command line" if found.line == COMMAND_LINE else f"{found.file or path}:{found.line}"
 
 
 def find(name: str) -> str:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import prefloop
+from prefloop import presets
 from prefloop.files import fingerprints
 from prefloop.records import Artefact, Identity, RunCard
-from prefloop.settings import RunConfig
+from prefloop.settings import RunConfig, WithPreset
 
 WHERE_NOT_WHAT = (
     "out", "device", "threads", "page", "reward_seconds", "reviser_seconds", "checkpoint_every", "memory",
-    "track", "verify", "anyway",
+    "track", "verify", "anyway", "preset",
     *(f"{asked}.{name}" for asked in ("judge", "reviser") for name in (
         "base_url", "key_variable", "retries", "backoff", "timeout", "concurrency", "max_calls", "max_cost",
         "price_prompt", "price_response",
@@ -69,7 +70,19 @@ def new_card(stage: str, config: RunConfig, inputs: Mapping[str, str | None], *,
         config=settings,
         inputs=artefacts,
         identity=identity,
+        chosen=_cited(stage, config),
     )
+
+
+def _cited(stage: str, config: RunConfig) -> dict[str, dict[str, Any]]:
+    """What a preset gave, and where each number comes from; nothing without one."""
+    if not isinstance(config, WithPreset) or config.preset is None:
+        return {}
+    preset = presets.read(stage, config.preset)
+    given = dict(config)
+    taken = {name: source for name, source in preset.sources.items() if given.get(name) == preset.values[name]}
+    told = {"name": preset.name, "is": preset.heading, "fingerprint": fingerprints.of_path(preset.path)}
+    return {"preset": {**told, "sources": taken}}
 
 
 def _deciding(

@@ -106,7 +106,12 @@ class Run:
     def _write_card(self, card: RunCard) -> None:
         write_document(self.folder / layout.CARD, card)
         settings = yaml.safe_dump(card.model_dump(mode="json")["config"], sort_keys=False, allow_unicode=True)
-        write_text(self.folder / layout.SETTINGS, settings)
+        sources = card.chosen.get("preset", {}).get("sources", {})
+        cited = [
+            f"{line}  # {sources[name]}" if (name := line.partition(":")[0]) in sources else line
+            for line in settings.splitlines()
+        ]
+        write_text(self.folder / layout.SETTINGS, "\n".join(cited) + "\n")
 
     def _check_outputs(self, card: RunCard) -> None:
         """Raises: UserError if what the finished run wrote is not there any more, or not as it was."""

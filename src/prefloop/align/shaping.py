@@ -1,0 +1,56 @@
+"""What becomes of scores before they are a reward: normalised by the run's own, scaled, shifted, clipped, replaced.
+
+    shaped = clip((score - mean) / deviation * score_scale + score_shift, -score_clip, score_clip)
+    earned = unfinished_score, or shaped less unfinished_penalty, if the response did not end by itself; else shaped
+
+The scorer's own numbers stay what `scores/mean` tells. Shapes: B responses of a step.
+"""
+
+import torch
+from torch import Tensor
+
+from prefloop.align.online import earned as penalised
+from prefloop.align.settings import OnlineConfig, Shaped
+from prefloop.ops.moments import Moments, with_more
+from prefloop.ops.rewards import normalised_scores
+from prefloop.sampling.rollouts import Rollouts
+
+Seen = tuple[float, ...]
+"""Moments of all scores of the steps before, as a checkpoint holds them; empty at first."""
+LEAST = 1e-8
+"""Smallest deviation that scores are divided by: those that are all alike become 0."""
+
+
+def shaped(config: Shaped, scores: Tensor, seen: Seen) -> Tensor:
+    """(B,) the step's scores as they are rewarded, in reward units. Args: seen: before this step."""
+    if config.score_norm == "running":
+        moments = with_more(Moments(*seen), scores)
+        scores = normalised_scores(scores, mean=moments.mean, std=max(moments.std, LEAST))
+    if (config.score_scale, config.score_shift) != (1.0, 0.0):
+        scores = scores * config.score_scale + config.score_shift
+    return scores if config.score_clip is None else scores.clamp(-config.score_clip, config.score_clip)
+
+
+def earned(config: OnlineConfig, scores: Tensor, rollouts: Rollouts, seen: Seen) -> Tensor:
+    """(B,) what each response earns as a whole, in reward units."""
+    found = shaped(config, scores, seen)
+    if config.unfinished_score is not None:
+        found = torch.where(rollouts.finished, found.to(rollouts.finished.device), config.unfinished_score)
+    return penalised(found, rollouts, unfinished_penalty=config.unfinished_penalty)
+
+
+def next_seen(config: Shaped, seen: Seen, scores: Tensor) -> Seen:
+    """The moments for the next step; nothing is kept where nothing is normalised."""
+    return tuple(with_more(Moments(*seen), scores)) if config.score_norm == "running" else ()
+
+
+def metrics(config: OnlineConfig, scores: Tensor, rollouts: Rollouts, seen: Seen) -> dict[str, float]:
+    """The part of the log line that is about what became of scores; nothing where they stay as they are."""
+    if not config.shapes:
+        return {}
+    free = shaped(config.model_copy(update={"score_clip": None}), scores, seen).cpu().double()
+    whole = earned(config, scores, rollouts, seen).cpu().double()
+    found = {"scores/shaped": float(whole.mean()), "scores/shaped_std": float(whole.std(correction=0))}
+    if config.score_clip is not None:
+        found["scores/clipped"] = float((free.abs() > config.score_clip).double().mean())
+    return found
