@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from letters import END, FIRST, Reached, Task, centred, codec, network, reached, responses, said, save, write_task
+from letters import BEGIN, END, FIRST, Reached, Task, centred, codec, network, reached, responses, said, save, write_task
 from side_by_side import run
 from torch import Tensor
 from transformers import AutoModelForCausalLM
@@ -98,6 +98,15 @@ class Chain:
             mean = (share * (earned + mean_next)).sum(1)
         return mean, square
 
+    def ahead(self, steps: int) -> Tensor:
+        """(S,) mean of what is earned in so many steps, before scaling, of the policy that has not learned; nothing
+        after the end."""
+        share, value = self.steps.exp(), torch.zeros(len(self.steps)).cpu().double()
+        for _ in range(steps):
+            value = (share * (self.earned + value)).sum(1)
+            value[0] = 0.0
+        return value
+
     def optimum(self, beta: float) -> tuple[Tensor, list[Tensor]]:
         """(S,) the best that can be had from each state, and (S, S) nats of each step of the policy that has it, by
         steps to come, from the last on."""
@@ -122,7 +131,8 @@ class Chain:
         running = torch.ones(len(tokens), dtype=torch.bool)
         total, kl, away = (torch.zeros(len(tokens)).cpu().double() for _ in range(3))
         for t in range(self.longest):
-            nats = model(tokens).logits[:, -1].cpu().double().log_softmax(-1)
+            begun = torch.cat([torch.full_like(tokens[:, :1], BEGIN), tokens], 1)
+            nats = model(begun).logits[:, -1].cpu().double().log_softmax(-1)
             last = tokens[:, -1] - END
             new = torch.multinomial(nats.exp(), 1, generator=generator)
             share, ours = nats[:, END:].exp(), nats[:, END:]

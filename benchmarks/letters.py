@@ -23,10 +23,11 @@ from prefloop.records import Message, Prompt
 from prefloop.text.codec import Codec
 from prefloop.text.templates import template_text
 
-PAD, END, FIRST = 0, 1, 2
-"""Tokens: padding, which is never said; the end of a response; the first letter."""
+PAD, BEGIN, END, FIRST = 0, 1, 2, 3
+"""Tokens: padding, and the beginning of every text, neither of which is ever said; the end of a response; the first
+letter. Without a beginning `a` and `aa` would look alike to attention, whose places are relative."""
 NEVER = -30.0
-"""Logit of padding beside others around 0."""
+"""Logit of what is never said, beside others around 0."""
 REWARD = '''"""Looks a response up in the table beside this file."""
 import json
 from pathlib import Path
@@ -43,10 +44,11 @@ def score(prompts, responses):
 
 def codec(num_letters: int, context: int) -> Codec:
     """A tokenizer of the letters a, b, c, ... whose prompt is written without markers."""
-    words = {"<|pad|>": PAD, "<|end|>": END, **{chr(97 + i): FIRST + i for i in range(num_letters)}}
+    words = {"<|pad|>": PAD, "<|begin|>": BEGIN, "<|end|>": END, **{chr(97 + i): FIRST + i for i in range(num_letters)}}
     tokenizer = Tokenizer(pieces.BPE(vocab=words, merges=[]))
     tokenizer.decoder = decoders.Fuse()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>")
+    marks = {"pad_token": "<|pad|>", "bos_token": "<|begin|>", "eos_token": "<|end|>"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks)
     fast.chat_template = template_text("plain")
     return Codec(fast, (END,), context)
 
@@ -69,7 +71,7 @@ def network(
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=context,
-        bos_token_id=END,
+        bos_token_id=BEGIN,
         eos_token_id=END,
         pad_token_id=PAD,
         tie_word_embeddings=False,
@@ -85,8 +87,8 @@ def network(
         embedding.normal_()
         embedding[:, 0] = 1.0  # of all tokens alike, for what does not depend on them
         head.normal_(std=spread / width**0.5)
-        head[PAD] = 0.0
-        head[PAD, 0] = NEVER
+        head[[PAD, BEGIN]] = 0.0
+        head[[PAD, BEGIN], 0] = NEVER
     return model
 
 
@@ -144,7 +146,7 @@ def said(tokens: Sequence[int]) -> str:
 @torch.no_grad()
 def logprobs_of(model: PreTrainedModel, prompt: str, all_responses: Sequence[tuple[int, ...]]) -> Tensor:
     """(R,) float64 nats of each response to a prompt, by transformers."""
-    asked = [FIRST + ord(letter) - 97 for letter in prompt]
+    asked = [BEGIN, *(FIRST + ord(letter) - 97 for letter in prompt)]
     longest = max(map(len, all_responses))
     found: list[Tensor] = []
     for start in range(0, len(all_responses), 2048):
