@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.config import Config
 from prefloop.defaults import TABLES, Learner, chosen, rate, resolved
 from prefloop.errors import UserError
@@ -16,6 +16,8 @@ CONFIGS: dict[str, Config] = {
     "reward": RewardConfig(model="m", preferences="p", out="o"),
     "ppo": PPOConfig(policy="m", reward="r", prompts="p", out="o"),
     "reinforce": REINFORCEConfig(policy="m", reward="r", prompts="p", out="o"),
+    "rloo": RLOOConfig(policy="m", reward="r", prompts="p", out="o"),
+    "grpo": GRPOConfig(policy="m", reward="r", prompts="p", out="o"),
     "online-dpo": OnlineDPOConfig(policy="m", reward="r", prompts="p", out="o"),
 }
 SMALL, FULL, ADAPTER = Learner(700_000, False), Learner(135_000_000, False), Learner(135_000_000, True)

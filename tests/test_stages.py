@@ -74,6 +74,8 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "sft": (lambda path: Rows(path, Demonstration),),
     "ppo": (lambda path: Rows(path, Prompt),),
     "reinforce": (lambda path: Rows(path, Prompt),),
+    "rloo": (lambda path: Rows(path, Prompt),),
+    "grpo": (lambda path: Rows(path, Prompt),),
     "online-dpo": (lambda path: Rows(path, Prompt),),
     "dpo": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),
     "cpl": (lambda path: Rows(path, Preference), lambda path: Rows(path, Ranking)),

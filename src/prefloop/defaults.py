@@ -52,6 +52,10 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
     "cpl": {"lr": (1e-4, 1e-6, 7e-5), "alpha": (0.1, 0.1, 0.1), "batch_pairs": (64, 32, 32)},
     "offline": {"lr": (1e-3, 2e-5, 2e-4), "batch_pairs": (64, 32, 32)},
     "reinforce": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128)},
+    "rloo": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128),
+             "minibatch_size": (256, 128, 128)},
+    "grpo": {"lr": (3e-4, 4e-6, 4e-5), "kl_coef": (0.05, 0.05, 0.05), "rollouts_per_step": (256, 128, 128),
+             "minibatch_size": (64, 32, 32)},
     "online-dpo": {"lr": (3e-4, 1e-6, 7e-5), "beta": (0.1, 0.1, 0.1), "rollouts_per_step": (128, 64, 64)},
 }  # fmt: skip
 """Where the numbers are from:
@@ -68,6 +72,8 @@ TABLES: Mapping[str, Mapping[str, tuple[float | None, float, float]]] = {
   chose as well as a reward model there, on held-out training pairs (docs/log.md). A small model at 3e-4 went 16 nats
   from the reference in one pass and won less than at 1e-4, 1.6 nats away (measured on the demo).
 - lr, online-dpo, a small model: that of ppo; at dpo's, 40 steps of the demo ended 0.3 nats from SFT (docs/log.md).
+- rloo and grpo: PPO's, but for one update a step in rloo (Ahmadian et al. 2024, arXiv:2402.14740), where a ratio of
+  whole responses leaves little room for more.
 - beta: 0.1, as in both papers.
 - kl_coef: 0.05 for each nat, in deviations of the score (Huang et al. 2024, table of settings).
 - alpha, cpl: as in the paper's experiments (Hejna et al. 2023, arXiv:2310.13639); lr as for dpo.

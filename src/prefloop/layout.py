@@ -94,6 +94,8 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),
     "reinforce": (MODELS, f"{MODELS}/{_STEP}*"),
+    "rloo": (MODELS, f"{MODELS}/{_STEP}*"),
+    "grpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "best-of-n": (DEMONSTRATIONS,),
     "online-dpo": (MODELS, f"{MODELS}/{_STEP}*"),
     "dpo": (MODELS, f"{MODELS}/{_STEP}*"),

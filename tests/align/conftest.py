@@ -9,11 +9,12 @@ import pytest
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from prefloop.align import drift, online, ppo
-from prefloop.align.config import PPOConfig
+from prefloop.align import drift, grpo, online, ppo, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.ppo import Judged
-from prefloop.align.settings import OnlineConfig
+from prefloop.align.progress import Batch
+from prefloop.align.settings import OnlineConfig, Reused
 from prefloop.models.network import Network
 
 REWARD = "def score(prompts, responses):\n    return [sum(map(ord, r)) % 17 / 8 - 1 for r in responses]\n"
@@ -43,8 +44,10 @@ def make_config(folder: str, prompts_file: str, tmp_path: Path) -> Callable[...,
             "dtype": "float32",
             "threads": 1,
         }
-        if algorithm is PPOConfig:
+        if issubclass(algorithm, Reused):
             values |= {"minibatch_size": 8, "epochs": 1}
+        if algorithm is GRPOConfig:
+            values["responses_per_prompt"] = 4
         made.append(algorithm(**{**values, **settings}))
         return made[-1]
 
@@ -67,7 +70,7 @@ def often_ending(network: Network) -> Network:
 class Seen:
     """What a run's steps were made of."""
 
-    batches: list[Judged] = field(default_factory=list)
+    batches: list[Any] = field(default_factory=list)
     setups: list[Setup] = field(default_factory=list)
     coefs: list[float] = field(default_factory=list)
     """what a nat of drift cost in the rewards of each step"""
@@ -77,7 +80,7 @@ class Seen:
 def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
     """Records every step's batch in `ppo.train`, after changing it if asked. Ends come often, as in `often_ending`."""
 
-    def start(change: Callable[[Judged], Judged] = lambda b: b, *, reference: Network | None = None) -> Seen:
+    def start(change: Callable[[Any], Any] = lambda b: b, *, reference: Network | None = None) -> Seen:
         seen, real, real_prepared = Seen(), ppo.__dict__["Judged"], online.__dict__["prepared"]
         real_rewards = drift.__dict__["token_rewards"]
 
@@ -96,7 +99,14 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Seen]:
             return real_rewards(*args, kl_coef=kl_coef)
 
         monkeypatch.setattr(drift, "token_rewards", rewards)
+
+        def grouped(*args: Any, **kwargs: Any) -> Batch:
+            seen.batches.append(change(Batch(*args, **kwargs)))
+            return seen.batches[-1]
+
         monkeypatch.setattr(ppo, "Judged", batch)
+        monkeypatch.setattr(rloo, "Batch", grouped)
+        monkeypatch.setattr(grpo, "Batch", grouped)
         monkeypatch.setattr(online, "prepared", prepared)
         return seen
 

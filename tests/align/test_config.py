@@ -18,7 +18,7 @@ from prefloop.align.config import PPOConfig, REINFORCEConfig
         ),
         ({"rollouts_per_step": 8, "minibatch_size": 16}, "Try rollouts_per_step = 16"),
         ({"responses_per_prompt": 3}, "responses_per_prompt = 3 does not divide rollouts_per_step = 8"),
-        ({"kl_where": "loss"}, "Set kl_estimator = k2 or k3"),
+        ({"kl_where": "loss"}, "Set kl_estimator = full, k2 or k3"),
         (
             {"kl_where": "loss", "kl_estimator": "k3", "kl_unit": "batch"},
             "kl_unit = batch only makes sense in the reward",

@@ -52,6 +52,16 @@ def stale(batch: Judged) -> Judged:
     return replace(batch, logprobs=batch.logprobs + noise(0.3), values=batch.values + noise(0.5))
 
 
+def drift_by_hand(config: PPOConfig, p: Tensor, q: Tensor, token: int, old: Tensor) -> Tensor:
+    """What a token's drift is in the loss, from (V,) logprobs of policy and reference."""
+    estimator, forward = config.kl_loss_estimator or config.kl_estimator, config.kl_direction == "forward"
+    if estimator == "full":
+        return (q.exp() * (q - p)).sum() if forward else (p.exp() * (p - q)).sum()
+    d = q[token] - p[token] if forward else p[token] - q[token]
+    weight = (q[token] - old).exp() if forward else 1.0
+    return weight * {"k1": d, "k2": d * d / 2, "k3": (-d).exp() - 1 + d}[estimator]
+
+
 def by_autograd(
     model: PreTrainedModel, reference: PreTrainedModel, batch: Judged, config: PPOConfig, *, kl_coef: float
 ) -> dict[str, float]:
@@ -69,29 +79,32 @@ def by_autograd(
         for t, token in enumerate(response):
             place = len(prompt) + t - 1
             p = (out.logits[0, place] / config.temperature).log_softmax(-1)
-            q = (ref_logits[0, place] / config.temperature).log_softmax(-1)[token]
+            q = (ref_logits[0, place] / config.temperature).log_softmax(-1)
             advantage, old = batch.advantages[row, t], batch.logprobs[row, t]
             ratio = (p[token] - old).exp()
             r, a = float(ratio.detach()), float(advantage)
             drifts.append(r - 1 - math.log(r))  # KL(sampled from || now) by k3, on tokens of the one sampled from
-            stopped = (r > 1 + config.clip and a > 0) or (r < 1 - config.clip and a < 0)
+            high = config.clip if config.clip_high is None else config.clip_high
+            stopped = (r > 1 + high and a > 0) or (r < 1 - config.clip and a < 0)
+            bound = 1 + high if r > 1 else 1 - config.clip
+            if config.dual_clip is not None and r > config.dual_clip and a < 0:
+                stopped, bound = True, config.dual_clip
             clipped += stopped
-            bound = 1 + config.clip if r > 1 else 1 - config.clip
             parts["policy"].append(torch.tensor(-bound * a) if stopped else -ratio * a)
             parts["entropy"].append((p.exp() * p).sum())
-            d = p[token] - q
-            parts["kl"].append(d * d / 2 if config.kl_estimator == "k2" else (-d).exp() - 1 + d)
+            parts["kl"].append(drift_by_hand(config, p, q, token, old))
             value = (out.hidden_states[-1][0, place] * head[:-1]).sum() + head[-1]
             before, target = float(batch.values[row, t]), float(batch.returns[row, t])
-            held = max(before - config.value_clip, min(before + config.value_clip, 0.0))  # a fresh head says 0
+            reach = math.inf if config.value_clip is None else config.value_clip
+            held = max(before - reach, min(before + reach, 0.0))  # a fresh head says 0
             free, kept = (value - target) ** 2 / 2, (held - target) ** 2 / 2
-            inside = abs(before) <= config.value_clip
+            inside = abs(before) <= reach
             still = not inside and float(free.detach()) < kept
             values_clipped += still
             parts["value"].append(torch.tensor(kept) if still else free)
     means = {name: torch.stack(values).mean() for name, values in parts.items()}
     loss = means["policy"] + config.value_coef * means["value"] + config.entropy_coef * means["entropy"]
-    if config.kl_where == "loss":
+    if config.kl_where in ("loss", "both"):
         loss = loss + kl_coef * means["kl"]
     leaves = [*model.parameters(), head]
     norm = math.sqrt(
@@ -114,6 +127,11 @@ def by_autograd(
         {"entropy_coef": 0.5, "value_coef": 2.0, "value_clip": 0.05},
         {"kl_where": "loss", "kl_estimator": "k2", "kl_coef": 0.7},
         {"kl_where": "loss", "kl_estimator": "k3", "kl_coef": 0.7, "temperature": 1.3},
+        {"kl_where": "loss", "kl_estimator": "full", "kl_coef": 0.7, "temperature": 1.3},
+        {"kl_where": "loss", "kl_estimator": "full", "kl_coef": 0.7, "kl_direction": "forward", "micro_tokens": 30},
+        {"kl_where": "loss", "kl_estimator": "k1", "kl_coef": 0.7, "kl_direction": "forward"},
+        {"kl_where": "both", "kl_loss_estimator": "k3", "kl_coef": 0.7, "kl_direction": "forward"},
+        {"clip_high": 0.4, "dual_clip": 1.1, "value_clip": 0.05},
         {"micro_tokens": 30},
     ],
 )
@@ -136,7 +154,7 @@ def test_an_update_is_that_of_autograd_on_transformers(
     assert 0 < expected["ratio/clipped"] < 1
     assert 0 < expected["values/clipped"] < 1
     names = {"grad/norm", "ratio/clipped", "ratio/kl", "values/clipped", "loss/policy", "loss/value", "loss/entropy"}
-    names |= {"loss/kl"} if config.kl_where == "loss" else set()
+    names |= {"loss/kl"} if config.kl_where in ("loss", "both") else set()
     assert {k: row[k] for k in names} == pytest.approx({k: expected[k] for k in names}, rel=2e-4, abs=1e-5)
 
 

@@ -33,7 +33,7 @@ PPO = ("policy=p", "reward=r", "prompts=x.jsonl")
         ),
         (
             ["ppo", *PPO, "kl_where=loss"],
-            "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = k2 or k3",
+            "kl_estimator = k1 has no useful gradient in the loss. Set kl_estimator = full, k2 or k3",
         ),
         (
             ["ppo", *PPO, "kl_where=loss", "kl_estimator=k3", "kl_unit=batch"],

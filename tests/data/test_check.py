@@ -121,7 +121,8 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "held_out=, undecided=, replay=), cpl (preferences=, held_out=, replay=), offline (preferences=, held_out=, "
         "replay=), evaluate (data=, of a reward model) and score (data=) take it; for its "
         "prompts revise (prompts=), collect (prompts=), ppo (prompts=), reinforce "
-        "(prompts=), online-dpo (prompts=), best-of-n (prompts=), data hacks (prompts=), "
+        "(prompts=), rloo (prompts=), grpo (prompts=), online-dpo (prompts=), best-of-n (prompts=), "
+        "data hacks (prompts=), "
         "evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
     ]
 

@@ -197,7 +197,7 @@ def test_without_hacks_none_are_made_up(make_run: Callable[[str], str], judge: s
     ("settings", "message"),
     [
         ({"step": 2}, "no policy was kept after step 2. There are those after: 1, 3"),
-        ({"run": "."}, "no policy was trained here. Give as run the folder of a ppo or reinforce or online-dpo run"),
+        ({"run": "."}, "no policy was trained here. Give as run the folder of a ppo or reinforce or rloo or grpo or "),
         ({"judge": "outlier"}, "does not tell that: its folder holds no prefloop_outliers.json"),
         ({"judge": "disagreement"}, "does not tell that: it is no ensemble"),
         ({}, "is not what .*ppo was trained against any more"),

@@ -24,7 +24,7 @@ from prefloop.pretrain.corpus import texts
 from prefloop.records import Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
-from prefloop.stages import STAGES
+from prefloop.stages import OPTIMISING, STAGES
 from test_stages import SAMPLES as OWN
 
 Read = Callable[[str], object]
@@ -74,7 +74,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("sft", "demonstrations"): partial(read_demonstrations, **quiet),
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", "ppo", "reinforce", "online-dpo", "best-of-n", "hacks", "sweep")
+        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read

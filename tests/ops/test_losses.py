@@ -145,3 +145,38 @@ def test_token_losses_are_elementwise(
 def test_token_losses_refuse_to_broadcast(loss: Callable[..., Tensor]):
     with pytest.raises(ShapeError, match=r"\(4, 4\), .* \(4, 4\), .* \(4,\)"):
         loss(torch.zeros(4, 4), torch.zeros(4, 4), torch.zeros(4), clip=0.2)
+
+
+# clip_high and dual_clip
+
+
+def test_ppo_limits_of_their_own_by_hand():
+    """clip 0.2, clip_high 0.5, dual_clip 3; the gradient is by logprobs, where d ratio = ratio.
+
+    ratio   A    ratio A   clipped A   -min   bounded   gradient
+     1.4   +1      1.4        1.4      -1.4     -1.4      -1.4     above 1.2, but below 1.5
+     1.6   +1      1.6        1.5      -1.5     -1.5       0
+     0.7   -1     -0.7       -0.8       0.8      0.8       0       below 1 it is still 0.8
+     2.0   -1     -2.0       -1.5       2.0      2.0       2.0
+     4.0   -1     -4.0       -1.5       4.0      3.0       0       it may cost 3 times A and no more
+     4.0   +1      4.0        1.5      -1.5     -1.5       0
+    """
+    ratio = torch.tensor([1.4, 1.6, 0.7, 2.0, 4.0, 4.0])
+    advantages = torch.tensor([1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
+    limits = {"clip": 0.2, "clip_high": 0.5, "dual_clip": 3.0}
+
+    def loss(logprobs: Tensor) -> Tensor:
+        return ppo_policy_loss(logprobs, torch.zeros(6), advantages, **limits)
+
+    torch.testing.assert_close(loss(ratio.log()), torch.tensor([-1.4, -1.5, 0.8, 2.0, 3.0, -1.5]))
+    slopes = gradient(loss, ratio.log())
+    torch.testing.assert_close(slopes, torch.tensor([-1.4, 0.0, 0.0, 2.0, 0.0, 0.0]))
+    assert ppo_policy_clipped(ratio.log(), torch.zeros(6), advantages, **limits).tolist() == (slopes == 0).tolist()
+
+
+def test_ppo_without_limits_of_their_own_is_as_before(rng: torch.Generator):
+    draw = torch.randn(3, 500, generator=rng, dtype=torch.float64)
+    given = (0.5 * draw[0], 0.5 * draw[1], draw[2])
+    for function in (ppo_policy_loss, ppo_policy_clipped):
+        plain = function(*given, clip=0.2)
+        assert torch.equal(plain, function(*given, clip=0.2, clip_high=0.2, dual_clip=1e9))

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from prefloop.ops.rewards import last_index, normalised_scores, token_rewards
+from prefloop.ops.advantages import discounted_returns, gae, response_returns
+from prefloop.ops.rewards import last_index, normalised_scores, repeated_rewards, token_rewards
 from prefloop.ops.shapes import ShapeError
 
 
@@ -94,3 +95,28 @@ def test_refusals():
         last_index(torch.zeros(2, 0, dtype=torch.bool))
     with pytest.raises(ValueError, match="std must be above 0"):
         normalised_scores(torch.zeros(2), mean=0.0, std=0.0)
+
+
+def test_repeated_rewards_by_hand():
+    """The score at every token: 2 - 0.5 * kl; two tokens sum to 4 less the charges, where the score is 2."""
+    kl = torch.tensor([[0.2, -0.4, 9.0]])
+    mask = torch.tensor([[True, True, False]])
+    rewards = repeated_rewards(torch.tensor([2.0]), kl, mask, kl_coef=0.5)
+    torch.testing.assert_close(rewards, torch.tensor([[1.9, 2.2, 0.0]]))
+
+
+def test_a_score_given_to_every_token_is_its_return_and_not_its_reward(rng: torch.Generator, ragged_mask: Tensor):
+    """PPO-6, Z6: at discount 1 without drift and critic the return of each token is the score, whether it is paid at
+    the last token, or the response is one decision; paid at every token it is the score times the tokens to come."""
+    scores = torch.randn(5, generator=rng)
+    none, zeros = torch.zeros(5, 7), torch.zeros(5, 7)
+    last = token_rewards(scores, none, ragged_mask, kl_coef=0.0)
+    given = torch.where(ragged_mask, scores[:, None], 0.0)
+    advantages, returns = gae(last, zeros, ragged_mask, discount=1.0, decay=1.0)
+    torch.testing.assert_close(returns, given)
+    torch.testing.assert_close(advantages, given)
+    torch.testing.assert_close(discounted_returns(last, ragged_mask, discount=1.0), given)
+    torch.testing.assert_close(response_returns(last, ragged_mask), given)
+    every = repeated_rewards(scores, none, ragged_mask, kl_coef=0.0)
+    to_come = ragged_mask.flip(1).cumsum(1).flip(1)
+    torch.testing.assert_close(discounted_returns(every, ragged_mask, discount=1.0), given * to_come)

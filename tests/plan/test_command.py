@@ -35,6 +35,8 @@ def typed(
         "reward": [f"model={folder}", f"preferences={preferred}"],
         "ppo": [*online, f"reward={folder}", "critic=separate"],
         "reinforce": [*online, "reward=python:score.py:score"],
+        "rloo": [*online, "reward=python:score.py:score"],
+        "grpo": [*online, "reward=python:score.py:score"],
         "online-dpo": [*online, "reward=python:score.py:score", "reference_every=2"],
         "dpo": directly,
         "kto": [f"policy={folder}", f"preferences={marked}"],
@@ -50,6 +52,8 @@ ROLES: dict[str, list[str]] = {
     "reward": ["reward"],
     "ppo": ["policy", "reference", "critic", "reward"],
     "reinforce": ["policy", "reference"],
+    "rloo": ["policy", "reference"],
+    "grpo": ["policy", "reference"],
     "online-dpo": ["policy", "reference", "following"],
     **{stage: ["policy", "reference"] for stage in ("dpo", "kto", "cpl", "offline")},
     "collect": ["model"],
@@ -194,7 +198,7 @@ def test_a_description_that_is_none(
     [
         (
             ["data"],
-            "`data`: there is a plan for sft, collect, reward, ppo, reinforce, online-dpo, dpo, kto, cpl, offline, ",
+            "`data`: there is a plan for sft, collect, reward, ppo, reinforce, rloo, grpo, online-dpo, dpo, kto, ",
         ),
         (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),

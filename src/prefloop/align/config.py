@@ -4,22 +4,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.align.settings import OnlineConfig, RolloutsConfig, TokenRewards
+from prefloop.align.settings import Discounted, Grouped, OnlineConfig, Reused, RolloutsConfig, TokenRewards, Whitened
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
-class PPOConfig(OnlineConfig, TokenRewards):
+class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards):
     """Everything that changes what a PPO run does."""
-
-    minibatch_size: int = Field(default=LEFT, ge=1)
-    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
 
     head_lr: float = Field(default=LEFT, gt=0)
     """Peak learning rate of the critic's head, which begins at zero; left out, what suits the model."""
-
-    epochs: int = Field(default=4, ge=1, le=1000)
-    """Passes over a step's rollouts."""
 
     decay: float = Field(default=0.95, ge=0, le=1)
     """GAE's lambda: 0 trusts the critic (one-step surprise), 1 the sampled return."""
@@ -54,10 +48,6 @@ class PPOConfig(OnlineConfig, TokenRewards):
     value_coef: float = Field(default=0.1, ge=0)
     """Weight of the critic's loss."""
 
-    max_policy_kl: float | None = Field(default=None, gt=0)
-    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
-    does."""
-
     @property
     def critic_from(self) -> str | None:
         """The model whose trunk the critic begins with; None for the policy's."""
@@ -89,28 +79,16 @@ class PPOConfig(OnlineConfig, TokenRewards):
             )
         return self
 
-    @model_validator(mode="after")
-    def _nothing_is_dropped_or_ignored(self) -> Self:
-        rollouts: int | None = self.rollouts_per_step
-        size: int | None = self.minibatch_size
-        left = rollouts % size if rollouts is not None and size is not None else 0
-        if left:
-            best = max(self.minibatch_size, self.rollouts_per_step - left)
-            raise ValueError(
-                f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
-                f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
-            )
-        return self
 
-
-class REINFORCEConfig(OnlineConfig, TokenRewards):
+class REINFORCEConfig(OnlineConfig, Discounted, Whitened, TokenRewards):
     """Everything that changes what a REINFORCE run does."""
 
     credit: Literal["token", "response"] = "token"
     """What a token earns: the reward still to come, or the whole reward of its response, taken as one decision."""
 
-    baseline: Literal["batch_mean", "none"] = "batch_mean"
-    """What is taken off: the mean over the step's responses of their whole reward, or nothing."""
+    baseline: Literal["batch_mean", "group_mean", "none"] = "batch_mean"
+    """What is taken off: the mean over the step's responses of their whole reward, the mean over those to the same
+    prompt, or nothing."""
 
     @model_validator(mode="after")
     def _one_decision_has_no_later(self) -> Self:
@@ -119,7 +97,36 @@ class REINFORCEConfig(OnlineConfig, TokenRewards):
                 f"credit = response takes a response as one decision, so discount = {self.discount} does nothing. "
                 "Leave discount out."
             )
+        if self.baseline == "group_mean" and self.responses_per_prompt < 2:
+            raise ValueError(
+                "baseline = group_mean leaves nothing of a single response to a prompt. Set responses_per_prompt = 2, "
+                "or more."
+            )
         return self
+
+
+class RLOOConfig(Grouped, Whitened, defaults={"responses_per_prompt": 4, "epochs": 1, "whiten_advantages": False}):
+    """Everything that changes what an RLOO run does."""
+
+
+class GRPOConfig(Grouped, defaults={"responses_per_prompt": 8, "epochs": 1, "kl_where": "loss", "kl_estimator": "k3"}):
+    """Everything that changes what a GRPO run does."""
+
+    scale: Literal["group", "batch", "none"] = "group"
+    """What advantages are divided by: the deviation of what the responses to the prompt earned, of what all of the step
+    did, or nothing (Dr. GRPO)."""
+
+    ratio: Literal["token", "response"] = "token"
+    """What is compared with the policy that sampled: each token, or the whole response, by the geometric mean of its
+    tokens' ratios (GSPO)."""
+
+    surrogate: Literal["clipped", "cispo"] = "clipped"
+    """What is done beyond clip: clipped gives up a token's gradient, cispo keeps it with a weight that grows no
+    further."""
+
+    loss_mean: Literal["response", "token", "constant"] = "response"
+    """What is averaged: responses, each the mean of its tokens; all tokens of an update alike (DAPO); or responses,
+    each the sum of its tokens over max_new_tokens (Dr. GRPO)."""
 
 
 class BestOfNConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded, Gated):

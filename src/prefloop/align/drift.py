@@ -9,10 +9,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from prefloop.align import shaping
-from prefloop.align.online import Before, Direction
+from prefloop.align.online import Before, Direction, earned
 from prefloop.align.settings import OnlineConfig, TokenRewards
-from prefloop.align.shaping import Seen
 from prefloop.models.divergence import divergence
 from prefloop.models.network import Network, Reading
 from prefloop.models.stream import ResponseStream
@@ -25,16 +23,13 @@ Terms = dict[str, tuple[float, Tensor]]
 """Name in the log -> its coefficient and (M,) what each token adds to the loss."""
 
 
-def rewards(
-    config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, *, kl_coef: float, seen: Seen = ()
-) -> Tensor:
+def rewards(config: OnlineConfig, rollouts: Rollouts, scores: Tensor, before: Before, *, kl_coef: float) -> Tensor:
     """(B, T) reward units: the charge for drift, and at the last token what the response earns.
 
     Args:
-        scores: (B,) reward units, the scorer's.
-        seen: of the scores of the steps before.
+        scores: (B,) reward units, as they are rewarded.
     """
-    whole = shaping.earned(config, scores, rollouts, seen)
+    whole = earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
     kl = charged(config, before, rollouts.mask)
     if isinstance(config, TokenRewards):
         if config.score_at == "every":

@@ -1,9 +1,9 @@
-"""What `prefloop ppo`, `reinforce` and `online-dpo` will need: memory at each moment of a step, and arithmetic."""
+"""What `prefloop ppo` and its kin that sample will need: memory at each moment of a step, and arithmetic."""
 
 from dataclasses import replace
 
-from prefloop.align.config import OnlineDPOConfig, PPOConfig, REINFORCEConfig
-from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
+from prefloop.align.settings import Grouped, OnlineConfig, RolloutsConfig
 from prefloop.costs import looking
 from prefloop.costs.estimate import Moment, Needs, Part
 from prefloop.costs.reading import Lengths, Model
@@ -32,6 +32,22 @@ def reinforce(config: REINFORCEConfig, asked: Lengths) -> Needs:
     config = settled("reinforce", config, config.policy)
     step = _Step(config, asked, size=config.rollouts_per_step)
     return step.needs("reinforce", None, updates=1, epochs=1)
+
+
+def rloo(config: RLOOConfig, asked: Lengths) -> Needs:
+    """The needs of RLOO: no critic, and the updates of its settings."""
+    return _grouped("rloo", settled("rloo", config, config.policy), asked)
+
+
+def grpo(config: GRPOConfig, asked: Lengths) -> Needs:
+    """The same of GRPO."""
+    return _grouped("grpo", settled("grpo", config, config.policy), asked)
+
+
+def _grouped(stage: str, config: Grouped, asked: Lengths) -> Needs:
+    updates = config.epochs * config.rollouts_per_step // config.minibatch_size
+    step = _Step(config, asked, size=config.minibatch_size)
+    return step.needs(stage, None, updates=updates, epochs=config.epochs)
 
 
 def online_dpo(config: OnlineDPOConfig, asked: Lengths) -> Needs:

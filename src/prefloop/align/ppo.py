@@ -71,7 +71,8 @@ def train(config: PPOConfig) -> Path:
                 scores, scored = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before, values = _before(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen)
+                shaped = shaping.shaped(config, scores, rollouts, at.seen)
+                rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 if config.whiten_advantages:

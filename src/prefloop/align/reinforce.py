@@ -20,6 +20,7 @@ from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
+from prefloop.ops.groups import group_mean
 from prefloop.ops.losses import reinforce_loss
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
@@ -61,7 +62,8 @@ def train(config: REINFORCEConfig) -> Path:
                 setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
             )
             kl = before.kl(rollouts.mask, "k1")
-            rewards = drift.rewards(config, rollouts, scores, before, kl_coef=at.kl_coef, seen=at.seen)
+            shaped = shaping.shaped(config, scores, rollouts, at.seen)
+            rewards = drift.rewards(config, rollouts, shaped, before, kl_coef=at.kl_coef)
             advantages = advantages_of(config, rewards, rollouts.mask)
             metrics = {
                 **_update(  # loss
@@ -89,9 +91,19 @@ def advantages_of(config: REINFORCEConfig, rewards: Tensor, mask: Tensor) -> Ten
         if config.credit == "response"
         else discounted_returns(rewards, mask, discount=config.discount)
     )
-    baseline = returns[:, 0].mean() if config.baseline == "batch_mean" else 0.0
-    advantages = torch.where(mask, returns - baseline, 0.0)
+    advantages = torch.where(mask, returns - _baseline(config, returns[:, 0]), 0.0)
     return whitened(advantages, mask, shift_mean=config.whiten_shift) if config.whiten_advantages else advantages
+
+
+def _baseline(config: REINFORCEConfig, whole: Tensor) -> Tensor | float:
+    """What is taken off: (), or (B, 1). Args: whole: (B,) reward units, the whole reward of each response."""
+    match config.baseline:
+        case "batch_mean":
+            return whole.mean()
+        case "group_mean":
+            return group_mean(whole, copies=config.responses_per_prompt)[:, None]
+        case "none":
+            return 0.0
 
 
 def _update(

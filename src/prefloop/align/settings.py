@@ -157,6 +157,56 @@ class TokenRewards(Config):
         return self
 
 
+class Discounted(Config):
+    """Whether what comes later counts less, where tokens and not responses are what is decided."""
+
+    discount: float = Field(default=1.0, ge=0, le=1)
+    """Worth of a reward one token later."""
+
+
+class Whitened(Config):
+    """Whether advantages are brought to one size."""
+
+    whiten_advantages: bool = True
+    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
+
+    whiten_shift: bool = True
+    """With whiten_advantages: also move their mean to 0; false scales alone."""
+
+    @model_validator(mode="after")
+    def _what_is_shifted_is_scaled(self) -> Self:
+        if not self.whiten_shift and not self.whiten_advantages:
+            raise ValueError("whiten_shift is how advantages are whitened, and they are not. Leave it out.")
+        return self
+
+
+class Reused(RolloutsConfig):
+    """How often a step's rollouts are learned from."""
+
+    minibatch_size: int = Field(default=LEFT, ge=1)
+    """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
+
+    epochs: int = Field(default=4, ge=1, le=1000)
+    """Passes over a step's rollouts."""
+
+    max_policy_kl: float | None = Field(default=None, gt=0)
+    """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
+    does."""
+
+    @model_validator(mode="after")
+    def _nothing_is_dropped_or_ignored(self) -> Self:
+        rollouts: int | None = self.rollouts_per_step
+        size: int | None = self.minibatch_size
+        left = rollouts % size if rollouts is not None and size is not None else 0
+        if left:
+            best = max(self.minibatch_size, self.rollouts_per_step - left)
+            raise ValueError(
+                f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
+                f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
+            )
+        return self
+
+
 class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
     """What algorithms have besides that optimise a reward from which drift is charged, token by token."""
 
@@ -192,15 +242,6 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
     kl_direction: Literal["reverse", "forward"] = "reverse"
     """Which KL: reverse is KL(policy || reference); forward is KL(reference || policy), from the policy's tokens by
     importance weights, or exactly with full; the states are the policy's all the same."""
-
-    discount: float = Field(default=1.0, ge=0, le=1)
-    """Worth of a reward one token later."""
-
-    whiten_advantages: bool = True
-    """Scale advantages to mean 0 and deviation 1 over a step's response tokens."""
-
-    whiten_shift: bool = True
-    """With whiten_advantages: also move their mean to 0; false scales alone."""
 
     entropy_coef: float = Field(default=0.0, ge=0)
     """Weight of the entropy bonus (entropy of the whole distribution, in nats)."""
@@ -283,16 +324,49 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset):
         return self
 
     @model_validator(mode="after")
-    def _what_is_shifted_is_scaled(self) -> Self:
-        if not self.whiten_shift and not self.whiten_advantages:
-            raise ValueError("whiten_shift is how advantages are whitened, and they are not. Leave it out.")
-        return self
-
-    @model_validator(mode="after")
     def _an_unfinished_response_is_marked_once(self) -> Self:
         if self.unfinished_score is not None and self.unfinished_penalty:
             raise ValueError(
                 f"unfinished_score is what an unfinished response gets; unfinished_penalty = {self.unfinished_penalty} "
                 "would be taken off that too. Leave unfinished_penalty out, or set it to 0."
+            )
+        return self
+
+
+class Grouped(OnlineConfig, Reused):
+    """What algorithms have besides that measure a response against the others to its prompt, and have no critic."""
+
+    clip: float = Field(default=0.2, gt=0)
+    """How far below 1 a ratio counts; and above, unless clip_high says so."""
+
+    clip_high: float | None = Field(default=None, gt=0)
+    """How far above 1 a ratio counts, more than clip to let unlikely tokens rise (DAPO); None takes clip."""
+
+    overlong: Literal["keep", "mask", "soft"] = "keep"
+    """What becomes of a response that ran into max_new_tokens: keep learns from it as from others, mask leaves it out
+    of the loss, soft charges unfinished_penalty little by little over the last overlong_buffer tokens (DAPO)."""
+
+    overlong_buffer: int = Field(default=0, ge=0)
+    """Of soft, which needs it: how many of the last tokens cost."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """How far below and above 1 a ratio counts."""
+        return self.clip, self.clip if self.clip_high is None else self.clip_high
+
+    @model_validator(mode="after")
+    def _is_a_group(self) -> Self:
+        if self.responses_per_prompt < 2:
+            raise ValueError(
+                "a response is measured against the others to its prompt. Set responses_per_prompt = 2, or more."
+            )
+        if (self.overlong == "soft") != (self.overlong_buffer > 0):
+            raise ValueError("overlong = soft and overlong_buffer = NUMBER (of tokens) need each other.")
+        if self.overlong == "soft" and not self.unfinished_penalty:
+            raise ValueError("overlong = soft charges unfinished_penalty little by little, and here it is 0. Set it.")
+        if self.overlong_buffer > self.max_new_tokens:
+            raise ValueError(
+                f"overlong_buffer = {self.overlong_buffer} is longer than a response, max_new_tokens = "
+                f"{self.max_new_tokens}. Lower it."
             )
         return self

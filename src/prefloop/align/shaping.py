@@ -1,7 +1,7 @@
 """What becomes of scores before they are a reward: normalised by the run's own, scaled, shifted, clipped, replaced.
 
     shaped = clip((score - mean) / deviation * score_scale + score_shift, -score_clip, score_clip)
-    earned = unfinished_score, or shaped less unfinished_penalty, if the response did not end by itself; else shaped
+    shaped = unfinished_score, if there is one and the response did not end by itself
 
 The scorer's own numbers stay what `scores/mean` tells. Shapes: B responses of a step.
 """
@@ -9,8 +9,7 @@ The scorer's own numbers stay what `scores/mean` tells. Shapes: B responses of a
 import torch
 from torch import Tensor
 
-from prefloop.align.online import earned as penalised
-from prefloop.align.settings import OnlineConfig, Shaped
+from prefloop.align.settings import Shaped
 from prefloop.ops.moments import Moments, with_more
 from prefloop.ops.rewards import normalised_scores
 from prefloop.sampling.rollouts import Rollouts
@@ -21,22 +20,22 @@ LEAST = 1e-8
 """Smallest deviation that scores are divided by: those that are all alike become 0."""
 
 
-def shaped(config: Shaped, scores: Tensor, seen: Seen) -> Tensor:
+def shaped(config: Shaped, scores: Tensor, rollouts: Rollouts, seen: Seen) -> Tensor:
     """(B,) the step's scores as they are rewarded, in reward units. Args: seen: before this step."""
+    found = _scaled(config, scores, seen)
+    if config.score_clip is not None:
+        found = found.clamp(-config.score_clip, config.score_clip)
+    if config.unfinished_score is None:
+        return found
+    return torch.where(rollouts.finished.to(found.device), found, config.unfinished_score)
+
+
+def _scaled(config: Shaped, scores: Tensor, seen: Seen) -> Tensor:
     if config.score_norm == "running":
         moments = with_more(Moments(*seen), scores)
         scores = normalised_scores(scores, mean=moments.mean, std=max(moments.std, LEAST))
-    if (config.score_scale, config.score_shift) != (1.0, 0.0):
-        scores = scores * config.score_scale + config.score_shift
-    return scores if config.score_clip is None else scores.clamp(-config.score_clip, config.score_clip)
-
-
-def earned(config: OnlineConfig, scores: Tensor, rollouts: Rollouts, seen: Seen) -> Tensor:
-    """(B,) what each response earns as a whole, in reward units."""
-    found = shaped(config, scores, seen)
-    if config.unfinished_score is not None:
-        found = torch.where(rollouts.finished, found.to(rollouts.finished.device), config.unfinished_score)
-    return penalised(found, rollouts, unfinished_penalty=config.unfinished_penalty)
+    plain = (config.score_scale, config.score_shift) == (1.0, 0.0)
+    return scores if plain else scores * config.score_scale + config.score_shift
 
 
 def next_seen(config: Shaped, seen: Seen, scores: Tensor) -> Seen:
@@ -44,13 +43,12 @@ def next_seen(config: Shaped, seen: Seen, scores: Tensor) -> Seen:
     return tuple(with_more(Moments(*seen), scores)) if config.score_norm == "running" else ()
 
 
-def metrics(config: OnlineConfig, scores: Tensor, rollouts: Rollouts, seen: Seen) -> dict[str, float]:
+def metrics(config: Shaped, scores: Tensor, rollouts: Rollouts, seen: Seen) -> dict[str, float]:
     """The part of the log line that is about what became of scores; nothing where they stay as they are."""
     if not config.shapes:
         return {}
-    free = shaped(config.model_copy(update={"score_clip": None}), scores, seen).cpu().double()
-    whole = earned(config, scores, rollouts, seen).cpu().double()
+    whole = shaped(config, scores, rollouts, seen).cpu().double()
     found = {"scores/shaped": float(whole.mean()), "scores/shaped_std": float(whole.std(correction=0))}
     if config.score_clip is not None:
-        found["scores/clipped"] = float((free.abs() > config.score_clip).double().mean())
+        found["scores/clipped"] = float((_scaled(config, scores, seen).abs() > config.score_clip).double().mean())
     return found

@@ -8,6 +8,7 @@ only their result lets a NaN in the padding of one input reach the gradient of a
 import torch
 from torch import Tensor
 
+from prefloop.ops.ratios import clipped, clipped_loss
 from prefloop.ops.shapes import same_shape
 
 
@@ -43,12 +44,8 @@ def ppo_policy_loss(
     Raises: ShapeError if the three shapes differ.
     """
     same_shape(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
-    ratio = (logprobs - old_logprobs).exp()
-    upper = 1 + (clip if clip_high is None else clip_high)
-    loss = -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, upper) * advantages)
-    if dual_clip is None:
-        return loss
-    return torch.where(advantages < 0, torch.minimum(loss, -dual_clip * advantages), loss)
+    high, worst = clip if clip_high is None else clip_high, torch.inf if dual_clip is None else dual_clip
+    return clipped_loss(logprobs - old_logprobs, advantages, low=clip, high=high, worst=worst)
 
 
 def ppo_policy_clipped(
@@ -74,10 +71,8 @@ def ppo_policy_clipped(
     Raises: ShapeError if the three shapes differ.
     """
     same_shape(logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
-    ratio = torch.exp(logprobs - old_logprobs)
-    upper = 1 + (clip if clip_high is None else clip_high)
-    clipped = ((ratio > upper) & (advantages > 0)) | ((ratio < 1 - clip) & (advantages < 0))
-    return clipped if dual_clip is None else clipped | ((ratio > dual_clip) & (advantages < 0))
+    high, worst = clip if clip_high is None else clip_high, torch.inf if dual_clip is None else dual_clip
+    return clipped(logprobs - old_logprobs, advantages, low=clip, high=high, worst=worst)
 
 
 def reinforce_loss(logprobs: Tensor, advantages: Tensor) -> Tensor:

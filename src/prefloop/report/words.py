@@ -37,6 +37,8 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.reward": ("reward model", "奖励模型 reward"),
     "stage.ppo": ("PPO", "PPO"),
     "stage.reinforce": ("REINFORCE", "REINFORCE"),
+    "stage.rloo": ("RLOO", "RLOO"),
+    "stage.grpo": ("GRPO", "GRPO"),
     "stage.best-of-n": ("best of n", "n 选一 best-of-n"),
     "stage.online-dpo": ("online DPO", "在线 DPO"),
     "stage.dpo": ("DPO", "DPO"),
