@@ -20,19 +20,23 @@ from letters import END, FIRST
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from prefloop.ops.advantages import discounted_returns, gae, leave_one_out, response_returns
+from prefloop.ops.advantages import discounted_returns, gae
+from prefloop.ops.groups import leave_one_out
 from prefloop.ops.losses import reinforce_loss
-from prefloop.ops.reduce import masked_mean
 from prefloop.ops.rewards import token_rewards
 
 COPIES, KNOWN = 4, 500
 """Responses to each beginning, and those that the fitted critic has seen."""
+BEST = "exact values, lambda 0"
+"""Whose mean over all batches is taken for the true gradient."""
 
 
 class Batch:
     """Paths of the chain. Shapes: B paths, T their longest."""
 
-    def __init__(self, chain: Chain, model: torch.nn.Module, num: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, chain: Chain, model: torch.nn.Module, num: int, generator: torch.Generator, worth: Tensor
+    ) -> None:
         letters = len(chain.starts)
         self.tokens = torch.arange(FIRST, FIRST + letters).repeat_interleave(num)[:, None]
         steps = chain.steps.exp()
@@ -44,10 +48,11 @@ class Batch:
         self.mask = ~over
         paid = chain.earned[states[:, :-1], states[:, 1:]] / chain.scale
         start = states[:, 0]
-        self.scores = (torch.where(self.mask, paid, 0.0).sum(1) - chain.mean[start] / chain.scale).float()
+        begun = worth[start - 1] - chain.mean[start] / chain.scale
+        self.scores = (torch.where(self.mask, paid, 0.0).sum(1) + begun).float()
         done = torch.where(self.mask, paid, 0.0).cumsum(1) - torch.where(self.mask, paid, 0.0)
         ahead = torch.stack([chain.ahead(k)[states[:, chain.longest - k]] for k in range(chain.longest, 0, -1)], 1)
-        self.exact = ((done + ahead) / chain.scale - (chain.mean[start] / chain.scale)[:, None]).float()
+        self.exact = (done + ahead / chain.scale + begun[:, None]).float()
         self.rewards = token_rewards(self.scores, torch.zeros_like(self.exact), self.mask, kl_coef=0.0)
         self.model = model
 
@@ -81,7 +86,7 @@ def choices(critic: Tensor) -> dict[str, Callable[[Batch], Tensor]]:
     return {
         "REINFORCE, no baseline": returns,
         "REINFORCE, mean of the batch": lambda b: returns(b) - b.scores.mean(),
-        "RLOO, 4 responses": lambda b: leave_one_out(response_returns(b.rewards, b.mask), copies=COPIES),
+        "RLOO, 4 responses": lambda b: torch.where(b.mask, leave_one_out(b.scores, copies=COPIES)[:, None], 0.0),
         "fitted critic, lambda 1": with_critic(fitted, 1.0),
         "fitted critic, lambda 0.95": with_critic(fitted, 0.95),
         "fitted critic, lambda 0.9": with_critic(fitted, 0.9),
@@ -99,24 +104,18 @@ def gradient(batch: Batch, advantages: Tensor) -> Tensor:
     return torch.cat([one.flatten() for one in made])
 
 
-def main(typed: list[str]) -> int:
-    """Prints the table."""
-    batches = int(dict(part.split("=") for part in typed).get("batches", "200"))
-    with tempfile.TemporaryDirectory() as folder:
-        chain = Chain(Path(folder), letters=19, longest=12, seed=1)
-        model = AutoModelForCausalLM.from_pretrained(Path(folder) / "policy").eval()
+def measured(chain: Chain, model: torch.nn.Module, *, batches: int, worth: Tensor) -> None:
+    """Prints the table. Args: worth: (S - 1,) mean score of each state to begin in."""
     generator = torch.Generator().manual_seed(1)
-    known = Batch(chain, model, -(-KNOWN // len(chain.starts)), generator)
+    known = Batch(chain, model, -(-KNOWN // len(chain.starts)), generator, worth)
     states = known.hidden()[known.mask].cpu().double()
     targets = discounted_returns(known.rewards, known.mask, discount=1.0)[known.mask].cpu().double()
     ridge = states.T @ states + 1.0 * torch.eye(states.shape[1]).cpu().double()
     critic = torch.linalg.solve(ridge, states.T @ targets).float()
-    ways = choices(critic)
-    total: dict[str, Tensor] = {}
-    squares = dict.fromkeys(ways, 0.0)
-    explained = {"fitted": 0.0, "exact": 0.0}
+    ways, total = choices(critic), dict[str, Tensor]()
+    squares, explained = dict.fromkeys(ways, 0.0), {"fitted": 0.0, "exact": 0.0}
     for _ in range(batches):
-        batch = Batch(chain, model, COPIES, generator)
+        batch = Batch(chain, model, COPIES, generator, worth)
         target = discounted_returns(batch.rewards, batch.mask, discount=1.0)
         for name, values in (("fitted", batch.hidden() @ critic), ("exact", batch.exact)):
             apart = (target - values)[batch.mask].var() / target[batch.mask].var()
@@ -125,25 +124,31 @@ def main(typed: list[str]) -> int:
             slope = gradient(batch, advantages(batch)).cpu().double()
             total[name] = total.get(name, torch.zeros_like(slope)) + slope / batches
             squares[name] += float(slope.square().sum()) / batches
-    best = total["exact values, lambda 0"]
+    best = total[BEST]
     unit = float(best.square().sum())
-    print(f"Explained variance of returns: fitted critic {explained['fitted']:.2f}, exact values {explained['exact']:.2f}.\n")
+    noise = {name: (squares[name] - float(total[name].square().sum())) / unit for name in ways}
+    print(f"Explained variance of returns: fitted {explained['fitted']:.2f}, exact values {explained['exact']:.2f}.\n")
     print("| advantages | noise of a batch | beside REINFORCE | distance of the mean | by chance |")
     print("|---|---|---|---|---|")
-    first: float | None = None
+    first = next(iter(noise.values()))
     for name in ways:
-        noise = (squares[name] - float(total[name].square().sum())) / unit
-        first = first or noise
         apart = float((total[name] - best).norm()) / unit**0.5
-        chance = ((noise + noise_of(squares, total, unit)) / batches) ** 0.5
-        print(f"| {name} | {noise:.1f} | {noise / first:.2f} | {apart:.2f} | {chance:.2f} |")
+        chance = ((noise[name] + noise[BEST]) / batches) ** 0.5
+        print(f"| {name} | {noise[name]:.2f} | {noise[name] / first:.2f} | {apart:.2f} | {chance:.2f} |")
+
+
+def main(typed: list[str]) -> int:
+    """Prints both tables."""
+    batches = int(dict(part.split("=") for part in typed).get("batches", "200"))
+    with tempfile.TemporaryDirectory() as folder:
+        chain = Chain(Path(folder), letters=19, longest=12, seed=1)
+        model = AutoModelForCausalLM.from_pretrained(Path(folder) / "policy").eval()
+    draw = torch.Generator().manual_seed(2)
+    print("\nEvery prompt is worth as much as every other:\n")
+    measured(chain, model, batches=batches, worth=torch.zeros(len(chain.starts)))
+    print("\nPrompts differ, by one deviation of the scores of a prompt:\n")
+    measured(chain, model, batches=batches, worth=torch.randn(len(chain.starts), generator=draw))
     return 0
-
-
-def noise_of(squares: dict[str, float], total: dict[str, Tensor], unit: float) -> float:
-    """Of the best estimate."""
-    name = "exact values, lambda 0"
-    return (squares[name] - float(total[name].square().sum())) / unit
 
 
 if __name__ == "__main__":

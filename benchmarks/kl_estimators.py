@@ -61,7 +61,9 @@ def lines(distance: float, *, samples: int, states: int) -> list[str]:
 def main(typed: list[str]) -> int:
     """Prints the table."""
     given = {"samples": 10_000, "states": 100} | {k: int(v) for k, v in (part.split("=") for part in typed)}
-    print("| exact KL, nats | estimator | bias | states within 3 s.e. | worst z | deviation | gradient: cosine | length |")
+    print(
+        "| exact KL, nats | estimator | bias | states within 3 s.e. | worst z | deviation | gradient: cosine | length |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for distance in (0.1, 0.5, 1.5):
         print("\n".join(lines(distance, **given)))

@@ -18,17 +18,35 @@ from typing import Any
 
 import numpy as np
 import torch
-from letters import BEGIN, END, FIRST, Reached, Task, centred, codec, network, reached, responses, said, save, write_task
+from letters import (
+    BEGIN,
+    END,
+    FIRST,
+    Reached,
+    Task,
+    centred,
+    codec,
+    network,
+    reached,
+    responses,
+    said,
+    save,
+    write_task,
+)
 from side_by_side import run
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from prefloop.align import ppo, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import grpo, ppo, reinforce, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, REINFORCEConfig, RLOOConfig
 
+GROUPS = {"epochs": 2, "responses_per_prompt": 8, "scale": "none", "loss_mean": "constant"}
 ALGORITHMS: dict[str, tuple[Callable[[Any], Path], Callable[..., Any], dict[str, Any]]] = {
     "ppo": (ppo.train, PPOConfig, {"epochs": 2, "value_coef": 0.5, "value_clip": 10.0, "head_lr": 0.01, "decay": 1.0}),
     "reinforce": (reinforce.train, REINFORCEConfig, {}),
+    "rloo": (rloo.train, RLOOConfig, {"epochs": 2, "responses_per_prompt": 8}),
+    "grpo": (grpo.train, GRPOConfig, {**GROUPS, "kl_where": "reward", "kl_estimator": "k1"}),
+    "grpo, k3 in the loss": (grpo.train, GRPOConfig, GROUPS),
 }
 """Name -> what runs it, its settings, and those that these tasks want."""
 PATHS = 20_000
@@ -163,11 +181,11 @@ def made(name: str, folder: Path) -> tuple[Task, Callable[[str | Path, float], R
 def settings(task: str, algorithm: str, beta: float) -> dict[str, Any]:
     """What is learned with: the same number of samples for each algorithm."""
     steps, rollouts = {"small": (200, 512), "large": (400, 512), "chain": (400, 512)}[task]
-    own: dict[str, Any] = {"steps": steps, "rollouts_per_step": rollouts, "kl_coef": beta, "lr": 0.003, "warmup": 0.02}
-    if algorithm in ("ppo", "rloo", "grpo"):
+    own: dict[str, Any] = {"steps": steps, "rollouts_per_step": rollouts, "kl_coef": beta, "lr": 0.001, "warmup": 0.02}
+    if algorithm != "reinforce":
         own["minibatch_size"] = rollouts // 2
-    if algorithm in ("rloo", "grpo"):
-        own["responses_per_prompt"] = 8
+    if algorithm in ("ppo", "reinforce"):
+        own["whiten_advantages"] = False  # at the optimum every response is worth the same: nothing is left but noise
     return {**own, **ALGORITHMS[algorithm][2]}
 
 
@@ -207,7 +225,7 @@ if __name__ == "__main__":
     rows = run(
         __file__,
         sys.argv[1:],
-        {"tasks": "small,large,chain", "betas": "0.1,0.05", "algorithms": ",".join(ALGORITHMS), "seeds": "0,1,2"},
+        {"tasks": "small,large,chain", "betas": "0.1,0.05", "algorithms": "ppo,reinforce,rloo,grpo", "seeds": "0,1,2"},
         lambda job, folder, own: one(job[0], job[2], float(job[1]), int(job[3]), folder, own),
     )
     print(table(rows) if rows else "")
