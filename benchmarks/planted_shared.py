@@ -93,7 +93,7 @@ SHARED = [
         ("the step before", "if not is_due(config, step + 1):", "if not is_due(config, step):"),
         (
             "replayed rows are new",
-            "[step + 1] * new + [*(past.steps if past else ())]",
+            "[step + 1] * len(prompts) + [*(past.steps if past else ())]",
             "[step + 1] * len(batch.rollouts)",
         ),
     ),

@@ -21,8 +21,8 @@ import numpy as np
 from letters import Task, codec, network, save, write_task
 from side_by_side import run
 
-from prefloop.align import ppo
-from prefloop.align.config import PPOConfig
+from prefloop.align import grpo, ppo, rloo
+from prefloop.align.config import GRPOConfig, PPOConfig, RLOOConfig
 from prefloop.files.tables import write_records
 from prefloop.models.device import placement
 from prefloop.models.load import causal
@@ -36,10 +36,12 @@ NODES, LONGEST, GOAL, WALKS, EDGES = 21, 10, 0, 1000, 0.1
 EARLY, PER_STEP, STEPS = 31, 128, 200
 """Steps within 4,000 samples, samples in a step, and steps in all: 25,600 samples."""
 ALGORITHMS: dict[str, tuple[Callable[[Any], Path], Callable[..., Any], dict[str, Any]]] = {
-    "ppo": (ppo.train, PPOConfig, {"minibatch_size": 32, "epochs": 4, "head_lr": 0.003, "value_clip": 10.0})
+    "ppo": (ppo.train, PPOConfig, {"head_lr": 0.003, "value_clip": 10.0}),
+    "rloo": (rloo.train, RLOOConfig, {"responses_per_prompt": 8, "epochs": 2}),
+    "grpo": (grpo.train, GRPOConfig, {"responses_per_prompt": 8, "epochs": 2}),
 }
 """Name -> what runs it, its settings, and those that this task wants."""
-LEARNED: dict[str, Any] = {"kl_coef": 0.001, "lr": 0.001, "warmup": 0.02}
+LEARNED: dict[str, Any] = {"kl_coef": 0.001, "lr": 0.0003, "warmup": 0.02, "minibatch_size": 32}
 WORTH = f"""def worth(prompt, response):
     path = prompt + response
     for a, b in zip(path, path[1:]):
@@ -106,10 +108,16 @@ def made(folder: Path, seed: int) -> Task:
     task = write_task(folder, prompts, LONGEST, WORTH, table)
     learned = sft.train(
         SFTConfig(
-            out=str(folder / "sft"), model=str(folder / "start"), demonstrations=str(folder / "walks.jsonl"),
-            epochs=10, lr=0.002, seed=seed, dtype="float32", threads=1,
+            out=str(folder / "sft"),
+            model=str(folder / "start"),
+            demonstrations=str(folder / "walks.jsonl"),
+            epochs=10,
+            lr=0.002,
+            seed=seed,
+            dtype="float32",
+            threads=1,
         )
-    )  # fmt: skip
+    )
     (folder / "policy").symlink_to(Path(learned).resolve())
     return task
 

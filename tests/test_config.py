@@ -381,6 +381,6 @@ def test_needed_settings_come_first_and_shared_ones_last():
     from prefloop.align.config import PPOConfig
 
     names = in_order(PPOConfig)
-    assert names[:4] == ["policy", "reward", "prompts", "out"]
+    assert names[:4] == ["policy", "prompts", "out", "reward"]
     assert names.index("clip") < names.index("seed")
     assert sorted(names) == sorted(PPOConfig.model_fields)

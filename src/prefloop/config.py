@@ -46,6 +46,9 @@ SAYS_IT_ITSELF = ("greater_than", "greater_than_equal", "less_than", "less_than_
 class Config(BaseModel):
     """Base of every stage's settings."""
 
+    leading: typing.ClassVar[tuple[str, ...]] = ()
+    """Settings that help tells of first among those that may be left out."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
@@ -353,11 +356,15 @@ def settings_help(heading: str, config: type[BaseModel]) -> str:
 
 
 def in_order(config: type[BaseModel]) -> list[str]:
-    """The names of the settings: what is needed, what is the stage's own, what it shares with others."""
-    declared = {name: c.__module__ for c in reversed(config.__mro__) for name in vars(c).get("__annotations__", {})}
+    """The names of the settings: what is needed, what is of the stage's own folder, what it shares with others."""
+    folders = {
+        name: c.__module__.rpartition(".")[0]
+        for c in reversed(config.__mro__)
+        for name in vars(c).get("__annotations__", {})
+    }
+    own = config.__module__.rpartition(".")[0]
     return sorted(
-        config.model_fields,
-        key=lambda name: (not config.model_fields[name].is_required(), declared.get(name) != config.__module__),
+        config.model_fields, key=lambda name: (not config.model_fields[name].is_required(), folders.get(name) != own)
     )
 
 

@@ -202,7 +202,7 @@ def test_a_description_that_is_none(
             ["data"],
             "`data`: there is a plan for sft, collect, reward, ppo, reinforce, rloo, grpo, rft, online-dpo, dpo, kto, ",
         ),
-        (["score", "model=python:a.py:f", "data=x"], "what a function of yours takes is not known"),
+        (["score", "model=python:a.py:f", "data=x"], "what a function or a server takes is not known"),
         (["sft", "on=many"], "on = many should say how many and how large"),
         (["sft", "lrr=1"], "no setting is called `lrr`"),
     ],

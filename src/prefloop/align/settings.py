@@ -1,6 +1,6 @@
 """Settings that several algorithms share that learn from rollouts."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class RolloutsConfig(
     Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, defaults={"checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
+
+    leading: ClassVar[tuple[str, ...]] = ("reward", "env", "steps")
 
     policy: str
     """Model folder (or hub id) to start from, normally the SFT model; the frozen reference is a copy of it."""

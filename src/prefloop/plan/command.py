@@ -84,7 +84,7 @@ def _help(stage: Stage) -> str:
 def example(stage: Stage) -> str:
     """A command that plans a stage: its needed settings, with files and folders of usual names."""
     fields = named(stage.settings or "").model_fields
-    needed = [key for key in fields if fields[key].is_required() and key != "out"]
+    needed = [key for key in fields if (fields[key].is_required() and key != "out") or key == "reward"]
     kinds = {key: stage.takes.get(key, "") for key in needed}
     given = [f"{key}={_file(stage, key) if kind == 'file' else NAMES.get(kind, key)}" for key, kind in kinds.items()]
     return " ".join(["prefloop", "plan", stage.name, *given])
