@@ -362,10 +362,12 @@ def in_order(config: type[BaseModel]) -> list[str]:
         for c in reversed(config.__mro__)
         for name in vars(c).get("__annotations__", {})
     }
-    own = config.__module__.rpartition(".")[0]
-    return sorted(
-        config.model_fields, key=lambda name: (not config.model_fields[name].is_required(), folders.get(name) != own)
-    )
+    own, leading = config.__module__.rpartition(".")[0], config.leading if issubclass(config, Config) else ()
+
+    def place(name: str) -> tuple[bool, ...]:
+        return not config.model_fields[name].is_required(), folders.get(name) != own, name not in leading
+
+    return sorted(config.model_fields, key=place)
 
 
 def _settings(config: type[BaseModel], prefix: str) -> list[str]:
