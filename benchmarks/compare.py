@@ -97,7 +97,7 @@ methods=[{asked}]`
 for the seeds {", ".join(map(str, seeds))}; a number in a cell for each. The helpdesk's own model, its preferences, its
 reward model; gold judges on {num} new prompts, a tie is half a win, brackets are 95 % intervals over prompts. `sft` has
 one half by definition; harmful and over-refusal of SFT: {reference}. CPU seconds of learning, one thread, measuring not
-counted, on a machine that was busy with other jobs; best of n trains nothing and pays at every answer. `rlaif` learns
+counted, beside nothing but short tests; best of n trains nothing and pays at every answer. `rlaif` learns
 from a simulated judge, half as able as people, that likes what stands first, and length. What a name does not tell is
 prefloop's default, or the recipe's.{unknown}
 

@@ -147,6 +147,14 @@ class Optimised(Tracked):
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
 
 
+def below_preset(settings: type[Config], values: typing.Any) -> typing.Any:
+    """Values as they were given, with those of their preset below them."""
+    name = values.get("preset") if isinstance(values, dict) else None
+    if not isinstance(name, str):
+        return values
+    return frozen(presets.below(values, presets.read(stage_of(settings), name).values))
+
+
 class WithPreset(Config):
     """Settings that a preset may have given."""
 
@@ -158,10 +166,7 @@ class WithPreset(Config):
     @classmethod
     def _a_preset_is_read(cls, values: typing.Any) -> typing.Any:
         """Of settings that were not parsed, as a script makes them: `parse` has done it already, and says where."""
-        name = values.get("preset") if isinstance(values, dict) else None
-        if not isinstance(name, str):
-            return values
-        return frozen(presets.below(values, presets.read(stage_of(cls), name).values))
+        return below_preset(cls, values)
 
 
 class Refreshed(Config):

@@ -219,10 +219,12 @@ def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float |
     """
     fifth = -(-len(rows) // 5) if len(rows) >= MIN_STEPS else 0
     first, last = rows[:fifth], rows[len(rows) - fifth :]
+    follows = _values(last, "rewards/kl_start") != []  # a reference that follows is never far
+    drift = "rewards/kl_start" if follows else "rewards/kl"
     return [
         sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
         sign("clipped", value=_average(last, "ratio/clipped")),
-        sign("kl", value=_average(last, "rewards/kl"), limit=kl_limit),
+        sign("kl", value=_average(last, drift), limit=kl_limit),
         sign("entropy", before=_average(first, "entropy/mean"), after=_average(last, "entropy/mean")),
         sign(
             "cut_off",

@@ -4,7 +4,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from prefloop.align.settings import Discounted, Grouped, OnlineConfig, Reused, RolloutsConfig, TokenRewards, Whitened
+from prefloop.align.settings import (
+    EVERYBODY,
+    Discounted,
+    Grouped,
+    OnlineConfig,
+    Reused,
+    RolloutsConfig,
+    TokenRewards,
+    Whitened,
+)
 from prefloop.align.switches import Replayed
 from prefloop.config import LEFT
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
@@ -63,7 +72,9 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
                 f"critic_head = score takes the head of a reward model, and critic = {self.critic} has none. Set "
                 "critic = reward-model, or leave critic_head out."
             )
-        if self.critic == "reward-model" and (not isinstance(self.reward, str) or self.reward.startswith("python:")):
+        if self.critic == "reward-model" and (
+            not isinstance(self.reward, str) or self.reward.startswith(("python:", "http://", "https://"))
+        ):
             raise ValueError(
                 "critic = reward-model needs a reward that is one reward model's folder. Give the critic's folder "
                 "itself, or critic = separate."
@@ -95,6 +106,12 @@ class REINFORCEConfig(OnlineConfig, Discounted, Whitened, TokenRewards):
     baseline: Literal["batch_mean", "group_mean", "none"] = "batch_mean"
     """What is taken off: the mean over the step's responses of their whole reward, the mean over those to the same
     prompt, or nothing."""
+
+    @model_validator(mode="after")
+    def _a_baseline_leaves_something(self) -> Self:
+        if self.kl_unit == "batch" and self.baseline != "none":
+            raise ValueError(EVERYBODY.format(taken="those of the baseline"))
+        return self
 
     @model_validator(mode="after")
     def _one_decision_has_no_later(self) -> Self:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prefloop.align import drift
 from prefloop.align.config import PPOConfig
-from prefloop.align.online import Setup
+from prefloop.align.online import Setup, next_multipliers
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.models.checkpoint import HEAD
@@ -49,6 +49,13 @@ def learning(config: PPOConfig, policy: Network, *, step: int) -> list[nn.Parame
 def kl_coef(config: PPOConfig, coef: float, metrics: Mapping[str, float], *, step: int) -> float:
     """The coefficient of the next step; it waits while the policy does."""
     return coef if step < config.critic_warmup else drift.next_kl_coef(config, coef, metrics)
+
+
+def multipliers(
+    config: PPOConfig, before: Mapping[str, float], scored: Mapping[str, float], *, step: int
+) -> dict[str, float]:
+    """Those of constraints in the next step; they wait too. Args: before: now. scored: what the step's log says."""
+    return dict(before) if step < config.critic_warmup else next_multipliers(config, before, scored)
 
 
 def folder(config: PPOConfig) -> str | None:

@@ -49,6 +49,8 @@ def before_updates(
     drift = before.kl(mask, "k1")
     if config.max_kl is None or drift is None:
         return
+    if before.start_logprobs is not None:  # from what it began as: a reference that follows is never far
+        drift = torch.where(mask, before.logprobs - before.start_logprobs, 0.0)
     kl = float(drift[: config.rollouts_per_step].cpu().double().sum(1).mean())  # of the new ones
     if kl > config.max_kl:
         what = f"the drift from the reference reached {kl:.4g} nats per response, past max_kl = {config.max_kl:g}"

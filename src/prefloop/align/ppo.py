@@ -94,7 +94,7 @@ def train(config: PPOConfig) -> Path:
             new = at.batch.first(config.rollouts_per_step)
             metrics, seen = _log(run, setup, config, at, new), shaping.next_seen(config, at.seen, new.scores)
             memory.keep(at.step + 1, new, online.step_prompts(setup.prompts, config, at.step))
-            multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
+            multipliers = critics.multipliers(config, at.multipliers, at.batch.scored, step=at.step)
             kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
             online.follow(setup, at.step)

@@ -11,7 +11,7 @@ Shapes: B new responses of a step, R replayed ones behind them, T tokens of the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -46,6 +46,11 @@ class Past:
     """R ids of prompts"""
     steps: tuple[int, ...]
     """R steps in which they were written, from 1"""
+
+    def on(self, device: torch.device) -> Self:
+        """The same, all of it on one device: scores come from the CPU."""
+        grids = {name: one.to(device) for name, one in vars(self).items() if isinstance(one, Tensor)}
+        return replace(self, **grids)
 
 
 class Memory:
@@ -122,7 +127,8 @@ class Memory:
             shaped, width = self._new["shaped"], new.rollouts.mask.shape[1]
             placed = pad(self._new["placed"], (0, width - self._new["placed"].shape[1]))
             ids, steps = tuple(prompt.id for prompt in prompts), (step,) * len(prompts)
-            self._kept.append(Past(new.rollouts, new.scores, shaped, placed, new.logprobs, ids, steps))
+            kept = Past(new.rollouts, new.scores, shaped, placed, new.logprobs, ids, steps)
+            self._kept.append(kept.on(self._device))
             del self._kept[: -self._config.replay_steps]
 
     def state(self) -> dict[str, Any]:

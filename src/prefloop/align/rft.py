@@ -22,7 +22,7 @@ from prefloop.align import needs, online
 from prefloop.align.config import RFTConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import moved
-from prefloop.align.turns import last_turns
+from prefloop.align.turns import last_turns, metrics
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -144,6 +144,7 @@ def _told(rollouts: Rollouts, scores: Tensor, rows: Sequence[int]) -> dict[str, 
     return {
         "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
         "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
+        **metrics(rollouts),
         "kept/share": len(rows) / len(rollouts),
         **kept,
     }

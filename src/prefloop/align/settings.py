@@ -17,6 +17,7 @@ from prefloop.settings import (
     Trained,
     Varied,
     WithPreset,
+    below_preset,
 )
 
 GONE = {
@@ -25,6 +26,13 @@ GONE = {
     "prefloop reinforce credit=response.",
 }
 """Settings that PPO had once -> what to type instead."""
+
+
+EVERYBODY = (
+    "kl_unit = batch charges every response the same, and {taken} are charged it too: their difference knows nothing "
+    "of it. Set kl_unit = token or response."
+)
+"""Why a charge for everybody does nothing beside a baseline."""
 
 
 class RolloutsConfig(
@@ -344,6 +352,21 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited
         return self
 
     @model_validator(mode="after")
+    def _is_charged_from_somewhere_else(self) -> Self:
+        if self.reference_every == 1 and self.reference_mix == 1:
+            raise ValueError(
+                "reference_every = 1 with reference_mix = 1 makes the reference the policy that samples, so that there "
+                "is no drift to charge. Set reference_mix = 0.05, say, or reference_every = 10."
+            )
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_preset_comes_first(cls, values: Any) -> Any:
+        """Before what else looks at the values as they were given: of such validators the last one runs first."""
+        return below_preset(cls, values)
+
+    @model_validator(mode="after")
     def _is_charged_where_it_can_be(self) -> Self:
         if self.in_loss and self.loss_estimator == "k1" and self.kl_direction == "reverse":
             name = "kl_loss_estimator" if self.kl_where == "both" else "kl_estimator"
@@ -417,6 +440,13 @@ class Grouped(OnlineConfig, Reused):
         if self.responses_per_prompt < 2:
             raise ValueError(
                 "a response is measured against the others to its prompt. Set responses_per_prompt = 2, or more."
+            )
+        if self.kl_unit == "batch":
+            raise ValueError(EVERYBODY.format(taken="the others to its prompt"))
+        if self.clip_high is not None and self.clip_high < self.clip:
+            raise ValueError(
+                f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
+                f"Set clip_high = {self.clip} or more, or lower clip."
             )
         if (self.overlong == "soft") != (self.overlong_share is not None):
             raise ValueError("overlong = soft and overlong_share = NUMBER (0.2, say) need each other.")

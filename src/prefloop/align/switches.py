@@ -60,8 +60,8 @@ class Limited(Config):
     """Where a run counts as diverged, and stops."""
 
     max_kl: float | None = Field(default=None, gt=0)
-    """Stop the run if the mean drift of a step's responses from the reference passes this, in nats per response; None
-    never does."""
+    """Stop the run if the mean drift of a step's responses from the reference passes this, in nats per response (from
+    what it began as, where it follows); None never does."""
 
     max_score: float | None = Field(default=None, gt=0)
     """Stop the run if a score, or a value of the critic, is further from 0 than this; None only if it is no number."""

@@ -53,7 +53,10 @@ def posted(url: str, body: Mapping[str, Any], *, headers: Mapping[str, str], tim
     request = urllib.request.Request(url, json.dumps(body).encode(), told)
     try:
         with _OPEN(request, timeout=timeout) as reply:
-            return reply.read(most_bytes)
+            answer: bytes = reply.read(most_bytes)
+            if len(answer) < min(most_bytes, int(reply.headers.get("Content-Length") or 0)):
+                raise Failed("the connection was lost within its answer")
+            return answer
     except urllib.error.HTTPError:
         raise
     except (OSError, http.client.HTTPException) as problem:  # refused, unknown, timed out, cut off

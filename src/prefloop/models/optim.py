@@ -54,7 +54,7 @@ class Halves:
         self.rests = [torch.zeros_like(p, dtype=torch.int16) for p in parameters]
         self.first = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
         self.second = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
-        self.done = 0
+        self.done = [0 for _ in self.parameters]  # updates of each: one without a gradient has none
 
     @torch.no_grad()
     def step(self, *, lr: float, decay: float, shortened: Tensor | None) -> None:
@@ -65,10 +65,12 @@ class Halves:
             decay: decoupled weight decay.
             shortened: what gradients are multiplied by, in float32.
         """
-        steps = torch.tensor(float(self.done))
-        for parameter, rest, first, second in zip(self.parameters, self.rests, self.first, self.second, strict=True):
+        states = zip(self.parameters, self.rests, self.first, self.second, strict=True)
+        for i, (parameter, rest, first, second) in enumerate(states):
             if parameter.grad is None:
                 continue
+            steps = torch.tensor(float(self.done[i]))
+            self.done[i] += 1
             upper = parameter.view(torch.int16)
             bits = (upper.to(torch.int32) << 16) + rest
             whole, grad = bits.view(torch.float32), parameter.grad.float()
@@ -90,7 +92,6 @@ class Halves:
             )
             upper.copy_((bits + 2**15) >> 16)
             rest.copy_(bits - (upper.to(torch.int32) << 16))
-        self.done += 1
 
     def state(self) -> dict[str, Any]:
         """Everything beside the matrices."""
@@ -101,7 +102,7 @@ class Halves:
         for name, ours in (("rests", self.rests), ("first", self.first), ("second", self.second)):
             for tensor, saved in zip(ours, state[name], strict=True):
                 tensor.copy_(saved)
-        self.done = state["done"]
+        self.done = [*state["done"]]
 
 
 class Optimizer:

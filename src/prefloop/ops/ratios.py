@@ -12,6 +12,9 @@ from torch import Tensor
 
 from prefloop.ops.shapes import has_shape, same_shape
 
+LARGEST = 60.0
+"""Nats beyond which a ratio grows no further: of a whole response it could be past what float32 holds."""
+
 LossMean = Literal["response", "token", "constant"]
 
 
@@ -78,7 +81,7 @@ def clipped_loss(log_ratios: Tensor, advantages: Tensor, *, low: float, high: fl
     Raises: ShapeError if the shapes differ.
     """
     same_shape(log_ratios=log_ratios, advantages=advantages)
-    ratio = log_ratios.exp()
+    ratio = log_ratios.clamp(max=LARGEST).exp()
     kept = torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
     if worst < torch.inf:
         kept = torch.where(advantages < 0, torch.maximum(kept, worst * advantages), kept)

@@ -74,6 +74,11 @@ class PythonEnvironment(PythonFunction):
                 "reward) where the conversation is over."
             )
         text, reward = value
+        if text is not None and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UserError(
+                f"{self.name}: answered the turn {turn[:60]!r} with half a character (a lone surrogate), which no text "
+                "can hold; return text that can be encoded as UTF-8."
+            )
         if text is not None and not text.strip():
             raise UserError(
                 f"{self.name}: said nothing to the turn {turn[:60]!r}; return a text with something in it, or None "

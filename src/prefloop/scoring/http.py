@@ -22,6 +22,9 @@ from prefloop.scoring.protocol import Conversation, Scored, Tags, joined
 from prefloop.scoring.said import scored
 from prefloop.scoring.seconds import TooLong, limited
 
+TOO_LARGE = 413
+"""What a server says of a request that is larger than it takes."""
+
 BATCH, RETRIES, BACKOFF = 256, 5, 1.0
 """Responses in a request, how often it is sent again, and seconds before the first time, unless a setting says
 otherwise."""
@@ -85,19 +88,23 @@ class HTTPReward:
         most = BYTES_MORE + BYTES_EACH * num
         try:
             with limited(self._seconds):
-                return posted(self.name, body, headers={}, timeout=self._seconds + 1, most_bytes=most)
+                return self._posted(body, most)
         except TooLong:
             raise UserError(
                 f"{self.name}: the reward server took longer than {self._seconds:g} seconds for {num} responses. Give "
                 "it more time with reward_seconds, or fewer at once with reward_batch."
             ) from None
+
+    def _posted(self, body: dict[str, Any], most: int) -> bytes:
+        """The answer; an error's words too are read within the time."""
+        try:
+            return posted(self.name, body, headers={}, timeout=self._seconds + 1, most_bytes=most)
         except urllib.error.HTTPError as problem:
             words, _ = said(problem)
             if passes(problem):
                 raise Failed(f"it says {problem.code}: {words}", retry_after(problem)) from None
-            raise UserError(
-                f"{self.name}: the reward server says {problem.code}: {words}. Check the address and its path."
-            ) from None
+            remedy = "Lower reward_batch" if problem.code == TOO_LARGE else "Check the address and its path"
+            raise UserError(f"{self.name}: the reward server says {problem.code}: {words}. {remedy}.") from None
 
 
 def _body(rows: Sequence[tuple[Conversation, str, Sequence[str]]]) -> dict[str, Any]:

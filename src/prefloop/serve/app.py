@@ -134,15 +134,18 @@ def _event(value: object) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
 
 
-async def body_of(request: Request) -> bytes:
-    """The body. Raises: Refusal (413) if it is too large, (415) if it is not called JSON: other sites' forms cannot."""
+async def body_of(request: Request, *, most: int = MOST_BYTES) -> bytes:
+    """The body, of at most so many bytes.
+
+    Raises: Refusal (413) if it is too large, (415) if it is not called JSON: other sites' forms cannot.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Refusal(415, "not_json", "Send JSON, with Content-Type: application/json.")
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, "too_large", f"The body is larger than the {MOST_BYTES} bytes allowed here. Send less.")
+        if len(body) > most:
+            raise Refusal(413, "too_large", f"The body is larger than the {most} bytes allowed here. Send less.")
     return body
 
 

@@ -23,6 +23,8 @@ from prefloop.serve.app import KnownHost, body_of, sentence
 from prefloop.serve.asked import Refusal
 
 PATH = "/get_reward"
+MOST_BYTES = 64_000_000
+"""Of a request: a batch of responses, each as often as the request says it, other scripts in six bytes a letter."""
 HINT = 'Send {"messages": [...]}, of each response its conversation as role and content, which ends with the assistant.'
 
 
@@ -57,7 +59,7 @@ def create_scoring_app(judge: Scorer) -> FastAPI:
 
     @app.post(PATH)
     async def get_reward(request: Request) -> Response:
-        asked = parsed(await body_of(request))
+        asked = parsed(await body_of(request, most=MOST_BYTES))
         try:
             return JSONResponse({"rewards": await run_in_threadpool(scored, asked)})
         except RowRefused as problem:
