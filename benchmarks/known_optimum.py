@@ -179,10 +179,12 @@ def made(name: str, folder: Path) -> tuple[Task, Callable[[str | Path, float], R
 
 
 def settings(task: str, algorithm: str, beta: float) -> dict[str, Any]:
-    """What is learned with: the same number of samples for each algorithm."""
+    """What is learned with."""
     steps, rollouts = {"small": (200, 512), "large": (400, 512), "chain": (400, 512)}[task]
     own: dict[str, Any] = {"steps": steps, "rollouts_per_step": rollouts, "kl_coef": beta, "lr": 0.001, "warmup": 0.02}
-    if algorithm != "reinforce":
+    if algorithm == "reinforce":  # as many updates as the others have, and so four times as many samples
+        own |= {"steps": 4 * steps, "lr": 0.0005}
+    else:
         own["minibatch_size"] = rollouts // 2
     if algorithm in ("ppo", "reinforce"):
         own["whiten_advantages"] = False  # at the optimum every response is worth the same: nothing is left but noise

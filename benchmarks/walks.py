@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from letters import Task, codec, network, save, write_task
+from letters import BEGIN, FIRST, Task, codec, network, save, write_task
 from side_by_side import run
 
 from prefloop.align import grpo, ppo, rloo
@@ -37,8 +37,8 @@ EARLY, PER_STEP, STEPS = 31, 128, 200
 """Steps within 4,000 samples, samples in a step, and steps in all: 25,600 samples."""
 ALGORITHMS: dict[str, tuple[Callable[[Any], Path], Callable[..., Any], dict[str, Any]]] = {
     "ppo": (ppo.train, PPOConfig, {"head_lr": 0.003, "value_clip": 10.0}),
-    "rloo": (rloo.train, RLOOConfig, {"responses_per_prompt": 8, "epochs": 2}),
-    "grpo": (grpo.train, GRPOConfig, {"responses_per_prompt": 8, "epochs": 2}),
+    "rloo": (rloo.train, RLOOConfig, {"responses_per_prompt": 8, "epochs": 2, "lr": 0.0006}),
+    "grpo": (grpo.train, GRPOConfig, {"responses_per_prompt": 8, "epochs": 2, "lr": 0.0006}),
 }
 """Name -> what runs it, its settings, and those that this task wants."""
 LEARNED: dict[str, Any] = {"kl_coef": 0.001, "lr": 0.0003, "warmup": 0.02, "minibatch_size": 32}
@@ -127,7 +127,7 @@ def optimality(policy: str | Path, task: Task) -> float:
     scope: dict[str, Any] = {"__file__": str(task.folder / "reward.py")}
     exec(compile((task.folder / "reward.py").read_text(), "reward.py", "exec"), scope)
     network = causal(str(policy), placement("cpu", "float32"))
-    asked = [network.codec.tokenizer.encode(prompt, add_special_tokens=False) for prompt in task.prompts]
+    asked = [[BEGIN, FIRST + ord(prompt) - 97] for prompt in task.prompts]
     drawn = InProcess(network).sample(asked, SamplingConfig(max_new_tokens=LONGEST), 12345, copies=50)
     texts = [network.codec.decode(one.tokens) for one in drawn]
     prompts = [prompt for prompt in task.prompts for _ in range(50)]

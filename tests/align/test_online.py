@@ -110,7 +110,7 @@ def test_scores_are_the_scorers_and_the_penalty_is_charged_on_top(make_config: M
     config = make_config(rollouts_per_step=24, minibatch_size=24)
     prompts = online.step_prompts(setup.prompts, config, 0)
     rollouts = online.sample(setup, prompts, config, 0)
-    scores, scored = online.score(setup, config, prompts, rollouts, {})
+    scores, scored, _ = online.score(setup, config, prompts, rollouts, {})
     codec = setup.policy.codec
     assert scores.tolist() == pytest.approx([expected_score(codec.decode(r)) for r in rollouts.responses])
     assert scored == {
@@ -133,7 +133,7 @@ def test_the_scorer_is_told_the_tags_of_each_prompt(make_config: Make, setup: Se
         return detailed(conversations, responses, tags)
 
     monkeypatch.setattr(setup.scorer, "detailed", asked)
-    scores, _ = online.score(setup, config, prompts, online.sample(setup, prompts, config, 0), {})
+    scores, _, _ = online.score(setup, config, prompts, online.sample(setup, prompts, config, 0), {})
     assert len(scores) == config.rollouts_per_step
 
 

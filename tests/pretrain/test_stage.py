@@ -16,10 +16,11 @@ from prefloop.errors import UserError
 from prefloop.models.device import Placement
 from prefloop.models.load import codec_of
 from prefloop.models.network import Network
-from prefloop.pretrain import corpus, stage
+from prefloop.pretrain import stage
 from prefloop.pretrain.config import ArchitectureConfig, PretrainConfig
 from prefloop.pretrain.stage import num_predicted, total_surprise, train
 from prefloop.records import Message
+from prefloop.text import corpus
 from prefloop.text.codec import Codec
 from prefloop.text.corpus import Documents, encoded, texts
 from prefloop.text.templates import BUILT_IN

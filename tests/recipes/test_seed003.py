@@ -23,7 +23,8 @@ def test_the_settings_are_the_documents():
         "batch",
         "reward",
     )
-    assert (ppo.discount, ppo.decay, ppo.clip, ppo.value_coef, ppo.entropy_coef) == (1.0, 0.95, 0.2, 0.1, 0.01)
+    assert (ppo.discount, ppo.decay, ppo.clip, ppo.entropy_coef) == (1.0, 0.95, 0.2, 0.01)
+    assert ppo.value_coef / 2 == 0.1  # of the whole squared error, where ours is halved
     assert (ppo.epochs, ppo.max_grad_norm, ppo.whiten_advantages, ppo.critic) == (4, 0.5, True, "separate")
     assert ppo.minibatch_size == ppo.rollouts_per_step
 

@@ -18,6 +18,10 @@ SQUARED = (
     "k2 in the loss is biased in value, which loss/kl tells; its expected gradient at each state is right as long as "
     "the policy in training is the one that sampled."
 )
+SAME = (
+    "reference_every=1 with reference_mix=1 makes the reference the policy that samples, so that no drift is charged "
+    "in the reward. reference_mix=0.05, say, or reference_every=10 leave something to charge."
+)
 NEAR = "k2 in the loss is biased: of the forward KL its value and gradient are near only while the two are close."
 
 
@@ -25,7 +29,8 @@ def of(config: OnlineConfig) -> list[str]:
     """The sentences; none for k1 in the reward, full in the loss, and full in both."""
     if config.kl_coef == 0:
         return []
-    return [*_in_reward(config), *_in_loss(config)]
+    nothing = config.in_reward and config.reference_every == 1 and config.reference_mix == 1
+    return [*([SAME] if nothing else []), *_in_reward(config), *_in_loss(config)]
 
 
 def _in_reward(config: OnlineConfig) -> list[str]:

@@ -192,11 +192,11 @@ class Corrected:
         again = vtrace(rewards[old], before.values[old], weighed, inside, discount=config.discount, decay=config.decay)
         advantages, returns = advantages.clone(), returns.clone()
         advantages[old], returns[old], weights[old] = *again, weighed
-        seen = weighed[inside].cpu()
+        seen, full = weighed[inside].cpu().double(), (weighed[inside] >= cap).cpu().double()
         told = {
-            "replay/weight": float(seen.double().mean()),
+            "replay/weight": float(seen.mean()),
             "replay/ess": float(effective_share(seen)),
-            "replay/truncated": float((seen >= cap).double().mean()),
+            "replay/truncated": float(full.mean()),
         }
         return cls(advantages, returns, weights, told)
 

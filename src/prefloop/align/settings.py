@@ -339,6 +339,8 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited
         steered = self.kl_target is not None or self.kl_target_per_token is not None
         if self.kl_target is not None and self.kl_target_per_token is not None:
             raise ValueError("kl_target and kl_target_per_token both say what kl_coef is steered to. Leave one out.")
+        if steered and self.kl_where == "off":
+            raise ValueError(f"kl_where = off charges no drift, so that {name} has nothing to steer. Leave it out.")
         if steered and self.kl_coef == 0:
             raise ValueError(
                 f"{name} steers kl_coef by multiplying it, so it must not start at 0. Set for instance kl_coef = 0.05."
@@ -348,15 +350,6 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited
                 f"kl_horizon = {self.kl_horizon:g} is so short that {self.rollouts_per_step} rollouts could turn "
                 "kl_coef "
                 f"negative. Set kl_horizon = {10 * self.rollouts_per_step} or more."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _is_charged_from_somewhere_else(self) -> Self:
-        if self.reference_every == 1 and self.reference_mix == 1:
-            raise ValueError(
-                "reference_every = 1 with reference_mix = 1 makes the reference the policy that samples, so that there "
-                "is no drift to charge. Set reference_mix = 0.05, say, or reference_every = 10."
             )
         return self
 

@@ -67,5 +67,5 @@ def metrics(config: Shaped, scores: Tensor, rollouts: Rollouts, seen: Seen) -> d
     whole = shaped(config, scores, rollouts, seen).cpu().double()
     found = {"scores/shaped": float(whole.mean()), "scores/shaped_std": float(whole.std(correction=0))}
     if config.score_clip is not None:
-        found["scores/clipped"] = float((_scaled(config, scores, seen).abs() > config.score_clip).double().mean())
+        found["scores/clipped"] = float((_scaled(config, scores, seen).abs() > config.score_clip).cpu().double().mean())
     return found

@@ -44,7 +44,7 @@ def effective_share(weights: Tensor) -> Tensor:
 
     Returns: () in (0, 1]; 1 where all weigh the same; nan if all are 0.
     """
-    weights = weights.double()
+    weights = weights.cpu().double()
     return weights.sum().square() / (len(weights) * weights.square().sum())
 
 
