@@ -190,7 +190,7 @@ LEARNING = [
         ("never whitened", "if config.whiten_advantages:", "if not config.whiten_advantages:"),
     ),
     *planted(
-        "align/progress.py", "align/test_ppo.py align/test_both.py",
+        "align/progress.py", "align/test_ppo.py align/test_both.py align/test_reinforce.py",
         ("never stops early", "self.stopped = max_policy_kl is not None and", "self.stopped = False and"),
         ("resume forgets the batch", "return Progress(**saved[\"at\"], batch=batch)", "return Progress(**saved[\"at\"])"),
         ("resume forgets the optimiser", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
@@ -214,7 +214,6 @@ LEARNING = [
         ("mean over all tokens", "_baseline(config, returns[:, 0])", "_baseline(config, returns.mean(1))"),
         ("the group's mean is the batch's", "return group_mean(whole, copies=config.responses_per_prompt)[:, None]", "return whole.mean()[None, None]"),
         ("credit mixed up", 'if config.credit == "response"', 'if config.credit == "token"'),
-        ("the optimiser starts anew", "    optimizer.restore(saved[\"optimizer\"])\n", ""),
     ),
     *planted(
         "text/codec.py", "text",

@@ -77,6 +77,5 @@ GROUPS = [
         ("a micro-batch divides by itself", "packed.tokens) / total", "packed.tokens) / len(packed.tokens)"),
         ("resume forgets what was kept", "kept=kept and Rollouts(**moved(kept, policy.device))", "kept=None"),
         ("the optimiser starts anew", '    optimizer.restore(saved["optimizer"])\n', ""),
-        ("every epoch in one order", '"online.minibatches", step, epoch)', '"online.minibatches", step)'),
     ),
 ]

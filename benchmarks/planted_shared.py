@@ -83,7 +83,7 @@ SHARED = [
         "align/test_limits.py",
         ("padding diverges", "numbers if numbers.ndim == 1 else numbers[mask]", "numbers"),
         ("the policy that drifted is called good", "rollouts.mask, step - 1", "rollouts.mask, step"),
-        ("weights are not looked at", "not bool(torch.isfinite(weight).all())", "False"),
+        ("weights are not looked at", "if bool(torch.stack(", "if True or bool(torch.stack("),
         ("ratios are not looked at", "limit is not None and (ratio", "False and (ratio"),
     ),
     *planted(

@@ -148,7 +148,8 @@ class Optimised(Tracked):
 
 
 def below_preset(settings: type[Config], values: typing.Any) -> typing.Any:
-    """Values as they were given, with those of their preset below them."""
+    """Values as they were given, with those of their preset below them: for settings that were not parsed, as a script
+    makes them; `parse` has done it already, and says where."""
     name = values.get("preset") if isinstance(values, dict) else None
     if not isinstance(name, str):
         return values
@@ -161,12 +162,6 @@ class WithPreset(Config):
     preset: str | None = None
     """Settings that belong together under one name (docs/presets.md), or a YAML file of one's own: the defaults below
     what is typed."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_preset_is_read(cls, values: typing.Any) -> typing.Any:
-        """Of settings that were not parsed, as a script makes them: `parse` has done it already, and says where."""
-        return below_preset(cls, values)
 
 
 class Refreshed(Config):

@@ -16,6 +16,7 @@ from prefloop.align.settings import (
 )
 from prefloop.align.switches import Replayed
 from prefloop.config import LEFT
+from prefloop.files.fingerprints import is_address
 from prefloop.settings import Gated, Refreshed, Reward, Rewarded, RunConfig, SamplingConfig, Templated, Varied, Weighted
 
 
@@ -37,12 +38,6 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
 
     critic_warmup: int = Field(default=0, ge=0)
     """Steps at the beginning in which only the critic learns, of a shared trunk only its head."""
-
-    clip: float = Field(default=0.2, gt=0)
-    """Half-width of the trust region around ratio 1."""
-
-    clip_high: float | None = Field(default=None, gt=0)
-    """How far above 1 the ratio may go, if not as far as below it (DAPO); None is clip."""
 
     dual_clip: float | None = Field(default=None, gt=1)
     """Where the advantage is below 0: most that the ratio counts (Ye 2020), so that a token which became much likelier
@@ -72,9 +67,8 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
                 f"critic_head = score takes the head of a reward model, and critic = {self.critic} has none. Set "
                 "critic = reward-model, or leave critic_head out."
             )
-        if self.critic == "reward-model" and (
-            not isinstance(self.reward, str) or self.reward.startswith(("python:", "http://", "https://"))
-        ):
+        folder = isinstance(self.reward, str) and not (self.reward.startswith("python:") or is_address(self.reward))
+        if self.critic == "reward-model" and not folder:
             raise ValueError(
                 "critic = reward-model needs a reward that is one reward model's folder. Give the critic's folder "
                 "itself, or critic = separate."
@@ -88,11 +82,6 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
             raise ValueError(
                 f"value_target = {self.value_target} tells of the policy that wrote; what replayed rollouts are worth "
                 "now is their corrected return. Leave value_target out, or replay_steps."
-            )
-        if self.clip_high is not None and self.clip_high < self.clip:
-            raise ValueError(
-                f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
-                f"Set clip_high = {self.clip} or more, or lower clip."
             )
         return self
 

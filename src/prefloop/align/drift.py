@@ -3,14 +3,16 @@
 Shapes: B responses of a step, T tokens of the longest, M tokens of some of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
-from prefloop.align.online import Before, Direction, earned
-from prefloop.align.settings import OnlineConfig, TokenRewards
+from prefloop.align import online
+from prefloop.align.config import PPOConfig
+from prefloop.align.online import Before, Direction, Setup, earned
+from prefloop.align.settings import Grouped, OnlineConfig, TokenRewards
 from prefloop.errors import UserError
 from prefloop.models.divergence import divergence
 from prefloop.models.network import Network, Reading
@@ -79,13 +81,27 @@ def asked(config: OnlineConfig) -> Asked:
     return {"whole": whole, "states": wants_states(config)}
 
 
+def read(
+    config: PPOConfig | Grouped, setup: Setup, rollouts: Rollouts, order: Sequence[Sequence[int]], *, limit: int
+) -> Before:
+    """What policy and reference say before the updates, read in the micro-batches of the first epoch.
+
+    Args:
+        order: the rows of each update of the step.
+        limit: most tokens at once.
+    """
+    first_epoch = order[: config.rollouts_per_step // config.minibatch_size]
+    parts = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
+    kept = online.entropy(config) if len(parts) == 1 else None
+    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept, **asked(config))
+
+
 def metrics(before: Before, mask: Tensor) -> dict[str, float]:
     """The part of the log line that only this reading knows. Args: mask: of all rows, or of the first of them."""
     found, num = dict[str, float](), len(mask)
     if before.whole is not None:
         found["rewards/kl_full"] = float(before.whole[:num].cpu().double().sum(1).mean())
-    if before.start_logprobs is not None:  # drift from what a reference that follows began as
-        moved = torch.where(mask, before.logprobs[:num] - before.start_logprobs[:num], 0.0)
+    if (moved := before.kl_start(mask)) is not None:
         found["rewards/kl_start"] = float(moved.cpu().double().sum(1).mean())
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, online
+from prefloop.align import online
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress
 from prefloop.align.settings import Grouped
@@ -17,14 +17,6 @@ from prefloop.ops.ratios import LossMean, overlong_share, token_weights
 from prefloop.ops.reduce import masked_sum
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
-
-
-def read(config: Grouped, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int) -> Before:
-    """What policy and reference say before the updates, read in the micro-batches of the first epoch."""
-    first_epoch = order[: len(rollouts) // config.minibatch_size]
-    parts = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
-    kept = online.entropy(config) if len(parts) == 1 else None
-    return online.read(setup, rollouts, parts, temperature=config.temperature, kept=kept, **drift.asked(config))
 
 
 def charged(config: Grouped, rollouts: Rollouts, scores: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def train(config: GRPOConfig) -> Path:
                 prompts, rollouts, scores, scored, placed = dynamic.sampled(  # again where all are alike
                     run, setup, config, at.step, at.multipliers, at.seen
                 )
-                before = groups.read(config, setup, rollouts, order, limit=limit)
+                before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)

@@ -49,8 +49,8 @@ def before_updates(
     drift = before.kl(mask, "k1")
     if config.max_kl is None or drift is None:
         return
-    if before.start_logprobs is not None:  # from what it began as: a reference that follows is never far
-        drift = torch.where(mask, before.logprobs - before.start_logprobs, 0.0)
+    if (moved := before.kl_start(mask)) is not None:  # a reference that follows is never far
+        drift = moved
     kl = float(drift[: config.rollouts_per_step].cpu().double().sum(1).mean())  # of the new ones
     if kl > config.max_kl:
         what = f"the drift from the reference reached {kl:.4g} nats per response, past max_kl = {config.max_kl:g}"
@@ -71,9 +71,11 @@ def after_update(run: Run, config: OnlineConfig, step: int, metrics: dict[str, f
     if limit is not None and (ratio := 1 + metrics["ratio/max_error"]) > limit:
         what = f"the probability ratio of a token reached {ratio:.4g}, past max_ratio = {limit:g}"
         _stop(run, step, step, what, f"{_calmer(config)}, take fewer epochs, or set max_policy_kl = 0.05")
-    for name, weight in policy.named_parameters():
-        if weight.requires_grad and not bool(torch.isfinite(weight).all()):
-            _stop(run, step, step, f"the weights {name} became {_not_finite(weight)}", _calmer(config))
+    learned = [(name, weight) for name, weight in policy.named_parameters() if weight.requires_grad]
+    if bool(torch.stack([torch.isfinite(weight).all() for _, weight in learned]).all()):  # asked of the device once
+        return
+    name, weight = next((name, weight) for name, weight in learned if _not_finite(weight))
+    _stop(run, step, step, f"the weights {name} became {_not_finite(weight)}", _calmer(config))
 
 
 def _limit(run: Run, config: Limited, step: int, good: int, name: str, numbers: Tensor) -> None:

@@ -278,6 +278,13 @@ class Before:
         """(B, T) KL(policy || reference) at each token, estimated, in nats, 0 at padding; None without a reference."""
         return None if self.ref_logprobs is None else self.drift(mask, estimator, forward=False)
 
+    def kl_start(self, mask: Tensor) -> Tensor | None:
+        """(N, T) drift of the first N rows from what a reference that follows began as, by k1, in nats, 0 at padding;
+        None if it stays. Args: mask: (N, T) of these rows."""
+        if self.start_logprobs is None:
+            return None
+        return torch.where(mask, self.logprobs[: len(mask)] - self.start_logprobs[: len(mask)], 0.0)
+
     def drift(self, mask: Tensor, estimator: KLEstimator | Literal["full"], *, forward: bool) -> Tensor:
         """(B, T) drift from the reference at each token, in nats; 0 at padding. Args: forward: as it is charged."""
         if estimator == "full":

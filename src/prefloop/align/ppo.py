@@ -26,7 +26,6 @@ from prefloop.ops.kl import kl_estimate
 from prefloop.ops.losses import ppo_policy_clipped, ppo_policy_loss, ppo_value_clipped, ppo_value_loss
 from prefloop.ops.reduce import explained_variance
 from prefloop.run import Run
-from prefloop.sampling.rollouts import Rollouts
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ def train(config: PPOConfig) -> Path:
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rollouts, scores, shaped, placed, past = memory.joined(rollouts, scores, shaped, placed, at.step)
-                before, values, reading = _before(config, setup, rollouts, order, limit=limit)
+                before = drift.read(config, setup, rollouts, order, limit=limit)
+                reading, values = before.reading, before.values
+                assert values is not None  # the policy has a critic
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
@@ -93,7 +94,8 @@ def train(config: PPOConfig) -> Path:
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
             new = at.batch.first(config.rollouts_per_step)
             metrics, seen = _log(run, setup, config, at, new), shaping.next_seen(config, at.seen, new.scores)
-            memory.keep(at.step + 1, new, online.step_prompts(setup.prompts, config, at.step))
+            if config.replay_steps:
+                memory.keep(at.step + 1, new, online.step_prompts(setup.prompts, config, at.step))
             multipliers = critics.multipliers(config, at.multipliers, at.batch.scored, step=at.step)
             kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
@@ -157,19 +159,6 @@ def _update(
     beside = {} if learning else online.imitate(setup, optimizer.done, limit=limit)  # the critic learns alone, or not
     norm = optimizer.step()
     return {**sums.fetched(divided_by=total), **beside, "grad/norm": norm, "lr": lr}
-
-
-def _before(
-    config: PPOConfig, setup: Setup, rollouts: Rollouts, order: list[list[int]], *, limit: int
-) -> tuple[Before, Tensor, Reading | None]:
-    """What policy, reference and critic say before the updates, read in the groups of the first epoch; the critic and
-    what is kept of the policy also by themselves."""
-    first_epoch = order[: config.rollouts_per_step // config.minibatch_size]
-    groups = [rows for index in first_epoch for rows in online.micro_batches(rollouts, index, limit=limit)]
-    kept = online.entropy(config) if len(groups) == 1 else None
-    before = online.read(setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config))
-    assert before.values is not None  # the policy has a critic
-    return before, before.values, before.reading
 
 
 def _log(run: Run, setup: Setup, config: PPOConfig, at: Progress[Judged], batch: Judged) -> dict[str, float]:

@@ -5,10 +5,8 @@ Follows Williams 1992 with the mean of the batch as baseline, KL charged as in `
 of the very policy that is updated: no ratio, no clip. Leaves out: a critic, a baseline for each prompt.
 """
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +14,7 @@ from torch import Tensor
 from prefloop.align import drift, dump, limits, needs, online, shaping
 from prefloop.align.config import REINFORCEConfig
 from prefloop.align.online import Before, Setup
-from prefloop.align.progress import Batch
-from prefloop.models.following import Follower
-from prefloop.models.network import Network
+from prefloop.align.progress import Batch, Progress, restored, state
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
 from prefloop.ops.advantages import discounted_returns, response_returns, whitened
@@ -26,20 +22,6 @@ from prefloop.ops.groups import group_mean
 from prefloop.ops.losses import reinforce_loss
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
-
-
-@dataclass
-class Progress:
-    """Where in the run we are; saved with every checkpoint."""
-
-    step: int = 0
-    """steps finished"""
-    kl_coef: float = 0.0
-    """the coefficient now"""
-    multipliers: dict[str, float] = field(default_factory=dict)
-    """of the constraints, now"""
-    seen: tuple[float, ...] = ()
-    """of the scores of the steps before, where they are normalised by them (align/shaping.py)"""
 
 
 def train(config: REINFORCEConfig) -> Path:
@@ -51,9 +33,8 @@ def train(config: REINFORCEConfig) -> Path:
         policy = setup.policy
         limit = online.at_once(run, setup, config, needs.reinforce, policy)
         optimizer = Optimizer(policy.parameters(), config, num_updates=config.steps, schedule="linear")
-        at = _restored(run, policy, setup.follower, optimizer) or Progress(
-            0, config.kl_coef, online.first_multipliers(config)
-        )
+        begun: Progress[Batch] = Progress(0, config.kl_coef, online.first_multipliers(config))
+        at = restored(run, policy, optimizer, setup.follower, kind=Batch) or begun
         run.progress.start(config.steps, at.step, unit="step")
         while at.step < config.steps:
             setup.sampler.refresh(policy)
@@ -92,9 +73,8 @@ def train(config: REINFORCEConfig) -> Path:
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored), seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
-            run.checkpoint(
-                at.step, partial(_state, policy, setup.follower, optimizer, at), every=config.checkpoint_every
-            )
+            saved = partial(state, policy, optimizer, at, setup.follower)
+            run.checkpoint(at.step, saved, every=config.checkpoint_every)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 
@@ -153,19 +133,3 @@ def _update(
             sums.add(name, value.detach())
     norm = optimizer.step()
     return {**sums.fetched(divided_by=total), "grad/norm": norm, "lr": lr}
-
-
-def _state(policy: Network, follower: Follower | None, optimizer: Optimizer, at: Progress) -> dict[str, Any]:
-    kept = {} if follower is None else {"follower": follower.state()}
-    return {"policy": policy.trained(), "optimizer": optimizer.state(), "at": vars(at), **kept}
-
-
-def _restored(run: Run, policy: Network, follower: Follower | None, optimizer: Optimizer) -> Progress | None:
-    saved = run.restore()
-    if saved is None:
-        return None
-    policy.restore(saved["policy"])
-    if follower is not None:
-        follower.restore(saved["follower"])
-    optimizer.restore(saved["optimizer"])
-    return Progress(**saved["at"])

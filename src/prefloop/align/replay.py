@@ -11,7 +11,7 @@ Shapes: B new responses of a step, R replayed ones behind them, T tokens of the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -22,7 +22,7 @@ from prefloop.align import online
 from prefloop.align.config import PPOConfig
 from prefloop.align.drift import Terms
 from prefloop.align.online import Before
-from prefloop.align.progress import Batch
+from prefloop.align.progress import Batch, moved
 from prefloop.ops.draws import shuffled
 from prefloop.ops.replay import effective_share, truncated_weights, vtrace
 from prefloop.sampling.rollouts import Rollouts, stacked
@@ -49,8 +49,7 @@ class Past:
 
     def on(self, device: torch.device) -> Self:
         """The same, all of it on one device: scores come from the CPU."""
-        grids = {name: one.to(device) for name, one in vars(self).items() if isinstance(one, Tensor)}
-        return replace(self, **grids)
+        return type(self)(**moved(vars(self), device))
 
 
 class Memory:
@@ -137,14 +136,11 @@ class Memory:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave."""
-        self._new = self._moved(state["new"])
+        self._new = moved(state["new"], self._device)
         self._kept = [
-            Past(**{**self._moved(past), "rollouts": Rollouts(**self._moved(past["rollouts"]))})
+            Past(**{**past, "rollouts": Rollouts(**moved(past["rollouts"], self._device))}).on(self._device)
             for past in state["kept"]
         ]
-
-    def _moved(self, saved: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: one.to(self._device) if isinstance(one, Tensor) else one for name, one in saved.items()}
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from prefloop.align import needs, online
 from prefloop.align.config import RFTConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import moved
-from prefloop.align.turns import last_turns, metrics
+from prefloop.align.turns import last_turns
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
-from prefloop.ops.draws import shuffled
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
 
@@ -112,9 +111,8 @@ def chosen(config: RFTConfig, scores: Tensor, usable: Sequence[bool]) -> list[in
 
 def minibatches(config: RFTConfig, kept: Rollouts | None, step: int) -> list[list[int]]:
     """The kept responses of each update of a step: every epoch a new order of all; the last may be smaller."""
-    num, size = 0 if kept is None else len(kept), config.minibatch_size
-    orders = [shuffled(num, config.seed, "online.minibatches", step, epoch) for epoch in range(config.epochs)]
-    return [order[start : start + size] for order in orders for start in range(0, num, size)]
+    num = 0 if kept is None else len(kept)
+    return online.minibatches(num, size=config.minibatch_size, epochs=config.epochs, seed=config.seed, step=step)
 
 
 def _usable(setup: Setup, rollouts: Rollouts) -> list[bool]:
@@ -141,13 +139,7 @@ def _told(rollouts: Rollouts, scores: Tensor, rows: Sequence[int]) -> dict[str, 
     """The part of the log line that is about rollouts, and which of them were kept."""
     values = scores.cpu().double()
     kept = {"kept/score": float(values[torch.tensor(rows)].mean())} if rows else {}
-    return {
-        "rollouts/length": float(rollouts.mask.sum(1).cpu().double().mean()),
-        "rollouts/finished": float(rollouts.finished.cpu().double().mean()),
-        **metrics(rollouts),
-        "kept/share": len(rows) / len(rollouts),
-        **kept,
-    }
+    return {**online.rollout_metrics(rollouts, None), "kept/share": len(rows) / len(rollouts), **kept}
 
 
 def _log(run: Run, at: Progress) -> None:

@@ -55,7 +55,7 @@ def train(config: RLOOConfig) -> Path:
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
-                before = groups.read(config, setup, rollouts, order, limit=limit)
+                before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)

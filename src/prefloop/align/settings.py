@@ -237,13 +237,19 @@ class Whitened(Config):
 
 
 class Reused(RolloutsConfig, RatioLimited):
-    """How often a step's rollouts are learned from."""
+    """How often a step's rollouts are learned from, and how far from the policy that wrote them."""
 
     minibatch_size: int = Field(default=LEFT, ge=1)
     """Responses in one optimiser update; must divide rollouts_per_step. Left out, what suits the model."""
 
     epochs: int = Field(default=4, ge=1, le=1000)
     """Passes over a step's rollouts."""
+
+    clip: float = Field(default=0.2, gt=0)
+    """How far below 1 a ratio counts; and above, unless clip_high says so."""
+
+    clip_high: float | None = Field(default=None, gt=0)
+    """How far above 1 a ratio counts, more than clip to let unlikely tokens rise (DAPO); None takes clip."""
 
     max_policy_kl: float | None = Field(default=None, gt=0)
     """Stop a step's epochs once the mean drift from the sampling policy passes this, in nats per token; None never
@@ -259,6 +265,15 @@ class Reused(RolloutsConfig, RatioLimited):
             raise ValueError(
                 f"{left} of rollouts_per_step = {self.rollouts_per_step} would be dropped from every step: "
                 f"minibatch_size = {self.minibatch_size} does not divide it. Try rollouts_per_step = {best}."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _may_go_as_far_up_as_down(self) -> Self:
+        if self.clip_high is not None and self.clip_high < self.clip:
+            raise ValueError(
+                f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
+                f"Set clip_high = {self.clip} or more, or lower clip."
             )
         return self
 
@@ -410,12 +425,6 @@ class OnlineConfig(RolloutsConfig, Shaped, WithPreset, Following, Mixed, Limited
 class Grouped(OnlineConfig, Reused):
     """What algorithms have besides that measure a response against the others to its prompt, and have no critic."""
 
-    clip: float = Field(default=0.2, gt=0)
-    """How far below 1 a ratio counts; and above, unless clip_high says so."""
-
-    clip_high: float | None = Field(default=None, gt=0)
-    """How far above 1 a ratio counts, more than clip to let unlikely tokens rise (DAPO); None takes clip."""
-
     overlong: Literal["keep", "mask", "soft"] = "keep"
     """What becomes of a response that ran into max_new_tokens: keep learns from it as from others, mask leaves it out
     of the loss, soft charges unfinished_penalty little by little towards the end (DAPO)."""
@@ -436,11 +445,6 @@ class Grouped(OnlineConfig, Reused):
             )
         if self.kl_unit == "batch":
             raise ValueError(EVERYBODY.format(taken="the others to its prompt"))
-        if self.clip_high is not None and self.clip_high < self.clip:
-            raise ValueError(
-                f"clip_high = {self.clip_high} is below clip = {self.clip}: the ratio may go less far up than down. "
-                f"Set clip_high = {self.clip} or more, or lower clip."
-            )
         if (self.overlong == "soft") != (self.overlong_share is not None):
             raise ValueError("overlong = soft and overlong_share = NUMBER (0.2, say) need each other.")
         if self.overlong == "soft" and not self.unfinished_penalty:
