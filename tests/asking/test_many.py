@@ -42,7 +42,7 @@ def test_a_wrong_key_ends_the_waiting_of_the_others(tmp_path: Path):
     began = time.monotonic()
     with serving(busy) as fake, pytest.raises(UserError, match="the model says 401: no such key"):
         ask(fake.url, tmp_path / "asked.jsonl", "abcd")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25
 
 
 def test_it_can_be_asked_again_after_it_stopped(tmp_path: Path):

@@ -217,6 +217,7 @@ def test_a_receiver_that_drips_its_answer_holds_up_no_other(
 def test_the_server_stops_while_a_receiver_drips(site: Site, dripping: Dripping, monkeypatch: pytest.MonkeyPatch):
     """And what was cut short is not held against the receiver."""
     monkeypatch.setattr(webhooks, "EVERY", 0.05)
+    monkeypatch.setattr(webhooks, "GOODBYE", 30.0)
     work(site, user(site, "a"))
     with client(site):
         until = time.monotonic() + 10

@@ -75,9 +75,9 @@ def test_many_comparisons_do_not_slow_it(site: Site):
     more = [{**item, "key": name, "comparison": name, "place": (n + 2) * GAP} for n, name in enumerate(names)]
     site.database.write(lambda c: c.execute(insert(comparisons), [{**compared, "id": name} for name in names]))
     site.database.write(lambda c: c.execute(insert(items), more))
-    started = time.perf_counter()
+    started = time.thread_time()
     answer = dashboard.numbers.of(site)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
     assert answer["progress"]["left"] == number
     assert answer["progress"]["left_exact"] is False
 

@@ -391,7 +391,7 @@ def test_whatever_the_server_does_it_is_a_sentence_and_nothing_is_kept(
     model.broken = broken
     started = time.monotonic()
     answer = say(ann, "Hello", key="again")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30  # the server would have waited for 60
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.json()["error"]["message"].endswith(".")
     assert rows(site, conversations) == []
@@ -409,7 +409,7 @@ def test_a_server_that_is_not_there(new_site: Make, model: ModelServer):
 
 def test_nothing_else_waits_while_the_model_hangs(chats: Make, model: ModelServer):
     """No transaction is open meanwhile, and others may judge."""
-    site = chats()
+    site = chats(seconds=60)
     fill(site, 1)
     ann, bob = signed_in(site, "ann"), signed_in(site, "bob")
     model.broken = "hangs"
@@ -417,9 +417,8 @@ def test_nothing_else_waits_while_the_model_hangs(chats: Make, model: ModelServe
         waiting = pool.submit(say, ann, "Hello")
         while not model.requests:
             time.sleep(0.01)
-        started = time.monotonic()
         post(bob, to_judge(bob)[0]["id"])
-        assert time.monotonic() - started < 2
+        assert not waiting.done()
         model.broken = ""
         model.let_go.set()
         waiting.result()
