@@ -23,11 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Spec = dict[str, Any]
+from peers_trl import DIRECT, DRIFT, EPOCHS, GROUP, GROUPED, Spec, theirs
+
 JOBS = (
-    "sft", "sft-ragged", "reward", "reward-128", "rankings", "ppo-shared", "ppo-separate", "dpo", "dpo-cached", "kto",
+    "sft", "sft-ragged", "reward", "reward-128", "rankings", "ppo-shared", "ppo-separate", *GROUPED, *DIRECT,
 )  # fmt: skip
-DIRECT = ("dpo", "dpo-cached", "kto")
 SIZES = {"small": (256, 4, 512), "medium": (512, 8, 8192)}
 """name -> width, layers, vocabulary: 3.4 and 34 million weights"""
 SKIPPED = 2
@@ -125,10 +125,26 @@ def ours(spec: Spec, clock: Clock) -> None:
         critic = job.removeprefix("ppo-")
         sizes = {"rollouts_per_step": spec["rows"], "minibatch_size": spec["rows"], "max_new_tokens": 48, "steps": 1000}
         ppo.train(PPOConfig(**files, **shared, **sizes, critic=critic))
+    elif job in GROUPED:
+        _in_groups(spec, shared)
     else:
         files = {"model": spec["model"], "preferences": str(folder / "preferences.jsonl")}
         held_out = str(folder / "held_out.jsonl")
         reward.train(RewardConfig(**files, **shared, held_out=held_out, batch_pairs=spec["rows"]))
+
+
+def _in_groups(spec: Spec, shared: Spec) -> None:
+    """GRPO, or RLOO."""
+    from prefloop.align import grpo, rloo
+    from prefloop.align.config import GRPOConfig, RLOOConfig
+
+    given = {"policy": spec["model"], "reward": spec["scorer"], "prompts": str(Path(spec["folder"], "prompts.jsonl"))}
+    given |= {"rollouts_per_step": spec["rows"], "minibatch_size": spec["rows"], "max_new_tokens": 48, "steps": 1000}
+    given |= {"responses_per_prompt": GROUP, "epochs": EPOCHS, "kl_coef": DRIFT, **shared}
+    if spec["job"] == "grpo":
+        grpo.train(GRPOConfig(**given))
+    else:
+        rloo.train(RLOOConfig(**given))
 
 
 def _directly(spec: Spec, shared: Spec) -> Path:
@@ -141,122 +157,6 @@ def _directly(spec: Spec, shared: Spec) -> Path:
     if spec["job"] == "kto":
         return kto.train(KTOConfig(**given | {"batch_pairs": spec["rows"] // 2}))
     return dpo.train(DPOConfig(**given))
-
-
-def theirs(spec: Spec, clock: Clock) -> None:
-    """TRL's trainer, on the tokens that ours reads."""
-    from datasets import Dataset
-    from transformers import AutoTokenizer, TrainerCallback
-
-    class Told(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            clock.step()
-
-    rows = json.loads(Path(spec["folder"], "tokens.json").read_text())
-    tokenizer = AutoTokenizer.from_pretrained(spec["model"])
-    settings: Spec = {
-        "output_dir": tempfile.mkdtemp(dir=spec["folder"]), "bf16": spec["bf16"], "use_cpu": True, "report_to": "none",
-        "learning_rate": 1e-5, "save_strategy": "no", "disable_tqdm": True, "gradient_checkpointing": False,
-        "dataloader_pin_memory": False, "max_grad_norm": 1.0,
-    }  # fmt: skip
-    more: Spec = {"processing_class": tokenizer, "callbacks": [Told()], "peft_config": lora(spec)}
-    if spec["job"].startswith("ppo"):
-        _their_ppo(spec, rows, settings, more)
-        return
-    if spec["job"] in DIRECT:
-        settings |= {"precompute_ref_log_probs": spec["job"] == "dpo-cached", "beta": 0.1, "max_length": None}
-        settings |= {"max_steps": SKIPPED + spec["steps"] + 1, "per_device_train_batch_size": spec["rows"]}
-        _their_direct(spec, rows, settings, more)
-        return
-    settings |= {"max_steps": SKIPPED + spec["steps"] + 1, "per_device_train_batch_size": spec["rows"]}
-    if spec["job"].startswith("sft"):
-        from trl import SFTConfig, SFTTrainer
-
-        data = [{"input_ids": p + r, "completion_mask": [0] * len(p) + [1] * len(r)} for p, r in rows]
-        config = SFTConfig(**settings, max_length=1024, completion_only_loss=True)
-        SFTTrainer(_loaded(spec), config, train_dataset=Dataset.from_list(data), **more).train()
-    else:
-        from trl import RewardConfig, RewardTrainer
-
-        data = [{"chosen_ids": chosen, "rejected_ids": rejected} for chosen, rejected in rows]
-        config = RewardConfig(**settings, max_length=None)
-        RewardTrainer(_loaded(spec, scores=True), config, train_dataset=Dataset.from_list(data), **more).train()
-
-
-def _their_direct(spec: Spec, rows: list[dict[str, Any]], settings: Spec, more: Spec) -> None:
-    """DPO or KTO of rows that are tokens already, as their collators take them."""
-    from datasets import Dataset
-
-    if spec["job"] == "kto":
-        from trl import KTOConfig as Config
-        from trl import KTOTrainer as Trainer
-    else:
-        from trl import DPOConfig as Config
-        from trl import DPOTrainer as Trainer
-
-    class Tokenised(Trainer):
-        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-            return dataset
-
-    Tokenised(_loaded(spec), args=Config(**settings), train_dataset=Dataset.from_list(rows), **more).train()
-
-
-def _their_ppo(spec: Spec, rows: list[list[int]], settings: Spec, more: Spec) -> None:
-    from datasets import Dataset
-    from peft import get_peft_model
-    from trl.experimental.ppo import PPOConfig, PPOTrainer
-
-    value_model = _loaded(spec, scores=True)
-    if more["peft_config"] is not None:
-        value_model = get_peft_model(value_model, lora(spec, "SEQ_CLS"))
-    config = PPOConfig(
-        **settings,
-        per_device_train_batch_size=spec["rows"],
-        num_mini_batches=1,
-        num_ppo_epochs=4,
-        response_length=48,
-        local_rollout_forward_batch_size=spec["rows"],
-        stop_token="eos",
-        num_sample_generations=0,
-        temperature=1.0,
-        total_episodes=spec["rows"] * (SKIPPED + spec["steps"] + 1),
-    )
-    tokenizer = more.pop("processing_class")
-    tokenizer.padding_side = "left"
-    PPOTrainer(
-        config,
-        tokenizer,
-        _loaded(spec),
-        None if more["peft_config"] else _loaded(spec),
-        _loaded(spec, scores=True),
-        Dataset.from_list([{"input_ids": row} for row in rows]),
-        value_model,
-        **more,
-    ).train()
-
-
-def lora(spec: Spec, task: str = "CAUSAL_LM") -> Any:
-    """The adapters that ours trains by default: rank 16 on every linear layer; None for full weights."""
-    if spec["adapter"] != "lora":
-        return None
-    from peft import LoraConfig
-
-    kind = "SEQ_CLS" if spec["job"].startswith("reward") or spec["job"] == "rankings" else task
-    head = ["score"] if kind == "SEQ_CLS" else None
-    return LoraConfig(
-        r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type=kind, modules_to_save=head
-    )
-
-
-def _loaded(spec: Spec, *, scores: bool = False) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-    if not scores:
-        return AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
-    model = AutoModelForSequenceClassification.from_pretrained(spec["model"], num_labels=1, dtype=torch.float32)
-    model.config.pad_token_id = model.config.pad_token_id or 0
-    return model
 
 
 def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
@@ -304,11 +204,11 @@ def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
         longest = max(len(p) + len(r) for p, r in tokens)
         budget = many * longest if job == "sft" else round(many * each)
         sizes = {"rows": many, "tokens": budget, "counted": many * each}
-    elif job.startswith("ppo"):
+    elif job.startswith("ppo") or job in GROUPED:
         for _ in range(256):
             messages, ids = prompt(16)
             rows.append({"id": f"p{len(rows)}", "messages": messages})
-            tokens.append(ids)
+            tokens.append(ids if job not in GROUPED else [m.model_dump() for m in messages])
         write("prompts", rows)
         sizes = {"rows": rollouts, "counted": rollouts * 48}
     elif job in DIRECT:
@@ -460,7 +360,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         base = random_model(folder, model) if model in SIZES else model
-        scorer = reward_model(folder, base) if any(job.startswith("ppo") for job in jobs) else ""
+        scorer = reward_model(folder, base) if any(job.startswith("ppo") or job in GROUPED for job in jobs) else ""
         for job in jobs:
             python = pythons["ppo" if job.startswith("ppo") else "trl"]
             if python is None or not Path(python).is_file():
@@ -470,6 +370,7 @@ def main(arguments: list[str]) -> None:
                 continue
             (folder / job).mkdir()
             spec = {"job": job, "folder": str(folder / job), "model": base, "scorer": scorer, "steps": steps}
+            spec["all_steps"] = SKIPPED + steps + 1
             spec["adapter"] = given.get("adapter", "auto")
             print(row(job, python, spec | prepared(folder / job, job, base, rollouts), turns), flush=True)
 

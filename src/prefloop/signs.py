@@ -78,6 +78,7 @@ RULES = {
     "first_ratio": Rule(_above, 1e-5),
     "clipped": Rule(_above, 0.3),
     "entropy": Rule(lambda before, after, limit: after < limit * before, 0.2),
+    "flat": Rule(_above, 0.9),
     "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
 }
 
@@ -233,7 +234,15 @@ def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float |
             before=_average(first, "rollouts/finished"),
             after=_average(last, "rollouts/finished"),
         ),
+        *_of_groups(last),
     ]
+
+
+def _of_groups(rows: Sequence[Mapping[str, float | None]]) -> list[Sign]:
+    """Of algorithms that compare the responses to a prompt with each other; others have no such rule."""
+    used = _average(rows, "pairs/used")
+    flat = _average(rows, "groups/flat") if used is None else 1 - used
+    return [] if flat is None else [sign("flat", value=flat)]
 
 
 def _mean(split: Split | None, name: str) -> float | None:

@@ -434,6 +434,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "熵从 {before} 降到 {after} 奈特/词元：策略正在坍缩到少数回答。请调高 kl_coef"
         "（online-dpo 中是 beta）或 entropy_coef，或调低 lr。",
     ),
+    "rule.flat": ("Responses to a prompt earn different scores", "同一提示的回答得分有高有低"),
+    "rule.flat.says": (
+        "Of {value} of the prompts every response earned the same, and so taught nothing: ask for more responses to "
+        "a prompt, a higher temperature, prompts that are neither too easy nor too hard, or in grpo more tries.",
+        "{value} 的提示所有回答得分都相同，因而什么也没教会：请增加每个提示的回答数、提高温度、换难易适中的提示，"
+        "或在 grpo 中增加 tries。",
+    ),
     "rule.cut_off": ("The score does not rise while responses stop ending", "得分没有靠回答不结束而上升"),
     "rule.cut_off.says": (
         "The score rose from {s0} to {s1} while fewer responses end by themselves ({before}, then "

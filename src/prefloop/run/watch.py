@@ -17,6 +17,9 @@ SENTENCES = {
     "entropy": "the entropy fell from {before:.3g} to {after:.3g} nats per token, to less than {limit:.0%}: the policy "
     "is collapsing onto few responses. Raise what holds it to the reference (kl_coef, or beta "
     "in online-dpo) or entropy_coef, or lower lr.",
+    "flat": "of {value:.0%} of the prompts every response earns the same, and so teaches nothing: ask for more "
+    "responses to a prompt, a higher temperature, prompts that are neither too easy nor too hard, or in grpo more "
+    "tries.",
     "cut_off": "the score rose from {s0:.3g} to {s1:.3g} while fewer responses end by themselves ({before:.0%}, now "
     "{after:.0%}): the reward is probably being gamed. Read samples.jsonl, or raise unfinished_penalty.",
 }
