@@ -66,7 +66,8 @@ def one(algorithm: str, seed: int, folder: Path, further: dict[str, Any]) -> dic
     judged = {"judge": "gold", "reward": str(demo / "reward/model"), "num_test": 1, "num_arena": 0, "num_audit": 0}
     given = {"reference": str(demo / "sft/model"), "candidates": str(policy), "out": str(folder / "evaluate"), **judged}
     found = evaluate(EvaluateConfig(**given, **prompts, kl_limit=1000.0, threads=1))
-    measured = json.loads(found.read_text(encoding="utf-8"))["models"][policy.name]["validation"]
+    models = json.loads(found.read_text(encoding="utf-8"))["models"]
+    measured, reference = (models[name]["validation"] for name in (policy.name, "reference"))
     first, last = steps[0], steps[-1]
     drifts = [step["rewards/kl"] for step in steps[-LAST:] if "rewards/kl" in step]
     entropy = last["entropy/mean"] / first["entropy/mean"]
@@ -74,6 +75,8 @@ def one(algorithm: str, seed: int, folder: Path, further: dict[str, Any]) -> dic
     return {
         "algorithm": algorithm, "seed": seed, "seconds": seconds, "win": win["mean"], "low": win["low"],
         "high": win["high"], "score": last["scores/mean"], "finished": finished, "kl": measured["kl_nats"]["mean"],
+        "points": {name: [split["score"]["mean"], split["gold"]["utility"]["mean"]]
+                   for name, split in (("before", reference), ("after", measured))},
         "entropy": entropy, "explained": last.get("values/explained_variance"),
         "drift": sum(drifts) / len(drifts) if drifts else None,
         "collapsed": win["high"] < 0.5 or entropy < 0.2 or finished < 0.9,

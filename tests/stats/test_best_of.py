@@ -16,6 +16,14 @@ def test_it_is_the_mean_over_all_draws(n: int):
     assert best_of_mean(SCORES, n) == pytest.approx(sum(map(max, draws)) / len(draws), abs=1e-12)
 
 
+@pytest.mark.parametrize("n", range(1, 6))
+def test_what_the_chosen_one_is_worth_to_somebody_else(n: int):
+    scores, worth = [0.5, -1.0, 2.5, 2.0, 0.25], [3.0, 1.0, -4.0, 1.0, 5.0]
+    draws = list(itertools.combinations(range(5), n))
+    told = sum(worth[max(draw, key=scores.__getitem__)] for draw in draws) / len(draws)
+    assert best_of_mean(scores, n, worth=worth) == pytest.approx(told, abs=1e-12)
+
+
 def test_many_responses_are_no_trouble():
     assert best_of_mean(list(range(10_000)), 10_000) == 9_999
     assert best_of_mean([1.0] * 5000, 2500) == pytest.approx(1.0)
