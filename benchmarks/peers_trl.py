@@ -121,14 +121,14 @@ def _their_groups(spec: Spec, rows: list[list[dict[str, str]]], settings: Spec, 
     else:
         from trl import RLOOConfig as Config
         from trl import RLOOTrainer as Trainer
-    config = Config(
-        **settings, max_steps=EPOCHS * spec["all_steps"], per_device_train_batch_size=spec["rows"],
-        num_generations=GROUP, num_iterations=EPOCHS, beta=DRIFT, max_completion_length=48, temperature=1.0,
-    )  # fmt: skip
+    own: Spec = {
+        "max_steps": EPOCHS * spec["all_steps"], "per_device_train_batch_size": spec["rows"], "num_generations": GROUP,
+        "num_iterations": EPOCHS, "beta": DRIFT, "max_completion_length": 48, "temperature": 1.0,
+    }  # fmt: skip
     Trainer(
         _loaded(spec),
         _loaded({**spec, "model": spec["scorer"]}, scores=True),
-        config,
+        Config(**settings, **own),
         train_dataset=Dataset.from_list([{"prompt": row} for row in rows]),
         reward_processing_classes=AutoTokenizer.from_pretrained(spec["scorer"]),
         **more,

@@ -61,12 +61,11 @@ def one(algorithm: str, lr: float, seed: int, folder: Path, further: dict[str, A
     seconds = time.process_time() - begun
     policy = max((folder / "run/models").iterdir(), key=lambda each: each.name)
     prompts = {f"{name}_prompts": str(RECIPES / f"assistant_{name}.jsonl") for name in ("validation", "test")}
-    told = evaluate(
-        EvaluateConfig(
-            reference=sft, candidates=str(policy), reward=RUBRIC, judge="score", base=os.environ["BASE"], **prompts,
-            max_new_tokens=64, kl_limit=1000.0, num_arena=0, num_audit=0, threads=1, out=str(folder / "evaluate"),
-        )
-    )  # fmt: skip
+    judged: dict[str, Any] = {
+        "reference": sft, "base": os.environ["BASE"], "candidates": str(policy), "reward": RUBRIC, "judge": "score",
+        "max_new_tokens": 64, "kl_limit": 1000.0, "num_arena": 0, "num_audit": 0, "out": str(folder / "evaluate"),
+    }  # fmt: skip
+    told = evaluate(EvaluateConfig(**judged, **prompts, threads=1))
     found = json.loads(told.read_text(encoding="utf-8"))["models"]
     before, after = found["reference"], found[policy.name]
     return {
