@@ -1,6 +1,7 @@
 """Rollouts: whose probabilities, at which temperature, of which prompts; worked out again by transformers."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.models.network import Network
 from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
 from prefloop.sampling.rollouts import Rollouts
 from prefloop.scoring.named import scorer
 from prefloop.text.examples import Pool
@@ -152,6 +154,23 @@ def test_every_epoch_sees_every_rollout_once_in_another_order():
     assert all(sorted(i for part in epoch for i in part) == list(range(12)) for epoch in epochs)
     assert len({str(epoch) for epoch in epochs}) == 3
     assert orders[0] == orders[1] != orders[2]
+
+
+def test_responses_to_a_prompt_stay_side_by_side():
+    parts = online.minibatches(12, size=4, epochs=2, seed=0, step=5, together=3)
+    epochs = [[*chain.from_iterable(parts[i : i + 3])] for i in (0, 3)]
+    groups = [[epoch[i : i + 3] for i in range(0, 12, 3)] for epoch in epochs]
+    assert all(sorted(each) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]] for each in groups)
+    assert groups[0] != groups[1]
+
+
+def test_a_prompt_of_several_responses_counts_once():
+    responses = [Sampled((4, 5), True)] * 6
+    rollouts = Rollouts.of([(1, 2, 3, 4, 5)] * 3 + [(6, 7, 8, 9)] * 3, responses, torch.device("cpu"))
+    assert online.micro_batches(rollouts, range(6), limit=11) == [[0, 1, 2], [3, 4, 5]]
+    assert online.micro_batches(rollouts, range(6), limit=10) == [[0, 1], [2], [3, 4, 5]]
+    assert online.micro_batches(rollouts, [0, 3, 1, 4], limit=17) == [[0, 3, 1, 4]]
+    assert online.micro_batches(rollouts, range(2), limit=1) == [[0], [1]]
 
 
 def test_micro_batches_keep_every_row(make_config: Make, setup: Setup):

@@ -48,6 +48,7 @@ def train(config: GRPOConfig) -> Path:
                 epochs=config.epochs,
                 seed=config.seed,
                 step=at.step,
+                together=config.responses_per_prompt,
             )
             if at.batch is None:
                 setup.sampler.refresh(policy)

@@ -46,7 +46,6 @@ from prefloop.scoring.outliers import guarded
 from prefloop.scoring.protocol import Scored, Scorer
 from prefloop.seeds import seed_of
 from prefloop.settings import SamplingConfig
-from prefloop.text.batches import cut
 from prefloop.text.examples import Asked, Pool
 
 C = TypeVar("C", bound=RolloutsConfig)
@@ -359,16 +358,33 @@ def entropy(config: OnlineConfig) -> Entropy:
     return "gradient" if config.entropy_coef else "value"
 
 
-def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int) -> list[list[int]]:
-    """The rollouts of each update of a step: every epoch a new order of all `num`, cut into minibatches of `size`."""
-    orders = [shuffled(num, seed, "online.minibatches", step, epoch) for epoch in range(epochs)]
+def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int, together: int = 1) -> list[list[int]]:
+    """The rollouts of each update of a step: every epoch a new order of all `num`, cut into minibatches of `size`.
+
+    Args:
+        together: responses to a prompt, which stand side by side in every order, for then their prompt is read once.
+    """
+    orders = list[list[int]]()
+    for epoch in range(epochs):
+        groups = shuffled(num // together, seed, "online.minibatches", step, epoch)
+        orders.append([group * together + i for group in groups for i in range(together)])
     return [order[start : start + size] for order in orders for start in range(0, num, size)]
 
 
 def micro_batches(rollouts: Rollouts, rows: Sequence[int], *, limit: int) -> list[list[int]]:
-    """Some rollouts cut into what fits in memory: at most `limit` tokens, prompts included."""
-    lengths = rollouts.lengths
-    return [[rows[i] for i in part] for part in cut(range(len(rows)), [lengths[i] for i in rows], limit=limit)]
+    """Some rollouts cut, in their order, into what fits in memory: at most `limit` tokens, and a prompt of several
+    responses counts once."""
+    parts, asked, used = list[list[int]](), set[tuple[int, ...]](), 0
+    for row in rows:
+        prompt, new = rollouts.prompts[row], len(rollouts.responses[row])
+        more = new if prompt in asked else len(prompt) + new
+        if not parts or used + more > limit:
+            parts.append([])
+            asked, used, more = set(), 0, len(prompt) + new
+        parts[-1].append(row)
+        asked.add(prompt)
+        used += more
+    return parts
 
 
 def earned(scores: Tensor, rollouts: Rollouts, *, unfinished_penalty: float) -> Tensor:

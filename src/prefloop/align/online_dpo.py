@@ -105,9 +105,9 @@ def best_and_worst(earned: Tensor, rollouts: Rollouts, *, copies: int) -> list[P
 
 
 def micro_batches(rollouts: Rollouts, pairs: Sequence[Pair], *, limit: int) -> list[list[Pair]]:
-    """Pairs cut into what fits in memory: at most `limit` tokens, prompts included."""
-    lengths = rollouts.lengths
-    parts = cut(range(len(pairs)), [lengths[best] + lengths[worst] for best, worst in pairs], limit=limit)
+    """Pairs cut into what fits in memory: at most `limit` tokens, the prompt of a pair once."""
+    lengths = [rollouts.lengths[best] + len(rollouts.responses[worst]) for best, worst in pairs]
+    parts = cut(range(len(pairs)), lengths, limit=limit)
     return [[pairs[i] for i in part] for part in parts]
 
 
