@@ -146,6 +146,7 @@ def test_advantages_are_whitened_with_or_without_a_shift(make_config: Make, watc
     ("settings", "message"),
     [
         ({"score_at": "every"}, "its whole score again.*leave score_at out.*set double_counting = true"),
+        ({"score_at": "every", "double_counting": True, "env": "python:e.py:E"}, "env says itself when it pays"),
         ({"double_counting": True}, "double_counting does nothing with score_at = last"),
         ({"reward_at": "every"}, "`reward_at` is gone. every, as a return, is now decay = 1; paid at every"),
         ({"unfinished_score": -1.0, "unfinished_penalty": 0.5}, "unfinished_penalty = 0.5 would be taken off that too"),

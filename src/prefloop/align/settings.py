@@ -187,7 +187,7 @@ class Shaped(Config):
         return values
 
 
-class TokenRewards(Config):
+class TokenRewards(RolloutsConfig):
     """How rewards lie on the tokens of a response, where each token has its own."""
 
     score_at: Literal["last", "every"] = "last"
@@ -210,6 +210,10 @@ class TokenRewards(Config):
             )
         if self.double_counting and self.score_at == "last":
             raise ValueError("double_counting does nothing with score_at = last. Leave it out.")
+        if self.score_at == "every" and self.env is not None:
+            raise ValueError(
+                "score_at = every pays at every token, and env says itself when it pays. Leave score_at out."
+            )
         return self
 
 
