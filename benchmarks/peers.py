@@ -141,7 +141,7 @@ def _in_groups(spec: Spec, shared: Spec) -> None:
     given = {"policy": spec["model"], "reward": spec["scorer"], "prompts": str(Path(spec["folder"], "prompts.jsonl"))}
     given |= {"rollouts_per_step": spec["rows"], "minibatch_size": spec["rows"], "max_new_tokens": 48, "steps": 1000}
     given |= {"responses_per_prompt": GROUP, "epochs": EPOCHS, "kl_coef": DRIFT, **shared}
-    if spec["job"] == "grpo":
+    if spec["job"].startswith("grpo"):
         grpo.train(GRPOConfig(**given))
     else:
         rloo.train(RLOOConfig(**given))
@@ -206,7 +206,7 @@ def prepared(folder: Path, job: str, model: str, rollouts: int) -> Spec:
         sizes = {"rows": many, "tokens": budget, "counted": many * each}
     elif job.startswith("ppo") or job in GROUPED:
         for _ in range(256):
-            messages, ids = prompt(16)
+            messages, ids = prompt(256 if job == "grpo-256" else 16)
             rows.append({"id": f"p{len(rows)}", "messages": messages})
             tokens.append(ids if job not in GROUPED else [m.model_dump() for m in messages])
         write("prompts", rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 DIRECT = ("dpo", "dpo-cached", "kto")
-GROUPED = ("grpo", "rloo")
+GROUPED = ("grpo", "rloo", "grpo-256")
 GROUP, EPOCHS, DRIFT = 8, 2, 0.05
 """Responses to a prompt, updates on each step's responses, and what drift costs, of both sides' grouped trainers."""
 
@@ -115,7 +115,7 @@ def _their_groups(spec: Spec, rows: list[list[dict[str, str]]], settings: Spec, 
     from datasets import Dataset
     from transformers import AutoTokenizer
 
-    if spec["job"] == "grpo":
+    if spec["job"].startswith("grpo"):
         from trl import GRPOConfig as Config
         from trl import GRPOTrainer as Trainer
     else:
