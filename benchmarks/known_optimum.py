@@ -88,7 +88,7 @@ class Chain:
 
     def __init__(self, folder: Path, *, letters: int, longest: int, seed: int) -> None:
         draw = np.random.default_rng(seed)
-        made = network(letters, width=48, layers=2, context=longest + 4, seed=seed, spread=1.0, chain=True)
+        made = network(letters, width=48, layers=2, context=longest + 4, seed=seed, spread=1.0, chain=True, guard=4.0)
         save(folder / "policy", made, codec(letters, longest + 4))
         self.longest, self.starts = longest, tuple(chr(97 + i) for i in range(letters))
         with torch.no_grad():
@@ -100,6 +100,8 @@ class Chain:
         self.earned, self.mean = earned, mean  # (S, S) and (S,), before scaling
         table = {"earned": (earned / self.scale).tolist(), "mean": (mean / self.scale).tolist()}
         worth = f"""def worth(prompt, response):
+    if not response.isalpha() and response:
+        return -9.0
     states = [ord(one) - 96 for one in prompt[-1] + response] + ([0] if len(response) < {longest} else [])
     return sum(TABLE["earned"][a][b] for a, b in zip(states, states[1:])) - TABLE["mean"][states[0]]
 """

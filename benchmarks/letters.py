@@ -54,13 +54,23 @@ def codec(num_letters: int, context: int) -> Codec:
 
 
 def network(
-    num_letters: int, *, width: int, layers: int, context: int, seed: int, spread: float, chain: bool
+    num_letters: int,
+    *,
+    width: int,
+    layers: int,
+    context: int,
+    seed: int,
+    spread: float,
+    chain: bool,
+    guard: float = 1.0,
 ) -> LlamaForCausalLM:
     """A small Llama.
 
     Args:
         spread: deviation of its logits.
         chain: what it says depends on the last token alone, as a Markov chain's, until its layers have learned.
+        guard: the part that all tokens' embeddings have alike, on which the logit of what is never said hangs; where
+            learning turns its sign that is said all the time.
     """
     vocabulary = FIRST + num_letters
     config = LlamaConfig(
@@ -85,7 +95,7 @@ def network(
                 written[: None if chain else 1] = 0.0
         embedding, head = model.model.embed_tokens.weight, model.lm_head.weight
         embedding.normal_()
-        embedding[:, 0] = 1.0  # of all tokens alike, for what does not depend on them
+        embedding[:, 0] = guard  # of all tokens alike, for what does not depend on them
         head.normal_(std=spread / width**0.5)
         head[[PAD, BEGIN]] = 0.0
         head[[PAD, BEGIN], 0] = NEVER

@@ -88,7 +88,7 @@ def made(folder: Path, seed: int) -> Task:
             walk.append(int(draw.choice(edges[walk[-1]])))
         walks.append(walk)
     folder.mkdir(parents=True, exist_ok=True)
-    start = network(NODES, width=96, layers=3, context=16, seed=seed, spread=0.1, chain=False)
+    start = network(NODES, width=96, layers=3, context=16, seed=seed, spread=0.1, chain=False, guard=4.0)
     save(folder / "start", start, codec(NODES, 16))
     rows = [
         Demonstration(
