@@ -143,6 +143,10 @@ class Optimised(Tracked):
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients longer than this are shortened to it."""
 
+    adam_eps: float = Field(default=1e-8, gt=0)
+    """What AdamW adds to the root of a weight's mean squared gradient; weights whose gradients are far below it hardly
+    move, where otherwise a gradient that is nothing but noise moves them as far as any (1e-5 in much of RL)."""
+
     checkpoint_every: int = Field(default=50, ge=0)
     """Updates between checkpoints, which may fall inside a step; 0 for none but on Ctrl-C."""
 

@@ -31,19 +31,21 @@ def test_schedule_by_hand(schedule: Schedule, expected: list[float]):
     assert scale(9, 6, warmup=1 / 3, schedule=schedule) == pytest.approx(expected[-1])
 
 
-def test_updates_are_those_of_adamw_with_clipping():
+@pytest.mark.parametrize("eps", [1e-8, 0.05])
+def test_updates_are_those_of_adamw_with_clipping(eps: float):
     """Three updates against torch.optim.AdamW with the same clip; matrices decay, vectors do not."""
     start = [
         torch.randn(3, 4, generator=torch.Generator().manual_seed(1)),
         torch.randn(4, generator=torch.Generator().manual_seed(2)),
     ]
     ours, theirs = ([p.clone().requires_grad_() for p in start] for _ in range(2))
-    config = Optimised(lr=0.1, warmup=0.0, weight_decay=0.3, max_grad_norm=0.5)
+    config = Optimised(lr=0.1, warmup=0.0, weight_decay=0.3, max_grad_norm=0.5, adam_eps=eps)
     optimizer = Optimizer(ours, config, num_updates=3, schedule="constant")
     adam = torch.optim.AdamW(
         [{"params": theirs[:1], "weight_decay": 0.3}, {"params": theirs[1:], "weight_decay": 0.0}],
         lr=0.1,
         betas=(0.9, 0.99),
+        eps=eps,
     )
     for i in range(3):
         for matrix, vector in (ours, theirs):
@@ -118,7 +120,7 @@ def test_matrices_in_bfloat16_learn_to_the_bit_as_in_float32():
     with is their nearest bfloat16. Steps are far smaller than bfloat16 tells apart."""
     start = torch.randn(40, 50, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
     bias = torch.randn(50, generator=torch.Generator().manual_seed(2))
-    settings = Optimised(lr=1e-4, warmup=0.2, weight_decay=0.1, max_grad_norm=2.0)
+    settings = Optimised(lr=1e-4, warmup=0.2, weight_decay=0.1, max_grad_norm=2.0, adam_eps=1e-3)
     half, whole = start.clone().requires_grad_(), start.float().requires_grad_()
     biases = [bias.clone().requires_grad_() for _ in range(2)]
     optimizers = [Optimizer([p, b], settings, num_updates=60) for p, b in zip((half, whole), biases, strict=True)]

@@ -19,9 +19,6 @@ FINAL_LR = 0.1
 """Learning rate at the end, as a share of the peak."""
 
 
-EPSILON = 1e-8
-
-
 @dataclass(frozen=True)
 class Group:
     """Parameters with a learning rate of their own, not decayed."""
@@ -57,12 +54,13 @@ class Halves:
         self.done = [0 for _ in self.parameters]  # updates of each: one without a gradient has none
 
     @torch.no_grad()
-    def step(self, *, lr: float, decay: float, shortened: Tensor | None) -> None:
+    def step(self, *, lr: float, decay: float, eps: float, shortened: Tensor | None) -> None:
         """One update of every matrix that has a gradient, one matrix at a time.
 
         Args:
             lr: learning rate.
             decay: decoupled weight decay.
+            eps: what is added to the root of the mean squared gradient.
             shortened: what gradients are multiplied by, in float32.
         """
         states = zip(self.parameters, self.rests, self.first, self.second, strict=True)
@@ -87,7 +85,7 @@ class Halves:
                 beta2=BETAS[1],
                 lr=lr,
                 weight_decay=decay,
-                eps=EPSILON,
+                eps=eps,
                 maximize=False,
             )
             upper.copy_((bits + 2**15) >> 16)
@@ -150,7 +148,7 @@ class Optimizer:
             groups += [{"params": some, "weight_decay": decay}] if some else []
         self._peaks = [group.lr if group.follows else None for group in apart]
         self._peaks += [settings.lr] * (len(groups) - len(apart))
-        self._adam = torch.optim.AdamW(groups, lr=settings.lr, betas=BETAS, eps=EPSILON, fused=True)
+        self._adam = torch.optim.AdamW(groups, lr=settings.lr, betas=BETAS, eps=settings.adam_eps, fused=True)
 
     @property
     def done(self) -> int:
@@ -172,7 +170,7 @@ class Optimizer:
         for group, peak in zip(self._adam.param_groups, self._peaks, strict=True):
             group["lr"] = group["lr"] if peak is None else peak * self._share
         self._adam.step()
-        self._halves.step(lr=self.lr, decay=self.settings.weight_decay, shortened=shortened)
+        self._halves.step(lr=self.lr, decay=self.settings.weight_decay, eps=self.settings.adam_eps, shortened=shortened)
         self._adam.zero_grad(set_to_none=True)
         for parameter in self._halves.parameters:
             parameter.grad = None
