@@ -4,14 +4,15 @@
 
 SFT is the model that the SFT of `prefloop run assistant` wrote (SmolLM2-135M-Instruct with an adapter), BASE the
 untouched one. The reward is that recipe's rubric, 0 to 10 points, without a reward model between. Each algorithm trains
-adapters on 512 responses to its messages, sampled at temperature 1, at each rate; the better one by the validation
-messages is told, on 130 messages of other topics at temperature 1. A deviation is the SFT model's, over its answers.
+adapters on 512 responses to its messages, sampled at temperature 1, at each rate; all are measured on 130 messages of
+other topics at temperature 1. A deviation is the SFT model's, over its answers.
 """
 
 import json
 import math
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,55 +53,69 @@ def deviation(interval: dict[str, float], num: int) -> float:
 
 
 def one(algorithm: str, lr: float, seed: int, folder: Path, further: dict[str, Any]) -> dict[str, Any]:
-    """Trains, and has the rubric judge what came of it."""
-    sft = str(Path(os.environ["SFT"]).resolve())
+    """Trains. Returns: where the policy is, and what it took."""
     train, config, own = ALGORITHMS[algorithm]
     begun = time.process_time()
-    given = {**SHARED, **own, "policy": sft, "out": str(folder / "run"), "seed": seed, "lr": lr, **further}
+    given = {
+        **SHARED,
+        **own,
+        "policy": os.environ["SFT"],
+        "out": str(folder / "run"),
+        "seed": seed,
+        "lr": lr,
+        **further,
+    }
     train(config(**given))
     seconds = time.process_time() - begun
     policy = max((folder / "run/models").iterdir(), key=lambda each: each.name)
-    prompts = {f"{name}_prompts": str(RECIPES / f"assistant_{name}.jsonl") for name in ("validation", "test")}
-    judged: dict[str, Any] = {
-        "reference": sft, "base": os.environ["BASE"], "candidates": str(policy), "reward": RUBRIC, "judge": "score",
-        "max_new_tokens": 64, "kl_limit": 1000.0, "num_arena": 0, "num_audit": 0, "out": str(folder / "evaluate"),
-    }  # fmt: skip
-    told = evaluate(EvaluateConfig(**judged, **prompts, threads=1))
-    found = json.loads(told.read_text(encoding="utf-8"))["models"]
-    before, after = found["reference"], found[policy.name]
     return {
-        "algorithm": algorithm, "lr": lr, "seed": seed, "seconds": seconds,
-        "validation": after["validation"]["score"]["mean"], "before": before["test"], "after": after["test"],
-        "deviation": deviation(before["test"]["score"], before["test"]["num_prompts"]),
-    }  # fmt: skip
+        "name": f"{algorithm}-{lr:g}-{seed}",
+        "algorithm": algorithm,
+        "lr": lr,
+        "seconds": seconds,
+        "path": str(policy),
+    }
+
+
+def judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the rubric says of all policies, of the one that they began as and of the untouched one, by name."""
+    with tempfile.TemporaryDirectory() as made:
+        candidates = Path(made) / "candidates"
+        candidates.mkdir()
+        for row in rows:
+            (candidates / row["name"]).symlink_to(Path(row["path"]).resolve())
+        settings: dict[str, Any] = {
+            "reference": os.environ["SFT"], "base": os.environ["BASE"], "candidates": str(candidates), "reward": RUBRIC,
+            "validation_prompts": str(RECIPES / "assistant_test.jsonl"), "out": str(Path(made) / "evaluate"),
+            "test_prompts": str(RECIPES / "assistant_validation.jsonl"), "judge": "score", "max_new_tokens": 64,
+            "kl_limit": 1000.0, "num_arena": 0, "num_audit": 0, "threads": 1,
+        }  # fmt: skip  # all are measured on the validation split, and none is selected: so it has the test's messages
+        told = evaluate(EvaluateConfig(**settings))
+        return json.loads(told.read_text(encoding="utf-8"))["models"]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: SFT, and a line for each algorithm at the rate whose validation messages came out best."""
+    """Markdown: SFT, and a line for each algorithm, rate and seed."""
+    found = judged(rows)
 
-    def cells(split: dict[str, Any]) -> str:
+    def cells(name: str) -> str:
+        split = found[name]["validation"]
         score, nats = split["score"], split["base_nats"]["mean"]
         points = f"{score['mean']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
         kl = f"{split['kl_nats']['mean']:.2f}" if split["kl_nats"] else "0"
         return f"{points} | {kl} | {math.exp(nats):.1f} | {split['length']:.0f} | {100 * split['finished']:.0f} %"
 
+    before = found["reference"]["validation"]
+    spread = deviation(before["score"], before["num_prompts"])
     lines = [
-        "| algorithm | lr (validation points of each) | points, 0 to 10 | KL, nats | perplexity under the untouched "
-        "model | tokens | end | deviations gained | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| | points, 0 to 10 | KL, nats | perplexity under the untouched model | tokens | end | deviations gained "
+        "| CPU s |",
+        "|---|---|---|---|---|---|---|---|",
+        f"| SFT (deviation {spread:.2f}) | {cells('reference')} | | |",
     ]
-    for seed in sorted({row["seed"] for row in rows}):
-        of_seed = [row for row in rows if row["seed"] == seed]
-        lines.append(f"| SFT, seed {seed} | | {cells(of_seed[0]['before'])} | | |")
-        for algorithm in dict.fromkeys(row["algorithm"] for row in of_seed):
-            some = [row for row in of_seed if row["algorithm"] == algorithm]
-            best = max(some, key=lambda row: row["validation"])
-            tried = ", ".join(f"{row['lr']:g}: {row['validation']:.2f}" for row in some)
-            gained = (best["after"]["score"]["mean"] - best["before"]["score"]["mean"]) / best["deviation"]
-            lines.append(
-                f"| {algorithm} | **{best['lr']:g}** ({tried}) | {cells(best['after'])} | {gained:+.2f} "
-                f"| {best['seconds']:.0f} |"
-            )
+    for row in rows:
+        gained = (found[row["name"]]["validation"]["score"]["mean"] - before["score"]["mean"]) / spread
+        lines.append(f"| {row['name']} | {cells(row['name'])} | {gained:+.2f} | {row['seconds']:.0f} |")
     return "\n".join(lines)
 
 
