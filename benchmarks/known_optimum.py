@@ -88,7 +88,7 @@ class Chain:
 
     def __init__(self, folder: Path, *, letters: int, longest: int, seed: int) -> None:
         draw = np.random.default_rng(seed)
-        made = network(letters, width=48, layers=2, context=longest + 4, seed=seed, spread=1.0, chain=True, guard=4.0)
+        made = network(letters, width=48, layers=2, context=longest + 4, seed=seed, spread=1.0, chain=True, guard=8)
         save(folder / "policy", made, codec(letters, longest + 4))
         self.longest, self.starts = longest, tuple(chr(97 + i) for i in range(letters))
         with torch.no_grad():

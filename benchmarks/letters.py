@@ -54,23 +54,15 @@ def codec(num_letters: int, context: int) -> Codec:
 
 
 def network(
-    num_letters: int,
-    *,
-    width: int,
-    layers: int,
-    context: int,
-    seed: int,
-    spread: float,
-    chain: bool,
-    guard: float = 1.0,
+    num_letters: int, *, width: int, layers: int, context: int, seed: int, spread: float, chain: bool, guard: int = 1
 ) -> LlamaForCausalLM:
     """A small Llama.
 
     Args:
         spread: deviation of its logits.
         chain: what it says depends on the last token alone, as a Markov chain's, until its layers have learned.
-        guard: the part that all tokens' embeddings have alike, on which the logit of what is never said hangs; where
-            learning turns its sign that is said all the time.
+        guard: coordinates that all tokens' embeddings have alike, on which the logit of what is never said hangs. The
+            layers may move one of them through 0 in a few dozen updates, and that is then said all the time.
     """
     vocabulary = FIRST + num_letters
     config = LlamaConfig(
@@ -95,10 +87,10 @@ def network(
                 written[: None if chain else 1] = 0.0
         embedding, head = model.model.embed_tokens.weight, model.lm_head.weight
         embedding.normal_()
-        embedding[:, 0] = guard  # of all tokens alike, for what does not depend on them
+        embedding[:, :guard] = 1.0  # of all tokens alike, for what does not depend on them
         head.normal_(std=spread / width**0.5)
         head[[PAD, BEGIN]] = 0.0
-        head[[PAD, BEGIN], 0] = NEVER
+        head[[PAD, BEGIN], :guard] = NEVER / guard
     return model
 
 
