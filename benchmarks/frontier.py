@@ -34,7 +34,6 @@ from prefloop.stats.best_of import best_of_kl, best_of_mean
 from prefloop.stats.intervals import mean_interval
 from prefloop.world import gold
 
-MOST = 256
 SIZES = [2**power for power in range(9)]
 STYLE = """<style>text{font:10px sans-serif;fill:#444}.grid,.axis{stroke:#ddd}.bar{stroke:#999}
 .dot{fill:#fff;stroke:#345;stroke-width:1.5}.marked{fill:#c40}</style>"""
@@ -76,13 +75,13 @@ def chosen(demo: Path, num: int) -> list[dict[str, Any]]:
     policy = causal(str(demo / "sft/model"), place)
     judge = scorer(str(demo / "reward/model"), place)
     prompts = read_records(demo / "world/prompts.validation.jsonl", Prompt)[:num]
-    scores, worth = list[list[float]](), list[list[float]]()
+    sampler, scores, worth = InProcess(policy), list[list[float]](), list[list[float]]()
     for at, prompt in enumerate(prompts):
         with torch.no_grad():
             ids = [policy.codec.prompt_ids(prompt.messages)]
-            sampled = InProcess(policy).sample(ids, SamplingConfig(), at, copies=MOST)
+            sampled = sampler.sample(ids, SamplingConfig(), at, copies=SIZES[-1])
         texts = [policy.codec.decode(one.tokens) for one in sampled]
-        scores.append(of_several(judge, [prompt], texts, copies=MOST).scores.tolist())
+        scores.append(of_several(judge, [prompt], texts, copies=SIZES[-1]).scores.tolist())
         worth.append([gold.judge(prompt.text, text).utility for text in texts])
     found: list[dict[str, Any]] = []
     for n in SIZES:

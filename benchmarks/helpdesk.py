@@ -11,14 +11,13 @@ to less than a fifth of its first, or of whose responses a tenth do not end.
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from side_by_side import run
+from side_by_side import shown
 
 from prefloop.align import grpo, online_dpo, ppo, reinforce, rft, rloo
 from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
@@ -103,13 +102,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    if "DEMO" not in os.environ:
-        print("helpdesk.py needs DEMO=DIR, what `prefloop run helpdesk out=DIR` wrote. Skipped.")
-    else:
-        found = run(
-            __file__,
-            sys.argv[1:],
-            {"algorithms": ",".join(ALGORITHMS), "seeds": "0,1,2,3,4"},
-            lambda job, folder, further: one(job[0], int(job[1]), folder, further),
-        )
-        print(table(found) if found else "")
+    shown(
+        __file__,
+        {"algorithms": ",".join(ALGORITHMS), "seeds": "0,1,2,3,4"},
+        lambda job, folder, further: one(job[0], int(job[1]), folder, further),
+        table,
+        needs={"DEMO": "what `prefloop run helpdesk out=DIR` wrote"},
+    )

@@ -10,7 +10,6 @@ what it lacks divided by beta.
 """
 
 import itertools
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +32,7 @@ from letters import (
     save,
     write_task,
 )
-from side_by_side import run
+from side_by_side import shown
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -226,10 +225,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    rows = run(
+    shown(
         __file__,
-        sys.argv[1:],
         {"tasks": "small", "betas": "0.1,0.05", "algorithms": "ppo,reinforce,rloo,grpo", "seeds": "0,1,2"},
         lambda job, folder, own: one(job[0], job[2], float(job[1]), int(job[3]), folder, own),
+        table,
     )
-    print(table(rows) if rows else "")

@@ -11,7 +11,6 @@ other topics at temperature 1. A deviation is the SFT model's, over its answers.
 import json
 import math
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scipy.stats import t
-from side_by_side import run
+from side_by_side import shown
 
 from prefloop.align import grpo, online_dpo, ppo, reinforce, rft, rloo
 from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
@@ -56,25 +55,11 @@ def one(algorithm: str, lr: float, seed: int, folder: Path, further: dict[str, A
     """Trains. Returns: where the policy is, and what it took."""
     train, config, own = ALGORITHMS[algorithm]
     begun = time.process_time()
-    given = {
-        **SHARED,
-        **own,
-        "policy": os.environ["SFT"],
-        "out": str(folder / "run"),
-        "seed": seed,
-        "lr": lr,
-        **further,
-    }
-    train(config(**given))
+    given = {**SHARED, **own, "policy": os.environ["SFT"], "out": str(folder / "run"), "seed": seed, "lr": lr}
+    train(config(**given | further))
     seconds = time.process_time() - begun
     policy = max((folder / "run/models").iterdir(), key=lambda each: each.name)
-    return {
-        "name": f"{algorithm}-{lr:g}-{seed}",
-        "algorithm": algorithm,
-        "lr": lr,
-        "seconds": seconds,
-        "path": str(policy),
-    }
+    return {"name": f"{algorithm}-{lr:g}-{seed}", "seconds": seconds, "path": str(policy)}
 
 
 def judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -120,13 +105,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    if "SFT" not in os.environ or "BASE" not in os.environ:
-        print("rubric.py needs SFT=DIR and BASE=DIR, models of `prefloop run assistant`. Skipped.")
-    else:
-        rows = run(
-            __file__,
-            sys.argv[1:],
-            {"algorithms": ",".join(ALGORITHMS), "rates": "2e-4,6e-4", "seeds": "0"},
-            lambda job, folder, further: one(job[0], float(job[1]), int(job[2]), folder, further),
-        )
-        print(table(rows) if rows else "")
+    shown(
+        __file__,
+        {"algorithms": ",".join(ALGORITHMS), "rates": "2e-4,6e-4", "seeds": "0"},
+        lambda job, folder, further: one(job[0], float(job[1]), int(job[2]), folder, further),
+        table,
+        needs={"SFT": "the model of its SFT by `prefloop run assistant`", "BASE": "the untouched model"},
+    )

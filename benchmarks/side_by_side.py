@@ -1,12 +1,14 @@
 """Jobs of a benchmark, each in a process of its own, some at a time; what is finished is not done again."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -57,3 +59,24 @@ def run(
     if lost:
         raise SystemExit(f"{len(lost)} jobs failed, such as the one of {lost[0] / 'log.txt'}.")
     return [json.loads((folder / "found.json").read_text()) for folder in folders]
+
+
+def shown(
+    file: str,
+    choices: Mapping[str, str],
+    one: Callable[[Job, Path, dict[str, Any]], Any],
+    table: Callable[[list[Any]], str],
+    *,
+    needs: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A benchmark as it is typed: does its jobs and prints a table of what they found, see `run`.
+
+    Args:
+        needs: name of an environment variable without which it is skipped -> what that is.
+    """
+    lacking = next((name for name in needs if name not in os.environ), None)
+    if lacking is not None:
+        print(f"{Path(file).name} needs {lacking}=DIR, {needs[lacking]}. Skipped.")
+        return
+    found = run(file, sys.argv[1:], choices, one)
+    print(table(found) if found else "")

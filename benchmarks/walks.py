@@ -10,7 +10,6 @@ https://github.com/CarperAI/trlx), which calls 0.95 within 4,000 samples a good 
 What is measured are 50 new walks from every node, drawn at temperature 1 from what the stage wrote.
 """
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from letters import BEGIN, FIRST, Task, codec, network, save, write_task
-from side_by_side import run
+from side_by_side import shown
 
 from prefloop.align import grpo, ppo, rloo
 from prefloop.align.config import GRPOConfig, PPOConfig, RLOOConfig
@@ -158,10 +157,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    found = run(
+    shown(
         __file__,
-        sys.argv[1:],
         {"algorithms": ",".join(ALGORITHMS), "seeds": "0,1,2"},
         lambda job, folder, own: one(job[0], int(job[1]), folder, own),
+        table,
     )
-    print(table(found) if found else "")

@@ -164,6 +164,12 @@ def test_responses_to_a_prompt_stay_side_by_side():
     assert groups[0] != groups[1]
 
 
+def test_an_algorithm_keeps_the_responses_to_its_prompts_together(make_config: Make):
+    config = make_config(rollouts_per_step=12, minibatch_size=4, epochs=2, responses_per_prompt=3)
+    same = {"size": 4, "epochs": 2, "seed": config.seed, "step": 5}
+    assert online.order(config, 5) == online.minibatches(12, **same, together=3) != online.minibatches(12, **same)
+
+
 def test_a_prompt_of_several_responses_counts_once():
     responses = [Sampled((4, 5), True)] * 6
     rollouts = Rollouts.of([(1, 2, 3, 4, 5)] * 3 + [(6, 7, 8, 9)] * 3, responses, torch.device("cpu"))

@@ -42,14 +42,7 @@ def train(config: GRPOConfig) -> Path:
         run.progress.start(config.steps, at.step, unit="step")
         reading: Reading | None = None  # the policy's, kept for the next update
         while at.step < config.steps:
-            order = online.minibatches(
-                config.rollouts_per_step,
-                size=config.minibatch_size,
-                epochs=config.epochs,
-                seed=config.seed,
-                step=at.step,
-                together=config.responses_per_prompt,
-            )
+            order = online.order(config, at.step)
             if at.batch is None:
                 setup.sampler.refresh(policy)
                 prompts, rollouts, scores, scored, placed = dynamic.sampled(  # again where all are alike

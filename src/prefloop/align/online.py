@@ -14,7 +14,7 @@ from torch import Tensor
 from prefloop import layout
 from prefloop.align import biases, turns
 from prefloop.align.ptx import Mixture
-from prefloop.align.settings import OnlineConfig, RolloutsConfig
+from prefloop.align.settings import OnlineConfig, Reused, RolloutsConfig
 from prefloop.align.switches import Following, Mixed
 from prefloop.align.turns import check_template, conversations, last_turns, placed, played, with_pay
 from prefloop.costs.estimate import Needs
@@ -356,6 +356,18 @@ def read(
 def entropy(config: OnlineConfig) -> Entropy:
     """What an update wants of the entropy, which is always logged."""
     return "gradient" if config.entropy_coef else "value"
+
+
+def order(config: Reused, step: int) -> list[list[int]]:
+    """The rollouts of each update of a step, those to a prompt side by side."""
+    return minibatches(
+        config.rollouts_per_step,
+        size=config.minibatch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+        step=step,
+        together=config.responses_per_prompt,
+    )
 
 
 def minibatches(num: int, *, size: int, epochs: int, seed: int, step: int, together: int = 1) -> list[list[int]]:

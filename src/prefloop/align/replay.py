@@ -71,14 +71,7 @@ class Memory:
         """The rows of each update of a step: its minibatches, and in each its part of the replayed rows, which every
         epoch deals out anew."""
         config, num = self._config, self._config.rollouts_per_step
-        updates = online.minibatches(
-            num,
-            size=config.minibatch_size,
-            epochs=config.epochs,
-            seed=config.seed,
-            step=step,
-            together=config.responses_per_prompt,
-        )
+        updates = online.order(config, step)
         if not self.num:
             return updates
         mixed, each = list[list[int]](), num // config.minibatch_size
