@@ -177,6 +177,7 @@ def test_a_prompt_of_several_responses_counts_once():
     assert online.micro_batches(rollouts, range(6), limit=10) == [[0, 1], [2], [3, 4, 5]]
     assert online.micro_batches(rollouts, [0, 3, 1, 4], limit=17) == [[0, 3, 1, 4]]
     assert online.micro_batches(rollouts, range(2), limit=1) == [[0], [1]]
+    assert online.micro_batches(rollouts, [0, 3, 1, 4, 2], limit=13) == [[0, 3], [1, 4], [2]]  # once in each part
 
 
 def test_micro_batches_keep_every_row(make_config: Make, setup: Setup):
