@@ -19,6 +19,8 @@ PIPELINE/collect/                 comparisons.jsonl and what became of them; in 
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
+PIPELINE/lab/                     of `prefloop lab overopt`: lab.json, overopt.svg, overopt.zh.svg, index.html,
+                                  index.zh.html, and a folder for each reward model, policy and best of n of each seed
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -74,6 +76,9 @@ CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 SWEEP = "sweep.json"
 
 COMPARE, COMPARED, LOG = "compare", "compare.json", "log.txt"
+
+LAB, OVEROPT, BEST_OF = "lab", "lab.json", "best_of.json"
+PICTURE, PICTURE_ZH = "overopt.svg", "overopt.zh.svg"
 
 HACKS, LOOKED_AT = "hacks.jsonl", "looked_at.jsonl"
 

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 import miniature
-from prefloop import layout
-from prefloop.compare import measured, page, running
+from prefloop import layout, running
+from prefloop.compare import measured, page
 from prefloop.compare.command import main
-from prefloop.compare.plans import Step
-from prefloop.compare.running import Failed, Workers
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.files.tables import read_records, read_rows, write_records
@@ -23,6 +21,7 @@ from prefloop.named import named
 from prefloop.records import Message, Preference, Rated
 from prefloop.records.compared import Compared, Cost, Tried
 from prefloop.records.evaluations import Evaluation
+from prefloop.running import Failed, Step, Workers
 
 METHODS = "methods=[sft, best-of-n, dpo, kto, broken]"
 
@@ -230,7 +229,7 @@ def step(tmp_path: Path, name: str = "report") -> Step:
     from prefloop.rounds.recipe import load
 
     recipe = load("helpdesk", [f"out={tmp_path}"])
-    from prefloop.compare.plans import head
+    from prefloop.running import head
 
     return head(recipe)[0]
 

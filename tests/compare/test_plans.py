@@ -8,12 +8,13 @@ import pytest
 from prefloop.compare.command import main
 from prefloop.compare.config import CompareConfig
 from prefloop.compare.methods import DEFAULT, METHODS
-from prefloop.compare.plans import Plan, head, plans
+from prefloop.compare.plans import Plan, plans
 from prefloop.compare.words import METHODS as SAID
 from prefloop.config import Config
 from prefloop.direct.config import DPOConfig
 from prefloop.errors import UserError
 from prefloop.rounds.recipe import Recipe, load
+from prefloop.running import head
 
 OWN = """
 reward: {model: m, preferences: p.jsonl, held_out: h.jsonl, epochs: 7}

@@ -13,8 +13,7 @@ from prefloop import layout
 from prefloop.compare import measured, page
 from prefloop.compare.config import CompareConfig
 from prefloop.compare.methods import METHODS
-from prefloop.compare.plans import Plan, head, plans
-from prefloop.compare.running import cores, run_head, run_plans, workers
+from prefloop.compare.plans import Plan, plans
 from prefloop.config import settings_help
 from prefloop.errors import UserError
 from prefloop.files.documents import write_document
@@ -22,6 +21,7 @@ from prefloop.printing import say
 from prefloop.rounds import beforehand
 from prefloop.rounds.command import claim, write
 from prefloop.rounds.recipe import Recipe, load, typed_keys
+from prefloop.running import cores, head, run_head, run_lines, workers
 
 USAGE = f"""prefloop compare RECIPE [out=DIR] [methods=[dpo, ppo, ...]] [NAME.SETTING=VALUE ...]: what several methods
   gain and cost on the same preferences, on one page.
@@ -75,7 +75,9 @@ def compare(recipe: Recipe, made: Sequence[Plan], *, at_once: int) -> int:
         write(recipe)
     with workers() as some:
         run_head(some, head(recipe), out / layout.LOG)
-        failed = run_plans(some, made, out, at_once=at_once, before=_prepared)
+        lines = {plan.name: (*plan.steps, *([plan.evaluation] if plan.evaluation else [])) for plan in made}
+        by_name = {plan.name: plan for plan in made}
+        failed = run_lines(some, lines, out, at_once=at_once, before=lambda name: _prepared(by_name[name]))
     found = measured.compared(recipe, made, failed)
     write_document(out / layout.COMPARED, found)
     measured.write_arena(made, failed, out / layout.ARENA)

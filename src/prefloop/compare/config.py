@@ -1,6 +1,5 @@
 """Settings of `prefloop compare`, on its command line or under `compare:` in a recipe."""
 
-import difflib
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -28,9 +27,3 @@ class CompareConfig(Config):
                 f"methods has {again} twice. Call the second one by a name of its own, and set NAME.method={again}."
             )
         return self
-
-
-def near(name: str, names: tuple[str, ...]) -> str:
-    """A hint for a mistyped name."""
-    found = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean `{found[0]}`?" if found else f"There are: {', '.join(names)}."

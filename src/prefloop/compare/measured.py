@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefloop import layout
-from prefloop.compare.plans import Plan, Step
+from prefloop.compare.plans import Plan
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
 from prefloop.files.documents import read_document
@@ -17,6 +17,7 @@ from prefloop.records import Finished, Preference, Rated, RunCard, Timing, spoke
 from prefloop.records.compared import Compared, Cost, Tried
 from prefloop.records.evaluations import Evaluation
 from prefloop.rounds.recipe import Recipe
+from prefloop.running import Step
 
 
 def compared(recipe: Recipe, made: Sequence[Plan], failed: Mapping[str, str | None]) -> Compared:

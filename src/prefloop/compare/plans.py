@@ -1,20 +1,19 @@
 """What each method will run: its stages with their settings, all known and checked before the first one starts."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prefloop import layout
-from prefloop.compare.config import CompareConfig, near
+from prefloop.compare.config import CompareConfig
 from prefloop.compare.methods import METHODS, Job, Method
-from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.feedback.config import LEARN_FROM_TIES
 from prefloop.named import named
 from prefloop.rounds.recipe import STAGES, Recipe
+from prefloop.running import Step, near, paths
 from prefloop.stages import ALIGNING, Stage
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -47,26 +46,6 @@ EVALUATE = STAGES[layout.EVALUATE]
 
 
 @dataclass(frozen=True)
-class Step:
-    """A stage to run in a process of its own."""
-
-    stage: Stage
-    config: Config
-    given: dict[str, Any]
-    """the settings that were given, as they are typed"""
-
-    @property
-    def out(self) -> Path:
-        """Its folder."""
-        return Path(self.given["out"])
-
-    @property
-    def typed(self) -> str:
-        """The command, as one types it."""
-        return " ".join(["prefloop", self.stage.command, *map(shlex.quote, _words(self.given))])
-
-
-@dataclass(frozen=True)
 class Plan:
     """One method, from its first stage to its evaluation."""
 
@@ -84,38 +63,6 @@ class Plan:
     def kind(self) -> Method:
         """Its row of the table."""
         return METHODS[self.method]
-
-
-def _words(given: Mapping[str, Any], above: str = "") -> list[str]:
-    words: list[str] = []
-    for name, value in given.items():
-        if isinstance(value, dict):
-            words += _words(value, f"{above}{name}.")
-        else:
-            told = {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else value
-            words.append(f"{above}{name}={_listed(told)}")
-    return words
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {_listed(each)}" for name, each in value.items()) + "}"
-    return f"[{', '.join(map(_listed, value))}]" if isinstance(value, list | tuple) else str(value)
-
-
-def head(recipe: Recipe) -> list[Step]:
-    """The recipe's stages that need no policy of its: what all methods begin from."""
-    steps: list[Step] = []
-    aside = set[Path]()
-    for name, config in recipe.settings.items():
-        given, stage = config.model_dump(mode="json", exclude_unset=True), STAGES[name]
-        inputs = [Path(value) for key in stage.takes for value in _paths(given.get(key))]
-        later = any(path.is_relative_to(folder) for path in inputs for folder in aside)
-        if later or name in (*ALIGNING, layout.EVALUATE) or "pipeline" in stage.reads:
-            aside.add(recipe.out / name)
-            continue
-        steps.append(Step(stage, config, given))
-    return steps
 
 
 def plans(recipe: Recipe, config: CompareConfig, own: Mapping[str, Any], *, threads: int | None) -> list[Plan]:
@@ -178,7 +125,7 @@ class _Maker:
             "asked": stages.get(layout.COLLECT, {}).get("prompts"),
         }
         self._there["prompts"] = self._there["prompts"] or self._there["asked"]
-        rests = _paths(self._there["reward"])
+        rests = paths(self._there["reward"])
         self._trained = any(Path(model).is_relative_to(recipe.out / layout.REWARD) for model in rests)
 
     def plan(self, name: str, own: Any) -> Plan:
@@ -302,13 +249,6 @@ class _Maker:
                 f"Add it, or leave {method} out of methods."
             )
         return str(folder / layout.THUMBS) if thumbs else found
-
-
-def _paths(value: Any) -> list[str]:
-    """What an input of a stage names: one thing, or several rewards' models."""
-    if isinstance(value, dict):
-        return [str(part["model"]) for part in value.values()]
-    return [value] if isinstance(value, str) else []
 
 
 def _unconstrained(reward: Any) -> Any:

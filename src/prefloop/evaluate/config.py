@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from prefloop.config import Config
 from prefloop.settings import Reward, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
@@ -128,3 +129,38 @@ class RewardFileConfig(RunConfig, Weighted, Rewarded, defaults={"dtype": "float3
                 "checkpoints. Leave data out for the one, or everything but reward and data for the other."
             )
         return values
+
+
+class Chooser(Config):
+    """One of the rewards that choose."""
+
+    model: str = Field(min_length=1)
+    """Reward model folder, python:FILE.py:FUNCTION, or a server's http://HOST:PORT/PATH."""
+
+    combine: Literal["mean", "min", "variance"] = "mean"
+    """Of an ensemble: how its members' scores become one, as of `evaluate`."""
+
+    variance_coef: float = Field(default=0.5, ge=0)
+    """With combine=variance: what a unit of the members' variance costs, in reward units."""
+
+
+class BestOfConfig(RunConfig, Templated, Weighted, SamplingConfig):
+    """Which rewards choose among the same responses, and how many there are."""
+
+    policy: str
+    """Model folder (or hub id) that writes the responses, normally the SFT model."""
+
+    reward: dict[str, Chooser] = Field(min_length=1)
+    """Rewards, NAME: {model, combine, variance_coef}; each chooses among the same responses."""
+
+    prompts: str
+    """File of the helpdesk's prompts: gold knows no others."""
+
+    responses_per_prompt: int = Field(default=64, ge=2, le=10_000)
+    """Responses to each prompt, the largest n; all smaller ones are told from the same, without bias."""
+
+    num_prompts: int = Field(default=128, ge=2)
+    """Prompts taken from the beginning of the file."""
+
+    batch_prompts: int = Field(default=8, ge=1, le=100_000)
+    """Prompts sampled together."""

@@ -63,7 +63,7 @@ def _given(config: Config, setting: str) -> Any:
 def _is_inside(recipe: Recipe, path: str) -> bool:
     """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
     return Path(path) == recipe.out or any(
-        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE)
+        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE, layout.LAB)
     )
 
 

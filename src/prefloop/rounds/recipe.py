@@ -7,6 +7,7 @@
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
     compare:                              of `prefloop compare` alone: its methods, and settings of theirs
+    lab:                                  of `prefloop lab overopt` alone: its cells, and settings of theirs
 
 `$base` stands for the recipe's own setting `base`, given on the command line as model=FOLDER, or as base=FOLDER.
 """
@@ -138,16 +139,17 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
     return Recipe(title, context.out, settings, kept, path, places)
 
 
-def typed_keys(name: str) -> list[str]:
-    """Keys that a recipe has by itself: what begins otherwise on the command line of `compare` is a method's."""
+def typed_keys(name: str, section: str = layout.COMPARE) -> list[str]:
+    """Keys that a recipe has by itself: what begins otherwise on the command line of `compare` is a method's, and so of
+    another command with a section of its own."""
     values, _ = read_yaml(find(name))
-    own = values.get(layout.COMPARE)
+    own = values.get(section)
     stages_of_it = [key for key in values if key in STAGES and not (isinstance(own, dict) and key in own)]
-    return [*({"name", "out", "base", *ALSO, *SHARED, layout.COMPARE}), *stages_of_it]
+    return [*({"name", "out", "base", *ALSO, *SHARED, section}), *stages_of_it]
 
 
 def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
-    keys = sorted({"name", "out", "base", layout.COMPARE, *ALSO, *SHARED, *STAGES})
+    keys = sorted({"name", "out", "base", layout.COMPARE, layout.LAB, *ALSO, *SHARED, *STAGES})
     for key in values:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)

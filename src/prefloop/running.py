@@ -1,27 +1,98 @@
 """Runs stages in processes of their own, so that time and memory are each one's own; killed, all goes on."""
 
 import contextlib
+import difflib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from prefloop import layout, stopping
-from prefloop.compare.plans import Plan, Step
+from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.files.atomic import make_folder, write_text
 from prefloop.printing import say
+from prefloop.rounds.recipe import STAGES, Recipe
+from prefloop.stages import ALIGNING, Stage
 
 COMMAND = (sys.executable, "-m", "prefloop")
 LOOK_EVERY = 0.2
 """Seconds between two looks at what has ended."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage to run in a process of its own."""
+
+    stage: Stage
+    config: Config
+    given: dict[str, Any]
+    """the settings that were given, as they are typed"""
+
+    @property
+    def out(self) -> Path:
+        """Its folder."""
+        return Path(self.given["out"])
+
+    @property
+    def typed(self) -> str:
+        """The command, as one types it."""
+        return " ".join(["prefloop", self.stage.command, *map(shlex.quote, _words(self.given))])
+
+
+def _words(given: Mapping[str, Any], above: str = "") -> list[str]:
+    words: list[str] = []
+    for name, value in given.items():
+        if isinstance(value, dict):
+            words += _words(value, f"{above}{name}.")
+        else:
+            told = {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else value
+            words.append(f"{above}{name}={_listed(told)}")
+    return words
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_listed(each)}" for name, each in value.items()) + "}"
+    return f"[{', '.join(map(_listed, value))}]" if isinstance(value, list | tuple) else str(value)
+
+
+def head(recipe: Recipe) -> list[Step]:
+    """The recipe's stages that need no policy of its: what all methods begin from."""
+    steps: list[Step] = []
+    aside = set[Path]()
+    for name, config in recipe.settings.items():
+        given, stage = config.model_dump(mode="json", exclude_unset=True), STAGES[name]
+        inputs = [Path(value) for key in stage.takes for value in paths(given.get(key))]
+        later = any(path.is_relative_to(folder) for path in inputs for folder in aside)
+        if later or name in (*ALIGNING, layout.EVALUATE) or "pipeline" in stage.reads:
+            aside.add(recipe.out / name)
+            continue
+        steps.append(Step(stage, config, given))
+    return steps
+
+
+def paths(value: Any) -> list[str]:
+    """What an input of a stage names: one thing, or several rewards' models."""
+    if isinstance(value, dict):
+        return [str(part["model"]) for part in value.values()]
+    return [value] if isinstance(value, str) else []
+
+
+def near(name: str, names: tuple[str, ...]) -> str:
+    """A hint for a mistyped name."""
+    found = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean `{found[0]}`?" if found else f"There are: {', '.join(names)}."
 
 
 class Failed(Exception):
@@ -119,38 +190,46 @@ def run_head(some: Workers, steps: Sequence[Step], log: Path) -> None:
         say(f"[{number}/{len(steps)}] {step.stage.name:<9} {took}")
 
 
-def run_plans(
-    some: Workers, made: Sequence[Plan], out: Path, *, at_once: int, before: Callable[[Plan], None]
+def run_lines(
+    some: Workers,
+    lines: Mapping[str, Sequence[Step]],
+    out: Path,
+    *,
+    at_once: int,
+    before: Callable[[str], None] | None = None,
 ) -> dict[str, str | None]:
-    """Runs every method, several at once; one that fails stops no other.
+    """Runs lines of stages, several at once; one that fails stops no other.
 
     Args:
-        before: makes what a method reads and no stage writes.
+        lines: name -> its stages, in their order.
+        out: where each has a folder of its name, with what its stages said.
+        before: makes what the line of a name reads and no stage writes.
 
     Returns: name -> None, or why it failed.
     """
     done: dict[str, str | None] = {}
 
-    def one(plan: Plan) -> str | None:
+    def one(name: str) -> str | None:
         try:
-            before(plan)
-            for step in (*plan.steps, *([plan.evaluation] if plan.evaluation else [])):
-                some.run(step, out / plan.name / layout.LOG)
+            if before is not None:
+                before(name)
+            for step in lines[name]:
+                some.run(step, out / name / layout.LOG)
         except (Failed, UserError, OSError, ValueError) as problem:
             return str(problem)
         return None
 
     pool = ThreadPoolExecutor(at_once)
-    begun: dict[str, Future[str | None]] = {plan.name: pool.submit(one, plan) for plan in made}
+    begun: dict[str, Future[str | None]] = {name: pool.submit(one, name) for name in lines}
     try:
         while any(not future.done() for future in begun.values()):  # a signal is heard between two looks
             for name in [name for name, future in begun.items() if future.done() and name not in done]:
-                _tell(name, begun[name].result(), done, len(made))
+                _tell(name, begun[name].result(), done, len(lines))
             time.sleep(LOOK_EVERY)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
     for name in [name for name in begun if name not in done]:
-        _tell(name, begun[name].result(), done, len(made))
+        _tell(name, begun[name].result(), done, len(lines))
     return done
 
 

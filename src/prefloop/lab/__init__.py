@@ -1,0 +1,1 @@
+"""Over-optimisation measured: what reward models are worth to gold as policies drift, in one picture."""
