@@ -1,4 +1,4 @@
-"""What came of each cell: curves of proxy and gold, the laws that fit them, where gold turned, and when signs alarmed."""
+"""What came of each cell: curves of proxy and gold, the laws that fit them, where gold turned, and when signs spoke."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -179,6 +179,7 @@ def _told(cell: LabCell, first: LabCell, seed: int) -> LabCell:
             "rl": law([run.trained for run in ran.values()], "rl", seed),
             "best_of_n": law([run.chosen for run in ran.values() if run.chosen], "best_of_n", seed),
             "end": _over_seeds([*ends.values()]),
+            "chosen_end": _over_seeds([*best.values()]),
             "ahead": _ahead(ends, {number: run.trained[-1].gold for number, run in others.items()}, cell is first),
             "chosen_ahead": _ahead(
                 best, {number: run.chosen[-1].gold for number, run in others.items() if run.chosen}, cell is first

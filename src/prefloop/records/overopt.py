@@ -125,8 +125,10 @@ class LabCell(Record):
     """Gold's gain at the end of training, over seeds."""
     ahead: Interval | None = None
     """How much of that is more than the first cell's, seed by seed."""
+    chosen_end: Interval | None = None
+    """Gold's gain of the best of the largest n, over seeds."""
     chosen_ahead: Interval | None = None
-    """The same of the best of the largest n."""
+    """How much of that is more than the first cell's."""
 
 
 class Lab(Record):
