@@ -291,6 +291,7 @@ BY_NAME = {
     "prefloop.rounds.command": RECIPES,
     "prefloop.completion": SETTINGS,
     "prefloop.compare.plans": SETTINGS,
+    "prefloop.lab.plans": SETTINGS,
     "prefloop.plan.command": NEEDS,
 }
 """Modules that import what the table of stages names -> which of it."""
