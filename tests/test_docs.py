@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefloop import cli
-from prefloop.config import section
+from prefloop.config import entries, section
 from prefloop.named import named
 from prefloop.notation import override
 from prefloop.rounds import recipe
@@ -41,11 +41,15 @@ def commands() -> Iterator[tuple[str, str]]:
 
 def check_setting(text: str, config: Any) -> None:
     """Fails unless `key=value` names a setting."""
-    key = override({}, text)
+    key, several = override({}, text), None
     for part in key.split("."):
+        if several is not None:
+            config, several = several, None  # whatever it is called
+            continue
         assert config is not None, f"{text}: nothing is inside that setting"
         assert part in config.model_fields, f"{text}: {config.__name__} has no such setting"
-        config = section(config.model_fields[part].annotation)
+        annotation = config.model_fields[part].annotation
+        config, several = section(annotation), entries(annotation)
 
 
 def check_recipe(arguments: list[str]) -> None:

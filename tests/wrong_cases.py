@@ -47,6 +47,7 @@ GOOD: dict[str, list[str]] = {
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
               "reward.b.model=in/reward", *QUICK],
+    "lab best-of": ["policy=in/model", "prompts=in/prompts.jsonl", "reward=in/reward", "max_new_tokens=4", *QUICK],
     "report": ["pipeline=in"],
     "score": ["model=in/reward", "data=in/demonstrations.jsonl", "dtype=float32"],
 }  # fmt: skip
@@ -392,6 +393,10 @@ def of_commands() -> Iterator[Case]:
         ("compare", "HELP"), ("compare out=out", "needs a recipe first"), ("compare helpdsk out=out", "Did you mean helpdesk?"),
         ("compare helpdesk out=out methods=[dop]", "Did you mean `dpo`?"), ("compare helpdesk out=out methods=[dpo] dpo.bta=1", "bta"),
         ("compare helpdesk out=out methods=[dpo] kto.beta=1", "`kto`"),
+        ("lab overopt", "HELP"), ("lab", "Did you mean"), ("lab overopt out=out", "needs a recipe first"), ("lab overopt helpdsk out=out", "Did you mean helpdesk?"),
+        ("lab overopt helpdesk out=out cells=[oen]", "Did you mean `one`?"), ("lab overopt helpdesk out=out one.pars=3", "`pars`"),
+        ("lab overopt helpdesk out=out cells=[one,one]", "twice"), ("lab overopt helpdesk out=out one.combine=min", "needs an ensemble"),
+        ("lab overopt stories out=out", "judge: gold"), ("lab overopt helpdesk out=out cells=[one] min.pairs=9", "`min`"), ("lab overopt helpdesk out=out cells=[rewards]", "cannot be called"),
         ("plan nothing", "sft, collect, reward, ppo, reinforce, rloo, grpo, rft, online-dpo"), ("plan collect", "`model`"), ("plan sft stt=1", "`stt`"), ("plan sft model=a", "`demonstrations`"),
         ("plan ppo " + " ".join(GOOD["ppo"]) + " out=o on=2x", "on"), ("export marge", "export merge"), ("export merge out=out", "`model`"), ("export merge model=in/nowhere out=out", "nowhere"),
         ("export merge model=in/model out=out", "a whole model already"), ("export merge model=in/prompts.jsonl out=out", "prompts.jsonl"), ("export merge mdoel=in/model out=out", "`mdoel`"),

@@ -123,7 +123,8 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "prompts revise (prompts=), collect (prompts=), ppo (prompts=), reinforce "
         "(prompts=), rloo (prompts=), grpo (prompts=), rft (prompts=), online-dpo (prompts=), "
         "best-of-n (prompts=), data hacks (prompts=), "
-        "evaluate (validation_prompts=, test_prompts=, ood_prompts=) and sweep (prompts=) take it.",
+        "evaluate (validation_prompts=, test_prompts=, ood_prompts=), lab best-of (prompts=, of the helpdesk) and "
+        "sweep (prompts=) take it.",
     ]
 
 

@@ -80,7 +80,7 @@ READERS: dict[tuple[str, str], Read] = {
     **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce", "rloo", "grpo")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")
+        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "best-of", "hacks", "sweep")
     },
     **{
         (stage, setting): read

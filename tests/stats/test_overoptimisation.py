@@ -70,7 +70,7 @@ def test_what_never_turns_has_no_peak():
 
 
 def test_intervals_over_seeds_hold_what_was_planted_as_often_as_they_say():
-    """Seeds differ in a (0.8, deviation 0.1). 200 worlds of eight seeds; a bootstrap of eight is somewhat too narrow."""
+    """Seeds differ in a (0.8, deviation 0.1). 200 worlds of eight seeds, of which a bootstrap is a bit narrow."""
     rng, d, held = np.random.default_rng(0), [0.5, 1.0, 2.0, 3.0, 4.0], 0
     for world in range(200):
         slopes = rng.normal(0.8, 0.1, 8)

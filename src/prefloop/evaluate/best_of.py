@@ -45,7 +45,7 @@ def measure(config: BestOfConfig) -> Path:
     asked = read_prompts(config.prompts).records[: config.num_prompts]
     own(asked, file=config.prompts, who="lab best-of", instead=INSTEAD)
     inputs = {"policy": model_folder(config.policy), "prompts": config.prompts}
-    inputs |= {f"reward.{name}": reward_input(part.model) for name, part in config.reward.items()}
+    inputs |= {f"reward.{name}": reward_input(part.model) for name, part in config.choosers.items()}
     with Run(config, inputs=inputs) as run:
         path = run.folder / layout.BEST_OF
         if run.finished:
@@ -62,7 +62,7 @@ def measure(config: BestOfConfig) -> Path:
                 combine=part.combine,
                 variance_coef=part.variance_coef,
             )
-            for name, part in config.reward.items()
+            for name, part in config.choosers.items()
         }
         prompts = FittingPrompts.of(
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
@@ -112,7 +112,7 @@ def told(config: BestOfConfig, prompts: Sequence[Prompt], parts: Sequence[Part])
     worth, largest = whole("utility"), config.responses_per_prompt
     sizes = [*(n for n in (2**power for power in range(15)) if n < largest), largest]
     curves: dict[str, BestOfCurve] = {}
-    for name, part in config.reward.items():
+    for name, part in config.choosers.items():
         scores = whole(f"score.{name}")
         points = [
             BestOfPoint(

@@ -1,10 +1,10 @@
 """Settings of `prefloop evaluate`: of checkpoints, and of a reward model on a file."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from prefloop.config import Config
+from prefloop.config import ONE, SEVERAL, Config, one_or_several
 from prefloop.settings import Reward, Rewarded, RunConfig, SamplingConfig, Templated, Weighted
 
 
@@ -144,14 +144,22 @@ class Chooser(Config):
     """With combine=variance: what a unit of the members' variance costs, in reward units."""
 
 
+Choosers = Annotated[
+    Annotated[str, Tag(ONE)] | Annotated[dict[str, Chooser], Field(min_length=1), Tag(SEVERAL)],
+    Discriminator(one_or_several),
+]
+"""One reward, or several, NAME -> what it is and how it is asked."""
+
+
 class BestOfConfig(RunConfig, Templated, Weighted, SamplingConfig):
     """Which rewards choose among the same responses, and how many there are."""
 
     policy: str
     """Model folder (or hub id) that writes the responses, normally the SFT model."""
 
-    reward: dict[str, Chooser] = Field(min_length=1)
-    """Rewards, NAME: {model, combine, variance_coef}; each chooses among the same responses."""
+    reward: Choosers
+    """A reward model folder, python:FILE.py:FUNCTION or a server; or several, NAME: {model, combine, variance_coef},
+    each of which chooses among the same responses."""
 
     prompts: str
     """File of the helpdesk's prompts: gold knows no others."""
@@ -164,3 +172,8 @@ class BestOfConfig(RunConfig, Templated, Weighted, SamplingConfig):
 
     batch_prompts: int = Field(default=8, ge=1, le=100_000)
     """Prompts sampled together."""
+
+    @property
+    def choosers(self) -> dict[str, Chooser]:
+        """The rewards by name; a single one is called `reward`."""
+        return {"reward": Chooser(model=self.reward)} if isinstance(self.reward, str) else self.reward

@@ -15,7 +15,7 @@ from prefloop.errors import UserError
 from prefloop.files.documents import write_document
 from prefloop.lab import measured, page
 from prefloop.lab.config import CELLS, Cell, LabConfig
-from prefloop.lab.plans import HELD_OUT, NUM_HELD_OUT, Plans, plans
+from prefloop.lab.plans import NUM_HELD_OUT, Plans, plans
 from prefloop.lab.planted import write_planted
 from prefloop.printing import say
 from prefloop.rounds import beforehand
@@ -89,7 +89,9 @@ def _learned(some: Workers, made: Plans, at_once: int) -> dict[str, str | None]:
     """Makes models with other layers, then reward models. Returns: name -> None, or why it failed."""
     failed = run_lines(some, made.models, made.out, at_once=at_once) if made.models else {}
     if made.held_out is not None:
-        write_planted(made.held_out, made.out / HELD_OUT, pairs=NUM_HELD_OUT, flips=0.0, seed=made.seeds[0], most=True)
+        write_planted(
+            made.held_out, made.out / layout.HELD_OUT, pairs=NUM_HELD_OUT, flips=0.0, seed=made.seeds[0], most=True
+        )
 
     def planted(name: str) -> None:
         one = made.rewards[name]

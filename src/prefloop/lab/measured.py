@@ -52,7 +52,7 @@ def found(made: Plans, failed: Failures) -> Lab:
         algorithm=made.config.algorithm,
         num_prompts=made.config.num_prompts,
         best_of=made.config.best_of,
-        cells=tuple(_told(cell, cells[0], made.seeds[0]) for cell in cells),
+        cells=tuple(told(cell, cells[0], made.seeds[0]) for cell in cells),
     )
 
 
@@ -168,7 +168,7 @@ def alarms(
     return first
 
 
-def _told(cell: LabCell, first: LabCell, seed: int) -> LabCell:
+def told(cell: LabCell, first: LabCell, seed: int) -> LabCell:
     """A cell with what its seeds say together. Args: seed: of the bootstrap."""
     ran = {run.seed: run for run in cell.runs if run.trained}
     ends = {number: run.trained[-1].gold for number, run in ran.items()}
@@ -189,14 +189,15 @@ def _told(cell: LabCell, first: LabCell, seed: int) -> LabCell:
 
 
 def law(curves: Sequence[Sequence[Point]], kind: laws.Law, seed: int) -> Law | None:
-    """The law of gold's gains over all seeds; None without points enough."""
-    told = [([math.sqrt(p.kl) for p in curve], [p.gold for p in curve]) for curve in curves]
-    places = {d for ds, _ in told for d in ds if d > 0}
-    if len(places) < 3:
+    """The law of gold's gains over all seeds; None without points enough on each curve."""
+    spread = [([math.sqrt(p.kl) for p in curve], [p.gold for p in curve]) for curve in curves]
+    if not spread or any(len({place for place in d if place > 0}) < 3 for d, _ in spread):
         return None
-    fit = laws.pooled(told, law=kind)
+    fit = laws.pooled(spread, law=kind)
     ends = (
-        laws.bootstrap(told, law=kind, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed) if len(told) > 1 else None
+        laws.bootstrap(spread, law=kind, confidence=CONFIDENCE, resamples=RESAMPLES, seed=seed)
+        if len(spread) > 1
+        else None
     )
     a, b = (
         Interval(mean=value) if ends is None else Interval(mean=value, low=float(ends[0, i]), high=float(ends[1, i]))

@@ -30,7 +30,7 @@ SHARED = ("device", "dtype", "threads")
 """Settings of a recipe that every stage of the lab inherits which has them."""
 LIKEWISE = ("template", "weights", "adapter", "lora", "max_new_tokens", "temperature")
 """Settings of the recipe's evaluation or first policy that every stage of the lab has alike."""
-REWARDS, MODELS, HELD_OUT = "rewards", "models", "held_out.jsonl"
+REWARDS, MODELS = "rewards", "models"
 NUM_HELD_OUT = 300
 """Preferences on which reward models are measured."""
 STEPS, SAVE_EVERY = 40, 4
@@ -252,7 +252,7 @@ class _Maker:
         given = self._inherited(STAGES[layout.REWARD], {"members"})
         given |= {"model": model, "preferences": str(folder / layout.PREFERENCES), "members": cell.members}
         if self.there["held_out"] is not None:
-            given["held_out"] = str(self.out / HELD_OUT)
+            given["held_out"] = str(self.out / layout.HELD_OUT)
         if self.there["demonstrations"] is not None:
             given["demonstrations"] = self.there["demonstrations"]
         given |= {"seed": seed, "out": str(folder / layout.REWARD)}
