@@ -13,21 +13,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prefloop import layout
-from prefloop.evaluate.config import BestOfConfig
+from prefloop.errors import UserError
+from prefloop.evaluate.config import BestOfConfig, Chooser
 from prefloop.evaluate.measure import interval
 from prefloop.files.documents import write_document
 from prefloop.files.foreign import read_prompts
 from prefloop.models.device import placement
 from prefloop.models.load import causal, model_folder
 from prefloop.models.network import Network
+from prefloop.ops.rewards import combined_scores
 from prefloop.records import Prompt
 from prefloop.records.overopt import BestOf, BestOfCurve, BestOfPoint
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
+from prefloop.scoring.ensemble import Ensemble
 from prefloop.scoring.named import reward_input, scorer
-from prefloop.scoring.protocol import Scorer, of_several
+from prefloop.scoring.protocol import Scored, Scorer, of_several
 from prefloop.seeds import seed_of
 from prefloop.stats.best_of import best_of_kl, best_of_mean
 from prefloop.text.examples import FittingPrompts
@@ -53,17 +57,10 @@ def measure(config: BestOfConfig) -> Path:
         place = placement(config.device, config.dtype)
         policy = causal(config.policy, place, template=config.template, weights=config.weights)
         run.caution(policy.hold(config.weights), of="policy")
-        judges = {
-            name: scorer(
-                part.model,
-                place,
-                weights=config.weights,
-                beside=policy,
-                combine=part.combine,
-                variance_coef=part.variance_coef,
-            )
-            for name, part in config.choosers.items()
-        }
+        models = {part.model for part in config.choosers.values()}
+        judges = {model: scorer(model, place, weights=config.weights, beside=policy) for model in sorted(models)}
+        for part in config.choosers.values():
+            _check_ensemble(part, judges[part.model])
         prompts = FittingPrompts.of(
             policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
         )
@@ -87,20 +84,38 @@ def _judged(
     ids: list[list[int]],
     start: int,
 ) -> dict[str, list[list[float]]]:
-    """What gold and every reward say of the responses to some prompts. Args: start: the first one's place."""
+    """What gold and every reward say of the responses to some prompts. Args: judges: by model; start: the first one's
+    place."""
     copies = config.responses_per_prompt
     with torch.no_grad():
         sampled = InProcess(policy).sample(
             ids, config.sampling(), seed_of(config.seed, "best.of", start), copies=copies
         )
         texts = [policy.codec.decode(s.tokens) for s in sampled]
+        said = {model: of_several(judge, asked, texts, copies=copies) for model, judge in judges.items()}
         part = {
-            f"score.{name}": of_several(judge, asked, texts, copies=copies).scores.view(len(ids), copies).tolist()
-            for name, judge in judges.items()
+            f"score.{name}": _combined(chooser, said[chooser.model]).view(len(ids), copies).tolist()
+            for name, chooser in config.choosers.items()
         }
     each = [prompt.text for prompt in asked for _ in range(copies)]
     utilities = [gold.judge(prompt, text).utility for prompt, text in zip(each, texts, strict=True)]
     return {**part, "utility": np.reshape(utilities, (len(ids), copies)).tolist()}
+
+
+def _check_ensemble(chooser: Chooser, judge: Scorer) -> None:
+    """Raises: UserError if there is nothing to combine."""
+    if chooser.combine != "mean" and not isinstance(judge, Ensemble):
+        raise UserError(
+            f"combine={chooser.combine}: {chooser.model} is no ensemble, so there is nothing to combine. Leave combine "
+            "out, or train an ensemble: prefloop reward members=N."
+        )
+
+
+def _combined(chooser: Chooser, said: Scored) -> Tensor:
+    """(B,) what was said, in the chooser's way. Choosers that ask one ensemble differ in this alone."""
+    if said.members is None:
+        return said.scores
+    return combined_scores(said.members, combine=chooser.combine, variance_coef=chooser.variance_coef)
 
 
 def told(config: BestOfConfig, prompts: Sequence[Prompt], parts: Sequence[Part]) -> BestOf:

@@ -104,8 +104,10 @@ def _learned(some: Workers, made: Plans, at_once: int) -> dict[str, str | None]:
 def _used(some: Workers, made: Plans, failed: Mapping[str, str | None], at_once: int) -> dict[str, str | None]:
     """Optimises policies against the reward models that there are, and has each choose the best of n."""
     there = {name: trial for name, trial in made.trials.items() if failed[trial.reward.name] is None}
-    lines: dict[str, tuple[Step, ...]] = {name: (trial.policy, trial.evaluation) for name, trial in there.items()}
-    for seed in made.seeds:
+    lines: dict[str, tuple[Step, ...]] = {}
+    for seed in made.seeds:  # seed by seed: broken off, it can be told of those that are done
+        own = {name: trial for name, trial in there.items() if trial.seed == seed}
+        lines |= {name: (trial.policy, trial.evaluation) for name, trial in own.items()}
         step = measured.chosen_step(made, there, seed)
         if step is not None:
             lines[f"{step.stage.name}/{step.out.name}"] = (step,)
