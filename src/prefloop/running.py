@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from prefloop import layout, stopping
-from prefloop.config import Config
+from prefloop.config import Config, frozen
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.atomic import make_folder, write_text
@@ -107,7 +107,7 @@ def is_finished(step: Step) -> bool:
     if not (step.out / layout.FINISHED).is_file() or not (step.out / layout.CARD).is_file():
         return False
     card, made = read_document(step.out / layout.CARD, RunCard), read_document(step.out / layout.FINISHED, Finished)
-    if step.config.model_dump(mode="json") != card.config or card.config.get("verify"):
+    if frozen(step.config.model_dump(mode="json")) != card.config or card.config.get("verify"):
         return False
     files = {name: step.out / name for name in made.sizes}
     return all(file.is_file() and file.stat().st_size == made.sizes[name] for name, file in files.items()) and all(
