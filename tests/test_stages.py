@@ -88,6 +88,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))),),
     "collect": (lambda path: read_records(path, Judgement),),
+    "gate": (lambda path: read_records(path, Judgement),),
     "score": (
         lambda path: Rows(path, Preference),
         lambda path: Rows(path, Demonstration),

@@ -17,6 +17,7 @@ PIPELINE/best-of-n/                demonstrations.jsonl, each prompt with the be
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
+PIPELINE/gate/                    gate.json, the decision whether the selected model takes the reference's place
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
 PIPELINE/report/                  index.html, summary.json
@@ -64,6 +65,7 @@ ASKED = "asked.jsonl"
 REVISIONS = "revisions.jsonl"
 
 EVALUATION = "evaluation.json"
+GATE, GATED, SKILLS = "gate", "gate.json", "skills.json"
 BENCH = "bench.json"
 BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
@@ -105,6 +107,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),
     "offline": (MODELS, f"{MODELS}/{_STEP}*"),
     "evaluate": (EVALUATION, ARENA),
+    "gate": (GATED,),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""
 
@@ -193,3 +196,8 @@ def sft_model(pipeline: Path) -> Path:
 def judged(collect: Path) -> Path:
     """The file in which the page leaves what people judged, beside the comparisons."""
     return collect / "judged" / JUDGEMENTS
+
+
+def arena_judged(collect: Path) -> Path:
+    """The file in which the page leaves what people judged in the arena, beside that."""
+    return judged(collect).with_name(ARENA)
