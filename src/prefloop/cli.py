@@ -89,7 +89,7 @@ def _refuse(sentence: str) -> int:
 def _go_on(arguments: list[str]) -> str:
     """What a stopped command has left: only stages that write a run's folder can go on."""
     name = arguments[0] if arguments else ""
-    if name not in ("run", "compare") and not any(
+    if name not in ("run", "rounds", "compare") and not any(
         stage.in_recipe and stage.command == name for stage in STAGES.values()
     ):
         return "."

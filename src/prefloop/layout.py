@@ -20,6 +20,9 @@ PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench
 PIPELINE/gate/                    gate.json, the decision whether the selected model takes the reference's place
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
+PIPELINE/rounds/                  lineage.json; rounds/1, rounds/2, ... each with its stages' folders, and in stale/ and
+                                  fresh/ how right the last and the new reward model are on its pairs; earlier.jsonl is
+                                  what was learned from before it; a branch of the second round is rounds/2b
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -74,6 +77,8 @@ MODEL_CARD = "prefloop_card.json"
 CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 SWEEP = "sweep.json"
+
+ROUNDS, LINEAGE, STALE, FRESH, EARLIER = "rounds", "lineage.json", "stale", "fresh", "earlier.jsonl"
 
 COMPARE, COMPARED, LOG = "compare", "compare.json", "log.txt"
 

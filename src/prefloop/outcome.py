@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+MORE = 4
+"""Exit code of what waits for more judgements."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -175,6 +175,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.report.stage:write", "prefloop.report.config:ReportConfig",
           in_recipe=True, reads={"pipeline": "pipeline="}, takes={"pipeline": "folder"}, writes=("pages",)),
     Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
+    Stage("rounds", "go round again and again: collect, learn, optimise, evaluate, decide",
+          "prefloop.rounds.rounds_command:main", writes=("pipeline",)),
     Stage("compare", "say what several methods gain and cost on a recipe's preferences",
           "prefloop.compare.command:main", writes=("pages",)),
     Stage("plan", "say what a stage will take of memory and time, and what to change where it does not fit",

@@ -41,6 +41,7 @@ from prefloop.records.evaluations import (
     SampledResponse,
     Split,
     Unchecked,
+    WinRate,
 )
 from prefloop.run import Run
 from prefloop.scoring.named import reward_inputs, scorer_as
@@ -277,18 +278,18 @@ def _verdict(prompt: str, response: str) -> dict[str, Any]:
 
 
 def _numbers(world: _World, answered: Answered, name: str, split: str) -> Split:
-    """One model's numbers on one split, with its win rate against the reference."""
-    own, theirs, prompts, judge = (
-        answered[name, split],
-        answered["reference", split],
-        world.prompts[split],
-        world.config.judge,
-    )
-    if name == "reference":
-        return summary(own, prompts)
-    judge_pair = by_gold if judge == "gold" else _by_score(own, theirs, prompts)
-    rate = win_rate(own, theirs, prompts, judge=judge, judge_pair=judge_pair, seed=world.config.seed)
-    return summary(own, prompts, rate)
+    """One model's numbers on one split, with its win rates against the reference and the base."""
+    own, prompts, judge = answered[name, split], world.prompts[split], world.config.judge
+
+    def against(whom: str) -> WinRate | None:
+        theirs = answered.get((whom, split))
+        if theirs is None or name == whom:
+            return None
+        judge_pair = by_gold if judge == "gold" else _by_score(own, theirs, prompts)
+        return win_rate(own, theirs, prompts, judge=judge, judge_pair=judge_pair, seed=world.config.seed)
+
+    reference = None if name == "reference" else against("reference")
+    return summary(own, prompts, reference, against(BASE))
 
 
 def _by_score(

@@ -26,7 +26,7 @@ from prefloop.files import fingerprints
 from prefloop.files.arenas import ARENA, AUDIT, read_arena
 from prefloop.files.documents import read_document, write_document
 from prefloop.files.tables import read_records
-from prefloop.outcome import Outcome
+from prefloop.outcome import MORE, Outcome
 from prefloop.records import Comparison, Judgement
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.gates import Condition, Duel, Gate, Verdict
@@ -35,7 +35,7 @@ from prefloop.rounds.gate_config import GOLD, PEOPLE, GateConfig
 from prefloop.run import Run
 from prefloop.stats import sequential
 
-CODES: Mapping[Verdict, int] = {"ship": 0, "hold": 1, "more": 4}
+CODES: Mapping[Verdict, int] = {"ship": 0, "hold": 1, "more": MORE}
 """What the command's exit code says."""
 PREFERENCE = ("left", "tie", "right")
 FIRST = 50
