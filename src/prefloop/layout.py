@@ -14,6 +14,7 @@ PIPELINE/ppo/models/step-000040/  the policy after 40 steps
 PIPELINE/ppo/rollouts-000040.parquet  with dump_rollouts=: that step's responses, token by token
 PIPELINE/dpo/, PIPELINE/kto/       the same; reference.npz is what the reference says of the rows, for others to reuse
 PIPELINE/best-of-n/                demonstrations.jsonl, each prompt with the best of its responses
+PIPELINE/choose/                  prompts.jsonl, those that are asked next; chosen.jsonl, why each of them
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
@@ -66,6 +67,7 @@ RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 ASKED = "asked.jsonl"
 REVISIONS = "revisions.jsonl"
+PROMPTS, CHOSEN = "prompts.jsonl", "chosen.jsonl"
 
 EVALUATION = "evaluation.json"
 GATE, GATED, SKILLS = "gate", "gate.json", "skills.json"
@@ -98,6 +100,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "pretrain": (MODEL,),
     "revise": (DEMONSTRATIONS, PREFERENCES, HELD_OUT, REVISIONS),
     "sft": (MODEL,),
+    "choose": (PROMPTS, CHOSEN),
     "collect": (COMPARISONS, JUDGEMENTS, PREFERENCES, HELD_OUT, UNDECIDED, RANKINGS, RATINGS, THUMBS),
     "reward": (MODEL,),
     "ppo": (MODELS, f"{MODELS}/{_STEP}*"),

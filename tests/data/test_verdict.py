@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from files.samples import SAMPLES
+from prefloop.choose.stage import asked_before
 from prefloop.data.check import check, verdict
 from prefloop.direct.objectives import THUMBED
 from prefloop.errors import UserError
@@ -81,7 +82,7 @@ READERS: dict[tuple[str, str], Read] = {
     **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce", "rloo", "grpo")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")
+        for stage in ("revise", "choose", "collect", *OPTIMISING, "best-of-n", "hacks", "sweep")
     },
     **{
         (stage, setting): read
@@ -100,6 +101,7 @@ READERS: dict[tuple[str, str], Read] = {
         ("evaluate", setting): partial(read_prompts, **quiet)
         for setting in ("validation_prompts", "test_prompts", "ood_prompts")
     },
+    ("choose", "asked"): partial(asked_before, **quiet),
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
     ("gate", "judged"): lambda path: read_records(path, Judgement),

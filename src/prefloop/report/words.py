@@ -33,6 +33,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.pretrain": ("pretrain", "预训练 pretrain"),
     "stage.revise": ("revise", "批评与修改 revise"),
     "stage.sft": ("SFT", "监督微调 SFT"),
+    "stage.choose": ("choose", "选题 choose"),
     "stage.collect": ("collect", "收集偏好 collect"),
     "stage.reward": ("reward model", "奖励模型 reward"),
     "stage.ppo": ("PPO", "PPO"),
