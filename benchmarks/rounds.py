@@ -84,7 +84,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a line for each cell and seed."""
     lines = [
         "| | seed | judgements | gates | candidates over SFT, % | wins over SFT at the end, % "
-        "| gold above SFT, deviations | KL, nats | harmful, % | last reward model on each round's pairs, and refreshed, % "
+        "| gold above SFT, deviations | KL, nats | harmful, % | reward model of before, and refreshed, on its pairs, % "
         "| CPU s |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
