@@ -186,6 +186,16 @@ best-of-n:
   batch_prompts: 4
   max_new_tokens: 96
 
+choose:
+  prompts: world/prompts.ppo.jsonl
+  num: 10
+  asked: [collect/comparisons.jsonl]
+  model: sft/model
+  reward: reward/model
+  responses_per_prompt: 2
+  batch_prompts: 4
+  max_new_tokens: 12
+
 online-dpo:
   policy: sft/model
   reward: reward/model

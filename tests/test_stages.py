@@ -87,7 +87,9 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "kto": (lambda path: record(str(path), "kto", kinds=THUMBED),),
     "reward": (lambda path: Rows(path, RECORD_OF[feedback_of(path)]), lambda path: Rows(path, Demonstration)),
     "pretrain": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))),),
+    "choose": (lambda path: read_records(path, Comparison),),
     "collect": (lambda path: read_records(path, Judgement),),
+    "gate": (lambda path: read_records(path, Judgement),),
     "score": (
         lambda path: Rows(path, Preference),
         lambda path: Rows(path, Demonstration),

@@ -30,6 +30,7 @@ GOOD: dict[str, list[str]] = {
     "pretrain": ["corpus=in/corpus.jsonl", "steps=1", *QUICK],
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
     "revise": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "by=simulated", "max_new_tokens=4", *QUICK],
+    "choose": ["prompts=in/prompts.jsonl", "num=2", "model=in/model", "reward=in/reward", "max_new_tokens=4", *QUICK],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
@@ -113,7 +114,7 @@ def of_absurd_counts() -> Iterator[Case]:
     """Numbers that would end in the machine's limits."""
     for command, key, value in (
         ("sft", "threads", 5000), ("dpo", "num_samples", 10**12), ("kto", "batch_pairs", 10**18), ("sft", "epochs", 10**8), ("sft", "seed", 10**30), ("ppo", "rollouts_per_step", 10**9),
-        ("ppo", "epochs", 10**6), ("ppo", "steps", 10**12), ("collect", "resample", 10**6), ("reward", "epochs", 10**6),
+        ("ppo", "epochs", 10**6), ("ppo", "steps", 10**12), ("collect", "resample", 10**6), ("choose", "num", 10**6), ("choose", "random", 0.1), ("choose", "floors.unsafe", 0), ("reward", "epochs", 10**6),
         ("data world", "num_documents", 10**12), ("pretrain", "model.hidden_size", 10**7), ("score", "batch", 10**9),
         ("pretrain", "model.num_layers", 10**6), ("pretrain", "model.vocab_size", 10**9), ("collect", "overlap", 10**12),
         ("evaluate", "batch_prompts", 10**12), ("reward", "batch_pairs", 10**18), ("ppo", "max_new_tokens", 10**10),
@@ -189,6 +190,7 @@ DATA = {
     "cpl": "preferences",
     "offline": "preferences",
     "ppo": "prompts",
+    "choose": "prompts",
     "collect": "prompts",
     "revise": "prompts",
     "pretrain": "corpus",
@@ -256,7 +258,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
-        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("choose", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
         ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):

@@ -120,7 +120,7 @@ def test_a_good_file_is_told_in_plain_words(tmp_path, capsys):
         "Verdict: all 1 rows are good; reward (preferences=, held_out=, undecided=, replay=), dpo (preferences=, "
         "held_out=, undecided=, replay=), cpl (preferences=, held_out=, replay=), offline (preferences=, held_out=, "
         "replay=), evaluate (data=, of a reward model) and score (data=) take it; for its "
-        "prompts revise (prompts=), collect (prompts=), ppo (prompts=), reinforce "
+        "prompts revise (prompts=), choose (prompts=, asked=), collect (prompts=), ppo (prompts=), reinforce "
         "(prompts=), rloo (prompts=), grpo (prompts=), rft (prompts=), online-dpo (prompts=), "
         "best-of-n (prompts=), data hacks (prompts=), "
         "evaluate (validation_prompts=, test_prompts=, ood_prompts=), lab best-of (prompts=, of the helpdesk) and "
@@ -144,7 +144,7 @@ def test_a_file_without_one_good_row(tmp_path, capsys):
 
 def test_thumbs_make_pairs_only_where_a_prompt_has_both(tmp_path, capsys):
     good, bad = ({"prompt": "a", "completion": text, "label": text == "b"} for text in "bc")
-    prompts = "; for its prompts revise (prompts=), collect (prompts=)"
+    prompts = "; for its prompts revise (prompts=), choose (prompts=, asked=), collect (prompts=)"
     assert print_check(file_of(tmp_path, good)) == 0
     told = capsys.readouterr().out
     assert f"reward ({LEARNED}), kto ({LEARNED}) and offline ({LEARNED}) take it{prompts}" in told

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from files.samples import SAMPLES
+from prefloop.choose.stage import asked_before
 from prefloop.data.check import check, verdict
 from prefloop.direct.objectives import THUMBED
 from prefloop.errors import UserError
@@ -20,7 +21,8 @@ from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts, serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.records import Preference, Ranking
+from prefloop.files.tables import read_records
+from prefloop.records import Judgement, Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import OPTIMISING, STAGES
@@ -80,7 +82,7 @@ READERS: dict[tuple[str, str], Read] = {
     **{(stage, "ptx"): imitated for stage in ("ppo", "reinforce", "rloo", "grpo")},
     **{
         (stage, "prompts"): partial(read_prompts, **quiet)
-        for stage in ("revise", "collect", *OPTIMISING, "best-of-n", "best-of", "hacks", "sweep")
+        for stage in ("revise", "choose", "collect", *OPTIMISING, "best-of-n", "best-of", "hacks", "sweep")
     },
     **{
         (stage, setting): read
@@ -99,8 +101,10 @@ READERS: dict[tuple[str, str], Read] = {
         ("evaluate", setting): partial(read_prompts, **quiet)
         for setting in ("validation_prompts", "test_prompts", "ood_prompts")
     },
+    ("choose", "asked"): partial(asked_before, **quiet),
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
+    ("gate", "judged"): lambda path: read_records(path, Judgement),
 }
 """(command, setting) -> how it reads its file."""
 

@@ -5,6 +5,7 @@ Every record is frozen and strict: a field with the wrong name or type is an err
 A prompt is a conversation that ends with the user's turn; a response is plain text that continues it.
 """
 
+from prefloop.records.chosen import Chosen
 from prefloop.records.conversations import Demonstration, Message, Prompt, Response, Sampling, opening, spoken
 from prefloop.records.judgements import (
     AnnotatorKind,

@@ -11,6 +11,7 @@ from prefloop.extras import check_extra
 from prefloop.files.foreign import SERVES
 from prefloop.files.forms import recognise
 from prefloop.records import Demonstration, Preference, Prompt
+from prefloop.rounds import turns
 from prefloop.rounds.recipe import STAGES, Recipe
 from prefloop.settings import models_of
 
@@ -24,6 +25,8 @@ def check(recipe: Recipe) -> None:
     """Raises: UserError for what would stop a later stage after the earlier ones have worked for hours."""
     for name, config in recipe.settings.items():
         check_stage(recipe, name, config, name)
+    for name, config in turns.first_and_later(recipe):
+        check_stage(recipe, name, config, f"{layout.ROUNDS}.{name}")
 
 
 def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
@@ -33,6 +36,8 @@ def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
     for setting, kind in STAGES[name].takes.items():
         value = _given(config, setting)
         named = models_of(value, setting) if kind == "reward" else {setting: value}
+        if isinstance(value, tuple):
+            named = {f"{setting}.{place}": one for place, one in enumerate(value)}
         for key, path in named.items():
             if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
                 continue
@@ -63,15 +68,15 @@ def _given(config: Config, setting: str) -> Any:
 def _is_inside(recipe: Recipe, path: str) -> bool:
     """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
     return Path(path) == recipe.out or any(
-        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE, layout.LAB)
+        Path(path).is_relative_to(recipe.out / stage)
+        for stage in (*recipe.settings, layout.COMPARE, layout.LAB, layout.ROUNDS)
     )
 
 
 def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> None:
     if kind == "file":
-        kinds = {
-            what for what, how in STAGES[stage].reads.items() if f"{setting}=" in how.split(", ") and what in RECORDS
-        }
+        named = {what for what, how in STAGES[stage].reads.items() if f"{setting}=" in how.split(", ")}
+        kinds = named & RECORDS.keys()
         file = Path(value)
         if not file.is_file():
             near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*") if p.is_file()], n=1)
@@ -79,7 +84,7 @@ def _check(stage: str, setting: str, kind: str, value: str, config: Config) -> N
             raise UserError(f"{value}: there is no such file. {hint}")
         if kinds:
             what = recognise(value).what
-            if what not in kinds and not any(RECORDS[kind] in SERVES.get(what, ()) for kind in kinds):
+            if what not in named and not any(RECORDS[kind] in SERVES.get(what, ()) for kind in kinds):
                 raise UserError(f"{value}: this file holds {what}, but {' or '.join(sorted(kinds))} are needed.")
     elif kind == "folder":
         if not Path(value).is_dir():

@@ -16,7 +16,7 @@ ASKED = [{"role": "user", "content": "Where is my parcel?"}]
 SAMPLES: Mapping[str, dict[str, Any]] = {
     layout.DEMONSTRATIONS: {"messages": ASKED, "response": "I am sorry for the wait. It comes tomorrow."},
     layout.PREFERENCES: {"messages": ASKED, "chosen": "It comes tomorrow.", "rejected": "No idea."},
-    "prompts.jsonl": {"messages": [{"role": "user", "content": "Can I send it back?"}]},
+    layout.PROMPTS: {"messages": [{"role": "user", "content": "Can I send it back?"}]},
     layout.prompts("validation"): {"messages": [{"role": "user", "content": "How long do I have to wait?"}]},
     layout.prompts("test"): {"messages": [{"role": "user", "content": "Can I have my money back?"}]},
 }

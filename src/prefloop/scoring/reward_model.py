@@ -154,11 +154,7 @@ class RewardModel:
         random, always in the same way, which keeps distances about as they are (Johnson and Lindenstrauss 1984).
         """
         scores, means = self.read(sequences, tags, states="mean")
-        width = means.shape[1]
-        if width > EMBEDDED:
-            drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
-            means = means @ torch.from_numpy(drawn).float()
-        return scores, means
+        return scores, narrowed(means)
 
     @property
     def context(self) -> int:
@@ -224,6 +220,15 @@ class RewardModel:
                 seen[batch] = total.cpu() / torch.tensor(stream.lengths)[:, None]
         each = zip(raw.unbind(1), self.columns.columns, strict=True)
         return torch.stack([normalised_scores(one, mean=of.mean, std=of.std) for one, of in each], 1), seen
+
+
+def narrowed(states: torch.Tensor) -> torch.Tensor:
+    """(B, min(width, EMBEDDED)) states (B, width), projected at random where they are wider, always in the same way."""
+    width = states.shape[1]
+    if width <= EMBEDDED:
+        return states
+    drawn = np.random.default_rng(width).standard_normal((width, EMBEDDED)) / math.sqrt(EMBEDDED)
+    return states @ torch.from_numpy(drawn).float()
 
 
 def loaded_beside(
