@@ -2,11 +2,13 @@
 
 from markupsafe import Markup
 
+from prefloop.report.round_words import ROUNDS
 from prefloop.report.sentences import SENTENCES
 
 LANGUAGES = ("en", "zh")
 
 LABELS: dict[str, tuple[str, str]] = {
+    **ROUNDS,
     "kicker": ("prefloop report", "prefloop 报告"),
     "nav.flow": ("Flow", "流程"),
     "nav.table": ("{before} against RLHF", "{before} 对比 RLHF"),
