@@ -17,6 +17,7 @@ STREAMS: dict[str, str] = {
     "choose.order": "order of the pool and of the prompts chosen from it",
     "choose.responses": "responses on which a reward may disagree, by part",
     "choose.draw": "which prompts are chosen",
+    "collect.older": "which responses older policies write, by prompt; theirs, by policy, chunk and attempt",
     "collect.responses": "responses to be judged, by chunk and attempt",
     "revise.drafts": "drafts that are revised, by part",
     "revise.answers": "critiques and revisions of a model in memory, by part, round, which of the two, and attempt",
