@@ -21,24 +21,12 @@ from prefloop.rounds import advance, gate, lineage, turns
 from prefloop.rounds.recipe import find, load
 from prefloop.stats.paying import next_gain
 
-FEW = {"choose.num": "8", "choose.candidates": "8", "choose.responses_per_prompt": "2", "choose.max_new_tokens": "8"}
-FEW |= {"collect.held_out": "0.4", "gate.least": "1", "gate.most": "6", "gate.slice_floor": "0"}
 VERDICTS = ("ship", "hold", "ship")
-
-
-def typed(out: Path, num: int) -> list[str]:
-    """The recipe `rounds`, tiny."""
-    once, rounds = [], [f"{layout.ROUNDS}.{key}={value}" for key, value in FEW.items()]
-    for word in miniature.overrides(**{"world.num_collect": "48"}):
-        stage, _, rest = word.partition(".")
-        inside = stage in ("collect", "reward", "ppo", "evaluate")
-        (rounds if inside else once).append(f"{layout.ROUNDS}.{stage}.{rest}" if inside else word)
-    return [*once, *rounds, f"{layout.ROUNDS}.num={num}", f"out={out}"]
 
 
 def go(out: Path, num: int) -> int:
     """Types it."""
-    return cli.main(["run", "rounds", *typed(out, num)])
+    return cli.main(["run", "rounds", *miniature.rounds(out=str(out), num=num)])
 
 
 @pytest.fixture(scope="module")
