@@ -44,6 +44,7 @@ STREAMS: dict[str, str] = {
     "best.responses": "responses of which the best is kept, by the first prompt of a part",
     "evaluate.responses": "responses of a model, by chunk; the same for every model",
     "evaluate.sides": "on which side the candidate is shown to the judge",
+    "skills.suite": "the tasks of a suite that prefloop makes, by skill",
     "hacks.responses": "responses of policy and reference, by model and the first prompt of a part",
     "sweep.responses": "responses that are weighed, by the first prompt of a part",
     "chat.responses": "what a model says, by turn",
