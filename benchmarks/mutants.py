@@ -19,10 +19,11 @@ from planted_drift import DRIFT
 from planted_env import ENV
 from planted_groups import GROUPS
 from planted_judging import JUDGING
+from planted_rounds import ROUNDS
 from planted_shared import SHARED
 
 ROOT = Path(__file__).parents[1]
-MUTANTS = [*LEARNING, *DRIFT, *ENV, *GROUPS, *JUDGING, *SHARED]
+MUTANTS = [*LEARNING, *DRIFT, *ENV, *GROUPS, *JUDGING, *ROUNDS, *SHARED]
 
 
 def copied(place: Path) -> Path:

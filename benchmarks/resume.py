@@ -1,7 +1,9 @@
 """Is resuming exact? A miniature of the whole recipe, killed again and again at random moments, against an undisturbed
 one.
 
-    python benchmarks/resume.py [KILLS] [SEED]      prints a table in Markdown; exit code 1 if a single byte differs
+    python benchmarks/resume.py [KILLS] [SEED] [ROUNDS]    a table in Markdown; exit code 1 if a single byte differs
+
+With ROUNDS it is the recipe `rounds` with as many, its lineage and gates included.
 
 Half of the kills fall at a random time, half just before or after a random operation on the disk (fsync, rename,
 unlink).
@@ -19,20 +21,22 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import killing
 import miniature
+from prefloop import layout
 from prefloop.stages import RUNS
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, rounds: int) -> None:
     """The miniature, from its first stage to its report, in folder/demo."""
     from prefloop.cli import main
 
     folder.mkdir(exist_ok=True)
     os.chdir(folder)  # so that the paths in the settings are the same
-    if main(["run", "helpdesk", "out=demo", *miniature.overrides()]):
+    whole = ["helpdesk", "out=demo", *miniature.overrides()]
+    if main(["run", *(["rounds", *miniature.rounds(out="demo", num=rounds)] if rounds else whole)]):
         raise RuntimeError("the recipe failed")
 
 
-def main(kills: int, seed: int) -> int:
+def main(kills: int, seed: int, rounds: int) -> int:
     """Measures and prints. Returns: the number of files that differ."""
     import transformers  # noqa: F401  (imported once, before the children are forked)
 
@@ -41,17 +45,17 @@ def main(kills: int, seed: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
         started = time.perf_counter()
-        killing.attempt(lambda: run(whole), killing.Moment())
+        killing.attempt(lambda: run(whole, rounds), killing.Moment())
         seconds = time.perf_counter() - started
         when = killing.moments(random.Random(seed), seconds=seconds / 8, operations=24)
         count, runs = 0, []
         while count < kills:  # a run that ended before its next kill makes room for another
             runs.append(Path(folder, f"killed-{len(runs)}"))
-            count += killing.until_done(lambda: run(runs[-1]), kills=kills - count, when=when)
+            count += killing.until_done(lambda: run(runs[-1], rounds), kills=kills - count, when=when)
         print(f"{count} kills, seed {seed}, {len(runs)} runs; an undisturbed one takes {seconds:.1f} s.\n")
         print("| stage | files compared | bytes compared | files that differ |\n|---|---:|---:|---:|")
         total = 0
-        stages = [stage for stage in RUNS if (whole / "demo" / stage).is_dir()]
+        stages = [stage for stage in (*RUNS, layout.ROUNDS) if (whole / "demo" / stage).is_dir()]
         for stage in stages:
             kept = killing.files(whole / "demo" / stage)
             differ = [name for out in runs for name in killing.differing(whole / "demo" / stage, out / "demo" / stage)]
@@ -62,4 +66,4 @@ def main(kills: int, seed: int) -> int:
 
 if __name__ == "__main__":
     arguments = [int(text) for text in sys.argv[1:]]
-    sys.exit(1 if main(*(arguments + [20, 0][len(arguments) :])) else 0)
+    sys.exit(1 if main(*(arguments + [20, 0, 0][len(arguments) :])) else 0)

@@ -62,7 +62,12 @@ def one(cell: str, seed: int, folder: Path, further: dict[str, Any]) -> dict[str
     prompts = {
         name: str(demo / f"world/prompts.{name.split('_')[0]}.jsonl") for name in ("validation_prompts", "test_prompts")
     }
-    given = {"reference": begin, "candidates": line[-1].selected.path, "out": str(folder / "evaluate"), "judge": "gold"}
+    given = {
+        "reference": begin,
+        "candidates": lineage.place(folder / "run", line[-1].selected),
+        "out": str(folder / "evaluate"),
+        "judge": "gold",
+    }
     told = evaluate(EvaluateConfig(**given, **prompts, kl_limit=1000.0, num_arena=0, num_audit=0, threads=1))
     models = json.loads(told.read_text(encoding="utf-8"))["models"]
     before, after = (

@@ -216,7 +216,8 @@ dpo:
   checkpoint_every: 1
 
 """
-"""Stages that the recipe lacks: before it collects, and before it evaluates."""
+GATE = "gate: {evaluation: evaluate, by: gold, least: 4, most: 12}\n\n"
+"""Stages that the recipe lacks: before it collects, before it evaluates, and after."""
 
 
 def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dict[str, tuple[int, list[str]]]:
@@ -229,6 +230,7 @@ def each_stage(folder: Path, *, seed: int, kills: int, stages: list[str]) -> dic
     whole, outcomes = folder / "whole", {}
     file, text = folder / "helpdesk.yaml", Path(find("helpdesk")).read_text(encoding="utf-8")
     text = text.replace("\ncollect:", f"\n{REVISE}collect:", 1).replace("evaluate:", f"{REINFORCE}evaluate:", 1)
+    text = text.replace("\nreport:", f"\n{GATE}report:", 1)
     file.write_text(text, encoding="utf-8")
     recipe = load(str(file), [f"out={whole}", *miniature.overrides()])
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):

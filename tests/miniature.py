@@ -5,6 +5,11 @@ from typing import Any
 
 from prefloop.notation import read_yaml
 
+FEW = {
+    "choose.num": 8, "choose.candidates": 8, "choose.responses_per_prompt": 2, "choose.max_new_tokens": 8,
+    "collect.held_out": 0.4, "gate.least": 1, "gate.most": 6, "gate.slice_floor": 0,
+}  # fmt: skip
+"""What makes a round of the recipe `rounds` small."""
 FILE = Path(__file__).with_name("miniature.yaml")
 
 
@@ -13,6 +18,15 @@ def overrides(file: Path = FILE, **others: str) -> list[str]:
     values, _ = read_yaml(str(file))
     settings = dict(text.split("=", 1) for text in flattened(values, ""))
     return [f"{key}={value}" for key, value in {**settings, **others}.items()]
+
+
+def rounds(*, out: str, num: int) -> list[str]:
+    """The miniature as arguments of `prefloop run rounds`: as many rounds, in that folder."""
+    once, repeated = [], [f"rounds.{key}={value}" for key, value in FEW.items()]
+    for word in overrides(**{"world.num_collect": "48"}):
+        inside = word.split(".")[0] in ("collect", "reward", "ppo", "evaluate")
+        (repeated if inside else once).append(f"rounds.{word}" if inside else word)
+    return [*once, *repeated, f"rounds.num={num}", f"out={out}"]
 
 
 def flattened(values: dict[str, Any], prefix: str) -> list[str]:

@@ -18,6 +18,7 @@ PIPELINE/choose/                  prompts.jsonl, those that are asked next; chos
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
+PIPELINE/skills/                  skills.json, what each model can; suite.jsonl, what was asked; answers.jsonl
 PIPELINE/gate/                    gate.json, the decision whether the selected model takes the reference's place
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
@@ -73,6 +74,7 @@ PROMPTS, CHOSEN = "prompts.jsonl", "chosen.jsonl"
 
 EVALUATION = "evaluation.json"
 GATE, GATED, SKILLS = "gate", "gate.json", "skills.json"
+SUITE, ANSWERS = "suite.jsonl", "answers.jsonl"
 BENCH = "bench.json"
 BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
@@ -120,6 +122,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),
     "offline": (MODELS, f"{MODELS}/{_STEP}*"),
     "evaluate": (EVALUATION, ARENA),
+    "skills": (SKILLS, SUITE, ANSWERS),
     "gate": (GATED,),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""

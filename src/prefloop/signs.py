@@ -18,6 +18,10 @@ Value = float | str | None
 MIN_STEPS = 5
 POINTS = 0.02
 FINISHED = 0.9
+FORGOTTEN: Mapping[str, float] = {"token_loss": 0.1, "byte_loss": 0.025}
+"""Most that a skill may get worse by, beside that of every other: nats per token, and per byte."""
+SKILL = 0.05
+"""That of every other: five of a hundred tasks."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ RULES = {
     "finished": Rule(lambda value, limit: value < limit, FINISHED),
     "length": Rule(lambda sft, final, limit: abs(final - sft) > limit * sft, 0.5),
     "repetition": Rule(_rises, POINTS),
+    # its skills, beside those of the model before it
+    "forgotten": Rule(lambda skill, value, low, most: low > most),
     # a policy in training
     "first_ratio": Rule(_above, 1e-5),
     "clipped": Rule(_above, 0.3),
@@ -189,6 +195,15 @@ def of_evaluation(evaluation: Evaluation | None) -> list[Sign]:
             for name in ("harmful", "over_refusal", "length", "repetition")
         ),
     ]
+
+
+def of_skill(name: str, *, drop: float | None, low: float | None, most: float) -> Sign:
+    """Of one skill: forgotten if it is worse by more than `most` for certain.
+
+    Args:
+        drop: how much worse it got; low: the low end of its interval, None if it has none.
+    """
+    return sign("forgotten", skill=name, value=drop, low=low, most=most)
 
 
 def _over_optimised(evaluation: Evaluation | None) -> Sign:

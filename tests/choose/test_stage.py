@@ -50,7 +50,8 @@ def ensemble(folder: str, cpu: Placement, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("rewards") / "model"
     for place in range(2):
         network = scalar(folder, cpu, fresh_head=True)
-        torch.nn.init.normal_(network.pretrained.score.weight, generator=torch.Generator().manual_seed(place))
+        head: Any = network.pretrained.score
+        torch.nn.init.normal_(head.weight, generator=torch.Generator().manual_seed(place))
         save_model(layout.member(path, place), network.pretrained, network.codec)
         told = json.dumps({"mean": 0.5, "std": 1.0 + place})
         (layout.member(path, place) / "prefloop_scores.json").write_text(told)

@@ -1,6 +1,8 @@
 """Collecting: different responses, judgements kept raw, and a held-out share that training never sees."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,13 @@ import pytest
 
 from prefloop.collect import stage
 from prefloop.collect.config import CollectConfig
+from prefloop.collect.older import writers
 from prefloop.collect.stage import collect
 from prefloop.errors import UserError
+from prefloop.files import fingerprints
 from prefloop.files.tables import read_records, write_records
-from prefloop.records import Comparison, Judgement, Message, Preference, Ranking
+from prefloop.models.load import save_model
+from prefloop.records import Comparison, Judgement, Message, Preference, Prompt, Ranking
 from prefloop.sampling.in_process import InProcess
 from prefloop.sampling.protocol import Sampled
 from prefloop.seeds import is_held_out
@@ -263,3 +268,106 @@ def test_another_function_is_another_run(
 def test_a_judge_that_cannot_be(make_config: Callable[..., CollectConfig], settings: dict[str, Any], says: str):
     with pytest.raises((UserError, ValueError), match=says):
         collect(make_config(**settings))
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory, new_llama: Callable[..., Any], codec: Any) -> tuple[str, ...]:
+    """Two older policies."""
+    made: list[str] = []
+    for seed in (2, 3):
+        path = tmp_path_factory.mktemp("older") / "model"
+        save_model(path, new_llama(seed), codec)
+        made.append(str(path))
+    return tuple(made)
+
+
+def test_older_policies_write_their_share(
+    make_config: Callable[..., CollectConfig], folder: str, others: tuple[str, ...]
+):
+    """5 responses, 30 % of them: 1 or 2 of each prompt, 1.5 on average, of either policy as many."""
+    config = make_config(responses_per_prompt=5, older=others, older_share=0.3, near_duplicate=1.0)
+    rows = read_records(collect(config) / "comparisons.jsonl", Comparison)
+    names = [fingerprints.of_path(path) for path in (folder, *others)]
+    wrote = [[names.index(r.sampler) for r in row.responses] for row in rows if len(row.responses) == 5]
+    assert len(wrote) > 30
+    assert {sum(who > 0 for who in one) for one in wrote} == {1, 2}
+    mean = sum(who > 0 for one in wrote for who in one) / len(wrote)
+    assert mean == pytest.approx(1.5, abs=4 * 0.5 / len(wrote) ** 0.5)
+    counts = Counter(who for one in wrote for who in one)
+    assert counts[1] + counts[2] == pytest.approx(2 * counts[1], abs=4 * (counts[1] + counts[2]) ** 0.5)
+    firsts = Counter(one[0] > 0 for one in wrote)  # the place says nothing of who wrote it
+    assert 0 < firsts[True] < len(wrote) / 2
+
+
+def test_every_response_is_what_its_sampler_writes(
+    make_config: Callable[..., CollectConfig], folder: str, others: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """Each policy says its own word, and draws no number twice."""
+    places: list[int] = []
+
+    class Speaker(InProcess):
+        def sample(self, prompts: Any, sampling: Any, place: int, *, copies: int = 1) -> list[Sampled]:
+            places.append(place)
+            who = (folder, *others).index(self.policy.path)
+            texts = [f"{'abc'[who]} {n} {place} where" for n in range(len(prompts) * copies)]
+            return [Sampled(tuple(self.policy.codec.response_ids(text)), True) for text in texts]
+
+    monkeypatch.setattr(stage, "InProcess", Speaker)
+    rows = read_records(collect(make_config(older=others, older_share=0.5)) / "comparisons.jsonl", Comparison)
+    names = {fingerprints.of_path(path): letter for path, letter in zip((folder, *others), "abc", strict=True)}
+    assert all(r.text[0] == names[r.sampler] for row in rows for r in row.responses)
+    assert {r.text[0] for row in rows for r in row.responses} == {"a", "b", "c"}
+    assert len(set(places)) == len(places)
+
+
+def test_who_writes_what_depends_on_seed_and_prompt_alone(make_config: Callable[..., CollectConfig]):
+    config = make_config(older=("x", "y"), older_share=0.4)
+    prompts = [Prompt(id=f"p{i}", messages=(Message(role="user", content="a"),)) for i in range(200)]
+    plans = [writers(config, prompt) for prompt in prompts]
+    assert [writers(config, prompt) for prompt in reversed(prompts)] == plans[::-1]
+    assert [writers(config.model_copy(update={"seed": 1}), prompt) for prompt in prompts] != plans
+    assert sum(who > 0 for plan in plans for who in plan) / 800 == pytest.approx(0.4, abs=4 * (0.24 / 200) ** 0.5 / 4)
+    every = make_config(older=("x",), older_share=1.0)
+    assert {writers(every, prompt) for prompt in prompts} == {(1, 1, 1, 1)}
+    assert {writers(make_config(), prompt) for prompt in prompts} == {(0, 0, 0, 0)}
+
+
+def test_a_share_of_nobody_and_somebody_without_one_are_refused(make_config: Callable[..., CollectConfig]):
+    given = {"model": "m", "prompts": "p", "out": "o"}
+    with pytest.raises(UserError, match="older names none"):
+        CollectConfig.parse({**given, "older_share": 0.2}, where="here")
+    with pytest.raises(UserError, match="older names policies that write nothing"):
+        CollectConfig.parse({**given, "older": ["a"]}, where="here")
+
+
+def test_an_older_policy_of_a_shorter_context_is_refused_before_anything_is_written(
+    make_config: Callable[..., CollectConfig], new_llama: Callable[..., Any], codec: Any, tmp_path: Path
+):
+    model = new_llama(2)
+    model.config.max_position_embeddings = 16
+    save_model(tmp_path / "short", model, replace(codec, context=16))
+    config = make_config(older=(str(tmp_path / "short"),), older_share=0.5, max_new_tokens=10)
+    with pytest.raises(UserError, match=r"older=.*short: \d+ of 40 prompts leave no room for max_new_tokens = 10"):
+        collect(config)
+    assert not (Path(config.out) / "parts").exists()
+
+
+def test_with_older_policies_it_goes_on_where_it_stopped(
+    make_config: Callable[..., CollectConfig], others: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    whole = make_config("whole", older=others, older_share=0.3)
+    killed = make_config("killed", older=others, older_share=0.3)
+    collect(whole)
+    real = stage._comparisons  # pyright: ignore[reportPrivateUsage]
+
+    def dies(prompts: Any, policies: Any, config: Any, samplers: Any, index: int, facts: Any) -> Any:
+        if index == 1:
+            raise RuntimeError("killed")
+        return real(prompts, policies, config, samplers, index, facts)
+
+    monkeypatch.setattr(stage, "_comparisons", dies)
+    with pytest.raises(RuntimeError, match="killed"):
+        collect(killed)
+    monkeypatch.setattr(stage, "_comparisons", real)
+    for name in ("comparisons.jsonl", "preferences.jsonl"):
+        assert (collect(killed) / name).read_bytes() == (Path(whole.out) / name).read_bytes()

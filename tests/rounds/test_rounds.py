@@ -21,24 +21,12 @@ from prefloop.rounds import advance, gate, lineage, turns
 from prefloop.rounds.recipe import find, load
 from prefloop.stats.paying import next_gain
 
-FEW = {"choose.num": "8", "choose.candidates": "8", "choose.responses_per_prompt": "2", "choose.max_new_tokens": "8"}
-FEW |= {"collect.held_out": "0.4", "gate.least": "1", "gate.most": "6", "gate.slice_floor": "0"}
 VERDICTS = ("ship", "hold", "ship")
-
-
-def typed(out: Path, num: int) -> list[str]:
-    """The recipe `rounds`, tiny."""
-    once, rounds = [], [f"{layout.ROUNDS}.{key}={value}" for key, value in FEW.items()]
-    for word in miniature.overrides(**{"world.num_collect": "48"}):
-        stage, _, rest = word.partition(".")
-        inside = stage in ("collect", "reward", "ppo", "evaluate")
-        (rounds if inside else once).append(f"{layout.ROUNDS}.{stage}.{rest}" if inside else word)
-    return [*once, *rounds, f"{layout.ROUNDS}.num={num}", f"out={out}"]
 
 
 def go(out: Path, num: int) -> int:
     """Types it."""
-    return cli.main(["run", "rounds", *typed(out, num)])
+    return cli.main(["run", "rounds", *miniature.rounds(out=str(out), num=num)])
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +65,7 @@ def test_each_round_begins_from_what_the_last_one_selected(whole: Path):
     assert [each.parent for each in made.rounds] == ["", "1", "2"]
     assert [each.decision for each in made.rounds] == list(VERDICTS)
     first, second, third = made.rounds
-    assert first.incumbent.path == str(whole / "sft/model")
+    assert first.incumbent.path == "sft/model"
     assert first.reward is None
     assert second.incumbent == first.selected
     assert "rounds/1/ppo" in second.incumbent.path
@@ -127,7 +115,8 @@ def test_every_artefact_is_what_the_lineage_says(whole: Path):
         }
         for found in (*each.outputs.values(), each.incumbent, each.selected):
             assert found is not None
-            assert fingerprints.of_path(found.path) == found.fingerprint
+            assert fingerprints.of_path(whole / found.path) == found.fingerprint
+            assert not Path(found.path).is_absolute()
 
 
 def test_again_does_nothing_and_more_are_added(copy: Path, capsys: pytest.CaptureFixture[str]):
@@ -168,11 +157,11 @@ def test_a_number_that_was_changed_breaks_its_seal(copy: Path, capsys: pytest.Ca
 def test_a_model_that_is_gone_or_changed_is_said(copy: Path, capsys: pytest.CaptureFixture[str]):
     selected = lineage.read(copy).rounds[-1].selected
     assert selected is not None
-    weights = Path(selected.path) / "config.json"
+    weights = copy / selected.path / "config.json"
     weights.write_text(weights.read_text() + " ")
     assert cli.main(["rounds", str(copy), "rounds.num=4"]) == 2
     assert "is not the same any more" in capsys.readouterr().err
-    shutil.rmtree(selected.path)
+    shutil.rmtree(copy / selected.path)
     assert cli.main(["rounds", str(copy), "rounds.num=4"]) == 2
     said = capsys.readouterr().err
     assert "the policy that round 4 begins from is not there any more" in said

@@ -188,7 +188,7 @@ def _drawn(config: ChooseConfig, pool: Pool, seen: Seen | None) -> Drawn:
     """Which prompts, and why. Raises: UserError if the floors need more places than there are."""
     shares, scores = config.shares, dict[str, Array]()
     num = min(config.candidates, len(pool.prompts))
-    if seen is not None and "disagreement" in shares:
+    if seen is not None and seen.learned is not None:
         scores["disagreement"] = np.zeros(len(pool.prompts))
         scores["disagreement"][:num] = np.square(seen.learned)
     if seen is not None and "diversity" in shares:

@@ -24,6 +24,13 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
     model: str
     """Model folder that writes the responses, normally the SFT model or the last round's policy."""
 
+    older: tuple[str, ...] = ()
+    """Folders of older policies that write a share of the responses, so that what they say is not forgotten; all are in
+    memory at once. Every response says in `sampler` who wrote it."""
+
+    older_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the responses that older policies write, in equal parts, on average over the prompts."""
+
     prompts: str
     """File of prompts."""
 
@@ -94,6 +101,13 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
                 "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
                 if self.judge is None
                 else f"judge says which model judges, but by = {self.by}. Set by = model, or leave judge out."
+            )
+        if bool(self.older) != bool(self.older_share):
+            raise ValueError(
+                f"older_share = {self.older_share:g} of the responses are older policies', and older names none. Add "
+                "older=[FOLDER], or leave older_share out."
+                if self.older_share
+                else "older names policies that write nothing. Say how much: older_share = 0.25, or leave older out."
             )
         shown = self.responses_per_prompt + self.altered
         if self.judge is not None and self.judge.form == "ranking" and shown > MOST_RANKED:

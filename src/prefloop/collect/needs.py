@@ -24,10 +24,11 @@ def needs(config: CollectConfig, asked: Lengths) -> Needs:
     sampling = model.sampling(
         "sampling", together, asked, new, copies=copies, device=place.device, cache_tokens=config.cache_tokens
     )
+    older = [frozen(config, place, f"older.{number}", path) for number, path in enumerate(config.older)]
     return Needs(
         "collect",
-        roles=(model.role,),
-        moments=(model.loading(), sampling),
+        roles=(model.role, *(each.role for each in older)),
+        moments=(*(each.loading() for each in (model, *older)), sampling),
         parts=(model.writing("sampling", count * copies, together, asked, new, copies=copies),),
         notes=(
             f"every response is taken to be {new} tokens long (max_new_tokens); shorter ones take less. What is drawn "

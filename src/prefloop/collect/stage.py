@@ -19,6 +19,7 @@ from prefloop.collect.config import MODEL, PYTHON, CollectConfig
 from prefloop.collect.judge import FunctionJudge
 from prefloop.collect.judge_config import SIMULATED
 from prefloop.collect.model_judge import ModelJudge
+from prefloop.collect.older import check_room, writers
 from prefloop.collect.people import judged_by_people
 from prefloop.collect.ranking_judge import RankingJudge
 from prefloop.collect.rating_judge import RatingJudge
@@ -34,6 +35,7 @@ from prefloop.models.network import Network
 from prefloop.records import Comparison, Judgement, Prompt, Response, Sampling, opening
 from prefloop.run import Run
 from prefloop.sampling.in_process import InProcess
+from prefloop.sampling.protocol import Sampled
 from prefloop.scoring.named import reward_input
 from prefloop.seeds import is_held_out, seed_of
 from prefloop.stats.text import distinct_n, overlap, words
@@ -66,6 +68,7 @@ def collect(config: CollectConfig) -> Path:
     function = FunctionJudge(config) if config.by.startswith(PYTHON) else None
     model = FORMS[config.judge.form](config) if config.judge is not None else None
     inputs = {"model": model_folder(config.model), "prompts": config.prompts}
+    inputs |= {f"older.{place}": model_folder(path) for place, path in enumerate(config.older)}
     inputs |= {"by": reward_input(config.by)} if function else {}
     with Run(config, inputs=inputs | (model.inputs if model else {})) as run:
         if run.finished:
@@ -104,19 +107,23 @@ def _sampled(run: Run, config: CollectConfig, function: FunctionJudge | None) ->
     Returns: the parts, and how many prompts were taken and left out. The policy is in memory no longer.
     """
     place = placement(config.device, config.dtype)
-    policy = causal(config.model, place, template=config.template, weights=config.weights)
-    run.caution(policy.hold(config.weights))
-    sampler = fingerprints.of_path(model_folder(config.model))
+    policies: list[Network] = []
+    for path in (config.model, *config.older):
+        beside = policies[0] if policies else None
+        policies.append(causal(path, place, template=config.template, beside=beside, weights=config.weights))
+        run.caution(policies[-1].hold(config.weights), of=f"older {path}" if beside else "model")
+    policy, samplers = policies[0], [fingerprints.of_path(model_folder(path)) for path in (config.model, *config.older)]
     fitting = FittingPrompts.of(
         policy.codec, config.prompts, room=config.max_new_tokens, say=run.say, num=config.num_prompts
     )
     prompts = fitting.records
+    check_room(config, prompts, policies)
     facts = Facts.of(prompts)
     annotators = config.annotators.annotators(config.seed)
     chunks = [prompts[i : i + config.batch_prompts] for i in range(0, len(prompts), config.batch_prompts)]
     run.progress.start(len(chunks), sum(run.part(i).exists() for i in range(len(chunks))), unit="part")
     for index in run.parts(len(chunks)):
-        comparisons, counts = _comparisons(chunks[index], policy, config, sampler, index, facts)
+        comparisons, counts = _comparisons(chunks[index], policies, config, samplers, index, facts)
         judgements = function.judgements(comparisons) if function else []
         if config.by == "simulated":
             judgements = [j for c in comparisons for j in _judgements(c, annotators, config)]
@@ -133,35 +140,37 @@ def _sampled(run: Run, config: CollectConfig, function: FunctionJudge | None) ->
 
 
 def _comparisons(
-    prompts: Sequence[Prompt], policy: Network, config: CollectConfig, sampler: str, index: int, facts: Facts
+    prompts: Sequence[Prompt],
+    policies: Sequence[Network],
+    config: CollectConfig,
+    samplers: Sequence[str],
+    index: int,
+    facts: Facts,
 ) -> tuple[list[Comparison], dict[str, int]]:
     """K different responses to each prompt, and altered copies; near-duplicates and empty ones are drawn again a few
-    times."""
-    codec, wanted = policy.codec, config.responses_per_prompt
-    settings = config.sampling()
-    kept: list[list[Response]] = [[] for _ in prompts]
+    times, by the policy whose they are."""
+    plans = [writers(config, prompt) for prompt in prompts]
+    written: list[list[list[Response]]] = [[[] for _ in policies] for _ in prompts]
     resampled = 0
     for attempt in range(config.resample + 1):
-        short = [i for i, responses in enumerate(kept) if len(responses) < wanted]
-        if not short:
-            break
-        ids = [codec.prompt_ids(prompts[i].messages) for i in short]
-        place = seed_of(config.seed, "collect.responses", index, attempt)
-        drawn = InProcess(policy).sample(ids, settings, place, copies=wanted)
-        for place, i in enumerate(short):
-            for sampled in drawn[place * wanted : (place + 1) * wanted]:
-                text = codec.decode(sampled.tokens)
-                if (
-                    len(kept[i]) < wanted
-                    and text.strip()
-                    and not any(overlap(text, r.text) >= config.near_duplicate for r in kept[i])
-                ):
-                    kept[i].append(
-                        Response(text=text, num_tokens=len(sampled.tokens), finished=sampled.finished, sampler=sampler)
-                    )
-                elif attempt == 0:
-                    resampled += 1
-    missing = sum(wanted - len(responses) for responses in kept)
+        for who, policy in enumerate(policies):
+            wanted = [plan.count(who) for plan in plans]
+            short = [i for i, own in enumerate(written) if len(own[who]) < wanted[i]]
+            if not short:
+                continue
+            ids = [policy.codec.prompt_ids(prompts[i].messages) for i in short]
+            place = seed_of(config.seed, "collect.responses", index, attempt)
+            if who:
+                place = seed_of(config.seed, "collect.older", who, index, attempt)
+            copies = max(wanted[i] for i in short)
+            drawn = InProcess(policy).sample(ids, config.sampling(), place, copies=copies)
+            for place, i in enumerate(short):
+                some = drawn[place * copies : (place + 1) * copies]
+                said = [_response(policy, one, samplers[who]) for one in some]
+                lost = _keep(written[i], who, said, wanted[i], near=config.near_duplicate)
+                resampled += lost if attempt == 0 else 0
+    kept = [_in_turn(own, plan) for own, plan in zip(written, plans, strict=True)]
+    missing = sum(config.responses_per_prompt - len(responses) for responses in kept)
     learned = [i for i, p in enumerate(prompts) if not is_held_out(opening(p.messages), config.held_out, config.seed)]
     unaltered = with_altered(
         [prompts[i] for i in learned],
@@ -187,6 +196,32 @@ def _comparisons(
     ]
     left_out = len(prompts) - len(comparisons)
     return comparisons, {"resampled": resampled, "missing": missing, "left_out": left_out, "unaltered": unaltered}
+
+
+def _response(policy: Network, sampled: Sampled, sampler: str) -> Response:
+    text = policy.codec.decode(sampled.tokens)
+    return Response(text=text, num_tokens=len(sampled.tokens), finished=sampled.finished, sampler=sampler)
+
+
+def _keep(written: list[list[Response]], who: int, said: Sequence[Response], wanted: int, *, near: float) -> int:
+    """Keeps what one policy said to a prompt, until it has as many as are wanted. Returns: how many were empty, or near
+    duplicates of what any policy said."""
+    lost = 0
+    for response in said:
+        if len(written[who]) == wanted:
+            break
+        known = (r.text for own in written for r in own)
+        if response.text.strip() and not any(overlap(response.text, text) >= near for text in known):
+            written[who].append(response)
+        else:
+            lost += 1
+    return lost
+
+
+def _in_turn(written: Sequence[Sequence[Response]], plan: Sequence[int]) -> list[Response]:
+    """A prompt's responses, in the order of who was to write which."""
+    left = [iter(own) for own in written]
+    return [response for who in plan if (response := next(left[who], None)) is not None]
 
 
 def _judgements(comparison: Comparison, annotators: Sequence[Annotator], config: CollectConfig) -> list[Judgement]:

@@ -24,3 +24,4 @@ from prefloop.records.record import Record
 from prefloop.records.revisions import Revised, Step
 from prefloop.records.runs import Artefact, Finished, Identity, RunCard, Timing
 from prefloop.records.scores import EmbeddedScore, EnsembleCard, Score
+from prefloop.records.skills import Task

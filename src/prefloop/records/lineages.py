@@ -1,4 +1,7 @@
-"""`lineage.json`: what came of what over the rounds of a pipeline."""
+"""`lineage.json`: what came of what over the rounds of a pipeline.
+
+Paths are from the pipeline's folder on, so that it can be moved; what lies elsewhere has its whole path.
+"""
 
 from typing import Literal
 

@@ -14,7 +14,6 @@ from prefloop.config import Config
 from prefloop.errors import UserError
 from prefloop.evaluate.config import RewardFileConfig
 from prefloop.evaluate.reward_file import evaluate_file
-from prefloop.files import fingerprints
 from prefloop.files.atomic import make_folder, write_text
 from prefloop.files.documents import read_document
 from prefloop.models.load import model_folder
@@ -121,18 +120,13 @@ def _begun(recipe: Recipe, lineage: Lineage, begin: str) -> Round:
     """The next round after the head."""
     parent = lineage.named(lineage.head)
     name, number = kept.name_after(lineage, parent)
-    incumbent = parent.selected if parent else artefact(model_folder(begin))
+    incumbent = parent.selected if parent else kept.artefact(recipe.out, model_folder(begin))
     assert incumbent is not None  # a decided round has selected one
     reward = parent.refreshed if parent else None
     this = Round(name=name, number=number, parent=lineage.head, incumbent=incumbent, reward=reward)
     _check(recipe, this)
-    say(f"[round {name}] begins from {incumbent.path}")
+    say(f"[round {name}] begins from {kept.place(recipe.out, incumbent)}")
     return this
-
-
-def artefact(path: str | Path) -> Artefact:
-    """A file or folder, and what it is."""
-    return Artefact(path=str(path), fingerprint=fingerprints.of_path(path))
 
 
 def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig) -> tuple[int, Round]:
@@ -155,7 +149,7 @@ def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig
                 say(f"[round {this.name}] {made.sentence} Then type the same command again.")
                 return MORE, this
     assert made is not None  # every round has a gate
-    return 0, decided(lineage, this, folder, made, settings)
+    return 0, decided(recipe.out, lineage, this, folder, made, settings)
 
 
 def _stage(place: str, name: str, config: Config) -> int:
@@ -192,7 +186,7 @@ def _score_pairs(recipe: Recipe, this: Round, folder: Path) -> None:
     shared = {key: recipe.values[key] for key in ("seed", "device", "threads") if key in recipe.values}
     models = {layout.FRESH: str(folder / layout.REWARD / layout.MODEL)}
     if this.reward is not None:
-        models[layout.STALE] = this.reward.path
+        models[layout.STALE] = kept.place(recipe.out, this.reward)
     for name, model in models.items():
         evaluate_file(RewardFileConfig(reward=model, data=str(pairs), out=str(folder / name), **shared))
 
@@ -202,7 +196,9 @@ def _accuracy(folder: Path) -> Share | None:
     return read_document(path, Bench).accuracy if path.is_file() else None
 
 
-def decided(lineage: Lineage, this: Round, folder: Path, made: Gate, settings: Mapping[str, Config]) -> Round:
+def decided(
+    out: Path, lineage: Lineage, this: Round, folder: Path, made: Gate, settings: Mapping[str, Config]
+) -> Round:
     """A round with all that came of it, sealed."""
     finished = {
         name: read_document(folder / name / layout.FINISHED, Finished)
@@ -210,14 +206,14 @@ def decided(lineage: Lineage, this: Round, folder: Path, made: Gate, settings: M
         if (folder / name / layout.FINISHED).is_file()
     }
     outputs = {
-        f"{name}/{key}": output.model_copy(update={"path": str(folder / name / output.path)})
+        f"{name}/{key}": output.model_copy(update={"path": kept.inside(out, folder / name / output.path)})
         for name, each in finished.items()
         for key, output in each.outputs.items()
     }
     judged = int(finished[layout.COLLECT].result["num_judgements"]) if layout.COLLECT in finished else 0
     shipped = made.verdict == "ship"
-    new = Artefact(path=made.candidate, fingerprint=made.candidate_fingerprint)
-    refreshed = artefact(folder / layout.REWARD / layout.MODEL) if layout.REWARD in finished else this.reward
+    new = Artefact(path=kept.inside(out, made.candidate), fingerprint=made.candidate_fingerprint)
+    refreshed = kept.artefact(out, folder / layout.REWARD / layout.MODEL) if layout.REWARD in finished else this.reward
     evaluation = read_document(folder / layout.EVALUATE / layout.EVALUATION, Evaluation)
     test = evaluation.tested[1]
     told = this.model_copy(update={

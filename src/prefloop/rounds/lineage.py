@@ -83,9 +83,25 @@ def name_after(lineage: Lineage, parent: Round | None) -> tuple[str, int]:
     ), number
 
 
+def artefact(out: Path, path: str | Path) -> Artefact:
+    """A file or folder, and what it is; by its place in the pipeline's folder, so that the whole can be moved."""
+    return Artefact(path=inside(out, path), fingerprint=fingerprints.of_path(path))
+
+
+def inside(out: Path, path: str | Path) -> str:
+    """A path as the lineage has it: from the pipeline's folder on, where it lies there, or else whole."""
+    whole, home = Path(path).resolve(), out.resolve()
+    return whole.relative_to(home).as_posix() if whole.is_relative_to(home) else str(path)
+
+
+def place(out: Path, what: Artefact) -> str:
+    """Where something of the lineage is."""
+    return str(out / what.path)
+
+
 def check(what: Artefact, *, of: str, out: Path) -> None:
     """Raises: UserError if a model that a round begins from is gone, or is another one by now."""
-    path = Path(what.path)
+    path = Path(place(out, what))
     back = f"Put it back, or begin again before that: prefloop rounds {out} back NAME"
     if not path.exists():
         raise UserError(f"{path}: {of} is not there any more. {back}")

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         return _of_folder(out, words, rest)
     if lineage.file_of(out).is_file():
         begun = lineage.read(out)
-        return command.go_on(load(begun.recipe, [*_without(begun.typed, rest), *rest]))
+        return command.go_on(load(begun.recipe, [*_without(begun.typed, [*rest, "out="]), *rest, f"out={out}"]))
     recipe = load(name, rest)
     if layout.ROUNDS not in recipe.values:
         raise UserError(f"{recipe.path}: this recipe has no `rounds:`. Run it with: prefloop run {name}")

@@ -93,15 +93,15 @@ def folder(recipe: Recipe, name: str) -> Path:
 def turn(recipe: Recipe, lineage: Lineage, this: Round) -> Turn:
     """What the settings of one round are resolved for."""
     before = lineage.line(this.parent)
-    policies = [before[0].incumbent.path] if before else []
-    policies += [each.selected.path for each in before if each.selected]
-    older = tuple(dict.fromkeys(path for path in policies if path != this.incumbent.path))
+    policies = [before[0].incumbent] if before else []
+    policies += [each.selected for each in before if each.selected]
+    older = dict.fromkeys(str(recipe.out / each.path) for each in policies if each != this.incumbent)
     asked = tuple(str(folder(recipe, each.name) / layout.COLLECT / layout.COMPARISONS) for each in before)
     earlier = str(folder(recipe, this.name) / layout.EARLIER)
     words: dict[str, str | tuple[str, ...] | None] = {
-        "incumbent": this.incumbent.path,
-        "older": older,
-        "reward": this.reward.path if this.reward else None,
+        "incumbent": str(recipe.out / this.incumbent.path),
+        "older": tuple(older),
+        "reward": str(recipe.out / this.reward.path) if this.reward else None,
         "asked": asked if layout.COLLECT in section(recipe) else (),
         "preferences": earlier if before and layout.COLLECT in section(recipe) else None,
     }

@@ -146,6 +146,31 @@ def mean_interval(values: ArrayLike, *, confidence: float, clusters: ArrayLike |
     return float(x.mean() - half), float(x.mean() + half)
 
 
+def ratio_interval(totals: ArrayLike, sizes: ArrayLike, *, confidence: float) -> tuple[float, float]:
+    """Interval for a ratio of sums, such as nats per token of some texts: a text counts by its size.
+
+        ratio = sum totals / sum sizes      error = sqrt(n / (n - 1) sum (total - ratio size)^2) / sum sizes
+
+    It is the mean over all tokens with texts as clusters: `mean_interval` of the tokens, without having them. For a
+    paired comparison pass differences of totals. Cochran 1977, section 6.3.
+
+    Args:
+        totals: (n,) any units, n at least 2, independent of each other.
+        sizes: (n,) above 0.
+        confidence: in (0, 1).
+
+    Returns: (low, high) in the units of totals per unit of size.
+    Raises: ValueError if there are fewer than 2, or the lengths differ.
+    """
+    x, size = np.asarray(totals, dtype=float), np.asarray(sizes, dtype=float)
+    if x.ndim != 1 or x.shape != size.shape or x.size < 2:
+        raise ValueError(f"a ratio needs at least 2 totals and as many sizes, got {x.shape} and {size.shape}")
+    ratio = x.sum() / size.sum()
+    error = np.sqrt(x.size / (x.size - 1) * np.square(x - ratio * size).sum()) / size.sum()
+    half = special.stdtrit(x.size - 1, 1.0 - _tail(confidence)) * error
+    return float(ratio - half), float(ratio + half)
+
+
 def clustered_error(values: ArrayLike, clusters: ArrayLike) -> float:
     """Standard error of a mean whose values hang together within clusters.
 

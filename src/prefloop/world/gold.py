@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from prefloop.world.languages import table
-from prefloop.world.phrases import STANDINS, adjacent, reply_index
+from prefloop.world.phrases import STANDINS, adjacent, loose_claims, reply_index
 from prefloop.world.tickets import Hit, Ticket, read, scan, units
 from prefloop.world.vocabulary import SLOTS, TOPICS, Topic
 
@@ -122,15 +122,6 @@ def _repetition(words: list[str], language: str) -> float:
     return 1 - distinct / total if total > 0 else 0.0
 
 
-def _claims(hits: list[Hit]) -> int:
-    """Times and amounts that stand in no sentence of the tables."""
-    places = {start for start, phrase in hits if phrase.kind == "claim"}
-    for start, phrase in hits:
-        if phrase.kind in ("fact", "action", "invention"):
-            places.difference_update(range(start, start + len(phrase.units)))
-    return len(places)
-
-
 def _read(response: str, ticket: Ticket) -> _Reply:
     language, asked = ticket.language, ticket.slots()
     words = units(response, language)
@@ -159,7 +150,7 @@ def _read(response: str, ticket: Ticket) -> _Reply:
         finished=_END.search(response[-16:]) is not None,
         refused=refusing is not None or "refusal" in kinds or "cold" in kinds,
         polite=polite is not None,
-        claims=_claims(hits) if claimed else 0,
+        claims=loose_claims(hits) if claimed else 0,
         copied=frozenset(copied),
         wrong=tuple(wrong),
     )

@@ -5,7 +5,7 @@ from functools import cache
 from itertools import pairwise
 
 from prefloop.world.languages import table
-from prefloop.world.tickets import Index, Phrase, index, units, values
+from prefloop.world.tickets import Hit, Index, Phrase, index, units, values
 from prefloop.world.vocabulary import Table, key, plain
 
 STANDINS = {"order": "0", "item": "1", "name": "2", "city": "3"}
@@ -64,3 +64,12 @@ def adjacent(language: str) -> frozenset[tuple[str, str]]:
                 first.add(words[0])
                 last.add(words[-1])
     return frozenset(pairs | {(end, start) for end in last for start in first})
+
+
+def loose_claims(hits: list[Hit]) -> int:
+    """Times and amounts that stand in no sentence of the tables."""
+    places = {start for start, phrase in hits if phrase.kind == "claim"}
+    for start, phrase in hits:
+        if phrase.kind in ("fact", "action", "invention"):
+            places.difference_update(range(start, start + len(phrase.units)))
+    return len(places)
