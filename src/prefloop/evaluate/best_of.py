@@ -46,14 +46,14 @@ Part = Mapping[str, Sequence[Sequence[float]]]
 
 def measure(config: BestOfConfig) -> Path:
     """Runs (or continues) it. Returns: the path of best_of.json."""
-    asked = read_prompts(config.prompts).records[: config.num_prompts]
-    own(asked, file=config.prompts, who="lab best-of", instead=INSTEAD)
     inputs = {"policy": model_folder(config.policy), "prompts": config.prompts}
     inputs |= {f"reward.{name}": reward_input(part.model) for name, part in config.choosers.items()}
     with Run(config, inputs=inputs) as run:
         path = run.folder / layout.BEST_OF
         if run.finished:
             return path
+        asked = read_prompts(config.prompts).records[: config.num_prompts]
+        own(asked, file=config.prompts, who="lab best-of", instead=INSTEAD)
         place = placement(config.device, config.dtype)
         policy = causal(config.policy, place, template=config.template, weights=config.weights)
         run.caution(policy.hold(config.weights), of="policy")
