@@ -89,6 +89,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "pretrain": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))),),
     "choose": (lambda path: read_records(path, Comparison),),
     "collect": (lambda path: read_records(path, Judgement),),
+    "gate": (lambda path: read_records(path, Judgement),),
     "score": (
         lambda path: Rows(path, Preference),
         lambda path: Rows(path, Demonstration),

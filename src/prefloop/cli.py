@@ -14,6 +14,7 @@ from pathlib import Path
 from prefloop import __version__, stopping
 from prefloop.errors import Diverged, UserError
 from prefloop.named import named
+from prefloop.outcome import Outcome
 from prefloop.printing import printable, say
 from prefloop.stages import STAGES, Stage
 
@@ -29,8 +30,9 @@ READER_GONE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point.
 
-    Returns: the exit code: 0 well, 2 the user can mend it, 3 training has diverged, 70 prefloop's own fault, 130
-    stopped by Ctrl-C (143 by SIGTERM, 129 by the end of the terminal), 141 nobody reads the output any more.
+    Returns: the exit code: 0 well, 1 and 4 what a command says that decides (gate), 2 the user can mend it, 3 training
+    has diverged, 70 prefloop's own fault, 130 stopped by Ctrl-C (143 by SIGTERM, 129 by the end of the terminal), 141
+    nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # threads that wait by spinning for long make two threads slower than one as soon as anything else runs on the
@@ -87,7 +89,7 @@ def _refuse(sentence: str) -> int:
 def _go_on(arguments: list[str]) -> str:
     """What a stopped command has left: only stages that write a run's folder can go on."""
     name = arguments[0] if arguments else ""
-    if name not in ("run", "compare") and not any(
+    if name not in ("run", "rounds", "compare") and not any(
         stage.in_recipe and stage.command == name for stage in STAGES.values()
     ):
         return "."
@@ -170,8 +172,9 @@ def _dispatch(arguments: list[str]) -> int:
     if second is not None and path is None and second.endswith((".yaml", ".yml")):
         raise UserError(f"`{second}`: the YAML file comes first: prefloop {stage.command} {second} key=value ...")
     config = settings.load(path, rest)
-    print(printable(str(named(stage.function)(config))))
-    return 0
+    made = named(stage.function)(config)
+    print(printable(str(made)))
+    return made.code if isinstance(made, Outcome) else 0
 
 
 def _refuse_dashes(stage: Stage, rest: list[str]) -> None:

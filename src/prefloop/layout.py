@@ -18,8 +18,12 @@ PIPELINE/choose/                  prompts.jsonl, those that are asked next; chos
 PIPELINE/collect/                 comparisons.jsonl and what became of them; in judged/ the page leaves judgements,
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
+PIPELINE/gate/                    gate.json, the decision whether the selected model takes the reference's place
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
+PIPELINE/rounds/                  lineage.json; rounds/1, rounds/2, ... each with its stages' folders, and in stale/ and
+                                  fresh/ how right the last and the new reward model are on its pairs; earlier.jsonl is
+                                  what was learned from before it; a branch of the second round is rounds/2b
 PIPELINE/report/                  index.html, summary.json
 """
 
@@ -66,6 +70,7 @@ REVISIONS = "revisions.jsonl"
 PROMPTS, CHOSEN = "prompts.jsonl", "chosen.jsonl"
 
 EVALUATION = "evaluation.json"
+GATE, GATED, SKILLS = "gate", "gate.json", "skills.json"
 BENCH = "bench.json"
 BENCH_SCORES = "bench_scores.jsonl"
 ARENA = "arena.jsonl"
@@ -74,6 +79,8 @@ MODEL_CARD = "prefloop_card.json"
 CARD_PAGE, CARD_PAGE_ZH = "card.html", "card.zh.html"
 
 SWEEP = "sweep.json"
+
+ROUNDS, LINEAGE, STALE, FRESH, EARLIER = "rounds", "lineage.json", "stale", "fresh", "earlier.jsonl"
 
 COMPARE, COMPARED, LOG = "compare", "compare.json", "log.txt"
 
@@ -108,6 +115,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "cpl": (MODELS, f"{MODELS}/{_STEP}*"),
     "offline": (MODELS, f"{MODELS}/{_STEP}*"),
     "evaluate": (EVALUATION, ARENA),
+    "gate": (GATED,),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""
 
@@ -196,3 +204,8 @@ def sft_model(pipeline: Path) -> Path:
 def judged(collect: Path) -> Path:
     """The file in which the page leaves what people judged, beside the comparisons."""
     return collect / "judged" / JUDGEMENTS
+
+
+def arena_judged(collect: Path) -> Path:
+    """The file in which the page leaves what people judged in the arena, beside that."""
+    return judged(collect).with_name(ARENA)

@@ -21,7 +21,8 @@ from prefloop.files.feedback import RECORD_OF, feedback_of
 from prefloop.files.foreign import read_demonstrations, read_preferences, read_prompts, serves
 from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
-from prefloop.records import Preference, Ranking
+from prefloop.files.tables import read_records
+from prefloop.records import Judgement, Preference, Ranking
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import OPTIMISING, STAGES
@@ -103,6 +104,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("choose", "asked"): partial(asked_before, **quiet),
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
+    ("gate", "judged"): lambda path: read_records(path, Judgement),
 }
 """(command, setting) -> how it reads its file."""
 

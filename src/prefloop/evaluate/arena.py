@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefloop.evaluate.measure import Answer
+from prefloop.files.arenas import AUDIT
 from prefloop.records import Prompt
+from prefloop.world import gold
 
-TOP_REWARD, TOP_KL = "audit:top_reward", "audit:top_kl"
+TOP_REWARD, TOP_KL = f"{AUDIT}top_reward", f"{AUDIT}top_kl"
 
 
 def arena_rows(
@@ -46,3 +48,14 @@ def arena_rows(
         for i in chosen
         for sampler, given in answers.items()
     ]
+
+
+def sampler_name(name: str, fingerprint: str) -> str:
+    """What a model is called in the arena: with a piece of what it is, so that rounds are not mixed up."""
+    return f"{name} {fingerprint[:8]}"
+
+
+def by_gold(prompt: str, left: str, right: str) -> int:
+    """-1 if the helpdesk's gold program likes the left response better, 1 the right one, 0 if it likes both alike."""
+    a, b = gold.judge(prompt, left).utility, gold.judge(prompt, right).utility
+    return 0 if abs(a - b) < 1e-9 else -1 if a > b else 1

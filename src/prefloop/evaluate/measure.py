@@ -167,7 +167,12 @@ def share(flags: Sequence[bool], prompts: Sequence[Prompt]) -> Interval | None:
     return Interval(mean=sum(flags) / len(flags), low=low, high=high)
 
 
-def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: WinRate | None = None) -> Split:
+def summary(
+    answered: Sequence[Answer],
+    prompts: Sequence[Prompt],
+    win_rate: WinRate | None = None,
+    base_win_rate: WinRate | None = None,
+) -> Split:
     """The numbers of one model on one list of prompts."""
     texts = [words(a.text) for a in answered]
     scored = [(a.score, p) for a, p in zip(answered, prompts, strict=True) if a.score is not None]
@@ -185,6 +190,7 @@ def summary(answered: Sequence[Answer], prompts: Sequence[Prompt], win_rate: Win
         repetition=repetition(texts),
         gold=gold_summary([verdict for verdict, _ in judged], [prompt for _, prompt in judged]),
         win_rate=win_rate,
+        base_win_rate=base_win_rate,
     )
 
 

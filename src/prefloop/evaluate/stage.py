@@ -16,7 +16,7 @@ import torch
 
 from prefloop import layout
 from prefloop.errors import UserError
-from prefloop.evaluate.arena import arena_rows
+from prefloop.evaluate.arena import arena_rows, by_gold, sampler_name
 from prefloop.evaluate.config import EvaluateConfig
 from prefloop.evaluate.measure import Answer, answers, as_rows, gold_summary, summary, win_rate
 from prefloop.evaluate.reward_check import finished_collect, reward_check
@@ -41,6 +41,7 @@ from prefloop.records.evaluations import (
     SampledResponse,
     Split,
     Unchecked,
+    WinRate,
 )
 from prefloop.run import Run
 from prefloop.scoring.named import reward_inputs, scorer_as
@@ -277,23 +278,18 @@ def _verdict(prompt: str, response: str) -> dict[str, Any]:
 
 
 def _numbers(world: _World, answered: Answered, name: str, split: str) -> Split:
-    """One model's numbers on one split, with its win rate against the reference."""
-    own, theirs, prompts, judge = (
-        answered[name, split],
-        answered["reference", split],
-        world.prompts[split],
-        world.config.judge,
-    )
-    if name == "reference":
-        return summary(own, prompts)
-    judge_pair = _by_gold if judge == "gold" else _by_score(own, theirs, prompts)
-    rate = win_rate(own, theirs, prompts, judge=judge, judge_pair=judge_pair, seed=world.config.seed)
-    return summary(own, prompts, rate)
+    """One model's numbers on one split, with its win rates against the reference and the base."""
+    own, prompts, judge = answered[name, split], world.prompts[split], world.config.judge
 
+    def against(whom: str) -> WinRate | None:
+        theirs = answered.get((whom, split))
+        if theirs is None or name == whom:
+            return None
+        judge_pair = by_gold if judge == "gold" else _by_score(own, theirs, prompts)
+        return win_rate(own, theirs, prompts, judge=judge, judge_pair=judge_pair, seed=world.config.seed)
 
-def _by_gold(prompt: str, left: str, right: str) -> int:
-    a, b = gold.judge(prompt, left).utility, gold.judge(prompt, right).utility
-    return 0 if abs(a - b) < 1e-9 else -1 if a > b else 1
+    reference = None if name == "reference" else against("reference")
+    return summary(own, prompts, reference, against(BASE))
 
 
 def _by_score(
@@ -341,7 +337,7 @@ def _samples(world: _World, answered: Answered, name: str) -> Iterator[Sample]:
 def _arena(run: Run, world: _World, answered: Answered, evaluation: Evaluation) -> list[str]:
     """Writes what people may compare blind, each sampler named so that rounds are not mixed up. Returns: the output."""
     models = zip((evaluation.reference, evaluation.selected), evaluation.compared, strict=True)
-    answers = {f"{name} {model.fingerprint[:8]}": answered[name, "test"] for name, model in models}
+    answers = {sampler_name(name, model.fingerprint): answered[name, "test"] for name, model in models}
     rows = arena_rows(
         world.prompts["test"], answers, num_arena=world.config.num_arena, num_audit=world.config.num_audit
     )

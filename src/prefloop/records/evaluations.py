@@ -112,6 +112,8 @@ class Split(Record):
     """Null if the gold program does not judge."""
     win_rate: Annotated[WinRate | None, BeforeValidator(_computed)]
     """Null for the reference."""
+    base_win_rate: Annotated[WinRate | None, BeforeValidator(_computed)] = None
+    """The same against the base's answers; null without a base."""
 
     def measured(self, name: str) -> Measured:
         """A number by its name, the gold program's four among them; None if it was not measured."""

@@ -31,6 +31,7 @@ from prefloop.report import comparison, curves, samples
 from prefloop.report.cautions import cautions
 from prefloop.report.flow import flow
 from prefloop.report.pipeline import POLICY, Pipeline, Stage, as_number
+from prefloop.report.rounds import rounds
 from prefloop.report.verdict import verdict
 from prefloop.report.words import Words
 from prefloop.signs import sign
@@ -55,6 +56,7 @@ def page(pipeline: Pipeline, totals: Summary, language: str, title: str, *, out:
         "title": title or pipeline.name,
         "pipeline": pipeline,
         "verdict": verdict(pipeline, words),
+        "rounds": rounds(pipeline, words),
         "tiles": tiles(pipeline.evaluation, totals, words),
         "flow": flow(pipeline, words),
         "cautions": cautions(pipeline, words),
@@ -233,7 +235,7 @@ def reward_model(pipeline: Pipeline, words: Words, out: Path) -> Context | None:
     label = words.plain("proxy.reliability")
     x_name, ideal = words.plain("proxy.confidence"), words.plain("proxy.ideal")
     return {
-        "card": pipeline.card and health_card(pipeline.card, pipeline.folder, words, out),
+        "card": pipeline.card and health_card(pipeline.card, pipeline, words, out),
         "tables": tables,
         "why": words(f"unchecked.{why}") if why else "",
         "plot": charts.reliability(bins, label=label, x_name=x_name, ideal=ideal) if bins else None,
@@ -243,10 +245,10 @@ def reward_model(pipeline: Pipeline, words: Words, out: Path) -> Context | None:
     }
 
 
-def health_card(card: Card, folder: Path, words: Words, out: Path) -> Context:
+def health_card(card: Card, pipeline: Pipeline, words: Words, out: Path) -> Context:
     """The verdict of the reward model's health card, and where its page lies: a report that is moved with its run still
     finds it."""
-    lies = Path(layout.REWARD) / PAGES[words.language]
+    folder, lies = pipeline.folder, pipeline.reward_folder / PAGES[words.language]
     link = Path(os.path.relpath((folder / lies).resolve(), out.resolve())).as_posix()
     return {
         "verdict": sentences(card, words.language)[:2],

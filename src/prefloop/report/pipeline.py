@@ -1,7 +1,7 @@
 """The pipeline folder as the report reads it: what ran, on what, with which numbers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from prefloop.notation import read_yaml
 from prefloop.records import Artefact, Finished, RunCard, Timing
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
+from prefloop.records.gates import Gate
+from prefloop.records.lineages import Lineage
 from prefloop.stages import ALIGNING, RUNS
 
 R = TypeVar("R", bound=BaseModel)
@@ -78,6 +80,12 @@ class Pipeline:
     """Samples that the stage which trains the policy logged on its way."""
     not_numbers: dict[str, int]
     """File -> how many of its numbers are NaN or infinite, where any are."""
+    reward_folder: Path = Path(layout.REWARD)
+    """Where the reward model's stage ran, inside the folder."""
+    lineage: Lineage | None = None
+    """Its rounds; the stages above are then those of the round that selected the policy of now."""
+    gates: dict[str, Gate] = field(default_factory=dict)
+    """Round -> what its gate said, as far as that is there."""
 
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, if it ran; `policy` stands for the one that trained the policy."""
@@ -127,7 +135,9 @@ def read(folder: str) -> Pipeline:
     if not root.is_dir():
         raise UserError(f"{folder}: there is no such folder. Give pipeline=DIR, the folder that `prefloop run` wrote.")
     lost: dict[str, int] = {}
-    ran = {name: _stage(root / name, lost) for name in RUNS if (root / name / layout.CARD).is_file()}
+    lineage = _document(root / layout.ROUNDS / layout.LINEAGE, Lineage, lost)
+    at = {name: _place(root, name, lineage) for name in RUNS}
+    ran = {name: _stage(at[name], lost) for name in RUNS if (at[name] / layout.CARD).is_file()}
     if not ran:
         raise UserError(
             f"{folder}: no stage ran here (no */run.json). Give pipeline=DIR, the folder that `prefloop run` wrote."
@@ -140,11 +150,26 @@ def read(folder: str) -> Pipeline:
         recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
         recipe_fingerprint=fingerprints.of_path(recipe) if recipe.is_file() else None,
         stages=ran,
-        evaluation=_document(root / layout.EVALUATE / layout.EVALUATION, Evaluation, lost),
-        card=_document(root / layout.REWARD / layout.MODEL / layout.MODEL_CARD, Card, lost),
-        samples=next((rows for name in ALIGNING if (rows := _rows(root / name / layout.SAMPLES, lost))), ()),
+        evaluation=_document(at[layout.EVALUATE] / layout.EVALUATION, Evaluation, lost),
+        card=_document(at[layout.REWARD] / layout.MODEL / layout.MODEL_CARD, Card, lost),
+        samples=next((rows for name in ALIGNING if (rows := _rows(at[name] / layout.SAMPLES, lost))), ()),
         not_numbers={name: num for name, num in lost.items() if num},
+        reward_folder=at[layout.REWARD].relative_to(root),
+        lineage=lineage,
+        gates={
+            each.name: found
+            for each in (lineage.rounds if lineage else ())
+            if (found := _document(root / layout.ROUNDS / each.name / layout.GATE / layout.GATED, Gate, lost))
+        },
     )
+
+
+def _place(root: Path, name: str, lineage: Lineage | None) -> Path:
+    """Where a stage ran: once, or in the last round that selected a policy; if none did, in the last decided one."""
+    line = lineage.line(lineage.head) if lineage else ()
+    chosen = next((each for each in reversed(line) if each.decision == "ship"), line[-1] if line else None)
+    inside = root / layout.ROUNDS / chosen.name / name if chosen else root / name
+    return inside if inside.is_dir() else root / name
 
 
 def _stage(folder: Path, lost: dict[str, int]) -> Stage:

@@ -2,11 +2,13 @@
 
 from markupsafe import Markup
 
+from prefloop.report.round_words import ROUNDS
 from prefloop.report.sentences import SENTENCES
 
 LANGUAGES = ("en", "zh")
 
 LABELS: dict[str, tuple[str, str]] = {
+    **ROUNDS,
     "kicker": ("prefloop report", "prefloop 报告"),
     "nav.flow": ("Flow", "流程"),
     "nav.table": ("{before} against RLHF", "{before} 对比 RLHF"),
@@ -48,6 +50,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.cpl": ("CPL", "CPL"),
     "stage.offline": ("Offline RL", "离线强化学习"),
     "stage.evaluate": ("evaluate", "评测 evaluate"),
+    "stage.gate": ("gate", "把关 gate"),
     "spine.prompts": ("prompts", "prompts 提示"),
     "spine.rollouts": ("rollouts", "rollouts 采样"),
     "spine.scores": ("scores", "scores 得分"),

@@ -11,6 +11,7 @@ from prefloop.extras import check_extra
 from prefloop.files.foreign import SERVES
 from prefloop.files.forms import recognise
 from prefloop.records import Demonstration, Preference, Prompt
+from prefloop.rounds import turns
 from prefloop.rounds.recipe import STAGES, Recipe
 from prefloop.settings import models_of
 
@@ -24,6 +25,8 @@ def check(recipe: Recipe) -> None:
     """Raises: UserError for what would stop a later stage after the earlier ones have worked for hours."""
     for name, config in recipe.settings.items():
         check_stage(recipe, name, config, name)
+    for name, config in turns.first_and_later(recipe):
+        check_stage(recipe, name, config, f"{layout.ROUNDS}.{name}")
 
 
 def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
@@ -65,7 +68,7 @@ def _given(config: Config, setting: str) -> Any:
 def _is_inside(recipe: Recipe, path: str) -> bool:
     """True for what an earlier stage of the recipe writes, and for the recipe's own folder."""
     return Path(path) == recipe.out or any(
-        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE)
+        Path(path).is_relative_to(recipe.out / stage) for stage in (*recipe.settings, layout.COMPARE, layout.ROUNDS)
     )
 
 

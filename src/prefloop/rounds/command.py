@@ -11,6 +11,7 @@ from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
 from prefloop.files.outputs import output, was_written
 from prefloop.named import named
+from prefloop.outcome import MORE
 from prefloop.printing import say
 from prefloop.rounds import beforehand
 from prefloop.rounds.recipe import STAGES, Recipe, load
@@ -31,8 +32,14 @@ def main(arguments: Sequence[str]) -> int:
     name, *overrides = arguments
     if "=" in name:
         raise UserError("`prefloop run` needs a recipe first, for instance: prefloop run helpdesk out=demo")
-    recipe = load(name, overrides)
+    return go_on(load(name, overrides))
+
+
+def go_on(recipe: Recipe) -> int:
+    """Runs (or continues) a recipe, and says where it is to be seen. Returns: the exit code."""
     results = run(recipe)
+    if layout.ROUNDS in results and results[layout.ROUNDS] is None:
+        return MORE
     if "report" in results:
         say(f"\nReport: {results['report']}")
     say(f"Talk to it: prefloop chat {recipe.out}")
@@ -41,15 +48,21 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(recipe: Recipe) -> dict[str, Path]:
-    """Runs (or continues) every stage of a recipe. Returns: what each stage returned, by the stage's name."""
-    results: dict[str, Path] = {}
+def run(recipe: Recipe) -> dict[str, Path | None]:
+    """Runs (or continues) every stage of a recipe, its rounds before what tells of them.
+
+    Returns: what each stage returned, by the stage's name; None for rounds that wait for judgements, which end it.
+    """
+    results: dict[str, Path | None] = {}
+    rounds = layout.ROUNDS in recipe.values
     card = recipe.out / layout.RECIPE
     claim(recipe.out)
     beforehand.check(recipe)
     if not card.is_file():
         write(recipe)
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
+        if rounds and "pipeline" in STAGES[name].reads and not _rounds(recipe, results):
+            return results
         before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
         started = time.perf_counter()
         if "pipeline" in STAGES[name].reads and was_written(card):
@@ -57,7 +70,16 @@ def run(recipe: Recipe) -> dict[str, Path]:
         results[name] = named(STAGES[name].function)(config)
         took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
         say(f"[{number}/{len(recipe.settings)}] {name:<9} {took}")
+    if rounds and layout.ROUNDS not in results:
+        _rounds(recipe, results)
     return results
+
+
+def _rounds(recipe: Recipe, results: dict[str, Path | None]) -> bool:
+    """Runs the rounds. Returns: whether they are over, and do not wait for judgements."""
+    over = named("prefloop.rounds.advance:go")(recipe) != MORE
+    results[layout.ROUNDS] = recipe.out / layout.ROUNDS if over else None
+    return over
 
 
 def write(recipe: Recipe) -> None:
@@ -69,7 +91,7 @@ def write(recipe: Recipe) -> None:
 def claim(out: Path) -> None:
     """Raises: UserError if the folder holds something else than a recipe's stages."""
     names = sorted(p.name for p in out.iterdir() if not p.name.startswith(".")) if out.is_dir() else []
-    foreign = [name for name in names if name not in STAGES]
+    foreign = [name for name in names if name not in (*STAGES, layout.ROUNDS)]
     if foreign and layout.RECIPE not in foreign:
         raise UserError(
             f"{out}: this folder holds other things ({', '.join(foreign[:3])}), and no recipe's run. "

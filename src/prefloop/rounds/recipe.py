@@ -6,18 +6,22 @@
       model: pretrain/model               a path that begins with a stage's name is in that stage's folder
       demonstrations: mine.jsonl          any other path is beside the recipe, or in the current folder
 
+    rounds:                               stages that are repeated, from collecting to a gate (turns.py)
     compare:                              of `prefloop compare` alone: its methods, and settings of theirs
 
 `$base` stands for the recipe's own setting `base`, given on the command line as model=FOLDER, or as base=FOLDER.
 """
 
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from prefloop import layout, stages
 from prefloop.config import Config, at_home
@@ -33,6 +37,8 @@ SHARED = ("seed", "device", "dtype", "threads", "track", "anyway")
 """Settings of a recipe that every stage inherits which has them."""
 ALSO = {"model": "base"}
 """Another word for a setting of a recipe -> the setting."""
+NOTHING_YET = object()
+"""What a word stands for that has nothing to stand for yet: the setting is left out."""
 DECIDED = ("out", "pipeline")
 """Settings of a stage that the recipe decides."""
 
@@ -61,6 +67,8 @@ class Recipe:
     """its file"""
     places: Places = field(default_factory=dict)
     """where each setting was set"""
+    typed: tuple[str, ...] = ()
+    """what was typed beside its name"""
 
     def place(self, key: str) -> str:
         """Where a dotted key was set: `file:line`, or the command line."""
@@ -71,6 +79,27 @@ class Recipe:
         head = {name: given for name, given in self.values.items() if name in HeadConfig.model_fields}
         context = _Context(self.values, HeadConfig.parse(head, where=self.path), self.out, self.path, self.places)
         return context.input(stage, key, value, list(self.settings))
+
+    def turned(self, turn: "Turn") -> dict[str, Config]:
+        """The settings of the stages of one round, in their order. Raises: UserError for what is wrong in them."""
+        head = {name: given for name, given in self.values.items() if name in HeadConfig.model_fields}
+        head_config = HeadConfig.parse(head, where=self.path)
+        context = _Context(self.values, head_config, self.out, self.path, self.places, turn)
+        own = [name for name in turn.section if name in STAGES]
+        once = [name for name in self.settings if "pipeline" not in STAGES[name].reads]
+        return {name: context.settings(STAGES[name], [*once, *own[:number]]) for number, name in enumerate(own)}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The round that settings are resolved for."""
+
+    folder: Path
+    """where its stages write"""
+    section: Mapping[str, Any]
+    """what the recipe says under `rounds:`"""
+    words: Mapping[str, str | tuple[str, ...] | None]
+    """what `$WORD` stands for; None or () for what is not there yet"""
 
 
 def place_of(key: str, path: str, places: Places) -> str:
@@ -135,7 +164,7 @@ def load(name: str, overrides: Sequence[str]) -> Recipe:
                 f"{context.place(key)}: `{key}` tells of all that ran, so it comes last. Move it to the end."
             )
     kept = {**values, **{key: dict(said)[key] for key in ("name", "base") if key in values}, "out": str(context.out)}
-    return Recipe(title, context.out, settings, kept, path, places)
+    return Recipe(title, context.out, settings, kept, path, places, tuple(overrides))
 
 
 def typed_keys(name: str) -> list[str]:
@@ -147,7 +176,7 @@ def typed_keys(name: str) -> list[str]:
 
 
 def _check_keys(values: dict[str, Any], path: str, places: Places) -> None:
-    keys = sorted({"name", "out", "base", layout.COMPARE, *ALSO, *SHARED, *STAGES})
+    keys = sorted({"name", "out", "base", layout.COMPARE, layout.ROUNDS, *ALSO, *SHARED, *STAGES})
     for key in values:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, n=1)
@@ -187,22 +216,35 @@ class _Context:
     out: Path
     path: str
     places: Places
+    turn: Turn | None = None
 
     def place(self, key: str) -> str:
         """Where a key was set."""
-        return place_of(key, self.path, self.places)
+        return place_of(f"{self.prefix}{key}", self.path, self.places)
+
+    @property
+    def prefix(self) -> str:
+        """What stands before a stage's name in a key."""
+        return f"{layout.ROUNDS}." if self.turn else ""
+
+    @property
+    def folder(self) -> Path:
+        """Where the stages write."""
+        return self.turn.folder if self.turn else self.out
 
     def settings(self, stage: Stage, earlier: Sequence[str]) -> Config:
         """The settings of one stage, after those of the stages in `earlier`."""
         name = stage.name
-        section = self.values[name] if self.values[name] is not None else {}
+        given_section = (self.turn.section if self.turn else self.values)[name]
+        section = {} if given_section is None else given_section
         if not isinstance(section, dict):
             raise UserError(f"{self.place(name)}: `{name}` needs settings under it, found {described(section)}.")
         for key in DECIDED:
             if key in section:
+                where = self.place(f"{name}.{key}")
                 raise UserError(
-                    f"{self.place(f'{name}.{key}')}: `{name}.{key}`: in a recipe every stage has the folder of its "
-                    "name inside the recipe's. Take it away here; out=DIR moves the whole."
+                    f"{where}: `{self.prefix}{name}.{key}`: in a recipe every stage has the folder of its name inside "
+                    "the recipe's. Take it away here; out=DIR moves the whole."
                 )
         config_class = _class(stage)
         shared = [key for key in SHARED if key in self.values and key in config_class.model_fields]
@@ -211,11 +253,14 @@ class _Context:
             world = self.values.get("world")
             language = world.get("language", "en") if isinstance(world, dict) else "en"
             inherited |= {"pipeline": str(self.out), "language": language, "title": self.head.name}
-        given = {key: self.input(stage, key, value, earlier) for key, value in section.items()}
-        places = self.places | {f"{name}.{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
-        places |= {key: place for key, place in self.places.items() if key.startswith(f"{name}.")}
-        settings = {**inherited, "out": str(self.out / name), **given}
-        return config_class.parse(settings, where=self.path, places=places, prefix=f"{name}.")
+        asked = {key: self._if_there(value, f"{name}.{key}") for key, value in section.items()}
+        read = {key: self.input(stage, key, value, earlier) for key, value in asked.items()}
+        given = {key: value for key, value in read.items() if value is not NOTHING_YET}
+        prefix = f"{self.prefix}{name}."
+        places = self.places | {f"{prefix}{key}": self.places.get(key, Place(COMMAND_LINE)) for key in shared}
+        places |= {key: place for key, place in self.places.items() if key.startswith(prefix)}
+        settings = {**inherited, "out": str(self.folder / name), **given}
+        return config_class.parse(settings, where=self.path, places=places, prefix=prefix)
 
     def input(self, stage: Stage, key: str, value: Any, earlier: Sequence[str]) -> Any:
         """The value of a setting; where it, or one in its section, is an input, resolved."""
@@ -233,7 +278,9 @@ class _Context:
     def _resolved(self, value: Any, key: str, earlier: Sequence[str]) -> Any:
         """A setting's value with stage names, `$base` and files beside the recipe turned into paths."""
         if isinstance(value, list):
-            return [self._resolved(part, key, earlier) for part in value]
+            found = [self._resolved(part, key, earlier) for part in value]
+            several = [part if isinstance(part, list) else [part] for part in found if part is not NOTHING_YET]
+            return list(itertools.chain.from_iterable(several))
         if isinstance(value, dict):  # several rewards by their names, each with its model
             return {
                 name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}
@@ -244,8 +291,11 @@ class _Context:
         if not isinstance(value, str):
             return value
         if value.startswith("$"):
-            return self._base(value, key)
+            return self._word(value, key, earlier)
         stage, _, inside = value.rstrip("/").partition("/")
+        if self.turn and stage in self.turn.section and stage in STAGES:
+            self._check_written(stage, inside, key, earlier)
+            return str(self.turn.folder / value)
         if stage in STAGES and stage in self.values:
             self._check_written(stage, inside, key, earlier)
             return str(self.out / value)
@@ -256,6 +306,33 @@ class _Context:
         if own.is_file() and not Path(file + (".py" if colon else "")).is_file():
             return f"{python}{own}{colon[3:]}{function}"
         return value
+
+    def _if_there(self, value: Any, key: str) -> Any:
+        """Of `VALUE if $WORD` the value, where the word has something to stand for; any other value as it is."""
+        if self.turn is None or not isinstance(value, str) or " if $" not in value:
+            return value
+        given, _, word = value.rpartition(" if $")
+        return yaml.safe_load(given) if self._stands_for(f"${word}", key) else NOTHING_YET
+
+    def _word(self, value: str, key: str, earlier: Sequence[str]) -> Any:
+        """What `$WORD`, or `$WORD or PATH`, stands for."""
+        word, _, otherwise = value.partition(" or ")
+        if word == "$base" or self.turn is None:
+            return self._base(value, key)
+        found = self._stands_for(word, key)
+        if found:
+            return list(found) if isinstance(found, tuple) else found
+        return self._resolved(otherwise.strip(), key, earlier) if otherwise else NOTHING_YET
+
+    def _stands_for(self, word: str, key: str) -> str | tuple[str, ...] | None:
+        """What a word of a round stands for, if there is something yet. Raises: UserError if there is no such word."""
+        assert self.turn is not None  # words are of rounds
+        if word[1:] not in self.turn.words:
+            near = difflib.get_close_matches(word[1:], self.turn.words, n=1)
+            hint = f"Did you mean ${near[0]}? " if near else ""
+            there = ", ".join(f"${name}" for name in ("base", *self.turn.words))
+            raise UserError(f"{self.place(key)}: `{key}`: there is no `{word}`. {hint}There are: {there}.")
+        return self.turn.words[word[1:]]
 
     def _base(self, value: str, key: str) -> str:
         if value != "$base":

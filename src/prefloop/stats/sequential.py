@@ -119,10 +119,8 @@ def decision(
         given = f"{wins}, {losses}, {ties}, {worthwhile}"
         raise ValueError(f"counts are at least 0 and worthwhile in [0.5, 1), got {given}")
     won, lost = (wins + ties / 2, losses + ties / 2) if tie_rule == "half" else (wins, losses)
-    enough = -math.log(alpha) if 0.0 < alpha < 1.0 else math.nan
-    interval = bounds(won, lost, alpha=alpha)
-    log_e, against = log_e_value(won, lost, null=0.5), log_e_value(lost, won, null=1.0 - worthwhile)
-    verdict: Verdict = "ship" if log_e >= enough else "hold" if against >= enough else "continue"
+    interval, log_e = bounds(won, lost, alpha=alpha), log_e_value(won, lost, null=0.5)
+    verdict = verdict_of(won, lost, alpha=alpha, worthwhile=worthwhile)
     counted = won + lost
     more: int | None = 0
     if verdict == "continue":
@@ -131,6 +129,14 @@ def decision(
         more = None if needed is None else math.ceil(needed / count_share)
     e_value = math.exp(log_e) if log_e < 700 else math.inf
     return Decision(verdict, won / counted if counted else None, interval, e_value, more)
+
+
+def verdict_of(wins: float, losses: float, *, alpha: float, worthwhile: float) -> Verdict:
+    """The verdict of `decision` alone, for whoever looks after every judgement. Args: see there; ties are counted."""
+    enough = -math.log(alpha)
+    if log_e_value(wins, losses, null=0.5) >= enough:
+        return "ship"
+    return "hold" if log_e_value(losses, wins, null=1.0 - worthwhile) >= enough else "continue"
 
 
 def annotator_test(

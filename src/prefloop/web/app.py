@@ -23,7 +23,7 @@ import prefloop
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.web.errors import Refusal
-from prefloop.web.exchange.export import Delivery
+from prefloop.web.exchange.export import ArenaDelivery, Delivery
 from prefloop.web.pages.error_words import TYPES as CAUSE_OF
 from prefloop.web.pages.html import HERE, error_page
 from prefloop.web.routes import (
@@ -124,18 +124,20 @@ class Files(StaticFiles):
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """While the server runs, a thread ends leases and writes judgements.jsonl when enough is in."""
     stop, site = threading.Event(), app.state.site
-    delivery = Delivery(site)
+    deliveries = (Delivery(site), ArenaDelivery(site))
 
     def keep_house() -> None:
         while not stop.wait(EVERY):
             try:
                 while queue.expire(site) >= queue.SWEEP:
                     pass
-                delivery.look()
+                for delivery in deliveries:
+                    delivery.look()
             except PROBLEMS as problem:
                 log.warning("housekeeping: %s", problem)
-        with contextlib.suppress(*PROBLEMS):  # what is kept back is kept in the database
-            delivery.look(last=True)
+        for delivery in deliveries:
+            with contextlib.suppress(*PROBLEMS):  # what is kept back is kept in the database
+                delivery.look(last=True)
 
     thread = threading.Thread(target=keep_house, daemon=True)
     thread.start()

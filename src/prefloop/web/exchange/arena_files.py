@@ -1,6 +1,5 @@
 """Files of the arena: responses of several samplers to the same prompts, asked in pairs, blind."""
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 
 from prefloop.errors import UserError
-from prefloop.files import fingerprints
-from prefloop.records import Comparison, Message, Response, Sampling
+from prefloop.files.arenas import ARENA, arena_comparison
+from prefloop.records import Comparison, Message
 from prefloop.web.exchange.comparison_files import check_tags
 from prefloop.web.exchange.rows import LeftOut, OnBad, look_at
 from prefloop.web.exchange.spool import Row, Spool
 from prefloop.web.store.site import Site
 from prefloop.web.work import intake, items
-from prefloop.web.work.items import ARENA
 
 _ROW = TypeAdapter(dict[str, Any])
 _COLUMNS = ("prompt", "messages", "response", "id", "prompt_id", "tags")
@@ -110,19 +108,8 @@ def comparison_of(name: str, answers: Mapping[str, tuple[str, dict[str, Any]]]) 
     given = first.get("tags")
     tags = [tag for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
     texts = {sampler: row["response"] for sampler, (_, row) in answers.items()}
-    key = fingerprints.of_value([_short(name), [m.model_dump() for m in messages], texts])
     try:
-        answered = tuple(
-            Response(text=text, num_tokens=0, finished=True, sampler=sampler) for sampler, text in texts.items()
-        )
-        return Comparison(
-            id=f"{ARENA}-{key}",
-            prompt_id=_short(name),
-            messages=messages,
-            responses=answered,
-            tags=(*tags, ARENA),
-            sampling=Sampling(temperature=0.0),
-        )
+        return arena_comparison(name, messages, texts, tags=tags)
     except ValidationError as problem:
         raise UserError(f"{place}: {problem.errors()[0]['msg'][:200]}; mend the row.") from None
 
@@ -139,8 +126,3 @@ def keep(connection: Connection, site: Site, ready: Sequence[intake.Ready], *, w
         if comparison.responses[pair[0]].text != comparison.responses[pair[1]].text
     ]
     return items.add(connection, site.database, rows, {each.comparison.id: each.comparison.tags for each in new})
-
-
-def _short(name: str) -> str:
-    """A prompt's name in 200 letters; two that begin alike stay two."""
-    return name if len(name) <= 200 else f"{name[:150]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

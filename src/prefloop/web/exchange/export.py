@@ -2,10 +2,12 @@
 
 The file for the collect stage is written whole, when every item is done or `enough` judgements are in; after that
 again when judgements were added or changed, but at most every half minute. It tells of the folder's own comparisons
-only: what a lead brought in is in the exports. Edits and demonstrations are exported apart and do not count.
+only: what a lead brought in is in the exports. Edits and demonstrations are exported apart and do not count. What was
+judged in the arena is in a file of its own, which `prefloop gate` reads.
 """
 
 import functools
+import math
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from prefloop.web.store.settings import project
 from prefloop.web.store.site import Site
 from prefloop.web.store.tables import comparisons, events, items, judgements, presentations, users
 from prefloop.web.work.answers import MARKED
-from prefloop.web.work.items import HELD
+from prefloop.web.work.items import ARENA, HELD
 from prefloop.web.work.votes import WAS_SHOWN, is_newest, ruled
 
 ELSEWHERE = "Give another DIR to `prefloop web`."
@@ -178,6 +180,34 @@ def _is_enough(connection: Connection, enough: int, among: Collection[str] | Non
     return sum(number for number, name in each if name in among) >= enough
 
 
+class ArenaDelivery:
+    """Writes what was judged in the arena, for `prefloop gate`, when there is news, at most every `AGAIN` seconds."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self._written, self._at = site, 0, -math.inf
+
+    def look(self, *, last: bool = False) -> bool:
+        """Writes if there is reason to. Args: last: the server ends, so what is new is not kept back. Returns: whether
+        the file changed."""
+        now, path = self.site.clock(), layout.arena_judged(self.site.folder)
+        with self.site.database.reading() as connection:
+            newest = newest_judgement(connection)
+        if newest == self._written or (not last and 0 <= now - self._at < AGAIN):
+            return False
+        with self.site.database.snapshot() as connection:
+            lines = [row.model_dump_json() + "\n" for row in judged(connection, (ARENA,))]
+        self._written, self._at = newest, now
+        return bool(lines) and _write(path, lines)
+
+
+def newest_judgement(connection: Connection) -> int:
+    """The place in the log of the last judgement, or the last change of one; 0 before there is any."""
+    return max(
+        (connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0)
+        for kind in JUDGEMENT
+    )
+
+
 class Delivery:
     """Writes the file once enough is in, and again when judgements came or changed, at most every `AGAIN` seconds."""
 
@@ -199,10 +229,7 @@ class Delivery:
         """
         among, now = of_run(self.site), self.site.clock()
         with self.site.database.reading() as connection:
-            newest = max(
-                (connection.execute(select(func.max(events.c.seq)).where(events.c.kind == kind)).scalar() or 0)
-                for kind in JUDGEMENT
-            )
+            newest = newest_judgement(connection)
             waits = self._at is not None and not last and 0 <= now - self._at < AGAIN
             if self._written == (newest, among) or waits:
                 return False

@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, func, select
 
+from prefloop.files.arenas import ARENA, AUDIT
 from prefloop.stats import sequential, strengths
 from prefloop.web.body import finite
 from prefloop.web.store.comparisons import of_comparisons, of_responses, tags_of
 from prefloop.web.store.tables import comparisons, items, responses
-from prefloop.web.work.items import ARENA
 from prefloop.web.work.votes import votes_where
 
-AUDIT = "audit:"
-"""Beginning of the tags that say why a response was chosen to be looked at."""
 ALPHA = 0.05
 ELO = {"k": 32.0, "start": 1000.0}
 RIDGE = 0.01
