@@ -196,6 +196,12 @@ choose:
   batch_prompts: 4
   max_new_tokens: 12
 
+cards:
+  model: sft/model
+  collected: [collect]
+  demonstrations: world/demonstrations.jsonl
+  reward: reward/model
+
 online-dpo:
   policy: sft/model
   reward: reward/model

@@ -96,7 +96,7 @@ READERS: dict[tuple[str, str], Read] = {
         for setting in ("preferences", "held_out", "replay")
     },
     **{(stage, "undecided"): partial(read_preferences, **quiet) for stage in ("reward", "dpo")},
-    **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},
+    **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate", "cards")},
     **{
         ("evaluate", setting): partial(read_prompts, **quiet)
         for setting in ("validation_prompts", "test_prompts", "ood_prompts")

@@ -49,6 +49,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.kto": ("KTO", "KTO"),
     "stage.cpl": ("CPL", "CPL"),
     "stage.offline": ("Offline RL", "离线强化学习"),
+    "stage.cards": ("cards", "模型卡 cards"),
     "stage.evaluate": ("evaluate", "评测 evaluate"),
     "stage.skills": ("skills", "技能 skills"),
     "stage.gate": ("gate", "关口 gate"),
