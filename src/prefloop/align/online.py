@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align import biases, turns
+from prefloop.align import biases, responses, turns
 from prefloop.align.ptx import Mixture
 from prefloop.align.settings import OnlineConfig, Reused, RolloutsConfig
 from prefloop.align.switches import Following, Mixed
@@ -204,7 +204,9 @@ def score(
     seen to, and what an environment paid. Args: multipliers: of the constraints, now. Returns: also what is logged of
     it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
     whole = judged(setup, config, prompts, rollouts, multipliers)
-    return whole.scores, score_metrics(config, whole, multipliers), placed(setup.policy.codec, rollouts, whole.placed)
+    codec = setup.policy.codec
+    told = score_metrics(config, whole, multipliers) | responses.metrics(codec, prompts, rollouts)
+    return whole.scores, told, placed(codec, rollouts, whole.placed)
 
 
 def judged(
