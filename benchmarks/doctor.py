@@ -1,6 +1,6 @@
 """Does a run that goes wrong name what is wrong with it, and in time? Failures planted in small runs on the helpdesk.
 
-    python benchmarks/doctor.py DEMO [seeds=0,1] [clean=6] [kinds=stuffing,copying,...] [steps=24] [out=FOLDER]
+    python benchmarks/doctor.py DEMO [seeds=0,1] [clean=6] [kinds=stuffing,copying,...] [steps=20] [out=FOLDER]
                                      [page=FILE]
 
 DEMO is the folder of a finished `prefloop run helpdesk`. Its SFT model learns for a few steps from a reward, a setting
@@ -8,8 +8,8 @@ or a fault that has exactly one thing wrong with it; clean runs learn from its r
 in the seeds 1000, 1001, ... The rules read the rows as they come, as in any run. A run is
 
     named     if one of the signs that the kind should show is raised at all
-    in time   if that is while no more than a third of the damage is done: of the utility that gold loses from the first
-              fifth of the steps to the last; where it loses less than 0.05 of it, in a third of the steps
+    in time   if that is while no more than a third of the damage is done: of the utility that gold loses from the
+              first two steps to the last fifth of them; where it loses less than 0.05 of it, in a third of the steps
     false     of clean runs: if any sign is raised
 
 A finished run is not done again, so a command that was broken off goes on. Prints a Markdown table, and writes it to
@@ -21,7 +21,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -42,14 +42,16 @@ ROOT = Path(__file__).parents[1]
 LOST = 0.05
 """Utility below which nothing was lost that could be told from chance."""
 ALGORITHMS: dict[str, tuple[Any, Callable[[Any], Path], dict[str, Any]]] = {
-    "ppo": (PPOConfig, ppo.train, {"minibatch_size": 24, "epochs": 2}),
-    "grpo": (GRPOConfig, grpo.train, {"minibatch_size": 24, "epochs": 2, "responses_per_prompt": 4}),
-    "rloo": (RLOOConfig, rloo.train, {"minibatch_size": 48, "epochs": 1, "responses_per_prompt": 4}),
+    "ppo": (PPOConfig, ppo.train, {"minibatch_size": 16, "epochs": 2}),
+    "grpo": (GRPOConfig, grpo.train, {"minibatch_size": 16, "epochs": 2, "responses_per_prompt": 4}),
+    "rloo": (RLOOConfig, rloo.train, {"minibatch_size": 32, "epochs": 1, "responses_per_prompt": 4}),
     "reinforce": (REINFORCEConfig, reinforce.train, {}),
     "online-dpo": (OnlineDPOConfig, online_dpo.train, {"responses_per_prompt": 4}),
-    "rft": (RFTConfig, rft.train, {"minibatch_size": 12, "epochs": 1, "responses_per_prompt": 4}),
+    "rft": (RFTConfig, rft.train, {"minibatch_size": 8, "epochs": 1, "responses_per_prompt": 4}),
 }
 CLEAN_SEED = 1000
+BEGINNING = 2
+"""Steps of warm-up, whose responses are still the SFT model's."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Asked:
     seeds: tuple[int, ...] = (0, 1)
     clean: int = 6
     kinds: tuple[str, ...] = tuple(failures.KINDS)
-    steps: int = 24
+    steps: int = 20
     out: Path = ROOT / "runs" / "doctor"
     page: Path | None = None
 
@@ -83,14 +85,12 @@ class Found:
 
     kind: str
     seed: int
-    named: dict[str, int] = field(default_factory=dict)
+    named: dict[str, int]
     """sign -> the step in which it was first raised"""
-    third: int = 0
+    third: int
     """the step in which a third of the damage was done"""
-    lost: float = 0.0
+    lost: float
     """utility, by gold"""
-    refused: str = ""
-    """what the run said when it refused to begin"""
 
 
 def settings(asked: Asked, algorithm: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def settings(asked: Asked, algorithm: str, seed: int, folder: Path) -> dict[str,
         "out": str(folder),
         "seed": seed,
         "steps": asked.steps,
-        "rollouts_per_step": 48,
+        "rollouts_per_step": 32,
         "max_new_tokens": 64,
         "lr": 5e-4,
         "save_every": 1_000_000,
@@ -117,18 +117,18 @@ def settings(asked: Asked, algorithm: str, seed: int, folder: Path) -> dict[str,
 
 
 def one(asked: Asked, kind: Kind, name: str, seed: int) -> Found:
-    """Does a run, or finds it done."""
+    """Does a run, or finds it done. The rules read it anew each time."""
     folder = asked.out / f"{name}-{seed}"
     told = folder.with_suffix(".json")
     if not told.exists():
         shutil.rmtree(folder, ignore_errors=True)
         utilities, refused = trained(asked, kind, seed, folder)
-        rows = [json.loads(line) for line in lines(folder / layout.METRICS)]
-        named = raised(rows) | ({"first batch": 1} if refused or said_first(folder) else {})
-        third, lost = damage(utilities, len(rows) or asked.steps)
-        write_json(told, vars(Found(name, seed, named, third, lost, refused)))
+        write_json(told, {"utilities": utilities, "refused": refused})
         shutil.rmtree(folder / layout.MODELS, ignore_errors=True)
-    return Found(**json.loads(told.read_text()))
+    kept = json.loads(told.read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in lines(folder / layout.METRICS)]
+    named = raised(rows) | ({"first batch": 1} if said_first(folder) else {})
+    return Found(name, seed, named, *damage(kept["utilities"], len(rows)))
 
 
 def trained(asked: Asked, kind: Kind, seed: int, folder: Path) -> tuple[list[float], str]:
@@ -194,13 +194,13 @@ def said_first(folder: Path) -> bool:
 
 def damage(utilities: Sequence[float], steps: int) -> tuple[int, float]:
     """The step in which a third of the damage was done, and how much there was."""
-    fifth = -(-len(utilities) // 5)
+    fifth, third = -(-len(utilities) // 5), -(-steps // 3)
     if not fifth:
-        return -(-steps // 3), 0.0
-    first = sum(utilities[:fifth]) / fifth
+        return third, 0.0
+    first = sum(utilities[:BEGINNING]) / BEGINNING
     lost = first - sum(utilities[-fifth:]) / fifth
     if lost < LOST:
-        return -(-steps // 3), lost
+        return third, lost
     return next(step for step, each in enumerate(utilities, 1) if first - each >= lost / 3), lost
 
 

@@ -165,7 +165,7 @@ def bilingual(demo: Path, out: Path) -> Path:
     return folder / layout.MODEL
 
 
-FREE = {"kl_coef": 0.01, "lr": 1e-3, "unfinished_penalty": 0.0}
+FREE = {"kl_coef": 0.01, "lr": 6e-4, "unfinished_penalty": 0.0}
 KINDS: dict[str, Kind] = {
     "stuffing": Kind("a reward for a word", ("stuffing", "repeats", "mode_collapse"), "stuffed", FREE),
     "repeating": Kind("a reward for repetition", ("repeats",), "repeated", FREE),

@@ -49,6 +49,8 @@ from prefloop.settings import SamplingConfig
 from prefloop.text.examples import Asked, Pool
 
 C = TypeVar("C", bound=RolloutsConfig)
+SHOWN = 8
+"""Responses of a step that are kept to be looked at, and to find in them what pays."""
 Direction = Literal["reverse", "forward"]
 """Which KL: of the policy from the reference, or of the reference from the policy."""
 
@@ -452,7 +454,7 @@ def shown(setup: Setup, step: int, rollouts: Rollouts, scores: Tensor) -> list[d
             "response": codec.decode(rollouts.responses[i]),
             "score": float(scores[i]),
         }
-        for i in range(min(4, len(rollouts)))
+        for i in range(min(SHOWN, len(rollouts)))
     ]
 
 

@@ -11,7 +11,7 @@ from prefloop.signs.rules import Sign, Value, sign
 Rows = Sequence[Mapping[str, float | None]]
 MIN_STEPS = 5
 """Fewer steps say nothing: what counts is the mean over the last fifth of them, beside that over the first fifth."""
-SETTLED = 15
+SETTLED = 25
 """Steps after which drift has had the time to come to rest."""
 CRITIC_STEPS = 8
 """Steps after which a critic has learned something."""
@@ -165,7 +165,7 @@ def _foresight(rows: Rows) -> float | None:
 
 def _wanders(rows: Rows, drift: str) -> float | None:
     """How far drift jumps from step to step in the last fifth, a slope aside, as a share of its mean."""
-    values = _values(rows[-max(3, len(rows) // 5) :], drift)
+    values = _values(rows[-(len(rows) // 5) :], drift)
     if len(rows) < SETTLED or len(values) < 3:
         return None
     jumps = [b - a for a, b in itertools.pairwise(values)]
