@@ -146,8 +146,8 @@ def one_late() -> contextlib.AbstractContextManager[Any]:
 
 
 def mixed(demo: Path, out: Path) -> Path:
-    """An SFT model some of whose demonstrations begin in Greek letters, and some of which copy the prompt: what it never
-    does by itself a reward cannot find."""
+    """An SFT model some of whose demonstrations begin in Greek letters, and some of which copy the prompt: what it
+    never does by itself a reward cannot find."""
     folder, rng = out / "mixed", random.Random(0)
     if not (folder / layout.FINISHED).exists():
         lines = (demo / "world" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()[:1500]

@@ -454,8 +454,8 @@ KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(
         (
             "nan", "first_ratio", "other_sampling", "policy_kl", "entropy", "grad_spike", "advantage_scale",
-            "critic_blind", "value_loss", "negative_kl", "gibberish", "disagreement", "hacking", "memorised", "overfit", "chosen_falls",
-            "forgetting",
+            "critic_blind", "value_loss", "negative_kl", "gibberish", "disagreement", "hacking", "memorised",
+            "overfit", "chosen_falls", "forgetting",
         ),
         "plain",
     ),
