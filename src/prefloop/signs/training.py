@@ -19,24 +19,22 @@ NATS = 0.5
 """Drift per response below which it is too small to wander."""
 DISAGREE = "scores/disagreement"
 BETWEEN = {
-    "endless": "rollouts/finished",
-    "repeats": "responses/repetition",
-    "stuffing": "responses/top_word",
-    "empty": "responses/empty",
-    "at_once": "responses/at_once",
-    "copies_prompt": "responses/copied",
-    "language": "responses/other_script",
-    "gibberish": "responses/surprise",
-    "mode_collapse": "responses/distinct_2",
-    "same_start": "responses/first_token",
-    "length_drift": "rollouts/length",
-    "advantage_scale": "advantages/std",
-    "value_loss": "loss/value",
-    "unusual": "scores/unusual",
+    "endless": ("rollouts/finished", -1.0),
+    "repeats": ("responses/repetition", 1.0),
+    "stuffing": ("responses/top_word", 1.0),
+    "empty": ("responses/empty", 1.0),
+    "at_once": ("responses/at_once", 1.0),
+    "copies_prompt": ("responses/copied", 1.0),
+    "language": ("responses/other_script", 1.0),
+    "gibberish": ("responses/surprise", 1.0),
+    "mode_collapse": ("responses/distinct_2", 1.0),
+    "same_start": ("responses/first_token", 1.0),
+    "length_drift": ("rollouts/length", 1.0),
+    "advantage_scale": ("advantages/std", 1.0),
+    "value_loss": ("loss/value", 1.0),
+    "unusual": ("scores/unusual", 1.0),
 }
-"""Rule of what changes from the first steps to the last -> its metric."""
-REST = ("endless",)
-"""Those that are about the rest to 1."""
+"""Rule of what changes from the first steps to the last -> its metric, and -1 where the rule is about the rest to 1."""
 
 
 def of_training(rows: Rows, *, kl_limit: float | None) -> list[Sign]:
@@ -133,10 +131,10 @@ def _of_updates(rows: Rows, last: Rows, drift: str) -> list[Sign]:
 def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
     """Of what was otherwise in the first steps."""
     found = list[Sign]()
-    for name, metric in BETWEEN.items():
+    for name, (metric, sense) in BETWEEN.items():
         if _known(rows, metric):
             before, after = (_average(some, metric) for some in (first, last))
-            if name in REST and before is not None and after is not None:
+            if sense < 0 and before is not None and after is not None:
                 before, after = 1 - before, 1 - after
             found.append(sign(name, before=before, after=after))
     return found
