@@ -212,6 +212,8 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"rollouts_length": lambda done: 20 + 20 * done}, {"length_drift"}),
         ({"rollouts_length": lambda done: 20 - 18 * done}, {"length_drift"}),
         ({"scores_unusual": lambda done: done}, {"unusual"}),
+        ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8)}, {"length_drift"}),
+        ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8) + 30 * (round(100 * done) % 2)}, set()),  # noise
         ({"scores_mean": lambda done: done, "scores_disagreement": lambda done: 0.1 + done}, {"disagreement"}),
         ({"scores_mean": lambda done: -done, "scores_disagreement": lambda done: 0.1 + done}, set()),
     ],
@@ -241,6 +243,14 @@ def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
 def test_a_critic_is_given_time(num: int, level: str):
     said = levels(signs.of_training(rows(num, values_explained_variance=-0.1), kl_limit=None))
     assert said["critic_blind"] == level
+
+
+@pytest.mark.parametrize(("last", "level"), [(3.1, "fine"), (3.2, "alarm")])
+def test_noise_by_hand(last: float, level: str):
+    """The median jump of 0, 1, 0, 1, 0, 1, 2, last is 1, a deviation of 1 / 0.954 = 1.048, and so is the standard error
+    of the difference of two means of two rows each: what rises must rise by 2.096, here from 0.5 to (2 + last) / 2."""
+    made = [{"responses/empty": each} for each in (0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 2.0, last)]
+    assert levels(signs.of_training(made, kl_limit=None))["empty"] == level
 
 
 def test_what_a_stage_does_not_log_it_has_no_rule_for():

@@ -15,6 +15,8 @@ SETTLED = 25
 """Steps after which drift has had the time to come to rest."""
 CRITIC_STEPS = 8
 """Steps after which a critic has learned something."""
+CLEAR = 2.0
+"""Standard errors that a change from the first fifth to the last must have, where steps differ much by chance."""
 NATS = 0.5
 """Drift per response below which it is too small to wander."""
 DISAGREE = "scores/disagreement"
@@ -136,8 +138,19 @@ def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
             before, after = (_average(some, metric) for some in (first, last))
             if sense < 0 and before is not None and after is not None:
                 before, after = 1 - before, 1 - after
-            found.append(sign(name, before=before, after=after))
+            said = sign(name, before=before, after=after)
+            far = before is not None and after is not None and abs(after - before) > CLEAR * _noise(rows, metric, first)
+            found.append(said if far or said.level != "alarm" else Sign(name, "fine", said.values))
     return found
+
+
+def _noise(rows: Rows, name: str, first: Rows) -> float:
+    """The standard error of the difference of two means over a fifth of the rows each, by how far rows that follow each
+    other differ: of independent normal numbers the median of that is 0.954 deviations, and jumps that are rare leave it
+    as it is."""
+    values = _values(rows, name)
+    apart = statistics.median(abs(b - a) for a, b in itertools.pairwise(values)) if len(values) > 1 else 0.0
+    return apart / 0.954 * math.sqrt(2 / len(first)) if first else 0.0
 
 
 def _of_validation(rows: Rows) -> list[Sign]:
