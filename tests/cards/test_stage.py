@@ -132,16 +132,39 @@ def test_what_is_personal_is_told_with_its_place_and_once(collected: str, demons
 def gate_of(fingerprint: str) -> Gate:
     """A decision with one condition that is broken."""
     duel = Duel(
-        by="gold", annotators=1, judgements=9, prompts=9, alike=0, left=0, wins=5, ties=0, losses=4, win_rate=0.55,
-        low=0.4, high=0.7, e_value=1.0, expected_more=None, verdict="hold",
-    )  # fmt: skip
+        by="gold",
+        annotators=1,
+        judgements=9,
+        prompts=9,
+        alike=0,
+        left=0,
+        wins=5,
+        ties=0,
+        losses=4,
+        win_rate=0.55,
+        low=0.4,
+        high=0.7,
+        e_value=1.0,
+        expected_more=None,
+        verdict="hold",
+    )
     broken = Condition(name="kl", state="broken", value=9.0, limit=8.0, sentence="it drifted | too far")
     return Gate(
-        verdict="hold", sentence="It is not better yet.", candidate="m",
-        candidate_fingerprint=fingerprint, incumbent="i",
-        incumbent_fingerprint="x", duel=duel, conditions=(broken,), front=(), alpha=0.05, worthwhile=0.5,
-        evaluation="e", judgements="j", signature="s",
-    )  # fmt: skip
+        verdict="hold",
+        sentence="It is not better yet.",
+        candidate="m",
+        candidate_fingerprint=fingerprint,
+        incumbent="i",
+        incumbent_fingerprint="x",
+        duel=duel,
+        conditions=(broken,),
+        front=(),
+        alpha=0.05,
+        worthwhile=0.5,
+        evaluation="e",
+        judgements="j",
+        signature="s",
+    )
 
 
 @pytest.fixture
@@ -251,10 +274,17 @@ def test_the_line_goes_back_to_the_raw_files(tmp_path: Path):
         folder.mkdir()
         read = {name: Artefact(path=path, fingerprint=name[:3]) for name, path in inputs.items()}
         card = RunCard(
-            stage=stage, command="c", seed=3, threads=1, versions={"prefloop": "9"}, machine={}, config={}, inputs=read,
+            stage=stage,
+            command="c",
+            seed=3,
+            threads=1,
+            versions={"prefloop": "9"},
+            machine={},
+            config={},
+            inputs=read,
             identity=Identity(stage=stage, settings=settings, inputs={}),
             chosen={"settings": {"lr": 0.5}} if stage == "ppo" else {},
-        )  # fmt: skip
+        )
         write_document(folder / layout.CARD, card)
         write_document(folder / layout.FINISHED, Finished(outputs={}, result={}))
         return str(folder / layout.MODEL)

@@ -1,5 +1,7 @@
 """What the cards say, in English and Chinese."""
 
+from prefloop import layout
+
 LANGUAGES = ("en", "zh")
 LABELS: dict[str, tuple[str, str]] = {
     "unknown": ("not recorded", "未记录"),
@@ -42,12 +44,12 @@ LABELS: dict[str, tuple[str, str]] = {
     "rulings": ("rulings of a lead among them", "其中负责人裁决"),
     "annotators": ("annotators", "标注员"),
     "annotators.kind": ("annotators: {kind}", "标注员：{kind}"),
-    "preferences.jsonl": ("preferences to learn from", "用于训练的偏好"),
-    "held_out.jsonl": ("preferences held out", "留出的偏好"),
-    "undecided.jsonl": ("pairs without a majority", "没有多数意见的对"),
-    "rankings.jsonl": ("rankings", "排序"),
-    "ratings.jsonl": ("rated rows", "评分行"),
-    "thumbs.jsonl": ("rows of thumbs", "赞踩行"),
+    layout.PREFERENCES: ("preferences to learn from", "用于训练的偏好"),
+    layout.HELD_OUT: ("preferences held out", "留出的偏好"),
+    layout.UNDECIDED: ("pairs without a majority", "没有多数意见的对"),
+    layout.RANKINGS: ("rankings", "排序"),
+    layout.RATINGS: ("rated rows", "评分行"),
+    layout.THUMBS: ("rows of thumbs", "赞踩行"),
     "person": ("people", "真人"),
     "simulated": ("simulations", "模拟"),
     "model.kind": ("models or functions", "模型或函数"),
