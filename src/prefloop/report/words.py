@@ -48,6 +48,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.cpl": ("CPL", "CPL"),
     "stage.offline": ("Offline RL", "离线强化学习"),
     "stage.evaluate": ("evaluate", "评测 evaluate"),
+    "stage.skills": ("skills", "能力 skills"),
     "stage.gate": ("gate", "把关 gate"),
     "spine.prompts": ("prompts", "prompts 提示"),
     "spine.rollouts": ("rollouts", "rollouts 采样"),

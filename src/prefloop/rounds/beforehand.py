@@ -36,6 +36,8 @@ def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
     for setting, kind in STAGES[name].takes.items():
         value = _given(config, setting)
         named = models_of(value, setting) if kind == "reward" else {setting: value}
+        if kind != "reward" and isinstance(value, dict):
+            named = {f"{setting}.{name}": one for name, one in value.items()}
         if isinstance(value, tuple):
             named = {f"{setting}.{place}": one for place, one in enumerate(value)}
         for key, path in named.items():

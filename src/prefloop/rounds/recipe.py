@@ -281,11 +281,11 @@ class _Context:
             found = [self._resolved(part, key, earlier) for part in value]
             several = [part if isinstance(part, list) else [part] for part in found if part is not NOTHING_YET]
             return list(itertools.chain.from_iterable(several))
-        if isinstance(value, dict):  # several rewards by their names, each with its model
+        if isinstance(value, dict):  # several models or rewards by their names, a reward perhaps with its model
             return {
                 name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}
                 if isinstance(part, dict) and "model" in part
-                else part
+                else self._resolved(part, f"{key}.{name}", earlier)
                 for name, part in value.items()
             }
         if not isinstance(value, str):
