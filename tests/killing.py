@@ -202,6 +202,15 @@ cards:
   demonstrations: world/demonstrations.jsonl
   reward: reward/model
 
+skills:
+  models: {sft: sft/model, pretrain: pretrain/model}
+  suite: helpdesk
+  num_tasks: 3
+  texts: world/corpus.jsonl
+  num_texts: 6
+  batch: 5
+  max_new_tokens: 8
+
 online-dpo:
   policy: sft/model
   reward: reward/model

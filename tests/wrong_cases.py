@@ -47,6 +47,7 @@ GOOD: dict[str, list[str]] = {
     "offline": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "skills": ["models.a=in/model", "models.b=in/model", "suite=small", "num_tasks=2", "texts=in/corpus.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
               "reward.b.model=in/reward", *QUICK],
     "report": ["pipeline=in"],

@@ -104,6 +104,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("choose", "asked"): partial(asked_before, **quiet),
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
+    **{("skills", setting): lambda path: list(texts(path)) for setting in ("texts", "texts_ood")},
     ("gate", "judged"): lambda path: read_records(path, Judgement),
 }
 """(command, setting) -> how it reads its file."""

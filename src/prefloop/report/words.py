@@ -51,7 +51,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "stage.offline": ("Offline RL", "离线强化学习"),
     "stage.cards": ("cards", "模型卡 cards"),
     "stage.evaluate": ("evaluate", "评测 evaluate"),
-    "stage.skills": ("skills", "技能 skills"),
+    "stage.skills": ("skills", "能力 skills"),
     "stage.gate": ("gate", "关口 gate"),
     "spine.prompts": ("prompts", "prompts 提示"),
     "spine.rollouts": ("rollouts", "rollouts 采样"),
