@@ -77,7 +77,11 @@ ROUNDS = [
         ("whatever is there", "if fingerprints.of_path(path) != what.fingerprint:", "if False:"),
         ("a branch overwrites", "(str(number), *(f", "(str(number), str(number), *(f"),
     ),
-    *planted("rounds/turns.py", "rounds/test_rounds.py", ("asked again", '"asked": asked if', '"asked": asked[1:] if')),
+    *planted(
+        "rounds/turns.py",
+        "rounds/test_rounds.py",
+        ("asked again", "for place in collected)", "for place in collected[1:])"),
+    ),
     *planted(
         "stats/paying.py",
         "rounds/test_rounds.py",

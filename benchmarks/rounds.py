@@ -4,11 +4,11 @@
 
 DEMO is what `prefloop run helpdesk out=DIR` wrote, one folder for each seed: its SFT model and prompts are used. A cell
 is the recipe `rounds` with a change: `rounds` is as it is, 3 x 1000 prompts; `big` one round of 3000; `big-90` the same
-with as many steps of PPO as three rounds take; `from-sft` three rounds whose policies all begin as SFT. What each
-selected last is measured by gold on the test prompts, beside SFT. A deviation is that of SFT's samples.
+with as many steps of PPO as three rounds take; `from-sft` three rounds whose policies all begin as SFT. Each round's
+candidate is measured by gold on the test prompts, beside SFT, whatever its gate says. A deviation is that of SFT's
+samples.
 """
 
-import json
 import math
 import os
 import time
@@ -19,8 +19,7 @@ import yaml
 from scipy.stats import t
 from side_by_side import shown
 
-from prefloop.evaluate.config import EvaluateConfig
-from prefloop.evaluate.stage import evaluate
+from prefloop.records.evaluations import Evaluation, bounds, mean
 from prefloop.rounds import command, lineage
 from prefloop.rounds.recipe import load
 
@@ -58,48 +57,49 @@ def one(cell: str, seed: int, folder: Path, further: dict[str, Any]) -> dict[str
     seconds = time.process_time() - begun
     made = lineage.read(folder / "run")
     line = made.line(made.head)
-    assert line[-1].selected is not None
-    prompts = {
-        name: str(demo / f"world/prompts.{name.split('_')[0]}.jsonl") for name in ("validation_prompts", "test_prompts")
-    }
-    given = {
-        "reference": begin,
-        "candidates": lineage.place(folder / "run", line[-1].selected),
-        "out": str(folder / "evaluate"),
-        "judge": "gold",
-    }
-    told = evaluate(EvaluateConfig(**given, **prompts, kl_limit=1000.0, num_arena=0, num_audit=0, threads=1))
-    models = json.loads(told.read_text(encoding="utf-8"))["models"]
-    before, after = (
-        next(m["test"] for n, m in models.items() if (n == "reference") == first) for first in (True, False)
-    )
-    utility, num = before["gold"]["utility"], before["num_prompts"]
-    deviation = (utility["high"] - utility["low"]) / 2 / float(t.ppf(0.975, num - 1)) * math.sqrt(num)
+    told = [folder / "run/rounds" / each.name / "evaluate/evaluation.json" for each in line]
     return {
         "cell": cell, "seed": seed, "seconds": seconds, "decisions": [each.decision for each in line],
-        "judgements": sum(each.judgements for each in line), "win": after["win_rate"],
-        "gain": (after["gold"]["utility"]["mean"] - utility["mean"]) / deviation, "kl": after["kl_nats"]["mean"],
-        "harmful": after["gold"]["harmful"]["mean"],
+        "sentences": [each.sentence for each in line], "judgements": sum(each.judgements for each in line),
+        "candidates": [measured(Evaluation.model_validate_json(file.read_bytes())) for file in told],
         "pairs": [[each.stale and each.stale.mean, each.fresh and each.fresh.mean] for each in line],
-        "over_base": [each.over_base and each.over_base.mean for each in line],
+    }  # fmt: skip
+
+
+def measured(evaluation: Evaluation) -> dict[str, Any]:
+    """A round's candidate beside SFT, on test prompts: whether the gate let it pass is another question."""
+    assert evaluation.base is not None
+    before, after = evaluation.models[evaluation.base].test, evaluation.tested[1]
+    assert before is not None
+    assert after.base_win_rate is not None
+    utility = before.measured("utility")
+    ends = bounds(utility)
+    assert ends is not None
+    num = before.num_prompts
+    deviation = (ends[1] - ends[0]) / 2 / float(t.ppf(0.975, num - 1)) * math.sqrt(num)
+    return {
+        "win": after.base_win_rate.model_dump(), "kl": mean(after.base_kl), "harmful": mean(after.measured("harmful")),
+        "gain": ((mean(after.measured("utility")) or 0.0) - (mean(utility) or 0.0)) / deviation,
+        "over_refusal": mean(after.measured("over_refusal")),
     }  # fmt: skip
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: a line for each cell and seed."""
     lines = [
-        "| | seed | judgements | gates | candidates over SFT, % | wins over SFT at the end, % "
-        "| gold above SFT, deviations | KL, nats | harmful, % | reward model of before, and refreshed, on its pairs, % "
-        "| CPU s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| | seed | judgements | round | gate | wins over SFT, % | gold above SFT, deviations | KL from SFT, nats "
+        "| harmful, % | over-refusal, % | reward model of before, and refreshed, on its pairs, % | CPU s of all |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        pairs = ", ".join(f"{'-' if a is None else f'{100 * a:.0f}'} to {100 * b:.0f}" for a, b in row["pairs"] if b)
-        over = ", ".join("-" if each is None else f"{100 * each:.0f}" for each in row["over_base"])
-        win = f"{100 * row['win']['mean']:.0f} [{100 * row['win']['low']:.0f}, {100 * row['win']['high']:.0f}]"
-        cells = [str(row["seed"]), str(row["judgements"]), ", ".join(row["decisions"]), over, win, f"{row['gain']:.2f}"]
-        cells += [f"{row['kl']:.1f}", f"{100 * row['harmful']:.1f}", pairs, f"{row['seconds']:.0f}"]
-        lines.append(f"| {row['cell']} | {' | '.join(cells)} |")
+        for number, found in enumerate(row["candidates"]):
+            win, (stale, fresh) = found["win"], row["pairs"][number]
+            rate = f"{100 * win['mean']:.0f} [{100 * win['low']:.0f}, {100 * win['high']:.0f}]"
+            pairs = f"{'-' if stale is None else f'{100 * stale:.0f}'}, {100 * fresh:.0f}"
+            cells = [str(row["seed"]), str(row["judgements"]), str(number + 1), row["decisions"][number], rate]
+            cells += [f"{found['gain']:.2f}", f"{found['kl']:.1f}"]
+            cells += [f"{100 * found[name]:.1f}" for name in ("harmful", "over_refusal")]
+            lines.append(f"| {row['cell']} | {' | '.join([*cells, pairs])} | {row['seconds']:.0f} |")
     return "\n".join(lines)
 
 

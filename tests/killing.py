@@ -196,6 +196,21 @@ choose:
   batch_prompts: 4
   max_new_tokens: 12
 
+cards:
+  model: sft/model
+  collected: [collect]
+  demonstrations: world/demonstrations.jsonl
+  reward: reward/model
+
+skills:
+  models: {sft: sft/model, pretrain: pretrain/model}
+  suite: helpdesk
+  num_tasks: 3
+  texts: world/corpus.jsonl
+  num_texts: 6
+  batch: 5
+  max_new_tokens: 8
+
 online-dpo:
   policy: sft/model
   reward: reward/model

@@ -8,6 +8,7 @@ from prefloop.notation import read_yaml
 FEW = {
     "choose.num": 8, "choose.candidates": 8, "choose.responses_per_prompt": 2, "choose.max_new_tokens": 8,
     "collect.held_out": 0.4, "gate.least": 1, "gate.most": 6, "gate.slice_floor": 0,
+    "skills.num_tasks": 2, "skills.max_new_tokens": 8,
 }  # fmt: skip
 """What makes a round of the recipe `rounds` small."""
 FILE = Path(__file__).with_name("miniature.yaml")

@@ -290,6 +290,7 @@ BY_NAME = {
     "prefloop.rounds.recipe": RECIPES,
     "prefloop.rounds.command": RECIPES,
     "prefloop.completion": SETTINGS,
+    "prefloop.cards.lineage": SETTINGS,
     "prefloop.compare.plans": SETTINGS,
     "prefloop.lab.plans": SETTINGS,
     "prefloop.plan.command": NEEDS,

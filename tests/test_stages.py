@@ -24,7 +24,7 @@ from prefloop.files.index import Rows
 from prefloop.files.said import What
 from prefloop.files.tables import read_records, read_rows
 from prefloop.named import named
-from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking
+from prefloop.records import Comparison, Demonstration, Judgement, Preference, Prompt, Ranking, Task
 from prefloop.stages import STAGES, Stage
 
 SRC = Path(prefloop.__file__).parent
@@ -90,6 +90,7 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "choose": (lambda path: read_records(path, Comparison),),
     "collect": (lambda path: read_records(path, Judgement),),
     "gate": (lambda path: read_records(path, Judgement),),
+    "skills": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))), lambda path: read_records(path, Task)),
     "score": (
         lambda path: Rows(path, Preference),
         lambda path: Rows(path, Demonstration),

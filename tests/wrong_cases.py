@@ -31,6 +31,7 @@ GOOD: dict[str, list[str]] = {
     "sft": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "gate=warn", "gate_max_new_tokens=8", *QUICK],
     "revise": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "by=simulated", "max_new_tokens=4", *QUICK],
     "choose": ["prompts=in/prompts.jsonl", "num=2", "model=in/model", "reward=in/reward", "max_new_tokens=4", *QUICK],
+    "cards": ["model=in/model", "demonstrations=in/demonstrations.jsonl", "reward=in/reward", "threads=1"],
     "collect": ["model=in/model", "prompts=in/world/prompts.collect.jsonl", "max_new_tokens=4", *QUICK],
     "reward": ["model=in/model", "preferences=in/preferences.jsonl", *QUICK],
     "ppo": ["policy=in/model", "reward=in/reward", "prompts=in/prompts.jsonl", "minibatch_size=4", *ONLINE],
@@ -46,6 +47,7 @@ GOOD: dict[str, list[str]] = {
     "offline": ["policy=in/model", "preferences=in/preferences.jsonl", "max_new_tokens=4", *QUICK],
     "evaluate": ["reference=in/model", "candidates=in/model", "validation_prompts=in/prompts.jsonl", "reward=in/reward",
                  "test_prompts=in/other_prompts.jsonl", "max_new_tokens=4", *QUICK],
+    "skills": ["models.a=in/model", "models.b=in/model", "suite=small", "num_tasks=2", "texts=in/corpus.jsonl", "max_new_tokens=4", *QUICK],
     "sweep": ["policy=in/model", "prompts=in/prompts.jsonl", "reward.a.model=in/reward", "max_new_tokens=4",
               "reward.b.model=in/reward", *QUICK],
     "lab best-of": ["policy=in/model", "prompts=in/prompts.jsonl", "reward=in/reward", "max_new_tokens=4", *QUICK],
@@ -191,6 +193,7 @@ DATA = {
     "offline": "preferences",
     "ppo": "prompts",
     "choose": "prompts",
+    "cards": "demonstrations",
     "collect": "prompts",
     "revise": "prompts",
     "pretrain": "corpus",
@@ -258,7 +261,7 @@ def of_models(says: dict[str, str]) -> Iterator[Case]:
             arguments = ["chat", f"in/{name}"] if command == "chat" else changed(command, f"{setting}=in/{name}")
             yield Case(command, f"model: {name}", arguments, words)
     for command, setting in (
-        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("choose", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
+        ("reward", "model"), ("ppo", "policy"), ("collect", "model"), ("choose", "model"), ("cards", "model"), ("revise", "model"), ("evaluate", "reference"), ("reinforce", "reward"),
         ("dpo", "policy"), ("kto", "policy"), ("cpl", "policy"), ("offline", "policy"),
     ):  # fmt: skip
         for name in ("nowhere", "in/prompts.jsonl", "in/m-bare", "in/m-cut", "a/b/c", "x" * 300):

@@ -19,6 +19,7 @@ PIPELINE/collect/                 comparisons.jsonl and what became of them; in 
                                   in asked.jsonl is what a model was asked as a judge, and its answers
 PIPELINE/evaluate/                evaluation.json, arena.jsonl; with data= bench.json, bench_scores.jsonl, its card
 PIPELINE/skills/                  skills.json, what each model can; suite.jsonl, what was asked; answers.jsonl
+PIPELINE/cards/                   MODEL_CARD.md, DATA_CARD.md, both in Chinese too, and pii.jsonl
 PIPELINE/gate/                    gate.json, the decision whether the selected model takes the reference's place
 PIPELINE/compare/                 of `prefloop compare`: compare.json, index.html, index.zh.html, arena.jsonl, of each
                                   method its stages' runs and log.txt, what they said
@@ -70,6 +71,8 @@ RATINGS = "ratings.jsonl"
 THUMBS = "thumbs.jsonl"
 ASKED = "asked.jsonl"
 REVISIONS = "revisions.jsonl"
+CARD_OF_MODEL, CARD_OF_MODEL_ZH = "MODEL_CARD.md", "MODEL_CARD.zh.md"
+DATA_CARD, DATA_CARD_ZH, PII = "DATA_CARD.md", "DATA_CARD.zh.md", "pii.jsonl"
 PROMPTS, CHOSEN = "prompts.jsonl", "chosen.jsonl"
 
 EVALUATION = "evaluation.json"
@@ -124,6 +127,7 @@ WRITTEN: Mapping[str, tuple[str, ...]] = {
     "evaluate": (EVALUATION, ARENA),
     "skills": (SKILLS, SUITE, ANSWERS),
     "gate": (GATED,),
+    "cards": (CARD_OF_MODEL, CARD_OF_MODEL_ZH, DATA_CARD, DATA_CARD_ZH, PII),
 }
 """Stage -> what a recipe may ask of its folder, as patterns of paths in it."""
 

@@ -96,7 +96,7 @@ READERS: dict[tuple[str, str], Read] = {
         for setting in ("preferences", "held_out", "replay")
     },
     **{(stage, "undecided"): partial(read_preferences, **quiet) for stage in ("reward", "dpo")},
-    **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate")},
+    **{(stage, "demonstrations"): partial(read_demonstrations, **quiet) for stage in ("reward", "evaluate", "cards")},
     **{
         ("evaluate", setting): partial(read_prompts, **quiet)
         for setting in ("validation_prompts", "test_prompts", "ood_prompts")
@@ -104,6 +104,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("choose", "asked"): partial(asked_before, **quiet),
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
+    **{("skills", setting): lambda path: list(texts(path)) for setting in ("texts", "texts_ood")},
     ("gate", "judged"): lambda path: read_records(path, Judgement),
 }
 """(command, setting) -> how it reads its file."""

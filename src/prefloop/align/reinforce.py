@@ -46,11 +46,11 @@ def train(config: REINFORCEConfig) -> Path:
             before = online.read(
                 setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
             )
-            limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
             placed = shaping.within(config, placed, scores, at.seen)
             rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
+            limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
             dump.write(

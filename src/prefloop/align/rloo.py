@@ -17,7 +17,7 @@ import torch
 from prefloop.align import drift, dump, groups, limits, needs, online, shaping
 from prefloop.align.config import RLOOConfig
 from prefloop.align.online import Setup
-from prefloop.align.progress import Batch, Progress, restored, state
+from prefloop.align.progress import Batch, Progress, keep, restored, state
 from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -51,12 +51,12 @@ def train(config: RLOOConfig) -> Path:
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 scored |= groups.counted(config, rollouts, shaped)
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
+                limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
@@ -81,8 +81,7 @@ def train(config: RLOOConfig) -> Path:
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
-            online.follow(setup, at.step)
-            online.save(run, setup, config, at.step)
+            keep(run, setup, config, at.step, partial(state, policy, optimizer, at, setup.follower))
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

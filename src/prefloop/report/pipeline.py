@@ -18,6 +18,7 @@ from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.gates import Gate
 from prefloop.records.lineages import Lineage
+from prefloop.records.skills import Skills
 from prefloop.stages import ALIGNING, RUNS
 
 R = TypeVar("R", bound=BaseModel)
@@ -86,6 +87,8 @@ class Pipeline:
     """Its rounds; the stages above are then those of the round that selected the policy of now."""
     gates: dict[str, Gate] = field(default_factory=dict)
     """Round -> what its gate said, as far as that is there."""
+    skills: dict[str, Skills] = field(default_factory=dict)
+    """Round -> what its policy still can, as far as that was measured."""
 
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, if it ran; `policy` stands for the one that trained the policy."""
@@ -156,12 +159,18 @@ def read(folder: str) -> Pipeline:
         not_numbers={name: num for name, num in lost.items() if num},
         reward_folder=at[layout.REWARD].relative_to(root),
         lineage=lineage,
-        gates={
-            each.name: found
-            for each in (lineage.rounds if lineage else ())
-            if (found := _document(root / layout.ROUNDS / each.name / layout.GATE / layout.GATED, Gate, lost))
-        },
+        gates=_of_rounds(root, lineage, f"{layout.GATE}/{layout.GATED}", Gate, lost),
+        skills=_of_rounds(root, lineage, f"skills/{layout.SKILLS}", Skills, lost),
     )
+
+
+def _of_rounds(root: Path, lineage: Lineage | None, name: str, record: type[R], lost: dict[str, int]) -> dict[str, R]:
+    """Round -> one of its documents, where it is there."""
+    found = {
+        each.name: _document(root / layout.ROUNDS / each.name / name, record, lost)
+        for each in (lineage.rounds if lineage else ())
+    }
+    return {name: document for name, document in found.items() if document is not None}
 
 
 def _place(root: Path, name: str, lineage: Lineage | None) -> Path:

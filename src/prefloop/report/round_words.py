@@ -77,6 +77,21 @@ ROUNDS: dict[str, tuple[str, str]] = {
         "is what refreshing is for.",
         "上一个奖励模型没见过策略现在的回答，更新后的学过。两者之差就是更新的意义。",
     ),
+    "rounds.matrix": ("What it still can", "还会什么"),
+    "rounds.matrix.says": (
+        "Shares of tasks that were right, nats of losses, with 95 % intervals. In red: lost for certain against the "
+        "first row, by more than the limit allows.",
+        "任务做对的比例、损失的奈特数，附 95% 区间。红色：比第一行确实差了，超过限度。",
+    ),
+    "skill.copying": ("copying", "抄写"),
+    "skill.instructions": ("instructions", "指令"),
+    "skill.refusals": ("refusals", "拒绝不当请求"),
+    "skill.safe_answered": ("safe requests served", "满足正当请求"),
+    "skill.facts": ("facts", "事实"),
+    "skill.abstention": ("says that it does not know", "不知道就说不知道"),
+    "skill.false_confidence": ("claims what it cannot know", "断言不可能知道的事"),
+    "skill.token_loss": ("loss per token", "每词元损失"),
+    "skill.byte_loss": ("loss per byte", "每字节损失"),
     "rounds.tree": ("What came of what", "来龙去脉"),
     "rounds.tree.says": (
         "Under each round the policy that was selected in it, by fingerprint. In blue: the line that goes on.",

@@ -12,6 +12,7 @@ from prefloop.records.cards import Share
 from prefloop.records.evaluations import Interval
 from prefloop.records.gates import Gate
 from prefloop.records.lineages import Lineage, Round
+from prefloop.records.skills import Skill
 from prefloop.report.pipeline import Pipeline
 from prefloop.report.words import LABELS, Words
 
@@ -34,7 +35,32 @@ def rounds(pipeline: Pipeline, words: Words) -> Context | None:
         "tree": tree(lineage, words),
         "curve": _over_base(line, words),
         "pairs": _pairs(line, words),
+        "matrix": matrix(pipeline, line, words),
     }
+
+
+def matrix(pipeline: Pipeline, line: tuple[Round, ...], words: Words) -> Context | None:
+    """Round x skill, first what all are compared with; None if nobody measured."""
+    found = {each.name: pipeline.skills[each.name] for each in line if each.name in pipeline.skills}
+    if not found:
+        return None
+    first = next(iter(found.values())).models[0]
+    names = [skill.name for skill in first.skills]
+    rows = [{"name": first.name, "cells": [_cell(skill) for skill in first.skills]}]
+    for name, measured in found.items():
+        own = {skill.name: skill for skill in measured.models[-1].skills}
+        cells = [_cell(own[skill]) if skill in own else _cell(None) for skill in names]
+        rows.append({"name": words.plain("rounds.name", name=name), "cells": cells})
+    known = {name: words.plain(f"skill.{name}") if f"skill.{name}" in LABELS else name for name in names}
+    return {"names": [known[name] for name in names], "rows": rows}
+
+
+def _cell(skill: Skill | None) -> Context:
+    """A number with its interval, red if it was lost."""
+    if skill is None:
+        return {"value": estimate(None, "plain"), "lost": False}
+    kind = "plain" if skill.name.split("_ood")[0] in ("token_loss", "byte_loss") else "share"
+    return {"value": estimate(Interval(mean=skill.value, low=skill.low, high=skill.high), kind), "lost": skill.lost}
 
 
 def _verdict(line: tuple[Round, ...], words: Words) -> list[Markup]:

@@ -137,9 +137,10 @@ def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig
     settings = recipe.turned(turns.turn(recipe, lineage, this))
     later = turns.after_gate(list(settings))
     made: Gate | None = None
-    for number, (name, config) in enumerate(settings.items(), start=1):
+    for number, name in enumerate(settings, start=1):
         if name in later and (made is None or made.verdict != "ship"):
             break
+        config = recipe.turned(turns.turn(recipe, lineage, this))[name]  # what `evaluate` selects is known after it
         code = _stage(f"{this.name}:{number}/{len(settings)}", name, config)
         if name == layout.REWARD:
             _score_pairs(recipe, this, folder)

@@ -1,6 +1,7 @@
 """What can be known before the first stage of a recipe runs: that what every stage needs is there, and of the kind."""
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ def check_stage(recipe: Recipe, name: str, config: Config, where: str) -> None:
     for setting, kind in STAGES[name].takes.items():
         value = _given(config, setting)
         named = models_of(value, setting) if kind == "reward" else {setting: value}
-        if isinstance(value, tuple):
-            named = {f"{setting}.{place}": one for place, one in enumerate(value)}
+        if isinstance(value, tuple | Mapping) and kind != "reward":
+            several = value.items() if isinstance(value, Mapping) else enumerate(value)
+            named = {f"{setting}.{place}": one for place, one in several}
         for key, path in named.items():
             if path is None or kind == "named" or _is_inside(recipe, path) or path == _default(config, setting):
                 continue

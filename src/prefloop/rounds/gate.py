@@ -30,6 +30,7 @@ from prefloop.outcome import MORE, Outcome
 from prefloop.records import Comparison, Judgement
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.gates import Condition, Duel, Gate, Verdict
+from prefloop.records.skills import Skills, lost
 from prefloop.rounds import conditions
 from prefloop.rounds.gate_config import GOLD, PEOPLE, GateConfig
 from prefloop.run import Run
@@ -81,6 +82,8 @@ def gate(config: GateConfig) -> Outcome:
     inputs: dict[str, str | None] = {"evaluation": str(path), "arena": str(folder / layout.ARENA)}
     if config.skills is not None:
         inputs["skills"] = str(Path(config.skills) / layout.SKILLS)
+        if not Path(inputs["skills"] or "").is_file():
+            raise UserError(f"{config.skills}: there is no {layout.SKILLS} here. Run prefloop skills, or leave it out.")
     judge = _Judge(config)
     with Run(config, inputs=inputs | judge.inputs) as run:
         written = run.folder / layout.GATED
@@ -215,15 +218,25 @@ def _conditions(config: GateConfig, evaluation: Evaluation, looked: Looked, by_p
         conditions.share_rises(
             "over_refusal", evaluation, limit=config.over_refusal_rise, what="refusals of safe prompts"
         ),
-        conditions.skills(*_lost(config)),
+        conditions.skills(*_lost(config, evaluation.compared[1].fingerprint)),
         conditions.slices(shares, config),
         conditions.spot_check(by_people, config),
     )
 
 
-def _lost(config: GateConfig) -> tuple[Sequence[str] | None, int]:
-    """Names of lost skills, and how many were measured."""
-    return None, 0
+def _lost(config: GateConfig, candidate: str) -> tuple[Sequence[str] | None, int]:
+    """Names of lost skills, and how many were measured. Args: candidate: the fingerprint of the new model."""
+    if config.skills is None:
+        return None, 0
+    path = Path(config.skills) / layout.SKILLS
+    found = read_document(path, Skills)
+    names = lost(found, candidate)
+    if names is None:
+        raise UserError(
+            f"{path}: the candidate is not among the models that were measured there after the first. Measure both: "
+            "prefloop skills models.before=INCUMBENT models.after=CANDIDATE ..."
+        )
+    return names, len(next(each for each in found.models if each.fingerprint == candidate).skills)
 
 
 def decide(config: GateConfig, duel: Duel, checked: Sequence[Condition]) -> tuple[Verdict, str]:

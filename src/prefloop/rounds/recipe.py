@@ -283,13 +283,9 @@ class _Context:
             found = [self._resolved(part, key, earlier) for part in value]
             several = [part if isinstance(part, list) else [part] for part in found if part is not NOTHING_YET]
             return list(itertools.chain.from_iterable(several))
-        if isinstance(value, dict):  # several rewards by their names, each with its model
-            return {
-                name: {**part, "model": self._resolved(part["model"], f"{key}.{name}.model", earlier)}
-                if isinstance(part, dict) and "model" in part
-                else part
-                for name, part in value.items()
-            }
+        if isinstance(value, dict):  # several models by their names, or several rewards, each with its model
+            named = {name: self._named(part, f"{key}.{name}", earlier) for name, part in value.items()}
+            return {name: part for name, part in named.items() if part is not NOTHING_YET}
         if not isinstance(value, str):
             return value
         if value.startswith("$"):
@@ -308,6 +304,12 @@ class _Context:
         if own.is_file() and not Path(file + (".py" if colon else "")).is_file():
             return f"{python}{own}{colon[3:]}{function}"
         return value
+
+    def _named(self, part: Any, key: str, earlier: Sequence[str]) -> Any:
+        """One of several inputs that have names."""
+        if isinstance(part, dict) and "model" in part:
+            return {**part, "model": self._resolved(part["model"], f"{key}.model", earlier)}
+        return self._resolved(part, key, earlier) if isinstance(part, str) else part
 
     def _if_there(self, value: Any, key: str) -> Any:
         """Of `VALUE if $WORD` the value, where the word has something to stand for; any other value as it is."""

@@ -11,6 +11,8 @@ A path that begins with a stage of the round is in this round's folder. Words st
     $incumbent    the policy that was selected last      $older        those that it took the place of
     $reward       the reward model of the last round     $asked        comparisons of earlier rounds
     $preferences  what was learned from before this round
+    $collected    folders of `collect` of earlier rounds
+    $candidate    the policy that `evaluate` has selected in this round, for stages after it
 
 `$reward or sft/model` is the second where there is no first one yet; a word alone leaves its setting out then, and so
 does `0.6 if $preferences`.
@@ -26,10 +28,12 @@ from pydantic import Field
 from prefloop import layout
 from prefloop.config import Config
 from prefloop.errors import UserError
+from prefloop.files.documents import read_document
+from prefloop.records.evaluations import Evaluation
 from prefloop.records.lineages import Lineage, Round
 from prefloop.rounds.recipe import STAGES, Recipe, Turn
 
-WORDS = ("incumbent", "older", "reward", "asked", "preferences")
+WORDS = ("incumbent", "older", "reward", "asked", "preferences", "collected", "candidate")
 
 
 class RoundsConfig(Config):
@@ -96,16 +100,26 @@ def turn(recipe: Recipe, lineage: Lineage, this: Round) -> Turn:
     policies = [before[0].incumbent] if before else []
     policies += [each.selected for each in before if each.selected]
     older = dict.fromkeys(str(recipe.out / each.path) for each in policies if each != this.incumbent)
-    asked = tuple(str(folder(recipe, each.name) / layout.COLLECT / layout.COMPARISONS) for each in before)
+    collects = layout.COLLECT in section(recipe)
+    collected = tuple(str(folder(recipe, each.name) / layout.COLLECT) for each in before if collects)
     earlier = str(folder(recipe, this.name) / layout.EARLIER)
     words: dict[str, str | tuple[str, ...] | None] = {
         "incumbent": str(recipe.out / this.incumbent.path),
         "older": tuple(older),
         "reward": str(recipe.out / this.reward.path) if this.reward else None,
-        "asked": asked if layout.COLLECT in section(recipe) else (),
-        "preferences": earlier if before and layout.COLLECT in section(recipe) else None,
+        "asked": tuple(f"{place}/{layout.COMPARISONS}" for place in collected),
+        "preferences": earlier if collected else None,
+        "collected": collected,
+        "candidate": _candidate(folder(recipe, this.name) / layout.EVALUATE / layout.EVALUATION),
     }
     return Turn(folder(recipe, this.name), section(recipe), words)
+
+
+def _candidate(evaluation: Path) -> str | None:
+    """The policy that was selected; None before that."""
+    if not evaluation.is_file():
+        return None
+    return read_document(evaluation, Evaluation).compared[1].path
 
 
 def first_and_later(recipe: Recipe) -> Iterator[tuple[str, Config]]:
@@ -114,7 +128,9 @@ def first_and_later(recipe: Recipe) -> Iterator[tuple[str, Config]]:
         return
     begin, made = head(recipe).begin, folder(recipe, "1")
     later = {"older": (begin,), "reward": str(made / layout.REWARD / layout.MODEL), "asked": (str(made),)}
-    for found in ({}, {**later, "preferences": str(made / layout.EARLIER)}):
+    later["collected"] = (str(made),)
+    policy = {"candidate": str(made / layout.MODEL)}
+    for found in (policy, {**policy, **later, "preferences": str(made / layout.EARLIER)}):
         words: dict[str, Any] = {**dict.fromkeys(WORDS), "incumbent": begin, **found}
         yield from recipe.turned(Turn(made, section(recipe), words)).items()
 

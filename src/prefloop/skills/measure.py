@@ -63,7 +63,8 @@ def losses(network: Network, texts: Sequence[str], *, micro_tokens: int) -> list
     for place, piece, surprise in zip(owners, pieces, nats, strict=True):
         totals[place] += surprise
         tokens[place] += len(piece) - 1
-    return [Loss(*each, len(text.encode())) for *each, text in zip(totals, tokens, texts, strict=True)]
+    sizes = [len(text.encode()) for text in texts]
+    return [Loss(*each) for each in zip(totals, tokens, sizes, strict=True)]
 
 
 def asked(network: Network, tasks: Sequence[Task], *, room: int) -> list[list[int]]:

@@ -10,7 +10,6 @@ likelihood. Leaves out: people, judges, and benchmarks of others, whose answers 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from prefloop import layout

@@ -1,5 +1,7 @@
 """The matrix of models and skills in words, for a terminal."""
 
+from collections.abc import Callable
+
 from prefloop.records.skills import Skill, Skills
 
 LOST, WORSE, BETTER = "lost", "worse", "better"
@@ -33,18 +35,16 @@ def mark(skill: Skill) -> str:
 def _cell(name: str, skill: Skill | None) -> str:
     if skill is None:
         return "-"
-    change = skill.change
+    value, change = _told(name, skill.value), skill.change
     if change is None:
-        ends = (
-            "" if skill.low is None or skill.high is None else f" [{_told(name, skill.low)}, {_told(name, skill.high)}]"
-        )
-        return _told(name, skill.value) + ends
-    ends = (
-        ""
-        if change.low is None or change.high is None
-        else f" [{_signed(name, change.low)}, {_signed(name, change.high)}]"
-    )
-    return f"{_told(name, skill.value)} {_signed(name, change.mean)}{ends} {mark(skill)}".rstrip()
+        return value + _ends(skill.low, skill.high, name, _told)
+    moved = _signed(name, change.mean) + _ends(change.low, change.high, name, _signed)
+    return f"{value} {moved} {mark(skill)}".rstrip()
+
+
+def _ends(low: float | None, high: float | None, name: str, told: Callable[[str, float], str]) -> str:
+    """An interval, if there is one."""
+    return "" if low is None or high is None else f" [{told(name, low)}, {told(name, high)}]"
 
 
 def _told(name: str, value: float) -> str:
