@@ -61,6 +61,10 @@ def test_scripts_are_known_by_name():
     assert [script_of(letter) for letter in "aж漢한α7"] == ["LATIN", "CYRILLIC", "HAN", "HANGUL", "GREEK", ""]
 
 
+def test_two_tokens_are_at_once_and_three_are_not():
+    assert symptoms(ASKED, ["a", "a b"], [(5, 1), (5, 6, 1)])["at_once"] == 0.5
+
+
 def test_the_commonest_word_is_no_mark():
     assert top_word(["So, so! So.", "no"]) == ("so", 0.75)
     assert top_word(["...", ""]) == ("", 0.0)
