@@ -171,6 +171,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
     Stage("run", "run a recipe: all of the above, in order", "prefloop.rounds.command:main", writes=("pipeline",)),
     Stage("compare", "say what several methods gain and cost on a recipe's preferences",
           "prefloop.compare.command:main", writes=("pages",)),
+    Stage("doctor", "say what is wrong with a run or a pipeline, what shows it, and what to change",
+          "prefloop.doctor.command:main"),
     Stage("plan", "say what a stage will take of memory and time, and what to change where it does not fit",
           "prefloop.plan.command:main"),
     Stage("init", "write a recipe for your own data, and a sample of each file", "prefloop.rounds.init:main"),
