@@ -141,8 +141,8 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"groups_flat": lambda done: 0.5 + done / 2}, {"flat"}),
         ({"pairs_used": 0.2}, set()),
         ({"pairs_used": lambda done: 0.5 * (done < 0.8)}, {"flat"}),
-        ({"scores_mean": lambda done: done, "rollouts_finished": lambda done: 1 - done / 2}, {"cut_off"}),
-        ({"scores_mean": lambda done: -done, "rollouts_finished": lambda done: 1 - done / 2}, set()),
+        ({"scores_mean": lambda done: done, "rollouts_finished": lambda done: 1 - done / 2}, {"cut_off", "endless"}),
+        ({"scores_mean": lambda done: -done, "rollouts_finished": lambda done: 1 - done / 2}, {"endless"}),
         ({"scores_mean": lambda done: done, "rollouts_finished": 0.5}, set()),
         ({"rewards_kl": lambda done: math.nan if done < 0.95 else None}, set()),
     ],
@@ -154,7 +154,12 @@ def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
 
 
 @pytest.mark.parametrize(
-    ("num", "checked"), [(0, set()), (4, {"first_ratio"}), (5, {"first_ratio", "clipped", "entropy", "cut_off"})]
+    ("num", "checked"),
+    [
+        (0, {"nan"}),
+        (4, {"nan", "first_ratio"}),
+        (5, {"nan", "first_ratio", "clipped", "entropy", "cut_off", "endless", "negative_kl"}),
+    ],
 )
 def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
     """One bad first ratio is enough; of a few noisy steps nothing else is said, and of drift nothing without a

@@ -22,15 +22,18 @@ def steps(run: Run, rows: list[dict[str, float]], start: int = 1) -> None:
     ("rows", "said"),
     [
         ([{}] * 20, []),
-        ([{}] * 4 + [{"ratio/first_error": 0.25}] + [{}], ["step 5: a step's first probability ratios are off 1 by"]),
-        ([{"ratio/clipped": 0.4}] * 9, ["step 5: the update of 40% of the tokens is cut off at the trust region"]),
+        ([{}] * 4 + [{"ratio/first_error": 0.25}] + [{}], ["step 5: A step's first probability ratios are off one by"]),
+        ([{"ratio/clipped": 0.4}] * 9, ["step 5: The update of 40% of the tokens is cut off at the trust region"]),
         (
             [{"entropy/mean": 2.0}, *[{"entropy/mean": 0.1}] * 5],
-            ["step 5: the entropy fell from 2 to 0.1 nats per token, to less than 20%: the policy is collapsing"],
+            ["step 5: The entropy fell from 2.00 to 0.10 nats per token, to less than 20%: the policy is collapsing"],
         ),
         (
             [{}] * 5 + [{"scores/mean": 2.0, "rollouts/finished": 0.5}] * 5,
-            ["step 6: the score rose from 0 to 1 while fewer responses end by themselves (100%, now 75%)"],
+            [
+                "step 6: The score rose from 0.00 to 1.00 while fewer responses end by themselves (100%, then 75%)",
+                "step 6: Responses that never end are 25% of all; they were 0%.",
+            ],
         ),
     ],
 )  # fmt: skip

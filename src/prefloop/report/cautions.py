@@ -7,15 +7,15 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.drawing.numerals import Kind, written
-from prefloop.health.words import says
+from prefloop.health.words import says as card_says
 from prefloop.records.cards import Card
 from prefloop.report.pipeline import POLICY, Pipeline, as_number
 from prefloop.report.summary import versions
 from prefloop.report.words import Words
-from prefloop.signs import RULES, Level, Sign, of_evaluation, of_training
+from prefloop.signs import RULES, SENTENCES, Level, Sign, of_evaluation, of_training, rule_of, says
 
 KINDS: dict[str, Kind] = {
-    "kl": "nats", "length": "tokens", "over_optimised": "plain", "first_ratio": "plain", "entropy": "plain",
+    "kl": "nats", "length": "tokens", "over_optimised": "plain",
 }  # fmt: skip
 """How a rule's numbers are written, if they are no shares."""
 SCORES = ("s0", "s1")
@@ -49,7 +49,7 @@ def _of_card(card: Card | None, language: str) -> Sign:
     """What the reward model's health card says."""
     if card is None:
         return Sign("card", "unchecked", {})
-    reasons = [says(reason, language) for reason in card.reasons if reason.stops]
+    reasons = [card_says(reason, language) for reason in card.reasons if reason.stops]
     return Sign("card", "alarm" if card.verdict == "not_ready" else "fine", {"reasons": " ".join(reasons)})
 
 
@@ -100,6 +100,9 @@ def _of_policy(pipeline: Pipeline) -> list[Sign]:
 
 
 def _caution(each: Sign, words: Words, reference: str | None) -> Caution:
+    if each.name in SENTENCES and each.name != "kl":  # of which evaluate says more
+        told = says(each, words.language) if each.level == "alarm" else ""
+        return Caution(rule_of(each.name, words.language), each.level, told)
     limit = RULES[each.name].limit if each.name in RULES else None
     rule = words.plain(f"rule.{each.name}", percent=100 * (limit or 0))
     if each.level != "alarm":

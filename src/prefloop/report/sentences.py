@@ -414,38 +414,4 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{num} 个模型的偏离都超过 {limit} 奈特；{name} 偏离最小（{kl} 奈特）。请调高 kl_coef"
         "（dpo、kto、online-dpo 中是 beta）再训练。",
     ),
-    "rule.first_ratio": ("A step's first probability ratios are one", "每一步最初的概率比都是一"),
-    "rule.first_ratio.says": (
-        "A step's first probability ratios were off one by up to {value}, though nothing had been "
-        "learned yet: policy and sampler disagree.",
-        "一步最初的概率比与一相差达 {value}，而此时还什么都没学：策略与采样器不一致。",
-    ),
-    "rule.clipped": ("At most {percent:g}% of tokens have their update cut off", "更新被截断的词元不超过 {percent:g}%"),
-    "rule.clipped.says": (
-        "At the end the update of {value} of the tokens was cut off at the trust region: lower lr, "
-        "or take fewer epochs.",
-        "末段有 {value} 的词元更新在信任域边界被截断：请调低 lr 或减少轮数。",
-    ),
-    "rule.entropy": ("Entropy keeps at least {percent:g}% of what it was", "熵至少保持原来的 {percent:g}%"),
-    "rule.entropy.says": (
-        "Entropy fell from {before} to {after} nats per token: the policy is collapsing onto few "
-        "responses. Raise what holds it to the reference (kl_coef, or beta in online-dpo) or entropy_coef, or "
-        "lower lr.",
-        "熵从 {before} 降到 {after} 奈特/词元：策略正在坍缩到少数回答。请调高 kl_coef"
-        "（online-dpo 中是 beta）或 entropy_coef，或调低 lr。",
-    ),
-    "rule.flat": ("Responses to a prompt earn different scores", "同一提示的回答得分有高有低"),
-    "rule.flat.says": (
-        "Of {value} of the prompts every response earned the same, and so taught nothing: ask for more responses to "
-        "a prompt, a higher temperature, prompts that are neither too easy nor too hard, or in grpo more tries.",
-        "{value} 的提示所有回答得分都相同，因而什么也没教会：请增加每个提示的回答数、提高温度、换难易适中的提示，"
-        "或在 grpo 中增加 tries。",
-    ),
-    "rule.cut_off": ("The score does not rise while responses stop ending", "得分没有靠回答不结束而上升"),
-    "rule.cut_off.says": (
-        "The score rose from {s0} to {s1} while fewer responses end by themselves ({before}, then "
-        "{after}): the reward is probably being gamed. Read the samples, or raise unfinished_penalty.",
-        "得分从 {s0} 升到 {s1}，自行结束的回答却少了（{before}，后来 {after}）：很可能在钻奖励的空子"
-        "。请看样例，或调高 unfinished_penalty。",
-    ),
 }

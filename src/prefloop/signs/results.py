@@ -1,102 +1,12 @@
-"""Signs: what is wrong with a reward model, with a run that goes on, or with what came of it. Each rule is said once.
+"""Of what was measured when the work was done: a reward model's health card, and an evaluation."""
 
-A rule looks at a few numbers and raises an alarm or finds them fine; without one of its numbers it is unchecked. Its
-threshold stands in `RULES` and nowhere else. Who tells people puts the sentence to it: the reward stage, the report.
-"""
-
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 from prefloop.records.cards import Agreement, Baseline, Calibration, Leaks, Share, Slice
 from prefloop.records.evaluations import Evaluation, Split, mean
 from prefloop.records.probes import Probe, blind_to, shortcuts
-
-Level = Literal["alarm", "unchecked", "fine"]
-Value = float | str | None
-MIN_STEPS = 5
-POINTS = 0.02
-FINISHED = 0.9
-
-
-@dataclass(frozen=True)
-class Sign:
-    """What a rule says, with the values that it looked at; its threshold, if it has one, is `limit`."""
-
-    name: str
-    level: Level
-    values: Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """When it raises an alarm, and the threshold that it is given as `limit`."""
-
-    alarms: Callable[..., bool]
-    limit: float | None = None
-
-
-def _above(value: float, limit: float) -> bool:
-    return value > limit
-
-
-def _rises(sft: float, final: float, limit: float) -> bool:
-    return final - sft > limit
-
-
-RULES = {
-    # what came of it: the selected model beside the reference
-    "kl": Rule(_above),
-    "over_optimised": Rule(lambda before, after, s0, s1, u0, u1: s1 > s0 and u1 < u0),
-    "harmful": Rule(_rises, POINTS),
-    "over_refusal": Rule(_rises, POINTS),
-    # the reward model on what a collect folder held out
-    "above_bayes": Rule(lambda value, low, best: low > best),
-    "length_only": Rule(lambda value, low, length: low < length),
-    # its health card, which may stop RL: see STOPS
-    "too_few": Rule(lambda value, low, high, num, limit: high - low > limit, 0.2),
-    "coin": Rule(lambda value, low, limit: low <= limit, 0.5),
-    "beside_length": Rule(lambda value, low, other: low <= 0),
-    "below_words": Rule(lambda value, high, other: high < 0),
-    "beside_words": Rule(lambda value, low, high, other: low <= 0 <= high),  # below 0 is `below_words`' to say
-    "suspicious": Rule(_above, 0.95),
-    "easy": Rule(_above, 0.95),
-    "memorises": Rule(lambda value, high, training, limit: training > max(value + limit, high), 0.1),
-    "above_ceiling": Rule(lambda value, low, ceiling: low > ceiling),
-    "leak": Rule(_above, 0.05),
-    "miscalibrated": Rule(lambda value, chance, limit: value > chance + limit, 0.05),
-    "shortcut": Rule(lambda kind, value, token: bool(kind)),
-    "blind": Rule(lambda kind, value: bool(kind)),
-    "noisy": Rule(_above, 1 / 3),
-    "weak_domain": Rule(lambda domain, value, high, accuracy, limit: high < accuracy - limit, 0.05),
-    # the selected model's responses
-    "finished": Rule(lambda value, limit: value < limit, FINISHED),
-    "length": Rule(lambda sft, final, limit: abs(final - sft) > limit * sft, 0.5),
-    "repetition": Rule(_rises, POINTS),
-    # a policy in training
-    "first_ratio": Rule(_above, 1e-5),
-    "clipped": Rule(_above, 0.3),
-    "entropy": Rule(lambda before, after, limit: after < limit * before, 0.2),
-    "flat": Rule(_above, 0.9),
-    "cut_off": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after < min(before, limit), FINISHED),
-}
-
-STOPS = (
-    "too_few", "coin", "beside_length", "below_words", "suspicious", "above_ceiling", "leak", "memorises",
-    "miscalibrated", "shortcut",
-)  # fmt: skip
-"""Rules of a health card for which RL should wait; what the others say is worth knowing."""
-
-
-def sign(name: str, **values: Value) -> Sign:
-    """What the rule of that name says of its values."""
-    rule = RULES[name]
-    if rule.limit is not None:
-        values["limit"] = rule.limit
-    if None in values.values():
-        return Sign(name, "unchecked", values)
-    return Sign(name, "alarm" if rule.alarms(**values) else "fine", values)
+from prefloop.signs.rules import RULES, Sign, Value, sign
 
 
 def of_card(
@@ -209,50 +119,5 @@ def _over_optimised(evaluation: Evaluation | None) -> Sign:
     return min(signs, key=lambda s: ("alarm", "fine", "unchecked").index(s.level))
 
 
-def of_training(rows: Sequence[Mapping[str, float | None]], *, kl_limit: float | None) -> list[Sign]:
-    """Of a policy in training, from the rows of its `metrics.jsonl` so far (docs/metrics.md).
-
-    Single steps are noisy: what counts is the mean over the last fifth of the steps, beside that over the first fifth,
-    once there are `MIN_STEPS`.
-
-    Args:
-        kl_limit: nats per response; None leaves drift unchecked.
-    """
-    fifth = -(-len(rows) // 5) if len(rows) >= MIN_STEPS else 0
-    first, last = rows[:fifth], rows[len(rows) - fifth :]
-    follows = _values(last, "rewards/kl_start") != []  # a reference that follows is never far
-    drift = "rewards/kl_start" if follows else "rewards/kl"
-    return [
-        sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
-        sign("clipped", value=_average(last, "ratio/clipped")),
-        sign("kl", value=_average(last, drift), limit=kl_limit),
-        sign("entropy", before=_average(first, "entropy/mean"), after=_average(last, "entropy/mean")),
-        sign(
-            "cut_off",
-            s0=_average(first, "scores/mean"),
-            s1=_average(last, "scores/mean"),
-            before=_average(first, "rollouts/finished"),
-            after=_average(last, "rollouts/finished"),
-        ),
-        *_of_groups(last),
-    ]
-
-
-def _of_groups(rows: Sequence[Mapping[str, float | None]]) -> list[Sign]:
-    """Of algorithms that compare the responses to a prompt with each other; others have no such rule."""
-    used = _average(rows, "pairs/used")
-    flat = _average(rows, "groups/flat") if used is None else 1 - used
-    return [] if flat is None else [sign("flat", value=flat)]
-
-
 def _mean(split: Split | None, name: str) -> float | None:
     return mean(split.measured(name)) if split else None
-
-
-def _values(rows: Sequence[Mapping[str, float | None]], name: str) -> list[float]:
-    return [value for row in rows if (value := row.get(name)) is not None and math.isfinite(value)]
-
-
-def _average(rows: Sequence[Mapping[str, float | None]], name: str) -> float | None:
-    values = _values(rows, name)
-    return sum(values) / len(values) if values else None

@@ -1,0 +1,15 @@
+"""Signs: what is wrong with a reward model, with a run that goes on, or with what came of it. Each rule is said once.
+
+A rule and its threshold stand in `RULES` and nowhere else (`rules`), who looks at which numbers in `training` and
+`results`, what is said of it to people in `sentences`; docs/signs.md has them all in a table.
+"""
+
+from prefloop.signs.results import of_card, of_evaluation
+from prefloop.signs.rules import RULES, STOPS, Level, Rule, Sign, Value, sign
+from prefloop.signs.sentences import KINDS, SENTENCES, Said, rule_of, says
+from prefloop.signs.training import MIN_STEPS, fifths, of_direct, of_imitation, of_training
+
+__all__ = [
+    "KINDS", "MIN_STEPS", "RULES", "SENTENCES", "STOPS", "Level", "Rule", "Said", "Sign", "Value", "fifths", "of_card",
+    "of_direct", "of_evaluation", "of_imitation", "of_training", "rule_of", "says", "sign",
+]  # fmt: skip

@@ -1,0 +1,186 @@
+"""Of a run that goes on: a policy that learns from what it writes, one that learns from preferences, a model that
+imitates. Each reads the rows of `metrics.jsonl` so far (docs/metrics.md)."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from prefloop.signs.rules import Sign, Value, sign
+
+Rows = Sequence[Mapping[str, float | None]]
+MIN_STEPS = 5
+"""Fewer steps say nothing: what counts is the mean over the last fifth of them, beside that over the first fifth."""
+SETTLED = 15
+"""Steps after which a critic has had the time to learn, and drift to come to rest."""
+NATS = 0.5
+"""Drift per response below which it is too small to wander."""
+DISAGREE = "scores/disagreement"
+BETWEEN = {
+    "endless": ("rollouts/finished", -1.0),
+    "repeats": ("responses/repetition", 1.0),
+    "stuffing": ("responses/top_word", 1.0),
+    "empty": ("responses/empty", 1.0),
+    "at_once": ("responses/at_once", 1.0),
+    "copies_prompt": ("responses/copied", 1.0),
+    "language": ("responses/other_script", 1.0),
+    "gibberish": ("responses/surprise", 1.0),
+    "mode_collapse": ("responses/distinct_2", 1.0),
+    "same_start": ("responses/first_token", 1.0),
+    "length_drift": ("rollouts/length", 1.0),
+    "advantage_scale": ("advantages/std", 1.0),
+    "value_loss": ("loss/value", 1.0),
+    "unusual": ("scores/unusual", 1.0),
+}
+"""Rule of what changes from the first steps to the last -> its metric, and -1 where the rule is about the rest to 1."""
+
+
+def of_training(rows: Rows, *, kl_limit: float | None) -> list[Sign]:
+    """Of a policy that learns from what it writes.
+
+    Single steps are noisy, and what was so in the first steps is not the run's doing: most rules compare the mean over
+    the last fifth of the steps with that over the first fifth, once there are `MIN_STEPS`. A rule whose metric the
+    stage does not log is left out.
+
+    Args:
+        kl_limit: nats per response; None leaves drift unchecked.
+    """
+    first, last = fifths(rows)
+    follows = _values(last, "rewards/kl_start") != []  # a reference that follows is never far
+    drift = "rewards/kl_start" if follows else "rewards/kl"
+    scores = {"s0": _average(first, "scores/mean"), "s1": _average(last, "scores/mean")}
+    return [
+        sign("nan", what=first_nan(rows)),
+        sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
+        sign("clipped", value=_average(last, "ratio/clipped")),
+        sign("kl", value=_average(last, drift), limit=kl_limit),
+        sign("entropy", **_ends(first, last, "entropy/mean")),
+        sign("cut_off", **scores, **_ends(first, last, "rollouts/finished")),
+        *_of_groups(last),
+        *_of_updates(rows, last, drift),
+        *_of_changes(rows, first, last),
+        *([sign("disagreement", **scores, **_ends(first, last, DISAGREE))] if _known(rows, DISAGREE) else []),
+    ]
+
+
+def of_direct(rows: Rows) -> list[Sign]:
+    """Of a policy that learns from preferences, by its held-out rows: the first look beside the last."""
+    looked = [row for row in rows if row.get("logprobs/chosen_validation") is not None]
+    first, last = (looked[:1], looked[-1:]) if len(looked) > 1 else ([], [])
+    chosen = _ends(first, last, "logprobs/chosen_validation")
+    spread = _ends(first, last, "entropy/validation")
+    return [
+        sign("nan", what=first_nan(rows)),
+        sign("chosen_falls", c0=chosen["before"], c1=chosen["after"], **spread),
+        *_grad_spike(rows, fifths(rows)[1]),
+        *_of_validation(rows),
+    ]
+
+
+def of_imitation(rows: Rows, *, finished: float | None) -> list[Sign]:
+    """Of a model that imitates demonstrations. Args: finished: share of its sampled responses that end by themselves;
+    None if it was not asked."""
+    _, last = fifths(rows)
+    seen = [row for row in rows if row.get("loss/validation") is not None]
+    return [
+        sign("nan", what=first_nan(rows)),
+        sign("never_stops", value=finished),
+        sign("memorised", training=_average(last, "loss/train"), value=_average(seen[-1:], "loss/validation")),
+        *_grad_spike(rows, last),
+        *_of_validation(rows),
+    ]
+
+
+def fifths(rows: Rows) -> tuple[Rows, Rows]:
+    """The first fifth of the rows and the last; none of fewer than `MIN_STEPS`."""
+    num = -(-len(rows) // 5) if len(rows) >= MIN_STEPS else 0
+    return rows[:num], rows[len(rows) - num :]
+
+
+def first_nan(rows: Rows) -> str:
+    """The first number that was none where the losses and the gradient should be, and in which step; empty if none."""
+    for number, row in enumerate(rows, 1):
+        wrong = [name for name, value in row.items() if value is None and name.startswith(("loss/", "grad/"))]
+        if wrong:
+            step = row.get("step")
+            return f"{wrong[0]}, step {number if step is None else int(step)}"
+    return ""
+
+
+def _of_groups(rows: Rows) -> list[Sign]:
+    """Of algorithms that compare the responses to a prompt with each other; others have no such rule."""
+    used = _average(rows, "pairs/used")
+    flat = _average(rows, "groups/flat") if used is None else 1 - used
+    return [] if flat is None else [sign("flat", value=flat)]
+
+
+def _of_updates(rows: Rows, last: Rows, drift: str) -> list[Sign]:
+    """Of updates, of the critic and of drift, where there is such a thing."""
+    found = _grad_spike(rows, last)
+    if _known(rows, "ratio/kl"):
+        found.append(sign("policy_kl", value=_average(last, "ratio/kl")))
+    if _known(rows, "values/explained_variance"):
+        found.append(sign("critic_blind", value=_foresight(rows, last)))
+    if _known(rows, drift):
+        found += [sign("negative_kl", value=_average(last, drift)), sign("wandering_kl", value=_wanders(rows, drift))]
+    return found
+
+
+def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
+    """Of what was otherwise in the first steps."""
+    found = list[Sign]()
+    for name, (metric, factor) in BETWEEN.items():
+        if not _known(rows, metric):
+            continue
+        ends = _ends(first, last, metric)
+        if factor < 0:
+            ends = {key: None if value is None else 1 - value for key, value in ends.items()}
+        found.append(sign(name, **ends))
+    return found
+
+
+def _of_validation(rows: Rows) -> list[Sign]:
+    held = _values(rows, "loss/validation")
+    there = len(held) > 1
+    return [sign("overfit", best=min(held) if there else None, value=held[-1] if there else None)]
+
+
+def _grad_spike(rows: Rows, last: Rows) -> list[Sign]:
+    if not _known(rows, "grad/norm"):
+        return []
+    usual = statistics.median(_values(rows, "grad/norm") or [0.0])
+    return [sign("grad_spike", value=max(_values(last, "grad/norm"), default=None), usual=usual or None)]
+
+
+def _foresight(rows: Rows, last: Rows) -> float | None:
+    """The best that the critic foresaw in a step of the last fifth: where all is solved the returns hardly differ, and
+    their explained variance is anything below 0."""
+    return max(_values(last, "values/explained_variance"), default=None) if len(rows) >= SETTLED else None
+
+
+def _wanders(rows: Rows, drift: str) -> float | None:
+    """How far drift jumps from step to step in the last fifth, a slope aside, as a share of its mean."""
+    values = _values(rows[-max(3, len(rows) // 5) :], drift)
+    if len(rows) < SETTLED or len(values) < 3:
+        return None
+    jumps = [b - a for a, b in itertools.pairwise(values)]
+    mean = sum(values) / len(values)
+    return statistics.pstdev(jumps) / mean if mean > NATS else 0.0
+
+
+def _known(rows: Rows, name: str) -> bool:
+    """Whether the stage logs a metric at all."""
+    return any(name in row for row in rows[:1]) or any(name in row for row in rows[-1:])
+
+
+def _ends(first: Rows, last: Rows, name: str) -> dict[str, Value]:
+    return {"before": _average(first, name), "after": _average(last, name)}
+
+
+def _values(rows: Rows, name: str) -> list[float]:
+    return [value for row in rows if (value := row.get(name)) is not None and math.isfinite(value)]
+
+
+def _average(rows: Rows, name: str) -> float | None:
+    values = _values(rows, name)
+    return sum(values) / len(values) if values else None
