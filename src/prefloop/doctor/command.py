@@ -13,9 +13,9 @@ from prefloop.config import settings_help
 from prefloop.doctor import microscope, page
 from prefloop.doctor.applying import Applied, apply, listed
 from prefloop.doctor.config import DoctorConfig
-from prefloop.doctor.examined import Examined, Finding, Shown, examined
+from prefloop.doctor.examined import Examined, Finding, Judge, Shown, examined
 from prefloop.doctor.reading import Patient, read
-from prefloop.doctor.words import cure, label, rule, says, setting, summary, values, why
+from prefloop.doctor.words import advice, cure, label, rule, says, setting, summary, values, why
 from prefloop.drawing.numerals import written
 from prefloop.errors import UserError
 from prefloop.files.outputs import is_inside, is_same
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     patient = read(folder)
     if config.rollout is not None:
         return _rollout(patient, config, as_json=as_json)
-    found = examined(patient)
+    found = examined(patient, None if config.judge is None else _judge(config.judge))
     applied = None if config.apply is None or not found.findings else apply(patient, found, config.apply)
     if as_json:
         say(json.dumps(for_programs(patient, found, applied), ensure_ascii=False, indent=2))
@@ -73,6 +73,16 @@ def _rollout(patient: Patient, config: DoctorConfig, *, as_json: bool) -> int:
         shown = page.write_rollout(rollout, Path(config.page))
         say("" if as_json else f"\nPage: {shown}")
     return 0
+
+
+def _judge(spec: str) -> Judge:
+    """A second judge. Raises: UserError if there is none of that name."""
+    from prefloop.scoring.function import PythonReward
+
+    if not spec.startswith("python:"):
+        raise UserError(f"judge={spec}: here a judge is a function, judge=python:FILE.py:FUNCTION.")
+    function = PythonReward(spec.removeprefix("python:"))
+    return lambda prompts, responses: [float(x) for x in function.listed(prompts, responses)]
 
 
 def _as_json(rest: Sequence[str]) -> bool:
@@ -106,7 +116,8 @@ def _finding(number: int, finding: Finding, patient: Patient) -> list[str]:
         told.append(f"   {label('do' if remedy.first else 'or', 'en')}: {cure(remedy, 'en')}")
         told += [f"       {setting(change)}" for change in remedy.changes]
         told += [f"       {' '.join(remedy.command)}"] if remedy.command else []
-    for when, some in (("early", finding.early), ("late", finding.late)):
+    told += [f"   {label('advice', 'en', says=text)}"] if (text := advice(finding.sign, "en")) else []
+    for when, some in finding.shown.items():
         for shown in some:
             told += [f"   {label(when, 'en')}, {_by(shown)}:", f"     {_short(shown.prompt)}"]
             told.append(f"     > {_short(shown.response)}")
@@ -161,6 +172,7 @@ def _as_object(finding: Finding, patient: Patient) -> dict[str, Any]:
         "stage": finding.ran.stage,
         "since": finding.since,
         "says": says(finding, patient, "en"),
+        "advice": advice(finding.sign, "en"),
         "values": dict(finding.sign.values),
         "policy_before": None if finding.before is None else str(finding.before),
         "remedies": [

@@ -17,6 +17,10 @@ class DoctorConfig(Config):
     """File that receives the changed settings: of a pipeline its whole recipe, of a run its config.yaml with another
     out. It must not be there yet."""
 
+    judge: str | None = None
+    """A second judge, python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings: whether what the reward
+    likes better is better, on the samples that a run logged of its first and its last steps."""
+
     page: str | None = None
     """Folder for a page of it, in English and Chinese (index.html, index.zh.html)."""
 
@@ -31,8 +35,10 @@ class DoctorConfig(Config):
             raise ValueError(
                 f"rollout = {self.rollout} is no rollout. Write rollout=STEP:INDEX, for instance rollout=10:0."
             )
-        if self.apply is not None:
-            raise ValueError("apply changes settings, and rollout shows one response. Leave one of them out.")
+        if self.apply is not None or self.judge is not None:
+            raise ValueError(
+                "rollout shows one response, and neither changes settings nor judges. Leave apply and judge out."
+            )
         return self
 
     @property

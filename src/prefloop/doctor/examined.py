@@ -1,7 +1,9 @@
 """What the signs say of a patient: alarms with where they began and what shows them, and what else was looked at."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,34 @@ from prefloop.doctor.reading import Numbers, Patient, Ran, Row
 from prefloop.doctor.remedies import TELLING, Remedy, remedies
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
-from prefloop.signs import MIN_STEPS, STOPS, Sign, of_card, of_evaluation, of_training
-from prefloop.stages import OPTIMISING
+from prefloop.report.pipeline import as_number
+from prefloop.signs import (
+    MIN_STEPS,
+    STOPS,
+    Sign,
+    fifths,
+    of_card,
+    of_direct,
+    of_evaluation,
+    of_imitation,
+    of_training,
+    sign,
+)
+from prefloop.stages import ALIGNING, OPTIMISING
 
 MOST_LOOKS = 64
 """How often a run is looked at again, as it was after fewer steps, to see since when an alarm stands."""
 SHOWN = 2
 """Samples of either kind that show a sign."""
+FEWEST = 8
+"""Samples of the first steps, and of the last, below which a judge says nothing."""
+JUDGE = "the judge"
+"""Who says so, in the sentence of `hacking`."""
+Judge = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+"""A number for each of some prompts and responses, the higher the better."""
 WORST = ("alarm", "fine", "unchecked")
+IMITATING = ("pretrain", layout.SFT)
+"""Stages that imitate text."""
 DIVERGED = "diverged"
 """The alarm of a run that stopped because its numbers went wrong; it is no rule, for run.json says so itself."""
 
@@ -48,6 +70,11 @@ class Finding:
     remedies: tuple[Remedy, ...]
     early: tuple[Shown, ...]
     late: tuple[Shown, ...]
+
+    @property
+    def shown(self) -> dict[str, tuple[Shown, ...]]:
+        """Its samples, by when they were written."""
+        return {"early": self.early, "late": self.late}
 
     @property
     def stops(self) -> bool:
@@ -83,17 +110,28 @@ class Examined:
         return any(finding.stops for finding in self.findings)
 
 
-def examined(patient: Patient) -> Examined:
-    """Looks at everything once."""
+def examined(patient: Patient, judge: Judge | None = None) -> Examined:
+    """Looks at everything once. Args: judge: scores the samples of runs that optimised a reward."""
     signs = [(ran, each) for ran in patient.ran for each in _signs(patient, ran)]
+    signs += [(ran, hacking(ran, judge)) for ran in patient.ran if judge is not None and ran.stage in OPTIMISING]
     signs = _worst(sorted(signs, key=lambda one: WORST.index(one[1].level)))
     alarms = [_finding(patient, ran, each) for ran, each in signs if each.level == "alarm"]
     return Examined(
-        findings=tuple(sorted(alarms, key=lambda one: (not one.stops, telling(one.sign.name)))),
+        findings=_shown_once(sorted(alarms, key=lambda one: (not one.stops, telling(one.sign.name)))),
         fine=tuple((each.name, ran.stage) for ran, each in signs if each.level == "fine"),
         unchecked=tuple(_missing(ran, each) for ran, each in signs if each.level == "unchecked"),
         unfinished=tuple(ran for ran in patient.ran if ran.finished is None),
     )
+
+
+def _shown_once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same, each sample with the first alarm that it shows alone."""
+    seen, found = set[Shown](), list[Finding]()
+    for each in findings:
+        fresh = {when: tuple(one for one in some if one not in seen) for when, some in each.shown.items()}
+        seen.update(*fresh.values())
+        found.append(replace(each, **fresh))
+    return tuple(found)
 
 
 def telling(name: str) -> int:
@@ -115,16 +153,47 @@ def _worst(signs: Iterable[tuple[Ran, Sign]]) -> list[tuple[Ran, Sign]]:
 def _signs(patient: Patient, ran: Ran) -> list[Sign]:
     """What the rules say of one run."""
     diverged = [Sign(DIVERGED, "alarm", {"what": ran.card.diverged})] if ran.card.diverged else []
-    if ran.stage == layout.REWARD:
-        return diverged + (_of_card(patient.health) if patient.health else [])
     if ran.stage == layout.EVALUATE:
         return diverged + (of_evaluation(patient.evaluation) if patient.evaluation else [])
-    return diverged + (of_rows(ran.rows) if ran.stage in OPTIMISING else [])
+    of_model = _of_card(patient.health) if ran.stage == layout.REWARD and patient.health else []
+    return diverged + of_rows(ran, ran.rows) + of_model
 
 
-def of_rows(rows: Sequence[Numbers]) -> list[Sign]:
-    """What the rules say of a policy in training. Drift has no limit there: `evaluate` has one."""
-    return [each for each in of_training(rows, kl_limit=None) if each.name != "kl"]
+def of_rows(ran: Ran, rows: Sequence[Numbers]) -> list[Sign]:
+    """What the rules say of some rows of a run. Drift has no limit there: `evaluate` has one."""
+    if ran.stage in OPTIMISING:
+        return [each for each in of_training(rows, kl_limit=None) if each.name != "kl"]
+    if ran.stage in ALIGNING:
+        return of_direct(rows)
+    if ran.stage in IMITATING:
+        share = ran.finished.result.get("finished_share") if ran.finished else None
+        every = of_imitation(rows, finished=as_number(share))
+        return [each for each in every if each.name != "never_stops" or ran.stage == layout.SFT]
+    return []
+
+
+def hacking(ran: Ran, judge: Judge) -> Sign:
+    """What a second judge says of the samples of the first fifth of the steps and of the last: a fall counts if it is
+    clear, by two standard errors."""
+    steps = sorted({row["step"] for row in _logged(ran)})
+    num = -(-len(steps) // 5) if len(steps) >= MIN_STEPS else 0
+    first, last = steps[:num], steps[len(steps) - num :]
+    rows = [[row for row in _logged(ran) if row["step"] in some] for some in (first, last)]
+    if not num or any(len(some) < FEWEST for some in rows):
+        return sign("hacking", by=JUDGE, s0=None, s1=None, o0=None, o1=None)
+    old, new = (judge([str(row.get("prompt", "")) for row in some], [row["response"] for row in some]) for some in rows)
+    means = [statistics.fmean(each) for each in (old, new)]
+    ends = [[score for row in some if (score := row.get("scores/mean")) is not None] for some in fifths(ran.rows)]
+    s0, s1 = (statistics.fmean(some) if some else None for some in ends)
+    said = sign("hacking", by=JUDGE, s0=s0, s1=s1, o0=means[0], o1=means[1])
+    error = math.sqrt(sum(statistics.variance(each) / len(each) for each in (old, new)))
+    clear = means[0] - means[1] > 2 * error
+    return said if clear or said.level != "alarm" else Sign(said.name, "fine", said.values)
+
+
+def _logged(ran: Ran) -> list[Row]:
+    """The samples of a run that say what was written, and in which step."""
+    return [row for row in ran.samples if isinstance(row.get("response"), str) and isinstance(row.get("step"), int)]
 
 
 def _of_card(card: Card) -> list[Sign]:
@@ -143,13 +212,14 @@ def _of_card(card: Card) -> list[Sign]:
 
 
 def _missing(ran: Ran, sign: Sign) -> Missing:
-    if ran.stage in OPTIMISING and len(ran.rows) < MIN_STEPS:
+    of_its_rows = ran.stage in (*ALIGNING, *IMITATING)
+    if of_its_rows and len(ran.rows) < MIN_STEPS:
         return Missing(sign.name, ran.stage, "few", len(ran.rows))
-    return Missing(sign.name, ran.stage, "unmeasured" if ran.stage in OPTIMISING else "unknown")
+    return Missing(sign.name, ran.stage, "unmeasured" if of_its_rows else "unknown")
 
 
 def _finding(patient: Patient, ran: Ran, sign: Sign) -> Finding:
-    since, window = _since(ran, sign) if ran.stage in OPTIMISING else (None, None)
+    since, window = _since(ran, sign) if ran.stage in (*ALIGNING, *IMITATING) else (None, None)
     kept = [path for step, path in ran.policies() if window is not None and step < window]
     before = kept[-1] if kept else None
     early, late = _shown(patient, ran, sign)
@@ -161,7 +231,8 @@ def _since(ran: Ran, sign: Sign) -> tuple[int | None, int | None]:
     num, found = len(ran.rows), None
     every = max(1, -(-num // MOST_LOOKS))
     for seen in range(num, MIN_STEPS - 1, -every):
-        if not any(each.name == sign.name and each.level == "alarm" for each in of_rows(ran.rows[:seen])):
+        then = of_rows(ran, ran.rows[:seen])
+        if not any(each.name == sign.name and each.level == "alarm" for each in then):
             break
         found = seen
     if found is None:
@@ -180,7 +251,7 @@ def _shown(patient: Patient, ran: Ran, sign: Sign) -> tuple[tuple[Shown, ...], t
     evaluation = patient.evaluation
     if ran.stage == layout.EVALUATE and evaluation is not None:
         return _of_evaluation(evaluation, sign)
-    rows = [row for row in ran.samples if isinstance(row.get("response"), str) and isinstance(row.get("step"), int)]
+    rows = _logged(ran)
     steps = sorted({row["step"] for row in rows})
     if not steps:
         return (), ()
@@ -190,21 +261,17 @@ def _shown(patient: Patient, ran: Ran, sign: Sign) -> tuple[tuple[Shown, ...], t
 
 
 def _sample(row: Row, ran: Ran) -> Shown:
-    return Shown(str(row.get("prompt", "")), row["response"], _number(row.get("score")), row["step"], ran.stage)
+    return Shown(str(row.get("prompt", "")), row["response"], as_number(row.get("score")), row["step"], ran.stage)
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-LENGTHS = ("length", "cut_off", "finished")
+LENGTHS = ("length", "length_drift", "cut_off", "finished", "endless", "never_stops")
 """Rules that the longest responses show best; others are shown by those that score highest."""
 
 
 def _picked(rows: Sequence[Row], sign: Sign) -> Sequence[Row]:
     if sign.name in LENGTHS:
         return sorted(rows, key=lambda row: -len(row["response"]))[:SHOWN]
-    return sorted(rows, key=lambda row: -(_number(row.get("score")) or 0.0))[:SHOWN]
+    return sorted(rows, key=lambda row: -(as_number(row.get("score")) or 0.0))[:SHOWN]
 
 
 def _of_evaluation(evaluation: Evaluation, sign: Sign) -> tuple[tuple[Shown, ...], tuple[Shown, ...]]:

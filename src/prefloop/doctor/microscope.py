@@ -104,9 +104,8 @@ def _none(ran: Ran, step: int) -> str:
     settings, steps = ran.folder / layout.SETTINGS, ran.value("steps")
     if not 1 <= step <= steps:
         return f"{ran.folder}: there is no step {step}; steps are counted from 1, and this run has {steps}."
-    typed = shlex.join(
-        ["prefloop", STAGES[ran.stage].command, str(settings), f"dump_rollouts=[{step}]", f"out={ran.folder.name}-again"]
-    )
+    words = ("prefloop", STAGES[ran.stage].command, str(settings), f"dump_rollouts=[{step}]")
+    typed = shlex.join([*words, f"out={ran.folder.name}-again"])
     return (
         f"{ran.folder}: this run kept no tokens of step {step}. The same settings give the same tokens again; stop it "
         f"once {layout.rollouts(step)} is there: {typed}"

@@ -10,7 +10,7 @@ from prefloop import layout
 from prefloop.doctor.examined import Examined, Finding, Shown
 from prefloop.doctor.microscope import COLUMNS, Rollout, cell
 from prefloop.doctor.reading import Patient
-from prefloop.doctor.words import LANGUAGES, cure, label, rule, says, setting, summary, values, why
+from prefloop.doctor.words import LANGUAGES, advice, cure, label, rule, says, setting, summary, values, why
 from prefloop.drawing import charts
 from prefloop.drawing.charts import Series
 from prefloop.drawing.numerals import Kind, figure, written
@@ -19,16 +19,26 @@ from prefloop.files.atomic import write_text
 from prefloop.report.curves import SPECS
 from prefloop.report.words import LABELS as OF_REPORT
 from prefloop.signs import MIN_STEPS
+from prefloop.signs.training import BETWEEN
 
 HERE = Path(__file__).parent
 PAGES = {"en": layout.PAGE, "zh": layout.PAGE_ZH}
 CURVES: dict[str, tuple[str, ...]] = {
-    "cut_off": ("scores/mean", "rollouts/finished", "rollouts/length"),
+    **{name: (metric, "scores/mean", "rewards/kl") for name, (metric, _) in BETWEEN.items()},
+    "cut_off": ("rollouts/finished", "scores/mean", "rollouts/length"),
     "entropy": ("entropy/mean", "rewards/kl"),
     "clipped": ("ratio/clipped", "ratio/kl"),
+    "policy_kl": ("ratio/kl", "ratio/clipped"),
+    "grad_spike": ("grad/norm", "scores/mean"),
     "flat": ("groups/flat", "pairs/used"),
     "first_ratio": ("ratio/first_error",),
-    "diverged": ("loss/policy", "grad/norm"),
+    "disagreement": ("scores/disagreement", "scores/mean"),
+    "critic_blind": ("values/explained_variance", "loss/value"),
+    "nan": ("loss/policy", "loss/train", "grad/norm"),
+    "diverged": ("loss/policy", "loss/train", "grad/norm"),
+    "memorised": ("loss/train", "loss/validation"),
+    "overfit": ("loss/validation", "loss/train"),
+    "chosen_falls": ("logprobs/chosen_validation", "entropy/validation"),
 }
 """Sign -> the curves that show it."""
 OTHERS = ("scores/mean", "rewards/kl", "rollouts/length", "entropy/mean")
@@ -72,7 +82,7 @@ def _finding(finding: Finding, patient: Patient, language: str) -> Context:
         "name": finding.sign.name,
         "since": "" if finding.since is None else t("since", step=finding.since),
         "says": says(finding, patient, language),
-        "values": t("values", values=values(finding.sign, language)),
+        "looked": t("values", values=values(finding.sign, language)),
         "remedies": [
             {
                 "first": remedy.first,
@@ -82,10 +92,11 @@ def _finding(finding: Finding, patient: Patient, language: str) -> Context:
             }
             for remedy in finding.remedies
         ],
+        "advice": t("advice", says=text) if (text := advice(finding.sign, language)) else "",
         "plots": _plots(finding, language),
         "shown": [
             {"title": t(when), "rows": [_sample(one, language) for one in some]}
-            for when, some in (("early", finding.early), ("late", finding.late))
+            for when, some in finding.shown.items()
             if some
         ],
     }

@@ -154,6 +154,19 @@ def ptx(case: Case) -> Proposal:
     return _set(case, "ptx", shown.card.config["demonstrations"]), {}, ()
 
 
+def abstain(case: Case) -> Proposal:
+    """Responses that are unusual to the reward model earn the mean of the others."""
+    if not case.ran.has("outliers") or case.ran.value("outliers") != "ignore":
+        return (), {}, ()
+    return _set(case, "outliers", "abstain"), {}, ()
+
+
+def foresee(case: Case) -> Proposal:
+    """The critic's loss weighs more."""
+    coef = case.ran.value("value_coef") if case.ran.has("value_coef") else 0.0
+    return (_set(case, "value_coef", neat(FIRMER * coef)) if coef else (), {}, ())
+
+
 def checkpoint(case: Case) -> Proposal:
     """The last policy from before is taken instead."""
     return ((), {"policy": case.before}, ()) if case.before is not None else ((), {}, ())
@@ -199,6 +212,8 @@ FINDS: Mapping[str, Find] = {
     "more_responses": more_responses,
     "exact": exact,
     "ptx": ptx,
+    "abstain": abstain,
+    "foresee": foresee,
     "checkpoint": checkpoint,
     "hacks": hacks,
     "judge_more": judge_more,
@@ -211,18 +226,43 @@ SAYS_ALONE = ("read",)
 Names = tuple[str, ...]
 REMEDIES: Mapping[str, tuple[Names, Names]] = {
     # sign -> what is done, and what else may be; the most telling sign first
+    "nan": (("slower",), ("fewer_epochs", "exact")),
     "diverged": (("slower",), ("fewer_epochs", "exact")),
     "first_ratio": (("exact",), ()),
+    "other_sampling": ((), ()),
     "leak": ((), ("read",)),
     "suspicious": ((), ("read",)),
     "above_bayes": ((), ("read",)),
     "above_ceiling": ((), ("read",)),
+    "hacking": (("hold",), ("checkpoint", "minimum", "hacks", "judge_more")),
     "over_optimised": (("hold",), ("checkpoint", "minimum", "hacks", "judge_more")),
+    "past_peak": (("hold",), ("checkpoint",)),
+    "disagreement": (("minimum", "hold"), ("checkpoint", "hacks", "judge_more")),
+    "unusual": (("hold",), ("abstain", "checkpoint", "hacks", "judge_more")),
     "cut_off": (("ends", "hold"), ("checkpoint", "hacks")),
+    "gibberish": (("hold",), ("slower", "checkpoint", "hacks")),
+    "stuffing": (("hold",), ("checkpoint", "hacks", "judge_more")),
+    "repeats": (("hold",), ("checkpoint", "hacks")),
+    "copies_prompt": (("hold",), ("checkpoint", "hacks")),
+    "language": (("hold",), ("checkpoint", "hacks")),
+    "empty": (("hold",), ("checkpoint", "hacks")),
+    "at_once": (("hold",), ("checkpoint", "hacks")),
+    "endless": (("ends",), ("hold", "checkpoint")),
     "harmful": (("hold",), ("checkpoint", "judge_more")),
     "over_refusal": (("hold",), ("checkpoint", "judge_more")),
     "kl": (("hold",), ("checkpoint", "slower")),
-    "shortcut": ((), ("hacks", "minimum", "judge_more")),
+    "entropy": (("hold", "slower"), ("checkpoint",)),
+    "mode_collapse": (("hold", "slower"), ("checkpoint",)),
+    "chosen_falls": (("hold", "slower"), ("fewer_epochs", "checkpoint")),
+    "forgetting": (("ptx",), ("hold", "checkpoint")),
+    "negative_kl": ((), ("exact",)),
+    "policy_kl": (("slower",), ("fewer_epochs",)),
+    "clipped": (("slower",), ("fewer_epochs",)),
+    "grad_spike": (("slower",), ("checkpoint",)),
+    "advantage_scale": (("slower",), ("checkpoint",)),
+    "value_loss": (("slower",), ("checkpoint",)),
+    "wandering_kl": (("slower",), ()),
+    "shortcut": ((), ("minimum", "judge_more")),
     "coin": (("judge_more",), ()),
     "too_few": (("judge_more",), ()),
     "memorises": (("fewer_epochs",), ("slower", "judge_more")),
@@ -230,11 +270,17 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "length_only": (("judge_more",), ()),
     "below_words": (("judge_more",), ()),
     "miscalibrated": (("fewer_epochs",), ()),
-    "entropy": (("hold", "slower"), ("checkpoint",)),
-    "clipped": (("slower",), ("fewer_epochs",)),
+    "stale": (("judge_more",), ("hacks",)),
+    "never_stops": ((), ("read",)),
+    "memorised": (("fewer_epochs",), ("slower",)),
+    "overfit": (("fewer_epochs",), ("slower",)),
+    "false_confidence": ((), ("read",)),
     "finished": (("ends",), ("checkpoint",)),
     "length": (("shorten",), ("hold", "checkpoint", "hacks")),
+    "length_drift": (("shorten", "hold"), ("checkpoint", "hacks")),
     "repetition": (("hold",), ("checkpoint", "hacks")),
+    "same_start": (("hold",), ("checkpoint",)),
+    "critic_blind": (("foresee",), ()),
     "flat": (("more_responses",), ()),
     "blind": ((), ("judge_more",)),
     "noisy": ((), ("judge_more",)),

@@ -1,9 +1,10 @@
 """What the doctor says, in English and Chinese; what a sign says is taken from the report and the health card."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 
-from prefloop.doctor.examined import DIVERGED, Examined, Finding, Missing
+from prefloop.doctor.examined import DIVERGED, JUDGE, Examined, Finding, Missing
 from prefloop.doctor.reading import Patient
 from prefloop.doctor.remedies import Change, Remedy
 from prefloop.drawing.numerals import written
@@ -14,16 +15,16 @@ from prefloop.notation import described
 from prefloop.records.cards import Reason
 from prefloop.report.cautions import KINDS, SCORES
 from prefloop.report.sentences import SENTENCES as OF_REPORT
-from prefloop.report.words import LABELS as OF_PAGE
 from prefloop.report.words import Words
-from prefloop.signs import RULES, STOPS, Sign
+from prefloop.signs import RULES, SENTENCES, STOPS, Sign, rule_of
+from prefloop.signs import says as sign_says
 
 LANGUAGES = ("en", "zh")
 LABELS: dict[str, tuple[str, str]] = {
     "kicker": ("prefloop doctor", "prefloop 诊断"),
     "footer": (
-        "Written by prefloop doctor. Rules and thresholds stand in signs.py; nothing in the run was changed.",
-        "由 prefloop doctor 生成。规则和阈值见 signs.py；运行文件夹没有任何改动。",
+        "Written by prefloop doctor. Where rules and thresholds are from is in docs/signs.md; nothing in the run was changed.",
+        "由 prefloop doctor 生成。规则和阈值的来历见 docs/signs.md；运行文件夹没有任何改动。",
     ),
     "space": (" ", ""),
     "alarms.none": ("Nothing was found.", "没有发现问题。"),
@@ -55,11 +56,13 @@ LABELS: dict[str, tuple[str, str]] = {
     "values": ("looked at: {values}", "依据：{values}"),
     "limit": ("limit", "阈值"),
     "step": ("step", "步"),
+    "advice": ("in general: {says}", "一般来说：{says}"),
+    "judge": ("the judge", "裁判"),
     "do": ("do", "先做"),
     "or": ("or", "或者"),
     "unmeasured": ("the run logged nothing of it", "运行没有记录它"),
     "unknown": ("it was not measured", "没有测量"),
-    "few": ("only {steps} steps were logged, {least} are needed", "只记录了 {steps} 步，至少要 {least} 步"),
+    "few": ("only {steps} rows were logged, {least} are needed", "只记录了 {steps} 行，至少要 {least} 行"),
     "applied": ("Written: {file}, with these settings changed:", "已写入 {file}，改动的设置："),
     "nothing": (
         "No setting can be changed against this, so no file was written: what helps is said above.",
@@ -98,7 +101,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "tile.rewards": ("all rewards together", "奖励合计"),
     f"sign.{DIVERGED}": ("Numbers do not go wrong in training", "训练中数值没有出错"),
     f"sign.{DIVERGED}.says": ("The run has diverged and stopped: {what}.", "运行已经发散并停止：{what}。"),
-    "sign.other.says": ("The rule `{name}` raises an alarm.", "规则 `{name}` 报警。"),
     "cure.hold": ("Charge more for drift from the reference.", "提高偏离参考模型的代价。"),
     "cure.slower": ("Take smaller steps.", "减小步长。"),
     "cure.fewer_epochs": ("Learn from the same data less often.", "同样的数据少学几遍。"),
@@ -117,6 +119,11 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "cure.exact": ("Compute in full precision, so that policy and sampler agree.", "用全精度计算，使策略与采样一致。"),
     "cure.ptx": ("Imitate the demonstrations beside, so that they are not forgotten.", "同时模仿示范，以免遗忘。"),
+    "cure.abstain": (
+        "Give responses that are unusual to the reward model the mean score of the others.",
+        "奖励模型觉得反常的回答，改给其他回答的平均分。",
+    ),
+    "cure.foresee": ("Let the loss of the critic weigh more.", "让价值模型的损失占更大的权重。"),
     "cure.checkpoint": ("Take the policy from before it began: {policy}.", "改用问题出现之前的策略：{policy}。"),
     "cure.hacks": (
         "Find what cheats the reward model, and train it again with these as rejected (replay=hacks/hacks.jsonl of "
@@ -156,8 +163,9 @@ def says(finding: Finding, patient: Patient, language: str) -> str:
     if finding.ran.stage == REWARD:
         values = {name: value for name, value in sign.values.items() if value is not None}
         return card_says(Reason(name=sign.name, stops=sign.name in STOPS, values=values), language)
-    if f"rule.{sign.name}.says" not in OF_REPORT:
-        return label("sign.other.says", language, name=sign.name)
+    if sign.name in SENTENCES and f"rule.{sign.name}.says" not in OF_REPORT:
+        by = {name: label("judge", language) for name, value in sign.values.items() if value == JUDGE}
+        return sign_says(replace(sign, values={**sign.values, **by}), language, change=False)
     words = _words(patient, language)
     told = {name: number(sign, name, value) for name, value in sign.values.items()}
     reference = patient.evaluation.reference if patient.evaluation else None
@@ -176,10 +184,16 @@ def rule(name: str, stage: str, language: str) -> str:
     """What a rule asks for, when it is fine."""
     if stage == REWARD and name in OF_CARD:
         return OF_CARD[name][LANGUAGES.index(language)]
-    if f"rule.{name}" in OF_REPORT or f"rule.{name}" in OF_PAGE:
-        limit = RULES[name].limit if name in RULES else None
-        return Words(language).plain(f"rule.{name}", percent=100 * (limit or 0))
-    return label(f"sign.{name}", language) if f"sign.{name}" in LABELS else name
+    if name == DIVERGED:
+        return label(f"sign.{DIVERGED}", language)
+    if name in SENTENCES and f"rule.{name}" not in OF_REPORT:
+        return rule_of(name, language)
+    return Words(language).plain(f"rule.{name}", percent=100 * (RULES[name].limit or 0))
+
+
+def advice(sign: Sign, language: str) -> str:
+    """What is commonly done against it, beside the remedies; empty if nothing is said of it."""
+    return SENTENCES[sign.name].change[LANGUAGES.index(language)] if sign.name in SENTENCES else ""
 
 
 def number(sign: Sign, name: str, value: float | str | None) -> str:
