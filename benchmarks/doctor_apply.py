@@ -50,7 +50,7 @@ def gold(prompts, responses):
 
 
 def sound(prompts, responses):
-    return [5 * worth for worth in gold(prompts, responses)]
+    return [5 * (worth - 0.6) for worth in gold(prompts, responses)]
 
 
 def word(prompts, responses):
@@ -60,8 +60,8 @@ def word(prompts, responses):
 def long(prompts, responses):
     return [worth + 0.1 * len(text.split()) for worth, text in zip(sound(prompts, responses), responses)]
 '''
-LR = 3e-4
-"""What a small model takes by default."""
+LR = 2.5e-4
+"""The helpdesk recipe's."""
 PLANTS: dict[str, dict[str, Any]] = {
     "hacking": {"reward": "word", "kl_coef": 0.0},
     "length": {"reward": "long", "kl_coef": 0.0, "unfinished_penalty": 0.0},
@@ -75,7 +75,7 @@ COLUMNS = ("plant", "seed", "SFT", "clean", "planted", "applied", "mended", "sig
 
 def settings(pipeline: Path, out: Path, *, seed: int, steps: int, **own: Any) -> PPOConfig:
     """Settings of a run. Args: own: a plant's."""
-    values: dict[str, Any] = {"reward": "sound", "kl_coef": 0.05, "lr": LR, **own}
+    values: dict[str, Any] = {"reward": "sound", "kl_coef": 0.1, "lr": LR, **own}
     values["reward"] = f"python:{out.parent / 'rewards.py'}:{values['reward']}"
     return PPOConfig(
         out=str(out),
@@ -84,6 +84,8 @@ def settings(pipeline: Path, out: Path, *, seed: int, steps: int, **own: Any) ->
         steps=steps,
         rollouts_per_step=64,
         minibatch_size=32,
+        value_coef=0.5,
+        max_grad_norm=0.5,
         save_every=4,
         checkpoint_every=0,
         seed=seed,
