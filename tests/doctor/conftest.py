@@ -58,10 +58,18 @@ def write_run(
     folder, stage = Path(values["out"]), stage_of(type(config))
     folder.mkdir(parents=True)
     card = RunCard(
-        stage=stage, command=f"prefloop {stage}", seed=0, threads=1, versions={}, machine={}, config=values, inputs={},
+        stage=stage,
+        command=f"prefloop {stage}",
+        seed=0,
+        threads=1,
+        versions={},
+        machine={},
+        config=values,
+        inputs={},
         identity=Identity(stage=stage, settings={}, inputs={}),
-        chosen={"settings": dict(chosen)} if chosen else {}, diverged=diverged,
-    )  # fmt: skip
+        chosen={"settings": dict(chosen)} if chosen else {},
+        diverged=diverged,
+    )
     (folder / "run.json").write_text(card.model_dump_json(), encoding="utf-8")
     (folder / "config.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     jsonl(folder / "metrics.jsonl", metrics)

@@ -1,4 +1,4 @@
-"""What `apply=` writes: settings that load, that differ by what is said and nothing else, and that overwrite nothing."""
+"""What `apply=` writes: settings that load, that differ by what is said and by nothing else; no file is overwritten."""
 
 import re
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def test_of_a_run_it_is_its_settings_with_what_is_said_and_another_out(
 def test_of_a_pipeline_it_is_its_recipe_with_what_is_said_and_another_out(
     pipeline: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """cut_off is charged twice as much, and so is drift; endless says the same of the penalty, which is changed once."""
+    """What is cut off is charged twice as much, and so is drift; `endless` says it again, and it is changed once."""
     before = everything(pipeline)
     assert cli.main(["doctor", "mine", "apply=better.yaml"]) == 1
     out = capsys.readouterr().out
@@ -121,9 +121,7 @@ def test_a_file_that_is_there_stays(ppo: Make, tmp_path: Path, capsys: pytest.Ca
     assert "ends in .yaml" in capsys.readouterr().err
 
 
-def test_nothing_is_written_where_nothing_can_be_changed(
-    ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_nothing_is_written_where_nothing_can_be_changed(ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     calm, torn = (
         write_run(ppo(out=str(tmp_path / name), kl_coef=0.0, lr=1e-3), metrics)
         for name, metrics in (("calm", rows(20)), ("odd", rows(20, rewards_kl=lambda step: -1.0)))

@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefloop.align.config import (
-    GRPOConfig,
-    OnlineDPOConfig,
-    PPOConfig,
-    REINFORCEConfig,
-    RFTConfig,
-    RLOOConfig,
-)
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
 from prefloop.config import Config
 from prefloop.direct.config import DPOConfig
 from prefloop.doctor.examined import DIVERGED

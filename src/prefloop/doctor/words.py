@@ -23,7 +23,7 @@ LANGUAGES = ("en", "zh")
 LABELS: dict[str, tuple[str, str]] = {
     "kicker": ("prefloop doctor", "prefloop 诊断"),
     "footer": (
-        "Written by prefloop doctor. Where rules and thresholds are from is in docs/signs.md; nothing in the run was changed.",
+        "Written by prefloop doctor. Where its rules are from stands in docs/signs.md; nothing in the run was changed.",
         "由 prefloop doctor 生成。规则和阈值的来历见 docs/signs.md；运行文件夹没有任何改动。",
     ),
     "space": (" ", ""),
