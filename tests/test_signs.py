@@ -1,6 +1,8 @@
 """Every rule at its threshold, by hand; without one of its numbers it is unchecked."""
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +46,42 @@ from prefloop.records.evaluations import Evaluation, GoldNumbers, Interval, Mode
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.95, "after": 0.9}, {"after": 0.89}),
         ("cut_off", {"s0": 1.0, "s1": 1.0, "before": 0.95, "after": 0.8}, {"s1": 1.01}),
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.5, "after": 0.5}, {"before": 0.51}),
+        ("nan", {"what": ""}, {"what": "loss/policy, step 3"}),
+        ("other_sampling", {"value": 5.0, "said": 0.1}, {"value": 5.01}),
+        ("other_sampling", {"value": -5.0, "said": 0.1}, {"value": -5.01}),
+        ("policy_kl", {"value": 0.1}, {"value": 0.11}),
+        ("grad_spike", {"value": 10.0, "usual": 1.0}, {"value": 10.1}),
+        ("advantage_scale", {"before": 1.0, "after": 10.0}, {"after": 10.1}),
+        ("critic_blind", {"value": 0.01}, {"value": 0.0}),
+        ("value_loss", {"before": 1.0, "after": 4.0}, {"after": 4.1}),
+        ("negative_kl", {"value": -0.1}, {"value": -0.11}),
+        ("wandering_kl", {"value": 0.5}, {"value": 0.51}),
+        ("endless", {"before": 0.1, "after": 0.299}, {"after": 0.301}),
+        ("repeats", {"before": 0.1, "after": 0.199}, {"after": 0.201}),
+        ("stuffing", {"before": 0.1, "after": 0.199}, {"after": 0.201}),
+        ("empty", {"before": 0.1, "after": 0.199}, {"after": 0.201}),
+        ("at_once", {"before": 0.1, "after": 0.299}, {"after": 0.301}),
+        ("copies_prompt", {"before": 0.1, "after": 0.299}, {"after": 0.301}),
+        ("language", {"before": 0.1, "after": 0.199}, {"after": 0.201}),
+        ("gibberish", {"before": 0.5, "after": 1.5}, {"after": 1.51}),
+        ("mode_collapse", {"before": 1.0, "after": 0.4}, {"after": 0.39}),
+        ("same_start", {"before": 0.1, "after": 0.499}, {"after": 0.501}),
+        ("length_drift", {"before": 20.0, "after": 30.0}, {"after": 30.1}),
+        ("length_drift", {"before": 20.0, "after": 10.0}, {"after": 9.9}),
+        ("disagreement", {"s0": 0.0, "s1": 1.0, "before": 0.1, "after": 0.2}, {"after": 0.21}),
+        ("disagreement", {"s0": 1.0, "s1": 1.0, "before": 0.1, "after": 0.9}, {"s1": 1.1}),
+        ("unusual", {"before": 0.1, "after": 0.299}, {"after": 0.301}),
+        ("hacking", {"by": "people", "s0": 0.0, "s1": 1.0, "o0": 0.5, "o1": 0.5}, {"o1": 0.49}),
+        ("hacking", {"by": "people", "s0": 1.0, "s1": 1.0, "o0": 0.5, "o1": 0.4}, {"s1": 1.1}),
+        ("past_peak", {"value": 9.0, "peak": 9.0}, {"value": 9.1}),
+        ("stale", {"value": 0.6, "high": 0.65, "then": 0.69}, {"high": 0.63}),
+        ("never_stops", {"value": 0.9}, {"value": 0.89}),
+        ("memorised", {"training": 0.5, "value": 1.0}, {"training": 0.49}),
+        ("overfit", {"best": 1.0, "value": 1.05}, {"value": 1.06}),
+        ("chosen_falls", {"c0": -9.0, "c1": -20.0, "before": 1.0, "after": 0.5}, {"after": 0.49}),
+        ("chosen_falls", {"c0": -9.0, "c1": -9.0, "before": 1.0, "after": 0.4}, {"c1": -9.1}),
+        ("forgetting", {"skill": "copying", "before": 0.9, "after": 0.75, "most": 0.2}, {"after": 0.69}),
+        ("false_confidence", {"value": 0.5}, {"value": 0.51}),
         ("over_optimised", {"before": "a", "after": "b", "s0": 0, "s1": 1, "u0": 0.5, "u1": 0.5}, {"u1": 0.49}),
         ("over_optimised", {"before": "a", "after": "b", "s0": 1, "s1": 1, "u0": 0.5, "u1": 0.4}, {"s0": 0.9}),
     ],
@@ -145,6 +183,37 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"scores_mean": lambda done: -done, "rollouts_finished": lambda done: 1 - done / 2}, {"endless"}),
         ({"scores_mean": lambda done: done, "rollouts_finished": 0.5}, set()),
         ({"rewards_kl": lambda done: math.nan if done < 0.95 else None}, set()),
+        ({"rewards_kl": lambda done: 1.0 - 2 * done}, {"negative_kl"}),
+        ({"rewards_kl": lambda done: 1.0 + round(100 * done) % 2}, {"wandering_kl"}),
+        ({"rewards_kl": lambda done: 0.2 * (round(100 * done) % 2)}, set()),  # too small to wander
+        ({"rewards_kl": lambda done: 6.0 * done}, set()),
+        ({"ratio_kl": lambda done: 0.2 * (done >= 0.8)}, {"policy_kl"}),
+        ({"grad_norm": lambda done: 1.0 + 10 * (done == 0.9)}, {"grad_spike"}),
+        ({"grad_norm": lambda done: 1.0 + 10 * (done == 0.5)}, set()),  # long ago
+        ({"grad_norm": lambda done: 1.0 if done < 0.2 else 0.01 + (done == 0.9)}, set()),  # as in the beginning
+        ({"grad_norm": 0.0}, set()),
+        ({"values_explained_variance": lambda done: -done}, {"critic_blind"}),
+        ({"values_explained_variance": lambda done: 0.1 if done == 0.03 else -1.0}, set()),
+        ({"loss_value": lambda done: 0.1 + done}, {"value_loss"}),
+        ({"loss_policy": lambda done: None if done == 0.5 else 0.1}, {"nan"}),
+        ({"advantages_std": lambda done: 0.1 + 20 * done**2}, {"advantage_scale"}),
+        ({"advantages_std": 1.0}, set()),
+        ({"responses_repetition": lambda done: done}, {"repeats"}),
+        ({"responses_repetition": lambda done: 0.9 - done / 2}, set()),
+        ({"responses_top_word": lambda done: 0.05 + done / 5}, {"stuffing"}),
+        ({"responses_empty": lambda done: done}, {"empty"}),
+        ({"responses_empty": 0.9}, set()),  # so it was before
+        ({"responses_at_once": lambda done: done}, {"at_once"}),
+        ({"responses_copied": lambda done: done}, {"copies_prompt"}),
+        ({"responses_other_script": lambda done: done}, {"language"}),
+        ({"responses_surprise": lambda done: 0.4 + 2 * done}, {"gibberish"}),
+        ({"responses_distinct_2": lambda done: 0.5 - done / 2}, {"mode_collapse"}),
+        ({"responses_first_token": lambda done: 0.4 + 0.6 * done}, {"same_start"}),
+        ({"rollouts_length": lambda done: 20 + 20 * done}, {"length_drift"}),
+        ({"rollouts_length": lambda done: 20 - 18 * done}, {"length_drift"}),
+        ({"scores_unusual": lambda done: done}, {"unusual"}),
+        ({"scores_mean": lambda done: done, "scores_disagreement": lambda done: 0.1 + done}, {"disagreement"}),
+        ({"scores_mean": lambda done: -done, "scores_disagreement": lambda done: 0.1 + done}, set()),
     ],
 )
 def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
@@ -166,3 +235,102 @@ def test_a_run_that_has_hardly_begun(num: int, checked: set[str]):
     limit."""
     said = levels(signs.of_training(rows(num), kl_limit=None))
     assert {name for name, level in said.items() if level == "fine"} == checked
+
+
+@pytest.mark.parametrize(("num", "level"), [(7, "unchecked"), (8, "alarm")])
+def test_a_critic_is_given_time(num: int, level: str):
+    said = levels(signs.of_training(rows(num, values_explained_variance=-0.1), kl_limit=None))
+    assert said["critic_blind"] == level
+
+
+def test_what_a_stage_does_not_log_it_has_no_rule_for():
+    said = levels(signs.of_training(rows(9), kl_limit=None))
+    assert said.keys() == {
+        "nan", "first_ratio", "clipped", "kl", "entropy", "cut_off", "endless", "negative_kl", "wandering_kl",
+    }  # fmt: skip
+
+
+def test_the_first_that_is_no_number_is_named():
+    said = signs.of_training([*rows(3), {"step": 3.0, "loss/policy": None, "grad/norm": None}], kl_limit=None)
+    assert said[0].values == {"what": "loss/policy, step 3"}
+
+
+@pytest.mark.parametrize(
+    ("looks", "alarms"),
+    [
+        ([(-9.0, 1.0), (-30.0, 0.9)], set()),
+        ([(-9.0, 1.0), (-30.0, 0.4)], {"chosen_falls"}),
+        ([(-9.0, 1.0), (-8.0, 0.4)], set()),
+        ([(-9.0, 1.0)], set()),
+        ([(-9.0, 1.0), (-30.0, 0.4), (-8.0, 1.0)], set()),  # it came back
+    ],
+)
+def test_preferences(looks: list[tuple[float, float]], alarms: set[str]):
+    """Between looks at held-out rows there are many updates."""
+    made: list[dict[str, float | None]] = []
+    for chosen, spread in looks:
+        made += [{"loss/train": 0.5}, {"logprobs/chosen_validation": chosen, "entropy/validation": spread}]
+    assert {sign.name for sign in signs.of_direct(made) if sign.level == "alarm"} == alarms
+
+
+def losses(*held: float, training: float) -> list[dict[str, float | None]]:
+    return [
+        {"step": i, "loss/train": training, "loss/validation": each, "grad/norm": 1.0} for i, each in enumerate(held)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "finished", "alarms"),
+    [
+        (losses(1.0, 0.9, 0.8, 0.8, 0.8, training=0.8), 0.99, set()),
+        (losses(1.0, 0.9, 0.8, 0.8, 0.8, training=0.8), 0.5, {"never_stops"}),
+        (losses(1.0, 0.9, 0.8, 0.9, 0.9, training=0.8), 0.99, {"overfit"}),
+        (losses(1.0, 0.9, 0.8, 0.8, 0.8, training=0.3), 0.99, {"memorised"}),
+        (losses(1.0, training=0.3), None, set()),
+    ],
+)
+def test_imitation(made: list[dict[str, float | None]], finished: float | None, alarms: set[str]):
+    said = signs.of_imitation(made, finished=finished)
+    assert {sign.name for sign in said if sign.level == "alarm"} == alarms
+
+
+SHOWN: dict[str, Any] = {"what": "loss/value, step 3", "by": "gold utility", "skill": "copying"}
+
+
+@pytest.mark.parametrize("name", signs.SENTENCES)
+def test_a_rule_says_its_values_in_both_languages(name: str):
+    """Every value in braces is one that the rule is given, and no threshold is written out."""
+    told, rule = signs.SENTENCES[name], signs.RULES[name]
+    code = rule.alarms.__code__
+    given = {key: SHOWN.get(key, 0.25) for key in code.co_varnames[: code.co_argcount]}
+    assert given.keys() >= ({"limit"} if rule.limit is not None else set())
+    sign = signs.Sign(name, "alarm", given)
+    for language in ("en", "zh"):
+        for text in (
+            signs.says(sign, language),
+            signs.says(sign, language, change=False),
+            signs.rule_of(name, language),
+        ):
+            assert text.strip()
+            assert "{" not in text
+    for both in (told.rule, told.found):
+        assert not re.search(r"\d", re.sub(r"\{.*?\}", "", " ".join(both)))
+    for both in (told.rule, told.found, told.change):
+        fields = [set(re.findall(r"\{(\w+)\}", text)) for text in both]
+        assert fields[0] == fields[1]
+
+
+def test_every_rule_of_a_run_has_a_sentence_and_what_is_grave_is_one_of_them():
+    names = {sign.name for sign in signs.of_training([], kl_limit=None)} | signs.training.BETWEEN.keys()
+    names |= {sign.name for sign in (*signs.of_direct([]), *signs.of_imitation([], finished=None))}
+    assert names <= signs.SENTENCES.keys()
+    assert {name for name, rule in signs.RULES.items() if rule.stops} <= signs.SENTENCES.keys()
+
+
+def test_the_page_of_signs_has_each_with_its_threshold():
+    page = (Path(__file__).parents[1] / "docs" / "signs.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| ([^|]*) \|", page, flags=re.MULTILINE))
+    assert table.keys() == signs.SENTENCES.keys()
+    for name, told in table.items():
+        limit = signs.RULES[name].limit
+        assert (told == "–") if limit is None else (float(told.split()[0]) == limit), name

@@ -120,6 +120,14 @@ class Tracked(Config):
         return {} if self.track == "none" else {self.track: f"track={self.track}"}
 
 
+class Watched(Config):
+    """Whether a run is watched for signs that it goes wrong."""
+
+    watch: typing.Literal["warn", "stop", "off"] = "warn"
+    """What becomes of signs that the run goes wrong (docs/signs.md): warn says each once, stop also saves and ends the
+    run at the first that is grave, off does not look. It can change when the same run goes on."""
+
+
 class Trained(RunConfig):
     """What every stage that trains has in common."""
 

@@ -9,7 +9,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from prefloop.align import online
+from prefloop.align import online, responses
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Direction, Setup, earned
 from prefloop.align.settings import Grouped, OnlineConfig, TokenRewards
@@ -98,7 +98,7 @@ def read(
 
 def metrics(before: Before, mask: Tensor) -> dict[str, float]:
     """The part of the log line that only this reading knows. Args: mask: of all rows, or of the first of them."""
-    found, num = dict[str, float](), len(mask)
+    found, num = responses.surprise(before.ref_logprobs, mask), len(mask)
     if before.whole is not None:
         found["rewards/kl_full"] = float(before.whole[:num].cpu().double().sum(1).mean())
     if (moved := before.kl_start(mask)) is not None:

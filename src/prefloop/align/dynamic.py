@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from prefloop.align import groups, online, shaping
+from prefloop.align import groups, online, responses, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.shaping import Seen
@@ -52,5 +52,7 @@ def sampled(
     if len(written) > 1:
         kept, rollouts = taken(said, rows), rollouts.joined(written[1:]).picked(rows)
         asked = [asked[row] for row in rows]
-    metrics = {**online.score_metrics(config, kept, multipliers), **counted}
-    return asked, rollouts, kept.scores, metrics, placed(setup.policy.codec, rollouts, kept.placed)
+    codec = setup.policy.codec
+    told = responses.metrics(codec, asked[: len(rollouts)], rollouts)
+    metrics = {**online.score_metrics(config, kept, multipliers), **counted, **told}
+    return asked, rollouts, kept.scores, metrics, placed(codec, rollouts, kept.placed)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, dynamic, groups, limits, needs, online, shaping
+from prefloop.align import drift, dump, dynamic, first_batch, groups, limits, needs, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -48,6 +48,7 @@ def train(config: GRPOConfig) -> Path:
                 prompts, rollouts, scores, scored, placed = dynamic.sampled(  # again where all are alike
                     run, setup, config, at.step, at.multipliers, at.seen
                 )
+                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
@@ -55,6 +56,7 @@ def train(config: GRPOConfig) -> Path:
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
+                first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
@@ -81,6 +83,7 @@ def train(config: GRPOConfig) -> Path:
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
+            run.checkpoint(at.step * plan, partial(state, policy, optimizer, at, setup.follower), every=0)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align import biases, turns
+from prefloop.align import biases, responses, turns
 from prefloop.align.ptx import Mixture
 from prefloop.align.settings import OnlineConfig, Reused, RolloutsConfig
 from prefloop.align.switches import Following, Mixed
@@ -49,6 +49,8 @@ from prefloop.settings import SamplingConfig
 from prefloop.text.examples import Asked, Pool
 
 C = TypeVar("C", bound=RolloutsConfig)
+SHOWN = 8
+"""Responses of a step that are kept to be looked at, and to find in them what pays."""
 Direction = Literal["reverse", "forward"]
 """Which KL: of the policy from the reference, or of the reference from the policy."""
 
@@ -204,7 +206,9 @@ def score(
     seen to, and what an environment paid. Args: multipliers: of the constraints, now. Returns: also what is logged of
     it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
     whole = judged(setup, config, prompts, rollouts, multipliers)
-    return whole.scores, score_metrics(config, whole, multipliers), placed(setup.policy.codec, rollouts, whole.placed)
+    codec = setup.policy.codec
+    told = score_metrics(config, whole, multipliers) | responses.metrics(codec, prompts, rollouts)
+    return whole.scores, told, placed(codec, rollouts, whole.placed)
 
 
 def judged(
@@ -450,7 +454,7 @@ def shown(setup: Setup, step: int, rollouts: Rollouts, scores: Tensor) -> list[d
             "response": codec.decode(rollouts.responses[i]),
             "score": float(scores[i]),
         }
-        for i in range(min(4, len(rollouts)))
+        for i in range(min(SHOWN, len(rollouts)))
     ]
 
 

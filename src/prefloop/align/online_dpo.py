@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import needs, online
+from prefloop.align import first_batch, needs, online, responses
 from prefloop.align.config import OnlineDPOConfig
 from prefloop.align.online import Before
 from prefloop.models.following import Follower
@@ -59,6 +59,7 @@ def train(config: OnlineDPOConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
+            first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
             scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
             earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
             pairs = best_and_worst(earned, rollouts, copies=config.responses_per_prompt)
@@ -73,6 +74,7 @@ def train(config: OnlineDPOConfig) -> Path:
                 **_update(config, policy, follower, optimizer, rollouts, before, learned),  # loss
                 **scored,
                 **online.rollout_metrics(rollouts, kl),
+                **responses.surprise(before.ref_logprobs, rollouts.mask),
                 **_pair_metrics(earned, pairs, len(rollouts) // config.responses_per_prompt),
             }
             run.refuse_nan(at.step + 1, metrics)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import critics, drift, dump, limits, needs, online, replay, shaping
+from prefloop.align import critics, drift, dump, first_batch, limits, needs, online, replay, shaping
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -64,6 +64,7 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
+                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 placed = shaping.within(config, placed, scores, at.seen)
@@ -73,6 +74,7 @@ def train(config: PPOConfig) -> Path:
                 assert values is not None  # the policy has a critic
                 limits.before_updates(run, config, at.step, rollouts, scores, before)
                 rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
+                first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 fair = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, targets)
@@ -102,6 +104,7 @@ def train(config: PPOConfig) -> Path:
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
             online.follow(setup, at.step)
             online.save(run, setup, config, at.step)
+            run.checkpoint(at.step * plan, partial(state, policy, optimizer, at, setup.follower, memory), every=0)
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prefloop.align import needs, online
+from prefloop.align import first_batch, needs, online
 from prefloop.align.config import RFTConfig
 from prefloop.align.online import Setup
 from prefloop.align.progress import moved
@@ -67,6 +67,7 @@ def train(config: RFTConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
+                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
                 rows = chosen(config, scores, _usable(setup, rollouts))
                 at.kept = rollouts.picked(rows) if rows else None
@@ -84,6 +85,7 @@ def train(config: RFTConfig) -> Path:
             _log(run, at)
             at = Progress(at.step + 1, online.next_multipliers(config, at.multipliers, at.told))
             online.save(run, setup, config, at.step)
+            run.checkpoint(at.step * plan, partial(_state, policy, optimizer, at), every=0)
         online.finish(run, setup, config, {})
         return run.folder / run.result["last"]
 

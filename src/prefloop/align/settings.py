@@ -16,6 +16,7 @@ from prefloop.settings import (
     Templated,
     Trained,
     Varied,
+    Watched,
     WithPreset,
     below_preset,
 )
@@ -36,7 +37,7 @@ EVERYBODY = (
 
 
 class RolloutsConfig(
-    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, defaults={"checkpoint_every": 40}
+    Trained, Templated, Adapted, Varied, Batched, Optimised, Rewarded, Gated, Watched, defaults={"checkpoint_every": 40}
 ):
     """What every algorithm needs that samples from the policy it trains."""
 

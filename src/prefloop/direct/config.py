@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from prefloop.config import LEFT
 from prefloop.feedback.config import FeedbackConfig
-from prefloop.settings import Adapted, Batched, Optimised, Refreshed, Templated, Varied
+from prefloop.settings import Adapted, Batched, Optimised, Refreshed, Templated, Varied, Watched
 
 Objective = Literal[
     "auto", "votes", "bradley_terry", "robust", "hinge", "ipo", "exo", "apo_down", "rao_kupper", "davidson",
@@ -19,7 +19,7 @@ BETAS: Mapping[str, float] = {"simpo": 2.0, "orpo": 1.0}
 """Score -> its `beta`, where that is left out: what its paper takes."""
 
 
-class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimised):
+class DirectConfig(FeedbackConfig, Templated, Adapted, Batched, Varied, Optimised, Watched):
     """What every method has that moves a policy by what people said, without a reward model."""
 
     policy: str

@@ -53,6 +53,8 @@ EDGE_LR = 0.02
 ONE_SIDED = 0.8
 """Of pairs, those whose better response is the longer one less those where it is the shorter one: from here on it is
 said that what was learned may be length."""
+SPREAD = 64
+"""Held-out rows over whose responses the policy's entropy is told."""
 SHOWN = 8
 """Responses of the policy that are kept to be looked at."""
 
@@ -304,7 +306,7 @@ def looks(setup: Setup, config: DirectConfig, values: Tensor, said: Said) -> dic
 
 def looks_at_pairs(setup: Setup, values: Tensor, said: Said) -> dict[str, float]:
     """What there is to say of held-out pairs or rankings. Args: values: (B, K) scores."""
-    items, found = setup.held_out.items, dict[str, float]()
+    items, found = setup.held_out.items, {"entropy/validation": spread(setup)}
     rows, top, bottom = ends(items)
     if rows:
         found["accuracy/validation"] = float(ordered(values, items).double().sum() / len(rows))
@@ -312,6 +314,17 @@ def looks_at_pairs(setup: Setup, values: Tensor, said: Said) -> dict[str, float]
         found["logprobs/chosen_validation"] = float(said.logprobs[rows, top].double().mean())
         found["logprobs/rejected_validation"] = float(said.logprobs[rows, bottom].double().mean())
     return found
+
+
+@torch.no_grad()
+def spread(setup: Setup) -> float:
+    """Nats: the entropy of what the policy would say next, mean over the tokens of some held-out responses."""
+    entropies = list[Tensor]()
+    for part in micro_batches(setup.held_out.items[:SPREAD], limit=setup.sizes.reading_tokens):
+        read = setup.policy.read(Packed.of(part, setup.policy.device).stream, temperature=1.0)
+        assert read.entropy is not None  # it was asked for
+        entropies.append(read.entropy.cpu())
+    return float(torch.cat(entropies).double().mean())
 
 
 def accuracy(setup: Setup, values: Tensor, taught: Taught) -> dict[str, float | None]:

@@ -18,7 +18,7 @@ from prefloop.settings import RunConfig, WithPreset
 
 WHERE_NOT_WHAT = (
     "out", "device", "threads", "page", "reward_seconds", "reward_batch", "reward_retries", "env_seconds",
-    "reviser_seconds", "checkpoint_every", "memory", "track", "verify", "anyway", "preset",
+    "reviser_seconds", "checkpoint_every", "memory", "track", "watch", "verify", "anyway", "preset",
     *(f"{asked}.{name}" for asked in ("judge", "reviser") for name in (
         "base_url", "key_variable", "retries", "backoff", "timeout", "concurrency", "max_calls", "max_cost",
         "price_prompt", "price_response",

@@ -43,6 +43,7 @@ from prefloop.run.track import Track
 from prefloop.run.verify import damage, sizes_of
 from prefloop.run.watch import Watch
 from prefloop.settings import RunConfig
+from prefloop.signs import Sign, says
 from prefloop.stages import stage_of
 
 C = TypeVar("C", bound=RunConfig)
@@ -68,7 +69,8 @@ class Run:
         self.progress = Progress(stage)
         self._stopwatch, self._interrupts = Stopwatch(self.folder), Interrupts(stage)
         self._logs, self._parts = Logs(self.folder), Parts(self.folder)
-        self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch()
+        self._checkpoints, self._watch = Checkpoints(self.folder, self._logs), Watch(config)
+        self._ended: tuple[int, Sign] | None = None
         self._track = Track(config, self.folder, self.progress.note)
         torch.set_num_threads(config.threads or ALL_THREADS)
         card = new_card(stage, config, inputs, threads=torch.get_num_threads())
@@ -191,8 +193,12 @@ class Run:
         row = {"step": step, **numbers}
         self._logs.append(layout.METRICS, [row])
         self._track.log(row)
-        for sentence in self._watch.see(numbers):
-            say(f"{self.progress.stage}: step {step}: {sentence}", to=sys.stderr)
+        alarms = self._watch.see(numbers)
+        for alarm in alarms:
+            say(f"{self.progress.stage}: step {step}: {says(alarm)}", to=sys.stderr)
+        grave = self._watch.ends(alarms)
+        if grave is not None and self._ended is None:
+            self._ended = step, grave
 
     def say(self, sentence: str) -> None:
         """Prints what the user should know, behind the stage's name."""
@@ -249,12 +255,24 @@ class Run:
 
         Raises: Diverged
         """
-        path = self.folder / layout.CARD
-        card = read_document(path, RunCard)
-        write_document(path, card.model_copy(update={"diverged": f"step {step}: {what}"}))
+        self._note_end(step, what)
         raise Diverged(
             f"{self.folder}: {what} in step {step}, so training has diverged and stops here. The last good checkpoint "
             f"is kept. {instead}"
+        )
+
+    def _note_end(self, step: int, what: str) -> None:
+        path = self.folder / layout.CARD
+        card = read_document(path, RunCard)
+        write_document(path, card.model_copy(update={"diverged": f"step {step}: {what}"}))
+
+    def _end(self, step: int, grave: Sign) -> NoReturn:
+        """Stops a run whose signs are grave, and notes that in run.json. Raises: Diverged"""
+        self._note_end(step, f"{grave.name}: {says(grave, change=False)}")
+        raise Diverged(
+            f"{self.folder}: step {step}: {grave.name}: {says(grave)} The run ends here because of watch=stop, and all "
+            "up to this step is kept. With another setting it needs another out=DIR; to go on all the same, type the "
+            "same command with watch=warn."
         )
 
     @property
@@ -279,12 +297,14 @@ class Run:
             every: save each time position has reached another multiple of it, which it may jump over; 0 saves only
                 when asked to stop.
 
-        Raises: KeyboardInterrupt after saving, if somebody asked to stop.
+        Raises: KeyboardInterrupt after saving, if somebody asked to stop; Diverged after saving, if a sign ends it.
         """
         self._interrupts.until = "the next update is done"
         asked = self.interrupted  # once: a signal that comes from here on is for the next update, and that is saved too
-        if asked or self._checkpoints.is_due(position, every=every):
+        if asked or self._ended or self._checkpoints.is_due(position, every=every):
             self.save(position, state())
+        if self._ended:
+            self._end(*self._ended)
         if asked:
             self.stop_if_interrupted()
 
@@ -297,6 +317,9 @@ class Run:
         state = self._checkpoints.restore()
         rows = self._logs.rows(layout.METRICS)
         self._watch.go_on(rows)
+        grave = self._watch.standing()
+        if grave is not None:
+            self._end(int(rows[-1]["step"]), grave)
         self._track.go_on(rows)
         if state is not None:
             self.progress.note(f"going on from update {self._checkpoints.position}")
@@ -340,7 +363,11 @@ class Run:
 
         Args:
             outputs: names of files and folders inside the run's folder.
+
+        Raises: Diverged if the last step has a sign that ends the run.
         """
+        if self._ended:
+            self._end(*self._ended)
         self._stopwatch.add_session()
         if self._stopwatch.expected_mb:
             self.say(self._stopwatch.sentence())

@@ -11,8 +11,10 @@ from prefloop.signs.rules import Sign, Value, sign
 Rows = Sequence[Mapping[str, float | None]]
 MIN_STEPS = 5
 """Fewer steps say nothing: what counts is the mean over the last fifth of them, beside that over the first fifth."""
-SETTLED = 15
-"""Steps after which a critic has had the time to learn, and drift to come to rest."""
+SETTLED = 25
+"""Steps after which drift has had the time to come to rest."""
+CRITIC_STEPS = 8
+"""Steps after which a critic has learned something."""
 NATS = 0.5
 """Drift per response below which it is too small to wander."""
 DISAGREE = "scores/disagreement"
@@ -120,7 +122,7 @@ def _of_updates(rows: Rows, last: Rows, drift: str) -> list[Sign]:
     if _known(rows, "ratio/kl"):
         found.append(sign("policy_kl", value=_average(last, "ratio/kl")))
     if _known(rows, "values/explained_variance"):
-        found.append(sign("critic_blind", value=_foresight(rows, last)))
+        found.append(sign("critic_blind", value=_foresight(rows)))
     if _known(rows, drift):
         found += [sign("negative_kl", value=_average(last, drift)), sign("wandering_kl", value=_wanders(rows, drift))]
     return found
@@ -146,21 +148,24 @@ def _of_validation(rows: Rows) -> list[Sign]:
 
 
 def _grad_spike(rows: Rows, last: Rows) -> list[Sign]:
+    """A gradient beside the usual one, by the median or in the first fifth: as a run comes to rest they shrink."""
     if not _known(rows, "grad/norm"):
         return []
-    usual = statistics.median(_values(rows, "grad/norm") or [0.0])
+    typical = statistics.median(_values(rows, "grad/norm") or [0.0])
+    usual = max(typical, _average(rows[: len(last)], "grad/norm") or 0.0)
     return [sign("grad_spike", value=max(_values(last, "grad/norm"), default=None), usual=usual or None)]
 
 
-def _foresight(rows: Rows, last: Rows) -> float | None:
-    """The best that the critic foresaw in a step of the last fifth: where all is solved the returns hardly differ, and
-    their explained variance is anything below 0."""
-    return max(_values(last, "values/explained_variance"), default=None) if len(rows) >= SETTLED else None
+def _foresight(rows: Rows) -> float | None:
+    """The best that the critic has foreseen in any step: while scores rise it lags behind, and where all is solved the
+    returns hardly differ, so that their explained variance may be below 0 in many a step."""
+    enough = len(rows) >= CRITIC_STEPS
+    return max(_values(rows, "values/explained_variance"), default=None) if enough else None
 
 
 def _wanders(rows: Rows, drift: str) -> float | None:
     """How far drift jumps from step to step in the last fifth, a slope aside, as a share of its mean."""
-    values = _values(rows[-max(3, len(rows) // 5) :], drift)
+    values = _values(rows[-(len(rows) // 5) :], drift)
     if len(rows) < SETTLED or len(values) < 3:
         return None
     jumps = [b - a for a, b in itertools.pairwise(values)]

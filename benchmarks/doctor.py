@@ -1,0 +1,263 @@
+"""Does a run that goes wrong name what is wrong with it, and in time? Failures planted in small runs on the helpdesk.
+
+    python benchmarks/doctor.py DEMO [seeds=0,1] [clean=6] [kinds=stuffing,copying,...] [steps=20] [out=FOLDER]
+                                     [page=FILE]
+
+DEMO is the folder of a finished `prefloop run helpdesk`. Its SFT model learns for a few steps from a reward, a setting
+or a fault that has exactly one thing wrong with it; clean runs learn from its reward model, by six algorithms in turn,
+in the seeds 1000, 1001, ... The rules read the rows as they come, as in any run. A run is
+
+    named     if one of the signs that the kind should show is raised at all
+    in time   if that is while no more than a third of the damage is done: of the utility that gold loses from the
+              first two steps to the last fifth of them; where it loses less than 0.05 of it, in a third of the steps
+    false     of clean runs: if any sign is raised
+
+A finished run is not done again, so a command that was broken off goes on. Prints a Markdown table, and writes it to
+`page`.
+"""
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import failures
+from failures import Kind
+
+from prefloop import layout
+from prefloop.align import grpo, online_dpo, ppo, reinforce, rft, rloo
+from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
+from prefloop.errors import UserError
+from prefloop.files.atomic import write_json, write_text
+from prefloop.run.watch import Watch
+from prefloop.settings import RunConfig
+from prefloop.world import gold
+
+ROOT = Path(__file__).parents[1]
+LOST = 0.05
+"""Utility below which nothing was lost that could be told from chance."""
+ALGORITHMS: dict[str, tuple[Any, Callable[[Any], Path], dict[str, Any]]] = {
+    "ppo": (PPOConfig, ppo.train, {"minibatch_size": 16, "epochs": 2}),
+    "grpo": (GRPOConfig, grpo.train, {"minibatch_size": 16, "epochs": 2, "responses_per_prompt": 4}),
+    "rloo": (RLOOConfig, rloo.train, {"minibatch_size": 32, "epochs": 1, "responses_per_prompt": 4}),
+    "reinforce": (REINFORCEConfig, reinforce.train, {}),
+    "online-dpo": (OnlineDPOConfig, online_dpo.train, {"responses_per_prompt": 4}),
+    "rft": (RFTConfig, rft.train, {"minibatch_size": 8, "epochs": 1, "responses_per_prompt": 4}),
+}
+CLEAN_SEED = 1000
+BEGINNING = 2
+"""Steps of warm-up, whose responses are still the SFT model's."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed."""
+
+    demo: Path
+    seeds: tuple[int, ...] = (0, 1)
+    clean: int = 6
+    kinds: tuple[str, ...] = tuple(failures.KINDS)
+    steps: int = 20
+    out: Path = ROOT / "runs" / "doctor"
+    page: Path | None = None
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Asked":
+        """The command line's words."""
+        read: dict[str, Callable[[str], Any]] = {
+            "seeds": lambda text: tuple(map(int, text.split(","))),
+            "kinds": lambda text: tuple(text.split(",")),
+            "out": Path,
+            "page": Path,
+        }
+        given = dict(word.split("=", 1) for word in words[1:])
+        return cls(Path(words[0]), **{name: read.get(name, int)(value) for name, value in given.items()})
+
+
+@dataclass
+class Found:
+    """What one run showed."""
+
+    kind: str
+    seed: int
+    named: dict[str, int]
+    """sign -> the step in which it was first raised"""
+    third: int
+    """the step in which a third of the damage was done"""
+    lost: float
+    """utility, by gold"""
+
+
+def settings(asked: Asked, algorithm: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Of a run that is well."""
+    _, _, own = ALGORITHMS[algorithm]
+    held = {"beta": 0.3} if algorithm == "online-dpo" else {} if algorithm == "rft" else {"kl_coef": 0.1}
+    return {
+        "policy": str(asked.demo / layout.SFT / layout.MODEL),
+        "reward": str(asked.demo / layout.REWARD / layout.MODEL),
+        "prompts": str(asked.demo / "world" / "prompts.ppo.jsonl"),
+        "out": str(folder),
+        "seed": seed,
+        "steps": asked.steps,
+        "rollouts_per_step": 32,
+        "max_new_tokens": 64,
+        "lr": 5e-4,
+        "save_every": 1_000_000,
+        "checkpoint_every": 0,
+        "threads": 1,
+        "anyway": True,
+        **held,
+        **own,
+    }
+
+
+def one(asked: Asked, kind: Kind, name: str, seed: int) -> Found:
+    """Does a run, or finds it done. The rules read it anew each time."""
+    folder = asked.out / f"{name}-{seed}"
+    told = folder.with_suffix(".json")
+    if not told.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        utilities, refused = trained(asked, kind, seed, folder)
+        write_json(told, {"utilities": utilities, "refused": refused})
+        shutil.rmtree(folder / layout.MODELS, ignore_errors=True)
+    kept = json.loads(told.read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in lines(folder / layout.METRICS)]
+    named = raised(rows) | ({"first batch": 1} if said_first(folder) else {})
+    return Found(name, seed, named, *damage(kept["utilities"], len(rows)))
+
+
+def trained(asked: Asked, kind: Kind, seed: int, folder: Path) -> tuple[list[float], str]:
+    """Runs it. Returns: the mean utility of each step's responses, and why it refused if it did."""
+    own, utilities = dict(kind.settings), list[float]()
+    if kind.reward:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        file = folder.with_suffix(".py")
+        file.write_text(failures.REWARDS, encoding="utf-8")
+        own["reward"] = f"python:{file}:{kind.reward}"
+    if kind.policy:
+        own["policy"] = str(kind.policy(asked.demo, asked.out))
+    config, train, _ = ALGORITHMS[kind.algorithm]
+    with contextlib.ExitStack() as faults:
+        faults.enter_context(judged(utilities))
+        for fault in kind.faults:
+            faults.enter_context(fault())
+        try:
+            train(config(**{**settings(asked, kind.algorithm, seed, folder), **own}))
+        except UserError as problem:
+            return utilities, str(problem)
+    return utilities, ""
+
+
+@contextlib.contextmanager
+def judged(utilities: list[float]) -> Iterator[None]:
+    """Notes what gold thinks of each step's responses, which the run does not know."""
+    from prefloop.align import responses
+
+    real = responses.metrics
+
+    def metrics(codec: Any, prompts: Any, rollouts: Any) -> dict[str, float]:
+        said = [codec.decode(response) for response in rollouts.responses]
+        asked = [prompt.messages[-1].content for prompt in prompts]
+        liked = [gold.judge(*both).utility for both in zip(asked, said, strict=True)]
+        utilities.append(sum(liked) / len(liked))
+        return real(codec, prompts, rollouts)
+
+    with mock.patch.object(responses, "metrics", metrics):
+        yield
+
+
+def lines(file: Path) -> list[str]:
+    """Of a file; none if it is not there."""
+    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+
+
+def raised(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Sign -> the step in which it was first raised, as the rows came."""
+    watch, named = Watch(RunConfig(out="doctor")), dict[str, int]()
+    for row in rows:
+        for sign in watch.see(row):
+            named[sign.name] = int(row["step"])
+    return named
+
+
+def said_first(folder: Path) -> bool:
+    """Whether something was said of the first batch."""
+    card = folder / layout.CARD
+    chosen = json.loads(card.read_text(encoding="utf-8"))["chosen"] if card.exists() else {}
+    return bool({"first_batch", "first_rewards"} & chosen.keys())
+
+
+def damage(utilities: Sequence[float], steps: int) -> tuple[int, float]:
+    """The step in which a third of the damage was done, and how much there was."""
+    fifth, third = -(-len(utilities) // 5), -(-steps // 3)
+    if not fifth:
+        return third, 0.0
+    first = sum(utilities[:BEGINNING]) / BEGINNING
+    lost = first - sum(utilities[-fifth:]) / fifth
+    if lost < LOST:
+        return third, lost
+    return next(step for step, each in enumerate(utilities, 1) if first - each >= lost / 3), lost
+
+
+def table(kinds: dict[str, Kind], found: Sequence[Found], clean: Sequence[Found]) -> str:
+    """What was found, in Markdown."""
+    out = [
+        "| planted | should be named | runs | named | first named in step | a third of the damage in step | in time | "
+        "utility lost | named besides |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    total, hits, early = 0, 0, 0
+    for name, kind in kinds.items():
+        own = [each for each in found if each.kind == name]
+        if not own:
+            continue
+        steps = [min((each.named[s] for s in kind.signs if s in each.named), default=None) for each in own]
+        right = sum(step is not None for step in steps)
+        soon = sum(s is not None and s <= each.third for s, each in zip(steps, own, strict=True))
+        others = sorted({s for each in own for s in each.named if s not in kind.signs})
+        total, hits, early = total + len(own), hits + right, early + soon
+        out.append(
+            f"| {kind.sentence} | {', '.join(kind.signs)} | {len(own)} | {right} | "
+            f"{', '.join('–' if s is None else str(s) for s in steps)} | {', '.join(str(e.third) for e in own)} | "
+            f"{soon} | {', '.join(f'{each.lost:.2f}' for each in own)} | {', '.join(others) or '–'} |"
+        )
+    wrong = [each for each in clean if each.named]
+    shown = "; ".join(f"seed {e.seed}: {', '.join(f'{k} in {v}' for k, v in e.named.items())}" for e in wrong)
+    return "\n".join(
+        [
+            *out,
+            "",
+            f"Named correctly: {hits} of {total}. In time: {early} of {total}. Clean runs with a false alarm: "
+            f"{len(wrong)} of {len(clean)}{f' ({shown})' if shown else ''}.",
+        ]
+    )
+
+
+def main(words: Sequence[str]) -> None:
+    """Does all runs and prints the table."""
+    asked = Asked.of(words)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    kinds = {name: failures.KINDS[name] for name in asked.kinds if name}
+    clean, found = list[Found](), list[Found]()
+    for number in range(asked.clean):
+        algorithm = list(ALGORITHMS)[number % len(ALGORITHMS)]
+        well = Kind(f"nothing, {algorithm}", (), algorithm=algorithm)
+        clean.append(one(asked, well, f"clean-{algorithm}", CLEAN_SEED + number))
+        print(vars(clean[-1]), file=sys.stderr, flush=True)
+    for seed in asked.seeds:
+        for name, kind in kinds.items():
+            found.append(one(asked, kind, name, seed))
+            print(vars(found[-1]), file=sys.stderr, flush=True)
+    told = table(kinds, found, clean)
+    print(told)
+    if asked.page:
+        write_text(asked.page, told + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
