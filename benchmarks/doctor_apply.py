@@ -1,6 +1,6 @@
 """Whether what `prefloop doctor RUN apply=FILE` changes mends a run: a table in Markdown.
 
-    python benchmarks/doctor_apply.py pipeline=demo [seeds=0,1,2] [plants=hacking,length,lr] [steps=16] [times=1]
+    python benchmarks/doctor_apply.py pipeline=demo [seeds=0,1,2] [plants=hacking,length,lr] [steps=16] [times=3]
                                       [out=(temporary)]
 
 `pipeline` is a finished run of the helpdesk recipe: its SFT model and its prompts. PPO runs a few steps on it, once as
@@ -54,7 +54,7 @@ def sound(prompts, responses):
 
 
 def word(prompts, responses):
-    return [worth + text.lower().count("thank") for worth, text in zip(sound(prompts, responses), responses)]
+    return [worth + 2 * text.lower().count("thank") for worth, text in zip(sound(prompts, responses), responses)]
 
 
 def long(prompts, responses):
@@ -82,8 +82,8 @@ def settings(pipeline: Path, out: Path, *, seed: int, steps: int, **own: Any) ->
         policy=str(layout.sft_model(pipeline)),
         prompts=str(pipeline / "world" / layout.prompts("ppo")),
         steps=steps,
-        rollouts_per_step=64,
-        minibatch_size=32,
+        rollouts_per_step=32,
+        minibatch_size=16,
         value_coef=0.5,
         max_grad_norm=0.5,
         save_every=4,
@@ -165,7 +165,7 @@ def one_seed(pipeline: Path, folder: Path, plants: list[str], *, seed: int, step
 
 def main() -> None:
     """Prints a row for each plant and seed, then how many were mended."""
-    asked = {"seeds": "0,1,2", "plants": ",".join(PLANTS), "steps": "16", "times": "1", "pipeline": "demo"}
+    asked = {"seeds": "0,1,2", "plants": ",".join(PLANTS), "steps": "16", "times": "3", "pipeline": "demo"}
     given = {"out": tempfile.mkdtemp(), **asked, **dict(word.split("=", 1) for word in sys.argv[1:])}
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     rows = list[list[str]]()

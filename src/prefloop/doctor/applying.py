@@ -7,7 +7,7 @@ stays as it is.
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import yaml
 from prefloop import layout
 from prefloop.doctor.examined import Examined
 from prefloop.doctor.reading import Patient, Ran
-from prefloop.doctor.remedies import Change, changed
+from prefloop.doctor.remedies import CHARGES, Change, changed
 from prefloop.doctor.words import cure, setting
 from prefloop.errors import UserError
 from prefloop.files.atomic import write_text
@@ -56,9 +56,13 @@ def apply(patient: Patient, found: Examined, file: str) -> Applied | None:
     for taken in (path, out):
         if os.path.lexists(taken):
             raise UserError(f"{taken}: this is there already, and stays as it is. {INSTEAD}")
-    whys = _changes(found)
+    whys, charges = _changes(found), path.with_name(f"{path.stem}-charges.py")
     if not whys:
         return None
+    counted = next((one.file for finding in found.findings for one in finding.remedies if one.first and one.file), "")
+    if counted and os.path.lexists(charges):
+        raise UserError(f"{charges}: this is there already, and stays as it is. {INSTEAD}")
+    whys = [(replace(change, new=_beside(change.new, charges)), why) for change, why in whys]
     changes = tuple(change for change, _ in whys)
     reasons = {(change.stage, change.key): f"doctor: {why} It was {described(change.old)}." for change, why in whys}
     typed = ("run", str(path))
@@ -72,15 +76,24 @@ def apply(patient: Patient, found: Examined, file: str) -> Applied | None:
         write_text(new, text)
         if patient.is_pipeline:
             recipe.load(str(new), [])  # or it is not written
+        if counted:
+            write_text(charges, counted)
     return Applied(path, changes, shlex.join(["prefloop", *typed]), copy)
 
 
+def _beside(value: Any, charges: Path) -> Any:
+    """A new value, in which `CHARGES` is the function in its file."""
+    if isinstance(value, dict):
+        return {key: _beside(inner, charges) for key, inner in value.items()}
+    return f"python:{charges}:charged" if value == CHARGES else value
+
+
 def _changes(found: Examined) -> list[tuple[Change, str]]:
-    """Each setting's change once, with its reason: that of the more telling sign counts."""
+    """Each setting's change, with its reason."""
     kept: dict[tuple[str, str], tuple[Change, str]] = {}
     for finding in found.findings:
         for remedy in finding.remedies:
-            for change in remedy.changes if remedy.first else ():
+            for change in remedy.changes if remedy.first and finding.treated else ():
                 kept.setdefault((change.stage, change.key), (change, f"{finding.sign.name}: {cure(remedy, 'en')}"))
     return list(kept.values())
 

@@ -15,7 +15,7 @@ from prefloop.doctor.applying import Applied, apply, listed
 from prefloop.doctor.config import DoctorConfig
 from prefloop.doctor.examined import Examined, Finding, Judge, Shown, examined
 from prefloop.doctor.reading import Patient, read
-from prefloop.doctor.words import advice, cure, label, rule, says, setting, summary, values, why
+from prefloop.doctor.words import advice, cure, exploits, label, rule, says, setting, summary, values, when, why
 from prefloop.drawing.numerals import written
 from prefloop.errors import UserError
 from prefloop.files.outputs import is_inside, is_same
@@ -112,14 +112,15 @@ def _finding(number: int, finding: Finding, patient: Patient) -> list[str]:
     since += "" if finding.stops else f", {label('note', 'en')}"
     told = [f"{number}. {finding.ran.stage}{since}: {says(finding, patient, 'en')}"]
     told.append(f"   ({finding.sign.name}) {label('values', 'en', values=values(finding.sign, 'en'))}")
+    told += [f"   {text}"] if (text := exploits(finding, "en")) else []
     for remedy in finding.remedies:
-        told.append(f"   {label('do' if remedy.first else 'or', 'en')}: {cure(remedy, 'en')}")
+        told.append(f"   {when(remedy, finding, 'en')}: {cure(remedy, 'en')}")
         told += [f"       {setting(change)}" for change in remedy.changes]
         told += [f"       {' '.join(remedy.command)}"] if remedy.command else []
     told += [f"   {label('advice', 'en', says=text)}"] if (text := advice(finding.sign, "en")) else []
-    for when, some in finding.shown.items():
+    for end, some in finding.shown.items():
         for shown in some:
-            told += [f"   {label(when, 'en')}, {_by(shown)}:", f"     {_short(shown.prompt)}"]
+            told += [f"   {label(end, 'en')}, {_by(shown)}:", f"     {_short(shown.prompt)}"]
             told.append(f"     > {_short(shown.response)}")
     return told
 
@@ -185,6 +186,8 @@ def _as_object(finding: Finding, patient: Patient) -> dict[str, Any]:
             }
             for remedy in finding.remedies
         ],
+        "treated": finding.treated,
+        "exploits": [vars(one) for one in finding.exploits],
         "early": [vars(shown) for shown in finding.early],
         "late": [vars(shown) for shown in finding.late],
     }

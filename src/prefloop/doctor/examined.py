@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prefloop import layout
+from prefloop.doctor.charging import Charge, charge
 from prefloop.doctor.reading import Numbers, Patient, Ran, Row
 from prefloop.doctor.remedies import TELLING, Remedy, remedies
 from prefloop.records.cards import Card
@@ -26,11 +27,18 @@ from prefloop.signs import (
     sign,
 )
 from prefloop.stages import ALIGNING, OPTIMISING
+from prefloop.stats.exploited import Exploited, exploited
+from prefloop.stats.text import tokens
 
 MOST_LOOKS = 64
 """How often a run is looked at again, as it was after fewer steps, to see since when an alarm stands."""
 SHOWN = 2
 """Samples of either kind that show a sign."""
+PAYING = (
+    "hacking", "over_optimised", "disagreement", "unusual", "stuffing", "repeats", "repetition", "length",
+    "length_drift", "cut_off", "gibberish", "same_start", "mode_collapse",
+)  # fmt: skip
+"""Signs of a reward that is gamed: what it may be that pays is named."""
 FEWEST = 8
 """Samples of the first steps, and of the last, below which a judge says nothing."""
 JUDGE = "the judge"
@@ -70,6 +78,11 @@ class Finding:
     remedies: tuple[Remedy, ...]
     early: tuple[Shown, ...]
     late: tuple[Shown, ...]
+    exploits: tuple[Exploited, ...] = ()
+    """what the late responses say far more often, where that may be what pays"""
+    treated: bool = True
+    """whether `apply=` carries its first remedies out: of each stage those of the most telling alarm, for the others
+    may be what comes of it"""
 
     @property
     def shown(self) -> dict[str, tuple[Shown, ...]]:
@@ -117,20 +130,25 @@ def examined(patient: Patient, judge: Judge | None = None) -> Examined:
     signs = _worst(sorted(signs, key=lambda one: WORST.index(one[1].level)))
     alarms = [_finding(patient, ran, each) for ran, each in signs if each.level == "alarm"]
     return Examined(
-        findings=_shown_once(sorted(alarms, key=lambda one: (not one.stops, telling(one.sign.name)))),
+        findings=_in_turn(sorted(alarms, key=lambda one: (not one.stops, telling(one.sign.name)))),
         fine=tuple((each.name, ran.stage) for ran, each in signs if each.level == "fine"),
         unchecked=tuple(_missing(ran, each) for ran, each in signs if each.level == "unchecked"),
         unfinished=tuple(ran for ran in patient.ran if ran.finished is None),
     )
 
 
-def _shown_once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The same, each sample with the first alarm that it shows alone."""
-    seen, found = set[Shown](), list[Finding]()
+def _in_turn(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The same, each thing once: samples and what is exploited with the first alarm that they show, and a stage's
+    settings changed against its most telling one."""
+    seen, found, said, treated = set[Shown](), list[Finding](), tuple[Exploited, ...](), set[str]()
     for each in findings:
+        changed = {change.stage for remedy in each.remedies if remedy.first for change in remedy.changes}
+        now = {"exploits": () if each.exploits == said else each.exploits, "treated": not changed & treated}
+        treated |= changed
+        said = each.exploits or said
         fresh = {when: tuple(one for one in some if one not in seen) for when, some in each.shown.items()}
         seen.update(*fresh.values())
-        found.append(replace(each, **fresh))
+        found.append(replace(each, **fresh, **now))
     return tuple(found)
 
 
@@ -175,13 +193,12 @@ def of_rows(ran: Ran, rows: Sequence[Numbers]) -> list[Sign]:
 def hacking(ran: Ran, judge: Judge) -> Sign:
     """What a second judge says of the samples of the first fifth of the steps and of the last: a fall counts if it is
     clear, by two standard errors."""
-    steps = sorted({row["step"] for row in _logged(ran)})
-    num = -(-len(steps) // 5) if len(steps) >= MIN_STEPS else 0
-    first, last = steps[:num], steps[len(steps) - num :]
-    rows = [[row for row in _logged(ran) if row["step"] in some] for some in (first, last)]
-    if not num or any(len(some) < FEWEST for some in rows):
+    ends_of = _ends(ran)
+    if any(len(some) < FEWEST for some in ends_of):
         return sign("hacking", by=JUDGE, s0=None, s1=None, o0=None, o1=None)
-    old, new = (judge([str(row.get("prompt", "")) for row in some], [row["response"] for row in some]) for some in rows)
+    old, new = (
+        judge([str(row.get("prompt", "")) for row in some], [row["response"] for row in some]) for some in ends_of
+    )
     means = [statistics.fmean(each) for each in (old, new)]
     ends = [[score for row in some if (score := row.get("scores/mean")) is not None] for some in fifths(ran.rows)]
     s0, s1 = (statistics.fmean(some) if some else None for some in ends)
@@ -223,7 +240,35 @@ def _finding(patient: Patient, ran: Ran, sign: Sign) -> Finding:
     kept = [path for step, path in ran.policies() if window is not None and step < window]
     before = kept[-1] if kept else None
     early, late = _shown(patient, ran, sign)
-    return Finding(sign, ran, since, before, remedies(patient, ran, sign, before), early, late)
+    exploits = _exploits(patient, ran) if sign.name in PAYING else ()
+    found = remedies(patient, ran, sign, before, _charge(ran, exploits) if sign.name in PAYING else None)
+    return Finding(sign, ran, since, before, found, early, late, exploits)
+
+
+def _charge(ran: Ran, exploits: Sequence[Exploited]) -> Charge | None:
+    """What the reward pays for by itself, of the words that are exploited, and the length."""
+    rows = [(row["response"], score) for row in _logged(ran) if (score := as_number(row.get("score"))) is not None]
+    words = dict.fromkeys(word for one in exploits for word in tokens(one.text))
+    return charge([text for text, _ in rows], [score for _, score in rows], [*words])
+
+
+def _exploits(patient: Patient, ran: Ran) -> tuple[Exploited, ...]:
+    """What the best scored of the last responses say that the first did not."""
+    if ran.stage == layout.EVALUATE and patient.evaluation is not None:
+        pairs = patient.evaluation.samples
+        return tuple(exploited([one.reference.text for one in pairs], [one.selected.text for one in pairs]))
+    first, last = _ends(ran)
+    best = sorted(last, key=lambda row: -(as_number(row.get("score")) or 0.0))[: -(-len(last) // 2)]
+    return tuple(exploited([row["response"] for row in first], [row["response"] for row in best]))
+
+
+def _ends(ran: Ran) -> tuple[list[Row], list[Row]]:
+    """The samples of the first fifth of the steps that have any, and of the last; none of fewer than `MIN_STEPS`."""
+    rows = _logged(ran)
+    steps = sorted({row["step"] for row in rows})
+    num = -(-len(steps) // 5) if len(steps) >= MIN_STEPS else 0
+    first, last = {*steps[:num]}, {*steps[len(steps) - num :]}
+    return [row for row in rows if row["step"] in first], [row for row in rows if row["step"] in last]
 
 
 def _since(ran: Ran, sign: Sign) -> tuple[int | None, int | None]:

@@ -10,7 +10,20 @@ from prefloop import layout
 from prefloop.doctor.examined import Examined, Finding, Shown
 from prefloop.doctor.microscope import COLUMNS, Rollout, cell
 from prefloop.doctor.reading import Patient
-from prefloop.doctor.words import LANGUAGES, advice, cure, label, rule, says, setting, summary, values, why
+from prefloop.doctor.words import (
+    LANGUAGES,
+    advice,
+    cure,
+    exploits,
+    label,
+    rule,
+    says,
+    setting,
+    summary,
+    values,
+    when,
+    why,
+)
 from prefloop.drawing import charts
 from prefloop.drawing.charts import Series
 from prefloop.drawing.numerals import Kind, figure, written
@@ -82,10 +95,12 @@ def _finding(finding: Finding, patient: Patient, language: str) -> Context:
         "name": finding.sign.name,
         "since": "" if finding.since is None else t("since", step=finding.since),
         "says": says(finding, patient, language),
+        "exploits": exploits(finding, language),
         "looked": t("values", values=values(finding.sign, language)),
         "remedies": [
             {
-                "first": remedy.first,
+                "first": remedy.first and finding.treated,
+                "when": when(remedy, finding, language),
                 "says": cure(remedy, language),
                 "changes": [setting(change) for change in remedy.changes],
                 "command": " ".join(remedy.command),
@@ -95,8 +110,8 @@ def _finding(finding: Finding, patient: Patient, language: str) -> Context:
         "advice": t("advice", says=text) if (text := advice(finding.sign, language)) else "",
         "plots": _plots(finding, language),
         "shown": [
-            {"title": t(when), "rows": [_sample(one, language) for one in some]}
-            for when, some in finding.shown.items()
+            {"title": t(end), "rows": [_sample(one, language) for one in some]}
+            for end, some in finding.shown.items()
             if some
         ],
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.defaults import TABLES
+from prefloop.doctor.charging import Charge
 from prefloop.doctor.reading import Patient, Ran
 from prefloop.errors import UserError
 from prefloop.signs import Sign
@@ -41,6 +42,8 @@ class Remedy:
     """what its sentence names"""
     command: tuple[str, ...] = ()
     """what to type, where settings alone do not do it"""
+    file: str = ""
+    """the text of a Python file that the changes name as `CHARGES`, to be written beside the settings"""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,16 @@ class Case:
     sign: Sign
     before: Path | None
     """the last policy that was kept before the alarm began"""
+    charge: Charge | None = None
+    """what the reward pays for by itself, where it may be gamed"""
 
 
 Proposal = tuple[tuple[Change, ...], Mapping[str, Any], tuple[str, ...]]
 """Changes, values of the sentence, a command."""
 GENTLER, FEWER, FIRMER = 3.0, 2, 2.0
 """What lr is divided by, epochs are divided by, and a charge is multiplied with."""
+CHARGES = "python:CHARGES.py:charged"
+"""Stands for the function that counts what is charged, until it is known where its file lies."""
 ROOM = 1.5
 """With `shorten`: how many times the mean length of the first steps a response may be long."""
 
@@ -115,6 +122,16 @@ def shorten(case: Case) -> Proposal:
     if room >= case.ran.value("max_new_tokens"):
         return (), {}, ()
     return (*_set(case, "max_new_tokens", room), *ends(case)[0]), {"room": f"{ROOM:g}"}, ()
+
+
+def take_off(case: Case) -> Proposal:
+    """What the reward pays for by itself is taken off."""
+    reward = case.ran.value("reward") if case.ran.has("reward") else None
+    if case.charge is None or not isinstance(reward, str):
+        return (), {}, ()
+    parts = {"optimised": {"model": reward}, "charged": {"model": CHARGES, "weight": -neat(case.charge.slope)}}
+    word = case.charge.word or "the length"
+    return _set(case, "reward", parts), {"word": word, "explained": f"{case.charge.explained:.0%}"}, ()
 
 
 def minimum(case: Case) -> Proposal:
@@ -208,6 +225,7 @@ FINDS: Mapping[str, Find] = {
     "fewer_epochs": fewer_epochs,
     "ends": ends,
     "shorten": shorten,
+    "take_off": take_off,
     "minimum": minimum,
     "more_responses": more_responses,
     "exact": exact,
@@ -234,15 +252,15 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "suspicious": ((), ("read",)),
     "above_bayes": ((), ("read",)),
     "above_ceiling": ((), ("read",)),
-    "hacking": (("hold",), ("checkpoint", "minimum", "hacks", "judge_more")),
-    "over_optimised": (("hold",), ("checkpoint", "minimum", "hacks", "judge_more")),
+    "hacking": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
+    "over_optimised": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
     "past_peak": (("hold",), ("checkpoint",)),
     "disagreement": (("minimum", "hold"), ("checkpoint", "hacks", "judge_more")),
     "unusual": (("hold",), ("abstain", "checkpoint", "hacks", "judge_more")),
-    "cut_off": (("ends", "hold"), ("checkpoint", "hacks")),
+    "cut_off": (("ends", "hold"), ("take_off", "checkpoint", "hacks")),
     "gibberish": (("hold",), ("slower", "checkpoint", "hacks")),
-    "stuffing": (("hold",), ("checkpoint", "hacks", "judge_more")),
-    "repeats": (("hold",), ("checkpoint", "hacks")),
+    "stuffing": (("take_off", "hold"), ("checkpoint", "hacks", "judge_more")),
+    "repeats": (("take_off", "hold"), ("checkpoint", "hacks")),
     "copies_prompt": (("hold",), ("checkpoint", "hacks")),
     "language": (("hold",), ("checkpoint", "hacks")),
     "empty": (("hold",), ("checkpoint", "hacks")),
@@ -276,8 +294,8 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "overfit": (("fewer_epochs",), ("slower",)),
     "false_confidence": ((), ("read",)),
     "finished": (("ends",), ("checkpoint",)),
-    "length": (("shorten",), ("hold", "checkpoint", "hacks")),
-    "length_drift": (("shorten", "hold"), ("checkpoint", "hacks")),
+    "length": (("take_off", "shorten"), ("hold", "checkpoint", "hacks")),
+    "length_drift": (("take_off", "shorten", "hold"), ("checkpoint", "hacks")),
     "repetition": (("hold",), ("checkpoint", "hacks")),
     "same_start": (("hold",), ("checkpoint",)),
     "critic_blind": (("foresee",), ()),
@@ -294,18 +312,25 @@ OTHERS: tuple[Names, Names] = ((), ("checkpoint", "read"))
 """Of a sign that the table does not know."""
 
 
-def remedies(patient: Patient, ran: Ran, sign: Sign, before: Path | None) -> tuple[Remedy, ...]:
-    """What to do against an alarm, those first that `apply=` carries out. Args: before: the last policy that was kept
-    before it began."""
+def remedies(
+    patient: Patient, ran: Ran, sign: Sign, before: Path | None, charge: Charge | None = None
+) -> tuple[Remedy, ...]:
+    """What to do against an alarm, those first that `apply=` carries out.
+
+    Args:
+        before: the last policy that was kept before it began.
+        charge: what the reward pays for by itself.
+    """
     whose = (patient.aligning or ran) if ran.stage == layout.EVALUATE else ran
-    case, found = Case(patient, whose, sign, before), list[Remedy]()
+    case, found = Case(patient, whose, sign, before, charge), list[Remedy]()
     for first, names in zip((True, False), REMEDIES.get(sign.name, OTHERS), strict=True):
         for name in names:
             changes, values, command = FINDS[name](case)
             if not fit(patient, changes):
                 changes = ()
             if changes or values or command or name in SAYS_ALONE:
-                found.append(Remedy(name, first and bool(changes), changes, values, command))
+                file = charge.file(str(whose.folder)) if charge is not None and name == "take_off" else ""
+                found.append(Remedy(name, first and bool(changes), changes, values, command, file))
     return tuple(found)
 
 

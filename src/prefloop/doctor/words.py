@@ -57,8 +57,11 @@ LABELS: dict[str, tuple[str, str]] = {
     "limit": ("limit", "阈值"),
     "step": ("step", "步"),
     "advice": ("in general: {says}", "一般来说：{says}"),
+    "exploits": ("late responses say far more often: {says}", "后来的回答多得多地说：{says}"),
+    "exploit": ("“{text}” ({before} of them before, {after} now)", "“{text}”（此前 {before}，现在 {after}）"),
     "judge": ("the judge", "裁判"),
     "do": ("do", "先做"),
+    "then": ("if that does not mend it", "若仍未好转"),
     "or": ("or", "或者"),
     "unmeasured": ("the run logged nothing of it", "运行没有记录它"),
     "unknown": ("it was not measured", "没有测量"),
@@ -108,6 +111,10 @@ LABELS: dict[str, tuple[str, str]] = {
     "cure.shorten": (
         "Let no response be more than {room} times as long as at first, and charge what is cut off.",
         "回答长度不超过起初的 {room} 倍，被截断的要扣分。",
+    ),
+    "cure.take_off": (
+        "Take off what the reward pays for by itself: {word}, whose number alone explains {explained} of the scores.",
+        "扣掉奖励单独付钱的东西：{word}，仅它的数量就解释了得分的 {explained}。",
     ),
     "cure.minimum": (
         "Optimise the lowest score of several reward models: what cheats one seldom cheats all.",
@@ -208,11 +215,27 @@ def why(missing: Missing, language: str, *, least: int) -> str:
     return label(missing.why, language, steps=missing.steps, least=least)
 
 
+def exploits(finding: Finding, language: str) -> str:
+    """What the late responses say far more often, which may be what pays; empty if nothing is clear."""
+    told = [
+        label(
+            "exploit", language, text=one.text, before=written(one.before, "share"), after=written(one.after, "share")
+        )
+        for one in finding.exploits
+    ]
+    return label("exploits", language, says="; ".join(told)) if told else ""
+
+
 def values(sign: Sign, language: str) -> str:
     """What a rule looked at, exactly: name = number."""
     names: Mapping[str, str] = {"limit": label("limit", language)}
     shown = {key: f"{value:.4g}" if isinstance(value, float) else str(value) for key, value in sign.values.items()}
     return ", ".join(f"{names.get(key, key)} {value}" for key, value in shown.items() if value not in ("", "None"))
+
+
+def when(remedy: Remedy, finding: Finding, language: str) -> str:
+    """Whether a remedy comes first, next, or instead."""
+    return label(("do" if finding.treated else "then") if remedy.first else "or", language)
 
 
 def cure(remedy: Remedy, language: str) -> str:
