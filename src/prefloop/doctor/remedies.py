@@ -129,9 +129,9 @@ def take_off(case: Case) -> Proposal:
     reward = case.ran.value("reward") if case.ran.has("reward") else None
     if case.charge is None or not isinstance(reward, str):
         return (), {}, ()
-    parts = {"optimised": {"model": reward}, "charged": {"model": CHARGES, "weight": -neat(case.charge.slope)}}
-    word = case.charge.word or "the length"
-    return _set(case, "reward", parts), {"word": word, "explained": f"{case.charge.explained:.0%}"}, ()
+    parts = {"optimised": {"model": reward}, "charged": {"model": CHARGES, "weight": -1.0}}
+    prices = ", ".join(f"{word or '(length)'} {price:.3g}" for word, price in case.charge.prices.items())
+    return _set(case, "reward", parts), {"prices": prices, "explained": f"{case.charge.explained:.0%}"}, ()
 
 
 def minimum(case: Case) -> Proposal:

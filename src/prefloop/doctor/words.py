@@ -42,7 +42,6 @@ LABELS: dict[str, tuple[str, str]] = {
         "{stage} has not finished ({steps} rows so far): what is said is of what is there.",
         "{stage} 还没有跑完（目前 {steps} 行）：以下只针对已有的部分。",
     ),
-    "title.signs": ("Alarms", "报警"),
     "title.fine": ("Checked, nothing found ({num})", "已检查，无异常（{num}）"),
     "title.unchecked": ("Could not be checked ({num})", "无法检查（{num}）"),
     "title.shown": ("What shows it", "表现"),
@@ -52,7 +51,6 @@ LABELS: dict[str, tuple[str, str]] = {
     "sample": ("step {step}, score {score}", "第 {step} 步，得分 {score}"),
     "sample.model": ("{by}, score {score}", "{by}，得分 {score}"),
     "since": ("since step {step}", "从第 {step} 步起"),
-    "of": ("of {stage}", "{stage}"),
     "values": ("looked at: {values}", "依据：{values}"),
     "limit": ("limit", "阈值"),
     "step": ("step", "步"),
@@ -73,11 +71,6 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "healthy": ("Nothing is wrong, so no file was written.", "没有问题，所以没有写文件。"),
     "type": ("Type: {command}", "请运行：{command}"),
-    "audit": (
-        "What shows it is in {folder} for people to compare, marked {mark}: prefloop web {folder}. These are test "
-        "prompts: learn nothing from them.",
-        "能说明问题的回答在 {folder}，供人比较，标记为 {mark}：prefloop web {folder}。这些是测试提示：不要用来训练。",
-    ),
     "copy": (
         "What comes before {stage} stays the same; to save its time, copy it first: {command}",
         "{stage} 之前的阶段不变；想省时间，可以先复制：{command}",
@@ -113,8 +106,9 @@ LABELS: dict[str, tuple[str, str]] = {
         "回答长度不超过起初的 {room} 倍，被截断的要扣分。",
     ),
     "cure.take_off": (
-        "Take off what the reward pays for by itself: {word}, whose number alone explains {explained} of the scores.",
-        "扣掉奖励单独付钱的东西：{word}，仅它的数量就解释了得分的 {explained}。",
+        "Take off what the reward pays for by itself, for each time it is said: {prices}. Their numbers alone explain "
+        "{explained} of the scores.",
+        "扣掉奖励按出现次数单独付的分：{prices}。仅它们的数量就解释了得分的 {explained}。",
     ),
     "cure.minimum": (
         "Optimise the lowest score of several reward models: what cheats one seldom cheats all.",
