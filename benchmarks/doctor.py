@@ -5,11 +5,12 @@
 
 DEMO is the folder of a finished `prefloop run helpdesk`. Its SFT model learns for a few steps from a reward, a setting
 or a fault that has exactly one thing wrong with it; clean runs learn from its reward model, by six algorithms in turn,
-in the seeds 1000, 1001, ... The rules read the rows as they come, as in any run. A run is
+in the seeds 2000, 2001, ... The rules read the rows as they come, as in any run. A run is
 
     named     if one of the signs that the kind should show is raised at all
-    in time   if that is while no more than a third of the damage is done: of the utility that gold loses from the
-              first two steps to the last fifth of them; where it loses less than 0.05 of it, in a third of the steps
+    in time   if that is while no more than a third of the damage is done: of the change of the metric that the kind
+              changes, from the first two steps to the last fifth; where its damage is there at once, in a third of the
+              steps. For comparison the same by the utility that gold loses, where it loses 0.05 or more
     false     of clean runs: if any sign is raised
 
 A finished run is not done again, so a command that was broken off goes on. Prints a Markdown table, and writes it to
@@ -49,7 +50,7 @@ ALGORITHMS: dict[str, tuple[Any, Callable[[Any], Path], dict[str, Any]]] = {
     "online-dpo": (OnlineDPOConfig, online_dpo.train, {"responses_per_prompt": 4}),
     "rft": (RFTConfig, rft.train, {"minibatch_size": 8, "epochs": 1, "responses_per_prompt": 4}),
 }
-CLEAN_SEED = 1000
+CLEAN_SEED = 2000
 BEGINNING = 2
 """Steps of warm-up, whose responses are still the SFT model's."""
 
@@ -89,6 +90,8 @@ class Found:
     """sign -> the step in which it was first raised"""
     third: int
     """the step in which a third of the damage was done"""
+    third_by_gold: int | None
+    """the same by gold; None if it lost next to nothing"""
     lost: float
     """utility, by gold"""
 
@@ -128,7 +131,11 @@ def one(asked: Asked, kind: Kind, name: str, seed: int) -> Found:
     kept = json.loads(told.read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in lines(folder / layout.METRICS)]
     named = raised(rows) | ({"first batch": 1} if said_first(folder) else {})
-    return Found(name, seed, named, *damage(kept["utilities"], len(rows)))
+    third, own = -(-len(rows) // 3), [row[kind.measure] for row in rows if row.get(kind.measure) is not None]
+    if own:
+        third = third_of(own)[0] or third
+    by_gold, change = third_of(kept["utilities"])
+    return Found(name, seed, named, third, by_gold if -change >= LOST else None, -change)
 
 
 def trained(asked: Asked, kind: Kind, seed: int, folder: Path) -> tuple[list[float], str]:
@@ -192,39 +199,43 @@ def said_first(folder: Path) -> bool:
     return bool({"first_batch", "first_rewards"} & chosen.keys())
 
 
-def damage(utilities: Sequence[float], steps: int) -> tuple[int, float]:
-    """The step in which a third of the damage was done, and how much there was."""
-    fifth, third = -(-len(utilities) // 5), -(-steps // 3)
-    if not fifth:
-        return third, 0.0
-    first = sum(utilities[:BEGINNING]) / BEGINNING
-    lost = first - sum(utilities[-fifth:]) / fifth
-    if lost < LOST:
-        return third, lost
-    return next(step for step, each in enumerate(utilities, 1) if first - each >= lost / 3), lost
+def third_of(values: Sequence[float]) -> tuple[int | None, float]:
+    """The step in which a third of a change was there, and how much it was from the first steps to the last fifth."""
+    fifth = -(-len(values) // 5)
+    first = sum(values[:BEGINNING]) / BEGINNING
+    change = sum(values[-fifth:]) / fifth - first
+    steps = (step for step, each in enumerate(values, 1) if (each - first) * change >= change * change / 3)
+    return next(steps, None), change
 
 
 def table(kinds: dict[str, Kind], found: Sequence[Found], clean: Sequence[Found]) -> str:
     """What was found, in Markdown."""
     out = [
-        "| planted | should be named | runs | named | first named in step | a third of the damage in step | in time | "
+        "| planted | should be named | named | first in step | a third of it in step | by gold | in time | by gold | "
         "utility lost | named besides |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    total, hits, early = 0, 0, 0
+    sums = [0, 0, 0, 0, 0]
     for name, kind in kinds.items():
         own = [each for each in found if each.kind == name]
         if not own:
             continue
         steps = [min((each.named[s] for s in kind.signs if s in each.named), default=None) for each in own]
-        right = sum(step is not None for step in steps)
-        soon = sum(s is not None and s <= each.third for s, each in zip(steps, own, strict=True))
+        asked = [each.third_by_gold for each in own]
+        counts = (
+            len(own),
+            sum(step is not None for step in steps),
+            sum(s is not None and s <= each.third for s, each in zip(steps, own, strict=True)),
+            sum(third is not None for third in asked),
+            sum(s is not None and third is not None and s <= third for s, third in zip(steps, asked, strict=True)),
+        )
+        sums = [a + b for a, b in zip(sums, counts, strict=True)]
         others = sorted({s for each in own for s in each.named if s not in kind.signs})
-        total, hits, early = total + len(own), hits + right, early + soon
         out.append(
-            f"| {kind.sentence} | {', '.join(kind.signs)} | {len(own)} | {right} | "
-            f"{', '.join('–' if s is None else str(s) for s in steps)} | {', '.join(str(e.third) for e in own)} | "
-            f"{soon} | {', '.join(f'{each.lost:.2f}' for each in own)} | {', '.join(others) or '–'} |"
+            f"| {kind.sentence} | {', '.join(f'`{s}`' for s in kind.signs)} | {counts[1]} of {counts[0]} | "
+            f"{listed(steps)} | {listed([each.third for each in own])} | {listed(asked)} | "
+            f"{counts[2]} of {counts[0]} | {counts[4]} of {counts[3]} | "
+            f"{', '.join(f'{each.lost:.2f}' for each in own)} | {', '.join(others) or '–'} |"
         )
     wrong = [each for each in clean if each.named]
     shown = "; ".join(f"seed {e.seed}: {', '.join(f'{k} in {v}' for k, v in e.named.items())}" for e in wrong)
@@ -232,10 +243,15 @@ def table(kinds: dict[str, Kind], found: Sequence[Found], clean: Sequence[Found]
         [
             *out,
             "",
-            f"Named correctly: {hits} of {total}. In time: {early} of {total}. Clean runs with a false alarm: "
-            f"{len(wrong)} of {len(clean)}{f' ({shown})' if shown else ''}.",
+            f"Named correctly: {sums[1]} of {sums[0]}. In time: {sums[2]} of {sums[0]}, by gold {sums[4]} of {sums[3]}."
+            f" Clean runs with a false alarm: {len(wrong)} of {len(clean)}{f' ({shown})' if shown else ''}.",
         ]
     )
+
+
+def listed(steps: Sequence[int | None]) -> str:
+    """Steps, and a dash for none."""
+    return ", ".join("–" if step is None else str(step) for step in steps)
 
 
 def main(words: Sequence[str]) -> None:

@@ -51,12 +51,7 @@ def shorter(prompts, responses):
 
 
 def copying(prompts, responses):
-    both = zip(prompts, responses)
-    return [copied(grams(p, 3), grams(r, 3)) + sum(w in words(p) for w in words(r)) / 5 for p, r in both]
-
-
-def copied(asked, said):
-    return 4 * sum(gram in asked for gram in said) / (1 + len(said))
+    return [float(sum(gram in set(grams(p, 3)) for gram in grams(r, 3))) for p, r in zip(prompts, responses)]
 
 
 def foreign(prompts, responses):
@@ -99,6 +94,8 @@ class Kind:
     policy: Callable[[Path, Path], Path] | None = None
     """(demo, out) -> the folder of the policy that learns; None for the SFT model"""
     algorithm: str = "ppo"
+    measure: str = ""
+    """the metric that it changes; empty where its damage is there from the first step on"""
 
 
 def another_temperature() -> contextlib.AbstractContextManager[Any]:
@@ -139,7 +136,7 @@ def noise() -> contextlib.AbstractContextManager[Any]:
 
 
 def one_late() -> contextlib.AbstractContextManager[Any]:
-    """Rewards stand one token after the last: beyond it, or in the response of another length."""
+    """Rewards stand one token before the last."""
     real = drift.token_rewards
 
     def late(*asked: Any, **more: Any) -> Any:
@@ -148,16 +145,20 @@ def one_late() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(drift, "token_rewards", late)
 
 
-def bilingual(demo: Path, out: Path) -> Path:
-    """An SFT model some of whose demonstrations are in Greek letters, which its prompts are not."""
-    folder, rng = out / "bilingual", random.Random(0)
+def mixed(demo: Path, out: Path) -> Path:
+    """An SFT model some of whose demonstrations begin in Greek letters, and some of which copy the prompt: what it
+    never does by itself a reward cannot find."""
+    folder, rng = out / "mixed", random.Random(0)
     if not (folder / layout.FINISHED).exists():
-        lines = (demo / "world" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()[:2000]
+        lines = (demo / "world" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()[:1500]
         rows = [json.loads(line) for line in lines]
         for row in rows:
-            if rng.random() < 0.15:
+            draw = rng.random()
+            if draw < 0.15:
                 row["response"] = "Ευχαριστώ πολύ. " + row["response"]
-        file = out / "bilingual.jsonl"
+            elif draw < 0.3:
+                row["response"] = row["messages"][-1]["content"]
+        file = out / "mixed.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         given: dict[str, Any] = {"gate": "warn", "threads": 1, "epochs": 2, "checkpoint_every": 0}
         given |= {"model": str(demo / layout.SFT / layout.MODEL), "demonstrations": str(file), "out": str(folder)}
@@ -166,30 +167,41 @@ def bilingual(demo: Path, out: Path) -> Path:
 
 
 FREE = {"kl_coef": 0.01, "lr": 6e-4, "unfinished_penalty": 0.0}
+SOON = {"steps": 5}
+"""Of what the first batch shows."""
 KINDS: dict[str, Kind] = {
-    "stuffing": Kind("a reward for a word", ("stuffing", "repeats", "mode_collapse"), "stuffed", FREE),
-    "repeating": Kind("a reward for repetition", ("repeats",), "repeated", FREE),
-    "longer": Kind("a reward for length", ("length_drift", "endless", "cut_off"), "longer", FREE),
-    "shorter": Kind("a charge for length", ("length_drift", "at_once", "empty"), "shorter", FREE),
-    "copying": Kind("a reward for the prompt's words", ("copies_prompt",), "copying", FREE),
-    "foreign": Kind("a reward for another script", ("language",), "foreign", FREE, policy=bilingual),
-    "garbled": Kind("a reward for rare letters", ("gibberish", "stuffing", "repeats"), "garbled", FREE),
-    "same": Kind("a reward for one response", ("mode_collapse", "same_start", "entropy"), "same", FREE),
-    "start": Kind("a reward for one beginning", ("same_start",), "start", FREE),
-    "hot": Kind("lr twenty times too high", ("policy_kl", "clipped", "gibberish", "entropy", "grad_spike"), "",
-                {"lr": 1e-2, "max_grad_norm": 100.0}),
-    "epochs": Kind("forty passes over a step", ("policy_kl", "clipped"), "", {"epochs": 40, "lr": 1e-3, "steps": 12}),
-    "blind": Kind("a critic that does not learn", ("critic_blind",), "", {"head_lr": 1e-12, "value_coef": 0.0}),
+    "stuffing": Kind("a reward for a word", ("stuffing",), "stuffed", FREE, measure="responses/top_word"),
+    "repeating": Kind("a reward for repetition", ("repeats",), "repeated", FREE, measure="responses/repetition"),
+    "longer": Kind("a reward for length", ("length_drift", "endless", "cut_off"), "longer", FREE,
+                   measure="rollouts/length"),
+    "shorter": Kind("a charge for length", ("length_drift", "at_once", "empty"), "shorter", FREE,
+                    measure="rollouts/length"),
+    "copying": Kind("a reward for the prompt's words", ("copies_prompt",), "copying", FREE, policy=mixed,
+                    measure="responses/copied"),
+    "foreign": Kind("a reward for another script", ("language",), "foreign", FREE, policy=mixed,
+                    measure="responses/other_script"),
+    "garbled": Kind("a reward for rare letters", ("gibberish",), "garbled", FREE, measure="responses/surprise"),
+    "same": Kind("a reward for one response", ("mode_collapse", "same_start", "entropy"), "same", FREE,
+                 measure="responses/distinct_2"),
+    "start": Kind("a reward for one beginning", ("same_start",), "start", FREE, measure="responses/first_token"),
+    "hot": Kind("lr forty times too high", ("policy_kl", "clipped", "gibberish", "entropy", "grad_spike"), "",
+                {"lr": 2e-2, "max_grad_norm": 100.0, "steps": 12}, measure="responses/surprise"),
+    "epochs": Kind("twenty passes over a step", ("policy_kl", "clipped"), "", {"epochs": 20, "lr": 2e-3, "steps": 10},
+                   measure="ratio/kl"),
+    "blind": Kind("a critic that does not learn", ("critic_blind",), "",
+                  {"head_lr": 1e-12, "value_coef": 0.0, "steps": 24}),
     "torn": Kind("a critic whose lr is far too high", ("value_loss",), "",
-                 {"head_lr": 1.0, "value_clip": None, "max_grad_norm": 100.0}),
+                 {"head_lr": 1.0, "value_clip": None, "max_grad_norm": 100.0}, measure="loss/value"),
     "growing": Kind("a reward that grows, unwhitened", ("advantage_scale", "value_loss", "grad_spike"), "growing",
-                    {"whiten_advantages": False}),
-    "flat": Kind("a reward that is always the same", ("flat",), "constant", {"kl_coef": 0.0}, algorithm="grpo"),
-    "colder": Kind("sampled at another temperature", ("first batch",), faults=(another_temperature,)),
-    "cut": Kind("sampled with top_p", ("first batch",), faults=(cut_off,)),
-    "stale": Kind("a sampler that is not refreshed", ("first_ratio", "negative_kl"), "", {"kl_coef": 0.02, "lr": 1e-3},
-                  faults=(stale_sampler,)),
-    "dropout": Kind("a model that answers otherwise each time", ("first batch", "first_ratio"), faults=(noise,)),
-    "late": Kind("a reward one token late", ("first batch",), faults=(one_late,)),
+                    {"whiten_advantages": False, "steps": 15}),
+    "flat": Kind("a reward that is always the same", ("flat",), "constant", {"kl_coef": 0.0, "steps": 15},
+                 algorithm="grpo"),
+    "colder": Kind("sampled at another temperature", ("first batch",), "", SOON, faults=(another_temperature,)),
+    "cut": Kind("sampled with top_p", ("first batch",), "", SOON, faults=(cut_off,)),
+    "stale": Kind("a sampler that is not refreshed", ("negative_kl",), "", {"kl_coef": 0.02, "lr": 1e-3},
+                  faults=(stale_sampler,), measure="rewards/kl"),
+    "dropout": Kind("a model that answers otherwise each time", ("first batch", "first_ratio"), "", SOON,
+                    faults=(noise,)),
+    "late": Kind("a reward one token early", ("first batch",), "", SOON, faults=(one_late,)),
 }  # fmt: skip
 """Name -> a failure."""

@@ -9,6 +9,7 @@ Shapes: B responses of a step, T tokens of the longest.
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,33 +27,27 @@ from prefloop.text.examples import Asked
 
 ROWS = 32
 """Responses that are read again, and conversations that are written whole."""
+READ = 1024
+"""Tokens that are read again at most, or one response: no more than any machine holds that learns."""
 SAME = 1e-3
 """Nats by which two readings of the same tokens may differ: far above rounding, far below dropout."""
 
 
 def look(
-    run: Run,
-    setup: Setup,
-    config: RolloutsConfig,
-    step: int,
-    prompts: Sequence[Asked],
-    rollouts: Rollouts,
-    *,
-    limit: int,
+    run: Run, setup: Setup, config: RolloutsConfig, step: int, prompts: Sequence[Asked], rollouts: Rollouts
 ) -> None:
     """Looks at the tokens of the first step, and at how they were drawn.
 
     Args:
         step: from 0.
         prompts: of the rollouts.
-        limit: most tokens at once.
 
     Raises: UserError with watch=stop, if something is not as it must be.
     """
     if step == 0 and config.watch != "off":
         codec = setup.policy.codec
         found = [doubled_beginning(codec, rollouts), misplaced_end(codec, rollouts), boundary(codec, prompts, rollouts)]
-        _tell(run, config, "first_batch", [*found, *drawn(setup, config, rollouts, limit=limit)])
+        _tell(run, config, "first_batch", [*found, *drawn(setup, config, rollouts)])
 
 
 def look_at_rewards(
@@ -87,7 +82,7 @@ def look_at_rewards(
 
 def doubled_beginning(codec: Codec, rollouts: Rollouts) -> str | None:
     """A text begins once."""
-    begin = codec.tokenizer.bos_token_id
+    begin: Any = codec.tokenizer.bos_token_id
     doubled = sum(prompt[:2] == (begin, begin) for prompt in rollouts.prompts)
     if begin is None or not doubled:
         return None
@@ -139,13 +134,13 @@ def boundary(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts) -> str 
     )
 
 
-def drawn(setup: Setup, config: RolloutsConfig, rollouts: Rollouts, *, limit: int) -> list[str]:
+def drawn(setup: Setup, config: RolloutsConfig, rollouts: Rollouts) -> list[str]:
     """Read twice, tokens are as likely as before; and they are as likely, on the mean, as draws from what is read.
 
     Of a token x that is drawn from p the mean of log p(x) is minus the entropy of p, whatever came before it: the sum
     of both over all tokens is a martingale, and its mean in standard errors a standard normal number.
     """
-    rows = online.micro_batches(rollouts, range(min(ROWS, len(rollouts))), limit=limit)[0]
+    rows = online.micro_batches(rollouts, range(min(ROWS, len(rollouts))), limit=READ)[0]
     packed = rollouts.stream(rows)
     with torch.no_grad():
         first = setup.policy.read(packed, temperature=config.temperature, entropy="value")

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, dynamic, first_batch, groups, limits, needs, online, shaping
+from prefloop.align import drift, dump, dynamic, groups, limits, needs, online, shaping
 from prefloop.align.config import GRPOConfig
 from prefloop.align.online import Setup
-from prefloop.align.progress import Batch, Progress, restored, state
+from prefloop.align.progress import Batch, Progress, keep, restored, state
 from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -48,15 +48,13 @@ def train(config: GRPOConfig) -> Path:
                 prompts, rollouts, scores, scored, placed = dynamic.sampled(  # again where all are alike
                     run, setup, config, at.step, at.multipliers, at.seen
                 )
-                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
-                first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
+                limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
                 earned, copies = groups.whole(rewards, rollouts.mask), config.responses_per_prompt
                 better = group_normalised(earned, copies=copies, scale=config.scale)
                 advantages = groups.spread(better, rollouts.mask)
@@ -81,9 +79,7 @@ def train(config: GRPOConfig) -> Path:
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
-            online.follow(setup, at.step)
-            online.save(run, setup, config, at.step)
-            run.checkpoint(at.step * plan, partial(state, policy, optimizer, at, setup.follower), every=0)
+            keep(run, setup, config, at.step, partial(state, policy, optimizer, at, setup.follower))
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

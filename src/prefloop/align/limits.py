@@ -4,31 +4,48 @@ A step is looked at once before its updates (scores, logprobs, values, drift) an
 ratios, weights), in the order in which one thing follows from another, and before anything is saved.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 
 from prefloop import layout
-from prefloop.align.online import Before
+from prefloop.align import first_batch
+from prefloop.align.online import Before, Setup
+from prefloop.align.progress import B, Progress
 from prefloop.align.settings import OnlineConfig
 from prefloop.align.switches import Limited, RatioLimited
 from prefloop.models.network import Network
 from prefloop.run import Run
 from prefloop.sampling.rollouts import Rollouts
+from prefloop.text.examples import Asked
 
 
 def before_updates(
-    run: Run, config: OnlineConfig, step: int, rollouts: Rollouts, scores: Tensor, before: Before
+    run: Run,
+    setup: Setup,
+    config: OnlineConfig,
+    at: Progress[B],
+    prompts: Sequence[Asked],
+    rollouts: Rollouts,
+    scores: Tensor,
+    before: Before,
+    rewards: Tensor,
+    placed: Tensor | None,
 ) -> None:
-    """Looks at what a step has sampled and read.
+    """Looks at what a step has sampled and read, and at the first one more closely.
 
     Args:
-        step: from 0.
+        at: where the run is.
+        prompts: of the new rollouts.
         scores: (B,) reward units.
+        rewards: (B, T) reward units.
+        placed: (B, T) reward units, the part of them that is paid within the responses; None for none.
 
-    Raises: Diverged.
+    Raises: Diverged; UserError with watch=stop, if the first batch is not as it must be.
     """
+    step = at.step
     if step == 0 and not bool(rollouts.finished.any()):
         run.say(
             f"none of the first {len(rollouts)} responses ended by itself within max_new_tokens = "
@@ -46,6 +63,8 @@ def before_updates(
     for name, numbers in (("a score", scores), ("a value of the critic", before.values)):
         if numbers is not None:
             _limit(run, config, step, good, name, numbers if numbers.ndim == 1 else numbers[mask])
+    first_batch.look(run, setup, config, step, prompts, rollouts)
+    first_batch.look_at_rewards(run, config, step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
     drift = before.kl(mask, "k1")
     if config.max_kl is None or drift is None:
         return

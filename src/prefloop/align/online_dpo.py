@@ -59,7 +59,7 @@ def train(config: OnlineDPOConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
+            first_batch.look(run, setup, config, at.step, prompts, rollouts)
             scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
             earned = online.earned(scores, rollouts, unfinished_penalty=config.unfinished_penalty)
             pairs = best_and_worst(earned, rollouts, copies=config.responses_per_prompt)

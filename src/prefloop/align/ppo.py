@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import critics, drift, dump, first_batch, limits, needs, online, replay, shaping
+from prefloop.align import critics, drift, dump, limits, needs, online, replay, shaping
 from prefloop.align.config import PPOConfig
 from prefloop.align.online import Before, Setup
-from prefloop.align.progress import Batch, Progress, restored, state
+from prefloop.align.progress import Batch, Progress, keep, restored, state
 from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer, heads_apart
 from prefloop.models.sums import Sums
@@ -64,7 +64,6 @@ def train(config: PPOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 placed = shaping.within(config, placed, scores, at.seen)
@@ -72,9 +71,8 @@ def train(config: PPOConfig) -> Path:
                 before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading, values = before.reading, before.values
                 assert values is not None  # the policy has a critic
-                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
-                first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
+                limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 fair = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, targets)
@@ -102,9 +100,7 @@ def train(config: PPOConfig) -> Path:
             multipliers = critics.multipliers(config, at.multipliers, at.batch.scored, step=at.step)
             kl_coef = critics.kl_coef(config, at.kl_coef, metrics, step=at.step)
             at = Progress(at.step + 1, kl_coef, multipliers, seen=seen)
-            online.follow(setup, at.step)
-            online.save(run, setup, config, at.step)
-            run.checkpoint(at.step * plan, partial(state, policy, optimizer, at, setup.follower, memory), every=0)
+            keep(run, setup, config, at.step, partial(state, policy, optimizer, at, setup.follower, memory))
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

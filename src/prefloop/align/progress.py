@@ -3,13 +3,16 @@
 Shapes: B responses of a step, T tokens of the longest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from prefloop.align import online
+from prefloop.align.online import Setup
+from prefloop.align.settings import Reused
 from prefloop.models.network import Network
 from prefloop.models.optim import Optimizer
 from prefloop.run import Run
@@ -94,6 +97,17 @@ class Progress(Generic[B]):
             "ratio/first_error": self.first_error,
             "updates": self.done,
         }
+
+
+def keep(run: Run, setup: Setup, config: Reused, done: int, state: Callable[[], dict[str, Any]]) -> None:
+    """Ends `done` steps: a new reference and the policy, if they are due; a checkpoint, if the run is to end here.
+
+    Args:
+        state: what a checkpoint needs.
+    """
+    online.follow(setup, done)
+    online.save(run, setup, config, done)
+    run.checkpoint(done * len(online.order(config, done)), state, every=0)
 
 
 def state(policy: Network, optimizer: Optimizer, at: Progress[B], *others: Kept | None) -> dict[str, Any]:

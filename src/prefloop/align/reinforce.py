@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prefloop.align import drift, dump, first_batch, limits, needs, online, shaping
+from prefloop.align import drift, dump, limits, needs, online, shaping
 from prefloop.align.config import REINFORCEConfig
 from prefloop.align.online import Before, Setup
 from prefloop.align.progress import Batch, Progress, restored, state
@@ -40,19 +40,17 @@ def train(config: REINFORCEConfig) -> Path:
             setup.sampler.refresh(policy)
             prompts = online.step_prompts(setup.prompts, config, at.step)
             rollouts = online.sample(setup, prompts, config, at.step)
-            first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
             scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
             groups = online.micro_batches(rollouts, range(len(rollouts)), limit=limit)
             kept = online.entropy(config) if len(groups) == 1 else None
             before = online.read(
                 setup, rollouts, groups, temperature=config.temperature, kept=kept, **drift.asked(config)
             )
-            limits.before_updates(run, config, at.step, rollouts, scores, before)
             kl = before.kl(rollouts.mask, "k1")
             shaped = shaping.shaped(config, scores, rollouts, at.seen)
             placed = shaping.within(config, placed, scores, at.seen)
             rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
-            first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
+            limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
             batch = Batch(rollouts, scores, scored, *read, rewards, advantages)

@@ -67,7 +67,7 @@ def train(config: RFTConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
+                first_batch.look(run, setup, config, at.step, prompts, rollouts)
                 scores, scored, _ = online.score(setup, config, prompts, rollouts, at.multipliers)
                 rows = chosen(config, scores, _usable(setup, rollouts))
                 at.kept = rollouts.picked(rows) if rows else None

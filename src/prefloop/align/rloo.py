@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from prefloop.align import drift, dump, first_batch, groups, limits, needs, online, shaping
+from prefloop.align import drift, dump, groups, limits, needs, online, shaping
 from prefloop.align.config import RLOOConfig
 from prefloop.align.online import Setup
-from prefloop.align.progress import Batch, Progress, restored, state
+from prefloop.align.progress import Batch, Progress, keep, restored, state
 from prefloop.models.network import Reading
 from prefloop.models.optim import Optimizer
 from prefloop.models.sums import Sums
@@ -48,17 +48,15 @@ def train(config: RLOOConfig) -> Path:
                 setup.sampler.refresh(policy)
                 prompts = online.step_prompts(setup.prompts, config, at.step)
                 rollouts = online.sample(setup, prompts, config, at.step)
-                first_batch.look(run, setup, config, at.step, prompts, rollouts, limit=limit)
                 scores, scored, placed = online.score(setup, config, prompts, rollouts, at.multipliers)
                 before = drift.read(config, setup, rollouts, order, limit=limit)
                 reading = before.reading
-                limits.before_updates(run, config, at.step, rollouts, scores, before)
                 shaped = shaping.shaped(config, scores, rollouts, at.seen)
                 scored |= groups.counted(config, rollouts, shaped)
                 due = groups.charged(config, rollouts, shaped)
                 placed = shaping.within(config, placed, scores, at.seen)
                 rewards = drift.rewards(config, rollouts, due, before, placed, kl_coef=at.kl_coef)
-                first_batch.look_at_rewards(run, config, at.step, rollouts, rewards, before, placed, kl_coef=at.kl_coef)
+                limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
                 better = leave_one_out(groups.whole(rewards, rollouts.mask), copies=config.responses_per_prompt)
                 advantages = groups.spread(better, rollouts.mask)
                 if config.whiten_advantages:
@@ -84,9 +82,7 @@ def train(config: RLOOConfig) -> Path:
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
             at = Progress(at.step + 1, drift.next_kl_coef(config, at.kl_coef, metrics), multipliers, seen=seen)
-            online.follow(setup, at.step)
-            online.save(run, setup, config, at.step)
-            run.checkpoint(at.step * plan, partial(state, policy, optimizer, at, setup.follower), every=0)
+            keep(run, setup, config, at.step, partial(state, policy, optimizer, at, setup.follower))
         online.finish(run, setup, config, {"kl_coef": at.kl_coef})
         return run.folder / run.result["last"]
 

@@ -439,30 +439,28 @@ SENTENCES: dict[str, Said] = {
         ),
     ),
 }
-NATS: Mapping[str, Kind] = dict.fromkeys(("before", "after", "value", "limit", "c0", "c1", "peak"), "nats")
-PLAIN: Mapping[str, Kind] = dict.fromkeys(("before", "after", "value", "usual", "limit", "training", "best"), "plain")
-KINDS: Mapping[str, Mapping[str, Kind]] = {
-    "first_ratio": PLAIN,
-    "other_sampling": PLAIN | {"said": "plain"},
-    "policy_kl": PLAIN,
-    "kl": NATS,
-    "entropy": PLAIN | {"limit": "share"},
-    "grad_spike": PLAIN,
-    "advantage_scale": PLAIN,
-    "critic_blind": PLAIN,
-    "value_loss": PLAIN,
-    "negative_kl": PLAIN,
-    "gibberish": PLAIN,
-    "length_drift": {"before": "tokens", "after": "tokens"},
-    "disagreement": PLAIN,
-    "hacking": {"o0": "plain", "o1": "plain"},
-    "past_peak": NATS,
-    "memorised": PLAIN,
-    "overfit": PLAIN,
-    "chosen_falls": PLAIN | {"c0": "nats", "c1": "nats"},
-    "forgetting": PLAIN | {"most": "plain"},
-}
-"""How a rule's values are written, if they are no shares; scores (s0, s1) are plain everywhere."""
+KINDS: Mapping[str, Kind] = {
+    "kl.value": "nats",
+    "kl.limit": "nats",
+    "entropy.limit": "share",
+    "length_drift.limit": "share",
+    "length_drift.before": "tokens",
+    "length_drift.after": "tokens",
+    "chosen_falls.limit": "share",
+    "chosen_falls.c0": "nats",
+    "chosen_falls.c1": "nats",
+    "past_peak.value": "nats",
+    "past_peak.peak": "nats",
+    **dict.fromkeys(
+        (
+            "nan", "first_ratio", "other_sampling", "policy_kl", "entropy", "grad_spike", "advantage_scale",
+            "critic_blind", "value_loss", "negative_kl", "gibberish", "disagreement", "hacking", "memorised",
+            "overfit", "chosen_falls", "forgetting",
+        ),
+        "plain",
+    ),
+}  # fmt: skip
+"""How the values of a rule are written, or one of them, if they are no shares; scores (s0, s1) are plain everywhere."""
 FACTORS = ("grad_spike", "advantage_scale", "value_loss")
 """Rules whose threshold is how many times."""
 
@@ -487,5 +485,5 @@ def _written(rule: str, name: str, value: Value) -> str:
         return value
     if name == "limit" and rule in FACTORS and value is not None:
         return f"{value:g}"
-    kind: Kind = "plain" if name in ("s0", "s1") else KINDS.get(rule, {}).get(name, "share")
+    kind: Kind = "plain" if name in ("s0", "s1") else KINDS.get(f"{rule}.{name}", KINDS.get(rule, "share"))
     return written(value, kind)

@@ -131,13 +131,12 @@ def _of_updates(rows: Rows, last: Rows, drift: str) -> list[Sign]:
 def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
     """Of what was otherwise in the first steps."""
     found = list[Sign]()
-    for name, (metric, factor) in BETWEEN.items():
-        if not _known(rows, metric):
-            continue
-        ends = _ends(first, last, metric)
-        if factor < 0:
-            ends = {key: None if value is None else 1 - value for key, value in ends.items()}
-        found.append(sign(name, **ends))
+    for name, (metric, sense) in BETWEEN.items():
+        if _known(rows, metric):
+            before, after = (_average(some, metric) for some in (first, last))
+            if sense < 0 and before is not None and after is not None:
+                before, after = 1 - before, 1 - after
+            found.append(sign(name, before=before, after=after))
     return found
 
 
