@@ -119,3 +119,14 @@ def test_the_policy_from_before_and_commands_name_what_is_there(ppo: Make, tmp_p
     assert [(one.name, one.first) for one in found] == [("hold", True), ("slower", True), ("checkpoint", False)]
     assert found[-1].values == {"policy": folder / "models" / "step-000005"}
     assert found[-1].changes == ()
+
+
+def test_a_policy_that_broke_while_the_score_fell_is_slowed_down_and_not_held(ppo: Make, tmp_path: Path):
+    """The same responses, and a score that rises, or falls: a reward leads nobody to a lower score."""
+    firsts = {}
+    for name, score in (("led", lambda step: float(step)), ("broken", lambda step: -float(step))):
+        metrics = rows(20, responses_surprise=lambda step: step / 4, scores_mean=score)
+        patient = read(str(write_run(ppo(out=str(tmp_path / name)), metrics)))
+        found = remedies(patient, patient.ran[0], Sign("gibberish", "alarm", {}), None)
+        firsts[name] = {change.key: change.new for one in found if one.first for change in one.changes}
+    assert firsts == {"led": {"kl_coef": 0.1}, "broken": {"lr": 3e-5}}

@@ -5,6 +5,7 @@ a stage that has no such setting, or where it is set so already.
 """
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from prefloop.defaults import TABLES
 from prefloop.doctor.charging import Charge
 from prefloop.doctor.reading import Patient, Ran
 from prefloop.errors import UserError
-from prefloop.signs import Sign
+from prefloop.signs import Sign, fifths
 from prefloop.stages import OPTIMISING
 
 
@@ -64,6 +65,8 @@ Proposal = tuple[tuple[Change, ...], Mapping[str, Any], tuple[str, ...]]
 """Changes, values of the sentence, a command."""
 GENTLER, FEWER, FIRMER = 3.0, 2, 2.0
 """What lr is divided by, epochs are divided by, and a charge is multiplied with."""
+BROKEN = 10.0
+"""What lr is divided by where the score fell: then the policy was not led astray, but broken by its updates."""
 CHARGES = "python:CHARGES.py:charged"
 """Stands for the function that counts what is charged, until it is known where its file lies."""
 ROOM = 1.5
@@ -93,7 +96,13 @@ def hold(case: Case) -> Proposal:
 def slower(case: Case) -> Proposal:
     """Smaller steps."""
     lr = case.ran.value("lr") if case.ran.has("lr") else None
-    return (_set(case, "lr", neat(lr / GENTLER)) if lr else (), {}, ())
+    return (_set(case, "lr", neat(lr / (BROKEN if fell(case.ran) else GENTLER))) if lr else (), {}, ())
+
+
+def fell(ran: Ran) -> bool:
+    """Whether the score is lower in the last fifth of the steps than in the first: no reward leads there."""
+    first, last = ([x for row in some if (x := row.get("scores/mean")) is not None] for some in fifths(ran.rows))
+    return bool(first and last) and statistics.fmean(last) < statistics.fmean(first)
 
 
 def fewer_epochs(case: Case) -> Proposal:
@@ -308,6 +317,13 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
 }
 TELLING = tuple(REMEDIES)
 """Signs, the most telling first."""
+LED = (
+    "gibberish", "stuffing", "repeats", "copies_prompt", "language", "empty", "at_once", "endless", "length_drift",
+    "same_start", "entropy", "mode_collapse", "unusual",
+)  # fmt: skip
+"""Signs of what a policy writes: it is led there by a reward, unless the score fell."""
+UNLED: tuple[Names, Names] = (("slower",), ("hold", "checkpoint", "fewer_epochs"))
+"""What is done against them where it did."""
 OTHERS: tuple[Names, Names] = ((), ("checkpoint", "read"))
 """Of a sign that the table does not know."""
 
@@ -323,7 +339,8 @@ def remedies(
     """
     whose = (patient.aligning or ran) if ran.stage == layout.EVALUATE else ran
     case, found = Case(patient, whose, sign, before, charge), list[Remedy]()
-    for first, names in zip((True, False), REMEDIES.get(sign.name, OTHERS), strict=True):
+    table = UNLED if sign.name in LED and fell(ran) else REMEDIES.get(sign.name, OTHERS)
+    for first, names in zip((True, False), table, strict=True):
         for name in names:
             changes, values, command = FINDS[name](case)
             if not fit(patient, changes):
