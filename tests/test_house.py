@@ -266,6 +266,7 @@ HIDDEN: dict[tuple[str, str], str] = {
     ("data.command", "prefloop.data.check"): START,
     ("data.command", "prefloop.data.preview"): START,
     ("data.command", "prefloop.data.augment"): START,
+    ("doctor.command", "prefloop.scoring.function"): START,
     ("files.tables", "pyarrow"): PARQUET,
     ("files.tables", "pyarrow.parquet"): PARQUET,
     ("models.adapters", "peft"): SECONDS,
@@ -293,6 +294,7 @@ BY_NAME = {
     "prefloop.cards.lineage": SETTINGS,
     "prefloop.compare.plans": SETTINGS,
     "prefloop.lab.plans": SETTINGS,
+    "prefloop.doctor.reading": SETTINGS,
     "prefloop.plan.command": NEEDS,
 }
 """Modules that import what the table of stages names -> which of it."""

@@ -395,6 +395,8 @@ def of_commands() -> Iterator[Case]:
         ("web out model_server=ftp://x", "model_server"), ("web out --link x", "one folder"), ("web in/prompts.jsonl", "prompts.jsonl"),
         ("init", "needs one folder"), ("init a b", "needs one folder"), ("init a=b", "needs one folder"), ("init in/prompts.jsonl", "prompts.jsonl"),
         ("data hacks run=in/model judge=in/reward out=out", "no policy was trained here"), ("data hacks run=in/ppo judge=in/nowhere out=out", "nowhere"),
+        ("doctor", "HELP"), ("doctor in/nowhere", "no such folder"), ("doctor in/model", "this is no run"), ("doctor in/prompts.jsonl", "no such folder"),
+        ("doctor json=true", "needs a folder first"), ("doctor in/model json=perhaps", "`json` should"), ("doctor in/model aply=a.yaml", "Did you mean `apply`?"), ("doctor in/model rollout=1", "rollout=STEP:INDEX"),
         ("compare", "HELP"), ("compare out=out", "needs a recipe first"), ("compare helpdsk out=out", "Did you mean helpdesk?"),
         ("compare helpdesk out=out methods=[dop]", "Did you mean `dpo`?"), ("compare helpdesk out=out methods=[dpo] dpo.bta=1", "bta"),
         ("compare helpdesk out=out methods=[dpo] kto.beta=1", "`kto`"),

@@ -20,6 +20,7 @@ USAGE = """prefloop completion bash|zsh|fish: print a script that makes the TAB 
   fish:  prefloop completion fish > ~/.config/fish/completions/prefloop.fish"""
 SELF_PARSED = {
     "data": ("check", "preview", "augment", "hacks", "world"),
+    "doctor": ("apply=", "page=", "judge=", "rollout=", "json="),
     "web": ("--demo", "--link", "--verify", "--host", "--port"),
     "completion": ("bash", "zsh", "fish"),
 }

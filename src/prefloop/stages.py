@@ -199,6 +199,8 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (  # the order is 
           "prefloop.evaluate.best_of:measure", "prefloop.evaluate.config:BestOfConfig",
           reads={"prompts": "prompts=, of the helpdesk"},
           takes={"policy": "model", "reward": "reward", "prompts": "file"}, typed="lab best-of"),
+    Stage("doctor", "say what is wrong with a run or a pipeline, what shows it, and what to change",
+          "prefloop.doctor.command:main"),
     Stage("plan", "say what a stage will take of memory and time, and what to change where it does not fit",
           "prefloop.plan.command:main"),
     Stage("init", "write a recipe for your own data, and a sample of each file", "prefloop.rounds.init:main"),

@@ -1,5 +1,6 @@
 """A step's tokens in a file: what the updates used, from which it can all be worked out again."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from prefloop.align import ppo, reinforce
-from prefloop.align.config import PPOConfig, REINFORCEConfig
+from prefloop.align import dump, ppo, reinforce, rloo
+from prefloop.align.config import PPOConfig, REINFORCEConfig, RLOOConfig
 from prefloop.align.dump import is_due
 from prefloop.files.tables import read_rows
 
@@ -108,3 +109,40 @@ def test_steps_are_counted_from_one(value: Any, make_config: Make):
 def test_a_list_can_be_typed(make_config: Make):
     config = PPOConfig.load(None, ["out=x", "policy=x", "reward=x", "prompts=x", "dump_rollouts=[1, 40]"])
     assert config.dump_rollouts == (1, 40)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "rloo"])
+def test_what_the_updates_did_is_told_by_the_policies_before_and_after(algorithm: str, make_config: Make):
+    """transformers' probability of the token by the policy after the step, over that by the one before it."""
+    module, kind = {"ppo": (ppo, PPOConfig), "rloo": (rloo, RLOOConfig)}[algorithm]
+    own: dict[str, Any] = {"responses_per_prompt": 4} if algorithm == "rloo" else {}
+    config = make_config(kind, steps=2, save_every=1, dump_rollouts=(2,), epochs=3, **own)
+    made = module.train(config)
+    both = [
+        AutoModelForCausalLM.from_pretrained(made.parent / name, attn_implementation="sdpa").eval()
+        for name in ("step-000001", "step-000002")
+    ]
+    for tokens in by_row(dumped(config, 2)):
+        ids = torch.tensor([[t["token"] for t in tokens]])
+        with torch.no_grad():
+            before, after = (model(ids).logits[0, :-1].double().log_softmax(-1) for model in both)
+        moved = (after - before).gather(-1, ids[0, 1:, None])[:, 0].exp().tolist()
+        said = [(t, ratio) for t, ratio in zip(tokens[1:], moved, strict=True) if t["mask"]]
+        assert [t["ratio"] for t, _ in said] == pytest.approx([ratio for _, ratio in said], rel=1e-3)
+        whole = math.prod(ratio for _, ratio in said)  # of the response, which is what RLOO clips
+        for t, ratio in said:
+            ratio = whole if algorithm == "rloo" else ratio
+            up = t["advantage"] > 0
+            assert t["clipped"] == ((up and ratio > 1.2) or (t["advantage"] < 0 and ratio < 0.8))
+        assert all(t["ratio"] is None and t["clipped"] is None for t in tokens if not t["mask"])
+
+
+def test_a_file_that_was_taken_away_meanwhile_ends_no_run(make_config: Make, monkeypatch: pytest.MonkeyPatch):
+    real = dump.write
+
+    def gone(run: Any, *args: Any) -> None:
+        real(run, *args)
+        (run.folder / "rollouts-000001.parquet").unlink()
+
+    monkeypatch.setattr(dump, "write", gone)
+    assert ppo.train(make_config(dump_rollouts=1)).is_dir()

@@ -92,6 +92,7 @@ def train(config: PPOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at, setup.follower, memory)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
+            dump.after(run, setup, config, at.step, at.batch, limit=limit)
             new = at.batch.first(config.rollouts_per_step)
             metrics, seen = _log(run, setup, config, at, new), shaping.next_seen(config, at.seen, new.scores)
             if config.replay_steps:

@@ -53,9 +53,8 @@ def train(config: REINFORCEConfig) -> Path:
             limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
             advantages = advantages_of(config, rewards, rollouts.mask)
             read = (before.logprobs, before.ref_logprobs)
-            dump.write(
-                run, setup, config, at.step, prompts, Batch(rollouts, scores, scored, *read, rewards, advantages)
-            )
+            batch = Batch(rollouts, scores, scored, *read, rewards, advantages)
+            dump.write(run, setup, config, at.step, prompts, batch)
             metrics = {
                 **online.imitate(setup, at.step, limit=limit),
                 **_update(  # loss
@@ -68,6 +67,7 @@ def train(config: REINFORCEConfig) -> Path:
                 "kl/coef": at.kl_coef,
             }
             limits.after_update(run, config, at.step, metrics, policy)
+            dump.after(run, setup, config, at.step, batch, limit=limit)
             online.log(run, setup, at.step, metrics, rollouts, scores, kl)
             kl_coef, seen = drift.next_kl_coef(config, at.kl_coef, metrics), shaping.next_seen(config, at.seen, scores)
             at = Progress(at.step + 1, kl_coef, online.next_multipliers(config, at.multipliers, scored), seen)

@@ -77,6 +77,7 @@ def train(config: RLOOConfig) -> Path:
                 saved = partial(state, policy, optimizer, at, setup.follower)
                 run.checkpoint(at.step * plan + at.done, saved, every=config.checkpoint_every)
             optimizer.pass_over(plan - at.done)  # the schedule goes by steps, whether or not a step was cut short
+            dump.after(run, setup, config, at.step, at.batch, limit=limit)
             metrics = groups.log(run, setup, at, at.batch)
             seen = shaping.next_seen(config, at.seen, at.batch.scores)
             multipliers = online.next_multipliers(config, at.multipliers, at.batch.scored)
