@@ -47,9 +47,10 @@ def asked(number: int, **checks: Any) -> Task:
 
 
 def test_loss_is_the_cross_entropy_of_transformers(network: Network, plain: Any):
-    found = losses(network, TEXTS, micro_tokens=64)
+    short = TEXTS[:3]  # that the context holds whole
+    found = losses(network, short, micro_tokens=64)
     end = network.codec.stop_ids[0]
-    for text, own in zip(TEXTS, found, strict=True):
+    for text, own in zip(short, found, strict=True):
         ids = torch.tensor([[end, *network.codec.tokenizer(text, add_special_tokens=False)["input_ids"], end]])
         with torch.no_grad():
             mean = float(plain(input_ids=ids, labels=ids).loss)
@@ -111,7 +112,7 @@ def test_a_choice_does_not_depend_on_the_order_of_its_options(network: Network):
     assert len({text for _, text in found}) == 1 and len({share for share, _ in found}) == 1
 
 
-def test_likelihood_is_by_byte(network: Network):
+def test_likelihood_is_by_byte(network: Network, plain: Any):
     """The value of an option is its mean -log P a byte, which transformers agrees with."""
     options = ("the parcel", "an order number that is long", "no")
     (_, best), *_ = chosen(network, [choice(1, *options)], micro_tokens=4096)
@@ -120,7 +121,7 @@ def test_likelihood_is_by_byte(network: Network):
     for option in options:
         ids = network.codec.response_ids(option, finished=False)
         with torch.no_grad():
-            logits = network.pretrained(input_ids=torch.tensor([[*prompt, *ids]])).logits[0].log_softmax(-1)
+            logits = plain(input_ids=torch.tensor([[*prompt, *ids]])).logits[0].log_softmax(-1)
         nats = sum(float(logits[len(prompt) - 1 + place, token]) for place, token in enumerate(ids))
         values[option] = nats / len(option.encode())
     assert best == max(values, key=lambda option: values[option])
