@@ -91,8 +91,10 @@ def test_the_change_of_a_loss_by_hand():
     token, by_bytes = of_loss("_ood", own, first)
     assert (token.name, by_bytes.name) == ("token_loss_ood", "byte_loss_ood")
     assert (token.value, by_bytes.value) == (3.5, 0.35)
-    assert token.change is not None and by_bytes.change is not None
-    assert token.change.mean == 1.0 and by_bytes.change.mean == pytest.approx(0.1)
+    assert token.change is not None
+    assert by_bytes.change is not None
+    assert token.change.mean == 1.0
+    assert by_bytes.change.mean == pytest.approx(0.1)
     assert token.change.low == pytest.approx(1 - 12.7062 / 2, abs=1e-3)
     assert token.change.high == pytest.approx(1 + 12.7062 / 2, abs=1e-3)
 
@@ -109,7 +111,8 @@ def test_a_choice_does_not_depend_on_the_order_of_its_options(network: Network):
     options = ("the parcel", "an order number that is long", "no", "yes please")
     orders = [options, options[::-1], (*options[2:], *options[:2])]
     found = chosen(network, [choice(1, *order, right=order.index("no")) for order in orders], micro_tokens=4096)
-    assert len({text for _, text in found}) == 1 and len({share for share, _ in found}) == 1
+    assert len({text for _, text in found}) == 1
+    assert len({share for share, _ in found}) == 1
 
 
 def test_likelihood_is_by_byte(network: Network, plain: Any):
@@ -257,10 +260,12 @@ def test_a_paired_change_by_hand():
     """Gains 0, -1, -1, 0: mean -1/2, variance 1/3, error sqrt(1/12), t with 3 degrees of freedom 3.1824."""
     tasks = [asked(i, words=1) for i in range(4)]
     (skill,) = of_tasks(tasks, answered("b", 1, 0, 0, 0), answered("a", 1, 1, 1, 0))
-    assert (skill.num, skill.value) == (4, 0.25) and skill.change is not None
+    assert (skill.num, skill.value) == (4, 0.25)
+    assert skill.change is not None
     assert skill.change.mean == -0.5
     assert skill.change.low == pytest.approx(-0.5 - 3.1824 * math.sqrt(1 / 12), abs=1e-4)
-    assert skill.drop is not None and skill.drop.low == pytest.approx(-(skill.change.high or 0))
+    assert skill.drop is not None
+    assert skill.drop.low == pytest.approx(-(skill.change.high or 0))
 
 
 @pytest.mark.parametrize(
@@ -302,15 +307,18 @@ def test_what_a_gate_is_told():
     found = matrix(first=False, kept=False, gone=True)
     assert lost(found) == ("copying",)
     assert lost(found, "f-kept") == ()
-    assert lost(found, "f-first") is None and lost(found, "f-nobody") is None
+    assert lost(found, "f-first") is None
+    assert lost(found, "f-nobody") is None
     assert lost(matrix(first=False)) is None
 
 
 def test_the_matrix_in_words():
     told = table(matrix(first=False, kept=False, gone=True)).splitlines()
     assert told[0].split() == ["skill", "num", "first", "kept", "gone"]
-    assert told[1].split("  ")[0] == "copying" and told[1].endswith("50% -20 [-30, -10] lost")
-    assert "50% -20 [-30, -10] worse" in told[1] and "50% [40%, 60%]" in told[1]
+    assert told[1].split("  ")[0] == "copying"
+    assert told[1].endswith("50% -20 [-30, -10] lost")
+    assert "50% -20 [-30, -10] worse" in told[1]
+    assert "50% [40%, 60%]" in told[1]
     assert told[2] == "kept has lost none of 1 skills, beside first."
     assert told[3] == "gone has lost copying (limit 0.05), beside first."
 
@@ -322,7 +330,12 @@ def test_the_matrix_in_words():
 def make(write_rows: Write, folder: str, bases: dict[str, str], tmp_path: Path) -> Callable[..., SkillsConfig]:
     """Settings for two models, texts and a file of tasks."""
     texts = write_rows("texts.jsonl", [{"text": text} for text in TEXTS])
-    tasks = [choice(0, "yes", "no and no"), choice(1, "the parcel", "b", right=1), asked(0, most_words=50), asked(1, digits=True)]
+    tasks = [
+        choice(0, "yes", "no and no"),
+        choice(1, "the parcel", "b", right=1),
+        asked(0, most_words=50),
+        asked(1, digits=True),
+    ]
     suite = write_rows("suite.jsonl", [json.loads(task.model_dump_json(exclude_defaults=True)) for task in tasks])
 
     def config(name: str = "out", **given: Any) -> SkillsConfig:
@@ -336,7 +349,8 @@ def test_a_model_beside_itself_has_changed_nothing(make: Callable[..., SkillsCon
     config = make()
     made = stage.measure(config)
     found = read_document(Path(config.out) / layout.SKILLS, Skills)
-    assert made.path == Path(config.out) / layout.SKILLS and "b has lost none of 4 skills" in made.sentence
+    assert made.path == Path(config.out) / layout.SKILLS
+    assert "b has lost none of 4 skills" in made.sentence
     first, second = found.models
     assert [skill.name for skill in first.skills] == ["token_loss", "byte_loss", "choice", "writing"]
     assert [s.value for s in first.skills] == [s.value for s in second.skills]
@@ -361,7 +375,9 @@ def test_batches_change_no_number(make: Callable[..., SkillsConfig]):
     assert told[0] == pytest.approx(told[1], rel=1e-5)
 
 
-def test_other_weights_have_another_loss_and_it_is_paired(make: Callable[..., SkillsConfig], folder: str, tmp_path: Path):
+def test_other_weights_have_another_loss_and_it_is_paired(
+    make: Callable[..., SkillsConfig], folder: str, tmp_path: Path
+):
     other = tmp_path / "other"
     import shutil
 
@@ -374,7 +390,8 @@ def test_other_weights_have_another_loss_and_it_is_paired(make: Callable[..., Sk
     stage.measure(config)
     first, second = read_document(Path(config.out) / layout.SKILLS, Skills).models
     gain = second.skills[0].value - first.skills[0].value
-    assert second.skills[0].change is not None and second.skills[0].change.mean == pytest.approx(gain)
+    assert second.skills[0].change is not None
+    assert second.skills[0].change.mean == pytest.approx(gain)
     assert abs(gain) > 1e-4
     assert second.skills[0].limit == 0.0
 
@@ -416,7 +433,8 @@ def test_settings_that_measure_nothing(given: dict[str, Any], says: str):
 def test_the_small_suite_is_well_made():
     tasks = tasks_of(SkillsConfig(out="x", models={"a": "b"}, suite="small", num_tasks=0))
     choices = [task for task in tasks if task.options]
-    assert len(choices) == 80 and len(tasks) - len(choices) == 40
+    assert len(choices) == 80
+    assert len(tasks) - len(choices) == 40
     assert {len(task.options) for task in choices} == {4}
     places = np.bincount([task.right or 0 for task in choices])
     assert places.min() >= 15  # the right one stands anywhere
