@@ -294,12 +294,11 @@ def test_lost_is_worse_than_the_limit_for_certain(name: str, change: tuple[float
 def matrix(**lost_of: bool) -> Skills:
     """Models of one skill each."""
     change = Interval(mean=-0.2, low=-0.3, high=-0.1)
-    made = [
-        Measured(name=name, path=name, fingerprint=f"f-{name}", skills=(
-            Skill(name="copying", num=9, value=0.5, low=0.4, high=0.6, change=change if i else None, limit=0.05 if i else None, lost=is_lost),
-        ))
-        for i, (name, is_lost) in enumerate(lost_of.items())
-    ]  # fmt: skip
+    made = []
+    for i, (name, is_lost) in enumerate(lost_of.items()):
+        later = {"change": change, "limit": 0.05, "lost": is_lost} if i else {}
+        skill = Skill(name="copying", num=9, value=0.5, low=0.4, high=0.6, **later)
+        made.append(Measured(name=name, path=name, fingerprint=f"f-{name}", skills=(skill,)))
     return Skills(suite="small", models=tuple(made))
 
 
