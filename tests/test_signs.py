@@ -25,7 +25,6 @@ from prefloop.records.evaluations import Evaluation, GoldNumbers, Interval, Mode
         ("memorises", {"value": 0.7, "high": 0.75, "training": 0.79}, {"training": 0.81}),
         ("memorises", {"value": 0.5, "high": 0.7, "training": 0.7}, {"high": 0.69}),
         ("above_bayes", {"value": 0.85, "low": 0.8, "best": 0.8}, {"low": 0.81}),
-        ("forgotten", {"skill": "copying", "value": 0.2, "low": 0.05, "most": 0.05}, {"low": 0.051}),
         ("length_only", {"value": 0.7, "low": 0.6, "length": 0.6}, {"low": 0.59}),
         ("too_few", {"value": 0.7, "low": 0.6, "high": 0.79, "num": 90}, {"low": 0.58}),
         ("coin", {"value": 0.6, "low": 0.51}, {"low": 0.5}),

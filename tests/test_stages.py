@@ -90,7 +90,10 @@ OWN_READERS: dict[str, tuple[Reader, ...]] = {
     "choose": (lambda path: read_records(path, Comparison),),
     "collect": (lambda path: read_records(path, Judgement),),
     "gate": (lambda path: read_records(path, Judgement),),
-    "skills": (lambda path: list(named("prefloop.text.corpus:texts")(str(path))), lambda path: read_records(path, Task)),
+    "skills": (
+        lambda path: list(named("prefloop.text.corpus:texts")(str(path))),
+        lambda path: read_records(path, Task),
+    ),
     "score": (
         lambda path: Rows(path, Preference),
         lambda path: Rows(path, Demonstration),

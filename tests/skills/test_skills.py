@@ -47,9 +47,10 @@ def asked(number: int, **checks: Any) -> Task:
 
 
 def test_loss_is_the_cross_entropy_of_transformers(network: Network, plain: Any):
-    found = losses(network, TEXTS, micro_tokens=64)
+    short = TEXTS[:3]  # that the context holds whole
+    found = losses(network, short, micro_tokens=64)
     end = network.codec.stop_ids[0]
-    for text, own in zip(TEXTS, found, strict=True):
+    for text, own in zip(short, found, strict=True):
         ids = torch.tensor([[end, *network.codec.tokenizer(text, add_special_tokens=False)["input_ids"], end]])
         with torch.no_grad():
             mean = float(plain(input_ids=ids, labels=ids).loss)
@@ -90,8 +91,10 @@ def test_the_change_of_a_loss_by_hand():
     token, by_bytes = of_loss("_ood", own, first)
     assert (token.name, by_bytes.name) == ("token_loss_ood", "byte_loss_ood")
     assert (token.value, by_bytes.value) == (3.5, 0.35)
-    assert token.change is not None and by_bytes.change is not None
-    assert token.change.mean == 1.0 and by_bytes.change.mean == pytest.approx(0.1)
+    assert token.change is not None
+    assert by_bytes.change is not None
+    assert token.change.mean == 1.0
+    assert by_bytes.change.mean == pytest.approx(0.1)
     assert token.change.low == pytest.approx(1 - 12.7062 / 2, abs=1e-3)
     assert token.change.high == pytest.approx(1 + 12.7062 / 2, abs=1e-3)
 
@@ -108,10 +111,11 @@ def test_a_choice_does_not_depend_on_the_order_of_its_options(network: Network):
     options = ("the parcel", "an order number that is long", "no", "yes please")
     orders = [options, options[::-1], (*options[2:], *options[:2])]
     found = chosen(network, [choice(1, *order, right=order.index("no")) for order in orders], micro_tokens=4096)
-    assert len({text for _, text in found}) == 1 and len({share for share, _ in found}) == 1
+    assert len({text for _, text in found}) == 1
+    assert len({share for share, _ in found}) == 1
 
 
-def test_likelihood_is_by_byte(network: Network):
+def test_likelihood_is_by_byte(network: Network, plain: Any):
     """The value of an option is its mean -log P a byte, which transformers agrees with."""
     options = ("the parcel", "an order number that is long", "no")
     (_, best), *_ = chosen(network, [choice(1, *options)], micro_tokens=4096)
@@ -120,7 +124,7 @@ def test_likelihood_is_by_byte(network: Network):
     for option in options:
         ids = network.codec.response_ids(option, finished=False)
         with torch.no_grad():
-            logits = network.pretrained(input_ids=torch.tensor([[*prompt, *ids]])).logits[0].log_softmax(-1)
+            logits = plain(input_ids=torch.tensor([[*prompt, *ids]])).logits[0].log_softmax(-1)
         nats = sum(float(logits[len(prompt) - 1 + place, token]) for place, token in enumerate(ids))
         values[option] = nats / len(option.encode())
     assert best == max(values, key=lambda option: values[option])
@@ -256,10 +260,12 @@ def test_a_paired_change_by_hand():
     """Gains 0, -1, -1, 0: mean -1/2, variance 1/3, error sqrt(1/12), t with 3 degrees of freedom 3.1824."""
     tasks = [asked(i, words=1) for i in range(4)]
     (skill,) = of_tasks(tasks, answered("b", 1, 0, 0, 0), answered("a", 1, 1, 1, 0))
-    assert (skill.num, skill.value) == (4, 0.25) and skill.change is not None
+    assert (skill.num, skill.value) == (4, 0.25)
+    assert skill.change is not None
     assert skill.change.mean == -0.5
     assert skill.change.low == pytest.approx(-0.5 - 3.1824 * math.sqrt(1 / 12), abs=1e-4)
-    assert skill.drop is not None and skill.drop.low == pytest.approx(-(skill.change.high or 0))
+    assert skill.drop is not None
+    assert skill.drop.low == pytest.approx(-(skill.change.high or 0))
 
 
 @pytest.mark.parametrize(
@@ -288,12 +294,11 @@ def test_lost_is_worse_than_the_limit_for_certain(name: str, change: tuple[float
 def matrix(**lost_of: bool) -> Skills:
     """Models of one skill each."""
     change = Interval(mean=-0.2, low=-0.3, high=-0.1)
-    made = [
-        Measured(name=name, path=name, fingerprint=f"f-{name}", skills=(
-            Skill(name="copying", num=9, value=0.5, low=0.4, high=0.6, change=change if i else None, limit=0.05 if i else None, lost=is_lost),
-        ))
-        for i, (name, is_lost) in enumerate(lost_of.items())
-    ]  # fmt: skip
+    made = []
+    for i, (name, is_lost) in enumerate(lost_of.items()):
+        later = {"change": change, "limit": 0.05, "lost": is_lost} if i else {}
+        skill = Skill(name="copying", num=9, value=0.5, low=0.4, high=0.6, **later)
+        made.append(Measured(name=name, path=name, fingerprint=f"f-{name}", skills=(skill,)))
     return Skills(suite="small", models=tuple(made))
 
 
@@ -301,15 +306,18 @@ def test_what_a_gate_is_told():
     found = matrix(first=False, kept=False, gone=True)
     assert lost(found) == ("copying",)
     assert lost(found, "f-kept") == ()
-    assert lost(found, "f-first") is None and lost(found, "f-nobody") is None
+    assert lost(found, "f-first") is None
+    assert lost(found, "f-nobody") is None
     assert lost(matrix(first=False)) is None
 
 
 def test_the_matrix_in_words():
     told = table(matrix(first=False, kept=False, gone=True)).splitlines()
     assert told[0].split() == ["skill", "num", "first", "kept", "gone"]
-    assert told[1].split("  ")[0] == "copying" and told[1].endswith("50% -20 [-30, -10] lost")
-    assert "50% -20 [-30, -10] worse" in told[1] and "50% [40%, 60%]" in told[1]
+    assert told[1].split("  ")[0] == "copying"
+    assert told[1].endswith("50% -20 [-30, -10] lost")
+    assert "50% -20 [-30, -10] worse" in told[1]
+    assert "50% [40%, 60%]" in told[1]
     assert told[2] == "kept has lost none of 1 skills, beside first."
     assert told[3] == "gone has lost copying (limit 0.05), beside first."
 
@@ -321,7 +329,12 @@ def test_the_matrix_in_words():
 def make(write_rows: Write, folder: str, bases: dict[str, str], tmp_path: Path) -> Callable[..., SkillsConfig]:
     """Settings for two models, texts and a file of tasks."""
     texts = write_rows("texts.jsonl", [{"text": text} for text in TEXTS])
-    tasks = [choice(0, "yes", "no and no"), choice(1, "the parcel", "b", right=1), asked(0, most_words=50), asked(1, digits=True)]
+    tasks = [
+        choice(0, "yes", "no and no"),
+        choice(1, "the parcel", "b", right=1),
+        asked(0, most_words=50),
+        asked(1, digits=True),
+    ]
     suite = write_rows("suite.jsonl", [json.loads(task.model_dump_json(exclude_defaults=True)) for task in tasks])
 
     def config(name: str = "out", **given: Any) -> SkillsConfig:
@@ -335,7 +348,8 @@ def test_a_model_beside_itself_has_changed_nothing(make: Callable[..., SkillsCon
     config = make()
     made = stage.measure(config)
     found = read_document(Path(config.out) / layout.SKILLS, Skills)
-    assert made.path == Path(config.out) / layout.SKILLS and "b has lost none of 4 skills" in made.sentence
+    assert made.path == Path(config.out) / layout.SKILLS
+    assert "b has lost none of 4 skills" in made.sentence
     first, second = found.models
     assert [skill.name for skill in first.skills] == ["token_loss", "byte_loss", "choice", "writing"]
     assert [s.value for s in first.skills] == [s.value for s in second.skills]
@@ -360,7 +374,9 @@ def test_batches_change_no_number(make: Callable[..., SkillsConfig]):
     assert told[0] == pytest.approx(told[1], rel=1e-5)
 
 
-def test_other_weights_have_another_loss_and_it_is_paired(make: Callable[..., SkillsConfig], folder: str, tmp_path: Path):
+def test_other_weights_have_another_loss_and_it_is_paired(
+    make: Callable[..., SkillsConfig], folder: str, tmp_path: Path
+):
     other = tmp_path / "other"
     import shutil
 
@@ -373,7 +389,8 @@ def test_other_weights_have_another_loss_and_it_is_paired(make: Callable[..., Sk
     stage.measure(config)
     first, second = read_document(Path(config.out) / layout.SKILLS, Skills).models
     gain = second.skills[0].value - first.skills[0].value
-    assert second.skills[0].change is not None and second.skills[0].change.mean == pytest.approx(gain)
+    assert second.skills[0].change is not None
+    assert second.skills[0].change.mean == pytest.approx(gain)
     assert abs(gain) > 1e-4
     assert second.skills[0].limit == 0.0
 
@@ -415,10 +432,14 @@ def test_settings_that_measure_nothing(given: dict[str, Any], says: str):
 def test_the_small_suite_is_well_made():
     tasks = tasks_of(SkillsConfig(out="x", models={"a": "b"}, suite="small", num_tasks=0))
     choices = [task for task in tasks if task.options]
-    assert len(choices) == 80 and len(tasks) - len(choices) == 40
+    assert len(choices) == 80
+    assert len(tasks) - len(choices) == 40
     assert {len(task.options) for task in choices} == {4}
     places = np.bincount([task.right or 0 for task in choices])
     assert places.min() >= 15  # the right one stands anywhere
     lengths = [np.array([len(option.encode()) for option in task.options]) for task in choices]
-    longest = [float(own[task.right or 0] == own.max()) for own, task in zip(lengths, choices, strict=True)]
-    assert np.mean(longest) < 0.75  # which it shares with others: length tells little
+    guessed = [
+        (own[task.right or 0] == own.max()) / (own == own.max()).sum()
+        for own, task in zip(lengths, choices, strict=True)
+    ]
+    assert np.mean(guessed) < 0.45  # who takes the longest knows little more than chance
