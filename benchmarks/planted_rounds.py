@@ -55,7 +55,7 @@ ROUNDS = [
     ),
     *planted(
         "rounds/advance.py",
-        "rounds/test_rounds.py",
+        "rounds/test_advance.py",
         ("a held policy is kept", '"selected": new if shipped else this.incumbent', '"selected": new'),
         (
             "every round begins at the beginning",
@@ -72,19 +72,19 @@ ROUNDS = [
     ),
     *planted(
         "rounds/lineage.py",
-        "rounds/test_rounds.py",
+        "rounds/test_advance.py",
         ("a seal of nothing", 'of.model_dump(mode="json", exclude={"seal"})', "of.name"),
         ("whatever is there", "if fingerprints.of_path(path) != what.fingerprint:", "if False:"),
         ("a branch overwrites", "(str(number), *(f", "(str(number), str(number), *(f"),
     ),
     *planted(
         "rounds/turns.py",
-        "rounds/test_rounds.py",
+        "rounds/test_advance.py",
         ("asked again", "for place in collected)", "for place in collected[1:])"),
     ),
     *planted(
         "stats/paying.py",
-        "rounds/test_rounds.py",
+        "rounds/test_advance.py",
         ("a loss goes on losing", "last = np.maximum(drawn[:, -1], 0.0)", "last = drawn[:, -1]"),
         ("the first gain again", "found = last * ratio", "found = last"),
     ),
