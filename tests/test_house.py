@@ -290,6 +290,7 @@ BY_NAME = {
     "prefloop.cli": ALL,
     "prefloop.rounds.recipe": RECIPES,
     "prefloop.rounds.command": RECIPES,
+    "prefloop.rounds.advance": RECIPES,
     "prefloop.completion": SETTINGS,
     "prefloop.cards.lineage": SETTINGS,
     "prefloop.compare.plans": SETTINGS,

@@ -183,7 +183,8 @@ def test_what_no_one_knows_is_refused(tmp_path):
          f"model) take it; reward ({PAIRS}), dpo ({PAIRS}), cpl ({LEARNED}), offline ({LEARNED}), evaluate (data=, of "
          "a reward model) and score (data=) take its pairs."),
         ("texts", (),
-         "pretrain (corpus=, practice=), ppo (ptx=), reinforce (ptx=), rloo (ptx=) and grpo (ptx=) take it."),
+         "pretrain (corpus=, practice=), ppo (ptx=), reinforce (ptx=), rloo (ptx=), grpo (ptx=) and skills (texts=, "
+         "texts_ood=) take it."),
         ("tickets", (), "`prefloop web` takes it, brought in by a lead."),
         ("unprompted", (), "no stage takes it until it has a column `prompt`."),
     ],

@@ -23,6 +23,7 @@ from prefloop.files.forms import recognise
 from prefloop.files.index import Rows
 from prefloop.files.tables import read_records
 from prefloop.records import Judgement, Preference, Ranking
+from prefloop.records.skills import Task
 from prefloop.score.config import ScoreConfig
 from prefloop.score.stage import score
 from prefloop.stages import OPTIMISING, STAGES
@@ -105,6 +106,7 @@ READERS: dict[tuple[str, str], Read] = {
     ("score", "data"): scored,
     ("evaluate", "data"): benched,
     **{("skills", setting): lambda path: list(texts(path)) for setting in ("texts", "texts_ood")},
+    ("skills", "suite"): lambda path: read_records(path, Task),
     ("gate", "judged"): lambda path: read_records(path, Judgement),
 }
 """(command, setting) -> how it reads its file."""
@@ -143,5 +145,5 @@ def test_exactly_the_stages_and_settings_that_are_named_take_the_file(rows, tmp_
         taken.add(place)
     report = check(path)
     if "text" in rows[0] and report.form.what != "texts":  # any row with a text can be pretrained on
-        taken -= {("pretrain", "corpus"), ("pretrain", "practice")}
+        taken -= {("pretrain", "corpus"), ("pretrain", "practice"), ("skills", "texts"), ("skills", "texts_ood")}
     assert taken == (named(verdict(report)) if report.good else set())

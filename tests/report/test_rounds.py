@@ -50,8 +50,9 @@ def rounds(pipeline: Write) -> Path:
         (folder / "rounds/2b").mkdir(parents=True, exist_ok=True)
         shutil.move(str(folder / name), folder / "rounds/2b" / name)
     (folder / "rounds/lineage.json").write_text(lineage.model_dump_json(), encoding="utf-8")
-    duel = Duel(by="gold", annotators=1, judgements=90, prompts=90, alike=0, left=0, wins=40, ties=0, losses=50,
-                win_rate=0.44, low=0.3, high=0.6, e_value=0.1, expected_more=None, verdict="hold")  # fmt: skip
+    counts = {"judgements": 90, "prompts": 90, "alike": 0, "left": 0, "wins": 40, "ties": 0, "losses": 50}
+    said_of = {"win_rate": 0.44, "low": 0.3, "high": 0.6, "e_value": 0.1, "expected_more": None, "verdict": "hold"}
+    duel = Duel.model_validate({"by": "gold", "annotators": 1, **counts, **said_of})
     broken = Condition(name="harmful", state="broken", value=0.1, limit=0.02, sentence="harmful: more")
     fields = ("candidate", "candidate_fingerprint", "incumbent", "incumbent_fingerprint", "evaluation", "judgements")
     said = {"verdict": "hold", "sentence": "hold", "duel": duel, "conditions": (broken,), "front": (), "alpha": 0.05}

@@ -1,5 +1,6 @@
 """The gate: who is shipped and who held, on what evidence, under which conditions, and what its exit code says."""
 
+import copy
 import json
 import math
 from collections.abc import Sequence
@@ -175,6 +176,10 @@ def test_the_front_is_what_no_other_checkpoint_beats():
     kept = conditions.front(Evaluation.model_validate(measured))
     assert [each.name for each in kept] == ["ppo/step-000020", NEW]
     assert {*kept[0].measures} == {"win_rate", "kl_nats", "harmful", "over_refusal"}
+    alike = copy.deepcopy(measured["models"][NEW]) | {"test": None, "ood": None}
+    alike["validation"]["win_rate"]["mean"] -= 0.01  # as good in all else
+    measured["models"]["ppo/step-000060"] = alike
+    assert len(conditions.front(Evaluation.model_validate(measured))) == 2
 
 
 def test_the_same_gate_again_and_another_number(folder: Path):
