@@ -39,10 +39,11 @@ def one(mixed: str, seed: int, folder: Path, further: dict[str, Any]) -> dict[st
     ppo.train(PPOConfig(**given | further))
     base = write(WorldConfig(out=str(folder / "base"), seed=BASE_SEED, **NUM))
     policy = layout.policies(folder / "run")[-1]
-    found = measure(SkillsConfig(
-        models={"sft": str(demo / "sft/model"), "ppo": str(policy)}, suite="helpdesk", texts=str(base / layout.CORPUS),
-        texts_ood=str(base / layout.PRACTICE), num_texts=400, out=str(folder / "skills"), threads=1,
-    ))  # fmt: skip
+    asked: dict[str, Any] = {
+        "models": {"sft": str(demo / "sft/model"), "ppo": str(policy)}, "suite": "helpdesk", "num_texts": 400,
+        "texts": str(base / layout.CORPUS), "texts_ood": str(base / layout.PRACTICE), "threads": 1,
+    }  # fmt: skip
+    found = measure(SkillsConfig(**asked, out=str(folder / "skills")))
     skills = json.loads(found.path.read_text(encoding="utf-8"))["models"][1]["skills"]
     return {"mixed": mixed, "seed": seed, "skills": {skill["name"]: skill for skill in skills}}
 

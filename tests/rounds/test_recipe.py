@@ -176,10 +176,7 @@ def test_a_folder_with_stages_already_run_by_hand_is_taken(recorded: tuple[list[
             "the command line: `collect.by`: the recipe {file} has no stage `collect`. It has: sft, rew",
         ),
         (["sfd.lr=1"], "the command line: a recipe has no `sfd`. Did you mean `sft`? There are: "),
-        (
-            ["epochs=2"],
-            "the command line: a recipe has no `epochs`. It is a setting of its stages: type sft.epochs=... ",
-        ),
+        (["gate_share=1"], "the command line: a recipe has no `gate_share`. It is a setting of its stages: type sft."),
         (["sft.lr=fast"], "the command line: `sft.lr` should be a number, but is 'fast'. lr: Peak learning rate"),
         (
             ["ppo.minibatch_size=60", "ppo.rollouts_per_step=256"],
