@@ -69,7 +69,8 @@ def one(algorithm: str, seed: int, folder: Path, further: dict[str, Any]) -> dic
     measured, reference = (models[name]["validation"] for name in (policy.name, "reference"))
     first, last = steps[0], steps[-1]
     drifts = [step["rewards/kl"] for step in steps[-LAST:] if "rewards/kl" in step]
-    entropy = last["entropy/mean"] / first["entropy/mean"]
+    known = "entropy/mean" in first  # rft imitates, and logs none
+    entropy = last["entropy/mean"] / first["entropy/mean"] if known else None
     win, finished = measured["win_rate"], measured["finished"]
     return {
         "algorithm": algorithm, "seed": seed, "seconds": seconds, "win": win["mean"], "low": win["low"],
@@ -78,7 +79,7 @@ def one(algorithm: str, seed: int, folder: Path, further: dict[str, Any]) -> dic
                    for name, split in (("before", reference), ("after", measured))},
         "entropy": entropy, "explained": last.get("values/explained_variance"),
         "drift": sum(drifts) / len(drifts) if drifts else None,
-        "collapsed": win["high"] < 0.5 or entropy < 0.2 or finished < 0.9,
+        "collapsed": win["high"] < 0.5 or (entropy is not None and entropy < 0.2) or finished < 0.9,
     }  # fmt: skip
 
 
