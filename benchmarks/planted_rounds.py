@@ -8,8 +8,8 @@ ROUNDS = [
         "stats/test_sequential.py",
         (
             "worse is better",
-            "if log_e_value(wins, losses, null=0.5) >= enough:",
-            "if log_e_value(losses, wins, null=0.5) >= enough:",
+            "if log_e_value(wins, losses, null=0.5) >= enough else",
+            "if log_e_value(losses, wins, null=0.5) >= enough else",
         ),
         ("both sides of the prior", "math.log(above / before)", "math.log(above)"),
         (
@@ -75,7 +75,7 @@ ROUNDS = [
         "rounds/test_advance.py",
         ("a seal of nothing", 'of.model_dump(mode="json", exclude={"seal"})', "of.name"),
         ("whatever is there", "if fingerprints.of_path(path) != what.fingerprint:", "if False:"),
-        ("a branch overwrites", "(str(number), *(f", "(str(number), str(number), *(f"),
+        ("a branch overwrites", "name for name in names if name not in taken", "name for name in names"),
     ),
     *planted(
         "rounds/turns.py",

@@ -12,6 +12,7 @@ import pytest
 
 from prefloop import cli
 from prefloop.errors import UserError
+from prefloop.files import fingerprints
 from prefloop.files.arenas import read_arena
 from prefloop.files.tables import jsonl, write_records
 from prefloop.records import Judgement
@@ -86,7 +87,8 @@ def people(folder: Path, won: Sequence[float], *, among: int | None = None) -> N
 def test_two_of_three_are_shipped_as_soon_as_that_is_sure(folder: Path):
     """The first lost, the next two won, and so on: the verdict is that of the first look with enough evidence."""
     made = decided(folder)
-    shares = [float(n % 3 > 0) for n in range(120)]
+    fair = sorted(read_arena(folder / "evaluate/arena.jsonl"), key=lambda c: fingerprints.of_value([0, c.id]))
+    shares = [float(int(c.prompt_id.removeprefix("p-")) % 3 > 0) for c in fair]
     wins = np.cumsum(shares).tolist()
     looks = [gate.sequential.verdict_of(w, n - w, alpha=0.05, worthwhile=0.5) for n, w in enumerate(wins, 1)]
     first = looks.index("ship") + 1
@@ -134,8 +136,46 @@ def test_alike_texts_are_asked_of_nobody(folder: Path):
     made = decided(folder)
     assert (made.duel.alike, made.verdict) == (30, "ship")
     put(folder / "b", evaluation(with_gold=True), [("same", "same")] * 3)
-    with pytest.raises(UserError, match="both models wrote the same to all 3 prompts"):
-        decided(folder, evaluation=str(folder / "b/evaluate"), out="b/gate")
+    nothing = decided(folder, evaluation=str(folder / "b/evaluate"), out="b/gate")
+    assert nothing.verdict == "hold"
+    assert "both models wrote the same to all 3 prompts" in nothing.sentence
+
+
+def test_what_nobody_can_be_asked_any_more_ends_in_a_hold(folder: Path):
+    """Twelve prompts, six won: no verdict, and whoever judges by itself has nothing more to judge."""
+    put(folder, evaluation(with_gold=True), [("short", "much longer"), ("much longer", "short")] * 6)
+    made = decided(folder, most=400)
+    assert (made.verdict, made.duel.left) == ("hold", 0)
+    assert "no verdict within 12 prompts" in made.sentence
+
+
+def test_a_file_in_order_of_topics_is_looked_at_by_chance(folder: Path):
+    """The first 15 won, the other 105 lost: looked at in the file's order that is a win."""
+    texts = [("short", "much longer")] * 15 + [("much longer", "short")] * 105
+    put(folder, evaluation(with_gold=True), texts)
+    assert decided(folder).verdict == "hold"
+
+
+def test_people_are_asked_for_the_least(folder: Path):
+    put(folder, evaluation(with_gold=True), [(f"old {n}", f"new {n}") for n in range(60)])
+    people(folder, [1.0] * 30)
+    made = decided(folder, by="people", least=40)
+    assert (made.verdict, made.duel.win_rate) == ("more", 1.0)
+    assert "at least 40 prompts" in made.sentence
+
+
+def test_a_decision_that_was_changed_is_not_believed(folder: Path):
+    put(folder, evaluation(with_gold=True), [("much longer", "short")] * 60)
+    assert decided(folder).verdict == "hold"
+    path = folder / "gate/gate.json"
+    path.write_text(path.read_text().replace('"verdict": "hold"', '"verdict": "ship"', 1))
+    with pytest.raises(UserError, match="not as it was signed"):
+        decided(folder)
+
+
+def test_gold_refuses_what_it_does_not_know(folder: Path):
+    with pytest.raises(UserError, match="not the helpdesk's"):
+        decided(folder, by="gold")
 
 
 def test_conditions_break_a_win(folder: Path):

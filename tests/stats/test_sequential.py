@@ -141,7 +141,8 @@ def test_a_verdict_is_where_its_bound_is():
     for wins, losses in itertools.product(range(0, 60, 3), range(0, 60, 3)):
         said = decision(wins, losses, 0, alpha=0.05, worthwhile=0.55)
         low, high = said.interval
-        assert said.verdict == ("ship" if low > 0.5 else "hold" if high < 0.55 else "continue")
+        assert said.verdict == ("hold" if high < 0.55 else "ship" if low > 0.5 else "continue")
+    assert decision(1650, 1350, 0, alpha=0.05, worthwhile=0.6).verdict == "hold"  # better for certain, and not enough
 
 
 # Decisions

@@ -145,7 +145,7 @@ class GRPOConfig(Grouped, defaults={"responses_per_prompt": 8, "epochs": 1, "kl_
     responses did not all earn the same (DAPO's dynamic sampling); 1 takes what comes."""
 
 
-class RFTConfig(RolloutsConfig, defaults={"responses_per_prompt": 8}):
+class RFTConfig(RolloutsConfig, defaults={"responses_per_prompt": 8, "steps": 10}):
     """Everything that changes what an RFT run does."""
 
     keep: Literal["best", "share", "above"] = "best"

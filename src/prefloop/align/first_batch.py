@@ -134,6 +134,10 @@ def boundary(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts) -> str 
     )
 
 
+SURE, RARE = 0.05, 6.0
+"""Nats of entropy below which a token is nearly sure, and log(1 / p) of what else may come there."""
+
+
 def drawn(setup: Setup, config: RolloutsConfig, rollouts: Rollouts) -> list[str]:
     """Read twice, tokens are as likely as before; and they are as likely, on the mean, as draws from what is read.
 
@@ -154,7 +158,10 @@ def drawn(setup: Setup, config: RolloutsConfig, rollouts: Rollouts) -> list[str]
             "something random is in the model. Save it in evaluation mode, with all dropout 0."
         )
     gap = (first.logprobs + first.entropy).cpu().double()
-    error = float(gap.std(correction=0)) / math.sqrt(len(gap))
+    # where a policy is nearly sure, few draws hold none of the rare tokens that most of the variance is of: at least
+    # H log(1 / p) of a token whose others have p in all
+    least = RARE * first.entropy.clamp(max=SURE).cpu().double().mean()
+    error = math.sqrt(max(float(gap.var(correction=0)), float(least)) / len(gap))
     far = sign("other_sampling", value=float(gap.mean()) / error if error else 0.0, said=float(gap.mean()))
     return [*found, *([says(far)] if far.level == "alarm" else [])]
 

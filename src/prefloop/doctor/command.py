@@ -5,6 +5,7 @@ Follows DIA-3 to DIA-15 of the requirements: every sign is a rule of `signs.py`,
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,17 @@ def _judge(spec: str) -> Judge:
     if not spec.startswith("python:"):
         raise UserError(f"judge={spec}: here a judge is a function, judge=python:FILE.py:FUNCTION.")
     function = PythonReward(spec.removeprefix("python:"))
-    return lambda prompts, responses: [float(x) for x in function.listed(prompts, responses)]
+
+    def judge(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+        said = [float(x) for x in function.listed(prompts, responses)]
+        if len(said) != len(responses) or not all(math.isfinite(x) for x in said):
+            raise UserError(
+                f"judge={spec}: {len(said)} numbers came back for {len(responses)} responses, or one that is none. "
+                "Return one finite number for each response."
+            )
+        return said
+
+    return judge
 
 
 def _as_json(rest: Sequence[str]) -> bool:

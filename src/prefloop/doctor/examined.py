@@ -16,6 +16,7 @@ from prefloop.records.evaluations import Evaluation
 from prefloop.report.pipeline import as_number
 from prefloop.signs import (
     MIN_STEPS,
+    RULES,
     STOPS,
     Sign,
     fifths,
@@ -158,19 +159,21 @@ def telling(name: str) -> int:
 
 
 def _worst(signs: Iterable[tuple[Ran, Sign]]) -> list[tuple[Ran, Sign]]:
-    """Of each rule what was said first; those of a reward model are told apart from those of policies."""
-    kept: dict[tuple[bool, str], tuple[Ran, Sign]] = {}
+    """Of each rule what was said first of each stage."""
+    kept: dict[tuple[str, str], tuple[Ran, Sign]] = {}
     for ran, each in signs:
-        key = (ran.stage == layout.REWARD, each.name)
+        key = (ran.stage, each.name)
         if each.level == "alarm" and ran.stage == layout.REWARD:
-            key = (True, f"{each.name}:{each.values.get('kind', '')}")  # one for each kind of shortcut
+            key = (ran.stage, f"{each.name}:{each.values.get('kind', '')}")  # one for each kind of shortcut
         kept.setdefault(key, (ran, each))
     return list(kept.values())
 
 
 def _signs(patient: Patient, ran: Ran) -> list[Sign]:
     """What the rules say of one run."""
-    diverged = [Sign(DIVERGED, "alarm", {"what": ran.card.diverged})] if ran.card.diverged else []
+    why = ran.card.diverged.partition(": ")[2].partition(":")[0]  # of a run that watch=stop has ended: the sign
+    stopped = ran.card.diverged and why not in RULES
+    diverged = [Sign(DIVERGED, "alarm", {"what": ran.card.diverged})] if stopped else []
     if ran.stage == layout.EVALUATE:
         return diverged + (of_evaluation(patient.evaluation) if patient.evaluation else [])
     of_model = _of_card(patient.health) if ran.stage == layout.REWARD and patient.health else []

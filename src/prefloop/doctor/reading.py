@@ -19,6 +19,7 @@ from prefloop.notation import read_yaml
 from prefloop.records import Finished, RunCard
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
+from prefloop.records.lineages import Lineage
 from prefloop.report.pipeline import as_number
 from prefloop.stages import ALIGNING, RUNS, STAGES
 
@@ -102,7 +103,8 @@ def read(folder: str) -> Patient:
             f"{folder}: there is no such folder. Give the folder of a run, or of what `prefloop run` wrote."
         )
     alone = (root / layout.CARD).is_file()
-    runs = [root] if alone else [root / name for name in RUNS if (root / name / layout.CARD).is_file()]
+    places = [root, *_last_round(root)]
+    runs = [root] if alone else [at / name for at in places for name in RUNS if (at / name / layout.CARD).is_file()]
     if not runs:
         raise UserError(
             f"{folder}: this is no run (there is no {layout.CARD}), and no pipeline of runs (no */{layout.CARD}). Give "
@@ -117,6 +119,14 @@ def read(folder: str) -> Patient:
         evaluation=_first(ran, layout.EVALUATE, layout.EVALUATION, Evaluation),
         health=_first(ran, layout.REWARD, f"{layout.MODEL}/{layout.MODEL_CARD}", Card),
     )
+
+
+def _last_round(root: Path) -> list[Path]:
+    """The folder of the last round that has begun, if there are rounds."""
+    path = root / layout.ROUNDS / layout.LINEAGE
+    if not path.is_file():
+        return []
+    return [root / layout.ROUNDS / each.name for each in read_document(path, Lineage).rounds[-1:]]
 
 
 def _first(ran: Sequence[Ran], stage: str, name: str, record: Any) -> Any:

@@ -57,12 +57,17 @@ def read_arena(path: Path) -> list[Comparison]:
         if isinstance(row, UserError):
             raise row
         try:
-            rows.setdefault(row["id"], {})[row["sampler"]] = row
+            twice = row["sampler"] in rows.setdefault(row["id"], {})
+            rows[row["id"]][row["sampler"]] = row
         except (KeyError, TypeError):
             raise UserError(
                 f"{path}:{number}: a row of an arena has id, messages, response, sampler and tags. Put back the file "
                 "as `prefloop evaluate` wrote it."
             ) from None
+        if twice:
+            raise UserError(
+                f"{path}:{number}: {row['sampler']} has answered {row['id']!r} before. Give prompts ids of their own."
+            )
     found = []
     for name, by_sampler in rows.items():
         first = next(iter(by_sampler.values()))

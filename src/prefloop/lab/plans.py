@@ -263,6 +263,10 @@ class _Maker:
         """The policy of a cell with one seed, and its evaluation."""
         folder, stage = self.out / name / str(seed), self._algorithm
         used = combined(cell, reward.model)
+        if "kl_coef" in self._own[stage.name]:
+            raise UserError(
+                f"{stage.name}.kl_coef would make all cells alike; it is a cell's own: {name}.kl_coef=VALUE."
+            )
         given = {"steps": STEPS, "save_every": SAVE_EVERY, **self._inherited(stage, {"combine", "variance_coef"})}
         given |= {"anyway": True, "kl_coef": cell.kl_coef, **self._own[stage.name]}
         given |= {"policy": self.needed("policy"), "prompts": self.needed("prompts"), "seed": seed}

@@ -28,6 +28,7 @@ from prefloop.records.lineages import Lineage, Round
 from prefloop.records.runs import Artefact, Finished
 from prefloop.rounds import lineage as kept
 from prefloop.rounds import turns
+from prefloop.rounds.gate import read_gate
 from prefloop.rounds.recipe import STAGES, Recipe
 from prefloop.stats.paying import Expected, next_gain
 
@@ -37,6 +38,7 @@ def go(recipe: Recipe) -> int:
     head = turns.head(recipe)
     with kept.held(recipe.out):
         lineage = _opened(recipe)
+        kept.write(recipe.out, lineage)  # with what was typed now, which is what goes on if this is killed
         while True:
             this = _open_round(recipe, lineage)
             if this is None:
@@ -78,7 +80,9 @@ def why_ended(lineage: Lineage, head: turns.RoundsConfig) -> str:
 
 def expected_gain(line: tuple[Round, ...]) -> Expected | None:
     """What another round may gain over the policy of now, by the gains so far."""
-    gains = [each.gain if each.decision == "ship" and each.gain is not None else 0.0 for each in line]
+    if any(each.gain is None for each in line):
+        return None
+    gains = [(each.gain or 0.0) if each.decision == "ship" else 0.0 for each in line]
     return next_gain(gains, [each.gain_error or 0.0 for each in line])
 
 
@@ -99,7 +103,7 @@ def _opened(recipe: Recipe) -> Lineage:
     if not kept.file_of(recipe.out).is_file():
         return Lineage(recipe=str(Path(recipe.path).resolve()), typed=recipe.typed)
     lineage = kept.read(recipe.out)
-    return lineage.model_copy(update={"ended": ""})
+    return lineage.model_copy(update={"ended": "", "typed": recipe.typed, "recipe": str(Path(recipe.path).resolve())})
 
 
 def _open_round(recipe: Recipe, lineage: Lineage) -> Round | None:
@@ -145,7 +149,7 @@ def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig
         if name == layout.REWARD:
             _score_pairs(recipe, this, folder)
         if name == layout.GATE:
-            made = read_document(folder / layout.GATE / layout.GATED, Gate)
+            made = read_gate(folder / layout.GATE / layout.GATED)
             if code == MORE:
                 say(f"[round {this.name}] {made.sentence} Then type the same command again.")
                 return MORE, this
@@ -213,26 +217,28 @@ def decided(
     }
     judged = int(finished[layout.COLLECT].result["num_judgements"]) if layout.COLLECT in finished else 0
     shipped = made.verdict == "ship"
-    new = Artefact(path=kept.inside(out, made.candidate), fingerprint=made.candidate_fingerprint)
+    there = kept.selected(folder, made.candidate, made.candidate_fingerprint)
+    new = Artefact(path=kept.inside(out, there), fingerprint=made.candidate_fingerprint)
+    if shipped:
+        kept.check(new, of=f"the policy that round {this.name} has selected", out=out)
     refreshed = kept.artefact(out, folder / layout.REWARD / layout.MODEL) if layout.REWARD in finished else this.reward
     evaluation = read_document(folder / layout.EVALUATE / layout.EVALUATION, Evaluation)
     test = evaluation.tested[1]
+    gain, error = _gain(test.win_rate, made)
     told = this.model_copy(update={
         "outputs": outputs, "judgements": judged + (made.duel.judgements if made.duel.by not in ("gold",) else 0),
         "stale": _accuracy(folder / layout.STALE), "fresh": _accuracy(folder / layout.FRESH),
         "decision": made.verdict, "sentence": made.sentence, "signature": made.signature,
         "selected": new if shipped else this.incumbent, "refreshed": refreshed,
-        "gain": _gain(test.win_rate), "gain_error": _error(test.win_rate),
+        "gain": gain, "gain_error": error,
         "over_base": test.base_win_rate,
     })  # fmt: skip
     return told.model_copy(update={"seal": kept.seal_of(lineage, told)})
 
 
-def _gain(rate: WinRate | None) -> float | None:
-    return None if rate is None else rate.mean - 0.5
-
-
-def _error(rate: WinRate | None) -> float | None:
-    if rate is None or rate.low is None or rate.high is None:
-        return None
-    return (rate.high - rate.low) / 3.92
+def _gain(rate: WinRate | None, made: Gate) -> tuple[float | None, float | None]:
+    """What was won beyond one half, and its error: by gold on all test prompts, or as far as the gate's judge went."""
+    if rate is not None and rate.judge == "gold" and rate.low is not None and rate.high is not None:
+        return rate.mean - 0.5, (rate.high - rate.low) / 3.92
+    duel = made.duel
+    return (None, None) if duel.win_rate is None else (duel.win_rate - 0.5, 0.5 / max(duel.prompts, 1) ** 0.5)

@@ -27,7 +27,7 @@ from prefloop.files.arenas import ARENA, AUDIT, read_arena
 from prefloop.files.documents import read_document, write_document
 from prefloop.files.tables import read_records
 from prefloop.outcome import MORE, Outcome
-from prefloop.records import Comparison, Judgement
+from prefloop.records import Comparison, Judgement, Prompt
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.gates import Condition, Duel, Gate, Verdict
 from prefloop.records.skills import Skills, lost
@@ -35,6 +35,7 @@ from prefloop.rounds import conditions
 from prefloop.rounds.gate_config import GOLD, PEOPLE, GateConfig
 from prefloop.run import Run
 from prefloop.stats import sequential
+from prefloop.world.origin import own
 
 CODES: Mapping[Verdict, int] = {"ship": 0, "hold": 1, "more": MORE}
 """What the command's exit code says."""
@@ -93,7 +94,7 @@ def gate(config: GateConfig) -> Outcome:
             if decided.verdict != "more":
                 said = {"verdict": decided.verdict, "sentence": decided.sentence, **judge.told}
                 run.finish(outputs=[layout.GATED], result=said)
-        made = read_document(written, Gate)
+        made = read_gate(written)
     return Outcome(written, made.sentence, CODES[made.verdict])
 
 
@@ -110,19 +111,17 @@ def _decided(run: Run, config: GateConfig, evaluation: Evaluation, judge: "_Judg
             f"{config.evaluation}: its arena holds responses of {' and '.join(r.sampler for r in strange.responses)}, "
             f"and its evaluation is of {' and '.join(names)}. Evaluate again into another folder."
         )
-    if not differ:
-        raise UserError(
-            f"{config.evaluation}: both models wrote the same to all {len(fair)} prompts, so there is nothing to "
-            "decide. Compare other models, or sample at a higher temperature."
-        )
+    differ.sort(key=lambda c: fingerprints.of_value([config.seed, c.id]))  # by chance: a file may be sorted by topic
     judgements: list[Judgement] = []
     looked = look([], config)
-    for asked in judge.in_turn(differ):
+    judge.refuse_foreign(differ)
+    for asked in judge.in_turn(differ) if differ else ():
         judgements = judge.judgements(run, arena, asked)
         looked = look(judged(asked, judgements, candidate=names[1]), config)
         if looked.decision.verdict != "continue" and len(looked.judged) >= config.least:
             break
-    duel = _duel(config, looked, judgements, alike=len(fair) - len(differ), left=len(differ) - len(looked.judged))
+    num = {"alike": len(fair) - len(differ), "left": len(differ) - len(looked.judged)}
+    duel = _duel(config, looked, judgements, **num)
     checked = _conditions(config, evaluation, looked, judge.by_people(arena))
     verdict, sentence = decide(config, duel, checked)
     values: dict[str, Any] = {
@@ -139,6 +138,14 @@ def signed(values: Mapping[str, Any]) -> Gate:
     """The gate with its signature. Args: values: its other fields."""
     unsigned = Gate(**values, signature="")
     return unsigned.model_copy(update={"signature": signature_of(unsigned)})
+
+
+def read_gate(path: Path) -> Gate:
+    """A decision from disk. Raises: UserError if it is not as it was signed."""
+    made = read_document(path, Gate)
+    if made.signature != signature_of(made):
+        raise UserError(f"{path}: this decision is not as it was signed. Put back the file as prefloop gate wrote it.")
+    return made
 
 
 def signature_of(made: Gate) -> str:
@@ -181,11 +188,13 @@ def _duel(config: GateConfig, looked: Looked, judgements: Sequence[Judgement], *
     counted = [j for j in judgements if j.comparison in ids]
     per_prompt = max(len(counted) / max(len(shares), 1), 1.0)
     more = None if decision.expected_more is None else math.ceil(decision.expected_more * per_prompt)
-    over = config.most and len(shares) >= config.most
+    over = (config.most and len(shares) >= config.most) or config.by != PEOPLE or not (shares or left)
     verdict: Verdict = "more"
-    if decision.verdict != "continue":
+    if len(shares) < config.least and left and not over:
+        verdict = "more"  # people's look before enough is there to tell slices
+    elif decision.verdict != "continue":
         verdict = decision.verdict
-    elif over:
+    elif over:  # nothing more can be asked
         verdict = "hold"
     return Duel(
         by=config.by,
@@ -218,25 +227,29 @@ def _conditions(config: GateConfig, evaluation: Evaluation, looked: Looked, by_p
         conditions.share_rises(
             "over_refusal", evaluation, limit=config.over_refusal_rise, what="refusals of safe prompts"
         ),
-        conditions.skills(*_lost(config, evaluation.compared[1].fingerprint)),
+        conditions.skills(*_lost(config, evaluation)),
         conditions.slices(shares, config),
         conditions.spot_check(by_people, config),
     )
 
 
-def _lost(config: GateConfig, candidate: str) -> tuple[Sequence[str] | None, int]:
-    """Names of lost skills, and how many were measured. Args: candidate: the fingerprint of the new model."""
+def _lost(config: GateConfig, evaluation: Evaluation) -> tuple[Sequence[str] | None, int]:
+    """Names of lost skills, and how many could be compared; None if none could."""
+    candidate = evaluation.compared[1].fingerprint
+    before = {evaluation.models[name].fingerprint for name in (evaluation.reference, evaluation.base) if name}
     if config.skills is None:
         return None, 0
     path = Path(config.skills) / layout.SKILLS
     found = read_document(path, Skills)
     names = lost(found, candidate)
-    if names is None:
+    if names is None or found.models[0].fingerprint not in before:
         raise UserError(
-            f"{path}: the candidate is not among the models that were measured there after the first. Measure both: "
-            "prefloop skills models.before=INCUMBENT models.after=CANDIDATE ..."
+            f"{path}: these skills are not of the candidate beside the incumbent, or the evaluation's base. Measure "
+            "both: prefloop skills models.before=INCUMBENT models.after=CANDIDATE ..."
         )
-    return names, len(next(each for each in found.models if each.fingerprint == candidate).skills)
+    own_skills = next(each for each in found.models if each.fingerprint == candidate).skills
+    compared = sum(skill.change is not None for skill in own_skills)
+    return (names if compared else None), compared
 
 
 def decide(config: GateConfig, duel: Duel, checked: Sequence[Condition]) -> tuple[Verdict, str]:
@@ -253,14 +266,18 @@ def decide(config: GateConfig, duel: Duel, checked: Sequence[Condition]) -> tupl
         return "hold", f"hold: a condition is broken ({what}); {rate}."
     if duel.verdict == "hold":
         surely = duel.high < config.worthwhile
-        why = "it is surely not worth its place" if surely else f"no verdict within {config.most} prompts"
+        why = "it is surely not worth its place" if surely else f"no verdict within {duel.prompts} prompts"
+        if not duel.prompts:
+            why = f"both models wrote the same to all {duel.alike} prompts"
         return "hold", f"hold: {why}; {rate}."
     if duel.verdict == "more":
         if duel.left == 0:
             more = "all prompts of the arena are judged: evaluate again with a larger num_arena, or set most="
+        elif duel.prompts < config.least:
+            more = f"at least {config.least} prompts are to be judged"
         else:
             more = "none is in sight" if duel.expected_more is None else f"about {duel.expected_more} more judgements"
-            more += f" (`prefloop web {Path(config.evaluation).parent}`)" if config.by == PEOPLE else ""
+        more += f" (`prefloop web {Path(config.evaluation).parent}`)"
         return "more", f"more judgements are needed: {more}; {rate}."
     if waiting:
         return "more", f"more judgements are needed: {'; '.join(c.sentence for c in waiting)}; {rate}."
@@ -305,9 +322,18 @@ class _Judge:
         return [j for j in read_records(self._file, Judgement) if j.annotator_kind == "person"]
 
     def by_people(self, arena: Sequence[Comparison]) -> int:
-        """Judgements by people of this arena, of the audit too."""
-        known = {c.id for c in arena}
-        return sum(j.comparison in known for j in self._people())
+        """Pairs of this arena that people have judged, of the audit too."""
+        return len({c.id for c in arena} & {j.comparison for j in self._people()})
+
+    def refuse_foreign(self, comparisons: Sequence[Comparison]) -> None:
+        """Raises: UserError if gold would have to judge what it does not know."""
+        if self._config.by != GOLD:
+            return
+        asked = [
+            Prompt(id=c.prompt_id, messages=c.messages, tags=tuple(tag for tag in c.tags if tag != ARENA))
+            for c in comparisons
+        ]
+        own(asked, file=self._config.evaluation, who="by=gold", instead="Let people judge (by=people), or a model.")
 
     def in_turn(self, differ: Sequence[Comparison]) -> list[Sequence[Comparison]]:
         """What is asked first, and what if that was not enough: of a model, which costs, ever twice as many."""

@@ -49,7 +49,7 @@ def read(out: Path) -> Lineage:
         raise UserError(f"{out}: there are no rounds here yet. Begin with: prefloop rounds RECIPE out={out}")
     found = read_document(path, Lineage)
     for each in found.rounds:
-        if each.seal and each.seal != seal_of(found, each):
+        if each.decision in ("ship", "hold") and each.seal != seal_of(found, each):
             raise UserError(
                 f"{path}: round {each.name} is not as it was when it was decided, so that what came after it cannot be "
                 "trusted. Put back the file as prefloop wrote it."
@@ -75,12 +75,15 @@ def with_round(lineage: Lineage, new: Round) -> Lineage:
 
 
 def name_after(lineage: Lineage, parent: Round | None) -> tuple[str, int]:
-    """(name, number) of the round that begins after another one, or first: a branch gets a letter."""
+    """(name, number) of the round that begins after another one, or first: a branch gets a letter. Raises: UserError if
+    none is left."""
     number = parent.number + 1 if parent else 1
     taken = {each.name for each in lineage.rounds}
-    return next(
-        name for name in (str(number), *(f"{number}{letter}" for letter in LETTERS)) if name not in taken
-    ), number
+    names = (str(number), *(f"{number}{letter}" for letter in LETTERS))
+    name = next((name for name in names if name not in taken), None)
+    if name is None:
+        raise UserError(f"round {number} has {len(LETTERS)} branches, and no letter is left. Go on from one of them.")
+    return name, number
 
 
 def artefact(out: Path, path: str | Path) -> Artefact:
@@ -91,12 +94,20 @@ def artefact(out: Path, path: str | Path) -> Artefact:
 def inside(out: Path, path: str | Path) -> str:
     """A path as the lineage has it: from the pipeline's folder on, where it lies there, or else whole."""
     whole, home = Path(path).resolve(), out.resolve()
-    return whole.relative_to(home).as_posix() if whole.is_relative_to(home) else str(path)
+    return whole.relative_to(home).as_posix() if whole.is_relative_to(home) else str(whole)
 
 
 def place(out: Path, what: Artefact) -> str:
     """Where something of the lineage is."""
     return str(out / what.path)
+
+
+def selected(folder: Path, path: str, fingerprint: str) -> str:
+    """Where a round's candidate is now: as it was evaluated, or where the round's stages keep their policies, if the
+    folder was moved or the evaluation was begun from elsewhere."""
+    name = Path(path).name
+    kept = [*folder.glob(f"*/{layout.MODELS}/{name}"), *folder.glob(f"*/{name}")]
+    return str(next((place for place in kept if fingerprints.of_path(place) == fingerprint), Path(path)))
 
 
 def check(what: Artefact, *, of: str, out: Path) -> None:

@@ -35,7 +35,14 @@ def main(arguments: Sequence[str]) -> int:
         return _of_folder(out, words, rest)
     if lineage.file_of(out).is_file():
         begun = lineage.read(out)
+        if not Path(begun.recipe).is_file():
+            raise UserError(
+                f"{out}: the recipe that its rounds began from, {begun.recipe}, is not there any more. Put it back, or "
+                f"say which it is now: prefloop run RECIPE out={out}"
+            )
         return command.go_on(load(begun.recipe, [*_without(begun.typed, [*rest, "out="]), *rest, f"out={out}"]))
+    if out.is_dir() and not out.suffix:
+        raise UserError(f"{out}: no round has begun here yet. Type the recipe: prefloop rounds RECIPE out={out}")
     recipe = load(name, rest)
     if layout.ROUNDS not in recipe.values:
         raise UserError(f"{recipe.path}: this recipe has no `rounds:`. Run it with: prefloop run {name}")

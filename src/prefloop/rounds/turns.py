@@ -31,6 +31,8 @@ from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.lineages import Lineage, Round
+from prefloop.rounds.gate_config import PEOPLE
+from prefloop.rounds.lineage import selected
 from prefloop.rounds.recipe import STAGES, Recipe, Turn
 
 WORDS = ("incumbent", "older", "reward", "asked", "preferences", "collected", "candidate")
@@ -77,6 +79,12 @@ def section(recipe: Recipe) -> dict[str, Any]:
                 f"{recipe.place(layout.ROUNDS)}: `rounds:` has no `{needed}:`, so that nobody says whether a round's "
                 f"policy is better. Add it."
             )
+    judged = given[layout.GATE] if isinstance(given[layout.GATE], dict) else {}
+    if judged.get("by", PEOPLE) == PEOPLE and layout.COLLECT not in stages:
+        raise UserError(
+            f"{recipe.place(f'{layout.ROUNDS}.{layout.GATE}')}: people judge at the page of what a round collects, and "
+            "these rounds have no `collect:`. Add it, or let somebody else judge: by: model, say."
+        )
     return given
 
 
@@ -110,16 +118,18 @@ def turn(recipe: Recipe, lineage: Lineage, this: Round) -> Turn:
         "asked": tuple(f"{place}/{layout.COMPARISONS}" for place in collected),
         "preferences": earlier if collected else None,
         "collected": collected,
-        "candidate": _candidate(folder(recipe, this.name) / layout.EVALUATE / layout.EVALUATION),
+        "candidate": _candidate(folder(recipe, this.name)),
     }
     return Turn(folder(recipe, this.name), section(recipe), words)
 
 
-def _candidate(evaluation: Path) -> str | None:
-    """The policy that was selected; None before that."""
+def _candidate(folder: Path) -> str | None:
+    """The policy that was selected in a round; None before that."""
+    evaluation = folder / layout.EVALUATE / layout.EVALUATION
     if not evaluation.is_file():
         return None
-    return read_document(evaluation, Evaluation).compared[1].path
+    found = read_document(evaluation, Evaluation).compared[1]
+    return selected(folder, found.path, found.fingerprint)
 
 
 def first_and_later(recipe: Recipe) -> Iterator[tuple[str, Config]]:

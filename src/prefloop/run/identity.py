@@ -105,8 +105,12 @@ def _deciding(
         name = f"{above}{key}"
         if name in left_out or value in places or value in around.get(name, ()):
             continue
-        inside = isinstance(value, dict) and any(other.startswith(f"{name}.") for other in (*left_out, *around))
-        found[key] = _deciding(value, left_out, places, around, f"{name}.") if inside else value
+        if isinstance(value, list | tuple) and value and all(part in places for part in value):
+            continue
+        if isinstance(value, dict) and any(other.startswith(f"{name}.") for other in (*left_out, *around)):
+            found[key] = _deciding(value, left_out, places, around, f"{name}.")
+        else:
+            found[key] = value
     return found
 
 

@@ -113,7 +113,7 @@ RULES = {
     "copies_prompt": Rule(_more, 0.05, stops=True),
     "language": Rule(_more, 0.03, stops=True),
     "gibberish": Rule(_more, 0.5, stops=True),
-    "mode_collapse": Rule(_shrinks, 0.6, stops=True),
+    "mode_collapse": Rule(_shrinks, 0.6),  # pairs are counted over a step, of which longer responses repeat more
     "same_start": Rule(_more, 0.4),
     "length_drift": Rule(_moves, 0.5),
     # what the reward thinks of it

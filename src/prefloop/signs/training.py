@@ -59,7 +59,7 @@ def of_training(rows: Rows, *, kl_limit: float | None) -> list[Sign]:
         sign("clipped", value=_average(last, "ratio/clipped")),
         sign("kl", value=_average(last, drift), limit=kl_limit),
         sign("entropy", **_ends(first, last, "entropy/mean")),
-        sign("cut_off", **scores, **_ends(first, last, "rollouts/finished")),
+        _clear(rows, first, sign("cut_off", **scores, **_ends(first, last, "rollouts/finished")), "rollouts/finished"),
         *_of_groups(last),
         *_of_updates(rows, last, drift),
         *_of_changes(rows, first, last),
@@ -138,10 +138,17 @@ def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
             before, after = (_average(some, metric) for some in (first, last))
             if sense < 0 and before is not None and after is not None:
                 before, after = 1 - before, 1 - after
-            said = sign(name, before=before, after=after)
-            far = before is not None and after is not None and abs(after - before) > CLEAR * _noise(rows, metric, first)
-            found.append(said if far or said.level != "alarm" else Sign(name, "fine", said.values))
+            found.append(_clear(rows, first, sign(name, before=before, after=after), metric))
     return found
+
+
+def _clear(rows: Rows, first: Rows, said: Sign, metric: str) -> Sign:
+    """The sign, but no alarm of what changed by no more than steps differ by chance."""
+    before, after = (value for value in (said.values["before"], said.values["after"]))
+    if said.level != "alarm" or not isinstance(before, float) or not isinstance(after, float):
+        return said
+    far = abs(after - before) > CLEAR * _noise(rows, metric, first)
+    return said if far else Sign(said.name, "fine", said.values)
 
 
 def _noise(rows: Rows, name: str, first: Rows) -> float:

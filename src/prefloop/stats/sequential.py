@@ -99,8 +99,8 @@ def decision(
 ) -> Decision:
     """Ship the new model, hold it back, or ask on. May be called after every judgement.
 
-        ship  if the evidence for a win rate above 1/2 is 1 / alpha or more
-        hold  if that for one below worthwhile is
+        hold  if the evidence for a win rate below worthwhile is 1 / alpha or more
+        ship  if that for one above 1/2 is
         else continue
 
     A model that is no better is shipped, at any look, with probability at most alpha; one that is worthwhile is held
@@ -134,9 +134,9 @@ def decision(
 def verdict_of(wins: float, losses: float, *, alpha: float, worthwhile: float) -> Verdict:
     """The verdict of `decision` alone, for whoever looks after every judgement. Args: see there; ties are counted."""
     enough = -math.log(alpha)
-    if log_e_value(wins, losses, null=0.5) >= enough:
-        return "ship"
-    return "hold" if log_e_value(losses, wins, null=1.0 - worthwhile) >= enough else "continue"
+    if log_e_value(losses, wins, null=1.0 - worthwhile) >= enough:
+        return "hold"  # though it may be better than one half for certain
+    return "ship" if log_e_value(wins, losses, null=0.5) >= enough else "continue"
 
 
 def annotator_test(

@@ -126,15 +126,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     stop, site = threading.Event(), app.state.site
     deliveries = (Delivery(site), ArenaDelivery(site))
 
+    def expire() -> None:
+        while queue.expire(site) >= queue.SWEEP:
+            pass
+
     def keep_house() -> None:
         while not stop.wait(EVERY):
-            try:
-                while queue.expire(site) >= queue.SWEEP:
-                    pass
-                for delivery in deliveries:
-                    delivery.look()
-            except PROBLEMS as problem:
-                log.warning("housekeeping: %s", problem)
+            for work in (expire, *(delivery.look for delivery in deliveries)):
+                try:
+                    work()
+                except PROBLEMS as problem:
+                    log.warning("housekeeping: %s", problem)
         for delivery in deliveries:
             with contextlib.suppress(*PROBLEMS):  # what is kept back is kept in the database
                 delivery.look(last=True)

@@ -196,8 +196,10 @@ class ArenaDelivery:
             return False
         with self.site.database.snapshot() as connection:
             lines = [row.model_dump_json() + "\n" for row in judged(connection, (ARENA,))]
-        self._written, self._at = newest, now
-        return bool(lines) and _write(path, lines)
+        self._at = now
+        changed = (bool(lines) or path.is_file()) and _write(path, lines)
+        self._written = newest
+        return changed
 
 
 def newest_judgement(connection: Connection) -> int:
