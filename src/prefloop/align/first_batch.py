@@ -134,7 +134,7 @@ def boundary(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts) -> str 
     )
 
 
-SURE, RARE = 0.05, 6.0
+SURE, RARE = 0.15, 6.0
 """Nats of entropy below which a token is nearly sure, and log(1 / p) of what else may come there."""
 
 
@@ -160,7 +160,8 @@ def drawn(setup: Setup, config: RolloutsConfig, rollouts: Rollouts) -> list[str]
     gap = (first.logprobs + first.entropy).cpu().double()
     # where a policy is nearly sure, few draws hold none of the rare tokens that most of the variance is of: at least
     # H log(1 / p) of a token whose others have p in all
-    least = RARE * first.entropy.clamp(max=SURE).cpu().double().mean()
+    sure = first.entropy.cpu().double()
+    least = RARE * (sure * (sure < SURE)).mean()
     error = math.sqrt(max(float(gap.var(correction=0)), float(least)) / len(gap))
     far = sign("other_sampling", value=float(gap.mean()) / error if error else 0.0, said=float(gap.mean()))
     return [*found, *([says(far)] if far.level == "alarm" else [])]
