@@ -67,7 +67,7 @@ class GateConfig(RunConfig, Templated, Weighted, Rewarded):
     """Judged prompts from which on a tag is a slice."""
 
     spot_check: int = Field(default=0, ge=0)
-    """Judgements by people that must be there, whoever judges, those of the audit included."""
+    """Pairs that people must have judged, whoever decides, those of the audit included."""
 
     must: tuple[str, ...] = ()
     """Conditions that must have been measured: kl, harmful, over_refusal, skills, slices, spot_check. What is not named
