@@ -90,7 +90,8 @@ def test_the_base_is_measured_beside_and_never_selected(make_config: Callable[..
         assert (mean(before.base_kl), before.base_nats) == (None, None)
         assert (mean(split.base_kl) or 0.0) > 0.0
         assert (mean(split.base_nats) or 0.0) > 0.0
-        assert split.model_copy(update={"base_kl": None, "base_nats": None}) == before
+        assert split.base_win_rate is not None
+        assert split.model_copy(update={"base_kl": None, "base_nats": None, "base_win_rate": None}) == before
     assert evaluation.samples[0].base is not None
 
 

@@ -116,7 +116,11 @@ def test_it_is_a_base_of_adapters_and_of_stages(file: Path, tmp_path: Path, writ
         asked = [{"messages": [{"role": "user", "content": f"{split} {i}"}]} for i in range(4)]
         compared[f"{split}_prompts"] = write_rows(f"{split}.jsonl", asked)
     models = read_document(evaluate(EvaluateConfig.model_validate(compared)), Evaluation).models
-    assert models["tiny.gguf"].test == models["base"].test
+    of_base, its = models["base"].test, models["tiny.gguf"].test
+    assert its is not None
+    assert its.base_win_rate is not None
+    assert its.base_win_rate.mean == 0.5  # of nothing but ties
+    assert its.model_copy(update={"base_win_rate": None}) == of_base
     network, base = causal(str(saved), CPU), causal(str(file), CPU)
     says = network.logits(network.hidden_states(Stream.of([[5, 9, 7, 30, 41]], CPU.device))).detach()
     assert network.role is not None

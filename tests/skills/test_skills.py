@@ -400,7 +400,7 @@ def test_other_weights_have_another_loss_and_it_is_paired(
     [
         ({"max_drop": {"coping": 0.1}}, "no skill is called so here. There are: byte_loss, choice"),
         ({"suite": "helpdsk"}, "no suite of that name comes with prefloop"),
-        ({"texts": "nowhere.jsonl"}, "there is no such file"),
+        ({"texts": "nowhere.jsonl"}, "nothing is there"),
     ],
 )
 def test_wrong_input_is_a_sentence(make: Callable[..., SkillsConfig], given: dict[str, Any], says: str):
