@@ -120,7 +120,7 @@ def _share(share: Share | None) -> Markup:
 
 def _over_base(line: tuple[Round, ...], words: Words) -> Markup | None:
     """Win rate over SFT against the judgements spent, candidate by candidate; shipped ones are marked."""
-    points, spent = [Dot(0.0, 0.5, None, words.before)], 0
+    points, spent = [Dot(0.0, 0.5, None, words.plain("before.sft"))], 0
     for each in line:
         spent += each.judgements
         rate = each.over_base

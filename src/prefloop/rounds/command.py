@@ -18,7 +18,7 @@ from prefloop.rounds.recipe import STAGES, Recipe, load
 
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
 
-  RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, assistant,
+  RECIPE is a YAML file, or the name of one that comes with prefloop: helpdesk, rounds, assistant,
   stories, seed003, constitution, rlaif.
   A finished stage is recognised and skipped; a broken one goes on from its last checkpoint.
   The settings of a stage: prefloop STAGE --help"""
