@@ -221,3 +221,8 @@ def judged(collect: Path) -> Path:
 def arena_judged(collect: Path) -> Path:
     """The file in which the page leaves what people judged in the arena, beside that."""
     return judged(collect).with_name(ARENA)
+
+
+def kept_in(pipeline: Path, name: str) -> list[Path]:
+    """The models of that name that stages of a pipeline, or of a round, have written."""
+    return [path for path in (*pipeline.glob(f"*/{MODELS}/{name}"), *pipeline.glob(f"*/{name}")) if is_model(path)]

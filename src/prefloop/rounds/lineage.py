@@ -105,8 +105,7 @@ def place(out: Path, what: Artefact) -> str:
 def selected(folder: Path, path: str, fingerprint: str) -> str:
     """Where a round's candidate is now: as it was evaluated, or where the round's stages keep their policies, if the
     folder was moved or the evaluation was begun from elsewhere."""
-    name = Path(path).name
-    kept = [*folder.glob(f"*/{layout.MODELS}/{name}"), *folder.glob(f"*/{name}")]
+    kept = layout.kept_in(folder, Path(path).name)
     return str(next((place for place in kept if fingerprints.of_path(place) == fingerprint), Path(path)))
 
 
