@@ -271,6 +271,9 @@ def test_what_another_round_may_gain_by_hand():
     lost = next_gain([0.2, -0.1], [0.0, 0.0])
     assert lost is not None
     assert lost.high == 0
+    first_lost = next_gain([-0.1], [0.0])
+    assert first_lost is not None
+    assert (first_lost.low, first_lost.high) == (0.0, 0.0)
     once = next_gain([0.2], [0.0])
     assert once is not None
     assert once.mean == pytest.approx(0.1, abs=0.002)
