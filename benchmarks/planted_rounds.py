@@ -39,6 +39,10 @@ ROUNDS = [
             "return sum(self.shares) / len(self.shares)",
             "return sum(self.shares)",
         ),
+    ),
+    *planted(
+        "files/gates.py",
+        "rounds/test_gate.py",
         ("signed without a look", 'exclude={"signature"}', 'exclude={"signature", "alpha"}'),
     ),
     *planted(

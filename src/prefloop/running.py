@@ -26,6 +26,7 @@ from prefloop.files.documents import read_document
 from prefloop.printing import say
 from prefloop.records import Finished, RunCard
 from prefloop.rounds.recipe import STAGES, Recipe
+from prefloop.rounds.told import told
 from prefloop.stages import ALIGNING, Stage
 
 COMMAND = (sys.executable, "-m", "prefloop")
@@ -196,21 +197,20 @@ def workers() -> Iterator[Workers]:
 def run_head(some: Workers, steps: Sequence[Step], log: Path) -> None:
     """Runs the stages that all methods begin from. Raises: UserError with what the first one said that failed."""
     for number, step in enumerate(steps, start=1):
-        before, started = (step.out / layout.FINISHED).is_file(), time.perf_counter()
-        if not before:
-            say(f"[{number}/{len(steps)}] {step.stage.name:<9} runs, and tells how far it is in {log}")
-        pool = ThreadPoolExecutor(1)  # a signal is heard here, between two looks, and never while a process begins
-        running = pool.submit(some.run, step, log)
-        try:
-            while not running.done():
-                time.sleep(LOOK_EVERY)
-            running.result()
-        except Failed as problem:
-            raise UserError(str(problem)) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
-        took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
-        say(f"[{number}/{len(steps)}] {step.stage.name:<9} {took}")
+        place, name = f"{number}/{len(steps)}", step.stage.name
+        with told(place, name, step.out) as before:
+            if not before:
+                say(f"[{place}] {name:<9} runs, and tells how far it is in {log}")
+            pool = ThreadPoolExecutor(1)  # a signal is heard here, between two looks, and never while a process begins
+            running = pool.submit(some.run, step, log)
+            try:
+                while not running.done():
+                    time.sleep(LOOK_EVERY)
+                running.result()
+            except Failed as problem:
+                raise UserError(str(problem)) from None
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # what runs is stopped by whoever made the workers
 
 
 def run_lines(

@@ -21,6 +21,7 @@ from prefloop.cards.words import LABELS
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.documents import read_document, write_document
+from prefloop.files.gates import signed
 from prefloop.files.tables import read_records, write_records
 from prefloop.health.card import make_card
 from prefloop.records import Artefact, Comparison, Finished, Identity, Judgement, Message, Response, RunCard, Sampling
@@ -149,22 +150,22 @@ def gate_of(fingerprint: str) -> Gate:
         verdict="hold",
     )
     broken = Condition(name="kl", state="broken", value=9.0, limit=8.0, sentence="it drifted | too far")
-    return Gate(
-        verdict="hold",
-        sentence="It is not better yet.",
-        candidate="m",
-        candidate_fingerprint=fingerprint,
-        incumbent="i",
-        incumbent_fingerprint="x",
-        duel=duel,
-        conditions=(broken,),
-        front=(),
-        alpha=0.05,
-        worthwhile=0.5,
-        evaluation="e",
-        judgements="j",
-        signature="s",
-    )
+    values = {
+        "verdict": "hold",
+        "sentence": "It is not better yet.",
+        "candidate": "m",
+        "candidate_fingerprint": fingerprint,
+        "incumbent": "i",
+        "incumbent_fingerprint": "x",
+        "duel": duel,
+        "conditions": (broken,),
+        "front": (),
+        "alpha": 0.05,
+        "worthwhile": 0.5,
+        "evaluation": "e",
+        "judgements": "j",
+    }
+    return signed(values)
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from reading import Reader, Write, report
 
+from prefloop.files.gates import signed
 from prefloop.records.gates import Condition, Duel
 from prefloop.records.lineages import Lineage, Round
 from prefloop.records.runs import Artefact
 from prefloop.report.words import Words
-from prefloop.rounds.gate import signed
 
 WON = {"judge": "gold", "num": 400, "wins": 300, "ties": 0, "losses": 100, "mean": 0.75, "low": 0.71, "high": 0.79}
 

@@ -14,12 +14,13 @@ from prefloop import cli
 from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.arenas import read_arena
+from prefloop.files.gates import signature_of
 from prefloop.files.tables import jsonl, write_records
 from prefloop.records import Judgement
 from prefloop.records.evaluations import Evaluation
 from prefloop.records.gates import Gate
 from prefloop.rounds import conditions, gate
-from prefloop.rounds.gate import CODES, Judged, look, signature_of
+from prefloop.rounds.gate import CODES, Judged, look
 from prefloop.rounds.gate_config import GateConfig
 from report.conftest import evaluation, mark
 

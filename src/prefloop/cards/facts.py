@@ -15,6 +15,7 @@ from prefloop.errors import UserError
 from prefloop.files import fingerprints
 from prefloop.files.documents import read_document
 from prefloop.files.foreign import read_demonstrations
+from prefloop.files.gates import read_gate
 from prefloop.models.load import members_of, model_folder
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
@@ -127,7 +128,7 @@ def _reward(path: str) -> tuple[str, Card | None]:
 def _gate(path: str, fingerprint: str) -> Gate:
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file. Give the gate.json of the folder that `prefloop gate` wrote.")
-    gate = read_document(path, Gate)
+    gate = read_gate(Path(path))
     if gate.candidate_fingerprint != fingerprint:
         raise UserError(
             f"{path}: this decision is about another model ({gate.candidate}, {gate.candidate_fingerprint}; the card's "

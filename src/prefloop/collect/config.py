@@ -18,6 +18,18 @@ PYTHON = "python:"
 """How a function begins."""
 
 
+def check_judge(by: str, judge: JudgeConfig | None, *, margin: float) -> None:
+    """Raises: ValueError for settings of a judge who does not judge."""
+    if (by == MODEL) != (judge is not None):
+        raise ValueError(
+            "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
+            if judge is None
+            else f"judge says which model judges, but by = {by}. Set by = model, or leave judge out."
+        )
+    if margin and not by.startswith(PYTHON):
+        raise ValueError(f"margin is for a function, and by = {by} is none. Leave margin out.")
+
+
 class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewarded):
     """Everything that changes what is sampled and how it is judged."""
 
@@ -96,12 +108,7 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
                 f"by = {self.by}: nobody is called that. Type by=simulated, by=people, by=model, or "
                 "by=python:FILE.py:FUNCTION."
             )
-        if (self.by == MODEL) != (self.judge is not None):
-            raise ValueError(
-                "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
-                if self.judge is None
-                else f"judge says which model judges, but by = {self.by}. Set by = model, or leave judge out."
-            )
+        check_judge(self.by, self.judge, margin=self.margin)
         if bool(self.older) != bool(self.older_share):
             raise ValueError(
                 f"older_share = {self.older_share:g} of the responses are older policies', and older names none. Add "
@@ -115,8 +122,6 @@ class CollectConfig(RunConfig, Templated, Weighted, Varied, SamplingConfig, Rewa
                 f"judge.form = ranking names each response by a letter, so that it takes {MOST_RANKED} at most, and "
                 f"not responses_per_prompt + altered = {shown}. Draw fewer, or set judge.form = pair."
             )
-        if self.margin and not self.by.startswith(PYTHON):
-            raise ValueError(f"margin is for a function, and by = {self.by} is none. Leave margin out.")
         return self
 
     def extras(self) -> Mapping[str, str]:

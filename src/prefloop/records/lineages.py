@@ -9,7 +9,6 @@ from pydantic import Field
 
 from prefloop.records.cards import Share
 from prefloop.records.evaluations import WinRate
-from prefloop.records.gates import Verdict
 from prefloop.records.record import Record
 from prefloop.records.runs import Artefact
 
@@ -34,7 +33,7 @@ class Round(Record):
     """The last round's reward model on this round's held-out pairs."""
     fresh: Share | None = None
     """The refreshed one on the same."""
-    decision: Verdict | None = None
+    decision: Literal["ship", "hold"] | None = None
     """The gate's; null while it goes on."""
     sentence: str = ""
     """The gate's."""

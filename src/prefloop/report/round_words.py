@@ -39,12 +39,7 @@ ROUNDS: dict[str, tuple[str, str]] = {
     "rounds.decision": ("decision", "决定"),
     "rounds.ship": ("shipped", "上线"),
     "rounds.hold": ("held", "不上线"),
-    "rounds.more": ("waits for judgements", "等待评判"),
     "rounds.open": ("goes on", "进行中"),
-    "rounds.ship.plain": ("shipped", "上线"),
-    "rounds.hold.plain": ("held", "不上线"),
-    "rounds.more.plain": ("waits", "等待评判"),
-    "rounds.open.plain": ("goes on", "进行中"),
     "rounds.duel": (
         "{rate} of {num} prompts, at least {low}, at most {high}; judged by {by}",
         "{num} 个提示中胜 {rate}，至少 {low}，至多 {high}；评判者：{by}",

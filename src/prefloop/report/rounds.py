@@ -174,7 +174,7 @@ def tree(lineage: Lineage, words: Words) -> Markup:
     on_line = {each.name for each in lineage.line(lineage.head)}
     for place in places.values():
         each = place.round
-        facts = [words.plain(f"rounds.{each.decision or 'open'}.plain")]
+        facts = [words.plain(f"rounds.{each.decision or 'open'}")]
         facts.append(each.selected.fingerprint if each.selected else each.incumbent.fingerprint)
         kind = "spine" if each.name in on_line else "absent"
         parts.append(_box(place.column, place.row, words.plain("rounds.name", name=each.name), facts, kind))

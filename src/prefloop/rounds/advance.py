@@ -5,7 +5,6 @@ Killed at any moment it goes on: a round that is not decided is continued, and e
 PIPE-4, DIA-7: each round's pairs are scored by the last reward model and by the refreshed one.
 """
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from prefloop.evaluate.config import RewardFileConfig
 from prefloop.evaluate.reward_file import evaluate_file
 from prefloop.files.atomic import make_folder, write_text
 from prefloop.files.documents import read_document
+from prefloop.files.gates import read_gate
 from prefloop.models.load import model_folder
 from prefloop.named import named
-from prefloop.outcome import MORE, Outcome
+from prefloop.outcome import MORE
 from prefloop.printing import say
 from prefloop.records.benches import Bench
 from prefloop.records.cards import Share
@@ -28,8 +28,9 @@ from prefloop.records.lineages import Lineage, Round
 from prefloop.records.runs import Artefact, Finished
 from prefloop.rounds import lineage as kept
 from prefloop.rounds import turns
-from prefloop.rounds.gate import read_gate
+from prefloop.rounds.gate_config import GOLD
 from prefloop.rounds.recipe import STAGES, Recipe
+from prefloop.rounds.told import told
 from prefloop.stats.paying import Expected, next_gain
 
 
@@ -50,7 +51,7 @@ def go(recipe: Recipe) -> int:
                 this = _begun(recipe, lineage, head.begin)
                 lineage = kept.with_round(lineage, this)
                 kept.write(recipe.out, lineage)
-            code, this = _run(recipe, lineage, this, head)
+            code, this = _run(recipe, lineage, this)
             if code == MORE:
                 return code
             lineage = kept.with_round(lineage, this).model_copy(update={"head": this.name})
@@ -108,7 +109,7 @@ def _opened(recipe: Recipe) -> Lineage:
 
 def _open_round(recipe: Recipe, lineage: Lineage) -> Round | None:
     """The round that has begun after the head and is not decided, if there is one; what it began from is looked at."""
-    found = next((r for r in lineage.rounds if r.parent == lineage.head and r.decision in (None, "more")), None)
+    found = next((r for r in lineage.rounds if r.parent == lineage.head and r.decision is None), None)
     if found is not None:
         _check(recipe, found)
     return found
@@ -133,7 +134,7 @@ def _begun(recipe: Recipe, lineage: Lineage, begin: str) -> Round:
     return this
 
 
-def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig) -> tuple[int, Round]:
+def _run(recipe: Recipe, lineage: Lineage, this: Round) -> tuple[int, Round]:
     """Runs (or continues) the stages of a round. Returns: the exit code, and the round as it is decided."""
     folder = turns.folder(recipe, this.name)
     make_folder(folder)
@@ -141,29 +142,22 @@ def _run(recipe: Recipe, lineage: Lineage, this: Round, head: turns.RoundsConfig
     settings = recipe.turned(turns.turn(recipe, lineage, this))
     later = turns.after_gate(list(settings))
     made: Gate | None = None
-    for number, name in enumerate(settings, start=1):
+    for number, name in enumerate(list(settings), start=1):
         if name in later and (made is None or made.verdict != "ship"):
             break
-        config = recipe.turned(turns.turn(recipe, lineage, this))[name]  # what `evaluate` selects is known after it
-        code = _stage(f"{this.name}:{number}/{len(settings)}", name, config)
+        with told(f"{this.name}:{number}/{len(settings)}", name, folder / name):
+            named(STAGES[name].function)(settings[name])
         if name == layout.REWARD:
             _score_pairs(recipe, this, folder)
+        if name == layout.EVALUATE:  # what it has selected is known now
+            settings = recipe.turned(turns.turn(recipe, lineage, this))
         if name == layout.GATE:
             made = read_gate(folder / layout.GATE / layout.GATED)
-            if code == MORE:
+            if made.verdict == "more":
                 say(f"[round {this.name}] {made.sentence} Then type the same command again.")
                 return MORE, this
     assert made is not None  # every round has a gate
     return 0, decided(recipe.out, lineage, this, folder, made, settings)
-
-
-def _stage(place: str, name: str, config: Config) -> int:
-    """Runs one stage to its end. Returns: its exit code."""
-    before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
-    started = time.perf_counter()
-    made = named(STAGES[name].function)(config)
-    say(f"[{place}] {name:<9} {'done before, skipped' if before else f'{time.perf_counter() - started:6.1f} s'}")
-    return made.code if isinstance(made, Outcome) else 0
 
 
 def _write_earlier(recipe: Recipe, lineage: Lineage, this: Round) -> None:
@@ -226,7 +220,7 @@ def decided(
     test = evaluation.tested[1]
     gain, error = _gain(test.win_rate, made)
     told = this.model_copy(update={
-        "outputs": outputs, "judgements": judged + (made.duel.judgements if made.duel.by not in ("gold",) else 0),
+        "outputs": outputs, "judgements": judged + (made.duel.judgements if made.duel.by != GOLD else 0),
         "stale": _accuracy(folder / layout.STALE), "fresh": _accuracy(folder / layout.FRESH),
         "decision": made.verdict, "sentence": made.sentence, "signature": made.signature,
         "selected": new if shipped else this.incumbent, "refreshed": refreshed,

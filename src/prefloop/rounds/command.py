@@ -1,6 +1,5 @@
 """`prefloop run RECIPE [key=value ...]`: a recipe from its first stage to its report; run it again to go on."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from prefloop.outcome import MORE
 from prefloop.printing import say
 from prefloop.rounds import beforehand
 from prefloop.rounds.recipe import STAGES, Recipe, load
+from prefloop.rounds.told import told
 
 USAGE = """prefloop run RECIPE [out=DIR] [seed=N] [STAGE.SETTING=VALUE ...]: run a whole recipe, or go on with it.
 
@@ -63,13 +63,10 @@ def run(recipe: Recipe) -> dict[str, Path | None]:
     for number, (name, config) in enumerate(recipe.settings.items(), start=1):
         if rounds and "pipeline" in STAGES[name].reads and not _rounds(recipe, results):
             return results
-        before = (Path(config.model_dump()["out"]) / layout.FINISHED).is_file()
-        started = time.perf_counter()
         if "pipeline" in STAGES[name].reads and was_written(card):
             write(recipe)  # every stage has accepted its settings: the recipe is what really ran
-        results[name] = named(STAGES[name].function)(config)
-        took = "done before, skipped" if before else f"{time.perf_counter() - started:6.1f} s"
-        say(f"[{number}/{len(recipe.settings)}] {name:<9} {took}")
+        with told(f"{number}/{len(recipe.settings)}", name, Path(config.model_dump()["out"])):
+            results[name] = named(STAGES[name].function)(config)
     if rounds and layout.ROUNDS not in results:
         _rounds(recipe, results)
     return results

@@ -25,6 +25,7 @@ from prefloop.evaluate.arena import by_gold, sampler_name
 from prefloop.files import fingerprints
 from prefloop.files.arenas import ARENA, AUDIT, read_arena
 from prefloop.files.documents import read_document, write_document
+from prefloop.files.gates import read_gate, signed
 from prefloop.files.tables import read_records
 from prefloop.outcome import MORE, Outcome
 from prefloop.records import Comparison, Judgement, Prompt
@@ -134,25 +135,6 @@ def _decided(run: Run, config: GateConfig, evaluation: Evaluation, judge: "_Judg
     return signed(values)
 
 
-def signed(values: Mapping[str, Any]) -> Gate:
-    """The gate with its signature. Args: values: its other fields."""
-    unsigned = Gate(**values, signature="")
-    return unsigned.model_copy(update={"signature": signature_of(unsigned)})
-
-
-def read_gate(path: Path) -> Gate:
-    """A decision from disk. Raises: UserError if it is not as it was signed."""
-    made = read_document(path, Gate)
-    if made.signature != signature_of(made):
-        raise UserError(f"{path}: this decision is not as it was signed. Put back the file as prefloop gate wrote it.")
-    return made
-
-
-def signature_of(made: Gate) -> str:
-    """What the signature of a gate must be."""
-    return fingerprints.of_value(made.model_dump(mode="json", exclude={"signature"}))
-
-
 def judged(comparisons: Sequence[Comparison], judgements: Iterable[Judgement], *, candidate: str) -> list[Judged]:
     """What was said of each comparison, in their order; those of which nothing was said are left out."""
     said: dict[str, list[float]] = defaultdict(list)
@@ -189,13 +171,10 @@ def _duel(config: GateConfig, looked: Looked, judgements: Sequence[Judgement], *
     per_prompt = max(len(counted) / max(len(shares), 1), 1.0)
     more = None if decision.expected_more is None else math.ceil(decision.expected_more * per_prompt)
     over = (config.most and len(shares) >= config.most) or config.by != PEOPLE or not (shares or left)
-    verdict: Verdict = "more"
-    if len(shares) < config.least and left and not over:
-        verdict = "more"  # people's look before enough is there to tell slices
-    elif decision.verdict != "continue":
+    early = len(shares) < config.least and left and not over  # people's look before slices can be told
+    verdict: Verdict = "hold" if over else "more"  # where nothing more can be asked, and there is no verdict
+    if decision.verdict != "continue" and not early:
         verdict = decision.verdict
-    elif over:  # nothing more can be asked
-        verdict = "hold"
     return Duel(
         by=config.by,
         annotators=len({j.annotator for j in counted}),

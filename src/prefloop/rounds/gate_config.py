@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from prefloop.collect.config import MODEL, PYTHON
+from prefloop.collect.config import MODEL, PYTHON, check_judge
 from prefloop.collect.judge_config import JudgeConfig
 from prefloop.settings import Rewarded, RunConfig, Templated, Weighted
 from prefloop.signs import POINTS
@@ -85,20 +85,13 @@ class GateConfig(RunConfig, Templated, Weighted, Rewarded):
                 f"by = {self.by}: nobody is called that. Type by=people, by=gold, by=model, or "
                 "by=python:FILE.py:FUNCTION."
             )
-        if (self.by == MODEL) != (self.judge is not None):
-            raise ValueError(
-                "by = model needs to know which. Add judge.model=FOLDER, or judge.model=NAME with judge.base_url=URL."
-                if self.judge is None
-                else f"judge says which model judges, but by = {self.by}. Set by = model, or leave judge out."
-            )
+        check_judge(self.by, self.judge, margin=self.margin)
         if self.judge is not None and self.judge.form != "pair":
             raise ValueError("judge.form: a gate asks which of two responses is better. Leave judge.form out.")
         if self.most and self.most < self.least:
             raise ValueError(
                 f"most = {self.most} prompts end the comparison before least = {self.least} do. Swap them."
             )
-        if self.margin and not self.by.startswith(PYTHON):
-            raise ValueError(f"margin is for a function, and by = {self.by} is none. Leave margin out.")
         strange = next((name for name in self.must if name not in CONDITIONS), None)
         if strange is not None:
             raise ValueError(f"must: there is no condition `{strange}`. There are: {', '.join(CONDITIONS)}.")

@@ -14,7 +14,7 @@ from prefloop.files.documents import read_document, write_document
 from prefloop.records.lineages import Lineage, Round
 from prefloop.records.runs import Artefact
 
-MARKS = {"ship": "shipped", "hold": "held", "more": "waits for judgements"}
+MARKS = {"ship": "shipped", "hold": "held"}
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
 
 
@@ -49,7 +49,7 @@ def read(out: Path) -> Lineage:
         raise UserError(f"{out}: there are no rounds here yet. Begin with: prefloop rounds RECIPE out={out}")
     found = read_document(path, Lineage)
     for each in found.rounds:
-        if each.decision in ("ship", "hold") and each.seal != seal_of(found, each):
+        if each.decision and each.seal != seal_of(found, each):
             raise UserError(
                 f"{path}: round {each.name} is not as it was when it was decided, so that what came after it cannot be "
                 "trusted. Put back the file as prefloop wrote it."
@@ -124,8 +124,8 @@ def back(out: Path, name: str) -> Lineage:
     with held(out):
         lineage = read(out)
         found = lineage.named(name)
-        if name != "0" and (found is None or found.decision in (None, "more")):
-            done = [each.name for each in lineage.rounds if each.decision in ("ship", "hold")]
+        if name != "0" and (found is None or found.decision is None):
+            done = [each.name for each in lineage.rounds if each.decision]
             raise UserError(f"{out}: no round `{name}` is decided. There are: {', '.join(['0', *done])}.")
         lineage = lineage.model_copy(update={"head": "" if name == "0" else name, "ended": ""})
         write(out, lineage)
