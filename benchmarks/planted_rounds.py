@@ -72,6 +72,7 @@ ROUNDS = [
             "models[layout.STALE] = models[layout.FRESH]",
         ),
         ("the head stays", 'this).model_copy(update={"head": this.name})', "this)"),
+        ("the candidate is not looked up", "if name == layout.EVALUATE:", "if name == layout.REWARD and False:"),
         ("one hold is enough", "len(last) == head.holds and all(", "any("),
     ),
     *planted(

@@ -108,6 +108,15 @@ def test_the_last_reward_model_is_measured_beside_the_refreshed_one(whole: Path)
     assert second.stale.num == second.fresh.num
 
 
+def test_what_was_evaluated_is_what_skills_are_measured_of(whole: Path):
+    """`$candidate` is known once `evaluate` has selected it, in the round itself."""
+    for each in lineage.read(whole).rounds:
+        made = json.loads((folder_of(whole, each.name) / "gate/gate.json").read_text())
+        measured = json.loads((folder_of(whole, each.name) / "skills/skills.json").read_text())["models"]
+        assert [model["name"] for model in measured] == ["sft", "policy"]
+        assert measured[-1]["fingerprint"] == made["candidate_fingerprint"]
+
+
 def test_every_artefact_is_what_the_lineage_says(whole: Path):
     for each in lineage.read(whole).rounds:
         assert {"collect/preferences.jsonl", "reward/model", "evaluate/evaluation.json", "gate/gate.json"} <= {
