@@ -52,7 +52,7 @@ def test_the_critic_learns_its_target_and_advantages_do_not_change(
 ):
     """The loss is half the mean squared distance of a fresh head's 0 to the targets."""
     seen = watch()
-    config = make_config(value_target=target, value_clip=None)
+    config = make_config(value_target=target, value_clip=None, critic_head="zero")
     train(config)
     batch = seen.batches[0]
     row = read_lines(Path(config.out) / "metrics.jsonl")[0]
@@ -79,7 +79,15 @@ def test_while_it_warms_up_only_the_critic_learns(
     it was to the bit, and the coefficient that drift would steer waits for it."""
     seen = watch()
     config = make_config(
-        critic=critic, critic_warmup=2, steps=3, save_every=1, kl_target=1.0, kl_coef=0.3, epochs=2, value_clip=None
+        critic=critic,
+        critic_warmup=2,
+        steps=3,
+        save_every=1,
+        kl_target=1.0,
+        kl_coef=0.3,
+        epochs=2,
+        value_clip=None,
+        critic_head="zero",
     )
     last = train(config)
     original = dict(causal(folder, CPU).pretrained.state_dict())
@@ -125,8 +133,30 @@ def test_a_critic_begins_as_the_reward_model_and_with_its_score(make_config: Mak
     batch = seen.batches[0]
     assert batch.values[batch.rollouts.mask].std() > 0.01
     assert json.loads((made.parents[1] / "run.json").read_text(encoding="utf-8"))["inputs"]["critic"]
-    train(make_config(reward=reward_folder, critic="reward-model"))
+    train(make_config(reward=reward_folder, critic="reward-model", critic_head="zero"))
     assert seen.batches[1].values.abs().max() == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"critic": "separate"}, {"rollouts_per_step": 16}])
+def test_a_score_that_all_earn_the_same_more_changes_no_first_advantage(
+    make_config: Make, watch: Watch, tmp_path: Path, settings: dict[str, Any]
+):
+    """A fresh head expects the mean of what the first responses earn, before they are looked at; one that begins at
+    zero is surprised by the mean, and the more the later the token."""
+    seen = watch()
+    train(make_config(**settings))
+    (tmp_path / "more.py").write_text((tmp_path / "reward.py").read_text(encoding="utf-8").replace("- 1", "+ 6"))
+    more = f"python:{tmp_path / 'more.py'}:score"
+    train(make_config(reward=more, **settings))
+    train(make_config(reward=more, critic_head="zero", **settings))
+    plain, raised, zero = seen.batches
+    assert (raised.scores - plain.scores).tolist() == pytest.approx([7.0] * len(plain.scores))
+    torch.testing.assert_close(raised.advantages, plain.advantages, rtol=1e-3, atol=1e-4)
+    assert (zero.advantages - plain.advantages).abs().max() > 0.1
+    mask = raised.rollouts.mask
+    assert raised.values[mask].std() == 0
+    assert float(raised.values[mask][0] - plain.values[mask][0]) == pytest.approx(7.0)
+    assert raised.values[~mask].abs().max() == 0
 
 
 def test_a_critic_without_a_score_cannot_begin_with_it(make_config: Make, folder: str):

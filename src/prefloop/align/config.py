@@ -24,7 +24,7 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
     """Everything that changes what a PPO run does."""
 
     head_lr: float = Field(default=LEFT, gt=0)
-    """Peak learning rate of the critic's head, which begins at zero; left out, what suits the model."""
+    """Peak learning rate of the critic's head; left out, what suits the model."""
 
     decay: float = Field(default=0.95, ge=0, le=1)
     """GAE's lambda: 0 trusts the critic (one-step surprise), 1 the sampled return."""
@@ -33,8 +33,9 @@ class PPOConfig(OnlineConfig, Reused, Discounted, Whitened, TokenRewards, Replay
     """Where values come from: shared (a head on the policy's trunk), separate (a copy of the policy), reward-model (the
     folder that reward names), or a model folder."""
 
-    critic_head: Literal["zero", "score"] = "zero"
-    """How the head of a critic begins: at zero, or with the score that a reward model's folder gives."""
+    critic_head: Literal["mean", "zero", "score"] = "mean"
+    """How the head of a critic begins: with the mean of what follows the first step's tokens, at zero, or with the
+    score that a reward model's folder gives."""
 
     critic_warmup: int = Field(default=0, ge=0)
     """Steps at the beginning in which only the critic learns, of a shared trunk only its head."""

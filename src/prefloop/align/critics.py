@@ -4,19 +4,20 @@ Shapes: B responses of a step, T tokens of the longest.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from prefloop.align import drift
 from prefloop.align.config import PPOConfig
-from prefloop.align.online import Setup, next_multipliers
+from prefloop.align.online import Before, Setup, next_multipliers
 from prefloop.costs.subject import unchanged
 from prefloop.errors import UserError
 from prefloop.models.checkpoint import HEAD
 from prefloop.models.columns import columns_of, parted
 from prefloop.models.load import model_folder, reader
-from prefloop.models.network import Critic, Network
+from prefloop.models.network import Critic, Network, Reading
 from prefloop.models.tokenizers import tokenizer_of
 from prefloop.ops.advantages import gae, response_returns
 from prefloop.run import Run
@@ -89,6 +90,37 @@ def with_critic(setup: Setup, config: PPOConfig, run: Run) -> Network:
     if config.critic_head == "score":
         _begin_with_score(policy.critic, other, path)
     return policy
+
+
+def begun(
+    config: PPOConfig, policy: Network, before: Before, rewards: Tensor, mask: Tensor, *, step: int
+) -> tuple[Reading | None, Tensor]:
+    """What the critic said of a step's tokens: the reading that is kept for the first update, and (B, T) values.
+
+    Of the first step a fresh head is let know the mean of what follows a token, if it is asked to. Else all scores
+    surprise it by their mean, and GAE hands that surprise to the tokens before in ever smaller parts: whitened, the
+    last tokens look best where scores are above 0 and worst where they are below, so that responses become shorter or
+    longer whatever is paid for. Yuan et al. 2025 (arXiv:2503.01491) find the like where a critic begins biased.
+
+    Args:
+        before: as it was read.
+        rewards: (B, T) reward units.
+        mask: (B, T).
+        step: which it is; only the first counts.
+    """
+    reading, values = before.reading, before.values
+    assert values is not None  # the policy has a critic
+    assert policy.critic is not None
+    if step or config.critic_head != "mean":
+        return reading, values
+    follow = gae(rewards, torch.zeros_like(values), mask, discount=config.discount, decay=1.0)[1]
+    mean = float(follow[mask].cpu().double().mean())
+    with torch.no_grad():
+        policy.critic.head.bias.fill_(mean)  # it was 0
+    if reading is not None:
+        assert reading.values is not None
+        reading = replace(reading, values=reading.values + mean)
+    return reading, torch.where(mask, values + mean, 0.0)
 
 
 @torch.no_grad()

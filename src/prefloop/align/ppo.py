@@ -69,10 +69,9 @@ def train(config: PPOConfig) -> Path:
                 placed = shaping.within(config, placed, scores, at.seen)
                 rollouts, scores, shaped, placed, past = memory.joined(rollouts, scores, shaped, placed, at.step)
                 before = drift.read(config, setup, rollouts, order, limit=limit)
-                reading, values = before.reading, before.values
-                assert values is not None  # the policy has a critic
                 rewards = drift.rewards(config, rollouts, shaped, before, placed, kl_coef=at.kl_coef)
                 limits.before_updates(run, setup, config, at, prompts, rollouts, scores, before, rewards, placed)
+                reading, values = critics.begun(config, policy, before, rewards, rollouts.mask, step=at.step)
                 advantages, returns = gae(rewards, values, rollouts.mask, discount=config.discount, decay=config.decay)
                 targets = critics.targets(config, rewards, values, returns, rollouts.mask)
                 fair = replay.Corrected.of(config, past, before, rollouts.mask, rewards, advantages, targets)
