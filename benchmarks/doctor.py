@@ -167,12 +167,12 @@ def judged(utilities: list[float]) -> Iterator[None]:
 
     real = responses.metrics
 
-    def metrics(codec: Any, prompts: Any, rollouts: Any) -> dict[str, float]:
+    def metrics(codec: Any, prompts: Any, rollouts: Any, scores: Any) -> dict[str, float]:
         said = [codec.decode(response) for response in rollouts.responses]
         asked = [prompt.messages[-1].content for prompt in prompts]
         liked = [gold.judge(*both).utility for both in zip(asked, said, strict=True)]
         utilities.append(sum(liked) / len(liked))
-        return real(codec, prompts, rollouts)
+        return real(codec, prompts, rollouts, scores)
 
     with mock.patch.object(responses, "metrics", metrics):
         yield
@@ -188,7 +188,9 @@ def raised(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     watch, named = Watch(RunConfig(out="doctor")), dict[str, int]()
     for row in rows:
         for sign in watch.see(row):
-            named[sign.name] = int(row["step"])
+            named[":".join([sign.name, *([str(sign.values["paid"])] if sign.name == "shallow" else [])])] = int(
+                row["step"]
+            )
     return named
 
 
@@ -200,11 +202,13 @@ def said_first(folder: Path) -> bool:
 
 
 def third_of(values: Sequence[float]) -> tuple[int | None, float]:
-    """The step in which a third of a change was there, and how much it was from the first steps to the last fifth."""
+    """The step after the beginning in which a third of a change was there, and how much it was from the first steps to
+    the last fifth."""
     fifth = -(-len(values) // 5)
     first = sum(values[:BEGINNING]) / BEGINNING
     change = sum(values[-fifth:]) / fifth - first
-    steps = (step for step, each in enumerate(values, 1) if (each - first) * change >= change * change / 3)
+    later = list(enumerate(values, 1))[BEGINNING:]
+    steps = (step for step, each in later if (each - first) * change >= change * change / 3)
     return next(steps, None), change
 
 

@@ -46,6 +46,7 @@ from prefloop.records.evaluations import Evaluation, GoldNumbers, Interval, Mode
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.95, "after": 0.9}, {"after": 0.89}),
         ("cut_off", {"s0": 1.0, "s1": 1.0, "before": 0.95, "after": 0.8}, {"s1": 1.01}),
         ("cut_off", {"s0": 0.0, "s1": 1.0, "before": 0.5, "after": 0.5}, {"before": 0.51}),
+        ("shallow", {"paid": "length", "value": 0.8}, {"value": -0.81}),
         ("nan", {"what": ""}, {"what": "loss/policy, step 3"}),
         ("other_sampling", {"value": 5.0, "said": 0.1}, {"value": 5.01}),
         ("other_sampling", {"value": -5.0, "said": 0.1}, {"value": -5.01}),
@@ -188,6 +189,7 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"rewards_kl": lambda done: 0.2 * (round(100 * done) % 2)}, set()),  # too small to wander
         ({"rewards_kl": lambda done: 6.0 * done}, set()),
         ({"ratio_kl": lambda done: 0.2 * (done >= 0.8)}, {"policy_kl"}),
+        ({"ratio_kl": lambda done: 9.0 * (done == 0.9)}, set()),  # one token whose ratio is far off
         ({"grad_norm": lambda done: 1.0 + 10 * (done == 0.9)}, {"grad_spike"}),
         ({"grad_norm": lambda done: 1.0 + 10 * (done == 0.5)}, set()),  # long ago
         ({"grad_norm": lambda done: 1.0 if done < 0.2 else 0.01 + (done == 0.9)}, set()),  # as in the beginning
@@ -195,6 +197,9 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"values_explained_variance": lambda done: -done}, {"critic_blind"}),
         ({"values_explained_variance": lambda done: 0.1 if done == 0.03 else -1.0}, set()),
         ({"loss_value": lambda done: 0.1 + done}, {"value_loss"}),
+        ({"loss_value": 2.1, "scores_std": 1.0, "values_explained_variance": -3.1}, {"value_loss", "critic_blind"}),
+        ({"loss_value": 1.9, "scores_std": 1.0, "values_explained_variance": -3.1}, {"critic_blind"}),  # all solved
+        ({"loss_value": 2.1, "scores_std": 1.0, "values_explained_variance": 0.1}, set()),  # penalties are paid too
         ({"loss_policy": lambda done: None if done == 0.5 else 0.1}, {"nan"}),
         ({"advantages_std": lambda done: 0.1 + 20 * done**2}, {"advantage_scale"}),
         ({"advantages_std": 1.0}, set()),
@@ -212,6 +217,8 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"rollouts_length": lambda done: 20 + 20 * done}, {"length_drift"}),
         ({"rollouts_length": lambda done: 20 - 18 * done}, {"length_drift"}),
         ({"scores_unusual": lambda done: done}, {"unusual"}),
+        ({"pays_length": lambda done: -0.9 * (done >= 0.8), "pays_word": 0.99}, {"shallow"}),
+        ({"pays_length": lambda done: 0.9 * (done < 0.8)}, set()),
         ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8)}, {"length_drift"}),
         ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8) + 30 * (round(100 * done) % 2)}, set()),  # noise
         ({"scores_mean": lambda done: done, "scores_disagreement": lambda done: 0.1 + done}, {"disagreement"}),
@@ -228,7 +235,8 @@ def test_a_run_that_goes_on(metrics: dict[str, Any], alarms: set[str]):
     ("num", "checked"),
     [
         (0, {"nan"}),
-        (4, {"nan", "first_ratio"}),
+        (1, {"nan", "first_ratio"}),
+        (4, {"nan", "first_ratio", "clipped"}),
         (5, {"nan", "first_ratio", "clipped", "entropy", "cut_off", "endless", "negative_kl"}),
     ],
 )
@@ -258,6 +266,17 @@ def test_what_a_stage_does_not_log_it_has_no_rule_for():
     assert said.keys() == {
         "nan", "first_ratio", "clipped", "kl", "entropy", "cut_off", "endless", "negative_kl", "wandering_kl",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("num", "level"), [(1, "unchecked"), (2, "alarm"), (9, "alarm")])
+def test_what_scores_go_with_is_said_after_two_steps(num: int, level: str):
+    """It needs no beginning to compare with; the step before the last two counts no more."""
+    made = [{"pays/length": 0.1, "pays/word": 0.7}, *[{"pays/length": -0.9, "pays/word": 0.98}] * num][-max(num, 1) :]
+    (sign,) = [each for each in signs.of_training(made, kl_limit=None) if each.name == "shallow"]
+    assert sign.level == level
+    if level == "alarm":
+        assert (sign.values["paid"], sign.values["value"]) == ("length", pytest.approx(-0.9))
+        assert "长度" in signs.says(sign, "zh")
 
 
 def test_the_first_that_is_no_number_is_named():
@@ -304,7 +323,7 @@ def test_imitation(made: list[dict[str, float | None]], finished: float | None, 
     assert {sign.name for sign in said if sign.level == "alarm"} == alarms
 
 
-SHOWN: dict[str, Any] = {"what": "loss/value, step 3", "by": "gold utility", "skill": "copying"}
+SHOWN: dict[str, Any] = {"what": "loss/value, step 3", "by": "gold utility", "skill": "copying", "paid": "word"}
 
 
 @pytest.mark.parametrize("name", signs.SENTENCES)

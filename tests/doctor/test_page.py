@@ -11,8 +11,7 @@ from prefloop.doctor import page
 from prefloop.doctor.examined import examined
 from prefloop.doctor.page import CURVES
 from prefloop.doctor.reading import read
-from prefloop.signs import RULES, SENTENCES
-from prefloop.signs.sentences import says
+from prefloop.signs import RULES, SENTENCES, says
 
 from .conftest import rows, said, write_run
 

@@ -53,6 +53,6 @@ def sampled(
         kept, rollouts = taken(said, rows), rollouts.joined(written[1:]).picked(rows)
         asked = [asked[row] for row in rows]
     codec = setup.policy.codec
-    told = responses.metrics(codec, asked[: len(rollouts)], rollouts)
+    told = responses.metrics(codec, asked[: len(rollouts)], rollouts, kept.scores)
     metrics = {**online.score_metrics(config, kept, multipliers), **counted, **told}
     return asked, rollouts, kept.scores, metrics, placed(codec, rollouts, kept.placed)

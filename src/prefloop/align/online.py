@@ -207,7 +207,7 @@ def score(
     it; and (B, T) what of it is paid within a response, None if all is paid at the ends."""
     whole = judged(setup, config, prompts, rollouts, multipliers)
     codec = setup.policy.codec
-    told = score_metrics(config, whole, multipliers) | responses.metrics(codec, prompts, rollouts)
+    told = score_metrics(config, whole, multipliers) | responses.metrics(codec, prompts, rollouts, whole.scores)
     return whole.scores, told, placed(codec, rollouts, whole.placed)
 
 

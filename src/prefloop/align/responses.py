@@ -10,6 +10,7 @@ from torch import Tensor
 
 from prefloop.align.turns import conversations, last_turns
 from prefloop.sampling.rollouts import Rollouts
+from prefloop.stats.shallow import shallow
 from prefloop.stats.symptoms import symptoms
 from prefloop.text.codec import Codec
 from prefloop.text.examples import Asked
@@ -25,15 +26,18 @@ NAMES = {
     "top_word": "responses/top_word",
 }
 """Symptom -> its metric."""
+PAYS = "pays/"
+"""Before each name of `stats.shallow`: what the scores go with."""
 
 
-def metrics(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts) -> dict[str, float]:
-    """The part of the log line that is about the words of each rollout's last turn."""
+def metrics(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts, scores: Tensor) -> dict[str, float]:
+    """The part of the log line that is about the words of each rollout's last turn. Args: scores: (B,) of each."""
     asked = ["\n".join(turn.content for turn in turns) for turns in conversations(prompts, rollouts)]
     last = [rollouts.turns_of(row)[-1] for row in range(len(rollouts))]
     ids = [response[begin:end] for response, (begin, end) in zip(rollouts.responses, last, strict=True)]
-    found = symptoms(asked, last_turns(codec, rollouts), ids)
-    return {NAMES[name]: value for name, value in found.items()}
+    said = last_turns(codec, rollouts)
+    found, pays = symptoms(asked, said, ids), shallow(asked, said, ids, scores.tolist())
+    return {NAMES[name]: value for name, value in found.items()} | {PAYS + name: r for name, r in pays.items()}
 
 
 def surprise(ref_logprobs: Tensor | None, mask: Tensor) -> dict[str, float]:

@@ -36,7 +36,7 @@ MOST_LOOKS = 64
 SHOWN = 2
 """Samples of either kind that show a sign."""
 PAYING = (
-    "hacking", "over_optimised", "disagreement", "unusual", "stuffing", "repeats", "repetition", "length",
+    "hacking", "over_optimised", "shallow", "disagreement", "unusual", "stuffing", "repeats", "repetition", "length",
     "length_drift", "cut_off", "gibberish", "same_start", "mode_collapse",
 )  # fmt: skip
 """Signs of a reward that is gamed: what it may be that pays is named."""

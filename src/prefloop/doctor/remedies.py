@@ -264,6 +264,7 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "hacking": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
     "over_optimised": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
     "past_peak": (("hold",), ("checkpoint",)),
+    "shallow": (("take_off", "hold"), ("checkpoint", "hacks", "judge_more")),
     "disagreement": (("minimum", "hold"), ("checkpoint", "hacks", "judge_more")),
     "unusual": (("hold",), ("abstain", "checkpoint", "hacks", "judge_more")),
     "cut_off": (("ends", "hold"), ("take_off", "checkpoint", "hacks")),

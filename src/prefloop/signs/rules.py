@@ -117,6 +117,7 @@ RULES = {
     "same_start": Rule(_more, 0.4),
     "length_drift": Rule(_moves, 0.5),
     # what the reward thinks of it
+    "shallow": Rule(lambda paid, value, limit: abs(value) > limit, 0.8),
     "disagreement": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after > limit * before, 2.0),
     "unusual": Rule(_more, 0.2),
     "hacking": Rule(lambda by, s0, s1, o0, o1: s1 > s0 and o1 < o0, stops=True),

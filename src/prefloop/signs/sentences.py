@@ -1,15 +1,10 @@
 """What each rule about a run says, in English and Chinese: what is so when all is well, what was found, what to do.
 
-One place for whoever tells people: the run itself, the report, the doctor. Values stand in braces, `{limit}` is the
-rule's threshold, and no threshold is written out.
+Values stand in braces, `{limit}` is the rule's threshold, and no threshold is written out. `saying` fills them in.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-from prefloop.drawing.numerals import Kind, written
-from prefloop.signs.rules import RULES, Sign, Value
 
 Language = Literal["en", "zh"]
 LANGUAGES = ("en", "zh")
@@ -132,21 +127,22 @@ SENTENCES: dict[str, Said] = {
             "到末段评论家对回报毫无预见（解释方差 {value}）：优势的噪声与没有它时一样大。",
         ),
         (
-            "Raise head_lr or value_coef, take critic=own, warm the critic up first, or type prefloop rloo, which "
+            "Raise head_lr or value_coef, take critic=separate, warm the critic up first, or type prefloop rloo, which "
             "needs none.",
-            "请调高 head_lr 或 value_coef，或用 critic=own，或先预热评论家，或改用不需要它的 prefloop rloo。",
+            "请调高 head_lr 或 value_coef，或用 critic=separate，或先预热评论家，或改用不需要它的 prefloop rloo。",
         ),
     ),
     "value_loss": Said(
         ("The critic's error does not grow", "评论家的误差不增长"),
         (
-            "The critic's squared error grew from {before} to {after}, more than {limit} times: it is torn, or what it "
-            "must foresee has changed its scale.",
-            "评论家的平方误差从 {before} 涨到 {after}，超过 {limit} 倍：它被带偏了，或要预见的量换了尺度。",
+            "The critic's squared error is {after}, more than {limit} times the {before} that it was at first, or that "
+            "saying the mean would cost: it is torn, or what it must foresee has changed its scale.",
+            "评论家的平方误差是 {after}，超过起初（或只说均值时）的 {before} 的 {limit} 倍："
+            "它被带偏了，或要预见的量换了尺度。",
         ),
         (
-            "Lower head_lr, limit scores (score_clip, score_norm=running), or take critic=own.",
-            "请调低 head_lr，限制得分（score_clip、score_norm=running），或用 critic=own。",
+            "Lower head_lr, limit scores (score_clip, score_norm=running), or take critic=separate.",
+            "请调低 head_lr，限制得分（score_clip、score_norm=running），或用 critic=separate。",
         ),
     ),
     "negative_kl": Said(
@@ -316,6 +312,19 @@ SENTENCES: dict[str, Said] = {
             "请看奖励单凭长度给多少分（健康卡上有），约束长度，或调高 kl_coef。",
         ),
     ),
+    "shallow": Said(
+        ("The score is more than one shallow thing", "分数不只是一件表面的事"),
+        (
+            "The score goes with {paid}: their correlation is {value}, so that it pays for little else, and the policy "
+            "will learn that.",
+            "分数随{paid}而变，相关系数为 {value}：别的它几乎不计，策略会学的就是这个。",
+        ),
+        (
+            "If that is not what you want, charge for it, or teach the reward model with pairs that differ in nothing "
+            "but that, the one that has it as the worse.",
+            "若这不是您要的，请对它收费，或用只在这一点上不同、有它者为较差一方的对来训练奖励模型。",
+        ),
+    ),
     "disagreement": Said(
         ("The reward models agree as they did", "奖励模型之间仍一样一致"),
         (
@@ -439,51 +448,3 @@ SENTENCES: dict[str, Said] = {
         ),
     ),
 }
-KINDS: Mapping[str, Kind] = {
-    "kl.value": "nats",
-    "kl.limit": "nats",
-    "entropy.limit": "share",
-    "length_drift.limit": "share",
-    "length_drift.before": "tokens",
-    "length_drift.after": "tokens",
-    "chosen_falls.limit": "share",
-    "chosen_falls.c0": "nats",
-    "chosen_falls.c1": "nats",
-    "past_peak.value": "nats",
-    "past_peak.peak": "nats",
-    **dict.fromkeys(
-        (
-            "nan", "first_ratio", "other_sampling", "policy_kl", "entropy", "grad_spike", "advantage_scale",
-            "critic_blind", "value_loss", "negative_kl", "gibberish", "disagreement", "hacking", "memorised",
-            "overfit", "chosen_falls", "forgetting",
-        ),
-        "plain",
-    ),
-}  # fmt: skip
-"""How the values of a rule are written, or one of them, if they are no shares; scores (s0, s1) are plain everywhere."""
-FACTORS = ("grad_spike", "advantage_scale", "value_loss")
-"""Rules whose threshold is how many times."""
-
-
-def rule_of(name: str, language: str = "en") -> str:
-    """What is so where a rule is fine."""
-    limit = RULES[name].limit
-    shown = "" if limit is None else _written(name, "limit", limit)
-    return SENTENCES[name].rule[LANGUAGES.index(language)].format(limit=shown)
-
-
-def says(sign: Sign, language: str = "en", *, change: bool = True) -> str:
-    """What an alarm says: what was found, and what to do. Args: change: False for what was found alone."""
-    column, told = LANGUAGES.index(language), SENTENCES[sign.name]
-    values = {name: _written(sign.name, name, value) for name, value in sign.values.items()}
-    found = told.found[column].format(**values)
-    return f"{found}{'' if language == 'zh' else ' '}{told.change[column]}" if change else found
-
-
-def _written(rule: str, name: str, value: Value) -> str:
-    if isinstance(value, str):
-        return value
-    if name == "limit" and rule in FACTORS and value is not None:
-        return f"{value:g}"
-    kind: Kind = "plain" if name in ("s0", "s1") else KINDS.get(f"{rule}.{name}", KINDS.get(rule, "share"))
-    return written(value, kind)

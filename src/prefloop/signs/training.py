@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from prefloop.signs.rules import Sign, Value, sign
+from prefloop.signs.rules import RULES, Sign, Value, sign
 
 Rows = Sequence[Mapping[str, float | None]]
 MIN_STEPS = 5
@@ -20,6 +20,10 @@ CLEAR = 2.0
 NATS = 0.5
 """Drift per response below which it is too small to wander."""
 DISAGREE = "scores/disagreement"
+PAYS = "pays/"
+"""Before the names of what scores may go with."""
+OF_MANY, BEST_OF_MANY = ("pays/word", "pays/first_token"), 0.1
+"""Of those two the best of many is logged; so much closer they must go with the scores to be named before another."""
 BETWEEN = {
     "endless": ("rollouts/finished", -1.0),
     "repeats": ("responses/repetition", 1.0),
@@ -56,13 +60,14 @@ def of_training(rows: Rows, *, kl_limit: float | None) -> list[Sign]:
     return [
         sign("nan", what=first_nan(rows)),
         sign("first_ratio", value=max(_values(rows, "ratio/first_error"), default=None)),
-        sign("clipped", value=_average(last, "ratio/clipped")),
+        sign("clipped", value=_average(_lately(rows), "ratio/clipped")),
         sign("kl", value=_average(last, drift), limit=kl_limit),
         sign("entropy", **_ends(first, last, "entropy/mean")),
         _clear(rows, first, sign("cut_off", **scores, **_ends(first, last, "rollouts/finished")), "rollouts/finished"),
         *_of_groups(last),
         *_of_updates(rows, last, drift),
         *_of_changes(rows, first, last),
+        *_of_pay(rows),
         *([sign("disagreement", **scores, **_ends(first, last, DISAGREE))] if _known(rows, DISAGREE) else []),
     ]
 
@@ -101,6 +106,12 @@ def fifths(rows: Rows) -> tuple[Rows, Rows]:
     return rows[:num], rows[len(rows) - num :]
 
 
+def _lately(rows: Rows) -> Rows:
+    """The last fifth of the rows, and the last two at least, for a rule that needs no beginning to compare with; none
+    of fewer than two."""
+    return rows[-max(2, -(-len(rows) // 5)) :] if len(rows) > 1 else []
+
+
 def first_nan(rows: Rows) -> str:
     """The first number that was none where the losses and the gradient should be, and in which step; empty if none."""
     for number, row in enumerate(rows, 1):
@@ -122,7 +133,7 @@ def _of_updates(rows: Rows, last: Rows, drift: str) -> list[Sign]:
     """Of updates, of the critic and of drift, where there is such a thing."""
     found = _grad_spike(rows, last)
     if _known(rows, "ratio/kl"):
-        found.append(sign("policy_kl", value=_average(last, "ratio/kl")))
+        found.append(sign("policy_kl", value=_middle(_lately(rows), "ratio/kl")))
     if _known(rows, "values/explained_variance"):
         found.append(sign("critic_blind", value=_foresight(rows)))
     if _known(rows, drift):
@@ -138,8 +149,33 @@ def _of_changes(rows: Rows, first: Rows, last: Rows) -> list[Sign]:
             before, after = (_average(some, metric) for some in (first, last))
             if sense < 0 and before is not None and after is not None:
                 before, after = 1 - before, 1 - after
-            found.append(_clear(rows, first, sign(name, before=before, after=after), metric))
+            said = _clear(rows, first, sign(name, before=before, after=after), metric)
+            found.append(_torn(rows) or said if name == "value_loss" else said)
     return found
+
+
+def _torn(rows: Rows) -> Sign | None:
+    """The alarm of a critic that was torn before there was a first fifth to compare with: its error is many times what
+    saying the mean would cost, of the returns it should foresee and of the first step's scores. The second alone may be
+    so where more than scores is paid, the first alone where all is solved and returns hardly differ."""
+    lately, limit = _lately(rows), RULES["value_loss"].limit or 0.0
+    foreseen, error = (_middle(lately, name) for name in ("values/explained_variance", "loss/value"))
+    name = "scores/shaped_std" if _known(rows, "scores/shaped_std") else "scores/std"
+    deviation = _average(rows[:1], name)
+    if foreseen is None or not deviation or foreseen > 1 - limit:
+        return None
+    said = sign("value_loss", before=deviation**2 / 2, after=error)
+    return said if said.level == "alarm" else None
+
+
+def _of_pay(rows: Rows) -> list[Sign]:
+    """Of what the scores go with, which shows before anything is learned."""
+    names = [name for name in (rows[-1] if rows else {}) if name.startswith(PAYS)]
+    if not names:
+        return []
+    found = {name: _average(_lately(rows), name) for name in names}
+    most = max(found, key=lambda name: abs(found[name] or 0.0) - BEST_OF_MANY * (name in OF_MANY))
+    return [sign("shallow", paid=most.removeprefix(PAYS), value=found[most])]
 
 
 def _clear(rows: Rows, first: Rows, said: Sign, metric: str) -> Sign:
@@ -203,6 +239,12 @@ def _ends(first: Rows, last: Rows, name: str) -> dict[str, Value]:
 
 def _values(rows: Rows, name: str) -> list[float]:
     return [value for row in rows if (value := row.get(name)) is not None and math.isfinite(value)]
+
+
+def _middle(rows: Rows, name: str) -> float | None:
+    """The median, the lower of two: one token whose ratio is far off makes a step's mean many times what it is."""
+    values = _values(rows, name)
+    return statistics.median_low(values) if values else None
 
 
 def _average(rows: Rows, name: str) -> float | None:

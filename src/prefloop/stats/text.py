@@ -54,9 +54,13 @@ def distinct_n(texts: Sequence[Sequence[Hashable]], n: int) -> float:
 
 def repetition(texts: Sequence[Sequence[Hashable]]) -> float:
     """Share of the pairs of neighbouring words that the same text has already used: 0 never repeats itself."""
-    pairs = [list(itertools.pairwise(text)) for text in texts]
-    total = sum(map(len, pairs))
-    return (total - sum(len(set(own)) for own in pairs)) / total if total else 0.0
+    total = sum(max(0, len(text) - 1) for text in texts)
+    return sum(map(pairs_again, texts)) / total if total else 0.0
+
+
+def pairs_again(text: Sequence[Hashable]) -> int:
+    """How many pairs of neighbouring words a text has already used."""
+    return max(0, len(text) - 1) - len(set(itertools.pairwise(text)))
 
 
 def word_pairs(text: str) -> frozenset[Pair]:
