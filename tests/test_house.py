@@ -259,6 +259,7 @@ def test_every_metric_is_in_the_table_and_nothing_else():
 START, EXTRA, PARQUET = "speed of start", "not on every machine", "a third of a second, and only for Parquet"
 SECONDS = "three seconds, and only for adapters"
 HIDDEN: dict[tuple[str, str], str] = {
+    ("doctor.reading", "prefloop.costs.subject"): "transformers, for the size of a model whose lr was too high",
     ("cli", "prefloop.config"): START,
     ("cli", "prefloop.notation"): START,
     ("chat.command", "prefloop.chat.conversation"): START,

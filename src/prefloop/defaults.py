@@ -90,6 +90,13 @@ def rate(lr: float, num_weights: int) -> float:
     return float(f"{lr * min(4.0, (1e9 / num_weights) ** 0.5):.0e}")
 
 
+def usual_lr(stage: str, learner: Learner) -> float:
+    """The learning rate of a stage that has one here."""
+    value = TABLES[stage]["lr"][learner.column]
+    assert value is not None  # other rates follow it
+    return rate(value, learner.num_weights) if learner.column else value
+
+
 def chosen(stage: str, config: Config, learner: Learner) -> dict[str, Any]:
     """The settings of a stage that are left to prefloop, with their values."""
     values = dict(config)
@@ -98,11 +105,9 @@ def chosen(stage: str, config: Config, learner: Learner) -> dict[str, Any]:
         if values[name] is not None:
             continue
         value = row[learner.column]
-        if value is None:
-            value = found.get("lr", values["lr"])
-        elif name == "lr" and learner.column:
-            value = rate(value, learner.num_weights)
-        found[name] = value
+        if name == "lr":
+            value = usual_lr(stage, learner)
+        found[name] = found.get("lr", values["lr"]) if value is None else value
     _fit(found, values)
     return found
 

@@ -32,6 +32,21 @@ def test_words_have_the_prices_that_the_scores_were_made_of():
     assert by_length.prices == {LENGTH: 1.0}  # a mark is a word too
 
 
+def test_what_a_judge_likes_too_is_no_price():
+    """scores = 4 * judge + 2 * (number of `thanks`), and the judge likes `done`: alone it seems to be paid for, beside
+    him it is not, and the price of `thanks` is exact."""
+    many = [(i % 4, (i // 4) % 3, (i * 5 % 7) / 7) for i in range(48)]
+    texts = [f"{'thanks ' * a}{'done ' * b}{'so ' * (5 - a - b)}" for a, b, _ in many]
+    worths = [b + noise for _, b, noise in many]
+    scores = [4 * worth + 2 * a for (a, _, _), worth in zip(many, worths, strict=True)]
+    alone, beside = (charge(texts, scores, ["thanks", "done"], worth) for worth in (None, worths))
+    assert alone is not None
+    assert alone.prices.keys() == {"thanks", "done"}
+    assert beside is not None
+    assert beside.prices == {"thanks": 2.0}
+    assert beside.explained == pytest.approx(1)
+
+
 def test_what_is_not_paid_for_or_not_known_well_is_not_charged():
     texts = [f"{'thanks ' * (i % 4)}yes" for i in range(24)]
     assert charge(texts, [-float(i % 4) for i in range(24)], ["thanks"]) is None  # it costs

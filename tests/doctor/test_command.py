@@ -230,6 +230,31 @@ def test_a_second_judge_sees_hacking_where_its_fall_is_clear(
     assert {"sign": "hacking", "stage": "ppo"} in told["fine"]
 
 
+def test_a_second_judge_sees_what_a_reward_pays_for_before_it_is_taken(
+    ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Scores are 3 times the judge's number, and one for each word; neither changes while the run goes on. Where the
+    words are worth a tenth, they are no tenth of the scores' variance."""
+    for price, level in ((1.0, "found"), (0.1, "fine")):
+        samples = [
+            {**said(s, f"{i * 7 % 5}{' so' * (i * s % 6)}"), "score": 3 * (i * 7 % 5) + price * (i * s % 6)}
+            for s in range(1, 11)
+            for i in range(8)
+        ]
+        judge = "def worth(prompts, responses):\n    return [float(r.split()[0]) for r in responses]\n"
+        (tmp_path / "judge.py").write_text(judge)
+        folder = write_run(ppo(out=str(tmp_path / level)), rows(10, scores_mean=float), samples=samples)
+        doctor(folder, "json=true", f"judge=python:{tmp_path / 'judge.py'}:worth")
+        told = json.loads(capsys.readouterr().out)[level]
+        assert "biased" in [one["sign"] for one in told]
+        if level == "found":
+            (found,) = told
+            assert found["values"]["paid"] == "length"
+            assert found["values"]["value"] > 0.95
+            change = found["remedies"][0]["changes"][0]
+            assert (change["key"], change["new"]["charged"]["weight"]) == ("reward", -1.0)
+
+
 def test_a_judge_of_few_samples_says_nothing(ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     samples = [said(step, "1.0" if step < 5 else "0.0") for step in range(1, 11)]
     folder = write_run(ppo(), rows(10, scores_mean=float), samples=samples)

@@ -121,6 +121,17 @@ def test_the_policy_from_before_and_commands_name_what_is_there(ppo: Make, tmp_p
     assert found[-1].changes == ()
 
 
+def test_a_rate_that_broke_a_policy_becomes_at_most_what_suits_its_size(ppo: Make, tmp_path: Path, folder: str):
+    """A tenth of 0.05 is 0.005, and a small model's is 0.0003; of a policy that is not there nothing is known."""
+    broken = rows(20, responses_surprise=lambda step: step / 4, scores_mean=lambda step: -float(step))
+    found = {}
+    for name, policy, lr in (("there", folder, 0.05), ("gone", str(tmp_path / "none"), 0.05), ("low", folder, 1e-3)):
+        patient = read(str(write_run(ppo(out=str(tmp_path / name), policy=policy, lr=lr), broken)))
+        (change,) = remedies(patient, patient.ran[0], Sign("gibberish", "alarm", {}), None)[0].changes
+        found[name] = change.new
+    assert found == {"there": 3e-4, "gone": 5e-3, "low": 1e-4}
+
+
 def test_a_policy_that_broke_while_the_score_fell_is_slowed_down_and_not_held(ppo: Make, tmp_path: Path):
     """The same responses, and a score that rises, or falls: a reward leads nobody to a lower score."""
     firsts = {}

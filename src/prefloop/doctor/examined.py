@@ -1,32 +1,19 @@
 """What the signs say of a patient: alarms with where they began and what shows them, and what else was looked at."""
 
-import math
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prefloop import layout
 from prefloop.doctor.charging import Charge, charge
+from prefloop.doctor.judging import Judge, Opinion, ends, liked, logged, of_judge, opinions
 from prefloop.doctor.reading import Numbers, Patient, Ran, Row
 from prefloop.doctor.remedies import TELLING, Remedy, remedies
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
 from prefloop.report.pipeline import as_number
-from prefloop.signs import (
-    MIN_STEPS,
-    RULES,
-    STOPS,
-    Sign,
-    fifths,
-    of_card,
-    of_direct,
-    of_evaluation,
-    of_imitation,
-    of_training,
-    sign,
-)
+from prefloop.signs import MIN_STEPS, RULES, STOPS, Sign, of_card, of_direct, of_evaluation, of_imitation, of_training
 from prefloop.stages import ALIGNING, OPTIMISING
 from prefloop.stats.exploited import Exploited, exploited
 from prefloop.stats.text import tokens
@@ -36,16 +23,10 @@ MOST_LOOKS = 64
 SHOWN = 2
 """Samples of either kind that show a sign."""
 PAYING = (
-    "hacking", "over_optimised", "shallow", "disagreement", "unusual", "stuffing", "repeats", "repetition", "length",
-    "length_drift", "cut_off", "gibberish", "same_start", "mode_collapse",
+    "hacking", "biased", "over_optimised", "shallow", "disagreement", "unusual", "stuffing", "repeats", "repetition",
+    "length", "length_drift", "cut_off", "gibberish", "same_start", "mode_collapse",
 )  # fmt: skip
 """Signs of a reward that is gamed: what it may be that pays is named."""
-FEWEST = 8
-"""Samples of the first steps, and of the last, below which a judge says nothing."""
-JUDGE = "the judge"
-"""Who says so, in the sentence of `hacking`."""
-Judge = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
-"""A number for each of some prompts and responses, the higher the better."""
 WORST = ("alarm", "fine", "unchecked")
 IMITATING = ("pretrain", layout.SFT)
 """Stages that imitate text."""
@@ -126,10 +107,12 @@ class Examined:
 
 def examined(patient: Patient, judge: Judge | None = None) -> Examined:
     """Looks at everything once. Args: judge: scores the samples of runs that optimised a reward."""
+    optimised = [ran for ran in patient.ran if judge is not None and ran.stage in OPTIMISING]
+    said = {ran.stage: opinions(ran, judge) for ran in optimised if judge is not None}
     signs = [(ran, each) for ran in patient.ran for each in _signs(patient, ran)]
-    signs += [(ran, hacking(ran, judge)) for ran in patient.ran if judge is not None and ran.stage in OPTIMISING]
+    signs += [(ran, each) for ran in optimised for each in of_judge(ran, said[ran.stage])]
     signs = _worst(sorted(signs, key=lambda one: WORST.index(one[1].level)))
-    alarms = [_finding(patient, ran, each) for ran, each in signs if each.level == "alarm"]
+    alarms = [_finding(patient, ran, each, said.get(ran.stage)) for ran, each in signs if each.level == "alarm"]
     return Examined(
         findings=_in_turn(sorted(alarms, key=lambda one: (not one.stops, telling(one.sign.name)))),
         fine=tuple((each.name, ran.stage) for ran, each in signs if each.level == "fine"),
@@ -193,29 +176,6 @@ def of_rows(ran: Ran, rows: Sequence[Numbers]) -> list[Sign]:
     return []
 
 
-def hacking(ran: Ran, judge: Judge) -> Sign:
-    """What a second judge says of the samples of the first fifth of the steps and of the last: a fall counts if it is
-    clear, by two standard errors."""
-    ends_of = _ends(ran)
-    if any(len(some) < FEWEST for some in ends_of):
-        return sign("hacking", by=JUDGE, s0=None, s1=None, o0=None, o1=None)
-    old, new = (
-        judge([str(row.get("prompt", "")) for row in some], [row["response"] for row in some]) for some in ends_of
-    )
-    means = [statistics.fmean(each) for each in (old, new)]
-    ends = [[score for row in some if (score := row.get("scores/mean")) is not None] for some in fifths(ran.rows)]
-    s0, s1 = (statistics.fmean(some) if some else None for some in ends)
-    said = sign("hacking", by=JUDGE, s0=s0, s1=s1, o0=means[0], o1=means[1])
-    error = math.sqrt(sum(statistics.variance(each) / len(each) for each in (old, new)))
-    clear = means[0] - means[1] > 2 * error
-    return said if clear or said.level != "alarm" else Sign(said.name, "fine", said.values)
-
-
-def _logged(ran: Ran) -> list[Row]:
-    """The samples of a run that say what was written, and in which step."""
-    return [row for row in ran.samples if isinstance(row.get("response"), str) and isinstance(row.get("step"), int)]
-
-
 def _of_card(card: Card) -> list[Sign]:
     """What the rules of today say of what a card measured."""
     return of_card(
@@ -238,21 +198,26 @@ def _missing(ran: Ran, sign: Sign) -> Missing:
     return Missing(sign.name, ran.stage, "unmeasured" if of_its_rows else "unknown")
 
 
-def _finding(patient: Patient, ran: Ran, sign: Sign) -> Finding:
+def _finding(patient: Patient, ran: Ran, sign: Sign, said: Sequence[Opinion] | None) -> Finding:
     since, window = _since(ran, sign) if ran.stage in (*ALIGNING, *IMITATING) else (None, None)
     kept = [path for step, path in ran.policies() if window is not None and step < window]
     before = kept[-1] if kept else None
     early, late = _shown(patient, ran, sign)
     exploits = _exploits(patient, ran) if sign.name in PAYING else ()
-    found = remedies(patient, ran, sign, before, _charge(ran, exploits) if sign.name in PAYING else None)
+    found = remedies(patient, ran, sign, before, _charge(ran, exploits, said) if sign.name in PAYING else None)
     return Finding(sign, ran, since, before, found, early, late, exploits)
 
 
-def _charge(ran: Ran, exploits: Sequence[Exploited]) -> Charge | None:
-    """What the reward pays for by itself, of the words that are exploited, and the length."""
-    rows = [(row["response"], score) for row in _logged(ran) if (score := as_number(row.get("score"))) is not None]
-    words = dict.fromkeys(word for one in exploits for word in tokens(one.text))
-    return charge([text for text, _ in rows], [score for _, score in rows], [*words])
+def _charge(ran: Ran, exploits: Sequence[Exploited], said: Sequence[Opinion] | None) -> Charge | None:
+    """What the reward pays for by itself, of the words that are exploited, and the length; beside what a judge says."""
+    words = [*dict.fromkeys(word for one in exploits for word in tokens(one.text))]
+    if said is not None:
+        words = [*dict.fromkeys([*words, *liked(said)])]
+        known = [one for one in said if one.score is not None]
+        scores, worths = [one.score or 0.0 for one in known], [one.worth for one in known]
+        return charge([one.row["response"] for one in known], scores, words, beside=worths)
+    rows = [(row["response"], score) for row in logged(ran) if (score := as_number(row.get("score"))) is not None]
+    return charge([text for text, _ in rows], [score for _, score in rows], words)
 
 
 def _exploits(patient: Patient, ran: Ran) -> tuple[Exploited, ...]:
@@ -260,18 +225,9 @@ def _exploits(patient: Patient, ran: Ran) -> tuple[Exploited, ...]:
     if ran.stage == layout.EVALUATE and patient.evaluation is not None:
         pairs = patient.evaluation.samples
         return tuple(exploited([one.reference.text for one in pairs], [one.selected.text for one in pairs]))
-    first, last = _ends(ran)
+    first, last = ends(logged(ran))
     best = sorted(last, key=lambda row: -(as_number(row.get("score")) or 0.0))[: -(-len(last) // 2)]
     return tuple(exploited([row["response"] for row in first], [row["response"] for row in best]))
-
-
-def _ends(ran: Ran) -> tuple[list[Row], list[Row]]:
-    """The samples of the first fifth of the steps that have any, and of the last; none of fewer than `MIN_STEPS`."""
-    rows = _logged(ran)
-    steps = sorted({row["step"] for row in rows})
-    num = -(-len(steps) // 5) if len(steps) >= MIN_STEPS else 0
-    first, last = {*steps[:num]}, {*steps[len(steps) - num :]}
-    return [row for row in rows if row["step"] in first], [row for row in rows if row["step"] in last]
 
 
 def _since(ran: Ran, sign: Sign) -> tuple[int | None, int | None]:
@@ -299,7 +255,7 @@ def _shown(patient: Patient, ran: Ran, sign: Sign) -> tuple[tuple[Shown, ...], t
     evaluation = patient.evaluation
     if ran.stage == layout.EVALUATE and evaluation is not None:
         return _of_evaluation(evaluation, sign)
-    rows = _logged(ran)
+    rows = logged(ran)
     steps = sorted({row["step"] for row in rows})
     if not steps:
         return (), ()

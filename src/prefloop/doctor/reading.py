@@ -11,6 +11,7 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.config import Config
+from prefloop.defaults import TABLES, usual_lr
 from prefloop.errors import UserError
 from prefloop.files.documents import read_document
 from prefloop.files.tables import each_row
@@ -61,6 +62,21 @@ class Ran:
         default = self.settings.model_fields[key].default
         given = self.card.config.get(key, default)
         return self.card.chosen.get("settings", {}).get(key) if given is None and default is None else given
+
+    @cached_property
+    def usual_lr(self) -> float | None:
+        """The learning rate that suits a model of the policy's size; None if that is not known any more."""
+        path = self.card.config.get("policy")
+        if self.settings is None or "lr" not in TABLES.get(self.stage, {}) or not isinstance(path, str):
+            return None
+        from prefloop.costs.subject import learner  # with transformers, which takes seconds
+
+        given = {key: value for key, value in self.card.config.items() if key in self.settings.model_fields}
+        try:
+            settings: Any = self.settings.parse(given, where=f"{self.folder}/{layout.SETTINGS}")
+            return usual_lr(self.stage, learner(settings, path))
+        except (UserError, OSError):
+            return None
 
     def policies(self) -> list[tuple[int, Path]]:
         """(step, folder) of the policies that it kept and that are there."""

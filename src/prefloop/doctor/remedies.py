@@ -66,7 +66,8 @@ Proposal = tuple[tuple[Change, ...], Mapping[str, Any], tuple[str, ...]]
 GENTLER, FEWER, FIRMER = 3.0, 2, 2.0
 """What lr is divided by, epochs are divided by, and a charge is multiplied with."""
 BROKEN = 10.0
-"""What lr is divided by where the score fell: then the policy was not led astray, but broken by its updates."""
+"""What lr is divided by where the score fell: then the policy was not led astray, but broken by its updates. What suits
+a model of its size is the most that it becomes."""
 CHARGES = "python:CHARGES.py:charged"
 """Stands for the function that counts what is charged, until it is known where its file lies."""
 ROOM = 1.5
@@ -96,7 +97,10 @@ def hold(case: Case) -> Proposal:
 def slower(case: Case) -> Proposal:
     """Smaller steps."""
     lr = case.ran.value("lr") if case.ran.has("lr") else None
-    return (_set(case, "lr", neat(lr / (BROKEN if fell(case.ran) else GENTLER))) if lr else (), {}, ())
+    if not lr:
+        return (), {}, ()
+    usual = case.ran.usual_lr or lr
+    return _set(case, "lr", min(neat(lr / BROKEN), usual) if fell(case.ran) else neat(lr / GENTLER)), {}, ()
 
 
 def fell(ran: Ran) -> bool:
@@ -262,6 +266,7 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "above_bayes": ((), ("read",)),
     "above_ceiling": ((), ("read",)),
     "hacking": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
+    "biased": (("take_off", "hold"), ("checkpoint", "hacks", "judge_more")),
     "over_optimised": (("take_off", "hold"), ("checkpoint", "minimum", "hacks", "judge_more")),
     "past_peak": (("hold",), ("checkpoint",)),
     "shallow": (("take_off", "hold"), ("checkpoint", "hacks", "judge_more")),

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 
-from prefloop.doctor.examined import DIVERGED, JUDGE, Examined, Finding, Missing
+from prefloop.doctor.examined import DIVERGED, Examined, Finding, Missing
+from prefloop.doctor.judging import JUDGE
 from prefloop.doctor.reading import Patient
 from prefloop.doctor.remedies import Change, Remedy
 from prefloop.drawing.numerals import written

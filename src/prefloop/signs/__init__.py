@@ -8,7 +8,7 @@ from prefloop.signs.results import of_card, of_evaluation, of_skill
 from prefloop.signs.rules import FORGOTTEN, POINTS, RULES, SKILL, STOPS, Level, Rule, Sign, Value, sign
 from prefloop.signs.saying import KINDS, rule_of, says
 from prefloop.signs.sentences import SENTENCES, Said
-from prefloop.signs.training import MIN_STEPS, fifths, of_direct, of_imitation, of_training
+from prefloop.signs.training import MIN_STEPS, fifths, most_paid, of_direct, of_imitation, of_training
 
 __all__ = [
     "FORGOTTEN",
@@ -25,6 +25,7 @@ __all__ = [
     "Sign",
     "Value",
     "fifths",
+    "most_paid",
     "of_card",
     "of_direct",
     "of_evaluation",

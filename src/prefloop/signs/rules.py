@@ -11,6 +11,8 @@ from typing import Literal
 Level = Literal["alarm", "unchecked", "fine"]
 Value = float | str | None
 POINTS = 0.02
+LEFT = 0.1
+"""Share of the scores' variance that another judge leaves unexplained, below which what it leaves is small."""
 FINISHED = 0.9
 FORGOTTEN: Mapping[str, float] = {"token_loss": 0.1, "byte_loss": 0.025}
 """Most that a skill may get worse by, beside that of every other: nats per token, and per byte."""
@@ -121,6 +123,7 @@ RULES = {
     "disagreement": Rule(lambda s0, s1, before, after, limit: s1 > s0 and after > limit * before, 2.0),
     "unusual": Rule(_more, 0.2),
     "hacking": Rule(lambda by, s0, s1, o0, o1: s1 > s0 and o1 < o0, stops=True),
+    "biased": Rule(lambda by, paid, share, value, limit: share >= LEFT and abs(value) > limit, 0.8),
     "past_peak": Rule(lambda value, peak: value > peak),
     "stale": Rule(lambda value, high, then, limit: high < then - limit, 0.05),
     # a model that imitates, or learns from preferences without sampling

@@ -16,13 +16,14 @@ KINDS: Mapping[str, Kind] = {
     "chosen_falls.limit": "share",
     "chosen_falls.c0": "nats",
     "chosen_falls.c1": "nats",
+    "biased.share": "share",
     "past_peak.value": "nats",
     "past_peak.peak": "nats",
     **dict.fromkeys(
         (
             "nan", "first_ratio", "other_sampling", "policy_kl", "entropy", "grad_spike", "advantage_scale",
             "critic_blind", "value_loss", "negative_kl", "gibberish", "disagreement", "hacking", "memorised",
-            "overfit", "chosen_falls", "forgetting", "shallow",
+            "overfit", "chosen_falls", "forgetting", "shallow", "biased",
         ),
         "plain",
     ),

@@ -361,6 +361,18 @@ SENTENCES: dict[str, Said] = {
             "请退回更早的策略，把这些回答交人判断，用它们刷新奖励模型，或调高 kl_coef。",
         ),
     ),
+    "biased": Said(
+        ("Scores and another judge do not differ by one shallow thing", "得分与另一评判的差别不是一件表面的事"),
+        (
+            "What {by} does not explain of the scores, {share} of their variance, goes with {paid}: their correlation "
+            "is {value}.",
+            "{by} 解释不了的那部分得分（方差的 {share}）随{paid}而变，相关系数为 {value}。",
+        ),
+        (
+            "Charge for it, or teach the reward model with pairs that differ in nothing but that.",
+            "请对它收费，或用只在这一点上不同的对来训练奖励模型。",
+        ),
+    ),
     "past_peak": Said(
         ("Drift has not passed where it stops paying", "偏离没有超过不再划算之处"),
         (

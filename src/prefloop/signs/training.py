@@ -22,7 +22,7 @@ NATS = 0.5
 DISAGREE = "scores/disagreement"
 PAYS = "pays/"
 """Before the names of what scores may go with."""
-OF_MANY, BEST_OF_MANY = ("pays/word", "pays/first_token"), 0.1
+OF_MANY, BEST_OF_MANY = ("word", "first_token"), 0.1
 """Of those two the best of many is logged; so much closer they must go with the scores to be named before another."""
 BETWEEN = {
     "endless": ("rollouts/finished", -1.0),
@@ -173,9 +173,15 @@ def _of_pay(rows: Rows) -> list[Sign]:
     names = [name for name in (rows[-1] if rows else {}) if name.startswith(PAYS)]
     if not names:
         return []
-    found = {name: _average(_lately(rows), name) for name in names}
+    found = {name.removeprefix(PAYS): _average(_lately(rows), name) for name in names}
+    paid, value = most_paid(found)
+    return [sign("shallow", paid=paid, value=value)]
+
+
+def most_paid(found: Mapping[str, float | None]) -> tuple[str, float | None]:
+    """What scores go with most, and how closely. Args: found: name of `stats.shallow` -> correlation; at least one."""
     most = max(found, key=lambda name: abs(found[name] or 0.0) - BEST_OF_MANY * (name in OF_MANY))
-    return [sign("shallow", paid=most.removeprefix(PAYS), value=found[most])]
+    return most, found[most]
 
 
 def _clear(rows: Rows, first: Rows, said: Sign, metric: str) -> Sign:

@@ -5,7 +5,7 @@ learned: what a policy will do is what pays now. So every step's scores are laid
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,14 +24,14 @@ K = TypeVar("K")
 
 
 def shallow(
-    prompts: Sequence[str], responses: Sequence[str], ids: Sequence[Sequence[int]], scores: Sequence[float]
+    prompts: Sequence[str], responses: Sequence[str], ids: Sequence[Sequence[Hashable]], scores: Sequence[float]
 ) -> dict[str, float]:
     """Name -> Pearson's correlation of the scores with it, over a step's responses; 0 of what is alike everywhere.
 
     Args:
         prompts: what each answers, as text.
         responses: as text.
-        ids: the tokens of each, the one that ends it included.
+        ids: the tokens of each, the one that ends it included; or its words.
         scores: of each, in reward units.
 
     Returns: of `NAMES`; of a first token and of a word that one which goes with the scores most. Nothing for fewer than
@@ -44,10 +44,10 @@ def shallow(
     one = [([prompt], [response]) for prompt, response in zip(prompts, responses, strict=True)]
     begins = [Counter(own[:1]) for own in ids]
     return {
-        "length": _correlation([len(own) for own in ids], paid),
-        "repetition": _correlation([pairs_again(words(text)) for text in responses], paid),
-        "copied": _correlation([copied(*each) for each in one], paid),
-        "other_script": _correlation([other_script(*each) for each in one], paid),
+        "length": correlation([len(own) for own in ids], paid),
+        "repetition": correlation([pairs_again(words(text)) for text in responses], paid),
+        "copied": correlation([copied(*each) for each in one], paid),
+        "other_script": correlation([other_script(*each) for each in one], paid),
         "first_token": _clearest(begins, paid),
         "word": _clearest(said, paid),
     }
@@ -57,11 +57,12 @@ def _clearest(counts: Sequence[Counter[K]], paid: Numbers) -> float:
     """The correlation of that common thing which goes with the scores most."""
     having = Counter(thing for own in counts for thing in own)
     common = [thing for thing, num in having.items() if num * COMMON >= len(counts)]
-    found = [_correlation([own[thing] for own in counts], paid) for thing in common]
+    found = [correlation([own[thing] for own in counts], paid) for thing in common]
     return max(found, key=abs, default=0.0)
 
 
-def _correlation(numbers: Sequence[float], paid: Numbers) -> float:
+def correlation(numbers: Sequence[float], paid: Numbers) -> float:
+    """Pearson's; 0 where either is the same everywhere."""
     x = np.asarray(numbers, dtype=np.float64)
     x, y = x - x.mean(), paid - paid.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
