@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from prefloop import signs
+from prefloop.records.cards import Share
 from prefloop.records.evaluations import Evaluation, GoldNumbers, Interval, Model, RewardCheck, Split
+from prefloop.records.lineages import Lineage, Round
+from prefloop.records.runs import Artefact
 
 
 @pytest.mark.parametrize(
@@ -321,6 +324,27 @@ def losses(*held: float, training: float) -> list[dict[str, float | None]]:
 def test_imitation(made: list[dict[str, float | None]], finished: float | None, alarms: set[str]):
     said = signs.of_imitation(made, finished=finished)
     assert {sign.name for sign in said if sign.level == "alarm"} == alarms
+
+
+def test_a_refreshed_reward_model_beside_the_one_of_the_round_before():
+    """On its own pairs it may be right in five points less than the one before was on its own; after rolling back what
+    counts is the line that led to the head."""
+    share = {
+        name: Share(mean=m, low=m - 0.02, high=m + 0.02, num=700) for name, m in (("1", 0.7), ("2", 0.6), ("2b", 0.64))
+    }
+    policy = Artefact(path="p", fingerprint="f")
+    rounds = tuple(
+        Round(name=name, number=int(name[0]), parent="" if name == "1" else "1", incumbent=policy, fresh=fresh)
+        for name, fresh in share.items()
+    )
+    for head, level in (("2", "alarm"), ("2b", "fine"), ("1", "unchecked"), ("", "unchecked")):
+        assert signs.of_lineage(Lineage(recipe="r", head=head, rounds=rounds)).level == level
+
+
+def test_what_nobody_can_know():
+    assert signs.of_knowing({"false_confidence": 0.5, "copying": 0.9}) == []
+    (said,) = signs.of_knowing({"false_confidence": 0.51})
+    assert "51%" in signs.says(said)
 
 
 SHOWN: dict[str, Any] = {"what": "loss/value, step 3", "by": "gold utility", "skill": "copying", "paid": "word"}

@@ -95,6 +95,8 @@ class Patient:
     evaluation: Evaluation | None
     health: Card | None
     """of the reward model"""
+    lineage: Lineage | None = None
+    """of a pipeline with rounds"""
 
     def run(self, *stages: str) -> Ran | None:
         """The run of one of these stages, if there is one."""
@@ -119,7 +121,10 @@ def read(folder: str) -> Patient:
             f"{folder}: there is no such folder. Give the folder of a run, or of what `prefloop run` wrote."
         )
     alone = (root / layout.CARD).is_file()
-    places = [root, *_last_round(root)]
+    path = root / layout.ROUNDS / layout.LINEAGE
+    lineage = read_document(path, Lineage) if path.is_file() else None
+    last = [root / layout.ROUNDS / each.name for each in lineage.rounds[-1:]] if lineage is not None else []
+    places = [root, *last]
     runs = [root] if alone else [at / name for at in places for name in RUNS if (at / name / layout.CARD).is_file()]
     if not runs:
         raise UserError(
@@ -133,16 +138,9 @@ def read(folder: str) -> Patient:
         ran=ran,
         recipe=None if alone else read_yaml(str(recipe))[0] if recipe.is_file() else {},
         evaluation=_first(ran, layout.EVALUATE, layout.EVALUATION, Evaluation),
+        lineage=lineage,
         health=_first(ran, layout.REWARD, f"{layout.MODEL}/{layout.MODEL_CARD}", Card),
     )
-
-
-def _last_round(root: Path) -> list[Path]:
-    """The folder of the last round that has begun, if there are rounds."""
-    path = root / layout.ROUNDS / layout.LINEAGE
-    if not path.is_file():
-        return []
-    return [root / layout.ROUNDS / each.name for each in read_document(path, Lineage).rounds[-1:]]
 
 
 def _first(ran: Sequence[Ran], stage: str, name: str, record: Any) -> Any:

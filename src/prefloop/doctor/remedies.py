@@ -214,11 +214,14 @@ def hacks(case: Case) -> Proposal:
 
 
 def judge_more(case: Case) -> Proposal:
-    """More is judged: of what the policy writes now, where there is one."""
+    """More is judged: of what the policy writes now, where there is one, beside what it wrote when it began; every
+    response says which of the two wrote it."""
     kept, prompts = case.ran.policies(), case.ran.card.config.get("prompts")
     if kept and isinstance(prompts, str):
         words = (f"model={kept[-1][1]}", f"prompts={prompts}", "num_prompts=200", "by=people", "out=collect-again")
-        return (), {}, ("prefloop", "collect", *words)
+        begun = case.ran.card.config.get("policy")
+        older = (f"older=[{begun}]", "older_share=0.5") if isinstance(begun, str) else ()
+        return (), {}, ("prefloop", "collect", *words, *older)
     collect = case.patient.run(layout.COLLECT)
     num = collect.value("num_prompts") if collect is not None else 0
     if collect is None or not num:

@@ -4,7 +4,7 @@ A rule and its threshold stand in `RULES` and nowhere else (`rules`), who looks 
 `results`, what is said of it to people in `sentences` and `saying`; docs/signs.md has them all in a table.
 """
 
-from prefloop.signs.results import of_card, of_evaluation, of_skill
+from prefloop.signs.results import of_card, of_evaluation, of_knowing, of_lineage, of_skill
 from prefloop.signs.rules import FORGOTTEN, POINTS, RULES, SKILL, STOPS, Level, Rule, Sign, Value, sign
 from prefloop.signs.saying import KINDS, rule_of, says
 from prefloop.signs.sentences import SENTENCES, Said
@@ -30,6 +30,8 @@ __all__ = [
     "of_direct",
     "of_evaluation",
     "of_imitation",
+    "of_knowing",
+    "of_lineage",
     "of_skill",
     "of_training",
     "rule_of",

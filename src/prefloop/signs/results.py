@@ -1,11 +1,13 @@
 """Of what was measured when the work was done: a reward model's health card, and an evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from prefloop.records.cards import Agreement, Baseline, Calibration, Leaks, Share, Slice
 from prefloop.records.evaluations import Evaluation, Split, mean
+from prefloop.records.lineages import Lineage
 from prefloop.records.probes import Probe, blind_to, shortcuts
+from prefloop.records.skills import FALSE_CONFIDENCE
 from prefloop.signs.rules import RULES, Sign, Value, sign
 
 
@@ -121,6 +123,20 @@ def _over_optimised(evaluation: Evaluation | None) -> Sign:
 
 def _mean(split: Split | None, name: str) -> float | None:
     return mean(split.measured(name)) if split else None
+
+
+def of_knowing(skills: Mapping[str, float]) -> list[Sign]:
+    """The alarm of a model that answers what nobody can know. Args: skills: name -> value, of `skills.json`."""
+    said = sign("false_confidence", value=skills.get(FALSE_CONFIDENCE))
+    return [said] if said.level == "alarm" else []
+
+
+def of_lineage(lineage: Lineage) -> Sign:
+    """Of the reward model that the last decided round has left, on that round's own held-out pairs, beside what the one
+    before was worth on its round's: pairs of a better policy are harder to tell apart."""
+    decided = [each for each in lineage.line(lineage.head) if each.fresh is not None]
+    before, now = (decided[-2].fresh, decided[-1].fresh) if len(decided) > 1 else (None, None)
+    return sign("stale", value=now and now.mean, high=now and now.high, then=before and before.mean)
 
 
 def of_skill(name: str, *, drop: float | None, low: float | None, most: float) -> Sign:

@@ -24,6 +24,7 @@ from prefloop.outcome import Outcome
 from prefloop.records import Task
 from prefloop.records.skills import OOD, Answered, Measured, Skills
 from prefloop.run import Run
+from prefloop.signs import of_knowing, says
 from prefloop.skills.checks import right
 from prefloop.skills.config import SkillsConfig
 from prefloop.skills.measure import Loss, chosen, losses, written
@@ -112,6 +113,8 @@ def _measured(run: Run, config: SkillsConfig, folders: dict[str, str]) -> Skills
             skills += told
         skills += of_tasks(tasks, rows[name], None if name == first else rows[first])
         limited = tuple(skill if name == first else compared(skill, config.limit(skill.name)) for skill in skills)
+        for sign in of_knowing({skill.name: skill.value for skill in limited}):
+            run.say(f"{name}: {says(sign)}")
         models.append(Measured(name=name, path=folder, fingerprint=fingerprints.of_path(folder), skills=limited))
     return Skills(suite=config.suite, models=tuple(models))
 
