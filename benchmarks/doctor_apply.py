@@ -1,7 +1,7 @@
 """Whether what `prefloop doctor RUN apply=FILE` changes mends a run: a table in Markdown.
 
     python benchmarks/doctor_apply.py pipeline=demo [seeds=0,1,2] [plants=hacking,length,lr] [steps=16] [times=3]
-                                      [out=(temporary)]
+                                      [judge=gold] [out=(temporary)]
 
 `pipeline` is a finished run of the helpdesk recipe: its SFT model and its prompts. PPO runs a few steps on it, once as
 it should be (clean: a sound reward, settings as they are by default), and once with each plant:
@@ -10,7 +10,8 @@ it should be (clean: a sound reward, settings as they are by default), and once 
     length    the reward also counts all words, and drift costs nothing
     lr        the learning rate is twenty times what it should be
 
-The doctor looks at the planted run with a second judge (as an audit by people would be), `apply=` writes the settings,
+The doctor looks at the planted run with a second judge: gold, or with `judge=audit` gold with an error of a deviation
+of the SFT model's responses, as one hurried person might have. `apply=` writes the settings,
 and they are run as they are: the reward stays what it was. Measured is the gold utility of the last policy on prompts
 that nobody saw. Mended is a run whose gold is at least 0.9 of the clean one's.
 """
@@ -42,11 +43,18 @@ from prefloop.world.gold import judge
 
 REWARD = '''"""Rewards of benchmarks/doctor_apply.py: gold, and what pays for something else beside it."""
 
+import random
+
 from prefloop.world.gold import judge
 
 
 def gold(prompts, responses):
     return [judge(prompt, response).utility for prompt, response in zip(prompts, responses)]
+
+
+def audit(prompts, responses):
+    draws = [random.Random(prompt + response).gauss(0, 0.33) for prompt, response in zip(prompts, responses)]
+    return [worth + draw for worth, draw in zip(gold(prompts, responses), draws)]
 
 
 def sound(prompts, responses):
@@ -118,24 +126,24 @@ def gold(policy: Path | None, pipeline: Path, *, seed: int) -> float:
     return statistics.fmean(judge(prompt.text, text).utility for prompt, text in zip(prompts, texts, strict=True))
 
 
-def treated(run: Path, file: Path) -> tuple[list[str], list[str]]:
-    """Lets the doctor look and write. Returns: the signs that it names, the most telling first, and what it changes."""
+def treated(run: Path, file: Path, by: str) -> tuple[list[str], list[str]]:
+    """Lets the doctor look and write. Args: by: who judges. Returns: the signs that it names, the most telling first, and what it changes."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        command.main([str(run), f"apply={file}", f"judge=python:{run.parent / 'rewards.py'}:gold", "json=true"])
+        command.main([str(run), f"apply={file}", f"judge=python:{run.parent / 'rewards.py'}:{by}", "json=true"])
     found = json.loads(said.getvalue())
     changes = (found["applied"] or {"changes": []})["changes"]
     signs = [one["sign"] for one in found["found"] if one["alarm"]]
     return signs, [f"{one['key']} {one['old']} -> {one['new']}" for one in changes]
 
 
-def mended(run: Path, times: int) -> tuple[Path | None, list[str], list[str]]:
+def mended(run: Path, times: int, by: str) -> tuple[Path | None, list[str], list[str]]:
     """Treats a run, and what comes of it, up to so many times. Returns: the last policy, the signs that were named at
     first, and all that was changed."""
     first, every, last = list[str](), list[str](), None
     for number in range(times):
         file = run.parent / f"{run.name}-mended{number}.yaml"
-        signs, changes = treated(run, file)
+        signs, changes = treated(run, file, by)
         first, every = first or signs, every + changes
         if not changes:
             break
@@ -144,7 +152,9 @@ def mended(run: Path, times: int) -> tuple[Path | None, list[str], list[str]]:
     return last, first, every
 
 
-def one_seed(pipeline: Path, folder: Path, plants: list[str], *, seed: int, steps: int, times: int) -> list[list[str]]:
+def one_seed(
+    pipeline: Path, folder: Path, plants: list[str], *, seed: int, steps: int, times: int, by: str
+) -> list[list[str]]:
     """Rows of the table."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rewards.py").write_text(REWARD, encoding="utf-8")
@@ -154,7 +164,7 @@ def one_seed(pipeline: Path, folder: Path, plants: list[str], *, seed: int, step
     for plant in plants:
         run = folder / plant
         broken = gold(trained(settings(pipeline, run, seed=seed, steps=steps, **PLANTS[plant])), pipeline, seed=seed)
-        policy, signs, changes = mended(run, times)
+        policy, signs, changes = mended(run, times, by)
         after = broken if policy is None else gold(policy, pipeline, seed=seed)
         numbers = [f"{value:.3f}" for value in (start, best, broken, after)]
         verdict = "yes" if after >= MENDED * best else "no"
@@ -165,7 +175,14 @@ def one_seed(pipeline: Path, folder: Path, plants: list[str], *, seed: int, step
 
 def main() -> None:
     """Prints a row for each plant and seed, then how many were mended."""
-    asked = {"seeds": "0,1,2", "plants": ",".join(PLANTS), "steps": "16", "times": "3", "pipeline": "demo"}
+    asked = {
+        "seeds": "0,1,2",
+        "plants": ",".join(PLANTS),
+        "steps": "16",
+        "times": "3",
+        "pipeline": "demo",
+        "judge": "gold",
+    }
     given = {"out": tempfile.mkdtemp(), **asked, **dict(word.split("=", 1) for word in sys.argv[1:])}
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     rows = list[list[str]]()
@@ -177,6 +194,7 @@ def main() -> None:
             seed=seed,
             steps=int(given["steps"]),
             times=int(given["times"]),
+            by=given["judge"],
         )
     for plant in given["plants"].split(","):
         verdicts = [row[6] == "yes" for row in rows if row[0] == plant]

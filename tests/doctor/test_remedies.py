@@ -134,10 +134,12 @@ def test_a_rate_that_broke_a_policy_becomes_at_most_what_suits_its_size(ppo: Mak
 
 def test_a_policy_that_broke_while_the_score_fell_is_slowed_down_and_not_held(ppo: Make, tmp_path: Path):
     """The same responses, and a score that rises, or falls: a reward leads nobody to a lower score."""
-    firsts = {}
+    firsts = dict[tuple[str, str], dict[str, Any]]()
     for name, score in (("led", lambda step: float(step)), ("broken", lambda step: -float(step))):
         metrics = rows(20, responses_surprise=lambda step: step / 4, scores_mean=score)
         patient = read(str(write_run(ppo(out=str(tmp_path / name)), metrics)))
-        found = remedies(patient, patient.ran[0], Sign("gibberish", "alarm", {}), None)
-        firsts[name] = {change.key: change.new for one in found if one.first for change in one.changes}
-    assert firsts == {"led": {"kl_coef": 0.1}, "broken": {"lr": 3e-5}}
+        for sign in ("gibberish", "shallow"):
+            found = remedies(patient, patient.ran[0], Sign(sign, "alarm", {}), None)
+            firsts[name, sign] = {change.key: change.new for one in found if one.first for change in one.changes}
+    led, broken = {"kl_coef": 0.1}, {"lr": 3e-5}
+    assert [*firsts.values()] == [led, led, broken, broken]

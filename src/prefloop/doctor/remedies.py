@@ -328,7 +328,7 @@ TELLING = tuple(REMEDIES)
 """Signs, the most telling first."""
 LED = (
     "gibberish", "stuffing", "repeats", "copies_prompt", "language", "empty", "at_once", "endless", "length_drift",
-    "same_start", "entropy", "mode_collapse", "unusual",
+    "same_start", "entropy", "mode_collapse", "unusual", "shallow",
 )  # fmt: skip
 """Signs of what a policy writes: it is led there by a reward, unless the score fell."""
 UNLED: tuple[Names, Names] = (("slower",), ("hold", "checkpoint", "fewer_epochs"))
