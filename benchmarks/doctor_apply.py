@@ -127,7 +127,11 @@ def gold(policy: Path | None, pipeline: Path, *, seed: int) -> float:
 
 
 def treated(run: Path, file: Path, by: str) -> tuple[list[str], list[str]]:
-    """Lets the doctor look and write. Args: by: who judges. Returns: the signs that it names, the most telling first, and what it changes."""
+    """Lets the doctor look and write. Returns: the signs that it names, the most telling first, and what it changes.
+
+    Args:
+        by: who judges, a function of `REWARD`.
+    """
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         command.main([str(run), f"apply={file}", f"judge=python:{run.parent / 'rewards.py'}:{by}", "json=true"])
