@@ -276,7 +276,7 @@ REMEDIES: Mapping[str, tuple[Names, Names]] = {
     "disagreement": (("minimum", "hold"), ("checkpoint", "hacks", "judge_more")),
     "unusual": (("hold",), ("abstain", "checkpoint", "hacks", "judge_more")),
     "cut_off": (("ends", "hold"), ("take_off", "checkpoint", "hacks")),
-    "gibberish": (("hold",), ("slower", "checkpoint", "hacks")),
+    "gibberish": (("take_off", "hold"), ("slower", "checkpoint", "hacks")),
     "stuffing": (("take_off", "hold"), ("checkpoint", "hacks", "judge_more")),
     "repeats": (("take_off", "hold"), ("checkpoint", "hacks")),
     "copies_prompt": (("hold",), ("checkpoint", "hacks")),
