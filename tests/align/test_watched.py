@@ -11,7 +11,9 @@ from torch import Tensor
 
 from prefloop.align import responses
 from prefloop.errors import Diverged
+from prefloop.stats.shallow import NAMES
 
+from .conftest import expected_score
 from .test_first_batch import ALGORITHMS
 
 Make = Callable[..., Any]
@@ -31,6 +33,29 @@ def test_every_step_says_what_responses_look_like(make_config: Make, read_lines:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_step_of_enough_responses_says_what_its_scores_go_with(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, read_lines: Any, name: str
+):
+    """Every response is beside its own score, also where steps are sampled again."""
+    seen, real = list[tuple[Any, ...]](), responses.shallow
+
+    def shallow(*asked: Any) -> dict[str, float]:
+        seen.append(asked)
+        return real(*asked)
+
+    monkeypatch.setattr(responses, "shallow", shallow)
+    train, settings, own = ALGORITHMS[name]
+    config = make_config(settings, **{**own, "rollouts_per_step": 32, "steps": 1})
+    train(config)
+    (row,) = read_lines(Path(config.out) / "metrics.jsonl")
+    ((_, texts, ids, scores),) = seen
+    assert {key for key in row if key.startswith("pays/")} == {f"pays/{each}" for each in NAMES}
+    assert scores == pytest.approx([expected_score(text) for text in texts])
+    assert len({*scores}) > 1
+    assert len(ids) == len(texts) == 32
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_grave_sign_ends_a_run_at_a_steps_end_and_it_goes_on_exactly(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, weights: Weights, read_lines: Any, name: str
 ):
@@ -38,9 +63,9 @@ def test_a_grave_sign_ends_a_run_at_a_steps_end_and_it_goes_on_exactly(
     train, settings, own = ALGORITHMS[name]
     real = responses.metrics
 
-    def metrics(codec: Any, prompts: Any, rollouts: Any) -> dict[str, float]:
+    def metrics(codec: Any, prompts: Any, rollouts: Any, scores: Tensor) -> dict[str, float]:
         calls.append(1)
-        still = dict.fromkeys(real(codec, prompts, rollouts), 0.5)
+        still = dict.fromkeys(real(codec, prompts, rollouts, scores), 0.5)
         return {**still, "responses/empty": 0.9 * (len(calls) >= 5)}
 
     monkeypatch.setattr(responses, "metrics", metrics)

@@ -34,7 +34,7 @@ def steps(run: Run, rows: list[dict[str, float]], start: int = 1) -> None:
     [
         ([{}] * 20, []),
         ([{}] * 4 + [{"ratio/first_error": 0.25}] + [{}], ["step 5: A step's first probability ratios are off one by"]),
-        ([{"ratio/clipped": 0.4}] * 9, ["step 5: The update of 40% of the tokens is cut off at the trust region"]),
+        ([{"ratio/clipped": 0.4}] * 9, ["step 2: The update of 40% of the tokens is cut off at the trust region"]),
         (
             [{"entropy/mean": 2.0}, *[{"entropy/mean": 0.1}] * 5],
             ["step 5: The entropy fell from 2.00 to 0.10 nats per token, to less than 20%: the policy is collapsing"],
@@ -111,7 +111,7 @@ def test_stop_saves_and_ends_the_run_where_a_sign_is_grave(tmp_path: Path, capsy
     with pytest.raises(Diverged, match=r"step 6: empty: 45% of the responses say nothing.* watch=warn\.$") as said:
         go(config, rows)
     assert "See what the reward gives for nothing" in str(said.value)
-    assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["5:", "6:"]
+    assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["2:", "6:"]
     assert json.loads((folder / "run.json").read_text())["diverged"].startswith("step 6: empty: 45%")
     assert sorted(path.name for path in (folder / "checkpoints").glob("0*")) == ["00000006"]
     with pytest.raises(Diverged, match="step 6: empty"):
