@@ -326,19 +326,24 @@ def test_imitation(made: list[dict[str, float | None]], finished: float | None, 
     assert {sign.name for sign in said if sign.level == "alarm"} == alarms
 
 
-def test_a_refreshed_reward_model_beside_the_one_of_the_round_before():
-    """On its own pairs it may be right in five points less than the one before was on its own; after rolling back what
-    counts is the line that led to the head."""
-    share = {
-        name: Share(mean=m, low=m - 0.02, high=m + 0.02, num=700) for name, m in (("1", 0.7), ("2", 0.6), ("2b", 0.64))
-    }
+def test_the_last_reward_model_on_pairs_of_the_policy_of_now():
+    """It may be right in five points less than on the pairs that it was made for; after rolling back what counts is the
+    line that led to the head."""
+
+    def share(mean: float) -> Share:
+        return Share(mean=mean, low=mean - 0.02, high=mean + 0.02, num=700)
+
     policy = Artefact(path="p", fingerprint="f")
-    rounds = tuple(
-        Round(name=name, number=int(name[0]), parent="" if name == "1" else "1", incumbent=policy, fresh=fresh)
-        for name, fresh in share.items()
+    rounds = (
+        Round(name="1", number=1, parent="", incumbent=policy, fresh=share(0.7)),
+        Round(name="2", number=2, parent="1", incumbent=policy, stale=share(0.6), fresh=share(0.7)),
+        Round(name="2b", number=2, parent="1", incumbent=policy, stale=share(0.64), fresh=share(0.5)),
     )
     for head, level in (("2", "alarm"), ("2b", "fine"), ("1", "unchecked"), ("", "unchecked")):
-        assert signs.of_lineage(Lineage(recipe="r", head=head, rounds=rounds)).level == level
+        said = signs.of_lineage(Lineage(recipe="r", head=head, rounds=rounds))
+        assert said.level == level
+        if level == "alarm":
+            assert said.values == {"value": 0.6, "high": 0.62, "then": 0.7, "limit": 0.05}
 
 
 def test_what_nobody_can_know():

@@ -47,6 +47,15 @@ def test_what_a_judge_likes_too_is_no_price():
     assert beside.explained == pytest.approx(1)
 
 
+def test_of_many_words_the_length_is_not_left_out():
+    """Of 128 samples 32 counts may be charged; the score is a tenth for every word."""
+    kinds = [f"w{k}" for k in range(40)]
+    texts = [" ".join(kinds[(i * k) % 40] for k in range(1, 2 + i % 23)) for i in range(128)]
+    found = charge(texts, [0.1 * len(text.split()) for text in texts], kinds)
+    assert found is not None
+    assert found.prices == {LENGTH: pytest.approx(0.1)}
+
+
 def test_what_is_not_paid_for_or_not_known_well_is_not_charged():
     texts = [f"{'thanks ' * (i % 4)}yes" for i in range(24)]
     assert charge(texts, [-float(i % 4) for i in range(24)], ["thanks"]) is None  # it costs

@@ -13,6 +13,7 @@ from prefloop.direct.config import DPOConfig
 from prefloop.doctor.examined import examined
 from prefloop.doctor.reading import read
 from prefloop.pretrain.config import PretrainConfig
+from prefloop.reward.config import RewardConfig
 from prefloop.sft.config import SFTConfig
 
 from .conftest import everything, jsonl, keep_policies, rows, said, write_run
@@ -45,6 +46,36 @@ def test_an_alarm_has_the_step_since_which_it_stands_and_the_policy_from_before(
     (finding,) = examined(read(str(folder))).findings
     assert (finding.sign.name, finding.since) == ("clipped", 13)
     assert finding.before == folder / "models" / "step-000010"
+
+
+def test_a_rule_that_needs_two_steps_is_dated_from_the_second(ppo: Make):
+    folder = write_run(ppo(), rows(20, pays_length=lambda step: 0.95))
+    keep_policies(folder, 1, 4, 20)
+    (finding,) = examined(read(str(folder))).findings
+    assert (finding.sign.name, finding.since, finding.before) == ("shallow", 2, None)
+    folder = write_run(ppo(out=f"{folder}-late"), rows(20, pays_length=lambda step: 0.95 * (step > 9)))
+    keep_policies(folder, 1, 4, 20)
+    (finding,) = examined(read(str(folder))).findings
+    assert finding.before == folder / "models" / "step-000004"
+
+
+def test_a_reward_model_that_is_stale_after_a_round_is_named(tmp_path: Path):
+    """The last round's stale accuracy beside what the same model was worth a round before; it stops nothing."""
+    share = {"low": 0.5, "high": 0.55, "num": 700}
+    policy = {"path": "sft/model", "fingerprint": "f"}
+    made = [
+        {"name": "1", "number": 1, "parent": "", "incumbent": policy, "fresh": {**share, "mean": 0.7}},
+        {"name": "2", "number": 2, "parent": "1", "incumbent": policy}
+        | {"stale": {**share, "mean": 0.52}, "fresh": {**share, "mean": 0.6}},
+    ]
+    (tmp_path / "rounds" / "2").mkdir(parents=True)
+    lineage = {"recipe": "r.yaml", "head": "2", "rounds": made}
+    (tmp_path / "rounds" / "lineage.json").write_text(json.dumps(lineage), encoding="utf-8")
+    out = str(tmp_path / "rounds" / "2" / "reward")
+    write_run(RewardConfig(model="m", preferences="p.jsonl", out=out), rows(9), result={})
+    found = examined(read(str(tmp_path)))
+    assert [each.sign.name for each in found.findings] == ["stale"]
+    assert not found.alarms
 
 
 def test_an_alarm_that_passed_is_none(ppo: Make):

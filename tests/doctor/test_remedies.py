@@ -10,6 +10,7 @@ import pytest
 from prefloop.align.config import GRPOConfig, OnlineDPOConfig, PPOConfig, REINFORCEConfig, RFTConfig, RLOOConfig
 from prefloop.config import Config
 from prefloop.direct.config import DPOConfig
+from prefloop.doctor.charging import Charge
 from prefloop.doctor.examined import DIVERGED
 from prefloop.doctor.reading import read
 from prefloop.doctor.remedies import FINDS, REMEDIES, Case, changed, remedies
@@ -125,11 +126,26 @@ def test_a_rate_that_broke_a_policy_becomes_at_most_what_suits_its_size(ppo: Mak
     """A tenth of 0.05 is 0.005, and a small model's is 0.0003; of a policy that is not there nothing is known."""
     broken = rows(20, responses_surprise=lambda step: step / 4, scores_mean=lambda step: -float(step))
     found = {}
-    for name, policy, lr in (("there", folder, 0.05), ("gone", str(tmp_path / "none"), 0.05), ("low", folder, 1e-3)):
-        patient = read(str(write_run(ppo(out=str(tmp_path / name), policy=policy, lr=lr), broken)))
-        (change,) = remedies(patient, patient.ran[0], Sign("gibberish", "alarm", {}), None)[0].changes
-        found[name] = change.new
-    assert found == {"there": 3e-4, "gone": 5e-3, "low": 1e-4}
+    for name, policy, lr, own in (
+        ("there", folder, 0.05, {}),
+        ("whole", folder, 0.05, {"adapter": "none"}),
+        ("gone", "somebody/none", 0.05, {}),
+        ("low", folder, 1e-3, {}),
+    ):
+        patient = read(str(write_run(ppo(out=str(tmp_path / name), policy=policy, lr=lr, **own), broken)))
+        for sign in ("gibberish", "shallow", "biased"):
+            (change,) = remedies(patient, patient.ran[0], Sign(sign, "alarm", {}), None)[0].changes
+            assert found.setdefault(name, change.new) == change.new
+    assert found == {"there": 3e-4, "whole": 3e-4, "gone": 5e-3, "low": 1e-4}
+
+
+def test_a_critic_of_the_reward_stays_that_when_something_is_taken_off(ppo: Make):
+    """A reward of two parts has no folder of its own for `critic=reward-model`."""
+    patient = read(str(write_run(ppo(critic="reward-model", reward="reward/model"), rows(20, scores_mean=float))))
+    charge = Charge({"thanks": 2.0}, 0.9)
+    first = remedies(patient, patient.ran[0], Sign("stuffing", "alarm", {}), None, charge)[0]
+    assert first.name == "take_off"
+    assert [(each.key, each.new) for each in first.changes][1:] == [("critic", patient.ran[0].card.config["reward"])]
 
 
 def test_a_policy_that_broke_while_the_score_fell_is_slowed_down_and_not_held(ppo: Make, tmp_path: Path):

@@ -46,7 +46,9 @@ class Charge:
     prices: Mapping[str, float]
     """word, or `LENGTH` -> reward units for each"""
     explained: float
-    """share of the scores' variance"""
+    """share of the scores' variance, or of what a judge leaves of it"""
+    beside: bool = False
+    """whether there was a judge"""
 
     def file(self, run: str) -> str:
         """The text of a reward function that adds it up. Args: run: whose samples said so."""
@@ -65,8 +67,8 @@ def charge(
         return None
     fixed = np.ones((len(scores), 1)) if beside is None else np.column_stack([np.ones(len(scores)), beside])
     said = [tokens(text) for text in responses]
-    counts = {word: [each.count(word) for each in said] for word in words if word.isalnum()}
-    counts[LENGTH] = [len(each) for each in said]
+    counts = {LENGTH: [len(each) for each in said]}  # first, for of many words the last are left out
+    counts |= {word: [each.count(word) for each in said] for word in words if word.isalnum()}
     left = [word for word, count in counts.items() if len({*count}) > 1][: len(said) // 4]
     while left:
         count = np.array([counts[word] for word in left], dtype=float).T
@@ -76,7 +78,7 @@ def charge(
         worst = int(clear.argmin())
         if clear[worst] >= CLEAR:
             found = {word: float(f"{price:.3g}") for word, price in zip(left, prices, strict=True)}
-            return Charge(found, explained) if explained >= LEAST else None
+            return Charge(found, explained, beside is not None) if explained >= LEAST else None
         left.pop(worst)
     return None
 

@@ -21,7 +21,6 @@ from prefloop.drawing.numerals import written
 from prefloop.errors import UserError
 from prefloop.files.outputs import is_inside, is_same
 from prefloop.printing import say
-from prefloop.signs import MIN_STEPS
 
 USAGE = """prefloop doctor RUN [apply=FILE.yaml] [page=DIR] [json=true] [rollout=STEP:INDEX]: what is wrong with a run
   or a pipeline, what shows it, and what to change.
@@ -113,7 +112,7 @@ def lines(patient: Patient, found: Examined) -> list[str]:
     told += [""] if found.unchecked else []
     for missing in found.unchecked:
         asked = rule(missing.name, missing.stage, "en")
-        told.append(f"  {missing.stage}: {asked}: {why(missing, 'en', least=MIN_STEPS)}")
+        told.append(f"  {missing.stage}: {asked}: {why(missing, 'en')}")
     return told
 
 
@@ -167,9 +166,7 @@ def for_programs(patient: Patient, found: Examined, applied: Applied | None) -> 
         "folder": str(patient.folder),
         "found": [_as_object(finding, patient) for finding in found.findings],
         "fine": [{"sign": name, "stage": stage} for name, stage in found.fine],
-        "unchecked": [
-            {"sign": one.name, "stage": one.stage, "why": why(one, "en", least=MIN_STEPS)} for one in found.unchecked
-        ],
+        "unchecked": [{"sign": one.name, "stage": one.stage, "why": why(one, "en")} for one in found.unchecked],
         "unfinished": [ran.stage for ran in found.unfinished],
         "applied": None
         if applied is None

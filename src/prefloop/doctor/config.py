@@ -19,7 +19,7 @@ class DoctorConfig(Config):
 
     judge: str | None = None
     """A second judge, python:FILE.py:FUNCTION taking (prompts, responses) as lists of strings: whether what the reward
-    likes better is better, on the samples that a run logged of its first and its last steps."""
+    likes better is better, on the samples that a run logged, and what the reward pays for beyond that."""
 
     page: str | None = None
     """Folder for a page of it, in English and Chinese (index.html, index.zh.html)."""

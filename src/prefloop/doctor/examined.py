@@ -7,13 +7,25 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.doctor.charging import Charge, charge
-from prefloop.doctor.judging import Judge, Opinion, ends, liked, logged, of_judge, opinions
+from prefloop.doctor.judging import ASKING, Judge, Opinion, ends, liked, logged, of_judge, opinions
 from prefloop.doctor.reading import Numbers, Patient, Ran, Row
 from prefloop.doctor.remedies import TELLING, Remedy, remedies
 from prefloop.records.cards import Card
 from prefloop.records.evaluations import Evaluation
 from prefloop.report.pipeline import as_number
-from prefloop.signs import MIN_STEPS, RULES, STOPS, Sign, of_card, of_direct, of_evaluation, of_imitation, of_training
+from prefloop.signs import (
+    RULES,
+    SOON,
+    STOPS,
+    Sign,
+    least_rows,
+    of_card,
+    of_direct,
+    of_evaluation,
+    of_imitation,
+    of_lineage,
+    of_training,
+)
 from prefloop.stages import ALIGNING, OPTIMISING
 from prefloop.stats.exploited import Exploited, exploited
 from prefloop.stats.text import tokens
@@ -86,6 +98,8 @@ class Missing:
     why: str
     """a key of words.py"""
     steps: int = 0
+    least: int = 0
+    """rows, or samples, that it needs"""
 
 
 @dataclass(frozen=True)
@@ -160,6 +174,8 @@ def _signs(patient: Patient, ran: Ran) -> list[Sign]:
     if ran.stage == layout.EVALUATE:
         return diverged + (of_evaluation(patient.evaluation) if patient.evaluation else [])
     of_model = _of_card(patient.health) if ran.stage == layout.REWARD and patient.health else []
+    if ran.stage == layout.REWARD and patient.lineage is not None:
+        of_model = [*of_model, of_lineage(patient.lineage)]
     return diverged + of_rows(ran, ran.rows) + of_model
 
 
@@ -193,8 +209,11 @@ def _of_card(card: Card) -> list[Sign]:
 
 def _missing(ran: Ran, sign: Sign) -> Missing:
     of_its_rows = ran.stage in (*ALIGNING, *IMITATING)
-    if of_its_rows and len(ran.rows) < MIN_STEPS:
-        return Missing(sign.name, ran.stage, "few", len(ran.rows))
+    if sign.name in ASKING:
+        return Missing(sign.name, ran.stage, "few_samples", least=ASKING[sign.name])
+    least = least_rows(sign.name)
+    if of_its_rows and len(ran.rows) < least:
+        return Missing(sign.name, ran.stage, "few", len(ran.rows), least)
     return Missing(sign.name, ran.stage, "unmeasured" if of_its_rows else "unknown")
 
 
@@ -212,7 +231,7 @@ def _charge(ran: Ran, exploits: Sequence[Exploited], said: Sequence[Opinion] | N
     """What the reward pays for by itself, of the words that are exploited, and the length; beside what a judge says."""
     words = [*dict.fromkeys(word for one in exploits for word in tokens(one.text))]
     if said is not None:
-        words = [*dict.fromkeys([*words, *liked(said)])]
+        words = [*dict.fromkeys([*liked(said), *words])]
         known = [one for one in said if one.score is not None]
         scores, worths = [one.score or 0.0 for one in known], [one.worth for one in known]
         return charge([one.row["response"] for one in known], scores, words, beside=worths)
@@ -234,14 +253,15 @@ def _since(ran: Ran, sign: Sign) -> tuple[int | None, int | None]:
     """The step after which an alarm stands to the end, and the first step of what was looked at then."""
     num, found = len(ran.rows), None
     every = max(1, -(-num // MOST_LOOKS))
-    for seen in range(num, MIN_STEPS - 1, -every):
+    for seen in range(num, least_rows(sign.name) - 1, -every):
         then = of_rows(ran, ran.rows[:seen])
         if not any(each.name == sign.name and each.level == "alarm" for each in then):
             break
         found = seen
     if found is None:
         return None, None
-    return _step(ran.rows[found - 1]), _step(ran.rows[found - -(-found // 5)])
+    window = max(-(-found // 5), least_rows(sign.name) if sign.name in SOON else 1)
+    return _step(ran.rows[found - 1]), _step(ran.rows[found - window])
 
 
 def _step(row: Numbers) -> int | None:

@@ -11,11 +11,14 @@ import numpy as np
 from prefloop.doctor.reading import Ran, Row
 from prefloop.report.pipeline import as_number
 from prefloop.signs import MIN_STEPS, Sign, fifths, most_paid, sign
+from prefloop.stats.shallow import FEWEST as FEW_SCORES
 from prefloop.stats.shallow import correlation, shallow
 from prefloop.stats.text import tokens, words
 
 FEWEST = 8
 """Samples of the first steps, and of the last, below which a judge says nothing."""
+ASKING = {"hacking": 2 * FEWEST, "biased": FEW_SCORES}
+"""Rules that need a judge -> the samples that they need."""
 JUDGE = "the judge"
 """Who says so, in the sentences."""
 Judge = Callable[[Sequence[str], Sequence[str]], Sequence[float]]

@@ -31,8 +31,8 @@ from prefloop.drawing.pages import rendered
 from prefloop.files.atomic import write_text
 from prefloop.report.curves import SPECS
 from prefloop.report.words import LABELS as OF_REPORT
-from prefloop.signs import MIN_STEPS
-from prefloop.signs.training import BETWEEN
+from prefloop.signs.training import BETWEEN, PAYS
+from prefloop.stats.shallow import NAMES
 
 HERE = Path(__file__).parent
 PAGES = {"en": layout.PAGE, "zh": layout.PAGE_ZH}
@@ -46,6 +46,7 @@ CURVES: dict[str, tuple[str, ...]] = {
     "flat": ("groups/flat", "pairs/used"),
     "first_ratio": ("ratio/first_error",),
     "disagreement": ("scores/disagreement", "scores/mean"),
+    "shallow": (*(PAYS + name for name in NAMES), "scores/mean"),
     "critic_blind": ("values/explained_variance", "loss/value"),
     "nan": ("loss/policy", "loss/train", "grad/norm"),
     "diverged": ("loss/policy", "loss/train", "grad/norm"),
@@ -78,10 +79,7 @@ def page(patient: Patient, found: Examined, language: str) -> str:
         "unfinished": [t("unfinished", stage=ran.stage, steps=len(ran.rows)) for ran in found.unfinished],
         "findings": [_finding(finding, patient, language) for finding in found.findings],
         "fine": [(stage, rule(name, stage, language)) for name, stage in found.fine],
-        "unchecked": [
-            (one.stage, rule(one.name, one.stage, language), why(one, language, least=MIN_STEPS))
-            for one in found.unchecked
-        ],
+        "unchecked": [(one.stage, rule(one.name, one.stage, language), why(one, language)) for one in found.unchecked],
     }
     return rendered(HERE, "doctor.html", context, language=language)
 

@@ -69,9 +69,13 @@ class Ran:
         path = self.card.config.get("policy")
         if self.settings is None or "lr" not in TABLES.get(self.stage, {}) or not isinstance(path, str):
             return None
+        if not Path(path).is_dir():  # nothing is fetched to say it
+            return None
         from prefloop.costs.subject import learner  # with transformers, which takes seconds
 
         given = {key: value for key, value in self.card.config.items() if key in self.settings.model_fields}
+        if given.get("adapter") == "none":
+            given.pop("lora", None)  # which says nothing then, and may not be said
         try:
             settings: Any = self.settings.parse(given, where=f"{self.folder}/{layout.SETTINGS}")
             return usual_lr(self.stage, learner(settings, path))

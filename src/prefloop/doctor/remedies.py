@@ -99,8 +99,9 @@ def slower(case: Case) -> Proposal:
     lr = case.ran.value("lr") if case.ran.has("lr") else None
     if not lr:
         return (), {}, ()
-    usual = case.ran.usual_lr or lr
-    return _set(case, "lr", min(neat(lr / BROKEN), usual) if fell(case.ran) else neat(lr / GENTLER)), {}, ()
+    if not fell(case.ran):
+        return _set(case, "lr", neat(lr / GENTLER)), {}, ()
+    return _set(case, "lr", min(neat(lr / BROKEN), case.ran.usual_lr or lr)), {}, ()
 
 
 def fell(ran: Ran) -> bool:
@@ -144,7 +145,10 @@ def take_off(case: Case) -> Proposal:
         return (), {}, ()
     parts = {"optimised": {"model": reward}, "charged": {"model": CHARGES, "weight": -1.0}}
     prices = ", ".join(f"{word or '(length)'} {price:.3g}" for word, price in case.charge.prices.items())
-    return _set(case, "reward", parts), {"prices": prices, "explained": f"{case.charge.explained:.0%}"}, ()
+    changes = _set(case, "reward", parts)
+    if case.ran.has("critic") and case.ran.value("critic") == "reward-model":
+        changes += _set(case, "critic", reward)  # which was that reward's
+    return changes, {"prices": prices, "explained": f"{case.charge.explained:.0%}", "beside": case.charge.beside}, ()
 
 
 def minimum(case: Case) -> Proposal:
@@ -328,7 +332,7 @@ TELLING = tuple(REMEDIES)
 """Signs, the most telling first."""
 LED = (
     "gibberish", "stuffing", "repeats", "copies_prompt", "language", "empty", "at_once", "endless", "length_drift",
-    "same_start", "entropy", "mode_collapse", "unusual", "shallow",
+    "same_start", "entropy", "mode_collapse", "unusual", "shallow", "biased",
 )  # fmt: skip
 """Signs of what a policy writes: it is led there by a reward, unless the score fell."""
 UNLED: tuple[Names, Names] = (("slower",), ("hold", "checkpoint", "fewer_epochs"))

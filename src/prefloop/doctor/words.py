@@ -64,6 +64,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "or": ("or", "或者"),
     "unmeasured": ("the run logged nothing of it", "运行没有记录它"),
     "unknown": ("it was not measured", "没有测量"),
+    "few_samples": ("{least} samples with scores are needed", "至少要 {least} 个带得分的样本"),
     "few": ("only {steps} rows were logged, {least} are needed", "只记录了 {steps} 行，至少要 {least} 行"),
     "applied": ("Written: {file}, with these settings changed:", "已写入 {file}，改动的设置："),
     "nothing": (
@@ -110,6 +111,11 @@ LABELS: dict[str, tuple[str, str]] = {
         "Take off what the reward pays for by itself, for each time it is said: {prices}. Their numbers alone explain "
         "{explained} of the scores.",
         "扣掉奖励按出现次数单独付的分：{prices}。仅它们的数量就解释了得分的 {explained}。",
+    ),
+    "beside.take_off": (
+        "Take off what the reward pays for by itself, for each time it is said: {prices}. Their numbers explain "
+        "{explained} of what the judge leaves of the scores.",
+        "扣掉奖励按出现次数单独付的分：{prices}。评判解释不了的那部分得分里，它们的数量解释了 {explained}。",
     ),
     "cure.minimum": (
         "Optimise the lowest score of several reward models: what cheats one seldom cheats all.",
@@ -205,9 +211,9 @@ def number(sign: Sign, name: str, value: float | str | None) -> str:
     return written(value, "plain" if name in SCORES else KINDS.get(sign.name, "share"))
 
 
-def why(missing: Missing, language: str, *, least: int) -> str:
+def why(missing: Missing, language: str) -> str:
     """Why a rule could not be checked."""
-    return label(missing.why, language, steps=missing.steps, least=least)
+    return label(missing.why, language, steps=missing.steps, least=missing.least)
 
 
 def exploits(finding: Finding, language: str) -> str:
@@ -235,7 +241,8 @@ def when(remedy: Remedy, finding: Finding, language: str) -> str:
 
 def cure(remedy: Remedy, language: str) -> str:
     """What a remedy does."""
-    return label(f"cure.{remedy.name}", language, **remedy.values)
+    kind = "beside" if remedy.values.get("beside") else "cure"
+    return label(f"{kind}.{remedy.name}", language, **remedy.values)
 
 
 def setting(change: Change) -> str:

@@ -8,7 +8,7 @@ from prefloop.signs.results import of_card, of_evaluation, of_knowing, of_lineag
 from prefloop.signs.rules import FORGOTTEN, POINTS, RULES, SKILL, STOPS, Level, Rule, Sign, Value, sign
 from prefloop.signs.saying import KINDS, rule_of, says
 from prefloop.signs.sentences import SENTENCES, Said
-from prefloop.signs.training import MIN_STEPS, fifths, most_paid, of_direct, of_imitation, of_training
+from prefloop.signs.training import MIN_STEPS, SOON, fifths, least_rows, most_paid, of_direct, of_imitation, of_training
 
 __all__ = [
     "FORGOTTEN",
@@ -18,6 +18,7 @@ __all__ = [
     "RULES",
     "SENTENCES",
     "SKILL",
+    "SOON",
     "STOPS",
     "Level",
     "Rule",
@@ -25,6 +26,7 @@ __all__ = [
     "Sign",
     "Value",
     "fifths",
+    "least_rows",
     "most_paid",
     "of_card",
     "of_direct",

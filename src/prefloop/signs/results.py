@@ -132,11 +132,11 @@ def of_knowing(skills: Mapping[str, float]) -> list[Sign]:
 
 
 def of_lineage(lineage: Lineage) -> Sign:
-    """Of the reward model that the last decided round has left, on that round's own held-out pairs, beside what the one
-    before was worth on its round's: pairs of a better policy are harder to tell apart."""
+    """Of the reward model of the last round but one, on the pairs of the last one's policy, beside what it was worth on
+    the pairs that it was made for."""
     decided = [each for each in lineage.line(lineage.head) if each.fresh is not None]
-    before, now = (decided[-2].fresh, decided[-1].fresh) if len(decided) > 1 else (None, None)
-    return sign("stale", value=now and now.mean, high=now and now.high, then=before and before.mean)
+    then, now = (decided[-2].fresh, decided[-1].stale) if len(decided) > 1 else (None, None)
+    return sign("stale", value=now and now.mean, high=now and now.high, then=then and then.mean)
 
 
 def of_skill(name: str, *, drop: float | None, low: float | None, most: float) -> Sign:

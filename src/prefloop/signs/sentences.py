@@ -320,9 +320,9 @@ SENTENCES: dict[str, Said] = {
             "分数随{paid}而变，相关系数为 {value}：别的它几乎不计，策略会学的就是这个。",
         ),
         (
-            "If that is not what you want, charge for it, or teach the reward model with pairs that differ in nothing "
-            "but that, the one that has it as the worse.",
-            "若这不是您要的，请对它收费，或用只在这一点上不同、有它者为较差一方的对来训练奖励模型。",
+            "If that is not what you want, take it off the reward, or teach the reward model with judged pairs that "
+            "differ in nothing but that.",
+            "若这不是您要的，请从奖励里扣掉它，或用只在这一点上不同、经人判断的对来训练奖励模型。",
         ),
     ),
     "disagreement": Said(
@@ -369,8 +369,8 @@ SENTENCES: dict[str, Said] = {
             "{by} 解释不了的那部分得分（方差的 {share}）随{paid}而变，相关系数为 {value}。",
         ),
         (
-            "Charge for it, or teach the reward model with pairs that differ in nothing but that.",
-            "请对它收费，或用只在这一点上不同的对来训练奖励模型。",
+            "Take it off the reward, or teach the reward model with judged pairs that differ in nothing but that.",
+            "请从奖励里扣掉它，或用只在这一点上不同、经人判断的对来训练奖励模型。",
         ),
     ),
     "past_peak": Said(

@@ -11,6 +11,8 @@ from prefloop.signs.rules import RULES, Sign, Value, sign
 Rows = Sequence[Mapping[str, float | None]]
 MIN_STEPS = 5
 """Fewer steps say nothing: what counts is the mean over the last fifth of them, beside that over the first fifth."""
+SOON = ("clipped", "policy_kl", "value_loss", "shallow")
+"""Rules that need no beginning to compare with, and say what is so in two steps."""
 SETTLED = 25
 """Steps after which drift has had the time to come to rest."""
 CRITIC_STEPS = 8
@@ -106,6 +108,11 @@ def fifths(rows: Rows) -> tuple[Rows, Rows]:
     return rows[:num], rows[len(rows) - num :]
 
 
+def least_rows(name: str) -> int:
+    """Rows that a rule needs."""
+    return 2 if name in SOON else MIN_STEPS
+
+
 def _lately(rows: Rows) -> Rows:
     """The last fifth of the rows, and the last two at least, for a rule that needs no beginning to compare with; none
     of fewer than two."""
@@ -170,7 +177,7 @@ def _torn(rows: Rows) -> Sign | None:
 
 def _of_pay(rows: Rows) -> list[Sign]:
     """Of what the scores go with, which shows before anything is learned."""
-    names = [name for name in (rows[-1] if rows else {}) if name.startswith(PAYS)]
+    names = [name for name in ({**rows[0], **rows[-1]} if rows else {}) if name.startswith(PAYS)]
     if not names:
         return []
     found = {name.removeprefix(PAYS): _average(_lately(rows), name) for name in names}
