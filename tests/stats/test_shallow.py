@@ -37,6 +37,14 @@ def test_a_score_of_one_thing_goes_with_that_thing(name: str, score: Callable[[s
     assert (found[name] < 0) == (name == "length")
 
 
+def test_a_length_is_counted_in_words_too():
+    """Of answers of about one length tokens say little of words, and the other way round."""
+    tokens = [[0] * (5 + i * 7 % 11) for i in range(40)]
+    texts = ["so " * (5 + i % 3) for i in range(40)]
+    for scores in ([float(len(text.split())) for text in texts], [-float(len(own)) for own in tokens]):
+        assert abs(shallow(PROMPTS, texts, tokens, scores)["length"]) == pytest.approx(1)
+
+
 def test_what_is_copied_and_what_is_of_another_script():
     responses = ["where is my order now" if i % 3 else "что это такое" for i in range(40)]
     found = shallow(["Where is my order now?"] * 40, responses, IDS, [float(i % 3 > 0) for i in range(40)])

@@ -34,7 +34,8 @@ def shallow(
         ids: the tokens of each, the one that ends it included; or its words.
         scores: of each, in reward units.
 
-    Returns: of `NAMES`; of a first token and of a word that one which goes with the scores most. Nothing for fewer than
+    Returns: of `NAMES`; of the length that in tokens or in words, of a first token and of a word that one which goes
+    with the scores most. Nothing for fewer than
     `FEWEST` responses, or where a score is no number.
     """
     paid = np.asarray(scores, dtype=np.float64)
@@ -43,8 +44,9 @@ def shallow(
     said = [Counter(tokens(text)) for text in responses]
     one = [([prompt], [response]) for prompt, response in zip(prompts, responses, strict=True)]
     begins = [Counter(own[:1]) for own in ids]
+    of_tokens, of_words = [len(own) for own in ids], [len(words(text)) for text in responses]
     return {
-        "length": correlation([len(own) for own in ids], paid),
+        "length": max((correlation(sizes, paid) for sizes in (of_tokens, of_words)), key=abs),
         "repetition": correlation([pairs_again(words(text)) for text in responses], paid),
         "copied": correlation([copied(*each) for each in one], paid),
         "other_script": correlation([other_script(*each) for each in one], paid),
