@@ -188,9 +188,8 @@ def raised(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     watch, named = Watch(RunConfig(out="doctor")), dict[str, int]()
     for row in rows:
         for sign in watch.see(row):
-            named[":".join([sign.name, *([str(sign.values["paid"])] if sign.name == "shallow" else [])])] = int(
-                row["step"]
-            )
+            name = f"shallow:{sign.values['paid']}" if sign.name == "shallow" else sign.name
+            named[name] = int(row["step"])
     return named
 
 

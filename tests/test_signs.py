@@ -222,6 +222,7 @@ def rows(num: int, **metrics: Any) -> list[dict[str, float | None]]:
         ({"scores_unusual": lambda done: done}, {"unusual"}),
         ({"pays_length": lambda done: -0.9 * (done >= 0.8), "pays_word": 0.99}, {"shallow"}),
         ({"pays_length": lambda done: 0.9 * (done < 0.8)}, set()),
+        ({"pays_length": lambda done: 0.95 if done < 0.95 else 0.7}, {"shallow"}),  # of a fifth the last two are few
         ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8)}, {"length_drift"}),
         ({"rollouts_length": lambda done: 20 + 12 * (done >= 0.8) + 30 * (round(100 * done) % 2)}, set()),  # noise
         ({"scores_mean": lambda done: done, "scores_disagreement": lambda done: 0.1 + done}, {"disagreement"}),

@@ -286,6 +286,26 @@ def test_a_second_judge_sees_what_a_reward_pays_for_before_it_is_taken(
             assert (change["key"], change["new"]["charged"]["weight"]) == ("reward", -1.0)
 
 
+def test_beside_a_judge_a_word_has_a_price_before_anybody_has_learned_to_say_it(
+    ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As often at the end as at first, so that it is no word that was learned; 2 are paid for each."""
+    samples = [
+        {
+            **said(s, f"{i * 7 % 5}{' thanks' * (i * 3 % 4)}{' so' * (i * s % 6)}"),
+            "score": i * 7 % 5 + 2.0 * (i * 3 % 4),
+        }
+        for s in range(1, 11)
+        for i in range(8)
+    ]
+    judge = "def worth(prompts, responses):\n    return [float(r.split()[0]) for r in responses]\n"
+    (tmp_path / "judge.py").write_text(judge)
+    doctor(write_run(ppo(), rows(10), samples=samples), "json=true", f"judge=python:{tmp_path / 'judge.py'}:worth")
+    (found,) = json.loads(capsys.readouterr().out)["found"]
+    assert (found["sign"], found["values"]["paid"]) == ("biased", "word")
+    assert "thanks 2." in found["remedies"][0]["says"]
+
+
 def test_a_judge_of_few_samples_says_nothing(ppo: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     samples = [said(step, "1.0" if step < 5 else "0.0") for step in range(1, 11)]
     folder = write_run(ppo(), rows(10, scores_mean=float), samples=samples)

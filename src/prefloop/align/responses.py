@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prefloop.align.turns import conversations, last_turns
 from prefloop.sampling.rollouts import Rollouts
-from prefloop.stats.shallow import shallow
+from prefloop.stats.shallow import PAYS, shallow
 from prefloop.stats.symptoms import symptoms
 from prefloop.text.codec import Codec
 from prefloop.text.examples import Asked
@@ -26,8 +26,6 @@ NAMES = {
     "top_word": "responses/top_word",
 }
 """Symptom -> its metric."""
-PAYS = "pays/"
-"""Before each name of `stats.shallow`: what the scores go with."""
 
 
 def metrics(codec: Codec, prompts: Sequence[Asked], rollouts: Rollouts, scores: Tensor) -> dict[str, float]:

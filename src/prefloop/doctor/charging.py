@@ -65,7 +65,7 @@ def charge(
     """
     if len(responses) < FEWEST:
         return None
-    fixed = np.ones((len(scores), 1)) if beside is None else np.column_stack([np.ones(len(scores)), beside])
+    fixed = constant(len(scores), beside)
     said = [tokens(text) for text in responses]
     counts = {LENGTH: [len(each) for each in said]}  # first, for of many words the last are left out
     counts |= {word: [each.count(word) for each in said] for word in words if word.isalnum()}
@@ -83,13 +83,23 @@ def charge(
     return None
 
 
+def constant(num: int, beside: Sequence[float] | None) -> np.ndarray:
+    """(num, 1 or 2) what every fit has: a constant, and what another judge says if there is one."""
+    return np.column_stack([np.ones(num), *([] if beside is None else [beside])])
+
+
+def unexplained(scores: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    """(n,) what least squares on (n, F) leave of (n,) scores."""
+    return scores - fixed @ np.linalg.lstsq(fixed, scores, rcond=None)[0]
+
+
 def _fit(fixed: np.ndarray, counts: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """(K,) prices, (K,) their standard errors, and which share of the variance they explain that `fixed` leaves. Counts
     that say the same share a price. Args: fixed: (n, F); counts: (n, K); scores: (n,)."""
     design = np.column_stack([fixed, counts])
     inverse = np.linalg.pinv(design.T @ design)
     prices = inverse @ design.T @ scores
-    before = scores - fixed @ np.linalg.lstsq(fixed, scores, rcond=None)[0]
+    before = unexplained(scores, fixed)
     rest, total = float(np.square(scores - design @ prices).sum()), float(np.square(before).sum())
     variance = rest / max(1, len(scores) - design.shape[1])
     errors = np.sqrt(np.maximum(variance * np.diag(inverse), 0.0))

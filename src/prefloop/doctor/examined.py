@@ -7,7 +7,7 @@ from typing import Any
 
 from prefloop import layout
 from prefloop.doctor.charging import Charge, charge
-from prefloop.doctor.judging import ASKING, Judge, Opinion, ends, liked, logged, of_judge, opinions
+from prefloop.doctor.judging import ASKING, Judge, Opinion, ends, liked, logged, of_judge, opinions, scored
 from prefloop.doctor.reading import Numbers, Patient, Ran, Row
 from prefloop.doctor.remedies import TELLING, Remedy, remedies
 from prefloop.records.cards import Card
@@ -232,9 +232,8 @@ def _charge(ran: Ran, exploits: Sequence[Exploited], said: Sequence[Opinion] | N
     words = [*dict.fromkeys(word for one in exploits for word in tokens(one.text))]
     if said is not None:
         words = [*dict.fromkeys([*liked(said), *words])]
-        known = [one for one in said if one.score is not None]
-        scores, worths = [one.score or 0.0 for one in known], [one.worth for one in known]
-        return charge([one.row["response"] for one in known], scores, words, beside=worths)
+        known, scores, worths = scored(said)
+        return charge([row["response"] for row in known], scores.tolist(), words, beside=worths)
     rows = [(row["response"], score) for row in logged(ran) if (score := as_number(row.get("score"))) is not None]
     return charge([text for text, _ in rows], [score for _, score in rows], words)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prefloop.doctor.charging import constant, unexplained
 from prefloop.doctor.reading import Ran, Row
 from prefloop.report.pipeline import as_number
 from prefloop.signs import MIN_STEPS, Sign, fifths, most_paid, sign
@@ -81,14 +82,19 @@ def hacking(ran: Ran, said: Sequence[Opinion]) -> Sign:
     return found if clear or found.level != "alarm" else Sign(found.name, "fine", found.values)
 
 
+def scored(said: Sequence[Opinion]) -> tuple[list[Row], np.ndarray, list[float]]:
+    """The n samples that have a score: they themselves, (n,) their scores, and what the judge says of each."""
+    known = [(one.row, one.score, one.worth) for one in said if one.score is not None]
+    return [row for row, _, _ in known], np.array([score for _, score, _ in known]), [worth for _, _, worth in known]
+
+
 def biased(said: Sequence[Opinion]) -> Sign:
     """Whether what is left of the scores, once a straight line through the judge's numbers is taken off, is a matter of
     one shallow thing. It shows what a reward pays too much for while the policy has hardly begun to take it."""
-    scored = [one for one in said if one.score is not None]
-    scores, worths = (np.array(each, dtype=float) for each in ([s.score for s in scored], [s.worth for s in scored]))
-    left = beyond(scores, worths)
-    texts = [one.row["response"] for one in scored]
-    found = shallow([str(one.row.get("prompt", "")) for one in scored], texts, [words(t) for t in texts], left.tolist())
+    rows, scores, worths = scored(said)
+    left = unexplained(scores, constant(len(scores), worths))
+    texts = [row["response"] for row in rows]
+    found = shallow([str(row.get("prompt", "")) for row in rows], texts, [words(t) for t in texts], left.tolist())
     if not found:
         return sign("biased", by=JUDGE, paid=None, share=None, value=None)
     share = float(left @ left) / (float(np.square(scores - scores.mean()).sum()) or 1.0)
@@ -99,20 +105,10 @@ def biased(said: Sequence[Opinion]) -> Sign:
 def liked(said: Sequence[Opinion]) -> list[str]:
     """The words that go most with what the judge does not explain of the scores, of those that one sample of sixteen
     has: what a reward pays for need not have been learned yet."""
-    scored = [one for one in said if one.score is not None]
-    if not scored:
-        return []
-    left = beyond(np.array([one.score for one in scored]), np.array([one.worth for one in scored]))
-    counts = [Counter(tokens(one.row["response"])) for one in scored]
+    rows, scores, worths = scored(said)
+    left = unexplained(scores, constant(len(scores), worths))
+    counts = [Counter(tokens(row["response"])) for row in rows]
     having = Counter(word for own in counts for word in own)
-    common = [word for word, num in having.items() if num * COMMON >= len(scored) and word.isalnum()]
+    common = [word for word, num in having.items() if num * COMMON >= len(rows) and word.isalnum()]
     found = {word: correlation([own[word] for own in counts], left) for word in common}
     return sorted(found, key=lambda word: -found[word])[:MOST]
-
-
-def beyond(scores: np.ndarray, worths: np.ndarray) -> np.ndarray:
-    """(n,) what least squares leave of scores, the judge's numbers and a constant taken off."""
-    if not len(scores):
-        return scores
-    design = np.column_stack([np.ones(len(scores)), worths])
-    return scores - design @ np.linalg.lstsq(design, scores, rcond=None)[0]

@@ -31,8 +31,8 @@ from prefloop.drawing.pages import rendered
 from prefloop.files.atomic import write_text
 from prefloop.report.curves import SPECS
 from prefloop.report.words import LABELS as OF_REPORT
-from prefloop.signs.training import BETWEEN, PAYS
-from prefloop.stats.shallow import NAMES
+from prefloop.signs.training import BETWEEN
+from prefloop.stats.shallow import NAMES, PAYS
 
 HERE = Path(__file__).parent
 PAGES = {"en": layout.PAGE, "zh": layout.PAGE_ZH}

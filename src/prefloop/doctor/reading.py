@@ -63,6 +63,15 @@ class Ran:
         given = self.card.config.get(key, default)
         return self.card.chosen.get("settings", {}).get(key) if given is None and default is None else given
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """Its settings as the class of today can take them."""
+        assert self.settings is not None  # it has settings
+        found = {key: value for key, value in self.card.config.items() if key in self.settings.model_fields}
+        if found.get("adapter") == "none":
+            found.pop("lora", None)  # which says nothing then, and may not be said
+        return found
+
     @cached_property
     def usual_lr(self) -> float | None:
         """The learning rate that suits a model of the policy's size; None if that is not known any more."""
@@ -73,11 +82,8 @@ class Ran:
             return None
         from prefloop.costs.subject import learner  # with transformers, which takes seconds
 
-        given = {key: value for key, value in self.card.config.items() if key in self.settings.model_fields}
-        if given.get("adapter") == "none":
-            given.pop("lora", None)  # which says nothing then, and may not be said
         try:
-            settings: Any = self.settings.parse(given, where=f"{self.folder}/{layout.SETTINGS}")
+            settings: Any = self.settings.parse(self.given, where=f"{self.folder}/{layout.SETTINGS}")
             return usual_lr(self.stage, learner(settings, path))
         except (UserError, OSError):
             return None

@@ -379,11 +379,7 @@ def fit(patient: Patient, changes: Sequence[Change]) -> bool:
 def changed(ran: Ran, changes: Mapping[str, Any], *, out: str) -> dict[str, Any]:
     """All settings of a run with some changed. Raises: UserError if they do not go together."""
     assert ran.settings is not None  # it has settings that are changed
-    known = ran.settings.model_fields
-    given = {key: value for key, value in ran.card.config.items() if key in known}
-    if given.get("adapter") == "none":
-        given.pop("lora", None)  # which says nothing then, and may not be said
-    values = {**given, **changes, "out": out}
+    values = {**ran.given, **changes, "out": out}
     ran.settings.parse(dict(values), where=f"{ran.folder}/{layout.SETTINGS} with what the doctor changes")
     return values
 

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from prefloop.signs.rules import RULES, Sign, Value, sign
+from prefloop.stats.shallow import PAYS
 
 Rows = Sequence[Mapping[str, float | None]]
 MIN_STEPS = 5
@@ -22,8 +23,6 @@ CLEAR = 2.0
 NATS = 0.5
 """Drift per response below which it is too small to wander."""
 DISAGREE = "scores/disagreement"
-PAYS = "pays/"
-"""Before the names of what scores may go with."""
 OF_MANY, BEST_OF_MANY = ("word", "first_token"), 0.1
 """Of those two the best of many is logged; so much closer they must go with the scores to be named before another."""
 BETWEEN = {

@@ -19,6 +19,8 @@ FEWEST = 32
 COMMON = 8
 """A word or a first token is looked at if one response in so many has it."""
 NAMES = ("length", "repetition", "copied", "other_script", "first_token", "word")
+PAYS = "pays/"
+"""What stands before them in the name of a metric."""
 Numbers = NDArray[np.float64]
 K = TypeVar("K")
 
